@@ -1,0 +1,1 @@
+"""The LangGraphService manifest: its model, its rules and the CustomResourceDefinition made from them."""

@@ -1,0 +1,1 @@
+"""The LangGraphService operator: reconciles manifests, scales replicas, and runs services locally."""

@@ -1,0 +1,1 @@
+"""The LangGraphService runtime: serves LangGraph graphs with durable runs over the LangGraph Server API."""

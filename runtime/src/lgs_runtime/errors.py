@@ -1,0 +1,53 @@
+"""Every error the runtime raises on purpose, as a small tree.
+
+A message gives the name, the value, the rule and the way out. Only `api/problems.py` knows which HTTP status each
+becomes; errors of a driver are translated where the driver is called.
+"""
+
+from __future__ import annotations
+
+
+class RuntimeFault(Exception):
+    """Root of the tree. Never raised itself."""
+
+
+class ConfigError(RuntimeFault):
+    """Settings, `langgraph.json` or a graph that can't work. The process ends with exit code 2."""
+
+
+class InvalidRequest(RuntimeFault):
+    """The request can't be served as it stands (422)."""
+
+
+class NotFound(RuntimeFault):
+    """Something named in the request does not exist (404)."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} not found")
+        self.kind = kind
+        self.name = name
+
+
+class Conflict(RuntimeFault):
+    """The request contradicts the present state, such as a run on a busy thread with strategy `reject` (409)."""
+
+
+class QueueFull(RuntimeFault):
+    """The queue of this priority holds as many runs as it may; nothing was stored (429 with `Retry-After`)."""
+
+    def __init__(self, priority: str, limit: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"queue of priority {priority} is full: it may hold {limit} waiting runs; "
+            f"try again in {retry_after_seconds} s"
+        )
+        self.priority = priority
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StorageUnavailable(RuntimeFault):
+    """The database can't be reached now (503 with `Retry-After`). Nothing was acknowledged."""
+
+
+class LeaseLost(RuntimeFault):
+    """This replica no longer holds the run: its lease ran out, or the run was cancelled and deleted."""

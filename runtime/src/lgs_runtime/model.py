@@ -1,0 +1,186 @@
+"""What the runtime talks about: assistants, threads, runs, and the requests that make and end them.
+
+Plain frozen values without behaviour, shared by the storage, the workers and the API. Times are aware datetimes in
+UTC, durations are seconds, ids are strings in UUID form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+Json = Mapping[str, Any]
+RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
+ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
+MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
+CancelAction = Literal["interrupt", "rollback"]
+FINAL: frozenset[RunStatus] = frozenset({"error", "success", "timeout", "interrupted"})
+
+
+class Priority(StrEnum):
+    """How urgent a run is. The queue serves high before normal before low, with aging."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """A graph with its configuration, at its current version."""
+
+    assistant_id: str
+    graph_id: str
+    name: str
+    description: str | None
+    config: Json
+    context: Json
+    metadata: Json
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A session. `values` and `interrupts` are those of its latest checkpoint when its last run ended."""
+
+    thread_id: str
+    metadata: Json
+    config: Json
+    status: ThreadStatus
+    values: Json | None
+    interrupts: Json
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+    state_updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it is stored.
+
+    `kwargs` holds everything the worker needs besides the columns (input, command, config, context, stream modes,
+    interrupts, durability, webhook, …), as validated by the API; the storage does not look into it.
+    """
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    status: RunStatus
+    priority: Priority
+    metadata: Json
+    kwargs: Json
+    multitask_strategy: MultitaskStrategy
+    attempt: int
+    """Attempts charged so far. Handing a run back on drain charges none."""
+    error: str | None
+    """Why the run ended in `error` or `timeout`."""
+    cancel_requested: CancelAction | None
+    created_at: datetime
+    updated_at: datetime
+    due_at: datetime
+    """When it may be claimed first: `created_at` unless it was delayed."""
+    claimed_at: datetime | None
+    """When its present or last attempt was claimed."""
+    result: Json | None = None
+    """The values at its end, kept here only for stateless runs, whose thread is gone by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be stored. The ids are made by the caller, so that the acknowledgement can't be lost with the answer."""
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    kwargs: Json
+    metadata: Json = field(default_factory=dict)
+    priority: Priority = Priority.NORMAL
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    delay_seconds: float = 0.0
+    create_thread: bool = False
+    """Make the thread when it does not exist (`if_not_exists: create`, and stateless runs)."""
+    thread_metadata: Json = field(default_factory=dict)
+    """Merged into the thread's metadata (graph_id and assistant_id of its latest run)."""
+    delete_thread_after: bool = False
+    """Stateless run: the thread's record goes when it ends; the run's record keeps the values as its `result`."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many runs of each priority may wait, over all replicas of the service."""
+
+    high: int = 100
+    normal: int = 500
+    low: int = 1000
+
+    def of(self, priority: Priority) -> int:
+        """The limit of one priority, in runs."""
+        return {Priority.HIGH: self.high, Priority.NORMAL: self.normal, Priority.LOW: self.low}[priority]
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """A run that is durable. `claimed` says that it was inserted as claimed by the replica that asked."""
+
+    run: Run
+    claimed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, as the worker saw it.
+
+    `thread_status` is what the thread becomes when nothing else waits on it; `values` and `interrupts` are those of
+    its latest checkpoint (None: unknown, keep what is stored).
+    """
+
+    status: Literal["success", "error", "timeout", "interrupted"]
+    thread_status: ThreadStatus = "idle"
+    error: str | None = None
+    values: Json | None = None
+    interrupts: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityDepth:
+    """Runs of one priority that wait and could be claimed now, and the age of the oldest in seconds (0 when none)."""
+
+    waiting: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """The whole service's queue at one moment. `blocked` runs wait for their thread or for their time."""
+
+    high: PriorityDepth
+    normal: PriorityDepth
+    low: PriorityDepth
+    blocked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """News from another replica. A signal may be lost or doubled: whoever needs certainty looks at the storage too.
+
+    `queued`: a run may be claimable; `cancel`: `run_id` was asked to stop; `finished`: `run_id` ended.
+    """
+
+    kind: Literal["queued", "cancel", "finished"]
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search: where it starts, how many it holds at most, and how it is sorted."""
+
+    limit: int = 10
+    offset: int = 0
+    sort_by: str = "created_at"
+    sort_order: Literal["asc", "desc"] = "desc"

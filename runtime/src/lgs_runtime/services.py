@@ -1,0 +1,33 @@
+"""Everything a request may need, opened by `server.py` and handed to the API as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.store.base import BaseStore
+
+    from lgs_runtime.graphs.registry import GraphRegistry
+    from lgs_runtime.settings import Settings
+    from lgs_runtime.storage.contract import Storage
+    from lgs_runtime.streams.contract import StreamBroker
+    from lgs_runtime.worker.hub import SignalHub
+    from lgs_runtime.worker.metrics import Metrics
+    from lgs_runtime.worker.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The open parts of one replica."""
+
+    settings: Settings
+    storage: Storage
+    checkpointer: BaseCheckpointSaver[Any]
+    store: BaseStore
+    graphs: GraphRegistry
+    streams: StreamBroker
+    hub: SignalHub
+    worker: Worker
+    metrics: Metrics

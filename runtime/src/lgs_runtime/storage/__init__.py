@@ -1,0 +1,1 @@
+"""Where runs, threads and assistants are kept: one contract, a SQLite and a Postgres implementation."""
