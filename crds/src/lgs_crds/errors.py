@@ -1,0 +1,52 @@
+"""What is wrong with a manifest, in words that name the field, its value and the rule.
+
+A `ManifestError` carries every problem that was found, not only the first; each reads
+`spec.workers.queues.high: 0: must be at least 1`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+class _Absent:
+    """The value of a field that is not there, told apart from null."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+_LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule. `value` is `ABSENT` where the field is missing or its value says nothing."""
+
+    path: str
+    rule: str
+    value: Any = ABSENT
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        if self.value is ABSENT:
+            return f"{where}{self.path}: {self.rule}"
+        return f"{where}{self.path}: {_shown(self.value)}: {self.rule}"
+
+
+class ManifestError(ValueError):
+    """A manifest that can't work. `problems` is never empty."""
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        self.source = source
+        self.problems = problems
+        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -1,0 +1,296 @@
+"""The `LangGraphService` manifest as pydantic models: what a user may write, its limits and its defaults.
+
+Python names are snake case, manifest names camel case. Each field here takes effect; a field that is not here
+is refused. The CRD is generated from these models (`crd.py`), so descriptions are written for `kubectl explain`.
+Rules between fields are in `rules.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+GROUP = "lgs.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "LangGraphService"
+PLURAL = "langgraphservices"
+
+DEFAULT_MAX_REPLICAS = 10
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
+]
+Key = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]
+Quantity = Annotated[
+    str, StringConstraints(pattern=r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$", max_length=32)
+]
+GraphPath = Annotated[str, StringConstraints(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$", max_length=512)]
+# Fragments of the pod's own schema: the API server checks them when the Deployment is written.
+Fragment = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+
+
+class Part(BaseModel):
+    """Base of all parts of the manifest: camel case outside, unknown fields refused, types not bent."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+    )
+
+
+class Source(Part):
+    """Where the graph's code comes from when it is not in the image."""
+
+    config_map: Name | None = Field(default=None, description="ConfigMap whose files are mounted at /app.")
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        default=None,
+        description="Folder that `lgs up` reads, relative to the manifest. A cluster does not use it.",
+    )
+
+
+class Target(Part):
+    """What the autoscaler aims at."""
+
+    p95_latency_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=86400,
+        description="95th percentile of due to ended. Above it replicas are added when waiting is why.",
+    )
+    queue_wait_seconds: float = Field(
+        default=1.0, gt=0, le=3600, description="Time in which the waiting runs should be taken up."
+    )
+    utilization: float = Field(
+        default=0.75, ge=0.05, le=1, description="Highest share of the slots that is planned to be in use."
+    )
+
+
+class ScaleDown(Part):
+    """How careful scaling in is."""
+
+    hold_seconds: float = Field(
+        default=60, ge=0, le=3600, description="Time for which fewer replicas must have been enough."
+    )
+
+
+class Scaling(Part):
+    """Who sets the number of replicas, and between which bounds."""
+
+    mode: Literal["Auto", "Manual", "External"] = Field(
+        default="Auto",
+        description="Auto: this operator, by load. Manual: spec.replicas. "
+        "External: an HPA or KEDA, through the scale subresource.",
+    )
+    min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest replicas in mode Auto.")
+    max_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Most replicas in mode Auto. Not set: 10 (or minReplicas if that is more), "
+        "1 when persistence.postgres is not set.",
+    )
+    target: Target = Field(default_factory=Target)
+    scale_down: ScaleDown = Field(default_factory=ScaleDown)
+
+
+class Queues(Part):
+    """How many runs of the whole service may wait, by priority. Beyond it a request is answered 429."""
+
+    high: int = Field(default=100, ge=1, le=1000000)
+    normal: int = Field(default=500, ge=1, le=1000000)
+    low: int = Field(default=1000, ge=1, le=1000000)
+
+
+class Workers(Part):
+    """How runs are executed."""
+
+    concurrency: int = Field(default=50, ge=1, le=10000, description="Runs at a time in one replica.")
+    queues: Queues = Field(default_factory=Queues)
+    run_timeout_seconds: float = Field(default=3600, gt=0, le=604800, description="Longest time of one run.")
+    max_attempts: int = Field(
+        default=3, ge=1, le=100, description="How often a run is started again after its replica was lost."
+    )
+    drain_seconds: int = Field(
+        default=60, ge=0, le=86400, description="Time that running work gets when a replica is told to stop."
+    )
+
+
+class SecretKey(Part):
+    """A key of a Secret in the namespace of the service."""
+
+    name: Name
+    key: Key = "uri"
+
+
+class CloudNativePG(Part):
+    """A database cluster of CloudNativePG: the key `uri` of its Secret `<cluster>-app` is used."""
+
+    cluster: Annotated[Name, StringConstraints(max_length=240)]
+
+
+class ManagedPostgres(Part):
+    """One PostgreSQL server that the operator runs for this service. Its volume goes with the service."""
+
+    storage: Quantity = Field(
+        default="10Gi", description="Size of the volume. It can't be changed afterwards."
+    )
+    storage_class_name: Name | None = Field(default=None, description="Not set: the cluster's default class.")
+    resources: Fragment | None = Field(default=None, description="Resources of the server's container.")
+
+
+class Postgres(Part):
+    """Where sessions and runs are kept: exactly one of these."""
+
+    uri_secret: SecretKey | None = Field(default=None, description="Secret that holds a postgres:// URI.")
+    cloud_native_pg: CloudNativePG | None = Field(default=None, alias="cloudNativePG")
+    managed: ManagedPostgres | None = None
+
+
+class Persistence(Part):
+    """Where sessions and runs are kept, and for how long."""
+
+    postgres: Postgres | None = Field(
+        default=None, description="Not set: SQLite inside the single replica, which is lost with its pod."
+    )
+    run_ttl_hours: float = Field(
+        default=24, alias="runTTLHours", gt=0, le=87600, description="Ended runs are removed after this time."
+    )
+
+
+class ManagedRedis(Part):
+    """One Redis server without a disk that the operator runs for this service."""
+
+    resources: Fragment | None = Field(default=None, description="Resources of the server's container.")
+    max_memory: Quantity = Field(
+        default="256Mi", description="Memory for data; the least used keys go first."
+    )
+
+
+class Redis(Part):
+    """The Redis of the cache and of the streams between replicas: exactly one of these."""
+
+    uri_secret: SecretKey | None = Field(
+        default=None, description="Secret that holds a redis:// or rediss:// URI."
+    )
+    managed: ManagedRedis | None = None
+
+
+class Cache(Part):
+    """The response cache, and Redis for it and for streams."""
+
+    redis: Redis | None = Field(default=None, description="Not set: each replica caches in its own memory.")
+    ttl_seconds: int = Field(default=3600, ge=1, le=31536000)
+    compression_threshold_bytes: int = Field(
+        default=1024, ge=0, le=1073741824, description="Values of at least this size are compressed."
+    )
+
+
+class Disruption(Part):
+    """How many replicas a node drain may take at a time."""
+
+    max_unavailable: (
+        Annotated[int, Field(ge=1)] | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?%$|^100%$")]
+    ) = Field(default=1, description="A number of at least 1, or a percentage such as 25%.")
+
+
+class Network(Part):
+    """How the service is reached."""
+
+    service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    service_annotations: dict[str, str] = Field(default_factory=dict)
+    allow_from: list[Fragment] | None = Field(
+        default=None,
+        description="NetworkPolicy peers that may connect. Not set: everybody, without a NetworkPolicy. "
+        "The operator is always allowed: it reads the metrics.",
+    )
+
+
+class EnvVar(Part):
+    """An environment variable of the runtime's container, as in a pod."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+    value: str | None = None
+    value_from: Fragment | None = None
+
+
+class LocalReference(Part):
+    """The name of an object in the namespace of the service."""
+
+    name: Name
+
+
+class Pod(Part):
+    """What is added to the runtime's pods; each field has its meaning and form in a pod."""
+
+    resources: Fragment | None = None
+    env: list[EnvVar] = Field(default_factory=list)
+    env_from: list[Fragment] = Field(default_factory=list)
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: list[Fragment] = Field(default_factory=list)
+    affinity: Fragment | None = None
+    topology_spread_constraints: list[Fragment] | None = Field(
+        default=None, description="Not set: replicas are spread over nodes and zones where that is possible."
+    )
+    annotations: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    image_pull_secrets: list[LocalReference] = Field(default_factory=list)
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+
+
+class Spec(Part):
+    """What a team wants to run."""
+
+    image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        default=None,
+        description="Runtime image with the graph in it. Not set: the stock runtime, with source.",
+    )
+    source: Source | None = None
+    graphs: dict[str, GraphPath] = Field(
+        default_factory=dict,
+        description="Graph id to path:variable, such as ./graph.py:graph. Empty: langgraph.json is used.",
+    )
+    replicas: int = Field(default=1, ge=0, le=1000, description="Replicas in the modes Manual and External.")
+    scaling: Scaling = Field(default_factory=Scaling)
+    workers: Workers = Field(default_factory=Workers)
+    persistence: Persistence = Field(default_factory=Persistence)
+    cache: Cache = Field(default_factory=Cache)
+    disruption: Disruption = Field(default_factory=Disruption)
+    network: Network = Field(default_factory=Network)
+    pod: Pod = Field(default_factory=Pod)
+    paused: bool = Field(
+        default=False,
+        description="The operator leaves the service as it is: no repair, no change, no scaling.",
+    )
+
+    @property
+    def max_replicas(self) -> int:
+        """The ceiling of mode Auto, with its default worked out."""
+        scaling = self.scaling
+        if scaling.max_replicas is not None:
+            return scaling.max_replicas
+        return max(DEFAULT_MAX_REPLICAS if self.persistence.postgres else 1, scaling.min_replicas)
+
+
+class Metadata(BaseModel):
+    """The part of Kubernetes' object metadata that is used; the rest is ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    namespace: str | None = None
+    uid: str | None = None
+    generation: int = 0
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class LangGraphService(Part):
+    """A LangGraph application that is deployed, kept running and scaled."""
+
+    api_version: Literal["lgs.dev/v1alpha1"]
+    kind: Literal["LangGraphService"]
+    metadata: Metadata
+    spec: Spec
+    status: dict[str, Any] | None = None

@@ -1,0 +1,176 @@
+"""From a document to the model: `parse` for a mapping, `load` for a YAML file.
+
+Both raise `ManifestError` with every problem, each naming field, value and rule; neither fills in anything
+that `model.py` does not say.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lgs_crds.errors import ABSENT, ManifestError, Problem
+from lgs_crds.model import KIND, LangGraphService
+from lgs_crds.rules import broken
+
+_PATTERN_RULES = {
+    "graphs": "must be path:variable, such as ./graph.py:graph",
+    "storage": "must be a quantity such as 10Gi",
+    "maxMemory": "must be a quantity such as 256Mi",
+    "maxUnavailable": "must be a number of at least 1, or a percentage such as 25%",
+}
+_NAME_RULE = "must be lower-case letters, digits and '-', and start and end with a letter or digit"
+
+
+def parse(
+    document: Mapping[str, Any], *, source: str = "manifest", on_cluster: bool = False
+) -> LangGraphService:
+    """The manifest as a model.
+
+    `source` names the document in messages. `on_cluster` adds the rules that only hold on a cluster. Raises
+    `ManifestError`.
+    """
+    try:
+        service = LangGraphService.model_validate(document)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=True)
+        problems = dict.fromkeys(_problem(detail, document) for detail in details)
+        raise ManifestError(source, tuple(problems)) from None
+    problems_between = broken(service.spec, on_cluster=on_cluster)
+    if problems_between:
+        raise ManifestError(source, problems_between)
+    return service
+
+
+def load(path: Path | str) -> LangGraphService:
+    """The one `LangGraphService` of a YAML file; other kinds in the file are passed over.
+
+    Raises `ManifestError`, with the line where YAML itself is broken, and `OSError` if it can't be read.
+    """
+    path = Path(path)
+    try:
+        documents = [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        what = error.problem or "can't be read as YAML"
+        raise ManifestError(str(path), (Problem("YAML", what, line=line),)) from None
+    except yaml.YAMLError as error:
+        raise ManifestError(str(path), (Problem("YAML", str(error)),)) from None
+    except UnicodeDecodeError as error:
+        raise ManifestError(str(path), (Problem("YAML", f"is not UTF-8: {error.reason}"),)) from None
+    ours = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
+    if len(ours) > 1:
+        raise ManifestError(str(path), (Problem("kind", f"must occur once, not {len(ours)} times", KIND),))
+    if ours:
+        return parse(ours[0], source=str(path))
+    kinds = [each.get("kind") if isinstance(each, dict) else type(each).__name__ for each in documents]
+    raise ManifestError(
+        str(path),
+        (Problem("kind", f"a document of kind {KIND} is needed", ", ".join(map(str, kinds)) or "none"),),
+    )
+
+
+def _problem(detail: ErrorDetails, document: Mapping[str, Any]) -> Problem:
+    location = [part for part in detail["loc"] if not _is_union_branch(part)]
+    path = _dotted(location)
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return Problem(path, "unknown field" + _nearest(location))
+    if kind == "missing":
+        return Problem(path, "is required")
+    value = _at(document, location)
+    if "maxUnavailable" in location:
+        return Problem(path, _PATTERN_RULES["maxUnavailable"], value)
+    return Problem(path, _rule(kind, context, location, detail["msg"]), value)
+
+
+def _rule(kind: str, context: Mapping[str, Any], location: Sequence[int | str], message: str) -> str:
+    bounds = {
+        "greater_than_equal": ("ge", "must be at least {}"),
+        "greater_than": ("gt", "must be above {}"),
+        "less_than_equal": ("le", "must be at most {}"),
+        "less_than": ("lt", "must be below {}"),
+        "string_too_long": ("max_length", "must have at most {} characters"),
+        "string_too_short": ("min_length", "must have at least {} characters"),
+        "literal_error": ("expected", "must be one of {}"),
+    }
+    types = {
+        "int_type": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_type": "must be a number",
+        "string_type": "must be a string",
+        "bool_type": "must be true or false",
+        "list_type": "must be a list",
+        "dict_type": "must be a mapping",
+        "model_type": "must be a mapping",
+        "model_attributes_type": "must be a mapping",
+        "finite_number": "must be a finite number",
+    }
+    if kind in bounds:
+        key, words = bounds[kind]
+        return words.format(_number(context[key]))
+    if kind in types:
+        return types[kind]
+    if kind == "string_pattern_mismatch":
+        named = [part for part in location if part in _PATTERN_RULES]
+        return _PATTERN_RULES[str(named[-1])] if named else _NAME_RULE
+    return message
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_union_branch(part: int | str) -> bool:
+    # pydantic puts the tried branch of `int | str` into the location
+    return isinstance(part, str) and (part in {"int", "str"} or "constrained-" in part)
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path or "manifest"
+
+
+def _at(document: Any, location: Sequence[int | str]) -> Any:
+    for part in location:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            return ABSENT
+    return document
+
+
+def _nearest(location: Sequence[int | str]) -> str:
+    names = _names_at(location[:-1])
+    close = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(sorted(names))}" if names else ""
+
+
+def _names_at(location: Sequence[int | str]) -> list[str]:
+    model: type[BaseModel] | None = LangGraphService
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if model is None:
+            return []
+        annotation = next(
+            (f.annotation for n, f in model.model_fields.items() if (f.alias or n) == part), None
+        )
+        model = _model_in(annotation)
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _model_in(each))), None)

@@ -1,0 +1,185 @@
+"""The rules between fields of a manifest, each once in Python and once in CEL for the API server.
+
+`broken(spec)` gives the problems of a parsed spec. The CEL forms go into the CRD; transition rules (what may
+not change) exist in CEL alone, because only the API server knows the old manifest. Where a rule holds on a
+cluster only (`lgs up` runs several processes on SQLite), `cluster_only` says so and `parse` leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lgs_crds.errors import Problem
+from lgs_crds.model import Spec
+
+POSTGRES_SOURCES = ("uriSecret", "cloudNativePG", "managed")
+REDIS_SOURCES = ("uriSecret", "managed")
+NEEDS_POSTGRES = (
+    "more than one replica needs persistence.postgres: without it each replica would have sessions of its own"
+)
+NEEDS_CODE = "set image, or source.configMap for code on the stock image"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`at` is the object that CEL sees as `self`, as a path under `spec`; `message` is a CEL expression."""
+
+    at: str
+    cel: str
+    message: str
+    check: Callable[[Spec], Problem | None] | None = None
+    cluster_only: bool = False
+    field: str = ""
+
+
+def broken(spec: Spec, *, on_cluster: bool) -> tuple[Problem, ...]:
+    """Problems of a spec whose single fields are right. `on_cluster`: also the rules that hold there only."""
+    checks = (rule.check for rule in RULES if rule.check and (on_cluster or not rule.cluster_only))
+    return tuple(problem for check in checks if (problem := check(spec)) is not None)
+
+
+def _min_above_max(spec: Spec) -> Problem | None:
+    low, high = spec.scaling.min_replicas, spec.scaling.max_replicas
+    if high is None or low <= high:
+        return None
+    return Problem("spec.scaling.minReplicas", f"must not be above maxReplicas, which is {high}", low)
+
+
+def _one_postgres(spec: Spec) -> Problem | None:
+    postgres = spec.persistence.postgres
+    if postgres is None:
+        return None
+    given = [
+        name
+        for name, value in zip(
+            POSTGRES_SOURCES, (postgres.uri_secret, postgres.cloud_native_pg, postgres.managed), strict=True
+        )
+        if value is not None
+    ]
+    return _exactly_one("spec.persistence.postgres", given, POSTGRES_SOURCES)
+
+
+def _one_redis(spec: Spec) -> Problem | None:
+    redis = spec.cache.redis
+    if redis is None:
+        return None
+    values = zip(REDIS_SOURCES, (redis.uri_secret, redis.managed), strict=True)
+    given = [name for name, value in values if value is not None]
+    return _exactly_one("spec.cache.redis", given, REDIS_SOURCES)
+
+
+def _exactly_one(path: str, given: list[str], names: tuple[str, ...]) -> Problem | None:
+    if len(given) == 1:
+        return None
+    return Problem(
+        path, f"must have exactly one of {', '.join(names)}", " and ".join(given) or "none of them"
+    )
+
+
+def _auto_needs_postgres(spec: Spec) -> Problem | None:
+    scaling = spec.scaling
+    if scaling.mode != "Auto" or spec.persistence.postgres is not None:
+        return None
+    if (scaling.max_replicas or 1) > 1:
+        return Problem("spec.scaling.maxReplicas", NEEDS_POSTGRES, scaling.max_replicas)
+    if scaling.min_replicas > 1:
+        return Problem("spec.scaling.minReplicas", NEEDS_POSTGRES, scaling.min_replicas)
+    return None
+
+
+def _replicas_need_postgres(spec: Spec) -> Problem | None:
+    if spec.scaling.mode == "Auto" or spec.replicas <= 1 or spec.persistence.postgres is not None:
+        return None
+    return Problem("spec.replicas", NEEDS_POSTGRES, spec.replicas)
+
+
+def _code(spec: Spec) -> Problem | None:
+    if spec.image or (spec.source and spec.source.config_map):
+        return None
+    return Problem("spec.image", NEEDS_CODE, "not set")
+
+
+def _count(names: tuple[str, ...]) -> str:
+    return " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
+
+
+def _exactly_one_cel(path: str, names: tuple[str, ...], check: Callable[[Spec], Problem | None]) -> Rule:
+    given = " + ".join(f"(has(self.{name}) ? ['{name}'] : [])" for name in names)
+    return Rule(
+        path,
+        f"{_count(names)} == 1",
+        f"'spec.{path}: ' + ({_count(names)} == 0 ? 'none of them' : ({given}).join(' and ')) + "
+        f"': must have exactly one of {', '.join(names)}'",
+        check,
+    )
+
+
+_NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"
+_AUTO_PARTS = "self.scaling.mode == 'Auto' && (" + _NO_POSTGRES + ")"
+_MOVED = "sessions would be left behind; delete this service and create another, or keep the source"
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "scaling",
+        "!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+        "'spec.scaling.minReplicas: ' + string(self.minReplicas) + "
+        "': must not be above maxReplicas, which is ' + string(self.maxReplicas)",
+        _min_above_max,
+        field=".minReplicas",
+    ),
+    _exactly_one_cel("persistence.postgres", POSTGRES_SOURCES, _one_postgres),
+    _exactly_one_cel("cache.redis", REDIS_SOURCES, _one_redis),
+    Rule(
+        "",
+        f"!({_AUTO_PARTS}) || !((has(self.scaling.maxReplicas) && self.scaling.maxReplicas > 1)"
+        " || self.scaling.minReplicas > 1)",
+        "(has(self.scaling.maxReplicas) && self.scaling.maxReplicas > 1"
+        " ? 'spec.scaling.maxReplicas: ' + string(self.scaling.maxReplicas)"
+        " : 'spec.scaling.minReplicas: ' + string(self.scaling.minReplicas))"
+        f" + ': {NEEDS_POSTGRES}'",
+        _auto_needs_postgres,
+        cluster_only=True,
+    ),
+    Rule(
+        "",
+        f"self.scaling.mode == 'Auto' || self.replicas <= 1 || !({_NO_POSTGRES})",
+        f"'spec.replicas: ' + string(self.replicas) + ': {NEEDS_POSTGRES}'",
+        _replicas_need_postgres,
+        cluster_only=True,
+    ),
+    Rule(
+        "",
+        "has(self.image) || (has(self.source) && has(self.source.configMap))",
+        f"'spec.image: not set: {NEEDS_CODE}'",
+        _code,
+        cluster_only=True,
+    ),
+    Rule(
+        "persistence",
+        "!has(oldSelf.postgres) || !has(oldSelf.postgres.managed) ||"
+        " (has(self.postgres) && has(self.postgres.managed))",
+        f"'spec.persistence.postgres.managed: removed: the managed database can\\'t be taken away: {_MOVED}'",
+    ),
+    Rule(
+        "persistence.postgres",
+        "!has(self.managed) || has(oldSelf.managed)",
+        f"'spec.persistence.postgres.managed: added: the database can\\'t be exchanged for a managed one: "
+        f"{_MOVED}'",
+    ),
+    Rule(
+        "persistence.postgres.managed",
+        "self.storage == oldSelf.storage",
+        "'spec.persistence.postgres.managed.storage: ' + self.storage +"
+        " ': can\\'t be changed, it was ' + oldSelf.storage",
+    ),
+    Rule(
+        "persistence.postgres.managed",
+        "has(self.storageClassName) == has(oldSelf.storageClassName) &&"
+        " (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+        "'spec.persistence.postgres.managed.storageClassName: ' +"
+        " (has(self.storageClassName) ? self.storageClassName : 'not set') +"
+        " ': can\\'t be changed, it was ' +"
+        " (has(oldSelf.storageClassName) ? oldSelf.storageClassName : 'not set')",
+    ),
+)
