@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
     from lgs_runtime.graphs.registry import GraphRegistry
+    from lgs_runtime.readiness import Readiness
     from lgs_runtime.settings import Settings
     from lgs_runtime.storage.contract import Storage
     from lgs_runtime.streams.contract import StreamBroker
@@ -31,3 +32,4 @@ class Services:
     hub: SignalHub
     worker: Worker
     metrics: Metrics
+    readiness: Readiness

@@ -1,0 +1,1 @@
+"""The response cache: LangGraph's `BaseCache` on Redis, with memory in front of it."""

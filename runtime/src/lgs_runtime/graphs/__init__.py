@@ -1,0 +1,1 @@
+"""Graphs of the service: loading them and opening them for a run."""

@@ -1,0 +1,224 @@
+"""The settings of one replica, read once from the environment, the flags and `langgraph.json`, into a frozen
+value.
+
+A flag wins over a variable, a variable over the file, the file over the default. Whatever can't work is a
+`ConfigError` in the words `name: value: rule`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
+from lgs_runtime.model import QueueLimits
+
+DEFAULT_CONFIG = "langgraph.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that may differ between two replicas. Durations in seconds unless the name says
+    otherwise."""
+
+    graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
+    source: Path = Path()
+    """Folder that graph paths are relative to."""
+    import_paths: tuple[Path, ...] = ()
+    """Folders to put on the import path, in order."""
+    database_uri: str = ""
+    """`postgres://…` or `sqlite:///path`."""
+    data_dir: Path = Path(".lgs")
+    redis_uri: str | None = None
+    service: str = "default"
+    replica_id: str = "replica"
+    concurrency: int = 50
+    queue_limits: QueueLimits = field(default_factory=QueueLimits)
+    run_timeout_seconds: float = 3600.0
+    max_attempts: int = 3
+    drain_seconds: float = 60.0
+    run_ttl_hours: float = 24.0
+    lease_seconds: float = 10.0
+    lame_duck_seconds: float = 3.0
+    max_body_bytes: int = 16 * 1024 * 1024
+    cache_ttl_seconds: float = 3600.0
+    cache_compression_threshold_bytes: int = 1024
+    host: str = "127.0.0.1"
+    port: int = 8000
+    reuse_port: bool = False
+    file_env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that `langgraph.json` gives to the graphs; the process's own win."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is a SQLite file of this machine."""
+        return self.database_uri.startswith("sqlite:")
+
+
+def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Settings:
+    """Reads the settings. `flags` may hold `config`, `host`, `port` and `reuse_port`; None counts as not
+    given.
+
+    Raises `ConfigError`.
+    """
+    outer = dict(os.environ if env is None else env)
+    manifest = _manifest(outer, flags.get("config"))
+    values = _Values({**manifest.env, **outer})
+    source = _source(values, manifest)
+    data_dir = Path(values.text("LGS_DATA_DIR", ".lgs")).absolute()
+    return Settings(
+        graphs=_graphs(values, manifest),
+        source=source,
+        import_paths=(source, *manifest.dependencies),
+        database_uri=_database_uri(values, data_dir),
+        data_dir=data_dir,
+        redis_uri=_redis_uri(values),
+        service=values.text("LGS_SERVICE", "default"),
+        replica_id=values.text("LGS_REPLICA_ID", "") or _replica_id(),
+        concurrency=values.integer("LGS_CONCURRENCY", 50, at_least=1, alias="N_JOBS_PER_WORKER"),
+        queue_limits=QueueLimits(
+            high=values.integer("LGS_QUEUE_HIGH", 100, at_least=1),
+            normal=values.integer("LGS_QUEUE_NORMAL", 500, at_least=1),
+            low=values.integer("LGS_QUEUE_LOW", 1000, at_least=1),
+        ),
+        run_timeout_seconds=values.number("LGS_RUN_TIMEOUT_SECONDS", 3600.0, above=0.0),
+        max_attempts=values.integer("LGS_MAX_ATTEMPTS", 3, at_least=1),
+        drain_seconds=values.number("LGS_DRAIN_SECONDS", 60.0, at_least=0.0),
+        run_ttl_hours=values.number("LGS_RUN_TTL_HOURS", 24.0, above=0.0),
+        lease_seconds=values.number("LGS_LEASE_SECONDS", 10.0, at_least=1.0),
+        lame_duck_seconds=values.number("LGS_LAME_DUCK_SECONDS", 3.0, at_least=0.0),
+        max_body_bytes=values.integer("LGS_MAX_BODY_BYTES", 16 * 1024 * 1024, at_least=1024),
+        cache_ttl_seconds=values.number("LGS_CACHE_TTL_SECONDS", 3600.0, above=0.0),
+        cache_compression_threshold_bytes=values.integer(
+            "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
+        ),
+        host=flags.get("host") or values.text("LGS_HOST", "127.0.0.1"),
+        port=_port(flags.get("port"), values),
+        reuse_port=bool(flags.get("reuse_port")),
+        file_env={name: text for name, text in manifest.env.items() if name not in outer},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Variables by name; an empty one counts as not set."""
+
+    env: Mapping[str, str]
+
+    def text(self, name: str, default: str) -> str:
+        return self.env.get(name, "").strip() or default
+
+    def number(
+        self, name: str, default: float, *, at_least: float | None = None, above: float | None = None
+    ) -> float:
+        text = self.text(name, "")
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigError(f"{name}: {text}: must be a number") from None
+        if not math.isfinite(value):
+            raise ConfigError(f"{name}: {text}: must be a finite number")
+        if at_least is not None and value < at_least:
+            raise ConfigError(f"{name}: {text}: must be at least {at_least:g}")
+        if above is not None and value <= above:
+            raise ConfigError(f"{name}: {text}: must be greater than {above:g}")
+        return value
+
+    def integer(
+        self, name: str, default: int, *, at_least: int, at_most: int | None = None, alias: str | None = None
+    ) -> int:
+        if alias is not None and not self.text(name, "") and self.text(alias, ""):
+            name = alias
+        text = self.text(name, "")
+        if not text:
+            return default
+        try:
+            value = int(text)
+        except ValueError:
+            raise ConfigError(f"{name}: {text}: must be a whole number") from None
+        if value < at_least:
+            raise ConfigError(f"{name}: {text}: must be at least {at_least}")
+        if at_most is not None and value > at_most:
+            raise ConfigError(f"{name}: {text}: must be at most {at_most}")
+        return value
+
+
+def _manifest(env: Mapping[str, str], flag: str | Path | None) -> Manifest:
+    named = str(flag) if flag else env.get("LGS_CONFIG", "").strip()
+    if named:
+        return read_manifest(Path(named), name="--config" if flag else "LGS_CONFIG")
+    source = env.get("LGS_SOURCE", "").strip()
+    default = Path(source) / DEFAULT_CONFIG if source else Path(DEFAULT_CONFIG)
+    return read_manifest(default, name="langgraph.json") if default.is_file() else Manifest()
+
+
+def _source(values: _Values, manifest: Manifest) -> Path:
+    named = values.text("LGS_SOURCE", "")
+    if not named:
+        return (manifest.folder or Path.cwd()).absolute()
+    if not Path(named).is_dir():
+        raise ConfigError(f"LGS_SOURCE: {named}: must be a folder that exists")
+    return Path(named).absolute()
+
+
+def _graphs(values: _Values, manifest: Manifest) -> Mapping[str, GraphSpec]:
+    text = values.text("LANGSERVE_GRAPHS", "")
+    if text:
+        return parse_graphs(parse_json(text, "LANGSERVE_GRAPHS"), "LANGSERVE_GRAPHS")
+    if not manifest.graphs:
+        where = manifest.path or "langgraph.json"
+        raise ConfigError(
+            f"graphs: none: at least one graph is needed; name one in {where} as "
+            '"graphs": {"agent": "./graph.py:graph"} or in LANGSERVE_GRAPHS'
+        )
+    return manifest.graphs
+
+
+def _database_uri(values: _Values, data_dir: Path) -> str:
+    name = "DATABASE_URI" if values.text("DATABASE_URI", "") else "POSTGRES_URI"
+    uri = values.text(name, "")
+    if not uri:
+        return f"sqlite:///{data_dir / 'lgs.db'}"
+    if uri.startswith(("postgres://", "postgresql://", "sqlite:///")):
+        return uri
+    raise ConfigError(
+        f"{name}: {masked(uri)}: must start with postgres://, postgresql:// or sqlite:/// followed by a path"
+    )
+
+
+def _redis_uri(values: _Values) -> str | None:
+    uri = values.text("REDIS_URI", "")
+    if uri and not uri.startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigError(f"REDIS_URI: {masked(uri)}: must start with redis://, rediss:// or unix://")
+    return uri or None
+
+
+def _port(flag: int | None, values: _Values) -> int:
+    if flag is None:
+        return values.integer("LGS_PORT", 8000, at_least=0, at_most=65535)
+    if not 0 <= flag <= 65535:
+        raise ConfigError(f"--port: {flag}: must be between 0 and 65535")
+    return flag
+
+
+def _replica_id() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def masked(uri: str) -> str:
+    """A URI without its password, for messages that people read."""
+    scheme, separator, rest = uri.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    if not separator or not at:
+        return uri
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}@{host}"

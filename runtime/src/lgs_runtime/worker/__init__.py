@@ -1,0 +1,1 @@
+"""Runs in this replica: claiming, executing, leases, signals, metrics."""

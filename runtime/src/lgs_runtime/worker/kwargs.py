@@ -1,0 +1,54 @@
+"""What a run carries in `Run.kwargs`, as the API validated it and the worker reads it.
+
+The one place that knows the JSON form: `RunKwargs.to_json` writes it, `RunKwargs.from_json` reads it.
+Unknown keys are ignored, missing ones take their defaults, so that replicas of two versions can share a
+queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
+
+Durability = Literal["sync", "async", "exit"]
+NodeNames = Sequence[str] | Literal["*"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunKwargs:
+    """Everything the worker needs of a run besides its columns. All values are JSON."""
+
+    input: Any = None
+    """The graph's input, ignored when `command` is given. None without a command: go on from the
+    checkpoint."""
+    command: Mapping[str, Any] | None = None
+    """`{"resume": …, "update": …, "goto": …}`, as in `langgraph_sdk.schema.Command`."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The assistant's with the request's over it: `configurable`, `tags`, `recursion_limit`, `metadata`."""
+    context: Mapping[str, Any] | None = None
+    stream_mode: Sequence[str] = ("values",)
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    interrupt_before: NodeNames = None
+    interrupt_after: NodeNames = None
+    durability: Durability = "async"
+    checkpoint: Mapping[str, Any] | None = None
+    """Where to start: `{"checkpoint_id": …, "checkpoint_ns": …, "checkpoint_map": …}`; None: the latest."""
+    feedback_keys: Sequence[str] | None = None
+    webhook: str | None = None
+    on_completion: Literal["delete", "keep"] | None = None
+    temporary: bool = False
+    """The thread was made for this run alone: its checkpoints go with it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object to store, without the fields that hold their default."""
+        default = RunKwargs()
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(default, name)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> RunKwargs:
+        """Reads what `to_json` wrote."""
+        known = {f.name for f in fields(cls)}
+        return cls(**cast(dict[str, Any], {name: value for name, value in stored.items() if name in known}))
