@@ -1,15 +1,15 @@
 """The `LangGraphService` manifest as pydantic models: what a user may write, its limits and its defaults.
 
 Python names are snake case, manifest names camel case. Each field here takes effect; a field that is not here
-is refused. The CRD is generated from these models (`crd.py`), so descriptions are written for `kubectl explain`.
-Rules between fields are in `rules.py`.
+is refused. The CRD is generated from these models (`crd.py`), so descriptions are written for `kubectl
+explain`. Rules between fields are in `rules.py`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
 GROUP = "lgs.dev"
@@ -30,6 +30,10 @@ Quantity = Annotated[
 GraphPath = Annotated[str, StringConstraints(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$", max_length=512)]
 # Fragments of the pod's own schema: the API server checks them when the Deployment is written.
 Fragment = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+
+
+# Lets the API server fill in the defaults of what is inside.
+FILLED: dict[str, JsonValue] = {"default": {}}
 
 
 class Part(BaseModel):
@@ -91,8 +95,8 @@ class Scaling(Part):
         description="Most replicas in mode Auto. Not set: 10 (or minReplicas if that is more), "
         "1 when persistence.postgres is not set.",
     )
-    target: Target = Field(default_factory=Target)
-    scale_down: ScaleDown = Field(default_factory=ScaleDown)
+    target: Target = Field(default_factory=Target, json_schema_extra=FILLED)
+    scale_down: ScaleDown = Field(default_factory=ScaleDown, json_schema_extra=FILLED)
 
 
 class Queues(Part):
@@ -107,7 +111,7 @@ class Workers(Part):
     """How runs are executed."""
 
     concurrency: int = Field(default=50, ge=1, le=10000, description="Runs at a time in one replica.")
-    queues: Queues = Field(default_factory=Queues)
+    queues: Queues = Field(default_factory=Queues, json_schema_extra=FILLED)
     run_timeout_seconds: float = Field(default=3600, gt=0, le=604800, description="Longest time of one run.")
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="How often a run is started again after its replica was lost."
@@ -225,7 +229,7 @@ class Pod(Part):
     """What is added to the runtime's pods; each field has its meaning and form in a pod."""
 
     resources: Fragment | None = None
-    env: list[EnvVar] = Field(default_factory=list)
+    env: list[EnvVar] = Field(default_factory=list, json_schema_extra={"x-list-keys": ["name"]})
     env_from: list[Fragment] = Field(default_factory=list)
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: list[Fragment] = Field(default_factory=list)
@@ -252,13 +256,13 @@ class Spec(Part):
         description="Graph id to path:variable, such as ./graph.py:graph. Empty: langgraph.json is used.",
     )
     replicas: int = Field(default=1, ge=0, le=1000, description="Replicas in the modes Manual and External.")
-    scaling: Scaling = Field(default_factory=Scaling)
-    workers: Workers = Field(default_factory=Workers)
-    persistence: Persistence = Field(default_factory=Persistence)
-    cache: Cache = Field(default_factory=Cache)
-    disruption: Disruption = Field(default_factory=Disruption)
-    network: Network = Field(default_factory=Network)
-    pod: Pod = Field(default_factory=Pod)
+    scaling: Scaling = Field(default_factory=Scaling, json_schema_extra=FILLED)
+    workers: Workers = Field(default_factory=Workers, json_schema_extra=FILLED)
+    persistence: Persistence = Field(default_factory=Persistence, json_schema_extra=FILLED)
+    cache: Cache = Field(default_factory=Cache, json_schema_extra=FILLED)
+    disruption: Disruption = Field(default_factory=Disruption, json_schema_extra=FILLED)
+    network: Network = Field(default_factory=Network, json_schema_extra=FILLED)
+    pod: Pod = Field(default_factory=Pod, json_schema_extra=FILLED)
     paused: bool = Field(
         default=False,
         description="The operator leaves the service as it is: no repair, no change, no scaling.",

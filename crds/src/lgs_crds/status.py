@@ -1,0 +1,93 @@
+"""The status of a `LangGraphService`: its model, and how conditions change by the Kubernetes conventions.
+
+`merged` is pure: `lastTransitionTime` moves only when a condition's status does, so an unchanged service
+gives an unchanged status and no write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from lgs_crds.model import Fragment
+
+ConditionType = Literal[
+    "Ready", "Progressing", "PersistenceReady", "CacheReady", "ScalingActive", "ScalingLimited"
+]
+Truth = Literal["True", "False", "Unknown"]
+_LONGEST_MESSAGE = 2048
+
+
+class StatusPart(BaseModel):
+    """Base of the status' parts. Unknown fields are left out, not refused: newer operators may have them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class Condition(StatusPart):
+    """One aspect of the service, as of `observedGeneration`."""
+
+    type: Annotated[str, StringConstraints(max_length=316)]
+    status: Truth
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    message: Annotated[str, StringConstraints(max_length=32768)] = ""
+    observed_generation: int = Field(default=0, ge=0)
+    last_transition_time: str = Field(default="", json_schema_extra={"format": "date-time"})
+
+
+class ScalingStatus(StatusPart):
+    """The autoscaler's last decision, what it was based on, and what the scaling law remembers."""
+
+    desired_replicas: int | None = None
+    reason: str | None = None
+    decided_at: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    inputs: Fragment | None = Field(default=None, description="The numbers behind the decision.")
+    memory: Fragment | None = Field(default=None, description="A new operator continues with this.")
+
+
+class Status(StatusPart):
+    """What the operator saw and did."""
+
+    observed_generation: int | None = Field(default=None, description="The generation that was acted on.")
+    conditions: list[Condition] = Field(default_factory=list, json_schema_extra={"x-list-keys": ["type"]})
+    replicas: int | None = Field(default=None, description="Pods that exist.")
+    ready_replicas: int | None = Field(default=None, description="Pods that take work.")
+    desired_replicas: int | None = Field(default=None, description="Pods that are wanted now.")
+    selector: str | None = Field(default=None, description="Label selector of the pods, for HPA and KEDA.")
+    endpoint: str | None = Field(default=None, description="Address inside the cluster.")
+    queue: int | None = Field(default=None, description="Runs that wait and could start now.")
+    p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")
+    scaling: ScalingStatus | None = None
+
+
+def condition(kind: ConditionType, status: Truth, reason: str, message: str = "") -> Condition:
+    """A condition as it is now; `merged` gives it its generation and time."""
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 1] + "…"
+    return Condition(type=kind, status=status, reason=reason, message=message)
+
+
+def merged(
+    before: Iterable[Mapping[str, Any]], now: Iterable[Condition], *, generation: int, at: datetime
+) -> list[Condition]:
+    """`now` with `observedGeneration`; a condition whose status is as `before` keeps its transition time."""
+    known = {each.get("type"): each for each in before}
+    stamp = timestamp(at)
+    result = []
+    for each in now:
+        old = known.get(each.type)
+        same = old is not None and old.get("status") == each.status and old.get("lastTransitionTime")
+        since = str(old["lastTransitionTime"]) if same and old is not None else stamp
+        result.append(
+            each.model_copy(update={"observed_generation": generation, "last_transition_time": since})
+        )
+    return result
+
+
+def timestamp(at: datetime) -> str:
+    """Kubernetes' time format: UTC, whole seconds. `at` must carry a time zone."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
