@@ -1,0 +1,81 @@
+"""The real services that a test may ask for: PostgreSQL and Redis, started once a run, clean for each test.
+
+`LGS_TEST_POSTGRES_URI` and `LGS_TEST_REDIS_URI` name running ones to use instead; that Redis database is
+emptied.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from support.postgres import PostgresServer, fresh_database
+from support.redis import RedisServer, flush
+
+
+@pytest.fixture(scope="session")
+def postgres_service() -> Iterator[str]:
+    """URI of the PostgreSQL server of this run, with the right to create databases."""
+    given = os.environ.get("LGS_TEST_POSTGRES_URI")
+    if given:
+        yield given
+        return
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server.uri
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_uri(postgres_service: str) -> Iterator[str]:
+    """URI of a new empty database, gone after the test."""
+    with fresh_database(postgres_service) as uri:
+        yield uri
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running server of this test's own, to be stopped and started at will."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def redis_service() -> Iterator[str]:
+    """URI of the Redis of this run."""
+    given = os.environ.get("LGS_TEST_REDIS_URI")
+    if given:
+        yield given
+        return
+    server = RedisServer()
+    try:
+        server.start()
+        yield server.uri
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def redis_uri(redis_service: str) -> str:
+    """URI of an emptied Redis database."""
+    flush(redis_service)
+    return redis_service
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A running Redis of this test's own, to be stopped and started at will."""
+    server = RedisServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
