@@ -161,7 +161,7 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
 
 
 def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The node with references inlined and `x | None` reduced to `x`; the field's words win over the type's."""
+    """The node with references inlined and `x | None` reduced to `x`; the field's words win."""
     own = {key: value for key, value in node.items() if key not in {"$ref", "anyOf", "allOf"}}
     if own.get("default", ...) is None:
         del own["default"]
