@@ -1,0 +1,11 @@
+"""The scaling law and what feeds it: `decide(policy, observation, memory, now) -> Decision`.
+
+Everything here is pure but `scrape`, which asks one replica for its metrics.
+"""
+
+from lgs_operator.scaling.law import Decision, decide
+from lgs_operator.scaling.memory import Memory
+from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.samples import Histogram, Observation, ReplicaSample
+
+__all__ = ["Decision", "Histogram", "Memory", "Observation", "Policy", "ReplicaSample", "decide"]

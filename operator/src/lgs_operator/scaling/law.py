@@ -1,0 +1,275 @@
+"""The scaling law: how many replicas the service should have, and why, in words and numbers.
+
+`decide` is pure and is the same function in the cluster, in `lgs up` and in the tests. It promises: a spike
+is answered at the second sample; never more replicas than 1.5 times what the offered load needs; replicas on
+their way count; no data changes nothing; fewer replicas only after less has been enough for the whole hold.
+Staffing follows Halfin and Whitt (1981): slots = a + beta sqrt(a) for an offered load of a slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, floor, sqrt
+from typing import Literal
+
+from lgs_operator.scaling.demand import Demand, measure, remembered
+from lgs_operator.scaling.learning import learn
+from lgs_operator.scaling.memory import MOST_WANTED, Memory
+from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.samples import Observation
+
+BETA = 1.0
+MOST_OVER_NEED = 1.5
+BACKLOG_WITHIN_SECONDS = 60.0
+LOOP_LAG_SECONDS = 0.25
+WAIT_SHARE = 0.25
+LONGEST_HOLD = 4.0
+
+Limit = Literal["min", "max"]
+Code = Literal["ScaledOut", "ScaledIn", "Steady", "Holding", "NoData", "RunsSlow", "Waiting", "Saturated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many replicas there should be. `code` is for events, `reason` for people, `inputs` the numbers
+    behind it.
+
+    `limited` says that the bounds of the policy, not the load, set the number. `p95` in seconds (None:
+    nothing ended in the last half minute), `queue` the runs that wait.
+    """
+
+    replicas: int
+    reason: str
+    code: Code
+    inputs: dict[str, float]
+    limited: Limit | None
+    memory: Memory
+    p95: float | None = None
+    queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What the load asks for now, before bounds and hold."""
+
+    replicas: int
+    why: str
+    code: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a decision is made of, once the round has been learned."""
+
+    policy: Policy
+    observation: Observation
+    demand: Demand
+    memory: Memory
+    current: int
+    now: float
+
+
+def decide(policy: Policy, observation: Observation | None, memory: Memory, now: float) -> Decision:
+    """The decision at `now` (seconds since the epoch). Call it every second or two, and keep
+    `Decision.memory`.
+    """
+    if observation is None or not observation.samples:
+        return _without_data(policy, observation, memory)
+    current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
+    learned = learn(memory, observation)
+    demand = measure(policy, observation, learned)
+    learned = replace(learned, peaks=remembered(policy, learned.peaks, now, demand.offered))
+    want = _staffed(policy, demand)
+    moment = Moment(policy, observation, demand, learned, current, now)
+    tripped = _tripped(moment, want)
+    if tripped is not None and tripped.replicas > want.replicas:
+        return _bounded(replace(moment, memory=replace(learned, tripped_at=now)), tripped)
+    return _bounded(
+        moment, want, slow=tripped.why if tripped is not None and tripped.code == "RunsSlow" else None
+    )
+
+
+def _staffed(policy: Policy, demand: Demand) -> Want:
+    """Little's law with head-room and backlog, in whole replicas."""
+    load = max(demand.offered, demand.floor)
+    base = ceil(_slots(load, policy) / policy.slots - 1e-9)
+    kept = demand.slots / policy.slots if demand.saturated else 0.0
+    with_backlog = ceil(max(_slots(load, policy) / policy.slots, kept) + demand.backlog / policy.slots - 1e-9)
+    replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
+    speed = (
+        "of a length not known yet" if demand.run_seconds is None else f"of {_seconds(demand.run_seconds)}"
+    )
+    why = (
+        f"{demand.rate.per_second:.1f} runs/s {speed} keep {demand.offered:.0f} slots in use"
+        f"{f', {demand.waiting} wait' if demand.waiting else ''}"
+        f"{f', bursts that came back need {demand.floor:.0f}' if demand.floor > demand.offered else ''}"
+        f": {replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
+    )
+    return Want(replicas, why)
+
+
+def _slots(load: float, policy: Policy) -> float:
+    """Slots for an offered load: square-root staffing, no fuller than the utilization asked for."""
+    return max(load + BETA * sqrt(load), load / policy.utilization) if load > 0 else 0.0
+
+
+def _ceiling(policy: Policy, demand: Demand) -> int:
+    """The most that waiting runs may ask for: 1.5 times the need of the load, or what clears them within a
+    minute.
+    """
+    if demand.run_seconds is None:
+        return policy.max_replicas
+    lasting = demand.waiting * demand.run_seconds / max(BACKLOG_WITHIN_SECONDS, demand.run_seconds)
+    return max(1, floor(MOST_OVER_NEED * demand.offered / policy.slots), ceil(lasting / policy.slots))
+
+
+def _tripped(moment: Moment, want: Want) -> Want | None:
+    """Latency's say, when it is too long.
+
+    Upward only, one step each start-up and run time, and only if more replicas would help: runs wait, or the
+    processes themselves are overloaded.
+    """
+    policy, demand, memory = moment.policy, moment.demand, moment.memory
+    target = policy.p95_latency_seconds
+    slow = target is not None and demand.p95 is not None and demand.p95 > target
+    overloaded = demand.loop_lag > LOOP_LAG_SECONDS and demand.in_use > 0
+    waits = demand.saturated and demand.oldest_seconds > policy.queue_wait_seconds
+    waited = demand.p95 is not None and (demand.p95_wait or 0.0) >= WAIT_SHARE * demand.p95
+    if slow and not (overloaded or waited or waits):
+        return Want(
+            0,
+            f"runs are slow by themselves: p95 {_seconds(demand.p95)}, hardly any of it waiting",
+            "RunsSlow",
+        )
+    if not (waits or (slow and overloaded)):
+        return None
+    pause = memory.startup_seconds + (memory.run_seconds or 0.0)
+    if moment.observation.starting or (
+        memory.tripped_at is not None and moment.now - memory.tripped_at < pause
+    ):
+        return None
+    more = moment.observation.ready + max(1, moment.observation.ready // 10)
+    if slow and overloaded:
+        lag = _seconds(demand.loop_lag)
+        return Want(more, f"event loops lag {lag} behind and p95 is {_seconds(demand.p95)}", "Saturated")
+    capped = min(more, max(want.replicas, _ceiling(policy, demand)))
+    return Want(
+        capped, f"the oldest of {demand.waiting} runs waits {_seconds(demand.oldest_seconds)}", "Waiting"
+    )
+
+
+def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
+    """`want` within the bounds of the policy, and after the hold when it is less than before."""
+    policy, demand, current = moment.policy, moment.demand, moment.current
+    failed = moment.observation.failed
+    within = _within(policy, want.replicas)
+    hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
+    wanted = _held(moment.memory.wanted, moment.now, hold, within, current)
+    replicas = _within(policy, max(wanted[0][1], current if failed else 0))
+    limited: Limit | None = None
+    if want.replicas > policy.max_replicas:
+        limited = "max"
+    elif want.replicas < policy.min_replicas:
+        limited = "min"
+    code, reason = _words(moment, want, replicas, hold, slow)
+    if limited == "max":
+        reason += f"; maxReplicas is {policy.max_replicas}"
+    return Decision(
+        replicas=replicas,
+        reason=reason,
+        code=code,
+        inputs=_inputs(moment, want, hold),
+        limited=limited,
+        memory=replace(moment.memory, wanted=wanted, replicas=replicas),
+        p95=demand.p95,
+        queue=demand.waiting,
+    )
+
+
+def _within(policy: Policy, replicas: int) -> int:
+    return min(max(replicas, policy.min_replicas), policy.max_replicas)
+
+
+def _inputs(moment: Moment, want: Want, hold: float) -> dict[str, float]:
+    demand, observation = moment.demand, moment.observation
+    return {
+        "arrivalsPerSecond": round(demand.rate.per_second, 2),
+        "runSeconds": round(demand.run_seconds or 0.0, 3),
+        "offeredSlots": round(demand.offered, 2),
+        "backlogSlots": round(demand.backlog, 2),
+        "burstSlots": round(demand.floor, 2),
+        "waiting": float(demand.waiting),
+        "oldestSeconds": round(demand.oldest_seconds, 2),
+        "slotsInUse": float(demand.in_use),
+        "slots": float(demand.slots),
+        "ready": float(observation.ready),
+        "starting": float(observation.starting),
+        "failedScrapes": float(observation.failed),
+        "startupSeconds": round(moment.memory.startup_seconds, 2),
+        "holdSeconds": round(hold, 1),
+        "wanted": float(want.replicas),
+    }
+
+
+def _held(
+    earlier: tuple[tuple[float, int], ...], now: float, hold: float, within: int, current: int
+) -> tuple[tuple[float, int], ...]:
+    """What was wanted in the last `hold` seconds, strictly falling: the first is the largest, the last is
+    now's.
+
+    Without a past, `current` counts as wanted now, so that a new law takes nothing away at once.
+    """
+    start = earlier or ((now, current),)
+    kept = [(at, replicas) for at, replicas in start if now - at <= hold and replicas > within]
+    kept.append((now, within))
+    while len(kept) > MOST_WANTED:
+        closest = min(range(len(kept) - 1), key=lambda index: kept[index][1] - kept[index + 1][1])
+        kept[closest] = (kept[closest + 1][0], kept[closest][1])
+        del kept[closest + 1]
+    return tuple(kept)
+
+
+def _words(moment: Moment, want: Want, replicas: int, hold: float, slow: str | None) -> tuple[Code, str]:
+    failed, current = moment.observation.failed, moment.current
+    within = _within(moment.policy, want.replicas)
+    if replicas > current:
+        return want.code or "ScaledOut", want.why
+    if failed and within < replicas:
+        return "NoData", f"{failed} of the replicas gave no data: none is taken away"
+    if replicas < current:
+        return "ScaledIn", f"{want.why}, for {_seconds(hold)} or longer"
+    if slow is not None:
+        return "RunsSlow", f"{slow}: more replicas would not help"
+    if within < replicas:
+        return "Holding", f"{want.why}; fewer only after {_seconds(hold)} without more"
+    return "Steady", want.why
+
+
+def _without_data(policy: Policy, observation: Observation | None, memory: Memory) -> Decision:
+    """No data is not zero load: all stays as it is."""
+    present = 0 if observation is None else observation.ready + observation.starting
+    current = memory.replicas if memory.replicas is not None else present
+    replicas = _within(policy, current)
+    inputs: dict[str, float] = {}
+    if observation is None:
+        reason = "no data: the replicas stay as they are"
+    elif observation.ready == 0:
+        reason = f"no replica is ready yet ({observation.starting} starting)"
+    else:
+        reason = f"none of {observation.ready} replicas gave data: they stay as they are"
+    if observation is not None:
+        inputs = {
+            "ready": float(observation.ready),
+            "starting": float(observation.starting),
+            "failedScrapes": float(observation.failed),
+        }
+        since = memory.starting_since[: observation.starting]
+        since += (observation.at,) * (observation.starting - len(since))
+        memory = replace(memory, starting_since=since)
+    return Decision(replicas, reason, "NoData", inputs, None, replace(memory, replicas=replicas))
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"

@@ -1,0 +1,72 @@
+"""What one round teaches: the memory before it, and the observation, give the memory after it.
+
+Measures run time, start-up time, arrivals, waits and latencies. Pure; decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import exp
+
+from lgs_operator.scaling.memory import CHUNK_SECONDS, MOST_CHUNKS, Chunk, Memory
+from lgs_operator.scaling.samples import Change, Observation, merge
+
+RUNS_TO_LEARN = 20.0
+LONGEST_STARTUP = 600.0
+
+
+def learn(memory: Memory, observation: Observation) -> Memory:
+    """`memory` with what `observation` adds to it."""
+    change = merge(memory.baselines, observation, memory.at if memory.baselines else None, memory.complete)
+    starting_since, startup_seconds = _startups(memory, observation)
+    return replace(
+        memory,
+        at=observation.at,
+        complete=observation.failed == 0,
+        flow=memory.flow.extended(observation.at, change.arrivals),
+        run_seconds=_run_seconds(memory.run_seconds, change),
+        startup_seconds=startup_seconds,
+        starting_since=starting_since,
+        ready=observation.ready,
+        chunks=_chunks(memory.chunks, change, observation.at),
+        baselines=change.baselines,
+    )
+
+
+def _run_seconds(known: float | None, change: Change) -> float | None:
+    """Mean execution time, in which the last twenty or so runs count most."""
+    count = change.execution.count
+    if count <= 0:
+        return known
+    mean = change.execution.total / count
+    if known is None:
+        return mean
+    weight = 1.0 - exp(-count / RUNS_TO_LEARN)
+    return known + weight * (mean - known)
+
+
+def _startups(memory: Memory, observation: Observation) -> tuple[tuple[float, ...], float]:
+    """Since when each starting replica starts, and the start-up time with those that got ready now.
+
+    The oldest is taken to be ready first. A start that was given up (fewer starting, no more ready) teaches
+    nothing.
+    """
+    since = memory.starting_since
+    estimate = memory.startup_seconds
+    gone = max(0, len(since) - observation.starting)
+    became_ready = min(gone, max(0, observation.ready - memory.ready))
+    for started in since[:became_ready]:
+        took = min(LONGEST_STARTUP, observation.at - started)
+        estimate += 0.5 * (took - estimate)
+    since = since[gone:]
+    return since + (observation.at,) * (observation.starting - len(since)), estimate
+
+
+def _chunks(chunks: tuple[Chunk, ...], change: Change, now: float) -> tuple[Chunk, ...]:
+    horizon = now - MOST_CHUNKS * CHUNK_SECONDS
+    kept = [chunk for chunk in chunks if horizon < chunk.since <= now]
+    if not kept or now - kept[-1].since >= CHUNK_SECONDS:
+        kept.append(Chunk(since=now))
+    last = kept[-1]
+    kept[-1] = Chunk(last.since, last.wait.plus(change.wait), last.latency.plus(change.latency))
+    return tuple(kept[-MOST_CHUNKS:])

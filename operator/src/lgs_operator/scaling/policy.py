@@ -1,0 +1,53 @@
+"""What the user asked of the scaling law, as the manifest's `scaling` and `workers` say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lgs_crds import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Bounds and targets. Times in seconds; `slots` are the runs at a time in one replica."""
+
+    min_replicas: int = 1
+    max_replicas: int = 10
+    slots: int = 50
+    p95_latency_seconds: float | None = 2.0
+    queue_wait_seconds: float = 1.0
+    utilization: float = 0.75
+    """Largest share of the slots that is planned to be in use."""
+    hold_seconds: float = 60.0
+    """How long less must have been enough before a replica goes, at least."""
+
+    def __post_init__(self) -> None:
+        rules = (
+            (self.min_replicas >= 0, "min_replicas", self.min_replicas, "at least 0"),
+            (
+                self.max_replicas >= max(1, self.min_replicas),
+                "max_replicas",
+                self.max_replicas,
+                "at least min_replicas",
+            ),
+            (self.slots >= 1, "slots", self.slots, "at least 1"),
+            (0 < self.utilization <= 1, "utilization", self.utilization, "above 0 and at most 1"),
+            (self.queue_wait_seconds > 0, "queue_wait_seconds", self.queue_wait_seconds, "above 0"),
+            (self.hold_seconds >= 0, "hold_seconds", self.hold_seconds, "at least 0"),
+        )
+        for holds, name, value, rule in rules:
+            if not holds:
+                raise ValueError(f"{name} is {value}; it must be {rule}")
+
+    @staticmethod
+    def of(spec: Spec) -> Policy:
+        """The policy in a manifest."""
+        return Policy(
+            min_replicas=spec.scaling.min_replicas,
+            max_replicas=spec.max_replicas,
+            slots=spec.workers.concurrency,
+            p95_latency_seconds=spec.scaling.target.p95_latency_seconds,
+            queue_wait_seconds=spec.scaling.target.queue_wait_seconds,
+            utilization=spec.scaling.target.utilization,
+            hold_seconds=spec.scaling.scale_down.hold_seconds,
+        )

@@ -1,0 +1,183 @@
+"""What the replicas said about themselves, and what changed between two rounds of asking.
+
+Counters belong to one process: `merge` turns them into changes, so that a replica that restarts, comes, goes
+or misses a round neither adds nor loses load. Pure. Times are seconds since the epoch, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+KEEP_GONE_SECONDS = 120.0
+Buckets = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A Prometheus histogram: `buckets` are (upper bound in seconds, cumulative count), bounds ascending."""
+
+    buckets: Buckets = ()
+    total: float = 0.0
+    count: float = 0.0
+
+    def minus(self, earlier: Histogram) -> Histogram:
+        """What was observed since `earlier`; all of it when the bounds differ."""
+        if [bound for bound, _ in self.buckets] != [bound for bound, _ in earlier.buckets]:
+            return self
+        pairs = zip(self.buckets, earlier.buckets, strict=True)
+        return Histogram(
+            buckets=tuple((bound, max(0.0, new - old)) for (bound, new), (_, old) in pairs),
+            total=max(0.0, self.total - earlier.total),
+            count=max(0.0, self.count - earlier.count),
+        )
+
+    def plus(self, other: Histogram) -> Histogram:
+        """Both together. If the bounds differ (two versions of the runtime), the fuller one is kept."""
+        if [bound for bound, _ in self.buckets] != [bound for bound, _ in other.buckets]:
+            return self if self.count >= other.count else other
+        pairs = zip(self.buckets, other.buckets, strict=True)
+        return Histogram(
+            buckets=tuple((bound, mine + theirs) for (bound, mine), (_, theirs) in pairs),
+            total=self.total + other.total,
+            count=self.count + other.count,
+        )
+
+    def quantile(self, share: float) -> float | None:
+        """The value below which `share` of the observations lie, linear within a bucket; None without any.
+
+        What lies in the last, unbounded bucket reads as the largest finite bound.
+        """
+        if not self.buckets or self.buckets[-1][1] <= 0:
+            return None
+        rank = share * self.buckets[-1][1]
+        low, below = 0.0, 0.0
+        for bound, cumulative in self.buckets:
+            if cumulative >= rank:
+                if bound == inf:
+                    return low
+                inside = cumulative - below
+                return low + (bound - low) * ((rank - below) / inside if inside > 0 else 1.0)
+            low, below = bound, cumulative
+        return low
+
+
+NOTHING = Histogram()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSample:
+    """One answer of one replica. Counters are its own; `waiting`, `oldest_seconds`, `blocked` are the
+    service's.
+    """
+
+    replica: str
+    at: float
+    slots: int
+    in_use: int = 0
+    waiting: int = 0
+    oldest_seconds: float = 0.0
+    blocked: int = 0
+    arrived: float = 0.0
+    rejected: float = 0.0
+    finished: float = 0.0
+    wait: Histogram = NOTHING
+    execution: Histogram = NOTHING
+    latency: Histogram = NOTHING
+    loop_lag: float = 0.0
+    draining: bool = False
+    started_at: float | None = None
+    """When its process started, if it says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One round: the samples that came, and how many replicas there are.
+
+    `ready` take work; `starting` exist and are not ready yet; `draining` finish what they have; `failed` are
+    ready ones that gave no sample this time.
+    """
+
+    at: float
+    samples: tuple[ReplicaSample, ...]
+    ready: int
+    starting: int = 0
+    draining: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """`count` runs that arrived between `since` and `until`."""
+
+    since: float
+    until: float
+    count: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened since the round before, over all replicas, and the samples to compare the next round
+    with.
+    """
+
+    arrivals: tuple[Arrivals, ...] = ()
+    rejected: float = 0.0
+    finished: float = 0.0
+    wait: Histogram = NOTHING
+    execution: Histogram = NOTHING
+    latency: Histogram = NOTHING
+    baselines: Mapping[str, ReplicaSample] = field(default_factory=dict)
+
+
+def merge(
+    baselines: Mapping[str, ReplicaSample], observation: Observation, since: float | None, complete: bool
+) -> Change:
+    """The change from `baselines` (last sample of each replica) to `observation`.
+
+    `since` is the time of the round before (None: there was none) and `complete` says that it missed no
+    replica. A replica never seen before is counted from zero if it must be new; otherwise its counters are
+    only noted, because they may hold the load of hours.
+    """
+    arrivals: list[Arrivals] = []
+    rejected = finished = 0.0
+    wait = execution = latency = NOTHING
+    for sample in observation.samples:
+        before = _baseline(baselines.get(sample.replica), sample, since, complete)
+        if before is None:
+            continue
+        arrived = max(0.0, sample.arrived - before.arrived)
+        arrivals.append(Arrivals(since=min(before.at, sample.at), until=sample.at, count=arrived))
+        rejected += max(0.0, sample.rejected - before.rejected)
+        finished += max(0.0, sample.finished - before.finished)
+        wait = wait.plus(sample.wait.minus(before.wait))
+        execution = execution.plus(sample.execution.minus(before.execution))
+        latency = latency.plus(sample.latency.minus(before.latency))
+    kept = {
+        name: sample for name, sample in baselines.items() if observation.at - sample.at <= KEEP_GONE_SECONDS
+    }
+    kept.update({sample.replica: sample for sample in observation.samples})
+    return Change(tuple(arrivals), rejected, finished, wait, execution, latency, kept)
+
+
+def _baseline(
+    before: ReplicaSample | None, sample: ReplicaSample, since: float | None, complete: bool
+) -> ReplicaSample | None:
+    """What to subtract from `sample`: its last sample, zero for a new process, None if unknown."""
+    if before is not None and not _restarted(before, sample):
+        return before
+    if since is None:
+        return None
+    is_new = (
+        before is not None or complete or (sample.started_at is not None and sample.started_at >= since - 1)
+    )
+    if not is_new:
+        return None
+    return ReplicaSample(replica=sample.replica, at=before.at if before else since, slots=sample.slots)
+
+
+def _restarted(before: ReplicaSample, sample: ReplicaSample) -> bool:
+    if before.started_at is not None and sample.started_at is not None:
+        return abs(before.started_at - sample.started_at) > 1.0
+    return sample.arrived < before.arrived or sample.finished < before.finished
