@@ -1,0 +1,51 @@
+# Every target does the set-up it needs, also on a bare machine, and nothing twice. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test demo e2e cluster cluster-down images lock
+
+BIN := .venv/bin
+KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
+PYTEST_ARGS ?=
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## .venv with the pinned packages and the three distributions
+.venv/.ready: requirements.lock crds/pyproject.toml operator/pyproject.toml runtime/pyproject.toml
+	@tools/setup/venv.sh
+
+check: setup ## lint, format, types, import rules, generated CRD
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m lgs_crds.generate --check
+
+format: setup ## format the code and mend what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real API server)
+	@tools/setup/system.sh services
+	@tools/kubernetes/build.sh apiserver
+	KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$$PATH" \
+	  $(BIN)/pytest --ignore=tests/e2e $(PYTEST_ARGS)
+
+demo: setup ## the whole path on this machine, embedded: spike, scale-out, rolling restart, scale-in
+	$(BIN)/python -m examples.demo
+
+e2e: setup ## the story on a real cluster (KEEP=1 leaves the cluster)
+	@tools/e2e/run.sh $(PYTEST_ARGS)
+
+cluster: ## a cluster for tests: LGS_TEST_KUBECONFIG, else kind with two workers
+	@tools/cluster/up.sh
+
+cluster-down: ## delete that cluster
+	@tools/cluster/down.sh
+
+images: ## build the images of the runtime and the operator
+	@tools/images/build.sh
+
+lock: ## pin the dependencies anew
+	@tools/setup/lock.sh

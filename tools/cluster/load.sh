@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# load.sh IMAGE...: brings images of the local Docker onto every node of the kind cluster $LGS_CLUSTER (default lgs).
+# With LGS_TEST_KUBECONFIG the cluster is not ours to load: the images are pushed to where LGS_IMAGE_PREFIX points.
+set -euo pipefail
+. "$(dirname "$0")/../env.sh"
+
+DOCKER_HOST=$("$(dirname "$0")/../docker/start.sh")
+if [ -n "$DOCKER_HOST" ]; then export DOCKER_HOST; else unset DOCKER_HOST; fi
+if [ -n "${LGS_TEST_KUBECONFIG:-}" ]; then
+  for image in "$@"; do docker push -q "$image" >&2; done
+  exit 0
+fi
+started=$SECONDS
+kind load docker-image --name "${LGS_CLUSTER:-lgs}" --quiet "$@" >&2
+say "loaded $# images in $((SECONDS - started)) s"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Builds the images and prints their names, one a line.
+#   build.sh           the runtime and the operator (make images)
+#   build.sh testing   also PostgreSQL and Redis for a test cluster that can't pull them
+# LGS_IMAGE_PREFIX (default localhost/) and LGS_IMAGE_TAG (default test) say what they are called.
+set -euo pipefail
+. "$(dirname "$0")/../env.sh"
+HERE=$(cd "$(dirname "$0")" && pwd)
+PREFIX=${LGS_IMAGE_PREFIX-localhost/}
+TAG=${LGS_IMAGE_TAG:-test}
+
+# build NAME DOCKERFILE. The classic builder serves where Docker has no buildx.
+build() {
+  local log=$KIND_HOME/logs/image-$1.log started=$SECONDS
+  docker build --build-arg "BASE_IMAGE=$BASE" -f "$REPO/$2" -t "$PREFIX$1:$TAG" "$REPO" >"$log" 2>&1 \
+    || { tail -40 "$log" >&2; fail "building $PREFIX$1:$TAG failed"; }
+  say "$PREFIX$1:$TAG built in $((SECONDS - started)) s"
+  echo "$PREFIX$1:$TAG"
+}
+
+mkdir -p "$KIND_HOME/logs"
+DOCKER_HOST=$("$HERE/../docker/start.sh")
+if [ -n "$DOCKER_HOST" ]; then export DOCKER_HOST; else unset DOCKER_HOST; fi
+docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
+BASE=$("$HERE/base.sh")
+build lgs-runtime images/runtime/Dockerfile
+build lgs-operator images/operator/Dockerfile
+if [ "${1:-}" = testing ]; then
+  build lgs-testing-postgres images/testing/postgres/Dockerfile
+  build lgs-testing-redis images/testing/redis/Dockerfile
+fi

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs the system packages that a part of the tests needs, and only those that are missing.
+#   system.sh services   PostgreSQL and Redis for the contract tests
+#   system.sh cluster    what building and running a kind node on this machine takes
+# Debian and Ubuntu as root; anywhere else it says what to install. Running it again does nothing.
+set -euo pipefail
+. "$(dirname "$0")/../env.sh"
+
+postgres_package() {
+  apt-cache --names-only search '^postgresql-[0-9]+$' | sort -V | awk 'END {print $1}'
+}
+
+has_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null; }
+has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
+has_headers() { [ -e /usr/include/stdlib.h ]; }
+has_keyring() { [ -e /usr/share/keyrings/debian-archive-keyring.gpg ]; }
+
+# missing GROUP: the packages still to be installed, one a line. "postgresql" stands for the newest that there is.
+missing() {
+  case $1 in
+    services)
+      has_postgres || echo postgresql
+      has redis-server || echo redis-server
+      ;;
+    cluster)
+      for pair in containerd:containerd runc:runc iptables:iptables nft:nftables mmdebstrap:mmdebstrap \
+        gcc:gcc ip:iproute2 setsid:util-linux; do
+        has "${pair%%:*}" || echo "${pair#*:}"
+      done
+      has_headers || echo libc6-dev
+      has_keyring || echo debian-archive-keyring
+      ;;
+    *) fail "group $1: it must be services or cluster" ;;
+  esac
+}
+
+install_packages() {
+  say "installing with apt: $*"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  local names=()
+  for name in "$@"; do
+    [ "$name" != postgresql ] || name=$(postgres_package)
+    names+=("$name")
+  done
+  # Services are started by the tests on ports of their own; a package must not start one.
+  apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${names[@]}" >/dev/null
+}
+
+main() {
+  one_at_a_time "$CACHE/lgs-toolchain/apt.lock"
+  local wanted=()
+  for group in "$@"; do
+    while read -r name; do wanted+=("$name"); done < <(missing "$group")
+  done
+  [ ${#wanted[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    fail "these packages are missing: ${wanted[*]}. Install them (on Debian or Ubuntu: sudo apt-get install ${wanted[*]}), then run this again."
+  fi
+  install_packages "${wanted[@]}"
+}
+
+main "$@"

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Makes .venv: the pinned packages of requirements.lock and the three distributions of this repository, editable.
+# uv does it; where uv is missing it is installed beside, never into the system's Python.
+set -euo pipefail
+. "$(dirname "$0")/../env.sh"
+cd "$REPO"
+
+uv_command() {
+  # A shim that answers `uv` but has no uv behind it is as good as none.
+  if uv --version >/dev/null 2>&1; then echo uv; return; fi
+  if [ ! -x "$TOOLCHAIN/uv/bin/uv" ]; then
+    say "no uv here: installing it into $TOOLCHAIN/uv"
+    python3 -m venv "$TOOLCHAIN/uv" >&2
+    "$TOOLCHAIN/uv/bin/pip" install --quiet uv >&2
+  fi
+  echo "$TOOLCHAIN/uv/bin/uv"
+}
+
+one_at_a_time "$TOOLCHAIN/venv.lock"
+UV=$(uv_command)
+[ -x .venv/bin/python ] || "$UV" venv --quiet --python '>=3.11' .venv
+# --no-deps: requirements.lock is the whole closure, so that nothing unpinned slips in.
+"$UV" pip install --quiet --python .venv/bin/python --no-deps -r requirements.lock -e crds -e operator -e runtime
+touch .venv/.ready
