@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by every script under tools/: where things are kept, which versions are built, and three small words
 # (say, fail, one_at_a_time). Nothing outside the user's cache folder is written, except by tools/setup/system.sh.
 

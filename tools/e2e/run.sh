@@ -22,7 +22,8 @@ trap bring_down EXIT
 images=$(tools/images/build.sh testing)
 KUBECONFIG=$(tools/cluster/up.sh)
 export KUBECONFIG
-# shellcheck disable=SC2086 — one argument for each image
+# One argument for each image.
+# shellcheck disable=SC2086
 tools/cluster/load.sh $images
 if [ -z "${LGS_TEST_KUBECONFIG:-}" ] && ! docker version >/dev/null 2>&1; then export DOCKER_HOST=$PRIVATE_DOCKER; fi
 .venv/bin/pytest tests/e2e -v -x -p no:cacheprovider "$@"

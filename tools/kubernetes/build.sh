@@ -23,7 +23,7 @@ stamp() { echo "$OUT/.$1-$KUBERNETES-$HELM-$COREDNS-$KIND-$LOCAL_PATH"; }
 write_module() {
   mkdir -p "$MODULE/coredns"
   local source
-  source=$(cd "$MODULE" && GOFLAGS= "$GO" mod download -json "k8s.io/kubernetes@v1.$KUBERNETES" \
+  source=$(cd "$MODULE" && GOFLAGS="" "$GO" mod download -json "k8s.io/kubernetes@v1.$KUBERNETES" \
     | sed -nE 's/^\s*"Dir": "(.*)",?$/\1/p')
   sed -E -e 's#^module .*#module kubetools#' \
     -e "s#^(\s+)(k8s\.io/[a-z-]+) => \./staging/.*#\1\2 => \2 v0.$KUBERNETES#" \

@@ -13,7 +13,7 @@ LIBRARIES=usr/lib/$(uname -m)-linux-gnu
 program() {
   mkdir -p "$IMAGES/$1/usr/local/bin"
   cp "$2" "$IMAGES/$1/usr/local/bin/"
-  mkdir -p -m 1777 "$IMAGES/$1/tmp"
+  install -d -m 1777 "$IMAGES/$1/tmp"
 }
 # image FOLDER NAME [ENTRYPOINT]
 image() {
@@ -52,8 +52,9 @@ kube_proxy() {
   cp -a "$ROOT/$LIBRARIES/xtables" "$into/$LIBRARIES/"
   if [ -e "$ROOT/lib64" ]; then cp -L "$ROOT"/lib64/ld-linux* "$into/usr/lib64/"; fi
   local plugins
-  plugins=$(cd "$ROOT" && ls "$LIBRARIES"/xtables/*.so | sed 's#^#/#')
-  # shellcheck disable=SC2086 — one argument for each plugin
+  plugins=$(cd "$ROOT" && printf "/%s\n" "$LIBRARIES"/xtables/*.so)
+  # One argument for each plugin.
+  # shellcheck disable=SC2086
   chroot "$ROOT" ldd /usr/sbin/xtables-nft-multi /usr/sbin/nft /usr/sbin/conntrack $plugins 2>/dev/null \
     | grep -oE '=> /[^ ]+' | cut -c4- | sort -u | while read -r library; do cp -L "$ROOT$library" "$into/$LIBRARIES/"; done
   image kube-proxy "registry.k8s.io/kube-proxy:v1.$KUBERNETES"
@@ -90,7 +91,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 TOML
   containerd --config "$WORK/containerd-import.toml" >"$WORK/containerd-import.log" 2>&1 9>&- &
   local daemon=$!
-  # shellcheck disable=SC2064 — this very process, also when an import fails
+  # Expanded now: this very process, also when an import fails.
+  # shellcheck disable=SC2064
   trap "kill $daemon 2>/dev/null; wait $daemon 2>/dev/null || true" EXIT
   wait_for 20 "containerd at $socket" ctr -a "$socket" version
   for archive in "$IMAGES"/*.tar; do

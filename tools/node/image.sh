@@ -46,8 +46,8 @@ trim_systemd() {
 clean() {
   : > "$ROOT/etc/machine-id"
   rm -f "$ROOT/etc/hostname"
-  rm -rf "$ROOT"/var/cache/apt/* "$ROOT"/var/lib/apt/lists/* "$ROOT"/{dev,proc,sys}
-  mkdir -p "$ROOT"/{dev,proc,sys}
+  rm -rf "$ROOT"/var/cache/apt/* "$ROOT"/var/lib/apt/lists/* "${ROOT:?}"/{dev,proc,sys}
+  mkdir -p "${ROOT:?}"/{dev,proc,sys}
 }
 
 has_image() { docker image inspect "$NODE_IMAGE" >/dev/null 2>&1; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write an OCI image archive (for `ctr images import`) from one folder; no Docker, no registry, no dependency.
+"""Write an OCI image archive (for `ctr images import`) from one folder, without Docker.
 
 usage: oci_archive.py OUT.tar NAME:TAG FOLDER [--entrypoint PROGRAM]
 Files belong to root and carry no time, so that the same folder gives the same image.
