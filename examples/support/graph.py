@@ -1,8 +1,8 @@
 """A support agent with a model's latency, in as many steps as it is asked for.
 
-Stands in for an agent that calls a model over the network: each step waits as long as a model would, then adds to the
-state. With `STEP_RECORDS` set, every step also leaves a record outside of the graph's state when it starts and when it
-ends, so that anyone can count which steps ran, how often, and where.
+Stands in for an agent that calls a model over the network: each step waits as long as a model would, then
+adds to the state. With `STEP_RECORDS` set, every step also leaves a record outside of the graph's state when it
+starts and when it ends, so that anyone can count which steps ran, how often, and where.
 
 Input: `messages`, and optionally `steps` (default 3) and `step_seconds` (mean of a step, default 0.5).
 `STEP_RECORDS`: the path of a file (JSON lines), or `redis://…` (a list named `steps`).
@@ -23,6 +23,7 @@ from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from redis.asyncio import Redis
 
 RECORDS = os.environ.get("STEP_RECORDS", "")
 REPLICA = os.environ.get("LGS_REPLICA_ID") or os.environ.get("HOSTNAME", "local")
@@ -54,8 +55,6 @@ class Records:
             await asyncio.to_thread(self._append, line)
             return
         if self._redis is None:
-            from redis.asyncio import Redis
-
             self._redis = Redis.from_url(self._target)
         await self._redis.rpush("steps", line)
 

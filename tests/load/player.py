@@ -1,13 +1,14 @@
 """Plays load against a service and accounts for every run: what was acknowledged, and how it ended.
 
-Stands alone (standard library and httpx), so that it runs as it is inside a pod of the runtime image. Two plays:
+Stands alone (standard library and httpx), so that it runs as it is inside a pod of the runtime image. Two
+plays:
 
-`spike`: arrivals by a Poisson process with a fixed seed, at a base rate, then at a spike's, then at the base again.
-`sessions`: many threads at once, each in the middle of a run of several steps while something is done to the service.
+`spike`: arrivals by a Poisson process with a fixed seed: at a base rate, at a spike's, at the base again.
+`sessions`: many threads at once, each in the middle of a run while something is done to the service.
 
-Each run is retried until it is acknowledged, without being made twice: its thread's id is chosen here, and the thread's
-runs are looked at before a request is repeated. Both print one JSON summary as their last line; `--out` keeps a record
-of every run as JSON lines.
+Each run is retried until it is acknowledged, without being made twice: its thread's id is chosen here, and
+the thread's runs are looked at before a request is repeated. Both print one JSON summary as their last line;
+`--out` keeps a record of every run as JSON lines.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import httpx
 
 FINAL = {"success", "error", "timeout", "interrupted"}
 POLL_SECONDS = 0.25
+Send = Callable[[], Awaitable[httpx.Response]]
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Played:
     status: str | None = None
     refusals: int = 0
     reconnects: int = 0
+    wrong_state: bool = False
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -76,7 +79,7 @@ class Work:
 
 
 class Player:
-    """A client that survives whatever happens to the service, until `deadline` (seconds of the monotonic clock)."""
+    """A client that survives whatever happens to the service, until `deadline` (monotonic seconds)."""
 
     def __init__(self, client: httpx.AsyncClient, work: Work, deadline: float) -> None:
         self._client = client
@@ -94,39 +97,44 @@ class Player:
             run.problems.append("deadline")
         return run
 
-    async def _request(self, run: Played, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-        """Repeats a request that may be repeated until it is answered by something else than a passing failure."""
-        while True:
-            if time.monotonic() > self._deadline:
-                raise TimeoutError
-            try:
-                answer = await send()
-            except httpx.TransportError as problem:
-                run.reconnects += 1
-                _remember(run, type(problem).__name__)
-                await asyncio.sleep(POLL_SECONDS)
-                continue
-            if answer.status_code in (502, 503, 504):
-                _remember(run, str(answer.status_code))
-                await asyncio.sleep(float(answer.headers.get("retry-after", POLL_SECONDS)))
-                continue
-            return answer
+    async def _once(self, run: Played, send: Send) -> httpx.Response | None:
+        """One request; None after a passing failure (a lost connection, a replica on its way in or out)."""
+        if time.monotonic() > self._deadline:
+            raise TimeoutError
+        pause = POLL_SECONDS
+        try:
+            answer = await send()
+        except httpx.TransportError as problem:
+            run.reconnects += 1
+            _remember(run, type(problem).__name__)
+        else:
+            if answer.status_code not in (502, 503, 504):
+                return answer
+            _remember(run, str(answer.status_code))
+            pause = float(answer.headers.get("retry-after", POLL_SECONDS))
+        await asyncio.sleep(pause)
+        return None
+
+    async def _request(self, run: Played, send: Send) -> httpx.Response:
+        """Repeats a request that changes nothing when it is repeated, until it is answered."""
+        while (answer := await self._once(run, send)) is None:
+            pass
+        return answer
 
     async def _start(self, run: Played) -> None:
         thread = {"thread_id": run.thread_id, "if_exists": "do_nothing"}
         (await self._request(run, lambda: self._client.post("/threads", json=thread))).raise_for_status()
         runs = f"/threads/{run.thread_id}/runs"
+        body = self._work.body(run.priority)
         while run.run_id is None:
-            answer = await self._request(
-                run, lambda: self._client.post(runs, json=self._work.body(run.priority))
-            )
-            if answer.status_code == 429:
-                run.refusals += 1
-                await asyncio.sleep(float(answer.headers["retry-after"]))
-            elif answer.status_code == 409:
-                # An earlier request was taken and its answer lost: that run is ours.
+            answer = await self._once(run, lambda: self._client.post(runs, json=body))
+            if answer is None:
+                # The request may have been taken and its answer lost: then that run is ours.
                 known = (await self._request(run, lambda: self._client.get(runs))).json()
                 run.run_id = known[0]["run_id"] if known else None
+            elif answer.status_code == 429:
+                run.refusals += 1
+                await asyncio.sleep(float(answer.headers["retry-after"]))
             else:
                 answer.raise_for_status()
                 run.run_id = answer.json()["run_id"]
@@ -152,6 +160,7 @@ class Player:
         answer = await self._request(run, lambda: self._client.get(f"/threads/{run.thread_id}/state"))
         done = answer.json()["values"].get("done")
         if run.status == "success" and done != list(range(self._work.steps)):
+            run.wrong_state = True
             run.problems.append(f"steps in the final state: {done}")
 
 
@@ -169,13 +178,14 @@ def percentile(values: list[float], share: float) -> float | None:
 
 
 def summary(runs: list[Played], ideal_seconds: float) -> dict[str, Any]:
-    """The account: acknowledged, finished, lost, and how long it took. `ideal_seconds` is a run's own work."""
+    """The account of all runs. `ideal_seconds` is a run's own work, without any wait."""
     acknowledged = [run for run in runs if run.acknowledged_at is not None]
     finished = [run for run in acknowledged if run.status is not None]
     wrong = [
         run for run in finished if run.status != "success" or any("final state" in p for p in run.problems)
     ]
     latencies = [run.latency for run in finished if run.latency is not None]
+    everything = [latency for _, latency in latencies]
     by_priority = {
         priority: {
             "runs": len(group),
@@ -195,8 +205,8 @@ def summary(runs: list[Played], ideal_seconds: float) -> dict[str, Any]:
         "wrong": len(wrong),
         "refusals": sum(run.refusals for run in runs),
         "reconnects": sum(run.reconnects for run in runs),
-        "p50": percentile(latencies, 0.5),
-        "p95": percentile(latencies, 0.95),
+        "p50": percentile(everything, 0.5),
+        "p95": percentile(everything, 0.95),
         "ideal": ideal_seconds,
         "by_priority": by_priority,
         "examples_of_problems": [run.problems for run in wrong[:5]],
