@@ -1,8 +1,8 @@
 """A support agent with a model's latency, in as many steps as it is asked for.
 
 Stands in for an agent that calls a model over the network: each step waits as long as a model would, then
-adds to the state. With `STEP_RECORDS` set, every step also leaves a record outside of the graph's state when it
-starts and when it ends, so that anyone can count which steps ran, how often, and where.
+adds to the state. With `STEP_RECORDS` set, every step also leaves a record outside of the graph's state when
+it starts and when it ends, so that anyone can count which steps ran, how often, and where.
 
 Input: `messages`, and optionally `steps` (default 3) and `step_seconds` (mean of a step, default 0.5).
 `STEP_RECORDS`: the path of a file (JSON lines), or `redis://…` (a list named `steps`).
