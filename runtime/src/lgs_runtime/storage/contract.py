@@ -82,7 +82,9 @@ class Queue(Protocol):
         """Takes runs from replicas whose lease ran out. Those with attempts left wait again, the others end in
         `error` with the reason. Returns them as they are afterwards. Safe to call from every replica."""
 
-    async def cancel(self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction) -> Sequence[Run]:
+    async def cancel(
+        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
+    ) -> Sequence[Run]:
         """Asks runs to stop. A waiting run ends at once (`interrupted`, or deleted with rollback); a running one gets
         `cancel_requested` and a `cancel` signal, and ends when its worker has stopped. Finished runs are left alone.
         Returns the runs as they are afterwards (a deleted one as it was). Raises `NotFound`."""
@@ -117,7 +119,9 @@ class Records(Protocol):
     async def update_assistant(self, assistant_id: str, changes: Mapping[str, Any]) -> Assistant:
         """Stores a new version with `changes` (fields of `Assistant`; metadata is merged) and makes it current."""
 
-    async def assistant_versions(self, assistant_id: str, page: Page, metadata: Json | None = None) -> Sequence[Assistant]:
+    async def assistant_versions(
+        self, assistant_id: str, page: Page, metadata: Json | None = None
+    ) -> Sequence[Assistant]:
         """Its versions, newest first."""
 
     async def set_latest(self, assistant_id: str, version: int) -> Assistant:
@@ -147,7 +151,9 @@ class Records(Protocol):
     async def update_thread(self, thread_id: str, metadata: Json) -> Thread:
         """Merges metadata. Raises `NotFound`."""
 
-    async def set_thread_state(self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus) -> Thread:
+    async def set_thread_state(
+        self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
+    ) -> Thread:
         """After an `update_state`: what the latest checkpoint says. A busy thread stays busy. Raises `NotFound`."""
 
     async def delete_thread(self, thread_id: str) -> None:

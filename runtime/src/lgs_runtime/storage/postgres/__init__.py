@@ -1,0 +1,1 @@
+"""The storage on PostgreSQL, for any number of replicas."""

@@ -1,0 +1,346 @@
+"""The queue of runs in PostgreSQL.
+
+The three steps that every run takes (enqueue, claim, finish) are one statement each. The rest (strategies, a queue
+near its limit, cancelling, reaping) are short transactions that lock the threads first, then the runs, and carry out
+what `law` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import asyncpg
+
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
+from lgs_runtime.model import (
+    CancelAction,
+    Enqueued,
+    Json,
+    NewRun,
+    Outcome,
+    Page,
+    Priority,
+    PriorityDepth,
+    QueueDepth,
+    QueueLimits,
+    Run,
+    RunStatus,
+    Signal,
+)
+from lgs_runtime.storage import law
+from lgs_runtime.storage.encoding import clean, dump, dump_searchable
+from lgs_runtime.storage.postgres import rows, statements
+from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.postgres.signals import Sender
+
+_Result = TypeVar("_Result")
+
+
+class PostgresQueue:
+    """The `Queue` of the contract."""
+
+    def __init__(self, database: Database, sender: Sender) -> None:
+        self._database = database
+        self._sender = sender
+
+    async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
+        """See the contract. One statement unless the thread or the queue needs a closer look."""
+        room = limits.of(new.priority) - law.NEAR_LIMIT
+        values = _enqueue_values(new, claim_for, room)
+        try:
+            row = await self._database.row(statements.ENQUEUE, *values)
+        except asyncpg.UniqueViolationError:
+            row = None  # Stored before, or its thread has just become busy.
+        if row is None:
+            row = await self._change(lambda c, news: self._enqueue_slowly(c, news, new, limits, claim_for))
+        claimed = row["status"] == "running" and row["claimed_by"] == claim_for
+        if not claimed:
+            self._sender.send(Signal("queued", new.run_id))
+        return Enqueued(rows.run(row), claimed)
+
+    async def _change(
+        self, work: Callable[[asyncpg.Connection, list[Signal]], Awaitable[_Result]]
+    ) -> _Result:
+        """Runs `work` in a transaction and sends the news it makes when that is committed."""
+        news: list[Signal] = []
+
+        async def attempt(connection: asyncpg.Connection) -> _Result:
+            news.clear()
+            return await work(connection, news)
+
+        result = await self._database.transact(attempt)
+        self._sender.send(*news)
+        return result
+
+    async def _enqueue_slowly(
+        self,
+        connection: asyncpg.Connection,
+        news: list[Signal],
+        new: NewRun,
+        limits: QueueLimits,
+        claim_for: str | None,
+    ) -> asyncpg.Record:
+        if not await connection.fetchval(statements.ASSISTANT_EXISTS, new.assistant_id):
+            raise NotFound("assistant", new.assistant_id)
+        if new.create_thread:
+            metadata = dump_searchable(new.thread_metadata)
+            await connection.execute(statements.CREATE_THREAD_FOR_RUN, new.thread_id, metadata)
+        locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
+        stored = await connection.fetchrow(statements.RUN, new.run_id, None)
+        if stored is not None:
+            return stored
+        if not locked:
+            raise NotFound("thread", new.thread_id)
+        busy = await _apply_strategy(connection, news, new)
+        claimed = False
+        if claim_for is not None and not busy and new.delay_seconds <= 0:
+            offset = law.rank_offset(new.priority)
+            claimed = await connection.fetchval(statements.MAY_CLAIM, claim_for, offset)
+        if not claimed:
+            await _take_room(connection, new.priority, limits)
+        values = _enqueue_values(new, claim_for, 0)
+        values[8] = claimed
+        row = await connection.fetchrow(statements.INSERT_RUN, *values)
+        assert row is not None, "the thread is locked, so it is there"
+        return row
+
+    async def claim(self, replica: str, slots: int) -> Sequence[Run]:
+        """See the contract. One statement."""
+        if slots < 1:
+            return []
+        found = await self._database.retried(
+            lambda: self._database.rows(statements.CLAIM, replica, slots),
+        )
+        return [rows.run(row) for row in sorted(found, key=lambda row: float(row["rank"]))]
+
+    async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+        """See the contract. One statement."""
+        values = (
+            run.thread_id,
+            run.run_id,
+            replica,
+            run.attempt,
+            outcome.status,
+            clean(outcome.error),
+            outcome.thread_status,
+            _optional(outcome.values),
+            _optional(outcome.interrupts),
+            _optional(outcome.values),
+        )
+        # A cancellation that arrived while the statement waited for the thread is only seen by a second look.
+        left = await self._database.value(statements.FINISH, *values)
+        if left is None:
+            left = await self._database.value(statements.FINISH, *values)
+        if left is None:
+            raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
+        self._sender.send(Signal("finished", run.run_id))
+        if left:
+            self._sender.send(Signal("queued", ""))
+
+    async def release(self, replica: str, runs: Sequence[Run]) -> None:
+        """See the contract."""
+        threads = [run.thread_id for run in runs]
+        own = ([run.run_id for run in runs], [run.attempt for run in runs], replica)
+
+        async def work(connection: asyncpg.Connection, news: list[Signal]) -> None:
+            await connection.fetch(statements.LOCK_THREADS, threads)
+            held = await connection.fetch(statements.OWN_RUNS, *own)
+            fates = {row["run_id"]: law.handed_back(row["cancel_requested"]) for row in held}
+            await _meet(connection, news, held, fates, {}, charge=False)
+
+        if runs:
+            await self._change(work)
+
+    async def reap(self, max_attempts: int) -> Sequence[Run]:
+        """See the contract. One cheap statement when nobody was lost."""
+        found = await self._database.rows(statements.LOST_THREADS)
+        threads = [row["thread_id"] for row in found]
+
+        async def work(connection: asyncpg.Connection, news: list[Signal]) -> Sequence[Run]:
+            await connection.execute(statements.BURY_REPLICAS)
+            await connection.fetch(statements.LOCK_THREADS, threads)
+            held = await connection.fetch(statements.LOST_RUNS, threads)
+            fates = {r["run_id"]: law.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held}
+            reasons = {row["run_id"]: law.lost_reason(row["attempt"], max_attempts) for row in held}
+            await _meet(connection, news, held, fates, reasons, charge=True)
+            return await _afterwards(connection, held)
+
+        return await self._change(work) if threads else []
+
+    async def cancel(
+        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
+    ) -> Sequence[Run]:
+        """See the contract."""
+
+        async def work(connection: asyncpg.Connection, news: list[Signal]) -> Sequence[Run]:
+            held = await _named(connection, run_ids, thread_id)
+            await connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
+            held = await _named(connection, run_ids, thread_id)
+            unfinished = [
+                law.Unfinished(row["run_id"], row["status"] == "running")
+                for row in held
+                if row["status"] in ("pending", "running")
+            ]
+            await _carry_out(connection, news, law.cancellation(unfinished, action), action)
+            await _drop_spent(connection, held)
+            if unfinished:
+                news.append(Signal("queued", ""))
+            return await _afterwards(connection, held)
+
+        return await self._change(work) if run_ids else []
+
+    async def run(self, run_id: str, thread_id: str | None = None) -> Run:
+        """See the contract."""
+        row = await self._database.row(statements.RUN, run_id, thread_id)
+        if row is None:
+            raise NotFound("run", run_id)
+        return rows.run(row)
+
+    async def runs(
+        self, thread_id: str, page: Page, status: RunStatus | None = None, metadata: Json | None = None
+    ) -> Sequence[Run]:
+        """See the contract."""
+        wanted = _optional(metadata)
+        found = await self._database.rows(statements.RUNS, thread_id, status, wanted, page.limit, page.offset)
+        return [rows.run(row) for row in found]
+
+    async def delete_run(self, thread_id: str, run_id: str) -> None:
+        """See the contract."""
+        if await self._database.value(statements.DELETE_RUN, run_id, thread_id) is None:
+            run = await self.run(run_id, thread_id)
+            raise Conflict(
+                f"run {run_id} is {run.status}: only a finished run can be deleted; cancel it first"
+            )
+
+    async def expire_runs(self, older_than_hours: float) -> int:
+        """See the contract."""
+        expired: int = await self._database.value(statements.EXPIRE_RUNS, older_than_hours)
+        return expired
+
+    async def depth(self) -> QueueDepth:
+        """See the contract. One statement over the waiting runs."""
+        found = {row["priority"]: row for row in await self._database.rows(statements.DEPTH)}
+
+        def of(priority: Priority) -> PriorityDepth:
+            row = found.get(law.CODE[priority])
+            return PriorityDepth(row["waiting"], max(0.0, row["oldest"])) if row else PriorityDepth(0, 0.0)
+
+        blocked = sum(row["blocked"] for row in found.values())
+        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked)
+
+
+def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
+    return [
+        new.run_id,
+        new.thread_id,
+        new.assistant_id,
+        dump(new.kwargs),
+        dump_searchable(new.metadata),
+        law.CODE[new.priority],
+        new.multitask_strategy,
+        float(new.delay_seconds),
+        new.create_thread,
+        dump_searchable(new.thread_metadata),
+        new.delete_thread_after,
+        claim_for,
+        room,
+        law.rank_offset(new.priority),
+    ]
+
+
+def _optional(value: Json | None) -> str | None:
+    return None if value is None else dump_searchable(value)
+
+
+async def _take_room(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
+    """Raises `QueueFull`, or holds the queue's lock until the transaction ends, so that the count stays true."""
+    limit = limits.of(priority)
+    await connection.execute(statements.LOCK_PRIORITY, law.CODE[priority])
+    if await connection.fetchval(statements.COUNT_WAITING, law.CODE[priority]) >= limit:
+        raise QueueFull(priority, limit, law.retry_after_seconds(limit))
+
+
+async def _apply_strategy(connection: asyncpg.Connection, news: list[Signal], new: NewRun) -> bool:
+    """Carries the strategy out; whether the thread still has unfinished runs."""
+    found = await connection.fetch(statements.UNFINISHED, new.thread_id)
+    unfinished = [law.Unfinished(row["run_id"], row["running"]) for row in found]
+    step = law.strategy(new.multitask_strategy, new.thread_id, unfinished)
+    if step is None:
+        return bool(unfinished)
+    action: CancelAction = "rollback" if new.multitask_strategy == "rollback" else "interrupt"
+    await _carry_out(connection, news, step, action)
+    return bool(step.ask)
+
+
+async def _carry_out(
+    connection: asyncpg.Connection, news: list[Signal], step: law.Cancellation, action: CancelAction
+) -> None:
+    await _end(connection, [(run_id, None) for run_id in step.end], "interrupted")
+    await _delete(connection, step.delete)
+    if step.ask:
+        await connection.execute(statements.ASK_TO_STOP, step.ask, action)
+    news.extend(Signal("cancel", run_id) for run_id in step.ask)
+    news.extend(Signal("finished", run_id) for run_id in (*step.end, *step.delete))
+
+
+async def _meet(
+    connection: asyncpg.Connection,
+    news: list[Signal],
+    held: Sequence[asyncpg.Record],
+    fates: dict[str, law.Fate],
+    reasons: dict[str, str],
+    *,
+    charge: bool,
+) -> None:
+    """Carries out the fates of runs whose attempt ended without an outcome."""
+    met = {fate: [run_id for run_id in fates if fates[run_id] == fate] for fate in set(fates.values())}
+    if "wait" in met:
+        bonus = 0.0 if charge else law.HANDED_BACK_SECONDS
+        await connection.execute(statements.WAIT_AGAIN, met["wait"], 0 if charge else 1, bonus)
+    await _end(connection, [(run_id, reasons[run_id]) for run_id in met.get("fail", [])], "error")
+    await _end(connection, [(run_id, None) for run_id in met.get("stop", [])], "interrupted")
+    await _delete(connection, met.get("delete", []))
+    await _drop_spent(connection, held)
+    if held:
+        news.append(Signal("queued", ""))
+    news.extend(Signal("finished", run_id) for run_id, fate in fates.items() if fate != "wait")
+
+
+async def _end(
+    connection: asyncpg.Connection, ends: Sequence[tuple[str, str | None]], status: RunStatus
+) -> None:
+    if ends:
+        ids, errors = [run_id for run_id, _ in ends], [error for _, error in ends]
+        await connection.execute(
+            statements.END_RUNS, ids, status, errors, "error" if status == "error" else None
+        )
+
+
+async def _delete(connection: asyncpg.Connection, run_ids: Sequence[str]) -> None:
+    if run_ids:
+        await connection.execute(statements.DELETE_RUNS, list(run_ids))
+
+
+async def _drop_spent(connection: asyncpg.Connection, held: Iterable[asyncpg.Record]) -> None:
+    """Stateless threads go when their last run ended."""
+    threads = [row["thread_id"] for row in held if row["delete_thread_after"]]
+    if threads:
+        await connection.execute(statements.DROP_SPENT_THREADS, threads)
+
+
+async def _named(
+    connection: asyncpg.Connection, run_ids: Sequence[str], thread_id: str | None
+) -> list[asyncpg.Record]:
+    found = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, list(run_ids))}
+    for run_id in run_ids:
+        if run_id not in found or thread_id not in (None, found[run_id]["thread_id"]):
+            raise NotFound("run", run_id)
+    return list(found.values())
+
+
+async def _afterwards(connection: asyncpg.Connection, held: Sequence[asyncpg.Record]) -> list[Run]:
+    """Runs as they are now, a deleted one as it was."""
+    ids = [row["run_id"] for row in held]
+    now = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, ids)}
+    return [rows.run(now.get(row["run_id"], row)) for row in held]

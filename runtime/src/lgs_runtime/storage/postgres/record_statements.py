@@ -1,0 +1,127 @@
+"""Every statement of the PostgreSQL records, by name. `{order}` is filled from a fixed list of columns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FIELDS: Final = (
+    "assistant_id, version, graph_id, name, description, config, context, metadata, created_at, updated_at"
+)
+
+CREATE_ASSISTANT: Final = f"""
+WITH made AS (
+    INSERT INTO lgs_assistant ({_FIELDS}) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, now(), now())
+    ON CONFLICT DO NOTHING RETURNING *
+), kept AS (
+    INSERT INTO lgs_assistant_version ({_FIELDS}) SELECT {_FIELDS} FROM made
+)
+SELECT * FROM made
+"""
+
+ASSISTANT: Final = "SELECT * FROM lgs_assistant WHERE assistant_id = $1"
+
+LOCK_ASSISTANT: Final = """
+SELECT * FROM lgs_assistant WHERE assistant_id = $1 FOR UPDATE
+"""
+
+NEWEST_VERSION: Final = "SELECT max(version) FROM lgs_assistant_version WHERE assistant_id = $1"
+
+ADD_VERSION: Final = f"""
+WITH made AS (
+    UPDATE lgs_assistant
+    SET version = $2, graph_id = $3, name = $4, description = $5, config = $6, context = $7, metadata = $8,
+        updated_at = now()
+    WHERE assistant_id = $1 RETURNING *
+), kept AS (
+    INSERT INTO lgs_assistant_version ({_FIELDS}) SELECT {_FIELDS.replace("created_at", "now()")} FROM made
+)
+SELECT * FROM made
+"""
+
+VERSIONS: Final = """
+SELECT * FROM lgs_assistant_version WHERE assistant_id = $1 AND ($2::jsonb IS NULL OR metadata @> $2)
+ORDER BY version DESC LIMIT $3 OFFSET $4
+"""
+
+SET_LATEST: Final = """
+UPDATE lgs_assistant a
+SET version = v.version, graph_id = v.graph_id, name = v.name, description = v.description, config = v.config,
+    context = v.context, metadata = v.metadata, updated_at = now()
+FROM lgs_assistant_version v
+WHERE a.assistant_id = $1 AND v.assistant_id = $1 AND v.version = $2
+RETURNING a.*
+"""
+
+DELETE_ASSISTANT: Final = "DELETE FROM lgs_assistant WHERE assistant_id = $1 RETURNING assistant_id"
+
+THREADS_OF_ASSISTANT: Final = """
+SELECT thread_id FROM lgs_thread WHERE metadata @> jsonb_build_object('assistant_id', $1::text)
+"""
+
+_ASSISTANTS: Final = """
+FROM lgs_assistant
+WHERE ($1::text IS NULL OR graph_id = $1)
+  AND ($2::text IS NULL OR strpos(lower(name), lower($2)) > 0)
+  AND ($3::jsonb IS NULL OR metadata @> $3)
+"""
+
+ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LIMIT $4 OFFSET $5"
+
+COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
+
+CREATE_THREAD: Final = """
+INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING *
+"""
+
+THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
+
+UPDATE_THREAD: Final = """
+UPDATE lgs_thread SET metadata = metadata || $2, updated_at = now() WHERE thread_id = $1 RETURNING *
+"""
+
+SET_THREAD_STATE: Final = """
+UPDATE lgs_thread
+SET values = $2, interrupts = $3, rest = $4, error = NULL, updated_at = now(), state_updated_at = now()
+WHERE thread_id = $1 RETURNING *
+"""
+
+LOCK_THREAD: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id = $1 FOR UPDATE"
+
+DELETE_RUNS_OF_THREAD: Final = "DELETE FROM lgs_run WHERE thread_id = $1 RETURNING run_id, status"
+
+DELETE_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = $1"
+
+COPY_THREAD: Final = """
+INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest)
+SELECT $2, metadata, config, values, '{}', 'idle' FROM lgs_thread WHERE thread_id = $1
+RETURNING *
+"""
+
+_THREADS: Final = """
+FROM lgs_thread
+WHERE ($1::text[] IS NULL OR thread_id = ANY($1))
+  AND ($2::jsonb IS NULL OR metadata @> $2)
+  AND ($3::jsonb IS NULL OR values @> $3)
+  AND ($4::text IS NULL OR status = $4)
+"""
+
+THREADS: Final = f"SELECT * {_THREADS} ORDER BY {{order}}, thread_id LIMIT $5 OFFSET $6"
+
+COUNT_THREADS: Final = f"SELECT count(*) {_THREADS}"
+
+MORTAL_THREADS: Final = """
+SELECT thread_id FROM lgs_thread
+WHERE ttl_seconds IS NOT NULL AND unfinished = 0 AND updated_at + make_interval(secs => ttl_seconds) < now()
+LIMIT 1000
+"""
+
+EXPIRE_THREAD: Final = """
+WITH gone AS (
+    DELETE FROM lgs_thread
+    WHERE thread_id = $1 AND unfinished = 0 AND updated_at + make_interval(secs => ttl_seconds) < now()
+    RETURNING thread_id
+), runs AS (
+    DELETE FROM lgs_run r USING gone WHERE r.thread_id = gone.thread_id
+)
+SELECT thread_id FROM gone
+"""

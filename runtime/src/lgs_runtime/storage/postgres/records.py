@@ -1,0 +1,216 @@
+"""Assistants and threads in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from lgs_runtime.errors import Conflict, NotFound
+from lgs_runtime.model import Assistant, Json, Page, Signal, Thread, ThreadStatus
+from lgs_runtime.storage import sorting
+from lgs_runtime.storage.encoding import clean, dump_searchable
+from lgs_runtime.storage.law import with_changes
+from lgs_runtime.storage.postgres import record_statements as statements
+from lgs_runtime.storage.postgres import rows
+from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.postgres.signals import Sender
+
+
+class PostgresRecords:
+    """The `Records` of the contract."""
+
+    def __init__(self, database: Database, sender: Sender) -> None:
+        self._database = database
+        self._sender = sender
+
+    async def create_assistant(self, assistant: Assistant, if_exists: str = "raise") -> Assistant:
+        """See the contract."""
+        row = await self._database.row(
+            statements.CREATE_ASSISTANT, assistant.assistant_id, *_assistant_values(assistant)
+        )
+        if row is not None:
+            return rows.assistant(row)
+        if if_exists == "do_nothing":
+            return await self.assistant(assistant.assistant_id)
+        raise Conflict(
+            f"assistant {assistant.assistant_id} exists: if_exists is raise; use do_nothing to get it"
+        )
+
+    async def assistant(self, assistant_id: str) -> Assistant:
+        """See the contract."""
+        return rows.assistant(
+            _found(await self._database.row(statements.ASSISTANT, assistant_id), "assistant", assistant_id)
+        )
+
+    async def update_assistant(self, assistant_id: str, changes: Mapping[str, Any]) -> Assistant:
+        """See the contract."""
+
+        async def work(connection: asyncpg.Connection) -> Assistant:
+            locked = await connection.fetchrow(statements.LOCK_ASSISTANT, assistant_id)
+            changed = with_changes(rows.assistant(_found(locked, "assistant", assistant_id)), changes)
+            # A statement of its own: it sees what was committed while this one waited for the lock.
+            newest = await connection.fetchval(statements.NEWEST_VERSION, assistant_id)
+            row = await connection.fetchrow(
+                statements.ADD_VERSION, assistant_id, newest + 1, *_assistant_values(changed)
+            )
+            return rows.assistant(_found(row, "assistant", assistant_id))
+
+        return await self._database.transact(work)
+
+    async def assistant_versions(
+        self, assistant_id: str, page: Page, metadata: Json | None = None
+    ) -> Sequence[Assistant]:
+        """See the contract."""
+        wanted = _optional(metadata)
+        found = await self._database.rows(statements.VERSIONS, assistant_id, wanted, page.limit, page.offset)
+        return [rows.assistant(row) for row in found]
+
+    async def set_latest(self, assistant_id: str, version: int) -> Assistant:
+        """See the contract."""
+        row = await self._database.row(statements.SET_LATEST, assistant_id, version)
+        return rows.assistant(_found(row, "assistant", f"{assistant_id} version {version}"))
+
+    async def delete_assistant(self, assistant_id: str, *, delete_threads: bool = False) -> None:
+        """See the contract."""
+        threads = []
+        if delete_threads:
+            threads = await self._database.rows(statements.THREADS_OF_ASSISTANT, assistant_id)
+        _found(await self._database.row(statements.DELETE_ASSISTANT, assistant_id), "assistant", assistant_id)
+        for row in threads:
+            await self._delete_thread(row["thread_id"])
+
+    async def assistants(
+        self, page: Page, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+    ) -> Sequence[Assistant]:
+        """See the contract."""
+        statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
+        wanted = (graph_id, clean(name), _optional(metadata))
+        found = await self._database.rows(statement, *wanted, page.limit, page.offset)
+        return [rows.assistant(row) for row in found]
+
+    async def count_assistants(
+        self, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+    ) -> int:
+        """See the contract."""
+        count: int = await self._database.value(
+            statements.COUNT_ASSISTANTS, graph_id, clean(name), _optional(metadata)
+        )
+        return count
+
+    async def create_thread(
+        self, thread_id: str, metadata: Json, if_exists: str = "raise", ttl_seconds: float | None = None
+    ) -> Thread:
+        """See the contract."""
+        row = await self._database.row(
+            statements.CREATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds
+        )
+        if row is not None:
+            return rows.thread(row)
+        if if_exists == "do_nothing":
+            return await self.thread(thread_id)
+        raise Conflict(f"thread {thread_id} exists: if_exists is raise; use do_nothing to get it")
+
+    async def thread(self, thread_id: str) -> Thread:
+        """See the contract."""
+        return rows.thread(
+            _found(await self._database.row(statements.THREAD, thread_id), "thread", thread_id)
+        )
+
+    async def update_thread(self, thread_id: str, metadata: Json) -> Thread:
+        """See the contract."""
+        row = await self._database.row(statements.UPDATE_THREAD, thread_id, dump_searchable(metadata))
+        return rows.thread(_found(row, "thread", thread_id))
+
+    async def set_thread_state(
+        self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
+    ) -> Thread:
+        """See the contract."""
+        row = await self._database.row(
+            statements.SET_THREAD_STATE,
+            thread_id,
+            dump_searchable(values),
+            dump_searchable(interrupts),
+            status,
+        )
+        return rows.thread(_found(row, "thread", thread_id))
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """See the contract."""
+        if not await self._delete_thread(thread_id):
+            raise NotFound("thread", thread_id)
+
+    async def _delete_thread(self, thread_id: str) -> bool:
+        async def work(connection: asyncpg.Connection) -> list[asyncpg.Record] | None:
+            if await connection.fetchrow(statements.LOCK_THREAD, thread_id) is None:
+                return None
+            runs: list[asyncpg.Record] = await connection.fetch(statements.DELETE_RUNS_OF_THREAD, thread_id)
+            await connection.execute(statements.DELETE_THREAD, thread_id)
+            return runs
+
+        runs = await self._database.transact(work)
+        for row in runs or ():
+            if row["status"] == "running":
+                self._sender.send(Signal("cancel", row["run_id"]))
+            if row["status"] in ("pending", "running"):
+                self._sender.send(Signal("finished", row["run_id"]))
+        return runs is not None
+
+    async def copy_thread(self, thread_id: str, new_thread_id: str) -> Thread:
+        """See the contract."""
+        try:
+            row = await self._database.row(statements.COPY_THREAD, thread_id, new_thread_id)
+        except asyncpg.UniqueViolationError as error:
+            raise Conflict(f"thread {new_thread_id} exists: a copy needs an id of its own") from error
+        return rows.thread(_found(row, "thread", thread_id))
+
+    async def threads(
+        self,
+        page: Page,
+        ids: Sequence[str] | None = None,
+        metadata: Json | None = None,
+        values: Json | None = None,
+        status: ThreadStatus | None = None,
+    ) -> Sequence[Thread]:
+        """See the contract."""
+        statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
+        wanted = (None if ids is None else list(ids), _optional(metadata), _optional(values), status)
+        found = await self._database.rows(statement, *wanted, page.limit, page.offset)
+        return [rows.thread(row) for row in found]
+
+    async def count_threads(
+        self, metadata: Json | None = None, values: Json | None = None, status: ThreadStatus | None = None
+    ) -> int:
+        """See the contract."""
+        count: int = await self._database.value(
+            statements.COUNT_THREADS, None, _optional(metadata), _optional(values), status
+        )
+        return count
+
+    async def expire_threads(self) -> Sequence[str]:
+        """See the contract. A thousand at a time."""
+        found = await self._database.rows(statements.MORTAL_THREADS)
+        gone = [await self._database.value(statements.EXPIRE_THREAD, row["thread_id"]) for row in found]
+        return [thread_id for thread_id in gone if thread_id is not None]
+
+
+def _found(row: asyncpg.Record | None, kind: str, name: str) -> asyncpg.Record:
+    if row is None:
+        raise NotFound(kind, name)
+    return row
+
+
+def _optional(value: Json | None) -> str | None:
+    return None if value is None else dump_searchable(value)
+
+
+def _assistant_values(assistant: Assistant) -> tuple[str | None, ...]:
+    return (
+        assistant.graph_id,
+        clean(assistant.name),
+        clean(assistant.description),
+        dump_searchable(assistant.config),
+        dump_searchable(assistant.context),
+        dump_searchable(assistant.metadata),
+    )

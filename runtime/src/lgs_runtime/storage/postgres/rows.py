@@ -1,0 +1,62 @@
+"""Rows of PostgreSQL as the values of the model."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from lgs_runtime.model import Assistant, Run, Thread
+from lgs_runtime.storage.law import PRIORITY
+
+
+def run(row: asyncpg.Record) -> Run:
+    """A row of `lgs_run`."""
+    return Run(
+        run_id=row["run_id"],
+        thread_id=row["thread_id"],
+        assistant_id=row["assistant_id"],
+        status=row["status"],
+        priority=PRIORITY[row["priority"]],
+        metadata=row["metadata"],
+        kwargs=row["kwargs"],
+        multitask_strategy=row["multitask_strategy"],
+        attempt=row["attempt"],
+        error=row["error"],
+        cancel_requested=row["cancel_requested"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        due_at=row["due_at"],
+        claimed_at=row["claimed_at"],
+        result=row["result"],
+    )
+
+
+def thread(row: asyncpg.Record) -> Thread:
+    """A row of `lgs_thread`."""
+    return Thread(
+        thread_id=row["thread_id"],
+        metadata=row["metadata"],
+        config=row["config"],
+        status=row["status"],
+        values=row["values"],
+        interrupts=row["interrupts"],
+        error=row["error"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        state_updated_at=row["state_updated_at"],
+    )
+
+
+def assistant(row: asyncpg.Record) -> Assistant:
+    """A row of `lgs_assistant` or `lgs_assistant_version`."""
+    return Assistant(
+        assistant_id=row["assistant_id"],
+        graph_id=row["graph_id"],
+        name=row["name"],
+        description=row["description"],
+        config=row["config"],
+        context=row["context"],
+        metadata=row["metadata"],
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,145 @@
+"""Signals between replicas by NOTIFY and LISTEN.
+
+Sent after the change is committed, many in one statement: a NOTIFY inside of the change would make all commits of
+the database wait for each other. What is lost on the way is allowed to be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final, Literal, cast
+
+import asyncpg
+
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.model import Signal
+from lgs_runtime.storage.postgres import statements
+from lgs_runtime.storage.postgres.database import Database, connect
+
+CHANNEL: Final = "lgs"
+GAP: Final = Signal("queued", "")
+_RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
+_CHECK_SECONDS: Final = 5.0
+_BATCH: Final = 50
+_KEPT: Final = 10_000
+
+
+def packed(signals: list[Signal]) -> list[str]:
+    """Signals as payloads of less than 8000 bytes, many in each; doubles are dropped."""
+    lines = list(dict.fromkeys(f"{signal.kind} {signal.run_id}" for signal in signals))
+    return ["\n".join(lines[start : start + _BATCH]) for start in range(0, len(lines), _BATCH)]
+
+
+def unpacked(payload: str) -> list[Signal]:
+    """The signals of a payload; what is not ours is left out."""
+    found = []
+    for line in payload.split("\n"):
+        kind, _, run_id = line.partition(" ")
+        if kind in ("queued", "cancel", "finished"):
+            found.append(Signal(cast(Literal["queued", "cancel", "finished"], kind), run_id))
+    return found
+
+
+class Sender:
+    """Collects signals while a round trip is under way and sends them with the next."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[Signal] = []
+        self._due = asyncio.Event()
+        self._task = asyncio.create_task(self._send_forever(), name="lgs-signals-sender")
+
+    def send(self, *signals: Signal) -> None:
+        """Sends soon; never waits, never fails. When the database is gone for long, the oldest are dropped."""
+        self._waiting = (self._waiting + list(signals))[-_KEPT:]
+        self._due.set()
+
+    async def close(self) -> None:
+        """Sends what is left, if that is possible, and ends."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        with contextlib.suppress(StorageUnavailable):
+            await self._flush()
+
+    async def _send_forever(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            # A lost signal costs a little time, and the listeners hear of the gap: nothing to repeat here.
+            with contextlib.suppress(StorageUnavailable):
+                await self._flush()
+
+    async def _flush(self) -> None:
+        signals, self._waiting = self._waiting, []
+        if signals:
+            await self._database.rows(statements.NOTIFY, packed(signals))
+
+
+class Listener:
+    """Listens on a connection of its own, and again on a new one after it was lost."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._queue: asyncio.Queue[Signal] = asyncio.Queue()
+        self._connection: asyncpg.Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> AsyncIterator[Signal]:
+        await self._listen()
+        self._task = asyncio.create_task(self._stay_connected(), name="lgs-signals-listener")
+        return self._signals()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def _signals(self) -> AsyncIterator[Signal]:
+        while True:
+            yield await self._queue.get()
+
+    async def _listen(self) -> None:
+        connection = await connect(self._uri)
+        try:
+            await connection.add_listener(CHANNEL, self._hear)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            connection.terminate()
+            raise StorageUnavailable(f"the database can't be listened to: {error}") from error
+        self._connection = connection
+
+    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        for signal in unpacked(str(payload)):
+            self._queue.put_nowait(signal)
+
+    async def _stay_connected(self) -> None:
+        while True:
+            await self._lost()
+            for failures in range(10**9):
+                try:
+                    await self._listen()
+                    break
+                except StorageUnavailable:
+                    await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+            self._queue.put_nowait(GAP)
+
+    async def _lost(self) -> None:
+        """Returns when the connection is gone. A statement now and then finds out what the network doesn't say."""
+        connection = self._connection
+        assert connection is not None
+        gone = asyncio.Event()
+        connection.add_termination_listener(lambda _: gone.set())
+        while not (gone.is_set() or connection.is_closed()):
+            try:
+                await asyncio.wait_for(gone.wait(), _CHECK_SECONDS)
+            except TimeoutError:
+                try:
+                    await connection.execute("SELECT 1", timeout=_CHECK_SECONDS)
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                    connection.terminate()
+                    return

@@ -1,0 +1,257 @@
+"""Every statement of the PostgreSQL queue, by name. Records have theirs in `record_statements.py`.
+
+Locks are taken in one order: thread before run, threads by id. `claim` locks runs alone and never waits. The
+thread's row carries what must be exact under concurrency (`unfinished`, `runs`): an UPDATE sees the newest version of
+a row it waited for, a sub-select does not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_CLAIMABLE: Final = """
+    r.status = 'pending' AND r.due_at <= now()
+    AND NOT EXISTS (SELECT FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'running')
+    AND NOT EXISTS (SELECT FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'pending'
+                    AND o.seq < r.seq AND o.due_at <= now())
+"""
+
+_INSERT_RUN: Final = """
+    INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
+                         multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at)
+    SELECT $1, $2, seq, $3, CASE WHEN claimed THEN 'running' ELSE 'pending' END, $6::smallint,
+           extract(epoch FROM now()) + $8::float8 + $14::float8, $5, $4, $7, $11,
+           CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN $12::text END,
+           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8)
+"""
+
+# $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
+# $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset
+ENQUEUE: Final = f"""
+WITH gate AS (
+    SELECT $12::text IS NOT NULL AND $8::float8 <= 0
+           AND EXISTS (SELECT FROM lgs_replica WHERE replica = $12 AND expires_at > now())
+           AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $14::float8
+                           AND {_CLAIMABLE}) AS may_claim,
+           (SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = $6::smallint) < $13::integer
+           AS room
+    WHERE EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $3)
+      AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
+), thread AS (
+    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs)
+    SELECT $2, $10, 1, 1 FROM gate WHERE may_claim OR room
+    ON CONFLICT (thread_id) DO UPDATE
+    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || excluded.metadata,
+        updated_at = now()
+    WHERE t.unfinished = 0 OR ($7 = 'enqueue' AND (SELECT room FROM gate))
+    RETURNING t.runs AS seq, t.unfinished
+), place AS (
+    SELECT seq, unfinished = 1 AND may_claim AS claimed FROM thread, gate
+)
+{_INSERT_RUN} FROM place
+RETURNING *
+"""
+"""The whole of the common case in one round trip. No row: the slow way finds out why, or makes room."""
+
+CREATE_THREAD_FOR_RUN: Final = """
+INSERT INTO lgs_thread (thread_id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING
+"""
+
+ASSISTANT_EXISTS: Final = "SELECT EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $1)"
+
+LOCK_THREADS: Final = """
+SELECT thread_id FROM lgs_thread WHERE thread_id = ANY($1::text[]) ORDER BY thread_id FOR UPDATE
+"""
+
+UNFINISHED: Final = """
+SELECT run_id, status = 'running' AS running FROM lgs_run
+WHERE thread_id = $1 AND status IN ('pending', 'running') ORDER BY seq
+"""
+
+MAY_CLAIM: Final = f"""
+SELECT EXISTS (SELECT FROM lgs_replica WHERE replica = $1 AND expires_at > now())
+   AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $2::float8
+                   AND {_CLAIMABLE})
+"""
+
+LOCK_PRIORITY: Final = "SELECT pg_advisory_xact_lock(hashtext('lgs_queue'), $1::integer)"
+
+COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = $1::smallint"
+
+INSERT_RUN: Final = f"""
+WITH thread AS (
+    UPDATE lgs_thread
+    SET unfinished = unfinished + 1, runs = runs + 1, metadata = metadata || $10, updated_at = now()
+    WHERE thread_id = $2
+    RETURNING runs AS seq
+), place AS (
+    SELECT seq, $9::boolean AS claimed, $13::integer AS unused FROM thread
+)
+{_INSERT_RUN} FROM place
+RETURNING *
+"""
+"""The parameters of ENQUEUE, where $9 says whether it is claimed and $13 means nothing."""
+
+CLAIM: Final = f"""
+WITH picked AS (
+    SELECT r.run_id FROM lgs_run r
+    WHERE {_CLAIMABLE}
+      AND EXISTS (SELECT FROM lgs_replica WHERE replica = $1 AND expires_at > now())
+    ORDER BY r.rank LIMIT $2
+    FOR UPDATE OF r SKIP LOCKED
+)
+UPDATE lgs_run r
+SET status = 'running', claimed_by = $1, claimed_at = now(), updated_at = now(), attempt = attempt + 1
+FROM picked WHERE r.run_id = picked.run_id
+RETURNING r.*
+"""
+"""The unique index on running threads is the last word: two claims that see a delayed run become due at different
+moments can't both win, and the loser tries again."""
+
+# $1 thread $2 run $3 replica $4 attempt $5 status $6 error $7 thread rest $8 values $9 interrupts
+# $10 result
+FINISH: Final = """
+WITH thread AS (
+    SELECT thread_id, unfinished FROM lgs_thread WHERE thread_id = $1 FOR UPDATE
+), ended AS (
+    UPDATE lgs_run r
+    SET status = $5, error = $6, claimed_by = NULL, ended_at = now(), updated_at = now(),
+        result = CASE WHEN r.delete_thread_after THEN $10::json END
+    FROM thread
+    WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
+      AND r.cancel_requested IS DISTINCT FROM 'rollback'
+    RETURNING r.delete_thread_after
+), deleted AS (
+    DELETE FROM lgs_run r USING thread
+    WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
+      AND r.cancel_requested = 'rollback'
+    RETURNING r.delete_thread_after
+), gone AS (
+    SELECT g.delete_thread_after AND thread.unfinished = 1 AS last
+    FROM (SELECT * FROM ended UNION ALL SELECT * FROM deleted) g, thread
+), kept AS (
+    UPDATE lgs_thread t
+    SET unfinished = t.unfinished - 1, rest = $7, values = coalesce($8::jsonb, t.values), error = $6,
+        interrupts = coalesce($9::jsonb, t.interrupts), updated_at = now(), state_updated_at = now()
+    FROM gone WHERE t.thread_id = $1 AND NOT gone.last
+    RETURNING t.unfinished
+), dropped AS (
+    DELETE FROM lgs_thread t USING gone WHERE t.thread_id = $1 AND gone.last RETURNING 0 AS unfinished
+)
+SELECT unfinished FROM kept UNION ALL SELECT unfinished FROM dropped
+"""
+
+RUNS_BY_ID: Final = "SELECT * FROM lgs_run WHERE run_id = ANY($1::text[])"
+
+LOST_THREADS: Final = """
+SELECT DISTINCT r.thread_id FROM lgs_run r
+WHERE r.status = 'running' AND NOT EXISTS (
+    SELECT FROM lgs_replica p WHERE p.replica = r.claimed_by AND p.expires_at > now())
+"""
+
+BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= now()"
+"""Waits for a renewal under way and then sees it; whoever renews after it finds that the lease had run out."""
+
+LOST_RUNS: Final = """
+SELECT r.* FROM lgs_run r
+WHERE r.thread_id = ANY($1::text[]) AND r.status = 'running'
+  AND NOT EXISTS (SELECT FROM lgs_replica p WHERE p.replica = r.claimed_by)
+FOR UPDATE OF r
+"""
+
+OWN_RUNS: Final = """
+SELECT r.* FROM lgs_run r JOIN unnest($1::text[], $2::integer[]) AS own (run_id, attempt) USING (run_id, attempt)
+WHERE r.status = 'running' AND r.claimed_by = $3
+FOR UPDATE OF r
+"""
+
+WAIT_AGAIN: Final = """
+UPDATE lgs_run
+SET status = 'pending', claimed_by = NULL, updated_at = now(), attempt = attempt - $2::integer,
+    rank = rank - $3::float8
+WHERE run_id = ANY($1::text[])
+"""
+
+# $1 runs $2 status $3 errors, one a run (or null) $4 what the thread becomes (null: what it was)
+END_RUNS: Final = """
+WITH ended AS (
+    UPDATE lgs_run r
+    SET status = $2, error = e.error, claimed_by = NULL, ended_at = now(), updated_at = now()
+    FROM unnest($1::text[], $3::text[]) AS e (run_id, error)
+    WHERE r.run_id = e.run_id AND r.status IN ('pending', 'running')
+    RETURNING r.thread_id, r.error
+)
+UPDATE lgs_thread t
+SET unfinished = t.unfinished - e.runs, rest = coalesce($4, t.rest), error = coalesce(e.error, t.error),
+    updated_at = now()
+FROM (SELECT thread_id, count(*) AS runs, max(error) AS error FROM ended GROUP BY thread_id) e
+WHERE t.thread_id = e.thread_id
+"""
+
+DELETE_RUNS: Final = """
+WITH deleted AS (
+    DELETE FROM lgs_run WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running') RETURNING thread_id
+)
+UPDATE lgs_thread t SET unfinished = t.unfinished - d.runs, updated_at = now()
+FROM (SELECT thread_id, count(*) AS runs FROM deleted GROUP BY thread_id) d
+WHERE t.thread_id = d.thread_id
+"""
+
+DROP_SPENT_THREADS: Final = "DELETE FROM lgs_thread WHERE thread_id = ANY($1::text[]) AND unfinished = 0"
+
+ASK_TO_STOP: Final = """
+UPDATE lgs_run SET cancel_requested = $2, updated_at = now()
+WHERE run_id = ANY($1::text[]) AND status = 'running'
+"""
+
+RUN: Final = "SELECT * FROM lgs_run WHERE run_id = $1 AND ($2::text IS NULL OR thread_id = $2)"
+
+RUNS: Final = """
+SELECT * FROM lgs_run
+WHERE thread_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::jsonb IS NULL OR metadata @> $3)
+ORDER BY seq DESC LIMIT $4 OFFSET $5
+"""
+
+DELETE_RUN: Final = """
+DELETE FROM lgs_run WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running') RETURNING run_id
+"""
+
+EXPIRE_RUNS: Final = """
+WITH gone AS (
+    DELETE FROM lgs_run WHERE ended_at < now() - make_interval(secs => $1::float8 * 3600) RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
+
+DEPTH: Final = f"""
+SELECT r.priority, count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
+       coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest
+FROM lgs_run r CROSS JOIN LATERAL (SELECT {_CLAIMABLE} AS now) c
+WHERE r.status = 'pending' GROUP BY r.priority
+"""
+
+TAKE_LEASE: Final = """
+WITH old AS (
+    UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = $1 AND status = 'running'
+)
+INSERT INTO lgs_replica (replica, expires_at) VALUES ($1, now() + make_interval(secs => $2::float8))
+ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
+"""
+"""A replica that starts holds nothing: what an earlier one of its name held is for the reaper."""
+
+RENEW_LEASE: Final = """
+WITH old AS (
+    SELECT expires_at > now() AS alive FROM lgs_replica WHERE replica = $1 FOR UPDATE
+), lost AS (
+    UPDATE lgs_run SET claimed_by = NULL
+    WHERE claimed_by = $1 AND status = 'running' AND NOT EXISTS (SELECT FROM old WHERE alive)
+)
+INSERT INTO lgs_replica (replica, expires_at)
+SELECT $1, now() + make_interval(secs => $2::float8) FROM (SELECT) always LEFT JOIN old ON true
+ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
+RETURNING coalesce((SELECT alive FROM old), false)
+"""
+
+GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
+
+NOTIFY: Final = "SELECT pg_notify('lgs', payload) FROM unnest($1::text[]) AS payload"

@@ -1,0 +1,61 @@
+"""The storage on PostgreSQL: a pool for statements, and connections of their own for signals and leases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+
+from lgs_runtime.model import Signal
+from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.postgres.leases import PostgresLeases
+from lgs_runtime.storage.postgres.migrations import migrate
+from lgs_runtime.storage.postgres.queue import PostgresQueue
+from lgs_runtime.storage.postgres.records import PostgresRecords
+from lgs_runtime.storage.postgres.signals import Listener, Sender
+
+
+class PostgresStorage(PostgresQueue, PostgresRecords):
+    """The `Storage` of the contract."""
+
+    name = "postgres"
+
+    def __init__(self, database: Database, sender: Sender, lease_seconds: float) -> None:
+        super().__init__(database, sender)
+        self._lease_seconds = lease_seconds
+
+    @classmethod
+    async def open(cls, uri: str, *, lease_seconds: float) -> PostgresStorage:
+        """Connects and migrates. Raises `ConfigError`, `StorageUnavailable`."""
+        database = await Database.open(uri)
+        try:
+            async with database.connection() as connection:
+                await migrate(connection)
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, Sender(database), lease_seconds)
+
+    async def ping(self) -> None:
+        """See the contract."""
+        await self._database.value("SELECT 1")
+
+    async def now(self) -> datetime:
+        """See the contract."""
+        now: datetime = await self._database.value("SELECT now()")
+        return now
+
+    async def leases(self, replica: str) -> PostgresLeases:
+        """See the contract."""
+        leases = PostgresLeases(self._database.uri, replica, self._lease_seconds)
+        await leases.take()
+        return leases
+
+    def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
+        """See the contract."""
+        return Listener(self._database.uri)
+
+    async def close(self) -> None:
+        """See the contract."""
+        await self._sender.close()
+        await self._database.close()
