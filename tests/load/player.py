@@ -184,8 +184,7 @@ def summary(runs: list[Played], ideal_seconds: float) -> dict[str, Any]:
     wrong = [
         run for run in finished if run.status != "success" or any("final state" in p for p in run.problems)
     ]
-    latencies = [run.latency for run in finished if run.latency is not None]
-    everything = [latency for _, latency in latencies]
+    everything = [run.latency for run in finished if run.latency is not None]
     by_priority = {
         priority: {
             "runs": len(group),

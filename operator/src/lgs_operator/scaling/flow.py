@@ -40,6 +40,11 @@ class Flow:
             left -= length
         return found
 
+    def resumed(self, now: float) -> Flow:
+        """After a time of which nothing is known, which is left out: it does not read as zero arrivals."""
+        is_recent = self.end is not None and 0 <= now - self.end <= KEEP_SECONDS
+        return Flow(end=now, spans=self.spans if is_recent else ())
+
     def extended(self, now: float, arrivals: tuple[Arrivals, ...]) -> Flow:
         """With a new round that ends at `now`. Late news (a replica that missed rounds) goes where it
         belongs.

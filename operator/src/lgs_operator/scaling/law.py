@@ -24,6 +24,8 @@ BACKLOG_WITHIN_SECONDS = 60.0
 LOOP_LAG_SECONDS = 0.25
 WAIT_SHARE = 0.25
 LONGEST_HOLD = 4.0
+CALM = 1.1
+"""A replica goes only if the load would have to grow by a tenth to need it again."""
 
 Limit = Literal["min", "max"]
 Code = Literal["ScaledOut", "ScaledIn", "Steady", "Holding", "NoData", "RunsSlow", "Waiting", "Saturated"]
@@ -92,7 +94,7 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
 def _staffed(policy: Policy, demand: Demand) -> Want:
     """Little's law with head-room and backlog, in whole replicas."""
     load = max(demand.offered, demand.floor)
-    base = ceil(_slots(load, policy) / policy.slots - 1e-9)
+    base = _replicas(load, policy)
     kept = demand.slots / policy.slots if demand.saturated else 0.0
     with_backlog = ceil(max(_slots(load, policy) / policy.slots, kept) + demand.backlog / policy.slots - 1e-9)
     replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
@@ -106,6 +108,10 @@ def _staffed(policy: Policy, demand: Demand) -> Want:
         f": {replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
     )
     return Want(replicas, why)
+
+
+def _replicas(load: float, policy: Policy) -> int:
+    return ceil(_slots(load, policy) / policy.slots - 1e-9)
 
 
 def _slots(load: float, policy: Policy) -> float:
@@ -162,7 +168,8 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
     """`want` within the bounds of the policy, and after the hold when it is less than before."""
     policy, demand, current = moment.policy, moment.demand, moment.current
     failed = moment.observation.failed
-    within = _within(policy, want.replicas)
+    calm = min(current, _replicas(CALM * max(demand.offered, demand.floor), policy))
+    within = _within(policy, max(want.replicas, calm))
     hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
     wanted = _held(moment.memory.wanted, moment.now, hold, within, current)
     replicas = _within(policy, max(wanted[0][1], current if failed else 0))
@@ -171,7 +178,7 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
         limited = "max"
     elif want.replicas < policy.min_replicas:
         limited = "min"
-    code, reason = _words(moment, want, replicas, hold, slow)
+    code, reason = _words(moment, want, (replicas, within), hold, slow)
     if limited == "max":
         reason += f"; maxReplicas is {policy.max_replicas}"
     return Decision(
@@ -229,9 +236,11 @@ def _held(
     return tuple(kept)
 
 
-def _words(moment: Moment, want: Want, replicas: int, hold: float, slow: str | None) -> tuple[Code, str]:
+def _words(
+    moment: Moment, want: Want, replicas_within: tuple[int, int], hold: float, slow: str | None
+) -> tuple[Code, str]:
     failed, current = moment.observation.failed, moment.current
-    within = _within(moment.policy, want.replicas)
+    replicas, within = replicas_within
     if replicas > current:
         return want.code or "ScaledOut", want.why
     if failed and within < replicas:

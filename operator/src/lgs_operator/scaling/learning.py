@@ -11,20 +11,26 @@ from math import exp
 from lgs_operator.scaling.memory import CHUNK_SECONDS, MOST_CHUNKS, Chunk, Memory
 from lgs_operator.scaling.samples import Change, Observation, merge
 
-RUNS_TO_LEARN = 20.0
+RUNS_TO_LEARN = 50.0
+SECONDS_TO_LEARN = 30.0
 LONGEST_STARTUP = 600.0
 
 
 def learn(memory: Memory, observation: Observation) -> Memory:
     """`memory` with what `observation` adds to it."""
     change = merge(memory.baselines, observation, memory.at if memory.baselines else None, memory.complete)
+    flow = memory.flow
+    known = bool(memory.baselines)
+    flow = flow.extended(observation.at, change.arrivals) if known else flow.resumed(observation.at)
+    run_seconds, runs_learned = _run_seconds(memory, change, observation.at)
     starting_since, startup_seconds = _startups(memory, observation)
     return replace(
         memory,
         at=observation.at,
         complete=observation.failed == 0,
-        flow=memory.flow.extended(observation.at, change.arrivals),
-        run_seconds=_run_seconds(memory.run_seconds, change),
+        flow=flow,
+        run_seconds=run_seconds,
+        runs_learned=runs_learned,
         startup_seconds=startup_seconds,
         starting_since=starting_since,
         ready=observation.ready,
@@ -33,16 +39,19 @@ def learn(memory: Memory, observation: Observation) -> Memory:
     )
 
 
-def _run_seconds(known: float | None, change: Change) -> float | None:
-    """Mean execution time, in which the last twenty or so runs count most."""
+def _run_seconds(memory: Memory, change: Change, now: float) -> tuple[float | None, float]:
+    """Mean execution time over the last half minute or fifty runs, whichever are more; and how many runs
+    it is of.
+    """
+    elapsed = max(0.0, now - memory.at) if memory.at is not None else 0.0
+    learned = memory.runs_learned
+    learned = max(min(learned, RUNS_TO_LEARN), learned * exp(-elapsed / SECONDS_TO_LEARN))
     count = change.execution.count
     if count <= 0:
-        return known
+        return memory.run_seconds, learned
     mean = change.execution.total / count
-    if known is None:
-        return mean
-    weight = 1.0 - exp(-count / RUNS_TO_LEARN)
-    return known + weight * (mean - known)
+    known = memory.run_seconds if memory.run_seconds is not None else mean
+    return known + (mean - known) * count / (learned + count), learned + count
 
 
 def _startups(memory: Memory, observation: Observation) -> tuple[tuple[float, ...], float]:

@@ -49,6 +49,8 @@ class Memory:
     flow: Flow = NO_FLOW
     run_seconds: float | None = None
     """Mean execution time of a run."""
+    runs_learned: float = 0.0
+    """How many recent runs that is the mean of."""
     startup_seconds: float = DEFAULT_STARTUP_SECONDS
     """What a replica takes from being asked for to being ready, measured."""
     starting_since: tuple[float, ...] = ()
@@ -72,6 +74,7 @@ class Memory:
             "end": _short(self.flow.end),
             "flow": [part for length, count in spans for part in (_short(length), _short(count))],
             "run": _short(self.run_seconds),
+            "runs": _short(self.runs_learned),
             "startup": _short(self.startup_seconds),
             "starting": [_short(at) for at in self.starting_since[-MOST_STARTING:]],
             "ready": self.ready,
@@ -106,6 +109,7 @@ def _read(stored: Mapping[str, Any]) -> Memory:
         replicas=None if stored["n"] is None else int(stored["n"]),
         flow=Flow(end=_number(stored["end"]), spans=tuple(zip(flat[::2], flat[1::2], strict=True))),
         run_seconds=_number(stored["run"]),
+        runs_learned=float(stored["runs"]),
         startup_seconds=float(stored["startup"]),
         starting_since=tuple(float(at) for at in stored["starting"]),
         ready=int(stored["ready"]),

@@ -1,0 +1,190 @@
+"""What the scaling law promises, as stories on a simulated clock."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from lgs_operator.scaling import Histogram, Memory, Observation, Policy, ReplicaSample, decide
+from lgs_operator.scaling.simulation import Job, Record, Simulation
+from scaling.loads import conversation, poisson, steps
+
+POLICY = Policy(min_replicas=1, max_replicas=60, slots=8, hold_seconds=20)
+
+
+def play(load: list[Job], seconds: float, policy: Policy = POLICY, startup: float = 5.0) -> Record:
+    return Simulation(policy, startup_seconds=startup).play(load, seconds)
+
+
+def test_a_spike_of_ten_times_is_answered_within_two_samples_and_never_by_more_than_half_too_many() -> None:
+    need = 40 * 2.0 / POLICY.slots
+    for seed in range(1, 6):
+        load = poisson(steps((0, 4), (60, 40)), 150, run=2.0, seed=seed)
+
+        record = play(load, 150)
+
+        assert record.at(62).decision.replicas > record.at(60).decision.replicas
+        assert record.at(75).decision.replicas >= need
+        assert record.most_replicas() <= 1.5 * need
+
+
+def test_after_a_spike_the_service_is_back_at_its_minimum_and_nothing_was_taken_away_early() -> None:
+    load = poisson(steps((0, 1), (60, 40), (120, 1)), 260, run=2.0)
+
+    record = play(load, 260)
+
+    assert min(each.decision.replicas for each in record.rounds if 75 <= each.at <= 130) >= 10
+    assert record.at(259).decision.replicas == 1
+
+
+def test_a_dip_shorter_than_the_hold_takes_nothing_away() -> None:
+    load = poisson(steps((0, 20), (100, 1), (110, 20)), 160, run=2.0)
+
+    record = play(load, 160)
+
+    before = record.at(99).decision.replicas
+    assert min(each.decision.replicas for each in record.rounds if 99 <= each.at <= 118) == before
+
+
+def test_bursts_that_come_back_find_room_and_one_burst_leaves_none_behind() -> None:
+    often = poisson(lambda at: 2 + 40 * (at % 100 < 30), 700, run=2.0)
+    once = poisson(steps((0, 2), (100, 42), (130, 2)), 700, run=2.0)
+
+    sawtooth, single = play(often, 700), play(once, 700)
+
+    assert sawtooth.at(599).decision.replicas >= 10
+    assert sum(wait > 5 for wait in sawtooth.waits[-4000:]) == 0
+    assert single.at(599).decision.replicas <= 2
+
+
+def test_replicas_on_their_way_count_so_a_slow_start_does_not_overshoot() -> None:
+    load = poisson(steps((0, 4), (60, 40)), 200, run=2.0)
+
+    record = play(load, 200, startup=30.0)
+
+    assert record.at(60 + 29).ready < 10
+    assert record.most_replicas() <= 1.5 * 40 * 2.0 / POLICY.slots
+
+
+def test_the_time_a_replica_takes_to_start_is_measured() -> None:
+    simulation = Simulation(POLICY, startup_seconds=12.0)
+
+    simulation.play(poisson(steps((0, 4), (30, 40)), 120, run=2.0), 120)
+
+    assert 10 <= simulation.memory.startup_seconds <= 14
+
+
+def test_runs_that_are_slow_by_themselves_get_no_replicas_and_the_reason_says_so() -> None:
+    policy = replace(POLICY, slots=50, p95_latency_seconds=2.0)
+    load = poisson(lambda _: 1.0, 200, run=8.0)
+
+    record = play(load, 200, policy)
+
+    assert record.most_replicas() == 1
+    assert record.rounds[-1].decision.code == "RunsSlow"
+    assert "more replicas would not help" in record.rounds[-1].decision.reason
+
+
+def test_rounds_without_data_change_nothing() -> None:
+    load = poisson(lambda _: 20.0, 200, run=2.0)
+    simulation = Simulation(POLICY, faults=lambda now, seen: None if now > 100 else seen)
+
+    record = simulation.play(load, 200)
+
+    before = record.at(100).decision.replicas
+    after = [each.decision for each in record.rounds if each.at > 100]
+    assert {each.replicas for each in after} == {before}
+    assert {each.code for each in after} == {"NoData"}
+
+
+def test_while_some_replicas_give_no_data_none_is_taken_away() -> None:
+    def half_blind(now: float, seen: Observation) -> Observation:
+        if now <= 60:
+            return seen
+        kept = seen.samples[::2]
+        return replace(seen, samples=kept, failed=len(seen.samples) - len(kept))
+
+    load = poisson(steps((0, 40), (60, 1)), 200, run=2.0)
+
+    record = Simulation(POLICY, faults=half_blind).play(load, 200)
+
+    assert record.at(199).decision.replicas >= record.at(60).decision.replicas
+
+
+def test_a_new_operator_goes_on_where_the_old_one_stopped() -> None:
+    load = poisson(lambda _: 20.0, 200, run=2.0)
+    simulation = Simulation(POLICY)
+
+    def restart(now: float, seen: Observation) -> Observation:
+        if now == 100:
+            simulation.memory = Memory.from_json(json.loads(json.dumps(simulation.memory.to_json())))
+        return seen
+
+    simulation.faults = restart
+    record = simulation.play(load, 200)
+
+    around = [each.decision for each in record.rounds if 95 <= each.at <= 106]
+    assert len({each.replicas for each in around}) == 1
+    assert all(abs(each.inputs["arrivalsPerSecond"] - 20) < 6 for each in around)
+
+
+def test_counters_of_hours_are_no_spike_to_an_operator_that_sees_them_first() -> None:
+    old = ReplicaSample(replica="a", at=1000.0, slots=8, arrived=1e6, finished=1e6)
+
+    first = decide(POLICY, Observation(1000.0, (old,), ready=1), Memory(), 1000.0)
+    second = decide(POLICY, Observation(1001.0, (replace(old, at=1001.0),), ready=1), first.memory, 1001.0)
+
+    assert (first.replicas, second.replicas) == (1, 1)
+    assert second.inputs["arrivalsPerSecond"] == 0
+
+
+def test_the_bounds_hold_and_the_decision_says_that_they_did() -> None:
+    policy = replace(POLICY, min_replicas=2, max_replicas=3)
+    load = poisson(steps((0, 0.1), (60, 60)), 120, run=2.0)
+
+    record = play(load, 120, policy)
+
+    assert record.at(50).decision.replicas == 2
+    assert record.at(50).decision.limited == "min"
+    assert record.at(100).decision.replicas == 3
+    assert record.at(100).decision.limited == "max"
+    assert "maxReplicas is 3" in record.at(100).decision.reason
+
+
+def test_an_overloaded_process_gets_help_though_its_slots_are_free() -> None:
+    slow = Histogram(((1.0, 0.0), (4.0, 50.0), (float("inf"), 50.0)), 150.0, 50.0)
+    start = ReplicaSample(replica="a", at=1000.0, slots=8, in_use=4, loop_lag=0.8)
+    policy = replace(POLICY, p95_latency_seconds=1.0)
+
+    first = decide(policy, Observation(1000.0, (start,), ready=1), Memory(), 1000.0)
+    after = replace(start, at=1001.0, latency=slow, execution=slow, finished=50.0)
+    second = decide(policy, Observation(1001.0, (after,), ready=1), first.memory, 1001.0)
+
+    assert second.replicas == 2
+    assert second.code == "Saturated"
+
+
+def test_the_memory_of_a_large_and_busy_service_stays_small() -> None:
+    policy = replace(POLICY, max_replicas=400, hold_seconds=300)
+    load = poisson(lambda at: 5 + 150 * (at % 120 < 60), 400, run=4.0)
+    simulation = Simulation(policy, tick=1.0)
+
+    simulation.play(load, 400)
+
+    assert simulation.memory.size() < 8 * 1024
+
+
+def test_a_damaged_memory_is_an_empty_one() -> None:
+    damaged = {**Memory().to_json(), "flow": ["x"]}
+
+    assert Memory.from_json(damaged) == Memory()
+    assert Memory.from_json(None) == Memory()
+    assert Memory.from_json({"v": 99}) == Memory()
+
+
+def test_an_hour_of_real_conversations_is_served_without_long_waits() -> None:
+    record = play(conversation(), 3500, startup=20.0)
+
+    late = sum(wait > 5 for wait in record.waits) / len(record.waits)
+    assert late < 0.03
+    assert record.replica_seconds / 3600 < 12
