@@ -1,0 +1,1 @@
+"""All talk with the Kubernetes API server: reading, watching, server-side apply."""

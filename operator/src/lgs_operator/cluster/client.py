@@ -1,0 +1,234 @@
+"""The one place that calls the API server: plain dictionaries in and out over the official asyncio client.
+
+Writes are server-side apply with a field manager, so what people and other controllers set stays theirs.
+Every failure is a `ClusterError` with the HTTP status (0 when the server was not reached).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+
+from lgs_operator.cluster.kinds import Kind, Manifest, key_of
+
+FIELD_MANAGER = "lgs-operator"
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
+_TIMEOUT = aiohttp.ClientTimeout(total=15)
+_WATCH_SECONDS = 290
+
+
+def in_cluster() -> bool:
+    """This process runs in a pod with a service account."""
+    return _IN_CLUSTER.exists()
+
+
+class ClusterError(Exception):
+    """The API server refused or was not reached. `status` is the HTTP status, 0 for no answer."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{reason}: {message}" if message else reason)
+
+    @property
+    def not_found(self) -> bool:
+        """The object is not there."""
+        return self.status == 404
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody was faster."""
+        return self.status == 409
+
+    @property
+    def refused(self) -> bool:
+        """The server will not take this object however often it is sent."""
+        return self.status in {400, 403, 413, 422}
+
+
+class Cluster:
+    """A connection to one API server. Close it with `close`."""
+
+    def __init__(self, api: kubernetes_client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> Cluster:
+        """By the pod's service account inside a cluster, else by KUBECONFIG."""
+        configuration = kubernetes_client.Configuration()
+        configuration.connection_pool_maxsize = 100
+        if in_cluster():
+            kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return cls(kubernetes_client.ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """The object, or None when it is not there."""
+        try:
+            return await self._json("GET", kind.path(namespace, name))
+        except ClusterError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def list(
+        self, kind: Kind, namespace: str | None, *, labels: str | None = None, metadata_only: bool = False
+    ) -> tuple[list[Manifest], str]:
+        """All objects of a kind, each with its kind filled in, and the version to watch from."""
+        accept = _METADATA_ONLY.format(list="List") if metadata_only else None
+        query = {"labelSelector": labels} if labels else {}
+        answer = await self._json("GET", kind.path(namespace), query=query, accept=accept)
+        items = [{"apiVersion": kind.api_version, "kind": kind.name, **item} for item in answer["items"]]
+        return items, answer["metadata"]["resourceVersion"]
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        version: str,
+        *,
+        labels: str | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[tuple[str, Manifest]]:
+        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) after `version`, until the server stops."""
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        } | ({"labelSelector": labels} if labels else {})
+        accept = _METADATA_ONLY.format(list="") if metadata_only else None
+        timeout = aiohttp.ClientTimeout(total=_WATCH_SECONDS + 30, sock_connect=10)
+        response = await self._send("GET", kind.path(namespace), query=query, accept=accept, timeout=timeout)
+        try:
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise ClusterError(
+                        status.get("code", 0), status.get("reason", "Watch"), status.get("message", "")
+                    )
+                yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterError(0, "WatchBroken", str(error)) from error
+        finally:
+            response.close()
+
+    async def apply(
+        self, manifest: Manifest, *, manager: str = FIELD_MANAGER, sub: str | None = None
+    ) -> Manifest:
+        """Server-side apply; fields in `manifest` become those of `manager`, whoever had them."""
+        key = key_of(manifest)
+        return await self._json(
+            "PATCH",
+            key.kind.path(key.namespace, key.name, sub),
+            query={"fieldManager": manager, "force": "true"},
+            body=manifest,
+            content_type=_APPLY,
+        )
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+        """A JSON merge patch, for what has no owner of its fields (annotations of pods, counts of events)."""
+        return await self._json(
+            "PATCH",
+            kind.path(namespace, name),
+            query={"fieldManager": FIELD_MANAGER},
+            body=dict(patch),
+            content_type=_MERGE,
+        )
+
+    async def create(self, kind: Kind, namespace: str, manifest: Manifest) -> Manifest:
+        """A new object; `conflict` if it is there already."""
+        return await self._json("POST", kind.path(namespace), body=manifest)
+
+    async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """The whole object, if it is still at the resource version that `manifest` carries."""
+        metadata = manifest["metadata"]
+        return await self._json("PUT", kind.path(metadata["namespace"], metadata["name"]), body=manifest)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+        """Deletes this very object (by uid) and what it owns; nothing happens if it is gone."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        try:
+            await self._json("DELETE", kind.path(namespace, name), body=body)
+        except ClusterError as error:
+            if not (error.not_found or error.conflict):
+                raise
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        accept: str | None = None,
+    ) -> Manifest:
+        response = await self._send(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=_TIMEOUT
+        )
+        try:
+            answer: Manifest = json.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterError(0, "NoAnswer", str(error) or type(error).__name__) from error
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: aiohttp.ClientTimeout,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        accept: str | None = None,
+    ) -> aiohttp.ClientResponse:
+        headers = {"Accept": accept or "application/json", "Content-Type": content_type}
+        try:
+            verb, url, headers, content, _ = await self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = await self._api.rest_client.request(  # type: ignore[no-untyped-call]
+                verb, url, headers=headers, body=content, _request_timeout=timeout
+            )
+            response: aiohttp.ClientResponse = answer.response
+            if response.status < 400:
+                return response
+            text = await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ClusterError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+        raise _refusal(response.status, text)
+
+
+def _refusal(status: int, text: str) -> ClusterError:
+    try:
+        answer = json.loads(text)
+    except json.JSONDecodeError:
+        return ClusterError(status, f"HTTP {status}", text[:500])
+    return ClusterError(status, answer.get("reason") or f"HTTP {status}", answer.get("message", ""))

@@ -1,0 +1,64 @@
+"""The kinds of objects that the operator touches, and where the API server keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind and its place in the API."""
+
+    api_version: str
+    name: str
+    plural: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
+        """The URL path of one object, of a namespace's objects, or of all."""
+        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        parts = [root, *(("namespaces", namespace) if namespace else ()), self.plural]
+        return "/".join(part for part in (*parts, name, sub) if part)
+
+
+@dataclass(frozen=True)
+class Key:
+    """Names one object."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+
+SERVICE_OF_OURS = Kind("lgs.dev/v1alpha1", "LangGraphService", "langgraphservices")
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
+SERVICE = Kind("v1", "Service", "services")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+SECRET = Kind("v1", "Secret", "secrets")
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
+POD = Kind("v1", "Pod", "pods")
+EVENT = Kind("v1", "Event", "events")
+DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+
+OWNED = (
+    SECRET,
+    SERVICE_ACCOUNT,
+    SERVICE,
+    NETWORK_POLICY,
+    STATEFUL_SET,
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+)
+_BY_NAME = {kind.name: kind for kind in (*OWNED, POD, CONFIG_MAP, SERVICE_OF_OURS)}
+
+
+def key_of(manifest: Mapping[str, Any]) -> Key:
+    """The key of an object that carries its kind, namespace and name."""
+    metadata = manifest["metadata"]
+    return Key(_BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"])

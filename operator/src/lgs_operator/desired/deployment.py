@@ -1,0 +1,144 @@
+"""The Deployment of the runtime: its pods are restricted, drain on SIGTERM and are replaced one by one.
+
+In mode Auto the number of replicas is not here: it belongs to the autoscaler.
+"""
+
+from __future__ import annotations
+
+from lgs_crds import LangGraphService
+from lgs_operator.cluster.kinds import DEPLOYMENT, Manifest
+from lgs_operator.desired.environment import DATA_DIR, SOURCE_DIR, environment
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.naming import (
+    CONTENTS_ANNOTATION,
+    RUNTIME_PORT,
+    container_security,
+    labels,
+    owned,
+    pod_security,
+    selector,
+)
+
+RUNTIME_UID = 10001
+CONTAINER = "runtime"
+# Over the runtime's own drain, so that it ends by itself and hands its work back.
+_GRACE_OVER_DRAIN = 15
+_STARTUP_SECONDS = 300
+
+
+def deployment(inputs: Inputs) -> Manifest:
+    """Always wanted."""
+    spec = inputs.service.spec
+    manifest = owned(inputs, DEPLOYMENT, "runtime")
+    manifest["spec"] = {
+        "selector": {"matchLabels": selector(inputs.name, "runtime")},
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0},
+        },
+        "progressDeadlineSeconds": 600,
+        "revisionHistoryLimit": 5,
+        "template": _template(inputs),
+    }
+    if spec.scaling.mode != "Auto":
+        manifest["spec"]["replicas"] = spec.replicas
+    return manifest
+
+
+def first_replicas(service: LangGraphService) -> int:
+    """How many replicas a new service starts with."""
+    spec = service.spec
+    return spec.scaling.min_replicas if spec.scaling.mode == "Auto" else spec.replicas
+
+
+def image_of(inputs: Inputs) -> str:
+    """The image that the pods run."""
+    return inputs.service.spec.image or inputs.images.runtime
+
+
+def _template(inputs: Inputs) -> Manifest:
+    pod = inputs.service.spec.pod
+    spread = pod.topology_spread_constraints
+    spec: Manifest = {
+        "serviceAccountName": inputs.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(RUNTIME_UID),
+        "terminationGracePeriodSeconds": inputs.service.spec.workers.drain_seconds + _GRACE_OVER_DRAIN,
+        "topologySpreadConstraints": _default_spread(inputs.name) if spread is None else spread,
+        "containers": [_container(inputs)],
+        "volumes": _volumes(inputs),
+    }
+    optional = {
+        "nodeSelector": pod.node_selector,
+        "tolerations": pod.tolerations,
+        "affinity": pod.affinity,
+        "imagePullSecrets": [{"name": each.name} for each in pod.image_pull_secrets],
+    }
+    spec |= {name: value for name, value in optional.items() if value}
+    annotations = pod.annotations | {CONTENTS_ANNOTATION: inputs.contents}
+    return {
+        "metadata": {"labels": pod.labels | labels(inputs.name, "runtime"), "annotations": annotations},
+        "spec": spec,
+    }
+
+
+def _container(inputs: Inputs) -> Manifest:
+    pod = inputs.service.spec.pod
+    container: Manifest = {
+        "name": CONTAINER,
+        "image": image_of(inputs),
+        "command": ["lgs-runtime", "serve"],
+        "workingDir": SOURCE_DIR,
+        "ports": [{"name": "http", "containerPort": RUNTIME_PORT, "protocol": "TCP"}],
+        "env": environment(inputs),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "startupProbe": _probe("/ok", period=1, timeout=2, failures=_STARTUP_SECONDS),
+        "readinessProbe": _probe("/ready", period=2, timeout=2, failures=2),
+        "livenessProbe": _probe("/ok", period=10, timeout=5, failures=6),
+        "volumeMounts": _mounts(inputs),
+    }
+    policy = pod.image_pull_policy or inputs.images.pull_policy
+    optional = {"resources": pod.resources, "envFrom": pod.env_from, "imagePullPolicy": policy}
+    return container | {name: value for name, value in optional.items() if value}
+
+
+def _probe(path: str, *, period: int, timeout: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+        "failureThreshold": failures,
+    }
+
+
+def _volumes(inputs: Inputs) -> list[Manifest]:
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}, {"name": "data", "emptyDir": {}}]
+    source = inputs.service.spec.source
+    if source and source.config_map:
+        volumes.append({"name": "source", "configMap": {"name": source.config_map}})
+    return volumes
+
+
+def _mounts(inputs: Inputs) -> list[Manifest]:
+    mounts: list[Manifest] = [
+        {"name": "tmp", "mountPath": "/tmp"},
+        {"name": "data", "mountPath": DATA_DIR},
+    ]
+    source = inputs.service.spec.source
+    if source and source.config_map:
+        mounts.append({"name": "source", "mountPath": SOURCE_DIR, "readOnly": True})
+    return mounts
+
+
+def _default_spread(name: str) -> list[Manifest]:
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selector(name, "runtime")},
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]

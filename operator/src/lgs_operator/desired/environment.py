@@ -1,0 +1,86 @@
+"""The environment of the runtime's container: the manifest in the words of `docs/architecture.md`.
+
+Secrets are referred to, never copied. What the user sets in `pod.env` comes last and wins.
+"""
+
+from __future__ import annotations
+
+import json
+
+from lgs_crds.model import EnvVar, SecretKey
+from lgs_operator.cluster.kinds import Manifest
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.naming import RUNTIME_PORT, name_of
+
+DATA_DIR = "/var/lib/lgs"
+SOURCE_DIR = "/app"
+
+
+def environment(inputs: Inputs) -> list[Manifest]:
+    """The `env` of the container, each name once."""
+    spec = inputs.service.spec
+    workers, queues = spec.workers, spec.workers.queues
+    values: dict[str, object] = {
+        "LGS_SERVICE": f"{inputs.namespace}.{inputs.name}",
+        "LGS_HOST": "0.0.0.0",
+        "LGS_PORT": RUNTIME_PORT,
+        "LGS_DATA_DIR": DATA_DIR,
+        "LGS_CONCURRENCY": workers.concurrency,
+        "LGS_QUEUE_HIGH": queues.high,
+        "LGS_QUEUE_NORMAL": queues.normal,
+        "LGS_QUEUE_LOW": queues.low,
+        "LGS_RUN_TIMEOUT_SECONDS": _plain(workers.run_timeout_seconds),
+        "LGS_MAX_ATTEMPTS": workers.max_attempts,
+        "LGS_DRAIN_SECONDS": workers.drain_seconds,
+        "LGS_RUN_TTL_HOURS": _plain(spec.persistence.run_ttl_hours),
+        "LGS_CACHE_TTL_SECONDS": spec.cache.ttl_seconds,
+        "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": spec.cache.compression_threshold_bytes,
+    }
+    if spec.graphs:
+        values["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs, sort_keys=True)
+    if spec.source and spec.source.config_map:
+        values["LGS_SOURCE"] = SOURCE_DIR
+    given: dict[str, Manifest] = {name: {"name": name, "value": str(value)} for name, value in values.items()}
+    given["LGS_REPLICA_ID"] = {
+        "name": "LGS_REPLICA_ID",
+        "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+    }
+    for name, secret in (("DATABASE_URI", database_secret(inputs)), ("REDIS_URI", redis_secret(inputs))):
+        if secret is not None:
+            reference = {"name": secret.name, "key": secret.key}
+            given[name] = {"name": name, "valueFrom": {"secretKeyRef": reference}}
+    given |= {each.name: _as_written(each) for each in spec.pod.env}
+    return list(given.values())
+
+
+def database_secret(inputs: Inputs) -> SecretKey | None:
+    """Where the database's URI is; None means SQLite in the pod."""
+    postgres = inputs.service.spec.persistence.postgres
+    if postgres is None:
+        return None
+    if postgres.cloud_native_pg is not None:
+        return SecretKey(name=f"{postgres.cloud_native_pg.cluster}-app", key="uri")
+    if postgres.managed is not None:
+        return SecretKey(name=name_of(inputs, "postgres"), key="uri")
+    return postgres.uri_secret
+
+
+def redis_secret(inputs: Inputs) -> SecretKey | None:
+    """Where the Redis' URI is; None means memory in each pod."""
+    redis = inputs.service.spec.cache.redis
+    if redis is None:
+        return None
+    return SecretKey(name=name_of(inputs, "redis"), key="uri") if redis.managed else redis.uri_secret
+
+
+def _as_written(variable: EnvVar) -> Manifest:
+    written: Manifest = {"name": variable.name}
+    if variable.value_from is not None:
+        written["valueFrom"] = variable.value_from
+    else:
+        written["value"] = variable.value or ""
+    return written
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else str(number)

@@ -1,0 +1,34 @@
+"""All that a service wants, in the order in which it is written: what others need comes first."""
+
+from __future__ import annotations
+
+from lgs_operator.cluster.kinds import Manifest
+from lgs_operator.desired.deployment import deployment
+from lgs_operator.desired.disruption_budget import disruption_budget
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.network_policy import postgres_policy, redis_policy, runtime_policy
+from lgs_operator.desired.postgres import postgres_secret, postgres_service, postgres_stateful_set
+from lgs_operator.desired.redis import redis_deployment, redis_secret_manifest, redis_service
+from lgs_operator.desired.service import service
+from lgs_operator.desired.service_account import service_account
+
+BUILDERS = (
+    postgres_secret,
+    redis_secret_manifest,
+    service_account,
+    postgres_policy,
+    redis_policy,
+    runtime_policy,
+    postgres_service,
+    redis_service,
+    service,
+    postgres_stateful_set,
+    redis_deployment,
+    disruption_budget,
+    deployment,
+)
+
+
+def everything(inputs: Inputs) -> list[Manifest]:
+    """The wanted objects."""
+    return [manifest for build in BUILDERS if (manifest := build(inputs)) is not None]

@@ -1,0 +1,44 @@
+"""NetworkPolicies: who may connect to the runtime, and that only the runtime reaches its managed servers."""
+
+from __future__ import annotations
+
+from lgs_operator.cluster.kinds import NETWORK_POLICY, Manifest
+from lgs_operator.desired.inputs import Inputs, Wanted
+from lgs_operator.desired.naming import POSTGRES_PORT, REDIS_PORT, RUNTIME_PORT, Component, owned, selector
+
+
+def runtime_policy(inputs: Inputs) -> Wanted:
+    """Wanted when `network.allowFrom` is set; the operator may always read the metrics."""
+    peers = inputs.service.spec.network.allow_from
+    if peers is None:
+        return None
+    operator = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": inputs.operator_namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "lgs-operator"}},
+    }
+    return _policy(inputs, "runtime", RUNTIME_PORT, [operator, *peers])
+
+
+def postgres_policy(inputs: Inputs) -> Wanted:
+    """Wanted with a managed database."""
+    return _servers_policy(inputs, "postgres", POSTGRES_PORT) if inputs.managed_postgres else None
+
+
+def redis_policy(inputs: Inputs) -> Wanted:
+    """Wanted with a managed Redis."""
+    return _servers_policy(inputs, "redis", REDIS_PORT) if inputs.managed_redis else None
+
+
+def _servers_policy(inputs: Inputs, component: Component, port: int) -> Manifest:
+    runtime = {"podSelector": {"matchLabels": selector(inputs.name, "runtime")}}
+    return _policy(inputs, component, port, [runtime])
+
+
+def _policy(inputs: Inputs, component: Component, port: int, peers: list[Manifest]) -> Manifest:
+    manifest = owned(inputs, NETWORK_POLICY, component)
+    manifest["spec"] = {
+        "podSelector": {"matchLabels": selector(inputs.name, component)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": peers, "ports": [{"port": port, "protocol": "TCP"}]}],
+    }
+    return manifest

@@ -1,0 +1,103 @@
+"""The managed Redis: one server without a disk, its Service and its Secret.
+
+The image is an official `redis` one or keeps its contract (the arguments are the command). What it holds may
+be lost at any time: live tokens and cached answers, never a result.
+"""
+
+from __future__ import annotations
+
+from lgs_operator.cluster.kinds import DEPLOYMENT, SECRET, SERVICE, Manifest
+from lgs_operator.desired.inputs import Inputs, Wanted
+from lgs_operator.desired.naming import (
+    REDIS_PORT,
+    container_security,
+    encoded,
+    labels,
+    name_of,
+    owned,
+    pod_security,
+    selector,
+)
+
+_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
+_UNITS |= {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+
+
+def redis_secret_manifest(inputs: Inputs) -> Wanted:
+    """Wanted with a managed Redis: `password`, and `uri` for the runtime."""
+    if not inputs.managed_redis:
+        return None
+    host = f"{name_of(inputs, 'redis')}.{inputs.namespace}.svc"
+    uri = f"redis://:{inputs.redis_password}@{host}:{REDIS_PORT}/0"
+    manifest = owned(inputs, SECRET, "redis") | {"type": "Opaque"}
+    return manifest | {"data": encoded(password=inputs.redis_password, uri=uri)}
+
+
+def redis_service(inputs: Inputs) -> Wanted:
+    """Wanted with a managed Redis."""
+    if not inputs.managed_redis:
+        return None
+    manifest = owned(inputs, SERVICE, "redis")
+    manifest["spec"] = {
+        "selector": selector(inputs.name, "redis"),
+        "ports": [{"name": "redis", "port": REDIS_PORT, "targetPort": "redis", "protocol": "TCP"}],
+    }
+    return manifest
+
+
+def redis_deployment(inputs: Inputs) -> Wanted:
+    """Wanted with a managed Redis."""
+    redis = inputs.service.spec.cache.redis
+    if redis is None or redis.managed is None:
+        return None
+    manifest = owned(inputs, DEPLOYMENT, "redis")
+    manifest["spec"] = {
+        "replicas": 1,
+        "strategy": {"type": "Recreate"},
+        "selector": {"matchLabels": selector(inputs.name, "redis")},
+        "template": {
+            "metadata": {"labels": labels(inputs.name, "redis")},
+            "spec": {
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "securityContext": pod_security(inputs.images.redis_uid),
+                "containers": [_container(inputs, redis.managed.max_memory, redis.managed.resources)],
+                "volumes": [{"name": "data", "emptyDir": {}}],
+            },
+        },
+    }
+    return manifest
+
+
+def _container(inputs: Inputs, max_memory: str, resources: Manifest | None) -> Manifest:
+    password = {"secretKeyRef": {"name": name_of(inputs, "redis"), "key": "password"}}
+    options = {
+        "--save": "",
+        "--appendonly": "no",
+        "--maxmemory": str(_bytes(max_memory)),
+        "--maxmemory-policy": "allkeys-lru",
+        # Kubernetes puts the value of the variable in
+        "--requirepass": "$(REDIS_PASSWORD)",
+    }
+    # the server is busy or loading for a moment at times: a TCP check does not take that for death
+    probe = {"tcpSocket": {"port": "redis"}, "timeoutSeconds": 5}
+    container: Manifest = {
+        "name": "redis",
+        "image": inputs.images.redis,
+        "args": ["redis-server", *(part for option in options.items() for part in option)],
+        "workingDir": "/data",
+        "ports": [{"name": "redis", "containerPort": REDIS_PORT, "protocol": "TCP"}],
+        "env": [{"name": "REDIS_PASSWORD", "valueFrom": password}],
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "readinessProbe": probe | {"periodSeconds": 2, "failureThreshold": 3},
+        "livenessProbe": probe | {"periodSeconds": 10, "failureThreshold": 6},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    policy = {"imagePullPolicy": inputs.images.pull_policy} if inputs.images.pull_policy else {}
+    return container | policy | ({"resources": resources} if resources else {})
+
+
+def _bytes(quantity: str) -> int:
+    number = quantity.rstrip("KMGTPik")
+    return int(number) * _UNITS.get(quantity[len(number) :], 1)

@@ -1,0 +1,61 @@
+"""Which ConfigMaps and Secrets of the user a service's pods read. Pure.
+
+A missing one that is not optional would keep the pods from starting; a changed one must reach them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lgs_crds import Spec
+from lgs_operator.cluster.kinds import CONFIG_MAP, SECRET, Kind
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`field` is where the manifest names it; without `key` the whole object is read."""
+
+    kind: Kind
+    name: str
+    field: str
+    key: str | None = None
+    optional: bool = False
+
+
+def references(spec: Spec) -> tuple[Reference, ...]:
+    """All of them, each place once."""
+    return tuple(dict.fromkeys(_all(spec)))
+
+
+def _all(spec: Spec) -> Iterator[Reference]:
+    if spec.source and spec.source.config_map:
+        yield Reference(CONFIG_MAP, spec.source.config_map, "spec.source.configMap")
+    postgres, redis = spec.persistence.postgres, spec.cache.redis
+    if postgres and postgres.uri_secret:
+        secret = postgres.uri_secret
+        yield Reference(SECRET, secret.name, "spec.persistence.postgres.uriSecret", secret.key)
+    if postgres and postgres.cloud_native_pg:
+        name = f"{postgres.cloud_native_pg.cluster}-app"
+        yield Reference(SECRET, name, "spec.persistence.postgres.cloudNativePG", "uri")
+    if redis and redis.uri_secret:
+        yield Reference(SECRET, redis.uri_secret.name, "spec.cache.redis.uriSecret", redis.uri_secret.key)
+    for index, variable in enumerate(spec.pod.env):
+        yield from _env_reference(variable.value_from or {}, f"spec.pod.env[{index}]")
+    for index, source in enumerate(spec.pod.env_from):
+        yield from _env_from_reference(source, f"spec.pod.envFrom[{index}]")
+
+
+def _env_reference(value_from: dict[str, Any], field: str) -> Iterator[Reference]:
+    for name, kind in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
+        each = value_from.get(name)
+        if isinstance(each, dict) and each.get("name"):
+            yield Reference(kind, each["name"], field, each.get("key"), bool(each.get("optional")))
+
+
+def _env_from_reference(source: dict[str, Any], field: str) -> Iterator[Reference]:
+    for name, kind in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
+        each = source.get(name)
+        if isinstance(each, dict) and each.get("name"):
+            yield Reference(kind, each["name"], field, optional=bool(each.get("optional")))

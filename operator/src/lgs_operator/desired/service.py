@@ -1,0 +1,26 @@
+"""The Service in front of the runtime's pods, and the address that clients inside the cluster use."""
+
+from __future__ import annotations
+
+from lgs_operator.cluster.kinds import SERVICE, Manifest
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.naming import RUNTIME_PORT, owned, selector
+
+
+def service(inputs: Inputs) -> Manifest:
+    """Always wanted."""
+    network = inputs.service.spec.network
+    manifest = owned(inputs, SERVICE, "runtime")
+    if network.service_annotations:
+        manifest["metadata"]["annotations"] = dict(network.service_annotations)
+    manifest["spec"] = {
+        "type": network.service_type,
+        "selector": selector(inputs.name, "runtime"),
+        "ports": [{"name": "http", "port": RUNTIME_PORT, "targetPort": "http", "protocol": "TCP"}],
+    }
+    return manifest
+
+
+def endpoint(name: str, namespace: str) -> str:
+    """The service's URL inside the cluster."""
+    return f"http://{name}.{namespace}.svc:{RUNTIME_PORT}"

@@ -1,0 +1,85 @@
+"""The operator's settings: read once from the environment at the start, then passed as a frozen value."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that manifests need not name, and the user that each database image runs as."""
+
+    runtime: str = "ghcr.io/langgraphservice/runtime:0.1.0"
+    postgres: str = "postgres:17-alpine"
+    postgres_uid: int = 70
+    redis: str = "redis:7-alpine"
+    redis_uid: int = 999
+    pull_policy: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`namespaces` empty means all of the cluster. Times are in seconds."""
+
+    namespaces: tuple[str, ...] = ()
+    operator_namespace: str = "default"
+    identity: str = "lgs-operator"
+    lease_name: str = "lgs-operator"
+    lease_seconds: float = 10.0
+    port: int = 8080
+    scrape_port: int = 8000
+    scale_interval: float = 1.5
+    images: Images = field(default_factory=Images)
+
+
+class SettingsError(ValueError):
+    """A variable of the environment that can't work; says name, value and rule."""
+
+
+def from_environment(env: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. Raises `SettingsError`."""
+    env = os.environ if env is None else env
+    usual, images = Settings(), Images()
+    return Settings(
+        namespaces=tuple(
+            name.strip() for name in env.get("LGS_OPERATOR_NAMESPACES", "").split(",") if name.strip()
+        ),
+        operator_namespace=env.get("POD_NAMESPACE") or _own_namespace(),
+        identity=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+        lease_name=env.get("LGS_OPERATOR_LEASE", usual.lease_name),
+        lease_seconds=_number(env, "LGS_OPERATOR_LEASE_SECONDS", usual.lease_seconds),
+        port=int(_number(env, "LGS_OPERATOR_PORT", usual.port)),
+        scrape_port=int(_number(env, "LGS_OPERATOR_SCRAPE_PORT", usual.scrape_port)),
+        scale_interval=_number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
+        images=Images(
+            runtime=env.get("LGS_RUNTIME_IMAGE") or images.runtime,
+            postgres=env.get("LGS_POSTGRES_IMAGE") or images.postgres,
+            postgres_uid=int(_number(env, "LGS_POSTGRES_UID", images.postgres_uid)),
+            redis=env.get("LGS_REDIS_IMAGE") or images.redis,
+            redis_uid=int(_number(env, "LGS_REDIS_UID", images.redis_uid)),
+            pull_policy=env.get("LGS_IMAGE_PULL_POLICY") or None,
+        ),
+    )
+
+
+def _own_namespace() -> str:
+    return _NAMESPACE_FILE.read_text("utf-8").strip() if _NAMESPACE_FILE.exists() else "default"
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingsError(f"{name}: {text}: must be a number") from None
+    if value <= 0:
+        raise SettingsError(f"{name}: {text}: must be above 0")
+    return value
