@@ -1,1 +1,2 @@
-"""The events of runs, from the worker to the clients: in process, between processes of a machine, or over Redis."""
+"""The events of runs, from the worker to the clients: in process, between processes of a machine, or over
+Redis."""

@@ -1,0 +1,118 @@
+"""What a graph streams, as the events that LangGraph's clients expect.
+
+The names: the mode, then the namespaces of a subgraph (`updates|child:6f…`). `messages-tuple` comes out as
+event `messages` with `[chunk, metadata]`; `messages` as `messages/metadata` once a message, then
+`messages/partial` with what there is of it so far, or `messages/complete`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from langchain_core.runnables import RunnableConfig
+
+from lgs_runtime.graphs.registry import Graph
+from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.publisher import Publisher
+
+GRAPH_MODES = frozenset({"values", "updates", "messages", "tasks", "checkpoints", "debug", "custom", "tools"})
+HIDDEN_TAG = "langsmith:hidden"
+
+
+def graph_modes(wanted: Sequence[str]) -> list[str]:
+    """The modes to ask of the graph; values always, since the last ones are the run's result."""
+    asked = ["messages" if mode == "messages-tuple" else mode for mode in wanted]
+    return list(dict.fromkeys(["values", *(mode for mode in asked if mode in GRAPH_MODES)]))
+
+
+class Emitter:
+    """Publishes what one attempt streams, and keeps the last values of the root graph."""
+
+    def __init__(self, publisher: Publisher, kwargs: RunKwargs) -> None:
+        self._publisher = publisher
+        self._wanted = frozenset(kwargs.stream_mode)
+        self._subgraphs = kwargs.stream_subgraphs
+        self._messages: dict[str, BaseMessageChunk] = {}
+        self._announced: set[str] = set()
+        self.values: Any = None
+
+    async def emit(self, namespace: Sequence[str], mode: str, data: Any) -> None:
+        """One chunk of the graph's stream."""
+        if mode == "values" and not namespace:
+            self.values = data
+        if mode == "messages":
+            await self._message(namespace, data)
+        elif mode in self._wanted:
+            await self._publisher.send(_name(mode, namespace), data)
+
+    async def event(self, event: Any) -> None:
+        """One event of `astream_events`."""
+        if "events" in self._wanted and HIDDEN_TAG not in (event.get("tags") or ()):
+            await self._publisher.send("events", event)
+
+    async def _message(self, namespace: Sequence[str], data: tuple[BaseMessage, dict[str, Any]]) -> None:
+        message, metadata = data
+        if "messages-tuple" in self._wanted:
+            await self._publisher.send(_name("messages", namespace), [message, metadata])
+        if "messages" not in self._wanted:
+            return
+        message_id = str(message.id)
+        if message_id not in self._announced:
+            self._announced.add(message_id)
+            await self._publisher.send(
+                _name("messages/metadata", namespace), {message_id: {"metadata": metadata}}
+            )
+        if isinstance(message, BaseMessageChunk):
+            before = self._messages.get(message_id)
+            whole = message if before is None else before + message
+            self._messages[message_id] = whole
+            await self._publisher.send(
+                _name("messages/partial", namespace), [message_chunk_to_message(whole)]
+            )
+        else:
+            await self._publisher.send(_name("messages/complete", namespace), [message])
+
+
+async def stream(
+    graph: Graph,
+    graph_input: Any,
+    config: RunnableConfig,
+    kwargs: RunKwargs,
+    *,
+    emitter: Emitter,
+    control: Any,
+) -> None:
+    """Runs the graph to its end, to an interrupt, or to the drain that `control` asks for
+    (`GraphDrained`)."""
+    options: dict[str, Any] = {
+        "context": kwargs.context,
+        "stream_mode": graph_modes(kwargs.stream_mode),
+        "interrupt_before": kwargs.interrupt_before,
+        "interrupt_after": kwargs.interrupt_after,
+        "durability": kwargs.durability,
+        "subgraphs": kwargs.stream_subgraphs,
+        "control": control,
+    }
+    if "events" in kwargs.stream_mode:
+        chunks = _with_events(graph, graph_input, config, options, emitter)
+    else:
+        chunks = graph.astream(graph_input, config, **options)
+    async for chunk in chunks:
+        namespace, mode, data = chunk if kwargs.stream_subgraphs else ((), *chunk)
+        await emitter.emit(namespace, mode, data)
+
+
+async def _with_events(
+    graph: Graph, graph_input: Any, config: RunnableConfig, options: dict[str, Any], emitter: Emitter
+) -> AsyncIterator[Any]:
+    run_id = str(config["run_id"])
+    async for event in graph.astream_events(graph_input, config, version="v2", **options):
+        await emitter.event(event)
+        if event["event"] == "on_chain_stream" and event["run_id"] == run_id:
+            yield event["data"]["chunk"]
+
+
+def _name(mode: str, namespace: Sequence[str]) -> str:
+    return "|".join((mode, *namespace))

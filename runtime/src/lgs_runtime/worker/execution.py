@@ -1,0 +1,242 @@
+"""One attempt of one run: builds what the graph needs, streams it, and says how it ended.
+
+A graph that raises ends its run in `error`, and is not tried again. A database that goes away under the
+checkpoints is not the graph's failure: the run is handed back and goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import structlog
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.errors import GraphDrained
+from langgraph.types import StateSnapshot
+
+from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.model import Outcome, Run
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.streams.encoding import to_json
+from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
+from lgs_runtime.worker.emission import Emitter, stream
+from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.metrics import Metrics
+from lgs_runtime.worker.publisher import Publisher
+from lgs_runtime.worker.resumption import starting_point
+
+PERSISTENCE = ("langgraph.checkpoint.", "langgraph.store.", "lgs_runtime.checkpoint", "lgs_runtime.storage")
+PAUSE_SECONDS = 1.0
+log = structlog.get_logger(__name__)
+
+
+class Executor:
+    """Executes attempts. Keeps nothing of a run besides how often the database failed under it."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        graphs: GraphRegistry,
+        checkpointer: BaseCheckpointSaver[Any],
+        metrics: Metrics,
+        *,
+        timeout_seconds: float,
+        max_attempts: int,
+    ) -> None:
+        self._storage = storage
+        self._graphs = graphs
+        self._checkpointer = checkpointer
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+        self._max_attempts = max_attempts
+        self._database_failures: Counter[str] = Counter()
+
+    async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
+        """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
+        if attempt.stopped is None:
+            attempt.work = asyncio.create_task(self._run(attempt, publisher))
+            await asyncio.wait({attempt.work}, timeout=self._timeout_seconds)
+        work = attempt.work
+        timed_out = work is not None and not work.done()
+        if work is not None and not work.done():
+            work.cancel()
+            await asyncio.wait({work})
+        try:
+            if attempt.stopped is not None:
+                return await self._stopped(attempt)
+            if timed_out:
+                return await self._timed_out(attempt, publisher)
+            if work is None or work.cancelled():
+                return await self._raised(
+                    attempt, publisher, asyncio.CancelledError("the graph was cancelled")
+                )
+            if (raised := work.exception()) is not None:
+                return await self._raised(attempt, publisher, raised)
+            return work.result()
+        except Exception as failed:
+            if not from_persistence(failed):
+                raise
+            return await self._database_failed(attempt, publisher, failed)
+
+    async def after(self, run: Run) -> None:
+        """Clears up after a run whose end is stored: a stateless run's checkpoints go."""
+        self._database_failures.pop(run.run_id, None)
+        if RunKwargs.from_json(run.kwargs).temporary:
+            await self._checkpointer.adelete_thread(run.thread_id)
+
+    async def _run(self, attempt: Attempt, publisher: Publisher) -> Outcome:
+        run, kwargs = attempt.run, RunKwargs.from_json(attempt.run.kwargs)
+        await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
+        config = build_config(run, kwargs, await self._graph_id(run, kwargs))
+        emitter = Emitter(publisher, kwargs)
+        async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
+            start = await starting_point(graph, self._checkpointer, config, kwargs, run.run_id)
+            if start.kind != "fresh":
+                self._metrics.resumed()
+                log.info("run.resumed", attempt=run.attempt, left=start.kind)
+            if start.kind != "done":
+                await stream(
+                    graph, start.input, start.config, kwargs, emitter=emitter, control=attempt.control
+                )
+            return outcome_of(await graph.aget_state(config))
+
+    async def _stopped(self, attempt: Attempt) -> Outcome | HandBack:
+        """The attempt was asked to stop: what is left of it depends on who asked."""
+        run = attempt.run
+        if attempt.stopped is Stop.LOST:
+            return HandBack.DROP
+        if attempt.stopped is Stop.DRAIN:
+            # It may have ended in the very moment in which the drain's time was up.
+            work = attempt.work
+            if work is not None and not work.cancelled() and work.exception() is None:
+                return work.result()
+            return HandBack.RELEASE
+        if attempt.stopped is Stop.ROLLBACK:
+            await self._checkpointer.adelete_for_runs([run.run_id])
+        at_end = await self._look(run)
+        status = at_end.thread_status
+        return Outcome("interrupted", status, None, at_end.values, at_end.interrupts)
+
+    async def _raised(
+        self, attempt: Attempt, publisher: Publisher, raised: BaseException
+    ) -> Outcome | HandBack:
+        if isinstance(raised, GraphDrained):
+            return HandBack.RELEASE
+        if from_persistence(raised):
+            return await self._database_failed(attempt, publisher, raised)
+        name, said = type(raised).__name__, str(raised)
+        log.warning("run.raised", error=name, message=said, exc_info=raised)
+        await publisher.send("error", {"error": name, "message": said})
+        return await self._failed(attempt.run, "error", f"{name}: {said}")
+
+    async def _timed_out(self, attempt: Attempt, publisher: Publisher) -> Outcome:
+        said = f"run took longer than {self._timeout_seconds:g} s"
+        await publisher.send("error", {"error": "TimeoutError", "message": said})
+        return await self._failed(attempt.run, "timeout", said)
+
+    async def _failed(self, run: Run, status: Any, error: str) -> Outcome:
+        try:
+            at_end = await self._look(run)
+        except Exception as unreadable:  # noqa: BLE001
+            # The graph that raised may be one that can't be opened either; its run must end all the same.
+            log.warning("run.state_unreadable", reason=str(unreadable))
+            return Outcome(status, "error", error)
+        return Outcome(status, "error", error, at_end.values, at_end.interrupts)
+
+    async def _database_failed(
+        self, attempt: Attempt, publisher: Publisher, raised: BaseException
+    ) -> Outcome | HandBack:
+        run = attempt.run
+        self._database_failures[run.run_id] += 1
+        failures = self._database_failures[run.run_id]
+        log.warning("run.checkpoints_failed", reason=str(raised), failures=failures)
+        if attempt.lost:
+            return HandBack.DROP
+        if failures < self._max_attempts:
+            await asyncio.sleep(PAUSE_SECONDS)
+            return HandBack.RELEASE
+        said = f"checkpoints could not be read or written: {raised}"
+        await publisher.send("error", {"error": type(raised).__name__, "message": said})
+        return Outcome("error", "error", said)
+
+    async def _look(self, run: Run) -> Outcome:
+        """The thread as its checkpoints say."""
+        kwargs = RunKwargs.from_json(run.kwargs)
+        config = build_config(run, kwargs, await self._graph_id(run, kwargs))
+        async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
+            return outcome_of(await graph.aget_state(config))
+
+    async def _graph_id(self, run: Run, kwargs: RunKwargs) -> str:
+        named = kwargs.config.get("configurable", {}).get("graph_id")
+        if named in self._graphs.ids:
+            return str(named)
+        return (await self._storage.assistant(run.assistant_id)).graph_id
+
+
+def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
+    """The config of every attempt of a run. What names the run can't be overridden by its request."""
+    ids = {
+        "run_id": run.run_id,
+        "thread_id": run.thread_id,
+        "assistant_id": run.assistant_id,
+        "graph_id": graph_id,
+    }
+    given = dict(kwargs.config)
+    configurable = {**given.pop("configurable", {}), **ids}
+    for address in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+        configurable.pop(address, None)
+    metadata = {**run.metadata, **given.pop("metadata", {}), **ids, "attempt": run.attempt}
+    known = {name: given[name] for name in ("tags", "recursion_limit", "max_concurrency") if name in given}
+    config: RunnableConfig = {
+        "configurable": configurable,
+        "metadata": metadata,
+        "run_id": UUID(run.run_id),
+        "run_name": graph_id,
+    }
+    config.update(known)  # type: ignore[typeddict-item]
+    return config
+
+
+def outcome_of(state: StateSnapshot) -> Outcome:
+    """What a thread's state says about a run that ended by itself: it waits for a person when something is
+    next."""
+    interrupts = {task.id: to_json(task.interrupts) for task in state.tasks if task.interrupts}
+    values = to_json(state.values)
+    return Outcome(
+        status="success",
+        thread_status="interrupted" if state.next else "idle",
+        values=values if isinstance(values, dict) else {"__root__": values},
+        interrupts=interrupts,
+    )
+
+
+def from_persistence(raised: BaseException) -> bool:
+    """Whether an error is the database's under the checkpoints or the store, rather than the graph's own."""
+    if isinstance(raised, StorageUnavailable):
+        return True
+    if isinstance(raised, NotFound) or (
+        type(raised).__name__ not in DRIVER_ERRORS and not isinstance(raised, OSError)
+    ):
+        return False
+    frames = traceback.walk_tb(raised.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith(PERSISTENCE) for frame, _ in frames)
+
+
+DRIVER_ERRORS = frozenset(
+    {
+        "OperationalError",
+        "InterfaceError",
+        "PoolTimeout",
+        "AdminShutdown",
+        "ConnectionDoesNotExistError",
+        "CannotConnectNowError",
+        "AdminShutdownError",
+        "CrashShutdownError",
+        "ConnectionFailureError",
+    }
+)

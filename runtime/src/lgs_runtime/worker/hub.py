@@ -1,0 +1,112 @@
+"""News from the other replicas, brought to whoever waits for it here.
+
+One subscription to the storage's signals. A signal may be lost, so it only ever shortens a wait: waiters
+look at the storage themselves every few seconds, and the worker polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.model import FINAL, Run, Signal
+from lgs_runtime.storage.contract import Storage
+
+RECHECK_SECONDS = 3.0
+RECONNECT_SECONDS = 0.5
+log = structlog.get_logger(__name__)
+
+
+class SignalHub:
+    """Owned by `server.py`: `start` before use, `close` at the end."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._on_queued: list[Callable[[], None]] = []
+        self._on_cancel: list[Callable[[str], None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+
+    def on_queued(self, wake: Callable[[], None]) -> None:
+        """Calls `wake` when a run may be claimable. It must not block."""
+        self._on_queued.append(wake)
+
+    def on_cancel(self, stop: Callable[[str], None]) -> None:
+        """Calls `stop` with the id of a run that was asked to stop. It must not block."""
+        self._on_cancel.append(stop)
+
+    async def start(self) -> None:
+        """Subscribes; returns as soon as signals can arrive, or after a second if the database is away."""
+        self._task = asyncio.create_task(self._follow(), name="signals")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), timeout=1.0)
+
+    async def finished(self, run_id: str, thread_id: str | None = None) -> Run | None:
+        """Waits until a run has ended and returns it; None when it is gone (deleted, or rolled back).
+
+        A database that is away meanwhile is waited for. Cancel the call to stop waiting.
+        """
+        news = asyncio.Event()
+        self._waiters[run_id].add(news)
+        try:
+            while True:
+                # Cleared first: what is signalled while the storage answers must cause another look.
+                news.clear()
+                with suppress(StorageUnavailable):
+                    try:
+                        run = await self._storage.run(run_id, thread_id)
+                    except NotFound:
+                        return None
+                    if run.status in FINAL:
+                        return run
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), RECHECK_SECONDS)
+        finally:
+            self._waiters[run_id].discard(news)
+            if not self._waiters[run_id]:
+                del self._waiters[run_id]
+
+    def announce(self, signal: Signal) -> None:
+        """Hands a signal to those who wait for it here; the worker uses it for what it knows at first
+        hand."""
+        if signal.kind == "queued":
+            for wake in self._on_queued:
+                wake()
+            if not signal.run_id:
+                # The first one after a gap: anything may have been missed.
+                for events in list(self._waiters.values()):
+                    for event in events:
+                        event.set()
+        elif signal.kind == "cancel":
+            for stop in self._on_cancel:
+                stop(signal.run_id)
+        else:
+            for event in self._waiters.get(signal.run_id, ()):
+                event.set()
+            for wake in self._on_queued:
+                # A run that ended may free its thread for the next one.
+                wake()
+
+    async def close(self) -> None:
+        """Ends the subscription. Waiters go on by looking at the storage."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with self._storage.signals() as signals:
+                    self._listening.set()
+                    async for signal in signals:
+                        self.announce(signal)
+            except StorageUnavailable as gone:
+                log.warning("signals.lost", reason=str(gone))
+            await asyncio.sleep(RECONNECT_SECONDS)

@@ -1,0 +1,254 @@
+"""What this replica counts and shows at `/metrics`: the names that the autoscaler reads, and what people ask.
+
+Observers only: the worker and the API say what happened, nothing here decides. Each instance has a registry
+of its own, so that two replicas can live in one process. Times in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Protocol
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.model import Priority, QueueDepth
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+DEPTH_SECONDS = 1.0
+DEPTH_TIMEOUT_SECONDS = 2.0
+LAG_WINDOW_SECONDS = 5.0
+LAG_SAMPLE_SECONDS = 0.1
+WAIT_BUCKETS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    900.0,
+)
+RUN_BUCKETS = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.0,
+    3.0,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    60.0,
+    300.0,
+    900.0,
+    3600.0,
+)
+log = structlog.get_logger(__name__)
+
+
+class DepthSource(Protocol):
+    """Where the queue gauges come from."""
+
+    async def depth(self) -> QueueDepth:
+        """The whole service's queue at this moment."""
+
+
+class Metrics:
+    """The metrics of one replica. `start` samples the event loop until `close`."""
+
+    def __init__(self, concurrency: int, depth: DepthSource | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self._depth_source = depth
+        self._depth_at = float("-inf")
+        self._depth_lock = asyncio.Lock()
+        self._lags: deque[tuple[float, float]] = deque()
+        self._sampler: asyncio.Task[None] | None = None
+        self.released_total = 0
+        self._queue_gauges: set[Gauge] = set()
+        self._declare()
+        self._slots.set(concurrency)
+        for priority in Priority:
+            # Every series exists from the start: a rate of nothing is 0, not missing.
+            for counter in (self._arrived, self._rejected):
+                counter.labels(priority.value)
+            self._wait.labels(priority.value)
+        for status in ("success", "error", "timeout", "interrupted"):
+            self._finished.labels(status)
+
+    def _declare(self) -> None:
+        to = self.registry
+        p = ["priority"]
+        self._arrived = Counter("lgs_runs_arrived", "Runs acknowledged by this replica.", p, registry=to)
+        self._rejected = Counter("lgs_runs_rejected", "Runs refused: queue full.", p, registry=to)
+        self._finished = Counter("lgs_runs_finished", "Runs ended here.", ["status"], registry=to)
+        self._resumed = Counter("lgs_runs_resumed", "Runs that went on from a checkpoint.", registry=to)
+        self._released = Counter("lgs_runs_released", "Runs handed back unfinished.", registry=to)
+        self._lost = Counter("lgs_leases_lost", "Leases of this replica that ran out.", registry=to)
+        self._reaped = Counter("lgs_runs_reaped", "Runs taken from dead replicas.", registry=to)
+        # The queue gauges are registered only while the storage answers.
+        self._depth = Gauge("lgs_queue_depth", "Runs that wait and could be claimed.", p, registry=None)
+        self._oldest = Gauge("lgs_queue_oldest_seconds", "Age of the oldest of them.", p, registry=None)
+        self._blocked = Gauge("lgs_queue_blocked", "Runs that wait for thread or time.", registry=None)
+        self._slots = Gauge("lgs_slots", "Runs this replica may execute at a time.", registry=to)
+        self._in_use = Gauge("lgs_slots_in_use", "Runs it executes now.", registry=to)
+        self._draining = Gauge("lgs_draining", "1 from SIGTERM on.", registry=to)
+        self._lag = Gauge("lgs_event_loop_lag_seconds", "Largest lag in the last 5 s.", registry=to)
+        self._wait = Histogram(
+            "lgs_run_wait_seconds", "From due to claimed.", p, registry=to, buckets=WAIT_BUCKETS
+        )
+        self._execution = Histogram(
+            "lgs_run_execution_seconds", "From claimed to ended.", registry=to, buckets=RUN_BUCKETS
+        )
+        self._latency = Histogram(
+            "lgs_run_latency_seconds", "From due to ended.", registry=to, buckets=RUN_BUCKETS
+        )
+        self._events = Counter("lgs_stream_events", "Stream events published.", registry=to)
+        self._stream_errors = Counter("lgs_stream_errors", "Publications that failed.", registry=to)
+        self._cache = Counter("lgs_cache_operations", "Cache operations.", ["result"], registry=to)
+        self._depth_errors = Counter("lgs_queue_depth_errors", "Depths not had in time.", registry=to)
+        ProcessCollector(registry=to)
+        PlatformCollector(registry=to)
+        GCCollector(registry=to)
+
+    def arrived(self, priority: Priority) -> None:
+        """A run was acknowledged here."""
+        self._arrived.labels(priority.value).inc()
+
+    def rejected(self, priority: Priority) -> None:
+        """A run was refused because its queue is full."""
+        self._rejected.labels(priority.value).inc()
+
+    def claimed(self, priority: Priority, wait_seconds: float) -> None:
+        """A run was claimed here, so long after it was due."""
+        self._wait.labels(priority.value).observe(max(0.0, wait_seconds))
+
+    def finished(self, status: str, execution_seconds: float, latency_seconds: float) -> None:
+        """A run ended here."""
+        self._finished.labels(status).inc()
+        self._execution.observe(max(0.0, execution_seconds))
+        self._latency.observe(max(0.0, latency_seconds))
+
+    def resumed(self) -> None:
+        """A run went on from a checkpoint of an earlier attempt."""
+        self._resumed.inc()
+
+    def released(self, runs: int) -> None:
+        """Runs were handed back unfinished."""
+        self.released_total += runs
+        self._released.inc(runs)
+
+    def reaped(self, runs: int) -> None:
+        """Runs were taken from dead replicas."""
+        self._reaped.inc(runs)
+
+    def lease_lost(self) -> None:
+        """This replica's lease had run out."""
+        self._lost.inc()
+
+    def slots_in_use(self, runs: int) -> None:
+        """So many runs execute here now."""
+        self._in_use.set(runs)
+
+    def draining(self) -> None:
+        """The drain has begun."""
+        self._draining.set(1)
+
+    def published(self, events: int) -> None:
+        """Stream events went to the broker."""
+        self._events.inc(events)
+
+    def publish_failed(self) -> None:
+        """The broker did not take a batch of events."""
+        self._stream_errors.inc()
+
+    def cache(self, result: str, count: int = 1) -> None:
+        """`hit`, `miss`, `set` or `error` of the response cache."""
+        self._cache.labels(result).inc(count)
+
+    async def start(self) -> None:
+        """Begins to sample the event loop."""
+        self._sampler = asyncio.create_task(self._sample_lag(), name="event-loop-lag")
+
+    async def close(self) -> None:
+        """Ends the sampling."""
+        if self._sampler is not None:
+            self._sampler.cancel()
+            await asyncio.gather(self._sampler, return_exceptions=True)
+
+    async def render(self) -> bytes:
+        """The Prometheus text. Asks the storage for the queue at most once a second; when it does not
+        answer, the queue gauges are left out rather than shown old or as zero."""
+        await self._refresh_depth()
+        now = time.monotonic()
+        self._forget_lags(now)
+        self._lag.set(max((lag for _, lag in self._lags), default=0.0))
+        return generate_latest(self.registry)
+
+    async def _refresh_depth(self) -> None:
+        if self._depth_source is None:
+            return
+        async with self._depth_lock:
+            if time.monotonic() - self._depth_at < DEPTH_SECONDS:
+                return
+            try:
+                async with asyncio.timeout(DEPTH_TIMEOUT_SECONDS):
+                    depth = await self._depth_source.depth()
+            except (StorageUnavailable, TimeoutError):
+                self._depth_errors.inc()
+                self._show_no_depth()
+                return
+            self._depth_at = time.monotonic()
+        self._show_depth(depth)
+
+    def _show_depth(self, depth: QueueDepth) -> None:
+        if self._blocked not in self._queue_gauges:
+            for gauge in (self._depth, self._oldest, self._blocked):
+                self.registry.register(gauge)
+                self._queue_gauges.add(gauge)
+        for priority in Priority:
+            of = getattr(depth, priority.value)
+            self._depth.labels(priority.value).set(of.waiting)
+            self._oldest.labels(priority.value).set(of.oldest_seconds)
+        self._blocked.set(depth.blocked)
+
+    def _show_no_depth(self) -> None:
+        for gauge in list(self._queue_gauges):
+            self.registry.unregister(gauge)
+            self._queue_gauges.discard(gauge)
+
+    def _forget_lags(self, now: float) -> None:
+        while self._lags and self._lags[0][0] < now - LAG_WINDOW_SECONDS:
+            self._lags.popleft()
+
+    async def _sample_lag(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(LAG_SAMPLE_SECONDS)
+            now = time.monotonic()
+            self._lags.append((now, max(0.0, now - before - LAG_SAMPLE_SECONDS)))
+            self._forget_lags(now)

@@ -1,0 +1,75 @@
+"""The events of one attempt on their way to the broker: numbered, and gathered while a publication is under
+way.
+
+Tokens come faster than a broker answers; what has come meanwhile goes out in one batch. The graph waits only
+when a thousand events are on their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from lgs_runtime.model import Run
+from lgs_runtime.streams.contract import StreamBroker, StreamEvent
+from lgs_runtime.streams.encoding import encode
+from lgs_runtime.worker.metrics import Metrics
+
+MOST_WAITING = 1000
+
+
+def epoch_of(moment: datetime | None) -> int:
+    """The first part of an attempt's event ids: milliseconds since 1970 of the moment it was claimed."""
+    return int((moment or datetime.now(UTC)).timestamp() * 1000)
+
+
+class Publisher:
+    """Made for one attempt; `close` or `end` must be awaited."""
+
+    def __init__(self, broker: StreamBroker, metrics: Metrics, run: Run) -> None:
+        self._broker = broker
+        self._metrics = metrics
+        self._run_id = run.run_id
+        self._epoch = epoch_of(run.claimed_at)
+        self._sequence = 0
+        self._waiting: list[StreamEvent] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def send(self, event: str, data: Any) -> None:
+        """Queues one event; `data` is encoded now, since graphs go on to change what they emit."""
+        self._sequence += 1
+        self._waiting.append(StreamEvent(f"{self._epoch}-{self._sequence}", event, encode(data)))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        if len(self._waiting) >= MOST_WAITING:
+            await self._flusher
+
+    async def end(self) -> None:
+        """Sends the last event and waits until all are published."""
+        await self.send("end", None)
+        await self.close()
+
+    async def close(self) -> None:
+        """Waits until all that was sent is published."""
+        while self._waiting or (self._flusher is not None and not self._flusher.done()):
+            if self._flusher is None or self._flusher.done():
+                self._flusher = asyncio.create_task(self._flush())
+            await self._flusher
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            await self._broker.publish(self._run_id, batch)
+            self._metrics.published(len(batch))
+
+
+async def publish_failure(broker: StreamBroker, run: Run, error: str, message: str) -> None:
+    """Tells the followers of a run that ended without a worker, such as one whose attempts were used up."""
+    epoch = epoch_of(run.updated_at)
+    events: Sequence[StreamEvent] = (
+        StreamEvent(f"{epoch}-1", "error", encode({"error": error, "message": message})),
+        StreamEvent(f"{epoch}-2", "end", b"null"),
+    )
+    await broker.publish(run.run_id, events)

@@ -1,0 +1,95 @@
+"""Brings back the runs of replicas that died. Every replica does so, at its own moments; the storage sees to
+it that each run comes back once. Also the janitor: old runs and threads whose time has passed go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import structlog
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.model import Run, Signal
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.streams.contract import StreamBroker
+from lgs_runtime.worker.hub import SignalHub
+from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.metrics import Metrics
+from lgs_runtime.worker.publisher import publish_failure
+
+REAPS_PER_LEASE = 2
+JANITOR_SECONDS = 60.0
+log = structlog.get_logger(__name__)
+
+
+class Reaper:
+    """Two loops, to be run as tasks of `server.py`; they end by cancellation."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        checkpointer: BaseCheckpointSaver[Any],
+        streams: StreamBroker,
+        hub: SignalHub,
+        metrics: Metrics,
+        *,
+        lease_seconds: float,
+        max_attempts: int,
+        run_ttl_hours: float,
+    ) -> None:
+        self._storage = storage
+        self._checkpointer = checkpointer
+        self._streams = streams
+        self._hub = hub
+        self._metrics = metrics
+        self._pause = lease_seconds / REAPS_PER_LEASE
+        self._max_attempts = max_attempts
+        self._run_ttl_hours = run_ttl_hours
+
+    async def reap_forever(self) -> None:
+        """Reaps every half lease, jittered so that replicas don't do so at once."""
+        while True:
+            await asyncio.sleep(self._pause * random.uniform(0.7, 1.3))
+            try:
+                await self.reap_once()
+            except StorageUnavailable as gone:
+                log.warning("reaper.failed", reason=str(gone))
+
+    async def reap_once(self) -> None:
+        """Takes what dead replicas held and tells those who wait. Raises `StorageUnavailable`."""
+        reaped = await self._storage.reap(self._max_attempts)
+        if not reaped:
+            return
+        self._metrics.reaped(len(reaped))
+        for run in reaped:
+            log.warning("run.reaped", run_id=run.run_id, status=run.status, attempt=run.attempt)
+            if run.status != "pending":
+                await self._ended(run)
+        self._hub.announce(Signal("queued", ""))
+
+    async def clean_forever(self) -> None:
+        """Deletes what has outlived its time, once a minute."""
+        while True:
+            try:
+                await self.clean_once()
+            except StorageUnavailable as gone:
+                log.warning("janitor.failed", reason=str(gone))
+            await asyncio.sleep(JANITOR_SECONDS * random.uniform(0.8, 1.2))
+
+    async def clean_once(self) -> None:
+        """Deletes the records of old runs, and threads whose time to live has passed with their
+        checkpoints."""
+        runs = await self._storage.expire_runs(self._run_ttl_hours)
+        threads = await self._storage.expire_threads()
+        for thread_id in threads:
+            await self._checkpointer.adelete_thread(thread_id)
+        if runs or threads:
+            log.info("janitor.deleted", runs=runs, threads=len(threads))
+
+    async def _ended(self, run: Run) -> None:
+        await publish_failure(self._streams, run, "ReplicaLost", run.error or "its replica was lost")
+        self._hub.announce(Signal("finished", run.run_id))
+        if RunKwargs.from_json(run.kwargs).temporary:
+            await self._checkpointer.adelete_thread(run.thread_id)

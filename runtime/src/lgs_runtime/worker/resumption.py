@@ -1,0 +1,168 @@
+"""Where an attempt of a run starts: at the run's own input, or at the last checkpoint that an earlier
+attempt left.
+
+The rule: when the thread's latest checkpoint was written by this run, go on from it with no input (and run
+nothing when the graph had reached its end, or a point where it waits for a person). So a step whose
+checkpoint was committed never runs again, and the finished tasks of a step that was cut are taken from their
+pending writes.
+
+A `Command` is the hard case: LangGraph stores it beside the checkpoint of the run before, without a
+checkpoint of its own. So the first attempt leaves a mark there that says what was stored before it; a later
+attempt sees from the difference whether its command was taken in already. A single answer to a single
+interrupt is given by the interrupt's id, so that it can't answer a later interrupt of the same node.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.types import Command, Send, StateSnapshot
+
+from lgs_runtime.graphs.registry import Graph
+from lgs_runtime.worker.kwargs import NodeNames, RunKwargs
+
+MARK = "__lgs_command__"
+NULL_TASK = "00000000-0000-0000-0000-000000000000"
+RESUME = "__resume__"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """`fresh`: the run's own input. `resume`: from the run's last checkpoint. `done`: there is nothing left
+    to run."""
+
+    kind: Literal["fresh", "resume", "done"]
+    input: Any
+    config: RunnableConfig
+
+
+async def starting_point(
+    graph: Graph,
+    checkpointer: BaseCheckpointSaver[Any],
+    config: RunnableConfig,
+    kwargs: RunKwargs,
+    run_id: str,
+) -> Start:
+    """Looks at the thread and decides. `config` names the thread, without a checkpoint."""
+    latest = await checkpointer.aget_tuple(latest_of(config))
+    if latest is not None and latest.metadata.get("run_id") == run_id:
+        state = await graph.aget_state(config)
+        waits = await _waits(graph, state, kwargs)
+        return Start("done" if waits or not state.next else "resume", None, config)
+    at = _at_checkpoint(config, kwargs)
+    if kwargs.command is None:
+        return Start("fresh", kwargs.input, at)
+    return await _start_command(graph, checkpointer, Start("fresh", None, at), kwargs.command, run_id)
+
+
+async def _start_command(
+    graph: Graph,
+    checkpointer: BaseCheckpointSaver[Any],
+    start: Start,
+    command: Mapping[str, Any],
+    run_id: str,
+) -> Start:
+    found = await checkpointer.aget_tuple(latest_of(start.config, with_id=True))
+    if found is None:
+        return Start("fresh", as_command(command), start.config)
+    task_id = str(uuid5(NAMESPACE_URL, f"lgs-run:{run_id}"))
+    before = _mark_of(found, task_id)
+    if before is not None and _progress(found) != before:
+        state = await graph.aget_state(start.config)
+        # The command was taken in. What waits for an answer now is a later interrupt, so nothing is to be
+        # run. return Start("done" if _all_interrupted(state) else "resume", None, start.config)
+    if before is None:
+        await checkpointer.aput_writes(found.config, [(MARK, _progress(found))], task_id)
+    state = await graph.aget_state(start.config)
+    return Start("fresh", as_command(_by_id(command, state)), start.config)
+
+
+def latest_of(config: RunnableConfig, *, with_id: bool = False) -> RunnableConfig:
+    """The address of a thread's latest root checkpoint (or of the one that `config` names)."""
+    configurable = config["configurable"]
+    address: dict[str, Any] = {"thread_id": configurable["thread_id"], "checkpoint_ns": ""}
+    if with_id and (checkpoint_id := configurable.get("checkpoint_id")):
+        address["checkpoint_id"] = checkpoint_id
+    return {"configurable": address}
+
+
+def as_command(command: Mapping[str, Any]) -> Command[Any]:
+    """LangGraph's command from its JSON form."""
+    goto = command.get("goto")
+    targets = goto if isinstance(goto, list) else [goto] if goto else []
+    update = command.get("update")
+    if isinstance(update, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in update):
+        update = [(channel, value) for channel, value in update]
+    return Command(
+        update=update,
+        resume=command.get("resume"),
+        goto=[Send(to["node"], to.get("input")) if isinstance(to, Mapping) else to for to in targets],
+    )
+
+
+def _at_checkpoint(config: RunnableConfig, kwargs: RunKwargs) -> RunnableConfig:
+    wanted = {
+        name: value
+        for name, value in (kwargs.checkpoint or {}).items()
+        if name in ("checkpoint_id", "checkpoint_ns", "checkpoint_map") and value
+    }
+    return {**config, "configurable": {**config["configurable"], **wanted}}
+
+
+def _by_id(command: Mapping[str, Any], state: StateSnapshot) -> Mapping[str, Any]:
+    resume = command.get("resume")
+    if resume is None or len(state.interrupts) != 1:
+        return command
+    interrupt_id = state.interrupts[0].id
+    if isinstance(resume, Mapping) and interrupt_id in resume:
+        return command
+    return {**command, "resume": {interrupt_id: resume}}
+
+
+def _progress(found: CheckpointTuple) -> dict[str, int]:
+    """How much input beside its tasks' results a checkpoint has: command writes, and answers by task."""
+    counts: Counter[str] = Counter()
+    for task_id, channel, value in found.pending_writes or ():
+        if channel == RESUME and task_id != NULL_TASK:
+            counts[task_id] += len(value) if isinstance(value, list) else 1
+        elif task_id == NULL_TASK:
+            counts[task_id] += 1
+    return dict(counts)
+
+
+def _mark_of(found: CheckpointTuple, task_id: str) -> Any:
+    marks = [v for t, channel, v in found.pending_writes or () if t == task_id and channel == MARK]
+    return marks[0] if marks else None
+
+
+def _all_interrupted(state: StateSnapshot) -> bool:
+    """Whether every task that is left has asked its question already."""
+    left = [task for task in state.tasks if task.result is None]
+    return bool(left) and all(task.interrupts for task in left)
+
+
+async def _waits(graph: Graph, state: StateSnapshot, kwargs: RunKwargs) -> bool:
+    """Whether the run that wrote this state had stopped there for a person, rather than being cut there."""
+    if not state.next:
+        return False
+    if _all_interrupted(state):
+        return True
+    if _names(kwargs.interrupt_before or graph.interrupt_before_nodes, state.next):
+        return True
+    after = kwargs.interrupt_after or graph.interrupt_after_nodes
+    if not after or state.parent_config is None:
+        return False
+    parent = await graph.aget_state(state.parent_config)
+    return _names(after, parent.next)
+
+
+def _names(wanted: NodeNames, nodes: Sequence[str]) -> bool:
+    if not wanted:
+        return False
+    return wanted == "*" or any(node in wanted for node in nodes)

@@ -1,0 +1,269 @@
+"""The runs of this replica: claims as many as there are free slots, executes them, and hands back what a
+drain cuts.
+
+Promises: a run that was given to this replica is finished, handed back, or left to the reaper when the lease
+is lost, never forgotten. No claim is cut in the middle, since the runs it got would be nobody's until the
+lease runs out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from lgs_runtime.errors import LeaseLost, NotFound, StorageUnavailable
+from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.model import CancelAction, Outcome, Run, Signal
+from lgs_runtime.settings import Settings
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.streams.contract import StreamBroker
+from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
+from lgs_runtime.worker.execution import Executor
+from lgs_runtime.worker.hub import SignalHub
+from lgs_runtime.worker.metrics import Metrics
+from lgs_runtime.worker.publisher import Publisher
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+STOP_SECONDS = 5.0
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Owned by `server.py`: `start`, then `drain` once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        storage: Storage,
+        graphs: GraphRegistry,
+        checkpointer: BaseCheckpointSaver[Any],
+        streams: StreamBroker,
+        hub: SignalHub,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._streams = streams
+        self._hub = hub
+        self._metrics = metrics
+        self._executor = Executor(
+            storage,
+            graphs,
+            checkpointer,
+            metrics,
+            timeout_seconds=settings.run_timeout_seconds,
+            max_attempts=settings.max_attempts,
+        )
+        self._attempts: dict[str, Attempt] = {}
+        self._wake = asyncio.Event()
+        self._accepting = False
+        self._stopped = False
+        self._reserved = 0
+        self._loop: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        hub.on_queued(self._news)
+        hub.on_cancel(self._cancel_asked)
+
+    @property
+    def replica(self) -> str:
+        """The name under which this replica holds runs (`claim_for` of an enqueue)."""
+        return self._settings.replica_id
+
+    def running(self) -> int:
+        """Runs that execute here now."""
+        return len(self._attempts)
+
+    def free_slots(self) -> int:
+        """How many more runs may start here now; 0 while the replica starts or drains."""
+        if not self._accepting:
+            return 0
+        return max(0, self._settings.concurrency - len(self._attempts) - self._reserved)
+
+    def reserve(self) -> bool:
+        """Keeps a free slot for an enqueue that is about to ask for it, so that a claim can't take it
+        meanwhile. `take` uses the reservation up; `unreserve` gives it back when the run was not inserted as
+        claimed."""
+        if self.free_slots() == 0:
+            return False
+        self._reserved += 1
+        return True
+
+    def unreserve(self) -> None:
+        """Gives a reservation back."""
+        self._reserved = max(0, self._reserved - 1)
+        self._wake.set()
+
+    def take(self, run: Run) -> None:
+        """Executes a run that this replica owns already: claimed, or inserted as claimed by `enqueue`."""
+        self._reserved = max(0, self._reserved - 1)
+        if self._stopped:
+            self._in_background(self._release([run]))
+            return
+        claimed_at = run.claimed_at or datetime.now(UTC)
+        self._metrics.claimed(run.priority, (claimed_at - run.due_at).total_seconds())
+        attempt = Attempt(run)
+        self._attempts[run.run_id] = attempt
+        self._metrics.slots_in_use(len(self._attempts))
+        if run.cancel_requested is not None:
+            attempt.stop(Stop(run.cancel_requested))
+        attempt.task = asyncio.create_task(self._carry(attempt), name=f"run-{run.run_id}")
+
+    def stop_run(self, run_id: str, action: CancelAction) -> None:
+        """Stops a run that executes here, as its client asked; one that does not is ignored."""
+        if (attempt := self._attempts.get(run_id)) is not None:
+            attempt.stop(Stop(action))
+
+    def lease_lost(self) -> None:
+        """Drops everything that executes here: the runs may be others' by now. Called when a renewal says
+        so."""
+        log.error("lease.lost", replica=self.replica, runs=len(self._attempts))
+        self._metrics.lease_lost()
+        for attempt in list(self._attempts.values()):
+            attempt.stop(Stop.LOST)
+
+    async def start(self) -> None:
+        """Begins to claim. The lease must be held."""
+        self._accepting = True
+        self._loop = asyncio.create_task(self._claim_loop(), name="claims")
+
+    async def drain(self, seconds: float | None = None) -> int:
+        """Stops claiming, lets running work finish, hands the rest back; returns how many were handed back.
+
+        Half of the time goes by undisturbed; then runs stop at the end of the step they are in, so that no
+        step runs twice; when the time is up, what still runs is cut.
+        """
+        budget = self._settings.drain_seconds if seconds is None else seconds
+        self._accepting = False
+        self._metrics.draining()
+        self._wake.set()
+        if self._loop is not None:
+            await self._loop
+        handed_back = self._metrics.released_total
+        await self._settle(budget / 2)
+        for attempt in list(self._attempts.values()):
+            attempt.control.request_drain("the replica stops")
+        await self._settle(budget / 2)
+        self._stopped = True
+        for attempt in list(self._attempts.values()):
+            attempt.stop(Stop.DRAIN)
+        await self._settle(STOP_SECONDS)
+        if stuck := [attempt.run for attempt in self._attempts.values()]:
+            await self._release(stuck)
+        await asyncio.gather(*self._background, return_exceptions=True)
+        return self._metrics.released_total - handed_back
+
+    async def _settle(self, seconds: float) -> None:
+        """Waits until nothing executes, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while tasks := [a.task for a in self._attempts.values() if a.task is not None]:
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.sleep(0)
+
+    async def _claim_loop(self) -> None:
+        while self._accepting:
+            self._wake.clear()
+            if free := self.free_slots():
+                try:
+                    runs = await self._storage.claim(self.replica, free)
+                except StorageUnavailable as gone:
+                    log.warning("claim.failed", reason=str(gone))
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                for run in runs:
+                    self._reserved += 1
+                    self.take(run)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
+
+    async def _carry(self, attempt: Attempt) -> None:
+        """One attempt from its claim to its end in the storage."""
+        run = attempt.run
+        publisher = Publisher(self._streams, self._metrics, run)
+        structlog.contextvars.bind_contextvars(run_id=run.run_id, thread_id=run.thread_id)
+        try:
+            result = await self._executor.execute(attempt, publisher)
+            if isinstance(result, Outcome):
+                await self._finish(attempt, result, publisher)
+            elif result is HandBack.RELEASE:
+                await publisher.close()
+                await self._release([run])
+            else:
+                await publisher.close()
+        except LeaseLost:
+            log.warning("run.lost", attempt=run.attempt)
+            await publisher.close()
+        finally:
+            self._attempts.pop(run.run_id, None)
+            self._metrics.slots_in_use(len(self._attempts))
+            self._wake.set()
+
+    async def _finish(self, attempt: Attempt, outcome: Outcome, publisher: Publisher) -> None:
+        run = attempt.run
+        while True:
+            try:
+                await self._storage.finish(run, self.replica, outcome)
+                break
+            except StorageUnavailable as gone:
+                # What the run did must not be lost for a moment without database: only a lost lease ends
+                # this.
+                log.warning("run.finish_waits", reason=str(gone))
+                if attempt.lost:
+                    raise LeaseLost(
+                        f"run {run.run_id}: its lease ran out before its end was stored"
+                    ) from gone
+                await asyncio.sleep(RETRY_SECONDS)
+        now = datetime.now(UTC)
+        since = run.claimed_at or now
+        self._metrics.finished(
+            outcome.status, (now - since).total_seconds(), (now - run.due_at).total_seconds()
+        )
+        log.info("run.finished", status=outcome.status, attempt=run.attempt, error=outcome.error)
+        await publisher.end()
+        self._hub.announce(Signal("finished", run.run_id))
+        await self._executor.after(run)
+
+    async def _release(self, runs: list[Run]) -> None:
+        try:
+            await self._storage.release(self.replica, runs)
+        except (StorageUnavailable, LeaseLost) as gone:
+            # The reaper brings them back when the lease has run out.
+            log.warning("runs.not_released", reason=str(gone), runs=[run.run_id for run in runs])
+            return
+        self._metrics.released(len(runs))
+        log.info("runs.released", runs=[run.run_id for run in runs])
+
+    def _news(self) -> None:
+        self._wake.set()
+
+    def _cancel_asked(self, run_id: str) -> None:
+        if run_id in self._attempts:
+            self._in_background(self._look_at_cancel(run_id))
+
+    async def _look_at_cancel(self, run_id: str) -> None:
+        """The signal names the run; the storage says which action was asked."""
+        for _ in range(10):
+            try:
+                run = await self._storage.run(run_id)
+            except NotFound:
+                self.stop_run(run_id, "rollback")
+                return
+            except StorageUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if run.cancel_requested is not None:
+                self.stop_run(run_id, run.cancel_requested)
+            return
+
+    def _in_background(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
