@@ -1,0 +1,56 @@
+"""How a route gets at the open parts of the replica, and what several routes share: paging and query
+values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.api.limits import LimitedRoute
+from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.services import Services
+
+TRUE, FALSE = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Parts = Annotated[Services, Depends(_services)]
+
+
+def router(tag: str) -> APIRouter:
+    """A router whose bodies are limited and whose routes stand under `tag` in the API's description."""
+    return APIRouter(route_class=LimitedRoute, tags=[tag])
+
+
+def flag(request: Request, name: str) -> bool:
+    """A yes or no of the query string; absent or empty is no. Raises `InvalidRequest`."""
+    text = request.query_params.get(name, "").lower()
+    if text in TRUE:
+        return True
+    if text in FALSE:
+        return False
+    raise InvalidRequest(f"{name}: {text!r}: must be true or false")
+
+
+def listed(request: Request, name: str) -> list[str]:
+    """The values of a query parameter that may be repeated, or hold several separated by commas."""
+    given = request.query_params.getlist(name)
+    return [part for text in given for part in text.split(",") if part]
+
+
+def page_response(found: Sequence[Mapping[str, Any]], limit: int, offset: int) -> JsonResponse:
+    """One page of a search that asked for one record more than `limit`, to know whether another page follows.
+
+    `X-Pagination-Next` is the offset of that page; `X-Pagination-Total` counts what is known to be there.
+    """
+    headers = {"X-Pagination-Total": str(offset + len(found))}
+    if len(found) > limit:
+        headers["X-Pagination-Next"] = str(offset + limit)
+    return JsonResponse(found[:limit], headers=headers)

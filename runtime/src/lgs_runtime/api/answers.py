@@ -1,0 +1,64 @@
+"""The answers of a run that take as long as the run: its result, and its events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from functools import partial
+
+from fastapi import Response
+
+from lgs_runtime.api.requests import naming
+from lgs_runtime.api.sse import encode_event, event_stream, long_json
+from lgs_runtime.model import Json, Run
+from lgs_runtime.runs.following import cancel_quietly, events, result, result_of
+from lgs_runtime.services import Services
+from lgs_runtime.streams.contract import FROM_START
+from lgs_runtime.streams.encoding import encode
+
+
+def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = False) -> Response:
+    """The values that the run leaves, when it has ended."""
+    found = result(services, run.run_id, run.thread_id)
+    return long_json(_once(found), naming(run, "join"), _gone(services, run, cancel_on_disconnect))
+
+
+def answer_cancelled(services: Services, run: Run) -> Response:
+    """The values that a cancelled run left, when it has stopped; nothing when it was rolled back."""
+    return long_json(_once(_stopped(services, run)), naming(run, "join"))
+
+
+def answer_events(
+    services: Services,
+    run: Run,
+    *,
+    after: str | None = FROM_START,
+    modes: Collection[str] | None = None,
+    cancel_on_disconnect: bool = False,
+) -> Response:
+    """The events of the run later than the id `after`, until it has ended."""
+    source = _encoded(services, run, after, modes)
+    return event_stream(source, naming(run, "stream"), _gone(services, run, cancel_on_disconnect))
+
+
+async def _once(found: Awaitable[Json]) -> AsyncGenerator[bytes, None]:
+    yield encode(await found)
+
+
+async def _stopped(services: Services, run: Run) -> Json:
+    ended = await services.hub.finished(run.run_id, run.thread_id)
+    return {} if ended is None else await result_of(services, ended)
+
+
+async def _encoded(
+    services: Services, run: Run, after: str | None, modes: Collection[str] | None
+) -> AsyncGenerator[bytes, None]:
+    source = events(services, run, after, modes)
+    try:
+        async for event in source:
+            yield encode_event(event)
+    finally:
+        await source.aclose()
+
+
+def _gone(services: Services, run: Run, cancel: bool) -> Callable[[], Awaitable[None]] | None:
+    return partial(cancel_quietly, services, run) if cancel else None

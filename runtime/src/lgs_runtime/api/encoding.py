@@ -1,0 +1,161 @@
+"""Our values as the JSON that LangGraph's clients expect.
+
+Times are ISO 8601 in UTC. Whatever a graph keeps in its state is encoded as it is in streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+from typing_extensions import TypeIs
+
+from lgs_runtime.model import Assistant, Json, Run, Thread
+from lgs_runtime.streams.encoding import encode
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.store.base import Item
+    from langgraph.types import Interrupt, PregelTask, StateSnapshot
+
+CHECKPOINT_KEYS = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
+
+
+class JsonResponse(Response):
+    """An answer encoded by orjson."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The body's bytes."""
+        return encode(content)
+
+
+def select(record: Mapping[str, Any], fields: Iterable[str] | None) -> Mapping[str, Any]:
+    """A record with only these fields; with all when none are named."""
+    return record if not fields else {name: record[name] for name in fields if name in record}
+
+
+def assistant_json(assistant: Assistant) -> dict[str, Any]:
+    """As `langgraph_sdk.schema.Assistant`."""
+    return {
+        "assistant_id": assistant.assistant_id,
+        "graph_id": assistant.graph_id,
+        "name": assistant.name,
+        "description": assistant.description,
+        "config": assistant.config,
+        "context": assistant.context,
+        "metadata": assistant.metadata,
+        "version": assistant.version,
+        "created_at": assistant.created_at,
+        "updated_at": assistant.updated_at,
+    }
+
+
+def thread_json(thread: Thread) -> dict[str, Any]:
+    """As `langgraph_sdk.schema.Thread`."""
+    return {
+        "thread_id": thread.thread_id,
+        "created_at": thread.created_at,
+        "updated_at": thread.updated_at,
+        "state_updated_at": thread.state_updated_at,
+        "metadata": thread.metadata,
+        "config": thread.config,
+        "status": thread.status,
+        "values": thread.values,
+        "interrupts": thread.interrupts,
+        "error": thread.error,
+    }
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """As `langgraph_sdk.schema.Run`, with its priority, attempts and reason of failure besides."""
+    return {
+        "run_id": run.run_id,
+        "thread_id": run.thread_id,
+        "assistant_id": run.assistant_id,
+        "created_at": run.created_at,
+        "updated_at": run.updated_at,
+        "status": run.status,
+        "metadata": run.metadata,
+        "kwargs": run.kwargs,
+        "multitask_strategy": run.multitask_strategy,
+        "priority": run.priority,
+        "attempt": run.attempt,
+        "error": run.error,
+    }
+
+
+def item_json(item: Item) -> dict[str, Any]:
+    """As `langgraph_sdk.schema.Item`, with the score of a search that has one."""
+    score = getattr(item, "score", None)
+    return {
+        "namespace": list(item.namespace),
+        "key": item.key,
+        "value": item.value,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+        **({} if score is None else {"score": score}),
+    }
+
+
+def state_json(snapshot: StateSnapshot) -> dict[str, Any]:
+    """As `langgraph_sdk.schema.ThreadState`."""
+    checkpoint = checkpoint_json(snapshot.config)
+    parent = checkpoint_json(snapshot.parent_config)
+    return {
+        "values": snapshot.values,
+        "next": list(snapshot.next),
+        "tasks": [_task_json(task) for task in snapshot.tasks],
+        "metadata": snapshot.metadata or {},
+        "created_at": snapshot.created_at,
+        "checkpoint": checkpoint,
+        "parent_checkpoint": parent,
+        "interrupts": [_interrupt_json(interrupt) for interrupt in snapshot.interrupts],
+        "checkpoint_id": checkpoint["checkpoint_id"] if checkpoint else None,
+        "parent_checkpoint_id": parent["checkpoint_id"] if parent else None,
+    }
+
+
+def select_state(state: Json, fields: Sequence[str] | None) -> Json:
+    """A state with only these fields; `values.<key>` names one key of the values."""
+    if not fields:
+        return state
+    chosen = {name: state[name] for name in fields if name in state}
+    keys = [name.removeprefix("values.") for name in fields if name.startswith("values.")]
+    if keys and "values" not in chosen and isinstance(state["values"], Mapping):
+        chosen["values"] = {key: state["values"][key] for key in keys if key in state["values"]}
+    return chosen
+
+
+def checkpoint_json(config: RunnableConfig | None) -> dict[str, Any] | None:
+    """The checkpoint that a configuration names, as `langgraph_sdk.schema.Checkpoint`."""
+    if not config or "configurable" not in config:
+        return None
+    named = config["configurable"]
+    checkpoint = {key: named[key] for key in CHECKPOINT_KEYS if key in named}
+    return {"checkpoint_ns": "", "checkpoint_id": None, **checkpoint}
+
+
+def _task_json(task: PregelTask) -> dict[str, Any]:
+    # A subgraph's state is given whole when it was asked for, else as the configuration that finds it.
+    nested = state_json(task.state) if _is_snapshot(task.state) else None
+    return {
+        "id": task.id,
+        "name": task.name,
+        "path": task.path,
+        "error": None if task.error is None else str(task.error) or repr(task.error),
+        "interrupts": [_interrupt_json(interrupt) for interrupt in task.interrupts],
+        "checkpoint": None if _is_snapshot(task.state) else checkpoint_json(task.state),
+        "state": nested,
+        "result": task.result,
+    }
+
+
+def _is_snapshot(state: RunnableConfig | StateSnapshot | None) -> TypeIs[StateSnapshot]:
+    return isinstance(state, tuple)
+
+
+def _interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
+    return {"value": interrupt.value, "id": interrupt.id}

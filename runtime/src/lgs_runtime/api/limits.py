@@ -1,0 +1,114 @@
+"""What a request body may be, checked before anything looks inside it.
+
+Too long is 413; not JSON, or not UTF-8, is 400; nested too deep, or with a NUL character (PostgreSQL has
+none), is 422. The body is parsed once, and FastAPI gets the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from lgs_runtime.api.problems import BodyTooLarge, BrokenBody
+from lgs_runtime.errors import InvalidRequest
+
+MAX_NESTING = 128
+"""Levels of objects and arrays. Well above what graphs use, and below what encoders take (254)."""
+
+
+def parse_body(raw: bytes) -> Any:
+    """The JSON value of a body; None when it is empty.
+
+    Raises `BrokenBody`, `InvalidRequest`.
+    """
+    if not raw.strip():
+        return None
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as wrong:
+        raise BrokenBody(f"body: {_excerpt(raw)}: must be JSON in UTF-8: {wrong}") from wrong
+    if raw.count(b"{") + raw.count(b"[") > MAX_NESTING:
+        _check_nesting(value)
+    if b"\\u0000" in raw:
+        _check_nul(value, "body")
+    return value
+
+
+def check_text(name: str, text: str) -> str:
+    """Text from a path or query that is going to be stored or looked up. Raises `InvalidRequest`."""
+    if "\x00" in text:
+        raise InvalidRequest(f"{name}: {text!r}: must not contain the NUL character (\\u0000)")
+    return text
+
+
+def _check_nesting(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_NESTING + 1:
+            raise InvalidRequest(
+                f"body: more than {MAX_NESTING} levels: must be nested at most {MAX_NESTING} deep"
+            )
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _inner(outer)]
+
+
+def _inner(outer: dict[str, Any] | list[Any]) -> Any:
+    return outer.values() if isinstance(outer, dict) else outer
+
+
+def _check_nul(value: Any, name: str) -> None:
+    if isinstance(value, str):
+        check_text(name, value)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            check_text(f"{name}: key", key)
+            _check_nul(inner, f"{name}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_nul(inner, f"{name}[{index}]")
+
+
+def _excerpt(raw: bytes) -> str:
+    return repr(raw[:40].decode(errors="replace")) + ("…" if len(raw) > 40 else "")
+
+
+class LimitedRequest(Request):
+    """A request whose body was read and parsed under the limits."""
+
+    async def load(self, max_bytes: int) -> None:
+        """Reads the body. Raises `BodyTooLarge` without reading on, `BrokenBody`, `InvalidRequest`."""
+        announced = self.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > max_bytes:
+            raise BodyTooLarge(announced, max_bytes)
+        chunks, size = [], 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size > max_bytes:
+                raise BodyTooLarge(f"more than {max_bytes}", max_bytes)
+            chunks.append(chunk)
+        self._body = b"".join(chunks)
+        self._json = parse_body(self._body)
+
+
+class LimitedRoute(APIRoute):
+    """A route that only ever sees bodies within the limits. A body is JSON, whatever its type says."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler behind the limits."""
+        handle = super().get_route_handler()
+
+        async def limited(request: Request) -> Response:
+            checked = LimitedRequest(_as_json(request.scope), request.receive)
+            await checked.load(request.app.state.services.settings.max_body_bytes)
+            return await handle(checked)
+
+        return limited
+
+
+def _as_json(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+    return {**scope, "headers": [*headers, (b"content-type", b"application/json")]}

@@ -1,0 +1,124 @@
+"""Which HTTP status each error becomes: the only place that knows.
+
+The body is `{"detail": message}`. Errors that pass by themselves carry `Retry-After` (whole seconds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.errors import (
+    Conflict,
+    InvalidRequest,
+    LeaseLost,
+    NotFound,
+    QueueFull,
+    RuntimeFault,
+    StorageUnavailable,
+)
+
+RETRY_AFTER_STORAGE_SECONDS = 2
+SHOWN_CHARACTERS = 120
+SHOWN_ERRORS = 5
+
+STATUS: Mapping[type[RuntimeFault], HTTPStatus] = {
+    InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    LeaseLost: HTTPStatus.CONFLICT,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body is longer than `LGS_MAX_BODY_BYTES` (413)."""
+
+    def __init__(self, size: str, limit: int) -> None:
+        super().__init__(
+            f"body: {size} bytes: must be at most {limit} bytes; send less, or raise LGS_MAX_BODY_BYTES"
+        )
+
+
+class BrokenBody(InvalidRequest):
+    """The body is not JSON at all (400)."""
+
+
+def status_of(fault: RuntimeFault) -> HTTPStatus:
+    """The HTTP status of an error of our tree; 500 for one that no client can cause."""
+    if isinstance(fault, BodyTooLarge):
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    if isinstance(fault, BrokenBody):
+        return HTTPStatus.BAD_REQUEST
+    for kind in type(fault).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def headers_of(fault: RuntimeFault) -> dict[str, str]:
+    """`Retry-After` where trying again is what the client should do."""
+    if isinstance(fault, QueueFull):
+        return {"Retry-After": str(max(1, fault.retry_after_seconds))}
+    if isinstance(fault, StorageUnavailable):
+        return {"Retry-After": str(RETRY_AFTER_STORAGE_SECONDS)}
+    return {}
+
+
+def describe_validation(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Pydantic's errors in the words `name: value: rule`, the first few of them."""
+    told = []
+    for error in errors:
+        name = ".".join(str(part) for part in error["loc"] if part != "body") or "body"
+        rule = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+        line = f"{name}: must be given" if error["type"] == "missing" else f"{name}: {_shown(error)}: {rule}"
+        told.append(line)
+    more = len(told) - SHOWN_ERRORS
+    return "; ".join(told[:SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _shown(error: Mapping[str, Any]) -> str:
+    text = repr(error.get("input"))
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The one form that every refusal has."""
+    return JsonResponse({"detail": detail}, status_code=status, headers=dict(headers or {}))
+
+
+def install_problems(app: FastAPI) -> None:
+    """Makes `app` answer our errors, FastAPI's and unforeseen ones in the same form."""
+
+    async def fault(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RuntimeFault)
+        return problem(status_of(error), str(error), headers_of(error))
+
+    async def validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, describe_validation(error.errors()))
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(error.status_code, str(error.detail), error.headers)
+
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of this replica has the reason"
+        )
+
+    app.add_exception_handler(RuntimeFault, fault)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unforeseen)

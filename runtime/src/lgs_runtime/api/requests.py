@@ -1,0 +1,78 @@
+"""From a request's body and headers to what the runs' side understands, and the headers that name a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from lgs_runtime.api.bodies import RunBatch, RunCreateStateful, RunCreateStateless
+from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.model import Json, Run
+from lgs_runtime.runs.admission import RunRequest, priority_of
+from lgs_runtime.worker.kwargs import Durability
+
+PRIORITY_HEADER = "x-lgs-priority"
+
+
+def run_request(request: Request, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
+    """What the client asks for. Raises `InvalidRequest`."""
+    config = body.config.model_dump(exclude_none=True)
+    stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
+    return RunRequest(
+        assistant=body.assistant_id,
+        thread_id=thread_id,
+        input=body.input,
+        command=body.command.model_dump(exclude_unset=True) if body.command else None,
+        metadata=body.metadata,
+        config=config,
+        context=body.context,
+        checkpoint=_checkpoint(stateful, config, thread_id) if stateful else None,
+        stream_mode=tuple(body.stream_mode),
+        stream_subgraphs=body.stream_subgraphs,
+        stream_resumable=body.stream_resumable,
+        interrupt_before=body.interrupt_before,
+        interrupt_after=body.interrupt_after,
+        durability=_durability(body),
+        feedback_keys=tuple(body.feedback_keys) if body.feedback_keys else None,
+        webhook=body.webhook,
+        multitask_strategy=stateful.multitask_strategy if stateful else "enqueue",
+        create_thread=stateful is not None and stateful.if_not_exists == "create",
+        on_completion=body.on_completion,
+        delay_seconds=body.after_seconds,
+        priority=priority_of(request.headers.get(PRIORITY_HEADER), config, body.metadata),
+    )
+
+
+def batch_request(request: Request, body: RunBatch) -> RunRequest:
+    """One run of a batch, with or without a thread."""
+    return run_request(request, body, body.thread_id)
+
+
+def run_path(run: Run) -> str:
+    """Where a run is found."""
+    return f"/threads/{run.thread_id}/runs/{run.run_id}"
+
+
+def naming(run: Run, leaf: str) -> dict[str, str]:
+    """Headers of an answer that goes on: which run it is, and where to go on when the connection breaks."""
+    return {"Content-Location": run_path(run), "Location": f"{run_path(run)}/{leaf}"}
+
+
+def _durability(body: RunCreateStateless) -> Durability:
+    if body.durability is not None:
+        return body.durability
+    return "exit" if body.checkpoint_during is False else "async"
+
+
+def _checkpoint(body: RunCreateStateful, config: Json, thread_id: str | None) -> dict[str, Any] | None:
+    named = body.checkpoint
+    if named is not None and named.thread_id not in (None, thread_id):
+        raise InvalidRequest(
+            f"checkpoint.thread_id: {named.thread_id!r}: must be the thread of the run, {thread_id}"
+        )
+    configurable = config.get("configurable") or {}
+    if named is not None:
+        return named.model_dump(exclude={"thread_id"}, exclude_none=True)
+    checkpoint_id = body.checkpoint_id or configurable.get("checkpoint_id")
+    return {"checkpoint_id": checkpoint_id} if checkpoint_id else None

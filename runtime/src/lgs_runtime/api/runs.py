@@ -1,0 +1,127 @@
+"""Runs on threads: make them, wait for them, stream them, list them, stop them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import Request, Response
+
+from lgs_runtime.api import bodies
+from lgs_runtime.api.access import Parts, flag, listed, page_response, router
+from lgs_runtime.api.answers import answer_cancelled, answer_events, answer_result
+from lgs_runtime.api.encoding import JsonResponse, run_json, select
+from lgs_runtime.api.requests import run_path, run_request
+from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.model import CancelAction, Page
+from lgs_runtime.runs.admission import admit
+from lgs_runtime.runs.threads import UNFINISHED
+
+routes = router("Thread Runs")
+
+
+@routes.post("/threads/{thread_id}/runs")
+async def create_run(
+    parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
+) -> Response:
+    """Makes a run that goes on in the background."""
+    run = await admit(parts, run_request(request, body, thread_id))
+    return JsonResponse(run_json(run), headers={"Content-Location": run_path(run)})
+
+
+@routes.post("/threads/{thread_id}/runs/wait")
+async def wait_run(
+    parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
+) -> Response:
+    """Makes a run and answers with its result."""
+    run = await admit(parts, run_request(request, body, thread_id))
+    return answer_result(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
+
+
+@routes.post("/threads/{thread_id}/runs/stream")
+async def stream_run(
+    parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
+) -> Response:
+    """Makes a run and streams its events."""
+    run = await admit(parts, run_request(request, body, thread_id))
+    return answer_events(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
+
+
+@routes.get("/threads/{thread_id}/runs")
+async def list_runs(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+    """The runs of a thread, newest first."""
+    await parts.storage.thread(thread_id)
+    query = request.query_params
+    given = {name: query.get(name) for name in ("limit", "offset", "status")}
+    asked = bodies.checked(bodies.RunList, {**given, "select": listed(request, "select") or None})
+    found = await parts.storage.runs(thread_id, Page(asked.limit + 1, asked.offset), asked.status)
+    return page_response([select(run_json(run), asked.select) for run in found], asked.limit, asked.offset)
+
+
+@routes.get("/threads/{thread_id}/runs/{run_id}")
+async def get_run(parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
+    """One run."""
+    return JsonResponse(run_json(await parts.storage.run(run_id, thread_id)))
+
+
+@routes.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+async def delete_run(parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
+    """Deletes the record of a run that has ended, and what is kept of its stream."""
+    await parts.storage.delete_run(thread_id, run_id)
+    await parts.streams.discard(run_id)
+    return Response(status_code=204)
+
+
+@routes.get("/threads/{thread_id}/runs/{run_id}/join")
+async def join_run(
+    parts: Parts, request: Request, thread_id: bodies.PathId, run_id: bodies.PathId
+) -> Response:
+    """The result of a run, when it has ended."""
+    run = await parts.storage.run(run_id, thread_id)
+    return answer_result(parts, run, cancel_on_disconnect=flag(request, "cancel_on_disconnect"))
+
+
+@routes.get("/threads/{thread_id}/runs/{run_id}/stream")
+async def join_stream(
+    parts: Parts, request: Request, thread_id: bodies.PathId, run_id: bodies.PathId
+) -> Response:
+    """The events of a run: later than `Last-Event-ID` (-1: all that are kept), else those to come."""
+    run = await parts.storage.run(run_id, thread_id)
+    return answer_events(
+        parts,
+        run,
+        after=request.headers.get("last-event-id") or None,
+        modes=listed(request, "stream_mode") or None,
+        cancel_on_disconnect=flag(request, "cancel_on_disconnect"),
+    )
+
+
+@routes.post("/threads/{thread_id}/runs/{run_id}/cancel")
+async def cancel_run(
+    parts: Parts, request: Request, thread_id: bodies.PathId, run_id: bodies.PathId
+) -> Response:
+    """Stops a run: `interrupt` keeps what it did, `rollback` deletes it with its checkpoints."""
+    action, wait = _action(request), flag(request, "wait")
+    [run] = await parts.storage.cancel(thread_id, [run_id], action)
+    return answer_cancelled(parts, run) if wait else Response(status_code=202)
+
+
+@routes.post("/runs/cancel", status_code=204)
+async def cancel_runs(parts: Parts, request: Request, body: bodies.RunsCancel) -> Response:
+    """Stops runs of a thread: those named, else all that have not ended."""
+    action = _action(request)
+    if body.run_ids is None:
+        await parts.storage.thread(body.thread_id)
+        page = Page(limit=1000)
+        found = [await parts.storage.runs(body.thread_id, page, status) for status in UNFINISHED]
+        run_ids = [run.run_id for runs in found for run in runs]
+    else:
+        run_ids = body.run_ids
+    await parts.storage.cancel(body.thread_id, run_ids, action)
+    return Response(status_code=204)
+
+
+def _action(request: Request) -> CancelAction:
+    action = request.query_params.get("action") or "interrupt"
+    if action not in ("interrupt", "rollback"):
+        raise InvalidRequest(f"action: {action!r}: must be interrupt or rollback")
+    return cast(CancelAction, action)

@@ -1,0 +1,173 @@
+"""The state of threads: now, at a checkpoint, over time, and changed by hand.
+
+A thread knows its graph by `graph_id` in its metadata, which its first run writes. Without one it has no
+state yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import Request, Response
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import InvalidUpdateError
+from langgraph.types import StateSnapshot, StateUpdate
+
+from lgs_runtime.api import bodies
+from lgs_runtime.api.access import Parts, flag, listed, router
+from lgs_runtime.api.encoding import JsonResponse, checkpoint_json, select_state, state_json
+from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.graphs.registry import Graph
+from lgs_runtime.model import Thread, ThreadStatus
+from lgs_runtime.streams.encoding import to_json
+from lgs_runtime.worker.resumption import as_command
+
+routes = router("Threads")
+
+
+@routes.get("/threads/{thread_id}/state")
+async def get_state(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+    """The latest state of a thread."""
+    return await _state(parts, thread_id, None, flag(request, "subgraphs"), listed(request, "select"))
+
+
+@routes.get("/threads/{thread_id}/state/{checkpoint_id}")
+async def get_state_at(
+    parts: Parts, request: Request, thread_id: bodies.PathId, checkpoint_id: bodies.PathId
+) -> Response:
+    """The state of a thread at a checkpoint."""
+    at = bodies.Checkpoint(checkpoint_id=checkpoint_id)
+    return await _state(parts, thread_id, at, flag(request, "subgraphs"), listed(request, "select"))
+
+
+@routes.post("/threads/{thread_id}/state/checkpoint")
+async def get_state_at_checkpoint(
+    parts: Parts, thread_id: bodies.PathId, body: bodies.StateAtCheckpoint
+) -> Response:
+    """The state of a thread at a checkpoint, of a subgraph too."""
+    return await _state(parts, thread_id, body.checkpoint, body.subgraphs, body.select)
+
+
+@routes.get("/threads/{thread_id}/history")
+async def get_history(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+    """Past states, newest first."""
+    query = request.query_params
+    given: dict[str, Any] = {"limit": query.get("limit", 10), "before": query.get("before")}
+    return await _history(parts, thread_id, bodies.checked(bodies.StateHistory, given))
+
+
+@routes.post("/threads/{thread_id}/history")
+async def search_history(parts: Parts, thread_id: bodies.PathId, body: bodies.StateHistory) -> Response:
+    """Past states that match, newest first."""
+    return await _history(parts, thread_id, body)
+
+
+@routes.post("/threads/{thread_id}/state")
+async def update_state(parts: Parts, thread_id: bodies.PathId, body: bodies.StateUpdate) -> Response:
+    """Changes the state as if a node had, and makes a checkpoint of it."""
+    thread = await parts.storage.thread(thread_id)
+    config = config_at(thread_id, body.checkpoint or bodies.Checkpoint(checkpoint_id=body.checkpoint_id))
+    graph_id = _graph_id(thread)
+    if graph_id is None:
+        raise InvalidRequest(
+            f"thread {thread_id}: no graph: a thread's state can be changed once it had a run, "
+            "or has graph_id in its metadata"
+        )
+    async with parts.graphs.open(graph_id, config) as graph:
+        try:
+            changed = await graph.aupdate_state(config, body.values, as_node=body.as_node)
+        except (InvalidUpdateError, ValueError) as wrong:
+            raise InvalidRequest(f"values: {wrong}") from wrong
+        await _remember(parts, graph, thread_id)
+    checkpoint = checkpoint_json(changed) or {}
+    return JsonResponse({"checkpoint": checkpoint, "configurable": checkpoint, **checkpoint})
+
+
+async def apply_supersteps(parts: Parts, thread: Thread, supersteps: Sequence[bodies.Superstep]) -> Thread:
+    """Writes a history into a new thread, step by step."""
+    config = config_at(thread.thread_id, bodies.Checkpoint())
+    graph_id = _graph_id(thread)
+    if graph_id is None:
+        raise InvalidRequest("supersteps: metadata.graph_id must say which graph they belong to")
+    steps = [[_update(update) for update in step.updates] for step in supersteps]
+    async with parts.graphs.open(graph_id, config) as graph:
+        try:
+            await graph.abulk_update_state(config, steps)
+        except (InvalidUpdateError, ValueError) as wrong:
+            raise InvalidRequest(f"supersteps: {wrong}") from wrong
+        return await _remember(parts, graph, thread.thread_id)
+
+
+def config_at(thread_id: str, checkpoint: bodies.Checkpoint) -> RunnableConfig:
+    """The configuration that names a checkpoint of a thread; without an id, the latest."""
+    named: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": checkpoint.checkpoint_ns}
+    if checkpoint.checkpoint_id:
+        named["checkpoint_id"] = checkpoint.checkpoint_id
+    if checkpoint.checkpoint_map:
+        named["checkpoint_map"] = checkpoint.checkpoint_map
+    return {"configurable": named}
+
+
+def _update(update: bodies.SuperstepUpdate) -> StateUpdate:
+    values = as_command(update.command.model_dump()) if update.command else update.values
+    return StateUpdate(values, update.as_node)  # type: ignore[arg-type]
+
+
+def _graph_id(thread: Thread) -> str | None:
+    graph_id = thread.metadata.get("graph_id")
+    return graph_id if isinstance(graph_id, str) else None
+
+
+async def _remember(parts: Parts, graph: Graph, thread_id: str) -> Thread:
+    """Keeps the thread's record in step with its latest checkpoint."""
+    snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint()))
+    interrupts: dict[str, Any] = {task.id: task.interrupts for task in snapshot.tasks if task.interrupts}
+    status: ThreadStatus = "interrupted" if snapshot.next else "idle"
+    values, told = to_json(snapshot.values), to_json(interrupts)
+    return await parts.storage.set_thread_state(thread_id, values, told, status)
+
+
+async def _state(
+    parts: Parts,
+    thread_id: str,
+    checkpoint: bodies.Checkpoint | None,
+    subgraphs: bool,
+    fields: Sequence[str] | None,
+) -> Response:
+    thread = await parts.storage.thread(thread_id)
+    config = config_at(thread_id, checkpoint or bodies.Checkpoint())
+    graph_id = _graph_id(thread)
+    if graph_id is None:
+        if checkpoint and checkpoint.checkpoint_id:
+            raise NotFound("checkpoint", checkpoint.checkpoint_id)
+        return JsonResponse(select_state(_nothing_yet(config), fields))
+    async with parts.graphs.open(graph_id, config) as graph:
+        try:
+            snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+        except ValueError as wrong:
+            raise NotFound("checkpoint", f"{checkpoint and checkpoint.checkpoint_ns}: {wrong}") from wrong
+    if checkpoint and checkpoint.checkpoint_id and snapshot.created_at is None:
+        raise NotFound("checkpoint", checkpoint.checkpoint_id)
+    return JsonResponse(select_state(state_json(snapshot), fields))
+
+
+def _nothing_yet(config: RunnableConfig) -> Mapping[str, Any]:
+    return state_json(StateSnapshot({}, (), config, None, None, None, (), ()))
+
+
+async def _history(parts: Parts, thread_id: str, body: bodies.StateHistory) -> Response:
+    thread = await parts.storage.thread(thread_id)
+    graph_id = _graph_id(thread)
+    if graph_id is None:
+        return JsonResponse([])
+    config = config_at(thread_id, body.checkpoint or bodies.Checkpoint())
+    before = bodies.Checkpoint(checkpoint_id=body.before) if isinstance(body.before, str) else body.before
+    async with parts.graphs.open(graph_id, config) as graph:
+        history = graph.aget_state_history(
+            config,
+            filter=body.metadata,
+            before=config_at(thread_id, before) if before and before.checkpoint_id else None,
+            limit=body.limit,
+        )
+        return JsonResponse([select_state(state_json(snapshot), body.select) async for snapshot in history])

@@ -1,0 +1,49 @@
+"""Runs without a thread: each gets one of its own, which goes when the run ends unless `on_completion`
+keeps it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Body, Request, Response
+
+from lgs_runtime.api import bodies
+from lgs_runtime.api.access import Parts, router
+from lgs_runtime.api.answers import answer_events, answer_result
+from lgs_runtime.api.encoding import JsonResponse, run_json
+from lgs_runtime.api.requests import batch_request, run_path, run_request
+from lgs_runtime.runs.admission import admit, admit_all
+
+routes = router("Stateless Runs")
+
+
+@routes.post("/runs")
+async def create_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
+    """Makes a run that goes on in the background."""
+    run = await admit(parts, run_request(request, body, None))
+    return JsonResponse(run_json(run), headers={"Content-Location": run_path(run)})
+
+
+@routes.post("/runs/wait")
+async def wait_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
+    """Makes a run and answers with its result."""
+    run = await admit(parts, run_request(request, body, None))
+    return answer_result(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
+
+
+@routes.post("/runs/stream")
+async def stream_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
+    """Makes a run and streams its events."""
+    run = await admit(parts, run_request(request, body, None))
+    return answer_events(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
+
+
+@routes.post("/runs/batch")
+async def create_batch(
+    parts: Parts,
+    request: Request,
+    body: Annotated[list[bodies.RunBatch], Body(min_length=1, max_length=bodies.MAX_BATCH)],
+) -> Response:
+    """Makes many runs, or none when one of them is refused."""
+    runs = await admit_all(parts, [batch_request(request, one) for one in body])
+    return JsonResponse([run_json(run) for run in runs])

@@ -1,0 +1,51 @@
+"""The replica itself: whether it lives, whether it takes work, what it is, and its metrics."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import Request, Response
+
+from lgs_runtime.api.access import Parts, flag, router
+from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.worker.metrics import CONTENT_TYPE
+
+routes = router("System")
+
+
+@routes.get("/ok")
+async def ok(parts: Parts, request: Request) -> Response:
+    """Whether the process lives; with `check_db` also whether the database answers."""
+    if flag(request, "check_db"):
+        await parts.storage.ping()
+    return JsonResponse({"ok": True})
+
+
+@routes.get("/ready")
+async def ready(parts: Parts) -> Response:
+    """Whether this replica takes work, and what it found when it looked."""
+    takes_work, checks = await parts.readiness.check()
+    return JsonResponse({"ready": takes_work, "checks": checks}, status_code=200 if takes_work else 503)
+
+
+@routes.get("/metrics")
+async def metrics(parts: Parts) -> Response:
+    """The metrics of this replica and the service's queue, as Prometheus text."""
+    return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@routes.get("/info")
+async def info(parts: Parts) -> Response:
+    """What this server is and what it can do."""
+    settings = parts.settings
+    return JsonResponse(
+        {
+            "version": version("lgs-runtime"),
+            "langgraph_py_version": version("langgraph"),
+            "flags": {"assistants": True, "crons": False, "langsmith": False},
+            "service": settings.service,
+            "replica": settings.replica_id,
+            "storage": parts.storage.name,
+            "graphs": list(parts.graphs.ids),
+        }
+    )

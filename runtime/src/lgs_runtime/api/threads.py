@@ -1,0 +1,94 @@
+"""Threads: the sessions of users, their records; their state stands in `state.py`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from uuid import uuid4
+
+from fastapi import Request, Response
+
+from lgs_runtime.api import bodies
+from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.encoding import JsonResponse, select, thread_json
+from lgs_runtime.api.state import apply_supersteps
+from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.model import Page
+from lgs_runtime.runs.threads import copy_checkpoints, remove_thread
+
+routes = router("Threads")
+MINUTE = 60.0
+
+
+@routes.post("/threads")
+async def create_thread(parts: Parts, body: bodies.ThreadCreate) -> Response:
+    """Makes a thread, with a history when `supersteps` give one."""
+    thread_id = body.thread_id or str(uuid4())
+    ttl = body.ttl.ttl * MINUTE if body.ttl else None
+    thread = await parts.storage.create_thread(thread_id, body.metadata, body.if_exists, ttl)
+    if body.supersteps:
+        thread = await apply_supersteps(parts, thread, body.supersteps)
+    return JsonResponse(thread_json(thread))
+
+
+@routes.post("/threads/search")
+async def search_threads(parts: Parts, body: bodies.ThreadSearch) -> Response:
+    """Threads that match, a page of them."""
+    page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
+    found = await parts.storage.threads(page, body.ids, body.metadata, body.values, body.status)
+    return page_response(
+        [select(thread_json(thread), body.select) for thread in found], body.limit, body.offset
+    )
+
+
+@routes.post("/threads/count")
+async def count_threads(parts: Parts, body: bodies.ThreadCount) -> Response:
+    """How many threads match."""
+    return JsonResponse(await parts.storage.count_threads(body.metadata, body.values, body.status))
+
+
+@routes.post("/threads/prune")
+async def prune_threads(parts: Parts, body: bodies.ThreadPrune) -> Response:
+    """Deletes many threads; those that are not there are not counted."""
+    pruned = 0
+    for thread_id in body.thread_ids:
+        with suppress(NotFound):
+            await remove_thread(parts, thread_id)
+            pruned += 1
+    return JsonResponse({"pruned_count": pruned})
+
+
+@routes.get("/threads/{thread_id}")
+async def get_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
+    """One thread."""
+    return JsonResponse(thread_json(await parts.storage.thread(thread_id)))
+
+
+@routes.patch("/threads/{thread_id}")
+async def patch_thread(
+    parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.ThreadPatch
+) -> Response:
+    """Merges metadata into a thread's. With `Prefer: return=minimal` nothing is returned."""
+    if body.ttl is not None:
+        raise InvalidRequest(
+            "ttl: a thread's time to live is set when the thread is made; it can't be changed"
+        )
+    thread = await parts.storage.update_thread(thread_id, body.metadata)
+    if "return=minimal" in request.headers.get("prefer", ""):
+        return Response(status_code=204)
+    return JsonResponse(thread_json(thread))
+
+
+@routes.delete("/threads/{thread_id}", status_code=204)
+async def delete_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
+    """Deletes a thread with its runs and checkpoints; runs in progress are stopped."""
+    await remove_thread(parts, thread_id)
+    return Response(status_code=204)
+
+
+@routes.post("/threads/{thread_id}/copy")
+async def copy_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
+    """A new thread with the same history."""
+    source = await parts.storage.thread(thread_id)
+    target = str(uuid4())
+    await copy_checkpoints(parts.checkpointer, source.thread_id, target)
+    return JsonResponse(thread_json(await parts.storage.copy_thread(thread_id, target)))

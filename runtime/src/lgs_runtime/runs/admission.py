@@ -1,0 +1,191 @@
+"""From a valid request to a run that is durable, and perhaps already in the hands of this replica's worker.
+
+`admit` acknowledges nothing that is not stored. With a free slot here the run is stored as claimed by this
+replica and starts at once, without a trip through the queue.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from secrets import randbits
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull, RuntimeFault
+from lgs_runtime.graphs.registry import default_assistant_id
+from lgs_runtime.model import Assistant, Enqueued, Json, MultitaskStrategy, NewRun, Priority, Run
+from lgs_runtime.services import Services
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.worker.kwargs import Durability, NodeNames, RunKwargs
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a client asks for, checked field by field. `thread_id` None: a run with a thread of its own."""
+
+    assistant: str
+    thread_id: str | None = None
+    input: Any = None
+    command: Json | None = None
+    metadata: Json = field(default_factory=dict)
+    config: Json = field(default_factory=dict)
+    context: Json = field(default_factory=dict)
+    checkpoint: Json | None = None
+    stream_mode: tuple[str, ...] = ("values",)
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    interrupt_before: NodeNames = None
+    interrupt_after: NodeNames = None
+    durability: Durability = "async"
+    feedback_keys: tuple[str, ...] | None = None
+    webhook: str | None = None
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    create_thread: bool = False
+    on_completion: Literal["delete", "keep"] | None = None
+    delay_seconds: float = 0.0
+    priority: Priority = Priority.NORMAL
+
+
+def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
+    """The priority of a request: its `X-LGS-Priority` header, else `configurable.priority` of its config,
+    else `priority` of its metadata, else normal.
+
+    The two fields belong to the user's graph as well, so other values in them mean nothing here. Raises
+    `InvalidRequest` for a header that is not a priority.
+    """
+    if header is not None:
+        if header.lower() not in tuple(Priority):
+            raise InvalidRequest(f"X-LGS-Priority: {header!r}: must be high, normal or low")
+        return Priority(header.lower())
+    configurable = config.get("configurable") or {}
+    for given in (configurable.get("priority"), metadata.get("priority")):
+        if isinstance(given, str) and given in tuple(Priority):
+            return Priority(given)
+    return Priority.NORMAL
+
+
+async def find_assistant(storage: Storage, name: str) -> Assistant:
+    """An assistant by its id, or the default assistant of the graph of that name. Raises `NotFound`."""
+    return await storage.assistant(assistant_id_of(name))
+
+
+def assistant_id_of(name: str) -> str:
+    """`name` when it is a UUID; else the id of the default assistant of the graph it names."""
+    try:
+        return str(UUID(name))
+    except ValueError:
+        return default_assistant_id(name)
+
+
+def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
+    """The run that a request asks for."""
+    stateless = request.thread_id is None
+    temporary = stateless and request.on_completion != "keep"
+    names = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
+    kwargs = RunKwargs(
+        input=request.input,
+        command=request.command,
+        config=merge_config(
+            assistant.config, request.config, {**request.metadata, **names, "run_id": run_id}
+        ),
+        context={**assistant.context, **request.context} or None,
+        stream_mode=list(request.stream_mode),
+        stream_subgraphs=request.stream_subgraphs,
+        stream_resumable=request.stream_resumable,
+        interrupt_before=request.interrupt_before,
+        interrupt_after=request.interrupt_after,
+        durability=request.durability,
+        checkpoint=request.checkpoint,
+        feedback_keys=request.feedback_keys,
+        webhook=request.webhook,
+        on_completion=request.on_completion,
+        temporary=temporary,
+    )
+    return NewRun(
+        run_id=run_id,
+        thread_id=request.thread_id or str(uuid4()),
+        assistant_id=assistant.assistant_id,
+        kwargs=kwargs.to_json(),
+        metadata={**assistant.metadata, **request.metadata},
+        priority=request.priority,
+        multitask_strategy=request.multitask_strategy,
+        delay_seconds=request.delay_seconds,
+        create_thread=stateless or request.create_thread,
+        thread_metadata=names,
+        delete_thread_after=temporary,
+    )
+
+
+def merge_config(base: Json, over: Json, metadata: Json) -> dict[str, Any]:
+    """An assistant's configuration under a request's: `configurable` and `metadata` by key, tags one after
+    the other, everything else replaced."""
+    merged = {**base, **{name: value for name, value in over.items() if value is not None}}
+    configurable = {**_object(base, "configurable"), **_object(over, "configurable")}
+    merged["configurable"] = {name: value for name, value in configurable.items() if not _is_ours(name)}
+    merged["metadata"] = {**_object(base, "metadata"), **_object(over, "metadata"), **metadata}
+    tags = [*(base.get("tags") or ()), *(over.get("tags") or ())]
+    return {**merged, "tags": list(dict.fromkeys(tags))} if tags else merged
+
+
+def _is_ours(name: str) -> bool:
+    """Whether LangGraph and the worker set this themselves, so that no client may."""
+    return name in ("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map") or name.startswith("__")
+
+
+def _object(config: Json, name: str) -> Mapping[str, Any]:
+    return config.get(name) or {}
+
+
+async def admit(services: Services, request: RunRequest) -> Run:
+    """Stores the run, and hands it to the worker here when it was stored as claimed.
+
+    Raises `NotFound`, `Conflict`, `QueueFull`, `StorageUnavailable`; nothing is stored then.
+    """
+    assistant = await find_assistant(services.storage, request.assistant)
+    new = new_run(request, assistant, _run_id())
+    enqueued = await _enqueue(services, new)
+    services.metrics.arrived(new.priority)
+    if enqueued.claimed:
+        services.worker.take(enqueued.run)
+    return enqueued.run
+
+
+async def _enqueue(services: Services, new: NewRun) -> Enqueued:
+    reserved = services.worker.reserve()
+    enqueued = None
+    try:
+        claim_for = services.worker.replica if reserved else None
+        enqueued = await services.storage.enqueue(new, services.settings.queue_limits, claim_for)
+    except QueueFull:
+        services.metrics.rejected(new.priority)
+        raise
+    finally:
+        if reserved and not (enqueued and enqueued.claimed):
+            services.worker.unreserve()
+    return enqueued
+
+
+def _run_id() -> str:
+    """A UUID of version 7 (RFC 9562): ids that are made later sort later, which keeps indexes dense."""
+    stamp = int(time.time() * 1000) & ((1 << 48) - 1)
+    return str(UUID(int=(stamp << 80) | (0x7 << 76) | (randbits(12) << 64) | (0b10 << 62) | randbits(62)))
+
+
+async def admit_all(services: Services, requests: Sequence[RunRequest]) -> list[Run]:
+    """Admits several runs in their order. When one is refused, those before it are rolled back.
+
+    Raises as `admit`.
+    """
+    admitted: list[Run] = []
+    try:
+        for request in requests:
+            admitted.append(await admit(services, request))
+    except RuntimeFault:
+        for run in admitted:
+            with suppress(NotFound):
+                await services.storage.cancel(run.thread_id, [run.run_id], "rollback")
+        raise
+    return admitted
