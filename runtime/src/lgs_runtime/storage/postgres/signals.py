@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final, Literal, cast
+from typing import Final
 
 import asyncpg
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.news import KEPT, packed, unpacked
 from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.database import Database, connect
 
@@ -22,24 +23,6 @@ CHANNEL: Final = "lgs"
 GAP: Final = Signal("queued", "")
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
 _CHECK_SECONDS: Final = 5.0
-_BATCH: Final = 50
-_KEPT: Final = 10_000
-
-
-def packed(signals: list[Signal]) -> list[str]:
-    """Signals as payloads of less than 8000 bytes, many in each; doubles are dropped."""
-    lines = list(dict.fromkeys(f"{signal.kind} {signal.run_id}" for signal in signals))
-    return ["\n".join(lines[start : start + _BATCH]) for start in range(0, len(lines), _BATCH)]
-
-
-def unpacked(payload: str) -> list[Signal]:
-    """The signals of a payload; what is not ours is left out."""
-    found = []
-    for line in payload.split("\n"):
-        kind, _, run_id = line.partition(" ")
-        if kind in ("queued", "cancel", "finished"):
-            found.append(Signal(cast(Literal["queued", "cancel", "finished"], kind), run_id))
-    return found
 
 
 class Sender:
@@ -53,7 +36,7 @@ class Sender:
 
     def send(self, *signals: Signal) -> None:
         """Sends soon; never waits, never fails. When the database is gone for long, the oldest are dropped."""
-        self._waiting = (self._waiting + list(signals))[-_KEPT:]
+        self._waiting = (self._waiting + list(signals))[-KEPT:]
         self._due.set()
 
     async def close(self) -> None:

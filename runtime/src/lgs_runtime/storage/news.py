@@ -1,0 +1,30 @@
+"""How signals travel: many in one payload, doubles dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, cast
+
+from lgs_runtime.model import Signal
+
+BATCH: Final = 50
+"""Signals in a payload. Keeps it well below the 8000 bytes that NOTIFY takes."""
+
+KEPT: Final = 10_000
+"""Signals that wait to be sent while nobody can take them; the oldest go first."""
+
+
+def packed(signals: Iterable[Signal]) -> list[str]:
+    """Signals as payloads."""
+    lines = list(dict.fromkeys(f"{signal.kind} {signal.run_id}" for signal in signals))
+    return ["\n".join(lines[start : start + BATCH]) for start in range(0, len(lines), BATCH)]
+
+
+def unpacked(payload: str) -> list[Signal]:
+    """The signals of a payload; what is not ours is left out."""
+    found = []
+    for line in payload.split("\n"):
+        kind, _, run_id = line.partition(" ")
+        if kind in ("queued", "cancel", "finished"):
+            found.append(Signal(cast(Literal["queued", "cancel", "finished"], kind), run_id))
+    return found

@@ -1,0 +1,171 @@
+"""One SQLite file: a thread that writes and a thread that reads, each with its connection.
+
+A write is a function of a connection that runs inside of `BEGIN IMMEDIATE`, so it sees and changes everything alone,
+whatever other processes do. WAL lets reads go on beside it; a commit is on disk before it returns. Errors of the
+file leave as `StorageUnavailable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from lgs_runtime.errors import ConfigError, StorageUnavailable
+from lgs_runtime.storage import encoding
+
+BUSY_SECONDS: Final = 30.0
+_Result = TypeVar("_Result")
+
+_UNAVAILABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's primary result code, or -1 for errors of the driver."""
+    return int(getattr(error, "sqlite_errorcode", -1)) & 0xFF if hasattr(error, "sqlite_errorcode") else -1
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turns errors of the file into `StorageUnavailable`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if code_of(error) not in _UNAVAILABLE:
+            raise
+        raise StorageUnavailable(f"the database {path} can't be used now: {error}") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection set up for several processes. To be used by one thread at a time."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.row_factory = sqlite3.Row
+    connection.create_function("lgs_contains", 2, _contains, deterministic=True)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    _write_ahead(connection)
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that holds the write lock from its start."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+class Database:
+    """The file. Opened by `open`, which also migrates it through `prepare`."""
+
+    def __init__(self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
+        self.path = path
+        self._connections = (writer, reader)
+        self._writer = writer
+        self._reader = reader
+        self._writing = ThreadPoolExecutor(1, "lgs-sqlite-write")
+        self._reading = ThreadPoolExecutor(1, "lgs-sqlite-read")
+
+    @classmethod
+    async def open(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Database:
+        """Opens or makes the file. Raises `ConfigError` when it can't be one, `StorageUnavailable`."""
+        return await asyncio.to_thread(cls._open, path, prepare)
+
+    @classmethod
+    def _open(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Database:
+        shown = f"DATABASE_URI: sqlite:///{path}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = connect(path)
+        except OSError as error:
+            raise ConfigError(
+                f"{shown}: the folder must exist or be one that can be made: {error}"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            if code_of(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise ConfigError(f"{shown}: must be a SQLite file that can be written: {error}") from error
+            raise StorageUnavailable(f"the database {path} can't be opened: {error}") from error
+        try:
+            with translated(path):
+                with transaction(writer):
+                    prepare(writer)
+                return cls(path, writer, connect(path))
+        except BaseException:
+            writer.close()
+            raise
+
+    async def write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Runs `work` in a transaction of its own, on the writing thread."""
+        return await self._submit(self._writing, self._write, work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Runs `work`, which changes nothing, on the reading thread."""
+        return await self._submit(self._reading, self._read, work)
+
+    async def close(self) -> None:
+        """Waits for what is under way and closes the file."""
+        for thread in (self._writing, self._reading):
+            await asyncio.to_thread(thread.shutdown)
+        for connection in self._connections:
+            connection.close()
+
+    async def _submit(
+        self,
+        thread: ThreadPoolExecutor,
+        run: Callable[[Callable[[sqlite3.Connection], _Result]], _Result],
+        work: Callable[[sqlite3.Connection], _Result],
+    ) -> _Result:
+        try:
+            future = thread.submit(run, work)
+        except RuntimeError as error:
+            raise StorageUnavailable(f"the database {self.path} is closed") from error
+        return await asyncio.wrap_future(future)
+
+    def _write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        with translated(self.path), transaction(self._writer):
+            return work(self._writer)
+
+    def _read(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        with translated(self.path):
+            return work(self._reader)
+
+
+def _contains(whole: str | None, part: str) -> bool:
+    return whole is not None and encoding.contains(encoding.load(whole), encoding.load(part))
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turns WAL on. SQLite doesn't wait by itself when another process is doing the same."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if code_of(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,70 @@
+"""The lease of one replica in SQLite, with a connection and a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.storage.sqlite import statements
+from lgs_runtime.storage.sqlite.database import connect, transaction, translated
+
+_Result = TypeVar("_Result")
+
+
+class SqliteLeases:
+    """May be used from any one event loop."""
+
+    def __init__(self, path: Path, replica: str, lease_seconds: float) -> None:
+        self._path = path
+        self._replica = replica
+        self._seconds = lease_seconds
+        self._thread = ThreadPoolExecutor(1, "lgs-sqlite-lease")
+        self._connection: sqlite3.Connection | None = None
+
+    async def take(self) -> None:
+        """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
+        await self._run(lambda connection: self._extend(connection, alive=False))
+
+    async def renew(self) -> bool:
+        """See the contract."""
+        return await self._run(self._renew)
+
+    async def close(self) -> None:
+        """Gives the lease up, unless the file is gone; then it runs out by itself."""
+        try:
+            await self._run(lambda c: c.execute(statements.GIVE_UP_LEASE, {"replica": self._replica}))
+        except StorageUnavailable:
+            return
+        finally:
+            self._thread.shutdown(wait=False)
+            if self._connection is not None:
+                self._connection.close()
+
+    def _renew(self, connection: sqlite3.Connection) -> bool:
+        found = connection.execute(
+            statements.ALIVE, {"replica": self._replica, "now": time.time()}
+        ).fetchone()
+        self._extend(connection, alive=found is not None)
+        return found is not None
+
+    def _extend(self, connection: sqlite3.Connection, *, alive: bool) -> None:
+        if not alive:
+            connection.execute(statements.DISOWN, {"replica": self._replica})
+        lease = {"replica": self._replica, "expires_at": time.time() + self._seconds}
+        connection.execute(statements.SET_LEASE, lease)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        with translated(self._path):
+            if self._connection is None:
+                self._connection = connect(self._path)
+            with transaction(self._connection):
+                return work(self._connection)

@@ -1,0 +1,336 @@
+"""The queue of runs in SQLite. Each method is one write, which has the file to itself, or one read."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
+from lgs_runtime.model import (
+    FINAL,
+    CancelAction,
+    Enqueued,
+    Json,
+    NewRun,
+    Outcome,
+    Page,
+    Priority,
+    PriorityDepth,
+    QueueDepth,
+    QueueLimits,
+    Run,
+    RunStatus,
+    Signal,
+)
+from lgs_runtime.storage import law
+from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
+from lgs_runtime.storage.sqlite import rows, statements
+from lgs_runtime.storage.sqlite.database import Database
+from lgs_runtime.storage.sqlite.signals import Sender
+
+_Result = TypeVar("_Result")
+
+
+class SqliteQueue:
+    """The `Queue` of the contract."""
+
+    def __init__(self, database: Database, sender: Sender) -> None:
+        self._database = database
+        self._sender = sender
+
+    async def _change(self, work: Callable[[_Change], _Result]) -> _Result:
+        """Runs `work` in a transaction and sends the news it makes when that is committed."""
+        news: list[Signal] = []
+        result = await self._database.write(lambda connection: work(_Change(connection, news)))
+        self._sender.send(*news)
+        return result
+
+    async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
+        """See the contract."""
+        row = await self._change(lambda change: change.enqueue(new, limits, claim_for))
+        return Enqueued(rows.run(row), row["status"] == "running" and row["claimed_by"] == claim_for)
+
+    async def claim(self, replica: str, slots: int) -> Sequence[Run]:
+        """See the contract. Looks before it takes the write lock, so that idle replicas don't disturb."""
+        if slots < 1 or not await self._database.read(_anything_claimable):
+            return []
+        found = await self._change(lambda change: change.claim(replica, slots))
+        return [rows.run(row) for row in sorted(found, key=lambda row: float(row["rank"]))]
+
+    async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+        """See the contract."""
+        await self._change(lambda change: change.finish(run, replica, outcome))
+
+    async def release(self, replica: str, runs: Sequence[Run]) -> None:
+        """See the contract."""
+        if runs:
+            await self._change(lambda change: change.release(replica, runs))
+
+    async def reap(self, max_attempts: int) -> Sequence[Run]:
+        """See the contract. One read when nobody was lost."""
+        if not await self._database.read(_lost):
+            return []
+        return await self._change(lambda change: change.reap(max_attempts))
+
+    async def cancel(
+        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
+    ) -> Sequence[Run]:
+        """See the contract."""
+        if not run_ids:
+            return []
+        return await self._change(lambda change: change.cancel(thread_id, run_ids, action))
+
+    async def run(self, run_id: str, thread_id: str | None = None) -> Run:
+        """See the contract."""
+        wanted = {"run_id": run_id, "thread_id": thread_id}
+        row = await self._database.read(lambda c: c.execute(statements.RUN, wanted).fetchone())
+        if row is None:
+            raise NotFound("run", run_id)
+        return rows.run(row)
+
+    async def runs(
+        self, thread_id: str, page: Page, status: RunStatus | None = None, metadata: Json | None = None
+    ) -> Sequence[Run]:
+        """See the contract."""
+        wanted = {
+            "thread_id": thread_id,
+            "status": status,
+            "metadata": _optional(metadata),
+            "limit": page.limit,
+            "offset": page.offset,
+        }
+        found = await self._database.read(lambda c: c.execute(statements.RUNS, wanted).fetchall())
+        return [rows.run(row) for row in found]
+
+    async def delete_run(self, thread_id: str, run_id: str) -> None:
+        """See the contract."""
+        await self._change(lambda change: change.delete_finished(thread_id, run_id))
+
+    async def expire_runs(self, older_than_hours: float) -> int:
+        """See the contract."""
+        before = {"before": time.time() - older_than_hours * 3600}
+        return await self._database.write(lambda c: c.execute(statements.EXPIRE_RUNS, before).rowcount)
+
+    async def depth(self) -> QueueDepth:
+        """See the contract. One statement over the waiting runs."""
+        now = {"now": time.time()}
+        counted = await self._database.read(lambda c: c.execute(statements.DEPTH, now).fetchall())
+        found = {row["priority"]: row for row in counted}
+
+        def of(priority: Priority) -> PriorityDepth:
+            row = found.get(law.CODE[priority])
+            return PriorityDepth(row["waiting"], row["oldest"]) if row else PriorityDepth(0, 0.0)
+
+        blocked = sum(row["blocked"] for row in found.values())
+        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked)
+
+
+class _Change:
+    """One transaction on the queue: the steps, on a connection that has the file to itself, and the news they make."""
+
+    def __init__(self, connection: sqlite3.Connection, news: list[Signal]) -> None:
+        self._connection = connection
+        self._news = news
+        self._now = time.time()
+
+    def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None) -> sqlite3.Row:
+        stored = self._one(statements.RUN, run_id=new.run_id, thread_id=None)
+        if stored is not None:
+            return stored
+        if self._one(statements.ASSISTANT_EXISTS, assistant_id=new.assistant_id) is None:
+            raise NotFound("assistant", new.assistant_id)
+        if self._one(statements.THREAD_EXISTS, thread_id=new.thread_id) is None:
+            if not new.create_thread:
+                raise NotFound("thread", new.thread_id)
+            self._run(statements.CREATE_THREAD_FOR_RUN, thread_id=new.thread_id)
+        busy = self._apply_strategy(new)
+        claimed = claim_for is not None and not busy and self._may_claim(new, claim_for)
+        if not claimed:
+            self._take_room(new.priority, limits.of(new.priority))
+            self._news.append(Signal("queued", new.run_id))
+        return self._insert(new, claim_for if claimed else None)
+
+    def _apply_strategy(self, new: NewRun) -> bool:
+        """Carries the strategy out; whether the thread still has unfinished runs."""
+        found = self._all(statements.UNFINISHED, thread_id=new.thread_id)
+        unfinished = [law.Unfinished(row["run_id"], bool(row["running"])) for row in found]
+        step = law.strategy(new.multitask_strategy, new.thread_id, unfinished)
+        if step is None:
+            return bool(unfinished)
+        self._carry_out(step, "rollback" if new.multitask_strategy == "rollback" else "interrupt")
+        return bool(step.ask)
+
+    def _may_claim(self, new: NewRun, replica: str) -> bool:
+        rank = self._now + law.rank_offset(new.priority)
+        return (
+            new.delay_seconds <= 0
+            and self._one(statements.ALIVE, replica=replica) is not None
+            and self._one(statements.SOMEBODY_AHEAD, rank=rank) is None
+        )
+
+    def _take_room(self, priority: Priority, limit: int) -> None:
+        if self._value(statements.COUNT_WAITING, priority=law.CODE[priority]) >= limit:
+            raise QueueFull(priority, limit, law.retry_after_seconds(limit))
+
+    def _insert(self, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
+        metadata = load(self._value(statements.THREAD_METADATA, thread_id=new.thread_id))
+        merged = dump_searchable({**metadata, **new.thread_metadata})
+        seq = self._value(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged)
+        due_at = self._now + new.delay_seconds
+        row = self._one(
+            statements.INSERT_RUN,
+            run_id=new.run_id,
+            thread_id=new.thread_id,
+            seq=seq,
+            assistant_id=new.assistant_id,
+            status="pending" if claimed_by is None else "running",
+            priority=law.CODE[new.priority],
+            rank=due_at + law.rank_offset(new.priority),
+            metadata=dump_searchable(new.metadata),
+            kwargs=dump(new.kwargs),
+            multitask_strategy=new.multitask_strategy,
+            delete_thread_after=new.delete_thread_after,
+            attempt=0 if claimed_by is None else 1,
+            claimed_by=claimed_by,
+            claimed_at=None if claimed_by is None else self._now,
+            due_at=due_at,
+        )
+        assert row is not None, "an INSERT that returns nothing raises"
+        return row
+
+    def claim(self, replica: str, slots: int) -> list[sqlite3.Row]:
+        return self._all(statements.CLAIM, replica=replica, slots=slots)
+
+    def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+        row = self._one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
+        if row is None:
+            raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
+        values, error = _optional(outcome.values), clean(outcome.error)
+        if row["cancel_requested"] == "rollback":
+            self._run(statements.DELETE_RUN, run_id=run.run_id)
+        else:
+            result = values if row["delete_thread_after"] else None
+            self._run(
+                statements.END_RUN, run_id=run.run_id, status=outcome.status, error=error, result=result
+            )
+        self._news.append(Signal("finished", run.run_id))
+        self._leave(row, outcome.thread_status, error, values, _optional(outcome.interrupts))
+
+    def release(self, replica: str, runs: Sequence[Run]) -> None:
+        for run in runs:
+            row = self._one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
+            if row is not None:
+                self._meet(row, law.handed_back(row["cancel_requested"]), None, charge=False)
+
+    def reap(self, max_attempts: int) -> list[Run]:
+        lost = self._all(statements.LOST)
+        self._run(statements.BURY_REPLICAS)
+        for row in lost:
+            fate = law.lost(row["attempt"], row["cancel_requested"], max_attempts)
+            self._meet(row, fate, law.lost_reason(row["attempt"], max_attempts), charge=True)
+        return self._afterwards(lost)
+
+    def cancel(self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction) -> list[Run]:
+        named = [self._named(run_id, thread_id) for run_id in dict.fromkeys(run_ids)]
+        unfinished = [
+            law.Unfinished(row["run_id"], row["status"] == "running")
+            for row in named
+            if row["status"] not in FINAL
+        ]
+        self._carry_out(law.cancellation(unfinished, action), action)
+        return self._afterwards(named)
+
+    def delete_finished(self, thread_id: str, run_id: str) -> None:
+        status = self._named(run_id, thread_id)["status"]
+        if status not in FINAL:
+            raise Conflict(f"run {run_id} is {status}: only a finished run can be deleted; cancel it first")
+        self._run(statements.DELETE_RUN, run_id=run_id)
+
+    def _carry_out(self, step: law.Cancellation, action: CancelAction) -> None:
+        for run_id in step.end:
+            self._meet(self._named(run_id, None), "stop", None, charge=True)
+        for run_id in step.delete:
+            self._meet(self._named(run_id, None), "delete", None, charge=True)
+        for run_id in step.ask:
+            self._run(statements.ASK_TO_STOP, run_id=run_id, action=action)
+            self._news.append(Signal("cancel", run_id))
+
+    def _meet(self, row: sqlite3.Row, fate: law.Fate, reason: str | None, *, charge: bool) -> None:
+        """Carries out the fate of a run that ends without an outcome, or waits again."""
+        run_id = row["run_id"]
+        if fate == "wait":
+            refund, bonus = (0, 0.0) if charge else (1, law.HANDED_BACK_SECONDS)
+            self._run(statements.WAIT_AGAIN, run_id=run_id, refund=refund, bonus=bonus)
+            self._news.append(Signal("queued", run_id))
+            return
+        if fate == "delete":
+            self._run(statements.DELETE_RUN, run_id=run_id)
+        else:
+            failed = fate == "fail"
+            ending = {"status": "error" if failed else "interrupted", "error": reason if failed else None}
+            self._run(statements.END_RUN, run_id=run_id, result=None, **ending)
+        self._news.append(Signal("finished", run_id))
+        self._leave(row, "error" if fate == "fail" else None, reason)
+
+    def _leave(
+        self,
+        row: sqlite3.Row,
+        rest: str | None,
+        error: str | None,
+        values: str | None = None,
+        interrupts: str | None = None,
+    ) -> None:
+        """The run no longer stands on its thread. `rest` None: the thread becomes what it was."""
+        thread_id = row["thread_id"]
+        left = self._one(
+            statements.LEAVE_THREAD,
+            thread_id=thread_id,
+            rest=rest,
+            error=error,
+            values=values,
+            interrupts=interrupts,
+        )
+        if left is not None and left["unfinished"]:
+            self._news.append(Signal("queued", ""))
+        if row["delete_thread_after"]:
+            self._run(statements.DROP_SPENT_THREAD, thread_id=thread_id)
+
+    def _named(self, run_id: str, thread_id: str | None) -> sqlite3.Row:
+        row = self._one(statements.RUN, run_id=run_id, thread_id=thread_id)
+        if row is None:
+            raise NotFound("run", run_id)
+        return row
+
+    def _afterwards(self, before: Iterable[sqlite3.Row]) -> list[Run]:
+        """Runs as they are now, a deleted one as it was."""
+        now = [(row, self._one(statements.RUN, run_id=row["run_id"], thread_id=None)) for row in before]
+        return [rows.run(was if found is None else found) for was, found in now]
+
+    def _run(self, statement: str, **values: Any) -> None:
+        self._connection.execute(statement, {"now": self._now, **values})
+
+    def _one(self, statement: str, **values: Any) -> sqlite3.Row | None:
+        # All rows are fetched: a statement that is left half way would keep the transaction from ending.
+        found = self._all(statement, **values)
+        return found[0] if found else None
+
+    def _all(self, statement: str, **values: Any) -> list[sqlite3.Row]:
+        return self._connection.execute(statement, {"now": self._now, **values}).fetchall()
+
+    def _value(self, statement: str, **values: Any) -> Any:
+        row = self._one(statement, **values)
+        return None if row is None else row[0]
+
+
+def _anything_claimable(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute(statements.ANYTHING_CLAIMABLE, {"now": time.time()}).fetchall())
+
+
+def _lost(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute(statements.LOST, {"now": time.time()}).fetchall())
+
+
+def _optional(value: Json | None) -> str | None:
+    return None if value is None else dump_searchable(value)

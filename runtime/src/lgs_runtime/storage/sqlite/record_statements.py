@@ -1,0 +1,108 @@
+"""Every statement of the SQLite records, by name. `{order}` is filled from a fixed list of columns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FIELDS: Final = (
+    "assistant_id, version, graph_id, name, description, config, context, metadata, created_at, updated_at"
+)
+
+CREATE_ASSISTANT: Final = f"""
+INSERT INTO lgs_assistant ({_FIELDS})
+VALUES (:assistant_id, 1, :graph_id, :name, :description, :config, :context, :metadata, :now, :now)
+ON CONFLICT DO NOTHING RETURNING *
+"""
+
+KEEP_VERSION: Final = f"""
+INSERT INTO lgs_assistant_version ({_FIELDS})
+SELECT {_FIELDS.replace("created_at", ":now")} FROM lgs_assistant WHERE assistant_id = :assistant_id
+"""
+
+ASSISTANT: Final = "SELECT * FROM lgs_assistant WHERE assistant_id = :assistant_id"
+
+NEWEST_VERSION: Final = "SELECT max(version) FROM lgs_assistant_version WHERE assistant_id = :assistant_id"
+
+CHANGE_ASSISTANT: Final = """
+UPDATE lgs_assistant
+SET version = :version, graph_id = :graph_id, name = :name, description = :description, config = :config,
+    context = :context, metadata = :metadata, updated_at = :now
+WHERE assistant_id = :assistant_id RETURNING *
+"""
+
+VERSIONS: Final = """
+SELECT * FROM lgs_assistant_version
+WHERE assistant_id = :assistant_id AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+ORDER BY version DESC LIMIT :limit OFFSET :offset
+"""
+
+SET_LATEST: Final = """
+UPDATE lgs_assistant
+SET version = v.version, graph_id = v.graph_id, name = v.name, description = v.description, config = v.config,
+    context = v.context, metadata = v.metadata, updated_at = :now
+FROM lgs_assistant_version v
+WHERE lgs_assistant.assistant_id = :assistant_id AND v.assistant_id = :assistant_id AND v.version = :version
+"""
+
+DELETE_ASSISTANT: Final = (
+    "DELETE FROM lgs_assistant WHERE assistant_id = :assistant_id RETURNING assistant_id"
+)
+
+THREADS_OF_ASSISTANT: Final = "SELECT thread_id FROM lgs_thread WHERE lgs_contains(metadata, :metadata)"
+
+_ASSISTANTS: Final = """
+FROM lgs_assistant
+WHERE (:graph_id IS NULL OR graph_id = :graph_id)
+  AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
+  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+"""
+
+ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LIMIT :limit OFFSET :offset"
+
+COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
+
+CREATE_THREAD: Final = """
+INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, created_at, updated_at, state_updated_at)
+VALUES (:thread_id, :metadata, :ttl_seconds, :now, :now, :now)
+ON CONFLICT DO NOTHING RETURNING *
+"""
+
+THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = :thread_id"
+
+UPDATE_THREAD: Final = """
+UPDATE lgs_thread SET metadata = :metadata, updated_at = :now WHERE thread_id = :thread_id RETURNING *
+"""
+
+SET_THREAD_STATE: Final = """
+UPDATE lgs_thread
+SET "values" = :values, interrupts = :interrupts, rest = :rest, error = NULL, updated_at = :now,
+    state_updated_at = :now
+WHERE thread_id = :thread_id RETURNING *
+"""
+
+DELETE_RUNS_OF_THREAD: Final = "DELETE FROM lgs_run WHERE thread_id = :thread_id RETURNING run_id, status"
+
+DELETE_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = :thread_id RETURNING thread_id"
+
+COPY_THREAD: Final = """
+INSERT INTO lgs_thread (thread_id, metadata, config, "values", created_at, updated_at, state_updated_at)
+SELECT :new_thread_id, metadata, config, "values", :now, :now, :now FROM lgs_thread WHERE thread_id = :thread_id
+ON CONFLICT DO NOTHING RETURNING *
+"""
+
+_THREADS: Final = """
+FROM lgs_thread
+WHERE (:ids IS NULL OR thread_id IN (SELECT value FROM json_each(:ids)))
+  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+  AND (:values IS NULL OR lgs_contains("values", :values))
+  AND (:status IS NULL OR status = :status)
+"""
+
+THREADS: Final = f"SELECT * {_THREADS} ORDER BY {{order}}, thread_id LIMIT :limit OFFSET :offset"
+
+COUNT_THREADS: Final = f"SELECT count(*) {_THREADS}"
+
+MORTAL_THREADS: Final = """
+SELECT thread_id FROM lgs_thread
+WHERE ttl_seconds IS NOT NULL AND unfinished = 0 AND updated_at + ttl_seconds < :now LIMIT 1000
+"""

@@ -1,0 +1,263 @@
+"""Assistants and threads in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lgs_runtime.errors import Conflict, NotFound
+from lgs_runtime.model import Assistant, Json, Page, Signal, Thread, ThreadStatus
+from lgs_runtime.storage import sorting
+from lgs_runtime.storage.encoding import clean, dump_searchable, load
+from lgs_runtime.storage.law import with_changes
+from lgs_runtime.storage.sqlite import record_statements as statements
+from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.database import Database
+from lgs_runtime.storage.sqlite.signals import Sender
+
+
+class SqliteRecords:
+    """The `Records` of the contract."""
+
+    def __init__(self, database: Database, sender: Sender) -> None:
+        self._database = database
+        self._sender = sender
+
+    async def create_assistant(self, assistant: Assistant, if_exists: str = "raise") -> Assistant:
+        """See the contract."""
+        values = {"assistant_id": assistant.assistant_id, **_assistant_values(assistant)}
+
+        def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            made = _one(connection, statements.CREATE_ASSISTANT, values)
+            if made is not None:
+                _one(connection, statements.KEEP_VERSION, values)
+            return made
+
+        made = await self._database.write(work)
+        if made is not None:
+            return rows.assistant(made)
+        if if_exists == "do_nothing":
+            return await self.assistant(assistant.assistant_id)
+        raise Conflict(
+            f"assistant {assistant.assistant_id} exists: if_exists is raise; use do_nothing to get it"
+        )
+
+    async def assistant(self, assistant_id: str) -> Assistant:
+        """See the contract."""
+        row = await self._read_one(statements.ASSISTANT, {"assistant_id": assistant_id})
+        return rows.assistant(_found(row, "assistant", assistant_id))
+
+    async def update_assistant(self, assistant_id: str, changes: Mapping[str, Any]) -> Assistant:
+        """See the contract."""
+        named = {"assistant_id": assistant_id}
+
+        def work(connection: sqlite3.Connection) -> sqlite3.Row:
+            present = _found(_one(connection, statements.ASSISTANT, named), "assistant", assistant_id)
+            changed = with_changes(rows.assistant(present), changes)
+            newest = _found(_one(connection, statements.NEWEST_VERSION, named), "assistant", assistant_id)[0]
+            values = {**named, **_assistant_values(changed), "version": newest + 1}
+            row = _found(_one(connection, statements.CHANGE_ASSISTANT, values), "assistant", assistant_id)
+            _one(connection, statements.KEEP_VERSION, named)
+            return row
+
+        return rows.assistant(await self._database.write(work))
+
+    async def assistant_versions(
+        self, assistant_id: str, page: Page, metadata: Json | None = None
+    ) -> Sequence[Assistant]:
+        """See the contract."""
+        wanted = {"assistant_id": assistant_id, "metadata": _optional(metadata), **_slice(page)}
+        return [rows.assistant(row) for row in await self._read(statements.VERSIONS, wanted)]
+
+    async def set_latest(self, assistant_id: str, version: int) -> Assistant:
+        """See the contract."""
+        values = {"assistant_id": assistant_id, "version": version, "now": time.time()}
+
+        def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            changed = connection.execute(statements.SET_LATEST, values).rowcount
+            return _one(connection, statements.ASSISTANT, values) if changed else None
+
+        row = await self._database.write(work)
+        return rows.assistant(_found(row, "assistant", f"{assistant_id} version {version}"))
+
+    async def delete_assistant(self, assistant_id: str, *, delete_threads: bool = False) -> None:
+        """See the contract."""
+        values = {"assistant_id": assistant_id, "metadata": dump_searchable({"assistant_id": assistant_id})}
+
+        def work(connection: sqlite3.Connection) -> list[Signal]:
+            _found(_one(connection, statements.DELETE_ASSISTANT, values), "assistant", assistant_id)
+            if not delete_threads:
+                return []
+            threads = _all(connection, statements.THREADS_OF_ASSISTANT, values)
+            return [
+                signal for row in threads for signal in _delete_thread(connection, row["thread_id"]) or ()
+            ]
+
+        self._sender.send(*await self._database.write(work))
+
+    async def assistants(
+        self, page: Page, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+    ) -> Sequence[Assistant]:
+        """See the contract."""
+        statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
+        wanted = {"graph_id": graph_id, "name": clean(name), "metadata": _optional(metadata), **_slice(page)}
+        return [rows.assistant(row) for row in await self._read(statement, wanted)]
+
+    async def count_assistants(
+        self, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+    ) -> int:
+        """See the contract."""
+        wanted = {"graph_id": graph_id, "name": clean(name), "metadata": _optional(metadata)}
+        return int((await self._read(statements.COUNT_ASSISTANTS, wanted))[0][0])
+
+    async def create_thread(
+        self, thread_id: str, metadata: Json, if_exists: str = "raise", ttl_seconds: float | None = None
+    ) -> Thread:
+        """See the contract."""
+        values = {"thread_id": thread_id, "metadata": dump_searchable(metadata), "ttl_seconds": ttl_seconds}
+        row = await self._database.write(lambda c: _one(c, statements.CREATE_THREAD, values))
+        if row is not None:
+            return rows.thread(row)
+        if if_exists == "do_nothing":
+            return await self.thread(thread_id)
+        raise Conflict(f"thread {thread_id} exists: if_exists is raise; use do_nothing to get it")
+
+    async def thread(self, thread_id: str) -> Thread:
+        """See the contract."""
+        row = await self._read_one(statements.THREAD, {"thread_id": thread_id})
+        return rows.thread(_found(row, "thread", thread_id))
+
+    async def update_thread(self, thread_id: str, metadata: Json) -> Thread:
+        """See the contract."""
+
+        def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            named = {"thread_id": thread_id}
+            stored = _found(_one(connection, statements.THREAD, named), "thread", thread_id)["metadata"]
+            merged = dump_searchable({**load(stored), **metadata})
+            return _one(connection, statements.UPDATE_THREAD, {**named, "metadata": merged})
+
+        return rows.thread(_found(await self._database.write(work), "thread", thread_id))
+
+    async def set_thread_state(
+        self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
+    ) -> Thread:
+        """See the contract."""
+        state = {
+            "thread_id": thread_id,
+            "values": dump_searchable(values),
+            "interrupts": dump_searchable(interrupts),
+            "rest": status,
+        }
+        row = await self._database.write(lambda c: _one(c, statements.SET_THREAD_STATE, state))
+        return rows.thread(_found(row, "thread", thread_id))
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """See the contract."""
+        news = await self._database.write(lambda connection: _delete_thread(connection, thread_id))
+        if news is None:
+            raise NotFound("thread", thread_id)
+        self._sender.send(*news)
+
+    async def copy_thread(self, thread_id: str, new_thread_id: str) -> Thread:
+        """See the contract."""
+        values = {"thread_id": thread_id, "new_thread_id": new_thread_id}
+
+        def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            _found(_one(connection, statements.THREAD, values), "thread", thread_id)
+            return _one(connection, statements.COPY_THREAD, values)
+
+        row = await self._database.write(work)
+        if row is None:
+            raise Conflict(f"thread {new_thread_id} exists: a copy needs an id of its own")
+        return rows.thread(row)
+
+    async def threads(
+        self,
+        page: Page,
+        ids: Sequence[str] | None = None,
+        metadata: Json | None = None,
+        values: Json | None = None,
+        status: ThreadStatus | None = None,
+    ) -> Sequence[Thread]:
+        """See the contract."""
+        statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
+        wanted = {**_thread_filter(metadata, values, status), **_slice(page)}
+        wanted["ids"] = None if ids is None else dump_searchable(list(ids))
+        return [rows.thread(row) for row in await self._read(statement, wanted)]
+
+    async def count_threads(
+        self, metadata: Json | None = None, values: Json | None = None, status: ThreadStatus | None = None
+    ) -> int:
+        """See the contract."""
+        wanted = {**_thread_filter(metadata, values, status), "ids": None}
+        return int((await self._read(statements.COUNT_THREADS, wanted))[0][0])
+
+    async def expire_threads(self) -> Sequence[str]:
+        """See the contract. A thousand at a time."""
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            mortal = [row["thread_id"] for row in _all(connection, statements.MORTAL_THREADS, {})]
+            for thread_id in mortal:
+                _delete_thread(connection, thread_id)
+            return mortal
+
+        return await self._database.write(work)
+
+    async def _read(self, statement: str, values: Mapping[str, Any]) -> list[sqlite3.Row]:
+        return await self._database.read(lambda connection: _all(connection, statement, values))
+
+    async def _read_one(self, statement: str, values: Mapping[str, Any]) -> sqlite3.Row | None:
+        read: Callable[[sqlite3.Connection], sqlite3.Row | None] = lambda c: _one(c, statement, values)  # noqa: E731
+        return await self._database.read(read)
+
+
+def _all(connection: sqlite3.Connection, statement: str, values: Mapping[str, Any]) -> list[sqlite3.Row]:
+    return connection.execute(statement, {"now": time.time(), **values}).fetchall()
+
+
+def _one(connection: sqlite3.Connection, statement: str, values: Mapping[str, Any]) -> sqlite3.Row | None:
+    found = _all(connection, statement, values)
+    return found[0] if found else None
+
+
+def _delete_thread(connection: sqlite3.Connection, thread_id: str) -> list[Signal] | None:
+    """Deletes a thread and its runs; the news of that, or None when there is no such thread."""
+    named = {"thread_id": thread_id}
+    if _one(connection, statements.DELETE_THREAD, named) is None:
+        return None
+    runs = _all(connection, statements.DELETE_RUNS_OF_THREAD, named)
+    running = [Signal("cancel", row["run_id"]) for row in runs if row["status"] == "running"]
+    return running + [
+        Signal("finished", row["run_id"]) for row in runs if row["status"] in ("pending", "running")
+    ]
+
+
+def _found(row: sqlite3.Row | None, kind: str, name: str) -> sqlite3.Row:
+    if row is None:
+        raise NotFound(kind, name)
+    return row
+
+
+def _optional(value: Json | None) -> str | None:
+    return None if value is None else dump_searchable(value)
+
+
+def _slice(page: Page) -> dict[str, Any]:
+    return {"limit": page.limit, "offset": page.offset}
+
+
+def _thread_filter(metadata: Json | None, values: Json | None, status: ThreadStatus | None) -> dict[str, Any]:
+    return {"metadata": _optional(metadata), "values": _optional(values), "status": status}
+
+
+def _assistant_values(assistant: Assistant) -> dict[str, Any]:
+    return {
+        "graph_id": assistant.graph_id,
+        "name": clean(assistant.name),
+        "description": clean(assistant.description),
+        "config": dump_searchable(assistant.config),
+        "context": dump_searchable(assistant.context),
+        "metadata": dump_searchable(assistant.metadata),
+    }

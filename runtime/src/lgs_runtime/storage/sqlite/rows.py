@@ -1,0 +1,74 @@
+"""Rows of SQLite as the values of the model."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+from lgs_runtime.model import Assistant, Run, Thread
+from lgs_runtime.storage.encoding import load
+from lgs_runtime.storage.law import PRIORITY
+
+
+def time(seconds: float) -> datetime:
+    """Seconds since the epoch as an aware datetime."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _optional(text: str | None) -> Any:
+    return None if text is None else load(text)
+
+
+def run(row: sqlite3.Row) -> Run:
+    """A row of `lgs_run`."""
+    return Run(
+        run_id=row["run_id"],
+        thread_id=row["thread_id"],
+        assistant_id=row["assistant_id"],
+        status=row["status"],
+        priority=PRIORITY[row["priority"]],
+        metadata=load(row["metadata"]),
+        kwargs=load(row["kwargs"]),
+        multitask_strategy=row["multitask_strategy"],
+        attempt=row["attempt"],
+        error=row["error"],
+        cancel_requested=row["cancel_requested"],
+        created_at=time(row["created_at"]),
+        updated_at=time(row["updated_at"]),
+        due_at=time(row["due_at"]),
+        claimed_at=None if row["claimed_at"] is None else time(row["claimed_at"]),
+        result=_optional(row["result"]),
+    )
+
+
+def thread(row: sqlite3.Row) -> Thread:
+    """A row of `lgs_thread`."""
+    return Thread(
+        thread_id=row["thread_id"],
+        metadata=load(row["metadata"]),
+        config=load(row["config"]),
+        status=row["status"],
+        values=_optional(row["values"]),
+        interrupts=load(row["interrupts"]),
+        error=row["error"],
+        created_at=time(row["created_at"]),
+        updated_at=time(row["updated_at"]),
+        state_updated_at=time(row["state_updated_at"]),
+    )
+
+
+def assistant(row: sqlite3.Row) -> Assistant:
+    """A row of `lgs_assistant` or `lgs_assistant_version`."""
+    return Assistant(
+        assistant_id=row["assistant_id"],
+        graph_id=row["graph_id"],
+        name=row["name"],
+        description=row["description"],
+        config=load(row["config"]),
+        context=load(row["context"]),
+        metadata=load(row["metadata"]),
+        version=row["version"],
+        created_at=time(row["created_at"]),
+        updated_at=time(row["updated_at"]),
+    )

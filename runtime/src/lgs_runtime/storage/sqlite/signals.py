@@ -1,0 +1,119 @@
+"""Signals between the processes of one machine: datagrams to the sockets in a folder beside the database.
+
+Each listener binds a socket of its own there, each sender looks who is there and sends to all: no polling, and
+nothing runs while nothing happens. The socket of a process that died is removed by the first who meets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from lgs_runtime.model import Signal
+from lgs_runtime.storage.news import KEPT, packed, unpacked
+
+_LONGEST_ADDRESS: Final = 100
+_RETRY_SECONDS: Final = 0.02
+_LARGEST_DATAGRAM: Final = 65_536
+
+
+def folder_of(database: Path) -> Path:
+    """Where the sockets of a database are. Socket addresses are short, so a deep path gets a folder elsewhere."""
+    beside = Path(f"{database.resolve()}-signals")
+    if len(str(beside)) + 14 <= _LONGEST_ADDRESS:
+        return beside
+    name = hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"lgs-{os.getuid()}-{name}"
+
+
+class Sender:
+    """Sends soon and in batches; never waits, never fails. Belongs to one event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._loop = asyncio.get_running_loop()
+        self._news: list[Signal] = []
+        self._waiting: dict[Path, list[str]] = {}
+        self._due: asyncio.Handle | None = None
+
+    def send(self, *signals: Signal) -> None:
+        """Hands signals to every listener of the machine."""
+        self._news = (self._news + list(signals))[-KEPT:]
+        if self._news and self._due is None:
+            self._due = self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Sends what is left and closes the socket."""
+        if self._due is not None:
+            self._due.cancel()
+        self._flush()
+        if self._due is not None:
+            self._due.cancel()
+        self._socket.close()
+
+    def _flush(self) -> None:
+        self._due = None
+        payloads, self._news = packed(self._news), []
+        for listener in self._folder.glob("*.sock"):
+            waiting = (self._waiting.get(listener, []) + payloads)[-KEPT:]
+            self._waiting[listener] = self._deliver(listener, waiting)
+        self._waiting = {listener: left for listener, left in self._waiting.items() if left}
+        if self._waiting:
+            # A listener that is too busy to take more now gets it in a moment.
+            self._due = self._loop.call_later(_RETRY_SECONDS, self._flush)
+
+    def _deliver(self, listener: Path, payloads: list[str]) -> list[str]:
+        """Sends in order; returns what the listener had no room for."""
+        for sent, payload in enumerate(payloads):
+            try:
+                self._socket.sendto(payload.encode(), str(listener))
+            except BlockingIOError:
+                return payloads[sent:]
+            except ConnectionRefusedError:
+                listener.unlink(missing_ok=True)
+                return []
+            except OSError:
+                return []  # Gone, or not ours to write to: nobody who could be told.
+        return []
+
+
+class Listener:
+    """A socket of its own in the folder, while the context is open."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._queue: asyncio.Queue[Signal] = asyncio.Queue()
+        self._address = folder / f"{uuid.uuid4().hex[:8]}.sock"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    async def __aenter__(self) -> AsyncIterator[Signal]:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._socket.setblocking(False)
+        self._socket.bind(str(self._address))
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
+        return self._signals()
+
+    async def __aexit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._address.unlink(missing_ok=True)
+
+    async def _signals(self) -> AsyncIterator[Signal]:
+        while True:
+            yield await self._queue.get()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                for signal in unpacked(self._socket.recv(_LARGEST_DATAGRAM).decode()):
+                    self._queue.put_nowait(signal)

@@ -1,0 +1,129 @@
+"""Every statement of the SQLite queue, by name; `:now` is the machine's clock in seconds since the epoch.
+
+Each runs inside of a transaction that has the file to itself, so they are plain: no locks, no second looks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_CLAIMABLE: Final = """
+    r.status = 'pending' AND r.due_at <= :now
+    AND NOT EXISTS (SELECT 1 FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'running')
+    AND NOT EXISTS (SELECT 1 FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'pending'
+                    AND o.seq < r.seq AND o.due_at <= :now)
+"""
+
+ASSISTANT_EXISTS: Final = "SELECT 1 FROM lgs_assistant WHERE assistant_id = :assistant_id"
+
+THREAD_EXISTS: Final = "SELECT 1 FROM lgs_thread WHERE thread_id = :thread_id"
+
+CREATE_THREAD_FOR_RUN: Final = """
+INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at)
+VALUES (:thread_id, '{}', :now, :now, :now)
+"""
+
+UNFINISHED: Final = """
+SELECT run_id, status = 'running' AS running FROM lgs_run
+WHERE thread_id = :thread_id AND status IN ('pending', 'running') ORDER BY seq
+"""
+
+ALIVE: Final = "SELECT 1 FROM lgs_replica WHERE replica = :replica AND expires_at > :now"
+
+SOMEBODY_AHEAD: Final = f"SELECT 1 FROM lgs_run r WHERE r.rank < :rank AND {_CLAIMABLE} LIMIT 1"
+
+COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = :priority"
+
+THREAD_METADATA: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
+
+COUNT_RUN: Final = """
+UPDATE lgs_thread SET unfinished = unfinished + 1, runs = runs + 1, metadata = :metadata, updated_at = :now
+WHERE thread_id = :thread_id RETURNING runs
+"""
+
+INSERT_RUN: Final = """
+INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
+                     multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, created_at,
+                     updated_at, due_at)
+VALUES (:run_id, :thread_id, :seq, :assistant_id, :status, :priority, :rank, :metadata, :kwargs,
+        :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at)
+RETURNING *
+"""
+
+CLAIM: Final = f"""
+UPDATE lgs_run
+SET status = 'running', claimed_by = :replica, claimed_at = :now, updated_at = :now, attempt = attempt + 1
+WHERE run_id IN (SELECT r.run_id FROM lgs_run r WHERE {_CLAIMABLE} ORDER BY r.rank LIMIT :slots)
+  AND EXISTS (SELECT 1 FROM lgs_replica WHERE replica = :replica AND expires_at > :now)
+RETURNING *
+"""
+
+ANYTHING_CLAIMABLE: Final = f"SELECT 1 FROM lgs_run r WHERE {_CLAIMABLE} LIMIT 1"
+
+HELD: Final = """
+SELECT * FROM lgs_run
+WHERE run_id = :run_id AND status = 'running' AND claimed_by = :replica AND attempt = :attempt
+"""
+
+LOST: Final = """
+SELECT r.* FROM lgs_run r
+WHERE r.status = 'running' AND NOT EXISTS (
+    SELECT 1 FROM lgs_replica p WHERE p.replica = r.claimed_by AND p.expires_at > :now)
+"""
+
+BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= :now"
+
+END_RUN: Final = """
+UPDATE lgs_run
+SET status = :status, error = :error, result = :result, claimed_by = NULL, ended_at = :now, updated_at = :now
+WHERE run_id = :run_id
+"""
+
+DELETE_RUN: Final = "DELETE FROM lgs_run WHERE run_id = :run_id"
+
+WAIT_AGAIN: Final = """
+UPDATE lgs_run
+SET status = 'pending', claimed_by = NULL, updated_at = :now, attempt = attempt - :refund, rank = rank - :bonus
+WHERE run_id = :run_id
+"""
+
+ASK_TO_STOP: Final = "UPDATE lgs_run SET cancel_requested = :action, updated_at = :now WHERE run_id = :run_id"
+
+LEAVE_THREAD: Final = """
+UPDATE lgs_thread
+SET unfinished = unfinished - 1, rest = coalesce(:rest, rest), error = CASE WHEN :rest IS NULL THEN error ELSE :error END,
+    "values" = coalesce(:values, "values"), interrupts = coalesce(:interrupts, interrupts), updated_at = :now,
+    state_updated_at = CASE WHEN :rest IS NULL THEN state_updated_at ELSE :now END
+WHERE thread_id = :thread_id RETURNING unfinished
+"""
+
+DROP_SPENT_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = :thread_id AND unfinished = 0"
+
+RUN: Final = """
+SELECT * FROM lgs_run WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id)
+"""
+
+RUNS: Final = """
+SELECT * FROM lgs_run
+WHERE thread_id = :thread_id AND (:status IS NULL OR status = :status)
+  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+ORDER BY seq DESC LIMIT :limit OFFSET :offset
+"""
+
+EXPIRE_RUNS: Final = "DELETE FROM lgs_run WHERE ended_at < :before"
+
+DEPTH: Final = f"""
+SELECT priority, sum(claimable) AS waiting, sum(NOT claimable) AS blocked,
+       max(0, :now - coalesce(min(CASE WHEN claimable THEN due_at END), :now)) AS oldest
+FROM (SELECT r.priority, r.due_at, ({_CLAIMABLE}) AS claimable FROM lgs_run r WHERE r.status = 'pending')
+GROUP BY priority
+"""
+
+DISOWN: Final = "UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = :replica AND status = 'running'"
+
+SET_LEASE: Final = """
+INSERT INTO lgs_replica (replica, expires_at) VALUES (:replica, :expires_at)
+ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
+"""
+
+GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = :replica"

@@ -1,0 +1,57 @@
+"""The storage in one SQLite file: a thread for writing, one for reading, sockets for signals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+
+from lgs_runtime.model import Signal
+from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.database import Database
+from lgs_runtime.storage.sqlite.leases import SqliteLeases
+from lgs_runtime.storage.sqlite.migrations import migrate
+from lgs_runtime.storage.sqlite.queue import SqliteQueue
+from lgs_runtime.storage.sqlite.records import SqliteRecords
+from lgs_runtime.storage.sqlite.signals import Listener, Sender, folder_of
+
+
+class SqliteStorage(SqliteQueue, SqliteRecords):
+    """The `Storage` of the contract."""
+
+    name = "sqlite"
+
+    def __init__(self, database: Database, sender: Sender, lease_seconds: float) -> None:
+        super().__init__(database, sender)
+        self._lease_seconds = lease_seconds
+
+    @classmethod
+    async def open(cls, path: Path, *, lease_seconds: float) -> SqliteStorage:
+        """Opens or makes the file and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
+        database = await Database.open(path, migrate)
+        return cls(database, Sender(folder_of(path)), lease_seconds)
+
+    async def ping(self) -> None:
+        """See the contract."""
+        await self._database.read(lambda connection: connection.execute("SELECT 1").fetchall())
+
+    async def now(self) -> datetime:
+        """See the contract. The clock of a file is that of its machine."""
+        return rows.time(time.time())
+
+    async def leases(self, replica: str) -> SqliteLeases:
+        """See the contract."""
+        leases = SqliteLeases(self._database.path, replica, self._lease_seconds)
+        await leases.take()
+        return leases
+
+    def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
+        """See the contract. Nothing is lost between sockets of one machine, so there are no gaps to tell of."""
+        return Listener(folder_of(self._database.path))
+
+    async def close(self) -> None:
+        """See the contract."""
+        self._sender.close()
+        await self._database.close()
