@@ -1,0 +1,222 @@
+"""The response cache of graphs: LangGraph's `BaseCache` on Redis, with the latest entries in memory in front
+of it.
+
+Without Redis, or while it is away, the memory alone serves. Values go through LangGraph's own serializer,
+never pickle. An error of Redis costs a hit, never a run; it is counted, and logged once until Redis is back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import structlog
+from langgraph.cache.base import BaseCache, FullKey, Namespace
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+GONE = (RedisError, OSError, TimeoutError)
+MOST_ENTRIES = 2_048
+MOST_BYTES = 64 * 1024 * 1024
+TIMEOUT_SECONDS = 1.0
+AWAY_SECONDS = 2.0
+SEPARATOR = b"\n"
+log = structlog.get_logger(__name__)
+
+
+class Observer(Protocol):
+    """Who counts."""
+
+    def __call__(self, result: str, count: int = 1) -> None:
+        """`hit`, `miss`, `set` or `error`."""
+
+
+def _nobody(result: str, count: int = 1) -> None:
+    """Counts nothing."""
+
+
+class ResponseCache(BaseCache[Any]):
+    """A cache of node results. Entries live `ttl_seconds` unless the graph's policy says otherwise."""
+
+    def __init__(
+        self, redis: Redis | None, service: str, ttl_seconds: float, observe: Observer = _nobody
+    ) -> None:
+        # Only what LangGraph itself stores may be made again from the bytes: Redis is shared ground.
+        super().__init__(serde=JsonPlusSerializer(pickle_fallback=False))
+        self._redis = redis
+        self._prefix = f"lgs:{service}:cache:"
+        self._ttl_seconds = ttl_seconds
+        self._observe = observe
+        self._memory = MemoryLru()
+        self._away_until = 0.0
+        self._told = False
+
+    @classmethod
+    def connect(
+        cls, uri: str | None, service: str, ttl_seconds: float, observe: Observer = _nobody
+    ) -> ResponseCache:
+        """A cache for a URI (None: memory alone); Redis need not be there yet."""
+        redis = (
+            None
+            if uri is None
+            else Redis.from_url(uri, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS)
+        )
+        return cls(redis, service, ttl_seconds, observe)
+
+    def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
+        """What memory holds: sync graphs don't wait for the network."""
+        found = self._from_memory(keys)
+        self._count(len(found), len(keys))
+        return found
+
+    async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
+        """The values that are cached, from memory or else from Redis."""
+        found = self._from_memory(keys)
+        missing = [key for key in keys if key not in found]
+        if missing and self._redis_is_there():
+            try:
+                stored: Any = await self._redis_client.mget([self._key(key) for key in missing])
+                self._back()
+            except GONE as gone:
+                self._gone(gone)
+                stored = []
+            for key, raw in zip(missing, stored, strict=False):
+                if raw is not None:
+                    found[key] = self._decode(raw)
+                    self._memory.put(self._key(key), raw, min(self._ttl_seconds, 60.0))
+        self._count(len(found), len(keys))
+        return found
+
+    def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
+        """Stores in memory."""
+        for key, (value, ttl) in pairs.items():
+            self._memory.put(self._key(key), self._encode(value), ttl or self._ttl_seconds)
+        self._observe("set", len(pairs))
+
+    async def aset(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
+        """Stores in memory and in Redis."""
+        self.set(pairs)
+        if not self._redis_is_there():
+            return
+        try:
+            async with self._redis_client.pipeline(transaction=False) as pipe:
+                for key, (value, ttl) in pairs.items():
+                    pipe.set(self._key(key), self._encode(value), px=int((ttl or self._ttl_seconds) * 1000))
+                await pipe.execute()
+            self._back()
+        except GONE as gone:
+            self._gone(gone)
+
+    def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
+        """Forgets namespaces, or all, in memory."""
+        self._memory.clear(None if namespaces is None else [self._space(ns) for ns in namespaces])
+
+    async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
+        """Forgets namespaces, or all, in memory and in Redis."""
+        self.clear(namespaces)
+        if not self._redis_is_there():
+            return
+        prefixes = [self._prefix] if namespaces is None else [self._space(ns) for ns in namespaces]
+        try:
+            for prefix in prefixes:
+                async for key in self._redis_client.scan_iter(match=f"{prefix}*", count=500):
+                    await self._redis_client.unlink(key)
+        except GONE as gone:
+            self._gone(gone)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if self._redis is not None:
+            with suppress(*GONE):
+                await self._redis.aclose()
+
+    @property
+    def _redis_client(self) -> Redis:
+        assert self._redis is not None
+        return self._redis
+
+    def _redis_is_there(self) -> bool:
+        return self._redis is not None and time.monotonic() >= self._away_until
+
+    def _gone(self, reason: BaseException) -> None:
+        self._observe("error")
+        self._away_until = time.monotonic() + AWAY_SECONDS
+        if not self._told:
+            self._told = True
+            log.warning("cache.redis_gone", reason=str(reason) or type(reason).__name__)
+
+    def _back(self) -> None:
+        if self._told:
+            self._told = False
+            log.info("cache.redis_back")
+
+    def _count(self, hits: int, asked: int) -> None:
+        if hits:
+            self._observe("hit", hits)
+        if asked > hits:
+            self._observe("miss", asked - hits)
+
+    def _from_memory(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
+        raw = {key: self._memory.get(self._key(key)) for key in keys}
+        return {key: self._decode(value) for key, value in raw.items() if value is not None}
+
+    def _space(self, namespace: Namespace) -> str:
+        digest = hashlib.sha256("\x1f".join(namespace).encode()).hexdigest()[:32]
+        return f"{self._prefix}{digest}:"
+
+    def _key(self, key: FullKey) -> str:
+        namespace, name = key
+        return self._space(namespace) + hashlib.sha256(name.encode()).hexdigest()[:32]
+
+    def _encode(self, value: Any) -> bytes:
+        kind, raw = self.serde.dumps_typed(value)
+        return kind.encode() + SEPARATOR + raw
+
+    def _decode(self, stored: bytes) -> Any:
+        kind, _, raw = stored.partition(SEPARATOR)
+        return self.serde.loads_typed((kind.decode(), raw))
+
+
+class MemoryLru:
+    """Encoded entries by key: the least recently used go first, at most so many bytes, each until its time
+    is up."""
+
+    def __init__(self, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
+        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._most_entries = most_entries
+        self._most_bytes = most_bytes
+        self._bytes = 0
+
+    def get(self, key: str) -> bytes | None:
+        """An entry whose time is not up."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry[0] < time.monotonic():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry[1]
+
+    def put(self, key: str, value: bytes, ttl_seconds: float) -> None:
+        """Keeps an entry for so long."""
+        self._drop(key)
+        self._entries[key] = (time.monotonic() + ttl_seconds, value)
+        self._bytes += len(value)
+        while self._entries and (len(self._entries) > self._most_entries or self._bytes > self._most_bytes):
+            self._drop(next(iter(self._entries)))
+
+    def clear(self, prefixes: Sequence[str] | None) -> None:
+        """Forgets what starts with one of the prefixes, or all."""
+        gone = [k for k in self._entries if prefixes is None or k.startswith(tuple(prefixes))]
+        for key in gone:
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        if (entry := self._entries.pop(key, None)) is not None:
+            self._bytes -= len(entry[1])
