@@ -75,8 +75,8 @@ async def _start_command(
     before = _mark_of(found, task_id)
     if before is not None and _progress(found) != before:
         state = await graph.aget_state(start.config)
-        # The command was taken in. What waits for an answer now is a later interrupt, so nothing is to be
-        # run. return Start("done" if _all_interrupted(state) else "resume", None, start.config)
+        # The command was taken in. What waits for an answer now is a later interrupt: nothing is to be run.
+        return Start("done" if _all_interrupted(state) else "resume", None, start.config)
     if before is None:
         await checkpointer.aput_writes(found.config, [(MARK, _progress(found))], task_id)
     state = await graph.aget_state(start.config)
