@@ -291,7 +291,7 @@ class RunConfig(Body):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     tags: list[str] | None = None
-    recursion_limit: int | None = Field(None, ge=1)
+    recursion_limit: Annotated[int, Field(ge=1)] | None = None
     configurable: Object | None = None
     metadata: Object | None = None
 

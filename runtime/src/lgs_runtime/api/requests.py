@@ -10,6 +10,7 @@ from lgs_runtime.api.bodies import RunBatch, RunCreateStateful, RunCreateStatele
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
 from lgs_runtime.runs.admission import RunRequest, priority_of
+from lgs_runtime.streams.contract import position
 from lgs_runtime.worker.kwargs import Durability
 
 PRIORITY_HEADER = "x-lgs-priority"
@@ -57,6 +58,17 @@ def run_path(run: Run) -> str:
 def naming(run: Run, leaf: str) -> dict[str, str]:
     """Headers of an answer that goes on: which run it is, and where to go on when the connection breaks."""
     return {"Content-Location": run_path(run), "Location": f"{run_path(run)}/{leaf}"}
+
+
+def last_event_id(request: Request) -> str | None:
+    """The id of the last event that the client has. Raises `InvalidRequest` for what is no id of ours."""
+    given = request.headers.get("last-event-id") or None
+    if given is not None:
+        try:
+            position(given)
+        except ValueError:
+            raise InvalidRequest(f"Last-Event-ID: {given!r}: must be the id of an event, or -1") from None
+    return given
 
 
 def _durability(body: RunCreateStateless) -> Durability:

@@ -10,7 +10,7 @@ from lgs_runtime.api import bodies
 from lgs_runtime.api.access import Parts, flag, listed, page_response, router
 from lgs_runtime.api.answers import answer_cancelled, answer_events, answer_result
 from lgs_runtime.api.encoding import JsonResponse, run_json, select
-from lgs_runtime.api.requests import run_path, run_request
+from lgs_runtime.api.requests import last_event_id, run_path, run_request
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import CancelAction, Page
 from lgs_runtime.runs.admission import admit
@@ -85,11 +85,12 @@ async def join_stream(
     parts: Parts, request: Request, thread_id: bodies.PathId, run_id: bodies.PathId
 ) -> Response:
     """The events of a run: later than `Last-Event-ID` (-1: all that are kept), else those to come."""
+    after = last_event_id(request)
     run = await parts.storage.run(run_id, thread_id)
     return answer_events(
         parts,
         run,
-        after=request.headers.get("last-event-id") or None,
+        after=after,
         modes=listed(request, "stream_mode") or None,
         cancel_on_disconnect=flag(request, "cancel_on_disconnect"),
     )

@@ -88,9 +88,7 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
     kwargs = RunKwargs(
         input=request.input,
         command=request.command,
-        config=merge_config(
-            assistant.config, request.config, {**request.metadata, **names, "run_id": run_id}
-        ),
+        config=merge_config(assistant, request.config),
         context={**assistant.context, **request.context} or None,
         stream_mode=list(request.stream_mode),
         stream_subgraphs=request.stream_subgraphs,
@@ -119,15 +117,21 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
     )
 
 
-def merge_config(base: Json, over: Json, metadata: Json) -> dict[str, Any]:
-    """An assistant's configuration under a request's: `configurable` and `metadata` by key, tags one after
-    the other, everything else replaced."""
+def merge_config(assistant: Assistant, over: Json) -> dict[str, Any]:
+    """The assistant's configuration under a request's: `configurable` and `metadata` by key, tags one after
+    the other, everything else replaced. It says which graph, as the assistant names it now."""
+    base = assistant.config
     merged = {**base, **{name: value for name, value in over.items() if value is not None}}
     configurable = {**_object(base, "configurable"), **_object(over, "configurable")}
-    merged["configurable"] = {name: value for name, value in configurable.items() if not _is_ours(name)}
-    merged["metadata"] = {**_object(base, "metadata"), **_object(over, "metadata"), **metadata}
-    tags = [*(base.get("tags") or ()), *(over.get("tags") or ())]
-    return {**merged, "tags": list(dict.fromkeys(tags))} if tags else merged
+    merged["configurable"] = {
+        **{name: value for name, value in configurable.items() if not _is_ours(name)},
+        "graph_id": assistant.graph_id,
+    }
+    if metadata := {**_object(base, "metadata"), **_object(over, "metadata")}:
+        merged["metadata"] = metadata
+    if tags := [*(base.get("tags") or ()), *(over.get("tags") or ())]:
+        merged["tags"] = list(dict.fromkeys(tags))
+    return merged
 
 
 def _is_ours(name: str) -> bool:

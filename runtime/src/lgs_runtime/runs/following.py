@@ -54,9 +54,7 @@ async def result_of(services: Services, run: Run) -> Json:
     except NotFound:
         return {}
     if thread.state_updated_at <= run.updated_at:
-        return _with_interrupts(
-            thread.values, _flat(thread.interrupts) if run.status == "interrupted" else []
-        )
+        return _with_interrupts(thread.values, _flat(thread.interrupts))
     return await _values_then(services, thread, run)
 
 
@@ -70,9 +68,8 @@ async def _values_then(services: Services, thread: Thread, run: Run) -> Json:
         return thread.values or {}
     async with services.graphs.open(graph_id, last[0].config) as graph:
         snapshot = await graph.aget_state(last[0].config)
-    interrupts = snapshot.interrupts if run.status == "interrupted" else ()
     shown: Json = to_json(snapshot.values)
-    return _with_interrupts(shown, to_json(interrupts))
+    return _with_interrupts(shown, to_json(snapshot.interrupts))
 
 
 def _with_interrupts(values: Json | None, interrupts: Sequence[Any]) -> Json:
