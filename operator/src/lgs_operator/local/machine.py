@@ -1,0 +1,98 @@
+"""What one machine has to lend: the port that the workers share, ports of their own, and the lock of a data
+folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+from lgs_operator.local.service import LocalError
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that keeps `port` (0: any free one) for processes that share it; it takes no connection
+    itself.
+
+    Raises `LocalError` when somebody else listens there.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _bind(probe, host, port)
+        port = int(probe.getsockname()[1])
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    _bind(held, host, port)
+    return held
+
+
+def _bind(it: socket.socket, host: str, port: int) -> None:
+    try:
+        it.bind((host, port))
+    except OSError as error:
+        it.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LocalError(
+                f"port {port} on {host} is in use; stop what listens there, or choose another with --port"
+            ) from None
+        raise LocalError(
+            f"{host}:{port} can't be listened on: {error.strerror}; choose others with --host and --port"
+        ) from None
+
+
+def free_port() -> int:
+    """A port on the loopback interface that nobody uses now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def lock(data_dir: Path) -> IO[str]:
+    """Holds `data_dir` for this process until the file is closed. A lock whose holder is dead does not
+    count.
+
+    Raises `LocalError` when another `lgs up` holds it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file = (data_dir / "lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise LocalError(
+            f"{data_dir} is in use by another lgs up (pid {holder}); stop that one first"
+        ) from None
+    file.seek(0)
+    file.truncate()
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def left_over(data_dir: Path) -> list[int]:
+    """Pids of workers of an earlier `lgs up` that ended without draining them. They would serve old code on
+    the port.
+    """
+    try:
+        pids = [int(line) for line in (data_dir / "workers").read_text("utf-8").split()]
+    except (FileNotFoundError, ValueError):
+        return []
+    return [pid for pid in pids if _is_worker(pid)]
+
+
+def remember(data_dir: Path, pids: list[int]) -> None:
+    """Writes down the workers, for `left_over`."""
+    (data_dir / "workers").write_text("\n".join(map(str, pids)), "utf-8")
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"lgs-runtime" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -1,0 +1,136 @@
+"""Worker processes: started, asked, drained, reaped. Acts only; `plan.py` decides.
+
+Each has the shared port and one of its own (`LGS_ADMIN_PORT`), where its probes and metrics are asked. Its
+output goes to `logs/` of the data folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from lgs_operator.local.machine import free_port
+from lgs_operator.local.plan import Phase, Worker
+from lgs_operator.local.service import LocalError, LocalService
+from lgs_operator.scaling import ReplicaSample
+from lgs_operator.scaling.scrape import scrape
+
+SCRAPE_SECONDS = 0.8
+KEEP_LOGS = 20
+
+
+@dataclass(slots=True)
+class Process:
+    """One worker process. `sample` is what it said last."""
+
+    name: str
+    generation: int
+    admin_port: int
+    handle: asyncio.subprocess.Process
+    log: Path
+    started_at: float
+    phase: Phase = "starting"
+    sample: ReplicaSample | None = None
+    drained_at: float | None = None
+
+    @property
+    def worker(self) -> Worker:
+        """The process as a plan sees it."""
+        return Worker(self.name, self.generation, self.phase, self.started_at)
+
+    def url(self, path: str) -> str:
+        """An address that reaches this process and no other."""
+        return f"http://127.0.0.1:{self.admin_port}{path}"
+
+    def last_words(self) -> str:
+        """The last line it wrote to stderr."""
+        written = self.log.read_text("utf-8", errors="replace").splitlines()
+        lines = [line.strip() for line in written if line.strip()]
+        return lines[-1] if lines else "nothing was written to stderr"
+
+
+def command() -> str:
+    """Where `lgs-runtime` is: beside this Python, else on the PATH."""
+    beside = Path(sys.executable).parent / "lgs-runtime"
+    found = str(beside) if beside.is_file() else shutil.which("lgs-runtime")
+    if found is None:
+        raise LocalError("lgs-runtime is not installed; install it beside lgs: pip install lgs-runtime")
+    return found
+
+
+async def start(service: LocalService, name: str, generation: int, host: str, port: int) -> Process:
+    """A new worker that listens on the shared `port`."""
+    logs = service.data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    _prune(logs)
+    admin_port = free_port()
+    env = {**service.env, "LGS_REPLICA_ID": name, "LGS_ADMIN_PORT": str(admin_port)}
+    log = logs / f"{name}.err"
+    with log.open("wb") as err, (logs / f"{name}.out").open("wb") as out:
+        handle = await asyncio.create_subprocess_exec(
+            command(), "serve", "--host", host, "--port", str(port), "--reuse-port",
+            env=env,
+            cwd=service.source,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            # Ctrl-C in the terminal is for the supervisor alone, which then drains.
+            start_new_session=True,
+        )  # fmt: skip
+    return Process(name, generation, admin_port, handle, log, time.monotonic())
+
+
+def drain(process: Process) -> None:
+    """Asks it to finish what it has, hand back the rest, and end."""
+    process.phase = "draining"
+    process.drained_at = time.monotonic()
+    with contextlib.suppress(ProcessLookupError):
+        process.handle.send_signal(signal.SIGTERM)
+
+
+def kill(process: Process) -> None:
+    """Ends it at once. Its runs go on elsewhere when their lease has run out."""
+    with contextlib.suppress(ProcessLookupError):
+        process.handle.kill()
+
+
+async def probe(session: aiohttp.ClientSession, starting: Sequence[Process]) -> None:
+    """Notices which of the starting ones take work now."""
+    found = await asyncio.gather(*(_takes_work(session, process) for process in starting))
+    for process, takes_work in zip(starting, found, strict=True):
+        if takes_work:
+            process.phase = "ready"
+
+
+async def _takes_work(session: aiohttp.ClientSession, process: Process) -> bool:
+    patience = aiohttp.ClientTimeout(total=SCRAPE_SECONDS)
+    try:
+        async with session.get(process.url("/ready"), timeout=patience) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def sample(session: aiohttp.ClientSession, processes: Sequence[Process]) -> list[ReplicaSample | None]:
+    """What each says about itself; None where no answer came."""
+    found = await asyncio.gather(
+        *(scrape(session, each.url("/metrics"), SCRAPE_SECONDS, each.name) for each in processes)
+    )
+    for process, news in zip(processes, found, strict=True):
+        process.sample = news or process.sample
+    return list(found)
+
+
+def _prune(logs: Path) -> None:
+    old = sorted(logs.iterdir(), key=lambda path: path.stat().st_mtime)
+    for path in old[: -2 * KEEP_LOGS]:
+        path.unlink(missing_ok=True)

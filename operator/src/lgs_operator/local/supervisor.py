@@ -1,0 +1,236 @@
+"""Runs a manifest on this machine until it is told to stop: look, decide, act, show, several times a
+second.
+
+Decisions are made elsewhere (`scaling.decide`, `plan.plan`). Changed files make a new generation of
+workers, which replaces the old one by one; the first SIGINT or SIGTERM drains everything, a second one ends
+it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from lgs_crds import ManifestError
+from lgs_operator.local import processes as workers
+from lgs_operator.local.changes import changes
+from lgs_operator.local.machine import left_over, lock, remember, reserve
+from lgs_operator.local.plan import Situation, pause_after, plan
+from lgs_operator.local.processes import Process
+from lgs_operator.local.service import LocalError, LocalService, Options, read
+from lgs_operator.local.view import View
+from lgs_operator.scaling import Decision, Memory, Observation, decide
+
+TICK_SECONDS = 0.2
+ROUND_SECONDS = 1.0
+CANNOT_WORK = 2
+KILL_AFTER_SECONDS = 10.0
+CALM_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that changes while it runs."""
+
+    service: LocalService
+    generation: int = 1
+    can_work: bool = True
+    processes: list[Process] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
+    decision: Decision | None = None
+    decided_at: float = 0.0
+    crashes: int = 0
+    crashed_at: float = 0.0
+    not_before: float = 0.0
+    made: int = 0
+    announced: bool = False
+
+
+class Supervisor:
+    """One `lgs up`."""
+
+    def __init__(self, options: Options, view: View) -> None:
+        self._options = options
+        self._view = view
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._port = options.port
+
+    async def run(self) -> None:
+        """Until a signal, then until all is drained. Raises `ManifestError`, `OSError`, `LocalError` at the
+        start.
+        """
+        async with AsyncExitStack() as stack:
+            service = read(self._options)
+            workers.command()
+            stack.enter_context(lock(service.data_dir))
+            orphans = left_over(service.data_dir)
+            if orphans:
+                pids = " ".join(map(str, orphans))
+                raise LocalError(f"workers of an earlier lgs up still run; end them first: kill {pids}")
+            held = stack.enter_context(reserve(self._options.host, self._options.port))
+            self._port = int(held.getsockname()[1])
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            stack.enter_context(self._view)
+            self._on_signals()
+            state = State(service)
+            self._announce(service)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_changes(state))
+                await self._serve(state, session)
+            await self._drain(state)
+
+    def _on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def asked() -> None:
+            (self._hurry if self._stop.is_set() else self._stop).set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, asked)
+
+    def _announce(self, service: LocalService) -> None:
+        for note in service.notes:
+            self._view.say(note)
+
+    @property
+    def _url(self) -> str:
+        return f"http://{self._options.host}:{self._port}"
+
+    async def _follow_changes(self, state: State) -> None:
+        watch = changes(self._options.manifest, state.service.source, self._stop)
+        async with aclosing(watch) as rounds:  # type: ignore[type-var]
+            async for names in rounds:
+                try:
+                    service = read(self._options)
+                except (ManifestError, LocalError, OSError) as error:
+                    self._view.say(f"{error}\nwhat runs stays as it is until the file is mended")
+                    continue
+                if service.name != state.service.name:
+                    self._view.say("metadata.name changed: start lgs up anew for another service")
+                    continue
+                state.service, state.can_work = service, True
+                state.generation, state.crashes, state.not_before = state.generation + 1, 0, 0.0
+                self._view.say(f"{', '.join(names)} changed: workers are replaced one by one")
+
+    async def _serve(self, state: State, session: aiohttp.ClientSession) -> None:
+        while not self._stop.is_set():
+            self._reap(state)
+            await workers.probe(session, [each for each in state.processes if each.phase == "starting"])
+            if time.monotonic() - state.decided_at >= ROUND_SECONDS:
+                state.decided_at = time.monotonic()
+                await self._decide(state, session)
+            await self._act(state)
+            if not state.announced and any(each.phase == "ready" for each in state.processes):
+                state.announced = True
+                self._view.say(f"{state.service.name} serves on {self._url}")
+            self._view.show(f"{state.service.name}  {self._url}", state.processes, state.decision)
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _reap(self, state: State) -> None:
+        for process in [each for each in state.processes if each.handle.returncode is not None]:
+            state.processes.remove(process)
+            if process.phase == "draining":
+                self._view.say(f"{process.name} has drained")
+            elif process.handle.returncode == CANNOT_WORK:
+                self._cannot_work(state, process)
+            else:
+                self._crashed(state, process)
+            remember(state.service.data_dir, [each.handle.pid for each in state.processes])
+
+    def _cannot_work(self, state: State, process: Process) -> None:
+        self._view.say(f"{process.name} can't work: {process.last_words()}")
+        if process.generation == state.generation and state.can_work:
+            state.can_work = False
+            self._view.say("waiting for a change of the files")
+
+    def _crashed(self, state: State, process: Process) -> None:
+        now = time.monotonic()
+        state.crashes = 1 if now - state.crashed_at > CALM_SECONDS else state.crashes + 1
+        state.crashed_at = now
+        pause = pause_after(state.crashes)
+        state.not_before = now + pause
+        code = process.handle.returncode or 0
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        when = f"in {pause:.1f} s" if pause else "now"
+        self._view.say(f"{process.name} {how}: {process.last_words()}; replaced {when}")
+
+    async def _decide(self, state: State, session: aiohttp.ClientSession) -> None:
+        ready = [each for each in state.processes if each.phase == "ready"]
+        draining = [each for each in state.processes if each.phase == "draining"]
+        found = await workers.sample(session, ready)
+        now = time.time()
+        observation = Observation(
+            at=now,
+            samples=tuple(sample for sample in found if sample is not None),
+            ready=len(ready),
+            starting=sum(1 for each in state.processes if each.phase == "starting"),
+            draining=len(draining),
+            failed=found.count(None),
+        )
+        state.decision = decide(state.service.policy, observation, state.memory, now)
+        state.memory = state.decision.memory
+        self._write_history(state.decision, observation)
+
+    def _write_history(self, decision: Decision, observation: Observation) -> None:
+        if self._options.history is None:
+            return
+        line = {
+            "at": round(observation.at, 3),
+            "wanted": decision.replicas,
+            "ready": observation.ready,
+            "starting": observation.starting,
+            "draining": observation.draining,
+            "queue": decision.queue,
+            "p95": decision.p95,
+            "code": decision.code,
+            "reason": decision.reason,
+            "inputs": decision.inputs,
+        }
+        with self._options.history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    async def _act(self, state: State) -> None:
+        decided = state.decision.replicas if state.decision else state.service.policy.min_replicas
+        situation = Situation(
+            workers=tuple(each.worker for each in state.processes),
+            wanted=state.service.replicas if state.service.replicas is not None else decided,
+            generation=state.generation,
+            can_work=state.can_work,
+            not_before=state.not_before,
+        )
+        todo = plan(situation, time.monotonic())
+        for process in state.processes:
+            if process.name in todo.drain:
+                workers.drain(process)
+        for _ in range(todo.start):
+            state.made += 1
+            name = f"{state.service.name}-{state.made}"
+            state.processes.append(
+                await workers.start(state.service, name, state.generation, self._options.host, self._port)
+            )
+        if todo.start:
+            remember(state.service.data_dir, [each.handle.pid for each in state.processes])
+
+    async def _drain(self, state: State) -> None:
+        running = [each for each in state.processes if each.handle.returncode is None]
+        if running:
+            names = ", ".join(each.name for each in running)
+            self._view.say(f"draining {names}; ask again to end them at once")
+        for process in running:
+            if process.phase != "draining":
+                workers.drain(process)
+        late = time.monotonic() + state.service.drain_seconds + KILL_AFTER_SECONDS
+        while any(each.handle.returncode is None for each in running):
+            if self._hurry.is_set() or time.monotonic() > late:
+                for process in running:
+                    workers.kill(process)
+            await asyncio.sleep(TICK_SECONDS / 2)
+        remember(state.service.data_dir, [])
+        self._view.say("all workers have ended; sessions are kept")
