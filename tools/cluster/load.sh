@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# load.sh IMAGE...: brings images of the local Docker onto every node of the kind cluster $LGS_CLUSTER (default lgs).
+# load.sh IMAGE...: brings images of the local Docker onto the workers of the kind cluster $LGS_CLUSTER (default lgs).
 # With LGS_TEST_KUBECONFIG the cluster is not ours to load: the images are pushed to where LGS_IMAGE_PREFIX points.
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
@@ -11,5 +11,7 @@ if [ -n "${LGS_TEST_KUBECONFIG:-}" ]; then
   exit 0
 fi
 started=$SECONDS
-kind load docker-image --name "${LGS_CLUSTER:-lgs}" --quiet "$@" >&2
+NAME=${LGS_CLUSTER:-lgs}
+workers=$(kind get nodes --name "$NAME" | grep -v control-plane | paste -sd,)
+kind load docker-image --name "$NAME" --nodes "$workers" --quiet "$@" >&2
 say "loaded $# images in $((SECONDS - started)) s"

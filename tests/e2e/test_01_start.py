@@ -1,0 +1,82 @@
+"""1. From nothing to Ready.
+
+helm installs the operator, kubectl applies the example, and a stranger can read off what is going on.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+
+from e2e.harness.kubectl import Kubectl, condition, run
+from e2e.harness.report import Report
+from e2e.story import NAME, RELEASE, RESOURCE, Story, records_store
+
+RECORDS_URI = "redis://records:6379"
+
+
+def test_helm_installs_the_operator(story: Story, report: Report) -> None:
+    began = time.monotonic()
+
+    run(
+        *("helm", "upgrade", "--install", RELEASE, str(story.root / "helm" / "lgs-operator")),
+        *("--namespace", story.system.namespace, "--create-namespace", "--wait", "--timeout", "3m"),
+        *("--values", "-"),
+        text=operator_values(story),
+        timeout=240,
+    )
+
+    report.add("helm install to ready operators", time.monotonic() - began, "s")
+    assert Kubectl("default").exists("crd/langgraphservices.lgs.dev")
+
+
+def test_the_example_becomes_ready(story: Story, report: Report) -> None:
+    prepare_stage(story)
+    manifest = copy.deepcopy(story.manifest)
+    # What the story adds to the example: room to overshoot, so that not doing so means something, and records.
+    manifest["spec"]["scaling"]["maxReplicas"] = 12
+    manifest["spec"]["pod"] = {"env": [{"name": "STEP_RECORDS", "value": RECORDS_URI}]}
+    began = time.monotonic()
+
+    story.kubectl.apply(manifest)
+    story.until_ready(240)
+
+    report.add("apply to Ready, with a new PostgreSQL and Redis", time.monotonic() - began, "s")
+    if story.lose:
+        run("kubectl", "uncordon", story.lose)
+
+
+def test_a_stranger_can_read_off_what_is_going_on(story: Story) -> None:
+    table = story.kubectl("get", "lgs", NAME)
+    described = story.kubectl("describe", "lgs", NAME)
+
+    assert table.split("\n")[0].split()[:6] == ["NAME", "READY", "DESIRED", "REPLICAS", "QUEUE", "P95"]
+    assert table.split("\n")[1].split()[1] == "True"
+    assert "Ready" in described
+    assert "Events:" in described
+    for kind in ("Ready", "PersistenceReady", "CacheReady", "ScalingActive"):
+        found = condition(story.kubectl.get(RESOURCE), kind)
+        assert found["status"] == "True", found
+
+
+def prepare_stage(story: Story) -> None:
+    """A namespace with the graph, the records' Redis and the player. Databases go to the node that stays."""
+    story.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "story"}})
+    if story.lose:
+        # Until the service is ready, so that no database is on the node that will be lost.
+        run("kubectl", "cordon", story.lose)
+    graph = story.root / "examples" / "support" / "graph.py"
+    story.kubectl("create", "configmap", "support-graph", f"--from-file={graph}")
+    for manifest in records_store(story.image("lgs-testing-redis"), story.keep):
+        story.kubectl.apply(manifest)
+    story.stage.prepare()
+    story.kubectl("rollout", "status", "deployment/records", "--timeout=120s")
+
+
+def operator_values(story: Story) -> str:
+    """The chart's values: this build's images, and databases that need no registry."""
+    return f"""
+image: {story.image("lgs-operator")}
+replicas: 2
+runtimeImage: {story.image("lgs-runtime")}
+"""

@@ -1,0 +1,68 @@
+"""3. A spike of ten times the load.
+
+The law sees it within seconds, new replicas follow as fast as pods start, no more of them than the load
+needs, urgent runs go first, and when it is over the service shrinks again without cutting a run.
+"""
+
+from __future__ import annotations
+
+import math
+
+from e2e.harness.report import Report
+from e2e.harness.watch import replicas_of
+from e2e.story import NAME, URL, Story
+
+BASE_RATE = 2.0
+SPIKE_RATE = 20.0
+STEPS = 3
+STEP_SECONDS = 0.5
+SPIKE_SECONDS = 60
+DECISION_SECONDS = 5.0
+READY_SECONDS = 5.0
+OVERSHOOT = 1.5
+
+
+def needed_replicas(story: Story) -> int:
+    """Little's law: arrivals times the time of a run, over a replica's slots that are planned to be used."""
+    spec = story.service()["spec"]
+    slots = spec["workers"]["concurrency"] * spec["scaling"]["target"]["utilization"]
+    return math.ceil(SPIKE_RATE * STEPS * STEP_SECONDS / slots)
+
+
+def test_a_spike_is_answered_in_seconds_and_without_excess(story: Story, report: Report) -> None:
+    minimum = story.service()["spec"]["scaling"]["minReplicas"]
+    needed = needed_replicas(story)
+    story.until_replicas(minimum, 120)
+
+    with replicas_of(story.kubectl, NAME) as replicas:
+        play = story.stage.play(
+            "spike",
+            *("spike", "--url", URL, "--steps", str(STEPS), "--step-seconds", str(STEP_SECONDS)),
+            *("--base-rate", str(BASE_RATE), "--spike-rate", str(SPIKE_RATE), "--base-seconds", "20"),
+            *("--spike-seconds", str(SPIKE_SECONDS), "--after-seconds", "30", "--deadline", "300"),
+        )
+        began = float(play.said("spike", 90)["at"])
+        story.kubectl.until(
+            f"{needed} replicas ready", lambda: replicas.first_ready(needed, began), SPIKE_SECONDS
+        )
+        started_in = story.start_up_seconds()
+        summary = play.summary(400)
+        hold = story.service()["spec"]["scaling"]["scaleDown"]["holdSeconds"]
+        story.until_replicas(minimum, 120 + 10 * hold)
+
+    decided, ready = replicas.first_above(minimum, began), replicas.first_ready(needed, began)
+    assert decided is not None
+    assert ready is not None
+    report.add("runs of the spike", summary["acknowledged"], "runs")
+    report.add("lost", summary["lost"], "runs", "0")
+    report.add("spike to first decision to scale out", decided - began, "s", f"<= {DECISION_SECONDS:g}")
+    report.add("longest start of a replica", started_in, "s")
+    report.add(f"decision to {needed} ready replicas", ready - decided, "s", f"<= start + {READY_SECONDS:g}")
+    report.add("most replicas", replicas.most_wanted(), "", f"<= {OVERSHOOT:g} x {needed}")
+    for priority, numbers in summary["by_priority"].items():
+        report.add(f"latency of {priority} runs, p95", numbers["p95"], "s")
+    assert summary["lost"] == summary["wrong"] == 0
+    assert decided - began <= DECISION_SECONDS
+    assert ready - decided <= started_in + READY_SECONDS
+    assert replicas.most_wanted() <= math.ceil(OVERSHOOT * needed)
+    assert summary["by_priority"]["high"]["p95"] < summary["by_priority"]["low"]["p95"]

@@ -1,0 +1,122 @@
+"""4. Two hundred sessions survive a rolling restart, a SIGKILL and a lost node.
+
+Each session is in the middle of a run of several steps, and each step leaves a record outside of the
+graph's state: the records tell whether a step ran twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from e2e.harness import nodes
+from e2e.harness.kubectl import is_ready
+from e2e.harness.records import Account, account
+from e2e.harness.report import Report
+from e2e.story import RESOURCE, URL, Story
+
+SESSIONS = 200
+STEPS = 8
+STEP_SECONDS = 3.0
+REPLICAS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _room_for_all_sessions(story: Story) -> Iterator[None]:
+    """Every session is in a run at once: as many slots as sessions, and some more."""
+    before = story.service()["spec"]
+    wide = {"workers": {"concurrency": 80}, "scaling": {"minReplicas": REPLICAS, "maxReplicas": REPLICAS}}
+    story.kubectl.merge(RESOURCE, {"spec": wide})
+    story.until_replicas(REPLICAS, 300)
+    yield
+    narrow = {
+        "workers": {"concurrency": before["workers"]["concurrency"]},
+        "scaling": {key: before["scaling"][key] for key in ("minReplicas", "maxReplicas")},
+    }
+    story.kubectl.merge(RESOURCE, {"spec": narrow})
+    story.until_replicas(before["scaling"]["minReplicas"], 300)
+
+
+def play_sessions(story: Story, name: str, fault: Callable[[], None]) -> tuple[dict[str, int], Account]:
+    """All sessions, with `fault` in the middle of their runs. Returns the player's account and the
+    records'.
+    """
+    story.forget_records()
+    play = story.stage.play(
+        name,
+        *("sessions", "--url", URL, "--count", str(SESSIONS), "--steps", str(STEPS)),
+        *("--step-seconds", str(STEP_SECONDS), "--deadline", "500"),
+    )
+    play.said("started", 120)
+    story.kubectl.until(
+        "every session in the middle of its run", lambda: len(story.records()) >= 3 * SESSIONS, 60
+    )
+    fault()
+    return play.summary(600), account(story.records(), STEPS)
+
+
+def tell(report: Report, fault: str, summary: dict[str, int], told: Account, repeated: str) -> None:
+    """The numbers of one fault."""
+    report.add(f"{fault}: sessions finished", summary["finished"], f"of {SESSIONS}", f"{SESSIONS}")
+    report.add(f"{fault}: lost", summary["lost"], "", "0")
+    report.add(f"{fault}: runs that went on elsewhere", told.moved, "runs")
+    report.add(f"{fault}: steps that ran twice", len(told.repeated), f"of {told.steps}", repeated)
+    report.add(f"{fault}: of these after their checkpoint", len(told.wrongly_repeated), "", "0")
+
+
+def assert_none_lost(summary: dict[str, int], told: Account) -> None:
+    """All finished with the right state, and no step was done again after its checkpoint was committed."""
+    assert (summary["acknowledged"], summary["finished"], summary["wrong"]) == (SESSIONS, SESSIONS, 0), (
+        summary
+    )
+    assert told.runs == SESSIONS
+    assert told.incomplete == ()
+    assert told.wrongly_repeated == ()
+
+
+def test_a_rolling_restart_repeats_no_step(story: Story, report: Report) -> None:
+    def new_template() -> None:
+        stamp = {"annotations": {"example.org/restarted-at": str(time.time())}}
+        story.kubectl.merge(RESOURCE, {"spec": {"pod": stamp}})
+
+    old = {pod["metadata"]["name"] for pod in story.pods()}
+    summary, told = play_sessions(story, "restart", new_template)
+    story.until_replicas(REPLICAS, 300)
+    assert old.isdisjoint(pod["metadata"]["name"] for pod in story.pods())
+
+    tell(report, "rolling restart", summary, told, "0")
+    assert_none_lost(summary, told)
+    assert told.repeated == ()
+
+
+def test_a_killed_replica_costs_at_most_the_step_in_flight(story: Story, report: Report) -> None:
+    if not nodes.are_ours():
+        pytest.skip("SIGKILL from outside of a container takes the nodes of a kind cluster")
+    victim = next(pod for pod in story.pods() if is_ready(pod))
+
+    summary, told = play_sessions(story, "sigkill", lambda: nodes.kill_container(victim, "runtime"))
+    story.until_replicas(REPLICAS, 300)
+
+    tell(report, "SIGKILL", summary, told, "the steps in flight")
+    assert_none_lost(summary, told)
+    assert told.moved > 0, "the killed replica had no run in its hands"
+
+
+def test_a_lost_node_costs_at_most_the_steps_in_flight(story: Story, report: Report) -> None:
+    if not nodes.are_ours() or story.lose is None:
+        pytest.skip("taking a node away needs a kind cluster with two workers")
+    there = [pod["metadata"]["name"] for pod in story.pods() if pod["spec"]["nodeName"] == story.lose]
+    assert there, f"no replica runs on {story.lose}"
+
+    try:
+        summary, told = play_sessions(story, "node", lambda: nodes.power_off(str(story.lose)))
+    finally:
+        nodes.power_on(story.lose)
+    story.kubectl("wait", "--for=condition=Ready", f"node/{story.lose}", "--timeout=180s", timeout=200)
+    story.until_replicas(REPLICAS, 300)
+
+    tell(report, "lost node", summary, told, "the steps in flight")
+    assert_none_lost(summary, told)
+    assert told.moved > 0, f"no run was on {story.lose}"

@@ -1,0 +1,61 @@
+"""5. The operator may die, and nobody's hand undoes its work.
+
+Killed in the middle of a spike, its successor goes on from the memory in the status. A hand edit of the
+Deployment is repaired.
+"""
+
+from __future__ import annotations
+
+import time
+
+from e2e.harness.kubectl import is_ready
+from e2e.harness.report import Report
+from e2e.harness.watch import replicas_of
+from e2e.story import NAME, URL, Story
+
+LEASE = "lease/lgs-operator"
+
+
+def leader(story: Story) -> str:
+    """Name of the pod that leads, or nothing while nobody does."""
+    return str(story.system.get(LEASE)["spec"].get("holderIdentity") or "")
+
+
+def test_the_successor_of_a_killed_operator_goes_on_with_the_spike(story: Story, report: Report) -> None:
+    minimum = story.service()["spec"]["scaling"]["minReplicas"]
+    story.until_replicas(minimum, 180)
+    before = story.kubectl.until("a leading operator", lambda: leader(story), 60)
+
+    with replicas_of(story.kubectl, NAME) as replicas:
+        play = story.stage.play(
+            "spike-without-operator",
+            *("spike", "--url", URL, "--base-rate", "2", "--spike-rate", "20", "--base-seconds", "10"),
+            *("--spike-seconds", "60", "--after-seconds", "10", "--deadline", "400"),
+        )
+        play.said("spike", 90)
+        story.system("delete", "pod", before, "--grace-period=0", "--force")
+        killed = time.time()
+        story.system.until("another leader", lambda: leader(story) not in {"", before}, 60)
+        led = time.time()
+        story.kubectl.until("a decision of the successor", lambda: replicas.first_above(minimum, led), 60)
+        summary = play.summary(500)
+
+    report.add("operator killed: until another leads", led - killed, "s")
+    report.add("operator killed: runs lost", summary["lost"], "", "0")
+    assert summary["lost"] == summary["wrong"] == 0
+    story.until_replicas(minimum, 600)
+
+
+def test_a_hand_edit_of_the_deployment_is_repaired(story: Story, report: Report) -> None:
+    image = story.deployment()["spec"]["template"]["spec"]["containers"][0]["image"]
+
+    story.kubectl("set", "image", f"deployment/{NAME}", "runtime=localhost/not-ours:1")
+    edited = time.time()
+
+    def repaired() -> bool:
+        return bool(story.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == image)
+
+    story.kubectl.until("the repair of the image", repaired, 60)
+    report.add("hand edit to repair", time.time() - edited, "s")
+    story.until_ready(120)
+    assert all(is_ready(pod) for pod in story.pods())

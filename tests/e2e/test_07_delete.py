@@ -1,0 +1,45 @@
+"""7. Deletion leaves nothing behind.
+
+The service goes with all that belongs to it, volumes too; then the operator goes with all of its own.
+"""
+
+from __future__ import annotations
+
+import time
+
+from e2e.harness.kubectl import run
+from e2e.harness.report import Report
+from e2e.story import NAME, RELEASE, RESOURCE, Story
+
+KINDS = (
+    "deployments,statefulsets,replicasets,pods,services,endpointslices,secrets,configmaps,serviceaccounts,"
+    "persistentvolumeclaims,poddisruptionbudgets,networkpolicies,leases,roles,rolebindings"
+)
+
+
+def test_nothing_of_the_service_is_left(story: Story, report: Report) -> None:
+    began = time.monotonic()
+
+    story.kubectl("delete", RESOURCE, "--wait=true")
+
+    def gone() -> bool:
+        return not story.kubectl("get", KINDS, "-l", f"lgs.dev/service={NAME}", "-o", "name").strip()
+
+    story.kubectl.until("nothing with the service's label", gone, 180)
+    report.add("delete until nothing is left", time.monotonic() - began, "s")
+    names = story.kubectl("get", KINDS, "-o", "name").split()
+    assert [name for name in names if name.split("/")[1].startswith(f"{NAME}-")] == [
+        "configmap/support-graph"
+    ], names
+
+
+def test_nothing_of_the_operator_is_left(story: Story) -> None:
+    run("helm", "uninstall", RELEASE, "--namespace", story.system.namespace, "--wait")
+
+    def gone() -> bool:
+        left = story.system("get", KINDS, "-o", "name").split()
+        return not [name for name in left if "lgs" in name]
+
+    story.system.until("nothing of the operator", gone, 120)
+    cluster_wide = run("kubectl", "get", "clusterroles,clusterrolebindings", "-o", "name").split()
+    assert [name for name in cluster_wide if "lgs" in name] == []
