@@ -1,0 +1,1 @@
+"""Where graphs keep their state between supersteps: LangGraph's savers and stores, ready for several replicas."""

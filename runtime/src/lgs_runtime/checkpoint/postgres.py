@@ -1,0 +1,176 @@
+"""LangGraph's Postgres saver and store on pools that outlive a restart of the server.
+
+Setup is guarded: replicas that start together take turns. Failures to reach the database leave as
+`StorageUnavailable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
+
+import psycopg
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.store.postgres.aio import AsyncPostgresStore
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from lgs_runtime.errors import StorageUnavailable
+
+SETUP_LOCK: Final = 0x6C67735F63686B70
+"""Key of the advisory lock: `lgs_chkp` in ASCII."""
+
+CONNECT_SECONDS: Final = 10.0
+SETUP_SECONDS: Final = 120.0
+_Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+_DELETE_RUN: Final = (
+    """
+    DELETE FROM checkpoint_writes w USING checkpoints c
+    WHERE c.metadata ->> 'run_id' = ANY(%(runs)s) AND (%(thread)s::text IS NULL OR c.thread_id = %(thread)s)
+      AND w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns AND w.checkpoint_id = c.checkpoint_id
+    """,
+    """
+    WITH gone AS (
+        DELETE FROM checkpoints
+        WHERE metadata ->> 'run_id' = ANY(%(runs)s) AND (%(thread)s::text IS NULL OR thread_id = %(thread)s)
+        RETURNING thread_id, checkpoint_ns, checkpoint_id
+    )
+    DELETE FROM checkpoint_blobs b
+    WHERE (b.thread_id, b.checkpoint_ns) IN (SELECT thread_id, checkpoint_ns FROM gone)
+      AND NOT EXISTS (
+          SELECT FROM checkpoints c
+          WHERE c.thread_id = b.thread_id AND c.checkpoint_ns = b.checkpoint_ns
+            AND c.checkpoint -> 'channel_versions' ->> b.channel = b.version
+            AND (c.thread_id, c.checkpoint_ns, c.checkpoint_id) NOT IN (SELECT * FROM gone))
+    """,
+)
+_COPY_THREAD: Final = (
+    """
+    INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+    SELECT %(target)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
+    FROM checkpoints WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
+    """,
+    """
+    INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    SELECT %(target)s, checkpoint_ns, channel, version, type, blob
+    FROM checkpoint_blobs WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
+    """,
+    """
+    INSERT INTO checkpoint_writes
+        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    SELECT %(target)s, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob
+    FROM checkpoint_writes WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
+    """,
+)
+
+
+class PostgresSaver(AsyncPostgresSaver):
+    """The official saver on a pool, with what it lacks: deleting a run's checkpoints and copying a thread's."""
+
+    def __init__(self, pool: _Pool) -> None:
+        super().__init__(pool)
+        # The lock guards a single connection. Every call has one of the pool to itself.
+        self.lock = cast(asyncio.Lock, contextlib.nullcontext())
+
+    @asynccontextmanager
+    async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
+        with _translated():
+            async with super()._cursor(pipeline=pipeline) as cursor:
+                yield cursor
+
+    async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
+        """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they needed."""
+        await self._together(_DELETE_RUN, {"runs": list(run_ids), "thread": thread_id})
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """As `adelete_run`, in every thread."""
+        await self.adelete_run(None, run_ids)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copies all checkpoints of a thread to another."""
+        await self._together(_COPY_THREAD, {"source": source_thread_id, "target": target_thread_id})
+
+    async def _together(self, statements: Sequence[str], values: dict[str, Any]) -> None:
+        async with self._cursor() as cursor, cursor.connection.transaction():
+            for statement in statements:
+                await cursor.execute(statement.encode(), values)
+
+
+@asynccontextmanager
+async def postgres_checkpointer(uri: str, *, connections: int = 10) -> AsyncIterator[PostgresSaver]:
+    """A saver on a pool of at most `connections`."""
+    async with _pool(uri, connections) as pool:
+        saver = PostgresSaver(pool)
+        async with _turn(uri):
+            await saver.setup()
+        yield saver
+
+
+@asynccontextmanager
+async def postgres_store(uri: str, *, connections: int = 5) -> AsyncIterator[AsyncPostgresStore]:
+    """A store on a pool of at most `connections`."""
+    async with _pool(uri, connections) as pool, AsyncPostgresStore(pool) as store:
+        async with _turn(uri):
+            await store.setup()
+        yield store
+
+
+@asynccontextmanager
+async def _pool(uri: str, connections: int) -> AsyncIterator[_Pool]:
+    pool = AsyncConnectionPool(
+        uri,
+        connection_class=AsyncConnection[DictRow],
+        kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
+        min_size=1,
+        max_size=connections,
+        timeout=CONNECT_SECONDS,
+        check=_check,
+        open=False,
+    )
+    with _translated():
+        await pool.open(wait=True, timeout=CONNECT_SECONDS)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def _check(connection: AsyncConnection[DictRow]) -> None:
+    """Finds out whether a connection of the pool is still good, without a round trip while nothing speaks against it:
+    an idle one has nothing to read unless the server has closed it."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+@asynccontextmanager
+async def _turn(uri: str) -> AsyncIterator[None]:
+    """Holds the setup lock. Asks for it again and again rather than waiting inside of a statement: building an index
+    concurrently waits for all older statements, and the two would wait for each other."""
+    with _translated():
+        connection = await AsyncConnection.connect(uri, autocommit=True, connect_timeout=int(CONNECT_SECONDS))
+        async with connection:
+            async with asyncio.timeout(SETUP_SECONDS):
+                while not await _taken(connection):
+                    await asyncio.sleep(0.05)
+            yield
+
+
+async def _taken(connection: AsyncConnection[Any]) -> bool:
+    row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (SETUP_LOCK,))).fetchone()
+    return bool(row and row[0])
+
+
+@contextlib.contextmanager
+def _translated() -> Any:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+        raise StorageUnavailable(f"the database of the checkpoints can't be reached: {error}") from error

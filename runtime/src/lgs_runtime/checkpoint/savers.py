@@ -1,0 +1,69 @@
+"""Opens the checkpointer and the store that belong to a `DATABASE_URI`, and does to checkpoints what LangGraph's
+interface has no sure way for.
+
+Values are encoded by LangGraph's own serialiser, msgpack without pickle. `LANGGRAPH_STRICT_MSGPACK=true` in the
+environment makes it refuse every type that neither LangGraph nor the schemas of the graphs name.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, runtime_checkable
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.store.base import BaseStore
+
+from lgs_runtime.storage.addresses import address
+
+
+@runtime_checkable
+class DeletesRuns(Protocol):
+    """A saver that deletes the checkpoints of runs without looking at other threads."""
+
+    async def adelete_run(self, thread_id: str | None, run_ids: list[str]) -> None:
+        """Deletes them; `thread_id` None means every thread."""
+
+
+def open_checkpointer(uri: str) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
+    """The saver of a database, set up, while the context is open. Raises `ConfigError`, `StorageUnavailable`."""
+    where = address(uri)
+    if where.path is not None:
+        from lgs_runtime.checkpoint.sqlite import sqlite_checkpointer  # noqa: PLC0415 - load one driver only
+
+        return sqlite_checkpointer(where.path)
+    from lgs_runtime.checkpoint.postgres import postgres_checkpointer  # noqa: PLC0415
+
+    return postgres_checkpointer(where.uri)
+
+
+def open_store(uri: str) -> AbstractAsyncContextManager[BaseStore]:
+    """The store of a database, set up, while the context is open. Raises `ConfigError`, `StorageUnavailable`."""
+    where = address(uri)
+    if where.path is not None:
+        from lgs_runtime.checkpoint.sqlite import sqlite_store  # noqa: PLC0415 - load one driver only
+
+        return sqlite_store(where.path)
+    from lgs_runtime.checkpoint.postgres import postgres_store  # noqa: PLC0415
+
+    return postgres_store(where.uri)
+
+
+async def delete_thread_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
+    """Deletes all checkpoints of a thread."""
+    await saver.adelete_thread(thread_id)
+
+
+async def delete_run_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str, run_id: str) -> None:
+    """Takes a run back: deletes the checkpoints whose metadata says `run_id`. The config that the run was started
+    with must carry `run_id` in its metadata or its configurable."""
+    if isinstance(saver, DeletesRuns):
+        await saver.adelete_run(thread_id, [run_id])
+    else:
+        await saver.adelete_for_runs([run_id])
+
+
+async def copy_thread_checkpoints(
+    saver: BaseCheckpointSaver[Any], thread_id: str, new_thread_id: str
+) -> None:
+    """Gives another thread all checkpoints of one."""
+    await saver.acopy_thread(thread_id, new_thread_id)

@@ -1,0 +1,105 @@
+"""LangGraph's SQLite saver and store, each in a file of its own beside the queue's, for several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.store.sqlite.aio import AsyncSqliteStore
+
+BUSY_SECONDS: Final = 30.0
+
+_OF_RUN: Final = """
+    SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints
+    WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = :run AND (:thread IS NULL OR thread_id = :thread)
+"""
+_DELETE_RUN: Final = (
+    f"DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OF_RUN})",
+    f"DELETE FROM checkpoints WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OF_RUN})",
+)
+_COPY_THREAD: Final = (
+    """
+    INSERT OR IGNORE INTO checkpoints
+        (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+    SELECT :target, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
+    FROM checkpoints WHERE thread_id = :source
+    """,
+    """
+    INSERT OR IGNORE INTO writes
+        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)
+    SELECT :target, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+    FROM writes WHERE thread_id = :source
+    """,
+)
+
+
+class SqliteSaver(AsyncSqliteSaver):
+    """The official saver, with what it lacks: deleting a run's checkpoints and copying a thread's."""
+
+    async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
+        """Deletes the checkpoints that runs made (found by `run_id` in their metadata)."""
+        for run_id in run_ids:
+            await self._together(_DELETE_RUN, {"run": run_id, "thread": thread_id})
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """As `adelete_run`, in every thread."""
+        await self.adelete_run(None, run_ids)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copies all checkpoints of a thread to another."""
+        await self._together(_COPY_THREAD, {"source": source_thread_id, "target": target_thread_id})
+
+    async def _together(self, statements: Sequence[str], values: dict[str, str | None]) -> None:
+        await self.setup()
+        async with self.lock:
+            try:
+                for statement in statements:
+                    await self.conn.execute(statement, values)
+            except BaseException:
+                await self.conn.rollback()
+                raise
+            await self.conn.commit()
+
+
+@asynccontextmanager
+async def sqlite_checkpointer(path: Path) -> AsyncIterator[SqliteSaver]:
+    """A saver in the file `path` with `-checkpoints` added."""
+    file = await _file(path, "-checkpoints")
+    async with aiosqlite.connect(file, timeout=BUSY_SECONDS) as connection:
+        saver = SqliteSaver(connection)
+        async with _turn(file):
+            await saver.setup()
+        yield saver
+
+
+@asynccontextmanager
+async def sqlite_store(path: Path) -> AsyncIterator[AsyncSqliteStore]:
+    """A store in the file `path` with `-store` added."""
+    file = await _file(path, "-store")
+    async with aiosqlite.connect(file, timeout=BUSY_SECONDS, isolation_level=None) as connection:
+        async with _turn(file):
+            await connection.execute("PRAGMA journal_mode=WAL")
+            store = AsyncSqliteStore(connection)
+            await store.setup()
+        async with store:
+            yield store
+
+
+async def _file(path: Path, suffix: str) -> Path:
+    file = Path(f"{path}{suffix}")
+    await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+    return file
+
+
+@asynccontextmanager
+async def _turn(file: Path) -> AsyncIterator[None]:
+    """Holds a lock beside the file: SQLite doesn't wait when two processes turn WAL on at once."""
+    with Path(f"{file}.lock").open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        yield
