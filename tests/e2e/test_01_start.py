@@ -33,7 +33,7 @@ def test_helm_installs_the_operator(story: Story, report: Report) -> None:
 def test_the_example_becomes_ready(story: Story, report: Report) -> None:
     prepare_stage(story)
     manifest = copy.deepcopy(story.manifest)
-    # What the story adds to the example: room to overshoot, so that not doing so means something, and records.
+    # What the story adds to the example: records, and room to overshoot, so that its limit has a meaning.
     manifest["spec"]["scaling"]["maxReplicas"] = 12
     manifest["spec"]["pod"] = {"env": [{"name": "STEP_RECORDS", "value": RECORDS_URI}]}
     began = time.monotonic()
