@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
 from langgraph.types import StateSnapshot
 
+from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.model import Outcome, Run
@@ -117,7 +118,7 @@ class Executor:
                 return work.result()
             return HandBack.RELEASE
         if attempt.stopped is Stop.ROLLBACK:
-            await self._checkpointer.adelete_for_runs([run.run_id])
+            await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
         at_end = await self._look(run)
         status = at_end.thread_status
         return Outcome("interrupted", status, None, at_end.values, at_end.interrupts)

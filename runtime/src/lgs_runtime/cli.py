@@ -1,0 +1,82 @@
+"""The command `lgs-runtime`. Exit codes: 0 after a drain, 2 for a configuration or graph that can't work,
+else 1; the last line on stderr says why."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+import uvloop
+
+from lgs_runtime import logs
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.settings import Settings, load_settings
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Serves LangGraph graphs with durable runs."
+)
+log = structlog.get_logger(__name__)
+
+
+@app.callback()
+def main() -> None:
+    """Serves LangGraph graphs with durable runs."""
+
+
+@app.command()
+def serve(
+    config: Annotated[
+        Path | None, typer.Option(help="langgraph.json; default: the one in this folder.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default 8000.")] = None,
+    reuse_port: Annotated[
+        bool, typer.Option("--reuse-port", help="Share the port with other processes.")
+    ] = False,
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    logs.configure()
+    try:
+        settings = load_settings(config=config, host=host, port=port, reuse_port=reuse_port)
+        os.environ.update(settings.file_env)
+        code, last = _live(settings)
+    except ConfigError as wrong:
+        code, last = 2, str(wrong)
+    _exit(code, last)
+
+
+def _live(settings: Settings) -> tuple[int, str]:
+    """One life of a replica: the exit code and the last words."""
+    from lgs_runtime import server  # noqa: PLC0415 - wrong settings are told before the slow imports
+
+    gc.freeze()
+    # Not closed on purpose: closing waits for threads, and a node that was handed back may still sit in one.
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
+        runner.run(server.run(settings))
+    except server.StartFailed as failed:
+        return 1, server.database_message(settings, str(failed))
+    except ConfigError:
+        raise
+    except Exception as raised:
+        log.exception("replica.failed")
+        return 1, f"{type(raised).__name__}: {raised}"
+    return 0, ""
+
+
+def _exit(code: int, last: str) -> NoReturn:
+    if last:
+        print(last.replace("\n", " "), file=sys.stderr)  # noqa: T201
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    app()

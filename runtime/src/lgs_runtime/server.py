@@ -1,0 +1,261 @@
+"""The life of one replica, in four steps: open, serve, drain, close.
+
+SIGTERM (or SIGINT): `/ready` answers 503, claiming stops, running work gets its time and the rest is handed
+back, while connections are still answered; then the listener closes and everything is closed in the reverse
+order of its opening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import structlog
+import uvicorn
+
+from lgs_runtime.api.app import create_app
+from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
+from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.readiness import Readiness, State
+from lgs_runtime.services import Services
+from lgs_runtime.settings import Settings, masked
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.opening import open_storage
+from lgs_runtime.streams.opening import open_broker
+from lgs_runtime.worker.hub import SignalHub
+from lgs_runtime.worker.leases import Heartbeat
+from lgs_runtime.worker.metrics import Metrics
+from lgs_runtime.worker.reaper import Reaper
+from lgs_runtime.worker.worker import Worker
+
+DATABASE_PATIENCE_SECONDS = 30.0
+DATABASE_RETRY_SECONDS = 1.0
+LAST_ANSWERS_SECONDS = 5
+SPARE_THREADS = 8
+log = structlog.get_logger(__name__)
+
+
+class StartFailed(RuntimeFault):
+    """Something this replica needs was not there in time (exit code 1)."""
+
+
+class Stopped(RuntimeFault):
+    """The replica was asked to stop before it had started."""
+
+
+async def run(settings: Settings) -> None:
+    """Lives until SIGTERM or SIGINT. Raises `ConfigError` and `StartFailed`."""
+    listeners = [bind(settings)]
+    if settings.admin_port is not None:
+        own = replace(settings, host="127.0.0.1", port=settings.admin_port, reuse_port=False)
+        listeners.append(bind(own, name="LGS_ADMIN_PORT"))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Nodes that are plain functions run in threads: as many as there may be runs, so that none waits for a
+    # thread.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.concurrency + SPARE_THREADS))
+    async with AsyncExitStack() as stack:
+        services = await open_services(settings, stack, stop)
+        async with serve(services, listeners) as failed:
+            await services.worker.start()
+            services.readiness.state = State.SERVING
+            log.info("replica.serves", replica=settings.replica_id, graphs=list(services.graphs.ids))
+            await _first(stop.wait(), failed)
+            await drain(services)
+    log.info("replica.closed", replica=settings.replica_id)
+
+
+async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> Services:
+    """Opens every part of a replica; `stack` closes them in reverse. The worker does not claim yet."""
+    storage = await _patiently(
+        lambda: open_storage(settings.database_uri, lease_seconds=settings.lease_seconds), stop
+    )
+    stack.push_async_callback(storage.close)
+    checkpointer = await stack.enter_async_context(open_checkpointer(settings.database_uri))
+    store = await stack.enter_async_context(open_store(settings.database_uri))
+    metrics = Metrics(settings.concurrency, storage)
+    await metrics.start()
+    stack.push_async_callback(metrics.close)
+    cache = ResponseCache.connect(
+        settings.redis_uri, settings.service, settings.cache_ttl_seconds, metrics.cache
+    )
+    stack.push_async_callback(cache.close)
+    graphs = GraphRegistry.load(
+        settings.graphs,
+        source=settings.source,
+        import_paths=settings.import_paths,
+        checkpointer=checkpointer,
+        store=store,
+        cache=cache,
+    )
+    await graphs.ensure_assistants(storage)
+    streams = open_broker(settings, metrics.publish_failed)
+    stack.push_async_callback(streams.close)
+    hub = SignalHub(storage)
+    stack.push_async_callback(hub.close)
+    worker = Worker(
+        settings,
+        storage=storage,
+        graphs=graphs,
+        checkpointer=checkpointer,
+        streams=streams,
+        hub=hub,
+        metrics=metrics,
+    )
+    services = Services(
+        settings=settings,
+        storage=storage,
+        checkpointer=checkpointer,
+        store=store,
+        graphs=graphs,
+        streams=streams,
+        hub=hub,
+        worker=worker,
+        metrics=metrics,
+        readiness=Readiness(storage, streams),
+    )
+    await _open_upkeep(services, stack)
+    return services
+
+
+async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
+    """What keeps a replica alive beside its work: its lease, the signals, the reaper and the janitor."""
+    settings = services.settings
+    heartbeat = Heartbeat(
+        services.storage, settings.replica_id, settings.lease_seconds, services.worker.lease_lost
+    )
+    await heartbeat.start()
+    stack.push_async_callback(heartbeat.close)
+    await services.hub.start()
+    reaper = Reaper(
+        services.storage,
+        services.checkpointer,
+        services.streams,
+        services.hub,
+        services.metrics,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+        run_ttl_hours=settings.run_ttl_hours,
+    )
+    await stack.enter_async_context(_running(reaper.reap_forever(), "reaper"))
+    await stack.enter_async_context(_running(reaper.clean_forever(), "janitor"))
+
+
+@asynccontextmanager
+async def serve(services: Services, listeners: list[socket.socket]) -> AsyncIterator[asyncio.Task[None]]:
+    """Answers HTTP while the context is open; gives the server's task, which ends only if the server
+    fails."""
+    config = uvicorn.Config(
+        create_app(services),
+        loop="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+        server_header=False,
+    )
+    server = Server(config)
+    task = asyncio.create_task(server.serve(sockets=listeners), name="http")
+    host, port = listeners[0].getsockname()[:2]
+    log.info("http.listens", host=host, port=port)
+    try:
+        yield task
+    finally:
+        server.should_exit = True
+        await task
+
+
+class Server(uvicorn.Server):
+    """uvicorn without signal handlers: this module's decide when it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+
+async def drain(services: Services) -> None:
+    """Takes no more work, ends what runs or hands it back; connections are answered meanwhile."""
+    services.readiness.state = State.DRAINING
+    log.info("replica.drains", running=services.worker.running())
+    handed_back, _ = await asyncio.gather(
+        services.worker.drain(), asyncio.sleep(services.settings.lame_duck_seconds)
+    )
+    log.info("replica.drained", handed_back=handed_back)
+
+
+def bind(settings: Settings, name: str = "LGS_PORT") -> socket.socket:
+    """A socket that is bound but does not listen yet. Raises `ConfigError` when the address can't be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if settings.reuse_port:
+        if not hasattr(socket, "SO_REUSEPORT"):
+            raise ConfigError("--reuse-port: on: must be off where the system has no SO_REUSEPORT")
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as taken:
+        listener.close()
+        raise ConfigError(
+            f"{name}: {settings.host}:{settings.port}: must be a free address: {taken.strerror}"
+        ) from taken
+    listener.setblocking(False)
+    return listener
+
+
+async def _patiently(open_it: Callable[[], Awaitable[Storage]], stop: asyncio.Event) -> Storage:
+    """The storage, waiting for a database that is still starting. Raises `StartFailed` and `Stopped`."""
+    give_up_at = time.monotonic() + DATABASE_PATIENCE_SECONDS
+    while True:
+        try:
+            return await open_it()
+        except StorageUnavailable as gone:
+            if time.monotonic() > give_up_at:
+                raise StartFailed(str(gone)) from gone
+            log.warning("database.away", reason=str(gone))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), DATABASE_RETRY_SECONDS)
+                raise Stopped("asked to stop while the database was away") from gone
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """A task that lives as long as the context."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (raised := task.exception()) is not None:
+        log.error("task.failed", task=task.get_name(), exc_info=raised)
+
+
+async def _first(stop: Coroutine[Any, Any, Any], failed: asyncio.Task[None]) -> None:
+    """Waits for the signal; raises what the HTTP server raised if it ended before."""
+    stopped = asyncio.create_task(stop)
+    await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if failed.done():
+        failed.result()
+
+
+def database_message(settings: Settings, reason: str) -> str:
+    """One line that says which database could not be reached."""
+    return f"DATABASE_URI: {masked(settings.database_uri)}: must be a database that can be reached: {reason}"
