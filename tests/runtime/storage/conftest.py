@@ -1,0 +1,52 @@
+"""One contract, two databases: every test that asks for `storage` runs over SQLite and over Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from lgs_runtime.model import Assistant
+from lgs_runtime.storage import Storage, open_storage
+from support.service import Service, new_id
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URI of a new empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/queue.db"
+    uri: str = request.getfixturevalue("postgres_uri")
+    return uri
+
+
+@pytest.fixture
+async def open_another(database_uri: str) -> AsyncIterator[Callable[..., Awaitable[Storage]]]:
+    """Opens the test's database once more, as another replica does."""
+    async with AsyncExitStack() as stack:
+
+        async def another(lease_seconds: float = 60.0) -> Storage:
+            storage = await open_storage(database_uri, lease_seconds=lease_seconds)
+            stack.push_async_callback(storage.close)
+            return storage
+
+        yield another
+
+
+@pytest.fixture
+async def storage(open_another: Callable[..., Awaitable[Storage]]) -> Storage:
+    """The storage of a new service."""
+    return await open_another()
+
+
+@pytest.fixture
+async def service(storage: Storage) -> AsyncIterator[Service]:
+    """A service with one assistant and no replica yet."""
+    now = await storage.now()
+    assistant = Assistant(new_id(), "agent", "agent", None, {}, {}, {}, 1, now, now)
+    await storage.create_assistant(assistant)
+    service = Service(storage, assistant.assistant_id)
+    yield service
+    for leases in service.leases.values():
+        await leases.close()

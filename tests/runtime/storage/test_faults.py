@@ -1,0 +1,331 @@
+"""Nothing acknowledged is lost: handed back, lost with a replica, cancelled, or met by a database that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, StorageUnavailable
+from lgs_runtime.model import Outcome, Run, Signal
+from lgs_runtime.storage import Storage, open_storage
+from support.postgres import PostgresServer
+from support.service import Service
+
+Another = Callable[..., Awaitable[Storage]]
+
+
+async def reaped(storage: Storage, max_attempts: int = 3) -> Run:
+    """The run that the reaper takes as soon as its replica's lease has run out."""
+    async with asyncio.timeout(20):
+        while not (found := await storage.reap(max_attempts)):
+            await asyncio.sleep(0.02)
+    (run,) = found
+    return run
+
+
+async def heard(signals: AsyncIterator[Signal], wanted: Signal) -> None:
+    """Returns when the signal arrives."""
+    async with asyncio.timeout(20):
+        async for signal in signals:
+            if signal == wanted:
+                return
+
+
+async def test_a_run_handed_back_is_first_and_costs_no_attempt(service: Service) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.enqueue(delay_seconds=-500)
+
+    await service.storage.release("r1", [run])
+
+    assert (await service.storage.run(run.run_id)).attempt == 0
+    (again,) = await service.storage.claim("r1", 1)
+    assert (again.run_id, again.attempt) == (run.run_id, 1)
+
+
+async def test_a_run_that_was_lost_can_not_be_handed_back(service: Service) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.storage.release("r1", [run])
+    await service.replica("r2")
+    (other,) = await service.storage.claim("r2", 1)
+
+    await service.storage.release("r1", [run])
+
+    assert (await service.storage.run(run.run_id)).status == "running"
+    await service.storage.finish(other, "r2", Outcome("success"))
+
+
+async def test_runs_of_a_replica_that_lives_are_left_alone(service: Service) -> None:
+    await service.replica()
+    await service.running()
+
+    assert await service.leases["r1"].renew()
+    assert await service.storage.reap(3) == []
+
+
+async def test_a_dead_replicas_run_goes_to_another_and_the_dead_one_is_told(
+    service: Service, open_another: Another
+) -> None:
+    dying = await open_another(0.3)
+    lease = await dying.leases("dying")
+    run = await service.running(replica="dying")
+
+    lost = await reaped(service.storage)
+
+    assert (lost.run_id, lost.status, lost.attempt) == (run.run_id, "pending", 1)
+    await service.replica("r2")
+    (again,) = await service.storage.claim("r2", 1)
+    assert (again.run_id, again.attempt) == (run.run_id, 2)
+    with pytest.raises(LeaseLost):
+        await dying.finish(run, "dying", Outcome("success"))
+    assert not await lease.renew()
+    await service.storage.finish(again, "r2", Outcome("success"))
+    await lease.close()
+
+
+async def test_a_run_that_loses_its_replica_too_often_fails_with_the_reason(
+    service: Service, open_another: Another
+) -> None:
+    lease = await (await open_another(0.3)).leases("dying")
+    run = await service.running(replica="dying")
+
+    lost = await reaped(service.storage, max_attempts=1)
+
+    assert lost.status == "error" and lost.error is not None and "attempt 1 of 1" in lost.error
+    thread = await service.storage.thread(run.thread_id)
+    assert (thread.status, thread.error) == ("error", lost.error)
+    await lease.close()
+
+
+async def test_a_lease_that_ran_out_comes_back_empty(service: Service, open_another: Another) -> None:
+    lease = await (await open_another(0.2)).leases("slow")
+    run = await service.running(replica="slow")
+    await asyncio.sleep(0.25)  # The lease's time is what is tested.
+
+    assert not await lease.renew()
+
+    assert (await reaped(service.storage)).run_id == run.run_id
+    await lease.close()
+
+
+async def test_a_replica_that_starts_again_under_its_name_holds_nothing(service: Service) -> None:
+    await service.replica()
+    run = await service.running()
+
+    again = await service.storage.leases("r1")
+
+    assert (await reaped(service.storage)).run_id == run.run_id
+    await again.close()
+
+
+async def test_many_reapers_take_a_run_once(service: Service, open_another: Another) -> None:
+    await service.replica()
+    await service.running()
+    await service.leases["r1"].close()
+    storages = [service.storage, await open_another()]
+
+    found = await asyncio.gather(*(storages[number % 2].reap(3) for number in range(6)))
+
+    assert sum(len(runs) for runs in found) == 1
+    await service.replica()
+
+
+async def test_a_cancelled_run_of_a_dead_replica_ends(service: Service, open_another: Another) -> None:
+    lease = await (await open_another(0.2)).leases("dying")
+    run = await service.running(replica="dying")
+    await service.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+
+    lost = await reaped(service.storage)
+
+    assert lost.status == "interrupted"
+    assert (await service.storage.thread(run.thread_id)).status == "idle"
+    await lease.close()
+
+
+async def test_a_cancelled_run_that_is_handed_back_ends(service: Service) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.storage.cancel(None, [run.run_id], "interrupt")
+
+    await service.storage.release("r1", [run])
+
+    assert (await service.storage.run(run.run_id)).status == "interrupted"
+
+
+async def test_a_waiting_run_is_cancelled_at_once(service: Service) -> None:
+    kept = await service.enqueue("t1")
+    dropped = await service.enqueue("t1")
+
+    (first,) = await service.storage.cancel("t1", [kept.run.run_id], "interrupt")
+    (second,) = await service.storage.cancel("t1", [dropped.run.run_id], "rollback")
+
+    assert first.status == "interrupted"
+    assert second.run_id == dropped.run.run_id
+    with pytest.raises(NotFound):
+        await service.storage.run(dropped.run.run_id)
+    assert (await service.storage.thread("t1")).status == "idle"
+
+
+async def test_a_running_run_is_asked_to_stop(service: Service, open_another: Another) -> None:
+    await service.replica()
+    run = await service.running()
+    async with (await open_another()).signals() as signals:
+        (asked,) = await service.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+
+        await heard(signals, Signal("cancel", run.run_id))
+
+    assert (asked.status, asked.cancel_requested) == ("running", "interrupt")
+    await service.storage.finish(asked, "r1", Outcome("interrupted"))
+    assert (await service.storage.run(run.run_id)).status == "interrupted"
+
+
+async def test_a_run_rolled_back_leaves_nothing(service: Service) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.storage.cancel(run.thread_id, [run.run_id], "rollback")
+
+    await service.storage.finish(run, "r1", Outcome("interrupted", values={"before": True}))
+
+    with pytest.raises(NotFound):
+        await service.storage.run(run.run_id)
+    thread = await service.storage.thread(run.thread_id)
+    assert (thread.status, thread.values) == ("idle", {"before": True})
+
+
+async def test_cancelling_is_all_or_nothing(service: Service) -> None:
+    stored = await service.enqueue()
+
+    with pytest.raises(NotFound):
+        await service.storage.cancel(None, [stored.run.run_id, "no-such-run"], "interrupt")
+
+    assert (await service.storage.run(stored.run.run_id)).status == "pending"
+
+
+async def test_a_finished_run_is_not_changed_by_cancelling(service: Service) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.storage.finish(run, "r1", Outcome("success"))
+
+    (after,) = await service.storage.cancel(run.thread_id, [run.run_id], "rollback")
+
+    assert after.status == "success"
+
+
+async def test_a_cancelled_stateless_run_takes_its_thread_along(service: Service) -> None:
+    stored = await service.enqueue(delete_thread_after=True)
+
+    await service.storage.cancel(None, [stored.run.run_id], "interrupt")
+
+    with pytest.raises(NotFound):
+        await service.storage.thread(stored.run.thread_id)
+
+
+async def test_reject_refuses_a_busy_thread(service: Service) -> None:
+    first = await service.enqueue("t1", multitask_strategy="reject")
+
+    with pytest.raises(Conflict, match=f"busy with run {first.run.run_id}"):
+        await service.enqueue("t1", multitask_strategy="reject")
+
+
+async def test_interrupt_ends_those_that_wait_and_asks_the_one_that_runs(service: Service) -> None:
+    await service.replica()
+    running = await service.running("t1")
+    waiting = await service.enqueue("t1")
+
+    new = await service.enqueue("t1", multitask_strategy="interrupt", claim_for="r1")
+
+    assert not new.claimed
+    assert (await service.storage.run(running.run_id)).cancel_requested == "interrupt"
+    assert (await service.storage.run(waiting.run.run_id)).status == "interrupted"
+    assert await service.storage.claim("r1", 5) == []
+    await service.storage.finish(running, "r1", Outcome("interrupted"))
+    (next_run,) = await service.storage.claim("r1", 5)
+    assert next_run.run_id == new.run.run_id
+
+
+async def test_rollback_deletes_those_that_wait_and_starts_at_once(service: Service) -> None:
+    await service.replica()
+    waiting = await service.enqueue("t1")
+
+    new = await service.enqueue("t1", multitask_strategy="rollback", claim_for="r1")
+
+    assert new.claimed
+    with pytest.raises(NotFound):
+        await service.storage.run(waiting.run.run_id)
+
+
+async def test_a_refused_run_cancels_nobody(service: Service) -> None:
+    from lgs_runtime.errors import QueueFull
+    from lgs_runtime.model import QueueLimits
+
+    await service.replica()
+    running = await service.running("t1")
+
+    with pytest.raises(QueueFull):
+        await service.enqueue("t1", limits=QueueLimits(normal=0), multitask_strategy="interrupt")
+
+    assert (await service.storage.run(running.run_id)).cancel_requested is None
+
+
+async def test_news_reach_every_replica(service: Service, open_another: Another) -> None:
+    other = await open_another()
+    await service.replica()
+
+    async with other.signals() as theirs, service.storage.signals() as ours:
+        stored = await service.enqueue()
+        await heard(theirs, Signal("queued", stored.run.run_id))
+        await heard(ours, Signal("queued", stored.run.run_id))
+        (run,) = await service.storage.claim("r1", 1)
+        await service.storage.finish(run, "r1", Outcome("success"))
+
+        await heard(theirs, Signal("finished", run.run_id))
+
+
+async def test_many_news_at_once_all_arrive(service: Service, open_another: Another) -> None:
+    async with (await open_another()).signals() as signals:
+        stored = await asyncio.gather(*(service.enqueue() for _ in range(80)))
+
+        missing = {enqueued.run.run_id for enqueued in stored}
+        async with asyncio.timeout(20):
+            while missing:
+                missing.discard((await anext(signals)).run_id)
+
+
+async def test_the_end_of_a_run_wakes_who_waits_for_its_thread(service: Service, open_another: Another) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.enqueue(run.thread_id)
+
+    async with (await open_another()).signals() as signals:
+        await service.storage.finish(run, "r1", Outcome("success"))
+
+        await heard(signals, Signal("queued", ""))
+
+
+async def test_a_postgres_that_was_restarted_is_used_again(postgres_server: PostgresServer) -> None:
+    storage = await open_storage(postgres_server.uri, lease_seconds=60)
+    leases = await storage.leases("r1")
+    async with storage.signals() as signals:
+        postgres_server.stop(crash=True)
+        with pytest.raises(StorageUnavailable):
+            await storage.ping()
+        with pytest.raises(StorageUnavailable):
+            await leases.renew()
+
+        postgres_server.start()
+
+        await storage.ping()
+        assert await leases.renew()
+        await heard(signals, Signal("queued", ""))
+    await leases.close()
+    await storage.close()
+
+
+async def test_a_closed_storage_says_so(storage: Storage) -> None:
+    await storage.close()
+
+    with pytest.raises(StorageUnavailable):
+        await storage.ping()

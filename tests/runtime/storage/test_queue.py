@@ -1,0 +1,382 @@
+"""A run that was acknowledged is kept, claimed once, in the right order, and ends once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
+from lgs_runtime.model import NewRun, Outcome, Page, Priority, QueueLimits
+from lgs_runtime.storage import Storage
+from support.service import Service, new_id
+
+Another = Callable[..., Awaitable[Storage]]
+
+
+async def test_an_acknowledged_run_is_seen_by_every_replica(service: Service, open_another: Another) -> None:
+    stored = await service.enqueue(kwargs={"input": {"text": "a\u0000b", "n": 2**80}}, metadata={"user": "u1"})
+
+    seen = await (await open_another()).run(stored.run.run_id)
+
+    assert seen == stored.run
+    assert seen.status == "pending" and not stored.claimed
+    assert seen.kwargs["input"]["text"] == "a\u0000b"
+    assert seen.metadata == {"user": "u1"}
+
+
+async def test_the_same_run_stored_again_is_returned_unchanged(service: Service) -> None:
+    first = await service.enqueue()
+    again = NewRun(first.run.run_id, first.run.thread_id, service.assistant_id, {"input": "other"})
+
+    second = await service.storage.enqueue(again, QueueLimits())
+
+    assert second.run == first.run
+    assert len(await service.storage.runs(first.run.thread_id, Page())) == 1
+
+
+async def test_the_same_run_stored_by_many_at_once_is_stored_once(service: Service) -> None:
+    run_id, thread_id = new_id(), new_id()
+
+    stored = await asyncio.gather(*(service.enqueue(thread_id, run_id=run_id) for _ in range(8)))
+
+    assert {enqueued.run.run_id for enqueued in stored} == {run_id}
+    assert len(await service.storage.runs(thread_id, Page())) == 1
+
+
+async def test_a_free_replica_gets_a_new_run_at_once(service: Service) -> None:
+    replica = await service.replica()
+
+    stored = await service.enqueue(claim_for=replica)
+
+    assert stored.claimed and stored.run.status == "running" and stored.run.attempt == 1
+    assert stored.run.claimed_at is not None
+    assert (await service.storage.thread(stored.run.thread_id)).status == "busy"
+
+
+async def test_a_free_replica_does_not_jump_the_queue(service: Service) -> None:
+    replica = await service.replica()
+    await service.enqueue(priority=Priority.HIGH)
+
+    stored = await service.enqueue(priority=Priority.NORMAL, claim_for=replica)
+
+    assert not stored.claimed
+
+
+async def test_a_run_that_is_blocked_holds_nobody_up(service: Service) -> None:
+    replica = await service.replica()
+    busy = await service.running()
+    await service.enqueue(busy.thread_id)
+
+    stored = await service.enqueue(claim_for=replica)
+
+    assert stored.claimed
+
+
+async def test_a_replica_without_a_lease_gets_nothing(service: Service) -> None:
+    stored = await service.enqueue(claim_for="ghost")
+
+    assert not stored.claimed
+    assert await service.storage.claim("ghost", 5) == []
+
+
+async def test_urgent_runs_go_first(service: Service) -> None:
+    replica = await service.replica()
+    for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH):
+        await service.enqueue(priority=priority)
+
+    claimed = await service.storage.claim(replica, 3)
+
+    assert [run.priority for run in claimed] == [Priority.HIGH, Priority.NORMAL, Priority.LOW]
+
+
+async def test_one_slot_gets_the_most_urgent_run(service: Service) -> None:
+    replica = await service.replica()
+    await service.enqueue(priority=Priority.LOW)
+    await service.enqueue(priority=Priority.HIGH)
+
+    (first,) = await service.storage.claim(replica, 1)
+
+    assert first.priority is Priority.HIGH
+
+
+async def test_a_low_run_that_has_waited_long_goes_before_a_new_high_one(service: Service) -> None:
+    replica = await service.replica()
+    await service.enqueue(priority=Priority.HIGH)
+    # Due 200 s ago: its rank is now that of a high run 80 s old.
+    waited = await service.enqueue(priority=Priority.LOW, delay_seconds=-200)
+
+    (first,) = await service.storage.claim(replica, 1)
+
+    assert first.run_id == waited.run.run_id
+
+
+async def test_a_delayed_run_is_not_claimed_before_it_is_due(service: Service) -> None:
+    replica = await service.replica()
+    await service.enqueue(delay_seconds=3600, claim_for=replica)
+
+    assert await service.storage.claim(replica, 1) == []
+    depth = await service.storage.depth()
+    assert (depth.normal.waiting, depth.blocked) == (0, 1)
+
+
+async def test_a_delayed_run_does_not_hold_up_its_thread(service: Service) -> None:
+    replica = await service.replica()
+    later = await service.enqueue(delay_seconds=3600)
+    now = await service.enqueue(later.run.thread_id)
+
+    claimed = await service.storage.claim(replica, 5)
+
+    assert [run.run_id for run in claimed] == [now.run.run_id]
+
+
+async def test_a_thread_runs_one_at_a_time_in_order(service: Service) -> None:
+    replica = await service.replica()
+    first = await service.enqueue(priority=Priority.LOW)
+    second = await service.enqueue(first.run.thread_id, priority=Priority.HIGH)
+
+    (claimed,) = await service.storage.claim(replica, 5)
+    assert claimed.run_id == first.run.run_id
+    await service.storage.finish(claimed, replica, Outcome("success"))
+    (claimed,) = await service.storage.claim(replica, 5)
+
+    assert claimed.run_id == second.run.run_id
+
+
+async def test_claimers_on_many_connections_never_share_a_run_or_a_thread(
+    service: Service, open_another: Another
+) -> None:
+    storages = [service.storage, *[await open_another() for _ in range(3)]]
+    replicas = [await service.replica(f"r{number}") for number in range(len(storages))]
+    threads = [new_id() for _ in range(12)]
+    stored = [await service.enqueue(thread, delay_seconds=-1) for thread in threads for _ in range(6)]
+    claimed: Counter[str] = Counter()
+    running: set[str] = set()
+
+    async def work(storage: Storage, replica: str) -> None:
+        while sum(claimed.values()) < len(stored):
+            for run in await storage.claim(replica, 3):
+                claimed[run.run_id] += 1
+                assert run.thread_id not in running, "two runs of one thread at once"
+                running.add(run.thread_id)
+                await asyncio.sleep(0)
+                running.remove(run.thread_id)
+                await storage.finish(run, replica, Outcome("success"))
+
+    workers = zip(storages * 2, replicas * 2, strict=True)
+    await asyncio.gather(*(work(storage, replica) for storage, replica in workers))
+
+    assert claimed == Counter(enqueued.run.run_id for enqueued in stored)
+
+
+async def test_new_runs_and_claims_on_one_thread_never_overlap(service: Service, open_another: Another) -> None:
+    storages = [service.storage, await open_another()]
+    replica = await service.replica()
+    thread_id = new_id()
+    running = 0
+    ended = 0
+
+    async def execute(storage: Storage, run: object) -> None:
+        nonlocal running, ended
+        running += 1
+        assert running == 1
+        await asyncio.sleep(0)
+        running -= 1
+        ended += 1
+        await storage.finish(run, replica, Outcome("success"))  # type: ignore[arg-type]
+
+    async def arrive(storage: Storage) -> None:
+        new = NewRun(new_id(), thread_id, service.assistant_id, {}, create_thread=True)
+        enqueued = await storage.enqueue(new, QueueLimits(), replica)
+        if enqueued.claimed:
+            await execute(storage, enqueued.run)
+
+    async def work(storage: Storage) -> None:
+        while ended < 40:
+            for run in await storage.claim(replica, 2):
+                await execute(storage, run)
+
+    await asyncio.gather(*(arrive(storages[n % 2]) for n in range(40)), *(work(one) for one in storages))
+
+    assert (await service.storage.thread(thread_id)).status == "idle"
+
+
+async def test_a_full_queue_refuses_and_stores_nothing(service: Service) -> None:
+    limits = QueueLimits(normal=2)
+    for _ in range(2):
+        await service.enqueue(limits=limits)
+    refused = new_id()
+
+    with pytest.raises(QueueFull, match="normal is full: it may hold 2") as full:
+        await service.enqueue(refused, limits=limits)
+
+    assert full.value.retry_after_seconds >= 1
+    with pytest.raises(NotFound):
+        await service.storage.thread(refused)
+    await service.enqueue(limits=limits, priority=Priority.HIGH)
+
+
+@pytest.mark.parametrize("limit", [3, 140])
+async def test_a_limit_is_never_passed_by_many_at_once(
+    service: Service, open_another: Another, limit: int
+) -> None:
+    storages = [service.storage, await open_another()]
+    limits = QueueLimits(low=limit)
+
+    async def arrive(number: int) -> bool:
+        new = NewRun(new_id(), new_id(), service.assistant_id, {}, priority=Priority.LOW, create_thread=True)
+        try:
+            await storages[number % 2].enqueue(new, limits)
+        except QueueFull:
+            return False
+        return True
+
+    stored = await asyncio.gather(*(arrive(number) for number in range(limit + 30)))
+
+    assert sum(stored) == limit
+    assert (await service.storage.depth()).low.waiting == limit
+
+
+async def test_a_claimed_run_needs_no_room_in_the_queue(service: Service) -> None:
+    replica = await service.replica()
+
+    stored = await service.enqueue(limits=QueueLimits(normal=0), claim_for=replica)
+
+    assert stored.claimed
+
+
+async def test_a_run_needs_its_assistant_and_its_thread(service: Service) -> None:
+    with pytest.raises(NotFound, match="assistant"):
+        await service.enqueue(assistant_id=new_id())
+    with pytest.raises(NotFound, match="thread"):
+        await service.enqueue(create_thread=False)
+
+
+async def test_a_run_marks_its_thread(service: Service) -> None:
+    await service.storage.create_thread("t1", {"owner": "me"})
+
+    await service.enqueue("t1", create_thread=False, thread_metadata={"graph_id": "agent"})
+
+    thread = await service.storage.thread("t1")
+    assert thread.metadata == {"owner": "me", "graph_id": "agent"}
+    assert thread.status == "busy"
+
+
+async def test_the_end_of_a_run_is_the_state_of_its_thread(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running()
+
+    outcome = Outcome("interrupted", "interrupted", values={"n": 1, "s": "\u0000x"}, interrupts={"t": [{"value": 1}]})
+    await service.storage.finish(run, replica, outcome)
+
+    ended = await service.storage.run(run.run_id)
+    thread = await service.storage.thread(run.thread_id)
+    assert ended.status == "interrupted"
+    assert (thread.status, thread.interrupts, thread.error) == ("interrupted", {"t": [{"value": 1}]}, None)
+    assert thread.values is not None and thread.values["n"] == 1
+
+
+async def test_a_failed_run_says_why(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running()
+
+    await service.storage.finish(run, replica, Outcome("error", "error", error="ValueError: \u0000bad \ud800"))
+
+    ended = await service.storage.run(run.run_id)
+    assert ended.status == "error" and ended.error is not None and ended.error.startswith("ValueError: bad")
+    assert (await service.storage.thread(run.thread_id)).error == ended.error
+
+
+async def test_a_thread_stays_busy_while_runs_wait_on_it(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running()
+    await service.enqueue(run.thread_id)
+
+    await service.storage.finish(run, replica, Outcome("success", values={"n": 1}))
+
+    thread = await service.storage.thread(run.thread_id)
+    assert (thread.status, thread.values) == ("busy", {"n": 1})
+
+
+async def test_a_stateless_run_keeps_its_result_and_not_its_thread(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running(delete_thread_after=True)
+
+    await service.storage.finish(run, replica, Outcome("success", values={"answer": 42}))
+
+    assert (await service.storage.run(run.run_id)).result == {"answer": 42}
+    with pytest.raises(NotFound):
+        await service.storage.thread(run.thread_id)
+
+
+async def test_a_run_ends_once(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running()
+    await service.storage.finish(run, replica, Outcome("success"))
+
+    with pytest.raises(LeaseLost):
+        await service.storage.finish(run, replica, Outcome("error", "error", error="late"))
+
+    assert (await service.storage.run(run.run_id)).status == "success"
+
+
+async def test_the_runs_of_a_thread_are_listed_newest_first(service: Service) -> None:
+    stored = [await service.enqueue("t1", metadata={"n": number}) for number in range(3)]
+
+    listed = await service.storage.runs("t1", Page(limit=2))
+    found = await service.storage.runs("t1", Page(), "pending", {"n": 1})
+
+    assert [run.run_id for run in listed] == [stored[2].run.run_id, stored[1].run.run_id]
+    assert [run.run_id for run in found] == [stored[1].run.run_id]
+    assert await service.storage.runs("t1", Page(), "success") == []
+
+
+async def test_a_run_is_found_only_on_its_thread(service: Service) -> None:
+    stored = await service.enqueue()
+
+    with pytest.raises(NotFound):
+        await service.storage.run(stored.run.run_id, new_id())
+
+
+async def test_only_a_finished_run_can_be_deleted(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running()
+    with pytest.raises(Conflict, match="running"):
+        await service.storage.delete_run(run.thread_id, run.run_id)
+    await service.storage.finish(run, replica, Outcome("success"))
+
+    await service.storage.delete_run(run.thread_id, run.run_id)
+
+    with pytest.raises(NotFound):
+        await service.storage.delete_run(run.thread_id, run.run_id)
+
+
+async def test_finished_runs_expire_and_others_stay(service: Service) -> None:
+    replica = await service.replica()
+    ended = await service.running()
+    await service.storage.finish(ended, replica, Outcome("success"))
+    waiting = await service.enqueue()
+
+    assert await service.storage.expire_runs(1) == 0
+    assert await service.storage.expire_runs(-1) == 1
+
+    with pytest.raises(NotFound):
+        await service.storage.run(ended.run_id)
+    assert (await service.storage.run(waiting.run.run_id)).status == "pending"
+
+
+async def test_depth_tells_what_could_run_now_from_what_is_blocked(service: Service) -> None:
+    await service.replica()
+    busy = await service.running()
+    await service.enqueue(busy.thread_id)
+    await service.enqueue(delay_seconds=60)
+    await service.enqueue(priority=Priority.HIGH, delay_seconds=-50)
+    await service.enqueue(priority=Priority.HIGH)
+
+    depth = await service.storage.depth()
+
+    assert (depth.high.waiting, depth.normal.waiting, depth.low.waiting, depth.blocked) == (2, 0, 0, 2)
+    assert depth.high.oldest_seconds >= 50
+    assert depth.normal.oldest_seconds == 0

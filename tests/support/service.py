@@ -1,0 +1,50 @@
+"""A service at work, for tests of storages: short ways to say what happens to its runs."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from lgs_runtime.model import Enqueued, NewRun, QueueLimits, Run
+from lgs_runtime.storage import Leases, Storage
+
+LIMITS = QueueLimits()
+
+
+@dataclass
+class Service:
+    """A service at work: its storage as one replica sees it, an assistant, and short ways to say things."""
+
+    storage: Storage
+    assistant_id: str
+    leases: dict[str, Leases] = field(default_factory=dict)
+
+    async def replica(self, name: str = "r1") -> str:
+        """A replica whose lease is taken."""
+        self.leases[name] = await self.storage.leases(name)
+        return name
+
+    async def enqueue(
+        self, thread_id: str | None = None, limits: QueueLimits = LIMITS, claim_for: str | None = None, **more: object
+    ) -> Enqueued:
+        """Stores a run on a thread, by default a new one."""
+        values: dict[str, object] = {
+            "run_id": new_id(),
+            "thread_id": thread_id or new_id(),
+            "assistant_id": self.assistant_id,
+            "kwargs": {"input": {"messages": ["hi"]}},
+            "create_thread": True,
+            **more,
+        }
+        return await self.storage.enqueue(NewRun(**values), limits, claim_for)  # type: ignore[arg-type]
+
+    async def running(self, thread_id: str | None = None, replica: str = "r1", **more: object) -> Run:
+        """A run that `replica`, which has a lease, is executing."""
+        await self.enqueue(thread_id, **more)
+        (run,) = await self.storage.claim(replica, 1)
+        return run
+
+
+def new_id() -> str:
+    """An id in the form the API makes them."""
+    return str(uuid.uuid4())
