@@ -18,6 +18,8 @@ PRIORITY_HEADER = "x-lgs-priority"
 
 def run_request(request: Request, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
     """What the client asks for. Raises `InvalidRequest`."""
+    if body.webhook is not None:
+        raise InvalidRequest(f"webhook: {body.webhook!r}: webhooks are not served; join the run, or stream it")
     config = body.config.model_dump(exclude_none=True)
     stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
     return RunRequest(
@@ -36,7 +38,6 @@ def run_request(request: Request, body: RunCreateStateless, thread_id: str | Non
         interrupt_after=body.interrupt_after,
         durability=_durability(body),
         feedback_keys=tuple(body.feedback_keys) if body.feedback_keys else None,
-        webhook=body.webhook,
         multitask_strategy=stateful.multitask_strategy if stateful else "enqueue",
         create_thread=stateful is not None and stateful.if_not_exists == "create",
         on_completion=body.on_completion,

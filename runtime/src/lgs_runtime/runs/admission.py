@@ -41,7 +41,6 @@ class RunRequest:
     interrupt_after: NodeNames = None
     durability: Durability = "async"
     feedback_keys: tuple[str, ...] | None = None
-    webhook: str | None = None
     multitask_strategy: MultitaskStrategy = "enqueue"
     create_thread: bool = False
     on_completion: Literal["delete", "keep"] | None = None
@@ -98,7 +97,6 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         durability=request.durability,
         checkpoint=request.checkpoint,
         feedback_keys=request.feedback_keys,
-        webhook=request.webhook,
         on_completion=request.on_completion,
         temporary=temporary,
     )

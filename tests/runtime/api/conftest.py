@@ -1,0 +1,92 @@
+"""Real replicas for the API's tests, over SQLite and over Postgres with Redis, in this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from langgraph_sdk.client import LangGraphClient
+
+from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.settings import Settings
+from support.postgres import fresh_database
+
+GRAPHS = ("steps", "chat", "slow", "broken", "asks", "nested")
+
+
+def _load(name: str, file: str) -> None:
+    """Makes a file beside this one importable under a name that no other folder of tests uses."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+_load("api_graphs", "graphs.py")
+_load("api_replicas", "replicas.py")
+
+from api_replicas import Replica, open_replica  # noqa: E402
+
+
+@contextmanager
+def database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[dict[str, Any]]:
+    """The settings of a database of this kind, empty at first."""
+    if kind == "sqlite":
+        yield {"database_uri": f"sqlite:///{folder}/lgs.db"}
+        return
+    with fresh_database(request.getfixturevalue("postgres_service")) as uri:
+        yield {"database_uri": uri, "redis_uri": request.getfixturevalue("redis_service")}
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The settings of a replica over each database, on a port that is free."""
+    folder = tmp_path_factory.mktemp("api")
+    with database(request.param, request, folder) as uris:
+        yield Settings(
+            graphs={name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
+            source=folder,
+            data_dir=folder,
+            service=f"api-{uuid4().hex[:8]}",
+            replica_id="a",
+            port=0,
+            drain_seconds=0.1,
+            lame_duck_seconds=0.0,
+            max_body_bytes=64 * 1024,
+            **uris,
+        )
+
+
+@pytest.fixture(scope="session")
+async def replica(settings: Settings) -> AsyncIterator[Replica]:
+    """One replica for all tests of a database; each test makes threads of its own."""
+    async with open_replica(settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def other(settings: Settings, replica: Replica) -> AsyncIterator[Replica]:
+    """A second replica on the same database. It takes no runs, so that they are known to be the first's."""
+    async with open_replica(replace(settings, replica_id="b", concurrency=1)) as opened:
+        await opened.services.worker.drain(0)
+        yield opened
+
+
+@pytest.fixture
+def client(replica: Replica) -> LangGraphClient:
+    """The stock SDK's client."""
+    return replica.client
+
+
+@pytest.fixture
+def url(replica: Replica) -> str:
+    """Where the replica listens."""
+    return replica.url

@@ -1,0 +1,106 @@
+"""Graphs for the API's tests: each shows one behaviour, none needs a network."""
+
+import asyncio
+import operator
+from typing import Annotated, Any
+
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+
+class Steps(TypedDict, total=False):
+    """The names of the nodes that ran, and what was given."""
+
+    steps: Annotated[list[str], operator.add]
+    text: str
+
+
+class Chat(TypedDict):
+    """A conversation."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+gates: dict[str, asyncio.Event] = {}
+"""Opened by a test to let the node `waits` go on; by thread, so that tests don't disturb each other."""
+entered: dict[str, asyncio.Event] = {}
+"""Set when the node `waits` was entered."""
+
+
+def gate(key: str) -> asyncio.Event:
+    """What the node `waits` waits for."""
+    return gates.setdefault(key, asyncio.Event())
+
+
+def entrance(key: str) -> asyncio.Event:
+    """What the node `waits` sets first."""
+    return entered.setdefault(key, asyncio.Event())
+
+
+def first(state: Steps) -> Steps:
+    return {"steps": ["first"]}
+
+
+def second(state: Steps) -> Steps:
+    get_stream_writer()({"progress": "half"})
+    return {"steps": ["second"]}
+
+
+def _chain(*nodes: Any) -> StateGraph[Steps, Any, Any, Any]:
+    builder = StateGraph(Steps)
+    previous = START
+    for node in nodes:
+        builder.add_node(node.__name__, node)
+        builder.add_edge(previous, node.__name__)
+        previous = node.__name__
+    builder.add_edge(previous, END)
+    return builder
+
+
+steps = _chain(first, second).compile()
+
+
+async def answer(state: Chat) -> dict[str, Any]:
+    model = GenericFakeChatModel(messages=iter([AIMessage("a b c", id="said")]))
+    return {"messages": [await model.ainvoke(state["messages"])]}
+
+
+chat = StateGraph(Chat).add_node(answer).add_edge(START, "answer").compile()
+
+
+async def waits(state: Steps) -> Steps:
+    entrance(state["text"]).set()
+    await gate(state["text"]).wait()
+    return {"steps": ["waited"]}
+
+
+slow = _chain(first, waits, second).compile()
+
+
+def fails(state: Steps) -> Steps:
+    raise ValueError(f"no {state['text']} today")
+
+
+broken = _chain(first, fails).compile()
+
+
+def ask(state: Steps) -> Steps:
+    return {"steps": [f"told {interrupt({'question': 'which?'})}"]}
+
+
+asks = _chain(first, ask, second).compile()
+
+
+def child(state: Steps) -> Steps:
+    return {"steps": ["child"]}
+
+
+nested = StateGraph(Steps)
+nested.add_node("inner", _chain(child).compile())
+nested.add_edge(START, "inner")
+nested = nested.compile()

@@ -1,0 +1,40 @@
+"""A replica in this process, opened as `lgs-runtime serve` opens one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+
+from lgs_runtime.readiness import State
+from lgs_runtime.server import bind, open_services, serve
+from lgs_runtime.services import Services
+from lgs_runtime.settings import Settings
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A replica that serves, and a stock client of it."""
+
+    url: str
+    client: LangGraphClient
+    services: Services
+
+
+@asynccontextmanager
+async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
+    """Opens a replica as `lgs-runtime serve` does, on a free port."""
+    async with AsyncExitStack() as stack:
+        services = await open_services(settings, stack, asyncio.Event())
+        listener = bind(settings)
+        await stack.enter_async_context(serve(services, listener))
+        await services.worker.start()
+        services.readiness.state = State.SERVING
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        client = await stack.enter_async_context(get_client(url=url, api_key=None))
+        yield Replica(url, client, services)
+        await services.worker.drain(0.1)

@@ -1,0 +1,88 @@
+"""Two replicas on one database: a client may reach either; and what a replica tells of itself."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import httpx
+from api_graphs import entrance, gate
+from api_replicas import Replica
+
+from lgs_runtime.readiness import State
+
+
+async def test_a_run_on_one_replica_is_joined_and_streamed_on_the_other(
+    replica: Replica, other: Replica
+) -> None:
+    key = (await replica.client.threads.create())["thread_id"]
+    run = await replica.client.runs.create(key, "slow", input={"text": key}, stream_mode=["updates"])
+    parts = []
+
+    async for part in other.client.runs.join_stream(key, run["run_id"], last_event_id="-1"):
+        parts.append(part)
+        if part.event == "updates":
+            await entrance(key).wait()
+            gate(key).set()
+    values = await other.client.runs.join(key, run["run_id"])
+
+    assert [part.event for part in parts] == ["metadata", "updates", "updates", "updates"]
+    assert values["steps"] == ["first", "waited", "second"]
+
+
+async def test_a_run_is_stopped_through_the_other_replica(replica: Replica, other: Replica) -> None:
+    key = (await replica.client.threads.create())["thread_id"]
+    run = await replica.client.runs.create(key, "slow", input={"text": key})
+    await entrance(key).wait()
+
+    await other.client.runs.cancel(key, run["run_id"], wait=True)
+
+    assert (await replica.client.runs.get(key, run["run_id"]))["status"] == "interrupted"
+
+
+async def test_a_replica_that_drains_still_takes_requests_for_the_others(
+    replica: Replica, other: Replica
+) -> None:
+    other.services.readiness.state = State.DRAINING
+
+    values = await other.client.runs.wait(None, "steps", input={})
+
+    assert values == {"steps": ["first", "second"]}
+    async with httpx.AsyncClient(base_url=other.url) as http:
+        ready = await http.get("/ready")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["queue"] == "draining"
+        assert (await http.get("/ok")).json() == {"ok": True}
+
+
+async def test_a_replica_tells_what_it_is(replica: Replica) -> None:
+    async with httpx.AsyncClient(base_url=replica.url) as http:
+        info = (await http.get("/info")).json()
+        ready = await http.get("/ready")
+        checked = await http.get("/ok?check_db=1")
+        metrics = await http.get("/metrics")
+        described = (await http.get("/openapi.json")).json()
+        docs = await http.get("/docs")
+
+    assert info["flags"]["assistants"] is True
+    assert "steps" in info["graphs"]
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert checked.status_code == docs.status_code == 200
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert "lgs_queue_depth" in metrics.text
+    assert "/threads/{thread_id}/runs/stream" in described["paths"]
+
+
+async def test_arrivals_and_refusals_are_counted(replica: Replica) -> None:
+    def arrived(text: str) -> float:
+        name = 'lgs_runs_arrived_total{priority="low"} '
+        return next(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))
+
+    async with httpx.AsyncClient(base_url=replica.url) as http:
+        before = arrived((await http.get("/metrics")).text)
+        await http.post(
+            "/runs/wait", json={"assistant_id": "steps", "input": {}}, headers={"X-LGS-Priority": "low"}
+        )
+        await http.post(f"/threads/{uuid4()}/runs", json={"assistant_id": "steps"})
+        after = arrived((await http.get("/metrics")).text)
+
+    assert after == before + 1
