@@ -59,14 +59,20 @@ def replicas_of(kubectl: Kubectl, deployment: str) -> Iterator[Replicas]:
     command = ["kubectl", "--namespace", kubectl.namespace, *watch]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     result = Replicas()
+    assert process.stdout
+    lines = iter(process.stdout)
+
+    def note(line: str) -> None:
+        numbers = _numbers(line)
+        if numbers:
+            result.seen.append(Seen(time.time(), *numbers))
 
     def collect() -> None:
-        assert process.stdout
-        for line in process.stdout:
-            numbers = _numbers(line)
-            if numbers:
-                result.seen.append(Seen(time.time(), *numbers))
+        for line in lines:
+            note(line)
 
+    # The first line is the Deployment as it is: only then does the watch miss nothing.
+    note(next(lines))
     reader = threading.Thread(target=collect, daemon=True)
     reader.start()
     try:
