@@ -53,6 +53,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     reuse_port: bool = False
+    admin_port: int | None = None
+    """Port on the loopback interface that reaches this process alone; what shares a port needs one."""
     file_env: Mapping[str, str] = field(default_factory=dict)
     """Variables that `langgraph.json` gives to the graphs; the process's own win."""
 
@@ -102,6 +104,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         host=flags.get("host") or values.text("LGS_HOST", "127.0.0.1"),
         port=_port(flags.get("port"), values),
         reuse_port=bool(flags.get("reuse_port")),
+        admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
         file_env={name: text for name, text in manifest.env.items() if name not in outer},
     )
 
