@@ -1,0 +1,195 @@
+"""What every stream broker promises, over memory, a file between processes, and Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from lgs_runtime.streams.contract import FROM_START, StreamBroker, StreamEvent
+from lgs_runtime.streams.local import LocalBroker
+from lgs_runtime.streams.memory import MemoryBroker
+from lgs_runtime.streams.redis import RedisBroker
+from support.redis import RedisServer
+
+
+@pytest.fixture(params=["memory", "local", "redis"])
+async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StreamBroker]:
+    made: StreamBroker
+    if request.param == "memory":
+        made = MemoryBroker()
+    elif request.param == "local":
+        made = LocalBroker(tmp_path / "streams.db")
+    else:
+        made = RedisBroker.connect(request.getfixturevalue("redis_uri"), "test")
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=["local", "redis"])
+async def two_replicas(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[StreamBroker, StreamBroker]]:
+    pair: list[StreamBroker] = []
+    for _ in range(2):
+        if request.param == "local":
+            pair.append(LocalBroker(tmp_path / "streams.db"))
+        else:
+            pair.append(RedisBroker.connect(request.getfixturevalue("redis_uri"), "test"))
+    yield pair[0], pair[1]
+    for each in pair:
+        await each.close()
+
+
+def events(epoch: int, *names: str, first: int = 1) -> list[StreamEvent]:
+    return [StreamEvent(f"{epoch}-{first + i}", name, b"{}") for i, name in enumerate(names)]
+
+
+async def collect(broker: StreamBroker, run_id: str, after: str | None = FROM_START) -> list[str]:
+    async with asyncio.timeout(20):
+        return [event.id async for event in broker.subscribe(run_id, after)]
+
+
+async def test_a_late_listener_gets_every_event_in_order(broker: StreamBroker) -> None:
+    run_id = str(uuid4())
+    await broker.publish(run_id, events(1000, "metadata", "values", "end"))
+
+    assert await collect(broker, run_id) == ["1000-1", "1000-2", "1000-3"]
+
+
+async def test_a_listener_that_comes_back_misses_nothing_and_sees_nothing_twice(broker: StreamBroker) -> None:
+    run_id = str(uuid4())
+    await broker.publish(run_id, events(1000, *["values"] * 700))
+    await broker.publish(run_id, events(1000, "end", first=701))
+
+    assert await collect(broker, run_id, after="1000-650") == [f"1000-{i}" for i in range(651, 702)]
+    assert len(await collect(broker, run_id)) == 701
+
+
+async def test_a_listener_without_an_id_gets_only_what_comes_after_it(broker: StreamBroker) -> None:
+    run_id = str(uuid4())
+    await broker.publish(run_id, events(1000, "values"))
+    live = broker.subscribe(run_id)
+    first = asyncio.ensure_future(anext(live))
+    # Both are published before the listener may have looked; the first was there before it came.
+    await asyncio.sleep(0.2)
+    await broker.publish(run_id, events(1000, "updates", "end", first=2))
+
+    assert (await first).id == "1000-2"
+    assert [event.id async for event in live] == ["1000-3"]
+
+
+async def test_the_end_of_a_run_ends_its_listeners_also_those_that_come_after_it(
+    broker: StreamBroker,
+) -> None:
+    run_id = str(uuid4())
+    await broker.publish(run_id, events(1000, "values", "end"))
+
+    assert await collect(broker, run_id, after="1000-2") == []
+
+
+async def test_an_overtaken_attempt_can_not_write_behind_its_successor(broker: StreamBroker) -> None:
+    run_id = str(uuid4())
+    await broker.publish(run_id, events(1000, "values"))
+    await broker.publish(run_id, events(2000, "values"))
+    await broker.publish(run_id, events(1000, "late", "end", first=2))
+    await broker.publish(run_id, events(2000, "end", first=2))
+
+    assert await collect(broker, run_id) == ["1000-1", "2000-1", "2000-2"]
+
+
+async def test_runs_do_not_hear_each_other(broker: StreamBroker) -> None:
+    one, other = str(uuid4()), str(uuid4())
+    await broker.publish(one, events(1000, "values", "end"))
+    await broker.publish(other, events(3000, "end"))
+
+    assert await collect(broker, one) == ["1000-1", "1000-2"]
+    assert await collect(broker, other) == ["3000-1"]
+
+
+async def test_many_listeners_follow_one_run_live(broker: StreamBroker) -> None:
+    run_id = str(uuid4())
+    listeners = [asyncio.create_task(collect(broker, run_id)) for _ in range(20)]
+    for i in range(1, 51):
+        await broker.publish(run_id, events(1000, "values", first=i))
+    await broker.publish(run_id, events(1000, "end", first=51))
+
+    for heard in await asyncio.gather(*listeners):
+        assert heard == [f"1000-{i}" for i in range(1, 52)]
+
+
+async def test_what_is_discarded_is_gone(broker: StreamBroker) -> None:
+    run_id = str(uuid4())
+    await broker.publish(run_id, events(1000, "values"))
+    await broker.discard(run_id)
+    await broker.publish(run_id, events(2000, "end"))
+
+    assert await collect(broker, run_id) == ["2000-1"]
+
+
+async def test_a_listener_at_another_replica_hears_every_event(
+    two_replicas: tuple[StreamBroker, StreamBroker],
+) -> None:
+    here, there = two_replicas
+    run_id = str(uuid4())
+    listener = asyncio.create_task(collect(there, run_id))
+    for i in range(1, 101):
+        await here.publish(run_id, events(1000, "values", first=i))
+    await here.publish(run_id, events(1000, "end", first=101))
+
+    assert await listener == [f"1000-{i}" for i in range(1, 102)]
+
+
+async def test_redis_going_away_costs_no_event_to_listeners_at_the_same_replica(
+    redis_server: RedisServer,
+) -> None:
+    failures: list[int] = []
+    broker = RedisBroker.connect(redis_server.uri, "test", lambda: failures.append(1))
+    run_id = str(uuid4())
+    listener = asyncio.create_task(collect(broker, run_id))
+    await broker.publish(run_id, events(1000, "values"))
+
+    redis_server.stop()
+    await broker.publish(run_id, events(1000, "values", first=2))
+    with pytest.raises(ConnectionError):
+        await broker.ping()
+    await broker.publish(run_id, events(1000, "end", first=3))
+
+    heard = await listener
+    assert heard[-2:] == ["1000-2", "1000-3"]
+    assert failures
+    await broker.close()
+
+
+async def test_a_broker_goes_on_when_redis_is_back(redis_server: RedisServer) -> None:
+    here, there = (RedisBroker.connect(redis_server.uri, "test") for _ in range(2))
+    run_id = str(uuid4())
+    listener = asyncio.create_task(collect(there, run_id))
+    await here.publish(run_id, events(1000, "values"))
+    redis_server.stop()
+    await here.publish(run_id, events(1000, "lost", first=2))
+
+    redis_server.start()
+    async with asyncio.timeout(20):
+        while not await _answers(here):
+            await asyncio.sleep(0.05)
+    sequence = 3
+    while not listener.done() and sequence < 200:
+        await here.publish(run_id, events(1000, "end", first=sequence))
+        sequence += 1
+        await asyncio.sleep(0.1)
+
+    assert (await listener)[-1].startswith("1000-")
+    await here.close()
+    await there.close()
+
+
+async def _answers(broker: RedisBroker) -> bool:
+    try:
+        await broker.ping()
+    except ConnectionError:
+        return False
+    return True

@@ -1,0 +1,370 @@
+"""Runs on real databases: executed, resumed on another replica, handed back, stopped, and told to their followers."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from runtime.core.stories import ran
+
+from lgs_runtime.streams.contract import FROM_START
+from lgs_runtime.worker.kwargs import RunKwargs
+
+NewReplica = Callable[..., Any]
+NewProcess = Callable[..., subprocess.Popen[bytes]]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def given(folder: Path, **more: Any) -> RunKwargs:
+    return RunKwargs(input={"folder": str(folder), "done": []}, **more)
+
+
+def hold(folder: Path, name: str) -> Path:
+    path = folder / f"hold-{name}"
+    path.touch()
+    return path
+
+
+async def heard(replica: Any, run_id: str) -> list[tuple[str, Any]]:
+    async with asyncio.timeout(30):
+        return [
+            (event.event, orjson.loads(event.data))
+            async for event in replica.services.streams.subscribe(run_id, FROM_START)
+        ]
+
+
+async def test_a_run_goes_from_the_queue_to_its_result(new_replica: NewReplica, tmp_path: Path) -> None:
+    replica = await new_replica("a")
+
+    run = await replica.start("three_steps", given(tmp_path))
+    ended = await replica.ended(run)
+
+    assert ended.status == "success"
+    assert ran(tmp_path) == ["one", "two", "three"]
+    thread = await replica.services.storage.thread(run.thread_id)
+    assert thread.status == "idle"
+    assert thread.values["done"] == ["one", "two", "three"]
+
+
+async def test_a_run_whose_replica_was_killed_goes_on_from_its_last_checkpoint(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    second = await new_replica("b", concurrency=1)
+    blocker = hold(tmp_path, "one")
+    busy = await second.start("three_steps", given(tmp_path))
+    await until(lambda: ran(tmp_path) == ["one"])
+    killed = new_process("a")
+    folder = tmp_path / "other"
+    folder.mkdir()
+    gate = hold(folder, "two")
+    run = await second.start("three_steps", given(folder, durability="sync"))
+    await until(lambda: ran(folder) == ["one", "two"])
+
+    killed.kill()
+    gate.unlink()
+    blocker.unlink()
+    ended = await second.ended(run)
+
+    assert ended.status == "success"
+    assert ended.attempt == 2
+    assert ran(folder) == ["one", "two", "two", "three"]
+    assert (await second.services.storage.thread(run.thread_id)).values["done"] == ["one", "two", "three"]
+    assert (await second.ended(busy)).status == "success"
+
+
+async def test_a_drain_lets_a_step_end_and_hands_the_rest_back_without_running_any_step_twice(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    first = await new_replica("a")
+    gate = hold(tmp_path, "two")
+    run = await first.start("three_steps", given(tmp_path))
+    await until(lambda: ran(tmp_path) == ["one", "two"])
+    second = await new_replica("b")
+
+    draining = asyncio.create_task(first.services.worker.drain(2.0))
+    attempt = next(iter(first.services.worker._attempts.values()))
+    await until(lambda: attempt.control.drain_requested)
+    gate.unlink()
+
+    assert await draining == 1
+    ended = await second.ended(run)
+    assert ended.status == "success"
+    assert ended.attempt == 1
+    assert ran(tmp_path) == ["one", "two", "three"]
+
+
+async def test_a_drain_hands_back_what_does_not_end_in_time(new_replica: NewReplica, tmp_path: Path) -> None:
+    first = await new_replica("a")
+    gate = hold(tmp_path, "one")
+    run = await first.start("three_steps", given(tmp_path))
+    await until(lambda: ran(tmp_path) == ["one"])
+
+    handed_back = await first.services.worker.drain(0.2)
+    gate.unlink()
+    second = await new_replica("b")
+    ended = await second.ended(run)
+
+    assert handed_back == 1
+    assert (ended.status, ended.attempt) == ("success", 1)
+    assert ran(tmp_path) == ["one", "one", "two", "three"]
+
+
+async def test_a_node_that_blocks_the_event_loop_for_longer_than_the_lease_keeps_its_run(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    other = await new_replica("b", concurrency=1)
+    gate = hold(tmp_path, "one")
+    busy = await other.start("three_steps", given(tmp_path))
+    await until(lambda: ran(tmp_path) == ["one"])
+    new_process("a")
+    folder = tmp_path / "other"
+    folder.mkdir()
+
+    run = await other.start("blocking", given(folder))
+    ended = await other.ended(run)
+    gate.unlink()
+
+    assert (ended.status, ended.attempt) == ("success", 1)
+    assert ran(folder) == ["blocks"]
+    await other.ended(busy)
+
+
+async def test_a_graph_that_raises_ends_its_run_in_error_and_is_not_tried_again(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+
+    run = await replica.start("raising", given(tmp_path))
+    ended = await replica.ended(run)
+
+    assert (ended.status, ended.error) == ("error", "ValueError: the graph is at fault")
+    assert ran(tmp_path) == ["raises"]
+    assert (await replica.services.storage.thread(run.thread_id)).status == "error"
+    error = {"error": "ValueError", "message": "the graph is at fault"}
+    assert [event for event in await heard(replica, run.run_id) if event[0] == "error"] == [("error", error)]
+
+
+async def test_a_run_that_takes_too_long_ends_in_timeout(new_replica: NewReplica, tmp_path: Path) -> None:
+    replica = await new_replica("a", run_timeout_seconds=0.3)
+    hold(tmp_path, "one")
+
+    run = await replica.start("three_steps", given(tmp_path))
+    ended = await replica.ended(run)
+
+    assert ended.status == "timeout"
+    assert "0.3 s" in ended.error
+
+
+async def test_a_cancelled_run_stops_and_its_thread_can_go_on(new_replica: NewReplica, tmp_path: Path) -> None:
+    here, there = await new_replica("a", concurrency=1), await new_replica("b", concurrency=1)
+    gate = hold(tmp_path, "two")
+    run = await here.start("three_steps", given(tmp_path))
+    await until(lambda: ran(tmp_path) == ["one", "two"])
+
+    await there.services.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    ended = await there.ended(run)
+
+    assert ended.status == "interrupted"
+    assert (await here.services.storage.thread(run.thread_id)).status == "interrupted"
+    gate.unlink()
+    again = await here.start("three_steps", RunKwargs(), thread_id=run.thread_id)
+    assert (await here.ended(again)).status == "success"
+    assert ran(tmp_path) == ["one", "two", "two", "three"]
+
+
+async def test_a_rolled_back_run_leaves_no_trace(new_replica: NewReplica, tmp_path: Path) -> None:
+    replica = await new_replica("a")
+    before = await replica.start("three_steps", given(tmp_path))
+    await replica.ended(before)
+    hold(tmp_path, "two")
+    run = await replica.start("three_steps", given(tmp_path), thread_id=before.thread_id)
+    await until(lambda: len(ran(tmp_path)) == 5)
+
+    await replica.services.storage.cancel(run.thread_id, [run.run_id], "rollback")
+    ended = await replica.ended(run)
+
+    assert ended is None
+    config = {"configurable": {"thread_id": run.thread_id}}
+    latest = await replica.services.checkpointer.aget_tuple(config)
+    assert latest.metadata["run_id"] == before.run_id
+    thread = await replica.services.storage.thread(run.thread_id)
+    assert (thread.status, thread.values["done"]) == ("idle", ["one", "two", "three"])
+
+
+async def test_a_graph_that_asks_leaves_its_thread_interrupted_and_goes_on_with_the_answers(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+    storage = replica.services.storage
+
+    run = await replica.start("asking", given(tmp_path))
+    assert (await replica.ended(run)).status == "success"
+    thread = await storage.thread(run.thread_id)
+    assert thread.status == "interrupted"
+    assert [i["value"] for task in thread.interrupts.values() for i in task] == ["first?"]
+
+    answer = await replica.start("asking", RunKwargs(command={"resume": "A"}), thread_id=run.thread_id)
+    await replica.ended(answer)
+    thread = await storage.thread(run.thread_id)
+    assert [i["value"] for task in thread.interrupts.values() for i in task] == ["second?"]
+
+    answer = await replica.start("asking", RunKwargs(command={"resume": "B"}), thread_id=run.thread_id)
+    await replica.ended(answer)
+    thread = await storage.thread(run.thread_id)
+    assert (thread.status, thread.values["done"]) == ("idle", ["A", "B", "last"])
+
+
+async def test_an_answer_that_was_taken_in_before_a_crash_does_not_answer_the_next_question(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    first = await new_replica("a")
+    run = await first.start("asking", given(tmp_path))
+    await first.ended(run)
+    gate = hold(tmp_path, "asks")
+    answer = await first.start(
+        "asking", RunKwargs(command={"resume": "A"}, durability="sync"), thread_id=run.thread_id
+    )
+    await until(lambda: ran(tmp_path)[-1] == "got-A")
+
+    await first.services.worker.drain(0.2)
+    gate.unlink()
+    second = await new_replica("b")
+    assert (await second.ended(answer)).status == "success"
+
+    thread = await second.services.storage.thread(run.thread_id)
+    assert thread.status == "interrupted"
+    assert [i["value"] for task in thread.interrupts.values() for i in task] == ["second?"]
+
+
+async def test_the_finished_tasks_of_a_step_that_was_cut_do_not_run_again(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    first = await new_replica("a")
+    gate = hold(tmp_path, "right")
+    run = await first.start("fan", given(tmp_path, durability="sync"))
+    config = {"configurable": {"thread_id": run.thread_id}}
+    await until(lambda: sorted(ran(tmp_path)) == ["left", "right"])
+    async with asyncio.timeout(20):
+        while not await _has_writes(first.services.checkpointer, config):
+            await asyncio.sleep(0.01)
+
+    await first.services.worker.drain(0.2)
+    gate.unlink()
+    second = await new_replica("b")
+    assert (await second.ended(run)).status == "success"
+
+    assert sorted(ran(tmp_path)) == ["join", "left", "right", "right"]
+
+
+async def _has_writes(checkpointer: Any, config: Any) -> bool:
+    latest = await checkpointer.aget_tuple(config)
+    return latest is not None and any(channel == "done" for _, channel, _ in latest.pending_writes)
+
+
+async def test_a_run_that_stopped_at_a_breakpoint_is_not_carried_past_it_by_another_attempt(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+    run = await replica.start("three_steps", given(tmp_path, interrupt_before=["two"]))
+    ended = await replica.ended(run)
+
+    repeated = await _execute_again(replica, ended)
+
+    assert ran(tmp_path) == ["one"]
+    assert repeated.thread_status == "interrupted"
+
+
+async def test_a_run_that_had_ended_when_its_replica_died_runs_nothing_again(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+    run = await replica.start("three_steps", given(tmp_path))
+    ended = await replica.ended(run)
+
+    repeated = await _execute_again(replica, ended)
+
+    assert ran(tmp_path) == ["one", "two", "three"]
+    assert (repeated.status, repeated.values["done"]) == ("success", ["one", "two", "three"])
+
+
+async def _execute_again(replica: Any, run: Any) -> Any:
+    """What a second attempt does with a run whose first one ended without being able to store that it did."""
+    from lgs_runtime.worker.attempt import Attempt  # noqa: PLC0415
+    from lgs_runtime.worker.publisher import Publisher  # noqa: PLC0415
+
+    services = replica.services
+    publisher = Publisher(services.streams, services.metrics, run)
+    outcome = await services.worker._executor.execute(Attempt(run), publisher)
+    await publisher.close()
+    return outcome
+
+
+async def test_a_follower_hears_modes_by_name_and_ids_that_grow(new_replica: NewReplica, tmp_path: Path) -> None:
+    replica = await new_replica("a")
+
+    run = await replica.start("writing", given(tmp_path, stream_mode=["updates", "custom"]))
+    events = await heard(replica, run.run_id)
+
+    assert events[0] == ("metadata", {"run_id": run.run_id, "attempt": 1})
+    assert [data["token"] for name, data in events if name == "custom"] == list(range(20))
+    assert ("updates", {"node": {"done": ["writes"]}}) in events
+    assert events[-1][0] == "end"
+    assert "values" not in {name for name, _ in events}
+
+
+async def test_a_stateless_run_keeps_its_result_and_nothing_else(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+
+    run = await replica.start("three_steps", given(tmp_path, temporary=True), delete_thread_after=True)
+    ended = await replica.ended(run)
+
+    assert ended.result["done"] == ["one", "two", "three"]
+    config = {"configurable": {"thread_id": run.thread_id}}
+    async with asyncio.timeout(20):
+        while await replica.services.checkpointer.aget_tuple(config) is not None:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_graph_from_a_factory_gets_the_config_of_its_run(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+    names = {"configurable": {"names": ["x", "y"]}}
+
+    run = await replica.start("factory", given(tmp_path, config=names))
+
+    assert (await replica.ended(run)).status == "success"
+    assert ran(tmp_path) == ["x", "y"]
+
+
+async def test_a_cached_node_is_not_run_again(new_replica: NewReplica, tmp_path: Path) -> None:
+    replica = await new_replica("a")
+
+    for _ in range(2):
+        run = await replica.start("cached", given(tmp_path))
+        assert (await replica.ended(run)).status == "success"
+
+    assert ran(tmp_path) == ["costly"]
+
+
+async def test_a_waiting_run_of_a_full_replica_is_claimed_when_a_slot_is_free(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a", concurrency=2)
+
+    runs = [await replica.start("three_steps", given(tmp_path)) for _ in range(10)]
+    ended = [await replica.ended(run) for run in runs]
+
+    assert {run.status for run in ended} == {"success"}
+    assert len(ran(tmp_path)) == 30
