@@ -30,7 +30,6 @@ class Rule:
     message: str
     check: Callable[[Spec], Problem | None] | None = None
     cluster_only: bool = False
-    field: str = ""
 
 
 def broken(spec: Spec, *, on_cluster: bool) -> tuple[Problem, ...]:
@@ -72,20 +71,25 @@ def _one_redis(spec: Spec) -> Problem | None:
 def _exactly_one(path: str, given: list[str], names: tuple[str, ...]) -> Problem | None:
     if len(given) == 1:
         return None
-    return Problem(
-        path, f"must have exactly one of {', '.join(names)}", " and ".join(given) or "none of them"
-    )
+    return Problem(path, f"must have exactly one of {', '.join(names)}", " ".join(given) or "none of them")
 
 
-def _auto_needs_postgres(spec: Spec) -> Problem | None:
-    scaling = spec.scaling
-    if scaling.mode != "Auto" or spec.persistence.postgres is not None:
+def _max_needs_postgres(spec: Spec) -> Problem | None:
+    highest = spec.scaling.max_replicas
+    if highest is None or highest <= 1 or not _auto_on_sqlite(spec):
         return None
-    if (scaling.max_replicas or 1) > 1:
-        return Problem("spec.scaling.maxReplicas", NEEDS_POSTGRES, scaling.max_replicas)
-    if scaling.min_replicas > 1:
-        return Problem("spec.scaling.minReplicas", NEEDS_POSTGRES, scaling.min_replicas)
-    return None
+    return Problem("spec.scaling.maxReplicas", NEEDS_POSTGRES, highest)
+
+
+def _min_needs_postgres(spec: Spec) -> Problem | None:
+    lowest = spec.scaling.min_replicas
+    if lowest <= 1 or not _auto_on_sqlite(spec):
+        return None
+    return Problem("spec.scaling.minReplicas", NEEDS_POSTGRES, lowest)
+
+
+def _auto_on_sqlite(spec: Spec) -> bool:
+    return spec.scaling.mode == "Auto" and spec.persistence.postgres is None
 
 
 def _replicas_need_postgres(spec: Spec) -> Problem | None:
@@ -105,11 +109,12 @@ def _count(names: tuple[str, ...]) -> str:
 
 
 def _exactly_one_cel(path: str, names: tuple[str, ...], check: Callable[[Spec], Problem | None]) -> Rule:
-    given = " + ".join(f"(has(self.{name}) ? ['{name}'] : [])" for name in names)
+    # only pieces of known length: the API server refuses a message whose cost it can't foresee
+    given = " + ".join(f"(has(self.{name}) ? ' {name}' : '')" for name in names)
     return Rule(
         path,
         f"{_count(names)} == 1",
-        f"'spec.{path}: ' + ({_count(names)} == 0 ? 'none of them' : ({given}).join(' and ')) + "
+        f"'spec.{path}:' + ({_count(names)} == 0 ? ' none of them' : {given}) + "
         f"': must have exactly one of {', '.join(names)}'",
         check,
     )
@@ -123,28 +128,30 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "scaling",
         "!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
-        "'spec.scaling.minReplicas: ' + string(self.minReplicas) + "
-        "': must not be above maxReplicas, which is ' + string(self.maxReplicas)",
+        "'spec.scaling.minReplicas: %d: must not be above maxReplicas, which is %d'"
+        ".format([self.minReplicas, self.maxReplicas])",
         _min_above_max,
-        field=".minReplicas",
     ),
     _exactly_one_cel("persistence.postgres", POSTGRES_SOURCES, _one_postgres),
     _exactly_one_cel("cache.redis", REDIS_SOURCES, _one_redis),
     Rule(
         "",
-        f"!({_AUTO_PARTS}) || !((has(self.scaling.maxReplicas) && self.scaling.maxReplicas > 1)"
-        " || self.scaling.minReplicas > 1)",
-        "(has(self.scaling.maxReplicas) && self.scaling.maxReplicas > 1"
-        " ? 'spec.scaling.maxReplicas: ' + string(self.scaling.maxReplicas)"
-        " : 'spec.scaling.minReplicas: ' + string(self.scaling.minReplicas))"
-        f" + ': {NEEDS_POSTGRES}'",
-        _auto_needs_postgres,
+        f"!({_AUTO_PARTS}) || !has(self.scaling.maxReplicas) || self.scaling.maxReplicas <= 1",
+        f"'spec.scaling.maxReplicas: %d: {NEEDS_POSTGRES}'.format([self.scaling.maxReplicas])",
+        _max_needs_postgres,
+        cluster_only=True,
+    ),
+    Rule(
+        "",
+        f"!({_AUTO_PARTS}) || self.scaling.minReplicas <= 1",
+        f"'spec.scaling.minReplicas: %d: {NEEDS_POSTGRES}'.format([self.scaling.minReplicas])",
+        _min_needs_postgres,
         cluster_only=True,
     ),
     Rule(
         "",
         f"self.scaling.mode == 'Auto' || self.replicas <= 1 || !({_NO_POSTGRES})",
-        f"'spec.replicas: ' + string(self.replicas) + ': {NEEDS_POSTGRES}'",
+        f"'spec.replicas: %d: {NEEDS_POSTGRES}'.format([self.replicas])",
         _replicas_need_postgres,
         cluster_only=True,
     ),

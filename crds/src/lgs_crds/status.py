@@ -36,7 +36,7 @@ class Condition(StatusPart):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     message: Annotated[str, StringConstraints(max_length=32768)] = ""
     observed_generation: int = Field(default=0, ge=0)
-    last_transition_time: str = Field(default="", json_schema_extra={"format": "date-time"})
+    last_transition_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
 
 
 class ScalingStatus(StatusPart):
