@@ -51,7 +51,7 @@ class Replica:
 
     async def ended(self, run: Run) -> Run | None:
         """The run when it has ended."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             return await self.services.hub.finished(run.run_id)
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ NewProcess = Callable[..., subprocess.Popen[bytes]]
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -35,7 +35,7 @@ def hold(folder: Path, name: str) -> Path:
 
 
 async def heard(replica: Any, run_id: str) -> list[tuple[str, Any]]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         return [
             (event.event, orjson.loads(event.data))
             async for event in replica.services.streams.subscribe(run_id, FROM_START)

@@ -1,0 +1,146 @@
+"""Graphs: every form in which they may be given, and what is said of one that can't be loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.store.memory import InMemoryStore
+
+from lgs_runtime.errors import ConfigError, NotFound
+from lgs_runtime.graphs.loader import load_graph
+from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.graphs.registry import GraphRegistry, default_assistant_id
+
+GOOD = """
+from contextlib import asynccontextmanager, contextmanager
+from typing_extensions import TypedDict
+from langgraph.graph import StateGraph, START
+
+class State(TypedDict):
+    text: str
+
+builder = StateGraph(State)
+builder.add_node("node", lambda state: {"text": state["text"] + "!"})
+builder.add_edge(START, "node")
+compiled = builder.compile()
+
+def plain(): return builder
+def with_config(config): return builder.compile()
+async def awaited(config): return compiled
+
+@asynccontextmanager
+async def managed(config):
+    yield compiled
+
+@contextmanager
+def held():
+    yield compiled
+
+def lying(): return 42
+number = 7
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "good_graphs.py").write_text(GOOD)
+    return tmp_path
+
+
+def registry(source: Path, **specs: str) -> GraphRegistry:
+    return GraphRegistry.load(
+        {name: GraphSpec(path) for name, path in specs.items()},
+        source=source,
+        import_paths=(source,),
+        checkpointer=InMemorySaver(),
+        store=InMemoryStore(),
+    )
+
+
+@pytest.mark.parametrize(
+    "variable", ["builder", "compiled", "plain", "with_config", "awaited", "managed", "held"]
+)
+@pytest.mark.parametrize("location", ["./good_graphs.py", "good_graphs"])
+async def test_a_graph_may_be_given_in_any_form(source: Path, location: str, variable: str) -> None:
+    graphs = registry(source, g=f"{location}:{variable}")
+
+    async with graphs.open("g") as graph:
+        answer = await graph.ainvoke({"text": "hi"}, {"configurable": {"thread_id": "1"}})
+
+    assert answer == {"text": "hi!"}
+    assert isinstance(graph.checkpointer, InMemorySaver)
+
+
+async def test_a_compiled_graph_is_prepared_once(source: Path) -> None:
+    graphs = registry(source, g="good_graphs.py:compiled")
+
+    async with graphs.open("g") as one, graphs.open("g") as other:
+        assert one is other
+
+
+async def test_a_factory_that_gives_no_graph_is_told(source: Path) -> None:
+    graphs = registry(source, g="good_graphs.py:lying")
+
+    with pytest.raises(ConfigError, match="it gives a int; it must give a compiled graph"):
+        async with graphs.open("g"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("missing.py:graph", "missing.py: must be a file that exists"),
+        ("good_graphs.py:grap", "has no variable grap; graphs and functions in it: awaited, builder, compiled"),
+        ("good_graphs.py:number", "number is a int; it must be a compiled graph"),
+        ("good_graphs.py:State", "it must be a compiled graph"),
+        ("no_such_module:graph", "No module named 'no_such_module'"),
+    ],
+)
+def test_a_graph_that_is_not_there_is_told_with_what_is(source: Path, path: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_graph("agent", GraphSpec(path), source)
+
+    assert str(raised.value).startswith(f"graphs.agent: {path}: ")
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\nraise KeyError('no key')\n", "KeyError: 'no key'"),
+        ("x = 1\ndef f(:\n", "SyntaxError: invalid syntax"),
+        ("x = 1\nimport not_installed\n", "No module named 'not_installed'"),
+    ],
+)
+def test_a_module_that_raises_at_import_is_told_with_its_line(source: Path, text: str, said: str) -> None:
+    (source / "bad.py").write_text(text)
+
+    with pytest.raises(ConfigError) as raised:
+        load_graph("agent", GraphSpec("./bad.py:graph"), source)
+
+    assert said in str(raised.value)
+    assert f"{source}/bad.py:2" in str(raised.value)
+
+
+async def test_a_graph_tells_its_schemas(source: Path) -> None:
+    graphs = registry(source, g="good_graphs.py:compiled")
+
+    schemas = await graphs.schemas("g")
+
+    assert schemas["graph_id"] == "g"
+    assert schemas["input_schema"]["properties"]["text"]["type"] == "string"
+    assert schemas["state_schema"]["properties"]["text"]["type"] == "string"
+
+
+async def test_a_graph_that_is_not_configured_is_not_found(source: Path) -> None:
+    graphs = registry(source, g="good_graphs.py:compiled")
+
+    with pytest.raises(NotFound, match="graph other not found"):
+        async with graphs.open("other"):
+            pass
+
+
+def test_the_default_assistant_has_the_id_it_has_everywhere() -> None:
+    assert default_assistant_id("agent") == "fe096781-5601-53d2-b2f6-0d3403f7e9ca"

@@ -1,0 +1,110 @@
+"""Settings: where they come from, which wins, and what is said when one can't work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.settings import load_settings, masked
+
+GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
+
+
+def test_without_any_configuration_it_is_embedded(tmp_path: Path) -> None:
+    settings = load_settings({**GRAPHS, "LGS_DATA_DIR": str(tmp_path)})
+
+    assert settings.embedded
+    assert settings.database_uri == f"sqlite:///{tmp_path}/lgs.db"
+    assert (settings.concurrency, settings.max_attempts, settings.port) == (50, 3, 8000)
+    assert settings.replica_id
+
+
+def test_a_flag_wins_over_the_variable() -> None:
+    settings = load_settings({**GRAPHS, "LGS_PORT": "9000", "LGS_HOST": "0.0.0.0"}, port=9001)
+
+    assert (settings.host, settings.port) == ("0.0.0.0", 9001)
+
+
+def test_the_names_of_other_servers_are_understood() -> None:
+    settings = load_settings(
+        {**GRAPHS, "POSTGRES_URI": "postgres://u@h/db", "N_JOBS_PER_WORKER": "7", "REDIS_URI": "redis://h"}
+    )
+
+    assert (settings.database_uri, settings.concurrency) == ("postgres://u@h/db", 7)
+    assert settings.redis_uri == "redis://h"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LGS_CONCURRENCY", "0", "LGS_CONCURRENCY: 0: must be at least 1"),
+        ("N_JOBS_PER_WORKER", "many", "N_JOBS_PER_WORKER: many: must be a whole number"),
+        ("LGS_QUEUE_HIGH", "-1", "LGS_QUEUE_HIGH: -1: must be at least 1"),
+        ("LGS_DRAIN_SECONDS", "nan", "LGS_DRAIN_SECONDS: nan: must be a finite number"),
+        ("LGS_RUN_TIMEOUT_SECONDS", "0", "LGS_RUN_TIMEOUT_SECONDS: 0: must be greater than 0"),
+        ("LGS_PORT", "70000", "LGS_PORT: 70000: must be at most 65535"),
+        ("REDIS_URI", "localhost", "REDIS_URI: localhost: must start with redis://"),
+        ("LGS_SOURCE", "/nowhere", "LGS_SOURCE: /nowhere: must be a folder that exists"),
+        ("LGS_CONFIG", "/nowhere.json", "LGS_CONFIG: /nowhere.json: must be a file that exists"),
+        ("LANGSERVE_GRAPHS", "{", "LANGSERVE_GRAPHS: line 1 column 2: must be JSON"),
+        ("LANGSERVE_GRAPHS", '{"a": "graph.py"}', "LANGSERVE_GRAPHS.a: 'graph.py': must be path:variable"),
+    ],
+)
+def test_a_value_that_can_not_work_is_named_with_its_rule(name: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_settings({**GRAPHS, name: value})
+
+    assert str(raised.value).startswith(said)
+
+
+def test_a_database_of_another_kind_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_settings({**GRAPHS, "DATABASE_URI": "mysql://me:secret@h/db"})
+
+    assert "mysql://me:***@h/db" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_password_with_an_at_sign_is_masked_whole() -> None:
+    assert masked("postgres://me:p@ss@h/db") == "postgres://me:***@h/db"
+
+
+def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / ".env").write_text("FROM_FILE=1\nLGS_CONCURRENCY=3\nTAKEN=file\n")
+    (tmp_path / "langgraph.json").write_text(
+        '{"graphs": {"a": "./g.py:g", "b": {"path": "m:h", "description": "B"}},'
+        ' "env": ".env", "dependencies": [".", "./lib", "httpx"], "auth": {"path": "x"}}'
+    )
+
+    settings = load_settings({"TAKEN": "process"}, config=tmp_path / "langgraph.json")
+
+    assert settings.graphs["a"].path == "./g.py:g"
+    assert settings.graphs["b"].description == "B"
+    assert settings.import_paths == (tmp_path, tmp_path, tmp_path / "lib")
+    assert settings.concurrency == 3
+    assert settings.file_env == {"FROM_FILE": "1", "LGS_CONCURRENCY": "3"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("langgraph.json", '{\n "graphs": {,}\n}', "line 2 column 13: must be JSON"),
+        ("langgraph.yaml", "graphs:\n  a: [b\n", "line 3: must be YAML"),
+        ("langgraph.json", "[]", "list: must be an object with a key `graphs`"),
+        ("langgraph.json", "{}", "graphs: none: at least one graph is needed"),
+        ("langgraph.json", '{"graphs": {"a": "g:h"}, "env": "no"}', "env: no: must be a file that exists"),
+        ("langgraph.json", '{"graphs": {"a": "g:h"}, "dependencies": ["./no"]}', "dependencies: ./no: must be"),
+    ],
+)
+def test_a_file_that_can_not_work_is_told_with_its_place(
+    tmp_path: Path, file: str, text: str, said: str
+) -> None:
+    (tmp_path / file).write_text(text)
+
+    with pytest.raises(ConfigError) as raised:
+        load_settings({}, config=tmp_path / file)
+
+    assert said in str(raised.value)
