@@ -1,0 +1,57 @@
+{{- define "lgs-operator.name" -}}
+{{- if contains "lgs-operator" .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-lgs-operator" .Release.Name | trunc 52 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "lgs-operator.selector" -}}
+app.kubernetes.io/name: lgs-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "lgs-operator.labels" -}}
+{{ include "lgs-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "lgs-operator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "lgs-operator.name" .) }}
+{{- else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
+{{- end }}
+
+{{- /* What the operator does to services and to what belongs to them; nothing here is wider than its calls. */}}
+{{- define "lgs-operator.rules" -}}
+- apiGroups: [lgs.dev]
+  resources: [langgraphservices]
+  verbs: [get, list, watch]
+- apiGroups: [lgs.dev]
+  resources: [langgraphservices/status]
+  verbs: [patch]
+# blockOwnerDeletion in owner references needs this where the API server checks it
+- apiGroups: [lgs.dev]
+  resources: [langgraphservices/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [services, serviceaccounts, secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch]
+# patch: the cost of deleting a pod, so that idle ones go first
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
