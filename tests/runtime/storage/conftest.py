@@ -12,6 +12,7 @@ from lgs_runtime.model import Assistant
 from lgs_runtime.storage import Storage, open_storage
 from support.service import Service, new_id
 
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URI of a new empty database."""

@@ -1,4 +1,4 @@
-"""Nothing acknowledged is lost: handed back, lost with a replica, cancelled, or met by a database that goes away."""
+"""Nothing acknowledged is lost: runs handed back, lost with a replica, cancelled, or met by a database gone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, StorageUnavailable
-from lgs_runtime.model import Outcome, Run, Signal
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, StorageUnavailable
+from lgs_runtime.model import Outcome, QueueLimits, Run, Signal
 from lgs_runtime.storage import Storage, open_storage
 from support.postgres import PostgresServer
 from support.service import Service
@@ -258,9 +258,6 @@ async def test_rollback_deletes_those_that_wait_and_starts_at_once(service: Serv
 
 
 async def test_a_refused_run_cancels_nobody(service: Service) -> None:
-    from lgs_runtime.errors import QueueFull
-    from lgs_runtime.model import QueueLimits
-
     await service.replica()
     running = await service.running("t1")
 
@@ -294,7 +291,9 @@ async def test_many_news_at_once_all_arrive(service: Service, open_another: Anot
                 missing.discard((await anext(signals)).run_id)
 
 
-async def test_the_end_of_a_run_wakes_who_waits_for_its_thread(service: Service, open_another: Another) -> None:
+async def test_the_end_of_a_run_wakes_who_waits_for_its_thread(
+    service: Service, open_another: Another
+) -> None:
     await service.replica()
     run = await service.running()
     await service.enqueue(run.thread_id)

@@ -17,7 +17,9 @@ Another = Callable[..., Awaitable[Storage]]
 
 
 async def test_an_acknowledged_run_is_seen_by_every_replica(service: Service, open_another: Another) -> None:
-    stored = await service.enqueue(kwargs={"input": {"text": "a\u0000b", "n": 2**80}}, metadata={"user": "u1"})
+    stored = await service.enqueue(
+        kwargs={"input": {"text": "a\u0000b", "n": 2**80}}, metadata={"user": "u1"}
+    )
 
     seen = await (await open_another()).run(stored.run.run_id)
 
@@ -171,7 +173,9 @@ async def test_claimers_on_many_connections_never_share_a_run_or_a_thread(
     assert claimed == Counter(enqueued.run.run_id for enqueued in stored)
 
 
-async def test_new_runs_and_claims_on_one_thread_never_overlap(service: Service, open_another: Another) -> None:
+async def test_new_runs_and_claims_on_one_thread_never_overlap(
+    service: Service, open_another: Another
+) -> None:
     storages = [service.storage, await open_another()]
     replica = await service.replica()
     thread_id = new_id()
@@ -268,7 +272,9 @@ async def test_the_end_of_a_run_is_the_state_of_its_thread(service: Service) -> 
     replica = await service.replica()
     run = await service.running()
 
-    outcome = Outcome("interrupted", "interrupted", values={"n": 1, "s": "\u0000x"}, interrupts={"t": [{"value": 1}]})
+    outcome = Outcome(
+        "interrupted", "interrupted", values={"n": 1, "s": "\u0000x"}, interrupts={"t": [{"value": 1}]}
+    )
     await service.storage.finish(run, replica, outcome)
 
     ended = await service.storage.run(run.run_id)
@@ -282,7 +288,9 @@ async def test_a_failed_run_says_why(service: Service) -> None:
     replica = await service.replica()
     run = await service.running()
 
-    await service.storage.finish(run, replica, Outcome("error", "error", error="ValueError: \u0000bad \ud800"))
+    await service.storage.finish(
+        run, replica, Outcome("error", "error", error="ValueError: \u0000bad \ud800")
+    )
 
     ended = await service.storage.run(run.run_id)
     assert ended.status == "error" and ended.error is not None and ended.error.startswith("ValueError: bad")

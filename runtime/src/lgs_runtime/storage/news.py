@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final, Literal, cast
 
@@ -28,3 +29,21 @@ def unpacked(payload: str) -> list[Signal]:
         if kind in ("queued", "cancel", "finished"):
             found.append(Signal(cast(Literal["queued", "cancel", "finished"], kind), run_id))
     return found
+
+
+class Inbox:
+    """Signals that arrived, in order. Unlike a generator it survives that waiting for the next one is cancelled."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Signal] = asyncio.Queue()
+
+    def put(self, *signals: Signal) -> None:
+        """Adds signals; never waits."""
+        for signal in signals:
+            self._queue.put_nowait(signal)
+
+    def __aiter__(self) -> Inbox:
+        return self
+
+    async def __anext__(self) -> Signal:
+        return await self._queue.get()

@@ -15,7 +15,7 @@ import asyncpg
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.news import KEPT, packed, unpacked
+from lgs_runtime.storage.news import KEPT, Inbox, packed, unpacked
 from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.database import Database, connect
 
@@ -66,14 +66,14 @@ class Listener:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._queue: asyncio.Queue[Signal] = asyncio.Queue()
+        self._inbox = Inbox()
         self._connection: asyncpg.Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> AsyncIterator[Signal]:
         await self._listen()
         self._task = asyncio.create_task(self._stay_connected(), name="lgs-signals-listener")
-        return self._signals()
+        return self._inbox
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
@@ -82,10 +82,6 @@ class Listener:
                 await self._task
         if self._connection is not None:
             self._connection.terminate()
-
-    async def _signals(self) -> AsyncIterator[Signal]:
-        while True:
-            yield await self._queue.get()
 
     async def _listen(self) -> None:
         connection = await connect(self._uri)
@@ -97,8 +93,7 @@ class Listener:
         self._connection = connection
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        for signal in unpacked(str(payload)):
-            self._queue.put_nowait(signal)
+        self._inbox.put(*unpacked(str(payload)))
 
     async def _stay_connected(self) -> None:
         while True:
@@ -109,7 +104,7 @@ class Listener:
                     break
                 except StorageUnavailable:
                     await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
-            self._queue.put_nowait(GAP)
+            self._inbox.put(GAP)
 
     async def _lost(self) -> None:
         """Returns when the connection is gone. A statement now and then finds out what the network doesn't say."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.news import KEPT, packed, unpacked
+from lgs_runtime.storage.news import KEPT, Inbox, packed, unpacked
 
 _LONGEST_ADDRESS: Final = 100
 _RETRY_SECONDS: Final = 0.02
@@ -92,7 +92,7 @@ class Listener:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._queue: asyncio.Queue[Signal] = asyncio.Queue()
+        self._inbox = Inbox()
         self._address = folder / f"{uuid.uuid4().hex[:8]}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -101,19 +101,14 @@ class Listener:
         self._socket.setblocking(False)
         self._socket.bind(str(self._address))
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
-        return self._signals()
+        return self._inbox
 
     async def __aexit__(self, *_: object) -> None:
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
         self._address.unlink(missing_ok=True)
 
-    async def _signals(self) -> AsyncIterator[Signal]:
-        while True:
-            yield await self._queue.get()
-
     def _hear(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
-                for signal in unpacked(self._socket.recv(_LARGEST_DATAGRAM).decode()):
-                    self._queue.put_nowait(signal)
+                self._inbox.put(*unpacked(self._socket.recv(_LARGEST_DATAGRAM).decode()))

@@ -1,0 +1,145 @@
+"""A storage opens on an empty database whoever else opens it, and says in one line why it can't."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from lgs_runtime.errors import ConfigError, StorageUnavailable
+from lgs_runtime.model import QueueLimits
+from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage.addresses import masked
+from lgs_runtime.storage.sqlite.signals import folder_of
+from support.ports import free_port
+from support.service import Service
+
+Another = Callable[..., Awaitable[Storage]]
+
+
+async def test_replicas_that_start_together_do_not_collide(open_another: Another) -> None:
+    storages = await asyncio.gather(*(open_another() for _ in range(6)))
+
+    for storage in storages:
+        assert await storage.count_threads() == 0
+
+
+async def test_what_was_stored_is_there_after_a_restart(service: Service, database_uri: str) -> None:
+    stored = await service.enqueue()
+    await service.storage.close()
+
+    again = await open_storage(database_uri, lease_seconds=10)
+
+    assert await again.run(stored.run.run_id) == stored.run
+    await again.close()
+    service.leases.clear()
+
+
+@pytest.mark.parametrize(
+    ("uri", "rule"),
+    [
+        ("mysql://u:secret@h/db", "must be sqlite:///path or postgresql://"),
+        ("nonsense", "must be sqlite:///path or postgresql://"),
+        ("", "must be sqlite:///path or postgresql://"),
+        ("sqlite://relative.db", "must be sqlite:///path"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("postgresql://u:secret@h:99999/db", "must be sqlite:///path or postgresql://"),
+        ("postgresql://u:secret@127.0.0.1/db?sslmode=sometimes", "must be a URI PostgreSQL understands"),
+    ],
+)
+async def test_a_uri_that_can_not_work_is_named_with_its_rule(uri: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        await open_storage(uri, lease_seconds=10)
+
+    assert str(refused.value).startswith(f"DATABASE_URI: {masked(uri)}: ")
+    assert rule in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+async def test_a_database_that_does_not_exist_is_a_wrong_setting(postgres_uri: str) -> None:
+    with pytest.raises(ConfigError, match="no_such_database"):
+        await open_storage(postgres_uri.rsplit("/", 1)[0] + "/no_such_database", lease_seconds=10)
+
+
+async def test_a_server_that_does_not_answer_is_unavailable() -> None:
+    with pytest.raises(StorageUnavailable):
+        await open_storage(f"postgresql://u:p@127.0.0.1:{free_port()}/db", lease_seconds=10)
+
+
+async def test_a_file_that_is_no_database_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are notes, and no database at all " * 100)
+
+    with pytest.raises(ConfigError, match=r"notes\.txt: must be a SQLite file"):
+        await open_storage(f"sqlite:///{tmp_path}/notes.txt", lease_seconds=10)
+
+
+async def test_a_folder_that_can_not_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match="the folder must exist"):
+        await open_storage(f"sqlite:///{tmp_path}/file/queue.db", lease_seconds=10)
+
+
+def test_signals_of_a_deep_folder_go_through_a_short_one() -> None:
+    deep = Path("/var") / ("deep" * 40) / "queue.db"
+
+    assert len(str(folder_of(deep))) < 90
+    assert folder_of(deep) == folder_of(deep)
+    assert folder_of(Path("/data/queue.db")) == Path("/data/queue.db-signals")
+
+
+PROCESS = """
+import asyncio, sys
+from lgs_runtime.model import Outcome
+from lgs_runtime.storage import open_storage
+
+async def main(uri, replica):
+    storage = await open_storage(uri, lease_seconds=60)
+    leases = await storage.leases(replica)
+    async with storage.signals() as signals:
+        print("ready", flush=True)
+        while True:
+            for run in await storage.claim(replica, 1):
+                await storage.finish(run, replica, Outcome("success", values={"by": replica}))
+            if await storage.count_threads(status="busy") == 0 and await storage.count_threads() == 30:
+                break
+            try:
+                await asyncio.wait_for(anext(signals), 0.2)
+            except TimeoutError:
+                pass
+    await leases.close()
+    await storage.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_processes_of_their_own_share_the_work_and_lose_nothing(
+    service: Service, database_uri: str
+) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", PROCESS, database_uri, name], stdout=subprocess.PIPE)
+        for name in ("p1", "p2")
+    ]
+    try:
+        for worker in workers:
+            assert worker.stdout is not None
+            await asyncio.to_thread(worker.stdout.readline)
+        stored = [await service.enqueue(limits=QueueLimits()) for _ in range(30)]
+
+        codes = [await asyncio.to_thread(worker.wait, 60) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+            assert worker.stdout is not None
+            worker.stdout.close()
+
+    assert codes == [0, 0]
+    for enqueued in stored:
+        run = await service.storage.run(enqueued.run.run_id)
+        assert (run.status, run.attempt) == ("success", 1)

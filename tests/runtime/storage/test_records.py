@@ -1,0 +1,224 @@
+"""Assistants keep every version, threads are found by what they hold, and both go when they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from lgs_runtime.errors import Conflict, InvalidRequest, LeaseLost, NotFound
+from lgs_runtime.model import Assistant, Outcome, Page
+from lgs_runtime.storage import Storage
+from support.service import Service, new_id
+
+
+async def made(storage: Storage, **more: object) -> Assistant:
+    """A stored assistant."""
+    now = await storage.now()
+    assistant = Assistant(
+        new_id(), "agent", "Helper", None, {"a": {"b": [1, 2]}}, {}, {"team": "x"}, 1, now, now
+    )
+    return await storage.create_assistant(replace(assistant, **more))  # type: ignore[arg-type]
+
+
+async def test_an_assistant_is_stored_as_it_was_given(storage: Storage) -> None:
+    assistant = await made(storage, description="helps")
+
+    assert await storage.assistant(assistant.assistant_id) == assistant
+    assert (assistant.version, assistant.config, assistant.description) == (1, {"a": {"b": [1, 2]}}, "helps")
+
+
+async def test_an_assistant_that_exists_is_refused_or_returned(storage: Storage) -> None:
+    assistant = await made(storage)
+
+    with pytest.raises(Conflict, match=assistant.assistant_id):
+        await storage.create_assistant(assistant)
+    same = await storage.create_assistant(replace(assistant, name="Other"), if_exists="do_nothing")
+
+    assert same.name == "Helper"
+
+
+async def test_a_change_is_a_new_version(storage: Storage) -> None:
+    assistant = await made(storage)
+
+    changed = await storage.update_assistant(
+        assistant.assistant_id, {"name": "New", "metadata": {"level": 2}}
+    )
+
+    assert (changed.version, changed.name, changed.metadata) == (2, "New", {"team": "x", "level": 2})
+    versions = await storage.assistant_versions(assistant.assistant_id, Page())
+    assert [(version.version, version.name) for version in versions] == [(2, "New"), (1, "Helper")]
+    found = await storage.assistant_versions(assistant.assistant_id, Page(), {"level": 2})
+    assert [version.version for version in found] == [2]
+
+
+async def test_changes_at_once_all_become_versions(storage: Storage) -> None:
+    assistant = await made(storage)
+
+    names = [f"n{number}" for number in range(6)]
+    await asyncio.gather(
+        *(storage.update_assistant(assistant.assistant_id, {"name": name}) for name in names)
+    )
+
+    versions = await storage.assistant_versions(assistant.assistant_id, Page())
+    assert [version.version for version in versions] == [7, 6, 5, 4, 3, 2, 1]
+    assert {version.name for version in versions} == {"Helper", *names}
+
+
+async def test_an_old_version_becomes_current_and_the_next_change_gets_a_new_number(storage: Storage) -> None:
+    assistant = await made(storage)
+    await storage.update_assistant(assistant.assistant_id, {"name": "New"})
+
+    old = await storage.set_latest(assistant.assistant_id, 1)
+    changed = await storage.update_assistant(assistant.assistant_id, {"graph_id": "other"})
+
+    assert (old.version, old.name) == (1, "Helper")
+    assert (changed.version, changed.name, changed.graph_id) == (3, "Helper", "other")
+    with pytest.raises(NotFound, match="version 9"):
+        await storage.set_latest(assistant.assistant_id, 9)
+
+
+async def test_what_can_not_be_changed_is_named(storage: Storage) -> None:
+    assistant = await made(storage)
+
+    with pytest.raises(InvalidRequest, match="version can't be changed"):
+        await storage.update_assistant(assistant.assistant_id, {"version": 7})
+
+
+async def test_assistants_are_found_by_graph_name_and_metadata(storage: Storage) -> None:
+    first = await made(
+        storage, name="100% Helper_one", metadata={"tags": ["a", "b"], "team": {"id": 1, "x": 2}}
+    )
+    await made(storage, name="Other", graph_id="second")
+
+    async def names(**wanted: object) -> list[str]:
+        found = await storage.assistants(Page(sort_by="name", sort_order="asc"), **wanted)  # type: ignore[arg-type]
+        assert await storage.count_assistants(**wanted) == len(found)  # type: ignore[arg-type]
+        return [assistant.name for assistant in found]
+
+    assert await names() == ["100% Helper_one", "Other"]
+    assert await names(name="HELPER_ONE") == ["100% Helper_one"]
+    assert await names(name="%") == ["100% Helper_one"]
+    assert await names(graph_id="second") == ["Other"]
+    assert await names(metadata={"tags": ["b"], "team": {"id": 1}}) == ["100% Helper_one"]
+    assert await names(metadata={"team": {"id": True}}) == []
+    assert len(await storage.assistants(Page(limit=1, offset=1))) == 1
+    await storage.delete_assistant(first.assistant_id)
+    assert await names() == ["Other"]
+
+
+async def test_a_sort_column_is_never_taken_as_sql(storage: Storage) -> None:
+    with pytest.raises(InvalidRequest, match="sort_by is name; DROP TABLE lgs_run"):
+        await storage.assistants(Page(sort_by="name; DROP TABLE lgs_run"))
+
+
+async def test_a_deleted_assistant_takes_its_versions_and_if_asked_its_threads(service: Service) -> None:
+    storage = service.storage
+    await storage.create_thread("mine", {"assistant_id": service.assistant_id})
+    await storage.create_thread("other", {})
+
+    await storage.delete_assistant(service.assistant_id, delete_threads=True)
+
+    assert await storage.assistant_versions(service.assistant_id, Page()) == []
+    assert [thread.thread_id for thread in await storage.threads(Page())] == ["other"]
+    with pytest.raises(NotFound):
+        await storage.delete_assistant(service.assistant_id)
+
+
+async def test_a_thread_that_exists_is_refused_or_returned(storage: Storage) -> None:
+    thread = await storage.create_thread("t1", {"n": 1})
+
+    with pytest.raises(Conflict, match="t1"):
+        await storage.create_thread("t1", {})
+
+    assert await storage.create_thread("t1", {"n": 2}, if_exists="do_nothing") == thread
+    assert (thread.status, thread.values, thread.interrupts) == ("idle", None, {})
+
+
+async def test_the_metadata_of_a_thread_is_merged(storage: Storage) -> None:
+    await storage.create_thread("t1", {"a": 1, "b": 1})
+
+    thread = await storage.update_thread("t1", {"b": 2, "c": "\u0000"})
+
+    assert thread.metadata == {"a": 1, "b": 2, "c": ""}
+    with pytest.raises(NotFound):
+        await storage.update_thread("t2", {})
+
+
+async def test_a_state_that_was_set_shows_and_a_busy_thread_stays_busy(service: Service) -> None:
+    await service.storage.create_thread("t1", {})
+    idle = await service.storage.set_thread_state("t1", {"n": 1}, {"task": []}, "interrupted")
+    await service.enqueue("t1")
+
+    busy = await service.storage.set_thread_state("t1", {"n": 2}, {}, "idle")
+
+    assert (idle.status, idle.values, idle.interrupts) == ("interrupted", {"n": 1}, {"task": []})
+    assert (busy.status, busy.values) == ("busy", {"n": 2})
+
+
+async def test_threads_are_found_by_id_metadata_values_and_status(service: Service) -> None:
+    storage = service.storage
+    await storage.create_thread("a", {"user": "u1"})
+    await storage.create_thread("b", {"user": "u1"})
+    await storage.set_thread_state("b", {"topic": {"name": "x", "n": 1}}, {}, "idle")
+    await service.enqueue("c", thread_metadata={"user": "u2"})
+
+    async def ids(**wanted: object) -> list[str]:
+        found = await storage.threads(Page(sort_by="thread_id", sort_order="asc"), **wanted)  # type: ignore[arg-type]
+        if "ids" not in wanted:
+            assert await storage.count_threads(**wanted) == len(found)  # type: ignore[arg-type]
+        return [thread.thread_id for thread in found]
+
+    assert await ids() == ["a", "b", "c"]
+    assert await ids(metadata={"user": "u1"}) == ["a", "b"]
+    assert await ids(values={"topic": {"name": "x"}}) == ["b"]
+    assert await ids(status="busy") == ["c"]
+    assert await ids(ids=["c", "a", "zz"]) == ["a", "c"]
+    assert await ids(ids=[]) == []
+
+
+async def test_a_copy_has_the_values_and_is_idle(service: Service) -> None:
+    await service.storage.create_thread("t1", {"user": "u1"})
+    await service.storage.set_thread_state("t1", {"n": 1}, {}, "interrupted")
+    await service.enqueue("t1")
+
+    copy = await service.storage.copy_thread("t1", "t2")
+
+    assert (copy.status, copy.values, copy.metadata) == ("idle", {"n": 1}, {"user": "u1"})
+    with pytest.raises(Conflict):
+        await service.storage.copy_thread("t1", "t2")
+    with pytest.raises(NotFound):
+        await service.storage.copy_thread("t9", "t3")
+
+
+async def test_a_deleted_thread_takes_its_runs_along_and_stops_them(service: Service) -> None:
+    await service.replica()
+    run = await service.running("t1")
+    await service.enqueue("t1")
+    async with service.storage.signals() as signals:
+        await service.storage.delete_thread("t1")
+
+        async with asyncio.timeout(20):
+            while (await anext(signals)).kind != "cancel":
+                pass
+
+    assert await service.storage.runs("t1", Page()) == []
+    with pytest.raises(LeaseLost):
+        await service.storage.finish(run, "r1", Outcome("success"))
+    with pytest.raises(NotFound):
+        await service.storage.delete_thread("t1")
+
+
+async def test_threads_whose_time_has_passed_go_unless_they_are_busy(service: Service) -> None:
+    storage = service.storage
+    await storage.create_thread("old", {}, ttl_seconds=-1)
+    await storage.create_thread("busy", {}, ttl_seconds=-1)
+    await storage.create_thread("young", {}, ttl_seconds=600)
+    await storage.create_thread("for ever", {})
+    await service.enqueue("busy")
+
+    gone = await storage.expire_threads()
+
+    assert list(gone) == ["old"]
+    assert await storage.count_threads() == 3
