@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.graphs.manifest import GraphSpec
@@ -46,23 +47,54 @@ def database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterato
         yield {"database_uri": uri, "redis_uri": request.getfixturevalue("redis_service")}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Logs as in a container: the coloured tracebacks of a terminal take seconds each."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """The database of the service under test."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def settings(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
     """The settings of a replica over each database, on a port that is free."""
     folder = tmp_path_factory.mktemp("api")
-    with database(request.param, request, folder) as uris:
-        yield Settings(
-            graphs={name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
-            source=folder,
-            data_dir=folder,
-            service=f"api-{uuid4().hex[:8]}",
-            replica_id="a",
-            port=0,
-            drain_seconds=0.1,
-            lame_duck_seconds=0.0,
-            max_body_bytes=64 * 1024,
-            **uris,
-        )
+    with database(kind, request, folder) as uris:
+        yield settings_of(folder, uris)
+
+
+@pytest.fixture
+def alone(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """The settings of a service of the test's own, with nothing in it."""
+    with database(kind, request, tmp_path) as uris:
+        yield settings_of(tmp_path, uris)
+
+
+def settings_of(folder: Path, uris: dict[str, Any]) -> Settings:
+    """Settings over a database. The shared port lets replicas without Redis see each other's streams."""
+    return Settings(
+        graphs={name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
+        source=folder,
+        data_dir=folder,
+        service=f"api-{uuid4().hex[:8]}",
+        replica_id="a",
+        port=0,
+        reuse_port="redis_uri" not in uris,
+        drain_seconds=0.1,
+        lame_duck_seconds=0.0,
+        max_body_bytes=64 * 1024,
+        **uris,
+    )
 
 
 @pytest.fixture(scope="session")

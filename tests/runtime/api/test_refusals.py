@@ -133,8 +133,8 @@ async def test_a_wrong_priority_header_and_event_id_are_told(http: httpx.AsyncCl
     assert event.json()["detail"] == "Last-Event-ID: 'last': must be the id of an event, or -1"
 
 
-async def test_a_full_queue_says_when_to_come_back_and_stores_nothing(settings: Settings) -> None:
-    small = replace(settings, replica_id=f"small-{uuid4()}", concurrency=1, queue_limits=QueueLimits(5, 1, 5))
+async def test_a_full_queue_says_when_to_come_back_and_stores_nothing(alone: Settings) -> None:
+    small = replace(alone, queue_limits=QueueLimits(high=5, normal=1, low=5))
     async with open_replica(small) as replica, httpx.AsyncClient(base_url=replica.url) as http:
         await replica.services.worker.drain(0)
         later = [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import httpx
 from api_graphs import entrance, gate
-from api_replicas import Replica
+from api_replicas import Replica, open_replica
 
 from lgs_runtime.readiness import State
+from lgs_runtime.settings import Settings
 
 
 async def test_a_run_on_one_replica_is_joined_and_streamed_on_the_other(
@@ -86,3 +88,29 @@ async def test_arrivals_and_refusals_are_counted(replica: Replica) -> None:
         after = arrived((await http.get("/metrics")).text)
 
     assert after == before + 1
+
+
+async def test_a_stream_goes_on_when_its_run_moves_to_another_replica(alone: Settings) -> None:
+    parts = []
+    async with open_replica(replace(alone, replica_id="leaving")) as leaving:
+        key = (await leaving.client.threads.create())["thread_id"]
+        run = await leaving.client.runs.create(key, "slow", input={"text": key}, stream_mode=["updates"])
+        await entrance(key).wait()
+        entrance(key).clear()
+        async with open_replica(replace(alone, replica_id="staying")) as staying:
+            stream = leaving.client.runs.join_stream(key, run["run_id"], last_event_id="-1")
+
+            async for part in stream:
+                parts.append((part.event, part.data))
+                if part.event == "updates" and "first" in part.data:
+                    await leaving.services.worker.drain(0)
+                    await entrance(key).wait()
+                    gate(key).set()
+
+            assert await staying.client.runs.join(key, run["run_id"]) == {
+                "steps": ["first", "waited", "second"],
+                "text": key,
+            }
+    names = [name for name, _ in parts]
+    assert names == ["metadata", "updates", "metadata", "updates", "updates"]
+    assert [list(data)[0] for name, data in parts if name == "updates"] == ["first", "waits", "second"]

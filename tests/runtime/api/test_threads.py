@@ -187,7 +187,7 @@ async def test_a_thread_may_start_with_a_history(client: LangGraphClient) -> Non
     thread = await client.threads.create(
         graph_id="steps",
         supersteps=[
-            {"updates": [{"values": {"text": "old"}, "as_node": "__input__"}]},
+            {"updates": [{"values": {"text": "old"}, "as_node": "__start__"}]},
             {"updates": [{"values": {"steps": ["migrated"]}, "as_node": "first"}]},
         ],
     )
