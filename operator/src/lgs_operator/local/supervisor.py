@@ -123,10 +123,10 @@ class Supervisor:
         while not self._stop.is_set():
             self._reap(state)
             await workers.probe(session, [each for each in state.processes if each.phase == "starting"])
+            await self._act(state)
             if time.monotonic() - state.decided_at >= ROUND_SECONDS:
                 state.decided_at = time.monotonic()
                 await self._decide(state, session)
-            await self._act(state)
             if not state.announced and any(each.phase == "ready" for each in state.processes):
                 state.announced = True
                 self._view.say(f"{state.service.name} serves on {self._url}")
@@ -159,12 +159,12 @@ class Supervisor:
         code = process.handle.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = f"in {pause:.1f} s" if pause else "now"
-        self._view.say(f"{process.name} {how}: {process.last_words()}; replaced {when}")
+        self._view.say(f"{process.name} {how}; replaced {when}; its last words: {process.last_words()}")
 
     async def _decide(self, state: State, session: aiohttp.ClientSession) -> None:
         ready = [each for each in state.processes if each.phase == "ready"]
         draining = [each for each in state.processes if each.phase == "draining"]
-        found = await workers.sample(session, ready)
+        found = await workers.sample(session, [*ready, *draining])
         now = time.time()
         observation = Observation(
             at=now,
@@ -172,7 +172,7 @@ class Supervisor:
             ready=len(ready),
             starting=sum(1 for each in state.processes if each.phase == "starting"),
             draining=len(draining),
-            failed=found.count(None),
+            failed=found[: len(ready)].count(None),
         )
         state.decision = decide(state.service.policy, observation, state.memory, now)
         state.memory = state.decision.memory

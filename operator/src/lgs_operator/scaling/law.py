@@ -168,7 +168,9 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
     """`want` within the bounds of the policy, and after the hold when it is less than before."""
     policy, demand, current = moment.policy, moment.demand, moment.current
     failed = moment.observation.failed
-    calm = min(current, _replicas(CALM * max(demand.offered, demand.floor), policy))
+    # While runs wait for a slot none is taken away, whatever the arrivals are by now.
+    calm = current if demand.saturated else _replicas(CALM * max(demand.offered, demand.floor), policy)
+    calm = min(current, calm)
     within = _within(policy, max(want.replicas, calm))
     hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
     wanted = _held(moment.memory.wanted, moment.now, hold, within, current)
@@ -181,6 +183,8 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
     code, reason = _words(moment, want, (replicas, within), hold, slow)
     if limited == "max":
         reason += f"; maxReplicas is {policy.max_replicas}"
+    elif limited == "min":
+        reason += f"; minReplicas is {policy.min_replicas}"
     return Decision(
         replicas=replicas,
         reason=reason,

@@ -1,0 +1,217 @@
+"""`lgs up` for real: it serves, replaces workers with every session intact, mends crashes, and drains."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
+MANIFEST = """
+apiVersion: lgs.dev/v1alpha1
+kind: LangGraphService
+metadata: {name: tried}
+spec:
+  graphs: {agent: ./graph.py:graph}
+  scaling: {mode: Manual}
+  replicas: 1
+  workers: {concurrency: 4, drainSeconds: 2}
+"""
+
+
+class Up:
+    """A running `lgs up` on a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = folder / "service.yaml"
+        self.log = folder.parent / "up.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        kept = {name: text for name, text in os.environ.items() if name not in {"DATABASE_URI", "REDIS_URI"}}
+        env = {**kept, "LGS_LEASE_SECONDS": "2", "STEP_RECORDS": str(self.folder.parent / "steps.jsonl")}
+        command = [
+            sys.executable,
+            "-m",
+            "lgs_operator.cli",
+            "up",
+            str(self.manifest),
+            "--port",
+            str(self.port),
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+
+    def said(self, pattern: str) -> bool:
+        return re.search(pattern, self.log.read_text("utf-8")) is not None
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        late = time.monotonic() + 45
+        while not done():
+            assert time.monotonic() < late, self.log.read_text("utf-8")
+            time.sleep(0.1)
+
+    def serve(self) -> None:
+        self.start()
+        self.wait(lambda: self.said("serves on"))
+
+    def workers(self) -> list[int]:
+        return [int(pid) for pid in (self.folder / ".lgs/tried/workers").read_text("utf-8").split()]
+
+    def session(self, steps: int, step_seconds: float) -> tuple[str, str]:
+        """Starts a run; gives its thread and itself."""
+        thread = self.client.post("/threads", json={}).json()["thread_id"]
+        work = {"messages": [], "steps": steps, "step_seconds": step_seconds}
+        run = self.client.post(f"/threads/{thread}/runs", json={"assistant_id": "agent", "input": work})
+        return thread, run.json()["run_id"]
+
+    def status(self, thread: str, run: str) -> str:
+        try:
+            return str(self.client.get(f"/threads/{thread}/runs/{run}").json()["status"])
+        except httpx.TransportError:
+            return "unknown"
+
+    def done(self, thread: str) -> list[int]:
+        return list(self.client.get(f"/threads/{thread}/state").json()["values"].get("done", []))
+
+    def steps_that_ended_twice(self) -> list[tuple[str, int]]:
+        """By the records that the graph leaves outside of its state."""
+        records = map(json.loads, (self.folder.parent / "steps.jsonl").read_text("utf-8").splitlines())
+        ended = Counter((each["run_id"], each["step"]) for each in records if each["phase"] == "end")
+        return [step for step, count in ended.items() if count > 1]
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    folder = tmp_path / "service"
+    folder.mkdir()
+    shutil.copy(EXAMPLE, folder / "graph.py")
+    (folder / "service.yaml").write_text(MANIFEST)
+    it = Up(folder)
+    try:
+        yield it
+    finally:
+        it.client.close()
+        if it.process is not None:
+            it.end(signal.SIGTERM)
+
+
+def test_it_serves_and_a_change_of_the_code_replaces_every_worker_with_its_sessions_intact(up: Up) -> None:
+    up.manifest.write_text(MANIFEST.replace("replicas: 1", "replicas: 2"))
+    up.serve()
+    up.wait(lambda: len(up.workers()) == 2)
+    before = set(up.workers())
+    thread, _ = up.session(steps=500, step_seconds=0.3)
+    up.wait(lambda: len(up.done(thread)) >= 2)
+
+    graph = up.folder / "graph.py"
+    graph.write_text(graph.read_text().replace("Looked into it", "Thought about it"))
+    up.wait(lambda: not before & set(up.workers()))
+    at_the_change = len(up.done(thread))
+    up.wait(lambda: len(up.done(thread)) >= at_the_change + 2)
+
+    done = up.done(thread)
+    assert done == list(range(len(done)))
+    assert up.steps_that_ended_twice() == []
+    quick, run = up.session(steps=1, step_seconds=0.1)
+    up.wait(lambda: up.status(quick, run) == "success")
+    answer = up.client.get(f"/threads/{quick}/state").json()["values"]["messages"][-1]["content"]
+    assert "Thought about it" in answer
+    assert up.end() == 0
+    assert up.said("all workers have ended")
+
+
+def test_a_killed_worker_is_replaced_and_its_run_goes_on_from_its_last_checkpoint(up: Up) -> None:
+    up.serve()
+    (victim,) = up.workers()
+    thread, run = up.session(steps=6, step_seconds=0.5)
+    up.wait(lambda: len(up.done(thread)) >= 2)
+
+    os.kill(victim, signal.SIGKILL)
+    up.wait(lambda: up.said("was killed by SIGKILL; replaced now"))
+    up.wait(lambda: up.status(thread, run) == "success")
+
+    assert up.done(thread) == list(range(6))
+    assert victim not in up.workers()
+
+
+def test_what_cannot_work_says_why_and_recovers_when_the_file_is_mended(up: Up) -> None:
+    graph = up.folder / "graph.py"
+    good = graph.read_text()
+    graph.write_text("raise RuntimeError('no such model')\n")
+
+    up.start()
+    up.wait(lambda: up.said("can't work: .*no such model"))
+    up.wait(lambda: up.said("waiting for a change"))
+    graph.write_text(good)
+
+    up.wait(lambda: up.said("serves on"))
+    assert up.client.get("/ready").status_code == 200
+
+
+def test_a_manifest_that_breaks_while_it_runs_changes_nothing_and_says_what_is_wrong(up: Up) -> None:
+    up.serve()
+    before = up.workers()
+
+    up.manifest.write_text(MANIFEST.replace("concurrency: 4", "concurrency: 0"))
+    up.wait(lambda: up.said("spec.workers.concurrency: 0: must be at least 1"))
+
+    assert up.workers() == before
+    assert up.client.get("/ready").status_code == 200
+
+
+def test_a_manifest_that_cannot_work_is_refused_at_the_start(up: Up) -> None:
+    up.manifest.write_text(MANIFEST.replace("mode: Manual", "mode: Sometimes"))
+
+    up.start()
+
+    assert up.process is not None
+    assert up.process.wait(30) == 2
+    assert up.said("spec.scaling.mode: Sometimes: must be one of")
+
+
+def test_a_port_in_use_is_named_with_the_way_out(up: Up) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", up.port))
+        other.listen()
+
+        up.start()
+
+        assert up.process is not None
+        assert up.process.wait(30) == 2
+    assert up.said(rf"port {up.port} on 127.0.0.1 is in use; .*--port")
+
+
+def test_a_second_lgs_up_on_the_same_data_is_refused(up: Up) -> None:
+    up.serve()
+    second = Up(up.folder)
+    second.log = up.folder.parent / "second.log"
+
+    second.start()
+
+    assert second.process is not None
+    assert second.process.wait(30) == 2
+    assert second.said(r"in use by another lgs up \(pid \d+\)")
