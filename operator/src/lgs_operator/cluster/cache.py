@@ -7,7 +7,7 @@ whole, and from then on it is at most as old as the API server's watch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import structlog
 
@@ -29,30 +29,49 @@ class Cache:
         namespace: str | None,
         labels: str | None,
         changed: Callable[[Manifest], None],
-        metadata_only: bool = False,
-        keep: bool = True,
+        group_label: str | None = None,
     ) -> None:
         self.kind = kind
         self.synced = asyncio.Event()
         self._cluster = cluster
-        self._namespace = namespace
+        self.namespace = namespace
         self._labels = labels
         self._changed = changed
-        self._metadata_only = metadata_only
-        self._keep = keep
+        # without a label to group by nothing is kept: only names are watched, not contents
+        self._metadata_only = group_label is None
+        self._group_label = group_label
         self._objects: dict[Key, Manifest] = {}
+        self._groups: dict[tuple[str, str], set[Key]] = {}
 
     def get(self, key: Key) -> Manifest | None:
         """The object as it was last seen."""
         return self._objects.get(key)
 
-    def __iter__(self) -> Iterator[Manifest]:
-        return iter(self._objects.values())
+    def of(self, namespace: str, group: str) -> list[Manifest]:
+        """The objects of a namespace whose group label has this value."""
+        return [self._objects[key] for key in sorted(self._groups.get((namespace, group), ()), key=_name)]
 
     def put(self, manifest: Manifest) -> None:
         """What a write of our own returned: the copy need not wait for its event."""
-        if self._keep:
-            self._objects[self._key(manifest)] = manifest
+        group = self._group(manifest)
+        if group is not None:
+            key = self._key(manifest)
+            self._objects[key] = manifest
+            self._groups.setdefault(group, set()).add(key)
+
+    def _drop(self, item: Manifest) -> None:
+        key, group = self._key(item), self._group(item)
+        self._objects.pop(key, None)
+        if group in self._groups:
+            self._groups[group].discard(key)
+            if not self._groups[group]:
+                del self._groups[group]
+
+    def _group(self, item: Manifest) -> tuple[str, str] | None:
+        if self._group_label is None:
+            return None
+        metadata = item["metadata"]
+        return metadata["namespace"], metadata.get("labels", {}).get(self._group_label, "")
 
     async def run(self) -> None:
         """Follows the kind until cancelled."""
@@ -71,9 +90,9 @@ class Cache:
 
     async def _list(self) -> str:
         items, version = await self._cluster.list(
-            self.kind, self._namespace, labels=self._labels, metadata_only=self._metadata_only
+            self.kind, self.namespace, labels=self._labels, metadata_only=self._metadata_only
         )
-        before, self._objects = self._objects, {}
+        before, self._objects, self._groups = self._objects, {}, {}
         for item in items:
             before.pop(self._key(item), None)
             self._take(item)
@@ -84,7 +103,7 @@ class Cache:
 
     async def _follow(self, version: str) -> str:
         events = self._cluster.watch(
-            self.kind, self._namespace, version, labels=self._labels, metadata_only=self._metadata_only
+            self.kind, self.namespace, version, labels=self._labels, metadata_only=self._metadata_only
         )
         async for event, item in events:
             version = item["metadata"]["resourceVersion"]
@@ -92,7 +111,7 @@ class Cache:
                 continue
             item |= {"apiVersion": self.kind.api_version, "kind": self.kind.name}
             if event == "DELETED":
-                self._objects.pop(self._key(item), None)
+                self._drop(item)
                 self._changed(item)
             else:
                 self._take(item)
@@ -104,3 +123,7 @@ class Cache:
 
     def _key(self, item: Manifest) -> Key:
         return Key(self.kind, item["metadata"]["namespace"], item["metadata"]["name"])
+
+
+def _name(key: Key) -> str:
+    return key.name

@@ -62,14 +62,16 @@ class Cluster:
         self._api = api
 
     @classmethod
-    async def connect(cls) -> Cluster:
-        """By the pod's service account inside a cluster, else by KUBECONFIG."""
+    async def connect(cls, kubeconfig: str | None = None) -> Cluster:
+        """By `kubeconfig`, else by the pod's service account inside a cluster, else by KUBECONFIG."""
         configuration = kubernetes_client.Configuration()
         configuration.connection_pool_maxsize = 100
-        if in_cluster():
+        if kubeconfig is None and in_cluster():
             kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, client_configuration=configuration
+            )
         return cls(kubernetes_client.ApiClient(configuration))
 
     async def close(self) -> None:
@@ -92,7 +94,8 @@ class Cluster:
         accept = _METADATA_ONLY.format(list="List") if metadata_only else None
         query = {"labelSelector": labels} if labels else {}
         answer = await self._json("GET", kind.path(namespace), query=query, accept=accept)
-        items = [{"apiVersion": kind.api_version, "kind": kind.name, **item} for item in answer["items"]]
+        # an empty list of metadata is null
+        items = [item | {"apiVersion": kind.api_version, "kind": kind.name} for item in answer["items"] or []]
         return items, answer["metadata"]["resourceVersion"]
 
     async def watch(

@@ -1,0 +1,253 @@
+"""Every second or two: asks the replicas how they are, lets the scaling law decide, and sets their number.
+
+A replica that does not answer is told apart from one without load. The law's memory goes into the status, so
+that another operator continues where this one stopped. A service without a replica is left as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from lgs_crds import LangGraphService
+from lgs_crds.status import Condition, ScalingStatus, condition, timestamp
+from lgs_operator.cluster.client import ClusterError
+from lgs_operator.cluster.kinds import DEPLOYMENT, POD, Key, Manifest
+from lgs_operator.controller import Controller, replicas_only
+from lgs_operator.diagnosis import is_ended, is_ready
+from lgs_operator.due import ServiceKey
+from lgs_operator.parts import Parts
+from lgs_operator.reconcile import SCALER
+from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
+from lgs_operator.scaling.scrape import scrape
+from lgs_operator.status import ScalingView
+
+log = structlog.get_logger(__name__)
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_SCRAPES_AT_ONCE = 64
+_SCRAPE_TIMEOUT = 1.0
+_WRITE_SECONDS = 10.0
+_WRITE_MEMORY_SECONDS = 60.0
+_HEADLESS_CODES = {"NoData"}
+
+
+@dataclass
+class _Track:
+    """What the autoscaler keeps of a service between two rounds."""
+
+    uid: str
+    memory: Memory
+    written_at: float = 0.0
+    written: tuple[object, ...] = ()
+    mode: str = ""
+
+
+class Autoscaler:
+    """`now` is the clock, in seconds since the epoch."""
+
+    def __init__(self, parts: Parts, controller: Controller, *, now: Callable[[], float] = time.time) -> None:
+        self._cluster = parts.cluster
+        self._world = parts.world
+        self._events = parts.events
+        self._metrics = parts.metrics
+        self._http = parts.http
+        self._settings = parts.settings
+        self._controller = controller
+        self._now = now
+        self._tracks: dict[ServiceKey, _Track] = {}
+        self._scrapes = asyncio.Semaphore(_SCRAPES_AT_ONCE)
+
+    async def run(self) -> None:
+        """Rounds until cancelled; a slow round delays the next one and never overlaps it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await self.round()
+            await asyncio.sleep(max(0.1, self._settings.scale_interval - (loop.time() - began)))
+
+    async def round(self) -> None:
+        """One look at every service; the trouble of one is not that of the others."""
+        services = dict(self._controller.parsed)
+        for gone in self._tracks.keys() - services.keys():
+            del self._tracks[gone]
+        async with asyncio.TaskGroup() as tasks:
+            for key, service in services.items():
+                tasks.create_task(self._guarded(key, service))
+
+    async def _guarded(self, key: ServiceKey, service: LangGraphService) -> None:
+        try:
+            await self._scale(key, service)
+        except ClusterError as error:
+            log.warning("scaling.failed", service=f"{key.namespace}/{key.name}", error=str(error))
+
+    async def _scale(self, key: ServiceKey, service: LangGraphService) -> None:
+        deployment = self._world.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
+        if deployment is None:
+            return
+        pods = [pod for pod in self._world.pods(key) if not is_ended(pod)]
+        if not any(is_ready(pod) for pod in pods):
+            # nobody can be asked: hold, and keep the law's memory as it is
+            await self._say(key, service, None, deployment)
+            return
+        track = self._track(key, service)
+        live = int(deployment["spec"].get("replicas", 1))
+        observation = await self._observe(key, pods, live)
+        decision = decide(Policy.of(service.spec), observation, track.memory, self._now())
+        track.memory = decision.memory
+        if service.spec.scaling.mode == "Auto" and decision.replicas != live:
+            await self._set(key, service, live, decision, observation)
+        await self._say(key, service, decision, deployment)
+
+    def _track(self, key: ServiceKey, service: LangGraphService) -> _Track:
+        uid, mode = service.metadata.uid or "", service.spec.scaling.mode
+        track = self._tracks.get(key)
+        if track is None or track.uid != uid or track.mode != mode:
+            status = (self._world.services.get(key, {}).get("status") or {}).get("scaling") or {}
+            memory = status.get("memory") if track is None else None
+            track = self._tracks[key] = _Track(uid, Memory.from_json(memory), mode=mode)
+        return track
+
+    async def _observe(self, key: ServiceKey, pods: list[Manifest], live: int) -> Observation:
+        ready = [pod for pod in pods if is_ready(pod) and pod["status"].get("podIP")]
+        going = [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
+        answers = await asyncio.gather(*(self._ask(pod) for pod in ready))
+        samples = tuple(each for each in answers if each is not None)
+        return Observation(
+            at=self._now(),
+            samples=samples,
+            ready=len(ready),
+            # pods that are asked for and not there yet are on their way, too
+            starting=max(len(pods) - len(ready) - len(going), live - len(ready), 0),
+            draining=len(going),
+            failed=len(ready) - len(samples),
+        )
+
+    async def _ask(self, pod: Manifest) -> ReplicaSample | None:
+        address = pod["status"]["podIP"]
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{self._settings.scrape_port}/metrics"
+        async with self._scrapes:
+            sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
+        self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
+        return sample
+
+    async def _set(
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        live: int,
+        decision: Decision,
+        observation: Observation,
+    ) -> None:
+        if decision.replicas < live:
+            await self._prefer_idle(key, observation)
+        replicas = replicas_only(Key(DEPLOYMENT, key.namespace, key.name), decision.replicas)
+        self._world.put(await self._cluster.apply(replicas, manager=SCALER))
+        self._metrics.decisions.labels(decision.code).inc()
+        words = f"{live} to {decision.replicas} replicas: {decision.reason}"
+        reason = "ScaledOut" if decision.replicas > live else "ScaledIn"
+        await self._events.emit(key, service.metadata.uid or "", "Normal", reason, words)
+
+    async def _prefer_idle(self, key: ServiceKey, observation: Observation) -> None:
+        """Kubernetes takes the cheapest pods first: those with the fewest runs."""
+        pods = {pod["metadata"]["name"]: pod for pod in self._world.pods(key)}
+
+        async def mark(sample: ReplicaSample) -> None:
+            pod = pods.get(sample.replica)
+            cost = str(sample.in_use)
+            if pod is None or pod["metadata"].get("annotations", {}).get(DELETION_COST, "0") == cost:
+                return
+            patch = {"metadata": {"annotations": {DELETION_COST: cost}}}
+            try:
+                self._world.put(await self._cluster.merge(POD, key.namespace, sample.replica, patch))
+            except ClusterError as error:
+                if not error.not_found:
+                    raise
+
+        await asyncio.gather(*(mark(sample) for sample in observation.samples))
+
+    async def _say(
+        self, key: ServiceKey, service: LangGraphService, decision: Decision | None, deployment: Manifest
+    ) -> None:
+        """Into the status: at once when the number of replicas changed, else every ten seconds or less."""
+        track = self._track(key, service)
+        before = self._controller.scaling.get(key)
+        view = scaling_view(service, decision, before, self._now())
+        now = self._now()
+        news = _news(view)
+        urgent = before is None or before.desired != view.desired or _reasons(before) != _reasons(view)
+        due = now - track.written_at >= (_WRITE_SECONDS if news != track.written else _WRITE_MEMORY_SECONDS)
+        is_idle = decision is not None and not decision.queue and decision.p95 is None
+        if not urgent and (not due or (is_idle and news == track.written)):
+            return
+        self._controller.scaling[key] = view
+        track.written, track.written_at = news, now
+        await self._controller.publish(key)
+
+
+def scaling_view(
+    service: LangGraphService, decision: Decision | None, before: ScalingView | None, now: float
+) -> ScalingView:
+    """The decision in status terms. Without one (no replica to ask) the last one stands. Pure."""
+    mode = service.spec.scaling.mode
+    if decision is None:
+        inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
+        if mode != "Auto":
+            inactive = _not_ours(mode)
+        limited = condition("ScalingLimited", "False", "NotLimited")
+        kept = before or ScalingView()
+        return ScalingView((inactive, limited), kept.status, None, None, kept.desired)
+    return ScalingView(
+        conditions=(_active(mode, decision), _limited(service, decision)),
+        status=ScalingStatus(
+            desired_replicas=decision.replicas if mode == "Auto" else service.spec.replicas,
+            reason=decision.reason,
+            decided_at=timestamp(datetime.fromtimestamp(now, UTC)),
+            inputs=_rounded(decision.inputs),
+            memory=decision.memory.to_json(),
+        ),
+        queue=decision.queue,
+        p95=None if decision.p95 is None else f"{decision.p95:.2f}s",
+        desired=decision.replicas if mode == "Auto" else service.spec.replicas,
+    )
+
+
+def _active(mode: str, decision: Decision) -> Condition:
+    if mode != "Auto":
+        return _not_ours(mode)
+    if decision.code in _HEADLESS_CODES:
+        return condition("ScalingActive", "False", decision.code, decision.reason)
+    return condition("ScalingActive", "True", "Measuring", "replicas follow the load")
+
+
+def _not_ours(mode: str) -> Condition:
+    words = "spec.replicas sets the number" if mode == "Manual" else "the scale subresource sets the number"
+    return condition("ScalingActive", "False", mode, f"spec.scaling.mode is {mode}: {words}")
+
+
+def _limited(service: LangGraphService, decision: Decision) -> Condition:
+    if service.spec.scaling.mode != "Auto" or decision.limited is None:
+        return condition("ScalingLimited", "False", "NotLimited")
+    if decision.limited == "max":
+        words = f"the load asks for more than maxReplicas, which is {service.spec.max_replicas}"
+        return condition("ScalingLimited", "True", "TooManyReplicas", words)
+    words = f"the load asks for less than minReplicas, which is {service.spec.scaling.min_replicas}"
+    return condition("ScalingLimited", "True", "TooFewReplicas", words)
+
+
+def _rounded(inputs: dict[str, float]) -> dict[str, Any]:
+    return {name: round(value, 3) for name, value in inputs.items()}
+
+
+def _reasons(view: ScalingView) -> tuple[tuple[str, str], ...]:
+    return tuple((each.type, each.reason) for each in view.conditions)
+
+
+def _news(view: ScalingView) -> tuple[object, ...]:
+    return view.desired, view.queue, view.p95, _reasons(view)

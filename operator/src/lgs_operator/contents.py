@@ -1,0 +1,111 @@
+"""What the user's ConfigMaps and Secrets hold, as hashes, and what is missing of them.
+
+Contents are read when needed and forgotten when the object changes; only hashes are kept in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lgs_operator.cluster.client import Cluster
+from lgs_operator.cluster.kinds import Key, Kind
+from lgs_operator.desired.references import Reference
+from lgs_operator.due import ServiceKey
+
+Digests = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A reference that leads nowhere, in words for a condition."""
+
+    reason: str
+    message: str
+    reference: Reference
+
+
+class Contents:
+    """Reads through to the cluster; `changed` tells it what to read anew."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._digests: dict[Key, Digests | None] = {}
+        self._readers: dict[Key, set[ServiceKey]] = {}
+        self._reads: dict[ServiceKey, set[Key]] = {}
+
+    async def read(
+        self, service: ServiceKey, wanted: tuple[Reference, ...]
+    ) -> tuple[str, tuple[Missing, ...]]:
+        """The hash of all that is referred to, and what is missing. Remembers that `service` reads them."""
+        keys = {Key(each.kind, service.namespace, each.name) for each in wanted}
+        for key in self._reads.get(service, set()) - keys:
+            self._drop_reader(service, key)
+        self._reads[service] = keys
+        found: dict[Reference, Digests | None] = {}
+        for reference in wanted:
+            key = Key(reference.kind, service.namespace, reference.name)
+            self._readers.setdefault(key, set()).add(service)
+            found[reference] = await self._digests_of(key)
+        missing = (_missing(each, digests, service.namespace) for each, digests in found.items())
+        return combined(found), tuple(each for each in missing if each is not None)
+
+    def changed(self, kind: Kind, namespace: str, name: str) -> set[ServiceKey]:
+        """The services that read this object, which will be read anew."""
+        key = Key(kind, namespace, name)
+        self._digests.pop(key, None)
+        return set(self._readers.get(key, ()))
+
+    def forget(self, service: ServiceKey) -> None:
+        """The service reads nothing any more."""
+        for key in self._reads.pop(service, set()):
+            self._drop_reader(service, key)
+
+    def _drop_reader(self, service: ServiceKey, key: Key) -> None:
+        readers = self._readers.get(key, set())
+        readers.discard(service)
+        if not readers:
+            self._readers.pop(key, None)
+            self._digests.pop(key, None)
+
+    async def _digests_of(self, key: Key) -> Digests | None:
+        if key not in self._digests:
+            manifest = await self._cluster.get(key.kind, key.namespace, key.name)
+            self._digests[key] = None if manifest is None else _digests(manifest)
+        return self._digests[key]
+
+
+def combined(found: Mapping[Reference, Digests | None]) -> str:
+    """One hash over the referenced keys; the order of references does not matter."""
+    parts = sorted(
+        [each.kind.name, each.name, name, digest]
+        for each, digests in found.items()
+        for name, digest in (digests or {}).items()
+        if each.key is None or each.key == name
+    )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _digests(manifest: Mapping[str, object]) -> Digests:
+    values: dict[str, str] = {}
+    for part in ("data", "binaryData"):
+        data = manifest.get(part)
+        if isinstance(data, Mapping):
+            values |= {str(name): str(value) for name, value in data.items()}
+    return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in values.items()}
+
+
+def _missing(reference: Reference, digests: Digests | None, namespace: str) -> Missing | None:
+    kind, field, name = reference.kind.name, reference.field, reference.name
+    if reference.optional:
+        return None
+    if digests is None:
+        message = f"{field}: {name}: there is no {kind} of this name in namespace {namespace}; create it"
+        return Missing(f"{kind}NotFound", message, reference)
+    if reference.key is not None and reference.key not in digests:
+        has = ", ".join(sorted(digests)) or "none"
+        message = f"{field}: {name}: the {kind} has no key {reference.key}; its keys: {has}"
+        return Missing(f"{kind}KeyNotFound", message, reference)
+    return None

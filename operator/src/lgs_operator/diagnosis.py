@@ -1,0 +1,89 @@
+"""Why pods don't come up, in words that a stranger can act on. Pure.
+
+The newest pod with trouble speaks for all: it runs what the manifest says now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lgs_operator.cluster.kinds import Manifest
+
+_IMAGE_REASONS = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ImageInspectError",
+    "RegistryUnavailable",
+}
+_START_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_LONGEST_QUOTE = 600
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """`reason` is one word for programs, `message` says it all."""
+
+    reason: str
+    message: str
+
+
+def trouble(pods: Iterable[Manifest]) -> Trouble | None:
+    """What keeps the newest troubled pod from running, or None."""
+    newest_first = sorted(
+        pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True
+    )
+    return next((found for pod in newest_first if (found := pod_trouble(pod)) is not None), None)
+
+
+def pod_trouble(pod: Manifest) -> Trouble | None:
+    """What keeps this pod from running, or None. A pod that is on its way out has no trouble."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return None
+    status = pod.get("status", {})
+    name = pod["metadata"]["name"]
+    for condition in status.get("conditions", []):
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            why = condition.get("message") or "no node takes it"
+            return Trouble(condition.get("reason") or "Unschedulable", f"pod {name} has no node: {why}")
+    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    found = (_container_trouble(name, container) for container in containers)
+    return next((each for each in found if each is not None), None)
+
+
+def is_ready(pod: Manifest) -> bool:
+    """The pod takes work."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+def is_ended(pod: Manifest) -> bool:
+    """The pod will never take work again."""
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _created(pod: Manifest) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))
+
+
+def _container_trouble(pod: str, container: Mapping[str, Any]) -> Trouble | None:
+    state = container.get("state", {})
+    waiting = state.get("waiting", {})
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in _IMAGE_REASONS:
+        return Trouble(reason, f"image {container.get('image')} can't be had: {message or reason}")
+    if reason in _START_REASONS:
+        return Trouble(reason, f"pod {pod} can't start: {message or reason}")
+    if container.get("ready"):
+        return None
+    ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    if not ended or not ended.get("exitCode"):
+        return None
+    if ended.get("reason") == "OOMKilled":
+        return Trouble("OOMKilled", f"pod {pod} needed more memory than spec.pod.resources allows")
+    words = (ended.get("message") or "").strip()[-_LONGEST_QUOTE:] or "it left no message"
+    return Trouble("CrashLoopBackOff", f"pod {pod} ended with exit code {ended['exitCode']}: {words}")

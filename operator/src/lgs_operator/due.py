@@ -1,0 +1,105 @@
+"""Which services are due for a look, each at most once at a time. Events only mark; the look sees the whole.
+
+A look that fails is due again after a pause that doubles up to a minute. Marking a service while it is being
+looked at makes it due once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import structlog
+
+from lgs_operator.cluster.client import ClusterError
+
+log = structlog.get_logger(__name__)
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+
+
+class ServiceKey(NamedTuple):
+    """Names a service."""
+
+    namespace: str
+    name: str
+
+
+class DueServices:
+    """`look` returns seconds after which it wants to look again, or None."""
+
+    def __init__(self, look: Callable[[ServiceKey], Awaitable[float | None]], *, at_once: int = 8) -> None:
+        self._look = look
+        self._at_once = at_once
+        self._queue: asyncio.Queue[ServiceKey] = asyncio.Queue()
+        self._waiting: set[ServiceKey] = set()
+        self._busy: set[ServiceKey] = set()
+        self._again: set[ServiceKey] = set()
+        self._later: dict[ServiceKey, asyncio.TimerHandle] = {}
+        self._failures: dict[ServiceKey, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def mark(self, key: ServiceKey) -> None:
+        """This service is due now."""
+        later = self._later.pop(key, None)
+        if later is not None:
+            later.cancel()
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._queue.put_nowait(key)
+
+    def mark_after(self, key: ServiceKey, seconds: float) -> None:
+        """This service is due then, unless it is sooner."""
+        loop = asyncio.get_running_loop()
+        before = self._later.get(key)
+        if before is not None:
+            if before.when() <= loop.time() + seconds:
+                return
+            before.cancel()
+        self._later[key] = loop.call_later(seconds, self.mark, key)
+
+    def forget(self, key: ServiceKey) -> None:
+        """The service is gone: no look is planned any more."""
+        later = self._later.pop(key, None)
+        if later is not None:
+            later.cancel()
+        self._failures.pop(key, None)
+
+    async def run(self) -> None:
+        """Looks at what is due until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._at_once):
+                tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            self._waiting.discard(key)
+            self._busy.add(key)
+            try:
+                await self._one(key)
+            finally:
+                self._busy.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.mark(key)
+
+    async def _one(self, key: ServiceKey) -> None:
+        try:
+            again = await self._look(key)
+        except ClusterError as error:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - 1))
+            log.warning(
+                "reconcile.failed", service=f"{key.namespace}/{key.name}", error=str(error), retry=pause
+            )
+            self.mark_after(key, pause)
+            return
+        self._failures.pop(key, None)
+        if again is not None:
+            self.mark_after(key, again)

@@ -1,0 +1,127 @@
+"""Kubernetes Events about a service: what happened and why, for `kubectl describe`.
+
+The same thing again raises the count of its Event. Each service has 25 at once and one more each five
+seconds; beyond that Events are dropped. An Event that can't be written is logged and never stops the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+
+from lgs_crds import API_VERSION, KIND
+from lgs_crds.status import timestamp
+from lgs_operator.cluster.client import Cluster, ClusterError
+from lgs_operator.cluster.kinds import EVENT, Manifest
+from lgs_operator.due import ServiceKey
+
+log = structlog.get_logger(__name__)
+EventType = Literal["Normal", "Warning"]
+_BURST = 25.0
+_REFILL_SECONDS = 5.0
+_REMEMBERED = 4096
+_LONGEST_MESSAGE = 1000
+
+
+@dataclass
+class _Known:
+    name: str
+    count: int
+    first: str
+
+
+@dataclass
+class _Bucket:
+    tokens: float
+    at: datetime
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Events:
+    """Writes Events; `now` is the clock."""
+
+    def __init__(self, cluster: Cluster, identity: str, *, now: Callable[[], datetime] = _utc_now) -> None:
+        self._cluster = cluster
+        self._identity = identity
+        self._now = now
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    async def emit(self, key: ServiceKey, uid: str, kind: EventType, reason: str, message: str) -> None:
+        """Says that something happened to the service."""
+        message = message[:_LONGEST_MESSAGE]
+        log.info("event", service=f"{key.namespace}/{key.name}", type=kind, reason=reason, message=message)
+        if not self._allowed(uid):
+            return
+        try:
+            await self._write(key, uid, kind, reason, message)
+        except ClusterError as error:
+            log.warning("event.lost", service=f"{key.namespace}/{key.name}", reason=reason, error=str(error))
+
+    async def _write(self, key: ServiceKey, uid: str, kind: EventType, reason: str, message: str) -> None:
+        digest = hashlib.sha256(f"{uid}\0{kind}\0{reason}\0{message}".encode()).hexdigest()[:16]
+        stamp = timestamp(self._now())
+        known = self._known.get(digest)
+        if known is not None:
+            known.count += 1
+            self._known.move_to_end(digest)
+            try:
+                patch = {"count": known.count, "lastTimestamp": stamp}
+                await self._cluster.merge(EVENT, key.namespace, known.name, patch)
+                return
+            except ClusterError as error:
+                if not error.not_found:  # the API server forgets Events after an hour
+                    raise
+        name = f"{key.name}.{digest}{int(self._now().timestamp()):x}"
+        self._known[digest] = _Known(name, 1, stamp)
+        self._trim()
+        event = self._event(key, uid, kind, reason, message) | {
+            "metadata": {"name": name, "namespace": key.namespace},
+            "firstTimestamp": stamp,
+            "lastTimestamp": stamp,
+            "count": 1,
+        }
+        await self._cluster.create(EVENT, key.namespace, event)
+
+    def _event(self, key: ServiceKey, uid: str, kind: EventType, reason: str, message: str) -> Manifest:
+        return {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.name,
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": key.name,
+                "namespace": key.namespace,
+                "uid": uid,
+            },
+            "source": {"component": "lgs-operator"},
+            "reportingComponent": "lgs.dev/operator",
+            "reportingInstance": self._identity,
+        }
+
+    def _allowed(self, uid: str) -> bool:
+        now = self._now()
+        bucket = self._buckets.setdefault(uid, _Bucket(_BURST, now))
+        refill = (now - bucket.at).total_seconds() / _REFILL_SECONDS
+        bucket.tokens, bucket.at = min(_BURST, bucket.tokens + refill), now
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True
+
+    def _trim(self) -> None:
+        for remembered in (self._known, self._buckets):
+            while len(remembered) > _REMEMBERED:
+                remembered.popitem(last=False)

@@ -1,0 +1,164 @@
+"""`lgs-operator`: connect, lead, act, give back.
+
+The process acts only while it holds the Lease; when it loses it, it ends and its Deployment starts it anew.
+Exit code 0 after SIGTERM, 2 for settings that can't work, 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+import aiohttp
+import structlog
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from lgs_operator import handlers
+from lgs_operator.autoscaler import Autoscaler
+from lgs_operator.cluster.client import Cluster, ClusterError
+from lgs_operator.cluster.kinds import SERVICE_OF_OURS
+from lgs_operator.controller import Controller
+from lgs_operator.due import DueServices, ServiceKey
+from lgs_operator.events import Events
+from lgs_operator.leader import Leader, LostLease
+from lgs_operator.metrics import Metrics
+from lgs_operator.parts import Parts
+from lgs_operator.publisher import Publisher
+from lgs_operator.settings import Settings, SettingsError, from_environment
+from lgs_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+
+class _Stopped(Exception):
+    """Ends the task group when it is time to stop."""
+
+
+def main() -> int:
+    """Runs the operator until SIGTERM or SIGINT."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        settings = from_environment()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        asyncio.run(operate(settings))
+    except LostLease as error:
+        log.error("operator.lost_lease", error=str(error))
+        return 1
+    return 0
+
+
+async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None:
+    """Runs until `stop` is set (SIGTERM or SIGINT set it). Raises `LostLease`."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        cluster = await Cluster.connect()
+        stack.push_async_callback(cluster.close)
+        metrics = Metrics()
+        leader = Leader(cluster, settings)
+        await _serve(stack, settings, metrics)
+        if not await _first(leader.acquire(), stop):
+            return
+        stack.push_async_callback(leader.release)
+        metrics.leading.set(1)
+        await _act(cluster, settings, metrics, leader, stop)
+
+
+async def _act(
+    cluster: Cluster, settings: Settings, metrics: Metrics, leader: Leader, stop: asyncio.Event
+) -> None:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+
+        async def look(key: ServiceKey) -> float | None:
+            metrics.services.set(len(world.services))
+            metrics.due.set(len(due))
+            return await controller.look(key)
+
+        due = DueServices(look)
+        world = World(cluster, settings.namespaces, due.mark)
+        events = Events(cluster, settings.identity)
+        parts = Parts(cluster, world, events, metrics, http, settings)
+        controller = Controller(parts, Publisher(cluster))
+        autoscaler = Autoscaler(parts, controller)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_until(stop))
+                tasks.create_task(leader.hold())
+                tasks.create_task(world.run())
+                await world.synced()
+                await _crd_is_there(cluster, settings)
+                log.info("operator.started", namespaces=settings.namespaces or "all")
+                tasks.create_task(due.run())
+                tasks.create_task(autoscaler.run())
+                tasks.create_task(handlers.watch(world, settings.namespaces, stop))
+        except* _Stopped:
+            log.info("operator.stopped")
+        except* LostLease as lost:
+            raise lost.exceptions[0] from None
+
+
+async def _crd_is_there(cluster: Cluster, settings: Settings) -> None:
+    """Waits for the CustomResourceDefinition, which may be installed after the operator."""
+    namespace = settings.namespaces[0] if settings.namespaces else None
+    while True:
+        try:
+            await cluster.list(SERVICE_OF_OURS, namespace)
+            return
+        except ClusterError as error:
+            log.warning("operator.waits_for_crd", error=str(error))
+            await asyncio.sleep(1.0)
+
+
+async def _serve(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> None:
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def exposition(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": "text/plain"})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/metrics", exposition)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "0.0.0.0", settings.port).start()
+
+
+async def _first(work: object, stop: asyncio.Event) -> bool:
+    """True when `work` ended before `stop` was set."""
+    acting = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({acting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not acting.done():
+        acting.cancel()
+        return False
+    await acting
+    return True
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+    raise _Stopped
+
+
+if __name__ == "__main__":
+    sys.exit(main())

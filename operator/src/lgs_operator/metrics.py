@@ -1,0 +1,36 @@
+"""The operator's own metrics, each named for what it counts."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    """One set per process, on a registry of its own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.services = Gauge("lgs_operator_services", "Services that are known.", registry=registry)
+        self.due = Gauge("lgs_operator_due", "Services that wait for a look.", registry=registry)
+        self.leading = Gauge("lgs_operator_leading", "1 when this replica acts.", registry=registry)
+        self.looks = Counter(
+            "lgs_operator_reconciles", "Looks at a service, by result.", ["result"], registry=registry
+        )
+        self.look_seconds = Histogram(
+            "lgs_operator_reconcile_seconds", "Time of one look at a service.", registry=registry
+        )
+        self.writes = Counter(
+            "lgs_operator_writes", "Objects written or deleted, by kind.", ["kind", "verb"], registry=registry
+        )
+        self.drift = Counter(
+            "lgs_operator_drift_repaired", "Objects that were changed by others.", ["kind"], registry=registry
+        )
+        self.scrapes = Counter(
+            "lgs_operator_scrapes",
+            "Replicas asked for their metrics, by result.",
+            ["result"],
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "lgs_operator_scaling_changes", "Changes of the number of replicas.", ["code"], registry=registry
+        )

@@ -1,0 +1,108 @@
+"""From what is wanted and what is there to what must be written. Pure; `controller.py` carries it out.
+
+A plan is empty for a service that is as it should be, so looking at an unchanged service costs no call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lgs_operator.cluster.drift import covers
+from lgs_operator.cluster.kinds import DEPLOYMENT, Key, Manifest, key_of
+
+DESIRED_ANNOTATION = "lgs.dev/desired"
+SCALER = "lgs-autoscaler"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write. `drifted` are those of `applies` that somebody else changed, for an Event."""
+
+    applies: tuple[Manifest, ...] = ()
+    deletes: tuple[Manifest, ...] = ()
+    drifted: tuple[Key, ...] = ()
+    adopt_replicas: int | None = None
+    """Make the number of replicas the autoscaler's, at this value, before the rest is written."""
+
+    def __bool__(self) -> bool:
+        return bool(self.applies or self.deletes or self.adopt_replicas is not None)
+
+
+def plan(
+    wanted: Iterable[Manifest],
+    live: Mapping[Key, Manifest],
+    *,
+    uid: str,
+    first_replicas: int,
+    hold: frozenset[Key] = frozenset(),
+) -> Plan:
+    """`live` are the objects of this service as last seen; `uid` is the service's.
+
+    `hold` are left as they are: neither written nor deleted. `first_replicas` is where a Deployment whose
+    replicas belong to the autoscaler starts.
+    """
+    signed = {key_of(each): _signed(each) for each in wanted}
+    applies, drifted = [], []
+    for key, manifest in signed.items():
+        there = live.get(key)
+        if key in hold or (there is not None and covers(there, manifest)):
+            continue
+        applies.append(manifest)
+        if there is not None and _signature(there) == _signature(manifest):
+            drifted.append(key)
+    deletes = [
+        manifest
+        for key, manifest in live.items()
+        if key not in signed and key not in hold and owner_uid(manifest) == uid and not _is_going(manifest)
+    ]
+    adopt = _to_adopt(signed, live, hold, first_replicas)
+    return Plan(tuple(applies), tuple(deletes), tuple(drifted), adopt)
+
+
+def owner_uid(manifest: Mapping[str, object]) -> str | None:
+    """The uid of the object's controller, or None."""
+    metadata = manifest.get("metadata")
+    references = metadata.get("ownerReferences", []) if isinstance(metadata, Mapping) else []
+    return next((each.get("uid") for each in references if each.get("controller")), None)
+
+
+def scaler_owns_replicas(deployment: Manifest) -> bool:
+    """Server-side apply has noted the number of replicas as the autoscaler's."""
+    return any(
+        entry.get("manager") == SCALER and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+        for entry in deployment["metadata"].get("managedFields", [])
+    )
+
+
+def _to_adopt(
+    signed: Mapping[Key, Manifest], live: Mapping[Key, Manifest], hold: frozenset[Key], first: int
+) -> int | None:
+    for key, manifest in signed.items():
+        if key.kind != DEPLOYMENT or key in hold or "replicas" in manifest["spec"]:
+            continue
+        there = live.get(key)
+        if there is None:
+            return first
+        if not scaler_owns_replicas(there):
+            return int(there["spec"].get("replicas", first))
+    return None
+
+
+def _signed(manifest: Manifest) -> Manifest:
+    """With a hash of itself: a field that is no longer wanted shows as a change, too."""
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+    metadata = manifest["metadata"]
+    annotations = metadata.get("annotations", {}) | {DESIRED_ANNOTATION: digest}
+    return manifest | {"metadata": metadata | {"annotations": annotations}}
+
+
+def _signature(manifest: Manifest) -> str | None:
+    signature: str | None = manifest["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
+    return signature
+
+
+def _is_going(manifest: Manifest) -> bool:
+    return "deletionTimestamp" in manifest["metadata"]

@@ -1,0 +1,251 @@
+"""The status of a service from what was seen of it. Pure; conditions by the Kubernetes conventions.
+
+`Ready` means that at least one replica takes work. A reason names the first thing to mend, its message where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lgs_crds import LangGraphService, Problem
+from lgs_crds.status import Condition, ScalingStatus, Status, Truth, condition, merged
+from lgs_operator.cluster.kinds import Manifest
+from lgs_operator.contents import Missing
+from lgs_operator.desired.naming import selector
+from lgs_operator.desired.service import endpoint
+from lgs_operator.diagnosis import Trouble, is_ended, is_ready, trouble
+
+Reports = Mapping[str, Mapping[str, str]]
+_FINE = "ok"
+
+
+@dataclass(frozen=True)
+class ScalingView:
+    """What the autoscaler says about a service, in status terms."""
+
+    conditions: tuple[Condition, ...] = ()
+    status: ScalingStatus | None = None
+    queue: int | None = None
+    p95: str | None = None
+    desired: int | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """What was seen of a service. `reports` are the `checks` of `/ready` of pods that don't take work."""
+
+    service: LangGraphService
+    deployment: Manifest | None = None
+    pods: tuple[Manifest, ...] = ()
+    postgres: Manifest | None = None
+    postgres_pods: tuple[Manifest, ...] = ()
+    redis: Manifest | None = None
+    redis_pods: tuple[Manifest, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    refused: str | None = None
+    reports: Reports = field(default_factory=dict)
+
+    @property
+    def ready(self) -> int:
+        """Replicas that take work."""
+        return sum(1 for pod in self.pods if is_ready(pod))
+
+    @property
+    def desired(self) -> int:
+        """Replicas that are wanted now."""
+        return int((self.deployment or {}).get("spec", {}).get("replicas", 0))
+
+
+def status_of(view: View, scaling: ScalingView, before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The whole status, as it is to be applied. `before` is the status as it was."""
+    metadata = view.service.metadata
+    conditions = (ready(view), progressing(view), persistence_ready(view), cache_ready(view))
+    status = Status(
+        observed_generation=metadata.generation,
+        conditions=merged(
+            before.get("conditions", []),
+            (*conditions, *scaling.conditions),
+            generation=metadata.generation,
+            at=now,
+        ),
+        replicas=sum(1 for pod in view.pods if not is_ended(pod)),
+        ready_replicas=view.ready,
+        desired_replicas=view.desired if scaling.desired is None else scaling.desired,
+        selector=",".join(f"{k}={v}" for k, v in selector(metadata.name, "runtime").items()),
+        endpoint=endpoint(metadata.name, metadata.namespace or "default"),
+        queue=scaling.queue,
+        p95=scaling.p95,
+        scaling=scaling.status,
+    )
+    return as_json(status)
+
+
+def halted_status(
+    before: Mapping[str, Any], generation: int, reason: str, message: str, now: datetime
+) -> dict[str, Any]:
+    """The status of a service that is not worked on (paused, or with a spec that can't work).
+
+    All else stays as it was last seen: the pods go on running. `Ready` turns False only for a wrong spec.
+    """
+    kept = {each["type"]: Condition.model_validate(each) for each in before.get("conditions", [])}
+    if reason == "Paused":
+        known = kept.get("Ready")
+        status: Truth = known.status if known is not None else "Unknown"
+        kept["Ready"] = condition("Ready", status, reason, message)
+    else:
+        kept["Ready"] = condition("Ready", "False", reason, message)
+    kept["Progressing"] = condition("Progressing", "False", reason, message)
+    conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
+    status_before = Status.model_validate(dict(before))
+    return as_json(
+        status_before.model_copy(update={"conditions": conditions, "observed_generation": generation})
+    )
+
+
+def invalid_message(problems: tuple[Problem, ...]) -> str:
+    """All problems of a manifest in one message."""
+    return "; ".join(str(problem) for problem in problems)
+
+
+def ready(view: View) -> Condition:
+    """At least one replica takes work."""
+    if view.refused is not None:
+        return condition("Ready", "False", "Refused", view.refused)
+    if view.ready:
+        return condition("Ready", "True", "Serving", _count(view))
+    found = _hindrance(view) or _server_trouble(view) or _idle(view) or _report(view)
+    if found is None:
+        return condition("Ready", "False", "Starting", _count(view))
+    return condition("Ready", "False", found.reason, found.message)
+
+
+def progressing(view: View) -> Condition:
+    """The pods are on their way to what the manifest says."""
+    stuck = Trouble("Refused", view.refused) if view.refused is not None else _hindrance(view)
+    if stuck is not None:
+        return condition("Progressing", "False", stuck.reason, stuck.message)
+    deployment = view.deployment or {}
+    status = deployment.get("status", {})
+    seen = status.get("observedGeneration") == deployment.get("metadata", {}).get("generation")
+    updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    if view.deployment is None or not seen or updated < view.desired:
+        return condition("Progressing", "True", "RollingOut", _count(view))
+    if total > updated:
+        return condition("Progressing", "True", "RollingOut", f"{total - updated} old replicas drain")
+    if view.ready < view.desired:
+        return condition("Progressing", "True", "Starting", _count(view))
+    return condition("Progressing", "False", "Complete", "all replicas are as the manifest says")
+
+
+def persistence_ready(view: View) -> Condition:
+    """Sessions and runs can be kept."""
+    postgres = view.service.spec.persistence.postgres
+    if postgres is None:
+        return condition(
+            "PersistenceReady", "True", "Embedded", "SQLite in the one replica: sessions go with its pod"
+        )
+    missing = _missing_of(view, "spec.persistence.")
+    if missing is not None:
+        return condition("PersistenceReady", "False", missing.reason, missing.message)
+    if postgres.managed is not None:
+        server = _managed(view.postgres, view.postgres_pods, "the managed database")
+        if server is not None:
+            return condition("PersistenceReady", "False", server.reason, server.message)
+    if view.ready:
+        return condition("PersistenceReady", "True", "Connected", "replicas reach the database")
+    failing = _database_trouble(view)
+    if failing is not None:
+        return condition("PersistenceReady", "False", failing.reason, failing.message)
+    return condition("PersistenceReady", "Unknown", "NoReplica", "no replica has reached the database yet")
+
+
+def cache_ready(view: View) -> Condition:
+    """The cache and the streams between replicas can work."""
+    redis = view.service.spec.cache.redis
+    if redis is None:
+        return condition("CacheReady", "True", "InMemory", "each replica caches in its own memory")
+    missing = _missing_of(view, "spec.cache.")
+    if missing is not None:
+        return condition("CacheReady", "False", missing.reason, missing.message)
+    if redis.managed is not None:
+        server = _managed(view.redis, view.redis_pods, "the managed Redis")
+        if server is not None:
+            return condition("CacheReady", "False", server.reason, server.message)
+        return condition("CacheReady", "True", "Running", "the managed Redis takes connections")
+    return condition("CacheReady", "True", "Configured", f"Redis by the Secret {_redis_secret(view)}")
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """As Kubernetes writes it; what is not known is left out."""
+    return status.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def _managed(server: Manifest | None, pods: tuple[Manifest, ...], what: str) -> Trouble | None:
+    if server is not None and server.get("status", {}).get("readyReplicas"):
+        return None
+    found = trouble(pods)
+    if found is not None:
+        return Trouble(found.reason, f"{what}: {found.message}")
+    return Trouble("Starting", f"{what} is starting")
+
+
+def _server_trouble(view: View) -> Trouble | None:
+    spec = view.service.spec
+    postgres, redis = spec.persistence.postgres, spec.cache.redis
+    if postgres is not None and postgres.managed is not None:
+        found = _managed(view.postgres, view.postgres_pods, "the managed database")
+        if found is not None:
+            return found
+    if redis is not None and redis.managed is not None:
+        return _managed(view.redis, view.redis_pods, "the managed Redis")
+    return None
+
+
+def _database_trouble(view: View) -> Trouble | None:
+    report = _report(view)
+    if report is not None and report.reason == "DatabaseUnreachable":
+        return report
+    found = trouble(view.pods)
+    if found is not None and found.reason == "CrashLoopBackOff" and "database" in found.message.lower():
+        return Trouble("DatabaseUnreachable", found.message)
+    return None
+
+
+def _report(view: View) -> Trouble | None:
+    for pod, checks in view.reports.items():
+        failing = {name: said for name, said in checks.items() if said != _FINE}
+        if "database" in failing:
+            return Trouble("DatabaseUnreachable", f"pod {pod}: database: {failing['database']}")
+        if failing:
+            words = ", ".join(f"{name}: {said}" for name, said in sorted(failing.items()))
+            return Trouble("NotReady", f"pod {pod}: {words}")
+    return None
+
+
+def _hindrance(view: View) -> Trouble | None:
+    if view.missing:
+        words = "; ".join(dict.fromkeys(each.message for each in view.missing))
+        return Trouble(view.missing[0].reason, words)
+    return trouble(view.pods)
+
+
+def _idle(view: View) -> Trouble | None:
+    if view.deployment is None or view.desired:
+        return None
+    return Trouble("ScaledToZero", "spec.replicas is 0")
+
+
+def _missing_of(view: View, prefix: str) -> Missing | None:
+    return next((each for each in view.missing if each.reference.field.startswith(prefix)), None)
+
+
+def _redis_secret(view: View) -> str:
+    redis = view.service.spec.cache.redis
+    return redis.uri_secret.name if redis is not None and redis.uri_secret is not None else ""
+
+
+def _count(view: View) -> str:
+    return f"{view.ready} of {view.desired} replicas take work"
