@@ -60,6 +60,7 @@ class Replica:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/lgs.db"
     return str(request.getfixturevalue("postgres_uri"))

@@ -92,7 +92,10 @@ async def test_a_factory_that_gives_no_graph_is_told(source: Path) -> None:
     ("path", "said"),
     [
         ("missing.py:graph", "missing.py: must be a file that exists"),
-        ("good_graphs.py:grap", "has no variable grap; graphs and functions in it: awaited, builder, compiled"),
+        (
+            "good_graphs.py:grap",
+            "has no variable grap; graphs and functions in it: awaited, builder, compiled",
+        ),
         ("good_graphs.py:number", "number is a int; it must be a compiled graph"),
         ("good_graphs.py:State", "it must be a compiled graph"),
         ("no_such_module:graph", "No module named 'no_such_module'"),

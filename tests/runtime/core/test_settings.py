@@ -96,7 +96,11 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
         ("langgraph.json", "[]", "list: must be an object with a key `graphs`"),
         ("langgraph.json", "{}", "graphs: none: at least one graph is needed"),
         ("langgraph.json", '{"graphs": {"a": "g:h"}, "env": "no"}', "env: no: must be a file that exists"),
-        ("langgraph.json", '{"graphs": {"a": "g:h"}, "dependencies": ["./no"]}', "dependencies: ./no: must be"),
+        (
+            "langgraph.json",
+            '{"graphs": {"a": "g:h"}, "dependencies": ["./no"]}',
+            "dependencies: ./no: must be",
+        ),
     ],
 )
 def test_a_file_that_can_not_work_is_told_with_its_place(

@@ -1,4 +1,5 @@
-"""Runs on real databases: executed, resumed on another replica, handed back, stopped, and told to their followers."""
+"""Runs on real databases: executed, resumed on another replica, handed back, stopped, and told to their
+followers."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from runtime.core.stories import ran
 
 from lgs_runtime.streams.contract import FROM_START
 from lgs_runtime.worker.kwargs import RunKwargs
+from runtime.core.stories import ran
 
 NewReplica = Callable[..., Any]
 NewProcess = Callable[..., subprocess.Popen[bytes]]
@@ -164,7 +165,9 @@ async def test_a_run_that_takes_too_long_ends_in_timeout(new_replica: NewReplica
     assert "0.3 s" in ended.error
 
 
-async def test_a_cancelled_run_stops_and_its_thread_can_go_on(new_replica: NewReplica, tmp_path: Path) -> None:
+async def test_a_cancelled_run_stops_and_its_thread_can_go_on(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
     here, there = await new_replica("a", concurrency=1), await new_replica("b", concurrency=1)
     gate = hold(tmp_path, "two")
     run = await here.start("three_steps", given(tmp_path))
@@ -308,7 +311,9 @@ async def _execute_again(replica: Any, run: Any) -> Any:
     return outcome
 
 
-async def test_a_follower_hears_modes_by_name_and_ids_that_grow(new_replica: NewReplica, tmp_path: Path) -> None:
+async def test_a_follower_hears_modes_by_name_and_ids_that_grow(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
     replica = await new_replica("a")
 
     run = await replica.start("writing", given(tmp_path, stream_mode=["updates", "custom"]))

@@ -17,14 +17,18 @@ from typing import Any, Protocol
 import structlog
 from langgraph.cache.base import BaseCache, FullKey, Namespace
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 GONE = (RedisError, OSError, TimeoutError)
 MOST_ENTRIES = 2_048
 MOST_BYTES = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 1.0
+MOST_CONNECTIONS = 16
+POOL_SECONDS = 5.0
 AWAY_SECONDS = 2.0
+SHARED_SECONDS = 60.0
+"""How long memory keeps what it had from Redis, whose own time to live it does not know."""
 SEPARATOR = b"\n"
 log = structlog.get_logger(__name__)
 
@@ -61,12 +65,17 @@ class ResponseCache(BaseCache[Any]):
         cls, uri: str | None, service: str, ttl_seconds: float, observe: Observer = _nobody
     ) -> ResponseCache:
         """A cache for a URI (None: memory alone); Redis need not be there yet."""
-        redis = (
-            None
-            if uri is None
-            else Redis.from_url(uri, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS)
+        if uri is None:
+            return cls(None, service, ttl_seconds, observe)
+        # Bounded: a burst of lookups waits for a connection instead of opening hundreds.
+        pool = BlockingConnectionPool.from_url(
+            uri,
+            max_connections=MOST_CONNECTIONS,
+            timeout=POOL_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
         )
-        return cls(redis, service, ttl_seconds, observe)
+        return cls(Redis.from_pool(pool), service, ttl_seconds, observe)
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         """What memory holds: sync graphs don't wait for the network."""
@@ -86,9 +95,8 @@ class ResponseCache(BaseCache[Any]):
                 self._gone(gone)
                 stored = []
             for key, raw in zip(missing, stored, strict=False):
-                if raw is not None:
-                    found[key] = self._decode(raw)
-                    self._memory.put(self._key(key), raw, min(self._ttl_seconds, 60.0))
+                if raw is not None and self._put_decoded(key, raw, found):
+                    self._memory.put(self._key(key), raw, min(self._ttl_seconds, SHARED_SECONDS))
         self._count(len(found), len(keys))
         return found
 
@@ -164,6 +172,17 @@ class ResponseCache(BaseCache[Any]):
     def _from_memory(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         raw = {key: self._memory.get(self._key(key)) for key in keys}
         return {key: self._decode(value) for key, value in raw.items() if value is not None}
+
+    def _put_decoded(self, key: FullKey, raw: bytes, found: dict[FullKey, Any]) -> bool:
+        """Decodes a value of Redis. One that can't be read (another version's, another's) counts as
+        missing."""
+        try:
+            found[key] = self._decode(raw)
+        except (NotImplementedError, ValueError, TypeError) as unreadable:
+            self._observe("error")
+            log.warning("cache.unreadable", reason=str(unreadable))
+            return False
+        return True
 
     def _space(self, namespace: Namespace) -> str:
         digest = hashlib.sha256("\x1f".join(namespace).encode()).hexdigest()[:32]

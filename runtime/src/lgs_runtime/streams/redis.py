@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError, ResponseError
 
 from lgs_runtime.streams.bells import Bells
@@ -27,6 +27,7 @@ MOST_EVENTS = 10_000
 KEEP_LIVE_SECONDS = 24 * 3600
 KEEP_ENDED_SECONDS = 300
 PAGE = 500
+MOST_CONNECTIONS = 32
 RECHECK_SECONDS = 3.0
 TIMEOUT_SECONDS = 2.0
 AWAY_SECONDS = 1.0
@@ -48,13 +49,16 @@ class RedisBroker:
     @classmethod
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
         """A broker for a URI; Redis need not be there yet."""
-        redis = Redis.from_url(
+        # Bounded: a burst of publications waits for a connection instead of opening hundreds.
+        pool = BlockingConnectionPool.from_url(
             uri,
+            max_connections=MOST_CONNECTIONS,
+            timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,
             health_check_interval=15,
         )
-        return cls(redis, service, failed)
+        return cls(Redis.from_pool(pool), service, failed)
 
     async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
         """Appends events in one round trip. Never raises."""

@@ -1,0 +1,183 @@
+"""The life of a replica as a process: it opens, serves, drains and closes, and its exit code says why it
+ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lgs_runtime import server
+from lgs_runtime.settings import Settings
+from lgs_runtime.storage.opening import open_storage
+from lgs_runtime.worker.kwargs import RunKwargs
+from runtime.core.stories import ran
+from support.ports import free_port
+from support.redis import RedisServer
+
+NewProcess = Callable[..., subprocess.Popen[bytes]]
+EMBEDDED = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
+METRICS = (
+    "lgs_runs_arrived_total",
+    "lgs_runs_rejected_total",
+    "lgs_runs_finished_total",
+    "lgs_queue_depth",
+    "lgs_queue_oldest_seconds",
+    "lgs_queue_blocked",
+    "lgs_slots",
+    "lgs_slots_in_use",
+    "lgs_draining",
+    "lgs_run_wait_seconds",
+    "lgs_run_execution_seconds",
+    "lgs_run_latency_seconds",
+    "lgs_event_loop_lag_seconds",
+    "process_resident_memory_bytes",
+)
+
+
+async def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where a process listens, once it is ready."""
+    async with asyncio.timeout(90):
+        while True:
+            for line in log.read_text().splitlines():
+                if '"http.listens"' in line:
+                    base = f"http://127.0.0.1:{json.loads(line)['port']}"
+                    if await _ready(base) == 200:
+                        return base
+            assert process.poll() is None, log.read_text()
+            await asyncio.sleep(0.05)
+
+
+async def _ready(base: str) -> int:
+    async with httpx.AsyncClient(base_url=base) as client:
+        try:
+            return (await client.get("/ready")).status_code
+        except httpx.TransportError:
+            return 0
+
+
+async def ended(process: subprocess.Popen[bytes]) -> int:
+    async with asyncio.timeout(90):
+        return await asyncio.to_thread(process.wait)
+
+
+@EMBEDDED
+async def test_a_replica_serves_without_redis_and_hands_back_at_sigterm(
+    new_process: NewProcess, settings: Settings, tmp_path: Path
+) -> None:
+    process = new_process("a", REDIS_URI=f"redis://127.0.0.1:{free_port()}", LGS_DRAIN_SECONDS="1")
+    base = await address_of(process, tmp_path / "a.log")
+    body = {"assistant_id": "three_steps", "input": {"folder": str(tmp_path), "done": []}}
+    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+        answer = await client.post("/runs/wait", json=body)
+        text = (await client.get("/metrics")).text
+
+        assert answer.json()["done"] == ["one", "two", "three"]
+        shown = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+        assert [name for name in METRICS if not {name, f"{name}_count"} & shown] == []
+
+        (tmp_path / "hold-two").touch()
+        thread = (await client.post("/threads", json={})).json()["thread_id"]
+        run = (await client.post(f"/threads/{thread}/runs", json=body)).json()["run_id"]
+        async with asyncio.timeout(60):
+            while len(ran(tmp_path)) < 5:
+                await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            while await _ready(base) == 200:
+                await asyncio.sleep(0.01)
+
+    assert await ended(process) == 0
+    storage = await open_storage(settings.database_uri, lease_seconds=2.0)
+    handed_back = await storage.run(run)
+    await storage.close()
+    assert (handed_back.status, handed_back.attempt) == ("pending", 0)
+
+
+@EMBEDDED
+async def test_a_graph_that_can_not_work_ends_the_process_with_two_and_the_reason_last(
+    new_process: NewProcess, tmp_path: Path
+) -> None:
+    process = new_process("a", LANGSERVE_GRAPHS='{"agent": "./nowhere.py:graph"}')
+
+    assert await ended(process) == 2
+    last = (tmp_path / "a.log").read_text().splitlines()[-1]
+    assert last.startswith("graphs.agent: ./nowhere.py:graph: ")
+    assert last.endswith("must be a file that exists")
+
+
+@EMBEDDED
+async def test_a_setting_that_can_not_work_ends_the_process_with_two(
+    new_process: NewProcess, tmp_path: Path
+) -> None:
+    process = new_process("a", LGS_CONCURRENCY="0")
+
+    assert await ended(process) == 2
+    assert (tmp_path / "a.log").read_text().splitlines()[-1] == "LGS_CONCURRENCY: 0: must be at least 1"
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        with pytest.raises(server.ConfigError, match="must be a free address"):
+            server.bind(Settings(port=other.getsockname()[1]))
+
+
+async def test_a_database_that_does_not_answer_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "DATABASE_PATIENCE_SECONDS", 0.0)
+    settings = Settings(database_uri=f"postgres://me:secret@127.0.0.1:{free_port()}/db")
+
+    async with AsyncExitStack() as stack:
+        with pytest.raises(server.StartFailed) as raised:
+            await server.open_services(settings, stack, asyncio.Event())
+
+    said = server.database_message(settings, str(raised.value))
+    assert said.startswith("DATABASE_URI: postgres://me:***@127.0.0.1")
+    assert "secret" not in said
+
+
+@EMBEDDED
+async def test_results_arrive_when_redis_dies_in_the_middle_of_a_stream(
+    new_replica: Callable[..., Any], redis_server: RedisServer, tmp_path: Path
+) -> None:
+    replica = await new_replica("a", redis_uri=redis_server.uri)
+    gate = tmp_path / "hold-writes"
+    gate.touch()
+    given = {"folder": str(tmp_path), "done": []}
+    run = await replica.start("writing", RunKwargs(input=given, stream_mode=["custom", "updates"]))
+    live = replica.services.streams.subscribe(run.run_id, "-1")
+    first = await anext(live)
+
+    redis_server.stop()
+    gate.unlink()
+    rest = [event.event async for event in live]
+
+    assert first.event == "metadata"
+    assert rest[-2:] == ["updates", "end"]
+    assert (await replica.ended(run)).status == "success"
+
+
+@EMBEDDED
+async def test_a_replica_that_drains_is_not_ready(new_replica: Callable[..., Any]) -> None:
+    replica = await new_replica("a")
+    readiness = replica.services.readiness
+    readiness.state = server.State.SERVING
+    assert await readiness.check() == (True, {"database": "ok", "streams": "ok", "queue": "ok"})
+
+    readiness.state = server.State.DRAINING
+
+    assert await readiness.check() == (False, {"database": "ok", "streams": "ok", "queue": "draining"})
