@@ -9,17 +9,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import structlog
 from langgraph_sdk.client import LangGraphClient
 
-from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 from support.postgres import fresh_database
-
-GRAPHS = ("steps", "chat", "slow", "broken", "asks", "nested")
 
 
 def _load(name: str, file: str) -> None:
@@ -34,7 +30,7 @@ def _load(name: str, file: str) -> None:
 _load("api_graphs", "graphs.py")
 _load("api_replicas", "replicas.py")
 
-from api_replicas import Replica, open_replica  # noqa: E402
+from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 
 
 @contextmanager
@@ -78,23 +74,6 @@ def alone(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
     """The settings of a service of the test's own, with nothing in it."""
     with database(kind, request, tmp_path) as uris:
         yield settings_of(tmp_path, uris)
-
-
-def settings_of(folder: Path, uris: dict[str, Any]) -> Settings:
-    """Settings over a database. The shared port lets replicas without Redis see each other's streams."""
-    return Settings(
-        graphs={name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
-        source=folder,
-        data_dir=folder,
-        service=f"api-{uuid4().hex[:8]}",
-        replica_id="a",
-        port=0,
-        reuse_port="redis_uri" not in uris,
-        drain_seconds=0.1,
-        lame_duck_seconds=0.0,
-        max_body_bytes=64 * 1024,
-        **uris,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
+from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.readiness import State
 from lgs_runtime.server import bind, open_services, serve
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
+
+GRAPHS = ("steps", "chat", "slow", "broken", "asks", "nested")
 
 
 @dataclass(frozen=True)
@@ -38,3 +44,20 @@ async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
         client = await stack.enter_async_context(get_client(url=url, api_key=None))
         yield Replica(url, client, services)
         await services.worker.drain(0.1)
+
+
+def settings_of(folder: Path, uris: dict[str, Any]) -> Settings:
+    """Settings over a database. The shared port lets replicas without Redis see each other's streams."""
+    return Settings(
+        graphs={name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
+        source=folder,
+        data_dir=folder,
+        service=f"api-{uuid4().hex[:8]}",
+        replica_id="a",
+        port=0,
+        reuse_port="redis_uri" not in uris,
+        drain_seconds=0.1,
+        lame_duck_seconds=0.0,
+        max_body_bytes=64 * 1024,
+        **uris,
+    )

@@ -113,4 +113,4 @@ async def test_a_stream_goes_on_when_its_run_moves_to_another_replica(alone: Set
             }
     names = [name for name, _ in parts]
     assert names == ["metadata", "updates", "metadata", "updates", "updates"]
-    assert [list(data)[0] for name, data in parts if name == "updates"] == ["first", "waits", "second"]
+    assert [next(iter(data)) for name, data in parts if name == "updates"] == ["first", "waits", "second"]

@@ -3,15 +3,16 @@ values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.limits import LimitedRoute
-from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.errors import InvalidRequest, RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
+from lgs_runtime.worker.execution import from_persistence
 
 TRUE, FALSE = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
 
@@ -24,9 +25,28 @@ async def _services(request: Request) -> Services:
 Parts = Annotated[Services, Depends(_services)]
 
 
+class Route(LimitedRoute):
+    """A route whose bodies are limited. LangGraph's own savers and stores raise what their driver raises;
+    that is told as `StorageUnavailable` here, like everywhere else."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler behind the limits, its errors translated."""
+        handle = super().get_route_handler()
+
+        async def translated(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Exception as raised:
+                if isinstance(raised, RuntimeFault) or not from_persistence(raised):
+                    raise
+                raise StorageUnavailable(f"the database can't be reached: {raised}") from raised
+
+        return translated
+
+
 def router(tag: str) -> APIRouter:
-    """A router whose bodies are limited and whose routes stand under `tag` in the API's description."""
-    return APIRouter(route_class=LimitedRoute, tags=[tag])
+    """A router whose routes stand under `tag` in the API's description."""
+    return APIRouter(route_class=Route, tags=[tag])
 
 
 def flag(request: Request, name: str) -> bool:

@@ -249,6 +249,7 @@ class ThreadSearch(ThreadCount, Listing):
     sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] | None = None
     sort_order: SortOrder | None = None
     select: list[ThreadField] | None = None
+    extract: Object | None = None
 
 
 class ThreadPrune(Body):

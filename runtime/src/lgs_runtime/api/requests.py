@@ -19,7 +19,9 @@ PRIORITY_HEADER = "x-lgs-priority"
 def run_request(request: Request, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
     """What the client asks for. Raises `InvalidRequest`."""
     if body.webhook is not None:
-        raise InvalidRequest(f"webhook: {body.webhook!r}: webhooks are not served; join the run, or stream it")
+        raise InvalidRequest(
+            f"webhook: {body.webhook!r}: webhooks are not served; join the run, or stream it"
+        )
     config = body.config.model_dump(exclude_none=True)
     stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
     return RunRequest(

@@ -33,6 +33,8 @@ async def create_thread(parts: Parts, body: bodies.ThreadCreate) -> Response:
 @routes.post("/threads/search")
 async def search_threads(parts: Parts, body: bodies.ThreadSearch) -> Response:
     """Threads that match, a page of them."""
+    if body.extract:
+        raise InvalidRequest(f"extract: {body.extract!r}: is not served; select `values` instead")
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
     found = await parts.storage.threads(page, body.ids, body.metadata, body.values, body.status)
     return page_response(

@@ -1,0 +1,59 @@
+"""A database or a Redis that goes away: what clients are told meanwhile, and that it passes by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+from api_graphs import entrance, gate
+from api_replicas import open_replica, settings_of
+
+from support.postgres import PostgresServer
+from support.redis import RedisServer
+
+
+async def test_without_its_database_a_replica_says_try_again_and_recovers(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path, {"database_uri": postgres_server.uri})
+    async with open_replica(settings) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        thread = (await http.post("/threads", json={})).json()["thread_id"]
+
+        await asyncio.to_thread(postgres_server.stop)
+        refused = [
+            await http.post("/runs", json={"assistant_id": "steps", "input": {}}),
+            await http.get(f"/threads/{thread}"),
+            await http.post("/store/items/search", json={}),
+        ]
+        alive, ready = await http.get("/ok"), await http.get("/ready")
+        await asyncio.to_thread(postgres_server.start)
+
+        assert [answer.status_code for answer in refused] == [503, 503, 503]
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        assert (alive.status_code, ready.status_code) == (200, 503)
+        async with asyncio.timeout(30):
+            while (await http.get("/ready")).status_code != 200:
+                await asyncio.sleep(0.1)
+        assert await replica.client.runs.wait(thread, "steps", input={}) == {"steps": ["first", "second"]}
+
+
+async def test_without_redis_a_run_still_gives_its_result_and_its_stream_ends(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    uris = {"database_uri": f"sqlite:///{tmp_path}/lgs.db", "redis_uri": redis_server.uri}
+    async with open_replica(settings_of(tmp_path, uris)) as replica:
+        key = (await replica.client.threads.create())["thread_id"]
+        run = await replica.client.runs.create(key, "slow", input={"text": key})
+        await entrance(key).wait()
+
+        await asyncio.to_thread(redis_server.stop)
+        gate(key).set()
+        values = await replica.client.runs.join(key, run["run_id"])
+        streamed = [
+            part async for part in replica.client.runs.join_stream(key, run["run_id"], last_event_id="-1")
+        ]
+
+        assert values["steps"] == ["first", "waited", "second"]
+        assert streamed[-1].data["steps"] == ["first", "waited", "second"]
+        assert await replica.client.runs.wait(None, "steps", input={}) == {"steps": ["first", "second"]}
