@@ -25,7 +25,11 @@ class Service:
         return name
 
     async def enqueue(
-        self, thread_id: str | None = None, limits: QueueLimits = LIMITS, claim_for: str | None = None, **more: object
+        self,
+        thread_id: str | None = None,
+        limits: QueueLimits = LIMITS,
+        claim_for: str | None = None,
+        **more: object,
     ) -> Enqueued:
         """Stores a run on a thread, by default a new one."""
         values: dict[str, object] = {

@@ -1,4 +1,5 @@
-"""Nothing acknowledged is lost: runs handed back, lost with a replica, cancelled, or met by a database gone."""
+"""Nothing acknowledged is lost: runs handed back, lost with a replica, cancelled, or met by a database
+gone."""
 
 from __future__ import annotations
 

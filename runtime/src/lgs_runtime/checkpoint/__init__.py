@@ -1,1 +1,2 @@
-"""Where graphs keep their state between supersteps: LangGraph's savers and stores, ready for several replicas."""
+"""Where graphs keep their state between supersteps: LangGraph's savers and stores, ready for several
+replicas."""

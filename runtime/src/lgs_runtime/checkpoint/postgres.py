@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
@@ -33,7 +33,8 @@ _DELETE_RUN: Final = (
     """
     DELETE FROM checkpoint_writes w USING checkpoints c
     WHERE c.metadata ->> 'run_id' = ANY(%(runs)s) AND (%(thread)s::text IS NULL OR c.thread_id = %(thread)s)
-      AND w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns AND w.checkpoint_id = c.checkpoint_id
+      AND w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns
+      AND w.checkpoint_id = c.checkpoint_id
     """,
     """
     WITH gone AS (
@@ -52,7 +53,8 @@ _DELETE_RUN: Final = (
 )
 _COPY_THREAD: Final = (
     """
-    INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+    INSERT INTO checkpoints
+        (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
     SELECT %(target)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
     FROM checkpoints WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
     """,
@@ -71,7 +73,8 @@ _COPY_THREAD: Final = (
 
 
 class PostgresSaver(AsyncPostgresSaver):
-    """The official saver on a pool, with what it lacks: deleting a run's checkpoints and copying a thread's."""
+    """The official saver on a pool, with what it lacks: deleting a run's checkpoints and copying a
+    thread's."""
 
     def __init__(self, pool: _Pool) -> None:
         super().__init__(pool)
@@ -85,7 +88,8 @@ class PostgresSaver(AsyncPostgresSaver):
                 yield cursor
 
     async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
-        """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they needed."""
+        """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they
+        needed."""
         await self._together(_DELETE_RUN, {"runs": list(run_ids), "thread": thread_id})
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
@@ -134,6 +138,8 @@ async def _pool(uri: str, connections: int) -> AsyncIterator[_Pool]:
         open=False,
     )
     with _translated():
+        # A plain connection says at once what is wrong; the pool would only say that it waited.
+        await (await AsyncConnection.connect(uri, connect_timeout=int(CONNECT_SECONDS))).close()
         await pool.open(wait=True, timeout=CONNECT_SECONDS)
     try:
         yield pool
@@ -142,8 +148,8 @@ async def _pool(uri: str, connections: int) -> AsyncIterator[_Pool]:
 
 
 async def _check(connection: AsyncConnection[DictRow]) -> None:
-    """Finds out whether a connection of the pool is still good, without a round trip while nothing speaks against it:
-    an idle one has nothing to read unless the server has closed it."""
+    """Finds out whether a connection of the pool is still good, without a round trip while nothing speaks
+    against it: an idle one has nothing to read unless the server has closed it."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
@@ -152,13 +158,13 @@ async def _check(connection: AsyncConnection[DictRow]) -> None:
 
 @asynccontextmanager
 async def _turn(uri: str) -> AsyncIterator[None]:
-    """Holds the setup lock. Asks for it again and again rather than waiting inside of a statement: building an index
-    concurrently waits for all older statements, and the two would wait for each other."""
+    """Holds the setup lock. Asks for it again and again rather than waiting inside of a statement: building
+    an index concurrently waits for all older statements, and the two would wait for each other."""
     with _translated():
         connection = await AsyncConnection.connect(uri, autocommit=True, connect_timeout=int(CONNECT_SECONDS))
         async with connection:
             async with asyncio.timeout(SETUP_SECONDS):
-                while not await _taken(connection):
+                while not await _taken(connection):  # noqa: ASYNC110 - the database has no event to wait for
                     await asyncio.sleep(0.05)
             yield
 
@@ -169,7 +175,7 @@ async def _taken(connection: AsyncConnection[Any]) -> bool:
 
 
 @contextlib.contextmanager
-def _translated() -> Any:
+def _translated() -> Iterator[None]:
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:

@@ -1,8 +1,8 @@
-"""Opens the checkpointer and the store that belong to a `DATABASE_URI`, and does to checkpoints what LangGraph's
-interface has no sure way for.
+"""Opens the checkpointer and the store that belong to a `DATABASE_URI`, and does to checkpoints what
+LangGraph's interface has no sure way for.
 
-Values are encoded by LangGraph's own serialiser, msgpack without pickle. `LANGGRAPH_STRICT_MSGPACK=true` in the
-environment makes it refuse every type that neither LangGraph nor the schemas of the graphs name.
+Values are encoded by LangGraph's own serialiser, msgpack without pickle. `LANGGRAPH_STRICT_MSGPACK=true` in
+the environment makes it refuse every type that neither LangGraph nor the schemas of the graphs name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class DeletesRuns(Protocol):
 
 
 def open_checkpointer(uri: str) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
-    """The saver of a database, set up, while the context is open. Raises `ConfigError`, `StorageUnavailable`."""
+    """The saver of a database, set up, while the context is open. Raises `ConfigError`,
+    `StorageUnavailable`."""
     where = address(uri)
     if where.path is not None:
         from lgs_runtime.checkpoint.sqlite import sqlite_checkpointer  # noqa: PLC0415 - load one driver only
@@ -37,7 +38,8 @@ def open_checkpointer(uri: str) -> AbstractAsyncContextManager[BaseCheckpointSav
 
 
 def open_store(uri: str) -> AbstractAsyncContextManager[BaseStore]:
-    """The store of a database, set up, while the context is open. Raises `ConfigError`, `StorageUnavailable`."""
+    """The store of a database, set up, while the context is open. Raises `ConfigError`,
+    `StorageUnavailable`."""
     where = address(uri)
     if where.path is not None:
         from lgs_runtime.checkpoint.sqlite import sqlite_store  # noqa: PLC0415 - load one driver only
@@ -54,8 +56,8 @@ async def delete_thread_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: 
 
 
 async def delete_run_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str, run_id: str) -> None:
-    """Takes a run back: deletes the checkpoints whose metadata says `run_id`. The config that the run was started
-    with must carry `run_id` in its metadata or its configurable."""
+    """Takes a run back: deletes the checkpoints whose metadata says `run_id`. The config that the run was
+    started with must carry `run_id` in its metadata or its configurable."""
     if isinstance(saver, DeletesRuns):
         await saver.adelete_run(thread_id, [run_id])
     else:

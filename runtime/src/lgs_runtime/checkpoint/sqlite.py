@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -100,6 +101,14 @@ async def _file(path: Path, suffix: str) -> Path:
 @asynccontextmanager
 async def _turn(file: Path) -> AsyncIterator[None]:
     """Holds a lock beside the file: SQLite doesn't wait when two processes turn WAL on at once."""
-    with Path(f"{file}.lock").open("w") as lock:
-        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+    lock = await asyncio.to_thread(_locked, Path(f"{file}.lock"))
+    try:
         yield
+    finally:
+        os.close(lock)
+
+
+def _locked(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock

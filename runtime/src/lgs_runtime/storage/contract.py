@@ -1,12 +1,13 @@
 """What every storage promises: the queue of runs, and the records of assistants and threads.
 
-Two implementations, SQLite and Postgres, pass one contract suite. All methods raise `StorageUnavailable` when the
-database can't be reached, and never leave half of a change. The database's clock is the only one that counts.
+Two implementations, SQLite and Postgres, pass one contract suite. All methods raise `StorageUnavailable` when
+the database can't be reached, and never leave half of a change. The database's clock is the only one that
+counts.
 
-The life of a run: `enqueue` makes it durable (and only then is it acknowledged); `claim`, or `enqueue` itself when the
-replica has a free slot, gives it to one replica; that replica's lease is renewed by `Leases.renew`; `finish` or
-`release` ends the attempt. `reap` gives the runs of replicas whose lease ran out to others. An attempt is named by
-(run_id, replica, attempt): whoever is late gets `LeaseLost`.
+The life of a run: `enqueue` makes it durable (and only then is it acknowledged); `claim`, or `enqueue` itself
+when the replica has a free slot, gives it to one replica; that replica's lease is renewed by `Leases.renew`;
+`finish` or `release` ends the attempt. `reap` gives the runs of replicas whose lease ran out to others. An
+attempt is named by (run_id, replica, attempt): whoever is late gets `LeaseLost`.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Leases(Protocol):
     """
 
     async def renew(self) -> bool:
-        """Extends the replica's lease by `lease_seconds`, in one statement. False: it had run out, and the runs of
-        this replica may have been given away; the lease is new and empty now."""
+        """Extends the replica's lease by `lease_seconds`, in one statement. False: it had run out, and the
+        runs of this replica may have been given away; the lease is new and empty now."""
 
     async def close(self) -> None:
         """Gives the lease up (the replica holds no runs any more) and closes the connection."""
@@ -54,40 +55,44 @@ class Queue(Protocol):
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
         """Stores a run durably, applying its multitask strategy, or stores nothing.
 
-        `claim_for` names the asking replica when it has a free slot: the run is inserted as claimed by it if it is
-        due, its thread is free and no claimable run waits ahead of it. Otherwise it waits, if its queue has room.
+        `claim_for` names the asking replica when it has a free slot: the run is inserted as claimed by it if
+        it is due, its thread is free and no claimable run waits ahead of it. Otherwise it waits, if its queue
+        has room.
 
-        Strategies on a thread with unfinished runs: `reject` raises `Conflict`; `enqueue` waits its turn; `interrupt`
-        cancels the unfinished ones with action interrupt, `rollback` with action rollback, and waits for their end.
+        Strategies on a thread with unfinished runs: `reject` raises `Conflict`; `enqueue` waits its turn;
+        `interrupt` cancels the unfinished ones with action interrupt, `rollback` with action rollback, and
+        waits for their end.
 
-        Raises `NotFound` (thread, unless `create_thread`; assistant), `Conflict`, `QueueFull`.
-        Storing the same run_id again returns what is stored, unchanged.
+        Raises `NotFound` (thread, unless `create_thread`; assistant), `Conflict`, `QueueFull`. Storing the
+        same run_id again returns what is stored, unchanged.
         """
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        """Up to `slots` runs, now `running` and owned by `replica`, attempt charged. Most urgent first, with aging: a
-        run's rank is its due time plus 0 s (high), 30 s (normal) or 120 s (low). One running run a thread, and a
-        thread's runs in the order they were stored. Two replicas never get the same run."""
+        """Up to `slots` runs, now `running` and owned by `replica`, attempt charged. Most urgent first, with
+        aging: a run's rank is its due time plus 0 s (high), 30 s (normal) or 120 s (low). One running run a
+        thread, and a thread's runs in the order they were stored. Two replicas never get the same run. A
+        replica without a lease that lives gets none."""
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
-        """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while other runs
-        wait on it). With `delete_thread_after` the thread's record goes and the run keeps the values as `result` (the checkpoints are the caller's). A run
-        that was cancelled with `rollback` is deleted. Raises `LeaseLost` when the attempt is no longer the replica's:
-        nothing is changed."""
+        """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while
+        other runs wait on it). With `delete_thread_after` the thread's record goes and the run keeps the
+        values as `result` (the checkpoints are the caller's). A run that was cancelled with `rollback` is
+        deleted. Raises `LeaseLost` when the attempt is no longer the replica's: nothing is changed."""
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
         """Hands runs back unfinished: they wait again, first in rank, and no attempt is charged."""
 
     async def reap(self, max_attempts: int) -> Sequence[Run]:
-        """Takes runs from replicas whose lease ran out. Those with attempts left wait again, the others end in
-        `error` with the reason. Returns them as they are afterwards. Safe to call from every replica."""
+        """Takes runs from replicas whose lease ran out. Those with attempts left wait again, the others end
+        in `error` with the reason. Returns them as they are afterwards. Safe to call from every replica."""
 
     async def cancel(
         self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
     ) -> Sequence[Run]:
-        """Asks runs to stop. A waiting run ends at once (`interrupted`, or deleted with rollback); a running one gets
-        `cancel_requested` and a `cancel` signal, and ends when its worker has stopped. Finished runs are left alone.
-        Returns the runs as they are afterwards (a deleted one as it was). Raises `NotFound`."""
+        """Asks runs to stop. A waiting run ends at once (`interrupted`, or deleted with rollback); a running
+        one gets `cancel_requested` and a `cancel` signal, and ends when its worker has stopped. Finished runs
+        are left alone. Returns the runs as they are afterwards (a deleted one as it was). Raises
+        `NotFound`."""
 
     async def run(self, run_id: str, thread_id: str | None = None) -> Run:
         """One run. Raises `NotFound`, also when it is not of `thread_id`."""
@@ -111,13 +116,15 @@ class Records(Protocol):
     """Assistants and threads."""
 
     async def create_assistant(self, assistant: Assistant, if_exists: str = "raise") -> Assistant:
-        """Stores version 1 of an assistant. `if_exists`: `raise` (`Conflict`) or `do_nothing` (returns the stored)."""
+        """Stores version 1 of an assistant. `if_exists`: `raise` (`Conflict`) or `do_nothing` (returns the
+        stored)."""
 
     async def assistant(self, assistant_id: str) -> Assistant:
         """One assistant at its current version. Raises `NotFound`."""
 
     async def update_assistant(self, assistant_id: str, changes: Mapping[str, Any]) -> Assistant:
-        """Stores a new version with `changes` (fields of `Assistant`; metadata is merged) and makes it current."""
+        """Stores a new version with `changes` (fields of `Assistant`; metadata is merged) and makes it
+        current."""
 
     async def assistant_versions(
         self, assistant_id: str, page: Page, metadata: Json | None = None
@@ -133,7 +140,8 @@ class Records(Protocol):
     async def assistants(
         self, page: Page, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
     ) -> Sequence[Assistant]:
-        """Assistants that match all that is given; `metadata` is contained, `name` is part of the name, any case."""
+        """Assistants that match all that is given; `metadata` is contained, `name` is part of the name, any
+        case."""
 
     async def count_assistants(
         self, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
@@ -154,7 +162,8 @@ class Records(Protocol):
     async def set_thread_state(
         self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
     ) -> Thread:
-        """After an `update_state`: what the latest checkpoint says. A busy thread stays busy. Raises `NotFound`."""
+        """After an `update_state`: what the latest checkpoint says. A busy thread stays busy. Raises
+        `NotFound`."""
 
     async def delete_thread(self, thread_id: str) -> None:
         """Deletes a thread and its runs; running ones are cancelled with rollback. Raises `NotFound`."""
@@ -178,12 +187,13 @@ class Records(Protocol):
         """How many match."""
 
     async def expire_threads(self) -> Sequence[str]:
-        """Deletes idle threads whose time to live has passed; returns their ids (checkpoints are the caller's)."""
+        """Deletes idle threads whose time to live has passed; returns their ids (checkpoints are the
+        caller's)."""
 
 
 class Storage(Queue, Records, Protocol):
-    """A database of the service. Opened by `storage.open_storage(uri, lease_seconds=…)`, which also migrates it, safely when
-    several replicas start at once on an empty one."""
+    """A database of the service. Opened by `storage.open_storage(uri, lease_seconds=…)`, which also migrates
+    it, safely when several replicas start at once on an empty one."""
 
     name: str
     """`sqlite` or `postgres`, for `/info` and messages that people read."""
@@ -198,8 +208,8 @@ class Storage(Queue, Records, Protocol):
         """The replica's lease, taken. To be awaited on the event loop that is going to renew it."""
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """News from all replicas, this one included, while the context is open. Reconnects by itself; after a gap it
-        yields one `Signal("queued", "")`."""
+        """News from all replicas, this one included, while the context is open. Reconnects by itself; after a
+        gap it yields one `Signal("queued", "")`."""
 
     async def close(self) -> None:
         """Closes every connection."""

@@ -1,7 +1,7 @@
 """JSON and text as the databases take them.
 
-Databases refuse the character NUL in text and in searchable JSON, and graphs do produce it; it is dropped there
-rather than losing the run that carries it.
+Databases refuse the character NUL in text and in searchable JSON, and graphs do produce it; it is dropped
+there rather than losing the run that carries it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def clean(text: str | None) -> str | None:
 
 
 def contains(whole: Any, part: Any) -> bool:
-    """Whether `part` is contained in `whole`, as the `@>` of Postgres means it: objects by key, arrays by element."""
+    """Whether `part` is contained in `whole`, as the `@>` of Postgres means it: objects by key, arrays by
+    element."""
     if isinstance(part, dict):
         return isinstance(whole, dict) and all(
             key in whole and contains(whole[key], value) for key, value in part.items()

@@ -1,4 +1,5 @@
-"""What both storages decide alike, as pure functions of values: rank, strategies, and what becomes of a lost run.
+"""What both storages decide alike, as pure functions of values: rank, strategies, and what becomes of a lost
+run.
 
 Nothing here reads a clock or a database. The storages look at their rows, ask here, and act.
 """
@@ -16,15 +17,15 @@ CHANGEABLE: Final = ("graph_id", "name", "description", "config", "context", "me
 """What a new version of an assistant may change."""
 
 RANK_OFFSET_SECONDS = {Priority.HIGH: 0.0, Priority.NORMAL: 30.0, Priority.LOW: 120.0}
-"""How much later than its due time a run ranks. A constant offset is linear aging: a low run that has waited 120 s
-longer than a high one goes first, and the rank never has to be computed again."""
+"""How much later than its due time a run ranks. A constant offset is linear aging: a low run that has waited
+120 s longer than a high one goes first, and the rank never has to be computed again."""
 
 HANDED_BACK_SECONDS = 1e9
 """Taken off the rank of a run that was handed back, so that it goes before all that never started."""
 
 NEAR_LIMIT = 128
-"""Within so many runs of its limit a queue is counted under a lock; further away, more writers than a database
-has connections would be needed to pass the limit unseen."""
+"""Within so many runs of its limit a queue is counted under a lock; further away, more writers than a
+database has connections would be needed to pass the limit unseen."""
 
 CODE = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 """How priorities are stored."""
@@ -72,7 +73,8 @@ def cancellation(unfinished: Sequence[Unfinished], action: CancelAction) -> Canc
 def strategy(
     name: MultitaskStrategy, thread_id: str, unfinished: Sequence[Unfinished]
 ) -> Cancellation | None:
-    """What a new run with this strategy does to the unfinished runs of its thread. Raises `Conflict` (`reject`)."""
+    """What a new run with this strategy does to the unfinished runs of its thread. Raises `Conflict`
+    (`reject`)."""
     if not unfinished or name == "enqueue":
         return None
     if name == "reject":
@@ -112,7 +114,8 @@ def retry_after_seconds(limit: int) -> int:
 
 
 def with_changes(assistant: Assistant, changes: Mapping[str, Any]) -> Assistant:
-    """The assistant with `changes`; metadata is merged, None leaves a field as it is. Raises `InvalidRequest`."""
+    """The assistant with `changes`; metadata is merged, None leaves a field as it is. Raises
+    `InvalidRequest`."""
     unknown = sorted(set(changes) - set(CHANGEABLE))
     if unknown:
         raise InvalidRequest(f"{unknown[0]} can't be changed; it must be one of {', '.join(CHANGEABLE)}")

@@ -32,7 +32,8 @@ def unpacked(payload: str) -> list[Signal]:
 
 
 class Inbox:
-    """Signals that arrived, in order. Unlike a generator it survives that waiting for the next one is cancelled."""
+    """Signals that arrived, in order. Unlike a generator it survives that waiting for the next one is
+    cancelled."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Signal] = asyncio.Queue()

@@ -1,7 +1,8 @@
-"""A pool of connections to PostgreSQL that heals by itself, and the only place that knows the driver's errors.
+"""A pool of connections to PostgreSQL that heals by itself, and the only place that knows the driver's
+errors.
 
-Every failure to reach the database leaves as `StorageUnavailable`. A transaction that lost a race against another
-(deadlock, serialisation, a unique index) is tried again as a whole.
+Every failure to reach the database leaves as `StorageUnavailable`. A transaction that lost a race against
+another (deadlock, serialisation, a unique index) is tried again as a whole.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.storage import encoding
@@ -44,8 +45,9 @@ _LOST_RACE: Final = (
 )
 
 
-class PlainConnection(asyncpg.Connection):
-    """A connection that is not reset when it returns to the pool: we set nothing on it, and it saves a round trip."""
+class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that is not reset when it returns to the pool: we set nothing on it, and it saves a round
+    trip."""
 
     def get_reset_query(self) -> str:
         """Nothing to run."""
@@ -58,7 +60,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.DataError:
-        raise  # A value of a wrong type: a mistake in this code, though the driver counts it among the others.
+        # A value of a wrong type is a mistake in this code, though the driver counts it among the others.
+        raise
     except _UNREACHABLE as error:
         raise StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {error}") from error
 
@@ -88,7 +91,8 @@ class Database:
 
     @classmethod
     async def open(cls, uri: str) -> Database:
-        """Connects. Raises `StorageUnavailable` when nobody answers, `ConfigError` when the URI can't work."""
+        """Connects. Raises `StorageUnavailable` when nobody answers, `ConfigError` when the URI can't
+        work."""
         with translated(), _refused(uri):
             pool = await asyncpg.create_pool(
                 uri,
@@ -141,7 +145,7 @@ class Database:
             try:
                 return await work()
             except _LOST_RACE:
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
         raise StorageUnavailable(f"the database is too busy: {_TRIES} tries met conflicting transactions")
 
     async def _transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:

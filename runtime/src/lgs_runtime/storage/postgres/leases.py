@@ -1,8 +1,9 @@
-"""The lease of one replica in PostgreSQL, on a connection of its own that is opened again when it was lost."""
+"""The lease of one replica in PostgreSQL, on a connection of its own that is opened again when it was
+lost."""
 
 from __future__ import annotations
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.database import connect, translated

@@ -1,14 +1,14 @@
 """The tables of the service in PostgreSQL, and how a database gets to the newest form of them.
 
-`migrate` runs under an advisory lock: replicas that start together on an empty database take turns. A migration
-that has been released is never edited; a change is a new one.
+`migrate` runs under an advisory lock: replicas that start together on an empty database take turns. A
+migration that has been released is never edited; a change is a new one.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 LOCK: Final = 0x6C67735F6D696772
 """Key of the advisory lock: `lgs_migr` in ASCII."""
@@ -63,7 +63,8 @@ CREATE INDEX lgs_thread_created ON lgs_thread (created_at);
 CREATE INDEX lgs_thread_metadata ON lgs_thread USING gin (metadata jsonb_path_ops);
 CREATE INDEX lgs_thread_mortal ON lgs_thread (created_at) WHERE ttl_seconds IS NOT NULL;
 
--- rank: seconds since the epoch, smaller goes first. A stateless run outlives its thread, so there is no reference.
+-- rank: seconds since the epoch, smaller goes first.
+-- A stateless run outlives its thread, so there is no reference to it.
 CREATE TABLE lgs_run (
     run_id              text PRIMARY KEY,
     thread_id           text NOT NULL,

@@ -1,8 +1,8 @@
 """The queue of runs in PostgreSQL.
 
-The three steps that every run takes (enqueue, claim, finish) are one statement each. The rest (strategies, a queue
-near its limit, cancelling, reaping) are short transactions that lock the threads first, then the runs, and carry out
-what `law` decides.
+The three steps that every run takes (enqueue, claim, finish) are one statement each. The rest (strategies, a
+queue near its limit, cancelling, reaping) are short transactions that lock the threads first, then the runs,
+and carry out what `law` decides.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
 from lgs_runtime.model import (
@@ -54,6 +54,7 @@ class PostgresQueue:
             row = None  # Stored before, or its thread has just become busy.
         if row is None:
             row = await self._change(lambda c, news: self._enqueue_slowly(c, news, new, limits, claim_for))
+        assert row is not None, "the slow way stores or raises"
         claimed = row["status"] == "running" and row["claimed_by"] == claim_for
         if not claimed:
             self._sender.send(Signal("queued", new.run_id))
@@ -254,7 +255,8 @@ def _optional(value: Json | None) -> str | None:
 
 
 async def _take_room(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
-    """Raises `QueueFull`, or holds the queue's lock until the transaction ends, so that the count stays true."""
+    """Raises `QueueFull`, or holds the queue's lock until the transaction ends, so that the count stays
+    true."""
     limit = limits.of(priority)
     await connection.execute(statements.LOCK_PRIORITY, law.CODE[priority])
     if await connection.fetchval(statements.COUNT_WAITING, law.CODE[priority]) >= limit:

@@ -70,7 +70,8 @@ ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LI
 COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
 
 CREATE_THREAD: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING *
+INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING RETURNING *
 """
 
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"

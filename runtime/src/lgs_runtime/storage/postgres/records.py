@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Signal, Thread, ThreadStatus

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.model import Assistant, Run, Thread
 from lgs_runtime.storage.law import PRIORITY

@@ -1,7 +1,7 @@
 """Signals between replicas by NOTIFY and LISTEN.
 
-Sent after the change is committed, many in one statement: a NOTIFY inside of the change would make all commits of
-the database wait for each other. What is lost on the way is allowed to be lost.
+Sent after the change is committed, many in one statement: a NOTIFY inside of the change would make all
+commits of the database wait for each other. What is lost on the way is allowed to be lost.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Signal
@@ -35,7 +35,8 @@ class Sender:
         self._task = asyncio.create_task(self._send_forever(), name="lgs-signals-sender")
 
     def send(self, *signals: Signal) -> None:
-        """Sends soon; never waits, never fails. When the database is gone for long, the oldest are dropped."""
+        """Sends soon; never waits, never fails. When the database is gone for long, the oldest are
+        dropped."""
         self._waiting = (self._waiting + list(signals))[-KEPT:]
         self._due.set()
 
@@ -107,7 +108,8 @@ class Listener:
             self._inbox.put(GAP)
 
     async def _lost(self) -> None:
-        """Returns when the connection is gone. A statement now and then finds out what the network doesn't say."""
+        """Returns when the connection is gone. A statement now and then finds out what the network doesn't
+        say."""
         connection = self._connection
         assert connection is not None
         gone = asyncio.Event()

@@ -1,8 +1,8 @@
 """Every statement of the PostgreSQL queue, by name. Records have theirs in `record_statements.py`.
 
 Locks are taken in one order: thread before run, threads by id. `claim` locks runs alone and never waits. The
-thread's row carries what must be exact under concurrency (`unfinished`, `runs`): an UPDATE sees the newest version of
-a row it waited for, a sub-select does not.
+thread's row carries what must be exact under concurrency (`unfinished`, `runs`): an UPDATE sees the newest
+version of a row it waited for, a sub-select does not.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ SET status = 'running', claimed_by = $1, claimed_at = now(), updated_at = now(),
 FROM picked WHERE r.run_id = picked.run_id
 RETURNING r.*
 """
-"""The unique index on running threads is the last word: two claims that see a delayed run become due at different
-moments can't both win, and the loser tries again."""
+"""The unique index on running threads is the last word: two claims that see a delayed run become due at
+different moments can't both win, and the loser tries again."""
 
 # $1 thread $2 run $3 replica $4 attempt $5 status $6 error $7 thread rest $8 values $9 interrupts
 # $10 result
@@ -150,7 +150,8 @@ WHERE r.status = 'running' AND NOT EXISTS (
 """
 
 BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= now()"
-"""Waits for a renewal under way and then sees it; whoever renews after it finds that the lease had run out."""
+"""Waits for a renewal under way and then sees it; whoever renews after it finds that the lease had run
+out."""
 
 LOST_RUNS: Final = """
 SELECT r.* FROM lgs_run r
@@ -160,7 +161,8 @@ FOR UPDATE OF r
 """
 
 OWN_RUNS: Final = """
-SELECT r.* FROM lgs_run r JOIN unnest($1::text[], $2::integer[]) AS own (run_id, attempt) USING (run_id, attempt)
+SELECT r.* FROM lgs_run r
+JOIN unnest($1::text[], $2::integer[]) AS own (run_id, attempt) USING (run_id, attempt)
 WHERE r.status = 'running' AND r.claimed_by = $3
 FOR UPDATE OF r
 """
@@ -190,7 +192,8 @@ WHERE t.thread_id = e.thread_id
 
 DELETE_RUNS: Final = """
 WITH deleted AS (
-    DELETE FROM lgs_run WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running') RETURNING thread_id
+    DELETE FROM lgs_run WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running')
+    RETURNING thread_id
 )
 UPDATE lgs_thread t SET unfinished = t.unfinished - d.runs, updated_at = now()
 FROM (SELECT thread_id, count(*) AS runs FROM deleted GROUP BY thread_id) d
@@ -213,7 +216,8 @@ ORDER BY seq DESC LIMIT $4 OFFSET $5
 """
 
 DELETE_RUN: Final = """
-DELETE FROM lgs_run WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running') RETURNING run_id
+DELETE FROM lgs_run WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running')
+RETURNING run_id
 """
 
 EXPIRE_RUNS: Final = """

@@ -1,8 +1,8 @@
 """One SQLite file: a thread that writes and a thread that reads, each with its connection.
 
-A write is a function of a connection that runs inside of `BEGIN IMMEDIATE`, so it sees and changes everything alone,
-whatever other processes do. WAL lets reads go on beside it; a commit is on disk before it returns. Errors of the
-file leave as `StorageUnavailable`.
+A write is a function of a connection that runs inside of `BEGIN IMMEDIATE`, so it sees and changes everything
+alone, whatever other processes do. WAL lets reads go on beside it; a commit is on disk before it returns.
+Errors of the file leave as `StorageUnavailable`.
 """
 
 from __future__ import annotations

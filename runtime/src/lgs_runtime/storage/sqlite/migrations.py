@@ -1,7 +1,7 @@
 """The tables of the service in SQLite, and how a file gets to the newest form of them.
 
-`migrate` holds the write lock of the file: processes that start together on an empty one take turns. Times are
-seconds since the epoch; JSON is text. A released migration is never edited; a change is a new one.
+`migrate` holds the write lock of the file: processes that start together on an empty one take turns. Times
+are seconds since the epoch; JSON is text. A released migration is never edited; a change is a new one.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ class SqliteQueue:
 
 
 class _Change:
-    """One transaction on the queue: the steps, on a connection that has the file to itself, and the news they make."""
+    """One transaction on the queue: the steps, on a connection that has the file to itself, and the news they
+    make."""
 
     def __init__(self, connection: sqlite3.Connection, news: list[Signal]) -> None:
         self._connection = connection

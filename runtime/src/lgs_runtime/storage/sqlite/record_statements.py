@@ -86,7 +86,8 @@ DELETE_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = :thread_id RETU
 
 COPY_THREAD: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, config, "values", created_at, updated_at, state_updated_at)
-SELECT :new_thread_id, metadata, config, "values", :now, :now, :now FROM lgs_thread WHERE thread_id = :thread_id
+SELECT :new_thread_id, metadata, config, "values", :now, :now, :now
+FROM lgs_thread WHERE thread_id = :thread_id
 ON CONFLICT DO NOTHING RETURNING *
 """
 

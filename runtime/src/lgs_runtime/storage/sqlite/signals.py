@@ -1,7 +1,8 @@
 """Signals between the processes of one machine: datagrams to the sockets in a folder beside the database.
 
-Each listener binds a socket of its own there, each sender looks who is there and sends to all: no polling, and
-nothing runs while nothing happens. The socket of a process that died is removed by the first who meets it.
+Each listener binds a socket of its own there, each sender looks who is there and sends to all: no polling,
+and nothing runs while nothing happens. The socket of a process that died is removed by the first who meets
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _LARGEST_DATAGRAM: Final = 65_536
 
 
 def folder_of(database: Path) -> Path:
-    """Where the sockets of a database are. Socket addresses are short, so a deep path gets a folder elsewhere."""
+    """Where the sockets of a database are. Socket addresses are short, so a deep path gets a folder
+    elsewhere."""
     beside = Path(f"{database.resolve()}-signals")
     if len(str(beside)) + 14 <= _LONGEST_ADDRESS:
         return beside

@@ -83,7 +83,8 @@ DELETE_RUN: Final = "DELETE FROM lgs_run WHERE run_id = :run_id"
 
 WAIT_AGAIN: Final = """
 UPDATE lgs_run
-SET status = 'pending', claimed_by = NULL, updated_at = :now, attempt = attempt - :refund, rank = rank - :bonus
+SET status = 'pending', claimed_by = NULL, updated_at = :now, attempt = attempt - :refund,
+    rank = rank - :bonus
 WHERE run_id = :run_id
 """
 
@@ -91,7 +92,8 @@ ASK_TO_STOP: Final = "UPDATE lgs_run SET cancel_requested = :action, updated_at 
 
 LEAVE_THREAD: Final = """
 UPDATE lgs_thread
-SET unfinished = unfinished - 1, rest = coalesce(:rest, rest), error = CASE WHEN :rest IS NULL THEN error ELSE :error END,
+SET unfinished = unfinished - 1, rest = coalesce(:rest, rest),
+    error = CASE WHEN :rest IS NULL THEN error ELSE :error END,
     "values" = coalesce(:values, "values"), interrupts = coalesce(:interrupts, interrupts), updated_at = :now,
     state_updated_at = CASE WHEN :rest IS NULL THEN state_updated_at ELSE :now END
 WHERE thread_id = :thread_id RETURNING unfinished

@@ -48,7 +48,8 @@ class SqliteStorage(SqliteQueue, SqliteRecords):
         return leases
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """See the contract. Nothing is lost between sockets of one machine, so there are no gaps to tell of."""
+        """See the contract. Nothing is lost between sockets of one machine, so there are no gaps to tell
+        of."""
         return Listener(folder_of(self._database.path))
 
     async def close(self) -> None:
