@@ -26,14 +26,15 @@ from examples.demo.picture import show
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / ".demo"
+FOLDER = ROOT / ".demo" / time.strftime(f"%H%M%S-{os.getpid()}")
 BASE_SECONDS, SPIKE_SECONDS, AFTER_SECONDS = 8, 30, 6
 BASE_RATE, SPIKE_RATE = 1, 10
 PATIENCE_SECONDS = 90.0
+KEEP_SECONDS = 3600.0
 
 
 class Demo:
-    """The running service and its players. Everything is written to `.demo/`."""
+    """The running service and its players. Everything is written to a folder in `.demo/`."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -51,9 +52,11 @@ class Demo:
         self.console.print(f"{time.monotonic() - self.started:5.1f} s  {line}")
 
     def prepare(self) -> None:
-        """An empty folder with the graph and the manifest, which the demo may change."""
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        FOLDER.mkdir()
+        """A new folder with the graph and the manifest, which the demo may change; old ones are removed."""
+        FOLDER.mkdir(parents=True)
+        for old in FOLDER.parent.iterdir():
+            if time.time() - old.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
         shutil.copy(ROOT / "examples/support/graph.py", FOLDER)
         shutil.copy(ROOT / "examples/demo/service.yaml", FOLDER)
 
@@ -164,7 +167,7 @@ def main() -> int:
     history = read(FOLDER / "history.jsonl")
     numbers = account(runs, read(FOLDER / "steps.jsonl"))
     show(console, numbers, runs, history, demo.marks)
-    console.print("nothing was lost" if numbers.is_good else "SOMETHING WAS LOST: see .demo/")
+    console.print("nothing was lost" if numbers.is_good else f"SOMETHING WAS LOST: see {FOLDER}")
     return 0 if numbers.is_good else 1
 
 

@@ -95,6 +95,11 @@ class Player:
             await self._follow(run)
         except TimeoutError:
             run.problems.append("deadline")
+        except httpx.HTTPStatusError as refused:
+            answer = refused.response
+            run.problems.append(
+                f"{answer.request.url.path} answered {answer.status_code}: {answer.text[:200]}"
+            )
         return run
 
     async def _once(self, run: Played, send: Send) -> httpx.Response | None:
@@ -158,6 +163,8 @@ class Player:
     async def _verify(self, run: Played) -> None:
         """The final state must hold every step once and in order."""
         answer = await self._request(run, lambda: self._client.get(f"/threads/{run.thread_id}/state"))
+        run.wrong_state = answer.status_code != 200
+        answer.raise_for_status()
         done = answer.json()["values"].get("done")
         if run.status == "success" and done != list(range(self._work.steps)):
             run.wrong_state = True
@@ -181,9 +188,7 @@ def summary(runs: list[Played], ideal_seconds: float) -> dict[str, Any]:
     """The account of all runs. `ideal_seconds` is a run's own work, without any wait."""
     acknowledged = [run for run in runs if run.acknowledged_at is not None]
     finished = [run for run in acknowledged if run.status is not None]
-    wrong = [
-        run for run in finished if run.status != "success" or any("final state" in p for p in run.problems)
-    ]
+    wrong = [run for run in finished if run.status != "success" or run.wrong_state]
     everything = [run.latency for run in finished if run.latency is not None]
     by_priority = {
         priority: {
