@@ -108,11 +108,17 @@ async def _act(
                 log.info("operator.started", namespaces=settings.namespaces or "all")
                 tasks.create_task(due.run())
                 tasks.create_task(autoscaler.run())
-                tasks.create_task(handlers.watch(world, settings.namespaces, stop))
+                tasks.create_task(_watch(world, settings, stop))
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
             raise lost.exceptions[0] from None
+
+
+async def _watch(world: World, settings: Settings, stop: asyncio.Event) -> None:
+    # kopf takes the signals over from us while it runs: its end is the end of all
+    await handlers.watch(world, settings.namespaces, stop)
+    raise _Stopped
 
 
 async def _crd_is_there(cluster: Cluster, settings: Settings) -> None:

@@ -1,0 +1,102 @@
+"""A manifest that can't work is refused with the field, its value and the rule; a good one becomes a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lgs_crds import ManifestError, load, parse
+
+
+def manifest(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "lgs.dev/v1alpha1",
+        "kind": "LangGraphService",
+        "metadata": {"name": "support"},
+        "spec": {"image": "example.com/support:1"} | spec,
+    }
+
+
+def test_a_small_manifest_gets_its_defaults() -> None:
+    spec = parse(manifest()).spec
+
+    assert (spec.workers.queues.high, spec.workers.concurrency, spec.scaling.mode) == (100, 50, "Auto")
+    assert spec.max_replicas == 1
+
+
+def test_with_postgres_a_service_may_grow() -> None:
+    spec = parse(manifest(persistence={"postgres": {"managed": {}}})).spec
+
+    assert spec.max_replicas == 10
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"workers": {"queues": {"high": 0}}}, "spec.workers.queues.high: 0: must be at least 1"),
+        ({"workers": {"concurency": 1}}, "spec.workers.concurency: unknown field; did you mean concurrency?"),
+        ({"workers": {"concurrency": "5"}}, "spec.workers.concurrency: 5: must be a whole number"),
+        ({"scaling": {"mode": "auto"}}, "spec.scaling.mode: auto: must be one of 'Auto', 'Manual' or 'External'"),
+        ({"scaling": {"minReplicas": 3, "maxReplicas": 2}},
+         "spec.scaling.minReplicas: 3: must not be above maxReplicas, which is 2"),
+        ({"graphs": {"agent": "graph.py"}},
+         "spec.graphs.agent: graph.py: must be path:variable, such as ./graph.py:graph"),
+        ({"persistence": {"postgres": {}}},
+         "spec.persistence.postgres: none of them: must have exactly one of uriSecret, cloudNativePG, managed"),
+        ({"disruption": {"maxUnavailable": 0}},
+         "spec.disruption.maxUnavailable: 0: must be a number of at least 1, or a percentage such as 25%"),
+        ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},
+         "spec.persistence.postgres.managed.storage: big: must be a quantity such as 10Gi"),
+        ({"pod": {"env": [{"value": "x"}]}}, "spec.pod.env[0].name: is required"),
+    ],
+)  # fmt: skip
+def test_the_problem_names_field_value_and_rule(spec: dict[str, Any], words: str) -> None:
+    with pytest.raises(ManifestError) as refused:
+        parse(manifest(**spec))
+
+    assert [str(problem) for problem in refused.value.problems] == [words]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ManifestError) as refused:
+        parse(manifest(replicas=-1, paused="yes"))
+
+    assert {problem.path for problem in refused.value.problems} == {"spec.replicas", "spec.paused"}
+
+
+def test_several_processes_on_one_sqlite_are_right_on_a_laptop_and_wrong_on_a_cluster() -> None:
+    many = manifest(scaling={"minReplicas": 1, "maxReplicas": 4})
+
+    assert parse(many).spec.max_replicas == 4
+    with pytest.raises(ManifestError, match="spec.scaling.maxReplicas: 4: more than one replica needs"):
+        parse(many, on_cluster=True)
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "service.yaml"
+    path.write_text("apiVersion: lgs.dev/v1alpha1\nkind: LangGraphService\nspec: {image: [a\n")
+
+    with pytest.raises(ManifestError, match=r"service\.yaml: line 4: YAML: ") as refused:
+        load(path)
+
+    assert refused.value.problems[0].line == 4
+
+
+def test_our_manifest_is_found_among_others(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: code}\n---\n"
+        "apiVersion: lgs.dev/v1alpha1\nkind: LangGraphService\nmetadata: {name: support}\nspec: {image: a}\n"
+    )
+
+    assert load(path).metadata.name == "support"
+
+
+def test_a_file_without_a_service_says_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: code}\n")
+
+    with pytest.raises(ManifestError, match="kind: ConfigMap: a document of kind LangGraphService is needed"):
+        load(path)

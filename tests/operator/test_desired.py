@@ -1,0 +1,165 @@
+"""What a manifest wants to exist, object by object."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+import pytest
+
+from lgs_crds import parse
+from lgs_operator.desired.everything import everything
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.references import references
+from lgs_operator.settings import Images
+
+
+def inputs(contents: str = "abc", **spec: Any) -> Inputs:
+    document = {
+        "apiVersion": "lgs.dev/v1alpha1",
+        "kind": "LangGraphService",
+        "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
+        "spec": {"image": "example.com/support:1"} | spec,
+    }
+    return Inputs(parse(document), Images(), contents, "pg-password", "redis-password", "lgs-system")
+
+
+def objects(**spec: Any) -> dict[tuple[str, str], Any]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in everything(inputs(**spec))}
+
+
+def runtime(**spec: Any) -> dict[str, Any]:
+    template: dict[str, Any] = objects(**spec)["Deployment", "support"]["spec"]["template"]
+    return template
+
+
+def env(**spec: Any) -> dict[str, Any]:
+    variables = runtime(**spec)["spec"]["containers"][0]["env"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in variables}
+
+
+def test_a_small_service_wants_four_objects() -> None:
+    assert set(objects()) == {
+        ("Deployment", "support"),
+        ("Service", "support"),
+        ("ServiceAccount", "support"),
+        ("PodDisruptionBudget", "support"),
+    }
+
+
+def test_everything_goes_with_its_service() -> None:
+    wanted = objects(persistence={"postgres": {"managed": {}}}, cache={"redis": {"managed": {}}})
+
+    assert all(each["metadata"]["ownerReferences"][0]["uid"] == "u1" for each in wanted.values())
+
+
+def test_the_replicas_are_the_autoscalers_unless_the_manifest_sets_them() -> None:
+    automatic = objects()["Deployment", "support"]["spec"]
+    postgres = {"postgres": {"managed": {}}}
+    manual = objects(scaling={"mode": "Manual"}, replicas=3, persistence=postgres)["Deployment", "support"]
+
+    assert "replicas" not in automatic
+    assert manual["spec"]["replicas"] == 3
+
+
+def test_the_pods_are_restricted_and_replaced_without_a_gap() -> None:
+    deployment = objects(workers={"drainSeconds": 90})["Deployment", "support"]["spec"]
+    pod = deployment["template"]["spec"]
+    container = pod["containers"][0]
+
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": "25%", "maxUnavailable": 0}
+    assert pod["terminationGracePeriodSeconds"] == 105
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_the_manifest_reaches_the_runtime_as_environment() -> None:
+    given = env(
+        graphs={"agent": "./graph.py:graph"}, workers={"queues": {"high": 7}, "runTimeoutSeconds": 60}
+    )
+
+    assert given["LANGSERVE_GRAPHS"] == '{"agent": "./graph.py:graph"}'
+    assert (given["LGS_QUEUE_HIGH"], given["LGS_RUN_TIMEOUT_SECONDS"]) == ("7", "60")
+    assert (given["LGS_HOST"], given["LGS_SERVICE"]) == ("0.0.0.0", "team.support")
+    assert "DATABASE_URI" not in given
+
+
+@pytest.mark.parametrize(
+    ("postgres", "secret"),
+    [
+        ({"uriSecret": {"name": "db", "key": "dsn"}}, {"name": "db", "key": "dsn"}),
+        ({"cloudNativePG": {"cluster": "main"}}, {"name": "main-app", "key": "uri"}),
+        ({"managed": {}}, {"name": "support-postgres", "key": "uri"}),
+    ],
+)
+def test_the_database_comes_from_a_secret(postgres: dict[str, Any], secret: dict[str, str]) -> None:
+    assert env(persistence={"postgres": postgres})["DATABASE_URI"] == {"secretKeyRef": secret}
+
+
+def test_what_the_user_sets_wins() -> None:
+    assert env(pod={"env": [{"name": "LGS_CONCURRENCY", "value": "3"}]})["LGS_CONCURRENCY"] == "3"
+
+
+def test_code_from_a_config_map_is_mounted_where_the_runtime_looks() -> None:
+    template = runtime(image=None, source={"configMap": "code"})
+
+    mounts = {each["name"]: each["mountPath"] for each in template["spec"]["containers"][0]["volumeMounts"]}
+    assert mounts["source"] == "/app"
+    assert template["spec"]["containers"][0]["image"] == Images().runtime
+
+
+def test_the_managed_database_keeps_its_volume_until_the_service_goes() -> None:
+    wanted = objects(persistence={"postgres": {"managed": {"storage": "5Gi"}}})
+    stateful_set = wanted["StatefulSet", "support-postgres"]["spec"]
+    uri = b64decode(wanted["Secret", "support-postgres"]["data"]["uri"]).decode()
+
+    assert stateful_set["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Delete"
+    assert stateful_set["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "5Gi"
+    assert uri == "postgres://lgs:pg-password@support-postgres.team.svc:5432/lgs"
+
+
+def test_managed_servers_are_reached_by_the_service_only() -> None:
+    wanted = objects(persistence={"postgres": {"managed": {}}}, cache={"redis": {"managed": {}}})
+
+    for name in ("support-postgres", "support-redis"):
+        peers = wanted["NetworkPolicy", name]["spec"]["ingress"][0]["from"]
+        labels = {"lgs.dev/service": "support", "app.kubernetes.io/component": "runtime"}
+        assert peers == [{"podSelector": {"matchLabels": labels}}]
+
+
+def test_a_closed_service_stays_open_for_the_operator() -> None:
+    policy = objects(network={"allowFrom": []})["NetworkPolicy", "support"]
+
+    peers = policy["spec"]["ingress"][0]["from"]
+    assert [peer["namespaceSelector"]["matchLabels"] for peer in peers] == [
+        {"kubernetes.io/metadata.name": "lgs-system"}
+    ]
+
+
+def test_the_memory_of_a_managed_redis_is_in_bytes() -> None:
+    container = objects(cache={"redis": {"managed": {"maxMemory": "64Mi"}}})["Deployment", "support-redis"]
+    args = container["spec"]["template"]["spec"]["containers"][0]["args"]
+
+    assert args[args.index("--maxmemory") + 1] == str(64 * 2**20)
+
+
+def test_all_that_the_pods_read_is_watched() -> None:
+    spec = inputs(
+        source={"configMap": "code"},
+        persistence={"postgres": {"uriSecret": {"name": "db"}}},
+        pod={
+            "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}],
+            "envFrom": [{"configMapRef": {"name": "flags", "optional": True}}],
+        },
+    ).service.spec
+
+    found = {(each.kind.name, each.name, each.key, each.optional) for each in references(spec)}
+
+    assert found == {
+        ("ConfigMap", "code", None, False),
+        ("Secret", "db", "uri", False),
+        ("Secret", "keys", "k", False),
+        ("ConfigMap", "flags", None, True),
+    }

@@ -1,0 +1,94 @@
+"""What is written: only what is missing, changed or too much."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from lgs_operator.cluster.drift import covers
+from lgs_operator.cluster.kinds import Manifest, key_of
+from lgs_operator.reconcile import Plan, plan
+
+
+def thing(name: str, kind: str = "Service", **spec: Any) -> Manifest:
+    owner = {"kind": "LangGraphService", "name": "support", "uid": "u1", "controller": True}
+    api = "apps/v1" if kind == "Deployment" else "v1"
+    metadata = {"name": name, "namespace": "team", "ownerReferences": [owner]}
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def planned(wanted: list[Manifest], live: list[Manifest], **more: Any) -> Plan:
+    there = {key_of(each): each for each in live}
+    return plan(wanted, there, uid="u1", first_replicas=2, **more)
+
+
+def written(wanted: list[Manifest]) -> list[Manifest]:
+    """What the API server has after a first reconcile."""
+    live = deepcopy(list(planned(wanted, []).applies))
+    for each in live:
+        each["metadata"] |= {"uid": f"of {each['metadata']['name']}", "resourceVersion": "7"}
+        each["status"] = {"observed": True}
+    return live
+
+
+def test_what_is_missing_is_written() -> None:
+    todo = planned([thing("a", port=1)], [])
+
+    assert [each["metadata"]["name"] for each in todo.applies] == ["a"]
+    assert not todo.drifted
+
+
+def test_a_service_that_is_as_it_should_be_costs_nothing() -> None:
+    assert not planned([thing("a", port=1)], written([thing("a", port=1)]))
+
+
+def test_a_changed_field_is_drift() -> None:
+    live = written([thing("a", port=1)])
+    live[0]["spec"]["port"] = 2
+
+    assert planned([thing("a", port=1)], live).drifted == (key_of(thing("a")),)
+
+
+def test_a_field_that_is_not_wanted_any_more_is_written_and_is_no_drift() -> None:
+    todo = planned([thing("a")], written([thing("a", port=1)]))
+
+    assert todo.applies
+    assert not todo.drifted
+
+
+def test_what_is_too_much_goes() -> None:
+    todo = planned([thing("a")], written([thing("a"), thing("b")]))
+
+    assert [each["metadata"]["name"] for each in todo.deletes] == ["b"]
+
+
+def test_what_belongs_to_another_service_of_the_same_name_stays() -> None:
+    other = written([thing("b")])
+    other[0]["metadata"]["ownerReferences"][0]["uid"] = "u0"
+
+    assert not planned([thing("a")], written([thing("a")]) + other).deletes
+
+
+def test_what_is_held_is_neither_written_nor_deleted() -> None:
+    held = frozenset({key_of(thing("a"))})
+
+    assert not planned([thing("a", port=1)], [], hold=held)
+    assert not planned([], written([thing("a")]), hold=held)
+
+
+def test_a_new_deployment_starts_with_the_smallest_number() -> None:
+    assert planned([thing("a", "Deployment")], []).adopt_replicas == 2
+
+
+def test_the_number_of_replicas_is_kept_when_the_autoscaler_takes_it_over() -> None:
+    live = written([thing("a", "Deployment", replicas=5)])
+
+    assert planned([thing("a", "Deployment")], live).adopt_replicas == 5
+
+
+def test_what_others_added_is_no_drift() -> None:
+    live = {"containers": [{"name": "sidecar"}, {"name": "runtime", "image": "a", "ports": []}], "extra": 1}
+
+    assert covers(live, {"containers": [{"name": "runtime", "image": "a", "resources": {}}]})
+    assert not covers(live, {"containers": [{"name": "runtime", "image": "b"}]})
+    assert not covers({"args": ["a", "b"]}, {"args": ["a"]})

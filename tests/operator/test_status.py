@@ -1,0 +1,171 @@
+"""What a stranger reads in the conditions, as stories of what goes wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from lgs_crds import LangGraphService, parse
+from lgs_operator.cluster.kinds import SECRET
+from lgs_operator.contents import Missing
+from lgs_operator.desired.references import Reference
+from lgs_operator.status import (
+    ScalingView,
+    View,
+    cache_ready,
+    halted_status,
+    persistence_ready,
+    progressing,
+    ready,
+    status_of,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def service(**spec: Any) -> LangGraphService:
+    return parse(
+        {
+            "apiVersion": "lgs.dev/v1alpha1",
+            "kind": "LangGraphService",
+            "metadata": {"name": "support", "namespace": "team", "uid": "u1", "generation": 3},
+            "spec": {"image": "example.com/support:1"} | spec,
+        }
+    )
+
+
+def deployment(replicas: int = 1, **status: Any) -> dict[str, Any]:
+    usual = {"observedGeneration": 1, "updatedReplicas": replicas, "replicas": replicas}
+    return {"metadata": {"generation": 1}, "spec": {"replicas": replicas}, "status": usual | status}
+
+
+def pod(
+    *, ready: bool = False, created: str = "1", state: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    container = {"image": "example.com/support:1", "ready": ready, "state": state or {"running": {}}} | more
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    status = {"phase": "Running", "conditions": conditions, "containerStatuses": [container]}
+    return {"metadata": {"name": f"support-{created}", "creationTimestamp": created}, "status": status}
+
+
+def view(*pods: dict[str, Any], **more: Any) -> View:
+    return View(**({"service": service(), "deployment": deployment(), "pods": pods} | more))
+
+
+DATABASE = {"persistence": {"postgres": {"uriSecret": {"name": "db"}}}}
+
+
+def test_a_replica_that_takes_work_makes_the_service_ready() -> None:
+    seen = view(pod(ready=True))
+
+    assert (ready(seen).status, ready(seen).message) == ("True", "1 of 1 replicas take work")
+    assert progressing(seen).reason == "Complete"
+
+
+def test_an_image_that_cannot_be_had_is_named() -> None:
+    waiting = {"waiting": {"reason": "ErrImageNeverPull", "message": "not present"}}
+
+    said = ready(view(pod(state=waiting)))
+
+    assert (said.reason, said.message) == (
+        "ErrImageNeverPull",
+        "image example.com/support:1 can't be had: not present",
+    )
+
+
+def test_the_last_words_of_a_crash_are_quoted() -> None:
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    last = {"terminated": {"exitCode": 2, "message": "graphs: agent: no module graph\n"}}
+
+    said = ready(view(pod(state=waiting, lastState=last)))
+
+    assert said.reason == "CrashLoopBackOff"
+    assert said.message == "pod support-1 ended with exit code 2: graphs: agent: no module graph"
+
+
+def test_a_pod_without_a_node_says_why() -> None:
+    lonely = pod()
+    lonely["status"] = {
+        "phase": "Pending",
+        "conditions": [
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/3 nodes: too little cpu",
+            }
+        ],
+    }
+
+    said = ready(view(lonely))
+
+    assert (said.reason, said.message) == (
+        "Unschedulable",
+        "pod support-1 has no node: 0/3 nodes: too little cpu",
+    )
+
+
+def test_a_stuck_update_is_told_while_the_old_replica_serves() -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "gone"}}
+
+    seen = view(pod(ready=True, created="1"), pod(state=waiting, created="2"))
+
+    assert ready(seen).status == "True"
+    assert (progressing(seen).status, progressing(seen).reason) == ("False", "ImagePullBackOff")
+
+
+def test_a_missing_secret_is_named_in_the_condition_of_its_part() -> None:
+    missing = Missing("SecretNotFound", "…", Reference(SECRET, "db", "spec.persistence.postgres.uriSecret"))
+    seen = View(service=service(**DATABASE), missing=(missing,))
+
+    assert (
+        ready(seen).reason == persistence_ready(seen).reason == progressing(seen).reason == "SecretNotFound"
+    )
+    assert cache_ready(seen).status == "True"
+
+
+def test_an_unreachable_database_is_told_by_the_replicas_themselves() -> None:
+    seen = view(
+        pod(), service=service(**DATABASE), reports={"support-1": {"database": "refused", "queue": "ok"}}
+    )
+
+    assert (ready(seen).reason, ready(seen).message) == (
+        "DatabaseUnreachable",
+        "pod support-1: database: refused",
+    )
+    assert persistence_ready(seen).reason == "DatabaseUnreachable"
+
+
+def test_nothing_is_claimed_about_a_database_that_nobody_asked() -> None:
+    assert persistence_ready(view(pod(), service=service(**DATABASE))).status == "Unknown"
+
+
+def test_old_replicas_that_drain_are_progress() -> None:
+    seen = view(
+        pod(ready=True),
+        deployment=deployment(replicas=1, replicas_=0)
+        | {"status": {"observedGeneration": 1, "updatedReplicas": 1, "replicas": 2}},
+    )
+
+    assert progressing(seen).message == "1 old replicas drain"
+
+
+def test_an_unchanged_service_has_an_unchanged_status() -> None:
+    seen = view(pod(ready=True))
+    first = status_of(seen, ScalingView(), {}, NOW)
+
+    again = status_of(seen, ScalingView(), first, datetime(2026, 1, 2, tzinfo=UTC))
+
+    assert again == first
+    assert first["selector"] == "lgs.dev/service=support,app.kubernetes.io/component=runtime"
+
+
+def test_a_paused_service_keeps_what_was_known() -> None:
+    serving = status_of(view(pod(ready=True)), ScalingView(), {}, NOW)
+
+    paused = halted_status(serving, 4, "Paused", "spec.paused is true", NOW)
+
+    known = {each["type"]: (each["status"], each["reason"]) for each in paused["conditions"]}
+    assert known["Ready"] == ("True", "Paused")
+    assert known["PersistenceReady"] == ("True", "Embedded")
+    assert (paused["observedGeneration"], paused["readyReplicas"]) == (4, 1)
