@@ -60,7 +60,7 @@ def story() -> Iterator[Story]:
     ).split()
     keep, *others = sorted(name.removeprefix("node/") for name in workers)
     manifest = yaml.safe_load((ROOT / "examples" / "support" / "service.yaml").read_text("utf-8"))
-    kubectl = Kubectl("story")
+    kubectl = Kubectl("story", neighbour="lgs-system")
     yield Story(
         kubectl=kubectl,
         system=Kubectl("lgs-system"),

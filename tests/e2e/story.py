@@ -14,7 +14,7 @@ from e2e.harness.player import Stage
 
 NAME = "support"
 RESOURCE = f"langgraphservice/{NAME}"
-RELEASE = "lgs"
+RELEASE = "lgs-operator"
 PODS = f"lgs.dev/service={NAME},app.kubernetes.io/component=runtime"
 URL = f"http://{NAME}:8000"
 

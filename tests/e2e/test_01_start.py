@@ -6,11 +6,12 @@ helm installs the operator, kubectl applies the example, and a stranger can read
 from __future__ import annotations
 
 import copy
+import json
 import time
 
 from e2e.harness.kubectl import Kubectl, condition, run
 from e2e.harness.report import Report
-from e2e.story import NAME, RELEASE, RESOURCE, Story, records_store
+from e2e.story import NAME, RELEASE, Story, records_store
 
 RECORDS_URI = "redis://records:6379"
 
@@ -55,8 +56,12 @@ def test_a_stranger_can_read_off_what_is_going_on(story: Story) -> None:
     assert "Ready" in described
     assert "Events:" in described
     for kind in ("Ready", "PersistenceReady", "CacheReady", "ScalingActive"):
-        found = condition(story.kubectl.get(RESOURCE), kind)
-        assert found["status"] == "True", found
+        story.kubectl.until(f"condition {kind}", lambda kind=kind: is_true(story, kind), 30)
+
+
+def is_true(story: Story, kind: str) -> bool:
+    """Whether a condition of the service is True."""
+    return bool(condition(story.service(), kind).get("status") == "True")
 
 
 def prepare_stage(story: Story) -> None:
@@ -74,9 +79,13 @@ def prepare_stage(story: Story) -> None:
 
 
 def operator_values(story: Story) -> str:
-    """The chart's values: this build's images, and databases that need no registry."""
-    return f"""
-image: {story.image("lgs-operator")}
-replicas: 2
-runtimeImage: {story.image("lgs-runtime")}
-"""
+    """The chart's values as JSON: two operators, this build's images, databases that need no registry."""
+    repository, tag = story.image("lgs-operator").rsplit(":", 1)
+    images = {
+        "runtime": story.image("lgs-runtime"),
+        "postgres": story.image("lgs-testing-postgres"),
+        "postgresUid": 999,
+        "redis": story.image("lgs-testing-redis"),
+        "pullPolicy": "IfNotPresent",
+    }
+    return json.dumps({"replicas": 2, "image": {"repository": repository, "tag": tag}, "images": images})

@@ -12,10 +12,10 @@ from e2e.harness.report import Report
 from e2e.harness.watch import replicas_of
 from e2e.story import NAME, URL, Story
 
-BASE_RATE = 2.0
-SPIKE_RATE = 20.0
+BASE_RATE = 0.5
+SPIKE_RATE = 5.0
 STEPS = 3
-STEP_SECONDS = 0.5
+STEP_SECONDS = 2.0
 SPIKE_SECONDS = 60
 DECISION_SECONDS = 5.0
 READY_SECONDS = 5.0

@@ -39,9 +39,10 @@ def run(*command: str, text: str | None = None, timeout: float = 120) -> str:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """One namespace of the cluster that KUBECONFIG names."""
+    """One namespace of the cluster that KUBECONFIG names. `neighbour` is one whose logs tell more."""
 
     namespace: str
+    neighbour: str | None = None
 
     def __call__(self, *arguments: str, text: str | None = None, timeout: float = 120) -> str:
         return run("kubectl", "--namespace", self.namespace, *arguments, text=text, timeout=timeout)
@@ -90,10 +91,18 @@ class Kubectl:
             ("get", "events", "--sort-by=.lastTimestamp"),
         ]
         parts = [self._said(*command) for command in commands]
-        for pod in self._said("get", "pods", "-o", "name", shown=200).splitlines():
-            if pod.startswith("pod/"):
-                parts.append(f"--- {pod}\n" + self._said("logs", pod, "--all-containers", "--tail=30"))
+        parts += self._last_lines()
+        if self.neighbour:
+            parts += Kubectl(self.neighbour)._last_lines()
         return "\n".join(parts)
+
+    def _last_lines(self) -> list[str]:
+        pods = self._said("get", "pods", "-o", "name", shown=200).splitlines()
+        return [
+            f"--- {self.namespace} {pod}\n" + self._said("logs", pod, "--all-containers", "--tail=12")
+            for pod in pods
+            if pod.startswith("pod/")
+        ]
 
     def _said(self, *arguments: str, shown: int = SHOWN_LINES) -> str:
         try:
