@@ -373,3 +373,44 @@ async def test_a_waiting_run_of_a_full_replica_is_claimed_when_a_slot_is_free(
 
     assert {run.status for run in ended} == {"success"}
     assert len(ran(tmp_path)) == 30
+
+
+async def test_a_replica_whose_lease_was_lost_drops_its_runs_and_others_carry_them_on(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    first = await new_replica("a", concurrency=1)
+    gate = hold(tmp_path, "two")
+    run = await first.start("three_steps", given(tmp_path, durability="sync"))
+    await until(lambda: ran(tmp_path) == ["one", "two"])
+    first.services.worker._accepting = False
+
+    first.services.worker.lease_lost()
+    await until(lambda: first.services.worker.running() == 0)
+    assert (await first.services.storage.run(run.run_id)).status == "running"
+    other_name = await first.services.storage.leases("a")
+    await other_name.close()
+    gate.unlink()
+    second = await new_replica("b")
+    ended = await second.ended(run)
+
+    assert ended.status == "success"
+    assert ran(tmp_path) == ["one", "two", "two", "three"]
+
+
+async def test_a_run_that_kills_every_replica_ends_in_error_and_its_followers_hear_why(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    watcher = await new_replica("b", max_attempts=1)
+    watcher.services.worker._accepting = False
+    process = new_process("a")
+    hold(tmp_path, "one")
+    run = await watcher.start("three_steps", given(tmp_path))
+    listener = asyncio.create_task(heard(watcher, run.run_id))
+    await until(lambda: ran(tmp_path) == ["one"])
+
+    process.kill()
+    ended = await watcher.ended(run)
+
+    assert (ended.status, ended.attempt) == ("error", 1)
+    names = [name for name, _ in await listener]
+    assert names[-2:] == ["error", "end"]

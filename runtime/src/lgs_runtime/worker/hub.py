@@ -7,6 +7,7 @@ look at the storage themselves every few seconds, and the worker polls.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import FINAL, Run, Signal
 from lgs_runtime.storage.contract import Storage
 
-RECHECK_SECONDS = 3.0
+RECHECK_SECONDS = 4.0
 RECONNECT_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ class SignalHub:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._on_queued: list[Callable[[], None]] = []
         self._on_cancel: list[Callable[[str], None]] = []
+        self._on_gap: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
 
@@ -40,6 +42,10 @@ class SignalHub:
     def on_cancel(self, stop: Callable[[str], None]) -> None:
         """Calls `stop` with the id of a run that was asked to stop. It must not block."""
         self._on_cancel.append(stop)
+
+    def on_gap(self, look: Callable[[], None]) -> None:
+        """Calls `look` when signals may have been missed. It must not block."""
+        self._on_gap.append(look)
 
     async def start(self) -> None:
         """Subscribes; returns as soon as signals can arrive, or after a second if the database is away."""
@@ -66,7 +72,7 @@ class SignalHub:
                     if run.status in FINAL:
                         return run
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), RECHECK_SECONDS)
+                    await asyncio.wait_for(news.wait(), RECHECK_SECONDS * random.uniform(0.7, 1.3))
         finally:
             self._waiters[run_id].discard(news)
             if not self._waiters[run_id]:
@@ -79,19 +85,14 @@ class SignalHub:
             for wake in self._on_queued:
                 wake()
             if not signal.run_id:
-                # The first one after a gap: anything may have been missed.
-                for events in list(self._waiters.values()):
-                    for event in events:
-                        event.set()
+                for look in self._on_gap:
+                    look()
         elif signal.kind == "cancel":
             for stop in self._on_cancel:
                 stop(signal.run_id)
         else:
             for event in self._waiters.get(signal.run_id, ()):
                 event.set()
-            for wake in self._on_queued:
-                # A run that ended may free its thread for the next one.
-                wake()
 
     async def close(self) -> None:
         """Ends the subscription. Waiters go on by looking at the storage."""

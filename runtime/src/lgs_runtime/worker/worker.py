@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,8 @@ from lgs_runtime.worker.publisher import Publisher
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
+CALM_SECONDS = 0.02
+LOOK_SECONDS = 10.0
 STOP_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
@@ -66,11 +69,13 @@ class Worker:
         self._wake = asyncio.Event()
         self._accepting = False
         self._stopped = False
+        self._looked_at = float("-inf")
         self._reserved = 0
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         hub.on_queued(self._news)
         hub.on_cancel(self._cancel_asked)
+        hub.on_gap(self._cancels_missed)
 
     @property
     def replica(self) -> str:
@@ -181,6 +186,9 @@ class Worker:
                 for run in runs:
                     self._reserved += 1
                     self.take(run)
+                if not runs:
+                    # A storm of signals with nothing to claim must not become a storm of claims.
+                    await asyncio.sleep(CALM_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
 
@@ -247,6 +255,14 @@ class Worker:
     def _cancel_asked(self, run_id: str) -> None:
         if run_id in self._attempts:
             self._in_background(self._look_at_cancel(run_id))
+
+    def _cancels_missed(self) -> None:
+        """After a gap in the signals: looks at the runs here, not more often than every few seconds."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            for run_id in self._attempts:
+                self._in_background(self._look_at_cancel(run_id))
 
     async def _look_at_cancel(self, run_id: str) -> None:
         """The signal names the run; the storage says which action was asked."""
