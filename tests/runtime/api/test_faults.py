@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -57,3 +59,31 @@ async def test_without_redis_a_run_still_gives_its_result_and_its_stream_ends(
         assert values["steps"] == ["first", "waited", "second"]
         assert streamed[-1].data["steps"] == ["first", "waited", "second"]
         assert await replica.client.runs.wait(None, "steps", input={}) == {"steps": ["first", "second"]}
+
+
+async def test_a_replica_that_stops_is_not_a_client_that_left(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
+    async with (
+        open_replica(replace(settings, replica_id="staying")) as staying,
+        httpx.AsyncClient(timeout=60) as http,
+    ):
+        await staying.services.worker.drain(0)
+        key = (await staying.client.threads.create())["thread_id"]
+        body = {"assistant_id": "slow", "input": {"text": key}, "on_disconnect": "cancel"}
+
+        async with open_replica(replace(settings, replica_id="leaving")) as leaving:
+            request = http.build_request("POST", f"{leaving.url}/threads/{key}/runs/stream", json=body)
+            answer = await http.send(request, stream=True)
+            listening = asyncio.create_task(_read(answer))
+            await entrance(key).wait()
+            await leaving.services.worker.drain(0)
+        await listening
+
+        run_id = answer.headers["content-location"].rsplit("/", 1)[1]
+        assert (await staying.client.runs.get(key, run_id))["status"] == "pending"
+
+
+async def _read(answer: httpx.Response) -> None:
+    with suppress(httpx.HTTPError):
+        async for _ in answer.aiter_lines():
+            pass

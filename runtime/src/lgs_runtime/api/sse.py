@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from lgs_runtime.streams.contract import StreamEvent
 
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 3.0
+"""Below the five seconds after which common HTTP clients give a silent connection up."""
 COMMENT = b": heartbeat\n\n"
 WHITE_SPACE = b"\n"
 
