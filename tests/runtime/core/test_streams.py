@@ -74,12 +74,16 @@ async def test_a_listener_without_an_id_gets_only_what_comes_after_it(broker: St
     await broker.publish(run_id, events(1000, "values"))
     live = broker.subscribe(run_id)
     first = asyncio.ensure_future(anext(live))
-    # Both are published before the listener may have looked; the first was there before it came.
-    await asyncio.sleep(0.2)
-    await broker.publish(run_id, events(1000, "updates", "end", first=2))
+    sequence = 1
+    while not first.done():
+        sequence += 1
+        await broker.publish(run_id, events(1000, "values", first=sequence))
+        await asyncio.sleep(0)
+    await broker.publish(run_id, events(1000, "end", first=sequence + 1))
 
-    assert (await first).id == "1000-2"
-    assert [event.id async for event in live] == ["1000-3"]
+    heard = [(await first).id, *[event.id async for event in live]]
+    assert "1000-1" not in heard
+    assert heard == [f"1000-{i}" for i in range(sequence + 2 - len(heard), sequence + 2)]
 
 
 async def test_the_end_of_a_run_ends_its_listeners_also_those_that_come_after_it(
