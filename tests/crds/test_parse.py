@@ -1,4 +1,4 @@
-"""A manifest that can't work is refused with the field, its value and the rule; a good one becomes a model."""
+"""A manifest that can't work is refused with the field, its value and the rule; a good one is a model."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ def test_with_postgres_a_service_may_grow() -> None:
         ({"workers": {"queues": {"high": 0}}}, "spec.workers.queues.high: 0: must be at least 1"),
         ({"workers": {"concurency": 1}}, "spec.workers.concurency: unknown field; did you mean concurrency?"),
         ({"workers": {"concurrency": "5"}}, "spec.workers.concurrency: 5: must be a whole number"),
-        ({"scaling": {"mode": "auto"}}, "spec.scaling.mode: auto: must be one of 'Auto', 'Manual' or 'External'"),
+        ({"scaling": {"mode": "auto"}},
+         "spec.scaling.mode: auto: must be one of 'Auto', 'Manual' or 'External'"),
         ({"scaling": {"minReplicas": 3, "maxReplicas": 2}},
          "spec.scaling.minReplicas: 3: must not be above maxReplicas, which is 2"),
         ({"graphs": {"agent": "graph.py"}},
          "spec.graphs.agent: graph.py: must be path:variable, such as ./graph.py:graph"),
         ({"persistence": {"postgres": {}}},
-         "spec.persistence.postgres: none of them: must have exactly one of uriSecret, cloudNativePG, managed"),
+         "spec.persistence.postgres: none of them: must have exactly one of "
+         "uriSecret, cloudNativePG, managed"),
         ({"disruption": {"maxUnavailable": 0}},
          "spec.disruption.maxUnavailable: 0: must be a number of at least 1, or a percentage such as 25%"),
         ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},
@@ -70,7 +72,7 @@ def test_several_processes_on_one_sqlite_are_right_on_a_laptop_and_wrong_on_a_cl
     many = manifest(scaling={"minReplicas": 1, "maxReplicas": 4})
 
     assert parse(many).spec.max_replicas == 4
-    with pytest.raises(ManifestError, match="spec.scaling.maxReplicas: 4: more than one replica needs"):
+    with pytest.raises(ManifestError, match=r"spec\.scaling\.maxReplicas: 4: more than one replica needs"):
         parse(many, on_cluster=True)
 
 

@@ -1,0 +1,50 @@
+"""The API server of the control-plane tests, started once, with the CRD; a fresh namespace for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from controlplane.controlplane_server import ControlPlane, binaries, control_plane
+from controlplane.operators import Operators
+from lgs_operator.cluster.client import Cluster
+
+CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    folder = binaries()
+    if folder is None:
+        pytest.fail("no kube-apiserver: set KUBEBUILDER_ASSETS to its folder, or run `make control-plane`")
+    with control_plane(folder, tmp_path_factory.mktemp("control-plane")) as running:
+        running.run("apply", "--server-side", "-f", str(CRD))
+        running.run("wait", "--for=condition=Established", "crd/langgraphservices.lgs.dev", "--timeout=30s")
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session")
+async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
+    connected = await Cluster.connect(str(plane.kubeconfig))
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[str]:
+    name = f"story-{next(_numbers)}"
+    plane.run("create", "namespace", name)
+    yield name
+    plane.run("delete", "namespace", name, "--wait=false")
+
+
+@pytest_asyncio.fixture
+async def operators(plane: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIterator[Operators]:
+    running = Operators(plane, namespace, tmp_path)
+    yield running
+    await running.stop_all()

@@ -1,0 +1,206 @@
+"""A Kubernetes API server for the tests: etcd, kube-apiserver and controllers as processes on free ports.
+
+No node: pods are made and never run; `fake_kubelet` plays that part. Binaries come from KUBEBUILDER_ASSETS,
+else from the cache of `make cluster`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ADMIN_TOKEN = "admin-of-the-tests"
+_CONTROLLERS = (
+    "garbage-collector-controller",
+    "deployment-controller",
+    "replicaset-controller",
+    "statefulset-controller",
+    "serviceaccount-controller",
+    "namespace-controller",
+    "disruption-controller",
+)
+_STARTED_WITHIN = 60.0
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A running API server. `kubeconfig` is the administrator's."""
+
+    url: str
+    ca: Path
+    kubeconfig: Path
+    kubectl: Path
+
+    def kubeconfig_for(self, token: str, path: Path) -> Path:
+        """Writes a kubeconfig for the owner of `token`."""
+        return _write_kubeconfig(path, self.url, self.ca, token)
+
+    def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Runs kubectl as the administrator; gives its output, errors included."""
+        done = subprocess.run(
+            [self.kubectl, "--kubeconfig", self.kubeconfig, *arguments],
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stdout}")
+        return done.stdout
+
+
+def binaries() -> Path | None:
+    """The folder with the control plane's binaries, or None."""
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folders = [Path(given)] if given else [cache / "lgs-cluster" / "bin"]
+    return next((each for each in folders if (each / "kube-apiserver").exists()), None)
+
+
+@contextmanager
+def control_plane(folder: Path, home: Path) -> Iterator[ControlPlane]:
+    """Runs it in `home`, with the binaries of `folder`, until the end of the block."""
+    etcd_port, peer_port, api_port, manager_port = _free_ports(4)
+    home.mkdir(parents=True, exist_ok=True)
+    key = home / "sa.key"
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    tokens = home / "tokens.csv"
+    tokens.write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
+    url, ca = f"https://127.0.0.1:{api_port}", home / "certs" / "apiserver.crt"
+    with ExitStack() as stack:
+        stack.enter_context(_process(home / "etcd.log", _etcd(folder, home, etcd_port, peer_port)))
+        api = stack.enter_context(
+            _process(home / "apiserver.log", _api_server(folder, home, etcd_port, api_port, key, tokens))
+        )
+        _wait_ready(url, ca, api, home / "apiserver.log")
+        kubeconfig = _write_kubeconfig(home / "admin.conf", url, ca, ADMIN_TOKEN)
+        manager = _controller_manager(folder, kubeconfig, manager_port, key, ca)
+        if (folder / "kube-controller-manager").exists():
+            stack.enter_context(_process(home / "controllers.log", manager))
+        yield ControlPlane(url, ca, kubeconfig, folder / "kubectl")
+
+
+def _etcd(folder: Path, home: Path, port: int, peer: int) -> list[str]:
+    client, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
+    return [
+        str(folder / "etcd"),
+        f"--data-dir={home / 'etcd'}",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peers}",
+        f"--initial-advertise-peer-urls={peers}",
+        f"--initial-cluster=default={peers}",
+    ]
+
+
+def _api_server(folder: Path, home: Path, etcd: int, port: int, key: Path, tokens: Path) -> list[str]:
+    return [
+        str(folder / "kube-apiserver"),
+        f"--etcd-servers=http://127.0.0.1:{etcd}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={home / 'certs'}",
+        f"--token-auth-file={tokens}",
+        "--authorization-mode=RBAC",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={key}",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--endpoint-reconciler-type=none",
+        "--profiling=false",
+    ]
+
+
+def _controller_manager(folder: Path, kubeconfig: Path, port: int, key: Path, ca: Path) -> list[str]:
+    return [
+        str(folder / "kube-controller-manager"),
+        f"--kubeconfig={kubeconfig}",
+        f"--controllers={','.join(_CONTROLLERS)}",
+        "--leader-elect=false",
+        f"--secure-port={port}",
+        "--bind-address=127.0.0.1",
+        f"--service-account-private-key-file={key}",
+        f"--root-ca-file={ca}",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+        "--profiling=false",
+    ]
+
+
+@contextmanager
+def _process(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_ready(url: str, ca: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _STARTED_WITHIN
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise AssertionError(f"kube-apiserver ended: {log.read_text()[-2000:]}")
+        if ca.exists() and _answers(url, ca):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"kube-apiserver is not ready: {log.read_text()[-2000:]}")
+
+
+def _answers(url: str, ca: Path) -> bool:
+    request = urllib.request.Request(f"{url}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    try:
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=ca)) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _write_kubeconfig(path: Path, url: str, ca: Path, token: str) -> Path:
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "tests",
+                "clusters": [{"name": "tests", "cluster": {"server": url, "certificate-authority": str(ca)}}],
+                "users": [{"name": "tests", "user": {"token": token}}],
+                "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
+            }
+        )
+    )
+    return path
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def free_port() -> int:
+    """A port on which nobody listens now."""
+    return _free_ports(1)[0]

@@ -1,0 +1,175 @@
+"""Plays the nodes: gives the runtime's pods an address and a state, and answers for their metrics.
+
+Each pod has an address of its own in 127.0.0.0/8; behind it a real HTTP server answers `/metrics`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from lgs_operator.cluster.client import Cluster, ClusterError
+from lgs_operator.cluster.kinds import POD
+
+_addresses = itertools.count(2)
+
+
+@dataclass
+class Load:
+    """What the pods say in their metrics: each serves its share of a steady stream of runs."""
+
+    answers: bool = True
+    per_second: float = 0.0
+    run_seconds: float = 1.0
+    waiting: int = 0
+    slots: int = 10
+    since: float = field(default_factory=time.time)
+    before: float = 0.0
+
+    def serves(self, *, per_second: float, run_seconds: float, waiting: int) -> None:
+        """From now on each pod gets so many runs."""
+        self.before = self._arrived()
+        self.since, self.per_second = time.time(), per_second
+        self.run_seconds, self.waiting = run_seconds, waiting
+
+    def idle(self) -> None:
+        """From now on nothing arrives and nothing waits."""
+        self.serves(per_second=0.0, run_seconds=self.run_seconds, waiting=0)
+
+    def text(self) -> str:
+        """The Prometheus text of one pod."""
+        arrived = self._arrived()
+        in_use = min(self.slots, round(self.per_second * self.run_seconds))
+        histograms = "".join(
+            f'{name}_bucket{{le="{bound}"}} {arrived}\n'
+            for name in ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
+            for bound in ("10", "+Inf")
+        ) + "".join(
+            f"{name}_sum {arrived * self.run_seconds}\n{name}_count {arrived}\n"
+            for name in ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
+        )
+        return (
+            f"lgs_slots {self.slots}\n"
+            f"lgs_slots_in_use {in_use}\n"
+            f'lgs_queue_depth{{priority="normal"}} {self.waiting}\n'
+            f'lgs_queue_oldest_seconds{{priority="normal"}} {1 if self.waiting else 0}\n'
+            "lgs_queue_blocked 0\n"
+            f'lgs_runs_arrived_total{{priority="normal"}} {arrived}\n'
+            'lgs_runs_rejected_total{priority="normal"} 0\n'
+            f'lgs_runs_finished_total{{status="success"}} {arrived}\n'
+            "lgs_draining 0\n"
+            "lgs_event_loop_lag_seconds 0\n"
+            f"{histograms}"
+        )
+
+    def _arrived(self) -> float:
+        return self.before + int((time.time() - self.since) * self.per_second)
+
+
+class FakeKubelet:
+    """Runs as a context; what it is told holds for all pods of the runtime, at once."""
+
+    def __init__(self, cluster: Cluster, namespace: str, *, port: int = 8000) -> None:
+        self.load = Load()
+        self._cluster = cluster
+        self._namespace = namespace
+        self._port = port
+        self._servers: dict[str, tuple[str, web.AppRunner]] = {}
+        self._shown: dict[str, Any] = {}
+        self._state: Callable[[str], dict[str, Any]] = _running
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> FakeKubelet:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        for _address, server in self._servers.values():
+            await server.cleanup()
+
+    def runs(self) -> None:
+        """The containers run and are ready."""
+        self._state = _running
+
+    def waits(self, reason: str, message: str) -> None:
+        """The containers can't start."""
+        self._state = lambda _: _status(False, {"waiting": {"reason": reason, "message": message}})
+
+    def crashes(self, code: int, message: str) -> None:
+        """The containers end again and again."""
+        ended = {"terminated": {"exitCode": code, "reason": "Error", "message": message}}
+        waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+        self._state = lambda _: _status(False, waiting, last=ended)
+
+    async def _run(self) -> None:
+        while True:
+            pods, _ = await self._cluster.list(
+                POD, self._namespace, labels="app.kubernetes.io/component=runtime"
+            )
+            for pod in pods:
+                await self._show(pod)
+            for gone in self._servers.keys() - {pod["metadata"]["name"] for pod in pods}:
+                await self._servers.pop(gone)[1].cleanup()
+            await asyncio.sleep(0.1)
+
+    async def _show(self, pod: dict[str, Any]) -> None:
+        name = pod["metadata"]["name"]
+        if name not in self._servers:
+            self._servers[name] = await self._serve()
+        status = self._state(self._servers[name][0])
+        if self._shown.get(name) == status:
+            return
+        head = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self._namespace}}
+        try:
+            await self._cluster.apply(head | {"status": status}, manager="fake-kubelet", sub="status")
+        except ClusterError as error:
+            if not error.not_found:
+                raise
+        self._shown[name] = status
+
+    async def _serve(self) -> tuple[str, web.AppRunner]:
+        async def metrics(_: web.Request) -> web.Response:
+            if not self.load.answers:
+                return web.Response(status=500)
+            return web.Response(text=self.load.text())
+
+        app = web.Application()
+        app.add_routes([web.get("/metrics", metrics)])
+        server = web.AppRunner(app, access_log=None)
+        await server.setup()
+        address = f"127.0.1.{next(_addresses)}"
+        await web.TCPSite(server, address, self._port).start()
+        return address, server
+
+
+def _running(address: str) -> dict[str, Any]:
+    return _status(True, {"running": {}}, address=address)
+
+
+def _status(
+    ready: bool, state: dict[str, Any], *, last: dict[str, Any] | None = None, address: str | None = None
+) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": "runtime",
+        "image": "example.com/support:1",
+        "imageID": "",
+        "ready": ready,
+        "restartCount": 0,
+        "state": state,
+        "lastState": last or {},
+    }
+    status: dict[str, Any] = {
+        "phase": "Running" if ready else "Pending",
+        "conditions": [{"type": kind, "status": str(ready)} for kind in ("Ready", "ContainersReady")],
+        "containerStatuses": [container],
+    }
+    return status | ({"podIP": address, "podIPs": [{"ip": address}]} if address else {})

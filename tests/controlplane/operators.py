@@ -1,0 +1,87 @@
+"""The operator as its users run it: a process of its own, against the API server of the tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from controlplane.controlplane_server import ControlPlane, free_port
+from controlplane.waiting import until
+
+
+@dataclass
+class Running:
+    """One operator process. `log` is the file of its output."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    log: Path
+
+    async def metric(self, name: str) -> float:
+        """The value of one of its metrics."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self.port}/metrics") as answer,
+        ):
+            lines = (await answer.text()).splitlines()
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
+        )
+
+    async def leads(self) -> bool:
+        """It holds the Lease."""
+        try:
+            return await self.metric("lgs_operator_leading") == 1
+        except aiohttp.ClientError:
+            return False
+
+
+class Operators:
+    """Starts operators that look after one namespace and share a Lease in it."""
+
+    def __init__(self, plane: ControlPlane, namespace: str, folder: Path) -> None:
+        self._plane = plane
+        self._namespace = namespace
+        self._folder = folder
+        self._all: list[Running] = []
+
+    async def start(
+        self, *, scrape_port: int = 8000, kubeconfig: Path | None = None, leads: bool = True
+    ) -> Running:
+        """A new operator; returns when it leads, or at once."""
+        port = free_port()
+        number = len(self._all)
+        log = self._folder / f"operator-{number}.log"
+        env = os.environ | {
+            "KUBECONFIG": str(kubeconfig or self._plane.kubeconfig),
+            "LGS_OPERATOR_NAMESPACES": self._namespace,
+            "LGS_OPERATOR_PORT": str(port),
+            "LGS_OPERATOR_SCRAPE_PORT": str(scrape_port),
+            "LGS_OPERATOR_SCALE_INTERVAL": "0.3",
+            "LGS_OPERATOR_LEASE_SECONDS": "3",
+            "POD_NAMESPACE": self._namespace,
+            "POD_NAME": f"operator-{number}",
+            "LGS_RUNTIME_IMAGE": "stock-runtime:1",
+        }
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "lgs_operator.main", stdout=out, stderr=out, env=env
+            )
+        running = Running(process, port, log)
+        self._all.append(running)
+        if leads:
+            await until(running.leads, lambda: f"operator does not lead: {log.read_text()[-3000:]}")
+        return running
+
+    async def stop_all(self) -> None:
+        """Ends all that still run."""
+        for running in self._all:
+            if running.process.returncode is None:
+                running.process.terminate()
+        for running in self._all:
+            await running.process.wait()

@@ -1,0 +1,105 @@
+"""Load to replicas against a real API server; only the pods are played, with their metrics over HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from controlplane.controlplane_server import ControlPlane, free_port
+from controlplane.fake_kubelet import FakeKubelet
+from controlplane.manifests import condition, service
+from controlplane.operators import Operators
+from controlplane.waiting import until
+from lgs_operator.cluster.client import Cluster
+from lgs_operator.cluster.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
+
+pytestmark = pytest.mark.controlplane
+SCALING = {"minReplicas": 1, "maxReplicas": 4, "scaleDown": {"holdSeconds": 0}}
+
+
+def apply(plane: ControlPlane, namespace: str, **spec: object) -> None:
+    manifest = service(
+        persistence={"postgres": {"uriSecret": {"name": "db"}}}, workers={"concurrency": 10}, **spec
+    )
+    plane.run("apply", "-n", namespace, "-f", "-", stdin=json.dumps(manifest))
+
+
+@pytest.fixture
+def database(plane: ControlPlane, namespace: str) -> None:
+    plane.run("create", "secret", "generic", "db", "-n", namespace, "--from-literal=uri=postgres://db/x")
+
+
+async def replicas(cluster: Cluster, namespace: str) -> int:
+    deployment = await cluster.get(DEPLOYMENT, namespace, "support") or {"spec": {}}
+    return int(deployment["spec"].get("replicas", 0))
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_spike_is_followed_out_and_in_and_a_silent_replica_is_not_taken_for_an_idle_one(
+    plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
+) -> None:
+    port = free_port()
+    operator = await operators.start(scrape_port=port)
+    apply(plane, namespace, scaling=SCALING)
+
+    async with FakeKubelet(cluster, namespace, port=port) as pods:
+
+        async def becomes(wanted: int) -> bool:
+            return await replicas(cluster, namespace) == wanted
+
+        async def measured() -> bool:
+            status = (await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}).get("status", {})
+            return condition(status, "ScalingActive").get("status") == "True"
+
+        await until(measured, "the replicas are not measured")
+        assert await becomes(1)
+
+        pods.load.serves(per_second=40, run_seconds=1.0, waiting=30)
+        await until(lambda: becomes(4), "the spike is not followed")
+
+        pods.load.answers = False
+        failed = await operator.metric("lgs_operator_scrapes_total")
+
+        async def asked_again() -> bool:
+            return await operator.metric("lgs_operator_scrapes_total") > failed + 12
+
+        await until(asked_again)
+        assert await becomes(4)
+
+        pods.load.idle()
+        pods.load.answers = True
+        await until(lambda: becomes(1), "the replicas are not given back")
+
+    events = plane.run("get", "events", "-n", namespace, "-o", "jsonpath={.items[*].reason}")
+    assert {"ScaledOut", "ScaledIn"} <= set(events.split())
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manifest(
+    plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
+) -> None:
+    port = free_port()
+    await operators.start(scrape_port=port)
+    apply(plane, namespace, scaling=SCALING | {"minReplicas": 2})
+
+    async with FakeKubelet(cluster, namespace, port=port):
+
+        async def becomes(wanted: int) -> bool:
+            return await replicas(cluster, namespace) == wanted
+
+        async def both_run() -> bool:
+            listed, _ = await cluster.list(POD, namespace, labels="lgs.dev/service=support")
+            return len(listed) == 2
+
+        await until(lambda: becomes(2), "a new service does not start with minReplicas")
+        await until(both_run)
+
+        plane.run("scale", "deployment/support", "-n", namespace, "--replicas=1")
+        await until(lambda: becomes(2), "the autoscaler does not keep its number")
+
+        apply(plane, namespace, scaling=SCALING | {"minReplicas": 2, "mode": "External"}, replicas=3)
+        await until(lambda: becomes(3), "spec.replicas is not obeyed")
+
+        plane.run("scale", "lgs/support", "-n", namespace, "--replicas=1")
+        await until(lambda: becomes(1), "the scale subresource is not obeyed")

@@ -1,0 +1,93 @@
+"""The API server takes the CRD and refuses what can't work, with words that name field, value and rule."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controlplane.controlplane_server import ControlPlane
+from controlplane.manifests import service
+
+pytestmark = pytest.mark.controlplane
+MANAGED = {"postgres": {"managed": {"storage": "1Gi"}}}
+
+
+def apply(plane: ControlPlane, namespace: str, manifest: dict[str, Any]) -> str:
+    return plane.run("apply", "-n", namespace, "-f", "-", stdin=json.dumps(manifest), check=False)
+
+
+def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
+    plane: ControlPlane, namespace: str
+) -> None:
+    apply(plane, namespace, service())
+
+    spec = json.loads(plane.run("get", "lgs", "support", "-n", namespace, "-o", "json"))["spec"]
+
+    assert spec["workers"]["queues"] == {"high": 100, "normal": 500, "low": 1000}
+    assert spec["scaling"]["mode"] == "Auto"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"scaling": {"minReplicas": 5, "maxReplicas": 2}, "persistence": MANAGED},
+         "spec.scaling.minReplicas: 5: must not be above maxReplicas, which is 2"),
+        ({"persistence": {"postgres": {"managed": {}, "uriSecret": {"name": "db"}}}},
+         "spec.persistence.postgres: uriSecret managed: must have exactly one of uriSecret, cloudNativePG"),
+        ({"persistence": {"postgres": {}}},
+         "spec.persistence.postgres: none of them: must have exactly one of"),
+        ({"cache": {"redis": {}}},
+         "spec.cache.redis: none of them: must have exactly one of uriSecret, managed"),
+        ({"scaling": {"maxReplicas": 3}}, "spec.scaling.maxReplicas: 3: more than one replica needs"),
+        ({"scaling": {"minReplicas": 2}}, "spec.scaling.minReplicas: 2: more than one replica needs"),
+        ({"scaling": {"mode": "Manual"}, "replicas": 4}, "spec.replicas: 4: more than one replica needs"),
+        ({"image": None}, "spec.image: not set: set image, or source.configMap"),
+        ({"workers": {"queues": {"high": 0}}}, "spec.workers.queues.high"),
+        ({"workers": {"queue": {}}}, 'unknown field "spec.workers.queue"'),
+    ],
+)  # fmt: skip
+def test_a_manifest_that_cannot_work_is_refused(
+    plane: ControlPlane, namespace: str, spec: dict[str, Any], words: str
+) -> None:
+    answer = apply(plane, namespace, service(**spec))
+
+    assert words in answer
+
+
+def test_a_long_name_is_refused(plane: ControlPlane, namespace: str) -> None:
+    answer = apply(plane, namespace, service("a" * 41))
+
+    assert f"metadata.name: {'a' * 41}: must start with a letter" in answer
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ({"postgres": {"managed": {"storage": "2Gi"}}}, "managed.storage: 2Gi: can't be changed, it was 1Gi"),
+        (
+            {"postgres": {"uriSecret": {"name": "db"}}},
+            "managed: removed: the managed database can't be taken away",
+        ),
+        ({}, "managed: removed: the managed database can't be taken away"),
+    ],
+)
+def test_what_would_lose_sessions_cannot_be_changed(
+    plane: ControlPlane, namespace: str, after: dict[str, Any], words: str
+) -> None:
+    apply(plane, namespace, service(persistence=MANAGED))
+
+    answer = plane.run(
+        "replace", "-n", namespace, "-f", "-", stdin=json.dumps(service(persistence=after)), check=False
+    )
+
+    assert words in answer
+
+
+def test_kubectl_scale_sets_the_replicas(plane: ControlPlane, namespace: str) -> None:
+    apply(plane, namespace, service(scaling={"mode": "External"}, persistence=MANAGED))
+
+    plane.run("scale", "lgs/support", "-n", namespace, "--replicas=3")
+
+    assert plane.run("get", "lgs", "support", "-n", namespace, "-o", "jsonpath={.spec.replicas}") == "3"

@@ -1,0 +1,262 @@
+"""The operator against a real API server: from a manifest to objects, kept so, and gone with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controlplane.controlplane_server import ControlPlane
+from controlplane.fake_kubelet import FakeKubelet
+from controlplane.manifests import condition, service
+from controlplane.operators import Operators
+from controlplane.waiting import until
+from lgs_operator.cluster.client import Cluster
+from lgs_operator.cluster.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    SERVICE_OF_OURS,
+    STATEFUL_SET,
+    Kind,
+)
+
+pytestmark = pytest.mark.controlplane
+MANAGED = {"postgres": {"managed": {"storage": "1Gi"}}}
+
+
+class Story:
+    """What a user does and sees in one namespace."""
+
+    def __init__(self, plane: ControlPlane, cluster: Cluster, namespace: str) -> None:
+        self.plane, self.cluster, self.namespace = plane, cluster, namespace
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.plane.run("apply", "-n", self.namespace, "-f", "-", stdin=json.dumps(manifest))
+
+    async def get(self, kind: Kind, name: str = "support") -> dict[str, Any]:
+        return await self.cluster.get(kind, self.namespace, name) or {}
+
+    async def appears(self, kind: Kind, name: str = "support") -> dict[str, Any]:
+        return await until(lambda: self.get(kind, name), f"{kind.name} {name} does not appear")
+
+    async def vanishes(self, kind: Kind, name: str = "support") -> None:
+        async def gone() -> bool:
+            return not await self.get(kind, name)
+
+        await until(gone, f"{kind.name} {name} stays")
+
+    async def has_condition(self, kind: str, status: str, reason: str) -> dict[str, Any]:
+        async def seen() -> dict[str, Any] | None:
+            self.status = (await self.get(SERVICE_OF_OURS)).get("status", {})
+            found = condition(self.status, kind)
+            return found if (found.get("status"), found.get("reason")) == (status, reason) else None
+
+        return await until(seen, lambda: f"{kind} is not {status} {reason}: {json.dumps(self.status)}")
+
+    async def template(self) -> dict[str, Any]:
+        return (await self.get(DEPLOYMENT))["spec"]["template"]
+
+
+@pytest.fixture
+def story(plane: ControlPlane, cluster: Cluster, namespace: str) -> Story:
+    return Story(plane, cluster, namespace)
+
+
+async def test_a_manifest_becomes_its_objects_and_deletion_leaves_nothing(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    managed_redis = {"redis": {"managed": {}}}
+
+    story.apply(
+        service(persistence=MANAGED, cache=managed_redis, network={"allowFrom": [{"podSelector": {}}]})
+    )
+
+    everything = [
+        *(
+            (kind, "support")
+            for kind in (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, DISRUPTION_BUDGET, NETWORK_POLICY)
+        ),
+        *((kind, "support-postgres") for kind in (STATEFUL_SET, SERVICE, SECRET, NETWORK_POLICY)),
+        *((kind, "support-redis") for kind in (DEPLOYMENT, SERVICE, SECRET, NETWORK_POLICY)),
+    ]
+    for kind, name in everything:
+        await story.appears(kind, name)
+
+    story.plane.run("delete", "lgs", "support", "-n", story.namespace)
+
+    for kind, name in everything:
+        await story.vanishes(kind, name)
+
+
+async def test_an_edit_reaches_the_pods_and_what_is_not_wanted_any_more_goes(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(service(cache={"redis": {"managed": {}}}, pod={"nodeSelector": {"disk": "fast"}}))
+    await story.appears(DEPLOYMENT, "support-redis")
+    await story.appears(DEPLOYMENT)
+
+    story.apply(service(image="example.com/support:2", pod={"nodeSelector": {}}))
+
+    await story.vanishes(DEPLOYMENT, "support-redis")
+    await story.vanishes(SECRET, "support-redis")
+    template = await story.template()
+    assert template["spec"]["containers"][0]["image"] == "example.com/support:2"
+    assert "nodeSelector" not in template["spec"]
+
+
+async def test_a_hand_edit_is_repaired_and_what_others_own_is_left_alone(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(service())
+    await story.appears(DEPLOYMENT)
+    edit = {
+        "metadata": {"annotations": {"team.example.com/pager": "on"}},
+        "spec": {"template": {"spec": {"containers": [{"name": "runtime", "image": "wrong:1"}]}}},
+    }
+
+    story.plane.run("patch", "deployment", "support", "-n", story.namespace, "-p", json.dumps(edit))
+    story.plane.run("delete", "service", "support", "-n", story.namespace)
+
+    async def repaired() -> bool:
+        template = await story.template()
+        return template["spec"]["containers"][0]["image"] == "example.com/support:1"
+
+    await until(repaired, "the image is not repaired")
+    await story.appears(SERVICE)
+    assert (await story.get(DEPLOYMENT))["metadata"]["annotations"]["team.example.com/pager"] == "on"
+    events = story.plane.run("get", "events", "-n", story.namespace, "-o", "jsonpath={.items[*].reason}")
+    assert "DriftRepaired" in events
+
+
+async def test_a_missing_secret_is_named_and_its_arrival_is_enough(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(service(persistence={"postgres": {"uriSecret": {"name": "db", "key": "uri"}}}))
+
+    said = await story.has_condition("Ready", "False", "SecretNotFound")
+    await story.has_condition("PersistenceReady", "False", "SecretNotFound")
+
+    assert "spec.persistence.postgres.uriSecret: db: there is no Secret of this name" in said["message"]
+    assert not await story.get(DEPLOYMENT)
+
+    story.plane.run("create", "secret", "generic", "db", "-n", story.namespace, "--from-literal=wrong=x")
+    said = await story.has_condition("Ready", "False", "SecretKeyNotFound")
+    assert "has no key uri; its keys: wrong" in said["message"]
+
+    patch = json.dumps({"stringData": {"uri": "postgres://db/x"}})
+    story.plane.run("patch", "secret", "db", "-n", story.namespace, "-p", patch)
+    await story.appears(DEPLOYMENT)
+
+
+async def test_changed_code_in_a_config_map_is_rolled_out(story: Story, operators: Operators) -> None:
+    await operators.start()
+    code = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"graph.py": "1"}}
+    story.apply(code)
+    story.apply(service(image=None, source={"configMap": "code"}, graphs={"agent": "./graph.py:graph"}))
+    await story.appears(DEPLOYMENT)
+    before = await story.template()
+
+    story.apply(code | {"data": {"graph.py": "2"}})
+
+    async def rolled() -> bool:
+        return (await story.template())["metadata"]["annotations"] != before["metadata"]["annotations"]
+
+    await until(rolled, "the pods' template does not change")
+    assert before["spec"]["containers"][0]["image"] == "stock-runtime:1"
+    assert await story.get(CONFIG_MAP, "code")
+
+
+async def test_a_paused_service_is_left_alone_and_says_so(story: Story, operators: Operators) -> None:
+    await operators.start()
+    story.apply(service())
+    await story.appears(DEPLOYMENT)
+    story.apply(service(paused=True))
+    await story.has_condition("Ready", "False", "Paused")
+
+    story.plane.run("set", "image", "deployment/support", "runtime=mine:1", "-n", story.namespace)
+    story.apply(service(paused=True, image="example.com/support:2"))
+
+    async def seen() -> bool:
+        ours = await story.get(SERVICE_OF_OURS)
+        return ours["status"]["observedGeneration"] == ours["metadata"]["generation"]
+
+    await until(seen)
+    assert (await story.template())["spec"]["containers"][0]["image"] == "mine:1"
+
+    story.apply(service(paused=False, image="example.com/support:2"))
+
+    async def resumed() -> bool:
+        return (await story.template())["spec"]["containers"][0]["image"] == "example.com/support:2"
+
+    await until(resumed, "the service is not taken up again")
+
+
+async def test_what_the_api_server_refuses_is_told_and_mended(story: Story, operators: Operators) -> None:
+    await operators.start()
+    story.apply(service(pod={"resources": {"requests": {"cpu": "a lot"}}}))
+
+    said = await story.has_condition("Ready", "False", "Refused")
+    assert "Deployment support was refused" in said["message"]
+    assert "a lot" in said["message"] or "quantities" in said["message"]
+
+    story.apply(service(pod={"resources": {"requests": {"cpu": "1"}}}))
+    await story.appears(DEPLOYMENT)
+
+
+async def test_an_object_of_somebody_else_is_not_taken_over(story: Story, operators: Operators) -> None:
+    story.plane.run("create", "service", "clusterip", "support", "-n", story.namespace, "--tcp=80:80")
+    await operators.start()
+
+    story.apply(service())
+
+    said = await story.has_condition("Ready", "False", "Refused")
+    assert "Service support exists" in said["message"]
+    assert (await story.get(SERVICE))["spec"]["ports"][0]["port"] == 80
+
+
+async def test_a_broken_image_and_a_crash_are_told_in_words_and_recover(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(service())
+
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.waits("ImagePullBackOff", "no such image")
+        said = await story.has_condition("Ready", "False", "ImagePullBackOff")
+        assert "example.com/support:1" in said["message"]
+
+        kubelet.crashes(2, "LANGSERVE_GRAPHS: agent: ./graph.py has no variable graph")
+        said = await story.has_condition("Ready", "False", "CrashLoopBackOff")
+        assert "./graph.py has no variable graph" in said["message"]
+
+        kubelet.runs()
+        await story.has_condition("Ready", "True", "Serving")
+
+    table = story.plane.run("get", "lgs", "-n", story.namespace)
+    assert table.splitlines()[0].split() == ["NAME", "READY", "DESIRED", "REPLICAS", "QUEUE", "P95", "AGE"]
+    described = story.plane.run("describe", "lgs", "support", "-n", story.namespace)
+    assert "ImagePullBackOff" in described
+
+
+async def test_another_operator_goes_on_where_the_leader_stopped(story: Story, operators: Operators) -> None:
+    first = await operators.start()
+    second = await operators.start(leads=False)
+    story.apply(service())
+    await story.appears(DEPLOYMENT)
+    assert not await second.leads()
+
+    first.process.kill()
+    story.apply(service("another"))
+
+    await story.appears(DEPLOYMENT, "another")
+    assert await second.leads()
