@@ -1,7 +1,7 @@
 """Every error the runtime raises on purpose, as a small tree.
 
-A message gives the name, the value, the rule and the way out. Only `api/problems.py` knows which HTTP status each
-becomes; errors of a driver are translated where the driver is called.
+A message gives the name, the value, the rule and the way out. Only `api/problems.py` knows which HTTP status
+each becomes; errors of a driver are translated where the driver is called.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ class NotFound(RuntimeFault):
 
 
 class Conflict(RuntimeFault):
-    """The request contradicts the present state, such as a run on a busy thread with strategy `reject` (409)."""
+    """The request contradicts the present state, such as a run on a busy thread with strategy `reject`
+    (409)."""
 
 
 class QueueFull(RuntimeFault):
-    """The queue of this priority holds as many runs as it may; nothing was stored (429 with `Retry-After`)."""
+    """The queue of this priority holds as many runs as it may; nothing was stored (429 with
+    `Retry-After`)."""
 
     def __init__(self, priority: str, limit: int, retry_after_seconds: int) -> None:
         super().__init__(

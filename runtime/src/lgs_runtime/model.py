@@ -1,7 +1,7 @@
 """What the runtime talks about: assistants, threads, runs, and the requests that make and end them.
 
-Plain frozen values without behaviour, shared by the storage, the workers and the API. Times are aware datetimes in
-UTC, durations are seconds, ids are strings in UUID form.
+Plain frozen values without behaviour, shared by the storage, the workers and the API. Times are aware
+datetimes in UTC, durations are seconds, ids are strings in UUID form.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Thread:
 class Run:
     """A run as it is stored.
 
-    `kwargs` holds everything the worker needs besides the columns (input, command, config, context, stream modes,
-    interrupts, durability, webhook, …), as validated by the API; the storage does not look into it.
+    `kwargs` holds everything the worker needs besides the columns (input, command, config, context, stream
+    modes, interrupts, durability, webhook, …), as validated by the API; the storage does not look into it.
     """
 
     run_id: str
@@ -93,7 +93,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to be stored. The ids are made by the caller, so that the acknowledgement can't be lost with the answer."""
+    """A run to be stored. The ids are made by the caller, so that the acknowledgement can't be lost with the
+    answer."""
 
     run_id: str
     thread_id: str
@@ -108,7 +109,8 @@ class NewRun:
     thread_metadata: Json = field(default_factory=dict)
     """Merged into the thread's metadata (graph_id and assistant_id of its latest run)."""
     delete_thread_after: bool = False
-    """Stateless run: the thread's record goes when it ends; the run's record keeps the values as its `result`."""
+    """Stateless run: the thread's record goes when it ends; the run's record keeps the values as its
+    `result`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,8 @@ class Enqueued:
 class Outcome:
     """How an attempt ended, as the worker saw it.
 
-    `thread_status` is what the thread becomes when nothing else waits on it; `values` and `interrupts` are those of
-    its latest checkpoint (None: unknown, keep what is stored).
+    `thread_status` is what the thread becomes when nothing else waits on it; `values` and `interrupts` are
+    those of its latest checkpoint (None: unknown, keep what is stored).
     """
 
     status: Literal["success", "error", "timeout", "interrupted"]
@@ -149,7 +151,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PriorityDepth:
-    """Runs of one priority that wait and could be claimed now, and the age of the oldest in seconds (0 when none)."""
+    """Runs of one priority that wait and could be claimed now, and the age of the oldest in seconds (0 when
+    none)."""
 
     waiting: int
     oldest_seconds: float
@@ -167,7 +170,8 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """News from another replica. A signal may be lost or doubled: whoever needs certainty looks at the storage too.
+    """News from another replica. A signal may be lost or doubled: whoever needs certainty looks at the
+    storage too.
 
     `queued`: a run may be claimable; `cancel`: `run_id` was asked to stop; `finished`: `run_id` ended.
     """
