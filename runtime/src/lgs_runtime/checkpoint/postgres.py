@@ -72,6 +72,20 @@ _COPY_THREAD: Final = (
 )
 
 
+class HealingPool(_Pool):
+    """A pool that hands out good connections only. Its own check waits longer after each bad one, so that a
+    restart of the server would cost many seconds; here the bad ones are replaced as fast as they are met."""
+
+    async def getconn(self, timeout: float | None = None) -> AsyncConnection[DictRow]:
+        """A connection that works, within `timeout` seconds for each that doesn't."""
+        while True:
+            connection = await super().getconn(timeout)
+            if await _good(connection):
+                return connection
+            await connection.close()
+            await self.putconn(connection)
+
+
 class PostgresSaver(AsyncPostgresSaver):
     """The official saver on a pool, with what it lacks: deleting a run's checkpoints and copying a
     thread's."""
@@ -127,14 +141,13 @@ async def postgres_store(uri: str, *, connections: int = 5) -> AsyncIterator[Asy
 
 @asynccontextmanager
 async def _pool(uri: str, connections: int) -> AsyncIterator[_Pool]:
-    pool = AsyncConnectionPool(
+    pool = HealingPool(
         uri,
         connection_class=AsyncConnection[DictRow],
         kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
         min_size=1,
         max_size=connections,
         timeout=CONNECT_SECONDS,
-        check=_check,
         open=False,
     )
     with _translated():
@@ -147,13 +160,18 @@ async def _pool(uri: str, connections: int) -> AsyncIterator[_Pool]:
         await pool.close()
 
 
-async def _check(connection: AsyncConnection[DictRow]) -> None:
-    """Finds out whether a connection of the pool is still good, without a round trip while nothing speaks
-    against it: an idle one has nothing to read unless the server has closed it."""
+async def _good(connection: AsyncConnection[DictRow]) -> bool:
+    """Whether a connection of the pool still works, without a round trip while nothing speaks against it: an
+    idle one has nothing to read unless the server has closed it."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
+    if not poll.poll(0):
+        return True
+    try:
+        await _Pool.check_connection(connection)
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @asynccontextmanager

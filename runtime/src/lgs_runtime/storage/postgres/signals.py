@@ -13,7 +13,7 @@ from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import Signal
 from lgs_runtime.storage.news import KEPT, Inbox, packed, unpacked
 from lgs_runtime.storage.postgres import statements
@@ -53,7 +53,7 @@ class Sender:
             await self._due.wait()
             self._due.clear()
             # A lost signal costs a little time, and the listeners hear of the gap: nothing to repeat here.
-            with contextlib.suppress(StorageUnavailable):
+            with contextlib.suppress(StorageUnavailable, asyncpg.PostgresError):
                 await self._flush()
 
     async def _flush(self) -> None:
@@ -103,7 +103,8 @@ class Listener:
                 try:
                     await self._listen()
                     break
-                except StorageUnavailable:
+                except (StorageUnavailable, ConfigError):
+                    # What looks like a wrong setting worked before: it passes (a fail-over).
                     await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             self._inbox.put(GAP)
 
