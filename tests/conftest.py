@@ -7,12 +7,18 @@ emptied.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from support.postgres import PostgresServer, fresh_database
 from support.redis import RedisServer, flush
+
+
+def pytest_configure() -> None:
+    """A run that is told to end stops its services, as one does that is interrupted by hand."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
