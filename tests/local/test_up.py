@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+PATIENCE_SECONDS = 120
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
@@ -63,7 +64,7 @@ class Up:
         return re.search(pattern, self.log.read_text("utf-8")) is not None
 
     def wait(self, done: Callable[[], bool]) -> None:
-        late = time.monotonic() + 45
+        late = time.monotonic() + PATIENCE_SECONDS
         while not done():
             assert time.monotonic() < late, self.log.read_text("utf-8")
             time.sleep(0.1)

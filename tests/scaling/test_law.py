@@ -57,6 +57,24 @@ def test_bursts_that_come_back_find_room_and_one_burst_leaves_none_behind() -> N
     assert single.at(599).decision.replicas <= 2
 
 
+def test_long_sessions_keep_their_slots_though_nothing_new_arrives() -> None:
+    short = poisson(lambda _: 2.0, 200, run=1.0)
+    sessions = [Job(20.0 + 0.1 * number, 150.0) for number in range(30)]
+
+    record = play(sorted([*short, *sessions], key=lambda job: job.at), 165)
+
+    assert min(each.decision.replicas for each in record.rounds if 60 <= each.at <= 160) >= 30 / POLICY.slots
+
+
+def test_while_runs_wait_for_a_slot_no_replica_goes() -> None:
+    batch = [Job(20.0 + 0.01 * number, 2.0) for number in range(1500)]
+
+    record = play(batch, 90)
+
+    busy = [each.decision.replicas for each in record.rounds if each.waiting]
+    assert busy == sorted(busy)
+
+
 def test_replicas_on_their_way_count_so_a_slow_start_does_not_overshoot() -> None:
     load = poisson(steps((0, 4), (60, 40)), 200, run=2.0)
 

@@ -13,7 +13,7 @@ import json
 import signal
 import time
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 
@@ -176,6 +176,10 @@ class Supervisor:
         )
         state.decision = decide(state.service.policy, observation, state.memory, now)
         state.memory = state.decision.memory
+        if state.service.replicas is not None:
+            state.decision = replace(
+                state.decision, replicas=state.service.replicas, code="Steady", reason="set by the manifest"
+            )
         self._write_history(state.decision, observation)
 
     def _write_history(self, decision: Decision, observation: Observation) -> None:

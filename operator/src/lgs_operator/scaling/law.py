@@ -126,7 +126,9 @@ def _ceiling(policy: Policy, demand: Demand) -> int:
     if demand.run_seconds is None:
         return policy.max_replicas
     lasting = demand.waiting * demand.run_seconds / max(BACKLOG_WITHIN_SECONDS, demand.run_seconds)
-    return max(1, floor(MOST_OVER_NEED * demand.offered / policy.slots), ceil(lasting / policy.slots))
+    # Three times the slots in use that arrivals explain: runs are longer than those that have ended lately.
+    need = demand.in_use if demand.in_use > 3 * demand.offered else demand.offered
+    return max(1, floor(MOST_OVER_NEED * need / policy.slots), ceil(lasting / policy.slots))
 
 
 def _tripped(moment: Moment, want: Want) -> Want | None:
@@ -168,9 +170,7 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
     """`want` within the bounds of the policy, and after the hold when it is less than before."""
     policy, demand, current = moment.policy, moment.demand, moment.current
     failed = moment.observation.failed
-    # While runs wait for a slot none is taken away, whatever the arrivals are by now.
-    calm = current if demand.saturated else _replicas(CALM * max(demand.offered, demand.floor), policy)
-    calm = min(current, calm)
+    calm = min(current, _calm(policy, demand, current))
     within = _within(policy, max(want.replicas, calm))
     hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
     wanted = _held(moment.memory.wanted, moment.now, hold, within, current)
@@ -195,6 +195,14 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
         p95=demand.p95,
         queue=demand.waiting,
     )
+
+
+def _calm(policy: Policy, demand: Demand, current: int) -> int:
+    """The fewest replicas to go down to: none goes while runs wait for a slot, and long runs keep theirs."""
+    if demand.saturated:
+        return current
+    load = CALM * max(demand.offered, demand.floor)
+    return max(_replicas(load, policy), ceil(demand.in_use / policy.slots))
 
 
 def _within(policy: Policy, replicas: int) -> int:
