@@ -50,19 +50,27 @@ def test_a_spike_is_answered_in_seconds_and_without_excess(story: Story, report:
         hold = story.service()["spec"]["scaling"]["scaleDown"]["holdSeconds"]
         story.until_replicas(minimum, 120 + 10 * hold)
 
-    decided, ready = replicas.first_above(minimum, began), replicas.first_ready(needed, began)
+    decided, enough, ready = (
+        replicas.first_above(minimum, began),
+        replicas.first_above(needed - 1, began),
+        replicas.first_ready(needed, began),
+    )
     assert decided is not None
+    assert enough is not None
     assert ready is not None
     report.add("runs of the spike", summary["acknowledged"], "runs")
     report.add("lost", summary["lost"], "runs", "0")
     report.add("spike to first decision to scale out", decided - began, "s", f"<= {DECISION_SECONDS:g}")
     report.add("longest start of a replica", started_in, "s")
-    report.add(f"decision to {needed} ready replicas", ready - decided, "s", f"<= start + {READY_SECONDS:g}")
+    report.add(f"spike to the decision for {needed} replicas", enough - began, "s")
+    report.add(
+        f"that decision to {needed} ready replicas", ready - enough, "s", f"<= start + {READY_SECONDS:g}"
+    )
     report.add("most replicas", replicas.most_wanted(), "", f"<= {OVERSHOOT:g} x {needed}")
     for priority, numbers in summary["by_priority"].items():
         report.add(f"latency of {priority} runs, p95", numbers["p95"], "s")
     assert summary["lost"] == summary["wrong"] == 0
     assert decided - began <= DECISION_SECONDS
-    assert ready - decided <= started_in + READY_SECONDS
+    assert ready - enough <= started_in + READY_SECONDS
     assert replicas.most_wanted() <= math.ceil(OVERSHOOT * needed)
     assert summary["by_priority"]["high"]["p95"] < summary["by_priority"]["low"]["p95"]
