@@ -24,6 +24,8 @@ _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _WATCH_SECONDS = 290
+# who we are, somebody was faster, too many requests, not now
+_PASSING = {401, 409, 429, 502, 503, 504}
 
 
 def in_cluster() -> bool:
@@ -51,8 +53,8 @@ class ClusterError(Exception):
 
     @property
     def refused(self) -> bool:
-        """The server will not take this object however often it is sent."""
-        return self.status in {400, 403, 413, 422}
+        """The server won't take what it was sent; a quantity that it can't read it answers with 500."""
+        return self.status >= 400 and self.status not in _PASSING
 
 
 class Cluster:
