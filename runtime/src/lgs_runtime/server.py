@@ -88,7 +88,11 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     await metrics.start()
     stack.push_async_callback(metrics.close)
     cache = ResponseCache.connect(
-        settings.redis_uri, settings.service, settings.cache_ttl_seconds, metrics.cache
+        settings.redis_uri,
+        settings.service,
+        settings.cache_ttl_seconds,
+        metrics.cache,
+        compression_threshold_bytes=settings.cache_compression_threshold_bytes,
     )
     stack.push_async_callback(cache.close)
     graphs = GraphRegistry.load(

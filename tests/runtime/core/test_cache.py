@@ -4,13 +4,17 @@ way."""
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 
 import pytest
 import redis.asyncio
 from langchain_core.messages import AIMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from lgs_runtime.cache.response import MemoryLru, ResponseCache
+from lgs_runtime.cache.encoding import Encoding
+from lgs_runtime.cache.memory import MemoryLru
+from lgs_runtime.cache.response import ResponseCache
 from support.redis import RedisServer
 
 KEY = (("graph", "node"), "input")
@@ -128,3 +132,25 @@ async def test_many_readers_at_once_get_what_is_there(redis_uri: str) -> None:
     assert [value for answer in found for value in answer.values()] == list(range(100))
     await cache.close()
     await fresh.close()
+
+
+ENCODING = Encoding(JsonPlusSerializer(pickle_fallback=False), threshold_bytes=1024)
+
+
+@pytest.mark.parametrize(
+    ("value", "compressed"),
+    [("a" * 5000, True), ("a" * 500, False), (random.Random(1).randbytes(5000), False)],
+    ids=["repetitive", "small", "random"],
+)
+def test_a_value_is_compressed_where_that_saves_a_fifth(value: str | bytes, compressed: bool) -> None:
+    stored = ENCODING.dumps(value)
+
+    assert (len(stored) < len(value)) is compressed
+    assert ENCODING.loads(stored) == value
+
+
+def test_a_compressed_value_that_is_cut_short_is_refused() -> None:
+    stored = ENCODING.dumps("a" * 5000)
+
+    with pytest.raises(ValueError, match="cut short"):
+        ENCODING.loads(stored[:-8])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -20,16 +19,16 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from lgs_runtime.cache.encoding import Encoding
+from lgs_runtime.cache.memory import MemoryLru
+
 GONE = (RedisError, OSError, TimeoutError)
-MOST_ENTRIES = 2_048
-MOST_BYTES = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
 POOL_SECONDS = 5.0
 AWAY_SECONDS = 2.0
 SHARED_SECONDS = 60.0
 """How long memory keeps what it had from Redis, whose own time to live it does not know."""
-SEPARATOR = b"\n"
 log = structlog.get_logger(__name__)
 
 
@@ -48,10 +47,17 @@ class ResponseCache(BaseCache[Any]):
     """A cache of node results. Entries live `ttl_seconds` unless the graph's policy says otherwise."""
 
     def __init__(
-        self, redis: Redis | None, service: str, ttl_seconds: float, observe: Observer = _nobody
+        self,
+        redis: Redis | None,
+        service: str,
+        ttl_seconds: float,
+        observe: Observer = _nobody,
+        *,
+        compression_threshold_bytes: int = 1024,
     ) -> None:
         # Only what LangGraph itself stores may be made again from the bytes: Redis is shared ground.
         super().__init__(serde=JsonPlusSerializer(pickle_fallback=False))
+        self._encoding = Encoding(self.serde, compression_threshold_bytes)
         self._redis = redis
         self._prefix = f"lgs:{service}:cache:"
         self._ttl_seconds = ttl_seconds
@@ -62,11 +68,18 @@ class ResponseCache(BaseCache[Any]):
 
     @classmethod
     def connect(
-        cls, uri: str | None, service: str, ttl_seconds: float, observe: Observer = _nobody
+        cls,
+        uri: str | None,
+        service: str,
+        ttl_seconds: float,
+        observe: Observer = _nobody,
+        *,
+        compression_threshold_bytes: int = 1024,
     ) -> ResponseCache:
         """A cache for a URI (None: memory alone); Redis need not be there yet."""
+        threshold = compression_threshold_bytes
         if uri is None:
-            return cls(None, service, ttl_seconds, observe)
+            return cls(None, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
         # Bounded: a burst of lookups waits for a connection instead of opening hundreds.
         pool = BlockingConnectionPool.from_url(
             uri,
@@ -75,7 +88,8 @@ class ResponseCache(BaseCache[Any]):
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
         )
-        return cls(Redis.from_pool(pool), service, ttl_seconds, observe)
+        redis = Redis.from_pool(pool)
+        return cls(redis, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         """What memory holds: sync graphs don't wait for the network."""
@@ -102,19 +116,18 @@ class ResponseCache(BaseCache[Any]):
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
         """Stores in memory."""
-        for key, (value, ttl) in pairs.items():
-            self._memory.put(self._key(key), self._encode(value), ttl or self._ttl_seconds)
-        self._observe("set", len(pairs))
+        self._remember(self._encoded(pairs))
 
     async def aset(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
         """Stores in memory and in Redis."""
-        self.set(pairs)
+        entries = self._encoded(pairs)
+        self._remember(entries)
         if not self._redis_is_there():
             return
         try:
             async with self._redis_client.pipeline(transaction=False) as pipe:
-                for key, (value, ttl) in pairs.items():
-                    pipe.set(self._key(key), self._encode(value), px=int((ttl or self._ttl_seconds) * 1000))
+                for key, raw, ttl in entries:
+                    pipe.set(key, raw, px=int(ttl * 1000))
                 await pipe.execute()
             self._back()
         except GONE as gone:
@@ -171,13 +184,13 @@ class ResponseCache(BaseCache[Any]):
 
     def _from_memory(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         raw = {key: self._memory.get(self._key(key)) for key in keys}
-        return {key: self._decode(value) for key, value in raw.items() if value is not None}
+        return {key: self._encoding.loads(value) for key, value in raw.items() if value is not None}
 
     def _put_decoded(self, key: FullKey, raw: bytes, found: dict[FullKey, Any]) -> bool:
         """Decodes a value of Redis. One that can't be read (another version's, another's) counts as
         missing."""
         try:
-            found[key] = self._decode(raw)
+            found[key] = self._encoding.loads(raw)
         except (NotImplementedError, ValueError, TypeError) as unreadable:
             self._observe("error")
             log.warning("cache.unreadable", reason=str(unreadable))
@@ -192,50 +205,14 @@ class ResponseCache(BaseCache[Any]):
         namespace, name = key
         return self._space(namespace) + hashlib.sha256(name.encode()).hexdigest()[:32]
 
-    def _encode(self, value: Any) -> bytes:
-        kind, raw = self.serde.dumps_typed(value)
-        return kind.encode() + SEPARATOR + raw
+    def _encoded(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> list[tuple[str, bytes, float]]:
+        """Key, bytes and seconds to live of each pair."""
+        return [
+            (self._key(key), self._encoding.dumps(value), ttl or self._ttl_seconds)
+            for key, (value, ttl) in pairs.items()
+        ]
 
-    def _decode(self, stored: bytes) -> Any:
-        kind, _, raw = stored.partition(SEPARATOR)
-        return self.serde.loads_typed((kind.decode(), raw))
-
-
-class MemoryLru:
-    """Encoded entries by key: the least recently used go first, at most so many bytes, each until its time
-    is up."""
-
-    def __init__(self, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
-        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
-        self._most_entries = most_entries
-        self._most_bytes = most_bytes
-        self._bytes = 0
-
-    def get(self, key: str) -> bytes | None:
-        """An entry whose time is not up."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if entry[0] < time.monotonic():
-            self._drop(key)
-            return None
-        self._entries.move_to_end(key)
-        return entry[1]
-
-    def put(self, key: str, value: bytes, ttl_seconds: float) -> None:
-        """Keeps an entry for so long."""
-        self._drop(key)
-        self._entries[key] = (time.monotonic() + ttl_seconds, value)
-        self._bytes += len(value)
-        while self._entries and (len(self._entries) > self._most_entries or self._bytes > self._most_bytes):
-            self._drop(next(iter(self._entries)))
-
-    def clear(self, prefixes: Sequence[str] | None) -> None:
-        """Forgets what starts with one of the prefixes, or all."""
-        gone = [k for k in self._entries if prefixes is None or k.startswith(tuple(prefixes))]
-        for key in gone:
-            self._drop(key)
-
-    def _drop(self, key: str) -> None:
-        if (entry := self._entries.pop(key, None)) is not None:
-            self._bytes -= len(entry[1])
+    def _remember(self, entries: Sequence[tuple[str, bytes, float]]) -> None:
+        for key, raw, ttl in entries:
+            self._memory.put(key, raw, ttl)
+        self._observe("set", len(entries))
