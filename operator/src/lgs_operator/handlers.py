@@ -19,6 +19,9 @@ def registry(world: World) -> kopf.OperatorRegistry:
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False
         settings.scanning.disabled = True
+        # nothing is in flight in kopf when it ends: the Lease must be given back quickly
+        settings.batching.idle_timeout = 1.0
+        settings.batching.exit_timeout = 0.2
         settings.watching.server_timeout = 290
         settings.watching.reconnect_backoff = 0.5
         settings.networking.error_backoffs = [0.5, 1, 2, 5, 10]
