@@ -74,6 +74,8 @@ def assert_none_lost(summary: dict[str, int], told: Account) -> None:
     assert told.runs == SESSIONS
     assert told.incomplete == ()
     assert told.wrongly_repeated == ()
+    # One fault, one step in flight: no run may have two steps that ran twice.
+    assert len({step.split()[0] for step in told.repeated}) == len(told.repeated)
 
 
 def test_a_rolling_restart_repeats_no_step(story: Story, report: Report) -> None:
