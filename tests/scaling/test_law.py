@@ -135,7 +135,7 @@ def test_a_new_operator_goes_on_where_the_old_one_stopped() -> None:
 
     def restart(now: float, seen: Observation) -> Observation:
         if now == 100:
-            simulation.memory = Memory.from_json(json.loads(json.dumps(simulation.memory.to_json())))
+            simulation.memory = Memory.from_json(simulation.memory.to_json())
         return seen
 
     simulation.faults = restart
@@ -189,15 +189,16 @@ def test_the_memory_of_a_large_and_busy_service_stays_small() -> None:
 
     simulation.play(load, 400)
 
-    assert simulation.memory.size() < 8 * 1024
+    assert len(simulation.memory.to_json()) < 8 * 1024
 
 
 def test_a_damaged_memory_is_an_empty_one() -> None:
-    damaged = {**Memory().to_json(), "flow": ["x"]}
+    damaged = json.dumps({**json.loads(Memory().to_json()), "flow": ["x"]})
 
     assert Memory.from_json(damaged) == Memory()
     assert Memory.from_json(None) == Memory()
-    assert Memory.from_json({"v": 99}) == Memory()
+    assert Memory.from_json('{"v": 99}') == Memory()
+    assert Memory.from_json('{"v": 1') == Memory()
 
 
 def test_an_hour_of_real_conversations_is_served_without_long_waits() -> None:

@@ -46,7 +46,9 @@ class ScalingStatus(StatusPart):
     reason: str | None = None
     decided_at: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     inputs: Fragment | None = Field(default=None, description="The numbers behind the decision.")
-    memory: Fragment | None = Field(default=None, description="A new operator continues with this.")
+    memory: str | None = Field(
+        default=None, description="What the law remembers, as JSON: a new operator continues with this."
+    )
 
 
 class Status(StatusPart):

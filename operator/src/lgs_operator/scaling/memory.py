@@ -64,10 +64,10 @@ class Memory:
     """When latency last asked for a replica more."""
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict, compare=False)
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object of plain numbers, below 8 KiB."""
+    def to_json(self) -> str:
+        """One line of JSON, below 8 KiB: a status that people read should not be mostly this."""
         spans = self.flow.spans[-MOST_SPANS:]
-        return {
+        stored = {
             "v": VERSION,
             "at": _short(self.at),
             "n": self.replicas,
@@ -83,22 +83,20 @@ class Memory:
             "tripped": _short(self.tripped_at),
             **_latencies(self.chunks),
         }
+        return json.dumps(stored, separators=(",", ":"))
 
     @staticmethod
-    def from_json(stored: Mapping[str, Any] | None) -> Memory:
-        """The memory in `stored`; an empty one when there is none, or when it is of another version or
+    def from_json(line: str | None) -> Memory:
+        """The memory in `line`; an empty one when there is none, or when it is of another version or
         damaged.
 
         Losing the memory costs a hold and some seconds of measuring, so damage is no error.
         """
         try:
-            return _read(stored) if stored and stored.get("v") == VERSION else Memory()
-        except (KeyError, TypeError, ValueError, IndexError):
+            stored = json.loads(line) if line else {}
+            return _read(stored) if stored.get("v") == VERSION else Memory()
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             return Memory()
-
-    def size(self) -> int:
-        """Bytes of its JSON."""
-        return len(json.dumps(self.to_json(), separators=(",", ":")))
 
 
 def _read(stored: Mapping[str, Any]) -> Memory:

@@ -36,7 +36,7 @@ class Encoding:
         return kind.encode() + SEPARATOR + raw
 
     def loads(self, stored: bytes) -> Any:
-        """The value of bytes. Raises `ValueError`, `TypeError` or `NotImplementedError` for others'."""
+        """The value of bytes. Raises `ValueError`, `TypeError` or `NotImplementedError` for foreign ones."""
         head, _, raw = stored.partition(SEPARATOR)
         kind = head.decode()
         if kind.endswith(COMPRESSED):
