@@ -94,10 +94,8 @@ def test_an_unreachable_database_is_told_and_mended(story: Story, report: Report
 
     told = until_not_ready(story, "database")
     story.kubectl.apply(secret(uri.replace("/lgs", "/other")))
-    story.kubectl(
-        *("exec", f"statefulset/{NAME}-postgres", "--"),
-        *("psql", "-h", "127.0.0.1", "-U", "lgs", "-d", "lgs", "-c", "CREATE DATABASE other"),
-    )
+    create = "CREATE DATABASE other"
+    story.kubectl("exec", f"statefulset/{NAME}-postgres", "--", "psql", uri, "-c", create)
 
     until_mended(story)
     report.add("unreachable database", told.split(": ")[1])
