@@ -93,7 +93,7 @@ def test_an_unreachable_database_is_told_and_mended(story: Story, report: Report
     )
 
     told = until_not_ready(story, "database")
-    story.kubectl.apply(secret(uri.replace("/lgs", "/other")))
+    story.kubectl.apply(secret(uri.removesuffix("/lgs") + "/other"))
     create = "CREATE DATABASE other"
     story.kubectl("exec", f"statefulset/{NAME}-postgres", "--", "psql", uri, "-c", create)
 
