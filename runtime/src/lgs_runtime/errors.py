@@ -22,8 +22,9 @@ class InvalidRequest(RuntimeFault):
 class NotFound(RuntimeFault):
     """Something named in the request does not exist (404)."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind} {name} not found")
+    def __init__(self, kind: str, name: str, hint: str = "") -> None:
+        """`hint` says what there is instead."""
+        super().__init__(f"{kind} {name!r} not found; {hint}" if hint else f"{kind} {name} not found")
         self.kind = kind
         self.name = name
 

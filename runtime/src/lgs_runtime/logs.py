@@ -9,6 +9,20 @@ from typing import Any
 import structlog
 
 
+def ensure_plain() -> None:
+    """Keeps structlog's defaults, where nobody configured it, from drawing each traceback as a page of boxes,
+    which takes seconds."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            ]
+        )
+
+
 def configure(level: int = logging.INFO) -> None:
     """Sets up structlog and sends what other libraries log the same way. To be called once, by the
     command."""
@@ -19,7 +33,7 @@ def configure(level: int = logging.INFO) -> None:
     ]
     terminal = sys.stderr.isatty()
     shown: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if terminal
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

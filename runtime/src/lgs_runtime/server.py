@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from lgs_runtime import logs
 from lgs_runtime.api.app import create_app
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
@@ -78,6 +79,7 @@ async def run(settings: Settings) -> None:
 
 async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> Services:
     """Opens every part of a replica; `stack` closes them in reverse. The worker does not claim yet."""
+    logs.ensure_plain()
     storage = await _patiently(
         lambda: open_storage(settings.database_uri, lease_seconds=settings.lease_seconds), stop
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
+from lgs_runtime.graphs.manifest import Cors, GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
 from lgs_runtime.model import QueueLimits
 
 DEFAULT_CONFIG = "langgraph.json"
@@ -50,6 +50,7 @@ class Settings:
     max_body_bytes: int = 16 * 1024 * 1024
     cache_ttl_seconds: float = 3600.0
     cache_compression_threshold_bytes: int = 1024
+    cors: Cors = field(default_factory=Cors)
     host: str = "127.0.0.1"
     port: int = 8000
     reuse_port: bool = False
@@ -101,6 +102,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         cache_compression_threshold_bytes=values.integer(
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
+        cors=manifest.cors,
         host=flags.get("host") or values.text("LGS_HOST", "127.0.0.1"),
         port=_port(flags.get("port"), values),
         reuse_port=bool(flags.get("reuse_port")),

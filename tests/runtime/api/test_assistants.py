@@ -56,7 +56,7 @@ async def test_assistants_are_searched_and_counted(client: LangGraphClient) -> N
 
 
 async def test_an_assistant_of_no_graph_is_refused(client: LangGraphClient) -> None:
-    with pytest.raises(NotFoundError, match="graph nothing"):
+    with pytest.raises(NotFoundError, match="graph 'nothing' not found"):
         await client.assistants.create("nothing")
 
 

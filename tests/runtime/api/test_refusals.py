@@ -165,6 +165,37 @@ async def test_a_batch_that_does_not_fit_leaves_nothing(replica: Replica, http: 
     assert await replica.client.threads.count() == before
 
 
+async def test_a_batch_for_which_the_queue_has_no_room_leaves_nothing(alone: Settings) -> None:
+    small = replace(alone, queue_limits=QueueLimits(high=5, normal=2, low=5))
+    async with open_replica(small) as replica, httpx.AsyncClient(base_url=replica.url) as http:
+        await replica.services.worker.drain(0)
+        three = await http.post("/runs/batch", json=[run(), run(), run()])
+        left = await replica.client.threads.count()
+        two = await http.post("/runs/batch", json=[run(), run()])
+
+        assert (three.status_code, left) == (429, 0)
+        assert [made["status"] for made in two.json()] == ["pending", "pending"]
+
+
+async def test_an_assistant_that_is_not_there_is_told_by_the_name_that_was_given(
+    http: httpx.AsyncClient,
+) -> None:
+    told = [
+        (await http.post("/runs", json=run(assistant_id="nope"))).json()["detail"],
+        (await http.get("/assistants/nope")).json()["detail"],
+        (await http.patch("/assistants/nope", json={"name": "x"})).json()["detail"],
+        (await http.delete("/assistants/nope")).json()["detail"],
+        (await http.post("/assistants/nope/latest", json={"version": 1})).json()["detail"],
+        (await http.post("/assistants", json={"graph_id": "nope"})).json()["detail"],
+    ]
+
+    known = "the graphs of this service are: steps, chat, slow, broken, asks, nested"
+    assert told[0] == f"assistant 'nope' not found; {known}"
+    assert told[1:4] == told[:1] * 3
+    assert told[4] == f"assistant 'nope version 1' not found; {known}"
+    assert told[5] == f"graph 'nope' not found; {known}"
+
+
 async def test_an_unfinished_run_is_not_deleted(replica: Replica, http: httpx.AsyncClient) -> None:
     thread_id = (await replica.client.threads.create())["thread_id"]
     made = await replica.client.runs.create(thread_id, "slow", input={"text": thread_id})

@@ -21,7 +21,10 @@ from langgraph.graph import StateGraph, START
 class State(TypedDict):
     text: str
 
-builder = StateGraph(State)
+class Context(TypedDict):
+    style: str
+
+builder = StateGraph(State, context_schema=Context)
 builder.add_node("node", lambda state: {"text": state["text"] + "!"})
 builder.add_edge(START, "node")
 compiled = builder.compile()
@@ -135,12 +138,14 @@ async def test_a_graph_tells_its_schemas(source: Path) -> None:
     assert schemas["graph_id"] == "g"
     assert schemas["input_schema"]["properties"]["text"]["type"] == "string"
     assert schemas["state_schema"]["properties"]["text"]["type"] == "string"
+    assert schemas["config_schema"]["properties"]["configurable"]["properties"]["style"]["type"] == "string"
+    assert schemas["context_schema"]["properties"]["style"]["type"] == "string"
 
 
 async def test_a_graph_that_is_not_configured_is_not_found(source: Path) -> None:
     graphs = registry(source, g="good_graphs.py:compiled")
 
-    with pytest.raises(NotFound, match="graph other not found"):
+    with pytest.raises(NotFound, match="graph 'other' not found; the graphs of this service are: g"):
         async with graphs.open("other"):
             pass
 

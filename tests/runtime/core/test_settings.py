@@ -112,3 +112,35 @@ def test_a_file_that_can_not_work_is_told_with_its_place(
         load_settings({}, config=tmp_path / file)
 
     assert said in str(raised.value)
+
+
+def test_the_file_says_which_pages_may_call(tmp_path: Path) -> None:
+    file = tmp_path / "langgraph.json"
+    file.write_text(
+        '{"graphs": {"a": "./a.py:a"}, "http": {"cors": {"allow_origins": ["https://x"], "max_age": 5}}}'
+    )
+
+    cors = load_settings({"LGS_CONFIG": str(file)}).cors
+
+    assert (cors.allow_origins, cors.allow_credentials, cors.max_age) == (("https://x",), False, 5)
+    assert cors.allow_methods == ("*",)
+
+
+@pytest.mark.parametrize(
+    ("cors", "said"),
+    [
+        ('{"allow_origins": "*"}', "http.cors.allow_origins: '*': must be a list of strings"),
+        ('{"allow_origin_regex": "("}', "http.cors.allow_origin_regex: '(': must be a regular expression"),
+        ('{"max_age": -1}', "http.cors.max_age: -1: must be whole seconds"),
+        ('{"origins": []}', "http.cors.origins: unknown: must be one of allow_origins"),
+        ("[]", "http.cors: []: must be an object"),
+    ],
+)
+def test_a_rule_for_pages_that_can_not_work_is_named(tmp_path: Path, cors: str, said: str) -> None:
+    file = tmp_path / "langgraph.json"
+    file.write_text('{"graphs": {"a": "./a.py:a"}, "http": {"cors": ' + cors + "}}")
+
+    with pytest.raises(ConfigError) as raised:
+        load_settings({"LGS_CONFIG": str(file)})
+
+    assert said in str(raised.value)

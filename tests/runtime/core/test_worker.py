@@ -13,6 +13,7 @@ import orjson
 
 from lgs_runtime.streams.contract import FROM_START
 from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.reaper import Reaper
 from runtime.core.stories import ran
 
 NewReplica = Callable[..., Any]
@@ -339,6 +340,33 @@ async def test_a_stateless_run_keeps_its_result_and_nothing_else(
     async with asyncio.timeout(20):
         while await replica.services.checkpointer.aget_tuple(config) is not None:
             await asyncio.sleep(0.01)
+
+
+async def test_what_a_stateless_run_left_behind_is_cleared_by_any_replica(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+    # As a replica leaves it that dies after the end of the run: nobody has cleared the checkpoints.
+    run = await replica.start("three_steps", given(tmp_path), delete_thread_after=True)
+    await replica.ended(run)
+    services = replica.services
+    config = {"configurable": {"thread_id": run.thread_id}}
+    assert await services.checkpointer.aget_tuple(config) is not None
+    reaper = Reaper(
+        services.storage,
+        services.checkpointer,
+        services.streams,
+        services.hub,
+        services.metrics,
+        lease_seconds=2.0,
+        max_attempts=3,
+        run_ttl_hours=1.0,
+    )
+
+    cleared = [await reaper.clear_spent(0), await reaper.clear_spent(0)]
+
+    assert cleared == [1, 0]
+    assert await services.checkpointer.aget_tuple(config) is None
 
 
 async def test_a_graph_from_a_factory_gets_the_config_of_its_run(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, TypedDict
 
+import psycopg
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -13,6 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 
+from lgs_runtime.checkpoint import postgres
 from lgs_runtime.checkpoint.savers import (
     copy_thread_checkpoints,
     delete_run_checkpoints,
@@ -171,3 +173,20 @@ async def test_a_wrong_uri_or_a_silent_server_is_told() -> None:
     with pytest.raises(StorageUnavailable):
         async with open_checkpointer(f"postgresql://u:p@127.0.0.1:{free_port()}/db"):
             pass
+
+
+async def test_a_server_that_is_gone_is_not_waited_for_like_a_busy_one(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 3600.0)
+    async with open_checkpointer(postgres_server.uri) as saver, open_store(postgres_server.uri) as store:
+        await asyncio.to_thread(postgres_server.stop)
+
+        async with asyncio.timeout(60):
+            with pytest.raises(StorageUnavailable):
+                await asyncio.gather(*(saver.aget_tuple(config("t")) for _ in range(4)))
+            with pytest.raises(psycopg.OperationalError):
+                await store.aget(("a",), "b")
+
+        await asyncio.to_thread(postgres_server.start)
+        assert await saver.aget_tuple(config("t")) is None

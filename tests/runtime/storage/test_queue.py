@@ -388,3 +388,46 @@ async def test_depth_tells_what_could_run_now_from_what_is_blocked(service: Serv
     assert (depth.high.waiting, depth.normal.waiting, depth.low.waiting, depth.blocked) == (2, 0, 0, 2)
     assert depth.high.oldest_seconds >= 50
     assert depth.normal.oldest_seconds == 0
+
+
+async def test_many_runs_are_stored_together_or_not_at_all(service: Service) -> None:
+    busy = (await service.enqueue()).run.thread_id
+    new = [NewRun(new_id(), new_id(), service.assistant_id, {}, create_thread=True) for _ in range(3)]
+    refused = NewRun(new_id(), busy, service.assistant_id, {}, multitask_strategy="reject")
+
+    with pytest.raises(Conflict):
+        await service.storage.enqueue_all([*new, refused], QueueLimits())
+    left = (await service.storage.depth()).normal.waiting
+    stored = await service.storage.enqueue_all(new, QueueLimits())
+    again = await service.storage.enqueue_all(new, QueueLimits())
+
+    assert left == 1
+    assert [run.run_id for run in stored] == [one.run_id for one in new]
+    assert again == stored
+
+
+async def test_many_runs_that_need_more_room_than_there_is_are_refused_as_one(service: Service) -> None:
+    new = [NewRun(new_id(), new_id(), service.assistant_id, {}, create_thread=True) for _ in range(3)]
+
+    with pytest.raises(QueueFull):
+        await service.storage.enqueue_all(new, QueueLimits(normal=2))
+
+    assert (await service.storage.depth()).normal.waiting == 0
+
+
+async def test_what_a_stateless_run_leaves_is_known_until_it_is_cleared(service: Service) -> None:
+    await service.replica()
+    ended = await service.running(delete_thread_after=True)
+    await service.storage.finish(ended, "r1", Outcome("success"))
+    stopped = (await service.enqueue(delete_thread_after=True)).run
+    await service.storage.cancel(None, [stopped.run_id], "interrupt")
+    kept = await service.running()
+    await service.storage.finish(kept, "r1", Outcome("success"))
+
+    spent = await service.storage.spent_threads(0)
+    young = await service.storage.spent_threads(3600)
+    await service.storage.forget_spent([ended.thread_id])
+
+    assert set(spent) == {ended.thread_id, stopped.thread_id}
+    assert young == []
+    assert await service.storage.spent_threads(0) == [stopped.thread_id]

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from lgs_runtime.api import assistants, runs, state, stateless, store, system, threads
+from lgs_runtime.api.cors import install_cors
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.problems import install_problems
 from lgs_runtime.services import Services
@@ -27,4 +28,5 @@ def create_app(services: Services) -> FastAPI:
     for module in (system, assistants, stateless, runs, state, threads, store):
         app.include_router(module.routes)
     install_problems(app)
+    install_cors(app, services.settings.cors)
     return app

@@ -17,7 +17,7 @@ from lgs_runtime.api.encoding import JsonResponse, assistant_json, select
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.registry import Graph, graph_schemas
 from lgs_runtime.model import Assistant, Page
-from lgs_runtime.runs.admission import assistant_id_of, find_assistant
+from lgs_runtime.runs.admission import find_assistant, named_assistant
 
 routes = router("Assistants")
 
@@ -60,7 +60,7 @@ async def count_assistants(parts: Parts, body: bodies.AssistantCount) -> Respons
 @routes.get("/assistants/{assistant_id}")
 async def get_assistant(parts: Parts, assistant_id: str) -> Response:
     """One assistant."""
-    return JsonResponse(assistant_json(await find_assistant(parts.storage, assistant_id)))
+    return JsonResponse(assistant_json(await find_assistant(parts, assistant_id)))
 
 
 @routes.patch("/assistants/{assistant_id}")
@@ -69,16 +69,16 @@ async def patch_assistant(parts: Parts, assistant_id: str, body: bodies.Assistan
     if body.graph_id is not None:
         parts.graphs.describe(body.graph_id)
     changes = body.model_dump(exclude_none=True)
-    return JsonResponse(
-        assistant_json(await parts.storage.update_assistant(assistant_id_of(assistant_id), changes))
-    )
+    with named_assistant(parts, assistant_id) as named:
+        return JsonResponse(assistant_json(await parts.storage.update_assistant(named, changes)))
 
 
 @routes.delete("/assistants/{assistant_id}", status_code=204)
 async def delete_assistant(parts: Parts, request: Request, assistant_id: str) -> Response:
     """Deletes an assistant, and with `delete_threads` the threads that it ran."""
     threads = flag(request, "delete_threads")
-    await parts.storage.delete_assistant(assistant_id_of(assistant_id), delete_threads=threads)
+    with named_assistant(parts, assistant_id) as named:
+        await parts.storage.delete_assistant(named, delete_threads=threads)
     return Response(status_code=204)
 
 
@@ -86,29 +86,29 @@ async def delete_assistant(parts: Parts, request: Request, assistant_id: str) ->
 async def list_versions(parts: Parts, assistant_id: str, body: bodies.AssistantVersions) -> Response:
     """The versions of an assistant, newest first."""
     page = Page(body.limit, body.offset)
-    found = await parts.storage.assistant_versions(assistant_id_of(assistant_id), page, body.metadata)
+    with named_assistant(parts, assistant_id) as named:
+        found = await parts.storage.assistant_versions(named, page, body.metadata)
     return JsonResponse([assistant_json(version) for version in found])
 
 
 @routes.post("/assistants/{assistant_id}/latest")
 async def set_latest(parts: Parts, assistant_id: str, body: bodies.AssistantLatest) -> Response:
     """Makes a stored version the current one."""
-    return JsonResponse(
-        assistant_json(await parts.storage.set_latest(assistant_id_of(assistant_id), body.version))
-    )
+    with named_assistant(parts, assistant_id) as named:
+        return JsonResponse(assistant_json(await parts.storage.set_latest(named, body.version)))
 
 
 @routes.get("/assistants/{assistant_id}/schemas")
 async def get_schemas(parts: Parts, assistant_id: str) -> Response:
     """JSON schemas of the graph's input, output, state, config and context."""
-    assistant = await find_assistant(parts.storage, assistant_id)
+    assistant = await find_assistant(parts, assistant_id)
     return JsonResponse(await parts.graphs.schemas(assistant.graph_id))
 
 
 @routes.get("/assistants/{assistant_id}/graph")
 async def get_graph(parts: Parts, request: Request, assistant_id: str) -> Response:
     """The graph's nodes and edges. `xray` shows subgraphs too: all, or so many levels of them."""
-    assistant = await find_assistant(parts.storage, assistant_id)
+    assistant = await find_assistant(parts, assistant_id)
     config = _config(assistant)
     async with parts.graphs.open(assistant.graph_id, config) as graph:
         drawing = await graph.aget_graph(config, xray=_xray(request))
@@ -128,7 +128,7 @@ async def get_subgraphs_in(parts: Parts, request: Request, assistant_id: str, na
 
 
 async def _subgraphs(parts: Parts, request: Request, assistant_id: str, namespace: str | None) -> Response:
-    assistant = await find_assistant(parts.storage, assistant_id)
+    assistant = await find_assistant(parts, assistant_id)
     recurse = flag(request, "recurse")
     async with parts.graphs.open(assistant.graph_id, _config(assistant)) as graph:
         found = {

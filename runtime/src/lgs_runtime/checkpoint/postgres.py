@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
@@ -17,8 +18,10 @@ import psycopg
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, Ping
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from lgs_runtime.errors import StorageUnavailable
 
@@ -26,6 +29,9 @@ SETUP_LOCK: Final = 0x6C67735F63686B70
 """Key of the advisory lock: `lgs_chkp` in ASCII."""
 
 CONNECT_SECONDS: Final = 10.0
+BUSY_SECONDS: Final = 1.0
+"""After so long without a connection a waiter looks whether the server is still there."""
+LOOK_SECONDS: Final = 2
 SETUP_SECONDS: Final = 120.0
 _Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
@@ -74,16 +80,44 @@ _COPY_THREAD: Final = (
 
 class HealingPool(_Pool):
     """A pool that hands out good connections only. Its own check waits longer after each bad one, so that a
-    restart of the server would cost many seconds; here the bad ones are replaced as fast as they are met."""
+    restart of the server would cost many seconds; here the bad ones are replaced as fast as they are met.
+
+    Who waits for a connection waits long while the pool is only busy, and not while the server is gone.
+    """
+
+    def __init__(self, uri: str, **options: Any) -> None:
+        super().__init__(uri, **options)
+        self._ping = make_conninfo(uri, connect_timeout=LOOK_SECONDS).encode()
+        self._looking: asyncio.Future[int] | None = None
 
     async def getconn(self, timeout: float | None = None) -> AsyncConnection[DictRow]:
-        """A connection that works, within `timeout` seconds for each that doesn't."""
+        """A connection that works, within `timeout` seconds for each that doesn't. Raises
+        `psycopg.OperationalError` as soon as the server doesn't answer."""
         while True:
-            connection = await super().getconn(timeout)
+            connection = await self._patiently(self.timeout if timeout is None else timeout)
             if await _good(connection):
                 return connection
             await connection.close()
             await self.putconn(connection)
+
+    async def _patiently(self, timeout: float) -> AsyncConnection[DictRow]:
+        give_up_at = time.monotonic() + timeout
+        while True:
+            left = give_up_at - time.monotonic()
+            try:
+                return await super().getconn(min(BUSY_SECONDS, left))
+            except PoolTimeout:
+                if left <= BUSY_SECONDS:
+                    raise
+                await self._look()
+
+    async def _look(self) -> None:
+        """Asks the server whether it takes connections, once for all who wait."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(asyncio.to_thread(PGconn.ping, self._ping))
+        status = await asyncio.shield(self._looking)
+        if status != Ping.OK:
+            raise psycopg.OperationalError(f"the server takes no connections ({Ping(status).name})")
 
 
 class PostgresSaver(AsyncPostgresSaver):

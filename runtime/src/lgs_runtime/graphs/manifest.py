@@ -7,8 +7,9 @@ wrong types are a `ConfigError` that gives the line or the key.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
 
-USED = frozenset({"graphs", "env", "dependencies"})
+USED = frozenset({"graphs", "env", "dependencies", "http"})
+USED_OF_HTTP = frozenset({"cors"})
+PAGINATION = ("X-Pagination-Total", "X-Pagination-Next")
 log = structlog.get_logger(__name__)
 
 
@@ -31,6 +34,20 @@ class GraphSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Cors:
+    """`http.cors`: which pages of other origins may call the API. The defaults: any, with what it sends."""
+
+    allow_origins: tuple[str, ...] = ("*",)
+    allow_methods: tuple[str, ...] = ("*",)
+    allow_headers: tuple[str, ...] = ("*",)
+    allow_credentials: bool = True
+    allow_origin_regex: str | None = None
+    expose_headers: tuple[str, ...] = ("Content-Location", "Location", *PAGINATION)
+    max_age: int = 600
+    """Seconds for which a browser may remember what was allowed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The parts of the file that are used, with paths made absolute."""
 
@@ -39,6 +56,7 @@ class Manifest:
     graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     dependencies: tuple[Path, ...] = ()
+    cors: Cors = field(default_factory=Cors)
 
 
 def read_manifest(path: Path, name: str) -> Manifest:
@@ -53,6 +71,9 @@ def read_manifest(path: Path, name: str) -> Manifest:
     unused = sorted(set(content) - USED)
     if unused:
         log.info("config.keys_not_used", path=where, keys=unused)
+    http = _object(content.get("http"), f"{where}: http")
+    if unused := sorted(set(http) - USED_OF_HTTP):
+        log.info("config.keys_not_used", path=where, keys=[f"http.{key}" for key in unused])
     folder = path.absolute().parent
     return Manifest(
         path=path.absolute(),
@@ -60,7 +81,50 @@ def read_manifest(path: Path, name: str) -> Manifest:
         graphs=parse_graphs(content.get("graphs", {}), f"{where}: graphs"),
         env=_env(content.get("env"), folder, f"{where}: env"),
         dependencies=_dependencies(content.get("dependencies", []), folder, f"{where}: dependencies"),
+        cors=parse_cors(http.get("cors"), f"{where}: http.cors"),
     )
+
+
+def parse_cors(content: Any, where: str) -> Cors:
+    """The object `http.cors`. What it doesn't name is as it would be without it, except that origins and
+    credentials are allowed only as it says once it says anything of origins. Raises `ConfigError`."""
+    given = _object(content, where)
+    known = [spec.name for spec in fields(Cors)]
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
+    names_origins = bool(given.keys() & {"allow_origins", "allow_origin_regex"})
+    strict: dict[str, Any] = {"allow_origins": (), "allow_credentials": False} if names_origins else {}
+    return Cors(**{**strict, **{name: _cors_value(value, name, where) for name, value in given.items()}})
+
+
+def _cors_value(value: Any, name: str, where: str) -> Any:
+    if name == "allow_credentials":
+        valid, rule = isinstance(value, bool), "true or false"
+    elif name == "max_age":
+        valid, rule = isinstance(value, int) and not isinstance(value, bool) and value >= 0, "whole seconds"
+    elif name == "allow_origin_regex":
+        valid, rule = isinstance(value, str) and _is_regex(value), "a regular expression"
+    else:
+        valid = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+        rule = "a list of strings"
+    if not valid:
+        raise ConfigError(f"{where}.{name}: {value!r}: must be {rule}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is_regex(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
+def _object(content: Any, where: str) -> dict[str, Any]:
+    if not isinstance(content, dict | None):
+        raise ConfigError(f"{where}: {content!r}: must be an object")
+    return content or {}
 
 
 def parse_json(text: str, where: str) -> Any:

@@ -81,6 +81,11 @@ class GraphRegistry:
         """The graph ids, in the order of the configuration."""
         return list(self._loaded)
 
+    @property
+    def told(self) -> str:
+        """The graphs there are, for a message about one that is not."""
+        return f"the graphs of this service are: {', '.join(self.ids)}"
+
     def describe(self, graph_id: str) -> GraphDescription:
         """Where a graph comes from. Raises `NotFound`."""
         loaded = self._get(graph_id)
@@ -130,7 +135,7 @@ class GraphRegistry:
         try:
             return self._loaded[graph_id]
         except KeyError:
-            raise NotFound("graph", graph_id) from None
+            raise NotFound("graph", graph_id, self.told) from None
 
     def _attached(self, graph: Graph) -> Graph:
         # A cache of the graph's own choice stays; checkpoints and the store are the service's.
@@ -139,13 +144,25 @@ class GraphRegistry:
 
 def graph_schemas(graph: Graph) -> Mapping[str, Any]:
     """The schemas of one graph (or subgraph), without an id."""
+    context = _schema(graph.get_context_jsonschema)
     return {
         "input_schema": _schema(graph.get_input_jsonschema),
         "output_schema": _schema(graph.get_output_jsonschema),
         "state_schema": _schema(lambda: _state_schema(graph)),
-        "config_schema": _schema(graph.get_config_jsonschema),
-        "context_schema": _schema(graph.get_context_jsonschema),
+        "config_schema": _config_schema(graph, context),
+        "context_schema": context,
     }
+
+
+def _config_schema(graph: Graph, context: Any) -> Mapping[str, Any]:
+    """What the graph reads of `config`: its context, which older clients give as `configurable`."""
+    schema: dict[str, Any] = {"title": graph.get_name("Config"), "type": "object", "properties": {}}
+    if isinstance(context, Mapping):
+        inner = {name: part for name, part in context.items() if name != "$defs"}
+        schema["properties"] = {"configurable": {**inner, "default": None}}
+        if "$defs" in context:
+            schema["$defs"] = context["$defs"]
+    return schema
 
 
 def _state_schema(graph: Graph) -> Any:

@@ -7,18 +7,17 @@ replica and starts at once, without a trip through the queue.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull, RuntimeFault
+from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import Assistant, Enqueued, Json, MultitaskStrategy, NewRun, Priority, Run
 from lgs_runtime.services import Services
-from lgs_runtime.storage.contract import Storage
 from lgs_runtime.worker.kwargs import Durability, NodeNames, RunKwargs
 
 
@@ -66,9 +65,24 @@ def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
     return Priority.NORMAL
 
 
-async def find_assistant(storage: Storage, name: str) -> Assistant:
+async def find_assistant(services: Services, name: str) -> Assistant:
     """An assistant by its id, or the default assistant of the graph of that name. Raises `NotFound`."""
-    return await storage.assistant(assistant_id_of(name))
+    with named_assistant(services, name) as assistant_id:
+        return await services.storage.assistant(assistant_id)
+
+
+@contextmanager
+def named_assistant(services: Services, name: str) -> Iterator[str]:
+    """The id of the assistant that `name` stands for: itself when it is a UUID, else that of the graph's
+    default assistant. A `NotFound` in the context is told by the name that was given."""
+    assistant_id = assistant_id_of(name)
+    try:
+        yield assistant_id
+    except NotFound as missing:
+        if missing.kind != "assistant" or not missing.name.startswith(assistant_id):
+            raise
+        given = missing.name.replace(assistant_id, name)
+        raise NotFound("assistant", given, services.graphs.told) from missing
 
 
 def assistant_id_of(name: str) -> str:
@@ -146,7 +160,7 @@ async def admit(services: Services, request: RunRequest) -> Run:
 
     Raises `NotFound`, `Conflict`, `QueueFull`, `StorageUnavailable`; nothing is stored then.
     """
-    assistant = await find_assistant(services.storage, request.assistant)
+    assistant = await find_assistant(services, request.assistant)
     new = new_run(request, assistant, _run_id())
     enqueued = await _enqueue(services, new)
     services.metrics.arrived(new.priority)
@@ -176,18 +190,16 @@ def _run_id() -> str:
     return str(UUID(int=(stamp << 80) | (0x7 << 76) | (randbits(12) << 64) | (0b10 << 62) | randbits(62)))
 
 
-async def admit_all(services: Services, requests: Sequence[RunRequest]) -> list[Run]:
-    """Admits several runs in their order. When one is refused, those before it are rolled back.
-
-    Raises as `admit`.
-    """
-    admitted: list[Run] = []
+async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Sequence[Run]:
+    """Stores several runs in their order, all of them or none. Raises as `admit`."""
+    names = dict.fromkeys(request.assistant for request in requests)
+    assistants = {name: await find_assistant(services, name) for name in names}
+    new = [new_run(request, assistants[request.assistant], _run_id()) for request in requests]
     try:
-        for request in requests:
-            admitted.append(await admit(services, request))
-    except RuntimeFault:
-        for run in admitted:
-            with suppress(NotFound):
-                await services.storage.cancel(run.thread_id, [run.run_id], "rollback")
+        stored = await services.storage.enqueue_all(new, services.settings.queue_limits)
+    except QueueFull as full:
+        services.metrics.rejected(Priority(full.priority))
         raise
-    return admitted
+    for run in stored:
+        services.metrics.arrived(run.priority)
+    return stored

@@ -67,6 +67,10 @@ class Queue(Protocol):
         same run_id again returns what is stored, unchanged.
         """
 
+    async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
+        """Stores runs in this order, all of them or none, as `enqueue` without `claim_for` does. Raises what
+        the first that is refused raises."""
+
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
         """Up to `slots` runs, now `running` and owned by `replica`, attempt charged. Most urgent first, with
         aging: a run's rank is its due time plus 0 s (high), 30 s (normal) or 120 s (low). One running run a
@@ -107,6 +111,13 @@ class Queue(Protocol):
 
     async def expire_runs(self, older_than_hours: float) -> int:
         """Deletes the records of runs that ended longer ago than that. Returns how many."""
+
+    async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
+        """Threads of stateless runs whose record went so long ago, and whose checkpoints nobody has said to
+        be gone: at most a thousand. Their ids are never used again."""
+
+    async def forget_spent(self, thread_ids: Sequence[str]) -> None:
+        """The checkpoints of these threads are gone."""
 
     async def depth(self) -> QueueDepth:
         """The whole service's queue at this moment. Cheap: it looks at waiting runs only."""

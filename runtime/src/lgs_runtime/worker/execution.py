@@ -56,6 +56,7 @@ class Executor:
         self._timeout_seconds = timeout_seconds
         self._max_attempts = max_attempts
         self._database_failures: Counter[str] = Counter()
+        self._cleared: list[str] = []
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
@@ -89,6 +90,14 @@ class Executor:
         self._database_failures.pop(run.run_id, None)
         if RunKwargs.from_json(run.kwargs).temporary:
             await self._checkpointer.adelete_thread(run.thread_id)
+            self._cleared.append(run.thread_id)
+
+    async def tell_cleared(self) -> None:
+        """Tells the storage which checkpoints are gone, many at once, so that the janitor need not look for
+        them. What is not told for a crash is looked for."""
+        if self._cleared:
+            told, self._cleared = self._cleared, []
+            await self._storage.forget_spent(told)
 
     async def _run(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         run, kwargs = attempt.run, RunKwargs.from_json(attempt.run.kwargs)

@@ -21,6 +21,8 @@ from lgs_runtime.worker.publisher import publish_failure
 
 REAPS_PER_LEASE = 2
 JANITOR_SECONDS = 60.0
+SPENT_SECONDS = 120.0
+"""Longer than a replica takes to clear up after its own runs."""
 log = structlog.get_logger(__name__)
 
 
@@ -85,8 +87,19 @@ class Reaper:
         threads = await self._storage.expire_threads()
         for thread_id in threads:
             await self._checkpointer.adelete_thread(thread_id)
-        if runs or threads:
-            log.info("janitor.deleted", runs=runs, threads=len(threads))
+        left = await self.clear_spent(SPENT_SECONDS)
+        if runs or threads or left:
+            log.info("janitor.deleted", runs=runs, threads=len(threads), left_behind=left)
+
+    async def clear_spent(self, older_than_seconds: float) -> int:
+        """Deletes the checkpoints that stateless runs left behind because their replica died before it could;
+        how many threads they were of."""
+        spent = await self._storage.spent_threads(older_than_seconds)
+        for thread_id in spent:
+            await self._checkpointer.adelete_thread(thread_id)
+        if spent:
+            await self._storage.forget_spent(spent)
+        return len(spent)
 
     async def _ended(self, run: Run) -> None:
         await publish_failure(self._streams, run, "ReplicaLost", run.error or "its replica was lost")

@@ -34,6 +34,8 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 CALM_SECONDS = 0.02
 LOOK_SECONDS = 10.0
+TELL_SECONDS = 1.0
+"""Threads that were cleared within so long are told to the storage together."""
 STOP_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
@@ -73,6 +75,8 @@ class Worker:
         self._reserved = 0
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
+        self._telling: asyncio.Task[None] | None = None
+        self._drained = asyncio.Event()
         hub.on_queued(self._news)
         hub.on_cancel(self._cancel_asked)
         hub.on_gap(self._cancels_missed)
@@ -162,6 +166,7 @@ class Worker:
         await self._settle(STOP_SECONDS)
         if stuck := [attempt.run for attempt in self._attempts.values()]:
             await self._release(stuck)
+        self._drained.set()
         await asyncio.gather(*self._background, return_exceptions=True)
         return self._metrics.released_total - handed_back
 
@@ -238,6 +243,17 @@ class Worker:
         await publisher.end()
         self._hub.announce(Signal("finished", run.run_id))
         await self._executor.after(run)
+        self._tell_cleared_soon()
+
+    def _tell_cleared_soon(self) -> None:
+        if self._telling is None or self._telling.done():
+            self._telling = self._in_background(self._tell_cleared())
+
+    async def _tell_cleared(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._drained.wait(), TELL_SECONDS)
+        with suppress(StorageUnavailable):
+            await self._executor.tell_cleared()
 
     async def _release(self, runs: list[Run]) -> None:
         try:
@@ -279,7 +295,8 @@ class Worker:
                 self.stop_run(run_id, run.cancel_requested)
             return
 
-    def _in_background(self, work: Any) -> None:
+    def _in_background(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task

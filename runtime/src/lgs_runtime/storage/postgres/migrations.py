@@ -102,7 +102,16 @@ CREATE TABLE lgs_replica (
 );
 """
 
-MIGRATIONS: Final = (_TABLES,)
+_SPENT_THREADS: Final = """
+-- Threads of stateless runs whose record is gone and whose checkpoints may not be.
+CREATE TABLE lgs_spent_thread (
+    thread_id text PRIMARY KEY,
+    spent_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX lgs_spent_thread_spent ON lgs_spent_thread (spent_at);
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

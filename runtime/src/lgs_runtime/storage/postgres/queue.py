@@ -60,6 +60,27 @@ class PostgresQueue:
             self._sender.send(Signal("queued", new.run_id))
         return Enqueued(rows.run(row), claimed)
 
+    async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
+        """See the contract. One transaction; it takes the locks of all threads, then those of the queues."""
+
+        async def work(connection: asyncpg.Connection, news: list[Signal]) -> list[asyncpg.Record]:
+            await connection.fetch(statements.LOCK_THREADS, [one.thread_id for one in new])
+            for code in sorted({law.CODE[one.priority] for one in new}):
+                await connection.execute(statements.LOCK_PRIORITY, code)
+            news.append(Signal("queued", ""))
+            return [await self._enqueue_next(connection, news, one, limits) for one in new]
+
+        return [rows.run(row) for row in await self._change(work)]
+
+    async def _enqueue_next(
+        self, connection: asyncpg.Connection, news: list[Signal], new: NewRun, limits: QueueLimits
+    ) -> asyncpg.Record:
+        """One of many in a transaction, in one statement if it can be."""
+        room = limits.of(new.priority) - law.NEAR_LIMIT
+        stored = await connection.fetchrow(statements.RUN, new.run_id, None)
+        row = stored or await connection.fetchrow(statements.ENQUEUE, *_enqueue_values(new, None, room))
+        return row or await self._enqueue_slowly(connection, news, new, limits, None)
+
     async def _change(
         self, work: Callable[[asyncpg.Connection, list[Signal]], Awaitable[_Result]]
     ) -> _Result:
@@ -218,6 +239,15 @@ class PostgresQueue:
         """See the contract."""
         expired: int = await self._database.value(statements.EXPIRE_RUNS, older_than_hours)
         return expired
+
+    async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
+        """See the contract."""
+        found = await self._database.rows(statements.SPENT_THREADS, older_than_seconds)
+        return [row["thread_id"] for row in found]
+
+    async def forget_spent(self, thread_ids: Sequence[str]) -> None:
+        """See the contract."""
+        await self._database.rows(statements.FORGET_SPENT, list(thread_ids))
 
     async def depth(self) -> QueueDepth:
         """See the contract. One statement over the waiting runs."""

@@ -136,7 +136,10 @@ WITH thread AS (
     FROM gone WHERE t.thread_id = $1 AND NOT gone.last
     RETURNING t.unfinished
 ), dropped AS (
-    DELETE FROM lgs_thread t USING gone WHERE t.thread_id = $1 AND gone.last RETURNING 0 AS unfinished
+    DELETE FROM lgs_thread t USING gone WHERE t.thread_id = $1 AND gone.last
+    RETURNING t.thread_id, 0 AS unfinished
+), spent AS (
+    INSERT INTO lgs_spent_thread (thread_id) SELECT thread_id FROM dropped ON CONFLICT DO NOTHING
 )
 SELECT unfinished FROM kept UNION ALL SELECT unfinished FROM dropped
 """
@@ -200,7 +203,19 @@ FROM (SELECT thread_id, count(*) AS runs FROM deleted GROUP BY thread_id) d
 WHERE t.thread_id = d.thread_id
 """
 
-DROP_SPENT_THREADS: Final = "DELETE FROM lgs_thread WHERE thread_id = ANY($1::text[]) AND unfinished = 0"
+DROP_SPENT_THREADS: Final = """
+WITH dropped AS (
+    DELETE FROM lgs_thread WHERE thread_id = ANY($1::text[]) AND unfinished = 0 RETURNING thread_id
+)
+INSERT INTO lgs_spent_thread (thread_id) SELECT thread_id FROM dropped ON CONFLICT DO NOTHING
+"""
+
+SPENT_THREADS: Final = """
+SELECT thread_id FROM lgs_spent_thread WHERE spent_at <= now() - make_interval(secs => $1::float8)
+ORDER BY spent_at LIMIT 1000
+"""
+
+FORGET_SPENT: Final = "DELETE FROM lgs_spent_thread WHERE thread_id = ANY($1::text[])"
 
 ASK_TO_STOP: Final = """
 UPDATE lgs_run SET cancel_requested = $2, updated_at = now()

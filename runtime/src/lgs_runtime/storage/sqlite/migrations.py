@@ -94,7 +94,16 @@ CREATE TABLE lgs_replica (
 )
 """
 
-MIGRATIONS: Final = (_TABLES,)
+_SPENT_THREADS: Final = """
+-- Threads of stateless runs whose record is gone and whose checkpoints may not be.
+CREATE TABLE lgs_spent_thread (
+    thread_id TEXT PRIMARY KEY,
+    spent_at  REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX lgs_spent_thread_spent ON lgs_spent_thread (spent_at)
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -52,6 +52,11 @@ class SqliteQueue:
         row = await self._change(lambda change: change.enqueue(new, limits, claim_for))
         return Enqueued(rows.run(row), row["status"] == "running" and row["claimed_by"] == claim_for)
 
+    async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
+        """See the contract."""
+        stored = await self._change(lambda change: [change.enqueue(one, limits, None) for one in new])
+        return [rows.run(row) for row in stored]
+
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
         """See the contract. Looks before it takes the write lock, so that idle replicas don't disturb."""
         if slots < 1 or not await self._database.read(_anything_claimable):
@@ -112,6 +117,17 @@ class SqliteQueue:
         """See the contract."""
         before = {"before": time.time() - older_than_hours * 3600}
         return await self._database.write(lambda c: c.execute(statements.EXPIRE_RUNS, before).rowcount)
+
+    async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
+        """See the contract."""
+        before = {"before": time.time() - older_than_seconds}
+        found = await self._database.read(lambda c: c.execute(statements.SPENT_THREADS, before).fetchall())
+        return [row["thread_id"] for row in found]
+
+    async def forget_spent(self, thread_ids: Sequence[str]) -> None:
+        """See the contract."""
+        named = {"thread_ids": dump(list(thread_ids))}
+        await self._database.write(lambda c: c.execute(statements.FORGET_SPENT, named).rowcount)
 
     async def depth(self) -> QueueDepth:
         """See the contract. One statement over the waiting runs."""
@@ -295,8 +311,8 @@ class _Change:
         )
         if left is not None and left["unfinished"]:
             self._news.append(Signal("queued", ""))
-        if row["delete_thread_after"]:
-            self._run(statements.DROP_SPENT_THREAD, thread_id=thread_id)
+        if row["delete_thread_after"] and self._one(statements.DROP_SPENT_THREAD, thread_id=thread_id):
+            self._run(statements.KEEP_SPENT, thread_id=thread_id)
 
     def _named(self, run_id: str, thread_id: str | None) -> sqlite3.Row:
         row = self._one(statements.RUN, run_id=run_id, thread_id=thread_id)

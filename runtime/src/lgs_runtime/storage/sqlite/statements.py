@@ -99,7 +99,19 @@ SET unfinished = unfinished - 1, rest = coalesce(:rest, rest),
 WHERE thread_id = :thread_id RETURNING unfinished
 """
 
-DROP_SPENT_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = :thread_id AND unfinished = 0"
+DROP_SPENT_THREAD: Final = """
+DELETE FROM lgs_thread WHERE thread_id = :thread_id AND unfinished = 0 RETURNING thread_id
+"""
+
+KEEP_SPENT: Final = "INSERT OR IGNORE INTO lgs_spent_thread (thread_id, spent_at) VALUES (:thread_id, :now)"
+
+SPENT_THREADS: Final = """
+SELECT thread_id FROM lgs_spent_thread WHERE spent_at <= :before ORDER BY spent_at LIMIT 1000
+"""
+
+FORGET_SPENT: Final = """
+DELETE FROM lgs_spent_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
+"""
 
 RUN: Final = """
 SELECT * FROM lgs_run WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id)

@@ -1,0 +1,25 @@
+"""Which browsers may call the API: any, unless `http.cors` of `langgraph.json` says otherwise.
+
+The defaults are those of LangGraph's own server, so that Studio and browser clients work.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from lgs_runtime.graphs.manifest import Cors
+
+
+def install_cors(app: FastAPI, cors: Cors) -> None:
+    """Answers preflight requests, and marks every answer as readable for the origins that `cors` allows."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=cors.allow_origins,
+        allow_methods=cors.allow_methods,
+        allow_headers=cors.allow_headers,
+        allow_credentials=cors.allow_credentials,
+        allow_origin_regex=cors.allow_origin_regex,
+        expose_headers=cors.expose_headers,
+        max_age=cors.max_age,
+    )
