@@ -6,14 +6,15 @@ import json
 from dataclasses import replace
 
 from lgs_operator.scaling import Histogram, Memory, Observation, Policy, ReplicaSample, decide
-from lgs_operator.scaling.simulation import Job, Record, Simulation
-from scaling.loads import conversation, poisson, steps
+from lgs_operator.simulate.loads import poisson
+from lgs_operator.simulate.service import Job, Record, Simulation
+from scaling.loads import conversation, steps
 
 POLICY = Policy(min_replicas=1, max_replicas=60, slots=8, hold_seconds=20)
 
 
 def play(load: list[Job], seconds: float, policy: Policy = POLICY, startup: float = 5.0) -> Record:
-    return Simulation(policy, startup_seconds=startup).play(load, seconds)
+    return Simulation(policy, decide, Memory(), startup_seconds=startup).play(load, seconds)
 
 
 def test_a_spike_of_ten_times_is_answered_within_two_samples_and_never_by_more_than_half_too_many() -> None:
@@ -85,7 +86,7 @@ def test_replicas_on_their_way_count_so_a_slow_start_does_not_overshoot() -> Non
 
 
 def test_the_time_a_replica_takes_to_start_is_measured() -> None:
-    simulation = Simulation(POLICY, startup_seconds=12.0)
+    simulation = Simulation(POLICY, decide, Memory(), startup_seconds=12.0)
 
     simulation.play(poisson(steps((0, 4), (30, 40)), 120, run=2.0), 120)
 
@@ -105,7 +106,7 @@ def test_runs_that_are_slow_by_themselves_get_no_replicas_and_the_reason_says_so
 
 def test_rounds_without_data_change_nothing() -> None:
     load = poisson(lambda _: 20.0, 200, run=2.0)
-    simulation = Simulation(POLICY, faults=lambda now, seen: None if now > 100 else seen)
+    simulation = Simulation(POLICY, decide, Memory(), faults=lambda now, seen: None if now > 100 else seen)
 
     record = simulation.play(load, 200)
 
@@ -124,14 +125,14 @@ def test_while_some_replicas_give_no_data_none_is_taken_away() -> None:
 
     load = poisson(steps((0, 40), (60, 1)), 200, run=2.0)
 
-    record = Simulation(POLICY, faults=half_blind).play(load, 200)
+    record = Simulation(POLICY, decide, Memory(), faults=half_blind).play(load, 200)
 
     assert record.at(199).decision.replicas >= record.at(60).decision.replicas
 
 
 def test_a_new_operator_goes_on_where_the_old_one_stopped() -> None:
     load = poisson(lambda _: 20.0, 200, run=2.0)
-    simulation = Simulation(POLICY)
+    simulation = Simulation(POLICY, decide, Memory())
 
     def restart(now: float, seen: Observation) -> Observation:
         if now == 100:
@@ -185,7 +186,7 @@ def test_an_overloaded_process_gets_help_though_its_slots_are_free() -> None:
 def test_the_memory_of_a_large_and_busy_service_stays_small() -> None:
     policy = replace(POLICY, max_replicas=400, hold_seconds=300)
     load = poisson(lambda at: 5 + 150 * (at % 120 < 60), 400, run=4.0)
-    simulation = Simulation(policy, tick=1.0)
+    simulation = Simulation(policy, decide, Memory(), tick=1.0)
 
     simulation.play(load, 400)
 

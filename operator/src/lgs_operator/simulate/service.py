@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from math import inf
+from typing import Generic
 
-from lgs_operator.scaling.law import Decision, decide
-from lgs_operator.scaling.memory import Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Histogram, Observation, ReplicaSample
+from lgs_operator.simulate.laws import Choice, Law, State
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, inf)
-Law = Callable[[Policy, Observation | None, Memory, float], Decision]
 Faults = Callable[[float, Observation], Observation | None]
 
 
@@ -37,7 +36,7 @@ class Round:
     """One decision, and what the service was like then."""
 
     at: float
-    decision: Decision
+    decision: Choice[object]
     ready: int
     starting: int
     waiting: int
@@ -46,10 +45,13 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What came of it: the rounds, each run's wait in the order of claims, and the replica-seconds paid."""
+    """What came of it: the rounds, each run's wait in the order of claims, the waits so far of those still
+    waiting, and the replica-seconds paid.
+    """
 
     rounds: tuple[Round, ...]
     waits: tuple[float, ...]
+    still_waiting: tuple[float, ...]
     replica_seconds: float
 
     def most_replicas(self) -> int:
@@ -93,15 +95,17 @@ class _Replica:
 
 
 @dataclass(slots=True)
-class Simulation:
-    """A service under a policy; a replica is ready after `startup_seconds`, a round takes `tick` seconds."""
+class Simulation(Generic[State]):
+    """A service under a policy and a law, which starts with `memory`; a replica is ready after
+    `startup_seconds`, a round takes `tick` seconds.
+    """
 
     policy: Policy
+    law: Law[State]
+    memory: State
     startup_seconds: float = 5.0
     tick: float = 1.0
-    law: Law = decide
     faults: Faults | None = None
-    memory: Memory = field(default_factory=Memory)
     epoch: float = 1_000_000.0
     _replicas: list[_Replica] = field(default_factory=list)
     _queue: deque[Job] = field(default_factory=deque)
@@ -122,7 +126,8 @@ class Simulation:
             self._advance(arrivals, now)
             rounds.append(self._round(now))
             self._paid += len(self._replicas) * self.tick
-        return Record(tuple(rounds), tuple(self._waits), self._paid)
+        left = tuple(steps * self.tick - job.at for job in self._queue)
+        return Record(tuple(rounds), tuple(self._waits), left, self._paid)
 
     def _start(self, now: float) -> None:
         self._made += 1

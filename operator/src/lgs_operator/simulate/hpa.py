@@ -1,0 +1,61 @@
+"""Kubernetes' HorizontalPodAutoscaler on the average utilisation of slots, with its defaults, to compare.
+
+After https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (algorithm details, default
+behaviour): every 15 s `ceil(replicas * use / target)`, nothing within a tolerance of 0.1, replicas without
+metrics count as idle when more are wanted and as on target when fewer are, at most double or 4 more per 15 s,
+and down only to the largest recommendation of the last 300 s. The target is `utilization` of the manifest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.samples import Observation
+from lgs_operator.simulate.laws import Chosen, within, working
+
+SYNC_SECONDS = 15.0
+TOLERANCE = 0.1
+STABILISATION_SECONDS = 300.0
+MOST_FACTOR = 2
+MOST_PODS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HpaMemory:
+    """`recommended` are (time, replicas) of the last 300 s; `replicas` is the last choice."""
+
+    synced_at: float | None = None
+    replicas: int | None = None
+    recommended: tuple[tuple[float, int], ...] = ()
+
+
+def hpa(policy: Policy, observation: Observation | None, memory: HpaMemory, now: float) -> Chosen[HpaMemory]:
+    """The choice at `now`; it changes every 15 s at most."""
+    current = within(policy, policy.min_replicas) if memory.replicas is None else memory.replicas
+    uses = [sample.in_use / sample.slots for sample in working(observation)]
+    is_early = memory.synced_at is not None and now - memory.synced_at < SYNC_SECONDS
+    if is_early or observation is None or not uses:
+        return Chosen(current, memory)
+    wanted = within(policy, recommendation(uses, policy.utilization, observation.starting, current))
+    earlier = memory.recommended or ((now, current),)
+    recent = (*((at, n) for at, n in earlier if now - at < STABILISATION_SECONDS), (now, wanted))
+    stable = min(max(current, wanted), max(replicas for _, replicas in recent))
+    limited = min(stable, max(MOST_FACTOR * current, current + MOST_PODS))
+    replicas = within(policy, limited)
+    return Chosen(replicas, HpaMemory(now, replicas, recent))
+
+
+def recommendation(uses: list[float], target: float, starting: int, current: int) -> int:
+    """What the average of `uses` (one share of slots a ready replica) asks for; `starting` ones have no
+    metrics.
+    """
+    ratio = sum(uses) / len(uses) / target
+    assumed = 0.0 if ratio > 1 else target
+    pods = len(uses) + starting
+    careful = (sum(uses) + starting * assumed) / pods / target
+    turned = (ratio > 1) != (careful > 1)
+    if turned or abs(careful - 1) <= TOLERANCE:
+        return current
+    return ceil(careful * pods - 1e-9)

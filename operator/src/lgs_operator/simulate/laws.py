@@ -1,0 +1,50 @@
+"""What a scaling law is to the simulator: a pure function from what is seen, and remembered, to a number of
+replicas. `lgs_operator.scaling.decide` is one as it stands; `hpa` and `kpa` are the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.samples import Observation, ReplicaSample
+
+State = TypeVar("State")
+State_co = TypeVar("State_co", covariant=True)
+
+
+class Choice(Protocol[State_co]):
+    """A number of replicas, and what to remember for the next choice."""
+
+    @property
+    def replicas(self) -> int: ...
+
+    @property
+    def memory(self) -> State_co: ...
+
+
+class Law(Protocol[State]):
+    """Called every second with the round's observation (None: nothing could be seen)."""
+
+    def __call__(
+        self, policy: Policy, observation: Observation | None, memory: State, now: float, /
+    ) -> Choice[State]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[State]):
+    """A `Choice` without words."""
+
+    replicas: int
+    memory: State
+
+
+def working(observation: Observation | None) -> list[ReplicaSample]:
+    """The samples of the replicas that take runs."""
+    return [] if observation is None else [each for each in observation.samples if not each.draining]
+
+
+def within(policy: Policy, replicas: int) -> int:
+    """`replicas` within the bounds of the manifest."""
+    return min(max(replicas, policy.min_replicas, 1), policy.max_replicas)
