@@ -111,6 +111,8 @@ class NewRun:
     delete_thread_after: bool = False
     """Stateless run: the thread's record goes when it ends; the run's record keeps the values as its
     `result`."""
+    webhook: str | None = None
+    """URL to call when the run has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,17 @@ class Enqueued:
 
     run: Run
     claimed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A call to be made because a run has ended. `values` are those at its end (None: unknown)."""
+
+    run: Run
+    url: str
+    values: Json | None
+    attempt: int
+    """Counts from 1."""
 
 
 @dataclass(frozen=True, slots=True)

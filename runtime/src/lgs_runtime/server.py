@@ -23,6 +23,7 @@ import uvicorn
 
 from lgs_runtime import logs
 from lgs_runtime.api.app import create_app
+from lgs_runtime.api.encoding import run_json
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
@@ -37,6 +38,7 @@ from lgs_runtime.worker.hub import SignalHub
 from lgs_runtime.worker.leases import Heartbeat
 from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.reaper import Reaper
+from lgs_runtime.worker.webhooks import WebhookSender
 from lgs_runtime.worker.worker import Worker
 
 DATABASE_PATIENCE_SECONDS = 30.0
@@ -136,7 +138,8 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
 
 
 async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
-    """What keeps a replica alive beside its work: its lease, the signals, the reaper and the janitor."""
+    """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
+    webhooks."""
     settings = services.settings
     heartbeat = Heartbeat(
         services.storage, settings.replica_id, settings.lease_seconds, services.worker.lease_lost
@@ -156,6 +159,8 @@ async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
     )
     await stack.enter_async_context(_running(reaper.reap_forever(), "reaper"))
     await stack.enter_async_context(_running(reaper.clean_forever(), "janitor"))
+    sender = WebhookSender(services.storage, run_json)
+    await stack.enter_async_context(_running(sender.send_forever(), "webhooks"))
 
 
 @asynccontextmanager

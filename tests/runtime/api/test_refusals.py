@@ -36,7 +36,8 @@ def run(**fields: Any) -> dict[str, Any]:
         ({"on_disconnect": 3}, "on_disconnect: 3: must be 'cancel' or 'continue'"),
         ({"config": {"recursion_limit": 0}}, "config.recursion_limit: 0: must be greater than"),
         ({"metadata": []}, "metadata: []: must be a valid dictionary"),
-        ({"webhook": "http://127.0.0.1/x"}, "webhook: 'http://127.0.0.1/x': webhooks are not served"),
+        ({"webhook": "ftp://x/y"}, "webhook: 'ftp://x/y': must be a URL that starts with http://"),
+        ({"webhook": "/relative"}, "webhook: '/relative': must be a URL that starts with http://"),
     ],
 )
 async def test_a_wrong_field_is_named_with_its_value_and_rule(

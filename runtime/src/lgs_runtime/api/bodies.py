@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Path
@@ -89,6 +90,18 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _web_address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("must be a URL that starts with http:// or https:// and names a host")
+    return text
+
+
+WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_web_address)]
 Id = Annotated[str, AfterValidator(_uuid)]
 PathId = Annotated[str, Path(), AfterValidator(_uuid)]
 Modes = Annotated[list[StreamMode], BeforeValidator(_listed), Field(min_length=1)]
@@ -312,7 +325,7 @@ class RunCreateStateless(Body):
     interrupt_before: NodeNames | None = None
     interrupt_after: NodeNames | None = None
     feedback_keys: list[str] | None = None
-    webhook: Annotated[str, Field(min_length=1, max_length=65536)] | None = None
+    webhook: WebAddress | None = None
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] | None = None
     after_seconds: float = Field(0, ge=0, le=MAX_DELAY_SECONDS)

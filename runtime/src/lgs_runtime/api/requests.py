@@ -18,10 +18,6 @@ PRIORITY_HEADER = "x-lgs-priority"
 
 def run_request(request: Request, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
     """What the client asks for. Raises `InvalidRequest`."""
-    if body.webhook is not None:
-        raise InvalidRequest(
-            f"webhook: {body.webhook!r}: webhooks are not served; join the run, or stream it"
-        )
     config = body.config.model_dump(exclude_none=True)
     stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
     return RunRequest(
@@ -44,6 +40,7 @@ def run_request(request: Request, body: RunCreateStateless, thread_id: str | Non
         create_thread=stateful is not None and stateful.if_not_exists == "create",
         on_completion=body.on_completion,
         delay_seconds=body.after_seconds,
+        webhook=body.webhook,
         priority=priority_of(request.headers.get(PRIORITY_HEADER), config, body.metadata),
     )
 

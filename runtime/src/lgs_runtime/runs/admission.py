@@ -45,6 +45,7 @@ class RunRequest:
     on_completion: Literal["delete", "keep"] | None = None
     delay_seconds: float = 0.0
     priority: Priority = Priority.NORMAL
+    webhook: str | None = None
 
 
 def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
@@ -113,6 +114,7 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         feedback_keys=request.feedback_keys,
         on_completion=request.on_completion,
         temporary=temporary,
+        webhook=request.webhook,
     )
     return NewRun(
         run_id=run_id,
@@ -126,6 +128,7 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         create_thread=stateless or request.create_thread,
         thread_metadata=names,
         delete_thread_after=temporary,
+        webhook=request.webhook,
     )
 
 

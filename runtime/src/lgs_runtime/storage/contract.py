@@ -32,6 +32,7 @@ from lgs_runtime.model import (
     Signal,
     Thread,
     ThreadStatus,
+    Webhook,
 )
 
 
@@ -111,6 +112,16 @@ class Queue(Protocol):
 
     async def expire_runs(self, older_than_hours: float) -> int:
         """Deletes the records of runs that ended longer ago than that. Returns how many."""
+
+    async def claim_webhooks(
+        self, limit: int, retry_seconds: float, longest_seconds: float
+    ) -> Sequence[Webhook]:
+        """The webhooks that are due, each given to one caller, attempt charged. One that is not dropped is
+        due again after `retry_seconds`, doubled with each attempt up to `longest_seconds`. A webhook is
+        stored with the end of its run, and goes with the run's record; a run that is rolled back has none."""
+
+    async def drop_webhook(self, run_id: str) -> None:
+        """The call was made, or is given up."""
 
     async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
         """Threads of stateless runs whose record went so long ago, and whose checkpoints nobody has said to

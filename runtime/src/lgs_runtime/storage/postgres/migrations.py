@@ -111,7 +111,20 @@ CREATE TABLE lgs_spent_thread (
 CREATE INDEX lgs_spent_thread_spent ON lgs_spent_thread (spent_at);
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS)
+_WEBHOOKS: Final = """
+ALTER TABLE lgs_run ADD COLUMN webhook text;
+
+CREATE TABLE lgs_webhook (
+    run_id   text PRIMARY KEY REFERENCES lgs_run ON DELETE CASCADE,
+    url      text NOT NULL,
+    values   json,
+    attempts integer NOT NULL DEFAULT 0,
+    due_at   timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX lgs_webhook_due ON lgs_webhook (due_at);
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

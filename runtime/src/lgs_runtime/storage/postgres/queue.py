@@ -27,6 +27,7 @@ from lgs_runtime.model import (
     Run,
     RunStatus,
     Signal,
+    Webhook,
 )
 from lgs_runtime.storage import law
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable
@@ -240,6 +241,17 @@ class PostgresQueue:
         expired: int = await self._database.value(statements.EXPIRE_RUNS, older_than_hours)
         return expired
 
+    async def claim_webhooks(
+        self, limit: int, retry_seconds: float, longest_seconds: float
+    ) -> Sequence[Webhook]:
+        """See the contract. One statement."""
+        found = await self._database.rows(statements.CLAIM_WEBHOOKS, limit, retry_seconds, longest_seconds)
+        return [rows.webhook(row) for row in found]
+
+    async def drop_webhook(self, run_id: str) -> None:
+        """See the contract."""
+        await self._database.rows(statements.DROP_WEBHOOK, run_id)
+
     async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
         """See the contract."""
         found = await self._database.rows(statements.SPENT_THREADS, older_than_seconds)
@@ -277,6 +289,7 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
         claim_for,
         room,
         law.rank_offset(new.priority),
+        new.webhook,
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.model import Assistant, Run, Thread
+from lgs_runtime.model import Assistant, Run, Thread, Webhook
 from lgs_runtime.storage.law import PRIORITY
 
 
@@ -28,6 +28,12 @@ def run(row: asyncpg.Record) -> Run:
         claimed_at=row["claimed_at"],
         result=row["result"],
     )
+
+
+def webhook(row: asyncpg.Record) -> Webhook:
+    """A row of `lgs_run` with the webhook that belongs to it."""
+    values = row["webhook_values"]
+    return Webhook(run(row), row["webhook_url"], values, row["webhook_attempts"])
 
 
 def thread(row: asyncpg.Record) -> Thread:

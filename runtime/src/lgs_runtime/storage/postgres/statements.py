@@ -18,15 +18,16 @@ _CLAIMABLE: Final = """
 
 _INSERT_RUN: Final = """
     INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
-                         multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at)
+                         multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at,
+                         webhook)
     SELECT $1, $2, seq, $3, CASE WHEN claimed THEN 'running' ELSE 'pending' END, $6::smallint,
            extract(epoch FROM now()) + $8::float8 + $14::float8, $5, $4, $7, $11,
            CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN $12::text END,
-           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8)
+           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8), $15
 """
 
 # $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
-# $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset
+# $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset $15 webhook
 ENQUEUE: Final = f"""
 WITH gate AS (
     SELECT $12::text IS NOT NULL AND $8::float8 <= 0
@@ -112,7 +113,7 @@ different moments can't both win, and the loser tries again."""
 # $10 result
 FINISH: Final = """
 WITH thread AS (
-    SELECT thread_id, unfinished FROM lgs_thread WHERE thread_id = $1 FOR UPDATE
+    SELECT thread_id, unfinished, values FROM lgs_thread WHERE thread_id = $1 FOR UPDATE
 ), ended AS (
     UPDATE lgs_run r
     SET status = $5, error = $6, claimed_by = NULL, ended_at = now(), updated_at = now(),
@@ -120,7 +121,11 @@ WITH thread AS (
     FROM thread
     WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
       AND r.cancel_requested IS DISTINCT FROM 'rollback'
-    RETURNING r.delete_thread_after
+    RETURNING r.delete_thread_after, r.webhook
+), webhook AS (
+    INSERT INTO lgs_webhook (run_id, url, values)
+    SELECT $2, webhook, coalesce($10::json, thread.values::json) FROM ended, thread
+    WHERE webhook IS NOT NULL
 ), deleted AS (
     DELETE FROM lgs_run r USING thread
     WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
@@ -128,7 +133,7 @@ WITH thread AS (
     RETURNING r.delete_thread_after
 ), gone AS (
     SELECT g.delete_thread_after AND thread.unfinished = 1 AS last
-    FROM (SELECT * FROM ended UNION ALL SELECT * FROM deleted) g, thread
+    FROM (SELECT delete_thread_after FROM ended UNION ALL SELECT * FROM deleted) g, thread
 ), kept AS (
     UPDATE lgs_thread t
     SET unfinished = t.unfinished - 1, rest = $7, values = coalesce($8::jsonb, t.values), error = $6,
@@ -184,7 +189,11 @@ WITH ended AS (
     SET status = $2, error = e.error, claimed_by = NULL, ended_at = now(), updated_at = now()
     FROM unnest($1::text[], $3::text[]) AS e (run_id, error)
     WHERE r.run_id = e.run_id AND r.status IN ('pending', 'running')
-    RETURNING r.thread_id, r.error
+    RETURNING r.run_id, r.thread_id, r.error, r.webhook
+), webhook AS (
+    INSERT INTO lgs_webhook (run_id, url, values)
+    SELECT e.run_id, e.webhook, t.values::json FROM ended e LEFT JOIN lgs_thread t USING (thread_id)
+    WHERE e.webhook IS NOT NULL
 )
 UPDATE lgs_thread t
 SET unfinished = t.unfinished - e.runs, rest = coalesce($4, t.rest), error = coalesce(e.error, t.error),
@@ -209,6 +218,21 @@ WITH dropped AS (
 )
 INSERT INTO lgs_spent_thread (thread_id) SELECT thread_id FROM dropped ON CONFLICT DO NOTHING
 """
+
+CLAIM_WEBHOOKS: Final = """
+WITH picked AS (
+    SELECT run_id FROM lgs_webhook WHERE due_at <= now() ORDER BY due_at LIMIT $1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE lgs_webhook w
+SET attempts = attempts + 1,
+    due_at = now() + make_interval(secs => least($2::float8 * (1 << least(attempts, 20)), $3::float8))
+FROM picked JOIN lgs_run r USING (run_id)
+WHERE w.run_id = picked.run_id
+RETURNING r.*, w.url AS webhook_url, w.values AS webhook_values, w.attempts AS webhook_attempts
+"""
+
+DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = $1"
 
 SPENT_THREADS: Final = """
 SELECT thread_id FROM lgs_spent_thread WHERE spent_at <= now() - make_interval(secs => $1::float8)

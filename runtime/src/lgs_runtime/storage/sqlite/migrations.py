@@ -103,7 +103,20 @@ CREATE TABLE lgs_spent_thread (
 CREATE INDEX lgs_spent_thread_spent ON lgs_spent_thread (spent_at)
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS)
+_WEBHOOKS: Final = """
+ALTER TABLE lgs_run ADD COLUMN webhook TEXT;
+
+CREATE TABLE lgs_webhook (
+    run_id   TEXT PRIMARY KEY REFERENCES lgs_run ON DELETE CASCADE,
+    url      TEXT NOT NULL,
+    "values" TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at   REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX lgs_webhook_due ON lgs_webhook (due_at)
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -23,6 +23,7 @@ from lgs_runtime.model import (
     Run,
     RunStatus,
     Signal,
+    Webhook,
 )
 from lgs_runtime.storage import law
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
@@ -117,6 +118,20 @@ class SqliteQueue:
         """See the contract."""
         before = {"before": time.time() - older_than_hours * 3600}
         return await self._database.write(lambda c: c.execute(statements.EXPIRE_RUNS, before).rowcount)
+
+    async def claim_webhooks(
+        self, limit: int, retry_seconds: float, longest_seconds: float
+    ) -> Sequence[Webhook]:
+        """See the contract. One read when none is due."""
+        if not await self._database.read(_any_webhook):
+            return []
+        due = await self._change(lambda change: change.claim_webhooks(limit, retry_seconds, longest_seconds))
+        return [rows.webhook(row) for row in due]
+
+    async def drop_webhook(self, run_id: str) -> None:
+        """See the contract."""
+        named = {"run_id": run_id}
+        await self._database.write(lambda c: c.execute(statements.DROP_WEBHOOK, named).rowcount)
 
     async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
         """See the contract."""
@@ -213,6 +228,7 @@ class _Change:
             claimed_by=claimed_by,
             claimed_at=None if claimed_by is None else self._now,
             due_at=due_at,
+            webhook=new.webhook,
         )
         assert row is not None, "an INSERT that returns nothing raises"
         return row
@@ -229,9 +245,7 @@ class _Change:
             self._run(statements.DELETE_RUN, run_id=run.run_id)
         else:
             result = values if row["delete_thread_after"] else None
-            self._run(
-                statements.END_RUN, run_id=run.run_id, status=outcome.status, error=error, result=result
-            )
+            self._end(row, outcome.status, error, result, values)
         self._news.append(Signal("finished", run.run_id))
         self._leave(row, outcome.thread_status, error, values, _optional(outcome.interrupts))
 
@@ -258,6 +272,12 @@ class _Change:
         ]
         self._carry_out(law.cancellation(unfinished, action), action)
         return self._afterwards(named)
+
+    def claim_webhooks(self, limit: int, retry: float, longest: float) -> list[sqlite3.Row]:
+        due = self._all(statements.DUE_WEBHOOKS, limit=limit)
+        for row in due:
+            self._run(statements.CHARGE_WEBHOOK, run_id=row["run_id"], retry=retry, longest=longest)
+        return due
 
     def delete_finished(self, thread_id: str, run_id: str) -> None:
         status = self._named(run_id, thread_id)["status"]
@@ -286,10 +306,23 @@ class _Change:
             self._run(statements.DELETE_RUN, run_id=run_id)
         else:
             failed = fate == "fail"
-            ending = {"status": "error" if failed else "interrupted", "error": reason if failed else None}
-            self._run(statements.END_RUN, run_id=run_id, result=None, **ending)
+            self._end(row, "error" if failed else "interrupted", reason if failed else None)
         self._news.append(Signal("finished", run_id))
         self._leave(row, "error" if fate == "fail" else None, reason)
+
+    def _end(
+        self,
+        row: sqlite3.Row,
+        status: RunStatus,
+        error: str | None,
+        result: str | None = None,
+        values: str | None = None,
+    ) -> None:
+        run_id = row["run_id"]
+        self._run(statements.END_RUN, run_id=run_id, status=status, error=error, result=result)
+        if row["webhook"] is not None:
+            told = {"url": row["webhook"], "values": values, "thread_id": row["thread_id"]}
+            self._run(statements.KEEP_WEBHOOK, run_id=run_id, **told)
 
     def _leave(
         self,
@@ -343,6 +376,10 @@ class _Change:
 
 def _anything_claimable(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute(statements.ANYTHING_CLAIMABLE, {"now": time.time()}).fetchall())
+
+
+def _any_webhook(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute(statements.ANY_WEBHOOK, {"now": time.time()}).fetchall())
 
 
 def _lost(connection: sqlite3.Connection) -> bool:

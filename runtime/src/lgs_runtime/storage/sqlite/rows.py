@@ -6,7 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from lgs_runtime.model import Assistant, Run, Thread
+from lgs_runtime.model import Assistant, Run, Thread, Webhook
 from lgs_runtime.storage.encoding import load
 from lgs_runtime.storage.law import PRIORITY
 
@@ -40,6 +40,12 @@ def run(row: sqlite3.Row) -> Run:
         claimed_at=None if row["claimed_at"] is None else time(row["claimed_at"]),
         result=_optional(row["result"]),
     )
+
+
+def webhook(row: sqlite3.Row) -> Webhook:
+    """A row of `lgs_run` with the webhook that belongs to it."""
+    values = _optional(row["webhook_values"])
+    return Webhook(run(row), row["webhook_url"], values, row["webhook_attempts"])
 
 
 def thread(row: sqlite3.Row) -> Thread:

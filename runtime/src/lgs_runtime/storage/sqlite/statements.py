@@ -44,9 +44,10 @@ WHERE thread_id = :thread_id RETURNING runs
 INSERT_RUN: Final = """
 INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                      multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, created_at,
-                     updated_at, due_at)
+                     updated_at, due_at, webhook)
 VALUES (:run_id, :thread_id, :seq, :assistant_id, :status, :priority, :rank, :metadata, :kwargs,
-        :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at)
+        :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at,
+        :webhook)
 RETURNING *
 """
 
@@ -104,6 +105,27 @@ DELETE FROM lgs_thread WHERE thread_id = :thread_id AND unfinished = 0 RETURNING
 """
 
 KEEP_SPENT: Final = "INSERT OR IGNORE INTO lgs_spent_thread (thread_id, spent_at) VALUES (:thread_id, :now)"
+
+KEEP_WEBHOOK: Final = """
+INSERT INTO lgs_webhook (run_id, url, "values", due_at)
+VALUES (:run_id, :url,
+        coalesce(:values, (SELECT "values" FROM lgs_thread WHERE thread_id = :thread_id)), :now)
+"""
+
+ANY_WEBHOOK: Final = "SELECT 1 FROM lgs_webhook WHERE due_at <= :now LIMIT 1"
+
+DUE_WEBHOOKS: Final = """
+SELECT r.*, w.url AS webhook_url, w."values" AS webhook_values, w.attempts + 1 AS webhook_attempts
+FROM lgs_webhook w JOIN lgs_run r USING (run_id) WHERE w.due_at <= :now ORDER BY w.due_at LIMIT :limit
+"""
+
+CHARGE_WEBHOOK: Final = """
+UPDATE lgs_webhook
+SET attempts = attempts + 1, due_at = :now + min(:retry * (1 << min(attempts, 20)), :longest)
+WHERE run_id = :run_id
+"""
+
+DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = :run_id"
 
 SPENT_THREADS: Final = """
 SELECT thread_id FROM lgs_spent_thread WHERE spent_at <= :before ORDER BY spent_at LIMIT 1000

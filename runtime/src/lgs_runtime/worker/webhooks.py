@@ -1,0 +1,95 @@
+"""Calls back when runs have ended: POSTs what became of each to the URL its client gave.
+
+At least once: the call is stored with the end of the run, and goes away only when the receiver has answered
+2xx or has had `MOST_ATTEMPTS`. Any replica may send it, so one that dies loses nothing; a receiver whose
+answer was lost is called again, and knows the run by its `run_id`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import structlog
+
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.model import Run, Webhook
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.streams.encoding import encode
+
+POLL_SECONDS = 1.0
+AT_A_TIME = 20
+ANSWER_SECONDS = 10.0
+RETRY_SECONDS = 15.0
+"""Before the second attempt, and doubled before each that follows. Longer than an answer may take, so that
+two replicas don't send the same call at once."""
+LONGEST_RETRY_SECONDS = 600.0
+MOST_ATTEMPTS = 12
+"""Over about an hour."""
+log = structlog.get_logger(__name__)
+
+
+class WebhookSender:
+    """One loop, to be run as a task of `server.py`; it ends by cancellation. `describe` gives the JSON of a
+    run."""
+
+    def __init__(self, storage: Storage, describe: Callable[[Run], Mapping[str, Any]]) -> None:
+        self._storage = storage
+        self._describe = describe
+
+    async def send_forever(self) -> None:
+        """Sends what is due, at once while there is more."""
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as http:
+            while True:
+                try:
+                    sent = await self.send_due(http)
+                except StorageUnavailable as gone:
+                    log.warning("webhooks.failed", reason=str(gone))
+                    sent = 0
+                if sent < AT_A_TIME:
+                    await asyncio.sleep(POLL_SECONDS * random.uniform(0.8, 1.2))
+
+    async def send_due(self, http: httpx.AsyncClient) -> int:
+        """Sends the calls that are due now, some at a time; how many. Raises `StorageUnavailable`."""
+        due = await self._storage.claim_webhooks(AT_A_TIME, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        await asyncio.gather(*(self._send(http, webhook) for webhook in due))
+        return len(due)
+
+    async def _send(self, http: httpx.AsyncClient, webhook: Webhook) -> None:
+        run_id, attempt = webhook.run.run_id, webhook.attempt
+        refused = await self._refusal(http, webhook)
+        if refused is None:
+            log.info("webhook.sent", run_id=run_id, attempt=attempt)
+        elif attempt < MOST_ATTEMPTS:
+            log.warning("webhook.refused", run_id=run_id, attempt=attempt, reason=refused)
+            return
+        else:
+            log.error("webhook.given_up", run_id=run_id, attempt=attempt, reason=refused)
+        await self._storage.drop_webhook(run_id)
+
+    async def _refusal(self, http: httpx.AsyncClient, webhook: Webhook) -> str | None:
+        """Calls the receiver; why it did not take the call, if it did not."""
+        body = encode({**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)})
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await http.post(
+                    webhook.url, content=body, headers={"Content-Type": "application/json"}
+                )
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as failed:
+            return f"{type(failed).__name__}: {failed}"
+        return None if answer.is_success else f"it answered {answer.status_code}"
+
+
+def payload(described: Mapping[str, Any], webhook: Webhook) -> dict[str, Any]:
+    """What a receiver is told: the run, when it ran, and the values it left."""
+    run = webhook.run
+    return {
+        **described,
+        "run_started_at": run.claimed_at,
+        "run_ended_at": run.updated_at,
+        "values": webhook.values,
+    }

@@ -1,0 +1,194 @@
+"""Webhooks: a receiver is told of the end of a run, at least once, whoever is there to tell it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from lgs_runtime.api.encoding import run_json
+from lgs_runtime.model import Assistant, NewRun, Outcome, QueueLimits
+from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.webhooks import MOST_ATTEMPTS, WebhookSender
+from support.service import Service, new_id
+
+NewReplica = Callable[..., Any]
+
+
+@dataclass
+class Receiver:
+    """An HTTP server of the test's own. It answers with the next of `answers`, then with 200."""
+
+    answers: list[int] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        self.calls.append(orjson.loads(await reader.readexactly(length)))
+        status = self.answers.pop(0) if self.answers else 200
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+        await writer.drain()
+        writer.close()
+        self.called.set()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    server = await asyncio.start_server(receiver.answer, "127.0.0.1", 0)
+    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/told"
+    yield receiver
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.fixture
+async def storage(database_uri: str) -> AsyncIterator[Storage]:
+    opened = await open_storage(database_uri, lease_seconds=60)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def service(storage: Storage) -> AsyncIterator[Service]:
+    now = await storage.now()
+    assistant = Assistant(new_id(), "agent", "agent", None, {}, {}, {}, 1, now, now)
+    await storage.create_assistant(assistant)
+    service = Service(storage, assistant.assistant_id)
+    await service.replica()
+    yield service
+    for leases in service.leases.values():
+        await leases.close()
+
+
+class Impatient:
+    """A storage in which whatever is to be tried again is due at once."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    async def claim_webhooks(self, limit: int, retry_seconds: float, longest_seconds: float) -> Any:
+        return await self._storage.claim_webhooks(limit, 0.0, 0.0)
+
+
+async def send(storage: Any, rounds: int = 1) -> list[int]:
+    """How many calls each of these rounds made."""
+    sender = WebhookSender(storage, run_json)
+    async with httpx.AsyncClient() as http:
+        return [await sender.send_due(http) for _ in range(rounds)]
+
+
+async def test_a_receiver_is_told_what_a_run_left(
+    new_replica: NewReplica, receiver: Receiver, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+
+    kwargs = RunKwargs(input={"folder": str(tmp_path), "done": []}, webhook=receiver.url)
+    run = await replica.start("three_steps", kwargs, webhook=receiver.url)
+    async with asyncio.timeout(60):
+        await receiver.called.wait()
+
+    (told,) = receiver.calls
+    assert (told["run_id"], told["thread_id"], told["status"]) == (run.run_id, run.thread_id, "success")
+    assert told["values"]["done"] == ["one", "two", "three"]
+    assert told["run_started_at"] <= told["run_ended_at"] <= told["webhook_sent_at"]
+
+
+async def test_a_call_that_failed_is_made_again_until_it_is_taken(
+    service: Service, receiver: Receiver
+) -> None:
+    receiver.answers = [500, 404]
+    run = await service.running(webhook=receiver.url)
+    await service.storage.finish(run, "r1", Outcome("success", values={"n": 1}))
+
+    made = await send(Impatient(service.storage), rounds=4)
+
+    assert made == [1, 1, 1, 0]
+    assert [call["values"] for call in receiver.calls] == [{"n": 1}] * 3
+
+
+async def test_a_call_that_nobody_takes_is_given_up(service: Service, receiver: Receiver) -> None:
+    receiver.answers = [503] * 100
+    run = await service.running(webhook=receiver.url)
+    await service.storage.finish(run, "r1", Outcome("success"))
+
+    made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 2)
+
+    assert sum(made) == len(receiver.calls) == MOST_ATTEMPTS
+
+
+async def test_a_call_that_its_replica_did_not_live_to_make_is_made_by_another(
+    service: Service, receiver: Receiver, database_uri: str
+) -> None:
+    run = await service.running(webhook=receiver.url, delete_thread_after=True)
+    await service.storage.finish(run, "r1", Outcome("success", values={"n": 2}))
+    (lost,) = await service.storage.claim_webhooks(10, 0.0, 0.0)
+
+    other = await open_storage(database_uri, lease_seconds=60)
+    made = await send(other)
+    await other.close()
+
+    assert (lost.attempt, made) == (1, [1])
+    assert receiver.calls[0]["values"] == {"n": 2}
+
+
+async def test_a_call_is_not_made_by_two_replicas_at_once(service: Service, receiver: Receiver) -> None:
+    for _ in range(5):
+        run = await service.running(webhook=receiver.url)
+        await service.storage.finish(run, "r1", Outcome("success"))
+
+    claimed = await asyncio.gather(*(service.storage.claim_webhooks(3, 60.0, 60.0) for _ in range(4)))
+
+    told = [webhook.run.run_id for webhooks in claimed for webhook in webhooks]
+    assert len(told) == len(set(told)) == 5
+
+
+async def test_receivers_are_told_of_runs_that_ended_without_a_worker(
+    service: Service, receiver: Receiver
+) -> None:
+    waiting = (await service.enqueue(webhook=receiver.url)).run
+    undone = (await service.enqueue(webhook=receiver.url)).run
+    await service.storage.cancel(None, [waiting.run_id], "interrupt")
+    await service.storage.cancel(None, [undone.run_id], "rollback")
+
+    await send(service.storage)
+
+    assert [(call["run_id"], call["status"]) for call in receiver.calls] == [(waiting.run_id, "interrupted")]
+
+
+async def test_a_run_without_a_webhook_calls_nobody_and_a_deleted_one_neither(
+    service: Service, receiver: Receiver
+) -> None:
+    quiet = await service.running()
+    await service.storage.finish(quiet, "r1", Outcome("success"))
+    deleted = await service.running(webhook=receiver.url)
+    await service.storage.finish(deleted, "r1", Outcome("success"))
+    await service.storage.delete_run(deleted.thread_id, deleted.run_id)
+
+    assert await send(service.storage) == [0]
+
+
+async def test_a_webhook_is_stored_with_a_run_that_is_given_out_at_once(
+    service: Service, receiver: Receiver
+) -> None:
+    new = NewRun(new_id(), new_id(), service.assistant_id, {}, create_thread=True, webhook=receiver.url)
+    stored = await service.storage.enqueue(new, QueueLimits(), claim_for="r1")
+    await service.storage.finish(stored.run, "r1", Outcome("error", error="ValueError: no"))
+
+    await send(service.storage)
+
+    assert stored.claimed
+    assert (receiver.calls[0]["status"], receiver.calls[0]["error"]) == ("error", "ValueError: no")
