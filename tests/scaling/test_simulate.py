@@ -23,6 +23,9 @@ from lgs_operator.simulate.service import Job, Simulation
 from lgs_operator.simulate.trace import read_trace
 
 MANIFEST = Path(__file__).parent / "service.yaml"
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
+COMMANDS = [line.split() for line in PAGE if line.startswith("    lgs simulate ")]
 POLICY = Policy(max_replicas=30, slots=8)
 SEEDS = (1, 2, 3)
 
@@ -181,7 +184,7 @@ def test_the_length_of_a_traced_run_comes_from_its_tokens(tmp_path: Path) -> Non
 
     assert [job.seconds for job in load.jobs] == [0.5, 3.5]
     assert load.jobs[1].at == pytest.approx(4.995169)
-    assert load.seconds == pytest.approx(4.995169)
+    assert load.seconds == 5.0
 
 
 def test_without_tokens_the_mean_length_is_given(tmp_path: Path) -> None:
@@ -259,3 +262,23 @@ def test_the_command_refuses_with_a_reason(arguments: list[str], words: str) -> 
     assert result.exit_code == 2
     assert words in result.stderr
     assert "Traceback" not in result.output
+
+
+def rows(lines: list[str], edge: str) -> list[list[str]]:
+    """The cells of the rows of laws in a table whose columns are parted by `edge`."""
+    cells = [
+        [cell.strip() for cell in line.strip(edge).split(edge)] for line in lines if line.startswith(edge)
+    ]
+    return [each[-7:] for each in cells if each[-7:][0] in {"ours", "HPA", "KPA"}]
+
+
+def test_the_table_of_the_documentation_is_what_its_commands_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    printed: list[list[str]] = []
+    for command in COMMANDS:
+        result = CliRunner().invoke(app, command[1:])
+        printed += rows(result.stdout.splitlines(), "│")
+
+    assert len(printed) == 3 * len(COMMANDS) == 12
+    assert printed == rows(PAGE, "|")

@@ -48,12 +48,15 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def picture(load: Load, outcomes: Sequence[Outcome]) -> list[str]:
-    """Arrivals, and each law's ready replicas, in columns of equal time; the laws have one scale."""
-    width = load.seconds / COLUMNS
-    rates = [0.0] * COLUMNS
+    """Arrivals, and each law's ready replicas, in columns of equal time (a second or more); the laws have one
+    scale.
+    """
+    columns = max(1, min(COLUMNS, int(load.seconds)))
+    width = load.seconds / columns
+    rates = [0.0] * columns
     for job in load.jobs:
-        rates[min(COLUMNS - 1, int(job.at / width))] += 1 / width
-    ready = [_ready(each, width) for each in outcomes]
+        rates[min(columns - 1, int(job.at / width))] += 1 / width
+    ready = [_ready(each, columns, width) for each in outcomes]
     most = max((value for line in ready for value in line), default=0.0)
     pad = max(len(name) for name in (RATE, *(each.law for each in outcomes)))
     lines = [f"{RATE:<{pad}}  {bars(rates, max(rates))}  up to {max(rates):.1f}"]
@@ -71,10 +74,10 @@ def bars(values: Sequence[float], largest: float) -> str:
     return "".join(BLOCKS[max(1, round(8 * value / largest))] if value > 0 else BLOCKS[0] for value in values)
 
 
-def _ready(outcome: Outcome, width: float) -> list[float]:
+def _ready(outcome: Outcome, columns: int, width: float) -> list[float]:
     """The most ready replicas in each column."""
-    found = [0.0] * COLUMNS
+    found = [0.0] * columns
     for each in outcome.record.rounds:
-        column = min(COLUMNS - 1, int(each.at / width))
+        column = min(columns - 1, int(each.at / width))
         found[column] = max(found[column], float(each.ready))
     return found

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import accumulate
 from math import inf
 from typing import Generic
 
@@ -73,11 +74,8 @@ class _Counts:
         self.total += seconds
 
     def histogram(self) -> Histogram:
-        below, buckets = 0.0, []
-        for bound, count in zip(BOUNDS, self.counts, strict=True):
-            below += count
-            buckets.append((bound, below))
-        return Histogram(tuple(buckets), self.total, below)
+        buckets = tuple(zip(BOUNDS, accumulate(self.counts), strict=True))
+        return Histogram(buckets, self.total, buckets[-1][1])
 
 
 @dataclass(slots=True)

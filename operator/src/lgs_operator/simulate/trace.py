@@ -9,7 +9,7 @@ import csv
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from math import isfinite
+from math import ceil, isfinite
 from pathlib import Path
 
 from lgs_operator.simulate.loads import MOST_RUNS, MOST_SECONDS, Load, LoadError
@@ -22,7 +22,7 @@ SECONDS_PER_TOKEN = 0.03
 
 
 def read_trace(path: Path, *, run_seconds: float = 2.0, seed: int = 1) -> Load:
-    """The load in `path`, from its first arrival to its last.
+    """The load in `path`, from its first arrival to the full second after its last.
 
     A run takes 0.5 s and 0.03 s for each of its GeneratedTokens; without that column its time is exponential
     with a mean of `run_seconds`. `OSError` when the file can't be opened.
@@ -52,7 +52,7 @@ def read_trace(path: Path, *, run_seconds: float = 2.0, seed: int = 1) -> Load:
     )
     length = "length from GeneratedTokens" if has_tokens else f"{run_seconds:g} s on average"
     title = f"{path.name}: {len(jobs)} runs in {_span(seconds)}, {length}"
-    return Load(title, jobs, max(1.0, seconds))
+    return Load(title, jobs, max(1.0, ceil(seconds)))
 
 
 def _rows(path: Path, reader: csv.DictReader[str], has_tokens: bool) -> Iterator[tuple[float, float | None]]:
