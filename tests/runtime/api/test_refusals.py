@@ -209,3 +209,25 @@ async def test_an_unfinished_run_is_not_deleted(replica: Replica, http: httpx.As
 
     assert (early.status_code, late.status_code) == (409, 204)
     assert (await http.get(f"/threads/{thread_id}/runs/{made['run_id']}")).status_code == 404
+
+
+async def test_runs_of_all_threads_are_stopped_by_their_status(alone: Settings) -> None:
+    async with open_replica(alone) as replica, httpx.AsyncClient(base_url=replica.url) as http:
+        key = str(uuid4())
+        path = f"/threads/{key}/runs"
+        slow = run(assistant_id="slow", input={"text": key}, if_not_exists="create")
+        running = (await http.post(path, json=slow)).json()
+        await entrance(key).wait()
+        waiting = [(await http.post("/runs", json=run(after_seconds=60))).json() for _ in range(3)]
+
+        stopped = await http.post("/runs/cancel", json={"status": "pending"})
+        states = [await replica.services.storage.run(made["run_id"]) for made in (*waiting, running)]
+        await http.post("/runs/cancel", json={"status": "all"})
+        last = await replica.client.runs.join(key, running["run_id"])
+        unnamed = await http.post("/runs/cancel", json={})
+
+        assert stopped.status_code == 204
+        assert [state.status for state in states] == ["interrupted"] * 3 + ["running"]
+        assert last is not None
+        assert (await replica.client.runs.get(key, running["run_id"]))["status"] == "interrupted"
+        assert unnamed.status_code == 422 and "must name a thread_id" in unnamed.json()["detail"]

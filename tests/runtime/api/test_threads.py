@@ -226,3 +226,42 @@ async def test_a_state_can_only_be_changed_where_there_is_a_graph(client: LangGr
     await client.runs.wait(thread_id, "steps", input={})
     with pytest.raises(UnprocessableEntityError, match="nowhere"):
         await client.threads.update_state(thread_id, {"text": "x"}, as_node="nowhere")
+
+
+async def test_single_values_are_taken_out_of_what_a_search_finds(client: LangGraphClient) -> None:
+    tag = str(uuid4())
+    thread = await client.threads.create(metadata={"tag": tag})
+    await client.runs.wait(thread["thread_id"], "steps", input={"text": "blue"})
+
+    [found] = await client.threads.search(
+        metadata={"tag": tag},
+        select=["thread_id"],
+        extract={"last": "values.steps[-1]", "tag": "metadata.tag", "none": "values.steps[9].x"},
+    )
+
+    assert found == {
+        "thread_id": thread["thread_id"],
+        "extracted": {"last": "second", "tag": tag, "none": None},
+    }
+
+
+@pytest.mark.parametrize("path", ["secrets.x", "values..x", "values.a[x]", ""])
+async def test_a_path_that_can_not_be_is_refused(client: LangGraphClient, path: str) -> None:
+    with pytest.raises(UnprocessableEntityError, match=r"extract\.mine"):
+        await client.threads.search(extract={"mine": path})
+
+
+async def test_the_past_of_a_thread_can_be_pruned(client: LangGraphClient) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    for text in ("one", "two"):
+        await client.runs.wait(thread_id, "steps", input={"text": text})
+    before = await client.threads.get_state(thread_id)
+
+    pruned = await client.threads.prune([thread_id, str(uuid4())], strategy="keep_latest")
+
+    history = await client.threads.get_history(thread_id, limit=100)
+    assert pruned == {"pruned_count": 1}
+    assert [state["checkpoint"] for state in history] == [before["checkpoint"]]
+    assert history[0]["values"] == before["values"]
+    again = await client.runs.wait(thread_id, "steps", input={"text": "three"})
+    assert isinstance(again, dict) and len(again["steps"]) == 6

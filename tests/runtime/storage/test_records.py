@@ -222,3 +222,14 @@ async def test_threads_whose_time_has_passed_go_unless_they_are_busy(service: Se
 
     assert list(gone) == ["old"]
     assert await storage.count_threads() == 3
+
+
+async def test_a_threads_time_to_live_can_be_set_later(storage: Storage) -> None:
+    thread_id = new_id()
+    await storage.create_thread(thread_id, {"a": 1})
+
+    changed = await storage.update_thread(thread_id, {"b": 2}, ttl_seconds=-1.0)
+    await storage.update_thread(thread_id, {})
+
+    assert changed.metadata == {"a": 1, "b": 2}
+    assert await storage.expire_threads() == [thread_id]

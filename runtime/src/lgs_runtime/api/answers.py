@@ -11,8 +11,9 @@ from lgs_runtime.api.requests import naming
 from lgs_runtime.api.sse import encode_event, event_stream, long_json
 from lgs_runtime.model import Json, Run
 from lgs_runtime.runs.following import cancel_quietly, events, result, result_of
+from lgs_runtime.runs.thread_stream import thread_events
 from lgs_runtime.services import Services
-from lgs_runtime.streams.contract import FROM_START
+from lgs_runtime.streams.contract import FROM_START, StreamEvent
 from lgs_runtime.streams.encoding import encode
 
 
@@ -36,8 +37,15 @@ def answer_events(
     cancel_on_disconnect: bool = False,
 ) -> Response:
     """The events of the run later than the id `after`, until it has ended."""
-    source = _encoded(services, run, after, modes)
+    source = _encoded(events(services, run, after, modes))
     return event_stream(source, naming(run, "stream"), _gone(services, run, cancel_on_disconnect))
+
+
+def answer_thread_events(
+    services: Services, thread_id: str, after: str | None, modes: Collection[str]
+) -> Response:
+    """The events of a thread later than the id `after`, for as long as the client listens."""
+    return event_stream(_encoded(thread_events(services, thread_id, after, modes)), {})
 
 
 async def _once(found: Awaitable[Json]) -> AsyncGenerator[bytes, None]:
@@ -49,10 +57,7 @@ async def _stopped(services: Services, run: Run) -> Json:
     return {} if ended is None else await result_of(services, ended)
 
 
-async def _encoded(
-    services: Services, run: Run, after: str | None, modes: Collection[str] | None
-) -> AsyncGenerator[bytes, None]:
-    source = events(services, run, after, modes)
+async def _encoded(source: AsyncGenerator[StreamEvent, None]) -> AsyncGenerator[bytes, None]:
     try:
         async for event in source:
             yield encode_event(event)

@@ -7,7 +7,7 @@ field that is wrong is a 422 with its name, its value and the rule.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from lgs_runtime.api.extraction import MOST_PATHS, parse_path
 from lgs_runtime.api.problems import describe_validation
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import MultitaskStrategy, RunStatus, ThreadStatus
@@ -101,6 +102,12 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    parse_path(text)
+    return text
+
+
+ExtractPath = Annotated[str, Field(max_length=256), AfterValidator(_path)]
 WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_web_address)]
 Id = Annotated[str, AfterValidator(_uuid)]
 PathId = Annotated[str, Path(), AfterValidator(_uuid)]
@@ -262,14 +269,14 @@ class ThreadSearch(ThreadCount, Listing):
     sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] | None = None
     sort_order: SortOrder | None = None
     select: list[ThreadField] | None = None
-    extract: Object | None = None
+    extract: Annotated[dict[str, ExtractPath], Field(max_length=MOST_PATHS)] | None = None
 
 
 class ThreadPrune(Body):
     """`POST /threads/prune`."""
 
     thread_ids: list[Id] = Field(max_length=MAX_BATCH)
-    strategy: Literal["delete"] = "delete"
+    strategy: Literal["delete", "keep_latest"] = "delete"
 
 
 class StateAtCheckpoint(Body):
@@ -364,10 +371,23 @@ class RunBatch(RunCreateStateful):
 
 
 class RunsCancel(Body):
-    """`POST /runs/cancel`."""
+    """`POST /runs/cancel`: runs of a thread, or those of all threads that have a status."""
 
-    thread_id: Id
+    thread_id: Id | None = None
     run_ids: list[Id] | None = Field(None, max_length=MAX_BATCH)
+    status: Literal["pending", "running", "all"] | None = None
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        if self.thread_id is None and (self.status is None or self.run_ids is not None):
+            raise ValueError("must name a thread_id, or a status without run_ids")
+        return self
+
+
+class ThreadStream(Body):
+    """The query of `GET /threads/{thread_id}/stream`."""
+
+    stream_mode: list[Literal["run_modes", "lifecycle", "state_update"]] = ["run_modes"]
 
 
 class StoreKey(Body):

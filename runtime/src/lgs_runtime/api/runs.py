@@ -14,7 +14,7 @@ from lgs_runtime.api.requests import last_event_id, run_path, run_request
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import CancelAction, Page
 from lgs_runtime.runs.admission import admit
-from lgs_runtime.runs.threads import UNFINISHED
+from lgs_runtime.runs.threads import UNFINISHED, cancel_all
 
 routes = router("Thread Runs")
 
@@ -108,12 +108,17 @@ async def cancel_run(
 
 @routes.post("/runs/cancel", status_code=204)
 async def cancel_runs(parts: Parts, request: Request, body: bodies.RunsCancel) -> Response:
-    """Stops runs of a thread: those named, else all that have not ended."""
+    """Stops runs of a thread: those named, else all that have not ended. Without a thread: those of all
+    threads that have the status."""
     action = _action(request)
+    statuses = UNFINISHED if body.status is None or body.status == "all" else (body.status,)
+    if body.thread_id is None:
+        await cancel_all(parts, statuses, action)
+        return Response(status_code=204)
     if body.run_ids is None:
         await parts.storage.thread(body.thread_id)
         page = Page(limit=1000)
-        found = [await parts.storage.runs(body.thread_id, page, status) for status in UNFINISHED]
+        found = [await parts.storage.runs(body.thread_id, page, status) for status in statuses]
         run_ids = [run.run_id for runs in found for run in runs]
     else:
         run_ids = body.run_ids

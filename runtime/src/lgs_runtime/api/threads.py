@@ -8,12 +8,15 @@ from uuid import uuid4
 from fastapi import Request, Response
 
 from lgs_runtime.api import bodies
-from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.access import Parts, listed, page_response, router
+from lgs_runtime.api.answers import answer_thread_events
 from lgs_runtime.api.encoding import JsonResponse, select, thread_json
+from lgs_runtime.api.extraction import extract
+from lgs_runtime.api.requests import last_event_id
 from lgs_runtime.api.state import apply_supersteps
-from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
-from lgs_runtime.runs.threads import copy_checkpoints, remove_thread
+from lgs_runtime.runs.threads import copy_checkpoints, keep_latest, remove_thread
 
 routes = router("Threads")
 MINUTE = 60.0
@@ -33,13 +36,14 @@ async def create_thread(parts: Parts, body: bodies.ThreadCreate) -> Response:
 @routes.post("/threads/search")
 async def search_threads(parts: Parts, body: bodies.ThreadSearch) -> Response:
     """Threads that match, a page of them."""
-    if body.extract:
-        raise InvalidRequest(f"extract: {body.extract!r}: is not served; select `values` instead")
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
     found = await parts.storage.threads(page, body.ids, body.metadata, body.values, body.status)
-    return page_response(
-        [select(thread_json(thread), body.select) for thread in found], body.limit, body.offset
-    )
+    records = [thread_json(thread) for thread in found]
+    shown = [
+        {**select(one, body.select), **({"extracted": extract(one, body.extract)} if body.extract else {})}
+        for one in records
+    ]
+    return page_response(shown, body.limit, body.offset)
 
 
 @routes.post("/threads/count")
@@ -50,12 +54,15 @@ async def count_threads(parts: Parts, body: bodies.ThreadCount) -> Response:
 
 @routes.post("/threads/prune")
 async def prune_threads(parts: Parts, body: bodies.ThreadPrune) -> Response:
-    """Deletes many threads; those that are not there are not counted."""
+    """Deletes many threads, or their past (`keep_latest`); what is not there, or is busy, is not counted."""
     pruned = 0
     for thread_id in body.thread_ids:
         with suppress(NotFound):
-            await remove_thread(parts, thread_id)
-            pruned += 1
+            if body.strategy == "delete":
+                await remove_thread(parts, thread_id)
+                pruned += 1
+            elif await keep_latest(parts, thread_id):
+                pruned += 1
     return JsonResponse({"pruned_count": pruned})
 
 
@@ -69,15 +76,23 @@ async def get_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
 async def patch_thread(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.ThreadPatch
 ) -> Response:
-    """Merges metadata into a thread's. With `Prefer: return=minimal` nothing is returned."""
-    if body.ttl is not None:
-        raise InvalidRequest(
-            "ttl: a thread's time to live is set when the thread is made; it can't be changed"
-        )
-    thread = await parts.storage.update_thread(thread_id, body.metadata)
+    """Merges metadata into a thread's, and sets its time to live. With `Prefer: return=minimal` nothing is
+    returned."""
+    ttl = body.ttl.ttl * MINUTE if body.ttl else None
+    thread = await parts.storage.update_thread(thread_id, body.metadata, ttl)
     if "return=minimal" in request.headers.get("prefer", ""):
         return Response(status_code=204)
     return JsonResponse(thread_json(thread))
+
+
+@routes.get("/threads/{thread_id}/stream")
+async def stream_thread(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+    """The events of the thread's runs, present and to come: later than `Last-Event-ID` (-1: all that are
+    kept)."""
+    after = last_event_id(request)
+    asked = bodies.checked(bodies.ThreadStream, {"stream_mode": listed(request, "stream_mode") or None})
+    await parts.storage.thread(thread_id)
+    return answer_thread_events(parts, thread_id, after, asked.stream_mode)
 
 
 @routes.delete("/threads/{thread_id}", status_code=204)

@@ -64,6 +64,12 @@ async def delete_run_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str
         await saver.adelete_for_runs([run_id])
 
 
+async def keep_latest_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
+    """Deletes all checkpoints of a thread but the latest of each namespace. Raises `NotImplementedError` for
+    a thread that needs the others (`DeltaChannel`), where the saver can tell."""
+    await saver.aprune([thread_id], strategy="keep_latest")
+
+
 async def copy_thread_checkpoints(
     saver: BaseCheckpointSaver[Any], thread_id: str, new_thread_id: str
 ) -> None:

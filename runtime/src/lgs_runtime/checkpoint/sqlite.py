@@ -24,6 +24,16 @@ _DELETE_RUN: Final = (
     f"DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OF_RUN})",
     f"DELETE FROM checkpoints WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OF_RUN})",
 )
+_OLD: Final = """
+    SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints c
+    WHERE thread_id = :thread AND checkpoint_id < (
+        SELECT max(l.checkpoint_id) FROM checkpoints l
+        WHERE l.thread_id = c.thread_id AND l.checkpoint_ns = c.checkpoint_ns)
+"""
+_KEEP_LATEST: Final = (
+    f"DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OLD})",
+    f"DELETE FROM checkpoints WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OLD})",
+)
 _COPY_THREAD: Final = (
     """
     INSERT OR IGNORE INTO checkpoints
@@ -55,6 +65,17 @@ class SqliteSaver(AsyncSqliteSaver):
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copies all checkpoints of a thread to another."""
         await self._together(_COPY_THREAD, {"source": source_thread_id, "target": target_thread_id})
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Deletes all checkpoints of threads (`delete`), or all but the latest of each namespace
+        (`keep_latest`). That a graph with a `DeltaChannel` needs the others is for the caller to know."""
+        if strategy not in ("keep_latest", "delete"):
+            raise ValueError(f"strategy: {strategy!r}: must be keep_latest or delete")
+        for thread_id in thread_ids:
+            if strategy == "delete":
+                await self.adelete_thread(thread_id)
+            else:
+                await self._together(_KEEP_LATEST, {"thread": thread_id})
 
     async def _together(self, statements: Sequence[str], values: dict[str, str | None]) -> None:
         await self.setup()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from lgs_runtime.model import Page, RunStatus
+from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
+from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.model import CancelAction, Page, RunStatus
 from lgs_runtime.services import Services
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
+NEEDS_PAST = "must not be used where a graph has a DeltaChannel, whose values are made of earlier checkpoints"
 STOP_SECONDS = 5.0
 """How long a deletion waits for the thread's running run to stop, so that it leaves no checkpoint behind."""
 
@@ -34,6 +39,39 @@ async def remove_thread(services: Services, thread_id: str) -> None:
                     await services.hub.finished(run_id)
     await services.storage.delete_thread(thread_id)
     await services.checkpointer.adelete_thread(thread_id)
+
+
+async def keep_latest(services: Services, thread_id: str) -> bool:
+    """Deletes the thread's past, not its present; whether it did. A busy thread is left alone. Raises
+    `NotFound`, `InvalidRequest` for a graph whose present is made of its past."""
+    thread = await services.storage.thread(thread_id)
+    if thread.status == "busy":
+        return False
+    graph_id = thread.metadata.get("graph_id")
+    if isinstance(graph_id, str) and graph_id in services.graphs.ids:
+        config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+        async with services.graphs.open(graph_id, config) as graph:
+            nested = [subgraph async for _, subgraph in graph.aget_subgraphs(recurse=True)]
+        if any(_has_deltas(one) for one in (graph, *nested)):
+            raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {NEEDS_PAST}")
+    try:
+        await keep_latest_checkpoints(services.checkpointer, thread_id)
+    except NotImplementedError as needed:
+        raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {NEEDS_PAST}") from needed
+    return True
+
+
+def _has_deltas(graph: Any) -> bool:
+    return any(isinstance(channel, DeltaChannel) for channel in graph.channels.values())
+
+
+async def cancel_all(services: Services, statuses: Sequence[RunStatus], action: CancelAction) -> None:
+    """Stops the runs of all threads that have one of these statuses now."""
+    before = await services.storage.now()
+    while run_ids := await services.storage.unfinished(statuses, action, before):
+        # A run may be gone since: the others are found again.
+        with suppress(NotFound):
+            await services.storage.cancel(None, run_ids, action)
 
 
 async def copy_checkpoints(saver: BaseCheckpointSaver[Any], source: str, target: str) -> None:

@@ -99,6 +99,12 @@ class Queue(Protocol):
         are left alone. Returns the runs as they are afterwards (a deleted one as it was). Raises
         `NotFound`."""
 
+    async def unfinished(
+        self, statuses: Sequence[RunStatus], not_asked: CancelAction, before: datetime
+    ) -> Sequence[str]:
+        """Ids of pending or running runs of all threads that were stored until `before` and have not been
+        asked to stop in the way `not_asked`: at most five hundred."""
+
     async def run(self, run_id: str, thread_id: str | None = None) -> Run:
         """One run. Raises `NotFound`, also when it is not of `thread_id`."""
 
@@ -178,8 +184,8 @@ class Records(Protocol):
     async def thread(self, thread_id: str) -> Thread:
         """One thread. Raises `NotFound`."""
 
-    async def update_thread(self, thread_id: str, metadata: Json) -> Thread:
-        """Merges metadata. Raises `NotFound`."""
+    async def update_thread(self, thread_id: str, metadata: Json, ttl_seconds: float | None = None) -> Thread:
+        """Merges metadata; sets the time to live, if given. Raises `NotFound`."""
 
     async def set_thread_state(
         self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus

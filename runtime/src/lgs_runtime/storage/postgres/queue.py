@@ -8,6 +8,7 @@ and carry out what `law` decides.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
@@ -212,6 +213,13 @@ class PostgresQueue:
             return await _afterwards(connection, held)
 
         return await self._change(work) if run_ids else []
+
+    async def unfinished(
+        self, statuses: Sequence[RunStatus], not_asked: CancelAction, before: datetime
+    ) -> Sequence[str]:
+        """See the contract."""
+        found = await self._database.rows(statements.UNFINISHED_RUNS, list(statuses), not_asked, before)
+        return [row["run_id"] for row in found]
 
     async def run(self, run_id: str, thread_id: str | None = None) -> Run:
         """See the contract."""

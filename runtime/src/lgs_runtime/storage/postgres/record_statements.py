@@ -77,7 +77,9 @@ ON CONFLICT DO NOTHING RETURNING *
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
 
 UPDATE_THREAD: Final = """
-UPDATE lgs_thread SET metadata = metadata || $2, updated_at = now() WHERE thread_id = $1 RETURNING *
+UPDATE lgs_thread
+SET metadata = metadata || $2, ttl_seconds = coalesce($3::float8, ttl_seconds), updated_at = now()
+WHERE thread_id = $1 RETURNING *
 """
 
 SET_THREAD_STATE: Final = """

@@ -118,9 +118,11 @@ class PostgresRecords:
             _found(await self._database.row(statements.THREAD, thread_id), "thread", thread_id)
         )
 
-    async def update_thread(self, thread_id: str, metadata: Json) -> Thread:
+    async def update_thread(self, thread_id: str, metadata: Json, ttl_seconds: float | None = None) -> Thread:
         """See the contract."""
-        row = await self._database.row(statements.UPDATE_THREAD, thread_id, dump_searchable(metadata))
+        row = await self._database.row(
+            statements.UPDATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds
+        )
         return rows.thread(_found(row, "thread", thread_id))
 
     async def set_thread_state(

@@ -246,6 +246,13 @@ UPDATE lgs_run SET cancel_requested = $2, updated_at = now()
 WHERE run_id = ANY($1::text[]) AND status = 'running'
 """
 
+UNFINISHED_RUNS: Final = """
+SELECT run_id FROM lgs_run
+WHERE status IN ('pending', 'running') AND status = ANY($1::text[])
+  AND cancel_requested IS DISTINCT FROM $2 AND created_at <= $3
+LIMIT 500
+"""
+
 RUN: Final = "SELECT * FROM lgs_run WHERE run_id = $1 AND ($2::text IS NULL OR thread_id = $2)"
 
 RUNS: Final = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
@@ -87,6 +88,18 @@ class SqliteQueue:
         if not run_ids:
             return []
         return await self._change(lambda change: change.cancel(thread_id, run_ids, action))
+
+    async def unfinished(
+        self, statuses: Sequence[RunStatus], not_asked: CancelAction, before: datetime
+    ) -> Sequence[str]:
+        """See the contract."""
+        wanted = {
+            "statuses": dump(list(statuses)),
+            "not_asked": not_asked,
+            "before": before.timestamp(),
+        }
+        found = await self._database.read(lambda c: c.execute(statements.UNFINISHED_RUNS, wanted).fetchall())
+        return [row["run_id"] for row in found]
 
     async def run(self, run_id: str, thread_id: str | None = None) -> Run:
         """See the contract."""

@@ -70,7 +70,9 @@ ON CONFLICT DO NOTHING RETURNING *
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = :thread_id"
 
 UPDATE_THREAD: Final = """
-UPDATE lgs_thread SET metadata = :metadata, updated_at = :now WHERE thread_id = :thread_id RETURNING *
+UPDATE lgs_thread
+SET metadata = :metadata, ttl_seconds = coalesce(:ttl_seconds, ttl_seconds), updated_at = :now
+WHERE thread_id = :thread_id RETURNING *
 """
 
 SET_THREAD_STATE: Final = """

@@ -129,14 +129,15 @@ class SqliteRecords:
         row = await self._read_one(statements.THREAD, {"thread_id": thread_id})
         return rows.thread(_found(row, "thread", thread_id))
 
-    async def update_thread(self, thread_id: str, metadata: Json) -> Thread:
+    async def update_thread(self, thread_id: str, metadata: Json, ttl_seconds: float | None = None) -> Thread:
         """See the contract."""
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             named = {"thread_id": thread_id}
             stored = _found(_one(connection, statements.THREAD, named), "thread", thread_id)["metadata"]
             merged = dump_searchable({**load(stored), **metadata})
-            return _one(connection, statements.UPDATE_THREAD, {**named, "metadata": merged})
+            changed = {**named, "metadata": merged, "ttl_seconds": ttl_seconds}
+            return _one(connection, statements.UPDATE_THREAD, changed)
 
         return rows.thread(_found(await self._database.write(work), "thread", thread_id))
 

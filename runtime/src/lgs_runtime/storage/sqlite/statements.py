@@ -135,6 +135,13 @@ FORGET_SPENT: Final = """
 DELETE FROM lgs_spent_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
 """
 
+UNFINISHED_RUNS: Final = """
+SELECT run_id FROM lgs_run
+WHERE status IN ('pending', 'running') AND status IN (SELECT value FROM json_each(:statuses))
+  AND cancel_requested IS NOT :not_asked AND created_at <= :before
+LIMIT 500
+"""
+
 RUN: Final = """
 SELECT * FROM lgs_run WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id)
 """

@@ -1,0 +1,117 @@
+"""The stream of a thread: the events of its runs, one run after the other, for as long as a client listens.
+
+Event ids are those of the runs' streams. Runs of a thread are executed one at a time and an id begins with
+the moment its attempt was claimed, so ids grow along the thread too, and a client goes on after the last one
+it has, whichever run that was of. The end of a run is a `metadata` event with status `run_done`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Iterable
+from contextlib import suppress
+from datetime import datetime
+
+from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.model import FINAL, Page, Run
+from lgs_runtime.runs.following import events, result_of
+from lgs_runtime.services import Services
+from lgs_runtime.streams.contract import FROM_START, StreamEvent, position
+from lgs_runtime.streams.encoding import encode
+from lgs_runtime.worker.publisher import epoch_of
+
+LOOK_SECONDS = 0.5
+RUNS_BACK = 100
+"""So many of the latest runs of a thread are looked at for what a client has missed."""
+
+
+async def thread_events(
+    services: Services, thread_id: str, after: str | None, modes: Collection[str]
+) -> AsyncGenerator[StreamEvent, None]:
+    """The events of a thread later than the id `after` (None: those to come), until the thread is gone.
+
+    `modes`: `run_modes` gives all events of its runs, `lifecycle` only their beginnings and ends,
+    `state_update` the values that each leaves.
+    """
+    told: set[str] = set()
+    first = True
+    changed: datetime | None = None
+    while True:
+        started: list[Run] = []
+        with suppress(StorageUnavailable):
+            try:
+                thread = await services.storage.thread(thread_id)
+            except NotFound:
+                return
+            if thread.status == "busy" or thread.updated_at != changed:
+                found = await services.storage.runs(thread_id, Page(limit=RUNS_BACK))
+                started = in_order(run for run in found if run.run_id not in told)
+                changed = thread.updated_at
+        for run in started:
+            told.add(run.run_id)
+            if not (first and is_past(run, after)):
+                async for event in _of_run(services, run, _start(run, after, first=first), modes):
+                    yield event
+        first = False
+        if not started:
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def in_order(runs: Iterable[Run]) -> list[Run]:
+    """Runs that have been claimed, in the order in which they were: only those have events."""
+    claimed = [run for run in runs if run.claimed_at is not None and run.status != "pending"]
+    return sorted(claimed, key=lambda run: epoch_of(run.claimed_at))
+
+
+def is_past(run: Run, after: str | None) -> bool:
+    """Whether a client that has the event `after` has all of this run already."""
+    if after is None:
+        return run.status in FINAL
+    return run.status in FINAL and epoch_of(run.claimed_at or run.created_at) < position(after)[0]
+
+
+def _start(run: Run, after: str | None, *, first: bool) -> str | None:
+    """Where to begin in a run's own stream: what runs when a client comes without an id, it joins midway."""
+    if after is not None:
+        return after
+    return None if first and run.status == "running" else FROM_START
+
+
+async def _of_run(
+    services: Services, run: Run, after: str | None, modes: Collection[str]
+) -> AsyncGenerator[StreamEvent, None]:
+    resumed = after is not None and after != FROM_START
+    if resumed and run.status in FINAL and not await _anything_left(services, run, after):
+        return
+    last = after if after and resumed and position(after)[0] == epoch_of(run.claimed_at) else ""
+    source = events(services, run, after)
+    try:
+        async for event in source:
+            last = event.id or last
+            if "run_modes" in modes or ("lifecycle" in modes and event.event == "metadata"):
+                yield event
+    finally:
+        await source.aclose()
+    ended = await services.hub.finished(run.run_id)
+    if ended is None:
+        return
+    end_id = _next(last) if last else ""
+    if "state_update" in modes:
+        values = encode({"run_id": run.run_id, "values": await result_of(services, ended)})
+        yield StreamEvent("", "state_update", values)
+    if "run_modes" in modes or "lifecycle" in modes:
+        done = {"status": "run_done", "run_id": run.run_id, "run_status": ended.status}
+        yield StreamEvent(end_id, "metadata", encode(done))
+
+
+async def _anything_left(services: Services, run: Run, after: str | None) -> bool:
+    """Whether the broker keeps anything of an ended run that is later than `after`."""
+    with suppress(ConnectionError):
+        async for _ in services.streams.subscribe(run.run_id, after):
+            return True
+    return False
+
+
+def _next(event_id: str) -> str:
+    epoch, sequence = position(event_id)
+    return f"{epoch}-{sequence + 1}"
