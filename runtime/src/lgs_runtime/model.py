@@ -194,6 +194,29 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Cron:
+    """A run that is made again and again. `payload` is the request of each, as the API validated it."""
+
+    cron_id: str
+    assistant_id: str
+    thread_id: str | None
+    """None: each run has a thread of its own."""
+    schedule: str
+    """Five fields, in the time of `timezone`."""
+    timezone: str | None
+    """A name of the IANA database; None: UTC."""
+    payload: Json
+    metadata: Json
+    on_run_completed: Literal["delete", "keep"] | None
+    end_time: datetime | None
+    enabled: bool
+    next_run_date: datetime | None
+    """When the next run is due; None: never."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a search: where it starts, how many it holds at most, and how it is sorted."""
 

@@ -23,12 +23,14 @@ import uvicorn
 
 from lgs_runtime import logs
 from lgs_runtime.api.app import create_app
+from lgs_runtime.api.crons import request_of
 from lgs_runtime.api.encoding import run_json
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.readiness import Readiness, State
+from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings, masked
 from lgs_runtime.storage.contract import Storage
@@ -139,7 +141,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
 
 async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
     """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
-    webhooks."""
+    webhooks and the crons."""
     settings = services.settings
     heartbeat = Heartbeat(
         services.storage, settings.replica_id, settings.lease_seconds, services.worker.lease_lost
@@ -161,6 +163,8 @@ async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
     await stack.enter_async_context(_running(reaper.clean_forever(), "janitor"))
     sender = WebhookSender(services.storage, run_json)
     await stack.enter_async_context(_running(sender.send_forever(), "webhooks"))
+    scheduler = Scheduler(services, request_of)
+    await stack.enter_async_context(_running(scheduler.fire_forever(), "crons"))
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from lgs_runtime.api import assistants, runs, state, stateless, store, system, threads
+from lgs_runtime.api import assistants, crons, runs, state, stateless, store, system, threads
 from lgs_runtime.api.cors import install_cors
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.problems import install_problems
@@ -25,7 +25,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     # Fixed paths before those with a parameter in the same place.
-    for module in (system, assistants, stateless, runs, state, threads, store):
+    for module in (system, assistants, crons, stateless, runs, state, threads, store):
         app.include_router(module.routes)
     install_problems(app)
     install_cors(app, services.settings.cors)

@@ -7,6 +7,7 @@ field that is wrong is a 422 with its name, its value and the rule.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -107,6 +108,11 @@ def _path(text: str) -> str:
     return text
 
 
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 ExtractPath = Annotated[str, Field(max_length=256), AfterValidator(_path)]
 WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_web_address)]
 Id = Annotated[str, AfterValidator(_uuid)]
@@ -317,10 +323,9 @@ class RunConfig(Body):
     metadata: Object | None = None
 
 
-class RunCreateStateless(Body):
-    """`POST /runs`, `/runs/wait`, `/runs/stream`, and one of `/runs/batch`."""
+class RunOptions(Body):
+    """What a run may be given, whoever makes it."""
 
-    assistant_id: Text
     input: Any = None
     command: Command | None = None
     metadata: Object = Field(default_factory=dict)
@@ -346,6 +351,12 @@ class RunCreateStateless(Body):
         if isinstance(value, Mapping):
             return {name: given for name, given in value.items() if given is not None}
         return value
+
+
+class RunCreateStateless(RunOptions):
+    """`POST /runs`, `/runs/wait`, `/runs/stream`, and one of `/runs/batch`."""
+
+    assistant_id: Text
 
 
 class RunCreateStateful(RunCreateStateless):
@@ -388,6 +399,63 @@ class ThreadStream(Body):
     """The query of `GET /threads/{thread_id}/stream`."""
 
     stream_mode: list[Literal["run_modes", "lifecycle", "state_update"]] = ["run_modes"]
+
+
+class CronCreate(RunCreateStateful):
+    """`POST /runs/crons` and `POST /threads/{thread_id}/runs/crons`."""
+
+    schedule: Text
+    timezone: Text | None = None
+    end_time: Moment | None = None
+    enabled: bool = True
+    on_run_completed: Literal["delete", "keep"] | None = None
+
+
+class CronPatch(RunOptions):
+    """`PATCH /runs/crons/{cron_id}`; what is absent stays, and `end_time` null takes it away."""
+
+    schedule: Text = ""
+    timezone: Text | None = None
+    end_time: Moment | None = None
+    enabled: bool = True
+    on_run_completed: Literal["delete", "keep"] | None = None
+    multitask_strategy: MultitaskStrategy = "enqueue"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_is_null(cls, value: Any) -> Any:
+        """As elsewhere, but for `end_time`."""
+        if isinstance(value, Mapping):
+            return {name: given for name, given in value.items() if given is not None or name == "end_time"}
+        return value
+
+
+class CronCount(Body):
+    """`POST /runs/crons/count`."""
+
+    assistant_id: Text | None = None
+    thread_id: Id | None = None
+    enabled: bool | None = None
+    metadata: Object | None = None
+
+
+class CronSearch(CronCount, Listing):
+    """`POST /runs/crons/search`."""
+
+    sort_by: (
+        Literal[
+            "cron_id",
+            "assistant_id",
+            "thread_id",
+            "created_at",
+            "updated_at",
+            "next_run_date",
+            "end_time",
+        ]
+        | None
+    ) = None
+    sort_order: SortOrder | None = None
+    select: list[str] | None = None
 
 
 class StoreKey(Body):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from typing_extensions import TypeIs
 
-from lgs_runtime.model import Assistant, Json, Run, Thread
+from lgs_runtime.model import Assistant, Cron, Json, Run, Thread
 from lgs_runtime.streams.encoding import encode
 
 if TYPE_CHECKING:
@@ -84,6 +84,26 @@ def run_json(run: Run) -> dict[str, Any]:
         "priority": run.priority,
         "attempt": run.attempt,
         "error": run.error,
+    }
+
+
+def cron_json(cron: Cron) -> dict[str, Any]:
+    """As `langgraph_sdk.schema.Cron`."""
+    return {
+        "cron_id": cron.cron_id,
+        "assistant_id": cron.assistant_id,
+        "thread_id": cron.thread_id,
+        "on_run_completed": cron.on_run_completed,
+        "end_time": cron.end_time,
+        "schedule": cron.schedule,
+        "timezone": cron.timezone,
+        "created_at": cron.created_at,
+        "updated_at": cron.updated_at,
+        "payload": cron.payload,
+        "user_id": None,
+        "next_run_date": cron.next_run_date if cron.enabled else None,
+        "metadata": cron.metadata,
+        "enabled": cron.enabled,
     }
 
 

@@ -16,8 +16,10 @@ from lgs_runtime.worker.kwargs import Durability
 PRIORITY_HEADER = "x-lgs-priority"
 
 
-def run_request(request: Request, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
-    """What the client asks for. Raises `InvalidRequest`."""
+def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
+    """What the client asks for. `asked`: the request, whose headers may say a priority, or that priority.
+    Raises `InvalidRequest`."""
+    priority = asked.headers.get(PRIORITY_HEADER) if isinstance(asked, Request) else asked
     config = body.config.model_dump(exclude_none=True)
     stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
     return RunRequest(
@@ -41,7 +43,7 @@ def run_request(request: Request, body: RunCreateStateless, thread_id: str | Non
         on_completion=body.on_completion,
         delay_seconds=body.after_seconds,
         webhook=body.webhook,
-        priority=priority_of(request.headers.get(PRIORITY_HEADER), config, body.metadata),
+        priority=priority_of(priority, config, body.metadata),
     )
 
 

@@ -42,7 +42,7 @@ async def info(parts: Parts) -> Response:
         {
             "version": version("lgs-runtime"),
             "langgraph_py_version": version("langgraph"),
-            "flags": {"assistants": True, "crons": False, "langsmith": False},
+            "flags": {"assistants": True, "crons": True, "langsmith": False},
             "service": settings.service,
             "replica": settings.replica_id,
             "storage": parts.storage.name,

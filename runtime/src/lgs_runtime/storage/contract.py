@@ -34,6 +34,7 @@ from lgs_runtime.model import (
     ThreadStatus,
     Webhook,
 )
+from lgs_runtime.storage.schedules import Crons
 
 
 class Leases(Protocol):
@@ -219,7 +220,7 @@ class Records(Protocol):
         caller's)."""
 
 
-class Storage(Queue, Records, Protocol):
+class Storage(Queue, Records, Crons, Protocol):
     """A database of the service. Opened by `storage.open_storage(uri, lease_seconds=…)`, which also migrates
     it, safely when several replicas start at once on an empty one."""
 

@@ -8,6 +8,15 @@ from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Page
 
 ASSISTANTS: Final = ("assistant_id", "graph_id", "name", "created_at", "updated_at")
+CRONS: Final = (
+    "cron_id",
+    "assistant_id",
+    "thread_id",
+    "created_at",
+    "updated_at",
+    "next_run_date",
+    "end_time",
+)
 THREADS: Final = ("thread_id", "status", "created_at", "updated_at", "state_updated_at")
 
 

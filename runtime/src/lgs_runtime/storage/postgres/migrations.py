@@ -124,7 +124,27 @@ CREATE TABLE lgs_webhook (
 CREATE INDEX lgs_webhook_due ON lgs_webhook (due_at);
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS)
+_CRONS: Final = """
+CREATE TABLE lgs_cron (
+    cron_id          text PRIMARY KEY,
+    assistant_id     text NOT NULL,
+    thread_id        text,
+    schedule         text NOT NULL,
+    timezone         text,
+    payload          json NOT NULL,
+    metadata         jsonb NOT NULL,
+    on_run_completed text,
+    end_time         timestamptz,
+    enabled          boolean NOT NULL,
+    next_run_date    timestamptz,
+    held_until       timestamptz NOT NULL DEFAULT '-infinity',
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX lgs_cron_due ON lgs_cron (next_run_date) WHERE enabled;
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.postgres.crons import PostgresCrons
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.leases import PostgresLeases
 from lgs_runtime.storage.postgres.migrations import migrate
@@ -15,7 +16,7 @@ from lgs_runtime.storage.postgres.records import PostgresRecords
 from lgs_runtime.storage.postgres.signals import Listener, Sender
 
 
-class PostgresStorage(PostgresQueue, PostgresRecords):
+class PostgresStorage(PostgresQueue, PostgresRecords, PostgresCrons):
     """The `Storage` of the contract."""
 
     name = "postgres"

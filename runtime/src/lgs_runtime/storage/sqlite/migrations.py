@@ -116,7 +116,27 @@ CREATE TABLE lgs_webhook (
 CREATE INDEX lgs_webhook_due ON lgs_webhook (due_at)
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS)
+_CRONS: Final = """
+CREATE TABLE lgs_cron (
+    cron_id          TEXT PRIMARY KEY,
+    assistant_id     TEXT NOT NULL,
+    thread_id        TEXT,
+    schedule         TEXT NOT NULL,
+    timezone         TEXT,
+    payload          TEXT NOT NULL,
+    metadata         TEXT NOT NULL,
+    on_run_completed TEXT,
+    end_time         REAL,
+    enabled          INTEGER NOT NULL,
+    next_run_date    REAL,
+    held_until       REAL NOT NULL DEFAULT 0,
+    created_at       REAL NOT NULL,
+    updated_at       REAL NOT NULL
+);
+CREATE INDEX lgs_cron_due ON lgs_cron (next_run_date) WHERE enabled
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lgs_runtime.model import Signal
 from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.crons import SqliteCrons
 from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.leases import SqliteLeases
 from lgs_runtime.storage.sqlite.migrations import migrate
@@ -18,7 +19,7 @@ from lgs_runtime.storage.sqlite.records import SqliteRecords
 from lgs_runtime.storage.sqlite.signals import Listener, Sender, folder_of
 
 
-class SqliteStorage(SqliteQueue, SqliteRecords):
+class SqliteStorage(SqliteQueue, SqliteRecords, SqliteCrons):
     """The `Storage` of the contract."""
 
     name = "sqlite"

@@ -1,0 +1,141 @@
+"""Crons in PostgreSQL. The statements stand here too; `{order}` is filled from a fixed list of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.errors import NotFound
+from lgs_runtime.model import Cron, Json, Page
+from lgs_runtime.storage import sorting
+from lgs_runtime.storage.encoding import dump, dump_searchable
+from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.schedules import CHANGEABLE
+
+CREATE: Final = """
+INSERT INTO lgs_cron (cron_id, assistant_id, thread_id, schedule, timezone, payload, metadata,
+                      on_run_completed, end_time, enabled, next_run_date)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *
+"""
+
+CRON: Final = "SELECT * FROM lgs_cron WHERE cron_id = $1"
+
+LOCK_CRON: Final = "SELECT * FROM lgs_cron WHERE cron_id = $1 FOR UPDATE"
+
+UPDATE: Final = """
+UPDATE lgs_cron
+SET schedule = $2, timezone = $3, payload = $4, metadata = $5, on_run_completed = $6, end_time = $7,
+    enabled = $8, next_run_date = $9, updated_at = now()
+WHERE cron_id = $1 RETURNING *
+"""
+
+DELETE: Final = "DELETE FROM lgs_cron WHERE cron_id = $1 RETURNING cron_id"
+
+_CRONS: Final = """
+FROM lgs_cron
+WHERE ($1::text IS NULL OR assistant_id = $1) AND ($2::text IS NULL OR thread_id = $2)
+  AND ($3::boolean IS NULL OR enabled = $3) AND ($4::jsonb IS NULL OR metadata @> $4)
+"""
+
+CRONS: Final = f"SELECT * {_CRONS} ORDER BY {{order}}, cron_id LIMIT $5 OFFSET $6"
+
+COUNT: Final = f"SELECT count(*) {_CRONS}"
+
+CLAIM: Final = """
+WITH picked AS (
+    SELECT cron_id FROM lgs_cron
+    WHERE enabled AND next_run_date <= now() AND held_until <= now()
+    ORDER BY next_run_date LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE lgs_cron c SET held_until = now() + make_interval(secs => $2::float8)
+FROM picked WHERE c.cron_id = picked.cron_id RETURNING c.*
+"""
+
+ADVANCE: Final = """
+UPDATE lgs_cron SET next_run_date = $3, held_until = '-infinity'
+WHERE cron_id = $1 AND next_run_date = $2 RETURNING cron_id
+"""
+
+
+class PostgresCrons:
+    """The `Crons` of the contract."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create_cron(self, cron: Cron) -> Cron:
+        """See the contract."""
+        named = (cron.cron_id, cron.assistant_id, cron.thread_id)
+        return _cron(await self._database.row(CREATE, *named, *_values(cron)), cron.cron_id)
+
+    async def cron(self, cron_id: str) -> Cron:
+        """See the contract."""
+        return _cron(await self._database.row(CRON, cron_id), cron_id)
+
+    async def update_cron(self, cron_id: str, changes: Mapping[str, Any]) -> Cron:
+        """See the contract."""
+
+        async def work(connection: asyncpg.Connection) -> Cron:
+            stored = _cron(await connection.fetchrow(LOCK_CRON, cron_id), cron_id)
+            values = _values(stored, changes)
+            return _cron(await connection.fetchrow(UPDATE, cron_id, *values), cron_id)
+
+        return await self._database.transact(work)
+
+    async def delete_cron(self, cron_id: str) -> None:
+        """See the contract."""
+        if await self._database.value(DELETE, cron_id) is None:
+            raise NotFound("cron", cron_id)
+
+    async def crons(
+        self,
+        page: Page,
+        assistant_id: str | None = None,
+        thread_id: str | None = None,
+        enabled: bool | None = None,
+        metadata: Json | None = None,
+    ) -> Sequence[Cron]:
+        """See the contract."""
+        statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
+        wanted = (assistant_id, thread_id, enabled, _optional(metadata), page.limit, page.offset)
+        return [_cron(row, "") for row in await self._database.rows(statement, *wanted)]
+
+    async def count_crons(
+        self,
+        assistant_id: str | None = None,
+        thread_id: str | None = None,
+        enabled: bool | None = None,
+        metadata: Json | None = None,
+    ) -> int:
+        """See the contract."""
+        wanted = (assistant_id, thread_id, enabled, _optional(metadata))
+        return int(await self._database.value(COUNT, *wanted))
+
+    async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
+        """See the contract. One statement."""
+        return [_cron(row, "") for row in await self._database.rows(CLAIM, limit, hold_seconds)]
+
+    async def advance_cron(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
+        """See the contract."""
+        return await self._database.value(ADVANCE, cron_id, due, following) is not None
+
+
+def _optional(value: Json | None) -> str | None:
+    return None if value is None else dump_searchable(value)
+
+
+def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> list[Any]:
+    """The changeable columns, in their order."""
+    changed = {name: (changes or {}).get(name, getattr(cron, name)) for name in CHANGEABLE}
+    for name, encode in (("payload", dump), ("metadata", dump_searchable)):
+        changed[name] = encode(changed[name])
+    return list(changed.values())
+
+
+def _cron(row: asyncpg.Record | None, cron_id: str) -> Cron:
+    if row is None:
+        raise NotFound("cron", cron_id)
+    return Cron(**{name: row[name] for name in Cron.__dataclass_fields__})

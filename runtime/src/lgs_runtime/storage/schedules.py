@@ -1,0 +1,67 @@
+"""What every storage promises about crons: records, and that what is due is given to one replica at a time.
+
+Part of the `Storage`; raises and promises as the rest of the contract does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from lgs_runtime.model import Cron, Json, Page
+
+CHANGEABLE: Final = (
+    "schedule",
+    "timezone",
+    "payload",
+    "metadata",
+    "on_run_completed",
+    "end_time",
+    "enabled",
+    "next_run_date",
+)
+"""The fields of a cron that may be changed."""
+
+
+class Crons(Protocol):
+    """Runs that are to be made again and again."""
+
+    async def create_cron(self, cron: Cron) -> Cron:
+        """Stores a cron."""
+
+    async def cron(self, cron_id: str) -> Cron:
+        """One cron. Raises `NotFound`."""
+
+    async def update_cron(self, cron_id: str, changes: Mapping[str, Any]) -> Cron:
+        """Replaces the fields in `changes` (of `CHANGEABLE`). Raises `NotFound`."""
+
+    async def delete_cron(self, cron_id: str) -> None:
+        """Deletes a cron. Raises `NotFound`."""
+
+    async def crons(
+        self,
+        page: Page,
+        assistant_id: str | None = None,
+        thread_id: str | None = None,
+        enabled: bool | None = None,
+        metadata: Json | None = None,
+    ) -> Sequence[Cron]:
+        """Crons that match all that is given; `metadata` is contained."""
+
+    async def count_crons(
+        self,
+        assistant_id: str | None = None,
+        thread_id: str | None = None,
+        enabled: bool | None = None,
+        metadata: Json | None = None,
+    ) -> int:
+        """How many match."""
+
+    async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
+        """Crons that are due, each given to one caller for `hold_seconds`; then to the next, until one has
+        advanced it."""
+
+    async def advance_cron(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
+        """The run of the time `due` is made: the next is at `following` (None: there is none). False when the
+        cron was advanced or changed meanwhile; nothing is changed then."""

@@ -1,0 +1,110 @@
+"""Crons: what is due is given to one replica at a time, until one of them has made its run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from lgs_runtime.errors import NotFound
+from lgs_runtime.model import Cron, Page
+from lgs_runtime.storage import Storage
+from support.service import new_id
+
+Another = Callable[..., Awaitable[Storage]]
+
+
+async def due_cron(storage: Storage, **more: object) -> Cron:
+    """A cron that was due five minutes ago."""
+    now = await storage.now()
+    past = now - timedelta(minutes=5)
+    cron = Cron(
+        new_id(),
+        new_id(),
+        None,
+        "0 9 * * *",
+        None,
+        {"input": 1},
+        {"k": 1},
+        "keep",
+        None,
+        True,
+        past,
+        now,
+        now,
+    )
+    return await storage.create_cron(replace(cron, **more))  # type: ignore[arg-type]
+
+
+async def test_a_cron_is_kept_as_it_was_stored(storage: Storage, open_another: Another) -> None:
+    end = datetime.fromisoformat("2030-05-06T07:08:09.123456+00:00")
+    cron = await due_cron(storage, timezone="Asia/Kolkata", end_time=end, thread_id=new_id())
+
+    seen = await (await open_another()).cron(cron.cron_id)
+
+    assert seen == cron
+    assert (seen.end_time, seen.payload, seen.enabled) == (end, {"input": 1}, True)
+
+
+async def test_a_due_cron_is_given_to_one_replica(storage: Storage, open_another: Another) -> None:
+    crons = [await due_cron(storage) for _ in range(3)]
+    replicas = [storage, *[await open_another() for _ in range(3)]]
+
+    claims = await asyncio.gather(*(replica.claim_crons(2, 60.0) for replica in replicas))
+
+    given = [cron.cron_id for claim in claims for cron in claim]
+    assert sorted(given) == sorted(cron.cron_id for cron in crons)
+
+
+async def test_a_cron_whose_replica_died_is_given_to_the_next(
+    storage: Storage, open_another: Another
+) -> None:
+    cron = await due_cron(storage)
+
+    (first,) = await storage.claim_crons(10, 0.0)
+    (second,) = await (await open_another()).claim_crons(10, 60.0)
+
+    assert first == second == cron
+    assert await storage.claim_crons(10, 60.0) == []
+
+
+async def test_a_cron_is_advanced_once(storage: Storage) -> None:
+    cron = await due_cron(storage)
+    assert cron.next_run_date is not None
+    later = await storage.now() + timedelta(days=1)
+
+    moved = [await storage.advance_cron(cron.cron_id, cron.next_run_date, later) for _ in range(2)]
+
+    assert moved == [True, False]
+    assert (await storage.cron(cron.cron_id)).next_run_date == later
+    assert await storage.claim_crons(10, 60.0) == []
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"next_run_date": None}])
+async def test_a_cron_that_is_off_or_over_is_never_due(storage: Storage, change: dict[str, object]) -> None:
+    cron = await due_cron(storage)
+
+    await storage.update_cron(cron.cron_id, change)
+
+    assert await storage.claim_crons(10, 60.0) == []
+
+
+async def test_crons_are_found_changed_and_deleted(storage: Storage) -> None:
+    mine = await due_cron(storage, metadata={"user": "ada", "n": 1})
+    await due_cron(storage, metadata={"user": "bob"})
+
+    found = await storage.crons(Page(), metadata={"user": "ada"})
+    changed = await storage.update_cron(mine.cron_id, {"schedule": "5 * * * *", "metadata": {}})
+    await storage.delete_cron(mine.cron_id)
+
+    assert found == [mine]
+    assert (changed.schedule, changed.metadata, changed.payload) == ("5 * * * *", {}, {"input": 1})
+    assert await storage.count_crons() == 1
+    for gone in (storage.cron, storage.delete_cron):
+        with pytest.raises(NotFound, match=mine.cron_id):
+            await gone(mine.cron_id)
+    with pytest.raises(NotFound):
+        await storage.update_cron(mine.cron_id, {})
