@@ -24,6 +24,8 @@ unpack() {
 
 start() {
   mkdir -p /run/lgs-kind
+  # Of a daemon that was killed; dockerd takes any process that has its number by now for itself.
+  rm -f /run/lgs-kind/dockerd.pidf
   PATH=$KIND_HOME/dbin:/usr/sbin:/usr/bin:/sbin:/bin setsid nohup "$ROOT/usr/sbin/dockerd" \
     --host "$PRIVATE_DOCKER" --data-root "$KIND_HOME/docker/data" \
     --exec-root /run/lgs-kind/exec --pidfile /run/lgs-kind/dockerd.pidf \
