@@ -203,3 +203,21 @@ async def test_a_cron_that_can_not_be_is_refused(client: LangGraphClient) -> Non
         await client.crons.create("nope", schedule=YEARLY)
     with pytest.raises(NotFoundError):
         await client.crons.create_for_thread(str(uuid4()), "steps", schedule=YEARLY)
+
+
+async def test_a_cron_that_can_not_be_read_here_does_not_stop_the_others(
+    replica: Replica, client: LangGraphClient
+) -> None:
+    storage = replica.services.storage
+    thread = (await client.threads.create())["thread_id"]
+    broken: Any = await client.crons.create_for_thread(thread, "steps", schedule=YEARLY)
+    past = await storage.now() - timedelta(minutes=9)
+    await storage.update_cron(broken["cron_id"], {"timezone": "Mars/Base", "next_run_date": past})
+
+    whole: Any = await client.crons.create_for_thread(thread, "steps", schedule=YEARLY)
+    run = await make_due(replica, whole["cron_id"])
+
+    assert run.thread_id == thread
+    assert (await storage.cron(broken["cron_id"])).next_run_date == past
+    for cron in (broken, whole):
+        await client.crons.delete(cron["cron_id"])

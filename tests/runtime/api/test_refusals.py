@@ -37,6 +37,7 @@ def run(**fields: Any) -> dict[str, Any]:
         ({"config": {"recursion_limit": 0}}, "config.recursion_limit: 0: must be greater than"),
         ({"metadata": []}, "metadata: []: must be a valid dictionary"),
         ({"webhook": "ftp://x/y"}, "webhook: 'ftp://x/y': must be a URL that starts with http://"),
+        ({"webhook": "http://a b/"}, "webhook: 'http://a b/': must be a URL that starts with http://"),
         ({"webhook": "/relative"}, "webhook: '/relative': must be a URL that starts with http://"),
     ],
 )

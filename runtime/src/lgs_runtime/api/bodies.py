@@ -96,6 +96,7 @@ def _web_address(text: str) -> str:
     try:
         parts = urlsplit(text)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = valid and text.isprintable() and " " not in text
     except ValueError:
         valid = False
     if not valid:

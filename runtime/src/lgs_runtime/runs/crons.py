@@ -90,8 +90,14 @@ class Scheduler:
 
     async def fire_due(self) -> int:
         """Makes the runs that are due now, some at a time; how many. Raises `StorageUnavailable`."""
-        due = await self._services.storage.claim_crons(AT_A_TIME, HOLD_SECONDS)
-        return sum([await self._fire(cron) for cron in due])
+        made = 0
+        for cron in await self._services.storage.claim_crons(AT_A_TIME, HOLD_SECONDS):
+            try:
+                made += await self._fire(cron)
+            except InvalidRequest as wrong:
+                # What was valid when it was stored may not be here, such as a time zone: another may know it.
+                log.error("cron.failed", cron_id=cron.cron_id, reason=str(wrong))
+        return made
 
     async def _fire(self, cron: Cron) -> bool:
         """Makes the run of a cron and advances it; whether there is a run."""
@@ -107,7 +113,7 @@ class Scheduler:
             with suppress(NotFound):
                 await self._services.storage.delete_cron(cron.cron_id)
             return False
-        except (Conflict, InvalidRequest) as refused:
+        except Conflict as refused:
             log.warning("cron.skipped", cron_id=cron.cron_id, reason=str(refused))
         assert cron.next_run_date is not None, "a cron that is due has a time"
         now = max(await self._services.storage.now(), cron.next_run_date)

@@ -56,7 +56,10 @@ class WebhookSender:
     async def send_due(self, http: httpx.AsyncClient) -> int:
         """Sends the calls that are due now, some at a time; how many. Raises `StorageUnavailable`."""
         due = await self._storage.claim_webhooks(AT_A_TIME, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
-        await asyncio.gather(*(self._send(http, webhook) for webhook in due))
+        ends = await asyncio.gather(*(self._send(http, webhook) for webhook in due), return_exceptions=True)
+        for failed in ends:
+            if failed is not None:
+                raise failed
         return len(due)
 
     async def _send(self, http: httpx.AsyncClient, webhook: Webhook) -> None:
@@ -79,7 +82,7 @@ class WebhookSender:
                 answer = await http.post(
                     webhook.url, content=body, headers={"Content-Type": "application/json"}
                 )
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as failed:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError, ValueError) as failed:
             return f"{type(failed).__name__}: {failed}"
         return None if answer.is_success else f"it answered {answer.status_code}"
 
