@@ -262,7 +262,7 @@ def _words(
     if slow is not None:
         return "RunsSlow", f"{slow}: more replicas would not help"
     if within < replicas:
-        return "Holding", f"{want.why}; fewer only after {_seconds(hold)} without more"
+        return "Holding", f"{want.why}; {replicas} stay until less has been enough for {_seconds(hold)}"
     return "Steady", want.why
 
 
