@@ -39,7 +39,7 @@ async def test_the_runs_of_a_thread_are_heard_one_after_the_other(
     thread = (await client.threads.create())["thread_id"]
     runs = [await client.runs.create(thread, "steps", input={"text": str(n)}) for n in range(2)]
 
-    parts = await until_done(follow(other.client, thread, after="-1"), runs=2)
+    parts = await until_done(await other.client.threads.join_stream(thread, last_event_id="-1"), runs=2)
 
     begun = [part.data["run_id"] for part in parts if "attempt" in (part.data or {})]
     done = [part.data["run_id"] for part in parts if (part.data or {}).get("status") == "run_done"]
