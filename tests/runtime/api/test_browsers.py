@@ -27,6 +27,7 @@ async def test_a_page_of_any_origin_may_call_and_read_where_a_run_is(url: str) -
     assert asked.headers["access-control-allow-headers"] == "X-Api-Key"
     assert exposed == {"content-location", "location", "x-pagination-total", "x-pagination-next"}
     assert "access-control-allow-origin" in refused.headers
+    assert "access-control-allow-credentials" not in run.headers
 
 
 async def test_only_the_origins_that_the_service_names_may_call(alone: Settings) -> None:

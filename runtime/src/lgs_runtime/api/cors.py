@@ -1,6 +1,6 @@
 """Which browsers may call the API: any, unless `http.cors` of `langgraph.json` says otherwise.
 
-The defaults are those of LangGraph's own server, so that Studio and browser clients work.
+Without cookies by default: what proves who asks is sent in a header on purpose, not by the browser.
 """
 
 from __future__ import annotations

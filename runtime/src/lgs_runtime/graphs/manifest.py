@@ -35,12 +35,12 @@ class GraphSpec:
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """`http.cors`: which pages of other origins may call the API. The defaults: any, with what it sends."""
+    """`http.cors`: which pages of other origins may call the API. The defaults: any, without its cookies."""
 
     allow_origins: tuple[str, ...] = ("*",)
     allow_methods: tuple[str, ...] = ("*",)
     allow_headers: tuple[str, ...] = ("*",)
-    allow_credentials: bool = True
+    allow_credentials: bool = False
     allow_origin_regex: str | None = None
     expose_headers: tuple[str, ...] = ("Content-Location", "Location", *PAGINATION)
     max_age: int = 600
@@ -86,15 +86,15 @@ def read_manifest(path: Path, name: str) -> Manifest:
 
 
 def parse_cors(content: Any, where: str) -> Cors:
-    """The object `http.cors`. What it doesn't name is as it would be without it, except that origins and
-    credentials are allowed only as it says once it says anything of origins. Raises `ConfigError`."""
+    """The object `http.cors`. What it doesn't name is as it would be without it, except that
+    other origins may not call once it says anything of origins. Raises `ConfigError`."""
     given = _object(content, where)
     known = [spec.name for spec in fields(Cors)]
     for name in given:
         if name not in known:
             raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
     names_origins = bool(given.keys() & {"allow_origins", "allow_origin_regex"})
-    strict: dict[str, Any] = {"allow_origins": (), "allow_credentials": False} if names_origins else {}
+    strict: dict[str, Any] = {"allow_origins": ()} if names_origins else {}
     return Cors(**{**strict, **{name: _cors_value(value, name, where) for name, value in given.items()}})
 
 
