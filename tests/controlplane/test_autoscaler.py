@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -103,3 +104,33 @@ async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manif
 
         plane.run("scale", "lgs/support", "-n", namespace, "--replicas=1")
         await until(lambda: becomes(1), "the scale subresource is not obeyed")
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_new_operator_goes_on_with_what_the_law_remembers(
+    plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
+) -> None:
+    port = free_port()
+    first = await operators.start(scrape_port=port)
+    apply(plane, namespace, scaling=SCALING)
+
+    async def remembered() -> dict[str, Any]:
+        body = await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}
+        return dict(json.loads(body.get("status", {}).get("scaling", {}).get("memory", "{}")))
+
+    async with FakeKubelet(cluster, namespace, port=port) as pods:
+        pods.load.serves(per_second=20, run_seconds=1.0, waiting=0)
+
+        async def run_time_is_known() -> bool:
+            return (await remembered()).get("run") is not None
+
+        await until(run_time_is_known, "the run time is not learned")
+        first.process.kill()
+        pods.load.answers = False
+        second = await operators.start(scrape_port=port)
+
+        async def asked() -> bool:
+            return await second.metric("lgs_operator_scrapes_total") > 6
+
+        await until(asked, "the successor does not ask the replicas")
+        assert await run_time_is_known()

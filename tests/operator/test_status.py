@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lgs_crds import LangGraphService, parse
+from lgs_crds.status import ScalingStatus, condition
 from lgs_operator.cluster.kinds import SECRET
 from lgs_operator.contents import Missing
 from lgs_operator.desired.references import Reference
@@ -17,6 +18,7 @@ from lgs_operator.status import (
     persistence_ready,
     progressing,
     ready,
+    scaling_before,
     status_of,
 )
 
@@ -169,3 +171,18 @@ def test_a_paused_service_keeps_what_was_known() -> None:
     assert known["Ready"] == ("True", "Paused")
     assert known["PersistenceReady"] == ("True", "Embedded")
     assert (paused["observedGeneration"], paused["readyReplicas"]) == (4, 1)
+
+
+def test_what_the_law_remembers_outlives_the_operator_that_remembered_it() -> None:
+    active = condition("ScalingActive", "True", "Measuring", "replicas follow the load")
+    decided = ScalingView((active,), ScalingStatus(desired_replicas=4, memory='{"v":1}'), 7, "1.50s", 4)
+    written = status_of(view(pod(ready=True)), decided, {}, NOW)
+
+    first_of_successor = status_of(view(pod(ready=True)), scaling_before(written), written, NOW)
+
+    assert first_of_successor == written
+
+
+def test_a_status_of_another_version_is_no_reason_to_fail() -> None:
+    assert scaling_before({"scaling": {"memory": {"v": 0}}}) == ScalingView()
+    assert scaling_before({}) == ScalingView()

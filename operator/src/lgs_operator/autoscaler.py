@@ -26,7 +26,7 @@ from lgs_operator.parts import Parts
 from lgs_operator.reconcile import SCALER
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.scrape import scrape
-from lgs_operator.status import ScalingView
+from lgs_operator.status import ScalingView, scaling_before
 
 log = structlog.get_logger(__name__)
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -178,7 +178,8 @@ class Autoscaler:
         """Into the status: at once when the number of replicas changed, else every ten seconds or less."""
         track = self._track(key, service)
         before = self._controller.scaling.get(key)
-        view = scaling_view(service, decision, before, self._now())
+        known = before or scaling_before(self._world.services.get(key, {}).get("status") or {})
+        view = scaling_view(service, decision, known, self._now())
         now = self._now()
         news = _news(view)
         urgent = before is None or before.desired != view.desired or _reasons(before) != _reasons(view)
@@ -192,7 +193,7 @@ class Autoscaler:
 
 
 def scaling_view(
-    service: LangGraphService, decision: Decision | None, before: ScalingView | None, now: float
+    service: LangGraphService, decision: Decision | None, before: ScalingView, now: float
 ) -> ScalingView:
     """The decision in status terms. Without one (no replica to ask) the last one stands. Pure."""
     mode = service.spec.scaling.mode
@@ -201,8 +202,7 @@ def scaling_view(
         if mode != "Auto":
             inactive = _not_ours(mode)
         limited = condition("ScalingLimited", "False", "NotLimited")
-        kept = before or ScalingView()
-        return ScalingView((inactive, limited), kept.status, None, None, kept.desired)
+        return ScalingView((inactive, limited), before.status, None, None, before.desired)
     return ScalingView(
         conditions=(_active(mode, decision), _limited(service, decision)),
         status=ScalingStatus(

@@ -28,7 +28,15 @@ from lgs_operator.due import ServiceKey
 from lgs_operator.parts import Parts
 from lgs_operator.publisher import Publisher
 from lgs_operator.reconcile import SCALER, Plan, owner_uid, plan
-from lgs_operator.status import Reports, ScalingView, View, halted_status, invalid_message, status_of
+from lgs_operator.status import (
+    Reports,
+    ScalingView,
+    View,
+    halted_status,
+    invalid_message,
+    scaling_before,
+    status_of,
+)
 
 _UNSETTLED_SECONDS = 3.0
 _RETRY_REFUSED_SECONDS = 15.0
@@ -72,7 +80,7 @@ class Controller:
         if body is None or view is None or view.service.metadata.uid != body["metadata"]["uid"]:
             return
         before = self._publisher.current(key, body)
-        scaling = self.scaling.get(key) or ScalingView()
+        scaling = self.scaling.get(key) or scaling_before(before)
         now = datetime.now(UTC)
         if await self._publisher.publish(key, body, status_of(view, scaling, before, now)):
             await self._tell(key, body, before)
