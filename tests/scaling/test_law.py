@@ -58,6 +58,15 @@ def test_bursts_that_come_back_find_room_and_one_burst_leaves_none_behind() -> N
     assert single.at(599).decision.replicas <= 2
 
 
+def test_a_batch_that_comes_at_once_is_remembered_as_what_it_was_and_not_as_a_rate() -> None:
+    policy = replace(POLICY, slots=10)
+    batches = [Job(at, 24.0) for at in (100.0, 160.0, 220.0) for _ in range(200)]
+
+    record = play(batches, 330, policy)
+
+    assert max(each.decision.inputs.get("burstSlots", 0.0) for each in record.rounds) <= 200
+
+
 def test_long_sessions_keep_their_slots_though_nothing_new_arrives() -> None:
     short = poisson(lambda _: 2.0, 200, run=1.0)
     sessions = [Job(20.0 + 0.1 * number, 150.0) for number in range(30)]

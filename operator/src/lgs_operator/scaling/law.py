@@ -80,7 +80,7 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
     learned = learn(memory, observation)
     demand = measure(policy, observation, learned)
-    learned = replace(learned, peaks=remembered(policy, learned.peaks, now, demand.offered))
+    learned = replace(learned, peaks=remembered(policy, learned.peaks, now, demand.came))
     want = _staffed(policy, demand)
     moment = Moment(policy, observation, demand, learned, current, now)
     tripped = _tripped(moment, want)
