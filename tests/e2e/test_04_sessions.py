@@ -21,18 +21,23 @@ SESSIONS = 200
 STEPS = 8
 STEP_SECONDS = 3.0
 REPLICAS = 4
+DRAIN_SECONDS = 20
+"""Less than a run takes, so that a replica that goes has to hand its runs over."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _room_for_all_sessions(story: Story) -> Iterator[None]:
-    """Every session is in a run at once: as many slots as sessions, and some more."""
+    """Every session is in a run at once: as many slots as sessions, and some more. Drains are short."""
     before = story.service()["spec"]
-    wide = {"workers": {"concurrency": 80}, "scaling": {"minReplicas": REPLICAS, "maxReplicas": REPLICAS}}
+    wide = {
+        "workers": {"concurrency": 80, "drainSeconds": DRAIN_SECONDS},
+        "scaling": {"minReplicas": REPLICAS, "maxReplicas": REPLICAS},
+    }
     story.kubectl.merge(RESOURCE, {"spec": wide})
     story.until_replicas(REPLICAS, 300)
     yield
     narrow = {
-        "workers": {"concurrency": before["workers"]["concurrency"]},
+        "workers": {key: before["workers"][key] for key in ("concurrency", "drainSeconds")},
         "scaling": {key: before["scaling"][key] for key in ("minReplicas", "maxReplicas")},
     }
     story.kubectl.merge(RESOURCE, {"spec": narrow})
@@ -91,6 +96,7 @@ def test_a_rolling_restart_repeats_no_step(story: Story, report: Report) -> None
     tell(report, "rolling restart", summary, told, "0")
     assert_none_lost(summary, told)
     assert told.repeated == ()
+    assert told.moved > 0, "no run was handed over: the drain was longer than the runs"
 
 
 def test_a_killed_replica_costs_at_most_the_step_in_flight(story: Story, report: Report) -> None:
