@@ -63,6 +63,7 @@ class Work:
     assistant: str
     steps: int
     step_seconds: float
+    durability: str
 
     def body(self, priority: str) -> dict[str, Any]:
         """The request that starts a run."""
@@ -75,6 +76,7 @@ class Work:
             },
             "metadata": {"priority": priority},
             "multitask_strategy": "reject",
+            "durability": self.durability,
         }
 
 
@@ -270,6 +272,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         play.add_argument("--assistant", default="agent")
         play.add_argument("--steps", type=int, default=3)
         play.add_argument("--step-seconds", type=float, default=0.5)
+        play.add_argument("--durability", choices=("sync", "async", "exit"), default="async")
         play.add_argument("--deadline", type=float, default=300.0, help="seconds after which it gives up")
         play.add_argument("--out", type=Path, help="file for one JSON line a run")
         if name == "spike":
@@ -291,7 +294,7 @@ async def main(argv: list[str]) -> int:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     timeout = httpx.Timeout(10.0, read=120.0)
     async with httpx.AsyncClient(base_url=options.url, limits=limits, timeout=timeout) as client:
-        work = Work(options.assistant, options.steps, options.step_seconds)
+        work = Work(options.assistant, options.steps, options.step_seconds, options.durability)
         player = Player(client, work, time.monotonic() + options.deadline)
         runs = await (spike if options.play == "spike" else sessions)(player, options)
     if options.out:
