@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-PATIENCE_SECONDS = 120
+from support.up import Up
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
@@ -30,79 +24,6 @@ spec:
   replicas: 1
   workers: {concurrency: 4, drainSeconds: 2}
 """
-
-
-class Up:
-    """A running `lgs up` on a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.manifest = folder / "service.yaml"
-        self.log = folder.parent / "up.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        kept = {name: text for name, text in os.environ.items() if name not in {"DATABASE_URI", "REDIS_URI"}}
-        env = {**kept, "LGS_LEASE_SECONDS": "2", "STEP_RECORDS": str(self.folder.parent / "steps.jsonl")}
-        command = [
-            sys.executable,
-            "-m",
-            "lgs_operator.cli",
-            "up",
-            str(self.manifest),
-            "--port",
-            str(self.port),
-        ]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
-
-    def said(self, pattern: str) -> bool:
-        return re.search(pattern, self.log.read_text("utf-8")) is not None
-
-    def wait(self, done: Callable[[], bool]) -> None:
-        late = time.monotonic() + PATIENCE_SECONDS
-        while not done():
-            assert time.monotonic() < late, self.log.read_text("utf-8")
-            time.sleep(0.1)
-
-    def serve(self) -> None:
-        self.start()
-        self.wait(lambda: self.said("serves on"))
-
-    def workers(self) -> list[int]:
-        return [int(pid) for pid in (self.folder / ".lgs/tried/workers").read_text("utf-8").split()]
-
-    def session(self, steps: int, step_seconds: float) -> tuple[str, str]:
-        """Starts a run; gives its thread and itself."""
-        thread = self.client.post("/threads", json={}).json()["thread_id"]
-        work = {"messages": [], "steps": steps, "step_seconds": step_seconds}
-        run = self.client.post(f"/threads/{thread}/runs", json={"assistant_id": "agent", "input": work})
-        return thread, run.json()["run_id"]
-
-    def status(self, thread: str, run: str) -> str:
-        try:
-            return str(self.client.get(f"/threads/{thread}/runs/{run}").json()["status"])
-        except httpx.TransportError:
-            return "unknown"
-
-    def done(self, thread: str) -> list[int]:
-        return list(self.client.get(f"/threads/{thread}/state").json()["values"].get("done", []))
-
-    def steps_that_ended_twice(self) -> list[tuple[str, int]]:
-        """By the records that the graph leaves outside of its state."""
-        records = map(json.loads, (self.folder.parent / "steps.jsonl").read_text("utf-8").splitlines())
-        ended = Counter((each["run_id"], each["step"]) for each in records if each["phase"] == "end")
-        return [step for step, count in ended.items() if count > 1]
-
-    def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(30)
 
 
 @pytest.fixture

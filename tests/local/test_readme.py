@@ -1,0 +1,54 @@
+"""What the README shows works as it is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lgs_crds import load, parse
+from support.up import Up
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("on_cluster", [False, True], ids=["laptop", "cluster"])
+def test_its_manifest_is_valid_here_and_on_a_cluster(on_cluster: bool) -> None:
+    (manifest,) = blocks("yaml")
+
+    assert parse(yaml.safe_load(manifest), on_cluster=on_cluster).metadata.name == "support"
+
+
+def test_the_example_that_it_names_is_valid() -> None:
+    assert load(ROOT / "examples/support/service.yaml").metadata.name == "support"
+
+
+async def test_its_client_code_runs_against_lgs_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "support"
+    shutil.copytree(ROOT / "examples/support", folder, ignore=shutil.ignore_patterns(".lgs", "__pycache__"))
+    up = Up(folder)
+    (code,) = blocks("python")
+    code = code.replace("http://127.0.0.1:8123", f"http://127.0.0.1:{up.port}")
+
+    try:
+        await asyncio.to_thread(up.serve)
+        names: dict[str, Any] = {}
+        exec(f"async def shown():\n{textwrap.indent(code, '    ')}", names)
+        await names["shown"]()
+    finally:
+        await asyncio.to_thread(up.end)
+
+    assert "Looked into it in 3 steps." in capsys.readouterr().out
