@@ -102,3 +102,10 @@ def test_a_file_without_a_service_says_what_it_has(tmp_path: Path) -> None:
 
     with pytest.raises(ManifestError, match="kind: ConfigMap: a document of kind LangGraphService is needed"):
         load(path)
+
+
+def test_a_file_that_is_not_there_is_a_problem_like_any_other(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as raised:
+        load(tmp_path / "nothing.yaml")
+
+    assert str(raised.value).endswith("file: No such file or directory: must be one that can be read")

@@ -51,11 +51,15 @@ def parse(
 def load(path: Path | str) -> LangGraphService:
     """The one `LangGraphService` of a YAML file; other kinds in the file are passed over.
 
-    Raises `ManifestError`, with the line where YAML itself is broken, and `OSError` if it can't be read.
+    Raises `ManifestError`, with the line where YAML itself is broken.
     """
     path = Path(path)
     try:
         documents = [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
+    except OSError as error:
+        raise ManifestError(
+            str(path), (Problem("file", "must be one that can be read", error.strerror or str(error)),)
+        ) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         what = error.problem or "can't be read as YAML"
