@@ -24,6 +24,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.storage.postgres.database import SESSION_SETTINGS
 
 SETUP_LOCK: Final = 0x6C67735F63686B70
 """Key of the advisory lock: `lgs_chkp` in ASCII."""
@@ -76,6 +77,11 @@ _COPY_THREAD: Final = (
     FROM checkpoint_writes WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
     """,
 )
+
+
+async def _configure(connection: AsyncConnection[DictRow]) -> None:
+    for name, value in SESSION_SETTINGS.items():
+        await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
 
 
 class HealingPool(_Pool):
@@ -179,6 +185,7 @@ async def _pool(uri: str, connections: int) -> AsyncIterator[_Pool]:
         uri,
         connection_class=AsyncConnection[DictRow],
         kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
+        configure=_configure,
         min_size=1,
         max_size=connections,
         timeout=CONNECT_SECONDS,

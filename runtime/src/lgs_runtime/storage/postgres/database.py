@@ -64,11 +64,25 @@ def translated() -> Iterator[None]:
         raise StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {error}") from error
 
 
+SESSION_SETTINGS: Final = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "idle_in_transaction_session_timeout": "15000",
+}
+"""What each session asks of the server. A replica whose node loses its power says no good-bye: without these
+its open transaction would hold its locks for hours, and whoever takes its runs over would wait for them."""
+
+
 async def connect(uri: str) -> asyncpg.Connection:
     """One connection outside of the pool. Raises `StorageUnavailable`, `ConfigError`."""
     with translated(), _refused(uri):
         connection = await asyncpg.connect(
-            uri, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS, connection_class=PlainConnection
+            uri,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
+            connection_class=PlainConnection,
+            server_settings=SESSION_SETTINGS,
         )
         await prepare(connection)
         return connection
@@ -99,6 +113,7 @@ class Database:
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 connection_class=PlainConnection,
+                server_settings=SESSION_SETTINGS,
                 init=prepare,
             )
         return cls(uri, pool)

@@ -1,0 +1,26 @@
+"""A replica that vanishes without a good-bye must not hold its locks: the server is told to notice."""
+
+from __future__ import annotations
+
+from lgs_runtime.checkpoint.postgres import postgres_store
+from lgs_runtime.storage.postgres.database import SESSION_SETTINGS, connect
+
+ASKED = "SELECT name, setting FROM pg_settings WHERE name = ANY(ARRAY[{}])".format(
+    ", ".join(f"'{name}'" for name in SESSION_SETTINGS)
+)
+
+
+async def test_the_queues_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
+    connection = await connect(postgres_uri)
+
+    found = await connection.fetch(ASKED)
+
+    assert {row["name"]: row["setting"] for row in found} == SESSION_SETTINGS
+    await connection.close()
+
+
+async def test_the_checkpoints_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
+    async with postgres_store(postgres_uri) as store, store.conn.connection() as connection:
+        found = await (await connection.execute(ASKED)).fetchall()
+
+    assert {row["name"]: row["setting"] for row in found} == SESSION_SETTINGS
