@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from lgs_runtime.streams.contract import FROM_START
 from lgs_runtime.worker.kwargs import RunKwargs
@@ -442,3 +443,17 @@ async def test_a_run_that_kills_every_replica_ends_in_error_and_its_followers_he
     assert (ended.status, ended.attempt) == ("error", 1)
     names = [name for name, _ in await listener]
     assert names[-2:] == ["error", "end"]
+
+
+async def test_a_fault_of_the_runtime_ends_the_run_with_its_reason_instead_of_leaving_it_running(
+    new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await new_replica("a")
+
+    async def breaks(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("lgs_runtime.worker.execution.Executor.execute", breaks)
+    ended = await replica.ended(await replica.start("three_steps", given(tmp_path)))
+
+    assert (ended.status, ended.error) == ("error", "RuntimeError: a fault of ours")

@@ -214,6 +214,13 @@ class Worker:
         except LeaseLost:
             log.warning("run.lost", attempt=run.attempt)
             await publisher.close()
+        except Exception as broken:
+            # A fault of ours, or an end that can't be stored. The lease lives on, so nobody else would ever
+            # take the run: it must end here, with the reason.
+            log.exception("run.broke", attempt=run.attempt)
+            said = f"{type(broken).__name__}: {broken}"
+            with suppress(LeaseLost):
+                await self._finish(attempt, Outcome("error", "error", said), publisher)
         finally:
             self._attempts.pop(run.run_id, None)
             self._metrics.slots_in_use(len(self._attempts))
