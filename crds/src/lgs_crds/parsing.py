@@ -48,10 +48,10 @@ def parse(
     return service
 
 
-def load(path: Path | str) -> LangGraphService:
+def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
     """The one `LangGraphService` of a YAML file; other kinds in the file are passed over.
 
-    Raises `ManifestError`, with the line where YAML itself is broken.
+    `on_cluster` as in `parse`. Raises `ManifestError`, with the line where YAML itself is broken.
     """
     path = Path(path)
     try:
@@ -72,7 +72,7 @@ def load(path: Path | str) -> LangGraphService:
     if len(ours) > 1:
         raise ManifestError(str(path), (Problem("kind", f"must occur once, not {len(ours)} times", KIND),))
     if ours:
-        return parse(ours[0], source=str(path))
+        return parse(ours[0], source=str(path), on_cluster=on_cluster)
     kinds = [each.get("kind") if isinstance(each, dict) else type(each).__name__ for each in documents]
     raise ManifestError(
         str(path),

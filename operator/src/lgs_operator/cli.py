@@ -12,7 +12,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from lgs_crds import ManifestError, parse
+from lgs_crds import ManifestError
 from lgs_crds import load as read_manifest
 from lgs_operator.local.service import LocalError, Options
 from lgs_operator.local.supervisor import Supervisor
@@ -57,11 +57,8 @@ def validate(
 ) -> None:
     """Check a manifest without running it."""
     try:
-        service = read_manifest(manifest)
-        if cluster:
-            written = service.model_dump(by_alias=True, exclude_unset=True)
-            parse(written, source=str(manifest), on_cluster=True)
-    except (ManifestError, OSError) as error:
+        service = read_manifest(manifest, on_cluster=cluster)
+    except ManifestError as error:
         raise _refused(error) from None
     Console(highlight=False).print(f"{manifest}: {service.metadata.name} is valid")
 

@@ -6,12 +6,12 @@ PGDATA). The volume stays when the pod is replaced and goes when the service is 
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import SECRET, SERVICE, STATEFUL_SET, Manifest
+from lgs_operator.cluster.kinds import STATEFUL_SET, Manifest
 from lgs_operator.desired.inputs import Inputs, Wanted
+from lgs_operator.desired.managed import host_of, managed_secret, managed_service
 from lgs_operator.desired.naming import (
     POSTGRES_PORT,
     container_security,
-    encoded,
     labels,
     name_of,
     owned,
@@ -31,22 +31,16 @@ def postgres_secret(inputs: Inputs) -> Wanted:
     """Wanted with a managed database: `password`, and `uri` for the runtime."""
     if not inputs.managed_postgres:
         return None
-    host = f"{name_of(inputs, 'postgres')}.{inputs.namespace}.svc"
+    host = host_of(inputs, "postgres")
     uri = f"postgres://{_USER}:{inputs.postgres_password}@{host}:{POSTGRES_PORT}/{_DATABASE}"
-    manifest = owned(inputs, SECRET, "postgres") | {"type": "Opaque"}
-    return manifest | {"data": encoded(password=inputs.postgres_password, uri=uri)}
+    return managed_secret(inputs, "postgres", password=inputs.postgres_password, uri=uri)
 
 
 def postgres_service(inputs: Inputs) -> Wanted:
     """Wanted with a managed database."""
     if not inputs.managed_postgres:
         return None
-    manifest = owned(inputs, SERVICE, "postgres")
-    manifest["spec"] = {
-        "selector": selector(inputs.name, "postgres"),
-        "ports": [{"name": "postgres", "port": POSTGRES_PORT, "targetPort": "postgres", "protocol": "TCP"}],
-    }
-    return manifest
+    return managed_service(inputs, "postgres", POSTGRES_PORT)
 
 
 def postgres_stateful_set(inputs: Inputs) -> Wanted:

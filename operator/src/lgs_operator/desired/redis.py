@@ -6,12 +6,12 @@ be lost at any time: live tokens and cached answers, never a result.
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import DEPLOYMENT, SECRET, SERVICE, Manifest
+from lgs_operator.cluster.kinds import DEPLOYMENT, Manifest
 from lgs_operator.desired.inputs import Inputs, Wanted
+from lgs_operator.desired.managed import host_of, managed_secret, managed_service
 from lgs_operator.desired.naming import (
     REDIS_PORT,
     container_security,
-    encoded,
     labels,
     name_of,
     owned,
@@ -27,22 +27,16 @@ def redis_secret_manifest(inputs: Inputs) -> Wanted:
     """Wanted with a managed Redis: `password`, and `uri` for the runtime."""
     if not inputs.managed_redis:
         return None
-    host = f"{name_of(inputs, 'redis')}.{inputs.namespace}.svc"
+    host = host_of(inputs, "redis")
     uri = f"redis://:{inputs.redis_password}@{host}:{REDIS_PORT}/0"
-    manifest = owned(inputs, SECRET, "redis") | {"type": "Opaque"}
-    return manifest | {"data": encoded(password=inputs.redis_password, uri=uri)}
+    return managed_secret(inputs, "redis", password=inputs.redis_password, uri=uri)
 
 
 def redis_service(inputs: Inputs) -> Wanted:
     """Wanted with a managed Redis."""
     if not inputs.managed_redis:
         return None
-    manifest = owned(inputs, SERVICE, "redis")
-    manifest["spec"] = {
-        "selector": selector(inputs.name, "redis"),
-        "ports": [{"name": "redis", "port": REDIS_PORT, "targetPort": "redis", "protocol": "TCP"}],
-    }
-    return manifest
+    return managed_service(inputs, "redis", REDIS_PORT)
 
 
 def redis_deployment(inputs: Inputs) -> Wanted:

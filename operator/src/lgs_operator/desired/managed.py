@@ -1,0 +1,28 @@
+"""What every managed server has besides itself: a Secret with its password and URI, and a Service."""
+
+from __future__ import annotations
+
+from lgs_operator.cluster.kinds import SECRET, SERVICE, Manifest
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.naming import Component, encoded, name_of, owned, selector
+
+
+def host_of(inputs: Inputs, component: Component) -> str:
+    """The name under which the server is reached in the cluster."""
+    return f"{name_of(inputs, component)}.{inputs.namespace}.svc"
+
+
+def managed_secret(inputs: Inputs, component: Component, *, password: str, uri: str) -> Manifest:
+    """`password` for the server, and `uri` for the runtime."""
+    manifest = owned(inputs, SECRET, component) | {"type": "Opaque"}
+    return manifest | {"data": encoded(password=password, uri=uri)}
+
+
+def managed_service(inputs: Inputs, component: Component, port: int) -> Manifest:
+    """Leads to the server's port, which has the component's name."""
+    manifest = owned(inputs, SERVICE, component)
+    manifest["spec"] = {
+        "selector": selector(inputs.name, component),
+        "ports": [{"name": component, "port": port, "targetPort": component, "protocol": "TCP"}],
+    }
+    return manifest
