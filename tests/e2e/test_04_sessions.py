@@ -8,6 +8,7 @@ in these milliseconds costs that step, too.)
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -75,9 +76,8 @@ def tell(report: Report, fault: str, summary: dict[str, int], told: Account, rep
 
 def assert_none_lost(summary: dict[str, int], told: Account) -> None:
     """All finished with the right state, and no step was done again after its checkpoint was committed."""
-    assert (summary["acknowledged"], summary["finished"], summary["wrong"]) == (SESSIONS, SESSIONS, 0), (
-        summary
-    )
+    ends = (summary["acknowledged"], summary["finished"], summary["wrong"])
+    assert ends == (SESSIONS, SESSIONS, 0), json.dumps(summary)
     assert told.runs == SESSIONS
     assert told.incomplete == ()
     assert told.wrongly_repeated == ()

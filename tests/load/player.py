@@ -159,7 +159,10 @@ class Player:
                 break
             await asyncio.sleep(POLL_SECONDS)
         run.ended_at = time.time()
-        run.status = answer.json()["status"]
+        ended = answer.json()
+        run.status = ended["status"]
+        if ended.get("error"):
+            run.problems.append(ended["error"])
         await self._verify(run)
 
     async def _verify(self, run: Played) -> None:
