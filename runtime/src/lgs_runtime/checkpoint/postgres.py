@@ -34,6 +34,12 @@ BUSY_SECONDS: Final = 1.0
 """After so long without a connection a waiter looks whether the server is still there."""
 LOOK_SECONDS: Final = 2
 SETUP_SECONDS: Final = 120.0
+_UNREACHABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    TimeoutError,
+)
 _Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 _DELETE_RUN: Final = (
@@ -237,5 +243,5 @@ async def _taken(connection: AsyncConnection[Any]) -> bool:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+    except _UNREACHABLE as error:
         raise StorageUnavailable(f"the database of the checkpoints can't be reached: {error}") from error

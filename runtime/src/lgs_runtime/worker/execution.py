@@ -7,8 +7,8 @@ checkpoints is not the graph's failure: the run is handed back and goes on from 
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
-from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -28,11 +28,11 @@ from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.emission import Emitter, stream
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.metrics import Metrics
+from lgs_runtime.worker.outages import Outages
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import starting_point
 
 PERSISTENCE = ("langgraph.checkpoint.", "langgraph.store.", "lgs_runtime.checkpoint", "lgs_runtime.storage")
-PAUSE_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
@@ -54,8 +54,7 @@ class Executor:
         self._checkpointer = checkpointer
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
-        self._max_attempts = max_attempts
-        self._database_failures: Counter[str] = Counter()
+        self._outages = Outages(at_least=max_attempts)
         self._cleared: list[str] = []
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
@@ -87,7 +86,7 @@ class Executor:
 
     async def after(self, run: Run) -> None:
         """Clears up after a run whose end is stored: a stateless run's checkpoints go."""
-        self._database_failures.pop(run.run_id, None)
+        self._outages.ended(run.run_id)
         if RunKwargs.from_json(run.kwargs).temporary:
             await self._checkpointer.adelete_thread(run.thread_id)
             self._cleared.append(run.thread_id)
@@ -161,14 +160,12 @@ class Executor:
     async def _database_failed(
         self, attempt: Attempt, publisher: Publisher, raised: BaseException
     ) -> Outcome | HandBack:
-        run = attempt.run
-        self._database_failures[run.run_id] += 1
-        failures = self._database_failures[run.run_id]
-        log.warning("run.checkpoints_failed", reason=str(raised), failures=failures)
+        pause = self._outages.failed(attempt.run.run_id, time.monotonic())
+        log.warning("run.checkpoints_failed", reason=str(raised), next_try_seconds=pause)
         if attempt.lost:
             return HandBack.DROP
-        if failures < self._max_attempts:
-            await asyncio.sleep(PAUSE_SECONDS)
+        if pause is not None:
+            await asyncio.sleep(pause)
             return HandBack.RELEASE
         said = f"checkpoints could not be read or written: {raised}"
         await publisher.send("error", {"error": type(raised).__name__, "message": said})
