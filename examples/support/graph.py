@@ -18,12 +18,17 @@ import time
 from operator import add
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as Unreachable
+from redis.exceptions import TimeoutError as TooSlow
 
 RECORDS = os.environ.get("STEP_RECORDS", "")
 REPLICA = os.environ.get("LGS_REPLICA_ID") or os.environ.get("HOSTNAME", "local")
@@ -40,7 +45,11 @@ class State(TypedDict, total=False):
 
 
 class Records:
-    """Appends records where `STEP_RECORDS` says; a service of several replicas shares one list."""
+    """Appends records where `STEP_RECORDS` says; a service of several replicas shares one list.
+
+    Patient, as a node that calls another system should be: names don't resolve for a moment when the node
+    that ran the DNS server is lost. A record whose answer was lost is written twice, with the same `id`.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -50,12 +59,16 @@ class Records:
         """Appends one record; it is stored when this returns."""
         if not self._target:
             return
-        line = json.dumps(record)
+        line = json.dumps({"id": str(uuid4()), **record})
         if "://" not in self._target:
             await asyncio.to_thread(self._append, line)
             return
         if self._redis is None:
-            self._redis = Redis.from_url(self._target)
+            self._redis = Redis.from_url(
+                self._target,
+                retry=Retry(ExponentialBackoff(cap=2.0, base=0.1), retries=30),
+                retry_on_error=[Unreachable, TooSlow, OSError],
+            )
         await self._redis.rpush("steps", line)
 
     def _append(self, line: str) -> None:
