@@ -88,7 +88,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         lambda: open_storage(settings.database_uri, lease_seconds=settings.lease_seconds), stop
     )
     stack.push_async_callback(storage.close)
-    checkpointer = await stack.enter_async_context(open_checkpointer(settings.database_uri))
+    checkpointer = await stack.enter_async_context(
+        open_checkpointer(settings.database_uri, serde=settings.checkpointer.serde.serializer())
+    )
     store = await stack.enter_async_context(open_store(settings.database_uri))
     metrics = Metrics(settings.concurrency, storage)
     await metrics.start()

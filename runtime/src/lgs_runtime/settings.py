@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.manifest import Cors, GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
 from lgs_runtime.model import QueueLimits
@@ -51,6 +52,7 @@ class Settings:
     cache_ttl_seconds: float = 3600.0
     cache_compression_threshold_bytes: int = 1024
     cors: Cors = field(default_factory=Cors)
+    checkpointer: CheckpointerOptions = field(default_factory=CheckpointerOptions)
     host: str = "127.0.0.1"
     port: int = 8000
     reuse_port: bool = False
@@ -103,6 +105,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
         cors=manifest.cors,
+        checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
         host=flags.get("host") or values.text("LGS_HOST", "127.0.0.1"),
         port=_port(flags.get("port"), values),
         reuse_port=bool(flags.get("reuse_port")),

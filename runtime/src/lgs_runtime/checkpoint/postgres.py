@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import psycopg
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import make_conninfo
@@ -136,8 +137,8 @@ class PostgresSaver(AsyncPostgresSaver):
     """The official saver on a pool, with what it lacks: deleting a run's checkpoints and copying a
     thread's."""
 
-    def __init__(self, pool: _Pool) -> None:
-        super().__init__(pool)
+    def __init__(self, pool: _Pool, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(pool, serde=serde)
         # The lock guards a single connection. Every call has one of the pool to itself.
         self.lock = cast(asyncio.Lock, contextlib.nullcontext())
 
@@ -167,10 +168,12 @@ class PostgresSaver(AsyncPostgresSaver):
 
 
 @asynccontextmanager
-async def postgres_checkpointer(uri: str, *, connections: int = 10) -> AsyncIterator[PostgresSaver]:
+async def postgres_checkpointer(
+    uri: str, *, connections: int = 10, serde: SerializerProtocol | None = None
+) -> AsyncIterator[PostgresSaver]:
     """A saver on a pool of at most `connections`."""
     async with _pool(uri, connections) as pool:
-        saver = PostgresSaver(pool)
+        saver = PostgresSaver(pool, serde)
         async with _turn(uri):
             await saver.setup()
         yield saver

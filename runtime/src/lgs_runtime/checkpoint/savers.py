@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.base import BaseStore
 
 from lgs_runtime.storage.addresses import address
@@ -24,17 +25,19 @@ class DeletesRuns(Protocol):
         """Deletes them; `thread_id` None means every thread."""
 
 
-def open_checkpointer(uri: str) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
-    """The saver of a database, set up, while the context is open. Raises `ConfigError`,
-    `StorageUnavailable`."""
+def open_checkpointer(
+    uri: str, *, serde: SerializerProtocol | None = None
+) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
+    """The saver of a database, set up, while the context is open. `serde` turns values into bytes and back;
+    LangGraph's own does without one. Raises `ConfigError`, `StorageUnavailable`."""
     where = address(uri)
     if where.path is not None:
         from lgs_runtime.checkpoint.sqlite import sqlite_checkpointer  # noqa: PLC0415 - load one driver only
 
-        return sqlite_checkpointer(where.path)
+        return sqlite_checkpointer(where.path, serde=serde)
     from lgs_runtime.checkpoint.postgres import postgres_checkpointer  # noqa: PLC0415
 
-    return postgres_checkpointer(where.uri)
+    return postgres_checkpointer(where.uri, serde=serde)
 
 
 def open_store(uri: str) -> AbstractAsyncContextManager[BaseStore]:

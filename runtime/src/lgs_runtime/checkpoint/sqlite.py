@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import aiosqlite
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
@@ -90,11 +91,13 @@ class SqliteSaver(AsyncSqliteSaver):
 
 
 @asynccontextmanager
-async def sqlite_checkpointer(path: Path) -> AsyncIterator[SqliteSaver]:
+async def sqlite_checkpointer(
+    path: Path, *, serde: SerializerProtocol | None = None
+) -> AsyncIterator[SqliteSaver]:
     """A saver in the file `path` with `-checkpoints` added."""
     file = await _file(path, "-checkpoints")
     async with aiosqlite.connect(file, timeout=BUSY_SECONDS) as connection:
-        saver = SqliteSaver(connection)
+        saver = SqliteSaver(connection, serde=serde)
         async with _turn(file):
             await saver.setup()
         yield saver

@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
 
-USED = frozenset({"graphs", "env", "dependencies", "http"})
+USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer"})
 USED_OF_HTTP = frozenset({"cors"})
 PAGINATION = ("X-Pagination-Total", "X-Pagination-Next")
 log = structlog.get_logger(__name__)
@@ -57,6 +57,8 @@ class Manifest:
     env: Mapping[str, str] = field(default_factory=dict)
     dependencies: tuple[Path, ...] = ()
     cors: Cors = field(default_factory=Cors)
+    checkpointer: Any = None
+    """As it was written; `checkpoint.options` knows what it may hold."""
 
 
 def read_manifest(path: Path, name: str) -> Manifest:
@@ -82,6 +84,7 @@ def read_manifest(path: Path, name: str) -> Manifest:
         env=_env(content.get("env"), folder, f"{where}: env"),
         dependencies=_dependencies(content.get("dependencies", []), folder, f"{where}: dependencies"),
         cors=parse_cors(http.get("cors"), f"{where}: http.cors"),
+        checkpointer=content.get("checkpointer"),
     )
 
 

@@ -1,0 +1,97 @@
+"""`checkpointer` of langgraph.json, checked key by key, as frozen values.
+
+Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule`. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from lgs_runtime.errors import ConfigError
+
+Modules = Literal[True] | tuple[tuple[str, ...], ...] | None
+"""Types that may be made from stored values, each by module and name: these, all (True), or none of the
+user's own (None)."""
+
+CHECKPOINTER_KEYS: Final = ("serde",)
+SERDE_KEYS: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
+
+
+@dataclass(frozen=True, slots=True)
+class SerdeOptions:
+    """`checkpointer.serde`: how values become bytes and what they may become again.
+
+    LangGraph's own and LangChain's types are always allowed. Pickle, which lets whoever can write to the
+    database run code in the replicas, is used only where it is asked for.
+    """
+
+    allowed_json_modules: Modules = None
+    allowed_msgpack_modules: Modules | Literal["environment"] = "environment"
+    """`environment`: all, or only what the schemas of the graphs name with `LANGGRAPH_STRICT_MSGPACK`."""
+    pickle_fallback: bool = False
+
+    def serializer(self) -> JsonPlusSerializer:
+        """LangGraph's serialiser with these rules."""
+        rules: dict[str, Any] = {
+            "pickle_fallback": self.pickle_fallback,
+            "allowed_json_modules": self.allowed_json_modules,
+        }
+        if self.allowed_msgpack_modules != "environment":
+            rules["allowed_msgpack_modules"] = self.allowed_msgpack_modules
+        return JsonPlusSerializer(**rules)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointerOptions:
+    """`checkpointer` of langgraph.json."""
+
+    serde: SerdeOptions = field(default_factory=SerdeOptions)
+
+
+def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
+    """The object `checkpointer`. Raises `ConfigError`."""
+    given = checked_object(content, CHECKPOINTER_KEYS, where)
+    return CheckpointerOptions(serde=_serde(given.get("serde"), f"{where}.serde"))
+
+
+def _serde(content: Any, where: str) -> SerdeOptions:
+    given = checked_object(content, SERDE_KEYS, where)
+    rules: dict[str, Any] = {}
+    for name, value in given.items():
+        if name == "pickle_fallback":
+            if not isinstance(value, bool):
+                raise ConfigError(f"{where}.{name}: {value!r}: must be true or false")
+            rules[name] = value
+        else:
+            rules[name] = _modules(value, f"{where}.{name}")
+    return SerdeOptions(**rules)
+
+
+def _modules(value: Any, where: str) -> Modules:
+    if isinstance(value, bool | None):
+        return True if value else None
+    valid = isinstance(value, list) and all(_is_symbol(symbol) for symbol in value)
+    if not valid:
+        raise ConfigError(
+            f"{where}: {value!r}: must be true, null, or a list of types by module and name, "
+            'such as ["my_agent.models", "Profile"]'
+        )
+    return tuple(tuple(symbol) for symbol in value)
+
+
+def _is_symbol(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(part, str) for part in value)
+
+
+def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
+    """An object that has no other keys than the known ones; null is an empty one. Raises `ConfigError`."""
+    if not isinstance(content, dict | None):
+        raise ConfigError(f"{where}: {content!r}: must be an object")
+    for name in content or {}:
+        if name not in known:
+            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
+    return content or {}
