@@ -15,6 +15,7 @@ from lgs_runtime.graphs.registry import GraphRegistry, default_assistant_id
 
 GOOD = """
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing_extensions import TypedDict
 from langgraph.graph import StateGraph, START
 
@@ -41,6 +42,18 @@ async def managed(config):
 def held():
     yield compiled
 
+def make_with_runtime(runtime): return compiled
+def make_annotated(why: "ServerRuntime", of: "RunnableConfig"): return compiled
+def make_by_keyword(*, config, runtime, size=3): return compiled
+def make_positional(config, runtime, /): return compiled
+def make_wanting(config, secret): return compiled
+
+def make_told(config, runtime):
+    execution = runtime.execution_runtime
+    with Path(__file__).with_name("calls").open("a") as calls:
+        print(runtime.access_context, execution and execution.context, type(runtime.store), file=calls)
+    return compiled
+
 def lying(): return 42
 number = 7
 """
@@ -63,7 +76,20 @@ def registry(source: Path, **specs: str) -> GraphRegistry:
 
 
 @pytest.mark.parametrize(
-    "variable", ["builder", "compiled", "plain", "with_config", "awaited", "managed", "held"]
+    "variable",
+    [
+        "builder",
+        "compiled",
+        "plain",
+        "with_config",
+        "awaited",
+        "managed",
+        "held",
+        "make_with_runtime",
+        "make_annotated",
+        "make_by_keyword",
+        "make_positional",
+    ],
 )
 @pytest.mark.parametrize("location", ["./good_graphs.py", "good_graphs"])
 async def test_a_graph_may_be_given_in_any_form(source: Path, location: str, variable: str) -> None:
@@ -83,6 +109,23 @@ async def test_a_compiled_graph_is_prepared_once(source: Path) -> None:
         assert one is other
 
 
+async def test_a_factory_is_told_why_it_is_called(source: Path) -> None:
+    graphs = registry(source, g="good_graphs.py:make_told")
+
+    async with graphs.open("g", access="threads.create_run", context={"style": "dry"}):
+        pass
+    async with graphs.open("g"):
+        pass
+    await graphs.schemas("g")
+
+    told = (source / "calls").read_text().splitlines()
+    assert told == [
+        f"threads.create_run {{'style': 'dry'}} {InMemoryStore}",
+        f"threads.read None {InMemoryStore}",
+        f"assistants.read None {InMemoryStore}",
+    ]
+
+
 async def test_a_factory_that_gives_no_graph_is_told(source: Path) -> None:
     graphs = registry(source, g="good_graphs.py:lying")
 
@@ -100,6 +143,7 @@ async def test_a_factory_that_gives_no_graph_is_told(source: Path) -> None:
             "has no variable grap; graphs and functions in it: awaited, builder, compiled",
         ),
         ("good_graphs.py:number", "number is a int; it must be a compiled graph"),
+        ("good_graphs.py:make_wanting", "needs nothing but a config and a ServerRuntime"),
         ("good_graphs.py:State", "it must be a compiled graph"),
         ("no_such_module:graph", "No module named 'no_such_module'"),
     ],
@@ -140,6 +184,18 @@ async def test_a_graph_tells_its_schemas(source: Path) -> None:
     assert schemas["state_schema"]["properties"]["text"]["type"] == "string"
     assert schemas["config_schema"]["properties"]["configurable"]["properties"]["style"]["type"] == "string"
     assert schemas["context_schema"]["properties"]["style"]["type"] == "string"
+
+
+async def test_a_state_of_any_typed_dict_has_a_schema(source: Path) -> None:
+    text = GOOD.replace("from typing_extensions import", "from typing import")
+    (source / "plain_types.py").write_text(text)
+    graphs = registry(source, g="plain_types.py:compiled")
+
+    schemas = await graphs.schemas("g")
+
+    for name in ("input_schema", "output_schema", "state_schema"):
+        assert schemas[name]["properties"]["text"]["type"] == "string"
+        assert schemas[name]["required"] == ["text"]
 
 
 async def test_a_graph_that_is_not_configured_is_not_found(source: Path) -> None:

@@ -15,7 +15,7 @@ from lgs_runtime.api import bodies
 from lgs_runtime.api.access import Parts, flag, page_response, router
 from lgs_runtime.api.encoding import JsonResponse, assistant_json, select
 from lgs_runtime.errors import InvalidRequest
-from lgs_runtime.graphs.registry import Graph, graph_schemas
+from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant, Page
 from lgs_runtime.runs.admission import find_assistant, named_assistant
 
@@ -110,7 +110,7 @@ async def get_graph(parts: Parts, request: Request, assistant_id: str) -> Respon
     """The graph's nodes and edges. `xray` shows subgraphs too: all, or so many levels of them."""
     assistant = await find_assistant(parts, assistant_id)
     config = _config(assistant)
-    async with parts.graphs.open(assistant.graph_id, config) as graph:
+    async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
         drawing = await graph.aget_graph(config, xray=_xray(request))
     return JsonResponse(drawing.to_json())
 
@@ -130,7 +130,8 @@ async def get_subgraphs_in(parts: Parts, request: Request, assistant_id: str, na
 async def _subgraphs(parts: Parts, request: Request, assistant_id: str, namespace: str | None) -> Response:
     assistant = await find_assistant(parts, assistant_id)
     recurse = flag(request, "recurse")
-    async with parts.graphs.open(assistant.graph_id, _config(assistant)) as graph:
+    config = _config(assistant)
+    async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
         found = {
             name: graph_schemas(cast(Graph, subgraph))
             async for name, subgraph in graph.aget_subgraphs(namespace=namespace, recurse=recurse)

@@ -18,7 +18,7 @@ from lgs_runtime.api import bodies
 from lgs_runtime.api.access import Parts, flag, listed, router
 from lgs_runtime.api.encoding import JsonResponse, checkpoint_json, select_state, state_json
 from lgs_runtime.errors import InvalidRequest, NotFound
-from lgs_runtime.graphs.registry import Graph
+from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus
 from lgs_runtime.streams.encoding import to_json
 from lgs_runtime.worker.resumption import as_command
@@ -74,7 +74,7 @@ async def update_state(parts: Parts, thread_id: bodies.PathId, body: bodies.Stat
             f"thread {thread_id}: no graph: a thread's state can be changed once it had a run, "
             "or has graph_id in its metadata"
         )
-    async with parts.graphs.open(graph_id, config) as graph:
+    async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
         try:
             changed = await graph.aupdate_state(config, body.values, as_node=body.as_node)
         except (InvalidUpdateError, ValueError) as wrong:
@@ -91,7 +91,7 @@ async def apply_supersteps(parts: Parts, thread: Thread, supersteps: Sequence[bo
     if graph_id is None:
         raise InvalidRequest("supersteps: metadata.graph_id must say which graph they belong to")
     steps = [[_update(update) for update in step.updates] for step in supersteps]
-    async with parts.graphs.open(graph_id, config) as graph:
+    async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
         try:
             await graph.abulk_update_state(config, steps)
         except (InvalidUpdateError, ValueError) as wrong:

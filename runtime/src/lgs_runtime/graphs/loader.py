@@ -1,8 +1,8 @@
 """Finds what `path:variable` names and turns it into a graph.
 
 The path is a file relative to the service's source folder, or a dotted module. The variable may hold a
-compiled graph, a `StateGraph` builder, or a factory (sync, async, or an async context manager; with no
-argument or the run's config). Whatever can't be loaded is a `ConfigError` that names what was found instead.
+compiled graph, a `StateGraph` builder, or a factory (sync, async, or a context manager; see `factories.py`).
+Whatever can't be loaded is a `ConfigError` that names what was found instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +25,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.factories import called, parameters_of
 from lgs_runtime.graphs.manifest import GraphSpec
 
 FILE_SUFFIXES = (".py",)
@@ -60,11 +61,11 @@ def load_graph(graph_id: str, spec: GraphSpec, source: Path) -> LoadedGraph:
         ) from None
     if isinstance(found, Pregel | StateGraph):
         return LoadedGraph(graph_id, spec, as_pregel(found, where), None)
-    if callable(found) and not inspect.isclass(found) and _arguments(found) is not None:
+    if callable(found) and not inspect.isclass(found) and parameters_of(found) is not None:
         return LoadedGraph(graph_id, spec, None, found)
     raise ConfigError(
         f"{where}: {variable} is a {type(found).__name__}; it must be a compiled graph, a StateGraph, or a "
-        "function of no argument or the run's config that returns one"
+        "function that returns one and needs nothing but a config and a ServerRuntime"
     )
 
 
@@ -84,38 +85,14 @@ def as_pregel(found: Any, where: str) -> Pregel[Any, Any, Any, Any]:
 
 @asynccontextmanager
 async def open_factory(
-    loaded: LoadedGraph, config: RunnableConfig
+    loaded: LoadedGraph, config: RunnableConfig, runtime: object
 ) -> AsyncIterator[Pregel[Any, Any, Any, Any]]:
-    """The graph that a factory makes for one run, open as long as the context is."""
+    """The graph that a factory makes for one call, open as long as the context is."""
     where = f"graphs.{loaded.graph_id}: {loaded.spec.path}"
-    factory = loaded.factory
-    if factory is None:
+    if loaded.factory is None:
         raise ConfigError(f"{where}: it is a graph; it must be a factory to be opened for each run")
-    made = factory(config) if _arguments(factory) else factory()
-    if inspect.isawaitable(made):
-        made = await made
-    if isinstance(made, AbstractAsyncContextManager):
-        async with made as graph:
-            yield as_pregel(graph, where)
-    elif isinstance(made, AbstractContextManager):
-        with made as graph:
-            yield as_pregel(graph, where)
-    else:
+    async with called(loaded.factory, config, runtime) as made:
         yield as_pregel(made, where)
-
-
-def _arguments(factory: Callable[..., Any]) -> int | None:
-    """How many arguments to call a factory with: 0 or 1; None when it can't be called so."""
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = [p for p in positional if p.default is p.empty]
-    by_keyword = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-    if by_keyword or len(required) > 1:
-        return None
-    return min(len(positional), 1)
 
 
 def _candidates(module: ModuleType) -> list[str]:

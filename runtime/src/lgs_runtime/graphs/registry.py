@@ -14,18 +14,17 @@ from uuid import UUID, uuid5
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
-from pydantic import TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from langgraph_sdk.runtime import AccessContext
 
 from lgs_runtime.errors import NotFound
+from lgs_runtime.graphs.factories import runtime_of
 from lgs_runtime.graphs.loader import LoadedGraph, extend_import_path, load_graph, open_factory
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant
 from lgs_runtime.storage.contract import Storage
 
-Graph = Pregel[Any, Any, Any, Any]
 ASSISTANT_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 SYSTEM_METADATA: Mapping[str, Any] = {"created_by": "system"}
 
@@ -55,7 +54,8 @@ class GraphRegistry:
         cache: BaseCache[Any] | None,
     ) -> None:
         self._loaded = {graph.graph_id: graph for graph in loaded}
-        self._attach = {"checkpointer": checkpointer, "store": store}
+        self._checkpointer = checkpointer
+        self._store = store
         self._cache = cache
         self._ready = {g.graph_id: self._attached(g.graph) for g in loaded if g.graph is not None}
         self._schemas: dict[str, Mapping[str, Any]] = {}
@@ -92,9 +92,16 @@ class GraphRegistry:
         return GraphDescription(graph_id, loaded.spec.path, loaded.spec.description)
 
     @asynccontextmanager
-    async def open(self, graph_id: str, config: RunnableConfig | None = None) -> AsyncIterator[Graph]:
-        """The graph for one run or one look at a state; a factory is called with `config` and closed
-        afterwards.
+    async def open(
+        self,
+        graph_id: str,
+        config: RunnableConfig | None = None,
+        *,
+        access: AccessContext = "threads.read",
+        context: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[Graph]:
+        """The graph for one run or one look at a state; a factory is called with `config`, told why
+        (`access`, and the run's `context`) and closed afterwards.
 
         Raises `NotFound`, and whatever the factory raises.
         """
@@ -102,14 +109,15 @@ class GraphRegistry:
         if graph_id in self._ready:
             yield self._ready[graph_id]
             return
-        async with open_factory(loaded, config or {"configurable": {}}) as made:
+        runtime = runtime_of(access, self._store, context)
+        async with open_factory(loaded, config or {"configurable": {}}, runtime) as made:
             yield self._attached(made)
 
     async def schemas(self, graph_id: str) -> Mapping[str, Any]:
         """JSON schemas as `GET /assistants/{id}/schemas` returns them; None where a type has no JSON
         schema."""
         if graph_id not in self._schemas:
-            async with self.open(graph_id) as graph:
+            async with self.open(graph_id, access="assistants.read") as graph:
                 self._schemas[graph_id] = {"graph_id": graph_id, **graph_schemas(graph)}
         return self._schemas[graph_id]
 
@@ -139,42 +147,5 @@ class GraphRegistry:
 
     def _attached(self, graph: Graph) -> Graph:
         # A cache of the graph's own choice stays; checkpoints and the store are the service's.
-        return graph.copy({**self._attach, "cache": graph.cache or self._cache})
-
-
-def graph_schemas(graph: Graph) -> Mapping[str, Any]:
-    """The schemas of one graph (or subgraph), without an id."""
-    context = _schema(graph.get_context_jsonschema)
-    return {
-        "input_schema": _schema(graph.get_input_jsonschema),
-        "output_schema": _schema(graph.get_output_jsonschema),
-        "state_schema": _schema(lambda: _state_schema(graph)),
-        "config_schema": _config_schema(graph, context),
-        "context_schema": context,
-    }
-
-
-def _config_schema(graph: Graph, context: Any) -> Mapping[str, Any]:
-    """What the graph reads of `config`: its context, which older clients give as `configurable`."""
-    schema: dict[str, Any] = {"title": graph.get_name("Config"), "type": "object", "properties": {}}
-    if isinstance(context, Mapping):
-        inner = {name: part for name, part in context.items() if name != "$defs"}
-        schema["properties"] = {"configurable": {**inner, "default": None}}
-        if "$defs" in context:
-            schema["$defs"] = context["$defs"]
-    return schema
-
-
-def _state_schema(graph: Graph) -> Any:
-    schema = getattr(graph, "builder", None) and graph.builder.state_schema  # type: ignore[attr-defined]
-    if schema is None:
-        return graph.get_output_jsonschema()
-
-    return TypeAdapter(schema).json_schema()
-
-
-def _schema(make: Any) -> Any:
-    try:
-        return make()
-    except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, TypeError, NotImplementedError):
-        return None
+        kept = graph.cache or self._cache
+        return graph.copy({"checkpointer": self._checkpointer, "store": self._store, "cache": kept})

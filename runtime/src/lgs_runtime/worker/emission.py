@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
 
-from lgs_runtime.graphs.registry import Graph
+from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.publisher import Publisher
 

@@ -103,7 +103,10 @@ class Executor:
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
         emitter = Emitter(publisher, kwargs)
-        async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
+        graph_id: str = config["metadata"]["graph_id"]
+        async with self._graphs.open(
+            graph_id, config, access="threads.create_run", context=kwargs.context
+        ) as graph:
             start = await starting_point(graph, self._checkpointer, config, kwargs, run.run_id)
             if start.kind != "fresh":
                 self._metrics.resumed()

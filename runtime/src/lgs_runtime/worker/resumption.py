@@ -24,7 +24,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Command, Send, StateSnapshot
 
-from lgs_runtime.graphs.registry import Graph
+from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.worker.kwargs import NodeNames, RunKwargs
 
 MARK = "__lgs_command__"

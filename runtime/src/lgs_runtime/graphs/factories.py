@@ -1,0 +1,88 @@
+"""Factories: functions that make a graph each time one is needed.
+
+A factory may take the config of the call, a `langgraph_sdk.runtime.ServerRuntime` that says why it is called
+and holds the service's store, both, or nothing. Which is which is told by the annotation, else by the name
+(`config`, `runtime`); a single parameter that says neither gets the config.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.store.base import BaseStore
+from langgraph_sdk.runtime import AccessContext, _ExecutionRuntime, _ReadRuntime
+
+Given = Literal["config", "runtime"]
+MARKS: Mapping[str, Given] = {
+    "RunnableConfig": "config",
+    "ServerRuntime": "runtime",
+    "ExecutionRuntime": "runtime",
+    "ReadRuntime": "runtime",
+}
+
+
+def parameters_of(factory: Callable[..., Any]) -> Mapping[str, Given] | None:
+    """What to call a factory with, by parameter; None when it wants something that a server has not got."""
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    named = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    told = {one.name: _told(one) for one in named}
+    if len(told) == 1:
+        told = {name: given or "config" for name, given in told.items()}
+    if any(told[one.name] is None and one.default is one.empty for one in named):
+        return None
+    return {name: given for name, given in told.items() if given is not None}
+
+
+def _told(parameter: inspect.Parameter) -> Given | None:
+    """By the annotation's text, since what it names may only be imported for type checkers."""
+    if parameter.annotation is not parameter.empty:
+        text = str(parameter.annotation)
+        for mark, given in MARKS.items():
+            if mark in text:
+                return given
+    if parameter.name in ("config", "runtime"):
+        return "config" if parameter.name == "config" else "runtime"
+    return None
+
+
+def runtime_of(
+    access: AccessContext, store: BaseStore, context: Mapping[str, Any] | None
+) -> _ExecutionRuntime[Any] | _ReadRuntime[Any]:
+    """What a factory is told about why it is called; `context` only where its graph is executed."""
+    if access == "threads.create_run":
+        return _ExecutionRuntime(access_context=access, store=store, context=context)
+    return _ReadRuntime(access_context=access, store=store)
+
+
+@asynccontextmanager
+async def called(
+    factory: Callable[..., Any], config: RunnableConfig, runtime: object
+) -> AsyncIterator[object]:
+    """What a factory makes: returned, awaited or yielded by a context manager, which stays open."""
+    given = {"config": config, "runtime": runtime}
+    wanted = parameters_of(factory) or {}
+    parameters = inspect.signature(factory).parameters
+    positional = [given[what] for name, what in wanted.items() if _is_positional(parameters[name])]
+    by_name = {name: given[what] for name, what in wanted.items() if not _is_positional(parameters[name])}
+    made = factory(*positional, **by_name)
+    if inspect.isawaitable(made):
+        made = await made
+    if isinstance(made, AbstractAsyncContextManager):
+        async with made as graph:
+            yield graph
+    elif isinstance(made, AbstractContextManager):
+        with made as graph:
+            yield graph
+    else:
+        yield made
+
+
+def _is_positional(parameter: inspect.Parameter) -> bool:
+    return parameter.kind is parameter.POSITIONAL_ONLY
