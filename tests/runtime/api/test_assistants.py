@@ -117,8 +117,7 @@ async def test_items_are_stored_found_and_deleted(client: LangGraphClient) -> No
     assert (item["namespace"], item["value"]) == (space, {"kind": "green", "cups": 2})
     assert [one["key"] for one in found["items"]] == ["cake"]
     assert spaces["namespaces"] == [space]
-    with pytest.raises(NotFoundError, match="tea"):
-        await client.store.get_item(space, "tea")
+    assert await client.store.get_item(space, "tea") is None
 
 
 async def test_a_remote_graph_is_used_like_a_local_one(client: LangGraphClient, url: str) -> None:

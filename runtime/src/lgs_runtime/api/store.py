@@ -10,7 +10,7 @@ from lgs_runtime.api import bodies
 from lgs_runtime.api.access import Parts, flag, router
 from lgs_runtime.api.encoding import JsonResponse, item_json
 from lgs_runtime.api.limits import check_text
-from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.errors import InvalidRequest
 
 routes = router("Store")
 
@@ -40,7 +40,7 @@ async def delete_item(parts: Parts, body: bodies.StoreKey) -> Response:
 
 @routes.get("/store/items")
 async def get_item(parts: Parts, request: Request) -> Response:
-    """One item. The namespace is given with dots, or as a repeated parameter."""
+    """One item, or null. The namespace is given with dots, or as a repeated parameter."""
     key = check_text("key", request.query_params.get("key", ""))
     if not key:
         raise InvalidRequest("key: must be given")
@@ -48,9 +48,7 @@ async def get_item(parts: Parts, request: Request) -> Response:
     namespace = _namespace([label for text in given for label in text.split(".") if label])
     refresh = flag(request, "refresh_ttl") if request.query_params.get("refresh_ttl") else None
     item = await parts.store.aget(namespace, key, refresh_ttl=refresh)
-    if item is None:
-        raise NotFound("item", f"{'.'.join(namespace)}/{key}")
-    return JsonResponse(item_json(item))
+    return JsonResponse(item and item_json(item))
 
 
 @routes.post("/store/items/search")
