@@ -6,6 +6,8 @@ each becomes; errors of a driver are translated where the driver is called.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class RuntimeFault(Exception):
     """Root of the tree. Never raised itself."""
@@ -27,6 +29,23 @@ class NotFound(RuntimeFault):
         super().__init__(f"{kind} {name!r} not found; {hint}" if hint else f"{kind} {name} not found")
         self.kind = kind
         self.name = name
+
+
+class Unauthenticated(RuntimeFault):
+    """Nobody can tell who asks, or a key is missing or not valid (401)."""
+
+
+class Forbidden(RuntimeFault):
+    """Who asks is known, and may not do this (403)."""
+
+
+class RefusedByHandler(RuntimeFault):
+    """The graph's own authentication or authorisation refused, with a status of its choice."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = headers
 
 
 class Conflict(RuntimeFault):

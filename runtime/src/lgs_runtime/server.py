@@ -25,6 +25,7 @@ from lgs_runtime import logs
 from lgs_runtime.api.app import create_app
 from lgs_runtime.api.crons import request_of
 from lgs_runtime.api.encoding import run_json
+from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
@@ -84,6 +85,7 @@ async def run(settings: Settings) -> None:
 async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> Services:
     """Opens every part of a replica; `stack` closes them in reverse. The worker does not claim yet."""
     logs.ensure_plain()
+    gate = Gate.open(settings)
     storage = await _patiently(
         lambda: open_storage(settings.database_uri, lease_seconds=settings.lease_seconds), stop
     )
@@ -136,6 +138,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         worker=worker,
         metrics=metrics,
         readiness=Readiness(storage, streams),
+        gate=gate,
     )
     await _open_upkeep(services, stack)
     return services

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
+    from lgs_runtime.auth.gate import Gate
     from lgs_runtime.graphs.registry import GraphRegistry
     from lgs_runtime.readiness import Readiness
     from lgs_runtime.settings import Settings
@@ -33,3 +34,4 @@ class Services:
     worker: Worker
     metrics: Metrics
     readiness: Readiness
+    gate: Gate

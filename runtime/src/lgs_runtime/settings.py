@@ -58,6 +58,13 @@ class Settings:
     reuse_port: bool = False
     admin_port: int | None = None
     """Port on the loopback interface that reaches this process alone; what shares a port needs one."""
+    auth_path: str | None = None
+    """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
+    disable_studio_auth: bool = False
+    auth_openapi: Mapping[str, Any] = field(default_factory=dict)
+    """`securitySchemes` and `security`, for the API's description."""
+    api_keys: str = field(default="", repr=False)
+    api_keys_file: Path | None = None
     file_env: Mapping[str, str] = field(default_factory=dict)
     """Variables that `langgraph.json` gives to the graphs; the process's own win."""
 
@@ -106,6 +113,11 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         ),
         cors=manifest.cors,
         checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
+        auth_path=_auth_path(values, manifest),
+        disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
+        auth_openapi=manifest.auth.openapi,
+        api_keys=values.text("LGS_API_KEYS", ""),
+        api_keys_file=_file(values, "LGS_API_KEYS_FILE"),
         host=flags.get("host") or values.text("LGS_HOST", "127.0.0.1"),
         port=_port(flags.get("port"), values),
         reuse_port=bool(flags.get("reuse_port")),
@@ -159,6 +171,12 @@ class _Values:
             raise ConfigError(f"{name}: {text}: must be at most {at_most}")
         return value
 
+    def flag(self, name: str, default: bool) -> bool:
+        text = self.text(name, "").lower()
+        if text not in ("", "1", "true", "0", "false"):
+            raise ConfigError(f"{name}: {text}: must be true or false")
+        return text in ("1", "true") if text else default
+
 
 def _manifest(env: Mapping[str, str], flag: str | Path | None) -> Manifest:
     named = str(flag) if flag else env.get("LGS_CONFIG", "").strip()
@@ -189,6 +207,18 @@ def _graphs(values: _Values, manifest: Manifest) -> Mapping[str, GraphSpec]:
             '"graphs": {"agent": "./graph.py:graph"} or in LANGSERVE_GRAPHS'
         )
     return manifest.graphs
+
+
+def _auth_path(values: _Values, manifest: Manifest) -> str | None:
+    text = values.text("LGS_AUTH_PATH", "")
+    if text and ":" not in text:
+        raise ConfigError(f"LGS_AUTH_PATH: {text}: must be path:variable, such as ./auth.py:auth")
+    return text or manifest.auth.path
+
+
+def _file(values: _Values, name: str) -> Path | None:
+    text = values.text(name, "")
+    return Path(text).absolute() if text else None
 
 
 def _database_uri(values: _Values, data_dir: Path) -> str:

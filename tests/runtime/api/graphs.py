@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
@@ -104,3 +106,26 @@ nested = StateGraph(Steps)
 nested.add_node("inner", _chain(child).compile())
 nested.add_edge(START, "inner")
 nested = nested.compile()
+
+
+class Told(TypedDict, total=False):
+    """What a node finds of the one who asked."""
+
+    told: dict[str, Any]
+
+
+def tell(state: Told, config: RunnableConfig, runtime: Runtime[None]) -> Told:
+    configurable = config["configurable"]
+    told = {name: configurable[name] for name in configurable if name.startswith("langgraph_")}
+    user = told.pop("langgraph_auth_user", None)
+    named = runtime.server_info and runtime.server_info.user
+    found = {
+        "user": user and dict(user),
+        "attribute": getattr(user, "city", None),
+        "server_info": named and named.identity,
+        "metadata": {name: str(value) for name, value in config["metadata"].items() if "auth" in name},
+    }
+    return {"told": {**told, **found}}
+
+
+who = StateGraph(Told).add_node(tell).add_edge(START, "tell").compile()

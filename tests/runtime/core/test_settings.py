@@ -76,7 +76,7 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
     (tmp_path / ".env").write_text("FROM_FILE=1\nLGS_CONCURRENCY=3\nTAKEN=file\n")
     (tmp_path / "langgraph.json").write_text(
         '{"graphs": {"a": "./g.py:g", "b": {"path": "m:h", "description": "B"}},'
-        ' "env": ".env", "dependencies": [".", "./lib", "httpx"], "auth": {"path": "x"}}'
+        ' "env": ".env", "dependencies": [".", "./lib", "httpx"], "ui": {"path": "x"}}'
     )
 
     settings = load_settings({"TAKEN": "process"}, config=tmp_path / "langgraph.json")

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from lgs_runtime.api.callers import authenticated
 from lgs_runtime.api.encoding import JsonResponse
-from lgs_runtime.api.limits import LimitedRoute
+from lgs_runtime.api.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.errors import InvalidRequest, RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
 from lgs_runtime.worker.execution import from_persistence
@@ -26,8 +27,18 @@ Parts = Annotated[Services, Depends(_services)]
 
 
 class Route(LimitedRoute):
-    """A route whose bodies are limited. LangGraph's own savers and stores raise what their driver raises;
-    that is told as `StorageUnavailable` here, like everywhere else."""
+    """A route that the gate guards, and whose bodies are limited.
+
+    LangGraph's own savers and stores raise what their driver raises; that is told as `StorageUnavailable`
+    here, like everywhere else.
+    """
+
+    async def admit(self, request: LimitedRequest) -> None:
+        """Finds out who asks. Raises what the gate raises."""
+        services: Services = request.app.state.services
+        if services.gate.reads_body:
+            await request.load(services.settings.max_body_bytes)
+        await authenticated(request)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the limits, its errors translated."""
@@ -44,9 +55,17 @@ class Route(LimitedRoute):
         return translated
 
 
-def router(tag: str) -> APIRouter:
-    """A router whose routes stand under `tag` in the API's description."""
-    return APIRouter(route_class=Route, tags=[tag])
+class OpenRoute(Route):
+    """A route that answers everybody: what probes, the autoscaler and clients need before they have a key,
+    and nothing of any user."""
+
+    async def admit(self, request: LimitedRequest) -> None:
+        """Asks nobody who they are."""
+
+
+def router(tag: str, *, public: bool = False) -> APIRouter:
+    """A router whose routes stand under `tag` in the API's description. `public`: they answer everybody."""
+    return APIRouter(route_class=OpenRoute if public else Route, tags=[tag])
 
 
 def flag(request: Request, name: str) -> bool:

@@ -10,6 +10,7 @@ from lgs_runtime.api import assistants, crons, runs, state, stateless, store, sy
 from lgs_runtime.api.cors import install_cors
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.problems import install_problems
+from lgs_runtime.api.security import describe_security
 from lgs_runtime.services import Services
 
 
@@ -28,5 +29,6 @@ def create_app(services: Services) -> FastAPI:
     for module in (system, assistants, crons, stateless, runs, state, threads, store):
         app.include_router(module.routes)
     install_problems(app)
+    describe_security(app, services.gate, services.settings.auth_openapi)
     install_cors(app, services.settings.cors)
     return app

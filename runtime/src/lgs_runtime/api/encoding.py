@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from langgraph.store.base import Item
     from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
+PRIVATE_KWARGS = frozenset({"user", "request_id"})
+"""A user's fields may hold secrets of theirs; who may read the run need not see them."""
 CHECKPOINT_KEYS = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
 
 
@@ -79,7 +81,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "updated_at": run.updated_at,
         "status": run.status,
         "metadata": run.metadata,
-        "kwargs": run.kwargs,
+        "kwargs": {name: value for name, value in run.kwargs.items() if name not in PRIVATE_KWARGS},
         "multitask_strategy": run.multitask_strategy,
         "priority": run.priority,
         "attempt": run.attempt,

@@ -80,7 +80,9 @@ class LimitedRequest(Request):
     """A request whose body was read and parsed under the limits."""
 
     async def load(self, max_bytes: int) -> None:
-        """Reads the body. Raises `BodyTooLarge` without reading on, `BrokenBody`, `InvalidRequest`."""
+        """Reads the body, once. Raises `BodyTooLarge` without reading on, `BrokenBody`, `InvalidRequest`."""
+        if hasattr(self, "_body"):
+            return
         announced = self.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > max_bytes:
             raise BodyTooLarge(announced, max_bytes)
@@ -97,12 +99,16 @@ class LimitedRequest(Request):
 class LimitedRoute(APIRoute):
     """A route that only ever sees bodies within the limits. A body is JSON, whatever its type says."""
 
+    async def admit(self, request: LimitedRequest) -> None:
+        """Looks at who asks before the body is read. Here: everybody may."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the limits."""
         handle = super().get_route_handler()
 
         async def limited(request: Request) -> Response:
             checked = LimitedRequest(_as_json(request.scope), request.receive)
+            await self.admit(checked)
             await checked.load(request.app.state.services.settings.max_body_bytes)
             return await handle(checked)
 

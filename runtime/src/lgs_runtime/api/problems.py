@@ -17,12 +17,15 @@ from starlette.exceptions import HTTPException
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.errors import (
     Conflict,
+    Forbidden,
     InvalidRequest,
     LeaseLost,
     NotFound,
     QueueFull,
+    RefusedByHandler,
     RuntimeFault,
     StorageUnavailable,
+    Unauthenticated,
 )
 
 RETRY_AFTER_STORAGE_SECONDS = 2
@@ -31,6 +34,8 @@ SHOWN_ERRORS = 5
 
 STATUS: Mapping[type[RuntimeFault], HTTPStatus] = {
     InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
@@ -54,8 +59,10 @@ class BrokenBody(InvalidRequest):
     """The body is not JSON at all (400)."""
 
 
-def status_of(fault: RuntimeFault) -> HTTPStatus:
+def status_of(fault: RuntimeFault) -> int:
     """The HTTP status of an error of our tree; 500 for one that no client can cause."""
+    if isinstance(fault, RefusedByHandler):
+        return fault.status
     if isinstance(fault, BodyTooLarge):
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     if isinstance(fault, BrokenBody):
@@ -70,6 +77,8 @@ def headers_of(fault: RuntimeFault) -> dict[str, str]:
     """`Retry-After` where trying again is what the client should do."""
     if isinstance(fault, QueueFull):
         return {"Retry-After": str(max(1, fault.retry_after_seconds))}
+    if isinstance(fault, RefusedByHandler):
+        return dict(fault.headers)
     if isinstance(fault, StorageUnavailable):
         return {"Retry-After": str(RETRY_AFTER_STORAGE_SECONDS)}
     return {}

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request
 
 from lgs_runtime.api.bodies import RunBatch, RunCreateStateful, RunCreateStateless
+from lgs_runtime.api.callers import request_id_of, user_of
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
 from lgs_runtime.runs.admission import RunRequest, priority_of
@@ -20,6 +21,7 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
     """What the client asks for. `asked`: the request, whose headers may say a priority, or that priority.
     Raises `InvalidRequest`."""
     priority = asked.headers.get(PRIORITY_HEADER) if isinstance(asked, Request) else asked
+    user = user_of(asked) if isinstance(asked, Request) else None
     config = body.config.model_dump(exclude_none=True)
     stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
     return RunRequest(
@@ -44,6 +46,8 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
         delay_seconds=body.after_seconds,
         webhook=body.webhook,
         priority=priority_of(priority, config, body.metadata),
+        user=user.to_json() if user else None,
+        request_id=request_id_of(asked) if isinstance(asked, Request) else None,
     )
 
 

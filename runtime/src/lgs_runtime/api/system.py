@@ -10,7 +10,7 @@ from lgs_runtime.api.access import Parts, flag, router
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.worker.metrics import CONTENT_TYPE
 
-routes = router("System")
+routes = router("System", public=True)
 
 
 @routes.get("/ok")

@@ -51,7 +51,7 @@ def load_graph(graph_id: str, spec: GraphSpec, source: Path) -> LoadedGraph:
     """Imports the module of a graph and looks at its variable. Raises `ConfigError`."""
     where = f"graphs.{graph_id}: {spec.path}"
     location, _, variable = spec.path.rpartition(":")
-    module = _import(location, source, where)
+    module = import_module(location, source, where)
     try:
         found = getattr(module, variable)
     except AttributeError:
@@ -107,7 +107,9 @@ def _candidates(module: ModuleType) -> list[str]:
     )
 
 
-def _import(location: str, source: Path, where: str) -> ModuleType:
+def import_module(location: str, source: Path, where: str) -> ModuleType:
+    """A module by its dotted name, or by its file, relative to `source`. Raises `ConfigError`, which begins
+    with `where`."""
     if location.endswith(FILE_SUFFIXES) or "/" in location:
         path = (source / location).resolve()
         if not path.is_file():

@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
 
-USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer"})
+USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer", "auth"})
 USED_OF_HTTP = frozenset({"cors"})
 PAGINATION = ("X-Pagination-Total", "X-Pagination-Next")
 log = structlog.get_logger(__name__)
@@ -48,6 +48,15 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthSpec:
+    """`auth`: where the `langgraph_sdk.Auth` object is, as `path:variable`, and what is said of it."""
+
+    path: str | None = None
+    disable_studio_auth: bool = False
+    openapi: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The parts of the file that are used, with paths made absolute."""
 
@@ -59,6 +68,7 @@ class Manifest:
     cors: Cors = field(default_factory=Cors)
     checkpointer: Any = None
     """As it was written; `checkpoint.options` knows what it may hold."""
+    auth: AuthSpec = field(default_factory=AuthSpec)
 
 
 def read_manifest(path: Path, name: str) -> Manifest:
@@ -85,7 +95,23 @@ def read_manifest(path: Path, name: str) -> Manifest:
         dependencies=_dependencies(content.get("dependencies", []), folder, f"{where}: dependencies"),
         cors=parse_cors(http.get("cors"), f"{where}: http.cors"),
         checkpointer=content.get("checkpointer"),
+        auth=_auth(content.get("auth"), f"{where}: auth"),
     )
+
+
+def _auth(content: Any, where: str) -> AuthSpec:
+    """The object `auth`. All of it counts: what is misspelt must not leave a service open."""
+    given = _object(content, where)
+    known = ("path", "disable_studio_auth", "openapi", "cache")
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
+    path, studio = given.get("path"), given.get("disable_studio_auth", False)
+    if path is not None and (not isinstance(path, str) or ":" not in path):
+        raise ConfigError(f"{where}.path: {path!r}: must be path:variable, such as ./auth.py:auth")
+    if not isinstance(studio, bool):
+        raise ConfigError(f"{where}.disable_studio_auth: {studio!r}: must be true or false")
+    return AuthSpec(path, studio, _object(given.get("openapi"), f"{where}.openapi"))
 
 
 def parse_cors(content: Any, where: str) -> Cors:

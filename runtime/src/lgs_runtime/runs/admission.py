@@ -18,7 +18,9 @@ from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import Assistant, Enqueued, Json, MultitaskStrategy, NewRun, Priority, Run
 from lgs_runtime.services import Services
-from lgs_runtime.worker.kwargs import Durability, NodeNames, RunKwargs
+from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, Durability, NodeNames, RunKwargs
+
+SET_HERE = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ class RunRequest:
     delay_seconds: float = 0.0
     priority: Priority = Priority.NORMAL
     webhook: str | None = None
+    user: Json | None = None
+    """Who asks (`auth.users.User` as JSON); None where the service is open."""
+    request_id: str | None = None
 
 
 def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
@@ -115,6 +120,8 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         on_completion=request.on_completion,
         temporary=temporary,
         webhook=request.webhook,
+        user=request.user,
+        request_id=request.request_id,
     )
     return NewRun(
         run_id=run_id,
@@ -151,7 +158,7 @@ def merge_config(assistant: Assistant, over: Json) -> dict[str, Any]:
 
 def _is_ours(name: str) -> bool:
     """Whether LangGraph and the worker set this themselves, so that no client may."""
-    return name in ("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map") or name.startswith("__")
+    return name in SET_HERE or name in ABOUT_THE_CALLER or name.startswith("__")
 
 
 def _object(config: Json, name: str) -> Mapping[str, Any]:

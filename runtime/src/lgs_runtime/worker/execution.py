@@ -26,7 +26,7 @@ from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import to_json
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.emission import Emitter, stream
-from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
 from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.outages import Outages
 from lgs_runtime.worker.publisher import Publisher
@@ -197,10 +197,13 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
         "graph_id": graph_id,
     }
     given = dict(kwargs.config)
-    configurable = {**given.pop("configurable", {}), **ids}
+    caller = about_the_caller(kwargs.user, kwargs.request_id)
+    configurable = {**given.pop("configurable", {}), **ids, **caller}
     for address in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
         configurable.pop(address, None)
-    metadata = {**run.metadata, **given.pop("metadata", {}), **ids, "attempt": run.attempt}
+    said = {**run.metadata, **given.pop("metadata", {})}
+    own = {name: value for name, value in said.items() if name not in ABOUT_THE_CALLER}
+    metadata = {**own, **ids, "attempt": run.attempt}
     known = {name: given[name] for name in ("tags", "recursion_limit", "max_concurrency") if name in given}
     config: RunnableConfig = {
         "configurable": configurable,

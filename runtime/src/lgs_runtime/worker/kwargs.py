@@ -11,7 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
+from lgs_runtime.auth.users import User
+
 Durability = Literal["sync", "async", "exit"]
+ABOUT_THE_CALLER = frozenset(
+    {
+        "langgraph_auth_user",
+        "langgraph_auth_user_id",
+        "langgraph_auth_permissions",
+        "langgraph_request_id",
+    }
+)
+"""Keys of `configurable` that say who asked. Only `about_the_caller` fills them, no request."""
 NodeNames = Sequence[str] | Literal["*"] | None
 
 
@@ -40,6 +51,9 @@ class RunKwargs:
     on_completion: Literal["delete", "keep"] | None = None
     temporary: bool = False
     """The thread was made for this run alone: its checkpoints go with it."""
+    user: Mapping[str, Any] | None = None
+    """Who asked for the run (`auth.users.User` as JSON)."""
+    request_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object to store, without the fields that hold their default."""
@@ -52,3 +66,16 @@ class RunKwargs:
         """Reads what `to_json` wrote."""
         known = {f.name for f in fields(cls)}
         return cls(**cast(dict[str, Any], {name: value for name, value in stored.items() if name in known}))
+
+
+def about_the_caller(user: Mapping[str, Any] | None, request_id: str | None) -> dict[str, Any]:
+    """What a graph finds in its `configurable` of who asked, under LangGraph's names."""
+    known: dict[str, Any] = {}
+    if request_id is not None:
+        known["langgraph_request_id"] = request_id
+    if user is not None:
+        asking = User(user)
+        known["langgraph_auth_user"] = asking
+        known["langgraph_auth_user_id"] = asking.identity
+        known["langgraph_auth_permissions"] = asking.permissions
+    return known

@@ -1,0 +1,28 @@
+"""What the API's description says of how a caller proves who it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from lgs_runtime.auth.gate import KEY_HEADER, Gate
+from lgs_runtime.model import Json
+
+
+def describe_security(app: FastAPI, gate: Gate, said: Json) -> None:
+    """Adds the API key, where one is needed, and what `auth.openapi` of `langgraph.json` says (its
+    `securitySchemes` and `security`) to the description at `/openapi.json`."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = describe()
+        schemes = dict((said.get("components") or said).get("securitySchemes") or {})
+        if gate.keys is not None:
+            schemes["apiKey"] = {"type": "apiKey", "in": "header", "name": KEY_HEADER}
+        if schemes:
+            document.setdefault("components", {})["securitySchemes"] = schemes
+            document["security"] = said.get("security") or [{name: [] for name in schemes}]
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]

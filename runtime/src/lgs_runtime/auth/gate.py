@@ -1,0 +1,136 @@
+"""The gate that every request passes before its body is looked at: it says who asks, or refuses.
+
+First the service's API keys, where there are any: `X-Api-Key` must hold one. Then the graph's own
+`@auth.authenticate`. Where both are, a request needs both. A service that has neither is open.
+
+LangGraph Studio marks its requests with `x-auth-scheme: langsmith`. Nothing here can check that, so the mark
+alone opens nothing: with a valid API key it makes the caller a `StudioUser`, and without keys it is ignored.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph_sdk import Auth
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from lgs_runtime.auth.keys import ApiKeys
+from lgs_runtime.auth.loading import asked, load_auth
+from lgs_runtime.auth.users import User, studio_user, user_from
+from lgs_runtime.errors import ConfigError, RefusedByHandler, Unauthenticated
+from lgs_runtime.settings import Settings
+
+KEY_HEADER = "x-api-key"
+STUDIO_HEADER = "x-auth-scheme"
+STUDIO_SCHEME = "langsmith"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Who may come in. `auth` and `keys` are None where there are none."""
+
+    auth: Auth | None = None
+    keys: ApiKeys | None = None
+    studio: bool = True
+
+    @classmethod
+    def open(cls, settings: Settings) -> Gate:
+        """The gate of the settings. Raises `ConfigError`."""
+        keys = ApiKeys.open(settings.api_keys, settings.api_keys_file)
+        if settings.auth_path is None:
+            return cls(keys=keys)
+        auth = load_auth(settings.auth_path, settings.source, settings.import_paths)
+        if auth._authenticate_handler is None and keys is None:
+            raise ConfigError(
+                f"auth.path: {settings.auth_path}: no handler says who asks: it must have a function under "
+                "@auth.authenticate, or the service must have API keys"
+            )
+        return cls(auth, keys, studio=not settings.disable_studio_auth)
+
+    @property
+    def closed(self) -> bool:
+        """Whether callers must say who they are."""
+        return self.auth is not None or self.keys is not None
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether the authentication looks at the body, which must be read first then."""
+        handler = self.auth and self.auth._authenticate_handler
+        return bool(handler and asked(handler) & {"body", "request"})
+
+    async def authenticate(self, request: Request) -> User | None:
+        """Who asks; None when the service is open. Raises `Unauthenticated`, `RefusedByHandler`, and what
+        the handler raises by mistake."""
+        key = self._key(request)
+        handler = self.auth and self.auth._authenticate_handler
+        if handler is not None and not self._is_studio(request, key):
+            return await _ask(handler, request)
+        if key is None:
+            return None
+        return studio_user(key) if self._is_studio(request, key) else User({"identity": key})
+
+    def _key(self, request: Request) -> str | None:
+        """The name of the key that came with the request; None where no keys are needed."""
+        if self.keys is None:
+            return None
+        given = request.headers.get(KEY_HEADER, "")
+        name = self.keys.name_of(given)
+        if name is None:
+            what = "not valid" if given else "missing"
+            raise Unauthenticated(f"X-Api-Key: {what}: must be an API key of this service")
+        return name
+
+    def _is_studio(self, request: Request, key: str | None) -> bool:
+        marked = request.headers.get(STUDIO_HEADER, "").lower() == STUDIO_SCHEME
+        return self.auth is not None and self.studio and marked and key is not None
+
+
+async def _ask(handler: Any, request: Request) -> User:
+    """What the graph's authentication says."""
+    given = await _offer(request, asked(handler))
+    try:
+        if inspect.iscoroutinefunction(handler):
+            answer = await handler(**given)
+        else:
+            answer = await run_in_threadpool(handler, **given)
+            answer = await answer if inspect.isawaitable(answer) else answer
+    except AssertionError as wrong:
+        raise Unauthenticated(str(wrong) or "Unauthorized") from wrong
+    except Exception as wrong:
+        refusal = refusal_of(wrong)
+        if refusal is None:
+            raise
+        raise refusal from wrong
+    user = user_from(answer)
+    if user is None:
+        raise Unauthenticated("Unauthorized")
+    return user
+
+
+def refusal_of(raised: Exception) -> RefusedByHandler | None:
+    """The refusal that a handler means by an exception: `Auth.exceptions.HTTPException`, or any other with a
+    `status_code` of 400 and above. None for a mistake."""
+    status = getattr(raised, "status_code", None)
+    if not isinstance(status, int) or not 400 <= status <= 599:
+        return None
+    headers = getattr(raised, "headers", None) or {}
+    return RefusedByHandler(status, str(getattr(raised, "detail", raised)), dict(headers))
+
+
+async def _offer(request: Request, names: frozenset[str]) -> dict[str, Any]:
+    """The parameters of these names."""
+    offered: dict[str, Any] = {
+        "request": request,
+        "path": request.url.path,
+        "method": request.method,
+        "path_params": dict(request.path_params),
+        "query_params": dict(request.query_params),
+        "headers": dict(request.scope["headers"]),
+        "authorization": request.headers.get("authorization"),
+    }
+    if "body" in names:
+        offered["body"] = await request.json() if await request.body() else None
+    return {name: offered[name] for name in names}

@@ -1,0 +1,55 @@
+"""Finds the `langgraph_sdk.Auth` object that the configuration names, and checks that it can be used.
+
+What can't work is a `ConfigError` at start: a service that is to be closed must never start open.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from langgraph_sdk import Auth
+
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.loader import extend_import_path, import_module
+
+OFFERED = frozenset(
+    {"request", "body", "path", "method", "path_params", "query_params", "headers", "authorization"}
+)
+"""What an authentication handler may ask for, by the names of its parameters."""
+
+
+def load_auth(path: str, source: Path, import_paths: tuple[Path, ...]) -> Auth:
+    """The object at `path:variable`. Raises `ConfigError`."""
+    where = f"auth.path: {path}"
+    extend_import_path(import_paths)
+    location, _, variable = path.rpartition(":")
+    found = getattr(import_module(location, source, where), variable, None)
+    if not isinstance(found, Auth):
+        raise ConfigError(
+            f"{where}: {variable} is a {type(found).__name__}; it must be a langgraph_sdk.Auth object"
+        )
+    if (handler := found._authenticate_handler) is not None:
+        check_authenticator(handler, where)
+    return found
+
+
+def check_authenticator(handler: Callable[..., Any], where: str) -> None:
+    """Raises `ConfigError` for a handler that asks for what nobody can give."""
+    for name in asked(handler) - OFFERED:
+        raise ConfigError(
+            f"{where}: the authenticate handler asks for {name}; it must ask for some of "
+            f"{', '.join(sorted(OFFERED))}"
+        )
+
+
+def asked(handler: Callable[..., Any]) -> frozenset[str]:
+    """The names of the parameters that the handler must be given, or can be."""
+    return frozenset(
+        parameter.name
+        for parameter in inspect.signature(handler).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and (parameter.name in OFFERED or parameter.default is parameter.empty)
+    )
