@@ -89,6 +89,10 @@ class Run:
     """When its present or last attempt was claimed."""
     result: Json | None = None
     """The values at its end, kept here only for stateless runs, whose thread is gone by then."""
+    created_by: str | None = None
+    """Who asked for it; None: nobody is known."""
+    version: int | None = None
+    """The version of its thread that its end made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,26 @@ class Outcome:
     error: str | None = None
     values: Json | None = None
     interrupts: Json | None = None
+    checkpoint_id: str | None = None
+    """The thread's latest checkpoint at its end (None: unknown, or there is none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A numbered state of a thread, made by the end of a run or by hand. `interrupts` are the questions that
+    waited for a person then, by task."""
+
+    thread_id: str
+    version: int
+    checkpoint_id: str
+    run_id: str | None
+    """The run whose end it is; None: it was saved by hand, or rolled back to."""
+    description: str | None
+    metadata: Json
+    interrupts: Json
+    created_at: datetime
+    created_by: str | None
+    """Who asked for the run, or saved it; None: nobody is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,12 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     logs.ensure_plain()
     gate = Gate.open(settings)
     storage = await _patiently(
-        lambda: open_storage(settings.database_uri, lease_seconds=settings.lease_seconds), stop
+        lambda: open_storage(
+            settings.database_uri,
+            lease_seconds=settings.lease_seconds,
+            versions_limit=settings.versions_limit,
+        ),
+        stop,
     )
     stack.push_async_callback(storage.close)
     checkpointer = await stack.enter_async_context(

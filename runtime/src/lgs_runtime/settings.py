@@ -20,6 +20,7 @@ from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpoint
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.manifest import Cors, GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
 from lgs_runtime.model import QueueLimits
+from lgs_runtime.storage.histories import VERSIONS_LIMIT
 
 DEFAULT_CONFIG = "langgraph.json"
 
@@ -46,6 +47,8 @@ class Settings:
     max_attempts: int = 3
     drain_seconds: float = 60.0
     run_ttl_hours: float = 24.0
+    versions_limit: int = VERSIONS_LIMIT
+    """How many versions of a thread are kept."""
     lease_seconds: float = 10.0
     lame_duck_seconds: float = 3.0
     max_body_bytes: int = 16 * 1024 * 1024
@@ -104,6 +107,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         max_attempts=values.integer("LGS_MAX_ATTEMPTS", 3, at_least=1),
         drain_seconds=values.number("LGS_DRAIN_SECONDS", 60.0, at_least=0.0),
         run_ttl_hours=values.number("LGS_RUN_TTL_HOURS", 24.0, above=0.0),
+        versions_limit=values.integer("LGS_VERSIONS_LIMIT", VERSIONS_LIMIT, at_least=1),
         lease_seconds=values.number("LGS_LEASE_SECONDS", 10.0, at_least=1.0),
         lame_duck_seconds=values.number("LGS_LAME_DUCK_SECONDS", 3.0, at_least=0.0),
         max_body_bytes=values.integer("LGS_MAX_BODY_BYTES", 16 * 1024 * 1024, at_least=1024),

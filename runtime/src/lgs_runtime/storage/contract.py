@@ -34,6 +34,7 @@ from lgs_runtime.model import (
     ThreadStatus,
     Webhook,
 )
+from lgs_runtime.storage.histories import Versions
 from lgs_runtime.storage.schedules import Crons
 
 
@@ -82,7 +83,8 @@ class Queue(Protocol):
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
         """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while
         other runs wait on it). With `delete_thread_after` the thread's record goes and the run keeps the
-        values as `result` (the checkpoints are the caller's). A run that was cancelled with `rollback` is
+        values as `result` (the checkpoints are the caller's); else the state it ended with becomes a
+        version of the thread (`histories.checkpoint_of`). A run that was cancelled with `rollback` is
         deleted. Raises `LeaseLost` when the attempt is no longer the replica's: nothing is changed."""
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
@@ -220,7 +222,7 @@ class Records(Protocol):
         caller's)."""
 
 
-class Storage(Queue, Records, Crons, Protocol):
+class Storage(Queue, Records, Versions, Crons, Protocol):
     """A database of the service. Opened by `storage.open_storage(uri, lease_seconds=…)`, which also migrates
     it, safely when several replicas start at once on an empty one."""
 

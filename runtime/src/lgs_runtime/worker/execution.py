@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -131,8 +132,7 @@ class Executor:
         if attempt.stopped is Stop.ROLLBACK:
             await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
         at_end = await self._look(run)
-        status = at_end.thread_status
-        return Outcome("interrupted", status, None, at_end.values, at_end.interrupts)
+        return replace(at_end, status="interrupted")
 
     async def _raised(
         self, attempt: Attempt, publisher: Publisher, raised: BaseException
@@ -225,6 +225,7 @@ def outcome_of(state: StateSnapshot) -> Outcome:
         thread_status="interrupted" if state.next else "idle",
         values=values if isinstance(values, dict) else {"__root__": values},
         interrupts=interrupts,
+        checkpoint_id=state.config["configurable"].get("checkpoint_id") if state.created_at else None,
     )
 
 

@@ -144,7 +144,28 @@ CREATE TABLE lgs_cron (
 CREATE INDEX lgs_cron_due ON lgs_cron (next_run_date) WHERE enabled;
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS)
+_VERSIONS: Final = """
+ALTER TABLE lgs_thread ADD COLUMN versions bigint NOT NULL DEFAULT 0, ADD COLUMN created_by text;
+ALTER TABLE lgs_run ADD COLUMN created_by text, ADD COLUMN version bigint;
+
+CREATE TABLE lgs_version (
+    thread_id     text NOT NULL,
+    version       bigint NOT NULL,
+    checkpoint_id text NOT NULL,
+    run_id        text,
+    description   text,
+    metadata      jsonb NOT NULL DEFAULT '{}',
+    interrupts    jsonb NOT NULL DEFAULT '{}',
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    created_by    text,
+    PRIMARY KEY (thread_id, version)
+);
+
+-- Threads that may have more versions than are kept.
+CREATE TABLE lgs_crowded_thread (thread_id text PRIMARY KEY);
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

@@ -31,7 +31,9 @@ from lgs_runtime.model import (
     Webhook,
 )
 from lgs_runtime.storage import law
+from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable
+from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import rows, statements
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.signals import Sender
@@ -42,9 +44,10 @@ _Result = TypeVar("_Result")
 class PostgresQueue:
     """The `Queue` of the contract."""
 
-    def __init__(self, database: Database, sender: Sender) -> None:
+    def __init__(self, database: Database, sender: Sender, versions_limit: int) -> None:
         self._database = database
         self._sender = sender
+        self._versions_limit = versions_limit
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
         """See the contract. One statement unless the thread or the queue needs a closer look."""
@@ -109,7 +112,7 @@ class PostgresQueue:
             raise NotFound("assistant", new.assistant_id)
         if new.create_thread:
             metadata = dump_searchable(new.thread_metadata)
-            await connection.execute(statements.CREATE_THREAD_FOR_RUN, new.thread_id, metadata)
+            await connection.execute(statements.CREATE_THREAD_FOR_RUN, new.thread_id, metadata, clean(who()))
         locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
         stored = await connection.fetchrow(statements.RUN, new.run_id, None)
         if stored is not None:
@@ -151,6 +154,8 @@ class PostgresQueue:
             _optional(outcome.values),
             _optional(outcome.interrupts),
             _optional(outcome.values),
+            checkpoint_of(outcome),
+            self._versions_limit,
         )
         # A cancellation that arrived while the statement waited for the thread is only seen by a second look.
         left = await self._database.value(statements.FINISH, *values)
@@ -298,6 +303,7 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
         room,
         law.rank_offset(new.priority),
         new.webhook,
+        clean(who()),
     ]
 
 

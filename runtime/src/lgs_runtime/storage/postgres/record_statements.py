@@ -70,7 +70,7 @@ ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LI
 COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
 
 CREATE_THREAD: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds) VALUES ($1, $2, $3)
+INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, created_by) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING RETURNING *
 """
 
@@ -92,11 +92,24 @@ LOCK_THREAD: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id = $1 FOR 
 
 DELETE_RUNS_OF_THREAD: Final = "DELETE FROM lgs_run WHERE thread_id = $1 RETURNING run_id, status"
 
-DELETE_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = $1"
+DELETE_THREAD: Final = """
+WITH versions AS (
+    DELETE FROM lgs_version WHERE thread_id = $1
+), crowd AS (
+    DELETE FROM lgs_crowded_thread WHERE thread_id = $1
+)
+DELETE FROM lgs_thread WHERE thread_id = $1
+"""
 
 COPY_THREAD: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest)
-SELECT $2, metadata, config, values, '{}', 'idle' FROM lgs_thread WHERE thread_id = $1
+WITH versions AS (
+    INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, description, metadata, interrupts,
+                             created_at, created_by)
+    SELECT $2, version, checkpoint_id, run_id, description, metadata, interrupts, created_at, created_by
+    FROM lgs_version WHERE thread_id = $1
+)
+INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest, versions, created_by)
+SELECT $2, metadata, config, values, '{}', 'idle', versions, $3 FROM lgs_thread WHERE thread_id = $1
 RETURNING *
 """
 
@@ -125,6 +138,10 @@ WITH gone AS (
     RETURNING thread_id
 ), runs AS (
     DELETE FROM lgs_run r USING gone WHERE r.thread_id = gone.thread_id
+), versions AS (
+    DELETE FROM lgs_version v USING gone WHERE v.thread_id = gone.thread_id
+), crowd AS (
+    DELETE FROM lgs_crowded_thread c USING gone WHERE c.thread_id = gone.thread_id
 )
 SELECT thread_id FROM gone
 """

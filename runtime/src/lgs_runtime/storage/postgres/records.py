@@ -10,6 +10,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Signal, Thread, ThreadStatus
 from lgs_runtime.storage import sorting
+from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_searchable
 from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.postgres import record_statements as statements
@@ -104,7 +105,7 @@ class PostgresRecords:
     ) -> Thread:
         """See the contract."""
         row = await self._database.row(
-            statements.CREATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds
+            statements.CREATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds, clean(who())
         )
         if row is not None:
             return rows.thread(row)
@@ -162,7 +163,7 @@ class PostgresRecords:
     async def copy_thread(self, thread_id: str, new_thread_id: str) -> Thread:
         """See the contract."""
         try:
-            row = await self._database.row(statements.COPY_THREAD, thread_id, new_thread_id)
+            row = await self._database.row(statements.COPY_THREAD, thread_id, new_thread_id, clean(who()))
         except asyncpg.UniqueViolationError as error:
             raise Conflict(f"thread {new_thread_id} exists: a copy needs an id of its own") from error
         return rows.thread(_found(row, "thread", thread_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.model import Assistant, Run, Thread, Webhook
+from lgs_runtime.model import Assistant, Run, Thread, Version, Webhook
 from lgs_runtime.storage.law import PRIORITY
 
 
@@ -27,6 +27,8 @@ def run(row: asyncpg.Record) -> Run:
         due_at=row["due_at"],
         claimed_at=row["claimed_at"],
         result=row["result"],
+        created_by=row["created_by"],
+        version=row["version"],
     )
 
 
@@ -49,6 +51,21 @@ def thread(row: asyncpg.Record) -> Thread:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         state_updated_at=row["state_updated_at"],
+    )
+
+
+def version(row: asyncpg.Record) -> Version:
+    """A row of `lgs_version`."""
+    return Version(
+        thread_id=row["thread_id"],
+        version=row["version"],
+        checkpoint_id=row["checkpoint_id"],
+        run_id=row["run_id"],
+        description=row["description"],
+        metadata=row["metadata"],
+        interrupts=row["interrupts"],
+        created_at=row["created_at"],
+        created_by=row["created_by"],
     )
 
 

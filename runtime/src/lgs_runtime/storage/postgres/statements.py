@@ -19,15 +19,16 @@ _CLAIMABLE: Final = """
 _INSERT_RUN: Final = """
     INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                          multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at,
-                         webhook)
+                         webhook, created_by)
     SELECT $1, $2, seq, $3, CASE WHEN claimed THEN 'running' ELSE 'pending' END, $6::smallint,
            extract(epoch FROM now()) + $8::float8 + $14::float8, $5, $4, $7, $11,
            CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN $12::text END,
-           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8), $15
+           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8), $15, $16
 """
 
 # $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
 # $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset $15 webhook
+# $16 who
 ENQUEUE: Final = f"""
 WITH gate AS (
     SELECT $12::text IS NOT NULL AND $8::float8 <= 0
@@ -39,8 +40,8 @@ WITH gate AS (
     WHERE EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $3)
       AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
 ), thread AS (
-    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs)
-    SELECT $2, $10, 1, 1 FROM gate WHERE may_claim OR room
+    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by)
+    SELECT $2, $10, 1, 1, $16 FROM gate WHERE may_claim OR room
     ON CONFLICT (thread_id) DO UPDATE
     SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || excluded.metadata,
         updated_at = now()
@@ -55,7 +56,7 @@ RETURNING *
 """The whole of the common case in one round trip. No row: the slow way finds out why, or makes room."""
 
 CREATE_THREAD_FOR_RUN: Final = """
-INSERT INTO lgs_thread (thread_id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING
+INSERT INTO lgs_thread (thread_id, metadata, created_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 """
 
 ASSISTANT_EXISTS: Final = "SELECT EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $1)"
@@ -110,18 +111,19 @@ RETURNING r.*
 different moments can't both win, and the loser tries again."""
 
 # $1 thread $2 run $3 replica $4 attempt $5 status $6 error $7 thread rest $8 values $9 interrupts
-# $10 result
+# $10 result $11 checkpoint that becomes a version (or null) $12 versions that a thread keeps
 FINISH: Final = """
 WITH thread AS (
-    SELECT thread_id, unfinished, values FROM lgs_thread WHERE thread_id = $1 FOR UPDATE
+    SELECT thread_id, unfinished, values, versions FROM lgs_thread WHERE thread_id = $1 FOR UPDATE
 ), ended AS (
     UPDATE lgs_run r
     SET status = $5, error = $6, claimed_by = NULL, ended_at = now(), updated_at = now(),
-        result = CASE WHEN r.delete_thread_after THEN $10::json END
+        result = CASE WHEN r.delete_thread_after THEN $10::json END,
+        version = CASE WHEN $11::text IS NOT NULL AND NOT r.delete_thread_after THEN thread.versions + 1 END
     FROM thread
     WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
       AND r.cancel_requested IS DISTINCT FROM 'rollback'
-    RETURNING r.delete_thread_after, r.webhook
+    RETURNING r.delete_thread_after, r.webhook, r.version, r.created_by
 ), webhook AS (
     INSERT INTO lgs_webhook (run_id, url, values)
     SELECT $2, webhook, coalesce($10::json, thread.values::json) FROM ended, thread
@@ -131,13 +133,20 @@ WITH thread AS (
     WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
       AND r.cancel_requested = 'rollback'
     RETURNING r.delete_thread_after
+), version AS (
+    INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, interrupts, created_by)
+    SELECT $1, version, $11, $2, coalesce($9::jsonb, '{}'), created_by FROM ended WHERE version IS NOT NULL
+), crowd AS (
+    INSERT INTO lgs_crowded_thread (thread_id) SELECT $1 FROM ended WHERE version > $12::bigint
+    ON CONFLICT DO NOTHING
 ), gone AS (
-    SELECT g.delete_thread_after AND thread.unfinished = 1 AS last
-    FROM (SELECT delete_thread_after FROM ended UNION ALL SELECT * FROM deleted) g, thread
+    SELECT g.delete_thread_after AND thread.unfinished = 1 AS last, g.version
+    FROM (SELECT delete_thread_after, version FROM ended UNION ALL SELECT *, NULL FROM deleted) g, thread
 ), kept AS (
     UPDATE lgs_thread t
     SET unfinished = t.unfinished - 1, rest = $7, values = coalesce($8::jsonb, t.values), error = $6,
-        interrupts = coalesce($9::jsonb, t.interrupts), updated_at = now(), state_updated_at = now()
+        interrupts = coalesce($9::jsonb, t.interrupts), versions = coalesce(gone.version, t.versions),
+        updated_at = now(), state_updated_at = now()
     FROM gone WHERE t.thread_id = $1 AND NOT gone.last
     RETURNING t.unfinished
 ), dropped AS (

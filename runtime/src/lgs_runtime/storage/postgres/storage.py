@@ -14,19 +14,20 @@ from lgs_runtime.storage.postgres.migrations import migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.records import PostgresRecords
 from lgs_runtime.storage.postgres.signals import Listener, Sender
+from lgs_runtime.storage.postgres.versions import PostgresVersions
 
 
-class PostgresStorage(PostgresQueue, PostgresRecords, PostgresCrons):
+class PostgresStorage(PostgresQueue, PostgresRecords, PostgresVersions, PostgresCrons):
     """The `Storage` of the contract."""
 
     name = "postgres"
 
-    def __init__(self, database: Database, sender: Sender, lease_seconds: float) -> None:
-        super().__init__(database, sender)
+    def __init__(self, database: Database, sender: Sender, lease_seconds: float, versions_limit: int) -> None:
+        super().__init__(database, sender, versions_limit)
         self._lease_seconds = lease_seconds
 
     @classmethod
-    async def open(cls, uri: str, *, lease_seconds: float) -> PostgresStorage:
+    async def open(cls, uri: str, *, lease_seconds: float, versions_limit: int) -> PostgresStorage:
         """Connects and migrates. Raises `ConfigError`, `StorageUnavailable`."""
         database = await Database.open(uri)
         try:
@@ -35,7 +36,7 @@ class PostgresStorage(PostgresQueue, PostgresRecords, PostgresCrons):
         except BaseException:
             await database.close()
             raise
-        return cls(database, Sender(database), lease_seconds)
+        return cls(database, Sender(database), lease_seconds, versions_limit)
 
     async def ping(self) -> None:
         """See the contract."""

@@ -136,7 +136,30 @@ CREATE TABLE lgs_cron (
 CREATE INDEX lgs_cron_due ON lgs_cron (next_run_date) WHERE enabled
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS)
+_VERSIONS: Final = """
+ALTER TABLE lgs_thread ADD COLUMN versions INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE lgs_thread ADD COLUMN created_by TEXT;
+ALTER TABLE lgs_run ADD COLUMN created_by TEXT;
+ALTER TABLE lgs_run ADD COLUMN version INTEGER;
+
+CREATE TABLE lgs_version (
+    thread_id     TEXT NOT NULL,
+    version       INTEGER NOT NULL,
+    checkpoint_id TEXT NOT NULL,
+    run_id        TEXT,
+    description   TEXT,
+    metadata      TEXT NOT NULL DEFAULT '{}',
+    interrupts    TEXT NOT NULL DEFAULT '{}',
+    created_at    REAL NOT NULL,
+    created_by    TEXT,
+    PRIMARY KEY (thread_id, version)
+) WITHOUT ROWID;
+
+-- Threads that may have more versions than are kept.
+CREATE TABLE lgs_crowded_thread (thread_id TEXT PRIMARY KEY) WITHOUT ROWID
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -27,10 +27,13 @@ from lgs_runtime.model import (
     Webhook,
 )
 from lgs_runtime.storage import law
+from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
+from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.signals import Sender
+from lgs_runtime.storage.sqlite.versions import COUNT_VERSION, keep_version
 
 _Result = TypeVar("_Result")
 
@@ -38,14 +41,16 @@ _Result = TypeVar("_Result")
 class SqliteQueue:
     """The `Queue` of the contract."""
 
-    def __init__(self, database: Database, sender: Sender) -> None:
+    def __init__(self, database: Database, sender: Sender, versions_limit: int) -> None:
         self._database = database
         self._sender = sender
+        self._versions_limit = versions_limit
 
     async def _change(self, work: Callable[[_Change], _Result]) -> _Result:
         """Runs `work` in a transaction and sends the news it makes when that is committed."""
         news: list[Signal] = []
-        result = await self._database.write(lambda connection: work(_Change(connection, news)))
+        asker, limit = who(), self._versions_limit
+        result = await self._database.write(lambda c: work(_Change(c, news, asker, limit)))
         self._sender.send(*news)
         return result
 
@@ -175,9 +180,13 @@ class _Change:
     """One transaction on the queue: the steps, on a connection that has the file to itself, and the news they
     make."""
 
-    def __init__(self, connection: sqlite3.Connection, news: list[Signal]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, news: list[Signal], asker: str | None, versions_limit: int
+    ) -> None:
         self._connection = connection
         self._news = news
+        self._asker = clean(asker)
+        self._versions_limit = versions_limit
         self._now = time.time()
 
     def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None) -> sqlite3.Row:
@@ -189,7 +198,7 @@ class _Change:
         if self._one(statements.THREAD_EXISTS, thread_id=new.thread_id) is None:
             if not new.create_thread:
                 raise NotFound("thread", new.thread_id)
-            self._run(statements.CREATE_THREAD_FOR_RUN, thread_id=new.thread_id)
+            self._run(statements.CREATE_THREAD_FOR_RUN, thread_id=new.thread_id, created_by=self._asker)
         busy = self._apply_strategy(new)
         claimed = claim_for is not None and not busy and self._may_claim(new, claim_for)
         if not claimed:
@@ -242,6 +251,7 @@ class _Change:
             claimed_at=None if claimed_by is None else self._now,
             due_at=due_at,
             webhook=new.webhook,
+            created_by=self._asker,
         )
         assert row is not None, "an INSERT that returns nothing raises"
         return row
@@ -254,13 +264,15 @@ class _Change:
         if row is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
         values, error = _optional(outcome.values), clean(outcome.error)
+        interrupts = _optional(outcome.interrupts)
         if row["cancel_requested"] == "rollback":
             self._run(statements.DELETE_RUN, run_id=run.run_id)
         else:
             result = values if row["delete_thread_after"] else None
-            self._end(row, outcome.status, error, result, values)
+            version = self._keep_version(row, checkpoint_of(outcome), interrupts)
+            self._end(row, outcome.status, error, result, values, version=version)
         self._news.append(Signal("finished", run.run_id))
-        self._leave(row, outcome.thread_status, error, values, _optional(outcome.interrupts))
+        self._leave(row, outcome.thread_status, error, values, interrupts)
 
     def release(self, replica: str, runs: Sequence[Run]) -> None:
         for run in runs:
@@ -330,12 +342,35 @@ class _Change:
         error: str | None,
         result: str | None = None,
         values: str | None = None,
+        *,
+        version: int | None = None,
     ) -> None:
         run_id = row["run_id"]
-        self._run(statements.END_RUN, run_id=run_id, status=status, error=error, result=result)
+        ending = {"status": status, "error": error, "result": result, "version": version}
+        self._run(statements.END_RUN, run_id=run_id, **ending)
         if row["webhook"] is not None:
             told = {"url": row["webhook"], "values": values, "thread_id": row["thread_id"]}
             self._run(statements.KEEP_WEBHOOK, run_id=run_id, **told)
+
+    def _keep_version(
+        self, row: sqlite3.Row, checkpoint_id: str | None, interrupts: str | None
+    ) -> int | None:
+        """The number of the version that the end of this run makes, if it makes one."""
+        if checkpoint_id is None or row["delete_thread_after"]:
+            return None
+        counted = self._one(COUNT_VERSION, thread_id=row["thread_id"])
+        if counted is None:
+            return None
+        version = {
+            "thread_id": row["thread_id"],
+            "version": counted["versions"],
+            "checkpoint_id": checkpoint_id,
+            "run_id": row["run_id"],
+            "interrupts": interrupts or "{}",
+            "created_by": row["created_by"],
+            "now": self._now,
+        }
+        return int(keep_version(self._connection, self._versions_limit, version)["version"])
 
     def _leave(
         self,

@@ -62,8 +62,9 @@ ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LI
 COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
 
 CREATE_THREAD: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, created_at, updated_at, state_updated_at)
-VALUES (:thread_id, :metadata, :ttl_seconds, :now, :now, :now)
+INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, created_at, updated_at, state_updated_at,
+                        created_by)
+VALUES (:thread_id, :metadata, :ttl_seconds, :now, :now, :now, :created_by)
 ON CONFLICT DO NOTHING RETURNING *
 """
 
@@ -86,9 +87,22 @@ DELETE_RUNS_OF_THREAD: Final = "DELETE FROM lgs_run WHERE thread_id = :thread_id
 
 DELETE_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = :thread_id RETURNING thread_id"
 
+DELETE_VERSIONS_OF_THREAD: Final = "DELETE FROM lgs_version WHERE thread_id = :thread_id"
+
+FORGET_CROWDED_THREAD: Final = "DELETE FROM lgs_crowded_thread WHERE thread_id = :thread_id"
+
+COPY_VERSIONS: Final = """
+INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, description, metadata, interrupts,
+                         created_at, created_by)
+SELECT :new_thread_id, version, checkpoint_id, run_id, description, metadata, interrupts, created_at,
+       created_by
+FROM lgs_version WHERE thread_id = :thread_id
+"""
+
 COPY_THREAD: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, config, "values", created_at, updated_at, state_updated_at)
-SELECT :new_thread_id, metadata, config, "values", :now, :now, :now
+INSERT INTO lgs_thread (thread_id, metadata, config, "values", versions, created_at, updated_at,
+                        state_updated_at, created_by)
+SELECT :new_thread_id, metadata, config, "values", versions, :now, :now, :now, :created_by
 FROM lgs_thread WHERE thread_id = :thread_id
 ON CONFLICT DO NOTHING RETURNING *
 """

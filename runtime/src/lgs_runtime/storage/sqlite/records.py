@@ -10,6 +10,7 @@ from typing import Any
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Signal, Thread, ThreadStatus
 from lgs_runtime.storage import sorting
+from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_searchable, load
 from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.sqlite import record_statements as statements
@@ -116,7 +117,12 @@ class SqliteRecords:
         self, thread_id: str, metadata: Json, if_exists: str = "raise", ttl_seconds: float | None = None
     ) -> Thread:
         """See the contract."""
-        values = {"thread_id": thread_id, "metadata": dump_searchable(metadata), "ttl_seconds": ttl_seconds}
+        values = {
+            "thread_id": thread_id,
+            "metadata": dump_searchable(metadata),
+            "ttl_seconds": ttl_seconds,
+            "created_by": clean(who()),
+        }
         row = await self._database.write(lambda c: _one(c, statements.CREATE_THREAD, values))
         if row is not None:
             return rows.thread(row)
@@ -163,11 +169,14 @@ class SqliteRecords:
 
     async def copy_thread(self, thread_id: str, new_thread_id: str) -> Thread:
         """See the contract."""
-        values = {"thread_id": thread_id, "new_thread_id": new_thread_id}
+        values = {"thread_id": thread_id, "new_thread_id": new_thread_id, "created_by": clean(who())}
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             _found(_one(connection, statements.THREAD, values), "thread", thread_id)
-            return _one(connection, statements.COPY_THREAD, values)
+            made = _one(connection, statements.COPY_THREAD, values)
+            if made is not None:
+                connection.execute(statements.COPY_VERSIONS, values)
+            return made
 
         row = await self._database.write(work)
         if row is None:
@@ -228,6 +237,8 @@ def _delete_thread(connection: sqlite3.Connection, thread_id: str) -> list[Signa
     named = {"thread_id": thread_id}
     if _one(connection, statements.DELETE_THREAD, named) is None:
         return None
+    for statement in (statements.DELETE_VERSIONS_OF_THREAD, statements.FORGET_CROWDED_THREAD):
+        connection.execute(statement, named)
     runs = _all(connection, statements.DELETE_RUNS_OF_THREAD, named)
     running = [Signal("cancel", row["run_id"]) for row in runs if row["status"] == "running"]
     return running + [

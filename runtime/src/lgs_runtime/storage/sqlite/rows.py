@@ -6,7 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from lgs_runtime.model import Assistant, Run, Thread, Webhook
+from lgs_runtime.model import Assistant, Run, Thread, Version, Webhook
 from lgs_runtime.storage.encoding import load
 from lgs_runtime.storage.law import PRIORITY
 
@@ -39,6 +39,8 @@ def run(row: sqlite3.Row) -> Run:
         due_at=time(row["due_at"]),
         claimed_at=None if row["claimed_at"] is None else time(row["claimed_at"]),
         result=_optional(row["result"]),
+        created_by=row["created_by"],
+        version=row["version"],
     )
 
 
@@ -61,6 +63,21 @@ def thread(row: sqlite3.Row) -> Thread:
         created_at=time(row["created_at"]),
         updated_at=time(row["updated_at"]),
         state_updated_at=time(row["state_updated_at"]),
+    )
+
+
+def version(row: sqlite3.Row) -> Version:
+    """A row of `lgs_version`."""
+    return Version(
+        thread_id=row["thread_id"],
+        version=row["version"],
+        checkpoint_id=row["checkpoint_id"],
+        run_id=row["run_id"],
+        description=row["description"],
+        metadata=load(row["metadata"]),
+        interrupts=load(row["interrupts"]),
+        created_at=time(row["created_at"]),
+        created_by=row["created_by"],
     )
 
 

@@ -19,8 +19,8 @@ ASSISTANT_EXISTS: Final = "SELECT 1 FROM lgs_assistant WHERE assistant_id = :ass
 THREAD_EXISTS: Final = "SELECT 1 FROM lgs_thread WHERE thread_id = :thread_id"
 
 CREATE_THREAD_FOR_RUN: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at)
-VALUES (:thread_id, '{}', :now, :now, :now)
+INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at, created_by)
+VALUES (:thread_id, '{}', :now, :now, :now, :created_by)
 """
 
 UNFINISHED: Final = """
@@ -44,10 +44,10 @@ WHERE thread_id = :thread_id RETURNING runs
 INSERT_RUN: Final = """
 INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                      multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, created_at,
-                     updated_at, due_at, webhook)
+                     updated_at, due_at, webhook, created_by)
 VALUES (:run_id, :thread_id, :seq, :assistant_id, :status, :priority, :rank, :metadata, :kwargs,
         :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at,
-        :webhook)
+        :webhook, :created_by)
 RETURNING *
 """
 
@@ -76,7 +76,8 @@ BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= :now"
 
 END_RUN: Final = """
 UPDATE lgs_run
-SET status = :status, error = :error, result = :result, claimed_by = NULL, ended_at = :now, updated_at = :now
+SET status = :status, error = :error, result = :result, version = :version, claimed_by = NULL,
+    ended_at = :now, updated_at = :now
 WHERE run_id = :run_id
 """
 

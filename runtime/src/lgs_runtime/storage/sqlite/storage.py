@@ -17,22 +17,23 @@ from lgs_runtime.storage.sqlite.migrations import migrate
 from lgs_runtime.storage.sqlite.queue import SqliteQueue
 from lgs_runtime.storage.sqlite.records import SqliteRecords
 from lgs_runtime.storage.sqlite.signals import Listener, Sender, folder_of
+from lgs_runtime.storage.sqlite.versions import SqliteVersions
 
 
-class SqliteStorage(SqliteQueue, SqliteRecords, SqliteCrons):
+class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteCrons):
     """The `Storage` of the contract."""
 
     name = "sqlite"
 
-    def __init__(self, database: Database, sender: Sender, lease_seconds: float) -> None:
-        super().__init__(database, sender)
+    def __init__(self, database: Database, sender: Sender, lease_seconds: float, versions_limit: int) -> None:
+        super().__init__(database, sender, versions_limit)
         self._lease_seconds = lease_seconds
 
     @classmethod
-    async def open(cls, path: Path, *, lease_seconds: float) -> SqliteStorage:
+    async def open(cls, path: Path, *, lease_seconds: float, versions_limit: int) -> SqliteStorage:
         """Opens or makes the file and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
         database = await Database.open(path, migrate)
-        return cls(database, Sender(folder_of(path)), lease_seconds)
+        return cls(database, Sender(folder_of(path)), lease_seconds, versions_limit)
 
     async def ping(self) -> None:
         """See the contract."""

@@ -1,0 +1,69 @@
+"""What every storage promises about the versions of threads.
+
+A version is stored with the end of its run (`Queue.finish`), or by `add_version`; its number is one more than
+the newest the thread ever had. Part of the `Storage`; raises and promises as the rest of the contract does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from lgs_runtime.model import Json, Outcome, Page, ThreadStatus, Version
+
+VERSIONS_LIMIT: Final = 100
+"""How many versions of a thread are kept unless the settings say otherwise."""
+
+MAKES_VERSION: Final = ("success", "interrupted")
+"""How a run must end to make a version of its thread: with a state that somebody may want back."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version to be stored beside those of runs: saved by hand, or rolled back to.
+
+    With `values` the thread's record becomes that of the version's checkpoint (`values`, `interrupts`,
+    `status`), which is then the latest; without, the record stays.
+    """
+
+    thread_id: str
+    checkpoint_id: str
+    interrupts: Json = field(default_factory=dict)
+    description: str | None = None
+    metadata: Json = field(default_factory=dict)
+    values: Json | None = None
+    status: ThreadStatus = "idle"
+
+
+def checkpoint_of(outcome: Outcome) -> str | None:
+    """The checkpoint that becomes a version when a run ends so; None: it makes none."""
+    return outcome.checkpoint_id if outcome.status in MAKES_VERSION else None
+
+
+class Versions(Protocol):
+    """The numbered states of threads."""
+
+    async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
+        """The versions of a thread that are kept, newest first; `metadata` is contained."""
+
+    async def version(self, thread_id: str, version: int) -> Version:
+        """One version. Raises `NotFound`."""
+
+    async def describe_version(
+        self, thread_id: str, version: int, description: str | None, metadata: Json
+    ) -> Version:
+        """Replaces the description (None: leaves it) and merges metadata. Raises `NotFound`."""
+
+    async def add_version(self, new: NewVersion) -> Version:
+        """Stores a version now. Raises `NotFound` (thread), `Conflict` when a run is unfinished on it."""
+
+    async def crowded_threads(self) -> Sequence[str]:
+        """Threads that may have more versions than are kept: at most a thousand."""
+
+    async def prune_versions(self, thread_id: str, keep: int) -> str | None:
+        """Deletes all but the newest `keep` versions. Returns the oldest checkpoint that a version still
+        names (as checkpoints' ids sort); None when the thread has no version."""
+
+    async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
+        """These threads were pruned, with their checkpoints."""

@@ -1,0 +1,181 @@
+"""The versions of threads in SQLite, with their statements. Those that runs make are stored by `finish`."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lgs_runtime.errors import Conflict, NotFound
+from lgs_runtime.model import Json, Page, Version
+from lgs_runtime.storage.actor import who
+from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
+from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.database import Database
+
+VERSIONS: Final = """
+SELECT * FROM lgs_version
+WHERE thread_id = :thread_id AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+ORDER BY version DESC LIMIT :limit OFFSET :offset
+"""
+
+VERSION: Final = "SELECT * FROM lgs_version WHERE thread_id = :thread_id AND version = :version"
+
+DESCRIBE_VERSION: Final = """
+UPDATE lgs_version SET description = coalesce(:description, description), metadata = :metadata
+WHERE thread_id = :thread_id AND version = :version RETURNING *
+"""
+
+THREAD: Final = "SELECT unfinished FROM lgs_thread WHERE thread_id = :thread_id"
+
+COUNT_VERSION: Final = """
+UPDATE lgs_thread SET versions = versions + 1, updated_at = :now WHERE thread_id = :thread_id
+RETURNING versions
+"""
+
+SET_STATE: Final = """
+UPDATE lgs_thread
+SET "values" = :values, interrupts = :interrupts, rest = :rest, error = NULL, state_updated_at = :now
+WHERE thread_id = :thread_id
+"""
+
+INSERT_VERSION: Final = """
+INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, interrupts, description, metadata,
+                         created_at, created_by)
+VALUES (:thread_id, :version, :checkpoint_id, :run_id, :interrupts, :description, :metadata, :now,
+        :created_by)
+RETURNING *
+"""
+
+MARK_CROWDED: Final = "INSERT OR IGNORE INTO lgs_crowded_thread (thread_id) VALUES (:thread_id)"
+
+CROWDED_THREADS: Final = "SELECT thread_id FROM lgs_crowded_thread LIMIT 1000"
+
+KEPT_VERSIONS: Final = """
+SELECT min(version) AS version, min(checkpoint_id) AS checkpoint_id FROM (
+    SELECT version, checkpoint_id FROM lgs_version WHERE thread_id = :thread_id
+    ORDER BY version DESC LIMIT :keep)
+"""
+
+PRUNE_VERSIONS: Final = "DELETE FROM lgs_version WHERE thread_id = :thread_id AND version < :version"
+
+FORGET_CROWDED: Final = """
+DELETE FROM lgs_crowded_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
+"""
+
+
+class SqliteVersions:
+    """The `Versions` of the contract."""
+
+    _database: Database
+    _versions_limit: int
+
+    async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
+        """See the contract."""
+        wanted = {
+            "thread_id": thread_id,
+            "metadata": None if metadata is None else dump_searchable(metadata),
+            "limit": page.limit,
+            "offset": page.offset,
+        }
+        found = await self._database.read(lambda c: c.execute(VERSIONS, wanted).fetchall())
+        return [rows.version(row) for row in found]
+
+    async def version(self, thread_id: str, version: int) -> Version:
+        """See the contract."""
+        named = {"thread_id": thread_id, "version": version}
+        return _found(await self._database.read(lambda c: _one(c, VERSION, named)), thread_id, version)
+
+    async def describe_version(
+        self, thread_id: str, version: int, description: str | None, metadata: Json
+    ) -> Version:
+        """See the contract."""
+        named = {"thread_id": thread_id, "version": version}
+
+        def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            stored = _one(connection, VERSION, named)
+            if stored is None:
+                return None
+            merged = dump_searchable({**load(stored["metadata"]), **metadata})
+            changed = {**named, "description": clean(description), "metadata": merged}
+            return _one(connection, DESCRIBE_VERSION, changed)
+
+        return _found(await self._database.write(work), thread_id, version)
+
+    async def add_version(self, new: NewVersion) -> Version:
+        """See the contract."""
+        made_by, limit = who(), self._versions_limit
+        row = await self._database.write(lambda connection: _add(connection, new, made_by, limit))
+        return rows.version(row)
+
+    async def crowded_threads(self) -> Sequence[str]:
+        """See the contract."""
+        found = await self._database.read(lambda c: c.execute(CROWDED_THREADS).fetchall())
+        return [row["thread_id"] for row in found]
+
+    async def prune_versions(self, thread_id: str, keep: int) -> str | None:
+        """See the contract."""
+        named = {"thread_id": thread_id}
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            kept = _one(connection, KEPT_VERSIONS, {**named, "keep": keep})
+            assert kept is not None, "an aggregate has one row"
+            connection.execute(PRUNE_VERSIONS, {**named, "version": kept["version"]})
+            oldest: str | None = kept["checkpoint_id"]
+            return oldest
+
+        return await self._database.write(work)
+
+    async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
+        """See the contract."""
+        named = {"thread_ids": dump(list(thread_ids))}
+        await self._database.write(lambda c: c.execute(FORGET_CROWDED, named).rowcount)
+
+
+def keep_version(connection: sqlite3.Connection, limit: int, version: Mapping[str, Any]) -> sqlite3.Row:
+    """Stores a version whose number the thread's record has counted already (`COUNT_VERSION`), in the
+    caller's transaction."""
+    row = _one(connection, INSERT_VERSION, {"description": None, "metadata": "{}", **version})
+    assert row is not None, "an INSERT that returns nothing raises"
+    if row["version"] > limit:
+        connection.execute(MARK_CROWDED, version)
+    return row
+
+
+def _add(connection: sqlite3.Connection, new: NewVersion, made_by: str | None, limit: int) -> sqlite3.Row:
+    named = {"thread_id": new.thread_id, "now": time.time()}
+    thread = _one(connection, THREAD, named)
+    if thread is None:
+        raise NotFound("thread", new.thread_id)
+    if thread["unfinished"]:
+        raise Conflict(f"thread {new.thread_id} is busy: wait for its runs, or cancel them, first")
+    interrupts = dump_searchable(new.interrupts)
+    counted = _one(connection, COUNT_VERSION, named)
+    assert counted is not None, "the thread was there, and this transaction is alone"
+    if new.values is not None:
+        state = {"values": dump_searchable(new.values), "interrupts": interrupts, "rest": new.status}
+        connection.execute(SET_STATE, {**named, **state})
+    version = {
+        **named,
+        "version": counted["versions"],
+        "checkpoint_id": new.checkpoint_id,
+        "run_id": None,
+        "interrupts": interrupts,
+        "description": clean(new.description),
+        "metadata": dump_searchable(new.metadata),
+        "created_by": clean(made_by),
+    }
+    return keep_version(connection, limit, version)
+
+
+def _one(connection: sqlite3.Connection, statement: str, values: Mapping[str, Any]) -> sqlite3.Row | None:
+    found = connection.execute(statement, values).fetchall()
+    return found[0] if found else None
+
+
+def _found(row: sqlite3.Row | None, thread_id: str, version: int) -> Version:
+    if row is None:
+        raise NotFound("version", f"{version} of thread {thread_id}")
+    return rows.version(row)
