@@ -9,6 +9,7 @@ import copy
 import json
 import time
 
+from e2e.harness import nodes
 from e2e.harness.kubectl import Kubectl, condition, run
 from e2e.harness.report import Report
 from e2e.story import NAME, RELEASE, Story, records_store
@@ -66,8 +67,11 @@ def is_true(story: Story, kind: str) -> bool:
 
 def prepare_stage(story: Story) -> None:
     """A namespace with the graph, the records' Redis and the player. Databases go to the node that stays."""
+    run("kubectl", "delete", "namespace", "story", "--ignore-not-found", timeout=180)
     story.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "story"}})
     if story.lose:
+        if nodes.are_ours():
+            nodes.one_name_server_on_each_worker()
         # Until the service is ready, so that no database is on the node that will be lost.
         run("kubectl", "cordon", story.lose)
     graph = story.root / "examples" / "support" / "graph.py"

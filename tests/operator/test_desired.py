@@ -75,6 +75,31 @@ def test_the_pods_are_restricted_and_replaced_without_a_gap() -> None:
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
+def test_replicas_spread_over_nodes_even_where_nodes_have_no_zones() -> None:
+    pod = runtime()["spec"]
+
+    # A constraint on zones would make the scheduler ignore every node without one.
+    assert [each["topologyKey"] for each in pod["topologySpreadConstraints"]] == ["kubernetes.io/hostname"]
+    zones = pod["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert [each["podAffinityTerm"]["topologyKey"] for each in zones] == ["topology.kubernetes.io/zone"]
+
+
+def test_replicas_of_a_lost_node_are_replaced_within_seconds_unless_the_manifest_says_otherwise() -> None:
+    unreachable = "node.kubernetes.io/unreachable"
+    patient = {"key": unreachable, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 900}
+
+    tolerations = runtime()["spec"]["tolerations"]
+    chosen = runtime(pod={"tolerations": [patient]})["spec"]["tolerations"]
+    every_taint = runtime(pod={"tolerations": [{"operator": "Exists"}]})["spec"]["tolerations"]
+
+    assert {each["key"]: each["tolerationSeconds"] for each in tolerations} == {
+        "node.kubernetes.io/not-ready": 20,
+        unreachable: 20,
+    }
+    assert [each for each in chosen if each["key"] == unreachable] == [patient]
+    assert every_taint == [{"operator": "Exists"}]
+
+
 def test_the_manifest_reaches_the_runtime_as_environment() -> None:
     given = env(
         graphs={"agent": "./graph.py:graph"}, workers={"queues": {"high": 7}, "runTimeoutSeconds": 60}

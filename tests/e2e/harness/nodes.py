@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
 from e2e.harness.kubectl import run
 
-CLUSTER = os.environ.get("LGS_CLUSTER", "lgs-e2e")
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
 def are_ours() -> bool:
     """Whether the nodes are containers here. Not so for a cluster that LGS_TEST_KUBECONFIG names."""
     return "LGS_TEST_KUBECONFIG" not in os.environ
+
+
+def one_name_server_on_each_worker() -> None:
+    """As in most clusters: losing a node loses a server of names, too, and a part of the look-ups with it."""
+    affinity = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [
+                    {"matchExpressions": [{"key": CONTROL_PLANE, "operator": "DoesNotExist"}]}
+                ]
+            }
+        },
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "labelSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+                    "topologyKey": "kubernetes.io/hostname",
+                }
+            ]
+        },
+    }
+    change = {
+        "spec": {
+            "strategy": {"type": "Recreate", "rollingUpdate": None},
+            "template": {"spec": {"affinity": affinity}},
+        }
+    }
+    dns = ("--namespace", "kube-system")
+    run("kubectl", *dns, "patch", "deployment/coredns", "--type=merge", "--patch", json.dumps(change))
+    run("kubectl", *dns, "rollout", "status", "deployment/coredns", "--timeout=120s", timeout=140)
 
 
 def power_off(node: str) -> None:

@@ -24,6 +24,7 @@ CONTAINER = "runtime"
 # Over the runtime's own drain, so that it ends by itself and hands its work back.
 _GRACE_OVER_DRAIN = 15
 _STARTUP_SECONDS = 300
+_LOST_NODE_SECONDS = 20
 
 
 def deployment(inputs: Inputs) -> Manifest:
@@ -65,14 +66,14 @@ def _template(inputs: Inputs) -> Manifest:
         "enableServiceLinks": False,
         "securityContext": pod_security(RUNTIME_UID),
         "terminationGracePeriodSeconds": inputs.service.spec.workers.drain_seconds + _GRACE_OVER_DRAIN,
-        "topologySpreadConstraints": _default_spread(inputs.name) if spread is None else spread,
+        "topologySpreadConstraints": _over_nodes(inputs.name) if spread is None else spread,
+        "affinity": _over_zones(inputs.name) if pod.affinity is None else pod.affinity,
+        "tolerations": [*pod.tolerations, *_leave_lost_nodes(pod.tolerations)],
         "containers": [_container(inputs)],
         "volumes": _volumes(inputs),
     }
     optional = {
         "nodeSelector": pod.node_selector,
-        "tolerations": pod.tolerations,
-        "affinity": pod.affinity,
         "imagePullSecrets": [{"name": each.name} for each in pod.image_pull_secrets],
     }
     spec |= {name: value for name, value in optional.items() if value}
@@ -132,13 +133,36 @@ def _mounts(inputs: Inputs) -> list[Manifest]:
     return mounts
 
 
-def _default_spread(name: str) -> list[Manifest]:
+def _over_nodes(name: str) -> list[Manifest]:
+    """The replicas of one revision, as evenly over the nodes as can be. Zones are not named here: the
+    scheduler would leave every node without a zone out of the count, and so spread nothing where there are
+    none."""
     return [
         {
             "maxSkew": 1,
-            "topologyKey": key,
+            "topologyKey": "kubernetes.io/hostname",
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": {"matchLabels": selector(name, "runtime")},
+            "matchLabelKeys": ["pod-template-hash"],
         }
-        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
+def _over_zones(name: str) -> Manifest:
+    """A zone with fewer replicas is preferred, where nodes have zones."""
+    term = {
+        "topologyKey": "topology.kubernetes.io/zone",
+        "labelSelector": {"matchLabels": selector(name, "runtime")},
+    }
+    preferred = [{"weight": 100, "podAffinityTerm": term}]
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+
+
+def _leave_lost_nodes(given: list[Manifest]) -> list[Manifest]:
+    """A replica keeps nothing on its node, so its successor need not wait the five minutes that Kubernetes
+    gives a lost node to come back. What the manifest says of such nodes stands."""
+    return [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _LOST_NODE_SECONDS}
+        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+        if all((toleration.get("key") or key) != key for toleration in given)
     ]
