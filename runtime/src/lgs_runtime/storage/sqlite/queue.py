@@ -188,6 +188,8 @@ class _Change:
         self._asker = clean(asker)
         self._versions_limit = versions_limit
         self._now = time.time()
+        self._kept: str | None = None
+        """The thread that is to get a run, and stays although the last of its others may end for it."""
 
     def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None) -> sqlite3.Row:
         stored = self._one(statements.RUN, run_id=new.run_id, thread_id=None)
@@ -199,6 +201,7 @@ class _Change:
             if not new.create_thread:
                 raise NotFound("thread", new.thread_id)
             self._run(statements.CREATE_THREAD_FOR_RUN, thread_id=new.thread_id, created_by=self._asker)
+        self._kept = new.thread_id
         busy = self._apply_strategy(new)
         claimed = claim_for is not None and not busy and self._may_claim(new, claim_for)
         if not claimed:
@@ -392,7 +395,9 @@ class _Change:
         )
         if left is not None and left["unfinished"]:
             self._news.append(Signal("queued", ""))
-        if row["delete_thread_after"] and self._one(statements.DROP_SPENT_THREAD, thread_id=thread_id):
+        if not row["delete_thread_after"] or thread_id == self._kept:
+            return
+        if self._one(statements.DROP_SPENT_THREAD, thread_id=thread_id):
             self._run(statements.KEEP_SPENT, thread_id=thread_id)
 
     def _named(self, run_id: str, thread_id: str | None) -> sqlite3.Row:
