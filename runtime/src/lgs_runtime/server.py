@@ -24,6 +24,7 @@ import uvicorn
 from lgs_runtime import logs
 from lgs_runtime.api.app import create_app
 from lgs_runtime.api.crons import request_of
+from lgs_runtime.api.custom import open_custom_app
 from lgs_runtime.api.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
@@ -179,26 +180,27 @@ async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
 
 @asynccontextmanager
 async def serve(services: Services, listeners: list[socket.socket]) -> AsyncIterator[asyncio.Task[None]]:
-    """Answers HTTP while the context is open; gives the server's task, which ends only if the server
-    fails."""
-    config = uvicorn.Config(
-        create_app(services),
-        loop="none",
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
-        server_header=False,
-    )
-    server = Server(config)
-    task = asyncio.create_task(server.serve(sockets=listeners), name="http")
-    host, port = listeners[0].getsockname()[:2]
-    log.info("http.listens", host=host, port=port)
-    try:
-        yield task
-    finally:
-        server.should_exit = True
-        await task
+    """Answers HTTP while the context is open, with the lifespan of the service's own application around it;
+    gives the server's task, which ends only if the server fails. Raises `ConfigError`, `AppFailed`."""
+    async with open_custom_app(services.settings) as custom:
+        config = uvicorn.Config(
+            create_app(services, custom),
+            loop="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+            server_header=False,
+        )
+        server = Server(config)
+        task = asyncio.create_task(server.serve(sockets=listeners), name="http")
+        host, port = listeners[0].getsockname()[:2]
+        log.info("http.listens", host=host, port=port)
+        try:
+            yield task
+        finally:
+            server.should_exit = True
+            await task
 
 
 class Server(uvicorn.Server):

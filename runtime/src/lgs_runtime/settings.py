@@ -18,7 +18,8 @@ from typing import Any
 
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.manifest import Cors, GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
+from lgs_runtime.graphs.http_section import HttpSection
+from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
 
@@ -54,7 +55,8 @@ class Settings:
     max_body_bytes: int = 16 * 1024 * 1024
     cache_ttl_seconds: float = 3600.0
     cache_compression_threshold_bytes: int = 1024
-    cors: Cors = field(default_factory=Cors)
+    http: HttpSection = field(default_factory=HttpSection)
+    """The section `http` of `langgraph.json`."""
     checkpointer: CheckpointerOptions = field(default_factory=CheckpointerOptions)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -115,7 +117,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         cache_compression_threshold_bytes=values.integer(
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
-        cors=manifest.cors,
+        http=manifest.http,
         checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),

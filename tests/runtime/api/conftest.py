@@ -29,6 +29,7 @@ def _load(name: str, file: str) -> None:
 
 _load("api_graphs", "graphs.py")
 _load("api_auth", "identities.py")
+_load("api_webapps", "webapps.py")
 _load("api_replicas", "replicas.py")
 
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402

@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 from api_replicas import open_replica
 
-from lgs_runtime.graphs.manifest import Cors
+from lgs_runtime.graphs.http_section import Cors, HttpSection
 from lgs_runtime.settings import Settings
 
 STUDIO = {"Origin": "https://studio.example"}
@@ -33,7 +33,7 @@ async def test_a_page_of_any_origin_may_call_and_read_where_a_run_is(url: str) -
 async def test_only_the_origins_that_the_service_names_may_call(alone: Settings) -> None:
     mine = Cors(allow_origins=("https://mine.example",), allow_credentials=False)
     async with (
-        open_replica(replace(alone, cors=mine)) as replica,
+        open_replica(replace(alone, http=HttpSection(cors=mine))) as replica,
         httpx.AsyncClient(base_url=replica.url) as http,
     ):
         known = await http.get("/ok", headers={"Origin": "https://mine.example"})

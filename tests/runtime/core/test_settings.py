@@ -120,7 +120,7 @@ def test_the_file_says_which_pages_may_call(tmp_path: Path) -> None:
         '{"graphs": {"a": "./a.py:a"}, "http": {"cors": {"allow_origins": ["https://x"], "max_age": 5}}}'
     )
 
-    cors = load_settings({"LGS_CONFIG": str(file)}).cors
+    cors = load_settings({"LGS_CONFIG": str(file)}).http.cors
 
     assert (cors.allow_origins, cors.allow_credentials, cors.max_age) == (("https://x",), False, 5)
     assert cors.allow_methods == ("*",)

@@ -1,34 +1,70 @@
-"""The application: every route over the open parts of one replica."""
+"""The application: every route over the open parts of one replica, and the service's own application beside
+them.
+
+From the outside in: the log of requests, the probes and the prefix (`entrance.py`), the service's own
+application with its middleware (`custom.py`), browsers' rules (`cors.py`), our routes.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from lgs_runtime.api import assistants, crons, runs, state, stateless, store, system, threads
-from lgs_runtime.api.cors import install_cors
+from lgs_runtime.api.cors import cors_middleware
+from lgs_runtime.api.custom import CustomApp, join
 from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.api.entrance import Entrance, RequestLog
 from lgs_runtime.api.problems import install_problems
 from lgs_runtime.api.security import describe_security
+from lgs_runtime.graphs.http_section import Group
 from lgs_runtime.services import Services
 
+ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
+    (None, system.probes),
+    ("meta", system.routes),
+    ("assistants", assistants.routes),
+    ("runs", crons.routes),
+    ("runs", stateless.routes),
+    ("runs", runs.routes),
+    ("threads", state.routes),
+    ("threads", threads.routes),
+    ("store", store.routes),
+)
+"""Every route with the group that `http.disable_…` takes it away by. Fixed paths before those with a
+parameter in the same place."""
 
-def create_app(services: Services) -> FastAPI:
-    """The LangGraph Server API over `services`, which the caller opened and closes."""
+
+def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
+    """The LangGraph Server API over `services`, which the caller opened and closes, with the service's own
+    application if it has one."""
+    http = services.settings.http
+    core = _core(services)
+    cors = cors_middleware(http.cors)
+    plain = cors.cls(core, *cors.args, **cors.kwargs)
+    whole = plain if custom is None else join(core, custom, services)
+    entrance = Entrance(whole, plain, http.mount_prefix)
+    return entrance if http.logging_headers is None else RequestLog(entrance, http.logging_headers)
+
+
+def _core(services: Services) -> FastAPI:
+    disabled = services.settings.http.disabled
+    described = "meta" not in disabled
     app = FastAPI(
         title="LangGraphService",
         summary="The LangGraph Server API with durable runs.",
         version=version("lgs-runtime"),
         default_response_class=JsonResponse,
+        openapi_url="/openapi.json" if described else None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.services = services
-    # Fixed paths before those with a parameter in the same place.
-    for module in (system, assistants, crons, stateless, runs, state, threads, store):
-        app.include_router(module.routes)
+    for group, routes in ROUTES:
+        if group not in disabled:
+            app.include_router(routes)
     install_problems(app)
     describe_security(app, services.gate, services.settings.auth_openapi)
-    install_cors(app, services.settings.cors)
     return app

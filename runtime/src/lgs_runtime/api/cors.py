@@ -5,15 +5,15 @@ Without cookies by default: what proves who asks is sent in a header on purpose,
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from lgs_runtime.graphs.manifest import Cors
+from lgs_runtime.graphs.http_section import Cors
 
 
-def install_cors(app: FastAPI, cors: Cors) -> None:
+def cors_middleware(cors: Cors) -> Middleware:
     """Answers preflight requests, and marks every answer as readable for the origins that `cors` allows."""
-    app.add_middleware(
+    return Middleware(
         CORSMiddleware,
         allow_origins=cors.allow_origins,
         allow_methods=cors.allow_methods,

@@ -5,7 +5,7 @@ The body is `{"detail": message}`. Errors that pass by themselves carry `Retry-A
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -108,6 +108,12 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 def install_problems(app: FastAPI) -> None:
     """Makes `app` answer our errors, FastAPI's and unforeseen ones in the same form."""
+    for kind, handler in problem_handlers().items():
+        app.add_exception_handler(kind, handler)
+
+
+def problem_handlers() -> dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]:
+    """What answers each kind of error."""
 
     async def fault(_: Request, error: Exception) -> Response:
         assert isinstance(error, RuntimeFault)
@@ -127,7 +133,9 @@ def install_problems(app: FastAPI) -> None:
             HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of this replica has the reason"
         )
 
-    app.add_exception_handler(RuntimeFault, fault)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unforeseen)
+    return {
+        RuntimeFault: fault,
+        RequestValidationError: validation,
+        HTTPException: http,
+        Exception: unforeseen,
+    }

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from lgs_runtime.api.bodies import RunBatch, RunCreateStateful, RunCreateStateless
 from lgs_runtime.api.callers import request_id_of, user_of
+from lgs_runtime.api.limits import check_text
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
 from lgs_runtime.runs.admission import RunRequest, priority_of
@@ -23,6 +24,8 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
     priority = asked.headers.get(PRIORITY_HEADER) if isinstance(asked, Request) else asked
     user = user_of(asked) if isinstance(asked, Request) else None
     config = body.config.model_dump(exclude_none=True)
+    if isinstance(asked, Request) and (taken := _configurable(asked)):
+        config["configurable"] = {**(config.get("configurable") or {}), **taken}
     stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
     return RunRequest(
         assistant=body.assistant_id,
@@ -49,6 +52,14 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
         user=user.to_json() if user else None,
         request_id=request_id_of(asked) if isinstance(asked, Request) else None,
     )
+
+
+def _configurable(request: Request) -> dict[str, str]:
+    """The headers that `http.configurable_headers` gives to the runs. They win over the body: what a proxy
+    says of a client is not the client's to change."""
+    rule = request.app.state.services.settings.http.configurable_headers
+    taken: dict[str, str] = rule.taken(request.headers)
+    return {name: check_text(name, value) for name, value in taken.items()}
 
 
 def batch_request(request: Request, body: RunBatch) -> RunRequest:

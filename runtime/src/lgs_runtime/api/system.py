@@ -10,25 +10,27 @@ from lgs_runtime.api.access import Parts, flag, router
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.worker.metrics import CONTENT_TYPE
 
+probes = router("System", public=True)
 routes = router("System", public=True)
 
 
-@routes.get("/ok")
+@probes.get("/ok")
 async def ok(parts: Parts, request: Request) -> Response:
-    """Whether the process lives; with `check_db` also whether the database answers."""
-    if flag(request, "check_db"):
+    """Whether the process lives; with `check_db` also whether the database answers, unless the service tells
+    nothing about itself."""
+    if flag(request, "check_db") and "meta" not in parts.settings.http.disabled:
         await parts.storage.ping()
     return JsonResponse({"ok": True})
 
 
-@routes.get("/ready")
+@probes.get("/ready")
 async def ready(parts: Parts) -> Response:
     """Whether this replica takes work, and what it found when it looked."""
     takes_work, checks = await parts.readiness.check()
     return JsonResponse({"ready": takes_work, "checks": checks}, status_code=200 if takes_work else 503)
 
 
-@routes.get("/metrics")
+@probes.get("/metrics")
 async def metrics(parts: Parts) -> Response:
     """The metrics of this replica and the service's queue, as Prometheus text."""
     return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)
@@ -38,11 +40,12 @@ async def metrics(parts: Parts) -> Response:
 async def info(parts: Parts) -> Response:
     """What this server is and what it can do."""
     settings = parts.settings
+    served = {group: group not in settings.http.disabled for group in ("assistants", "runs")}
     return JsonResponse(
         {
             "version": version("lgs-runtime"),
             "langgraph_py_version": version("langgraph"),
-            "flags": {"assistants": True, "crons": True, "langsmith": False},
+            "flags": {"assistants": served["assistants"], "crons": served["runs"], "langsmith": False},
             "service": settings.service,
             "replica": settings.replica_id,
             "storage": parts.storage.name,

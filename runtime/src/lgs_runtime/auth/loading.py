@@ -13,7 +13,7 @@ from typing import Any
 from langgraph_sdk import Auth
 
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.loader import extend_import_path, import_module
+from lgs_runtime.graphs.importing import extend_import_path, import_module
 
 OFFERED = frozenset(
     {"request", "body", "path", "method", "path_params", "query_params", "headers", "authorization"}

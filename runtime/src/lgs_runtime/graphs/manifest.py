@@ -1,15 +1,14 @@
 """`langgraph.json` (or YAML): what a folder of graphs says about itself.
 
-Reads the keys this runtime uses and tolerates the others, which are named once in the log. Wrong syntax and
-wrong types are a `ConfigError` that gives the line or the key.
+Reads the keys this runtime uses. Those that only say how an image is built are named in the log; a key that
+nobody knows is a warning. Wrong syntax and wrong types are a `ConfigError` that gives the line or the key.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,30 @@ import yaml
 from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.checks import object_of, warn_unknown
+from lgs_runtime.graphs.http_section import HttpSection, parse_http
 
 USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer", "auth"})
-USED_OF_HTTP = frozenset({"cors"})
-PAGINATION = ("X-Pagination-Total", "X-Pagination-Next")
+NOT_USED_YET = frozenset({"encryption", "priority", "store", "webhooks"})
+FOR_THE_IMAGE = frozenset(
+    {
+        "$schema",
+        "_INTERNAL_docker_tag",
+        "api_version",
+        "base_image",
+        "dockerfile_lines",
+        "image_distro",
+        "keep_pkg_tools",
+        "node_version",
+        "pip_config_file",
+        "pip_installer",
+        "python_version",
+        "source",
+        "ui",
+        "ui_config",
+    }
+)
+"""How LangGraph's command line builds an image, and what it puts into it: no business of a running server."""
 log = structlog.get_logger(__name__)
 
 
@@ -31,20 +50,6 @@ class GraphSpec:
 
     path: str
     description: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cors:
-    """`http.cors`: which pages of other origins may call the API. The defaults: any, without its cookies."""
-
-    allow_origins: tuple[str, ...] = ("*",)
-    allow_methods: tuple[str, ...] = ("*",)
-    allow_headers: tuple[str, ...] = ("*",)
-    allow_credentials: bool = False
-    allow_origin_regex: str | None = None
-    expose_headers: tuple[str, ...] = ("Content-Location", "Location", *PAGINATION)
-    max_age: int = 600
-    """Seconds for which a browser may remember what was allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Manifest:
     graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     dependencies: tuple[Path, ...] = ()
-    cors: Cors = field(default_factory=Cors)
+    http: HttpSection = field(default_factory=HttpSection)
     checkpointer: Any = None
     """As it was written; `checkpoint.options` knows what it may hold."""
     auth: AuthSpec = field(default_factory=AuthSpec)
@@ -80,12 +85,10 @@ def read_manifest(path: Path, name: str) -> Manifest:
     content = _parse_yaml(text, where) if path.suffix in (".yaml", ".yml") else parse_json(text, where)
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: {type(content).__name__}: must be an object with a key `graphs`")
-    unused = sorted(set(content) - USED)
-    if unused:
-        log.info("config.keys_not_used", path=where, keys=unused)
-    http = _object(content.get("http"), f"{where}: http")
-    if unused := sorted(set(http) - USED_OF_HTTP):
-        log.info("config.keys_not_used", path=where, keys=[f"http.{key}" for key in unused])
+    warn_unknown(content, USED | NOT_USED_YET | FOR_THE_IMAGE, where)
+    for kind in (NOT_USED_YET, FOR_THE_IMAGE):
+        if unused := sorted(set(content) & kind):
+            log.info("config.keys_not_used", path=where, keys=unused)
     folder = path.absolute().parent
     return Manifest(
         path=path.absolute(),
@@ -93,7 +96,7 @@ def read_manifest(path: Path, name: str) -> Manifest:
         graphs=parse_graphs(content.get("graphs", {}), f"{where}: graphs"),
         env=_env(content.get("env"), folder, f"{where}: env"),
         dependencies=_dependencies(content.get("dependencies", []), folder, f"{where}: dependencies"),
-        cors=parse_cors(http.get("cors"), f"{where}: http.cors"),
+        http=parse_http(content.get("http"), f"{where}: http"),
         checkpointer=content.get("checkpointer"),
         auth=_auth(content.get("auth"), f"{where}: auth"),
     )
@@ -101,7 +104,7 @@ def read_manifest(path: Path, name: str) -> Manifest:
 
 def _auth(content: Any, where: str) -> AuthSpec:
     """The object `auth`. All of it counts: what is misspelt must not leave a service open."""
-    given = _object(content, where)
+    given = object_of(content, where)
     known = ("path", "disable_studio_auth", "openapi", "cache")
     for name in given:
         if name not in known:
@@ -111,49 +114,7 @@ def _auth(content: Any, where: str) -> AuthSpec:
         raise ConfigError(f"{where}.path: {path!r}: must be path:variable, such as ./auth.py:auth")
     if not isinstance(studio, bool):
         raise ConfigError(f"{where}.disable_studio_auth: {studio!r}: must be true or false")
-    return AuthSpec(path, studio, _object(given.get("openapi"), f"{where}.openapi"))
-
-
-def parse_cors(content: Any, where: str) -> Cors:
-    """The object `http.cors`. What it doesn't name is as it would be without it, except that
-    other origins may not call once it says anything of origins. Raises `ConfigError`."""
-    given = _object(content, where)
-    known = [spec.name for spec in fields(Cors)]
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
-    names_origins = bool(given.keys() & {"allow_origins", "allow_origin_regex"})
-    strict: dict[str, Any] = {"allow_origins": ()} if names_origins else {}
-    return Cors(**{**strict, **{name: _cors_value(value, name, where) for name, value in given.items()}})
-
-
-def _cors_value(value: Any, name: str, where: str) -> Any:
-    if name == "allow_credentials":
-        valid, rule = isinstance(value, bool), "true or false"
-    elif name == "max_age":
-        valid, rule = isinstance(value, int) and not isinstance(value, bool) and value >= 0, "whole seconds"
-    elif name == "allow_origin_regex":
-        valid, rule = isinstance(value, str) and _is_regex(value), "a regular expression"
-    else:
-        valid = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-        rule = "a list of strings"
-    if not valid:
-        raise ConfigError(f"{where}.{name}: {value!r}: must be {rule}")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _is_regex(text: str) -> bool:
-    try:
-        re.compile(text)
-    except re.error:
-        return False
-    return True
-
-
-def _object(content: Any, where: str) -> dict[str, Any]:
-    if not isinstance(content, dict | None):
-        raise ConfigError(f"{where}: {content!r}: must be an object")
-    return content or {}
+    return AuthSpec(path, studio, object_of(given.get("openapi"), f"{where}.openapi"))
 
 
 def parse_json(text: str, where: str) -> Any:

@@ -19,7 +19,8 @@ from langgraph_sdk.runtime import AccessContext
 
 from lgs_runtime.errors import NotFound
 from lgs_runtime.graphs.factories import runtime_of
-from lgs_runtime.graphs.loader import LoadedGraph, extend_import_path, load_graph, open_factory
+from lgs_runtime.graphs.importing import extend_import_path
+from lgs_runtime.graphs.loader import LoadedGraph, load_graph, open_factory
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant

@@ -1,0 +1,203 @@
+"""The service's own application (`http.app`): a Starlette or FastAPI application that joins ours.
+
+Its routes stand beside the API and come first where both match, except for the probes and the description.
+Its middleware sees every request but the probes, its exception handlers tell our errors too, its lifespan
+begins before the first run and ends after the last, and what a FastAPI application describes is in
+`/openapi.json`.
+The application itself is not changed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.routing import Match, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lgs_runtime.api.cors import cors_middleware
+from lgs_runtime.api.description import joined_description
+from lgs_runtime.api.guard import Guard
+from lgs_runtime.api.problems import problem_handlers
+from lgs_runtime.errors import ConfigError, RuntimeFault
+from lgs_runtime.graphs.importing import variable_in
+from lgs_runtime.services import Services
+from lgs_runtime.settings import Settings
+
+OURS = frozenset({"/ok", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
+"""Paths that no application takes over, nor serves itself where `disable_meta` has taken them away."""
+PUBLIC = OURS | {"/info"}
+"""Paths of ours that answer everybody."""
+FRAMEWORK_HANDLERS = "fastapi.exception_handlers"
+TOLD = "lgs.error_told"
+Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
+log = structlog.get_logger(__name__)
+
+
+class AppFailed(RuntimeFault):
+    """The application's lifespan raised at its start: the replica ends with exit code 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomApp:
+    """The application, its lifespan begun."""
+
+    app: Starlette
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """What its lifespan gave: `request.state` begins with it."""
+
+
+@asynccontextmanager
+async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]:
+    """The application that the settings name, its lifespan open as long as the context; None: there is none.
+
+    Raises `ConfigError`, `AppFailed`.
+    """
+    if settings.http.app is None:
+        yield None
+        return
+    where = f"http.app: {settings.http.app}"
+    app = load_custom_app(settings, where)
+    life = app.router.lifespan_context(app)
+    try:
+        state = await life.__aenter__()
+    # The application is the user's: anything may come, and all of it is told.
+    except Exception as raised:
+        raise AppFailed(f"{where}: its lifespan raised {type(raised).__name__}: {raised}") from raised
+    try:
+        yield CustomApp(app, cast(Mapping[str, Any], state or {}))
+    finally:
+        try:
+            await life.__aexit__(None, None, None)
+        # What the application leaves undone must not keep this replica from closing its own parts.
+        except Exception:
+            log.exception("app.lifespan_failed", app=settings.http.app)
+
+
+def load_custom_app(settings: Settings, where: str) -> Starlette:
+    """Imports the application. Raises `ConfigError`."""
+    assert settings.http.app is not None
+    found = variable_in(settings.http.app, settings.source, where)
+    if not isinstance(found, Starlette):
+        raise ConfigError(f"{where}: a {type(found).__name__}: must be a Starlette or FastAPI application")
+    return found
+
+
+def join(core: FastAPI, custom: CustomApp, services: Services) -> ASGIApp:
+    """The application with ours behind it.
+
+    Its middleware stands around everything; with `auth_first` the gate stands around its middleware, else
+    around our routes and, where it is asked for, around its own.
+    """
+    http = services.settings.http
+    shared = _Shared(custom.app.router, core)
+
+    def guards(scope: Scope) -> bool:
+        if not shared.is_ours(scope):
+            return http.auth_on_custom_routes
+        return _path(scope) not in PUBLIC
+
+    own = custom.app.exception_handlers
+    for kind, handler in own.items():
+        if getattr(handler, "__module__", "") != FRAMEWORK_HANDLERS:
+            core.add_exception_handler(kind, _for(custom.app, cast(Handler, handler)))
+    _describe_both(core, custom.app)
+    joined = copy(custom.app)
+    cors, own_middleware = cors_middleware(http.cors), custom.app.user_middleware
+    gated = http.auth_on_custom_routes or http.auth_first
+    guard = [Middleware(Guard, services, guards)] if gated and services.gate.closed else []
+    inner = [cors, *guard, *own_middleware] if http.auth_first else [*own_middleware, cors, *guard]
+    joined.router = cast(Router, shared)
+    joined.user_middleware = [Middleware(_As, custom), *inner]
+    joined.exception_handlers = {
+        kind: _for(custom.app, handler) for kind, handler in {**problem_handlers(), **own}.items()
+    }
+    joined.middleware_stack = None
+    return joined
+
+
+def _describe_both(core: FastAPI, app: Starlette) -> None:
+    if not isinstance(app, FastAPI) or app.openapi_url is None:
+        return
+    ours, theirs = core.openapi, app.openapi
+    core.openapi = lambda: joined_description(ours(), theirs())  # type: ignore[method-assign]
+
+
+def _for(app: Starlette, handler: Handler) -> Handler:
+    """An exception handler that finds its own application in the request, and is asked once of an error that
+    passes through both."""
+    is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - whether calling it gives something to await
+    )
+
+    async def handle(request: Request, error: Exception) -> Response:
+        if request.scope.get(TOLD) is error:
+            return Response(status_code=500)
+        request.scope[TOLD] = error
+        request.scope["app"] = app
+        if is_async:
+            return await cast(Callable[..., Awaitable[Response]], handler)(request, error)
+        return await run_in_threadpool(cast(Callable[..., Response], handler), request, error)
+
+    return handle
+
+
+class _As:
+    """Middleware that gives each request the application itself, and what its lifespan left."""
+
+    def __init__(self, app: ASGIApp, custom: CustomApp) -> None:
+        self._app = app
+        self._custom = custom
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self._custom.app
+        scope["state"] = {**scope.get("state", {}), **self._custom.state}
+        await self._app(scope, receive, send)
+
+
+class _Shared:
+    """Gives each request to the router that knows it: the application's first, then ours."""
+
+    def __init__(self, theirs: Router, core: FastAPI) -> None:
+        self._theirs = theirs
+        self._core = core
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        chosen: ASGIApp = self._core if self.is_ours(scope) else self._theirs
+        await chosen(scope, receive, send)
+
+    def is_ours(self, scope: Scope) -> bool:
+        """Whether our routes answer this request."""
+        if _path(scope) in OURS:
+            return True
+        theirs = _match(self._theirs, scope)
+        if theirs is Match.FULL:
+            return False
+        ours = _match(self._core.router, scope)
+        return ours is Match.FULL or (ours is Match.PARTIAL and theirs is Match.NONE)
+
+
+def _path(scope: Scope) -> str:
+    """The path below the prefix."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _match(router: Router, scope: Scope) -> Match:
+    """How well a router knows a request: its path and method, its path only, or not at all."""
+    best = Match.NONE
+    for route in router.routes:
+        match, _ = route.matches(scope)
+        if match is Match.FULL:
+            return match
+        best = match if match is Match.PARTIAL else best
+    return best

@@ -1,0 +1,77 @@
+"""What stands before all routes: the probes, the prefix, and the log of requests.
+
+The probes (`/ok`, `/ready`, `/metrics`) answer at the root, whatever the prefix and whatever the middleware
+of the service's own application: kubelet and operator bring no credentials.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lgs_runtime.api.problems import problem
+from lgs_runtime.graphs.http_section import HeaderRule
+
+PROBES = frozenset({"/ok", "/ready", "/metrics"})
+log = structlog.get_logger(__name__)
+
+
+class Entrance:
+    """An ASGI application that gives the probes to `probes`, and everything else to `app` at `prefix`."""
+
+    def __init__(self, app: ASGIApp, probes: ASGIApp, prefix: str = "") -> None:
+        self._app = _mounted(app, prefix) if prefix else app
+        self._probes = probes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+        is_probe = scope["type"] == "http" and scope["path"] in PROBES
+        await (self._probes if is_probe else self._app)(scope, receive, send)
+
+
+def _mounted(app: ASGIApp, prefix: str) -> ASGIApp:
+    async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        answer = problem(404, f"path: {scope['path']}: must begin with {prefix}, where the API stands")
+        await answer(scope, receive, send)
+
+    return Router(routes=[Mount(prefix, app=app)], default=elsewhere, redirect_slashes=False)
+
+
+class RequestLog:
+    """Logs each request when it is answered, with the headers that `rule` takes."""
+
+    def __init__(self, app: ASGIApp, rule: HeaderRule) -> None:
+        self._app = app
+        self._rule = rule
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status, path = time.monotonic(), 500, scope["path"]
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            log.info(
+                "http.request",
+                method=scope["method"],
+                path=path,
+                status=status,
+                seconds=round(time.monotonic() - began, 6),
+                headers=self._rule.taken(Headers(scope=scope)),
+            )

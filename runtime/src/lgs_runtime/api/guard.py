@@ -1,0 +1,71 @@
+"""The gate before routes that are not ours, and before middleware that is not ours.
+
+Our own routes ask the gate themselves (`access.py`); what this middleware has found out they don't ask again.
+The application finds who asks as `request.user`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lgs_runtime.api.callers import FOUND_USER
+from lgs_runtime.api.limits import parse_body
+from lgs_runtime.api.problems import BodyTooLarge, headers_of, problem, status_of
+from lgs_runtime.errors import InvalidRequest, RuntimeFault
+from lgs_runtime.services import Services
+
+POLICY_VIOLATION = 1008
+
+
+class Guard:
+    """Lets the gate look at the connections for which `guards` says so, before `app` sees them."""
+
+    def __init__(self, app: ASGIApp, services: Services, guards: Callable[[Scope], bool]) -> None:
+        self._app = app
+        self._services = services
+        self._guards = guards
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection: passed on, or refused here."""
+        if scope["type"] in ("http", "websocket") and self._guards(scope):
+            request = Request({**scope, "type": "http", "method": scope.get("method", "GET")}, receive)
+            try:
+                if scope["type"] == "http" and self._services.gate.reads_body:
+                    receive = await _read(request, self._services.settings.max_body_bytes)
+                scope[FOUND_USER] = scope["user"] = await self._services.gate.authenticate(request)
+            except RuntimeFault as refused:
+                await _refuse(refused, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _read(request: Request, max_bytes: int) -> Receive:
+    """Reads the body for the gate, JSON or not, and gives what lets the application read it once more."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise BodyTooLarge(f"more than {max_bytes}", max_bytes)
+        chunks.append(chunk)
+    request._body = b"".join(chunks)
+    try:
+        request._json = parse_body(request._body)
+    except InvalidRequest:
+        request._json = None
+    pending: list[Message] = [{"type": "http.request", "body": request._body, "more_body": False}]
+
+    async def again() -> Message:
+        return pending.pop() if pending else await request.receive()
+
+    return again
+
+
+async def _refuse(refused: RuntimeFault, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        return
+    answer = problem(status_of(refused), str(refused), headers_of(refused))
+    await answer(scope, receive, send)
