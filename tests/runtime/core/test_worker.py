@@ -8,10 +8,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 
+from lgs_runtime.graphs.registry import default_assistant_id
+from lgs_runtime.model import NewRun, QueueLimits
 from lgs_runtime.streams.contract import FROM_START
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.reaper import Reaper
@@ -56,6 +59,46 @@ async def test_a_run_goes_from_the_queue_to_its_result(new_replica: NewReplica, 
     thread = await replica.services.storage.thread(run.thread_id)
     assert thread.status == "idle"
     assert thread.values["done"] == ["one", "two", "three"]
+
+
+async def test_a_run_that_is_a_replicas_without_its_knowing_is_executed(
+    new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.worker.worker.LOOK_SECONDS", 0.2)
+    replica = await new_replica("a")
+    storage = replica.services.storage
+    new = NewRun(
+        str(uuid4()),
+        str(uuid4()),
+        default_assistant_id("three_steps"),
+        given(tmp_path).to_json(),
+        create_thread=True,
+    )
+
+    # As after a claim or an enqueue that was committed while its answer was lost on the way.
+    lost = await storage.enqueue(new, QueueLimits(), claim_for="a")
+    ended = await replica.ended(lost.run)
+
+    assert lost.claimed
+    assert (ended.status, ended.attempt) == ("success", 1)
+    assert ran(tmp_path) == ["one", "two", "three"]
+
+
+async def test_what_a_replica_does_is_not_taken_for_forgotten(
+    new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.worker.worker.LOOK_SECONDS", 0.0)
+    replica = await new_replica("a", concurrency=5)
+    runs = []
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        runs.append((folder, await replica.start("three_steps", given(folder))))
+
+    ended = [await replica.ended(run) for _, run in runs]
+
+    assert [run.status for run in ended] == ["success"] * 20
+    assert [ran(folder) for folder, _ in runs] == [["one", "two", "three"]] * 20
 
 
 async def test_a_run_whose_replica_was_killed_goes_on_from_its_last_checkpoint(

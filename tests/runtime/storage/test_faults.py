@@ -46,6 +46,21 @@ async def test_a_run_handed_back_is_first_and_costs_no_attempt(service: Service)
     assert (again.run_id, again.attempt) == (run.run_id, 1)
 
 
+async def test_a_replica_can_ask_what_it_holds(service: Service) -> None:
+    await service.replica()
+    await service.replica("r2")
+    mine = [await service.running(), (await service.enqueue(claim_for="r1")).run]
+    await service.running(replica="r2")
+    ended = await service.running()
+    await service.storage.finish(ended, "r1", Outcome("success"))
+    await service.enqueue()
+
+    held = await service.storage.held("r1")
+
+    assert sorted(run.run_id for run in held) == sorted(run.run_id for run in mine)
+    assert await service.storage.held("nobody") == []
+
+
 async def test_a_run_that_was_lost_can_not_be_handed_back(service: Service) -> None:
     await service.replica()
     run = await service.running()

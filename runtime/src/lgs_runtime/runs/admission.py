@@ -180,17 +180,18 @@ async def admit(services: Services, request: RunRequest) -> Run:
 
 
 async def _enqueue(services: Services, new: NewRun) -> Enqueued:
-    reserved = services.worker.reserve()
-    enqueued = None
+    reserved = services.worker.reserve(new.run_id)
+    enqueued, doubtful = None, True
     try:
         claim_for = services.worker.replica if reserved else None
         enqueued = await services.storage.enqueue(new, services.settings.queue_limits, claim_for)
+        doubtful = False
     except QueueFull:
         services.metrics.rejected(new.priority)
         raise
     finally:
         if reserved and not (enqueued and enqueued.claimed):
-            services.worker.unreserve()
+            services.worker.unreserve(new.run_id, doubtful=doubtful)
     return enqueued
 
 

@@ -80,6 +80,10 @@ class Queue(Protocol):
         thread, and a thread's runs in the order they were stored. Two replicas never get the same run. A
         replica without a lease that lives gets none."""
 
+    async def held(self, replica: str) -> Sequence[Run]:
+        """The runs that are `replica`'s by the storage's account: running, and claimed by it. A claim whose
+        answer was lost on its way is found here."""
+
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
         """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while
         other runs wait on it). With `delete_thread_after` the thread's record goes and the run keeps the

@@ -84,18 +84,22 @@ class Heartbeat:
             except TimeoutError:
                 pass
             asked = time.monotonic()
+            # A beat that hangs leaves time for another one, on a new connection; and what executes here must
+            # be stopped as soon as others may take it, whether or not the answer comes.
+            left = held_until - asked
+            patience = min(left, self._lease_seconds / BEATS_PER_LEASE) if left > 0 else self._lease_seconds
             try:
-                async with asyncio.timeout(self._lease_seconds):
+                async with asyncio.timeout(patience):
                     held = await lease.renew()
             except (StorageUnavailable, TimeoutError) as gone:
                 log.warning("lease.not_renewed", reason=str(gone))
                 pause = RETRY_SECONDS
-                if held_until and time.monotonic() > held_until:
-                    # Others may take the runs from now on: what executes here must not go on beside them.
-                    held_until = 0.0
+                if time.monotonic() >= held_until:
+                    # Others may take the runs from now on: what executes here must not go on beside them, nor
+                    # what was claimed since.
                     home.call_soon_threadsafe(self._on_lost)
                 continue
-            if not held and held_until:
+            if not held:
                 home.call_soon_threadsafe(self._on_lost)
             held_until = asked + self._lease_seconds
             pause = self._lease_seconds / BEATS_PER_LEASE

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -72,7 +73,12 @@ class Worker:
         self._accepting = False
         self._stopped = False
         self._looked_at = float("-inf")
+        self._counted_at = float("-inf")
         self._reserved = 0
+        self._expected: set[str] = set()
+        self._known: set[str] | None = None
+        self._doubtful = False
+        self._lost = False
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
@@ -96,23 +102,29 @@ class Worker:
             return 0
         return max(0, self._settings.concurrency - len(self._attempts) - self._reserved)
 
-    def reserve(self) -> bool:
+    def reserve(self, run_id: str) -> bool:
         """Keeps a free slot for an enqueue that is about to ask for it, so that a claim can't take it
         meanwhile. `take` uses the reservation up; `unreserve` gives it back when the run was not inserted as
         claimed."""
         if self.free_slots() == 0:
             return False
         self._reserved += 1
+        self._expected.add(run_id)
         return True
 
-    def unreserve(self) -> None:
-        """Gives a reservation back."""
+    def unreserve(self, run_id: str, *, doubtful: bool = False) -> None:
+        """Gives a reservation back. `doubtful`: the run may be stored as claimed all the same."""
         self._reserved = max(0, self._reserved - 1)
+        self._expected.discard(run_id)
+        self._doubtful = self._doubtful or doubtful
         self._wake.set()
 
     def take(self, run: Run) -> None:
         """Executes a run that this replica owns already: claimed, or inserted as claimed by `enqueue`."""
         self._reserved = max(0, self._reserved - 1)
+        self._expected.discard(run.run_id)
+        if self._known is not None:
+            self._known.add(run.run_id)
         if self._stopped:
             self._in_background(self._release([run]))
             return
@@ -133,6 +145,10 @@ class Worker:
     def lease_lost(self) -> None:
         """Drops everything that executes here: the runs may be others' by now. Called when a renewal says
         so."""
+        self._doubtful = True
+        if self._lost and not self._attempts:
+            return
+        self._lost = True
         log.error("lease.lost", replica=self.replica, runs=len(self._attempts))
         self._metrics.lease_lost()
         for attempt in list(self._attempts.values()):
@@ -181,21 +197,51 @@ class Worker:
     async def _claim_loop(self) -> None:
         while self._accepting:
             self._wake.clear()
-            if free := self.free_slots():
-                try:
-                    runs = await self._storage.claim(self.replica, free)
-                except StorageUnavailable as gone:
-                    log.warning("claim.failed", reason=str(gone))
-                    await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                for run in runs:
-                    self._reserved += 1
-                    self.take(run)
-                if not runs:
-                    # A storm of signals with nothing to claim must not become a storm of claims.
-                    await asyncio.sleep(CALM_SECONDS)
+            try:
+                await self._take_stock()
+                free = self.free_slots()
+                runs = await self._claim(free) if free else ()
+            except StorageUnavailable as gone:
+                log.warning("claim.failed", reason=str(gone))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for run in runs:
+                self._reserved += 1
+                self.take(run)
+            if free and not runs:
+                # A storm of signals with nothing to claim must not become a storm of claims.
+                await asyncio.sleep(CALM_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
+
+    async def _claim(self, slots: int) -> Sequence[Run]:
+        # If the answer is lost on its way, the runs are ours without our knowing.
+        self._doubtful = True
+        runs = await self._storage.claim(self.replica, slots)
+        self._doubtful = self._lost = False
+        return runs
+
+    async def _take_stock(self) -> None:
+        """Executes what is this replica's by the storage's account and nowhere to be found here: a claim
+        whose answer was lost, a run that could not be handed back. Nobody else would take it while the lease
+        lives. Also hears of cancellations whose signals were lost. No claim is under way meanwhile."""
+        now = time.monotonic()
+        if not self._doubtful and now - self._counted_at < LOOK_SECONDS:
+            return
+        self._known = {*self._attempts, *self._expected}
+        try:
+            held = await self._storage.held(self.replica)
+            known = self._known
+        finally:
+            self._known = None
+        self._counted_at, self._doubtful = now, False
+        for run in held:
+            if run.run_id not in known:
+                log.warning("run.found", run_id=run.run_id, attempt=run.attempt)
+                self._reserved += 1
+                self.take(run)
+            elif run.cancel_requested is not None:
+                self.stop_run(run.run_id, run.cancel_requested)
 
     async def _carry(self, attempt: Attempt) -> None:
         """One attempt from its claim to its end in the storage."""
@@ -266,7 +312,9 @@ class Worker:
         try:
             await self._storage.release(self.replica, runs)
         except (StorageUnavailable, LeaseLost) as gone:
-            # The reaper brings them back when the lease has run out.
+            # They are found when the storage's account is looked at; the reaper brings them back if the lease
+            # ends before.
+            self._doubtful = True
             log.warning("runs.not_released", reason=str(gone), runs=[run.run_id for run in runs])
             return
         self._metrics.released(len(runs))

@@ -3,8 +3,11 @@ lost."""
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.database import connect, translated
 
@@ -27,12 +30,17 @@ class PostgresLeases:
     async def renew(self) -> bool:
         """One statement; see the contract."""
         connection = await self._connected()
-        with translated():
-            # A beat that takes longer than the lease is worth nothing.
-            alive: bool = await connection.fetchval(
-                statements.RENEW_LEASE, self._replica, self._seconds, timeout=self._seconds
-            )
-            return alive
+        try:
+            with translated():
+                # A beat that takes longer than the lease is worth nothing.
+                alive: bool = await connection.fetchval(
+                    statements.RENEW_LEASE, self._replica, self._seconds, timeout=self._seconds
+                )
+                return alive
+        except (StorageUnavailable, asyncio.CancelledError):
+            # A connection that does not answer may never do so again, though a new one would.
+            connection.terminate()
+            raise
 
     async def close(self) -> None:
         """Gives the lease up, unless the database is gone; then it runs out by itself."""

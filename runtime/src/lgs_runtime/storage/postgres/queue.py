@@ -141,6 +141,10 @@ class PostgresQueue:
         )
         return [rows.run(row) for row in sorted(found, key=lambda row: float(row["rank"]))]
 
+    async def held(self, replica: str) -> Sequence[Run]:
+        """See the contract."""
+        return [rows.run(row) for row in await self._database.rows(statements.HELD_BY, replica)]
+
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
         """See the contract. One statement."""
         values = (

@@ -177,6 +177,8 @@ WHERE r.thread_id = ANY($1::text[]) AND r.status = 'running'
 FOR UPDATE OF r
 """
 
+HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = $1 AND status = 'running'"
+
 OWN_RUNS: Final = """
 SELECT r.* FROM lgs_run r
 JOIN unnest($1::text[], $2::integer[]) AS own (run_id, attempt) USING (run_id, attempt)

@@ -71,6 +71,12 @@ class SqliteQueue:
         found = await self._change(lambda change: change.claim(replica, slots))
         return [rows.run(row) for row in sorted(found, key=lambda row: float(row["rank"]))]
 
+    async def held(self, replica: str) -> Sequence[Run]:
+        """See the contract."""
+        by = {"replica": replica}
+        found = await self._database.read(lambda c: c.execute(statements.HELD_BY, by).fetchall())
+        return [rows.run(row) for row in found]
+
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
         """See the contract."""
         await self._change(lambda change: change.finish(run, replica, outcome))

@@ -66,6 +66,8 @@ SELECT * FROM lgs_run
 WHERE run_id = :run_id AND status = 'running' AND claimed_by = :replica AND attempt = :attempt
 """
 
+HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = :replica AND status = 'running'"
+
 LOST: Final = """
 SELECT r.* FROM lgs_run r
 WHERE r.status = 'running' AND NOT EXISTS (
