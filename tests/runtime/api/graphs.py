@@ -129,3 +129,25 @@ def tell(state: Told, config: RunnableConfig, runtime: Runtime[None]) -> Told:
 
 
 who = StateGraph(Told).add_node(tell).add_edge(START, "tell").compile()
+
+
+def asks_twice_(state: Steps) -> Steps:
+    one = interrupt({"question": "one?"})
+    return {"steps": [one, interrupt({"question": "two?"})]}
+
+
+asks_twice = _chain(first, asks_twice_, second).compile()
+
+
+def before(state: Steps) -> Steps:
+    return {"steps": ["before"]}
+
+
+asks_inside = StateGraph(Steps)
+asks_inside.add_node("inner", _chain(before, ask).compile())
+asks_inside.add_node("beside", first)
+asks_inside.add_node("last", second)
+asks_inside.add_edge(START, "inner")
+asks_inside.add_edge(START, "beside")
+asks_inside.add_edge(["inner", "beside"], "last")
+asks_inside = asks_inside.compile()

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from lgs_runtime.api.callers import authenticated
+from lgs_runtime.api.callers import authenticated, user_of
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.errors import InvalidRequest, RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
+from lgs_runtime.storage.actor import act_for
 from lgs_runtime.worker.execution import from_persistence
 
 TRUE, FALSE = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
@@ -39,6 +40,8 @@ class Route(LimitedRoute):
         if services.gate.reads_body:
             await request.load(services.settings.max_body_bytes)
         await authenticated(request)
+        user = user_of(request)
+        act_for(user.identity if user else None)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the limits, its errors translated."""

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
-from lgs_runtime.api import assistants, crons, runs, state, stateless, store, system, threads
+from lgs_runtime.api import assistants, crons, runs, state, stateless, store, system, threads, versions
 from lgs_runtime.api.cors import cors_middleware
 from lgs_runtime.api.custom import CustomApp, join
 from lgs_runtime.api.encoding import JsonResponse
@@ -30,6 +30,7 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("runs", stateless.routes),
     ("runs", runs.routes),
     ("threads", state.routes),
+    ("threads", versions.routes),
     ("threads", threads.routes),
     ("store", store.routes),
 )

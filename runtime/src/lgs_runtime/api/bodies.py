@@ -286,6 +286,27 @@ class ThreadPrune(Body):
     strategy: Literal["delete", "keep_latest"] = "delete"
 
 
+class VersionList(Listing):
+    """The query of `GET /threads/{thread_id}/versions`."""
+
+
+class VersionSave(Body):
+    """`POST /threads/{thread_id}/versions`, `PATCH …/{version}` and `POST …/{version}/rollback`."""
+
+    description: str | None = Field(None, max_length=4096)
+    metadata: Object = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_is_empty(cls, value: Any) -> Any:
+        """No body, and null for what is left out, say nothing."""
+        if value is None:
+            return {}
+        if isinstance(value, Mapping):
+            return {name: given for name, given in value.items() if given is not None}
+        return value
+
+
 class StateAtCheckpoint(Body):
     """`POST /threads/{thread_id}/state/checkpoint`."""
 

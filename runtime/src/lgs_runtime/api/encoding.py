@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from typing_extensions import TypeIs
 
-from lgs_runtime.model import Assistant, Cron, Json, Run, Thread
+from lgs_runtime.model import Assistant, Cron, Json, Run, Thread, Version
 from lgs_runtime.streams.encoding import encode
 
 if TYPE_CHECKING:
@@ -85,7 +85,23 @@ def run_json(run: Run) -> dict[str, Any]:
         "multitask_strategy": run.multitask_strategy,
         "priority": run.priority,
         "attempt": run.attempt,
+        "version": run.version,
         "error": run.error,
+    }
+
+
+def version_json(version: Version) -> dict[str, Any]:
+    """A version of a thread, without the state that it names."""
+    return {
+        "thread_id": version.thread_id,
+        "version": version.version,
+        "checkpoint_id": version.checkpoint_id,
+        "run_id": version.run_id,
+        "description": version.description,
+        "metadata": version.metadata,
+        "interrupts": version.interrupts,
+        "created_at": version.created_at,
+        "created_by": version.created_by,
     }
 
 

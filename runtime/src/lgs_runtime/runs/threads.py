@@ -13,8 +13,9 @@ from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
-from lgs_runtime.errors import InvalidRequest, NotFound
-from lgs_runtime.model import CancelAction, Page, RunStatus
+from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.model import CancelAction, Page, RunStatus, Thread
 from lgs_runtime.services import Services
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
@@ -47,21 +48,41 @@ async def keep_latest(services: Services, thread_id: str) -> bool:
     thread = await services.storage.thread(thread_id)
     if thread.status == "busy":
         return False
-    graph_id = thread.metadata.get("graph_id")
-    if isinstance(graph_id, str) and graph_id in services.graphs.ids:
-        config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
-        async with services.graphs.open(graph_id, config) as graph:
-            nested = [subgraph async for _, subgraph in graph.aget_subgraphs(recurse=True)]
-        if any(_has_deltas(one) for one in (graph, *nested)):
-            raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {NEEDS_PAST}")
+    if await needs_past(services, thread):
+        raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {NEEDS_PAST}")
     try:
         await keep_latest_checkpoints(services.checkpointer, thread_id)
     except NotImplementedError as needed:
         raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {NEEDS_PAST}") from needed
+    await services.storage.prune_versions(thread_id, keep=1)
     return True
 
 
-def _has_deltas(graph: Any) -> bool:
+async def needs_past(services: Services, thread: Thread) -> bool:
+    """Whether the thread's values are made of earlier checkpoints."""
+    graph_id = thread.metadata.get("graph_id")
+    if not isinstance(graph_id, str) or graph_id not in services.graphs.ids:
+        return False
+    config: RunnableConfig = {"configurable": {"thread_id": thread.thread_id}}
+    async with services.graphs.open(graph_id, config) as graph:
+        return any(has_deltas(one) for one in (graph, *await nested_graphs(graph)))
+
+
+async def nested_graphs(graph: Graph) -> list[Any]:
+    """The subgraphs of a graph, at every depth."""
+    return [subgraph async for _, subgraph in graph.aget_subgraphs(recurse=True)]
+
+
+def graph_of(thread: Thread) -> str:
+    """The graph that a thread belongs to. Raises `Conflict` when it never had a run."""
+    graph_id = thread.metadata.get("graph_id")
+    if not isinstance(graph_id, str):
+        raise Conflict(f"thread {thread.thread_id} has no graph yet: run something on it first")
+    return graph_id
+
+
+def has_deltas(graph: Any) -> bool:
+    """Whether a graph has a channel whose values are made of earlier checkpoints."""
     return any(isinstance(channel, DeltaChannel) for channel in graph.channels.values())
 
 

@@ -18,6 +18,11 @@ def who() -> str | None:
     return _actor.get()
 
 
+def act_for(name: str | None) -> None:
+    """From here on this task works on behalf of `name`."""
+    _actor.set(name)
+
+
 @contextmanager
 def acting(name: str | None) -> Iterator[None]:
     """What is changed inside is changed on behalf of `name`."""

@@ -1,0 +1,73 @@
+"""Versions of threads: each end of a run that left a state, and what was saved by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Request, Response
+
+from lgs_runtime.api import bodies
+from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.encoding import JsonResponse, state_json, version_json
+from lgs_runtime.model import Page
+from lgs_runtime.runs.versions import difference, roll_back, save_version, state_at
+
+routes = router("Thread Versions")
+NOTHING = bodies.VersionSave(description=None)
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@routes.get("/threads/{thread_id}/versions")
+async def list_versions(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+    """The versions that are kept, newest first, a page of them."""
+    body = bodies.checked(bodies.VersionList, dict(request.query_params))
+    await parts.storage.thread(thread_id)
+    found = await parts.storage.versions(thread_id, Page(body.limit + 1, body.offset))
+    return page_response([version_json(version) for version in found], body.limit, body.offset)
+
+
+@routes.post("/threads/{thread_id}/versions")
+async def create_version(
+    parts: Parts, thread_id: bodies.PathId, body: bodies.VersionSave = NOTHING
+) -> Response:
+    """Makes the present state a version."""
+    return JsonResponse(version_json(await save_version(parts, thread_id, body.description, body.metadata)))
+
+
+@routes.get("/threads/{thread_id}/versions/{version}")
+async def get_version(parts: Parts, thread_id: bodies.PathId, version: Number) -> Response:
+    """One version with its state."""
+    await parts.storage.thread(thread_id)
+    found = await parts.storage.version(thread_id, version)
+    state = state_json(await state_at(parts, found))
+    names = ("values", "next", "tasks", "checkpoint", "parent_checkpoint")
+    return JsonResponse({**version_json(found), **{name: state[name] for name in names}})
+
+
+@routes.get("/threads/{thread_id}/versions/{version}/diff/{other}")
+async def diff_versions(parts: Parts, thread_id: bodies.PathId, version: Number, other: Number) -> Response:
+    """What differs between the values of two versions."""
+    await parts.storage.thread(thread_id)
+    before = await parts.storage.version(thread_id, version)
+    after = await parts.storage.version(thread_id, other)
+    return JsonResponse({"from": version, "to": other, **await difference(parts, before, after)})
+
+
+@routes.patch("/threads/{thread_id}/versions/{version}")
+async def patch_version(
+    parts: Parts, thread_id: bodies.PathId, version: Number, body: bodies.VersionSave = NOTHING
+) -> Response:
+    """Describes a version, and merges metadata into its own."""
+    await parts.storage.thread(thread_id)
+    found = await parts.storage.describe_version(thread_id, version, body.description, body.metadata)
+    return JsonResponse(version_json(found))
+
+
+@routes.post("/threads/{thread_id}/versions/{version}/rollback")
+async def rollback_to_version(
+    parts: Parts, thread_id: bodies.PathId, version: Number, body: bodies.VersionSave = NOTHING
+) -> Response:
+    """Makes the thread what it was at a version; that is a new version."""
+    await parts.storage.thread(thread_id)
+    found = await parts.storage.version(thread_id, version)
+    return JsonResponse(version_json(await roll_back(parts, found, body.description, body.metadata)))
