@@ -165,7 +165,17 @@ CREATE TABLE lgs_version (
 CREATE TABLE lgs_crowded_thread (thread_id text PRIMARY KEY);
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS)
+_CALLERS: Final = """
+-- thread_metadata: that of a stateless run's thread, which is gone before the run's record.
+-- caller: the user in whose name a cron makes its runs.
+ALTER TABLE lgs_run ADD COLUMN thread_metadata jsonb;
+CREATE INDEX lgs_run_created_by ON lgs_run (created_by, created_at) WHERE created_by IS NOT NULL;
+CREATE INDEX lgs_run_unfinished_of ON lgs_run (created_by)
+    WHERE created_by IS NOT NULL AND status IN ('pending', 'running');
+ALTER TABLE lgs_cron ADD COLUMN caller json;
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

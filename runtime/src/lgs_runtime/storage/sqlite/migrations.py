@@ -159,7 +159,17 @@ CREATE TABLE lgs_version (
 CREATE TABLE lgs_crowded_thread (thread_id TEXT PRIMARY KEY) WITHOUT ROWID
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS)
+_CALLERS: Final = """
+-- thread_metadata: that of the thread of a stateless run, which is gone before the record of the run.
+-- caller: the user in whose name a cron makes its runs.
+ALTER TABLE lgs_run ADD COLUMN thread_metadata TEXT;
+CREATE INDEX lgs_run_created_by ON lgs_run (created_by, created_at) WHERE created_by IS NOT NULL;
+CREATE INDEX lgs_run_unfinished_of ON lgs_run (created_by)
+    WHERE created_by IS NOT NULL AND status IN ('pending', 'running');
+ALTER TABLE lgs_cron ADD COLUMN caller TEXT
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
