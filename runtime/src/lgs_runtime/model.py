@@ -17,6 +17,7 @@ RunStatus = Literal["pending", "running", "error", "success", "timeout", "interr
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
 MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 CancelAction = Literal["interrupt", "rollback"]
+DEFAULT_GROUP = "default"
 FINAL: frozenset[RunStatus] = frozenset({"error", "success", "timeout", "interrupted"})
 
 
@@ -26,6 +27,16 @@ class Priority(StrEnum):
     HIGH = "high"
     NORMAL = "normal"
     LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the runs of a thread stand in the queue."""
+
+    level: int = 0
+    """From -5, the most urgent, to 5."""
+    group: str = DEFAULT_GROUP
+    """Groups of one level are served in turn, however many runs each has waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,8 @@ class Thread:
     created_at: datetime
     updated_at: datetime
     state_updated_at: datetime
+    standing: Standing | None = None
+    """What its first run settled for its later ones; None: nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +109,6 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Records whose metadata contains one of `any_of`; none at all when that is empty."""
-
-    any_of: tuple[Json, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class NewRun:
     """A run to be stored. The ids are made by the caller, so that the acknowledgement can't be lost with the
     answer."""
@@ -124,10 +130,12 @@ class NewRun:
     `result`."""
     webhook: str | None = None
     """URL to call when the run has ended."""
-    created_metadata: Json = field(default_factory=dict)
-    """The thread's metadata when it is made for this run, besides `thread_metadata`."""
-    scope: Scope | None = None
-    """The threads it may be put on; one that is made for it is within."""
+    level: int | None = None
+    """-5 … 5, within `priority`; None: the level that the priority's name stands for."""
+    group: str = DEFAULT_GROUP
+    """The fairness group."""
+    standing: Standing | None = None
+    """Kept with the thread for its later runs, unless it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +257,6 @@ class Cron:
     """When the next run is due; None: never."""
     created_at: datetime
     updated_at: datetime
-    caller: Json | None = None
-    """Who made it (`auth.users.User` as JSON), and in whose name its runs are made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,9 +172,7 @@ async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
     )
     await stack.enter_async_context(_running(reaper.reap_forever(), "reaper"))
     await stack.enter_async_context(_running(reaper.clean_forever(), "janitor"))
-    sender = WebhookSender(
-        services.storage, run_json, settings.webhooks, enabled="webhooks" not in settings.http.disabled
-    )
+    sender = WebhookSender(services.storage, run_json)
     await stack.enter_async_context(_running(sender.send_forever(), "webhooks"))
     scheduler = Scheduler(services, request_of)
     await stack.enter_async_context(_running(scheduler.fire_forever(), "crons"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgs_runtime.model import Priority, Signal
-from lgs_runtime.storage import law
+from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.encoding import clean, contains, dump, dump_searchable, load
 from lgs_runtime.storage.news import packed, unpacked
 
@@ -21,10 +21,11 @@ JSON = st.recursive(
 
 
 def test_a_rank_ages_by_the_time_that_runs_have_waited() -> None:
-    low_for_two_minutes = -120.0 + law.rank_offset(Priority.LOW)
-    normal_for_half_a_minute = -30.0 + law.rank_offset(Priority.NORMAL)
+    low_for_two_minutes = -120.0 + fairness.rank_offset(fairness.LEVEL[Priority.LOW])
+    normal_for_half_a_minute = -30.0 + fairness.rank_offset(fairness.LEVEL[Priority.NORMAL])
 
-    assert low_for_two_minutes == normal_for_half_a_minute == law.rank_offset(Priority.HIGH)
+    assert low_for_two_minutes == normal_for_half_a_minute == 0.0
+    assert fairness.rank_offset(fairness.LEVEL[Priority.HIGH]) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,16 @@ from uuid import UUID, uuid4
 
 from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull
 from lgs_runtime.graphs.registry import default_assistant_id
-from lgs_runtime.model import Assistant, Enqueued, Json, MultitaskStrategy, NewRun, Priority, Run
+from lgs_runtime.model import (
+    DEFAULT_GROUP,
+    Assistant,
+    Enqueued,
+    Json,
+    MultitaskStrategy,
+    NewRun,
+    Priority,
+    Run,
+)
 from lgs_runtime.services import Services
 from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, Durability, NodeNames, RunKwargs
 
@@ -136,7 +145,13 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         thread_metadata=names,
         delete_thread_after=temporary,
         webhook=request.webhook,
+        group=group_of(request.user),
     )
+
+
+def group_of(user: Json | None) -> str:
+    """The fairness group of who asks: users are served in turn."""
+    return str(user["identity"]) if user else DEFAULT_GROUP
 
 
 def merge_config(assistant: Assistant, over: Json) -> dict[str, Any]:
@@ -165,19 +180,11 @@ def _object(config: Json, name: str) -> Mapping[str, Any]:
     return config.get(name) or {}
 
 
-def check_webhook(services: Services, url: str | None) -> None:
-    """Raises `InvalidRequest` for a receiver that the service's rules forbid, as far as its URL tells."""
-    rule = services.settings.webhooks.url.refusal(url) if url else None
-    if rule is not None:
-        raise InvalidRequest(f"webhook: {url!r}: {rule}")
-
-
 async def admit(services: Services, request: RunRequest) -> Run:
     """Stores the run, and hands it to the worker here when it was stored as claimed.
 
     Raises `NotFound`, `Conflict`, `QueueFull`, `StorageUnavailable`; nothing is stored then.
     """
-    check_webhook(services, request.webhook)
     assistant = await find_assistant(services, request.assistant)
     new = new_run(request, assistant, _run_id())
     enqueued = await _enqueue(services, new)
@@ -211,8 +218,6 @@ def _run_id() -> str:
 
 async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Sequence[Run]:
     """Stores several runs in their order, all of them or none. Raises as `admit`."""
-    for request in requests:
-        check_webhook(services, request.webhook)
     names = dict.fromkeys(request.assistant for request in requests)
     assistants = {name: await find_assistant(services, name) for name in names}
     new = [new_run(request, assistants[request.assistant], _run_id()) for request in requests]

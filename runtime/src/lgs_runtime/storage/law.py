@@ -1,5 +1,5 @@
-"""What both storages decide alike, as pure functions of values: rank, strategies, and what becomes of a lost
-run.
+"""What both storages decide alike, as pure functions of values: strategies, and what becomes of a lost run.
+The order of the queue is in `fairness`.
 
 Nothing here reads a clock or a database. The storages look at their rows, ask here, and act.
 """
@@ -15,10 +15,6 @@ from lgs_runtime.model import Assistant, CancelAction, MultitaskStrategy, Priori
 
 CHANGEABLE: Final = ("graph_id", "name", "description", "config", "context", "metadata")
 """What a new version of an assistant may change."""
-
-RANK_OFFSET_SECONDS = {Priority.HIGH: 0.0, Priority.NORMAL: 30.0, Priority.LOW: 120.0}
-"""How much later than its due time a run ranks. A constant offset is linear aging: a low run that has waited
-120 s longer than a high one goes first, and the rank never has to be computed again."""
 
 HANDED_BACK_SECONDS = 1e9
 """Taken off the rank of a run that was handed back, so that it goes before all that never started."""
@@ -53,11 +49,6 @@ class Cancellation:
     """Waiting, rolled back: their record goes."""
     ask: Sequence[str]
     """Running: get `cancel_requested`."""
-
-
-def rank_offset(priority: Priority) -> float:
-    """Seconds between a run's due time and its rank."""
-    return RANK_OFFSET_SECONDS[priority]
 
 
 def cancellation(unfinished: Sequence[Unfinished], action: CancelAction) -> Cancellation:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, StorageUnavailable
 from lgs_runtime.model import (
     CancelAction,
     Enqueued,
@@ -27,20 +28,19 @@ from lgs_runtime.model import (
     QueueLimits,
     Run,
     RunStatus,
-    Scope,
     Signal,
     Webhook,
 )
-from lgs_runtime.storage import law
+from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import rows, statements
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.signals import Sender
-from lgs_runtime.storage.scope import documents
 
 _Result = TypeVar("_Result")
+CLAIM_TRIES = 5
 
 
 class PostgresQueue:
@@ -84,7 +84,7 @@ class PostgresQueue:
     ) -> asyncpg.Record:
         """One of many in a transaction, in one statement if it can be."""
         room = limits.of(new.priority) - law.NEAR_LIMIT
-        stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
+        stored = await connection.fetchrow(statements.RUN, new.run_id, None)
         row = stored or await connection.fetchrow(statements.ENQUEUE, *_enqueue_values(new, None, room))
         return row or await self._enqueue_slowly(connection, news, new, limits, None)
 
@@ -113,19 +113,18 @@ class PostgresQueue:
         if not await connection.fetchval(statements.ASSISTANT_EXISTS, new.assistant_id):
             raise NotFound("assistant", new.assistant_id)
         if new.create_thread:
-            metadata = dump_searchable({**new.created_metadata, **new.thread_metadata})
+            metadata = dump_searchable(new.thread_metadata)
             await connection.execute(statements.CREATE_THREAD_FOR_RUN, new.thread_id, metadata, clean(who()))
         locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
-        stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
+        stored = await connection.fetchrow(statements.RUN, new.run_id, None)
         if stored is not None:
             return stored
-        within = (new.thread_id, documents(new.scope))
-        if not locked or not await connection.fetchval(statements.THREAD_WITHIN, *within):
+        if not locked:
             raise NotFound("thread", new.thread_id)
         busy = await _apply_strategy(connection, news, new)
         claimed = False
         if claim_for is not None and not busy and new.delay_seconds <= 0:
-            offset = law.rank_offset(new.priority)
+            offset = fairness.rank_offset(_level(new))
             claimed = await connection.fetchval(statements.MAY_CLAIM, claim_for, offset)
         if not claimed:
             await _take_room(connection, new.priority, limits)
@@ -136,13 +135,23 @@ class PostgresQueue:
         return row
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        """See the contract. One statement."""
-        if slots < 1:
-            return []
-        found = await self._database.retried(
-            lambda: self._database.rows(statements.CLAIM, replica, slots),
-        )
+        """See the contract. One statement, again when others were claiming the same runs."""
+        found: list[asyncpg.Record] = []
+        for _ in range(CLAIM_TRIES if slots > 0 else 0):
+            try:
+                got = await self._database.retried(partial(self._claim_once, replica, slots - len(found)))
+            except StorageUnavailable:
+                if not found:
+                    raise
+                break  # What was claimed is the replica's, and must not be lost with the second look.
+            claimed = [row for row in got if row["run_id"] is not None]
+            found += claimed
+            if len(found) >= slots or got[0]["seen"] <= len(claimed):
+                break
         return [rows.run(row) for row in sorted(found, key=lambda row: float(row["rank"]))]
+
+    async def _claim_once(self, replica: str, slots: int) -> list[asyncpg.Record]:
+        return await self._database.rows(statements.CLAIM, replica, slots)
 
     async def held(self, replica: str) -> Sequence[Run]:
         """See the contract."""
@@ -205,18 +214,14 @@ class PostgresQueue:
         return await self._change(work) if threads else []
 
     async def cancel(
-        self,
-        thread_id: str | None,
-        run_ids: Sequence[str],
-        action: CancelAction,
-        scope: Scope | None = None,
+        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
     ) -> Sequence[Run]:
         """See the contract."""
 
         async def work(connection: asyncpg.Connection, news: list[Signal]) -> Sequence[Run]:
-            held = await _named(connection, run_ids, thread_id, scope)
+            held = await _named(connection, run_ids, thread_id)
             await connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
-            held = await _named(connection, run_ids, thread_id, scope)
+            held = await _named(connection, run_ids, thread_id)
             unfinished = [
                 law.Unfinished(row["run_id"], row["status"] == "running")
                 for row in held
@@ -231,41 +236,31 @@ class PostgresQueue:
         return await self._change(work) if run_ids else []
 
     async def unfinished(
-        self,
-        statuses: Sequence[RunStatus],
-        not_asked: CancelAction,
-        before: datetime,
-        scope: Scope | None = None,
+        self, statuses: Sequence[RunStatus], not_asked: CancelAction, before: datetime
     ) -> Sequence[str]:
         """See the contract."""
-        wanted = (list(statuses), not_asked, before, documents(scope))
-        found = await self._database.rows(statements.UNFINISHED_RUNS, *wanted)
+        found = await self._database.rows(statements.UNFINISHED_RUNS, list(statuses), not_asked, before)
         return [row["run_id"] for row in found]
 
-    async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
+    async def run(self, run_id: str, thread_id: str | None = None) -> Run:
         """See the contract."""
-        row = await self._database.row(statements.RUN, run_id, thread_id, documents(scope))
+        row = await self._database.row(statements.RUN, run_id, thread_id)
         if row is None:
             raise NotFound("run", run_id)
         return rows.run(row)
 
     async def runs(
-        self,
-        thread_id: str,
-        page: Page,
-        status: RunStatus | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
+        self, thread_id: str, page: Page, status: RunStatus | None = None, metadata: Json | None = None
     ) -> Sequence[Run]:
         """See the contract."""
-        wanted = (thread_id, status, _optional(metadata), page.limit, page.offset, documents(scope))
-        found = await self._database.rows(statements.RUNS, *wanted)
+        wanted = _optional(metadata)
+        found = await self._database.rows(statements.RUNS, thread_id, status, wanted, page.limit, page.offset)
         return [rows.run(row) for row in found]
 
-    async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
+    async def delete_run(self, thread_id: str, run_id: str) -> None:
         """See the contract."""
-        if await self._database.value(statements.DELETE_RUN, run_id, thread_id, documents(scope)) is None:
-            run = await self.run(run_id, thread_id, scope)
+        if await self._database.value(statements.DELETE_RUN, run_id, thread_id) is None:
+            run = await self.run(run_id, thread_id)
             raise Conflict(
                 f"run {run_id} is {run.status}: only a finished run can be deleted; cancel it first"
             )
@@ -322,12 +317,18 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
         new.delete_thread_after,
         claim_for,
         room,
-        law.rank_offset(new.priority),
+        fairness.rank_offset(_level(new)),
         new.webhook,
         clean(who()),
-        dump_searchable(new.created_metadata),
-        documents(new.scope),
+        _level(new),
+        clean(new.group),
+        new.standing.level if new.standing else None,
+        clean(new.standing.group) if new.standing else None,
     ]
+
+
+def _level(new: NewRun) -> int:
+    return fairness.LEVEL[new.priority] if new.level is None else new.level
 
 
 def _optional(value: Json | None) -> str | None:
@@ -412,10 +413,9 @@ async def _drop_spent(connection: asyncpg.Connection, held: Iterable[asyncpg.Rec
 
 
 async def _named(
-    connection: asyncpg.Connection, run_ids: Sequence[str], thread_id: str | None, scope: Scope | None
+    connection: asyncpg.Connection, run_ids: Sequence[str], thread_id: str | None
 ) -> list[asyncpg.Record]:
-    rows_found = await connection.fetch(statements.RUNS_BY_ID, list(run_ids), documents(scope))
-    found = {row["run_id"]: row for row in rows_found}
+    found = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, list(run_ids))}
     for run_id in run_ids:
         if run_id not in found or thread_id not in (None, found[run_id]["thread_id"]):
             raise NotFound("run", run_id)
@@ -425,5 +425,5 @@ async def _named(
 async def _afterwards(connection: asyncpg.Connection, held: Sequence[asyncpg.Record]) -> list[Run]:
     """Runs as they are now, a deleted one as it was."""
     ids = [row["run_id"] for row in held]
-    now = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, ids, None)}
+    now = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, ids)}
     return [rows.run(now.get(row["run_id"], row)) for row in held]

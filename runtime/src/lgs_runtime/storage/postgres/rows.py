@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.model import Assistant, Run, Thread, Version, Webhook
+from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
 from lgs_runtime.storage.law import PRIORITY
 
 
@@ -51,6 +51,7 @@ def thread(row: asyncpg.Record) -> Thread:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         state_updated_at=row["state_updated_at"],
+        standing=None if row["level"] is None else Standing(row["level"], row["fairness_group"]),
     )
 
 

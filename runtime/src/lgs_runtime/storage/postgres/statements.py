@@ -9,35 +9,44 @@ from __future__ import annotations
 
 from typing import Final
 
-_CLAIMABLE: Final = """
+from lgs_runtime.storage.fairness import FIRST_TURN, LEAST_URGENT, MOST_URGENT
+
+SPARE: Final = 16
+"""How many more runs of each level a claim looks at than it wants."""
+
+_CONDITION: Final = """
     r.status = 'pending' AND r.due_at <= now()
-    AND NOT EXISTS (SELECT FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'running')
+    AND NOT EXISTS (SELECT FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'running' {hint})
     AND NOT EXISTS (SELECT FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'pending'
-                    AND o.seq < r.seq AND o.due_at <= now())
+                    AND o.seq < r.seq AND o.due_at <= now() {hint})
 """
+_CLAIMABLE: Final = _CONDITION.format(hint="")
+_CLAIMABLE_FEW: Final = _CONDITION.format(hint="OFFSET 0")
+"""Where few runs are looked at: OFFSET keeps the planner from joining all that run or wait, for a few."""
 
+_NEXT_TURN: Final = """
+    greatest((SELECT max(turn) FROM lgs_run WHERE level = $17::smallint AND status = 'running' AND turn >= 0),
+             (SELECT min(turn) - 1 FROM lgs_run
+              WHERE level = $17::smallint AND status = 'pending' AND turn > 0),
+             (SELECT max(turn) FROM lgs_run
+              WHERE level = $17::smallint AND fairness_group = $18 AND status = 'pending'), 0) + 1
+"""
+"""`fairness.next_turn`. Each part reads one entry of an index."""
 
-def _within(scope: str) -> str:
-    """Whether the run `r` is within the scope in parameter `scope`: its thread is, or was when it lived."""
-    return f"""({scope}::jsonb[] IS NULL OR coalesce(
-        (SELECT t.metadata FROM lgs_thread t WHERE t.thread_id = r.thread_id), r.thread_metadata
-    ) @> ANY({scope}))"""
-
-
-_INSERT_RUN: Final = """
+_INSERT_RUN: Final = f"""
     INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                          multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at,
-                         webhook, created_by, thread_metadata)
+                         webhook, created_by, level, fairness_group, turn)
     SELECT $1, $2, seq, $3, CASE WHEN claimed THEN 'running' ELSE 'pending' END, $6::smallint,
            extract(epoch FROM now()) + $8::float8 + $14::float8, $5, $4, $7, $11,
            CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN $12::text END,
-           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8), $15,
-           $16, CASE WHEN $11 THEN $17::jsonb || $10::jsonb END
+           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8), $15, $16,
+           $17::smallint, $18, {_NEXT_TURN}
 """
 
 # $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
 # $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset $15 webhook
-# $16 who $17 metadata of a thread that is made $18 scope (or null)
+# $16 who $17 level $18 fairness group $19 $20 level and group that the thread keeps (or null)
 ENQUEUE: Final = f"""
 WITH gate AS (
     SELECT $12::text IS NOT NULL AND $8::float8 <= 0
@@ -49,13 +58,13 @@ WITH gate AS (
     WHERE EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $3)
       AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
 ), thread AS (
-    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by)
-    SELECT $2, $17::jsonb || $10::jsonb, 1, 1, $16 FROM gate WHERE may_claim OR room
+    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by, level, fairness_group)
+    SELECT $2, $10, 1, 1, $16, $19::smallint, $20 FROM gate WHERE may_claim OR room
     ON CONFLICT (thread_id) DO UPDATE
-    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || $10::jsonb,
-        updated_at = now()
-    WHERE (t.unfinished = 0 OR ($7 = 'enqueue' AND (SELECT room FROM gate)))
-      AND ($18::jsonb[] IS NULL OR t.metadata @> ANY($18::jsonb[]))
+    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || excluded.metadata,
+        level = coalesce(t.level, excluded.level),
+        fairness_group = coalesce(t.fairness_group, excluded.fairness_group), updated_at = now()
+    WHERE t.unfinished = 0 OR ($7 = 'enqueue' AND (SELECT room FROM gate))
     RETURNING t.runs AS seq, t.unfinished
 ), place AS (
     SELECT seq, unfinished = 1 AND may_claim AS claimed FROM thread, gate
@@ -67,10 +76,6 @@ RETURNING *
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
-"""
-
-THREAD_WITHIN: Final = """
-SELECT EXISTS (SELECT FROM lgs_thread WHERE thread_id = $1 AND ($2::jsonb[] IS NULL OR metadata @> ANY($2)))
 """
 
 ASSISTANT_EXISTS: Final = "SELECT EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $1)"
@@ -97,32 +102,48 @@ COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AN
 INSERT_RUN: Final = f"""
 WITH thread AS (
     UPDATE lgs_thread
-    SET unfinished = unfinished + 1, runs = runs + 1, metadata = metadata || $10::jsonb, updated_at = now()
+    SET unfinished = unfinished + 1, runs = runs + 1, metadata = metadata || $10,
+        level = coalesce(level, $19::smallint), fairness_group = coalesce(fairness_group, $20),
+        updated_at = now()
     WHERE thread_id = $2
     RETURNING runs AS seq
 ), place AS (
-    SELECT seq, $9::boolean AS claimed, $13::integer AS unused, $18::jsonb[] AS checked FROM thread
+    SELECT seq, $9::boolean AS claimed, $13::integer AS unused FROM thread
 )
 {_INSERT_RUN} FROM place
 RETURNING *
 """
-"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13 and $18 mean nothing."""
+"""The parameters of ENQUEUE, where $9 says whether it is claimed and $13 means nothing."""
 
 CLAIM: Final = f"""
-WITH picked AS (
-    SELECT r.run_id FROM lgs_run r
-    WHERE {_CLAIMABLE}
-      AND EXISTS (SELECT FROM lgs_replica WHERE replica = $1 AND expires_at > now())
-    ORDER BY r.rank LIMIT $2
-    FOR UPDATE OF r SKIP LOCKED
+WITH line AS MATERIALIZED (
+    SELECT run_id, level, turn, rank,
+           max(rank) OVER (PARTITION BY level ORDER BY turn, rank ROWS UNBOUNDED PRECEDING) AS held_up
+    FROM generate_series({MOST_URGENT}, {LEAST_URGENT}) AS levels (level) CROSS JOIN LATERAL (
+        SELECT r.run_id, r.turn, r.rank FROM lgs_run r
+        WHERE r.level = levels.level AND {_CLAIMABLE_FEW}
+        ORDER BY r.turn, r.rank LIMIT $2::integer + {SPARE}
+    ) first
+    WHERE EXISTS (SELECT FROM lgs_replica WHERE replica = $1 AND expires_at > now())
+), picked AS (
+    SELECT locked.run_id
+    FROM (SELECT run_id FROM line ORDER BY held_up, level, turn, rank) ordered CROSS JOIN LATERAL (
+        SELECT r.run_id FROM lgs_run r WHERE r.run_id = ordered.run_id AND r.status = 'pending'
+        FOR UPDATE SKIP LOCKED
+    ) locked
+    LIMIT $2::integer
+), claimed AS (
+    UPDATE lgs_run r
+    SET status = 'running', claimed_by = $1, claimed_at = now(), updated_at = now(), attempt = attempt + 1
+    FROM picked WHERE r.run_id = picked.run_id
+    RETURNING r.*
 )
-UPDATE lgs_run r
-SET status = 'running', claimed_by = $1, claimed_at = now(), updated_at = now(), attempt = attempt + 1
-FROM picked WHERE r.run_id = picked.run_id
-RETURNING r.*
+SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) look LEFT JOIN claimed ON true
 """
-"""The unique index on running threads is the last word: two claims that see a delayed run become due at
-different moments can't both win, and the loser tries again."""
+"""`fairness.in_line`, of the first of each level; some more of them than are wanted, since others may be
+claiming those. `seen` tells whether there were any: then a claim that got too few is tried again. The unique
+index on running threads is the last word: two claims that see a delayed run become due at different moments
+can't both win, and the loser tries again."""
 
 # $1 thread $2 run $3 replica $4 attempt $5 status $6 error $7 thread rest $8 values $9 interrupts
 # $10 result $11 checkpoint that becomes a version (or null) $12 versions that a thread keeps
@@ -172,7 +193,7 @@ WITH thread AS (
 SELECT unfinished FROM kept UNION ALL SELECT unfinished FROM dropped
 """
 
-RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {_within('$2')}"
+RUNS_BY_ID: Final = "SELECT * FROM lgs_run WHERE run_id = ANY($1::text[])"
 
 LOST_THREADS: Final = """
 SELECT DISTINCT r.thread_id FROM lgs_run r
@@ -200,10 +221,10 @@ WHERE r.status = 'running' AND r.claimed_by = $3
 FOR UPDATE OF r
 """
 
-WAIT_AGAIN: Final = """
+WAIT_AGAIN: Final = f"""
 UPDATE lgs_run
 SET status = 'pending', claimed_by = NULL, updated_at = now(), attempt = attempt - $2::integer,
-    rank = rank - $3::float8
+    rank = rank - $3::float8, turn = CASE WHEN $3::float8 > 0 THEN {FIRST_TURN} ELSE turn END
 WHERE run_id = ANY($1::text[])
 """
 
@@ -271,27 +292,23 @@ UPDATE lgs_run SET cancel_requested = $2, updated_at = now()
 WHERE run_id = ANY($1::text[]) AND status = 'running'
 """
 
-UNFINISHED_RUNS: Final = f"""
-SELECT run_id FROM lgs_run r
+UNFINISHED_RUNS: Final = """
+SELECT run_id FROM lgs_run
 WHERE status IN ('pending', 'running') AND status = ANY($1::text[])
-  AND cancel_requested IS DISTINCT FROM $2 AND created_at <= $3 AND {_within("$4")}
+  AND cancel_requested IS DISTINCT FROM $2 AND created_at <= $3
 LIMIT 500
 """
 
-RUN: Final = f"""
-SELECT * FROM lgs_run r WHERE run_id = $1 AND ($2::text IS NULL OR thread_id = $2) AND {_within("$3")}
-"""
+RUN: Final = "SELECT * FROM lgs_run WHERE run_id = $1 AND ($2::text IS NULL OR thread_id = $2)"
 
-RUNS: Final = f"""
-SELECT * FROM lgs_run r
+RUNS: Final = """
+SELECT * FROM lgs_run
 WHERE thread_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::jsonb IS NULL OR metadata @> $3)
-  AND {_within("$6")}
 ORDER BY seq DESC LIMIT $4 OFFSET $5
 """
 
-DELETE_RUN: Final = f"""
-DELETE FROM lgs_run r
-WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running') AND {_within("$3")}
+DELETE_RUN: Final = """
+DELETE FROM lgs_run WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running')
 RETURNING run_id
 """
 

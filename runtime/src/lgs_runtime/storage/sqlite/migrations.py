@@ -159,17 +159,22 @@ CREATE TABLE lgs_version (
 CREATE TABLE lgs_crowded_thread (thread_id TEXT PRIMARY KEY) WITHOUT ROWID
 """
 
-_CALLERS: Final = """
--- thread_metadata: that of the thread of a stateless run, which is gone before the record of the run.
--- caller: the user in whose name a cron makes its runs.
-ALTER TABLE lgs_run ADD COLUMN thread_metadata TEXT;
-CREATE INDEX lgs_run_created_by ON lgs_run (created_by, created_at) WHERE created_by IS NOT NULL;
-CREATE INDEX lgs_run_unfinished_of ON lgs_run (created_by)
-    WHERE created_by IS NOT NULL AND status IN ('pending', 'running');
-ALTER TABLE lgs_cron ADD COLUMN caller TEXT
+_FAIRNESS: Final = """
+-- level and fairness_group of a thread are those of its later runs, null until its first run settles them.
+ALTER TABLE lgs_thread ADD COLUMN level INTEGER;
+ALTER TABLE lgs_thread ADD COLUMN fairness_group TEXT;
+
+-- turn: the round of its level that a run is served in, smaller first.
+ALTER TABLE lgs_run ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE lgs_run ADD COLUMN fairness_group TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE lgs_run ADD COLUMN turn INTEGER NOT NULL DEFAULT 1;
+UPDATE lgs_run SET level = CASE priority WHEN 0 THEN -5 WHEN 1 THEN 0 ELSE 5 END;
+CREATE INDEX lgs_run_line ON lgs_run (level, turn, rank) WHERE status = 'pending';
+CREATE INDEX lgs_run_group ON lgs_run (level, fairness_group, turn) WHERE status = 'pending';
+CREATE INDEX lgs_run_served ON lgs_run (level, turn) WHERE status = 'running' AND turn >= 0
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS)
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _FAIRNESS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from lgs_runtime.model import Assistant, Run, Thread, Version, Webhook
+from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
 from lgs_runtime.storage.encoding import load
 from lgs_runtime.storage.law import PRIORITY
 
@@ -63,6 +63,7 @@ def thread(row: sqlite3.Row) -> Thread:
         created_at=time(row["created_at"]),
         updated_at=time(row["updated_at"]),
         state_updated_at=time(row["state_updated_at"]),
+        standing=None if row["level"] is None else Standing(row["level"], row["fairness_group"]),
     )
 
 

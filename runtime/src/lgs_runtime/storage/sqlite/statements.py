@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from lgs_runtime.storage.fairness import FIRST_TURN, LEVELS
+
 _CLAIMABLE: Final = """
     r.status = 'pending' AND r.due_at <= :now
     AND NOT EXISTS (SELECT 1 FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'running')
@@ -16,11 +18,11 @@ _CLAIMABLE: Final = """
 
 ASSISTANT_EXISTS: Final = "SELECT 1 FROM lgs_assistant WHERE assistant_id = :assistant_id"
 
-THREAD_EXISTS: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
+THREAD_EXISTS: Final = "SELECT 1 FROM lgs_thread WHERE thread_id = :thread_id"
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at, created_by)
-VALUES (:thread_id, :metadata, :now, :now, :now, :created_by)
+VALUES (:thread_id, '{}', :now, :now, :now, :created_by)
 """
 
 UNFINISHED: Final = """
@@ -37,27 +39,44 @@ COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AN
 THREAD_METADATA: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
 
 COUNT_RUN: Final = """
-UPDATE lgs_thread SET unfinished = unfinished + 1, runs = runs + 1, metadata = :metadata, updated_at = :now
+UPDATE lgs_thread
+SET unfinished = unfinished + 1, runs = runs + 1, metadata = :metadata, level = coalesce(level, :level),
+    fairness_group = coalesce(fairness_group, :group), updated_at = :now
 WHERE thread_id = :thread_id RETURNING runs
 """
 
 INSERT_RUN: Final = """
 INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                      multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, created_at,
-                     updated_at, due_at, webhook, created_by, thread_metadata)
+                     updated_at, due_at, webhook, created_by, level, fairness_group, turn)
 VALUES (:run_id, :thread_id, :seq, :assistant_id, :status, :priority, :rank, :metadata, :kwargs,
         :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at,
-        :webhook, :created_by, :thread_metadata)
+        :webhook, :created_by, :level, :fairness_group, :turn)
 RETURNING *
 """
 
-CLAIM: Final = f"""
+FIRST_OF_LEVELS: Final = " UNION ALL ".join(
+    f"""
+    SELECT * FROM (SELECT r.run_id, r.level, r.turn, r.rank FROM lgs_run r
+                   WHERE r.level = {level} AND {_CLAIMABLE} ORDER BY r.turn, r.rank LIMIT :slots)
+    """
+    for level in LEVELS
+)
+
+CLAIM: Final = """
 UPDATE lgs_run
 SET status = 'running', claimed_by = :replica, claimed_at = :now, updated_at = :now, attempt = attempt + 1
-WHERE run_id IN (SELECT r.run_id FROM lgs_run r WHERE {_CLAIMABLE} ORDER BY r.rank LIMIT :slots)
-  AND EXISTS (SELECT 1 FROM lgs_replica WHERE replica = :replica AND expires_at > :now)
+WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *
 """
+
+TURNS: Final = """
+SELECT (SELECT max(turn) FROM lgs_run WHERE level = :level AND status = 'running' AND turn >= 0) AS running,
+       (SELECT min(turn) FROM lgs_run WHERE level = :level AND status = 'pending' AND turn > 0) AS waiting,
+       (SELECT max(turn) FROM lgs_run
+        WHERE level = :level AND fairness_group = :group AND status = 'pending') AS of_group
+"""
+"""What `fairness.next_turn` asks. Each part reads one entry of an index."""
 
 ANYTHING_CLAIMABLE: Final = f"SELECT 1 FROM lgs_run r WHERE {_CLAIMABLE} LIMIT 1"
 
@@ -85,10 +104,10 @@ WHERE run_id = :run_id
 
 DELETE_RUN: Final = "DELETE FROM lgs_run WHERE run_id = :run_id"
 
-WAIT_AGAIN: Final = """
+WAIT_AGAIN: Final = f"""
 UPDATE lgs_run
 SET status = 'pending', claimed_by = NULL, updated_at = :now, attempt = attempt - :refund,
-    rank = rank - :bonus
+    rank = rank - :bonus, turn = CASE WHEN :bonus > 0 THEN {FIRST_TURN} ELSE turn END
 WHERE run_id = :run_id
 """
 
@@ -138,29 +157,21 @@ FORGET_SPENT: Final = """
 DELETE FROM lgs_spent_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
 """
 
-_WITHIN: Final = """
-    (:scope IS NULL OR lgs_within(
-        coalesce((SELECT metadata FROM lgs_thread t WHERE t.thread_id = r.thread_id), r.thread_metadata),
-        :scope))
-"""
-"""A run is within a scope when its thread is, or was when it lived."""
-
-UNFINISHED_RUNS: Final = f"""
-SELECT run_id FROM lgs_run r
+UNFINISHED_RUNS: Final = """
+SELECT run_id FROM lgs_run
 WHERE status IN ('pending', 'running') AND status IN (SELECT value FROM json_each(:statuses))
-  AND cancel_requested IS NOT :not_asked AND created_at <= :before AND {_WITHIN}
+  AND cancel_requested IS NOT :not_asked AND created_at <= :before
 LIMIT 500
 """
 
-RUN: Final = f"""
-SELECT * FROM lgs_run r
-WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id) AND {_WITHIN}
+RUN: Final = """
+SELECT * FROM lgs_run WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id)
 """
 
-RUNS: Final = f"""
-SELECT * FROM lgs_run r
+RUNS: Final = """
+SELECT * FROM lgs_run
 WHERE thread_id = :thread_id AND (:status IS NULL OR status = :status)
-  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata)) AND {_WITHIN}
+  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
 ORDER BY seq DESC LIMIT :limit OFFSET :offset
 """
 
