@@ -152,6 +152,17 @@ class Postgres(Part):
     managed: ManagedPostgres | None = None
 
 
+class Versions(Part):
+    """The versions of a session: each run's end that left a state, and what was saved by hand."""
+
+    limit: int = Field(
+        default=100,
+        ge=1,
+        le=100000,
+        description="Older ones are removed, with the checkpoints only they need.",
+    )
+
+
 class Persistence(Part):
     """Where sessions and runs are kept, and for how long."""
 
@@ -160,6 +171,9 @@ class Persistence(Part):
     )
     run_ttl_hours: float = Field(
         default=24, alias="runTTLHours", gt=0, le=87600, description="Ended runs are removed after this time."
+    )
+    versions: Versions = Field(
+        default_factory=Versions, description="How many versions of each session are kept."
     )
 
 

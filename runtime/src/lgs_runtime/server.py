@@ -29,10 +29,12 @@ from lgs_runtime.api.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.checkpoint.upkeep import open_upkeep
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.readiness import Readiness, State
 from lgs_runtime.runs.crons import Scheduler
+from lgs_runtime.runs.pruning import Pruner
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings, masked
 from lgs_runtime.storage.contract import Storage
@@ -138,6 +140,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         storage=storage,
         checkpointer=checkpointer,
         store=store,
+        upkeep=open_upkeep(settings.database_uri),
         graphs=graphs,
         streams=streams,
         hub=hub,
@@ -176,6 +179,7 @@ async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
     await stack.enter_async_context(_running(sender.send_forever(), "webhooks"))
     scheduler = Scheduler(services, request_of)
     await stack.enter_async_context(_running(scheduler.fire_forever(), "crons"))
+    await stack.enter_async_context(_running(Pruner(services).prune_forever(), "pruning"))
 
 
 @asynccontextmanager

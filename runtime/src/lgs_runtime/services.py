@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
     from lgs_runtime.auth.gate import Gate
+    from lgs_runtime.checkpoint.upkeep import Upkeep
     from lgs_runtime.graphs.registry import GraphRegistry
     from lgs_runtime.readiness import Readiness
     from lgs_runtime.settings import Settings
@@ -28,6 +29,7 @@ class Services:
     storage: Storage
     checkpointer: BaseCheckpointSaver[Any]
     store: BaseStore
+    upkeep: Upkeep
     graphs: GraphRegistry
     streams: StreamBroker
     hub: SignalHub

@@ -151,3 +151,9 @@ asks_inside.add_edge(START, "inner")
 asks_inside.add_edge(START, "beside")
 asks_inside.add_edge(["inner", "beside"], "last")
 asks_inside = asks_inside.compile()
+
+
+remembers = StateGraph(Steps)
+remembers.add_node("inner", _chain(child).compile(checkpointer=True))
+remembers.add_edge(START, "inner")
+remembers = remembers.compile()

@@ -19,7 +19,7 @@ from lgs_runtime.server import bind, open_services, serve
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 
-GRAPHS = ("steps", "chat", "slow", "broken", "asks", "nested", "asks_twice", "asks_inside")
+GRAPHS = ("steps", "chat", "slow", "broken", "asks", "nested", "asks_twice", "asks_inside", "remembers")
 
 
 @dataclass(frozen=True)

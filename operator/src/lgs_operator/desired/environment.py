@@ -33,6 +33,7 @@ def environment(inputs: Inputs) -> list[Manifest]:
         "LGS_MAX_ATTEMPTS": workers.max_attempts,
         "LGS_DRAIN_SECONDS": workers.drain_seconds,
         "LGS_RUN_TTL_HOURS": _plain(spec.persistence.run_ttl_hours),
+        "LGS_VERSIONS_LIMIT": spec.persistence.versions.limit,
         "LGS_CACHE_TTL_SECONDS": spec.cache.ttl_seconds,
         "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": spec.cache.compression_threshold_bytes,
     }

@@ -106,6 +106,7 @@ def _environment(manifest: LangGraphService, source: Path, data_dir: Path) -> di
         "LGS_MAX_ATTEMPTS": str(workers.max_attempts),
         "LGS_DRAIN_SECONDS": str(workers.drain_seconds),
         "LGS_RUN_TTL_HOURS": str(spec.persistence.run_ttl_hours),
+        "LGS_VERSIONS_LIMIT": str(spec.persistence.versions.limit),
         "LGS_CACHE_TTL_SECONDS": str(spec.cache.ttl_seconds),
         "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": str(spec.cache.compression_threshold_bytes),
         # No load balancer has to hear of it first: a process that drains has closed its share of the port.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from typing_extensions import TypeIs
 
+from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
 from lgs_runtime.model import Assistant, Cron, Json, Run, Thread, Version
 from lgs_runtime.streams.encoding import encode
 
@@ -102,6 +103,25 @@ def version_json(version: Version) -> dict[str, Any]:
         "interrupts": version.interrupts,
         "created_at": version.created_at,
         "created_by": version.created_by,
+    }
+
+
+def storage_json(thread_id: str, use: StorageUse) -> dict[str, Any]:
+    """As `ThreadStorage` of LangGraph's API description."""
+    channels = use.channels.values()
+    values = Amount(sum(each.count for each in channels), sum(each.bytes for each in channels))
+    return {
+        "thread_id": thread_id,
+        "total_bytes": use.checkpoints.bytes + values.bytes + use.pending_writes.bytes,
+        "checkpoints": {"count": use.checkpoints.count, "bytes": use.checkpoints.bytes},
+        "channel_values": {
+            "count": values.count,
+            "bytes": values.bytes,
+            "by_channel": {
+                name: {"versions": each.count, "bytes": each.bytes} for name, each in use.channels.items()
+            },
+        },
+        "pending_writes": {"count": use.pending_writes.count, "bytes": use.pending_writes.bytes},
     }
 
 

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from lgs_runtime.api import bodies
 from lgs_runtime.api.access import Parts, listed, page_response, router
 from lgs_runtime.api.answers import answer_thread_events
-from lgs_runtime.api.encoding import JsonResponse, select, thread_json
+from lgs_runtime.api.encoding import JsonResponse, select, storage_json, thread_json
 from lgs_runtime.api.extraction import extract
 from lgs_runtime.api.requests import last_event_id
 from lgs_runtime.api.state import apply_supersteps
@@ -83,6 +83,13 @@ async def patch_thread(
     if "return=minimal" in request.headers.get("prefer", ""):
         return Response(status_code=204)
     return JsonResponse(thread_json(thread))
+
+
+@routes.get("/threads/{thread_id}/storage")
+async def get_thread_storage(parts: Parts, thread_id: bodies.PathId) -> Response:
+    """What the thread's checkpoints take, in rows and bytes."""
+    await parts.storage.thread(thread_id)
+    return JsonResponse(storage_json(thread_id, await parts.upkeep.use(thread_id)))
 
 
 @routes.get("/threads/{thread_id}/stream")

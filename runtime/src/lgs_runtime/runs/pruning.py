@@ -1,0 +1,71 @@
+"""Keeps the versions of threads within their limit, in the background.
+
+The oldest versions go, and with them the checkpoints before the oldest version that is left: never one that a
+version, the thread's present or an unfinished run names. A thread whose values are made of its past
+(`DeltaChannel`), or whose graph this replica does not know, keeps its checkpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import structlog
+
+from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.model import Page
+from lgs_runtime.runs.threads import UNFINISHED, needs_past
+from lgs_runtime.services import Services
+from lgs_runtime.worker.kwargs import RunKwargs
+
+PAUSE_SECONDS = 60.0
+MOST_RUNS = 1000
+log = structlog.get_logger(__name__)
+
+
+class Pruner:
+    """One loop, to be run as a task of `server.py`; it ends by cancellation."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def prune_forever(self) -> None:
+        """Prunes once a minute, at a moment of this replica's own."""
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.8, 1.2))
+            try:
+                await self.prune_once()
+            except StorageUnavailable as gone:
+                log.warning("pruning.failed", reason=str(gone))
+
+    async def prune_once(self) -> int:
+        """Prunes every thread that has too many versions; how many threads. Two replicas may do so at once.
+        Raises `StorageUnavailable`."""
+        crowded = await self._services.storage.crowded_threads()
+        for thread_id in crowded:
+            checkpoints = await self._prune(thread_id)
+            await self._services.storage.forget_crowded([thread_id])
+            log.info("thread.pruned", thread_id=thread_id, checkpoints=checkpoints)
+        return len(crowded)
+
+    async def _prune(self, thread_id: str) -> int:
+        storage = self._services.storage
+        try:
+            thread = await storage.thread(thread_id)
+        except NotFound:
+            return 0
+        oldest = await storage.prune_versions(thread_id, self._services.settings.versions_limit)
+        known = thread.metadata.get("graph_id") in self._services.graphs.ids
+        if oldest is None or not known or await needs_past(self._services, thread):
+            return 0
+        floor = min([oldest, *await self._named_by_runs(thread_id)])
+        return await self._services.upkeep.prune(thread_id, floor)
+
+    async def _named_by_runs(self, thread_id: str) -> list[str]:
+        """The checkpoints that unfinished runs are going to start from."""
+        unfinished = [
+            RunKwargs.from_json(run.kwargs).checkpoint or {}
+            for status in UNFINISHED
+            for run in await self._services.storage.runs(thread_id, Page(limit=MOST_RUNS), status=status)
+        ]
+        return [at["checkpoint_id"] for at in unfinished if at.get("checkpoint_id")]
