@@ -37,6 +37,7 @@ async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
     async with AsyncExitStack() as stack:
         services = await open_services(settings, stack, asyncio.Event())
         listener = bind(settings)
+        listener.listen()
         await stack.enter_async_context(serve(services, [listener]))
         await services.worker.start()
         services.readiness.state = State.SERVING

@@ -12,7 +12,18 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
-from lgs_runtime.api import assistants, crons, runs, state, stateless, store, system, threads, versions
+from lgs_runtime.api import (
+    assistants,
+    crons,
+    protocol,
+    runs,
+    state,
+    stateless,
+    store,
+    system,
+    threads,
+    versions,
+)
 from lgs_runtime.api.cors import cors_middleware
 from lgs_runtime.api.custom import CustomApp, join
 from lgs_runtime.api.encoding import JsonResponse
@@ -29,6 +40,7 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("runs", crons.routes),
     ("runs", stateless.routes),
     ("runs", runs.routes),
+    ("runs", protocol.routes),
     ("threads", state.routes),
     ("threads", versions.routes),
     ("threads", threads.routes),

@@ -60,6 +60,8 @@ class RunRequest:
     user: Json | None = None
     """Who asks (`auth.users.User` as JSON); None where the service is open."""
     request_id: str | None = None
+    protocol: bool = False
+    """Started by protocol v2."""
 
 
 def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
@@ -131,6 +133,7 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         webhook=request.webhook,
         user=request.user,
         request_id=request.request_id,
+        protocol=request.protocol,
     )
     return NewRun(
         run_id=run_id,

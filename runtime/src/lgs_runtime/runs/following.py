@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, 
 from contextlib import suppress
 from typing import Any
 
+import orjson
 import structlog
 from langchain_core.runnables import RunnableConfig
 
@@ -20,6 +21,7 @@ from lgs_runtime.model import FINAL, Json, Run, Thread
 from lgs_runtime.services import Services
 from lgs_runtime.streams.contract import StreamEvent
 from lgs_runtime.streams.encoding import encode, to_json
+from lgs_runtime.streams.protocol import PROTOCOL, to_plain
 
 LATE_EVENTS_SECONDS = 2.0
 """How long the last events of a run that has ended are waited for."""
@@ -96,9 +98,21 @@ async def events(
 
     When the broker lost the end of the run, the last event tells the result: `error`, or `values`.
     """
+    names = None if modes is None else _names(modes)
+    source = published(services, run, after)
+    try:
+        async for event in source:
+            shown = to_plain(event, orjson.loads(event.data)) if event.event == PROTOCOL else event
+            if shown is not None and (names is None or shown.event.partition("|")[0] in names):
+                yield shown
+    finally:
+        await source.aclose()
+
+
+async def published(services: Services, run: Run, after: str | None) -> AsyncGenerator[StreamEvent, None]:
+    """As `events`, in the form in which the worker published them."""
     if after is None and run.status in FINAL:
         return
-    names = None if modes is None else _names(modes)
     ended = asyncio.ensure_future(services.hub.finished(run.run_id))
     try:
         async for event in _until(services.streams.subscribe(run.run_id, after), ended):
@@ -106,8 +120,7 @@ async def events(
                 # Whoever asks for the run after its stream closed must find it ended.
                 await ended
                 return
-            if names is None or event.event.partition("|")[0] in names:
-                yield event
+            yield event
         last = await ended
         if last is not None:
             yield await _last_event(services, last)

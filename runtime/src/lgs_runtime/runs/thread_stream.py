@@ -8,13 +8,13 @@ it has, whichever run that was of. The end of a run is a `metadata` event with s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
-from lgs_runtime.model import FINAL, Page, Run
-from lgs_runtime.runs.following import events, result_of
+from lgs_runtime.model import FINAL, Page, Run, Thread
+from lgs_runtime.runs.following import LATE_EVENTS_SECONDS, events, result_of
 from lgs_runtime.services import Services
 from lgs_runtime.streams.contract import FROM_START, StreamEvent, position
 from lgs_runtime.streams.encoding import encode
@@ -33,22 +33,10 @@ async def thread_events(
     `modes`: `run_modes` gives all events of its runs, `lifecycle` only their beginnings and ends,
     `state_update` the values that each leaves.
     """
-    told: set[str] = set()
+    runs = ThreadRuns(services, thread_id)
     first = True
-    changed: datetime | None = None
-    while True:
-        started: list[Run] = []
-        with suppress(StorageUnavailable):
-            try:
-                thread = await services.storage.thread(thread_id)
-            except NotFound:
-                return
-            if thread.status == "busy" or thread.updated_at != changed:
-                found = await services.storage.runs(thread_id, Page(limit=RUNS_BACK))
-                started = in_order(run for run in found if run.run_id not in told)
-                changed = thread.updated_at
+    while (started := await runs.look()) is not None:
         for run in started:
-            told.add(run.run_id)
             if not (first and is_past(run, after)):
                 async for event in _of_run(services, run, _start(run, after, first=first), modes):
                     yield event
@@ -57,10 +45,45 @@ async def thread_events(
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def in_order(runs: Iterable[Run]) -> list[Run]:
-    """Runs that have been claimed, in the order in which they were: only those have events."""
-    claimed = [run for run in runs if run.claimed_at is not None and run.status != "pending"]
-    return sorted(claimed, key=lambda run: epoch_of(run.claimed_at))
+class ThreadRuns:
+    """The runs of a thread as they begin. Remembers which it has told."""
+
+    def __init__(self, services: Services, thread_id: str) -> None:
+        self._storage = services.storage
+        self._thread_id = thread_id
+        self._told: set[str] = set()
+        self._changed: datetime | None = None
+        self.thread: Thread | None = None
+        """The thread as it was at the last look."""
+
+    async def look(self, *, never_begun: bool = False) -> Sequence[Run] | None:
+        """The runs that have begun since the last look, in their order; with `never_begun` also those that
+        ended before they could. None when the thread is gone; a database that is away shows nothing new."""
+        try:
+            thread = await self._storage.thread(self._thread_id)
+            if thread.status != "busy" and thread.updated_at == self._changed:
+                return ()
+            found = await self._storage.runs(self._thread_id, Page(limit=RUNS_BACK))
+        except NotFound:
+            return None
+        except StorageUnavailable:
+            return ()
+        self.thread, self._changed = thread, thread.updated_at
+        new = [run for run in found if run.run_id not in self._told]
+        begun = in_order(new, never_begun=never_begun)
+        self._told.update(run.run_id for run in begun)
+        return begun
+
+
+def in_order(runs: Iterable[Run], *, never_begun: bool = False) -> list[Run]:
+    """Runs that have been claimed, in the order in which they were: only those have events. With
+    `never_begun` also those that ended before."""
+    claimed = [
+        run
+        for run in runs
+        if run.status != "pending" and (run.claimed_at is not None or (never_begun and run.status in FINAL))
+    ]
+    return sorted(claimed, key=lambda run: epoch_of(run.claimed_at or run.updated_at))
 
 
 def is_past(run: Run, after: str | None) -> bool:
@@ -106,9 +129,11 @@ async def _of_run(
 
 async def _anything_left(services: Services, run: Run, after: str | None) -> bool:
     """Whether the broker keeps anything of an ended run that is later than `after`."""
-    with suppress(ConnectionError):
-        async for _ in services.streams.subscribe(run.run_id, after):
-            return True
+    # A broker that has forgotten the run would wait for it.
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(LATE_EVENTS_SECONDS):
+            async for _ in services.streams.subscribe(run.run_id, after):
+                return True
     return False
 
 

@@ -30,6 +30,7 @@ from lgs_runtime.worker.emission import Emitter, stream
 from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
 from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.outages import Outages
+from lgs_runtime.worker.protocol import stream_protocol
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import starting_point
 
@@ -102,8 +103,9 @@ class Executor:
     async def _run(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         run, kwargs = attempt.run, RunKwargs.from_json(attempt.run.kwargs)
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
+        if kwargs.protocol:
+            await publisher.ring()
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
-        emitter = Emitter(publisher, kwargs)
         graph_id: str = config["metadata"]["graph_id"]
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=kwargs.context
@@ -112,7 +114,14 @@ class Executor:
             if start.kind != "fresh":
                 self._metrics.resumed()
                 log.info("run.resumed", attempt=run.attempt, left=start.kind)
+            if kwargs.protocol:
+                return outcome_of(
+                    await stream_protocol(
+                        graph, start, config, kwargs, publisher=publisher, control=attempt.control
+                    )
+                )
             if start.kind != "done":
+                emitter = Emitter(publisher, kwargs)
                 await stream(
                     graph, start.input, start.config, kwargs, emitter=emitter, control=attempt.control
                 )

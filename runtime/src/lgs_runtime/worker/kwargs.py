@@ -54,6 +54,9 @@ class RunKwargs:
     user: Mapping[str, Any] | None = None
     """Who asked for the run (`auth.users.User` as JSON)."""
     request_id: str | None = None
+    protocol: bool = False
+    """Started by protocol v2: its events have that protocol's form, and its input answers the question that
+    the thread waits with, if there is one when the run begins."""
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object to store, without the fields that hold their default."""

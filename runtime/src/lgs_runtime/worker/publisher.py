@@ -32,6 +32,7 @@ class Publisher:
         self._broker = broker
         self._metrics = metrics
         self._run_id = run.run_id
+        self._thread_id = run.thread_id
         self._epoch = epoch_of(run.claimed_at)
         self._sequence = 0
         self._waiting: list[StreamEvent] = []
@@ -45,6 +46,12 @@ class Publisher:
             self._flusher = asyncio.create_task(self._flush())
         if len(self._waiting) >= MOST_WAITING:
             await self._flusher
+
+    async def ring(self) -> None:
+        """Tells who follows the thread that an attempt begins. They look at the thread from time to time
+        anyway: this only makes it sooner."""
+        begins = StreamEvent(f"{self._epoch}-1", "run", encode(self._run_id))
+        await self._broker.publish(thread_topic(self._thread_id), [begins])
 
     async def end(self) -> None:
         """Sends the last event and waits until all are published."""
@@ -63,6 +70,11 @@ class Publisher:
             batch, self._waiting = self._waiting, []
             await self._broker.publish(self._run_id, batch)
             self._metrics.published(len(batch))
+
+
+def thread_topic(thread_id: str) -> str:
+    """The stream that rings when a run of the thread begins."""
+    return f"thread:{thread_id}"
 
 
 async def publish_failure(broker: StreamBroker, run: Run, error: str, message: str) -> None:

@@ -56,9 +56,13 @@ async def starting_point(
         waits = await _waits(graph, state, kwargs)
         return Start("done" if waits or not state.next else "resume", None, config)
     at = _at_checkpoint(config, kwargs)
-    if kwargs.command is None:
+    command = kwargs.command
+    if command is None and kwargs.protocol and kwargs.input is not None:
+        state = await graph.aget_state(at)
+        command = {"resume": kwargs.input} if state.interrupts else None
+    if command is None:
         return Start("fresh", kwargs.input, at)
-    return await _start_command(graph, checkpointer, Start("fresh", None, at), kwargs.command, run_id)
+    return await _start_command(graph, checkpointer, Start("fresh", None, at), command, run_id)
 
 
 async def _start_command(

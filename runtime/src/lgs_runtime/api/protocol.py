@@ -1,0 +1,224 @@
+"""Protocol v2 over HTTP and WebSockets: commands to a thread, and the events of its runs.
+
+A stream is one subscription; a WebSocket takes commands and holds any number of subscriptions, each with its
+own stream. Nothing of a connection is kept when it is gone: a client that comes back says the number of the
+last event that it has (`since`), to any replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
+from uuid import uuid4
+
+from fastapi import Request, Response, WebSocket
+from starlette.types import Message
+from starlette.websockets import WebSocketDisconnect
+
+from lgs_runtime.api import bodies
+from lgs_runtime.api.access import Parts, router
+from lgs_runtime.api.callers import authenticated
+from lgs_runtime.api.commands import answer, failure, success
+from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.api.limits import parse_body
+from lgs_runtime.api.problems import headers_of, problem, status_of
+from lgs_runtime.api.protocol_bodies import ProtocolCommand, Subscribe, Unsubscribe
+from lgs_runtime.api.sse import encode_event, event_stream
+from lgs_runtime.errors import InvalidRequest, NotFound, RuntimeFault
+from lgs_runtime.runs.protocol_stream import protocol_events
+from lgs_runtime.services import Services
+from lgs_runtime.streams.contract import StreamEvent
+from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.protocol import Subscription, Wire
+
+routes = router("Streaming")
+SERVER_ERROR = 1011
+REFUSED = 4000
+"""A close code says the status of HTTP above this, since browsers can't read that of a refused handshake."""
+
+
+@routes.post("/threads/{thread_id}/commands")
+async def command(
+    parts: Parts, request: Request, thread_id: bodies.PathId, body: ProtocolCommand
+) -> Response:
+    """One command of protocol v2. What can't be done is told in the answer, with the protocol's code."""
+    return JsonResponse(await answer(parts, request, thread_id, body))
+
+
+@routes.post("/threads/{thread_id}/stream/events")
+async def stream_events(
+    parts: Parts, request: Request, thread_id: bodies.PathId, body: Subscribe
+) -> Response:
+    """The events of the thread's runs that this subscription wants: those still kept, with numbers above
+    `since`, and those to come."""
+    since = _since(request) if body.since is None else body.since
+    await parts.storage.thread(thread_id)
+    return event_stream(_encoded(parts, thread_id, body.subscription(), since), {})
+
+
+def _since(request: Request) -> int:
+    given = request.headers.get("last-event-id") or "-1"
+    try:
+        return int(given)
+    except ValueError:
+        raise InvalidRequest(f"Last-Event-ID: {given!r}: must be the number of an event, or -1") from None
+
+
+async def _encoded(
+    services: Services, thread_id: str, wanted: Subscription, since: int
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(_wanted(services, thread_id, wanted, since)) as events:
+        async for event in events:
+            yield encode_event(StreamEvent(str(event["seq"]), event["method"], encode(event)))
+
+
+async def _wanted(
+    services: Services, thread_id: str, wanted: Subscription, since: int
+) -> AsyncGenerator[Wire, None]:
+    async with aclosing(protocol_events(services, thread_id, since)) as events:
+        async for event in events:
+            if wanted.wants(event):
+                yield event
+
+
+@routes.websocket("/threads/{thread_id}/stream/events")
+async def socket(websocket: WebSocket, thread_id: str) -> None:
+    """Commands and events of one thread over one connection."""
+    services: Services = websocket.app.state.services
+    # The handshake is a request, and says who asks for all that follows.
+    request = Request({**websocket.scope, "type": "http", "method": "GET"}, _no_body)
+    try:
+        [thread_id] = bodies.checked(_Address, {"thread_id": thread_id}).model_dump().values()
+        await authenticated(request)
+    except RuntimeFault as fault:
+        await _refuse(websocket, fault)
+        return
+    await websocket.accept()
+    connection = _Connection(services, websocket, request, thread_id)
+    with suppress(WebSocketDisconnect):
+        try:
+            await connection.serve()
+        finally:
+            await connection.close()
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+class _Address(bodies.Body):
+    thread_id: bodies.Id
+
+
+async def _refuse(websocket: WebSocket, fault: RuntimeFault) -> None:
+    status = status_of(fault)
+    if "websocket.http.response" in websocket.scope.get("extensions", {}):
+        await websocket.send_denial_response(problem(status, str(fault), headers_of(fault)))
+        return
+    await websocket.accept()
+    await websocket.close(REFUSED + status, str(fault)[:100])
+
+
+class _Connection:
+    """One WebSocket: its commands one after the other, its subscriptions beside them."""
+
+    def __init__(self, services: Services, websocket: WebSocket, request: Request, thread_id: str) -> None:
+        self._services = services
+        self._websocket = websocket
+        self._request = request
+        self._thread_id = thread_id
+        self._sending = asyncio.Lock()
+        self._early: dict[str, Subscribe] = {}
+        """Subscriptions to a thread that the client's first run is going to make."""
+        self._following: dict[str, asyncio.Task[None]] = {}
+
+    async def serve(self) -> None:
+        """Answers commands until the client goes."""
+        limit = self._services.settings.max_body_bytes
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            raw = (message.get("text") or "").encode() or message.get("bytes") or b""
+            given: Any = None
+            try:
+                if len(raw) > limit:
+                    raise InvalidRequest(f"message: {len(raw)} bytes: must be at most {limit} bytes")
+                given = parse_body(raw)
+                if not isinstance(given, dict):
+                    raise InvalidRequest("message: must be a JSON object with id, method and params")
+                said = await self._answer(bodies.checked(ProtocolCommand, given))
+            except InvalidRequest as wrong:
+                command_id = given.get("id") if isinstance(given, dict) else None
+                said = failure(command_id, "invalid_argument", str(wrong))
+            except RuntimeFault as fault:
+                said = failure(given.get("id"), "unknown_error", str(fault))
+            await self._send(said)
+
+    async def close(self) -> None:
+        """Ends the subscriptions."""
+        tasks = list(self._following.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, given: ProtocolCommand) -> Any:
+        if given.method == "subscription.subscribe":
+            return await self._subscribe(given)
+        if given.method == "subscription.unsubscribe":
+            return self._unsubscribe(given)
+        if given.method == "subscription.reconnect":
+            # Subscriptions go with their socket: the client makes them anew, with `since`.
+            return success(given.id, {"restored": False})
+        said = await answer(self._services, self._request, self._thread_id, given)
+        if given.method == "run.start" and said["type"] == "success":
+            for name, early in list(self._early.items()):
+                self._follow(name, self._early.pop(name, early))
+        return said
+
+    async def _subscribe(self, given: ProtocolCommand) -> Any:
+        wanted = bodies.checked(Subscribe, given.params)
+        name = str(uuid4())
+        try:
+            await self._services.storage.thread(self._thread_id)
+            self._follow(name, wanted)
+        except NotFound:
+            self._early[name] = wanted
+        return success(given.id, {"subscription_id": name})
+
+    def _unsubscribe(self, given: ProtocolCommand) -> Any:
+        name = bodies.checked(Unsubscribe, given.params).subscription_id
+        known = self._early.pop(name, None) or self._following.pop(name, None)
+        if known is None:
+            return failure(
+                given.id, "no_such_subscription", f"subscription {name}: is not of this connection"
+            )
+        if isinstance(known, asyncio.Task):
+            known.cancel()
+        return success(given.id, {})
+
+    def _follow(self, name: str, wanted: Subscribe) -> None:
+        self._following[name] = asyncio.create_task(self._send_events(wanted))
+
+    async def _send_events(self, wanted: Subscribe) -> None:
+        """Sends what the subscription wants; when its thread is gone, or can't be followed, the connection
+        ends."""
+        since = -1 if wanted.since is None else wanted.since
+        # A client that has gone is noticed by `serve`.
+        with suppress(WebSocketDisconnect, RuntimeError):
+            try:
+                events = _wanted(self._services, self._thread_id, wanted.subscription(), since)
+                async with aclosing(events):
+                    async for event in events:
+                        await self._send(event)
+            except RuntimeFault as fault:
+                await self._send(failure(None, "unknown_error", str(fault)))
+                await self._websocket.close(SERVER_ERROR)
+            else:
+                await self._websocket.close()
+
+    async def _send(self, message: Any) -> None:
+        async with self._sending:
+            await self._websocket.send_text(encode(message).decode())

@@ -1,0 +1,198 @@
+"""What a subscriber of protocol v2 hears of a thread: the events of its runs, one run after the other, those
+still kept first and then those to come, for as long as it listens.
+
+Beginnings and ends of runs come from the storage, not from the broker, so that a subscriber learns how a run
+ended whatever was lost. Of runs that were over before it came, only the last one's are told, and not while
+another waits or goes on: an end is what clients wait for, and it must be that of the run they wait for.
+
+A question is told when the run that asked has ended, so that the answer finds the thread at rest. Clients
+stop listening to what a run does as soon as they hear a question, often by a stream of its own that they
+opened first; so a young stream keeps a question back for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
+from datetime import datetime, timedelta
+
+import orjson
+
+from lgs_runtime.errors import NotFound
+from lgs_runtime.model import FINAL, Run, Thread
+from lgs_runtime.runs.following import published
+from lgs_runtime.runs.thread_stream import ThreadRuns
+from lgs_runtime.services import Services
+from lgs_runtime.streams.contract import FROM_START, StreamEvent
+from lgs_runtime.streams.protocol import (
+    NUMBERS_OF_EVENT,
+    PROTOCOL,
+    Wire,
+    asked,
+    envelope,
+    first_number,
+    from_plain,
+    milliseconds,
+    number_of,
+    root_lifecycle,
+    wire_event,
+)
+from lgs_runtime.worker.publisher import epoch_of, thread_topic
+
+LOOK_SECONDS = 1.0
+"""How often a thread is looked at that nobody rang for."""
+KEPT = timedelta(seconds=300)
+"""So long after its end the broker keeps the events of a run; older runs are not asked for."""
+YOUNG_SECONDS = 0.3
+CANCELLED = "the run was cancelled"
+
+
+async def protocol_events(services: Services, thread_id: str, since: int = -1) -> AsyncGenerator[Wire, None]:
+    """The events of a thread with numbers above `since`, until the thread is gone."""
+    runs, first = ThreadRuns(services, thread_id), True
+    now, opened = await services.storage.now(), time.monotonic()
+    async with aclosing(_rings(services, thread_id)) as rings:
+        await anext(rings)
+        while (found := await runs.look(never_begun=True)) is not None:
+            for run in found:
+                over = first and run.status in FINAL
+                busy = runs.thread is not None and runs.thread.status == "busy"
+                ends = not over or (run is found[-1] and not busy)
+                story = _Story(services, run, since, now, ends=ends, opened=opened)
+                async with aclosing(story.events()) as events:
+                    async for event in events:
+                        if event["seq"] > since:
+                            yield event
+            first = False
+            if not found:
+                await anext(rings)
+
+
+async def _rings(services: Services, thread_id: str) -> AsyncGenerator[None, None]:
+    """Yields at once, then whenever a run of the thread has begun, or a second has passed."""
+    bell = asyncio.Event()
+
+    async def listen() -> None:
+        with suppress(ConnectionError):
+            async for _ in services.streams.subscribe(thread_topic(thread_id)):
+                bell.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        while True:
+            yield
+            with suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), LOOK_SECONDS)
+            bell.clear()
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})
+
+
+class _Story:
+    """One run as a subscriber hears it, whose stream was `opened` at that moment of the monotonic clock.
+    `ends`: with its beginning, its questions and its end."""
+
+    def __init__(
+        self, services: Services, run: Run, since: int, now: datetime, *, ends: bool, opened: float
+    ) -> None:
+        self._services = services
+        self._run = run
+        self._since = since
+        self._ends = ends
+        self._opened = opened
+        self._forgotten = run.status in FINAL and now - run.updated_at > KEPT
+        self._questions: dict[str, Wire] = {}
+        self._begin = first_number(milliseconds(run.claimed_at or run.updated_at))
+        self._last = -1
+        configurable = run.kwargs.get("config", {}).get("configurable", {})
+        self._graph_name = str(configurable.get("graph_id", ""))
+
+    async def events(self) -> AsyncGenerator[Wire, None]:
+        """All that is left of the run's events for this subscriber."""
+        run = self._run
+        if run.status in FINAL and self._since > _end_number(run):
+            return
+        if run.claimed_at is not None and not self._forgotten:
+            async with aclosing(published(self._services, run, self._after())) as source:
+                async for event in source:
+                    for told in self._told(event):
+                        yield told
+        if self._ends:
+            last = await self._end()
+            if len(last) > 1:
+                await asyncio.sleep(self._opened + YOUNG_SECONDS - time.monotonic())
+            for wire in last:
+                yield wire
+
+    def _after(self) -> str:
+        """Where to begin in the run's own stream: an event before the one that the subscriber has."""
+        had = (self._since - self._begin) // NUMBERS_OF_EVENT - 1
+        return f"{epoch_of(self._run.claimed_at)}-{had}" if had > 0 else FROM_START
+
+    def _told(self, event: StreamEvent) -> Iterator[Wire]:
+        number = number_of(event.id) if event.id else max(self._last, self._begin) + 1
+        if event.id:
+            self._last = max(self._last, number)
+        for place, wire in enumerate(self._wires(event)):
+            event_id = event.id if not place else f"{event.id}.{place}"
+            if wire["method"] == "input.requested":
+                self._questions.setdefault(wire["params"]["data"]["interrupt_id"], wire)
+                continue
+            yield envelope(wire, event_id, number + min(place, NUMBERS_OF_EVENT - 1))
+
+    def _wires(self, event: StreamEvent) -> Iterator[Wire]:
+        if not event.id:
+            # The broker lost the end of the run, and this is what it left; an error is told with its end.
+            if event.event == "values":
+                yield wire_event("values", (), orjson.loads(event.data), milliseconds(self._run.updated_at))
+        elif event.event == PROTOCOL:
+            yield orjson.loads(event.data)
+        elif event.event == "metadata":
+            if self._ends:
+                yield root_lifecycle("running", self._graph_name, event.position[0])
+        else:
+            yield from from_plain(event, orjson.loads(event.data))
+
+    async def _end(self) -> list[Wire]:
+        run, services = self._run, self._services
+        ended = await services.hub.finished(run.run_id)
+        if ended is None:
+            gone = root_lifecycle("failed", self._graph_name, run.updated_at, CANCELLED)
+            return [envelope(gone, f"{run.run_id}:end", max(self._last, _end_number(run)) + 1)]
+        number = max(self._last + 1, _end_number(ended))
+        waiting = await self._waiting_thread(ended)
+        status, error = "interrupted" if waiting or self._questions else "completed", None
+        if ended.status != "success":
+            # `interrupted` would say that the run waits for an answer; who waits for its end must not go on.
+            self._questions, status, error = {}, "failed", ended.error or CANCELLED
+        elif waiting is not None:
+            # What asked them is not kept any more, or the subscriber had it before its connection broke.
+            for interrupt in (one for of_task in waiting.interrupts.values() for one in of_task):
+                question = asked(interrupt, (), milliseconds(ended.updated_at))
+                self._questions.setdefault(interrupt["id"], question)
+        questions = [
+            envelope(wire, f"{run.run_id}:{interrupt_id}", number)
+            for interrupt_id, wire in self._questions.items()
+        ]
+        end = root_lifecycle(status, self._graph_name, ended.updated_at, error)
+        return [*questions, envelope(end, f"{run.run_id}:end", number + 1)]
+
+    async def _waiting_thread(self, ended: Run) -> Thread | None:
+        """The thread, if this run left it waiting for a person and nothing has gone on since."""
+        if ended.status != "success":
+            return None
+        try:
+            thread = await self._services.storage.thread(ended.thread_id)
+        except NotFound:
+            return None
+        at_rest = thread.status == "interrupted" and thread.state_updated_at <= ended.updated_at
+        return thread if at_rest else None
+
+
+def _end_number(run: Run) -> int:
+    """The first of a run's last numbers, in the millisecond of its end, before those of the events of a run
+    that is claimed in that very millisecond."""
+    return first_number(milliseconds(run.updated_at))
