@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from api_graphs import entrance, gate
-from api_replicas import Replica, open_replica
+from api_replicas import GRAPHS, Replica, open_replica
 
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.settings import Settings
@@ -97,7 +97,7 @@ async def test_a_body_without_a_length_is_cut_at_the_limit(http: httpx.AsyncClie
         ("GET", "/assistants/nobody/schemas", 404, "assistant"),
         ("GET", "/threads/seven", 422, "thread_id: 'seven': must be a UUID"),
         ("GET", "/assistants/steps/graph?xray=deep", 422, "xray: 'deep': must be"),
-        ("GET", f"/threads/{uuid4()}/runs?limit=0", 404, "thread"),
+        ("GET", f"/threads/{uuid4()}/runs?limit=0", 422, "limit: '0': must be"),
         ("POST", f"/threads/{uuid4()}/runs/{uuid4()}/cancel?action=stop", 422, "action: 'stop': must be"),
         ("GET", "/store/items", 422, "key: must be given"),
         ("GET", "/nowhere", 404, "Not Found"),
@@ -191,7 +191,7 @@ async def test_an_assistant_that_is_not_there_is_told_by_the_name_that_was_given
         (await http.post("/assistants", json={"graph_id": "nope"})).json()["detail"],
     ]
 
-    known = "the graphs of this service are: steps, chat, slow, broken, asks, nested"
+    known = f"the graphs of this service are: {', '.join(GRAPHS)}"
     assert told[0] == f"assistant 'nope' not found; {known}"
     assert told[1:4] == told[:1] * 3
     assert told[4] == f"assistant 'nope version 1' not found; {known}"

@@ -1,5 +1,4 @@
-"""How a route gets at the open parts of the replica, and what several routes share: paging and query
-values."""
+"""How a route gets at the open parts of the replica, and what several routes share."""
 
 from __future__ import annotations
 
@@ -11,12 +10,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from lgs_runtime.api.callers import authenticated, user_of
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.limits import LimitedRequest, LimitedRoute
-from lgs_runtime.errors import InvalidRequest, RuntimeFault, StorageUnavailable
+from lgs_runtime.api.shapes import EVERYWHERE, GUARDED, refusals
+from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for
 from lgs_runtime.worker.execution import from_persistence
-
-TRUE, FALSE = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
 
 
 async def _services(request: Request) -> Services:
@@ -68,23 +66,9 @@ class OpenRoute(Route):
 
 def router(tag: str, *, public: bool = False) -> APIRouter:
     """A router whose routes stand under `tag` in the API's description. `public`: they answer everybody."""
-    return APIRouter(route_class=OpenRoute if public else Route, tags=[tag])
-
-
-def flag(request: Request, name: str) -> bool:
-    """A yes or no of the query string; absent or empty is no. Raises `InvalidRequest`."""
-    text = request.query_params.get(name, "").lower()
-    if text in TRUE:
-        return True
-    if text in FALSE:
-        return False
-    raise InvalidRequest(f"{name}: {text!r}: must be true or false")
-
-
-def listed(request: Request, name: str) -> list[str]:
-    """The values of a query parameter that may be repeated, or hold several separated by commas."""
-    given = request.query_params.getlist(name)
-    return [part for text in given for part in text.split(",") if part]
+    if public:
+        return APIRouter(route_class=OpenRoute, tags=[tag], responses=refusals(*EVERYWHERE))
+    return APIRouter(route_class=Route, tags=[tag], responses=refusals(*EVERYWHERE, *GUARDED))
 
 
 def page_response(found: Sequence[Mapping[str, Any]], limit: int, offset: int) -> JsonResponse:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from lgs_runtime.api import (
@@ -62,6 +63,12 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
     return entrance if http.logging_headers is None else RequestLog(entrance, http.logging_headers)
 
 
+def _operation_id(route: APIRoute) -> str:
+    """What generated clients call an operation: its group and name."""
+    group = str(route.tags[0]).lower().replace(" ", "_") if route.tags else "custom"
+    return f"{group}_{route.name}"
+
+
 def _core(services: Services) -> FastAPI:
     disabled = services.settings.http.disabled
     described = "meta" not in disabled
@@ -73,6 +80,7 @@ def _core(services: Services) -> FastAPI:
         openapi_url="/openapi.json" if described else None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
     )
     app.state.services = services
     for group, routes in ROUTES:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import uuid4
 
-from fastapi import Request, Response
+from fastapi import Response
 from langchain_core.runnables import RunnableConfig
 
-from lgs_runtime.api import bodies
-from lgs_runtime.api.access import Parts, flag, page_response, router
+from lgs_runtime.api import bodies, shapes
+from lgs_runtime.api.access import Parts, page_response, router
 from lgs_runtime.api.encoding import JsonResponse, assistant_json, select
-from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.api.queries import Flag, Xray
 from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant, Page
 from lgs_runtime.runs.admission import find_assistant, named_assistant
@@ -22,7 +22,7 @@ from lgs_runtime.runs.admission import find_assistant, named_assistant
 routes = router("Assistants")
 
 
-@routes.post("/assistants")
+@routes.post("/assistants", response_model=shapes.Assistant, responses=shapes.refusals(409))
 async def create_assistant(parts: Parts, body: bodies.AssistantCreate) -> Response:
     """Makes an assistant of a graph."""
     parts.graphs.describe(body.graph_id)
@@ -42,7 +42,7 @@ async def create_assistant(parts: Parts, body: bodies.AssistantCreate) -> Respon
     return JsonResponse(assistant_json(await parts.storage.create_assistant(assistant, body.if_exists)))
 
 
-@routes.post("/assistants/search")
+@routes.post("/assistants/search", response_model=shapes.Assistants)
 async def search_assistants(parts: Parts, body: bodies.AssistantSearch) -> Response:
     """Assistants that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
@@ -51,19 +51,19 @@ async def search_assistants(parts: Parts, body: bodies.AssistantSearch) -> Respo
     return page_response(records, body.limit, body.offset)
 
 
-@routes.post("/assistants/count")
+@routes.post("/assistants/count", response_model=int)
 async def count_assistants(parts: Parts, body: bodies.AssistantCount) -> Response:
     """How many assistants match."""
     return JsonResponse(await parts.storage.count_assistants(body.graph_id, body.name, body.metadata))
 
 
-@routes.get("/assistants/{assistant_id}")
+@routes.get("/assistants/{assistant_id}", response_model=shapes.Assistant)
 async def get_assistant(parts: Parts, assistant_id: str) -> Response:
     """One assistant."""
     return JsonResponse(assistant_json(await find_assistant(parts, assistant_id)))
 
 
-@routes.patch("/assistants/{assistant_id}")
+@routes.patch("/assistants/{assistant_id}", response_model=shapes.Assistant)
 async def patch_assistant(parts: Parts, assistant_id: str, body: bodies.AssistantPatch) -> Response:
     """Stores a new version of an assistant, which becomes the current one."""
     if body.graph_id is not None:
@@ -74,15 +74,14 @@ async def patch_assistant(parts: Parts, assistant_id: str, body: bodies.Assistan
 
 
 @routes.delete("/assistants/{assistant_id}", status_code=204)
-async def delete_assistant(parts: Parts, request: Request, assistant_id: str) -> Response:
+async def delete_assistant(parts: Parts, assistant_id: str, delete_threads: Flag = False) -> Response:
     """Deletes an assistant, and with `delete_threads` the threads that it ran."""
-    threads = flag(request, "delete_threads")
     with named_assistant(parts, assistant_id) as named:
-        await parts.storage.delete_assistant(named, delete_threads=threads)
+        await parts.storage.delete_assistant(named, delete_threads=delete_threads)
     return Response(status_code=204)
 
 
-@routes.post("/assistants/{assistant_id}/versions")
+@routes.post("/assistants/{assistant_id}/versions", response_model=list[shapes.Assistant])
 async def list_versions(parts: Parts, assistant_id: str, body: bodies.AssistantVersions) -> Response:
     """The versions of an assistant, newest first."""
     page = Page(body.limit, body.offset)
@@ -91,45 +90,46 @@ async def list_versions(parts: Parts, assistant_id: str, body: bodies.AssistantV
     return JsonResponse([assistant_json(version) for version in found])
 
 
-@routes.post("/assistants/{assistant_id}/latest")
+@routes.post("/assistants/{assistant_id}/latest", response_model=shapes.Assistant)
 async def set_latest(parts: Parts, assistant_id: str, body: bodies.AssistantLatest) -> Response:
     """Makes a stored version the current one."""
     with named_assistant(parts, assistant_id) as named:
         return JsonResponse(assistant_json(await parts.storage.set_latest(named, body.version)))
 
 
-@routes.get("/assistants/{assistant_id}/schemas")
+@routes.get("/assistants/{assistant_id}/schemas", response_model=shapes.AssistantSchemas)
 async def get_schemas(parts: Parts, assistant_id: str) -> Response:
     """JSON schemas of the graph's input, output, state, config and context."""
     assistant = await find_assistant(parts, assistant_id)
     return JsonResponse(await parts.graphs.schemas(assistant.graph_id))
 
 
-@routes.get("/assistants/{assistant_id}/graph")
-async def get_graph(parts: Parts, request: Request, assistant_id: str) -> Response:
+@routes.get("/assistants/{assistant_id}/graph", response_model=shapes.Drawing)
+async def get_graph(parts: Parts, assistant_id: str, xray: Xray = False) -> Response:
     """The graph's nodes and edges. `xray` shows subgraphs too: all, or so many levels of them."""
     assistant = await find_assistant(parts, assistant_id)
     config = _config(assistant)
     async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
-        drawing = await graph.aget_graph(config, xray=_xray(request))
+        drawing = await graph.aget_graph(config, xray=xray)
     return JsonResponse(drawing.to_json())
 
 
-@routes.get("/assistants/{assistant_id}/subgraphs")
-async def get_subgraphs(parts: Parts, request: Request, assistant_id: str) -> Response:
+@routes.get("/assistants/{assistant_id}/subgraphs", response_model=dict[str, shapes.GraphSchemas])
+async def get_subgraphs(parts: Parts, assistant_id: str, recurse: Flag = False) -> Response:
     """Schemas of the subgraphs, by namespace. `recurse` goes on into theirs."""
-    return await _subgraphs(parts, request, assistant_id, None)
+    return await _subgraphs(parts, assistant_id, None, recurse)
 
 
-@routes.get("/assistants/{assistant_id}/subgraphs/{namespace}")
-async def get_subgraphs_in(parts: Parts, request: Request, assistant_id: str, namespace: str) -> Response:
+@routes.get("/assistants/{assistant_id}/subgraphs/{namespace}", response_model=dict[str, shapes.GraphSchemas])
+async def get_subgraphs_in(
+    parts: Parts, assistant_id: str, namespace: str, recurse: Flag = False
+) -> Response:
     """Schemas of the subgraphs in one namespace."""
-    return await _subgraphs(parts, request, assistant_id, namespace)
+    return await _subgraphs(parts, assistant_id, namespace, recurse)
 
 
-async def _subgraphs(parts: Parts, request: Request, assistant_id: str, namespace: str | None) -> Response:
+async def _subgraphs(parts: Parts, assistant_id: str, namespace: str | None, recurse: bool) -> Response:
     assistant = await find_assistant(parts, assistant_id)
-    recurse = flag(request, "recurse")
     config = _config(assistant)
     async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
         found = {
@@ -142,13 +142,3 @@ async def _subgraphs(parts: Parts, request: Request, assistant_id: str, namespac
 def _config(assistant: Assistant) -> RunnableConfig:
     config: dict[str, Any] = {"configurable": {}, **assistant.config}
     return cast(RunnableConfig, config)
-
-
-def _xray(request: Request) -> bool | int:
-    text = request.query_params.get("xray", "")
-    if text.isdigit() and int(text) > 1:
-        return int(text)
-    try:
-        return flag(request, "xray")
-    except InvalidRequest:
-        raise InvalidRequest(f"xray: {text!r}: must be true, false or a number of levels") from None

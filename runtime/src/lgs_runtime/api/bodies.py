@@ -20,13 +20,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
 from lgs_runtime.api.extraction import MOST_PATHS, parse_path
 from lgs_runtime.api.problems import describe_validation
 from lgs_runtime.errors import InvalidRequest
-from lgs_runtime.model import MultitaskStrategy, RunStatus, ThreadStatus
+from lgs_runtime.model import MultitaskStrategy, ThreadStatus
 
 StreamMode = Literal[
     "values",
@@ -78,6 +79,7 @@ SortOrder = Literal["asc", "desc"]
 OnConflict = Literal["raise", "do_nothing"]
 Object = dict[str, Any]
 MAX_DELAY_SECONDS = 366 * 24 * 3600
+MAX_TTL_MINUTES = 100 * 366 * 24 * 60
 MAX_BATCH = 1000
 
 
@@ -115,9 +117,15 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 ExtractPath = Annotated[str, Field(max_length=256), AfterValidator(_path)]
-WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_web_address)]
-Id = Annotated[str, AfterValidator(_uuid)]
-PathId = Annotated[str, Path(), AfterValidator(_uuid)]
+WebAddress = Annotated[
+    str,
+    Field(max_length=2048),
+    AfterValidator(_web_address),
+    WithJsonSchema({"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048}),
+]
+_AS_UUID = WithJsonSchema({"type": "string", "format": "uuid"})
+Id = Annotated[str, AfterValidator(_uuid), _AS_UUID]
+PathId = Annotated[str, Path(), AfterValidator(_uuid), _AS_UUID]
 Modes = Annotated[list[StreamMode], BeforeValidator(_listed), Field(min_length=1)]
 NodeNames = Literal["*"] | list[str]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -196,7 +204,7 @@ class AssistantVersions(Listing):
 class AssistantLatest(Body):
     """`POST /assistants/{assistant_id}/latest`."""
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=2**31 - 1)
 
 
 class Command(Body):
@@ -220,7 +228,7 @@ class TimeToLive(Body):
     """How long a thread is kept after its last change."""
 
     strategy: Literal["delete"] = "delete"
-    ttl: float = Field(gt=0, description="minutes")
+    ttl: float = Field(gt=0, le=MAX_TTL_MINUTES, description="minutes")
 
 
 class SuperstepUpdate(Body):
@@ -284,10 +292,6 @@ class ThreadPrune(Body):
 
     thread_ids: list[Id] = Field(max_length=MAX_BATCH)
     strategy: Literal["delete", "keep_latest"] = "delete"
-
-
-class VersionList(Listing):
-    """The query of `GET /threads/{thread_id}/versions`."""
 
 
 class VersionSave(Body):
@@ -390,13 +394,6 @@ class RunCreateStateful(RunCreateStateless):
     if_not_exists: Literal["create", "reject"] = "reject"
 
 
-class RunList(Listing):
-    """The query of `GET /threads/{thread_id}/runs`."""
-
-    status: RunStatus | None = None
-    select: list[RunField] | None = None
-
-
 class RunBatch(RunCreateStateful):
     """One of `POST /runs/batch`; with a thread it is a run of that thread."""
 
@@ -415,12 +412,6 @@ class RunsCancel(Body):
         if self.thread_id is None and (self.status is None or self.run_ids is not None):
             raise ValueError("must name a thread_id, or a status without run_ids")
         return self
-
-
-class ThreadStream(Body):
-    """The query of `GET /threads/{thread_id}/stream`."""
-
-    stream_mode: list[Literal["run_modes", "lifecycle", "state_update"]] = ["run_modes"]
 
 
 class CronCreate(RunCreateStateful):
@@ -492,7 +483,7 @@ class StorePut(StoreKey):
 
     value: Object
     index: Literal[False] | list[str] | None = None
-    ttl: float | None = Field(None, gt=0, description="minutes")
+    ttl: float | None = Field(None, gt=0, le=MAX_TTL_MINUTES, description="minutes")
 
 
 class StoreSearch(Listing):

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from fastapi import Request, Response
 
-from lgs_runtime.api import bodies
+from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Parts, page_response, router
 from lgs_runtime.api.encoding import JsonResponse, cron_json, select
 from lgs_runtime.api.requests import PRIORITY_HEADER, run_request
@@ -23,7 +23,7 @@ TIMES = ("schedule", "timezone", "end_time", "enabled")
 """What decides when the next run is due."""
 
 
-@routes.post("/threads/{thread_id}/runs/crons")
+@routes.post("/threads/{thread_id}/runs/crons", response_model=shapes.Cron, openapi_extra=shapes.PRIORITY)
 async def create_thread_cron(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.CronCreate
 ) -> Response:
@@ -32,13 +32,13 @@ async def create_thread_cron(
     return JsonResponse(cron_json(await _create(parts, request, thread_id, body)))
 
 
-@routes.post("/runs/crons")
+@routes.post("/runs/crons", response_model=shapes.Cron, openapi_extra=shapes.PRIORITY)
 async def create_cron(parts: Parts, request: Request, body: bodies.CronCreate) -> Response:
     """Makes a cron whose runs have a thread each, which goes unless `on_run_completed` is `keep`."""
     return JsonResponse(cron_json(await _create(parts, request, None, body)))
 
 
-@routes.post("/runs/crons/search")
+@routes.post("/runs/crons/search", response_model=shapes.Crons)
 async def search_crons(parts: Parts, body: bodies.CronSearch) -> Response:
     """Crons that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
@@ -46,19 +46,19 @@ async def search_crons(parts: Parts, body: bodies.CronSearch) -> Response:
     return page_response([select(cron_json(cron), body.select) for cron in found], body.limit, body.offset)
 
 
-@routes.post("/runs/crons/count")
+@routes.post("/runs/crons/count", response_model=int)
 async def count_crons(parts: Parts, body: bodies.CronCount) -> Response:
     """How many crons match."""
     return JsonResponse(await parts.storage.count_crons(*_wanted(body)))
 
 
-@routes.get("/runs/crons/{cron_id}")
+@routes.get("/runs/crons/{cron_id}", response_model=shapes.Cron)
 async def get_cron(parts: Parts, cron_id: bodies.PathId) -> Response:
     """One cron."""
     return JsonResponse(cron_json(await parts.storage.cron(cron_id)))
 
 
-@routes.patch("/runs/crons/{cron_id}")
+@routes.patch("/runs/crons/{cron_id}", response_model=shapes.Cron)
 async def patch_cron(parts: Parts, cron_id: bodies.PathId, body: bodies.CronPatch) -> Response:
     """Changes a cron; what is absent stays. A change of its times counts from now."""
     stored = await parts.storage.cron(cron_id)

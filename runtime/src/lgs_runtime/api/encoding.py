@@ -6,9 +6,10 @@ Times are ISO 8601 in UTC. Whatever a graph keeps in its state is encoded as it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 from typing_extensions import TypeIs
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
@@ -25,10 +26,8 @@ PRIVATE_KWARGS = frozenset({"user", "request_id"})
 CHECKPOINT_KEYS = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
 
 
-class JsonResponse(Response):
+class JsonResponse(JSONResponse):
     """An answer encoded by orjson."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """The body's bytes."""
@@ -152,10 +151,15 @@ def item_json(item: Item) -> dict[str, Any]:
         "namespace": list(item.namespace),
         "key": item.key,
         "value": item.value,
-        "created_at": item.created_at,
-        "updated_at": item.updated_at,
+        "created_at": _in_utc(item.created_at),
+        "updated_at": _in_utc(item.updated_at),
         **({} if score is None else {"score": score}),
     }
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """LangGraph's store on SQLite leaves out that its times are in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def state_json(snapshot: StateSnapshot) -> dict[str, Any]:

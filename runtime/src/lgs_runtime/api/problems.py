@@ -5,7 +5,7 @@ The body is `{"detail": message}`. Errors that pass by themselves carry `Retry-A
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -88,12 +88,18 @@ def describe_validation(errors: Iterable[Mapping[str, Any]]) -> str:
     """Pydantic's errors in the words `name: value: rule`, the first few of them."""
     told = []
     for error in errors:
-        name = ".".join(str(part) for part in error["loc"] if part != "body") or "body"
+        name = _name(error["loc"])
         rule = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
         line = f"{name}: must be given" if error["type"] == "missing" else f"{name}: {_shown(error)}: {rule}"
         told.append(line)
     more = len(told) - SHOWN_ERRORS
     return "; ".join(told[:SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _name(location: Sequence[Any]) -> str:
+    """Where a value stood, without the part of the request, whose names don't clash."""
+    inside = location[1:] if location and location[0] in ("body", "path", "query", "header") else location
+    return ".".join(str(part) for part in inside) or "body"
 
 
 def _shown(error: Mapping[str, Any]) -> str:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 
 from fastapi import Request, Response
 
-from lgs_runtime.api import bodies
-from lgs_runtime.api.access import Parts, flag, listed, page_response, router
+from lgs_runtime.api import bodies, shapes
+from lgs_runtime.api.access import Parts, page_response, router
 from lgs_runtime.api.answers import answer_cancelled, answer_events, answer_result
 from lgs_runtime.api.encoding import JsonResponse, run_json, select
+from lgs_runtime.api.queries import Action, Flag, Limit, Offset, RunKeys, RunModes, Status
 from lgs_runtime.api.requests import last_event_id, run_path, run_request
-from lgs_runtime.errors import InvalidRequest
-from lgs_runtime.model import CancelAction, Page
+from lgs_runtime.model import Page
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.runs.threads import UNFINISHED, cancel_all
 
 routes = router("Thread Runs")
+CANCELLING: dict[int | str, dict[str, Any]] = {
+    200: {"description": "With `wait`: the run has stopped; the values that it left."},
+    202: {"description": "The run is going to stop."},
+}
 
 
-@routes.post("/threads/{thread_id}/runs")
+@routes.post(
+    "/threads/{thread_id}/runs",
+    response_model=shapes.Run,
+    responses=shapes.refusals(409, 429),
+    openapi_extra=shapes.PRIORITY,
+)
 async def create_run(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
 ) -> Response:
@@ -28,7 +37,12 @@ async def create_run(
     return JsonResponse(run_json(run), headers={"Content-Location": run_path(run)})
 
 
-@routes.post("/threads/{thread_id}/runs/wait")
+@routes.post(
+    "/threads/{thread_id}/runs/wait",
+    response_model=Any,
+    responses=shapes.refusals(409, 429),
+    openapi_extra=shapes.PRIORITY,
+)
 async def wait_run(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
 ) -> Response:
@@ -37,7 +51,12 @@ async def wait_run(
     return answer_result(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
 
 
-@routes.post("/threads/{thread_id}/runs/stream")
+@routes.post(
+    "/threads/{thread_id}/runs/stream",
+    response_class=shapes.EventStream,
+    responses=shapes.streaming(409, 429),
+    openapi_extra=shapes.PRIORITY,
+)
 async def stream_run(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
 ) -> Response:
@@ -46,24 +65,29 @@ async def stream_run(
     return answer_events(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
 
 
-@routes.get("/threads/{thread_id}/runs")
-async def list_runs(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+@routes.get("/threads/{thread_id}/runs", response_model=shapes.Runs)
+async def list_runs(
+    parts: Parts,
+    thread_id: bodies.PathId,
+    *,
+    limit: Limit = 10,
+    offset: Offset = 0,
+    status: Status = None,
+    keys: RunKeys = None,
+) -> Response:
     """The runs of a thread, newest first."""
     await parts.storage.thread(thread_id)
-    query = request.query_params
-    given = {name: query.get(name) for name in ("limit", "offset", "status")}
-    asked = bodies.checked(bodies.RunList, {**given, "select": listed(request, "select") or None})
-    found = await parts.storage.runs(thread_id, Page(asked.limit + 1, asked.offset), asked.status)
-    return page_response([select(run_json(run), asked.select) for run in found], asked.limit, asked.offset)
+    found = await parts.storage.runs(thread_id, Page(limit + 1, offset), status)
+    return page_response([select(run_json(run), keys) for run in found], limit, offset)
 
 
-@routes.get("/threads/{thread_id}/runs/{run_id}")
+@routes.get("/threads/{thread_id}/runs/{run_id}", response_model=shapes.Run)
 async def get_run(parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
     """One run."""
     return JsonResponse(run_json(await parts.storage.run(run_id, thread_id)))
 
 
-@routes.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+@routes.delete("/threads/{thread_id}/runs/{run_id}", status_code=204, responses=shapes.refusals(409))
 async def delete_run(parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
     """Deletes the record of a run that has ended, and what is kept of its stream."""
     await parts.storage.delete_run(thread_id, run_id)
@@ -71,18 +95,29 @@ async def delete_run(parts: Parts, thread_id: bodies.PathId, run_id: bodies.Path
     return Response(status_code=204)
 
 
-@routes.get("/threads/{thread_id}/runs/{run_id}/join")
+@routes.get("/threads/{thread_id}/runs/{run_id}/join", response_model=Any)
 async def join_run(
-    parts: Parts, request: Request, thread_id: bodies.PathId, run_id: bodies.PathId
+    parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId, cancel_on_disconnect: Flag = False
 ) -> Response:
     """The result of a run, when it has ended."""
     run = await parts.storage.run(run_id, thread_id)
-    return answer_result(parts, run, cancel_on_disconnect=flag(request, "cancel_on_disconnect"))
+    return answer_result(parts, run, cancel_on_disconnect=cancel_on_disconnect)
 
 
-@routes.get("/threads/{thread_id}/runs/{run_id}/stream")
+@routes.get(
+    "/threads/{thread_id}/runs/{run_id}/stream",
+    response_class=shapes.EventStream,
+    responses=shapes.streaming(),
+    openapi_extra=shapes.LAST_EVENT_ID,
+)
 async def join_stream(
-    parts: Parts, request: Request, thread_id: bodies.PathId, run_id: bodies.PathId
+    parts: Parts,
+    request: Request,
+    thread_id: bodies.PathId,
+    run_id: bodies.PathId,
+    *,
+    modes: RunModes = None,
+    cancel_on_disconnect: Flag = False,
 ) -> Response:
     """The events of a run: later than `Last-Event-ID` (-1: all that are kept), else those to come."""
     after = last_event_id(request)
@@ -91,26 +126,28 @@ async def join_stream(
         parts,
         run,
         after=after,
-        modes=listed(request, "stream_mode") or None,
-        cancel_on_disconnect=flag(request, "cancel_on_disconnect"),
+        modes=modes or None,
+        cancel_on_disconnect=cancel_on_disconnect,
     )
 
 
-@routes.post("/threads/{thread_id}/runs/{run_id}/cancel")
+@routes.post("/threads/{thread_id}/runs/{run_id}/cancel", response_model=Any, responses=CANCELLING)
 async def cancel_run(
-    parts: Parts, request: Request, thread_id: bodies.PathId, run_id: bodies.PathId
+    parts: Parts,
+    thread_id: bodies.PathId,
+    run_id: bodies.PathId,
+    action: Action = "interrupt",
+    wait: Flag = False,
 ) -> Response:
     """Stops a run: `interrupt` keeps what it did, `rollback` deletes it with its checkpoints."""
-    action, wait = _action(request), flag(request, "wait")
     [run] = await parts.storage.cancel(thread_id, [run_id], action)
     return answer_cancelled(parts, run) if wait else Response(status_code=202)
 
 
 @routes.post("/runs/cancel", status_code=204)
-async def cancel_runs(parts: Parts, request: Request, body: bodies.RunsCancel) -> Response:
+async def cancel_runs(parts: Parts, body: bodies.RunsCancel, action: Action = "interrupt") -> Response:
     """Stops runs of a thread: those named, else all that have not ended. Without a thread: those of all
     threads that have the status."""
-    action = _action(request)
     statuses = UNFINISHED if body.status is None or body.status == "all" else (body.status,)
     if body.thread_id is None:
         await cancel_all(parts, statuses, action)
@@ -124,10 +161,3 @@ async def cancel_runs(parts: Parts, request: Request, body: bodies.RunsCancel) -
         run_ids = body.run_ids
     await parts.storage.cancel(body.thread_id, run_ids, action)
     return Response(status_code=204)
-
-
-def _action(request: Request) -> CancelAction:
-    action = request.query_params.get("action") or "interrupt"
-    if action not in ("interrupt", "rollback"):
-        raise InvalidRequest(f"action: {action!r}: must be interrupt or rollback")
-    return cast(CancelAction, action)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Response
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
 
-from lgs_runtime.api import bodies
-from lgs_runtime.api.access import Parts, flag, listed, router
+from lgs_runtime.api import bodies, shapes
+from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.encoding import JsonResponse, checkpoint_json, select_state, state_json
+from lgs_runtime.api.queries import Before, Flag, Limit, StateKeys
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus
@@ -26,22 +27,28 @@ from lgs_runtime.worker.resumption import as_command
 routes = router("Threads")
 
 
-@routes.get("/threads/{thread_id}/state")
-async def get_state(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+@routes.get("/threads/{thread_id}/state", response_model=shapes.StateFields)
+async def get_state(
+    parts: Parts, thread_id: bodies.PathId, subgraphs: Flag = False, keys: StateKeys = None
+) -> Response:
     """The latest state of a thread."""
-    return await _state(parts, thread_id, None, flag(request, "subgraphs"), listed(request, "select"))
+    return await _state(parts, thread_id, None, subgraphs, keys)
 
 
-@routes.get("/threads/{thread_id}/state/{checkpoint_id}")
+@routes.get("/threads/{thread_id}/state/{checkpoint_id}", response_model=shapes.StateFields)
 async def get_state_at(
-    parts: Parts, request: Request, thread_id: bodies.PathId, checkpoint_id: bodies.PathId
+    parts: Parts,
+    thread_id: bodies.PathId,
+    checkpoint_id: bodies.PathId,
+    subgraphs: Flag = False,
+    keys: StateKeys = None,
 ) -> Response:
     """The state of a thread at a checkpoint."""
     at = bodies.Checkpoint(checkpoint_id=checkpoint_id)
-    return await _state(parts, thread_id, at, flag(request, "subgraphs"), listed(request, "select"))
+    return await _state(parts, thread_id, at, subgraphs, keys)
 
 
-@routes.post("/threads/{thread_id}/state/checkpoint")
+@routes.post("/threads/{thread_id}/state/checkpoint", response_model=shapes.StateFields)
 async def get_state_at_checkpoint(
     parts: Parts, thread_id: bodies.PathId, body: bodies.StateAtCheckpoint
 ) -> Response:
@@ -49,21 +56,21 @@ async def get_state_at_checkpoint(
     return await _state(parts, thread_id, body.checkpoint, body.subgraphs, body.select)
 
 
-@routes.get("/threads/{thread_id}/history")
-async def get_history(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+@routes.get("/threads/{thread_id}/history", response_model=shapes.States)
+async def get_history(
+    parts: Parts, thread_id: bodies.PathId, limit: Limit = 10, before: Before = None
+) -> Response:
     """Past states, newest first."""
-    query = request.query_params
-    given: dict[str, Any] = {"limit": query.get("limit", 10), "before": query.get("before")}
-    return await _history(parts, thread_id, bodies.checked(bodies.StateHistory, given))
+    return await _history(parts, thread_id, bodies.StateHistory(limit=limit, before=before))
 
 
-@routes.post("/threads/{thread_id}/history")
+@routes.post("/threads/{thread_id}/history", response_model=shapes.States)
 async def search_history(parts: Parts, thread_id: bodies.PathId, body: bodies.StateHistory) -> Response:
     """Past states that match, newest first."""
     return await _history(parts, thread_id, body)
 
 
-@routes.post("/threads/{thread_id}/state")
+@routes.post("/threads/{thread_id}/state", response_model=shapes.StateUpdated)
 async def update_state(parts: Parts, thread_id: bodies.PathId, body: bodies.StateUpdate) -> Response:
     """Changes the state as if a node had, and makes a checkpoint of it."""
     thread = await parts.storage.thread(thread_id)

@@ -3,11 +3,11 @@ keeps it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
 
-from lgs_runtime.api import bodies
+from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.answers import answer_events, answer_result
 from lgs_runtime.api.encoding import JsonResponse, run_json
@@ -17,28 +17,40 @@ from lgs_runtime.runs.admission import admit, admit_all
 routes = router("Stateless Runs")
 
 
-@routes.post("/runs")
+@routes.post(
+    "/runs", response_model=shapes.Run, responses=shapes.refusals(429), openapi_extra=shapes.PRIORITY
+)
 async def create_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
     """Makes a run that goes on in the background."""
     run = await admit(parts, run_request(request, body, None))
     return JsonResponse(run_json(run), headers={"Content-Location": run_path(run)})
 
 
-@routes.post("/runs/wait")
+@routes.post("/runs/wait", response_model=Any, responses=shapes.refusals(429), openapi_extra=shapes.PRIORITY)
 async def wait_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
     """Makes a run and answers with its result."""
     run = await admit(parts, run_request(request, body, None))
     return answer_result(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
 
 
-@routes.post("/runs/stream")
+@routes.post(
+    "/runs/stream",
+    response_class=shapes.EventStream,
+    responses=shapes.streaming(429),
+    openapi_extra=shapes.PRIORITY,
+)
 async def stream_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
     """Makes a run and streams its events."""
     run = await admit(parts, run_request(request, body, None))
     return answer_events(parts, run, cancel_on_disconnect=body.on_disconnect == "cancel")
 
 
-@routes.post("/runs/batch")
+@routes.post(
+    "/runs/batch",
+    response_model=list[shapes.Run],
+    responses=shapes.refusals(409, 429),
+    openapi_extra=shapes.PRIORITY,
+)
 async def create_batch(
     parts: Parts,
     request: Request,

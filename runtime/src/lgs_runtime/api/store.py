@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from fastapi import Request, Response
+from fastapi import Response
 
-from lgs_runtime.api import bodies
-from lgs_runtime.api.access import Parts, flag, router
+from lgs_runtime.api import bodies, shapes
+from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.encoding import JsonResponse, item_json
 from lgs_runtime.api.limits import check_text
+from lgs_runtime.api.queries import Key, Labels, OptionalFlag
 from lgs_runtime.errors import InvalidRequest
 
 routes = router("Store")
@@ -21,13 +23,11 @@ async def put_item(parts: Parts, body: bodies.StorePut) -> Response:
     namespace = _namespace(body.namespace)
     if not namespace:
         raise InvalidRequest("namespace: []: must have at least one label")
-    try:
+    with _refusing("item", body.key):
         if body.ttl is None:
             await parts.store.aput(namespace, body.key, body.value, index=body.index)
         else:
             await parts.store.aput(namespace, body.key, body.value, index=body.index, ttl=body.ttl)
-    except (ValueError, NotImplementedError) as wrong:
-        raise InvalidRequest(f"item: {body.key!r}: {wrong}") from wrong
     return Response(status_code=204)
 
 
@@ -38,44 +38,51 @@ async def delete_item(parts: Parts, body: bodies.StoreKey) -> Response:
     return Response(status_code=204)
 
 
-@routes.get("/store/items")
-async def get_item(parts: Parts, request: Request) -> Response:
+@routes.get("/store/items", response_model=shapes.Item | None)
+async def get_item(
+    parts: Parts, key: Key, labels: Labels = None, refresh_ttl: OptionalFlag = None
+) -> Response:
     """One item, or null. The namespace is given with dots, or as a repeated parameter."""
-    key = check_text("key", request.query_params.get("key", ""))
-    if not key:
-        raise InvalidRequest("key: must be given")
-    given = request.query_params.getlist("namespace")
-    namespace = _namespace([label for text in given for label in text.split(".") if label])
-    refresh = flag(request, "refresh_ttl") if request.query_params.get("refresh_ttl") else None
-    item = await parts.store.aget(namespace, key, refresh_ttl=refresh)
+    namespace = _namespace([label for text in labels or () for label in text.split(".") if label])
+    item = await parts.store.aget(namespace, key, refresh_ttl=refresh_ttl)
     return JsonResponse(item and item_json(item))
 
 
-@routes.post("/store/items/search")
+@routes.post("/store/items/search", response_model=shapes.Items)
 async def search_items(parts: Parts, body: bodies.StoreSearch) -> Response:
     """Items under a namespace that match a filter; by meaning when the store has an index."""
-    found = await parts.store.asearch(
-        _namespace(body.namespace_prefix),
-        query=body.query,
-        filter=body.filter,
-        limit=body.limit,
-        offset=body.offset,
-        refresh_ttl=body.refresh_ttl,
-    )
+    with _refusing("filter", body.filter):
+        found = await parts.store.asearch(
+            _namespace(body.namespace_prefix),
+            query=body.query,
+            filter=body.filter,
+            limit=body.limit,
+            offset=body.offset,
+            refresh_ttl=body.refresh_ttl,
+        )
     return JsonResponse({"items": [item_json(item) for item in found]})
 
 
-@routes.post("/store/namespaces")
+@routes.post("/store/namespaces", response_model=shapes.Namespaces)
 async def list_namespaces(parts: Parts, body: bodies.StoreNamespaces) -> Response:
     """Namespaces that hold items."""
     found = await parts.store.alist_namespaces(
-        prefix=tuple(body.prefix) if body.prefix else None,
-        suffix=tuple(body.suffix) if body.suffix else None,
+        prefix=_namespace(body.prefix or ()) or None,
+        suffix=_namespace(body.suffix or ()) or None,
         max_depth=body.max_depth,
         limit=body.limit,
         offset=body.offset,
     )
     return JsonResponse({"namespaces": [list(namespace) for namespace in found]})
+
+
+@contextmanager
+def _refusing(name: str, value: object) -> Iterator[None]:
+    """LangGraph's stores raise these for what they can't take."""
+    try:
+        yield
+    except (ValueError, NotImplementedError) as wrong:
+        raise InvalidRequest(f"{name}: {value!r}: {wrong}") from wrong
 
 
 def _namespace(labels: Sequence[str]) -> tuple[str, ...]:

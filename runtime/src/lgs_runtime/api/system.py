@@ -4,39 +4,41 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import Request, Response
+from fastapi import Response
 
-from lgs_runtime.api.access import Parts, flag, router
+from lgs_runtime.api import shapes
+from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.api.queries import Flag
 from lgs_runtime.worker.metrics import CONTENT_TYPE
 
 probes = router("System", public=True)
 routes = router("System", public=True)
 
 
-@probes.get("/ok")
-async def ok(parts: Parts, request: Request) -> Response:
+@probes.get("/ok", response_model=shapes.Alive)
+async def ok(parts: Parts, check_db: Flag = False) -> Response:
     """Whether the process lives; with `check_db` also whether the database answers, unless the service tells
     nothing about itself."""
-    if flag(request, "check_db") and "meta" not in parts.settings.http.disabled:
+    if check_db and "meta" not in parts.settings.http.disabled:
         await parts.storage.ping()
     return JsonResponse({"ok": True})
 
 
-@probes.get("/ready")
+@probes.get("/ready", response_model=shapes.Readiness, responses={503: {"model": shapes.Readiness}})
 async def ready(parts: Parts) -> Response:
     """Whether this replica takes work, and what it found when it looked."""
     takes_work, checks = await parts.readiness.check()
     return JsonResponse({"ready": takes_work, "checks": checks}, status_code=200 if takes_work else 503)
 
 
-@probes.get("/metrics")
+@probes.get("/metrics", response_class=shapes.PlainText)
 async def metrics(parts: Parts) -> Response:
     """The metrics of this replica and the service's queue, as Prometheus text."""
     return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)
 
 
-@routes.get("/info")
+@routes.get("/info", response_model=shapes.Info)
 async def info(parts: Parts) -> Response:
     """What this server is and what it can do."""
     settings = parts.settings

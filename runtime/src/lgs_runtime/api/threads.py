@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 from fastapi import Request, Response
 
-from lgs_runtime.api import bodies
-from lgs_runtime.api.access import Parts, listed, page_response, router
+from lgs_runtime.api import bodies, shapes
+from lgs_runtime.api.access import Parts, page_response, router
 from lgs_runtime.api.answers import answer_thread_events
 from lgs_runtime.api.encoding import JsonResponse, select, storage_json, thread_json
 from lgs_runtime.api.extraction import extract
+from lgs_runtime.api.queries import ThreadModes
 from lgs_runtime.api.requests import last_event_id
 from lgs_runtime.api.state import apply_supersteps
 from lgs_runtime.errors import NotFound
@@ -20,9 +22,10 @@ from lgs_runtime.runs.threads import copy_checkpoints, keep_latest, remove_threa
 
 routes = router("Threads")
 MINUTE = 60.0
+MINIMAL: dict[int | str, dict[str, Any]] = {204: {"description": "With `Prefer: return=minimal`."}}
 
 
-@routes.post("/threads")
+@routes.post("/threads", response_model=shapes.Thread, responses=shapes.refusals(409))
 async def create_thread(parts: Parts, body: bodies.ThreadCreate) -> Response:
     """Makes a thread, with a history when `supersteps` give one."""
     thread_id = body.thread_id or str(uuid4())
@@ -33,7 +36,7 @@ async def create_thread(parts: Parts, body: bodies.ThreadCreate) -> Response:
     return JsonResponse(thread_json(thread))
 
 
-@routes.post("/threads/search")
+@routes.post("/threads/search", response_model=shapes.Threads)
 async def search_threads(parts: Parts, body: bodies.ThreadSearch) -> Response:
     """Threads that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
@@ -46,13 +49,13 @@ async def search_threads(parts: Parts, body: bodies.ThreadSearch) -> Response:
     return page_response(shown, body.limit, body.offset)
 
 
-@routes.post("/threads/count")
+@routes.post("/threads/count", response_model=int)
 async def count_threads(parts: Parts, body: bodies.ThreadCount) -> Response:
     """How many threads match."""
     return JsonResponse(await parts.storage.count_threads(body.metadata, body.values, body.status))
 
 
-@routes.post("/threads/prune")
+@routes.post("/threads/prune", response_model=shapes.Pruned)
 async def prune_threads(parts: Parts, body: bodies.ThreadPrune) -> Response:
     """Deletes many threads, or their past (`keep_latest`); what is not there, or is busy, is not counted."""
     pruned = 0
@@ -66,13 +69,13 @@ async def prune_threads(parts: Parts, body: bodies.ThreadPrune) -> Response:
     return JsonResponse({"pruned_count": pruned})
 
 
-@routes.get("/threads/{thread_id}")
+@routes.get("/threads/{thread_id}", response_model=shapes.Thread)
 async def get_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
     """One thread."""
     return JsonResponse(thread_json(await parts.storage.thread(thread_id)))
 
 
-@routes.patch("/threads/{thread_id}")
+@routes.patch("/threads/{thread_id}", response_model=shapes.Thread, responses=MINIMAL)
 async def patch_thread(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.ThreadPatch
 ) -> Response:
@@ -85,21 +88,27 @@ async def patch_thread(
     return JsonResponse(thread_json(thread))
 
 
-@routes.get("/threads/{thread_id}/storage")
+@routes.get("/threads/{thread_id}/storage", response_model=shapes.ThreadStorage)
 async def get_thread_storage(parts: Parts, thread_id: bodies.PathId) -> Response:
     """What the thread's checkpoints take, in rows and bytes."""
     await parts.storage.thread(thread_id)
     return JsonResponse(storage_json(thread_id, await parts.upkeep.use(thread_id)))
 
 
-@routes.get("/threads/{thread_id}/stream")
-async def stream_thread(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+@routes.get(
+    "/threads/{thread_id}/stream",
+    response_class=shapes.EventStream,
+    responses=shapes.streaming(),
+    openapi_extra=shapes.LAST_EVENT_ID,
+)
+async def stream_thread(
+    parts: Parts, request: Request, thread_id: bodies.PathId, modes: ThreadModes = None
+) -> Response:
     """The events of the thread's runs, present and to come: later than `Last-Event-ID` (-1: all that are
     kept)."""
     after = last_event_id(request)
-    asked = bodies.checked(bodies.ThreadStream, {"stream_mode": listed(request, "stream_mode") or None})
     await parts.storage.thread(thread_id)
-    return answer_thread_events(parts, thread_id, after, asked.stream_mode)
+    return answer_thread_events(parts, thread_id, after, modes or ["run_modes"])
 
 
 @routes.delete("/threads/{thread_id}", status_code=204)
@@ -109,7 +118,7 @@ async def delete_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
     return Response(status_code=204)
 
 
-@routes.post("/threads/{thread_id}/copy")
+@routes.post("/threads/{thread_id}/copy", response_model=shapes.Thread)
 async def copy_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
     """A new thread with the same history."""
     source = await parts.storage.thread(thread_id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Path, Request, Response
+from fastapi import Path, Response
 
-from lgs_runtime.api import bodies
+from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Parts, page_response, router
 from lgs_runtime.api.encoding import JsonResponse, state_json, version_json
+from lgs_runtime.api.queries import Limit, Offset
 from lgs_runtime.model import Page
 from lgs_runtime.runs.versions import difference, roll_back, save_version, state_at
 
@@ -17,16 +18,17 @@ NOTHING = bodies.VersionSave(description=None)
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-@routes.get("/threads/{thread_id}/versions")
-async def list_versions(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+@routes.get("/threads/{thread_id}/versions", response_model=list[shapes.Version])
+async def list_versions(
+    parts: Parts, thread_id: bodies.PathId, limit: Limit = 10, offset: Offset = 0
+) -> Response:
     """The versions that are kept, newest first, a page of them."""
-    body = bodies.checked(bodies.VersionList, dict(request.query_params))
     await parts.storage.thread(thread_id)
-    found = await parts.storage.versions(thread_id, Page(body.limit + 1, body.offset))
-    return page_response([version_json(version) for version in found], body.limit, body.offset)
+    found = await parts.storage.versions(thread_id, Page(limit + 1, offset))
+    return page_response([version_json(version) for version in found], limit, offset)
 
 
-@routes.post("/threads/{thread_id}/versions")
+@routes.post("/threads/{thread_id}/versions", response_model=shapes.Version, responses=shapes.refusals(409))
 async def create_version(
     parts: Parts, thread_id: bodies.PathId, body: bodies.VersionSave = NOTHING
 ) -> Response:
@@ -34,7 +36,7 @@ async def create_version(
     return JsonResponse(version_json(await save_version(parts, thread_id, body.description, body.metadata)))
 
 
-@routes.get("/threads/{thread_id}/versions/{version}")
+@routes.get("/threads/{thread_id}/versions/{version}", response_model=shapes.VersionState)
 async def get_version(parts: Parts, thread_id: bodies.PathId, version: Number) -> Response:
     """One version with its state."""
     await parts.storage.thread(thread_id)
@@ -44,7 +46,7 @@ async def get_version(parts: Parts, thread_id: bodies.PathId, version: Number) -
     return JsonResponse({**version_json(found), **{name: state[name] for name in names}})
 
 
-@routes.get("/threads/{thread_id}/versions/{version}/diff/{other}")
+@routes.get("/threads/{thread_id}/versions/{version}/diff/{other}", response_model=dict[str, Any])
 async def diff_versions(parts: Parts, thread_id: bodies.PathId, version: Number, other: Number) -> Response:
     """What differs between the values of two versions."""
     await parts.storage.thread(thread_id)
@@ -53,7 +55,7 @@ async def diff_versions(parts: Parts, thread_id: bodies.PathId, version: Number,
     return JsonResponse({"from": version, "to": other, **await difference(parts, before, after)})
 
 
-@routes.patch("/threads/{thread_id}/versions/{version}")
+@routes.patch("/threads/{thread_id}/versions/{version}", response_model=shapes.Version)
 async def patch_version(
     parts: Parts, thread_id: bodies.PathId, version: Number, body: bodies.VersionSave = NOTHING
 ) -> Response:
@@ -63,7 +65,11 @@ async def patch_version(
     return JsonResponse(version_json(found))
 
 
-@routes.post("/threads/{thread_id}/versions/{version}/rollback")
+@routes.post(
+    "/threads/{thread_id}/versions/{version}/rollback",
+    response_model=shapes.Version,
+    responses=shapes.refusals(409),
+)
 async def rollback_to_version(
     parts: Parts, thread_id: bodies.PathId, version: Number, body: bodies.VersionSave = NOTHING
 ) -> Response:
