@@ -135,8 +135,9 @@ class Player:
         body = self._work.body(run.priority)
         while run.run_id is None:
             answer = await self._once(run, lambda: self._client.post(runs, json=body))
-            if answer is None:
-                # The request may have been taken and its answer lost: then that run is ours.
+            if answer is None or answer.status_code == 409:
+                # The request may have been taken and its answer lost: then that run is ours. It may even be
+                # taken so late that the next one finds the thread busy with it.
                 known = (await self._request(run, lambda: self._client.get(runs))).json()
                 run.run_id = known[0]["run_id"] if known else None
             elif answer.status_code == 429:

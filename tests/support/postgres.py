@@ -40,8 +40,9 @@ def binary(name: str) -> str:
 class PostgresServer:
     """One server with its own data folder. `uri` names its database `postgres`."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lgs-postgres-"))
+    def __init__(self, within: Path | None = None) -> None:
+        """`within`: the folder that holds its folder."""
+        self.folder = Path(tempfile.mkdtemp(prefix="lgs-postgres-", dir=within))
         self.port = free_port()
         self.uri = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -63,6 +64,17 @@ class PostgresServer:
                 command, stdout=log, stderr=log, user=self._user, cwd=self.folder, start_new_session=True
             )
         wait_until(self._answers, f"PostgreSQL on port {self.port} answers (log in {self.folder}/log)")
+
+    @property
+    def pid(self) -> int:
+        """The server's first process, which leads a group of its own."""
+        if self._process is None:
+            raise RuntimeError(f"PostgreSQL on port {self.port} does not run")
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Whether its first process runs."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self, *, crash: bool = False) -> None:
         """Stops it and cuts every connection; `crash` leaves it no time to write anything."""

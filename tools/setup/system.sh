@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the system packages that a part of the tests needs, and only those that are missing.
-#   system.sh services   PostgreSQL and Redis for the contract tests
+#   system.sh services   PostgreSQL and Redis for the contract tests, a wrong clock for the crash tests
 #   system.sh cluster    what building and running a kind node on this machine takes
 # Debian and Ubuntu as root; anywhere else it says what to install. Running it again does nothing.
 set -euo pipefail
@@ -11,6 +11,7 @@ postgres_package() {
 }
 
 has_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null; }
+has_faketime() { ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; }
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 has_headers() { [ -e /usr/include/stdlib.h ]; }
 has_keyring() { [ -e /usr/share/keyrings/debian-archive-keyring.gpg ]; }
@@ -21,6 +22,7 @@ missing() {
     services)
       has_postgres || echo postgresql
       has redis-server || echo redis-server
+      has_faketime || echo libfaketime
       ;;
     cluster)
       for pair in containerd:containerd runc:runc iptables:iptables nft:nftables mmdebstrap:mmdebstrap \

@@ -1,0 +1,25 @@
+"""One field for all crash tests of a run; each fault is mended by the test that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chaos.field import Field, open_field
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """Three replicas on PostgreSQL and Redis. A fleet that a test has thinned is full again for the next."""
+    with open_field(tmp_path_factory.mktemp("field"), LGS_MAX_ATTEMPTS="10") as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def full_fleet(request: pytest.FixtureRequest) -> None:
+    """Replicas that earlier tests have ended are replaced."""
+    if "field" in request.fixturenames:
+        field: Field = request.getfixturevalue("field")
+        field.fleet.start(3 - len(field.fleet.replicas))
+        field.fleet.wait_ready()

@@ -1,0 +1,88 @@
+"""An ordeal: sessions that run while something goes wrong, and the account of them afterwards.
+
+The client's side comes from `load.player`, what the steps did from `e2e.harness.records`, and the rest from
+the database itself: three accounts that know nothing of each other, and must agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from chaos.field import Field
+from e2e.harness.records import account
+from load.player import Played, Player, Work, summary
+
+PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of the runs. `doubled`: steps that ran again although their checkpoint was stored."""
+
+    acknowledged: int
+    finished: int
+    wrong: list[list[str]]
+    doubled: tuple[str, ...]
+    incomplete: tuple[str, ...]
+    repeated: tuple[str, ...]
+    resumed: int
+    stuck: list[str]
+
+    @property
+    def lost(self) -> int:
+        """Runs that were acknowledged and have no end."""
+        return self.acknowledged - self.finished
+
+    def clean(self) -> bool:
+        """Whether nothing was lost, nothing done twice, and nothing is stuck."""
+        return not (self.lost or self.wrong or self.doubled or self.incomplete or self.stuck)
+
+
+async def ordeal(
+    field: Field,
+    fault: Callable[[], None],
+    *,
+    runs: int = 20,
+    steps: int = 4,
+    step_seconds: float = 0.3,
+    durability: str = "sync",
+) -> Verdict:
+    """Plays sessions at once, lets the fault happen when they are in their steps, and judges."""
+    before = len(field.fleet.records())
+    work = Work("agent", steps, step_seconds, durability)
+    timeout = httpx.Timeout(10.0, read=30.0)
+    async with httpx.AsyncClient(base_url=field.fleet.url, timeout=timeout) as client:
+        player = Player(client, work, time.monotonic() + PATIENCE_SECONDS)
+        playing = [asyncio.create_task(player.play("normal")) for _ in range(runs)]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(field.fleet.records()) - before < runs:
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(fault)
+        played = list(await asyncio.gather(*playing))
+    return await asyncio.to_thread(judge, field, played, steps)
+
+
+def judge(field: Field, played: list[Played], steps: int) -> Verdict:
+    """The verdict on sessions that have been played."""
+    ours = {run.run_id for run in played}
+    told = account([record for record in field.fleet.records() if record["run_id"] in ours], steps)
+    said = summary(played, 0.0)
+    return Verdict(
+        acknowledged=said["acknowledged"],
+        finished=said["finished"],
+        wrong=[
+            [str(run.run_id), str(run.status), *run.problems]
+            for run in played
+            if run.status != "success" or run.wrong_state
+        ],
+        doubled=told.wrongly_repeated,
+        incomplete=told.incomplete,
+        repeated=told.repeated,
+        resumed=told.moved,
+        stuck=field.unfinished(),
+    )

@@ -1,0 +1,102 @@
+"""Nothing that was acknowledged is lost, whatever fails: replicas, the database, the network, Redis.
+
+Each test plays sessions of several steps against real replicas, makes one thing fail while they run, and
+asks three accounts: the clients' (each run ended once, with every step in its final state), the steps' own
+(no step ran again whose checkpoint was stored), and the database's (no run is unfinished, no thread busy).
+"""
+
+from __future__ import annotations
+
+import time
+
+from chaos.field import LEASE_SECONDS, Field
+from chaos.ordeal import ordeal
+
+
+async def test_a_replica_is_killed(field: Field) -> None:
+    verdict = await ordeal(field, lambda: field.fleet.end(field.fleet.replicas[0]))
+
+    assert verdict.clean(), verdict
+    assert verdict.resumed > 0
+
+
+async def test_every_replica_is_killed_and_new_ones_start(field: Field) -> None:
+    def all_die() -> None:
+        for replica in list(field.fleet.replicas):
+            field.fleet.end(replica)
+        field.fleet.start(2)
+
+    verdict = await ordeal(field, all_die)
+
+    assert verdict.clean(), verdict
+    assert verdict.resumed > 0
+
+
+async def test_postgres_crashes_and_recovers(field: Field) -> None:
+    def crash() -> None:
+        field.server.stop(crash=True)
+        time.sleep(1.0)
+        field.server.start()
+
+    verdict = await ordeal(field, crash)
+
+    assert verdict.clean(), verdict
+
+
+async def test_postgres_stands_still_for_longer_than_a_lease(field: Field) -> None:
+    verdict = await ordeal(field, lambda: field.pause_database(LEASE_SECONDS * 1.5))
+
+    assert verdict.clean(), verdict
+
+
+async def test_all_connections_to_the_database_break_again_and_again(field: Field) -> None:
+    def cuts() -> None:
+        for _ in range(8):
+            field.to_database.cut()
+            time.sleep(0.3)
+
+    verdict = await ordeal(field, cuts, steps=6)
+
+    assert verdict.clean(), verdict
+
+
+async def test_the_database_can_not_be_reached_for_longer_than_a_lease(field: Field) -> None:
+    def away() -> None:
+        field.to_database.refuse()
+        time.sleep(LEASE_SECONDS * 1.5)
+        field.to_database.mend()
+
+    verdict = await ordeal(field, away)
+
+    assert verdict.clean(), verdict
+
+
+async def test_the_network_swallows_everything_for_longer_than_a_lease(field: Field) -> None:
+    def silence() -> None:
+        field.to_database.freeze()
+        time.sleep(LEASE_SECONDS * 1.5)
+        field.to_database.mend()
+
+    verdict = await ordeal(field, silence)
+
+    assert verdict.clean(), verdict
+
+
+async def test_redis_goes_and_comes_back_empty(field: Field) -> None:
+    def away() -> None:
+        field.redis.stop()
+        time.sleep(1.0)
+        field.redis.start()
+
+    verdict = await ordeal(field, away)
+
+    assert verdict.clean(), verdict
+    assert verdict.repeated == ()
+
+
+async def test_a_step_longer_than_the_lease_runs_once_while_its_replica_lives(field: Field) -> None:
+    verdict = await ordeal(field, lambda: None, runs=3, steps=1, step_seconds=LEASE_SECONDS * 2)
+
+    assert verdict.clean(), verdict
+    assert verdict.repeated == ()
+    assert verdict.resumed == 0
