@@ -109,6 +109,13 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Records whose metadata contains one of `any_of`; none at all when that is empty."""
+
+    any_of: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NewRun:
     """A run to be stored. The ids are made by the caller, so that the acknowledgement can't be lost with the
     answer."""
@@ -130,6 +137,10 @@ class NewRun:
     `result`."""
     webhook: str | None = None
     """URL to call when the run has ended."""
+    created_metadata: Json = field(default_factory=dict)
+    """The thread's metadata when it is made for this run, besides `thread_metadata`."""
+    scope: Scope | None = None
+    """The threads it may be put on; one that is made for it is within."""
     level: int | None = None
     """-5 … 5, within `priority`; None: the level that the priority's name stands for."""
     group: str = DEFAULT_GROUP
@@ -257,6 +268,8 @@ class Cron:
     """When the next run is due; None: never."""
     created_at: datetime
     updated_at: datetime
+    caller: Json | None = None
+    """Who made it (`auth.users.User` as JSON), and in whose name its runs are made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,9 @@ async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
     )
     await stack.enter_async_context(_running(reaper.reap_forever(), "reaper"))
     await stack.enter_async_context(_running(reaper.clean_forever(), "janitor"))
-    sender = WebhookSender(services.storage, run_json)
+    sender = WebhookSender(
+        services.storage, run_json, settings.webhooks, enabled="webhooks" not in settings.http.disabled
+    )
     await stack.enter_async_context(_running(sender.send_forever(), "webhooks"))
     scheduler = Scheduler(services, request_of)
     await stack.enter_async_context(_running(scheduler.fire_forever(), "crons"))

@@ -20,6 +20,7 @@ from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpoint
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
+from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
 
@@ -57,6 +58,8 @@ class Settings:
     cache_compression_threshold_bytes: int = 1024
     http: HttpSection = field(default_factory=HttpSection)
     """The section `http` of `langgraph.json`."""
+    webhooks: WebhookSection = field(default_factory=WebhookSection)
+    """The section `webhooks`, with the variables in its headers."""
     checkpointer: CheckpointerOptions = field(default_factory=CheckpointerOptions)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -118,6 +121,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
         http=manifest.http,
+        webhooks=parse_webhooks(manifest.webhooks, f"{manifest.path}: webhooks", values.env),
         checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),

@@ -70,3 +70,25 @@ async def test_a_run_outlives_more_failures_of_the_checkpoints_than_it_has_attem
 
     assert (ended.status, ended.error) == ("success", None)
     assert ran(tmp_path) == ["one", "two", "three"]
+
+
+async def test_a_step_whose_writes_are_stored_but_not_its_checkpoint_is_not_taken_for_the_end(
+    new_replica: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await new_replica("a")
+    saver = replica.services.checkpointer
+    write, failures = saver.aput, iter(range(1))
+
+    async def cut_between_the_two(config: Any, checkpoint: Any, metadata: Any, versions: Any) -> Any:
+        if metadata["step"] == 1 and next(failures, None) is not None:
+            raise StorageUnavailable("the database of the checkpoints can't be reached: no route")
+        return await write(config, checkpoint, metadata, versions)
+
+    monkeypatch.setattr(saver, "aput", cut_between_the_two)
+    given = RunKwargs(input={"folder": str(tmp_path), "done": []}, durability="sync")
+    ended = await replica.ended(await replica.start("three_steps", given))
+
+    assert (ended.status, ended.error) == ("success", None)
+    assert ran(tmp_path) == ["one", "two", "three"]
+    thread = await replica.services.storage.thread(ended.thread_id)
+    assert (thread.status, thread.values["done"]) == ("idle", ["one", "two", "three"])

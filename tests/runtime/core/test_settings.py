@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import structlog
 
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.settings import load_settings, masked
@@ -98,6 +99,26 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
         ("langgraph.json", '{"graphs": {"a": "g:h"}, "env": "no"}', "env: no: must be a file that exists"),
         (
             "langgraph.json",
+            '{"graphs": {"a": "g:h"}, "env": {"A": []}}',
+            "env.A: []: must be a text, a number",
+        ),
+        (
+            "langgraph.json",
+            '{"graphs": {"a": "g:h"}, "dependencies": [1]}',
+            "dependencies: [1]: must be a list",
+        ),
+        (
+            "langgraph.json",
+            '{"graphs": {"a": {"path": "g:h", "description": 1}}}',
+            "graphs.a.description: 1: must be a text",
+        ),
+        (
+            "langgraph.json",
+            '{"graphs": {"a": "g:h"}, "encryption": {"path": "./e.py:e"}}',
+            "encryption: {'path': './e.py:e'}: must be absent",
+        ),
+        (
+            "langgraph.json",
             '{"graphs": {"a": "g:h"}, "dependencies": ["./no"]}',
             "dependencies: ./no: must be",
         ),
@@ -144,3 +165,39 @@ def test_a_rule_for_pages_that_can_not_work_is_named(tmp_path: Path, cors: str, 
         load_settings({"LGS_CONFIG": str(file)})
 
     assert said in str(raised.value)
+
+
+def test_the_file_may_hold_variables_of_any_simple_kind(tmp_path: Path) -> None:
+    file = tmp_path / "langgraph.json"
+    file.write_text('{"graphs": {"a": "./a.py:a"}, "env": {"A": "x", "B": 1, "C": true}}')
+
+    assert load_settings({"LGS_CONFIG": str(file)}).file_env == {"A": "x", "B": "1", "C": "true"}
+
+
+def test_keys_that_nobody_knows_are_a_warning_and_those_of_the_image_are_not(tmp_path: Path) -> None:
+    file = tmp_path / "langgraph.json"
+    file.write_text(
+        '{"graphs": {"a": "./a.py:a"}, "grpahs": {}, "python_version": "3.12", "dependencies": ["httpx"]}'
+    )
+
+    with structlog.testing.capture_logs() as logs:
+        load_settings({"LGS_CONFIG": str(file)})
+
+    told = {entry["event"]: (entry["log_level"], entry.get("keys", entry.get("packages"))) for entry in logs}
+    assert told == {
+        "config.unknown_keys": ("warning", ["grpahs"]),
+        "config.keys_not_used": ("info", ["python_version"]),
+        "config.packages_are_for_the_image": ("info", ["httpx"]),
+    }
+
+
+def test_the_headers_of_webhooks_are_filled_from_the_file_and_the_process(tmp_path: Path) -> None:
+    file = tmp_path / "langgraph.json"
+    file.write_text(
+        '{"graphs": {"a": "./a.py:a"}, "env": {"LG_WEBHOOK_A": "1"},'
+        ' "webhooks": {"headers": {"X": "${{ env.LG_WEBHOOK_A }}${{ env.LG_WEBHOOK_B }}"}}}'
+    )
+
+    settings = load_settings({"LGS_CONFIG": str(file), "LG_WEBHOOK_B": "2"})
+
+    assert settings.webhooks.headers == {"X": "12"}

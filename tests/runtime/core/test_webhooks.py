@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
 from lgs_runtime.api.encoding import run_json
+from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
 from lgs_runtime.model import Assistant, NewRun, Outcome, QueueLimits
 from lgs_runtime.storage import Storage, open_storage
 from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.receivers import open_client
 from lgs_runtime.worker.webhooks import MOST_ATTEMPTS, WebhookSender
 from support.service import Service, new_id
 
@@ -27,12 +29,14 @@ class Receiver:
     """An HTTP server of the test's own. It answers with the next of `answers`, then with 200."""
 
     answers: list[int] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     called: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head.decode().lower())
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         self.calls.append(orjson.loads(await reader.readexactly(length)))
         status = self.answers.pop(0) if self.answers else 200
@@ -84,10 +88,11 @@ class Impatient:
         return await self._storage.claim_webhooks(limit, 0.0, 0.0)
 
 
-async def send(storage: Any, rounds: int = 1) -> list[int]:
+async def send(storage: Any, rounds: int = 1, url: UrlPolicy | None = None, **rules: Any) -> list[int]:
     """How many calls each of these rounds made."""
-    sender = WebhookSender(storage, run_json)
-    async with httpx.AsyncClient() as http:
+    section = WebhookSection(url or UrlPolicy(), rules.pop("headers", {}))
+    sender = WebhookSender(storage, run_json, section, **rules)
+    async with open_client(section, 10) as http:
         return [await sender.send_due(http) for _ in range(rounds)]
 
 
@@ -192,3 +197,88 @@ async def test_a_webhook_is_stored_with_a_run_that_is_given_out_at_once(
 
     assert stored.claimed
     assert (receiver.calls[0]["status"], receiver.calls[0]["error"]) == ("error", "ValueError: no")
+
+
+async def ended(service: Service, url: str) -> None:
+    run = await service.running(webhook=url)
+    await service.storage.finish(run, "r1", Outcome("success"))
+
+
+async def test_each_call_has_the_headers_that_the_service_names(service: Service, receiver: Receiver) -> None:
+    await ended(service, receiver.url)
+
+    await send(service.storage, headers={"Authorization": "Bearer t", "Content-Type": "application/x"})
+
+    assert "authorization: bearer t\r\n" in receiver.heads[0]
+    assert receiver.heads[0].count("content-type:") == 1
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        UrlPolicy(disable_loopback=True),
+        UrlPolicy(require_https=True),
+        UrlPolicy(allowed_domains=("hooks.example.com",)),
+        UrlPolicy(allowed_ports=(443,)),
+    ],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_receiver_that_a_rule_forbids_is_given_up_without_a_call(
+    service: Service, receiver: Receiver, policy: UrlPolicy, host: str
+) -> None:
+    await ended(service, receiver.url.replace("127.0.0.1", host))
+
+    made = await send(Impatient(service.storage), rounds=2, url=policy)
+
+    assert (made, receiver.calls) == ([1, 0], [])
+
+
+async def test_a_name_that_leads_to_this_machine_is_no_way_around_the_rule(
+    service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads_to(monkeypatch, "hooks.example.com", "127.0.0.1")
+    await ended(service, receiver.url.replace("127.0.0.1", "hooks.example.com"))
+
+    made = await send(Impatient(service.storage), rounds=2, url=UrlPolicy(disable_loopback=True))
+
+    assert (made, receiver.calls) == ([1, 0], [])
+
+
+async def test_a_call_goes_to_the_address_that_was_checked_under_the_name_that_was_given(
+    service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = leads_to(monkeypatch, "hooks.example.com", "127.0.0.1")
+    url = receiver.url.replace("127.0.0.1", "hooks.example.com")
+    await ended(service, url)
+
+    await send(service.storage, url=UrlPolicy(disable_private_ips=True))
+
+    assert f"host: {url.split('/')[2]}\r\n" in receiver.heads[0]
+    assert asked == ["hooks.example.com"]
+
+
+async def test_where_webhooks_are_taken_away_nobody_is_called(service: Service, receiver: Receiver) -> None:
+    await ended(service, receiver.url)
+
+    made = await send(Impatient(service.storage), rounds=2, enabled=False)
+
+    assert (made, receiver.calls) == ([1, 0], [])
+
+
+def leads_to(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> list[str]:
+    """Lets a name lead to an address, as a name server that means harm does; gives the names that are asked
+    for."""
+    asked: list[str] = []
+    look_up = socket.getaddrinfo
+
+    def answer(host: Any, *more: Any, **named: Any) -> Any:
+        asked.append(host)
+        return look_up(address if host == name else host, *more, **named)
+
+    loop = asyncio.get_running_loop()
+
+    async def look(host: Any, *more: Any, **named: Any) -> Any:
+        return answer(host, *more, **named)
+
+    monkeypatch.setattr(loop, "getaddrinfo", look)
+    return asked

@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 
-from lgs_runtime.checkpoint import postgres
+from lgs_runtime.checkpoint import store as store_module
 from lgs_runtime.checkpoint.savers import (
     copy_thread_checkpoints,
     delete_run_checkpoints,
@@ -23,6 +23,7 @@ from lgs_runtime.checkpoint.savers import (
     open_store,
 )
 from lgs_runtime.errors import ConfigError, StorageUnavailable
+from lgs_runtime.storage.postgres import database
 from support.ports import free_port
 from support.postgres import PostgresServer
 
@@ -61,7 +62,7 @@ async def say(app: Any, text: str, thread_id: str, run_id: str) -> None:
 
 
 async def test_the_saver_keeps_langgraphs_contract(database_uri: str) -> None:
-    @checkpointer_test(name=f"conformance {database_uri}", skip_capabilities={"prune"})
+    @checkpointer_test(name=f"conformance {database_uri}")
     async def saver() -> Any:
         async with open_checkpointer(database_uri) as opened:
             yield opened
@@ -79,6 +80,7 @@ async def test_the_saver_keeps_langgraphs_contract(database_uri: str) -> None:
         "delete_thread",
         "delete_for_runs",
         "copy_thread",
+        "prune",
     }
 
 
@@ -178,7 +180,8 @@ async def test_a_wrong_uri_or_a_silent_server_is_told() -> None:
 async def test_a_server_that_is_gone_is_not_waited_for_like_a_busy_one(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 3600.0)
+    monkeypatch.setattr(store_module, "CONNECT_SECONDS", 3600.0)
+    monkeypatch.setattr(database, "CONNECT_SECONDS", 3600.0)
     async with open_checkpointer(postgres_server.uri) as saver, open_store(postgres_server.uri) as store:
         await asyncio.to_thread(postgres_server.stop)
 

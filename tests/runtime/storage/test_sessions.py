@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lgs_runtime.checkpoint.postgres import postgres_store
-from lgs_runtime.storage.postgres.database import SESSION_SETTINGS, connect
+from lgs_runtime.checkpoint.store import postgres_store
+from lgs_runtime.storage.postgres.database import SESSION_SETTINGS, Database, connect
 
 ASKED = "SELECT name, setting FROM pg_settings WHERE name = ANY(ARRAY[{}])".format(
     ", ".join(f"'{name}'" for name in SESSION_SETTINGS)
@@ -20,6 +20,15 @@ async def test_the_queues_sessions_are_watched_by_the_server(postgres_uri: str) 
 
 
 async def test_the_checkpoints_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
+    database = await Database.open(postgres_uri)
+
+    found = await database.rows(ASKED)
+
+    assert {row["name"]: row["setting"] for row in found} == SESSION_SETTINGS
+    await database.close()
+
+
+async def test_the_stores_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
     async with postgres_store(postgres_uri) as store, store.conn.connection() as connection:
         found = await (await connection.execute(ASKED)).fetchall()
 

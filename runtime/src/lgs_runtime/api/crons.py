@@ -14,7 +14,7 @@ from lgs_runtime.api.access import Parts, page_response, router
 from lgs_runtime.api.encoding import JsonResponse, cron_json, select
 from lgs_runtime.api.requests import PRIORITY_HEADER, run_request
 from lgs_runtime.model import Cron, Page
-from lgs_runtime.runs.admission import RunRequest, assistant_id_of, find_assistant, priority_of
+from lgs_runtime.runs.admission import RunRequest, assistant_id_of, check_webhook, find_assistant, priority_of
 from lgs_runtime.runs.crons import next_after
 
 routes = router("Crons")
@@ -67,6 +67,7 @@ async def patch_cron(parts: Parts, cron_id: bodies.PathId, body: bodies.CronPatc
     changes: dict[str, Any] = {**given, "payload": payload}
     if "metadata" in body.model_fields_set:
         changes["metadata"] = body.metadata
+    check_webhook(parts, body.webhook)
     changed = replace(stored, **changes)
     bodies.checked(bodies.RunCreateStateful, payload)
     if given.keys() & set(TIMES):
@@ -95,6 +96,7 @@ def request_of(cron: Cron) -> RunRequest:
 
 
 async def _create(parts: Parts, request: Request, thread_id: str | None, body: bodies.CronCreate) -> Cron:
+    check_webhook(parts, body.webhook)
     assistant = await find_assistant(parts, body.assistant_id)
     now = await parts.storage.now()
     header = request.headers.get(PRIORITY_HEADER)

@@ -130,7 +130,7 @@ async def _remember(parts: Parts, graph: Graph, thread_id: str) -> Thread:
     """Keeps the thread's record in step with its latest checkpoint."""
     snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint()))
     interrupts: dict[str, Any] = {task.id: task.interrupts for task in snapshot.tasks if task.interrupts}
-    status: ThreadStatus = "interrupted" if snapshot.next else "idle"
+    status: ThreadStatus = "interrupted" if snapshot.tasks else "idle"
     values, told = to_json(snapshot.values), to_json(interrupts)
     return await parts.storage.set_thread_state(thread_id, values, told, status)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import BaseStore
 
 from lgs_runtime.storage.addresses import address
@@ -35,9 +36,9 @@ def open_checkpointer(
         from lgs_runtime.checkpoint.sqlite import sqlite_checkpointer  # noqa: PLC0415 - load one driver only
 
         return sqlite_checkpointer(where.path, serde=serde)
-    from lgs_runtime.checkpoint.postgres import postgres_checkpointer  # noqa: PLC0415
+    from lgs_runtime.checkpoint.postgres.saver import FastPostgresSaver  # noqa: PLC0415
 
-    return postgres_checkpointer(where.uri, serde=serde)
+    return FastPostgresSaver.from_conn_string(where.uri, serde=serde or JsonPlusSerializer())
 
 
 def open_store(uri: str) -> AbstractAsyncContextManager[BaseStore]:
@@ -48,7 +49,7 @@ def open_store(uri: str) -> AbstractAsyncContextManager[BaseStore]:
         from lgs_runtime.checkpoint.sqlite import sqlite_store  # noqa: PLC0415 - load one driver only
 
         return sqlite_store(where.path)
-    from lgs_runtime.checkpoint.postgres import postgres_store  # noqa: PLC0415
+    from lgs_runtime.checkpoint.store import postgres_store  # noqa: PLC0415
 
     return postgres_store(where.uri)
 

@@ -17,11 +17,11 @@ import yaml
 from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.checks import object_of, warn_unknown
+from lgs_runtime.graphs.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
 
-USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer", "auth"})
-NOT_USED_YET = frozenset({"encryption", "priority", "store", "webhooks"})
+USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer", "auth", "webhooks"})
+NOT_USED_YET = frozenset({"encryption", "priority", "store"})
 FOR_THE_IMAGE = frozenset(
     {
         "$schema",
@@ -41,6 +41,7 @@ FOR_THE_IMAGE = frozenset(
     }
 )
 """How LangGraph's command line builds an image, and what it puts into it: no business of a running server."""
+NO_ENCRYPTION = "this server does not encrypt yet, and must not store in the clear what was to be encrypted"
 log = structlog.get_logger(__name__)
 
 
@@ -74,6 +75,8 @@ class Manifest:
     checkpointer: Any = None
     """As it was written; `checkpoint.options` knows what it may hold."""
     auth: AuthSpec = field(default_factory=AuthSpec)
+    webhooks: Any = None
+    """As it was written; its headers need the environment."""
 
 
 def read_manifest(path: Path, name: str) -> Manifest:
@@ -86,6 +89,8 @@ def read_manifest(path: Path, name: str) -> Manifest:
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: {type(content).__name__}: must be an object with a key `graphs`")
     warn_unknown(content, USED | NOT_USED_YET | FOR_THE_IMAGE, where)
+    if content.get("encryption") is not None:
+        raise ConfigError(f"{where}: encryption: {content['encryption']!r}: must be absent: {NO_ENCRYPTION}")
     for kind in (NOT_USED_YET, FOR_THE_IMAGE):
         if unused := sorted(set(content) & kind):
             log.info("config.keys_not_used", path=where, keys=unused)
@@ -99,6 +104,7 @@ def read_manifest(path: Path, name: str) -> Manifest:
         http=parse_http(content.get("http"), f"{where}: http"),
         checkpointer=content.get("checkpointer"),
         auth=_auth(content.get("auth"), f"{where}: auth"),
+        webhooks=content.get("webhooks"),
     )
 
 
@@ -146,6 +152,10 @@ def parse_graphs(content: Any, where: str) -> Mapping[str, GraphSpec]:
 
 def _graph(spec: Any, where: str) -> GraphSpec:
     path = spec.get("path") if isinstance(spec, dict) else spec
+    if isinstance(spec, dict):
+        warn_unknown(spec, ("path", "description"), where)
+        if not isinstance(spec.get("description"), str | None):
+            raise ConfigError(f"{where}.description: {spec['description']!r}: must be a text")
     if not isinstance(path, str) or ":" not in path:
         raise ConfigError(f"{where}: {path!r}: must be path:variable, such as ./graph.py:graph")
     return GraphSpec(path, spec.get("description") if isinstance(spec, dict) else None)
@@ -155,7 +165,7 @@ def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
     if content is None:
         return {}
     if isinstance(content, dict):
-        return {str(name): str(value) for name, value in content.items()}
+        return {str(name): _variable(value, f"{where}.{name}") for name, value in content.items()}
     if isinstance(content, list):
         # A list names variables that the environment must bring.
         return {}
@@ -165,10 +175,20 @@ def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
+def _variable(value: Any, where: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise ConfigError(f"{where}: {value!r}: must be a text, a number, or true or false")
+    return str(value)
+
+
 def _dependencies(content: Any, folder: Path, where: str) -> tuple[Path, ...]:
     if not isinstance(content, list):
         raise ConfigError(f"{where}: {content!r}: must be a list of folders and packages")
-    local = [str(entry) for entry in content if str(entry).startswith((".", "/"))]
+    local = [entry for entry in texts_of(content, where) if entry.startswith((".", "/"))]
+    if packages := [entry for entry in content if entry not in local]:
+        log.info("config.packages_are_for_the_image", path=where, packages=packages)
     paths = []
     for entry in local:
         path = (folder / entry).resolve()

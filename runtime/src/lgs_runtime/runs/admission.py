@@ -183,11 +183,19 @@ def _object(config: Json, name: str) -> Mapping[str, Any]:
     return config.get(name) or {}
 
 
+def check_webhook(services: Services, url: str | None) -> None:
+    """Raises `InvalidRequest` for a receiver that the service's rules forbid, as far as its URL tells."""
+    rule = services.settings.webhooks.url.refusal(url) if url else None
+    if rule is not None:
+        raise InvalidRequest(f"webhook: {url!r}: {rule}")
+
+
 async def admit(services: Services, request: RunRequest) -> Run:
     """Stores the run, and hands it to the worker here when it was stored as claimed.
 
     Raises `NotFound`, `Conflict`, `QueueFull`, `StorageUnavailable`; nothing is stored then.
     """
+    check_webhook(services, request.webhook)
     assistant = await find_assistant(services, request.assistant)
     new = new_run(request, assistant, _run_id())
     enqueued = await _enqueue(services, new)
@@ -221,6 +229,8 @@ def _run_id() -> str:
 
 async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Sequence[Run]:
     """Stores several runs in their order, all of them or none. Raises as `admit`."""
+    for request in requests:
+        check_webhook(services, request.webhook)
     names = dict.fromkeys(request.assistant for request in requests)
     assistants = {name: await find_assistant(services, name) for name in names}
     new = [new_run(request, assistants[request.assistant], _run_id()) for request in requests]

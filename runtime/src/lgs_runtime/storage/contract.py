@@ -4,6 +4,9 @@ Two implementations, SQLite and Postgres, pass one contract suite. All methods r
 the database can't be reached, and never leave half of a change. The database's clock is the only one that
 counts.
 
+Where a method takes a `scope`, what is outside of it is not there: it is not found, listed, counted or
+changed. A run is within the scope of its thread.
+
 The life of a run: `enqueue` makes it durable (and only then is it acknowledged); `claim`, or `enqueue` itself
 when the replica has a free slot, gives it to one replica; that replica's lease is renewed by `Leases.renew`;
 `finish` or `release` ends the attempt. `reap` gives the runs of replicas whose lease ran out to others. An
@@ -29,6 +32,7 @@ from lgs_runtime.model import (
     QueueLimits,
     Run,
     RunStatus,
+    Scope,
     Signal,
     Thread,
     ThreadStatus,
@@ -100,7 +104,11 @@ class Queue(Protocol):
         in `error` with the reason. Returns them as they are afterwards. Safe to call from every replica."""
 
     async def cancel(
-        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
+        self,
+        thread_id: str | None,
+        run_ids: Sequence[str],
+        action: CancelAction,
+        scope: Scope | None = None,
     ) -> Sequence[Run]:
         """Asks runs to stop. A waiting run ends at once (`interrupted`, or deleted with rollback); a running
         one gets `cancel_requested` and a `cancel` signal, and ends when its worker has stopped. Finished runs
@@ -108,20 +116,29 @@ class Queue(Protocol):
         `NotFound`."""
 
     async def unfinished(
-        self, statuses: Sequence[RunStatus], not_asked: CancelAction, before: datetime
+        self,
+        statuses: Sequence[RunStatus],
+        not_asked: CancelAction,
+        before: datetime,
+        scope: Scope | None = None,
     ) -> Sequence[str]:
         """Ids of pending or running runs of all threads that were stored until `before` and have not been
         asked to stop in the way `not_asked`: at most five hundred."""
 
-    async def run(self, run_id: str, thread_id: str | None = None) -> Run:
+    async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
         """One run. Raises `NotFound`, also when it is not of `thread_id`."""
 
     async def runs(
-        self, thread_id: str, page: Page, status: RunStatus | None = None, metadata: Json | None = None
+        self,
+        thread_id: str,
+        page: Page,
+        status: RunStatus | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> Sequence[Run]:
         """The runs of a thread, newest first."""
 
-    async def delete_run(self, thread_id: str, run_id: str) -> None:
+    async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """Deletes a finished run. Raises `NotFound`, `Conflict` while it is pending or running."""
 
     async def expire_runs(self, older_than_hours: float) -> int:
@@ -151,49 +168,82 @@ class Queue(Protocol):
 class Records(Protocol):
     """Assistants and threads."""
 
-    async def create_assistant(self, assistant: Assistant, if_exists: str = "raise") -> Assistant:
+    async def create_assistant(
+        self, assistant: Assistant, if_exists: str = "raise", scope: Scope | None = None
+    ) -> Assistant:
         """Stores version 1 of an assistant. `if_exists`: `raise` (`Conflict`) or `do_nothing` (returns the
-        stored)."""
+        stored, if that is within the scope; else `Conflict`)."""
 
-    async def assistant(self, assistant_id: str) -> Assistant:
+    async def assistant(self, assistant_id: str, scope: Scope | None = None) -> Assistant:
         """One assistant at its current version. Raises `NotFound`."""
 
-    async def update_assistant(self, assistant_id: str, changes: Mapping[str, Any]) -> Assistant:
+    async def update_assistant(
+        self, assistant_id: str, changes: Mapping[str, Any], scope: Scope | None = None
+    ) -> Assistant:
         """Stores a new version with `changes` (fields of `Assistant`; metadata is merged) and makes it
         current."""
 
     async def assistant_versions(
-        self, assistant_id: str, page: Page, metadata: Json | None = None
+        self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
         """Its versions, newest first."""
 
-    async def set_latest(self, assistant_id: str, version: int) -> Assistant:
-        """Makes a stored version the current one. Raises `NotFound`."""
+    async def set_latest(self, assistant_id: str, version: int, scope: Scope | None = None) -> Assistant:
+        """Makes a stored version, which is within the scope too, the current one. Raises `NotFound`."""
 
-    async def delete_assistant(self, assistant_id: str, *, delete_threads: bool = False) -> None:
-        """Deletes an assistant with its versions. Raises `NotFound`."""
+    async def delete_assistant(
+        self,
+        assistant_id: str,
+        *,
+        delete_threads: bool = False,
+        scope: Scope | None = None,
+        threads_scope: Scope | None = None,
+    ) -> None:
+        """Deletes an assistant with its versions, and its threads in `threads_scope`. Raises `NotFound`."""
 
     async def assistants(
-        self, page: Page, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+        self,
+        page: Page,
+        graph_id: str | None = None,
+        name: str | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> Sequence[Assistant]:
         """Assistants that match all that is given; `metadata` is contained, `name` is part of the name, any
         case."""
 
     async def count_assistants(
-        self, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+        self,
+        graph_id: str | None = None,
+        name: str | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """How many match."""
 
     async def create_thread(
-        self, thread_id: str, metadata: Json, if_exists: str = "raise", ttl_seconds: float | None = None
+        self,
+        thread_id: str,
+        metadata: Json,
+        if_exists: str = "raise",
+        ttl_seconds: float | None = None,
+        scope: Scope | None = None,
     ) -> Thread:
-        """Stores an idle thread. `if_exists`: `raise` (`Conflict`) or `do_nothing` (returns the stored)."""
+        """Stores an idle thread. `if_exists`: `raise` (`Conflict`) or `do_nothing` (returns the stored, if
+        that is within the scope; else `Conflict`)."""
 
-    async def thread(self, thread_id: str) -> Thread:
+    async def thread(self, thread_id: str, scope: Scope | None = None) -> Thread:
         """One thread. Raises `NotFound`."""
 
-    async def update_thread(self, thread_id: str, metadata: Json, ttl_seconds: float | None = None) -> Thread:
-        """Merges metadata; sets the time to live, if given. Raises `NotFound`."""
+    async def update_thread(
+        self,
+        thread_id: str,
+        metadata: Json,
+        ttl_seconds: float | None = None,
+        scope: Scope | None = None,
+    ) -> Thread:
+        """Merges metadata; sets the time to live, if given. Raises `NotFound`, also when the thread would
+        leave the scope."""
 
     async def set_thread_state(
         self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
@@ -201,11 +251,18 @@ class Records(Protocol):
         """After an `update_state`: what the latest checkpoint says. A busy thread stays busy. Raises
         `NotFound`."""
 
-    async def delete_thread(self, thread_id: str) -> None:
+    async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
         """Deletes a thread and its runs; running ones are cancelled with rollback. Raises `NotFound`."""
 
-    async def copy_thread(self, thread_id: str, new_thread_id: str) -> Thread:
-        """A new idle thread with the metadata and values of another. Raises `NotFound`."""
+    async def copy_thread(
+        self,
+        thread_id: str,
+        new_thread_id: str,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
+    ) -> Thread:
+        """A new idle thread with the metadata (unless another is given) and values of one in the scope.
+        Raises `NotFound`."""
 
     async def threads(
         self,
@@ -214,11 +271,17 @@ class Records(Protocol):
         metadata: Json | None = None,
         values: Json | None = None,
         status: ThreadStatus | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> Sequence[Thread]:
         """Threads that match all that is given; `metadata` and `values` are contained."""
 
     async def count_threads(
-        self, metadata: Json | None = None, values: Json | None = None, status: ThreadStatus | None = None
+        self,
+        metadata: Json | None = None,
+        values: Json | None = None,
+        status: ThreadStatus | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """How many match."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from lgs_runtime.model import Cron, Json, Page
+from lgs_runtime.model import Cron, Json, Page, Scope
 
 CHANGEABLE: Final = (
     "schedule",
@@ -20,6 +20,7 @@ CHANGEABLE: Final = (
     "end_time",
     "enabled",
     "next_run_date",
+    "caller",
 )
 """The fields of a cron that may be changed."""
 
@@ -30,13 +31,13 @@ class Crons(Protocol):
     async def create_cron(self, cron: Cron) -> Cron:
         """Stores a cron."""
 
-    async def cron(self, cron_id: str) -> Cron:
+    async def cron(self, cron_id: str, scope: Scope | None = None) -> Cron:
         """One cron. Raises `NotFound`."""
 
-    async def update_cron(self, cron_id: str, changes: Mapping[str, Any]) -> Cron:
+    async def update_cron(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
         """Replaces the fields in `changes` (of `CHANGEABLE`). Raises `NotFound`."""
 
-    async def delete_cron(self, cron_id: str) -> None:
+    async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
         """Deletes a cron. Raises `NotFound`."""
 
     async def crons(
@@ -46,6 +47,8 @@ class Crons(Protocol):
         thread_id: str | None = None,
         enabled: bool | None = None,
         metadata: Json | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> Sequence[Cron]:
         """Crons that match all that is given; `metadata` is contained."""
 
@@ -55,6 +58,7 @@ class Crons(Protocol):
         thread_id: str | None = None,
         enabled: bool | None = None,
         metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """How many match."""
 

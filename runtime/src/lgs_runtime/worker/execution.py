@@ -225,13 +225,13 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
 
 
 def outcome_of(state: StateSnapshot) -> Outcome:
-    """What a thread's state says about a run that ended by itself: it waits for a person when something is
-    next."""
+    """What a thread's state says about a run that ended by itself: it waits for a person when tasks are
+    left."""
     interrupts = {task.id: to_json(task.interrupts) for task in state.tasks if task.interrupts}
     values = to_json(state.values)
     return Outcome(
         status="success",
-        thread_status="interrupted" if state.next else "idle",
+        thread_status="interrupted" if state.tasks else "idle",
         values=values if isinstance(values, dict) else {"__root__": values},
         interrupts=interrupts,
         checkpoint_id=state.config["configurable"].get("checkpoint_id") if state.created_at else None,

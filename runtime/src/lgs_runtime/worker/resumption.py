@@ -53,8 +53,10 @@ async def starting_point(
     latest = await checkpointer.aget_tuple(latest_of(config))
     if latest is not None and latest.metadata.get("run_id") == run_id:
         state = await graph.aget_state(config)
-        waits = await _waits(graph, state, kwargs)
-        return Start("done" if waits or not state.next else "resume", None, config)
+        # Tasks, not `next`: that leaves out a task whose writes are stored, though the checkpoint that takes
+        # them in, and all steps after it, may be missing.
+        ended = not state.tasks or await _waits(graph, state, kwargs)
+        return Start("done" if ended else "resume", None, config)
     at = _at_checkpoint(config, kwargs)
     command = kwargs.command
     if command is None and kwargs.protocol and kwargs.input is not None:
@@ -153,10 +155,10 @@ def _all_interrupted(state: StateSnapshot) -> bool:
 
 async def _waits(graph: Graph, state: StateSnapshot, kwargs: RunKwargs) -> bool:
     """Whether the run that wrote this state had stopped there for a person, rather than being cut there."""
-    if not state.next:
-        return False
     if _all_interrupted(state):
         return True
+    if len(state.next) < len(state.tasks):
+        return False  # the step had begun, so nothing stopped it from beginning
     if _names(kwargs.interrupt_before or graph.interrupt_before_nodes, state.next):
         return True
     after = kwargs.interrupt_after or graph.interrupt_after_nodes

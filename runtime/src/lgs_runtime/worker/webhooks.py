@@ -17,9 +17,11 @@ import httpx
 import structlog
 
 from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.graphs.webhook_section import WebhookSection
 from lgs_runtime.model import Run, Webhook
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.worker.receivers import Forbidden, call, open_client
 
 POLL_SECONDS = 1.0
 AT_A_TIME = 20
@@ -35,15 +37,24 @@ log = structlog.get_logger(__name__)
 
 class WebhookSender:
     """One loop, to be run as a task of `server.py`; it ends by cancellation. `describe` gives the JSON of a
-    run."""
+    run; `section` says which receivers may be called; without `enabled` none is."""
 
-    def __init__(self, storage: Storage, describe: Callable[[Run], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        describe: Callable[[Run], Mapping[str, Any]],
+        section: WebhookSection | None = None,
+        *,
+        enabled: bool = True,
+    ) -> None:
         self._storage = storage
         self._describe = describe
+        self._section = section or WebhookSection()
+        self._enabled = enabled
 
     async def send_forever(self) -> None:
         """Sends what is due, at once while there is more."""
-        async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as http:
+        async with open_client(self._section, ANSWER_SECONDS) as http:
             while True:
                 try:
                     sent = await self.send_due(http)
@@ -64,7 +75,12 @@ class WebhookSender:
 
     async def _send(self, http: httpx.AsyncClient, webhook: Webhook) -> None:
         run_id, attempt = webhook.run.run_id, webhook.attempt
-        refused = await self._refusal(http, webhook)
+        try:
+            refused = await self._refusal(http, webhook)
+        except Forbidden as rule:
+            log.error("webhook.forbidden", run_id=run_id, rule=str(rule))
+            await self._storage.drop_webhook(run_id)
+            return
         if refused is None:
             log.info("webhook.sent", run_id=run_id, attempt=attempt)
         elif attempt < MOST_ATTEMPTS:
@@ -75,13 +91,13 @@ class WebhookSender:
         await self._storage.drop_webhook(run_id)
 
     async def _refusal(self, http: httpx.AsyncClient, webhook: Webhook) -> str | None:
-        """Calls the receiver; why it did not take the call, if it did not."""
+        """Calls the receiver; why it did not take the call, if it did not. Raises `Forbidden`."""
+        if not self._enabled:
+            raise Forbidden("http.disable_webhooks: true: nobody is called")
         body = encode({**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)})
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await http.post(
-                    webhook.url, content=body, headers={"Content-Type": "application/json"}
-                )
+                answer = await call(http, self._section, webhook.url, body)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError, ValueError) as failed:
             return f"{type(failed).__name__}: {failed}"
         return None if answer.is_success else f"it answered {answer.status_code}"

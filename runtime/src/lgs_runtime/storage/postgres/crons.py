@@ -9,38 +9,45 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Cron, Json, Page
+from lgs_runtime.model import Cron, Json, Page, Scope
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.encoding import dump, dump_searchable
 from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.postgres.record_statements import within
 from lgs_runtime.storage.schedules import CHANGEABLE
+from lgs_runtime.storage.scope import documents
 
 CREATE: Final = """
 INSERT INTO lgs_cron (cron_id, assistant_id, thread_id, schedule, timezone, payload, metadata,
-                      on_run_completed, end_time, enabled, next_run_date)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *
+                      on_run_completed, end_time, enabled, next_run_date, caller)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *
 """
 
-CRON: Final = "SELECT * FROM lgs_cron WHERE cron_id = $1"
+CRON: Final = f"""
+SELECT * FROM lgs_cron WHERE cron_id = $1 AND {within(2)}
+"""
 
-LOCK_CRON: Final = "SELECT * FROM lgs_cron WHERE cron_id = $1 FOR UPDATE"
+LOCK_CRON: Final = f"{CRON} FOR UPDATE"
 
 UPDATE: Final = """
 UPDATE lgs_cron
 SET schedule = $2, timezone = $3, payload = $4, metadata = $5, on_run_completed = $6, end_time = $7,
-    enabled = $8, next_run_date = $9, updated_at = now()
+    enabled = $8, next_run_date = $9, caller = $10, updated_at = now()
 WHERE cron_id = $1 RETURNING *
 """
 
-DELETE: Final = "DELETE FROM lgs_cron WHERE cron_id = $1 RETURNING cron_id"
+DELETE: Final = f"""
+DELETE FROM lgs_cron WHERE cron_id = $1 AND {within(2)} RETURNING cron_id
+"""
 
-_CRONS: Final = """
+_CRONS: Final = f"""
 FROM lgs_cron
 WHERE ($1::text IS NULL OR assistant_id = $1) AND ($2::text IS NULL OR thread_id = $2)
   AND ($3::boolean IS NULL OR enabled = $3) AND ($4::jsonb IS NULL OR metadata @> $4)
+  AND {within(5)}
 """
 
-CRONS: Final = f"SELECT * {_CRONS} ORDER BY {{order}}, cron_id LIMIT $5 OFFSET $6"
+CRONS: Final = f"SELECT * {_CRONS} ORDER BY {{order}}, cron_id LIMIT $6 OFFSET $7"
 
 COUNT: Final = f"SELECT count(*) {_CRONS}"
 
@@ -71,23 +78,23 @@ class PostgresCrons:
         named = (cron.cron_id, cron.assistant_id, cron.thread_id)
         return _cron(await self._database.row(CREATE, *named, *_values(cron)), cron.cron_id)
 
-    async def cron(self, cron_id: str) -> Cron:
+    async def cron(self, cron_id: str, scope: Scope | None = None) -> Cron:
         """See the contract."""
-        return _cron(await self._database.row(CRON, cron_id), cron_id)
+        return _cron(await self._database.row(CRON, cron_id, documents(scope)), cron_id)
 
-    async def update_cron(self, cron_id: str, changes: Mapping[str, Any]) -> Cron:
+    async def update_cron(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
         """See the contract."""
 
         async def work(connection: asyncpg.Connection) -> Cron:
-            stored = _cron(await connection.fetchrow(LOCK_CRON, cron_id), cron_id)
+            stored = _cron(await connection.fetchrow(LOCK_CRON, cron_id, documents(scope)), cron_id)
             values = _values(stored, changes)
             return _cron(await connection.fetchrow(UPDATE, cron_id, *values), cron_id)
 
         return await self._database.transact(work)
 
-    async def delete_cron(self, cron_id: str) -> None:
+    async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        if await self._database.value(DELETE, cron_id) is None:
+        if await self._database.value(DELETE, cron_id, documents(scope)) is None:
             raise NotFound("cron", cron_id)
 
     async def crons(
@@ -97,11 +104,14 @@ class PostgresCrons:
         thread_id: str | None = None,
         enabled: bool | None = None,
         metadata: Json | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> Sequence[Cron]:
         """See the contract."""
         statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
-        wanted = (assistant_id, thread_id, enabled, _optional(metadata), page.limit, page.offset)
-        return [_cron(row, "") for row in await self._database.rows(statement, *wanted)]
+        wanted = (assistant_id, thread_id, enabled, _optional(metadata), documents(scope))
+        found = await self._database.rows(statement, *wanted, page.limit, page.offset)
+        return [_cron(row, "") for row in found]
 
     async def count_crons(
         self,
@@ -109,9 +119,10 @@ class PostgresCrons:
         thread_id: str | None = None,
         enabled: bool | None = None,
         metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """See the contract."""
-        wanted = (assistant_id, thread_id, enabled, _optional(metadata))
+        wanted = (assistant_id, thread_id, enabled, _optional(metadata), documents(scope))
         return int(await self._database.value(COUNT, *wanted))
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
@@ -130,8 +141,8 @@ def _optional(value: Json | None) -> str | None:
 def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> list[Any]:
     """The changeable columns, in their order."""
     changed = {name: (changes or {}).get(name, getattr(cron, name)) for name in CHANGEABLE}
-    for name, encode in (("payload", dump), ("metadata", dump_searchable)):
-        changed[name] = encode(changed[name])
+    for name, encode in (("payload", dump), ("metadata", dump_searchable), ("caller", dump)):
+        changed[name] = None if changed[name] is None else encode(changed[name])
     return list(changed.values())
 
 

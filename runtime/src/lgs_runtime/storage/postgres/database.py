@@ -34,6 +34,8 @@ _UNREACHABLE: Final = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
+    # An idle connection that was told that the server stops, and has not noticed its end yet.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
@@ -103,14 +105,14 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def open(cls, uri: str) -> Database:
-        """Connects. Raises `StorageUnavailable` when nobody answers, `ConfigError` when the URI can't
-        work."""
+    async def open(cls, uri: str, *, connections: int = POOL_SIZE) -> Database:
+        """Connects, with at most `connections`. Raises `StorageUnavailable` when nobody answers,
+        `ConfigError` when the URI can't work."""
         with translated(), _refused(uri):
             pool = await asyncpg.create_pool(
                 uri,
                 min_size=1,
-                max_size=POOL_SIZE,
+                max_size=connections,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 connection_class=PlainConnection,
@@ -118,6 +120,11 @@ class Database:
                 init=prepare,
             )
         return cls(uri, pool)
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The connections."""
+        return self._pool
 
     async def close(self) -> None:
         """Closes every connection, those in use too after a moment."""

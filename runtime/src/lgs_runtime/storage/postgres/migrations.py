@@ -165,6 +165,16 @@ CREATE TABLE lgs_version (
 CREATE TABLE lgs_crowded_thread (thread_id text PRIMARY KEY);
 """
 
+_CALLERS: Final = """
+-- thread_metadata: that of a stateless run's thread, which is gone before the run's record.
+-- caller: the user in whose name a cron makes its runs.
+ALTER TABLE lgs_run ADD COLUMN thread_metadata jsonb;
+CREATE INDEX lgs_run_created_by ON lgs_run (created_by, created_at) WHERE created_by IS NOT NULL;
+CREATE INDEX lgs_run_unfinished_of ON lgs_run (created_by)
+    WHERE created_by IS NOT NULL AND status IN ('pending', 'running');
+ALTER TABLE lgs_cron ADD COLUMN caller json;
+"""
+
 _FAIRNESS: Final = """
 -- level and fairness_group of a thread are those of its later runs; null until its first run settles them.
 ALTER TABLE lgs_thread ADD COLUMN level smallint, ADD COLUMN fairness_group text;
@@ -181,7 +191,7 @@ CREATE INDEX lgs_run_group ON lgs_run (level, fairness_group, turn) WHERE status
 CREATE INDEX lgs_run_served ON lgs_run (level, turn) WHERE status = 'running' AND turn >= 0;
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _FAIRNESS)
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

@@ -28,6 +28,7 @@ from lgs_runtime.model import (
     QueueLimits,
     Run,
     RunStatus,
+    Scope,
     Signal,
     Webhook,
 )
@@ -38,6 +39,7 @@ from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import rows, statements
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.signals import Sender
+from lgs_runtime.storage.scope import documents
 
 _Result = TypeVar("_Result")
 CLAIM_TRIES = 5
@@ -84,7 +86,7 @@ class PostgresQueue:
     ) -> asyncpg.Record:
         """One of many in a transaction, in one statement if it can be."""
         room = limits.of(new.priority) - law.NEAR_LIMIT
-        stored = await connection.fetchrow(statements.RUN, new.run_id, None)
+        stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
         row = stored or await connection.fetchrow(statements.ENQUEUE, *_enqueue_values(new, None, room))
         return row or await self._enqueue_slowly(connection, news, new, limits, None)
 
@@ -113,13 +115,14 @@ class PostgresQueue:
         if not await connection.fetchval(statements.ASSISTANT_EXISTS, new.assistant_id):
             raise NotFound("assistant", new.assistant_id)
         if new.create_thread:
-            metadata = dump_searchable(new.thread_metadata)
+            metadata = dump_searchable({**new.created_metadata, **new.thread_metadata})
             await connection.execute(statements.CREATE_THREAD_FOR_RUN, new.thread_id, metadata, clean(who()))
         locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
-        stored = await connection.fetchrow(statements.RUN, new.run_id, None)
+        stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
         if stored is not None:
             return stored
-        if not locked:
+        within = (new.thread_id, documents(new.scope))
+        if not locked or not await connection.fetchval(statements.THREAD_WITHIN, *within):
             raise NotFound("thread", new.thread_id)
         busy = await _apply_strategy(connection, news, new)
         claimed = False
@@ -214,14 +217,18 @@ class PostgresQueue:
         return await self._change(work) if threads else []
 
     async def cancel(
-        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
+        self,
+        thread_id: str | None,
+        run_ids: Sequence[str],
+        action: CancelAction,
+        scope: Scope | None = None,
     ) -> Sequence[Run]:
         """See the contract."""
 
         async def work(connection: asyncpg.Connection, news: list[Signal]) -> Sequence[Run]:
-            held = await _named(connection, run_ids, thread_id)
+            held = await _named(connection, run_ids, thread_id, scope)
             await connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
-            held = await _named(connection, run_ids, thread_id)
+            held = await _named(connection, run_ids, thread_id, scope)
             unfinished = [
                 law.Unfinished(row["run_id"], row["status"] == "running")
                 for row in held
@@ -236,31 +243,41 @@ class PostgresQueue:
         return await self._change(work) if run_ids else []
 
     async def unfinished(
-        self, statuses: Sequence[RunStatus], not_asked: CancelAction, before: datetime
+        self,
+        statuses: Sequence[RunStatus],
+        not_asked: CancelAction,
+        before: datetime,
+        scope: Scope | None = None,
     ) -> Sequence[str]:
         """See the contract."""
-        found = await self._database.rows(statements.UNFINISHED_RUNS, list(statuses), not_asked, before)
+        wanted = (list(statuses), not_asked, before, documents(scope))
+        found = await self._database.rows(statements.UNFINISHED_RUNS, *wanted)
         return [row["run_id"] for row in found]
 
-    async def run(self, run_id: str, thread_id: str | None = None) -> Run:
+    async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
         """See the contract."""
-        row = await self._database.row(statements.RUN, run_id, thread_id)
+        row = await self._database.row(statements.RUN, run_id, thread_id, documents(scope))
         if row is None:
             raise NotFound("run", run_id)
         return rows.run(row)
 
     async def runs(
-        self, thread_id: str, page: Page, status: RunStatus | None = None, metadata: Json | None = None
+        self,
+        thread_id: str,
+        page: Page,
+        status: RunStatus | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> Sequence[Run]:
         """See the contract."""
-        wanted = _optional(metadata)
-        found = await self._database.rows(statements.RUNS, thread_id, status, wanted, page.limit, page.offset)
+        wanted = (thread_id, status, _optional(metadata), page.limit, page.offset, documents(scope))
+        found = await self._database.rows(statements.RUNS, *wanted)
         return [rows.run(row) for row in found]
 
-    async def delete_run(self, thread_id: str, run_id: str) -> None:
+    async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        if await self._database.value(statements.DELETE_RUN, run_id, thread_id) is None:
-            run = await self.run(run_id, thread_id)
+        if await self._database.value(statements.DELETE_RUN, run_id, thread_id, documents(scope)) is None:
+            run = await self.run(run_id, thread_id, scope)
             raise Conflict(
                 f"run {run_id} is {run.status}: only a finished run can be deleted; cancel it first"
             )
@@ -320,6 +337,8 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
         fairness.rank_offset(_level(new)),
         new.webhook,
         clean(who()),
+        dump_searchable(new.created_metadata),
+        documents(new.scope),
         _level(new),
         clean(new.group),
         new.standing.level if new.standing else None,
@@ -413,9 +432,10 @@ async def _drop_spent(connection: asyncpg.Connection, held: Iterable[asyncpg.Rec
 
 
 async def _named(
-    connection: asyncpg.Connection, run_ids: Sequence[str], thread_id: str | None
+    connection: asyncpg.Connection, run_ids: Sequence[str], thread_id: str | None, scope: Scope | None
 ) -> list[asyncpg.Record]:
-    found = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, list(run_ids))}
+    rows_found = await connection.fetch(statements.RUNS_BY_ID, list(run_ids), documents(scope))
+    found = {row["run_id"]: row for row in rows_found}
     for run_id in run_ids:
         if run_id not in found or thread_id not in (None, found[run_id]["thread_id"]):
             raise NotFound("run", run_id)
@@ -425,5 +445,5 @@ async def _named(
 async def _afterwards(connection: asyncpg.Connection, held: Sequence[asyncpg.Record]) -> list[Run]:
     """Runs as they are now, a deleted one as it was."""
     ids = [row["run_id"] for row in held]
-    now = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, ids)}
+    now = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, ids, None)}
     return [rows.run(now.get(row["run_id"], row)) for row in held]

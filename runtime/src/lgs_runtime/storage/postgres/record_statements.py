@@ -8,6 +8,12 @@ _FIELDS: Final = (
     "assistant_id, version, graph_id, name, description, config, context, metadata, created_at, updated_at"
 )
 
+
+def within(parameter: int, column: str = "metadata") -> str:
+    """Whether a record is within the scope in `$parameter`."""
+    return f"(${parameter}::jsonb[] IS NULL OR {column} @> ANY(${parameter}))"
+
+
 CREATE_ASSISTANT: Final = f"""
 WITH made AS (
     INSERT INTO lgs_assistant ({_FIELDS}) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, now(), now())
@@ -18,10 +24,12 @@ WITH made AS (
 SELECT * FROM made
 """
 
-ASSISTANT: Final = "SELECT * FROM lgs_assistant WHERE assistant_id = $1"
+ASSISTANT: Final = f"""
+SELECT * FROM lgs_assistant WHERE assistant_id = $1 AND {within(2)}
+"""
 
-LOCK_ASSISTANT: Final = """
-SELECT * FROM lgs_assistant WHERE assistant_id = $1 FOR UPDATE
+LOCK_ASSISTANT: Final = f"""
+SELECT * FROM lgs_assistant WHERE assistant_id = $1 AND {within(2)} FOR UPDATE
 """
 
 NEWEST_VERSION: Final = "SELECT max(version) FROM lgs_assistant_version WHERE assistant_id = $1"
@@ -38,34 +46,42 @@ WITH made AS (
 SELECT * FROM made
 """
 
-VERSIONS: Final = """
-SELECT * FROM lgs_assistant_version WHERE assistant_id = $1 AND ($2::jsonb IS NULL OR metadata @> $2)
-ORDER BY version DESC LIMIT $3 OFFSET $4
+VERSIONS: Final = f"""
+SELECT v.* FROM lgs_assistant_version v JOIN lgs_assistant a USING (assistant_id)
+WHERE assistant_id = $1 AND ($2::jsonb IS NULL OR v.metadata @> $2)
+  AND {within(5, "a.metadata")} AND {within(5, "v.metadata")}
+ORDER BY v.version DESC LIMIT $3 OFFSET $4
 """
 
-SET_LATEST: Final = """
+SET_LATEST: Final = f"""
 UPDATE lgs_assistant a
 SET version = v.version, graph_id = v.graph_id, name = v.name, description = v.description, config = v.config,
     context = v.context, metadata = v.metadata, updated_at = now()
 FROM lgs_assistant_version v
 WHERE a.assistant_id = $1 AND v.assistant_id = $1 AND v.version = $2
+  AND {within(3, "a.metadata")} AND {within(3, "v.metadata")}
 RETURNING a.*
 """
 
-DELETE_ASSISTANT: Final = "DELETE FROM lgs_assistant WHERE assistant_id = $1 RETURNING assistant_id"
-
-THREADS_OF_ASSISTANT: Final = """
-SELECT thread_id FROM lgs_thread WHERE metadata @> jsonb_build_object('assistant_id', $1::text)
+DELETE_ASSISTANT: Final = f"""
+DELETE FROM lgs_assistant WHERE assistant_id = $1 AND {within(2)}
+RETURNING assistant_id
 """
 
-_ASSISTANTS: Final = """
+THREADS_OF_ASSISTANT: Final = f"""
+SELECT thread_id FROM lgs_thread
+WHERE metadata @> jsonb_build_object('assistant_id', $1::text) AND {within(2)}
+"""
+
+_ASSISTANTS: Final = f"""
 FROM lgs_assistant
 WHERE ($1::text IS NULL OR graph_id = $1)
   AND ($2::text IS NULL OR strpos(lower(name), lower($2)) > 0)
   AND ($3::jsonb IS NULL OR metadata @> $3)
+  AND {within(4)}
 """
 
-ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LIMIT $4 OFFSET $5"
+ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LIMIT $5 OFFSET $6"
 
 COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
 
@@ -74,12 +90,15 @@ INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, created_by) VALUES ($1
 ON CONFLICT DO NOTHING RETURNING *
 """
 
-THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
+THREAD: Final = f"""
+SELECT * FROM lgs_thread WHERE thread_id = $1 AND {within(2)}
+"""
 
 UPDATE_THREAD: Final = """
 UPDATE lgs_thread
-SET metadata = metadata || $2, ttl_seconds = coalesce($3::float8, ttl_seconds), updated_at = now()
-WHERE thread_id = $1 RETURNING *
+SET metadata = metadata || $2::jsonb, ttl_seconds = coalesce($3::float8, ttl_seconds), updated_at = now()
+WHERE thread_id = $1 AND ($4::jsonb[] IS NULL OR (metadata @> ANY($4) AND (metadata || $2::jsonb) @> ANY($4)))
+RETURNING *
 """
 
 SET_THREAD_STATE: Final = """
@@ -88,7 +107,9 @@ SET values = $2, interrupts = $3, rest = $4, error = NULL, updated_at = now(), s
 WHERE thread_id = $1 RETURNING *
 """
 
-LOCK_THREAD: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id = $1 FOR UPDATE"
+LOCK_THREAD: Final = f"""
+SELECT thread_id FROM lgs_thread WHERE thread_id = $1 AND {within(2)} FOR UPDATE
+"""
 
 DELETE_RUNS_OF_THREAD: Final = "DELETE FROM lgs_run WHERE thread_id = $1 RETURNING run_id, status"
 
@@ -101,27 +122,30 @@ WITH versions AS (
 DELETE FROM lgs_thread WHERE thread_id = $1
 """
 
-COPY_THREAD: Final = """
+COPY_THREAD: Final = f"""
 WITH versions AS (
     INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, description, metadata, interrupts,
                              created_at, created_by)
     SELECT $2, version, checkpoint_id, run_id, description, metadata, interrupts, created_at, created_by
     FROM lgs_version WHERE thread_id = $1
+      AND EXISTS (SELECT FROM lgs_thread WHERE thread_id = $1 AND {within(5)})
 )
 INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest, versions, created_by)
-SELECT $2, metadata, config, values, '{}', 'idle', versions, $3 FROM lgs_thread WHERE thread_id = $1
+SELECT $2, coalesce($4::jsonb, metadata), config, values, '{{}}', 'idle', versions, $3 FROM lgs_thread
+WHERE thread_id = $1 AND {within(5)}
 RETURNING *
 """
 
-_THREADS: Final = """
+_THREADS: Final = f"""
 FROM lgs_thread
 WHERE ($1::text[] IS NULL OR thread_id = ANY($1))
   AND ($2::jsonb IS NULL OR metadata @> $2)
   AND ($3::jsonb IS NULL OR values @> $3)
   AND ($4::text IS NULL OR status = $4)
+  AND {within(5)}
 """
 
-THREADS: Final = f"SELECT * {_THREADS} ORDER BY {{order}}, thread_id LIMIT $5 OFFSET $6"
+THREADS: Final = f"SELECT * {_THREADS} ORDER BY {{order}}, thread_id LIMIT $6 OFFSET $7"
 
 COUNT_THREADS: Final = f"SELECT count(*) {_THREADS}"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import Conflict, NotFound
-from lgs_runtime.model import Assistant, Json, Page, Signal, Thread, ThreadStatus
+from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_searchable
@@ -17,6 +18,7 @@ from lgs_runtime.storage.postgres import record_statements as statements
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.signals import Sender
+from lgs_runtime.storage.scope import documents
 
 
 class PostgresRecords:
@@ -26,7 +28,9 @@ class PostgresRecords:
         self._database = database
         self._sender = sender
 
-    async def create_assistant(self, assistant: Assistant, if_exists: str = "raise") -> Assistant:
+    async def create_assistant(
+        self, assistant: Assistant, if_exists: str = "raise", scope: Scope | None = None
+    ) -> Assistant:
         """See the contract."""
         row = await self._database.row(
             statements.CREATE_ASSISTANT, assistant.assistant_id, *_assistant_values(assistant)
@@ -34,22 +38,24 @@ class PostgresRecords:
         if row is not None:
             return rows.assistant(row)
         if if_exists == "do_nothing":
-            return await self.assistant(assistant.assistant_id)
+            with suppress(NotFound):
+                return await self.assistant(assistant.assistant_id, scope)
         raise Conflict(
             f"assistant {assistant.assistant_id} exists: if_exists is raise; use do_nothing to get it"
         )
 
-    async def assistant(self, assistant_id: str) -> Assistant:
+    async def assistant(self, assistant_id: str, scope: Scope | None = None) -> Assistant:
         """See the contract."""
-        return rows.assistant(
-            _found(await self._database.row(statements.ASSISTANT, assistant_id), "assistant", assistant_id)
-        )
+        row = await self._database.row(statements.ASSISTANT, assistant_id, documents(scope))
+        return rows.assistant(_found(row, "assistant", assistant_id))
 
-    async def update_assistant(self, assistant_id: str, changes: Mapping[str, Any]) -> Assistant:
+    async def update_assistant(
+        self, assistant_id: str, changes: Mapping[str, Any], scope: Scope | None = None
+    ) -> Assistant:
         """See the contract."""
 
         async def work(connection: asyncpg.Connection) -> Assistant:
-            locked = await connection.fetchrow(statements.LOCK_ASSISTANT, assistant_id)
+            locked = await connection.fetchrow(statements.LOCK_ASSISTANT, assistant_id, documents(scope))
             changed = with_changes(rows.assistant(_found(locked, "assistant", assistant_id)), changes)
             # A statement of its own: it sees what was committed while this one waited for the lock.
             newest = await connection.fetchval(statements.NEWEST_VERSION, assistant_id)
@@ -61,47 +67,70 @@ class PostgresRecords:
         return await self._database.transact(work)
 
     async def assistant_versions(
-        self, assistant_id: str, page: Page, metadata: Json | None = None
+        self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
         """See the contract."""
-        wanted = _optional(metadata)
-        found = await self._database.rows(statements.VERSIONS, assistant_id, wanted, page.limit, page.offset)
+        wanted = (assistant_id, _optional(metadata), page.limit, page.offset, documents(scope))
+        found = await self._database.rows(statements.VERSIONS, *wanted)
         return [rows.assistant(row) for row in found]
 
-    async def set_latest(self, assistant_id: str, version: int) -> Assistant:
+    async def set_latest(self, assistant_id: str, version: int, scope: Scope | None = None) -> Assistant:
         """See the contract."""
-        row = await self._database.row(statements.SET_LATEST, assistant_id, version)
+        row = await self._database.row(statements.SET_LATEST, assistant_id, version, documents(scope))
         return rows.assistant(_found(row, "assistant", f"{assistant_id} version {version}"))
 
-    async def delete_assistant(self, assistant_id: str, *, delete_threads: bool = False) -> None:
+    async def delete_assistant(
+        self,
+        assistant_id: str,
+        *,
+        delete_threads: bool = False,
+        scope: Scope | None = None,
+        threads_scope: Scope | None = None,
+    ) -> None:
         """See the contract."""
         threads = []
         if delete_threads:
-            threads = await self._database.rows(statements.THREADS_OF_ASSISTANT, assistant_id)
-        _found(await self._database.row(statements.DELETE_ASSISTANT, assistant_id), "assistant", assistant_id)
+            within = documents(threads_scope)
+            threads = await self._database.rows(statements.THREADS_OF_ASSISTANT, assistant_id, within)
+        gone = await self._database.row(statements.DELETE_ASSISTANT, assistant_id, documents(scope))
+        _found(gone, "assistant", assistant_id)
         for row in threads:
-            await self._delete_thread(row["thread_id"])
+            await self._delete_thread(row["thread_id"], threads_scope)
 
     async def assistants(
-        self, page: Page, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+        self,
+        page: Page,
+        graph_id: str | None = None,
+        name: str | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> Sequence[Assistant]:
         """See the contract."""
         statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
-        wanted = (graph_id, clean(name), _optional(metadata))
+        wanted = (graph_id, clean(name), _optional(metadata), documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
         return [rows.assistant(row) for row in found]
 
     async def count_assistants(
-        self, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+        self,
+        graph_id: str | None = None,
+        name: str | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """See the contract."""
         count: int = await self._database.value(
-            statements.COUNT_ASSISTANTS, graph_id, clean(name), _optional(metadata)
+            statements.COUNT_ASSISTANTS, graph_id, clean(name), _optional(metadata), documents(scope)
         )
         return count
 
     async def create_thread(
-        self, thread_id: str, metadata: Json, if_exists: str = "raise", ttl_seconds: float | None = None
+        self,
+        thread_id: str,
+        metadata: Json,
+        if_exists: str = "raise",
+        ttl_seconds: float | None = None,
+        scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
         row = await self._database.row(
@@ -110,19 +139,25 @@ class PostgresRecords:
         if row is not None:
             return rows.thread(row)
         if if_exists == "do_nothing":
-            return await self.thread(thread_id)
+            with suppress(NotFound):
+                return await self.thread(thread_id, scope)
         raise Conflict(f"thread {thread_id} exists: if_exists is raise; use do_nothing to get it")
 
-    async def thread(self, thread_id: str) -> Thread:
+    async def thread(self, thread_id: str, scope: Scope | None = None) -> Thread:
         """See the contract."""
-        return rows.thread(
-            _found(await self._database.row(statements.THREAD, thread_id), "thread", thread_id)
-        )
+        row = await self._database.row(statements.THREAD, thread_id, documents(scope))
+        return rows.thread(_found(row, "thread", thread_id))
 
-    async def update_thread(self, thread_id: str, metadata: Json, ttl_seconds: float | None = None) -> Thread:
+    async def update_thread(
+        self,
+        thread_id: str,
+        metadata: Json,
+        ttl_seconds: float | None = None,
+        scope: Scope | None = None,
+    ) -> Thread:
         """See the contract."""
         row = await self._database.row(
-            statements.UPDATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds
+            statements.UPDATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds, documents(scope)
         )
         return rows.thread(_found(row, "thread", thread_id))
 
@@ -139,14 +174,14 @@ class PostgresRecords:
         )
         return rows.thread(_found(row, "thread", thread_id))
 
-    async def delete_thread(self, thread_id: str) -> None:
+    async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        if not await self._delete_thread(thread_id):
+        if not await self._delete_thread(thread_id, scope):
             raise NotFound("thread", thread_id)
 
-    async def _delete_thread(self, thread_id: str) -> bool:
+    async def _delete_thread(self, thread_id: str, scope: Scope | None) -> bool:
         async def work(connection: asyncpg.Connection) -> list[asyncpg.Record] | None:
-            if await connection.fetchrow(statements.LOCK_THREAD, thread_id) is None:
+            if await connection.fetchrow(statements.LOCK_THREAD, thread_id, documents(scope)) is None:
                 return None
             runs: list[asyncpg.Record] = await connection.fetch(statements.DELETE_RUNS_OF_THREAD, thread_id)
             await connection.execute(statements.DELETE_THREAD, thread_id)
@@ -160,10 +195,17 @@ class PostgresRecords:
                 self._sender.send(Signal("finished", row["run_id"]))
         return runs is not None
 
-    async def copy_thread(self, thread_id: str, new_thread_id: str) -> Thread:
+    async def copy_thread(
+        self,
+        thread_id: str,
+        new_thread_id: str,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
+    ) -> Thread:
         """See the contract."""
+        values = (thread_id, new_thread_id, clean(who()), _optional(metadata), documents(scope))
         try:
-            row = await self._database.row(statements.COPY_THREAD, thread_id, new_thread_id, clean(who()))
+            row = await self._database.row(statements.COPY_THREAD, *values)
         except asyncpg.UniqueViolationError as error:
             raise Conflict(f"thread {new_thread_id} exists: a copy needs an id of its own") from error
         return rows.thread(_found(row, "thread", thread_id))
@@ -175,20 +217,26 @@ class PostgresRecords:
         metadata: Json | None = None,
         values: Json | None = None,
         status: ThreadStatus | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> Sequence[Thread]:
         """See the contract."""
         statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
-        wanted = (None if ids is None else list(ids), _optional(metadata), _optional(values), status)
+        named = None if ids is None else list(ids)
+        wanted = (named, _optional(metadata), _optional(values), status, documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
         return [rows.thread(row) for row in found]
 
     async def count_threads(
-        self, metadata: Json | None = None, values: Json | None = None, status: ThreadStatus | None = None
+        self,
+        metadata: Json | None = None,
+        values: Json | None = None,
+        status: ThreadStatus | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """See the contract."""
-        count: int = await self._database.value(
-            statements.COUNT_THREADS, None, _optional(metadata), _optional(values), status
-        )
+        wanted = (None, _optional(metadata), _optional(values), status, documents(scope))
+        count: int = await self._database.value(statements.COUNT_THREADS, *wanted)
         return count
 
     async def expire_threads(self) -> Sequence[str]:

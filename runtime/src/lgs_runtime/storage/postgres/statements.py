@@ -14,6 +14,14 @@ from lgs_runtime.storage.fairness import FIRST_TURN, LEAST_URGENT, MOST_URGENT
 SPARE: Final = 16
 """How many more runs of each level a claim looks at than it wants."""
 
+
+def _within(scope: str) -> str:
+    """Whether the run `r` is within the scope in parameter `scope`: its thread is, or was when it lived."""
+    return f"""({scope}::jsonb[] IS NULL OR coalesce(
+        (SELECT t.metadata FROM lgs_thread t WHERE t.thread_id = r.thread_id), r.thread_metadata
+    ) @> ANY({scope}))"""
+
+
 _CONDITION: Final = """
     r.status = 'pending' AND r.due_at <= now()
     AND NOT EXISTS (SELECT FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'running' {hint})
@@ -25,28 +33,29 @@ _CLAIMABLE_FEW: Final = _CONDITION.format(hint="OFFSET 0")
 """Where few runs are looked at: OFFSET keeps the planner from joining all that run or wait, for a few."""
 
 _NEXT_TURN: Final = """
-    greatest((SELECT max(turn) FROM lgs_run WHERE level = $17::smallint AND status = 'running' AND turn >= 0),
+    greatest((SELECT max(turn) FROM lgs_run WHERE level = $19::smallint AND status = 'running' AND turn >= 0),
              (SELECT min(turn) - 1 FROM lgs_run
-              WHERE level = $17::smallint AND status = 'pending' AND turn > 0),
+              WHERE level = $19::smallint AND status = 'pending' AND turn > 0),
              (SELECT max(turn) FROM lgs_run
-              WHERE level = $17::smallint AND fairness_group = $18 AND status = 'pending'), 0) + 1
+              WHERE level = $19::smallint AND fairness_group = $20 AND status = 'pending'), 0) + 1
 """
 """`fairness.next_turn`. Each part reads one entry of an index."""
 
 _INSERT_RUN: Final = f"""
     INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                          multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at,
-                         webhook, created_by, level, fairness_group, turn)
+                         webhook, created_by, thread_metadata, level, fairness_group, turn)
     SELECT $1, $2, seq, $3, CASE WHEN claimed THEN 'running' ELSE 'pending' END, $6::smallint,
            extract(epoch FROM now()) + $8::float8 + $14::float8, $5, $4, $7, $11,
            CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN $12::text END,
            CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8), $15, $16,
-           $17::smallint, $18, {_NEXT_TURN}
+           CASE WHEN $11 THEN $17::jsonb || $10::jsonb END, $19::smallint, $20, {_NEXT_TURN}
 """
 
 # $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
 # $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset $15 webhook
-# $16 who $17 level $18 fairness group $19 $20 level and group that the thread keeps (or null)
+# $16 who $17 metadata of a thread that is made $18 scope (or null) $19 level $20 fairness group
+# $21 $22 level and group that the thread keeps (or null)
 ENQUEUE: Final = f"""
 WITH gate AS (
     SELECT $12::text IS NOT NULL AND $8::float8 <= 0
@@ -59,12 +68,13 @@ WITH gate AS (
       AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
 ), thread AS (
     INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by, level, fairness_group)
-    SELECT $2, $10, 1, 1, $16, $19::smallint, $20 FROM gate WHERE may_claim OR room
+    SELECT $2, $17::jsonb || $10::jsonb, 1, 1, $16, $21::smallint, $22 FROM gate WHERE may_claim OR room
     ON CONFLICT (thread_id) DO UPDATE
-    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || excluded.metadata,
+    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || $10::jsonb,
         level = coalesce(t.level, excluded.level),
         fairness_group = coalesce(t.fairness_group, excluded.fairness_group), updated_at = now()
-    WHERE t.unfinished = 0 OR ($7 = 'enqueue' AND (SELECT room FROM gate))
+    WHERE (t.unfinished = 0 OR ($7 = 'enqueue' AND (SELECT room FROM gate)))
+      AND ($18::jsonb[] IS NULL OR t.metadata @> ANY($18::jsonb[]))
     RETURNING t.runs AS seq, t.unfinished
 ), place AS (
     SELECT seq, unfinished = 1 AND may_claim AS claimed FROM thread, gate
@@ -76,6 +86,10 @@ RETURNING *
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+"""
+
+THREAD_WITHIN: Final = """
+SELECT EXISTS (SELECT FROM lgs_thread WHERE thread_id = $1 AND ($2::jsonb[] IS NULL OR metadata @> ANY($2)))
 """
 
 ASSISTANT_EXISTS: Final = "SELECT EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $1)"
@@ -102,18 +116,18 @@ COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AN
 INSERT_RUN: Final = f"""
 WITH thread AS (
     UPDATE lgs_thread
-    SET unfinished = unfinished + 1, runs = runs + 1, metadata = metadata || $10,
-        level = coalesce(level, $19::smallint), fairness_group = coalesce(fairness_group, $20),
+    SET unfinished = unfinished + 1, runs = runs + 1, metadata = metadata || $10::jsonb,
+        level = coalesce(level, $21::smallint), fairness_group = coalesce(fairness_group, $22),
         updated_at = now()
     WHERE thread_id = $2
     RETURNING runs AS seq
 ), place AS (
-    SELECT seq, $9::boolean AS claimed, $13::integer AS unused FROM thread
+    SELECT seq, $9::boolean AS claimed, $13::integer AS unused, $18::jsonb[] AS checked FROM thread
 )
 {_INSERT_RUN} FROM place
 RETURNING *
 """
-"""The parameters of ENQUEUE, where $9 says whether it is claimed and $13 means nothing."""
+"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13 and $18 mean nothing."""
 
 CLAIM: Final = f"""
 WITH line AS MATERIALIZED (
@@ -193,7 +207,7 @@ WITH thread AS (
 SELECT unfinished FROM kept UNION ALL SELECT unfinished FROM dropped
 """
 
-RUNS_BY_ID: Final = "SELECT * FROM lgs_run WHERE run_id = ANY($1::text[])"
+RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {_within('$2')}"
 
 LOST_THREADS: Final = """
 SELECT DISTINCT r.thread_id FROM lgs_run r
@@ -292,23 +306,27 @@ UPDATE lgs_run SET cancel_requested = $2, updated_at = now()
 WHERE run_id = ANY($1::text[]) AND status = 'running'
 """
 
-UNFINISHED_RUNS: Final = """
-SELECT run_id FROM lgs_run
+UNFINISHED_RUNS: Final = f"""
+SELECT run_id FROM lgs_run r
 WHERE status IN ('pending', 'running') AND status = ANY($1::text[])
-  AND cancel_requested IS DISTINCT FROM $2 AND created_at <= $3
+  AND cancel_requested IS DISTINCT FROM $2 AND created_at <= $3 AND {_within("$4")}
 LIMIT 500
 """
 
-RUN: Final = "SELECT * FROM lgs_run WHERE run_id = $1 AND ($2::text IS NULL OR thread_id = $2)"
+RUN: Final = f"""
+SELECT * FROM lgs_run r WHERE run_id = $1 AND ($2::text IS NULL OR thread_id = $2) AND {_within("$3")}
+"""
 
-RUNS: Final = """
-SELECT * FROM lgs_run
+RUNS: Final = f"""
+SELECT * FROM lgs_run r
 WHERE thread_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::jsonb IS NULL OR metadata @> $3)
+  AND {_within("$6")}
 ORDER BY seq DESC LIMIT $4 OFFSET $5
 """
 
-DELETE_RUN: Final = """
-DELETE FROM lgs_run WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running')
+DELETE_RUN: Final = f"""
+DELETE FROM lgs_run r
+WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running') AND {_within("$3")}
 RETURNING run_id
 """
 

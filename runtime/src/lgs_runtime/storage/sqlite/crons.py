@@ -9,38 +9,43 @@ from datetime import datetime
 from typing import Any, Final
 
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Cron, Json, Page
+from lgs_runtime.model import Cron, Json, Page, Scope
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.encoding import dump, dump_searchable, load
 from lgs_runtime.storage.schedules import CHANGEABLE
+from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.database import Database
+from lgs_runtime.storage.sqlite.record_statements import within
 
 CREATE: Final = """
 INSERT INTO lgs_cron (cron_id, assistant_id, thread_id, schedule, timezone, payload, metadata,
-                      on_run_completed, end_time, enabled, next_run_date, created_at, updated_at)
+                      on_run_completed, end_time, enabled, next_run_date, caller, created_at, updated_at)
 VALUES (:cron_id, :assistant_id, :thread_id, :schedule, :timezone, :payload, :metadata, :on_run_completed,
-        :end_time, :enabled, :next_run_date, :now, :now)
+        :end_time, :enabled, :next_run_date, :caller, :now, :now)
 RETURNING *
 """
 
-CRON: Final = "SELECT * FROM lgs_cron WHERE cron_id = :cron_id"
+CRON: Final = f"SELECT * FROM lgs_cron WHERE cron_id = :cron_id AND {within()}"
 
 UPDATE: Final = """
 UPDATE lgs_cron
 SET schedule = :schedule, timezone = :timezone, payload = :payload, metadata = :metadata,
     on_run_completed = :on_run_completed, end_time = :end_time, enabled = :enabled,
-    next_run_date = :next_run_date, updated_at = :now
+    next_run_date = :next_run_date, caller = :caller, updated_at = :now
 WHERE cron_id = :cron_id RETURNING *
 """
 
-DELETE: Final = "DELETE FROM lgs_cron WHERE cron_id = :cron_id RETURNING cron_id"
+DELETE: Final = f"""
+DELETE FROM lgs_cron WHERE cron_id = :cron_id AND {within()} RETURNING cron_id
+"""
 
-_CRONS: Final = """
+_CRONS: Final = f"""
 FROM lgs_cron
 WHERE (:assistant_id IS NULL OR assistant_id = :assistant_id)
   AND (:thread_id IS NULL OR thread_id = :thread_id) AND (:enabled IS NULL OR enabled = :enabled)
   AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+  AND {within()}
 """
 
 CRONS: Final = f"SELECT * {_CRONS} ORDER BY {{order}}, cron_id LIMIT :limit OFFSET :offset"
@@ -74,18 +79,18 @@ class SqliteCrons:
         named = {"assistant_id": cron.assistant_id, "thread_id": cron.thread_id}
         return await self._write_one(CREATE, cron.cron_id, {**named, **_values(cron)})
 
-    async def cron(self, cron_id: str) -> Cron:
+    async def cron(self, cron_id: str, scope: Scope | None = None) -> Cron:
         """See the contract."""
-        found = await self._read(CRON, {"cron_id": cron_id})
+        found = await self._read(CRON, {"cron_id": cron_id, "scope": document_list(scope)})
         if not found:
             raise NotFound("cron", cron_id)
         return _cron(found[0])
 
-    async def update_cron(self, cron_id: str, changes: Mapping[str, Any]) -> Cron:
+    async def update_cron(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
         """See the contract."""
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
-            stored = _all(connection, CRON, {"cron_id": cron_id})
+            stored = _all(connection, CRON, {"cron_id": cron_id, "scope": document_list(scope)})
             if not stored:
                 return None
             values = {"cron_id": cron_id, **_values(_cron(stored[0]), changes)}
@@ -96,9 +101,10 @@ class SqliteCrons:
             raise NotFound("cron", cron_id)
         return _cron(row)
 
-    async def delete_cron(self, cron_id: str) -> None:
+    async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        if not await self._database.write(lambda c: _all(c, DELETE, {"cron_id": cron_id})):
+        named = {"cron_id": cron_id, "scope": document_list(scope)}
+        if not await self._database.write(lambda c: _all(c, DELETE, named)):
             raise NotFound("cron", cron_id)
 
     async def crons(
@@ -108,10 +114,12 @@ class SqliteCrons:
         thread_id: str | None = None,
         enabled: bool | None = None,
         metadata: Json | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> Sequence[Cron]:
         """See the contract."""
         statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
-        wanted = _filter(assistant_id, thread_id, enabled, metadata)
+        wanted = _filter(assistant_id, thread_id, enabled, metadata, scope)
         found = await self._read(statement, {**wanted, "limit": page.limit, "offset": page.offset})
         return [_cron(row) for row in found]
 
@@ -121,9 +129,10 @@ class SqliteCrons:
         thread_id: str | None = None,
         enabled: bool | None = None,
         metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """See the contract."""
-        found = await self._read(COUNT, _filter(assistant_id, thread_id, enabled, metadata))
+        found = await self._read(COUNT, _filter(assistant_id, thread_id, enabled, metadata, scope))
         return int(found[0][0])
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
@@ -151,7 +160,11 @@ def _all(connection: sqlite3.Connection, statement: str, values: Mapping[str, An
 
 
 def _filter(
-    assistant_id: str | None, thread_id: str | None, enabled: bool | None, metadata: Json | None
+    assistant_id: str | None,
+    thread_id: str | None,
+    enabled: bool | None,
+    metadata: Json | None,
+    scope: Scope | None,
 ) -> dict[str, Any]:
     contained = None if metadata is None else dump_searchable(metadata)
     return {
@@ -159,6 +172,7 @@ def _filter(
         "thread_id": thread_id,
         "enabled": enabled,
         "metadata": contained,
+        "scope": document_list(scope),
     }
 
 
@@ -171,6 +185,7 @@ def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> dict[str, A
     changed = {name: (changes or {}).get(name, getattr(cron, name)) for name in CHANGEABLE}
     changed["payload"] = dump(changed["payload"])
     changed["metadata"] = dump_searchable(changed["metadata"])
+    changed["caller"] = None if changed["caller"] is None else dump(changed["caller"])
     for name in ("end_time", "next_run_date"):
         changed[name] = _seconds(changed[name])
     return changed
@@ -178,8 +193,8 @@ def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> dict[str, A
 
 def _cron(row: sqlite3.Row) -> Cron:
     fields = {name: row[name] for name in Cron.__dataclass_fields__}
-    for name in ("payload", "metadata"):
-        fields[name] = load(fields[name])
+    for name in ("payload", "metadata", "caller"):
+        fields[name] = None if fields[name] is None else load(fields[name])
     for name in ("end_time", "next_run_date", "created_at", "updated_at"):
         fields[name] = None if fields[name] is None else rows.time(fields[name])
     return Cron(**{**fields, "enabled": bool(fields["enabled"])})

@@ -61,6 +61,7 @@ def connect(path: Path) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     connection.create_function("lgs_contains", 2, _contains, deterministic=True)
+    connection.create_function("lgs_within", 2, _within, deterministic=True)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     _write_ahead(connection)
@@ -156,6 +157,14 @@ class Database:
 
 def _contains(whole: str | None, part: str) -> bool:
     return whole is not None and encoding.contains(encoding.load(whole), encoding.load(part))
+
+
+def _within(whole: str | None, parts: str) -> bool:
+    """Whether a document contains one of several."""
+    if whole is None:
+        return False
+    found = encoding.load(whole)
+    return any(encoding.contains(found, part) for part in encoding.load(parts))
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -159,6 +159,16 @@ CREATE TABLE lgs_version (
 CREATE TABLE lgs_crowded_thread (thread_id TEXT PRIMARY KEY) WITHOUT ROWID
 """
 
+_CALLERS: Final = """
+-- thread_metadata: that of the thread of a stateless run, which is gone before the record of the run.
+-- caller: the user in whose name a cron makes its runs.
+ALTER TABLE lgs_run ADD COLUMN thread_metadata TEXT;
+CREATE INDEX lgs_run_created_by ON lgs_run (created_by, created_at) WHERE created_by IS NOT NULL;
+CREATE INDEX lgs_run_unfinished_of ON lgs_run (created_by)
+    WHERE created_by IS NOT NULL AND status IN ('pending', 'running');
+ALTER TABLE lgs_cron ADD COLUMN caller TEXT
+"""
+
 _FAIRNESS: Final = """
 -- level and fairness_group of a thread are those of its later runs, null until its first run settles them.
 ALTER TABLE lgs_thread ADD COLUMN level INTEGER;
@@ -174,7 +184,7 @@ CREATE INDEX lgs_run_group ON lgs_run (level, fairness_group, turn) WHERE status
 CREATE INDEX lgs_run_served ON lgs_run (level, turn) WHERE status = 'running' AND turn >= 0
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _FAIRNESS)
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -23,6 +23,7 @@ from lgs_runtime.model import (
     QueueLimits,
     Run,
     RunStatus,
+    Scope,
     Signal,
     Webhook,
 )
@@ -30,6 +31,7 @@ from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
 from lgs_runtime.storage.histories import checkpoint_of
+from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.signals import Sender
@@ -93,50 +95,65 @@ class SqliteQueue:
         return await self._change(lambda change: change.reap(max_attempts))
 
     async def cancel(
-        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction
+        self,
+        thread_id: str | None,
+        run_ids: Sequence[str],
+        action: CancelAction,
+        scope: Scope | None = None,
     ) -> Sequence[Run]:
         """See the contract."""
         if not run_ids:
             return []
-        return await self._change(lambda change: change.cancel(thread_id, run_ids, action))
+        return await self._change(lambda change: change.cancel(thread_id, run_ids, action, scope))
 
     async def unfinished(
-        self, statuses: Sequence[RunStatus], not_asked: CancelAction, before: datetime
+        self,
+        statuses: Sequence[RunStatus],
+        not_asked: CancelAction,
+        before: datetime,
+        scope: Scope | None = None,
     ) -> Sequence[str]:
         """See the contract."""
         wanted = {
             "statuses": dump(list(statuses)),
             "not_asked": not_asked,
             "before": before.timestamp(),
+            "scope": document_list(scope),
         }
         found = await self._database.read(lambda c: c.execute(statements.UNFINISHED_RUNS, wanted).fetchall())
         return [row["run_id"] for row in found]
 
-    async def run(self, run_id: str, thread_id: str | None = None) -> Run:
+    async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
         """See the contract."""
-        wanted = {"run_id": run_id, "thread_id": thread_id}
+        wanted = {"run_id": run_id, "thread_id": thread_id, "scope": document_list(scope)}
         row = await self._database.read(lambda c: c.execute(statements.RUN, wanted).fetchone())
         if row is None:
             raise NotFound("run", run_id)
         return rows.run(row)
 
     async def runs(
-        self, thread_id: str, page: Page, status: RunStatus | None = None, metadata: Json | None = None
+        self,
+        thread_id: str,
+        page: Page,
+        status: RunStatus | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> Sequence[Run]:
         """See the contract."""
         wanted = {
             "thread_id": thread_id,
             "status": status,
             "metadata": _optional(metadata),
+            "scope": document_list(scope),
             "limit": page.limit,
             "offset": page.offset,
         }
         found = await self._database.read(lambda c: c.execute(statements.RUNS, wanted).fetchall())
         return [rows.run(row) for row in found]
 
-    async def delete_run(self, thread_id: str, run_id: str) -> None:
+    async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        await self._change(lambda change: change.delete_finished(thread_id, run_id))
+        await self._change(lambda change: change.delete_finished(thread_id, run_id, scope))
 
     async def expire_runs(self, older_than_hours: float) -> int:
         """See the contract."""
@@ -198,15 +215,17 @@ class _Change:
         """The thread that is to get a run, and stays although the last of its others may end for it."""
 
     def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None) -> sqlite3.Row:
-        stored = self._one(statements.RUN, run_id=new.run_id, thread_id=None)
+        stored = self._one(statements.RUN, run_id=new.run_id, thread_id=None, scope=None)
         if stored is not None:
             return stored
         if self._one(statements.ASSISTANT_EXISTS, assistant_id=new.assistant_id) is None:
             raise NotFound("assistant", new.assistant_id)
-        if self._one(statements.THREAD_EXISTS, thread_id=new.thread_id) is None:
-            if not new.create_thread:
-                raise NotFound("thread", new.thread_id)
-            self._run(statements.CREATE_THREAD_FOR_RUN, thread_id=new.thread_id, created_by=self._asker)
+        thread = self._one(statements.THREAD_EXISTS, thread_id=new.thread_id)
+        if thread is None and new.create_thread:
+            made = {"metadata": dump_searchable(new.created_metadata), "created_by": self._asker}
+            self._run(statements.CREATE_THREAD_FOR_RUN, thread_id=new.thread_id, **made)
+        elif thread is None or (new.scope and not covers(new.scope, load(thread["metadata"]))):
+            raise NotFound("thread", new.thread_id)
         self._kept = new.thread_id
         busy = self._apply_strategy(new)
         claimed = claim_for is not None and not busy and self._may_claim(new, claim_for)
@@ -267,6 +286,7 @@ class _Change:
             due_at=due_at,
             webhook=new.webhook,
             created_by=self._asker,
+            thread_metadata=merged if new.delete_thread_after else None,
             level=level,
             fairness_group=group,
             turn=fairness.next_turn(*turns),
@@ -310,8 +330,10 @@ class _Change:
             self._meet(row, fate, law.lost_reason(row["attempt"], max_attempts), charge=True)
         return self._afterwards(lost)
 
-    def cancel(self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction) -> list[Run]:
-        named = [self._named(run_id, thread_id) for run_id in dict.fromkeys(run_ids)]
+    def cancel(
+        self, thread_id: str | None, run_ids: Sequence[str], action: CancelAction, scope: Scope | None
+    ) -> list[Run]:
+        named = [self._named(run_id, thread_id, scope) for run_id in dict.fromkeys(run_ids)]
         unfinished = [
             law.Unfinished(row["run_id"], row["status"] == "running")
             for row in named
@@ -326,17 +348,17 @@ class _Change:
             self._run(statements.CHARGE_WEBHOOK, run_id=row["run_id"], retry=retry, longest=longest)
         return due
 
-    def delete_finished(self, thread_id: str, run_id: str) -> None:
-        status = self._named(run_id, thread_id)["status"]
+    def delete_finished(self, thread_id: str, run_id: str, scope: Scope | None) -> None:
+        status = self._named(run_id, thread_id, scope)["status"]
         if status not in FINAL:
             raise Conflict(f"run {run_id} is {status}: only a finished run can be deleted; cancel it first")
         self._run(statements.DELETE_RUN, run_id=run_id)
 
     def _carry_out(self, step: law.Cancellation, action: CancelAction) -> None:
         for run_id in step.end:
-            self._meet(self._named(run_id, None), "stop", None, charge=True)
+            self._meet(self._named(run_id, None, None), "stop", None, charge=True)
         for run_id in step.delete:
-            self._meet(self._named(run_id, None), "delete", None, charge=True)
+            self._meet(self._named(run_id, None, None), "delete", None, charge=True)
         for run_id in step.ask:
             self._run(statements.ASK_TO_STOP, run_id=run_id, action=action)
             self._news.append(Signal("cancel", run_id))
@@ -419,15 +441,18 @@ class _Change:
         if self._one(statements.DROP_SPENT_THREAD, thread_id=thread_id):
             self._run(statements.KEEP_SPENT, thread_id=thread_id)
 
-    def _named(self, run_id: str, thread_id: str | None) -> sqlite3.Row:
-        row = self._one(statements.RUN, run_id=run_id, thread_id=thread_id)
+    def _named(self, run_id: str, thread_id: str | None, scope: Scope | None) -> sqlite3.Row:
+        row = self._one(statements.RUN, run_id=run_id, thread_id=thread_id, scope=document_list(scope))
         if row is None:
             raise NotFound("run", run_id)
         return row
 
     def _afterwards(self, before: Iterable[sqlite3.Row]) -> list[Run]:
         """Runs as they are now, a deleted one as it was."""
-        now = [(row, self._one(statements.RUN, run_id=row["run_id"], thread_id=None)) for row in before]
+        now = [
+            (row, self._one(statements.RUN, run_id=row["run_id"], thread_id=None, scope=None))
+            for row in before
+        ]
         return [rows.run(was if found is None else found) for was, found in now]
 
     def _run(self, statement: str, **values: Any) -> None:

@@ -8,6 +8,12 @@ _FIELDS: Final = (
     "assistant_id, version, graph_id, name, description, config, context, metadata, created_at, updated_at"
 )
 
+
+def within(column: str = "metadata", scope: str = "scope") -> str:
+    """Whether a record is within a scope."""
+    return f"(:{scope} IS NULL OR lgs_within({column}, :{scope}))"
+
+
 CREATE_ASSISTANT: Final = f"""
 INSERT INTO lgs_assistant ({_FIELDS})
 VALUES (:assistant_id, 1, :graph_id, :name, :description, :config, :context, :metadata, :now, :now)
@@ -19,7 +25,9 @@ INSERT INTO lgs_assistant_version ({_FIELDS})
 SELECT {_FIELDS.replace("created_at", ":now")} FROM lgs_assistant WHERE assistant_id = :assistant_id
 """
 
-ASSISTANT: Final = "SELECT * FROM lgs_assistant WHERE assistant_id = :assistant_id"
+ASSISTANT: Final = f"""
+SELECT * FROM lgs_assistant WHERE assistant_id = :assistant_id AND {within()}
+"""
 
 NEWEST_VERSION: Final = "SELECT max(version) FROM lgs_assistant_version WHERE assistant_id = :assistant_id"
 
@@ -30,31 +38,36 @@ SET version = :version, graph_id = :graph_id, name = :name, description = :descr
 WHERE assistant_id = :assistant_id RETURNING *
 """
 
-VERSIONS: Final = """
-SELECT * FROM lgs_assistant_version
-WHERE assistant_id = :assistant_id AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
-ORDER BY version DESC LIMIT :limit OFFSET :offset
+VERSIONS: Final = f"""
+SELECT v.* FROM lgs_assistant_version v JOIN lgs_assistant a USING (assistant_id)
+WHERE assistant_id = :assistant_id AND (:metadata IS NULL OR lgs_contains(v.metadata, :metadata))
+  AND {within("a.metadata")} AND {within("v.metadata")}
+ORDER BY v.version DESC LIMIT :limit OFFSET :offset
 """
 
-SET_LATEST: Final = """
+SET_LATEST: Final = f"""
 UPDATE lgs_assistant
 SET version = v.version, graph_id = v.graph_id, name = v.name, description = v.description, config = v.config,
     context = v.context, metadata = v.metadata, updated_at = :now
 FROM lgs_assistant_version v
 WHERE lgs_assistant.assistant_id = :assistant_id AND v.assistant_id = :assistant_id AND v.version = :version
+  AND {within("lgs_assistant.metadata")} AND {within("v.metadata")}
 """
 
-DELETE_ASSISTANT: Final = (
-    "DELETE FROM lgs_assistant WHERE assistant_id = :assistant_id RETURNING assistant_id"
-)
+DELETE_ASSISTANT: Final = f"""
+DELETE FROM lgs_assistant WHERE assistant_id = :assistant_id AND {within()} RETURNING assistant_id
+"""
 
-THREADS_OF_ASSISTANT: Final = "SELECT thread_id FROM lgs_thread WHERE lgs_contains(metadata, :metadata)"
+THREADS_OF_ASSISTANT: Final = f"""
+SELECT thread_id FROM lgs_thread
+WHERE lgs_contains(metadata, :metadata) AND {within("metadata", "threads_scope")}
+"""
 
-_ASSISTANTS: Final = """
+_ASSISTANTS: Final = f"""
 FROM lgs_assistant
 WHERE (:graph_id IS NULL OR graph_id = :graph_id)
   AND (:name IS NULL OR instr(lower(name), lower(:name)) > 0)
-  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata)) AND {within()}
 """
 
 ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LIMIT :limit OFFSET :offset"
@@ -68,7 +81,9 @@ VALUES (:thread_id, :metadata, :ttl_seconds, :now, :now, :now, :created_by)
 ON CONFLICT DO NOTHING RETURNING *
 """
 
-THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = :thread_id"
+THREAD: Final = f"""
+SELECT * FROM lgs_thread WHERE thread_id = :thread_id AND {within()}
+"""
 
 UPDATE_THREAD: Final = """
 UPDATE lgs_thread
@@ -85,7 +100,9 @@ WHERE thread_id = :thread_id RETURNING *
 
 DELETE_RUNS_OF_THREAD: Final = "DELETE FROM lgs_run WHERE thread_id = :thread_id RETURNING run_id, status"
 
-DELETE_THREAD: Final = "DELETE FROM lgs_thread WHERE thread_id = :thread_id RETURNING thread_id"
+DELETE_THREAD: Final = f"""
+DELETE FROM lgs_thread WHERE thread_id = :thread_id AND {within()} RETURNING thread_id
+"""
 
 DELETE_VERSIONS_OF_THREAD: Final = "DELETE FROM lgs_version WHERE thread_id = :thread_id"
 
@@ -102,17 +119,19 @@ FROM lgs_version WHERE thread_id = :thread_id
 COPY_THREAD: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, config, "values", versions, created_at, updated_at,
                         state_updated_at, created_by)
-SELECT :new_thread_id, metadata, config, "values", versions, :now, :now, :now, :created_by
+SELECT :new_thread_id, coalesce(:metadata, metadata), config, "values", versions, :now, :now, :now,
+       :created_by
 FROM lgs_thread WHERE thread_id = :thread_id
 ON CONFLICT DO NOTHING RETURNING *
 """
 
-_THREADS: Final = """
+_THREADS: Final = f"""
 FROM lgs_thread
 WHERE (:ids IS NULL OR thread_id IN (SELECT value FROM json_each(:ids)))
   AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
   AND (:values IS NULL OR lgs_contains("values", :values))
   AND (:status IS NULL OR status = :status)
+  AND {within()}
 """
 
 THREADS: Final = f"SELECT * {_THREADS} ORDER BY {{order}}, thread_id LIMIT :limit OFFSET :offset"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from lgs_runtime.errors import Conflict, NotFound
-from lgs_runtime.model import Assistant, Json, Page, Signal, Thread, ThreadStatus
+from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_searchable, load
 from lgs_runtime.storage.law import with_changes
+from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import record_statements as statements
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.database import Database
@@ -26,7 +28,9 @@ class SqliteRecords:
         self._database = database
         self._sender = sender
 
-    async def create_assistant(self, assistant: Assistant, if_exists: str = "raise") -> Assistant:
+    async def create_assistant(
+        self, assistant: Assistant, if_exists: str = "raise", scope: Scope | None = None
+    ) -> Assistant:
         """See the contract."""
         values = {"assistant_id": assistant.assistant_id, **_assistant_values(assistant)}
 
@@ -40,19 +44,24 @@ class SqliteRecords:
         if made is not None:
             return rows.assistant(made)
         if if_exists == "do_nothing":
-            return await self.assistant(assistant.assistant_id)
+            with suppress(NotFound):
+                return await self.assistant(assistant.assistant_id, scope)
         raise Conflict(
             f"assistant {assistant.assistant_id} exists: if_exists is raise; use do_nothing to get it"
         )
 
-    async def assistant(self, assistant_id: str) -> Assistant:
+    async def assistant(self, assistant_id: str, scope: Scope | None = None) -> Assistant:
         """See the contract."""
-        row = await self._read_one(statements.ASSISTANT, {"assistant_id": assistant_id})
-        return rows.assistant(_found(row, "assistant", assistant_id))
+        named = {"assistant_id": assistant_id, "scope": document_list(scope)}
+        return rows.assistant(
+            _found(await self._read_one(statements.ASSISTANT, named), "assistant", assistant_id)
+        )
 
-    async def update_assistant(self, assistant_id: str, changes: Mapping[str, Any]) -> Assistant:
+    async def update_assistant(
+        self, assistant_id: str, changes: Mapping[str, Any], scope: Scope | None = None
+    ) -> Assistant:
         """See the contract."""
-        named = {"assistant_id": assistant_id}
+        named = {"assistant_id": assistant_id, "scope": document_list(scope)}
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row:
             present = _found(_one(connection, statements.ASSISTANT, named), "assistant", assistant_id)
@@ -66,15 +75,17 @@ class SqliteRecords:
         return rows.assistant(await self._database.write(work))
 
     async def assistant_versions(
-        self, assistant_id: str, page: Page, metadata: Json | None = None
+        self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
         """See the contract."""
         wanted = {"assistant_id": assistant_id, "metadata": _optional(metadata), **_slice(page)}
+        wanted["scope"] = document_list(scope)
         return [rows.assistant(row) for row in await self._read(statements.VERSIONS, wanted)]
 
-    async def set_latest(self, assistant_id: str, version: int) -> Assistant:
+    async def set_latest(self, assistant_id: str, version: int, scope: Scope | None = None) -> Assistant:
         """See the contract."""
         values = {"assistant_id": assistant_id, "version": version, "now": time.time()}
+        values["scope"] = document_list(scope)
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             changed = connection.execute(statements.SET_LATEST, values).rowcount
@@ -83,9 +94,21 @@ class SqliteRecords:
         row = await self._database.write(work)
         return rows.assistant(_found(row, "assistant", f"{assistant_id} version {version}"))
 
-    async def delete_assistant(self, assistant_id: str, *, delete_threads: bool = False) -> None:
+    async def delete_assistant(
+        self,
+        assistant_id: str,
+        *,
+        delete_threads: bool = False,
+        scope: Scope | None = None,
+        threads_scope: Scope | None = None,
+    ) -> None:
         """See the contract."""
-        values = {"assistant_id": assistant_id, "metadata": dump_searchable({"assistant_id": assistant_id})}
+        values = {
+            "assistant_id": assistant_id,
+            "metadata": dump_searchable({"assistant_id": assistant_id}),
+            "scope": document_list(scope),
+            "threads_scope": document_list(threads_scope),
+        }
 
         def work(connection: sqlite3.Connection) -> list[Signal]:
             _found(_one(connection, statements.DELETE_ASSISTANT, values), "assistant", assistant_id)
@@ -93,28 +116,44 @@ class SqliteRecords:
                 return []
             threads = _all(connection, statements.THREADS_OF_ASSISTANT, values)
             return [
-                signal for row in threads for signal in _delete_thread(connection, row["thread_id"]) or ()
+                signal
+                for row in threads
+                for signal in _delete_thread(connection, row["thread_id"], threads_scope) or ()
             ]
 
         self._sender.send(*await self._database.write(work))
 
     async def assistants(
-        self, page: Page, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+        self,
+        page: Page,
+        graph_id: str | None = None,
+        name: str | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> Sequence[Assistant]:
         """See the contract."""
         statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
-        wanted = {"graph_id": graph_id, "name": clean(name), "metadata": _optional(metadata), **_slice(page)}
+        wanted = {**_assistant_filter(graph_id, name, metadata, scope), **_slice(page)}
         return [rows.assistant(row) for row in await self._read(statement, wanted)]
 
     async def count_assistants(
-        self, graph_id: str | None = None, name: str | None = None, metadata: Json | None = None
+        self,
+        graph_id: str | None = None,
+        name: str | None = None,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """See the contract."""
-        wanted = {"graph_id": graph_id, "name": clean(name), "metadata": _optional(metadata)}
+        wanted = _assistant_filter(graph_id, name, metadata, scope)
         return int((await self._read(statements.COUNT_ASSISTANTS, wanted))[0][0])
 
     async def create_thread(
-        self, thread_id: str, metadata: Json, if_exists: str = "raise", ttl_seconds: float | None = None
+        self,
+        thread_id: str,
+        metadata: Json,
+        if_exists: str = "raise",
+        ttl_seconds: float | None = None,
+        scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
         values = {
@@ -127,22 +166,31 @@ class SqliteRecords:
         if row is not None:
             return rows.thread(row)
         if if_exists == "do_nothing":
-            return await self.thread(thread_id)
+            with suppress(NotFound):
+                return await self.thread(thread_id, scope)
         raise Conflict(f"thread {thread_id} exists: if_exists is raise; use do_nothing to get it")
 
-    async def thread(self, thread_id: str) -> Thread:
+    async def thread(self, thread_id: str, scope: Scope | None = None) -> Thread:
         """See the contract."""
-        row = await self._read_one(statements.THREAD, {"thread_id": thread_id})
+        row = await self._read_one(statements.THREAD, _thread(thread_id, scope))
         return rows.thread(_found(row, "thread", thread_id))
 
-    async def update_thread(self, thread_id: str, metadata: Json, ttl_seconds: float | None = None) -> Thread:
+    async def update_thread(
+        self,
+        thread_id: str,
+        metadata: Json,
+        ttl_seconds: float | None = None,
+        scope: Scope | None = None,
+    ) -> Thread:
         """See the contract."""
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
-            named = {"thread_id": thread_id}
+            named = _thread(thread_id, scope)
             stored = _found(_one(connection, statements.THREAD, named), "thread", thread_id)["metadata"]
-            merged = dump_searchable({**load(stored), **metadata})
-            changed = {**named, "metadata": merged, "ttl_seconds": ttl_seconds}
+            merged = {**load(stored), **metadata}
+            if scope is not None and not covers(scope, merged):
+                return None
+            changed = {**named, "metadata": dump_searchable(merged), "ttl_seconds": ttl_seconds}
             return _one(connection, statements.UPDATE_THREAD, changed)
 
         return rows.thread(_found(await self._database.write(work), "thread", thread_id))
@@ -160,16 +208,23 @@ class SqliteRecords:
         row = await self._database.write(lambda c: _one(c, statements.SET_THREAD_STATE, state))
         return rows.thread(_found(row, "thread", thread_id))
 
-    async def delete_thread(self, thread_id: str) -> None:
+    async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        news = await self._database.write(lambda connection: _delete_thread(connection, thread_id))
+        news = await self._database.write(lambda connection: _delete_thread(connection, thread_id, scope))
         if news is None:
             raise NotFound("thread", thread_id)
         self._sender.send(*news)
 
-    async def copy_thread(self, thread_id: str, new_thread_id: str) -> Thread:
+    async def copy_thread(
+        self,
+        thread_id: str,
+        new_thread_id: str,
+        metadata: Json | None = None,
+        scope: Scope | None = None,
+    ) -> Thread:
         """See the contract."""
-        values = {"thread_id": thread_id, "new_thread_id": new_thread_id, "created_by": clean(who())}
+        values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": clean(who())}
+        values["metadata"] = _optional(metadata)
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             _found(_one(connection, statements.THREAD, values), "thread", thread_id)
@@ -190,18 +245,24 @@ class SqliteRecords:
         metadata: Json | None = None,
         values: Json | None = None,
         status: ThreadStatus | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> Sequence[Thread]:
         """See the contract."""
         statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
-        wanted = {**_thread_filter(metadata, values, status), **_slice(page)}
+        wanted = {**_thread_filter(metadata, values, status, scope), **_slice(page)}
         wanted["ids"] = None if ids is None else dump_searchable(list(ids))
         return [rows.thread(row) for row in await self._read(statement, wanted)]
 
     async def count_threads(
-        self, metadata: Json | None = None, values: Json | None = None, status: ThreadStatus | None = None
+        self,
+        metadata: Json | None = None,
+        values: Json | None = None,
+        status: ThreadStatus | None = None,
+        scope: Scope | None = None,
     ) -> int:
         """See the contract."""
-        wanted = {**_thread_filter(metadata, values, status), "ids": None}
+        wanted = {**_thread_filter(metadata, values, status, scope), "ids": None}
         return int((await self._read(statements.COUNT_THREADS, wanted))[0][0])
 
     async def expire_threads(self) -> Sequence[str]:
@@ -210,7 +271,7 @@ class SqliteRecords:
         def work(connection: sqlite3.Connection) -> list[str]:
             mortal = [row["thread_id"] for row in _all(connection, statements.MORTAL_THREADS, {})]
             for thread_id in mortal:
-                _delete_thread(connection, thread_id)
+                _delete_thread(connection, thread_id, None)
             return mortal
 
         return await self._database.write(work)
@@ -232,9 +293,11 @@ def _one(connection: sqlite3.Connection, statement: str, values: Mapping[str, An
     return found[0] if found else None
 
 
-def _delete_thread(connection: sqlite3.Connection, thread_id: str) -> list[Signal] | None:
+def _delete_thread(
+    connection: sqlite3.Connection, thread_id: str, scope: Scope | None
+) -> list[Signal] | None:
     """Deletes a thread and its runs; the news of that, or None when there is no such thread."""
-    named = {"thread_id": thread_id}
+    named = _thread(thread_id, scope)
     if _one(connection, statements.DELETE_THREAD, named) is None:
         return None
     for statement in (statements.DELETE_VERSIONS_OF_THREAD, statements.FORGET_CROWDED_THREAD):
@@ -260,8 +323,22 @@ def _slice(page: Page) -> dict[str, Any]:
     return {"limit": page.limit, "offset": page.offset}
 
 
-def _thread_filter(metadata: Json | None, values: Json | None, status: ThreadStatus | None) -> dict[str, Any]:
-    return {"metadata": _optional(metadata), "values": _optional(values), "status": status}
+def _thread(thread_id: str, scope: Scope | None) -> dict[str, Any]:
+    return {"thread_id": thread_id, "scope": document_list(scope)}
+
+
+def _thread_filter(
+    metadata: Json | None, values: Json | None, status: ThreadStatus | None, scope: Scope | None
+) -> dict[str, Any]:
+    wanted = {"metadata": _optional(metadata), "values": _optional(values), "status": status}
+    return {**wanted, "scope": document_list(scope)}
+
+
+def _assistant_filter(
+    graph_id: str | None, name: str | None, metadata: Json | None, scope: Scope | None
+) -> dict[str, Any]:
+    wanted = {"graph_id": graph_id, "name": clean(name), "metadata": _optional(metadata)}
+    return {**wanted, "scope": document_list(scope)}
 
 
 def _assistant_values(assistant: Assistant) -> dict[str, Any]:

@@ -18,11 +18,11 @@ _CLAIMABLE: Final = """
 
 ASSISTANT_EXISTS: Final = "SELECT 1 FROM lgs_assistant WHERE assistant_id = :assistant_id"
 
-THREAD_EXISTS: Final = "SELECT 1 FROM lgs_thread WHERE thread_id = :thread_id"
+THREAD_EXISTS: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at, created_by)
-VALUES (:thread_id, '{}', :now, :now, :now, :created_by)
+VALUES (:thread_id, :metadata, :now, :now, :now, :created_by)
 """
 
 UNFINISHED: Final = """
@@ -48,10 +48,10 @@ WHERE thread_id = :thread_id RETURNING runs
 INSERT_RUN: Final = """
 INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                      multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, created_at,
-                     updated_at, due_at, webhook, created_by, level, fairness_group, turn)
+                     updated_at, due_at, webhook, created_by, thread_metadata, level, fairness_group, turn)
 VALUES (:run_id, :thread_id, :seq, :assistant_id, :status, :priority, :rank, :metadata, :kwargs,
         :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at,
-        :webhook, :created_by, :level, :fairness_group, :turn)
+        :webhook, :created_by, :thread_metadata, :level, :fairness_group, :turn)
 RETURNING *
 """
 
@@ -157,21 +157,29 @@ FORGET_SPENT: Final = """
 DELETE FROM lgs_spent_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
 """
 
-UNFINISHED_RUNS: Final = """
-SELECT run_id FROM lgs_run
+_WITHIN: Final = """
+    (:scope IS NULL OR lgs_within(
+        coalesce((SELECT metadata FROM lgs_thread t WHERE t.thread_id = r.thread_id), r.thread_metadata),
+        :scope))
+"""
+"""A run is within a scope when its thread is, or was when it lived."""
+
+UNFINISHED_RUNS: Final = f"""
+SELECT run_id FROM lgs_run r
 WHERE status IN ('pending', 'running') AND status IN (SELECT value FROM json_each(:statuses))
-  AND cancel_requested IS NOT :not_asked AND created_at <= :before
+  AND cancel_requested IS NOT :not_asked AND created_at <= :before AND {_WITHIN}
 LIMIT 500
 """
 
-RUN: Final = """
-SELECT * FROM lgs_run WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id)
+RUN: Final = f"""
+SELECT * FROM lgs_run r
+WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id) AND {_WITHIN}
 """
 
-RUNS: Final = """
-SELECT * FROM lgs_run
+RUNS: Final = f"""
+SELECT * FROM lgs_run r
 WHERE thread_id = :thread_id AND (:status IS NULL OR status = :status)
-  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata)) AND {_WITHIN}
 ORDER BY seq DESC LIMIT :limit OFFSET :offset
 """
 

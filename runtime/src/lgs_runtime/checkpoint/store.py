@@ -1,4 +1,4 @@
-"""LangGraph's Postgres saver and store on pools that outlive a restart of the server.
+"""LangGraph's Postgres store on a pool that outlives a restart of the server.
 
 Setup is guarded: replicas that start together take turns. Failures to reach the database leave as
 `StorageUnavailable`.
@@ -10,15 +10,13 @@ import asyncio
 import contextlib
 import select
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import psycopg
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.postgres.aio import AsyncPostgresStore
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 from psycopg.rows import DictRow, dict_row
@@ -27,8 +25,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.postgres.database import SESSION_SETTINGS
 
-SETUP_LOCK: Final = 0x6C67735F63686B70
-"""Key of the advisory lock: `lgs_chkp` in ASCII."""
+SETUP_LOCK: Final = 0x6C67735F73746F72
+"""Key of the advisory lock: `lgs_stor` in ASCII."""
 
 CONNECT_SECONDS: Final = 10.0
 BUSY_SECONDS: Final = 1.0
@@ -42,48 +40,6 @@ _UNREACHABLE: Final = (
     TimeoutError,
 )
 _Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
-
-_DELETE_RUN: Final = (
-    """
-    DELETE FROM checkpoint_writes w USING checkpoints c
-    WHERE c.metadata ->> 'run_id' = ANY(%(runs)s) AND (%(thread)s::text IS NULL OR c.thread_id = %(thread)s)
-      AND w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns
-      AND w.checkpoint_id = c.checkpoint_id
-    """,
-    """
-    WITH gone AS (
-        DELETE FROM checkpoints
-        WHERE metadata ->> 'run_id' = ANY(%(runs)s) AND (%(thread)s::text IS NULL OR thread_id = %(thread)s)
-        RETURNING thread_id, checkpoint_ns, checkpoint_id
-    )
-    DELETE FROM checkpoint_blobs b
-    WHERE (b.thread_id, b.checkpoint_ns) IN (SELECT thread_id, checkpoint_ns FROM gone)
-      AND NOT EXISTS (
-          SELECT FROM checkpoints c
-          WHERE c.thread_id = b.thread_id AND c.checkpoint_ns = b.checkpoint_ns
-            AND c.checkpoint -> 'channel_versions' ->> b.channel = b.version
-            AND (c.thread_id, c.checkpoint_ns, c.checkpoint_id) NOT IN (SELECT * FROM gone))
-    """,
-)
-_COPY_THREAD: Final = (
-    """
-    INSERT INTO checkpoints
-        (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
-    SELECT %(target)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
-    FROM checkpoints WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
-    """,
-    """
-    INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-    SELECT %(target)s, checkpoint_ns, channel, version, type, blob
-    FROM checkpoint_blobs WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
-    """,
-    """
-    INSERT INTO checkpoint_writes
-        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
-    SELECT %(target)s, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob
-    FROM checkpoint_writes WHERE thread_id = %(source)s ON CONFLICT DO NOTHING
-    """,
-)
 
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
@@ -131,52 +87,6 @@ class HealingPool(_Pool):
         status = await asyncio.shield(self._looking)
         if status != Ping.OK:
             raise psycopg.OperationalError(f"the server takes no connections ({Ping(status).name})")
-
-
-class PostgresSaver(AsyncPostgresSaver):
-    """The official saver on a pool, with what it lacks: deleting a run's checkpoints and copying a
-    thread's."""
-
-    def __init__(self, pool: _Pool, serde: SerializerProtocol | None = None) -> None:
-        super().__init__(pool, serde=serde)
-        # The lock guards a single connection. Every call has one of the pool to itself.
-        self.lock = cast(asyncio.Lock, contextlib.nullcontext())
-
-    @asynccontextmanager
-    async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
-        with _translated():
-            async with super()._cursor(pipeline=pipeline) as cursor:
-                yield cursor
-
-    async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
-        """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they
-        needed."""
-        await self._together(_DELETE_RUN, {"runs": list(run_ids), "thread": thread_id})
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As `adelete_run`, in every thread."""
-        await self.adelete_run(None, run_ids)
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copies all checkpoints of a thread to another."""
-        await self._together(_COPY_THREAD, {"source": source_thread_id, "target": target_thread_id})
-
-    async def _together(self, statements: Sequence[str], values: dict[str, Any]) -> None:
-        async with self._cursor() as cursor, cursor.connection.transaction():
-            for statement in statements:
-                await cursor.execute(statement.encode(), values)
-
-
-@asynccontextmanager
-async def postgres_checkpointer(
-    uri: str, *, connections: int = 10, serde: SerializerProtocol | None = None
-) -> AsyncIterator[PostgresSaver]:
-    """A saver on a pool of at most `connections`."""
-    async with _pool(uri, connections) as pool:
-        saver = PostgresSaver(pool, serde)
-        async with _turn(uri):
-            await saver.setup()
-        yield saver
 
 
 @asynccontextmanager

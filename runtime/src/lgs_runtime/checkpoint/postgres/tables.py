@@ -1,0 +1,82 @@
+"""What the saver runs on a pool of asyncpg: groups of writes, groups of reads, and the setup of the tables.
+
+Errors of a database that can't be reached leave as `StorageUnavailable`; what lost a race is run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.checkpoint.postgres import statements
+from lgs_runtime.checkpoint.postgres.encoding import Group, Rows
+from lgs_runtime.storage.postgres.database import Database
+
+SETUP_LOCK: Final = 0x6C67735F63686B70
+"""Key of the advisory lock: `lgs_chkp` in ASCII."""
+SETUP_SECONDS: Final = 120.0
+
+Address = tuple[str, str, str | None]
+"""Thread, namespace, and checkpoint (None: the latest)."""
+
+
+class Tables:
+    """Checkpoints in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def write(self, works: Sequence[Rows]) -> Sequence[None]:
+        """Stores all of it, in the order given, or nothing."""
+        group = Group()
+        for rows in works:
+            group.add(rows)
+        parts, columns = group.columns()
+        if parts:
+            statement = statements.group_statement(parts)
+            await self.database.retried(lambda: self.database.rows(statement, *columns))
+        return [None] * len(works)
+
+    async def read(self, works: Sequence[Address]) -> Sequence[Mapping[str, Any] | None]:
+        """The rows of checkpoints, in the order asked for; None for one that is not there."""
+        rows: list[Mapping[str, Any] | None] = [None] * len(works)
+        latest = [place for place, work in enumerate(works) if work[2] is None]
+        exact = [place for place, work in enumerate(works) if work[2] is not None]
+        for statement, places, width in ((statements.LATEST, latest, 2), (statements.EXACT, exact, 3)):
+            if places:
+                columns = list(zip(*(works[place] for place in places), strict=True))[:width]
+                for row in await self.database.rows(statement, *columns):
+                    rows[places[row["place"] - 1]] = row
+        return rows
+
+    async def setup(self) -> None:
+        """Makes the tables what this version needs; replicas that start together take turns. Tables that are
+        so already are only looked at."""
+        async with self.database.connection() as connection:
+            if await _version(connection) >= len(statements.MIGRATIONS) - 1:
+                return
+            await self._take_turn(connection)
+            try:
+                for number in range(await _version(connection) + 1, len(statements.MIGRATIONS)):
+                    await connection.execute(statements.MIGRATIONS[number], timeout=SETUP_SECONDS)
+                    await connection.execute(statements.NOTE_MIGRATION, number)
+            finally:
+                await connection.execute(statements.RELEASE_SETUP_LOCK, SETUP_LOCK)
+
+    async def _take_turn(self, connection: asyncpg.Connection) -> None:
+        # Asked for again and again rather than waited for inside of a statement: building an index
+        # concurrently waits for all older statements, and the two would wait for each other.
+        async with asyncio.timeout(SETUP_SECONDS):
+            while not await connection.fetchval(statements.TRY_SETUP_LOCK, SETUP_LOCK):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+async def _version(connection: asyncpg.Connection) -> int:
+    """The number of the last migration; -1 before the first."""
+    if not await connection.fetchval(statements.HAS_MIGRATIONS):
+        return -1
+    version = await connection.fetchval(statements.MIGRATED)
+    return -1 if version is None else int(version)

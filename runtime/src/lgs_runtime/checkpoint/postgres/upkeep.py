@@ -1,0 +1,125 @@
+"""What is done to whole threads: deleting them, taking runs back, copying, pruning, and reading the history
+of delta channels. Each is one transaction for each thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]
+from langgraph.checkpoint.base import DeltaChannelHistory, writes_sort_key
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from lgs_runtime.checkpoint.postgres import upkeep_statements as statements
+from lgs_runtime.storage.postgres.database import Database
+
+
+async def delete_threads(database: Database, thread_ids: Sequence[str]) -> None:
+    """Deletes all checkpoints of threads."""
+    await database.retried(lambda: database.rows(statements.DELETE_THREADS, thread_ids))
+
+
+async def delete_runs(database: Database, thread_id: str | None, run_ids: Sequence[str]) -> None:
+    """Deletes the checkpoints whose metadata names one of the runs, in one thread or in all (None), and what
+    only they needed."""
+
+    async def work(connection: asyncpg.Connection) -> None:
+        for statement in statements.DELETE_RUNS:
+            await connection.execute(statement, list(run_ids), thread_id)
+
+    await database.transact(work)
+
+
+async def copy_thread(database: Database, source: str, target: str) -> None:
+    """Copies all checkpoints of a thread to another; what is there already stays."""
+    await database.retried(lambda: database.rows(statements.COPY_THREAD, source, target))
+
+
+async def keep_latest(database: Database, thread_id: str) -> None:
+    """Deletes all checkpoints of a thread but the latest of each namespace, and of its ancestors those that
+    its delta channels are built from. Subgraph calls go with the checkpoint that they were made from. What a
+    run stores meanwhile is neither seen nor deleted.
+
+    Raises `NotImplementedError` for a thread with the delta channels of LangGraph.js, which don't say from
+    where they are built."""
+
+    async def once() -> None:
+        async with (
+            database.connection() as connection,
+            connection.transaction(isolation="repeatable_read"),
+        ):
+            await _prune(connection, thread_id)
+
+    await database.retried(once)
+
+
+async def _prune(connection: asyncpg.Connection, thread_id: str) -> None:
+    heads = await connection.fetch(statements.PRUNE_HEADS, thread_id)
+    if any(head["foreign_deltas"] for head in heads):
+        raise NotImplementedError(f"thread {thread_id} uses delta channels of LangGraph.js: can't be pruned")
+    kept = {head["checkpoint_ns"]: await _needed(connection, thread_id, head) for head in heads}
+    calls = [
+        head["checkpoint_ns"]
+        for head in heads
+        # A call's namespace ends with the id of its task. A call may be stored before the checkpoint that it
+        # was made from: then it is left alone.
+        if ":" in head["checkpoint_ns"] and head["root_saved"] and head["root"] not in kept.get("", ())
+    ]
+    if calls:
+        await connection.execute(statements.PRUNE_CALLS, thread_id, calls)
+    for namespace, ids in kept.items():
+        if namespace not in calls:
+            await _prune_namespace(connection, thread_id, namespace, ids)
+
+
+async def _needed(connection: asyncpg.Connection, thread_id: str, head: Mapping[str, Any]) -> Sequence[str]:
+    ids = {head["head"], head["sends_parent"]}
+    if head["deltas"]:
+        address = (thread_id, head["checkpoint_ns"], head["head"])
+        walked = await connection.fetch(statements.ANCESTORS_NEEDED, *address, head["deltas"])
+        ids.update(row["checkpoint_id"] for row in walked)
+    return [checkpoint_id for checkpoint_id in ids if checkpoint_id is not None]
+
+
+async def _prune_namespace(
+    connection: asyncpg.Connection, thread_id: str, namespace: str, kept: Sequence[str]
+) -> None:
+    gone = await connection.fetch(statements.PRUNE_CHECKPOINTS, thread_id, namespace, kept)
+    if not gone:
+        return
+    ids = [row["checkpoint_id"] for row in gone]
+    await connection.execute(statements.PRUNE_WRITES, thread_id, namespace, ids)
+    await connection.execute(statements.PRUNE_PARENTS, thread_id, namespace, kept)
+    freed = {pair for row in gone for pair in zip(row["channels"], row["versions"], strict=True)}
+    referenced = await connection.fetch(statements.PRUNE_REFERENCED, thread_id, namespace)
+    if garbage := freed - {(row["channel"], row["version"]) for row in referenced}:
+        channels, versions = zip(*garbage, strict=True)
+        await connection.execute(statements.PRUNE_BLOBS, thread_id, namespace, channels, versions)
+
+
+async def delta_history(
+    database: Database,
+    serde: SerializerProtocol,
+    address: tuple[str, str, str],
+    channels: Sequence[str],
+) -> dict[str, DeltaChannelHistory]:
+    """What each channel got since its last stored value, oldest first, and that value, seen from a
+    checkpoint (thread, namespace, id) backwards."""
+    history: dict[str, DeltaChannelHistory] = {channel: {"writes": []} for channel in channels}
+    rows = await database.rows(statements.DELTA_HISTORY, *address, list(history))
+    for row in sorted(rows, key=_oldest_first):
+        entry = history[row["channel"]]
+        if row["task_id"] is not None:
+            value = serde.loads_typed((row["type"], row["blob"]))
+            entry["writes"].append((row["task_id"], row["channel"], value))
+        elif row["type"] is not None:
+            entry["seed"] = serde.loads_typed((row["type"], row["blob"]))
+        else:
+            entry["seed"] = json.loads(row["plain"])
+    return history
+
+
+def _oldest_first(row: Mapping[str, Any]) -> tuple[int, tuple[str, str, int]]:
+    return (-row["depth"], writes_sort_key(row["task_path"] or "", row["task_id"] or "", row["idx"] or 0))

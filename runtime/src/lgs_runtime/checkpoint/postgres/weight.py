@@ -1,0 +1,34 @@
+"""Whether values are so large that encoding them would hold up an event loop. Looks at no more of them than
+it needs to say so."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+HEAVY: Final = 256 * 1024
+"""About as many bytes take a millisecond or more."""
+ITEM: Final = 64
+"""What a value weighs beside its text: encoding an object costs as much as copying so many bytes."""
+
+
+def is_heavy(value: Any) -> bool:
+    """Whether the texts, bytes and items in `value` weigh more than `HEAVY`."""
+    weight, waiting = 0, [value]
+    while waiting:
+        item = waiting.pop()
+        weight += ITEM
+        if isinstance(item, str | bytes | bytearray):
+            weight += len(item)
+        elif isinstance(item, dict):
+            weight += ITEM * len(item)
+            if weight <= HEAVY:
+                waiting.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            weight += ITEM * len(item)
+            if weight <= HEAVY:
+                waiting.extend(item)
+        elif (fields := getattr(item, "__dict__", None)) is not None and not isinstance(item, type):
+            waiting.extend(fields.values())
+        if weight > HEAVY:
+            return True
+    return False

@@ -1,0 +1,51 @@
+"""Which records a caller may touch: those whose metadata contains one of several documents.
+
+Containment is what both databases know (`@>` in PostgreSQL), so a scope is one parameter of a statement.
+`None` in place of a scope means: all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lgs_runtime.errors import Forbidden
+from lgs_runtime.model import Json, Scope
+from lgs_runtime.storage.encoding import contains, dump_searchable
+
+
+def covers(scope: Scope, metadata: Json) -> bool:
+    """Whether a record with this metadata is within."""
+    return any(contains(dict(metadata), dict(document)) for document in scope.any_of)
+
+
+def widened(scope: Scope | None, document: Json) -> Scope | None:
+    """The scope, and the records that contain `document`."""
+    return None if scope is None else Scope((*scope.any_of, document))
+
+
+def made_within(scope: Scope | None, metadata: Json) -> dict[str, Any]:
+    """The metadata of a record that is made in a scope: what the scope asks for is added where nothing was
+    said. Raises `Forbidden` when it says something else."""
+    if scope is None or covers(scope, metadata):
+        return dict(metadata)
+    if len(scope.any_of) == 1 and not scope.any_of[0].keys() & metadata.keys():
+        return {**metadata, **scope.any_of[0]}
+    raise Forbidden("metadata: what is made must be within what the caller may see")
+
+
+def check_kept(scope: Scope | None, changes: Json) -> None:
+    """Raises `Forbidden` when merging `changes` into the metadata of a record takes it out of the scope."""
+    if scope is not None and not any(
+        contains({**document, **changes}, dict(document)) for document in scope.any_of
+    ):
+        raise Forbidden("metadata: a change must not take it out of what the caller may see")
+
+
+def documents(scope: Scope | None) -> list[str] | None:
+    """The parameter of a statement of PostgreSQL: `jsonb[]`, or null for all."""
+    return None if scope is None else [dump_searchable(document) for document in scope.any_of]
+
+
+def document_list(scope: Scope | None) -> str | None:
+    """The parameter of a statement of SQLite: a JSON array, or null for all."""
+    return None if scope is None else dump_searchable(list(scope.any_of))

@@ -1,0 +1,54 @@
+"""Calls receivers of webhooks under the rules of `webhooks.url`.
+
+A host is looked up once, every address it has is checked, and the call goes to an address that was checked: a
+name that leads elsewhere a moment later leads nowhere. Such calls don't go through a proxy, which would look
+the name up again. Redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from ipaddress import ip_address
+
+import httpx
+
+from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
+
+
+class Forbidden(Exception):
+    """A rule forbids this call, now and later. The message is the rule."""
+
+
+def open_client(section: WebhookSection, timeout_seconds: float) -> httpx.AsyncClient:
+    """The client for all calls."""
+    return httpx.AsyncClient(
+        timeout=timeout_seconds,
+        verify=httpx.create_ssl_context(),
+        trust_env=not section.url.checks_addresses,
+    )
+
+
+async def call(http: httpx.AsyncClient, section: WebhookSection, url: str, body: bytes) -> httpx.Response:
+    """POSTs JSON to a receiver. Raises `Forbidden`, and what httpx raises."""
+    if rule := section.url.refusal(url):
+        raise Forbidden(rule)
+    headers = httpx.Headers({"Content-Type": "application/json", **section.headers})
+    target, host = httpx.URL(url), None
+    if section.url.checks_addresses:
+        headers["Host"] = target.netloc.decode()
+        target, host = await _pinned(target, section.url), target.host
+    extensions = {"sni_hostname": host} if host else {}
+    return await http.post(target, content=body, headers=headers, extensions=extensions)
+
+
+async def _pinned(target: httpx.URL, policy: UrlPolicy) -> httpx.URL:
+    """The URL with the address of its host in place of the name. Raises `Forbidden`, `OSError`."""
+    port = target.port or (443 if target.scheme == "https" else 80)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(target.host, port, type=socket.SOCK_STREAM)
+    addresses = [str(info[4][0]) for info in found]
+    for address in addresses:
+        if rule := policy.refuses_address(ip_address(address.partition("%")[0])):
+            raise Forbidden(f"{rule}, as {address} is")
+    return target.copy_with(host=addresses[0])

@@ -1,0 +1,245 @@
+"""Group commit, against a model: whatever the order, and wherever it is cut, each thread's writes are stored
+as a prefix of what was submitted, and what was acknowledged is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lgs_runtime.checkpoint.postgres.encoding import Group, Rows
+from lgs_runtime.checkpoint.postgres.gathering import Gatherer
+from lgs_runtime.errors import StorageUnavailable
+
+Work = tuple[str, int]
+
+FATES = ("stored", "lost", "stored, then cut off")
+"""What a group meets: it is committed; the connection breaks before; it breaks before the answer."""
+
+
+@dataclass
+class Table:
+    """A database that stores groups as a whole or not at all, and forgets no order."""
+
+    fates: list[str] = field(default_factory=list)
+    poison: frozenset[Work] = frozenset()
+    stored: list[Work] = field(default_factory=list)
+    groups: int = 0
+
+    async def run(self, works: Sequence[Work]) -> Sequence[Work]:
+        self.groups += 1
+        fate = self.fates.pop(0) if self.fates else "stored"
+        await asyncio.sleep(0)
+        if self.poison & set(works):
+            raise ValueError("a row that can't be stored")
+        if fate != "lost":
+            self.stored += [work for work in works if work not in self.stored]
+        if fate != "stored":
+            raise StorageUnavailable("cut")
+        return works
+
+
+SUBMISSIONS = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.booleans(), st.integers(0, 2)), min_size=1, max_size=24
+)
+"""Thread, whether its encoding takes a thread, and how many turns of the loop pass before the next."""
+
+
+async def submit_all(
+    gatherer: Gatherer[Work, Work], submissions: Sequence[tuple[str, bool, int]]
+) -> list[tuple[Work, asyncio.Future[Work]]]:
+    """Submits them, numbered, and returns their futures."""
+    submitted = []
+    for number, (lane, later, pause) in enumerate(submissions):
+        work = (lane, number)
+
+        async def prepare(work: Work = work, turns: int = number % 3) -> tuple[Work, int]:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return work, 1
+
+        done = gatherer.submit_later(lane, prepare) if later else gatherer.submit(lane, work, 1)
+        submitted.append((work, done))
+        for _ in range(pause):
+            await asyncio.sleep(0)
+    return submitted
+
+
+def lanes_of(works: Sequence[Work]) -> dict[str, list[Work]]:
+    """Works by lane, in order."""
+    return {lane: [work for work in works if work[0] == lane] for lane in "abcd"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(SUBMISSIONS, st.lists(st.sampled_from(FATES), max_size=12), st.integers(1, 3), st.integers(0, 12))
+def test_wherever_it_is_cut_each_thread_has_a_prefix(
+    submissions: list[tuple[str, bool, int]], fates: list[str], at_once: int, turns: int
+) -> None:
+    table = Table(fates)
+
+    async def story() -> list[tuple[Work, asyncio.Future[Work]]]:
+        gatherer = Gatherer(table.run, at_once=at_once, patience_seconds=0.5)
+        submitted = await submit_all(gatherer, submissions)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        acknowledged = [work for work, done in submitted if done.done() and done.exception() is None]
+        cut = list(table.stored)
+        assert set(acknowledged) <= set(cut)
+        for lane, works in lanes_of([work for work, _ in submitted]).items():
+            assert lanes_of(cut)[lane] == works[: len(lanes_of(cut)[lane])]
+        await asyncio.wait([done for _, done in submitted])
+        await gatherer.close()
+        return submitted
+
+    submitted = asyncio.run(story())
+
+    for work, done in submitted:
+        if done.exception() is None:
+            assert work in table.stored and done.result() == work
+    for lane, works in lanes_of([work for work, _ in submitted]).items():
+        assert lanes_of(table.stored)[lane] == [work for work in works if work in table.stored]
+
+
+@settings(max_examples=100, deadline=None)
+@given(SUBMISSIONS, st.sets(st.integers(0, 23), max_size=3))
+def test_a_row_that_can_not_be_stored_fails_alone(
+    submissions: list[tuple[str, bool, int]], bad: set[int]
+) -> None:
+    works = [(lane, number) for number, (lane, _, _) in enumerate(submissions)]
+    table = Table(poison=frozenset(work for work in works if work[1] in bad))
+
+    async def story() -> list[tuple[Work, asyncio.Future[Work]]]:
+        gatherer = Gatherer(table.run, at_once=2, patience_seconds=0.5)
+        submitted = await submit_all(gatherer, submissions)
+        await asyncio.wait([done for _, done in submitted])
+        return submitted
+
+    submitted = asyncio.run(story())
+
+    failed = {work for work, done in submitted if isinstance(done.exception(), ValueError)}
+    assert failed == table.poison
+    for lane, mine in lanes_of(works).items():
+        assert lanes_of(table.stored)[lane] == [work for work in mine if work not in failed]
+
+
+async def test_what_gathers_while_a_group_is_under_way_goes_together() -> None:
+    table = Table()
+    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0)
+
+    first = gatherer.submit("a", ("a", 0))
+    await asyncio.sleep(0)
+    others = [gatherer.submit(f"{number}", ("b", number)) for number in range(50)]
+    await asyncio.wait([first, *others])
+
+    assert table.groups == 2
+
+
+async def test_a_database_that_stays_away_is_told_of() -> None:
+    table = Table(["lost"] * 1000)
+    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0.05)
+
+    with pytest.raises(StorageUnavailable, match="cut"):
+        await gatherer.submit("a", ("a", 0))
+
+    assert table.stored == []
+
+
+async def test_a_call_that_was_given_up_holds_nobody_up() -> None:
+    table = Table()
+    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0)
+    first = gatherer.submit("a", ("a", 0))
+    given_up = gatherer.submit("a", ("a", 1))
+    last = gatherer.submit("a", ("a", 2))
+
+    given_up.cancel()
+    await asyncio.wait([first, last])
+
+    assert table.stored == [("a", 0), ("a", 2)]
+
+
+async def test_who_is_alone_in_a_thread_comes_after_what_was_before_and_holds_up_what_comes() -> None:
+    table = Table()
+    gatherer = Gatherer(table.run, at_once=2, patience_seconds=0)
+    before = gatherer.submit("a", ("a", 0))
+
+    async with gatherer.alone("a"):
+        assert before.done() and table.stored == [("a", 0)]
+        after = gatherer.submit("a", ("a", 1))
+        await gatherer.submit("b", ("b", 0))
+        assert not after.done()
+
+    await after
+    assert table.stored == [("a", 0), ("b", 0), ("a", 1)]
+
+
+async def test_closing_ends_what_is_under_way_and_takes_nothing_more() -> None:
+    table = Table(["lost"] * 1000)
+    gatherer = Gatherer(table.run, at_once=1, patience_seconds=3600)
+    waiting = gatherer.submit("a", ("a", 0))
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(20):
+        await gatherer.close()
+
+    with pytest.raises(StorageUnavailable):
+        await waiting
+    with pytest.raises(StorageUnavailable, match="closed"):
+        gatherer.submit("a", ("a", 1))
+
+
+KEYS = st.integers(0, 3)
+CALLS = st.lists(
+    st.tuples(st.sampled_from(["blob", "new", "replaced", "checkpoint"]), st.lists(KEYS, max_size=3)),
+    max_size=12,
+)
+
+
+def rows_of(kind: str, keys: Sequence[int], call: int) -> Rows:
+    """The rows of one call; what is not a key tells the call."""
+    if kind == "blob":
+        return Rows(blobs=[("t", "", "c", str(key), "k", f"{call}") for key in keys])
+    if kind == "checkpoint":
+        return Rows(checkpoints=[("t", "", str(key), f"parent {call}", f"{call}", "{}") for key in keys])
+    writes = [("t", "", "c", "task", f"path {call}", key, "ch", "k", f"{call}") for key in keys]
+    return Rows(new_writes=writes) if kind == "new" else Rows(replaced_writes=writes)
+
+
+def apply(table: dict[Any, Any], group: Group) -> None:
+    """What the statements of a group do to the tables."""
+    for row in group.blobs.values():
+        table.setdefault(("blob", row[:4]), row[4:])
+    for row in group.new_writes.values():
+        table.setdefault(("write", row[:4], row[5]), (row[4], row[6:]))
+    for row in group.replaced_writes.values():
+        path, _ = table.get(("write", row[:4], row[5]), (row[4], None))
+        table["write", row[:4], row[5]] = (path, row[6:])
+    for row in group.checkpoints.values():
+        parent, _ = table.get(("checkpoint", row[:3]), (row[3], None))
+        table["checkpoint", row[:3]] = (parent, row[4:])
+
+
+@settings(max_examples=300, deadline=None)
+@given(CALLS, CALLS)
+def test_a_group_does_what_its_calls_would_do_one_by_one(
+    before: list[tuple[str, list[int]]], calls: list[tuple[str, list[int]]]
+) -> None:
+    one_by_one: dict[Any, Any] = {}
+    for number, (kind, keys) in enumerate([*before, *calls]):
+        for key in keys:
+            single = Group()
+            single.add(rows_of(kind, [key], number))
+            apply(one_by_one, single)
+
+    together: dict[Any, Any] = {}
+    for first, part in ((0, before), (len(before), calls)):
+        group = Group()
+        for number, (kind, keys) in enumerate(part, first):
+            group.add(rows_of(kind, keys, number))
+        apply(together, group)
+
+    assert together == one_by_one
