@@ -48,6 +48,11 @@ class RefusedByHandler(RuntimeFault):
         self.headers = headers
 
 
+class HandlerFailed(RuntimeFault):
+    """A function of the application that decides for the service raised, or answered what it may not (500).
+    Nothing was stored."""
+
+
 class Conflict(RuntimeFault):
     """The request contradicts the present state, such as a run on a busy thread with strategy `reject`
     (409)."""

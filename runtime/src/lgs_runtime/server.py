@@ -31,6 +31,7 @@ from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
 from lgs_runtime.checkpoint.upkeep import open_upkeep
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
+from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.readiness import Readiness, State
 from lgs_runtime.runs.crons import Scheduler
@@ -148,9 +149,15 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         metrics=metrics,
         readiness=Readiness(storage, streams),
         gate=gate,
+        priorities=_priorities(settings),
     )
     await _open_upkeep(services, stack)
     return services
+
+
+def _priorities(settings: Settings) -> PriorityHandler | None:
+    path = settings.priority_path
+    return PriorityHandler.load(path, settings.source, settings.import_paths) if path else None
 
 
 async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from lgs_runtime.auth.gate import Gate
     from lgs_runtime.checkpoint.upkeep import Upkeep
+    from lgs_runtime.graphs.priority import PriorityHandler
     from lgs_runtime.graphs.registry import GraphRegistry
     from lgs_runtime.readiness import Readiness
     from lgs_runtime.settings import Settings
@@ -37,3 +38,5 @@ class Services:
     metrics: Metrics
     readiness: Readiness
     gate: Gate
+    priorities: PriorityHandler | None = None
+    """Says where new runs stand in the queue; None: the requests do."""

@@ -66,6 +66,8 @@ class Settings:
     reuse_port: bool = False
     admin_port: int | None = None
     """Port on the loopback interface that reaches this process alone; what shares a port needs one."""
+    priority_path: str | None = None
+    """`path:variable` of the `langgraph_sdk.Priority` object."""
     auth_path: str | None = None
     """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
     disable_studio_auth: bool = False
@@ -123,6 +125,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         http=manifest.http,
         webhooks=parse_webhooks(manifest.webhooks, f"{manifest.path}: webhooks", values.env),
         checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
+        priority_path=manifest.priority,
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
         auth_openapi=manifest.auth.openapi,

@@ -31,6 +31,7 @@ _load("api_graphs", "graphs.py")
 _load("api_auth", "identities.py")
 _load("api_webapps", "webapps.py")
 _load("api_replicas", "replicas.py")
+_load("api_priorities", "priorities.py")
 
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 

@@ -49,6 +49,7 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
         delay_seconds=body.after_seconds,
         webhook=body.webhook,
         priority=priority_of(priority, config, body.metadata),
+        priority_given=priority is not None,
         user=user.to_json() if user else None,
         request_id=request_id_of(asked) if isinstance(asked, Request) else None,
     )

@@ -20,8 +20,8 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
 
-USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer", "auth", "webhooks"})
-NOT_USED_YET = frozenset({"encryption", "priority", "store"})
+USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer", "auth", "webhooks", "priority"})
+NOT_USED_YET = frozenset({"encryption", "store"})
 FOR_THE_IMAGE = frozenset(
     {
         "$schema",
@@ -75,6 +75,8 @@ class Manifest:
     checkpointer: Any = None
     """As it was written; `checkpoint.options` knows what it may hold."""
     auth: AuthSpec = field(default_factory=AuthSpec)
+    priority: str | None = None
+    """Where the `langgraph_sdk.Priority` object is, as `path:variable`."""
     webhooks: Any = None
     """As it was written; its headers need the environment."""
 
@@ -104,8 +106,18 @@ def read_manifest(path: Path, name: str) -> Manifest:
         http=parse_http(content.get("http"), f"{where}: http"),
         checkpointer=content.get("checkpointer"),
         auth=_auth(content.get("auth"), f"{where}: auth"),
+        priority=_priority(content.get("priority"), f"{where}: priority"),
         webhooks=content.get("webhooks"),
     )
+
+
+def _priority(content: Any, where: str) -> str | None:
+    if content is None:
+        return None
+    path = object_of(content, where).get("path")
+    if not isinstance(path, str) or ":" not in path:
+        raise ConfigError(f"{where}.path: {path!r}: must be path:variable, such as ./priority.py:priority")
+    return path
 
 
 def _auth(content: Any, where: str) -> AuthSpec:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import randbits
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+from langgraph_sdk import PriorityContext
+
+from lgs_runtime.auth.users import User
 from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import (
@@ -25,10 +28,14 @@ from lgs_runtime.model import (
     NewRun,
     Priority,
     Run,
+    Standing,
 )
 from lgs_runtime.services import Services
+from lgs_runtime.storage.fairness import LEVEL, priority_of_level
 from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, Durability, NodeNames, RunKwargs
 
+NOBODY = {"identity": "", "is_authenticated": False}
+"""The user in the eyes of a priority handler where the service knows none."""
 SET_HERE = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
@@ -56,6 +63,8 @@ class RunRequest:
     on_completion: Literal["delete", "keep"] | None = None
     delay_seconds: float = 0.0
     priority: Priority = Priority.NORMAL
+    priority_given: bool = False
+    """The priority is the client's own word (`X-LGS-Priority`), not a hint in its data."""
     webhook: str | None = None
     user: Json | None = None
     """Who asks (`auth.users.User` as JSON); None where the service is open."""
@@ -157,6 +166,58 @@ def group_of(user: Json | None) -> str:
     return str(user["identity"]) if user else DEFAULT_GROUP
 
 
+async def placed(
+    services: Services, request: RunRequest, assistant: Assistant, new: NewRun, cron_id: str | None = None
+) -> NewRun:
+    """The run where the service's priority handler wants the thread's runs. It is asked for the first run of
+    a thread; later ones stand where that one stood. A priority that the client gave stays; the group is the
+    handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
+    if services.priorities is None:
+        return new
+    metadata, settled = await _settled(services, request)
+    standing = settled or await services.priorities.assign(
+        _context(request, assistant, new, metadata, cron_id), group_of(request.user)
+    )
+    level = LEVEL[request.priority] if request.priority_given else standing.level
+    return replace(
+        new,
+        priority=priority_of_level(level),
+        level=level,
+        group=standing.group,
+        standing=None if settled else standing,
+    )
+
+
+async def _settled(services: Services, request: RunRequest) -> tuple[Json, Standing | None]:
+    """The metadata of the request's thread, and where its runs stand, if that is known."""
+    if request.thread_id is None:
+        return {}, None
+    try:
+        thread = await services.storage.thread(request.thread_id)
+    except NotFound:
+        if not request.create_thread:
+            raise
+        return {}, None
+    return thread.metadata, thread.standing
+
+
+def _context(
+    request: RunRequest, assistant: Assistant, new: NewRun, thread_metadata: Json, cron_id: str | None
+) -> PriorityContext:
+    user = User(request.user or NOBODY)
+    return PriorityContext(
+        user=user,
+        permissions=user.permissions,
+        thread_id=request.thread_id,
+        thread_metadata=dict(thread_metadata),
+        assistant_id=assistant.assistant_id,
+        graph_id=assistant.graph_id,
+        assistant_metadata=dict(assistant.metadata),
+        run_metadata=dict(new.metadata),
+        cron_id=cron_id,
+    )
+
+
 def merge_config(assistant: Assistant, over: Json) -> dict[str, Any]:
     """The assistant's configuration under a request's: `configurable` and `metadata` by key, tags one after
     the other, everything else replaced. It says which graph, as the assistant names it now."""
@@ -193,11 +254,12 @@ def check_webhook(services: Services, url: str | None) -> None:
 async def admit(services: Services, request: RunRequest) -> Run:
     """Stores the run, and hands it to the worker here when it was stored as claimed.
 
-    Raises `NotFound`, `Conflict`, `QueueFull`, `StorageUnavailable`; nothing is stored then.
+    Raises `NotFound`, `Conflict`, `QueueFull`, `HandlerFailed`, `RefusedByHandler`, `StorageUnavailable`;
+    nothing is stored then.
     """
     check_webhook(services, request.webhook)
     assistant = await find_assistant(services, request.assistant)
-    new = new_run(request, assistant, _run_id())
+    new = await placed(services, request, assistant, new_run(request, assistant, _run_id()))
     enqueued = await _enqueue(services, new)
     services.metrics.arrived(new.priority)
     if enqueued.claimed:
@@ -233,7 +295,10 @@ async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Seque
         check_webhook(services, request.webhook)
     names = dict.fromkeys(request.assistant for request in requests)
     assistants = {name: await find_assistant(services, name) for name in names}
-    new = [new_run(request, assistants[request.assistant], _run_id()) for request in requests]
+    new = []
+    for request in requests:
+        assistant = assistants[request.assistant]
+        new.append(await placed(services, request, assistant, new_run(request, assistant, _run_id())))
     try:
         stored = await services.storage.enqueue_all(new, services.settings.queue_limits)
     except QueueFull as full:

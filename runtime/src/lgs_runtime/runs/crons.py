@@ -18,9 +18,17 @@ from zoneinfo import ZoneInfo
 import structlog
 from cronsim import CronSim, CronSimError
 
-from lgs_runtime.errors import Conflict, InvalidRequest, NotFound, QueueFull, StorageUnavailable
-from lgs_runtime.model import Cron
-from lgs_runtime.runs.admission import RunRequest, find_assistant, new_run
+from lgs_runtime.errors import (
+    Conflict,
+    HandlerFailed,
+    InvalidRequest,
+    NotFound,
+    QueueFull,
+    RefusedByHandler,
+    StorageUnavailable,
+)
+from lgs_runtime.model import Cron, Priority
+from lgs_runtime.runs.admission import RunRequest, find_assistant, new_run, placed
 from lgs_runtime.services import Services
 
 POLL_SECONDS = 1.0
@@ -94,7 +102,7 @@ class Scheduler:
         for cron in await self._services.storage.claim_crons(AT_A_TIME, HOLD_SECONDS):
             try:
                 made += await self._fire(cron)
-            except InvalidRequest as wrong:
+            except (InvalidRequest, HandlerFailed, RefusedByHandler) as wrong:
                 # What was valid when it was stored may not be here, such as a time zone: another may know it.
                 log.error("cron.failed", cron_id=cron.cron_id, reason=str(wrong))
         return made
@@ -105,7 +113,7 @@ class Scheduler:
         try:
             made = await self._make(cron)
         except QueueFull as full:
-            self._services.metrics.rejected(self._request_of(cron).priority)
+            self._services.metrics.rejected(Priority(full.priority))
             log.warning("cron.waits", cron_id=cron.cron_id, reason=str(full))
             return False
         except NotFound as missing:
@@ -124,11 +132,13 @@ class Scheduler:
     async def _make(self, cron: Cron) -> bool:
         services, request = self._services, self._request_of(cron)
         assistant = await find_assistant(services, cron.assistant_id)
-        new = new_run(request, assistant, run_id_of(cron))
+        new = await placed(
+            services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id
+        )
         enqueued = await services.storage.enqueue(new, services.settings.queue_limits)
         if enqueued.run.thread_id != new.thread_id:
             # Another replica made it and did not live to say so.
             return False
-        services.metrics.arrived(request.priority)
+        services.metrics.arrived(new.priority)
         log.info("cron.fired", cron_id=cron.cron_id, run_id=new.run_id)
         return True
