@@ -10,6 +10,7 @@ from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
+from langgraph_sdk.runtime import ServerRuntime
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -33,6 +34,16 @@ def listen(state: Heard, config: RunnableConfig) -> Heard:
 
 
 heard = StateGraph(Heard).add_node(listen).add_edge(START, "listen").compile()
+
+
+opened: list[tuple[str, str | None]] = []
+"""Why and for whom the factory `made_for` was called."""
+
+
+@asynccontextmanager
+async def made_for(runtime: ServerRuntime[None]) -> AsyncIterator[Any]:
+    opened.append((runtime.access_context, runtime.user and runtime.ensure_user().identity))
+    yield heard
 
 
 class OutOfStock(Exception):

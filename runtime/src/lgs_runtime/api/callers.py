@@ -10,6 +10,7 @@ from uuid import uuid4
 from fastapi import Request
 
 from lgs_runtime.auth.users import User
+from lgs_runtime.graphs.factories import caller
 from lgs_runtime.services import Services
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -23,6 +24,7 @@ async def authenticated(request: Request) -> None:
     services: Services = request.app.state.services
     found = FOUND_USER in request.scope
     request.state.user = request.scope[FOUND_USER] if found else await services.gate.authenticate(request)
+    caller.set(request.state.user)
 
 
 def user_of(request: Request) -> User | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -52,13 +53,19 @@ def _told(parameter: inspect.Parameter) -> Given | None:
     return None
 
 
+caller: ContextVar[Any] = ContextVar("caller", default=None)
+"""The user on whose behalf graphs are opened: set by each request, and by each attempt of a run."""
+
+
 def runtime_of(
     access: AccessContext, store: BaseStore, context: Mapping[str, Any] | None
 ) -> _ExecutionRuntime[Any] | _ReadRuntime[Any]:
-    """What a factory is told about why it is called; `context` only where its graph is executed."""
+    """What a factory is told about why it is called, and for whom; `context` only where its graph is
+    executed."""
+    user = caller.get()
     if access == "threads.create_run":
-        return _ExecutionRuntime(access_context=access, store=store, context=context)
-    return _ReadRuntime(access_context=access, store=store)
+        return _ExecutionRuntime(access_context=access, user=user, store=store, context=context)
+    return _ReadRuntime(access_context=access, user=user, store=store)
 
 
 @asynccontextmanager

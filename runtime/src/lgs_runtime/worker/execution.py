@@ -19,8 +19,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
 from langgraph.types import StateSnapshot
 
+from lgs_runtime.auth.users import User
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.storage.contract import Storage
@@ -61,6 +63,8 @@ class Executor:
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
+        asking = RunKwargs.from_json(attempt.run.kwargs).user
+        caller.set(User(asking) if asking else None)
         if attempt.stopped is None:
             attempt.work = asyncio.create_task(self._run(attempt, publisher))
             await asyncio.wait({attempt.work}, timeout=self._timeout_seconds)
