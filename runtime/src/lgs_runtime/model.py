@@ -217,6 +217,17 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to a thread, and when by the database's clock. `who` None: nobody is known, or the
+    service did it by itself."""
+
+    at: datetime
+    who: str | None
+    what: str
+    details: Json
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityDepth:
     """Runs of one priority that wait and could be claimed now, and the age of the oldest in seconds (0 when
     none)."""

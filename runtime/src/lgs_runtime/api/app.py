@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from lgs_runtime.api import (
     assistants,
+    audit,
     crons,
     protocol,
     runs,
@@ -44,6 +45,7 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("runs", protocol.routes),
     ("threads", state.routes),
     ("threads", versions.routes),
+    ("threads", audit.routes),
     ("threads", threads.routes),
     ("store", store.routes),
 )

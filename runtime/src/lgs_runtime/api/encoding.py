@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from typing_extensions import TypeIs
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
-from lgs_runtime.model import Assistant, Cron, Json, Run, Thread, Version
+from lgs_runtime.model import Assistant, AuditEntry, Cron, Json, Run, Thread, Version
 from lgs_runtime.streams.encoding import encode
 
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ def storage_json(thread_id: str, use: StorageUse) -> dict[str, Any]:
         },
         "pending_writes": {"count": use.pending_writes.count, "bytes": use.pending_writes.bytes},
     }
+
+
+def audit_json(entry: AuditEntry) -> dict[str, Any]:
+    """An entry of a thread's audit trail."""
+    return {"at": entry.at, "who": entry.who, "what": entry.what, "details": entry.details}
 
 
 def cron_json(cron: Cron) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every storage promises about the versions of threads.
+"""What every storage promises about the versions of threads, and about their audit trail.
 
 A version is stored with the end of its run (`Queue.finish`), or by `add_version`; its number is one more than
 the newest the thread ever had. Part of the `Storage`; raises and promises as the rest of the contract does.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from lgs_runtime.model import Json, Outcome, Page, ThreadStatus, Version
+from lgs_runtime.model import AuditEntry, Json, Outcome, Page, ThreadStatus, Version
 
 VERSIONS_LIMIT: Final = 100
 """How many versions of a thread are kept unless the settings say otherwise."""
@@ -41,6 +41,14 @@ def checkpoint_of(outcome: Outcome) -> str | None:
     return outcome.checkpoint_id if outcome.status in MAKES_VERSION else None
 
 
+def entry_of(version: Version) -> tuple[str, Json]:
+    """What the audit trail says of a version that no run made."""
+    named: dict[str, object] = {"version": version.version, "checkpoint_id": version.checkpoint_id}
+    if "rollback_from" not in version.metadata:
+        return "version.saved", named
+    return "version.rolled_back", {**named, "rollback_from": version.metadata["rollback_from"]}
+
+
 class Versions(Protocol):
     """The numbered states of threads."""
 
@@ -67,3 +75,18 @@ class Versions(Protocol):
 
     async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
         """These threads were pruned, with their checkpoints."""
+
+
+class Audit(Protocol):
+    """Who did what to a thread. Every change that a storage makes is written down with the change itself: the
+    thread created, updated, copied and deleted, its state updated, a run created, ended, cancelled, rolled
+    back and deleted, a version saved, rolled back to and described. Threads of stateless runs have none."""
+
+    async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
+        """The trail of a thread, newest first; that of a deleted one too, as long as it is kept."""
+
+    async def note(self, thread_id: str, what: str, details: Json) -> None:
+        """Adds what was done outside of the storage."""
+
+    async def expire_audit(self, older_than_days: float) -> int:
+        """Deletes the trails of threads that were deleted longer ago than that. Returns how many entries."""

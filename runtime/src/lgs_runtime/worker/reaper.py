@@ -23,6 +23,8 @@ REAPS_PER_LEASE = 2
 JANITOR_SECONDS = 60.0
 SPENT_SECONDS = 120.0
 """Longer than a replica takes to clear up after its own runs."""
+AUDIT_DAYS = 30.0
+"""How long the audit trail of a deleted thread is kept."""
 log = structlog.get_logger(__name__)
 
 
@@ -85,6 +87,7 @@ class Reaper:
         checkpoints."""
         runs = await self._storage.expire_runs(self._run_ttl_hours)
         threads = await self._storage.expire_threads()
+        await self._storage.expire_audit(AUDIT_DAYS)
         for thread_id in threads:
             await self._checkpointer.adelete_thread(thread_id)
         left = await self.clear_spent(SPENT_SECONDS)

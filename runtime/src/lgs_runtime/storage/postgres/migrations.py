@@ -191,7 +191,34 @@ CREATE INDEX lgs_run_group ON lgs_run (level, fairness_group, turn) WHERE status
 CREATE INDEX lgs_run_served ON lgs_run (level, turn) WHERE status = 'running' AND turn >= 0;
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS)
+_AUDIT: Final = """
+CREATE TABLE lgs_audit (
+    seq       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    thread_id text NOT NULL,
+    at        timestamptz NOT NULL DEFAULT now(),
+    who       text,
+    what      text NOT NULL,
+    details   jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX lgs_audit_thread ON lgs_audit (thread_id, at);
+CREATE INDEX lgs_audit_deleted ON lgs_audit (at) WHERE what = 'thread.deleted';
+
+CREATE FUNCTION lgs_note_run() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO lgs_audit (thread_id, at, who, what, details)
+    VALUES (OLD.thread_id, OLD.created_at, OLD.created_by, 'run.created',
+            jsonb_build_object('run_id', OLD.run_id, 'assistant_id', OLD.assistant_id)),
+           (OLD.thread_id, coalesce(OLD.ended_at, now()), NULL,
+            CASE WHEN OLD.ended_at IS NULL THEN 'run.rolled_back' ELSE 'run.ended' END,
+            jsonb_build_object('run_id', OLD.run_id, 'status', OLD.status, 'version', OLD.version,
+                               'error', OLD.error));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER lgs_run_audit AFTER DELETE ON lgs_run
+    FOR EACH ROW WHEN (NOT OLD.delete_thread_after) EXECUTE FUNCTION lgs_note_run();
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS, _AUDIT)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

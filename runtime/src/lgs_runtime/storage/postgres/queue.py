@@ -37,6 +37,7 @@ from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import rows, statements
+from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.signals import Sender
 from lgs_runtime.storage.scope import documents
@@ -276,7 +277,8 @@ class PostgresQueue:
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        if await self._database.value(statements.DELETE_RUN, run_id, thread_id, documents(scope)) is None:
+        values = (run_id, thread_id, documents(scope), clean(who()))
+        if await self._database.value(statements.DELETE_RUN, *values) is None:
             run = await self.run(run_id, thread_id, scope)
             raise Conflict(
                 f"run {run_id} is {run.status}: only a finished run can be deleted; cancel it first"
@@ -378,6 +380,9 @@ async def _apply_strategy(connection: asyncpg.Connection, news: list[Signal], ne
 async def _carry_out(
     connection: asyncpg.Connection, news: list[Signal], step: law.Cancellation, action: CancelAction
 ) -> None:
+    told = [*step.end, *step.delete, *step.ask]
+    if told:
+        await connection.execute(NOTE_CANCELLED, told, clean(who()), action)
     await _end(connection, [(run_id, None) for run_id in step.end], "interrupted")
     await _delete(connection, step.delete)
     if step.ask:

@@ -95,16 +95,29 @@ SELECT * FROM lgs_thread WHERE thread_id = $1 AND {within(2)}
 """
 
 UPDATE_THREAD: Final = """
-UPDATE lgs_thread
-SET metadata = metadata || $2::jsonb, ttl_seconds = coalesce($3::float8, ttl_seconds), updated_at = now()
-WHERE thread_id = $1 AND ($4::jsonb[] IS NULL OR (metadata @> ANY($4) AND (metadata || $2::jsonb) @> ANY($4)))
-RETURNING *
+WITH changed AS (
+    UPDATE lgs_thread
+    SET metadata = metadata || $2::jsonb, ttl_seconds = coalesce($3::float8, ttl_seconds), updated_at = now()
+    WHERE thread_id = $1
+      AND ($4::jsonb[] IS NULL OR (metadata @> ANY($4) AND (metadata || $2::jsonb) @> ANY($4)))
+    RETURNING *
+), audit AS (
+    INSERT INTO lgs_audit (thread_id, who, what, details)
+    SELECT thread_id, $5, 'thread.updated', jsonb_build_object('metadata', $6::text[]) FROM changed
+)
+SELECT * FROM changed
 """
 
 SET_THREAD_STATE: Final = """
-UPDATE lgs_thread
-SET values = $2, interrupts = $3, rest = $4, error = NULL, updated_at = now(), state_updated_at = now()
-WHERE thread_id = $1 RETURNING *
+WITH changed AS (
+    UPDATE lgs_thread
+    SET values = $2, interrupts = $3, rest = $4, error = NULL, updated_at = now(), state_updated_at = now()
+    WHERE thread_id = $1 RETURNING *
+), audit AS (
+    INSERT INTO lgs_audit (thread_id, who, what, details)
+    SELECT thread_id, $5, 'state.updated', jsonb_build_object('status', rest) FROM changed
+)
+SELECT * FROM changed
 """
 
 LOCK_THREAD: Final = f"""
@@ -129,11 +142,16 @@ WITH versions AS (
     SELECT $2, version, checkpoint_id, run_id, description, metadata, interrupts, created_at, created_by
     FROM lgs_version WHERE thread_id = $1
       AND EXISTS (SELECT FROM lgs_thread WHERE thread_id = $1 AND {within(5)})
+), made AS (
+    INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest, versions, created_by)
+    SELECT $2, coalesce($4::jsonb, metadata), config, values, '{{}}', 'idle', versions, $3 FROM lgs_thread
+    WHERE thread_id = $1 AND {within(5)}
+    RETURNING *
+), audit AS (
+    INSERT INTO lgs_audit (thread_id, who, what, details)
+    SELECT thread_id, $3, 'thread.copied', jsonb_build_object('from', $1::text) FROM made
 )
-INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest, versions, created_by)
-SELECT $2, coalesce($4::jsonb, metadata), config, values, '{{}}', 'idle', versions, $3 FROM lgs_thread
-WHERE thread_id = $1 AND {within(5)}
-RETURNING *
+SELECT * FROM made
 """
 
 _THREADS: Final = f"""
@@ -159,7 +177,11 @@ EXPIRE_THREAD: Final = """
 WITH gone AS (
     DELETE FROM lgs_thread
     WHERE thread_id = $1 AND unfinished = 0 AND updated_at + make_interval(secs => ttl_seconds) < now()
-    RETURNING thread_id
+    RETURNING thread_id, created_at, created_by
+), audit AS (
+    INSERT INTO lgs_audit (thread_id, at, who, what, details)
+    SELECT thread_id, created_at, created_by, 'thread.created', '{}'::jsonb FROM gone
+    UNION ALL SELECT thread_id, now(), NULL, 'thread.deleted', '{"reason": "ttl"}' FROM gone
 ), runs AS (
     DELETE FROM lgs_run r USING gone WHERE r.thread_id = gone.thread_id
 ), versions AS (

@@ -16,6 +16,7 @@ from lgs_runtime.storage.encoding import clean, dump_searchable
 from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.postgres import record_statements as statements
 from lgs_runtime.storage.postgres import rows
+from lgs_runtime.storage.postgres.audit import NOTE_CREATED, note
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.signals import Sender
 from lgs_runtime.storage.scope import documents
@@ -157,7 +158,13 @@ class PostgresRecords:
     ) -> Thread:
         """See the contract."""
         row = await self._database.row(
-            statements.UPDATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds, documents(scope)
+            statements.UPDATE_THREAD,
+            thread_id,
+            dump_searchable(metadata),
+            ttl_seconds,
+            documents(scope),
+            clean(who()),
+            [clean(str(name)) for name in metadata],
         )
         return rows.thread(_found(row, "thread", thread_id))
 
@@ -171,6 +178,7 @@ class PostgresRecords:
             dump_searchable(values),
             dump_searchable(interrupts),
             status,
+            clean(who()),
         )
         return rows.thread(_found(row, "thread", thread_id))
 
@@ -183,8 +191,10 @@ class PostgresRecords:
         async def work(connection: asyncpg.Connection) -> list[asyncpg.Record] | None:
             if await connection.fetchrow(statements.LOCK_THREAD, thread_id, documents(scope)) is None:
                 return None
+            await connection.execute(NOTE_CREATED, thread_id)
             runs: list[asyncpg.Record] = await connection.fetch(statements.DELETE_RUNS_OF_THREAD, thread_id)
             await connection.execute(statements.DELETE_THREAD, thread_id)
+            await note(connection, thread_id, "thread.deleted", {})
             return runs
 
         runs = await self._database.transact(work)

@@ -325,9 +325,16 @@ ORDER BY seq DESC LIMIT $4 OFFSET $5
 """
 
 DELETE_RUN: Final = f"""
-DELETE FROM lgs_run r
-WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running') AND {_within("$3")}
-RETURNING run_id
+WITH gone AS (
+    DELETE FROM lgs_run r
+    WHERE run_id = $1 AND thread_id = $2 AND status NOT IN ('pending', 'running') AND {_within("$3")}
+    RETURNING run_id, delete_thread_after
+), audit AS (
+    INSERT INTO lgs_audit (thread_id, who, what, details)
+    SELECT $2, $4, 'run.deleted', jsonb_build_object('run_id', run_id) FROM gone
+    WHERE NOT delete_thread_after
+)
+SELECT run_id FROM gone
 """
 
 EXPIRE_RUNS: Final = """

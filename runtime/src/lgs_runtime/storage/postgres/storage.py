@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.postgres.audit import PostgresAudit
 from lgs_runtime.storage.postgres.crons import PostgresCrons
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.leases import PostgresLeases
@@ -17,7 +18,7 @@ from lgs_runtime.storage.postgres.signals import Listener, Sender
 from lgs_runtime.storage.postgres.versions import PostgresVersions
 
 
-class PostgresStorage(PostgresQueue, PostgresRecords, PostgresVersions, PostgresCrons):
+class PostgresStorage(PostgresQueue, PostgresRecords, PostgresVersions, PostgresAudit, PostgresCrons):
     """The `Storage` of the contract."""
 
     name = "postgres"

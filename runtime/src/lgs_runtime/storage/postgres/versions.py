@@ -11,8 +11,9 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_searchable
-from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.histories import NewVersion, entry_of
 from lgs_runtime.storage.postgres import rows
+from lgs_runtime.storage.postgres.audit import note
 from lgs_runtime.storage.postgres.database import Database
 
 VERSIONS: Final = """
@@ -23,8 +24,14 @@ ORDER BY version DESC LIMIT $3 OFFSET $4
 VERSION: Final = "SELECT * FROM lgs_version WHERE thread_id = $1 AND version = $2"
 
 DESCRIBE_VERSION: Final = """
-UPDATE lgs_version SET description = coalesce($3, description), metadata = metadata || $4
-WHERE thread_id = $1 AND version = $2 RETURNING *
+WITH changed AS (
+    UPDATE lgs_version SET description = coalesce($3, description), metadata = metadata || $4
+    WHERE thread_id = $1 AND version = $2 RETURNING *
+), audit AS (
+    INSERT INTO lgs_audit (thread_id, who, what, details)
+    SELECT thread_id, $5, 'version.described', jsonb_build_object('version', version) FROM changed
+)
+SELECT * FROM changed
 """
 
 LOCK_THREAD: Final = "SELECT unfinished FROM lgs_thread WHERE thread_id = $1 FOR UPDATE"
@@ -84,7 +91,7 @@ class PostgresVersions:
         self, thread_id: str, version: int, description: str | None, metadata: Json
     ) -> Version:
         """See the contract."""
-        values = (clean(description), dump_searchable(metadata))
+        values = (clean(description), dump_searchable(metadata), clean(who()))
         return _found(
             await self._database.row(DESCRIBE_VERSION, thread_id, version, *values), thread_id, version
         )
@@ -110,7 +117,9 @@ class PostgresVersions:
                 new.status,
                 self._versions_limit,
             )
-            return rows.version(row)
+            made = rows.version(row)
+            await note(connection, new.thread_id, *entry_of(made))
+            return made
 
         return await self._database.transact(work)
 

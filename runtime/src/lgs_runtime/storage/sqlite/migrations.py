@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from typing import Final
 
 _TABLES: Final = """
@@ -184,7 +185,31 @@ CREATE INDEX lgs_run_group ON lgs_run (level, fairness_group, turn) WHERE status
 CREATE INDEX lgs_run_served ON lgs_run (level, turn) WHERE status = 'running' AND turn >= 0
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS)
+_AUDIT: Final = """
+CREATE TABLE lgs_audit (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    thread_id TEXT NOT NULL,
+    at        REAL NOT NULL,
+    who       TEXT,
+    what      TEXT NOT NULL,
+    details   TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX lgs_audit_thread ON lgs_audit (thread_id, at);
+CREATE INDEX lgs_audit_deleted ON lgs_audit (at) WHERE what = 'thread.deleted';
+
+CREATE TRIGGER lgs_run_audit AFTER DELETE ON lgs_run WHEN NOT OLD.delete_thread_after
+BEGIN
+    INSERT INTO lgs_audit (thread_id, at, who, what, details)
+    VALUES (OLD.thread_id, OLD.created_at, OLD.created_by, 'run.created',
+            json_object('run_id', OLD.run_id, 'assistant_id', OLD.assistant_id)),
+           (OLD.thread_id, coalesce(OLD.ended_at, (julianday('now') - 2440587.5) * 86400), NULL,
+            CASE WHEN OLD.ended_at IS NULL THEN 'run.rolled_back' ELSE 'run.ended' END,
+            json_object('run_id', OLD.run_id, 'status', OLD.status, 'version', OLD.version,
+                        'error', OLD.error));
+END
+"""
+
+MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS, _AUDIT)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -194,6 +219,16 @@ def migrate(connection: sqlite3.Connection) -> None:
     )
     done = connection.execute("SELECT coalesce(max(version), 0) FROM lgs_migration").fetchone()[0]
     for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
-        for statement in statements.split(";"):
+        for statement in _single(statements):
             connection.execute(statement)
         connection.execute("INSERT INTO lgs_migration VALUES (?, ?)", (version, time.time()))
+
+
+def _single(statements: str) -> Iterator[str]:
+    """One statement after the other; a trigger's own statements stay inside of it."""
+    statement = ""
+    for part in statements.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

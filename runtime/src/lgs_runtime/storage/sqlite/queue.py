@@ -33,6 +33,7 @@ from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import rows, statements
+from lgs_runtime.storage.sqlite.audit import note
 from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.signals import Sender
 from lgs_runtime.storage.sqlite.versions import COUNT_VERSION, keep_version
@@ -353,8 +354,14 @@ class _Change:
         if status not in FINAL:
             raise Conflict(f"run {run_id} is {status}: only a finished run can be deleted; cancel it first")
         self._run(statements.DELETE_RUN, run_id=run_id)
+        note(self._connection, thread_id, "run.deleted", {"run_id": run_id}, self._asker)
 
     def _carry_out(self, step: law.Cancellation, action: CancelAction) -> None:
+        for run_id in (*step.end, *step.delete, *step.ask):
+            row = self._named(run_id, None, None)
+            if not row["delete_thread_after"]:
+                told = {"run_id": run_id, "action": action}
+                note(self._connection, row["thread_id"], "run.cancelled", told, self._asker)
         for run_id in step.end:
             self._meet(self._named(run_id, None, None), "stop", None, charge=True)
         for run_id in step.delete:

@@ -17,6 +17,7 @@ from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import record_statements as statements
 from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.audit import note, note_deleted
 from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.signals import Sender
 
@@ -109,6 +110,7 @@ class SqliteRecords:
             "scope": document_list(scope),
             "threads_scope": document_list(threads_scope),
         }
+        asker = who()
 
         def work(connection: sqlite3.Connection) -> list[Signal]:
             _found(_one(connection, statements.DELETE_ASSISTANT, values), "assistant", assistant_id)
@@ -118,7 +120,7 @@ class SqliteRecords:
             return [
                 signal
                 for row in threads
-                for signal in _delete_thread(connection, row["thread_id"], threads_scope) or ()
+                for signal in _delete_thread(connection, row["thread_id"], threads_scope, asker) or ()
             ]
 
         self._sender.send(*await self._database.write(work))
@@ -183,6 +185,7 @@ class SqliteRecords:
         scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
+        asker = who()
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             named = _thread(thread_id, scope)
@@ -191,6 +194,7 @@ class SqliteRecords:
             if scope is not None and not covers(scope, merged):
                 return None
             changed = {**named, "metadata": dump_searchable(merged), "ttl_seconds": ttl_seconds}
+            note(connection, thread_id, "thread.updated", {"metadata": list(metadata)}, asker)
             return _one(connection, statements.UPDATE_THREAD, changed)
 
         return rows.thread(_found(await self._database.write(work), "thread", thread_id))
@@ -205,12 +209,21 @@ class SqliteRecords:
             "interrupts": dump_searchable(interrupts),
             "rest": status,
         }
-        row = await self._database.write(lambda c: _one(c, statements.SET_THREAD_STATE, state))
+        asker = who()
+
+        def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            changed = _one(connection, statements.SET_THREAD_STATE, state)
+            if changed is not None:
+                note(connection, thread_id, "state.updated", {"status": status}, asker)
+            return changed
+
+        row = await self._database.write(work)
         return rows.thread(_found(row, "thread", thread_id))
 
     async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        news = await self._database.write(lambda connection: _delete_thread(connection, thread_id, scope))
+        asker = who()
+        news = await self._database.write(lambda c: _delete_thread(c, thread_id, scope, asker))
         if news is None:
             raise NotFound("thread", thread_id)
         self._sender.send(*news)
@@ -223,7 +236,8 @@ class SqliteRecords:
         scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
-        values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": clean(who())}
+        asker = who()
+        values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": clean(asker)}
         values["metadata"] = _optional(metadata)
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
@@ -231,6 +245,7 @@ class SqliteRecords:
             made = _one(connection, statements.COPY_THREAD, values)
             if made is not None:
                 connection.execute(statements.COPY_VERSIONS, values)
+                note(connection, new_thread_id, "thread.copied", {"from": thread_id}, asker)
             return made
 
         row = await self._database.write(work)
@@ -271,7 +286,7 @@ class SqliteRecords:
         def work(connection: sqlite3.Connection) -> list[str]:
             mortal = [row["thread_id"] for row in _all(connection, statements.MORTAL_THREADS, {})]
             for thread_id in mortal:
-                _delete_thread(connection, thread_id, None)
+                _delete_thread(connection, thread_id, None, None)
             return mortal
 
         return await self._database.write(work)
@@ -294,10 +309,13 @@ def _one(connection: sqlite3.Connection, statement: str, values: Mapping[str, An
 
 
 def _delete_thread(
-    connection: sqlite3.Connection, thread_id: str, scope: Scope | None
+    connection: sqlite3.Connection, thread_id: str, scope: Scope | None, asker: str | None
 ) -> list[Signal] | None:
     """Deletes a thread and its runs; the news of that, or None when there is no such thread."""
     named = _thread(thread_id, scope)
+    if _one(connection, statements.THREAD, named) is None:
+        return None
+    note_deleted(connection, thread_id, asker)
     if _one(connection, statements.DELETE_THREAD, named) is None:
         return None
     for statement in (statements.DELETE_VERSIONS_OF_THREAD, statements.FORGET_CROWDED_THREAD):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lgs_runtime.model import Signal
 from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.audit import SqliteAudit
 from lgs_runtime.storage.sqlite.crons import SqliteCrons
 from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.leases import SqliteLeases
@@ -20,7 +21,7 @@ from lgs_runtime.storage.sqlite.signals import Listener, Sender, folder_of
 from lgs_runtime.storage.sqlite.versions import SqliteVersions
 
 
-class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteCrons):
+class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, SqliteCrons):
     """The `Storage` of the contract."""
 
     name = "sqlite"

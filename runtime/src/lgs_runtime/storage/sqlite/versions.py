@@ -11,8 +11,9 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
-from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.histories import NewVersion, entry_of
 from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.audit import note
 from lgs_runtime.storage.sqlite.database import Database
 
 VERSIONS: Final = """
@@ -92,7 +93,7 @@ class SqliteVersions:
         self, thread_id: str, version: int, description: str | None, metadata: Json
     ) -> Version:
         """See the contract."""
-        named = {"thread_id": thread_id, "version": version}
+        named, asker = {"thread_id": thread_id, "version": version}, who()
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             stored = _one(connection, VERSION, named)
@@ -100,6 +101,7 @@ class SqliteVersions:
                 return None
             merged = dump_searchable({**load(stored["metadata"]), **metadata})
             changed = {**named, "description": clean(description), "metadata": merged}
+            note(connection, thread_id, "version.described", {"version": version}, asker)
             return _one(connection, DESCRIBE_VERSION, changed)
 
         return _found(await self._database.write(work), thread_id, version)
@@ -167,7 +169,10 @@ def _add(connection: sqlite3.Connection, new: NewVersion, made_by: str | None, l
         "metadata": dump_searchable(new.metadata),
         "created_by": clean(made_by),
     }
-    return keep_version(connection, limit, version)
+    made = keep_version(connection, limit, version)
+    what, details = entry_of(rows.version(made))
+    note(connection, new.thread_id, what, details, made_by)
+    return made
 
 
 def _one(connection: sqlite3.Connection, statement: str, values: Mapping[str, Any]) -> sqlite3.Row | None:

@@ -1,0 +1,27 @@
+"""The audit trail of a thread: who did what to it, and when."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+
+from lgs_runtime.api import bodies
+from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.callers import user_of
+from lgs_runtime.api.encoding import audit_json
+from lgs_runtime.errors import NotFound
+from lgs_runtime.model import Page
+
+routes = router("Threads")
+
+
+@routes.get("/threads/{thread_id}/audit")
+async def get_audit(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+    """The trail, newest first, a page of it. Where everybody may see every thread, that of a deleted one
+    too."""
+    body = bodies.checked(bodies.Listing, dict(request.query_params))
+    if user_of(request) is not None:
+        await parts.storage.thread(thread_id)
+    found = await parts.storage.audit(thread_id, Page(body.limit + 1, body.offset))
+    if not found and body.offset == 0:
+        raise NotFound("thread", thread_id)
+    return page_response([audit_json(entry) for entry in found], body.limit, body.offset)
