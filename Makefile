@@ -2,12 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test chaos demo e2e cluster cluster-down images lock
+.PHONY: help setup check format test bench chaos demo e2e cluster cluster-down images lock
 
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
 PYTEST_ARGS ?=
 CHAOS_ARGS ?=
+BENCH_ARGS ?=
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,10 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 chaos: setup ## 10,000 runs in half an hour under random faults, and their account (CHAOS_ARGS="--runs 500 --minutes 3")
 	@tools/setup/system.sh services
 	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS_ARGS)
+
+bench: setup ## the checkpointer beside the stock ones, in the same run (BENCH_ARGS="--docs" writes docs/performance.md)
+	@tools/setup/system.sh services
+	PYTHONPATH=.:tests $(BIN)/python -m bench.checkpointers $(BENCH_ARGS)
 
 demo: setup ## the whole path on this machine, embedded: spike, scale-out, rolling restart, scale-in
 	$(BIN)/python -m examples.demo

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -40,8 +40,9 @@ def binary(name: str) -> str:
 class PostgresServer:
     """One server with its own data folder. `uri` names its database `postgres`."""
 
-    def __init__(self, within: Path | None = None) -> None:
-        """`within`: the folder that holds its folder."""
+    def __init__(self, within: Path | None = None, settings: Sequence[str] = SPEED) -> None:
+        """`within`: the folder that holds its folder. `settings`: those of the server, as `name=value`."""
+        self.settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="lgs-postgres-", dir=within))
         self.port = free_port()
         self.uri = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
@@ -57,7 +58,7 @@ class PostgresServer:
         """Starts the server and returns when it answers."""
         command = [binary("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         command += ["-h", "127.0.0.1", "-k", str(self.folder)]
-        for setting in SPEED:
+        for setting in self.settings:
             command += ["-c", setting]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
