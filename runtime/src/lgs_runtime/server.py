@@ -28,6 +28,7 @@ from lgs_runtime.api.custom import open_custom_app
 from lgs_runtime.api.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.checkpoint.fence import Fence, FencedSaver
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
 from lgs_runtime.checkpoint.upkeep import open_upkeep
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
@@ -114,11 +115,12 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         compression_threshold_bytes=settings.cache_compression_threshold_bytes,
     )
     stack.push_async_callback(cache.close)
+    fence = Fence()
     graphs = GraphRegistry.load(
         settings.graphs,
         source=settings.source,
         import_paths=settings.import_paths,
-        checkpointer=checkpointer,
+        checkpointer=FencedSaver(checkpointer, fence),
         store=store,
         cache=cache,
     )
@@ -151,7 +153,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         gate=gate,
         priorities=_priorities(settings),
     )
-    await _open_upkeep(services, stack)
+    await _open_upkeep(services, fence, stack)
     return services
 
 
@@ -160,12 +162,16 @@ def _priorities(settings: Settings) -> PriorityHandler | None:
     return PriorityHandler.load(path, settings.source, settings.import_paths) if path else None
 
 
-async def _open_upkeep(services: Services, stack: AsyncExitStack) -> None:
+async def _open_upkeep(services: Services, fence: Fence, stack: AsyncExitStack) -> None:
     """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
     webhooks and the crons."""
     settings = services.settings
     heartbeat = Heartbeat(
-        services.storage, settings.replica_id, settings.lease_seconds, services.worker.lease_lost
+        services.storage,
+        settings.replica_id,
+        settings.lease_seconds,
+        services.worker.lease_lost,
+        fence.held_until,
     )
     await heartbeat.start()
     stack.push_async_callback(heartbeat.close)

@@ -4,6 +4,7 @@ followers."""
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,30 @@ async def test_a_run_whose_replica_was_killed_goes_on_from_its_last_checkpoint(
     assert ran(folder) == ["one", "two", "two", "three"]
     assert (await second.services.storage.thread(run.thread_id)).values["done"] == ["one", "two", "three"]
     assert (await second.ended(busy)).status == "success"
+
+
+async def test_a_replica_that_wakes_after_its_lease_writes_no_checkpoint(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    other = await new_replica("b")
+    other.services.worker._accepting = False
+    sleeper = new_process("a")
+    gate = hold(tmp_path, "two")
+    run = await other.start("three_steps", given(tmp_path, durability="sync"))
+    await until(lambda: ran(tmp_path) == ["one", "two"])
+    sleeper.send_signal(signal.SIGSTOP)
+    gate.unlink()
+    third = await new_replica("c")
+    ended = await third.ended(run)
+
+    sleeper.send_signal(signal.SIGCONT)
+    await until(lambda: "lease.lost" in (tmp_path / "a.log").read_text())
+    sleeper.terminate()
+    await asyncio.to_thread(sleeper.wait)
+
+    assert ended.status == "success"
+    latest = await third.services.checkpointer.aget_tuple({"configurable": {"thread_id": run.thread_id}})
+    assert latest.checkpoint["channel_values"]["done"] == ["one", "two", "three"]
 
 
 async def test_a_drain_lets_a_step_end_and_hands_the_rest_back_without_running_any_step_twice(

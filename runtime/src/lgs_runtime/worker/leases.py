@@ -26,12 +26,19 @@ class Heartbeat:
     """Holds the lease from `start` to `close`."""
 
     def __init__(
-        self, storage: Storage, replica: str, lease_seconds: float, on_lost: Callable[[], None]
+        self,
+        storage: Storage,
+        replica: str,
+        lease_seconds: float,
+        on_lost: Callable[[], None],
+        on_held: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """`on_held` is told, in any thread, until when the lease is held (seconds of `time.monotonic`)."""
         self._storage = storage
         self._replica = replica
         self._lease_seconds = lease_seconds
         self._on_lost = on_lost
+        self._on_held = on_held
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
@@ -76,6 +83,7 @@ class Heartbeat:
 
     async def _renew(self, lease: Leases, home: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         held_until = time.monotonic() + self._lease_seconds
+        self._on_held(held_until)
         pause = self._lease_seconds / BEATS_PER_LEASE
         while not stop.is_set():
             try:
@@ -99,7 +107,11 @@ class Heartbeat:
                     # what was claimed since.
                     home.call_soon_threadsafe(self._on_lost)
                 continue
-            if not held:
-                home.call_soon_threadsafe(self._on_lost)
             held_until = asked + self._lease_seconds
+            if held:
+                self._on_held(held_until)
+            else:
+                # In this order: what executed under the old lease must not write under the new one.
+                home.call_soon_threadsafe(self._on_lost)
+                home.call_soon_threadsafe(self._on_held, held_until)
             pause = self._lease_seconds / BEATS_PER_LEASE

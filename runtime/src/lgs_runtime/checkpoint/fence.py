@@ -1,0 +1,128 @@
+"""No checkpoint is written by a replica whose lease has run out.
+
+A process that stood still (a paused machine, a long swap) wakes in the middle of a step that another
+replica has long carried on, and would write its own checkpoint behind the other's: the thread would fall
+back. So each write looks at the time first, by a clock that goes on meanwhile. Reads pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+
+from lgs_runtime.errors import StorageUnavailable
+
+
+class Fence:
+    """Until when this replica's lease is known to be held, in seconds of `time.monotonic`. Open until the
+    first lease is taken."""
+
+    def __init__(self) -> None:
+        self._until = float("inf")
+
+    def held_until(self, moment: float) -> None:
+        """The lease was taken or renewed. May be called from any thread."""
+        self._until = moment
+
+    def check(self) -> None:
+        """Raises `StorageUnavailable` when the lease has run out."""
+        if time.monotonic() >= self._until:
+            raise StorageUnavailable("the lease of this replica has run out: it writes no checkpoints")
+
+
+class FencedSaver(BaseCheckpointSaver[Any]):
+    """Another saver, behind a fence."""
+
+    def __init__(self, saver: BaseCheckpointSaver[Any], fence: Fence) -> None:
+        super().__init__(serde=saver.serde)
+        self._saver = saver
+        self._fence = fence
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> BaseCheckpointSaver[Any]:
+        """See LangGraph's interface, as for all that follow."""
+        return FencedSaver(self._saver.with_allowlist(extra_allowlist), self._fence)
+
+    @property
+    def config_specs(self) -> list[Any]:
+        return self._saver.config_specs
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        return self._saver.get_next_version(current, channel)
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        self._fence.check()
+        return self._saver.put(config, checkpoint, metadata, new_versions)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        self._fence.check()
+        return await self._saver.aput(config, checkpoint, metadata, new_versions)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self._fence.check()
+        self._saver.put_writes(config, writes, task_id, task_path)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self._fence.check()
+        await self._saver.aput_writes(config, writes, task_id, task_path)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return self._saver.get_tuple(config)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return await self._saver.aget_tuple(config)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        return self._saver.list(config, filter=filter, before=before, limit=limit)
+
+    def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        return self._saver.alist(config, filter=filter, before=before, limit=limit)
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, Any]:
+        return self._saver.get_delta_channel_history(config=config, channels=channels)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, Any]:
+        return await self._saver.aget_delta_channel_history(config=config, channels=channels)
