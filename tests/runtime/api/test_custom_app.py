@@ -14,6 +14,7 @@ import api_webapps
 import httpx
 import pytest
 import structlog
+from api_graphs import entrance
 from api_replicas import Replica, open_replica, settings_of
 from langgraph_sdk import get_client
 
@@ -23,7 +24,11 @@ from lgs_runtime.graphs.http_section import Cors, HeaderRule, HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 
-GRAPHS = {"steps": GraphSpec("api_graphs:steps"), "heard": GraphSpec("api_webapps:heard")}
+GRAPHS = {
+    "steps": GraphSpec("api_graphs:steps"),
+    "slow": GraphSpec("api_graphs:slow"),
+    "heard": GraphSpec("api_webapps:heard"),
+}
 ALICE = {"Authorization": "Bearer alice-token"}
 Serve = Callable[..., AbstractAsyncContextManager[tuple[Replica, httpx.AsyncClient]]]
 
@@ -99,6 +104,28 @@ async def test_its_exception_handlers_come_first_and_ours_tell_the_rest(serve: S
     assert (refused.status_code, refused.json()) == (418, {"detail": "no"})
     assert (broken.status_code, broken.json()["detail"][:14]) == (500, "internal error")
     assert (ours.status_code, ours.json()["detail"][:12]) == (422, "assistant_id")
+
+
+@pytest.mark.parametrize("app", [None, "api_webapps:shop"])
+async def test_a_client_that_leaves_is_noticed_behind_its_middleware(serve: Serve, app: str | None) -> None:
+    named: list[Any] = []
+    async with serve(app=app) as (replica, _):
+        sdk = replica.client
+        key = (await sdk.threads.create())["thread_id"]
+        stream = sdk.runs.stream(
+            key, "slow", input={"text": key}, on_disconnect="cancel", on_run_created=named.append
+        )
+        async for part in stream:
+            if part.event == "values":
+                break
+        await entrance(key).wait()
+        await stream.aclose()
+
+        async with asyncio.timeout(60):
+            await sdk.runs.join(key, named[0]["run_id"])
+        left = await sdk.runs.get(key, named[0]["run_id"])
+
+    assert left["status"] == "interrupted"
 
 
 async def test_its_lifespan_is_around_the_replicas(serve: Serve) -> None:

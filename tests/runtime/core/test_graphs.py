@@ -138,6 +138,7 @@ async def test_a_factory_that_gives_no_graph_is_told(source: Path) -> None:
     ("path", "said"),
     [
         ("missing.py:graph", "missing.py: must be a file that exists"),
+        ("./agent.ts:graph", "./agent.ts: must be Python; this server runs no JavaScript"),
         (
             "good_graphs.py:grap",
             "has no variable grap; graphs and functions in it: awaited, builder, compiled",

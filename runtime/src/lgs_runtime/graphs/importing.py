@@ -16,6 +16,7 @@ from typing import Any
 from lgs_runtime.errors import ConfigError
 
 FILE_SUFFIXES = (".py",)
+OTHER_LANGUAGE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 
 
 def extend_import_path(paths: tuple[Path, ...]) -> None:
@@ -43,6 +44,8 @@ def variable_in(path: str, source: Path, where: str) -> Any:
 def import_module(location: str, source: Path, where: str) -> ModuleType:
     """A module by its dotted name, or by its file, relative to `source`. Raises `ConfigError`, which begins
     with `where`."""
+    if location.endswith(OTHER_LANGUAGE):
+        raise ConfigError(f"{where}: {location}: must be Python; this server runs no JavaScript")
     if location.endswith(FILE_SUFFIXES) or "/" in location:
         path = (source / location).resolve()
         if not path.is_file():
