@@ -19,7 +19,7 @@ from lgs_runtime.streams.encoding import encode
 
 def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = False) -> Response:
     """The values that the run leaves, when it has ended."""
-    found = result(services, run.run_id, run.thread_id)
+    found = result(services, run)
     return long_json(_once(found), naming(run, "join"), _gone(services, run, cancel_on_disconnect))
 
 

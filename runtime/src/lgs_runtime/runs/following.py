@@ -33,16 +33,16 @@ EVENTS_OF_MODE: Mapping[str, Collection[str]] = {
 log = structlog.get_logger(__name__)
 
 
-async def result(services: Services, run_id: str, thread_id: str | None) -> Json:
-    """Waits for the end of a run and returns the values that it left.
+async def result(services: Services, run: Run) -> Json:
+    """Waits for the end of a run (as it was read a moment ago) and returns the values that it left.
 
     A run that failed gives `{"__error__": {"error": name, "message": text}}`, one that stopped at
     interrupts has them under `__interrupt__`.
     """
-    run = await services.hub.finished(run_id, thread_id)
-    if run is None:
+    ended = await services.hub.finished(run.run_id, run.thread_id, seen_unfinished=run.status not in FINAL)
+    if ended is None:
         return _failure("UserRollback: the run was rolled back or deleted")
-    return await result_of(services, run)
+    return await result_of(services, ended)
 
 
 async def result_of(services: Services, run: Run) -> Json:
@@ -113,7 +113,7 @@ async def published(services: Services, run: Run, after: str | None) -> AsyncGen
     """As `events`, in the form in which the worker published them."""
     if after is None and run.status in FINAL:
         return
-    ended = asyncio.ensure_future(services.hub.finished(run.run_id))
+    ended = asyncio.ensure_future(services.hub.finished(run.run_id, seen_unfinished=run.status not in FINAL))
     try:
         async for event in _until(services.streams.subscribe(run.run_id, after), ended):
             if event.is_end:

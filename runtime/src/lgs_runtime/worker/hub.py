@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,6 +20,8 @@ from lgs_runtime.storage.contract import Storage
 
 RECHECK_SECONDS = 4.0
 RECONNECT_SECONDS = 0.5
+REMEMBERED_ENDS = 4096
+"""More than can end between the moment in which a run is read and the one in which its end is waited for."""
 log = structlog.get_logger(__name__)
 
 
@@ -29,6 +31,7 @@ class SignalHub:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._on_queued: list[Callable[[], None]] = []
         self._on_cancel: list[Callable[[str], None]] = []
         self._on_gap: list[Callable[[], None]] = []
@@ -53,14 +56,19 @@ class SignalHub:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), timeout=1.0)
 
-    async def finished(self, run_id: str, thread_id: str | None = None) -> Run | None:
+    async def finished(
+        self, run_id: str, thread_id: str | None = None, *, seen_unfinished: bool = False
+    ) -> Run | None:
         """Waits until a run has ended and returns it; None when it is gone (deleted, or rolled back).
+        `seen_unfinished`: it was, a moment ago, so that there is nothing to look at before there is news.
 
         A database that is away meanwhile is waited for. Cancel the call to stop waiting.
         """
         news = asyncio.Event()
         self._waiters[run_id].add(news)
         try:
+            if seen_unfinished and run_id not in self._ended:
+                await _news_or_time(news)
             while True:
                 # Cleared first: what is signalled while the storage answers must cause another look.
                 news.clear()
@@ -71,8 +79,7 @@ class SignalHub:
                         return None
                     if run.status in FINAL:
                         return run
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), RECHECK_SECONDS * random.uniform(0.7, 1.3))
+                await _news_or_time(news)
         finally:
             self._waiters[run_id].discard(news)
             if not self._waiters[run_id]:
@@ -91,6 +98,9 @@ class SignalHub:
             for stop in self._on_cancel:
                 stop(signal.run_id)
         else:
+            self._ended[signal.run_id] = None
+            if len(self._ended) > REMEMBERED_ENDS:
+                self._ended.popitem(last=False)
             for event in self._waiters.get(signal.run_id, ()):
                 event.set()
 
@@ -111,3 +121,8 @@ class SignalHub:
             except StorageUnavailable as gone:
                 log.warning("signals.lost", reason=str(gone))
             await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def _news_or_time(news: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(news.wait(), RECHECK_SECONDS * random.uniform(0.7, 1.3))
