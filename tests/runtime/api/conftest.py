@@ -94,6 +94,18 @@ async def other(settings: Settings, replica: Replica) -> AsyncIterator[Replica]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+async def guarded(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    """A service with private conversations."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with database(kind, request, folder) as uris:
+        settings = replace(settings_of(folder, uris), auth_path="api_auth:owners")
+        async with open_replica(settings) as opened:
+            yield opened
+
+
 @pytest.fixture
 def client(replica: Replica) -> LangGraphClient:
     """The stock SDK's client."""

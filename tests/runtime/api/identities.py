@@ -85,3 +85,78 @@ async def by_session(session: str) -> str:
 
 
 nobody = Auth()
+
+owners = Auth()
+"""Private conversations, as LangGraph's tutorial makes them, with a store of one's own."""
+
+
+@owners.authenticate
+async def of_owners(authorization: str | None) -> dict[str, Any]:
+    return await by_token(authorization)
+
+
+@owners.on
+async def own_things(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, str]:
+    mine = {"owner": ctx.user.identity}
+    value.setdefault("metadata", {}).update(mine)
+    return mine
+
+
+@owners.on.store
+async def own_store(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
+    value["namespace"] = (ctx.user.identity, *(value["namespace"] or ()))
+
+
+rules = Auth()
+"""One of each kind of handler and answer."""
+rules_asked: list[tuple[str, str, dict[str, Any]]] = []
+
+
+@rules.authenticate
+async def of_rules(authorization: str | None) -> dict[str, Any]:
+    return await by_token(authorization)
+
+
+@rules.on
+async def nothing_else(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> bool:
+    rules_asked.append((ctx.resource, ctx.action, value))
+    return False
+
+
+@rules.on.threads
+async def shared_threads(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, Any]:
+    name = ctx.user.identity
+    return {"$or": [{"owner": {"$eq": name}}, {"members": {"$contains": name}}]}
+
+
+@rules.on.threads.create
+async def stamped(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
+    value.setdefault("metadata", {})["owner"] = ctx.user.identity
+
+
+@rules.on.threads.create_run
+async def with_permission(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, Any] | None:
+    assert "chat" in ctx.permissions, "may not chat"
+    value["kwargs"]["context"] = {**(value["kwargs"]["context"] or {}), "stamped": True}
+    value.setdefault("metadata", {})["owner"] = ctx.user.identity
+    return {"owner": ctx.user.identity}
+
+
+@rules.on.threads.delete
+async def paid(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
+    raise Auth.exceptions.HTTPException(status_code=402, detail="pay first")
+
+
+@rules.on.assistants.search
+async def broken_filter(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, Any]:
+    return {"owner": {"$like": "a%"}}
+
+
+@rules.on.assistants.read
+async def mistaken_handler(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
+    raise KeyError("a mistake with a secret in it")
+
+
+@rules.on.store
+async def filtered_store(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, Any]:
+    return {"owner": ctx.user.identity}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from lgs_runtime.api.callers import authenticated, user_of
+from lgs_runtime.api.callers import Caller, asked, authenticated, user_of
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.api.shapes import EVERYWHERE, GUARDED, refusals
@@ -22,7 +22,13 @@ async def _services(request: Request) -> Services:
     return services
 
 
+async def _caller(request: Request) -> Caller:
+    return Caller(request)
+
+
 Parts = Annotated[Services, Depends(_services)]
+Asking = Annotated[Caller, Depends(_caller)]
+"""Who asks, and what they may do: a parameter of every route that is not public."""
 
 
 class Route(LimitedRoute):
@@ -31,6 +37,9 @@ class Route(LimitedRoute):
     LangGraph's own savers and stores raise what their driver raises; that is told as `StorageUnavailable`
     here, like everywhere else.
     """
+
+    public: ClassVar[bool] = False
+    """Whether it answers everybody."""
 
     async def admit(self, request: LimitedRequest) -> None:
         """Finds out who asks. Raises what the gate raises."""
@@ -46,8 +55,14 @@ class Route(LimitedRoute):
         handle = super().get_route_handler()
 
         async def translated(request: Request) -> Response:
+            services: Services = request.app.state.services
+            # The handler's copy of the request shares this state.
+            request.state.asked = self.public
             try:
-                return await handle(request)
+                response = await handle(request)
+                if services.gate.decides and not asked(request):
+                    raise NotImplementedError(f"{request.method} {self.path} asks nobody whether it may")
+                return response
             except Exception as raised:
                 if isinstance(raised, RuntimeFault) or not from_persistence(raised):
                     raise
@@ -59,6 +74,8 @@ class Route(LimitedRoute):
 class OpenRoute(Route):
     """A route that answers everybody: what probes, the autoscaler and clients need before they have a key,
     and nothing of any user."""
+
+    public = True
 
     async def admit(self, request: LimitedRequest) -> None:
         """Asks nobody who they are."""

@@ -5,6 +5,7 @@ Wherever an assistant is named by id, the name of a graph stands for that graph'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 from uuid import uuid4
 
@@ -12,125 +13,168 @@ from fastapi import Response
 from langchain_core.runnables import RunnableConfig
 
 from lgs_runtime.api import bodies, shapes
-from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.access import Asking, Parts, page_response, router
+from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.encoding import JsonResponse, assistant_json, select
 from lgs_runtime.api.queries import Flag, Xray
+from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.graphs.registry import SYSTEM_METADATA
 from lgs_runtime.graphs.schemas import Graph, graph_schemas
-from lgs_runtime.model import Assistant, Page
-from lgs_runtime.runs.admission import find_assistant, named_assistant
+from lgs_runtime.model import Assistant, Page, Scope
+from lgs_runtime.runs.admission import assistant_id_of, find_assistant, named_assistant
+from lgs_runtime.services import Services
+from lgs_runtime.storage.encoding import contains
+from lgs_runtime.storage.scope import check_kept, made_within, widened
 
 routes = router("Assistants")
 
 
 @routes.post("/assistants", response_model=shapes.Assistant, responses=shapes.refusals(409))
-async def create_assistant(parts: Parts, body: bodies.AssistantCreate) -> Response:
+async def create_assistant(parts: Parts, caller: Asking, body: bodies.AssistantCreate) -> Response:
     """Makes an assistant of a graph."""
     parts.graphs.describe(body.graph_id)
     now = await parts.storage.now()
+    assistant_id = body.assistant_id or str(uuid4())
+    value = {**body.model_dump(), "assistant_id": assistant_id, "metadata": dict(body.metadata)}
+    scope = await caller.assistants("create", value)
+    metadata = made_within(scope, _own(value["metadata"], scope))
     assistant = Assistant(
-        assistant_id=body.assistant_id or str(uuid4()),
+        assistant_id=assistant_id,
         graph_id=body.graph_id,
         name=body.name or "Untitled",
         description=body.description,
         config=body.config,
         context=body.context,
-        metadata=body.metadata,
+        metadata=metadata,
         version=1,
         created_at=now,
         updated_at=now,
     )
-    return JsonResponse(assistant_json(await parts.storage.create_assistant(assistant, body.if_exists)))
+    readable = widened(scope, SYSTEM_METADATA)
+    stored = await parts.storage.create_assistant(assistant, body.if_exists, readable)
+    return JsonResponse(assistant_json(stored))
 
 
 @routes.post("/assistants/search", response_model=shapes.Assistants)
-async def search_assistants(parts: Parts, body: bodies.AssistantSearch) -> Response:
+async def search_assistants(parts: Parts, caller: Asking, body: bodies.AssistantSearch) -> Response:
     """Assistants that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
-    found = await parts.storage.assistants(page, body.graph_id, body.name, body.metadata)
+    scope = await _search(caller, body, limit=body.limit, offset=body.offset)
+    found = await parts.storage.assistants(page, body.graph_id, body.name, body.metadata, scope)
     records = [select(assistant_json(assistant), body.select) for assistant in found]
     return page_response(records, body.limit, body.offset)
 
 
 @routes.post("/assistants/count", response_model=int)
-async def count_assistants(parts: Parts, body: bodies.AssistantCount) -> Response:
+async def count_assistants(parts: Parts, caller: Asking, body: bodies.AssistantCount) -> Response:
     """How many assistants match."""
-    return JsonResponse(await parts.storage.count_assistants(body.graph_id, body.name, body.metadata))
+    scope = await _search(caller, body)
+    return JsonResponse(await parts.storage.count_assistants(body.graph_id, body.name, body.metadata, scope))
+
+
+async def _search(caller: Caller, body: bodies.AssistantCount, **more: Any) -> Scope | None:
+    """What the caller may see. Metadata that a handler adds is not looked for: it would hide the assistants
+    of the graphs."""
+    value = {"graph_id": body.graph_id, "metadata": dict(body.metadata or {}), **more}
+    return await caller.assistants("search", value)
 
 
 @routes.get("/assistants/{assistant_id}", response_model=shapes.Assistant)
-async def get_assistant(parts: Parts, assistant_id: str) -> Response:
+async def get_assistant(parts: Parts, caller: Asking, assistant_id: str) -> Response:
     """One assistant."""
-    return JsonResponse(assistant_json(await find_assistant(parts, assistant_id)))
+    return JsonResponse(assistant_json(await _readable(parts, caller, assistant_id)))
 
 
 @routes.patch("/assistants/{assistant_id}", response_model=shapes.Assistant)
-async def patch_assistant(parts: Parts, assistant_id: str, body: bodies.AssistantPatch) -> Response:
+async def patch_assistant(
+    parts: Parts, caller: Asking, assistant_id: str, body: bodies.AssistantPatch
+) -> Response:
     """Stores a new version of an assistant, which becomes the current one."""
     if body.graph_id is not None:
         parts.graphs.describe(body.graph_id)
     changes = body.model_dump(exclude_none=True)
     with named_assistant(parts, assistant_id) as named:
-        return JsonResponse(assistant_json(await parts.storage.update_assistant(named, changes)))
+        value = {**changes, "assistant_id": named, "metadata": dict(body.metadata or {})}
+        scope = await caller.assistants("update", value)
+        if value["metadata"]:
+            changes["metadata"] = _own(value["metadata"], scope)
+            check_kept(scope, changes["metadata"])
+        return JsonResponse(assistant_json(await parts.storage.update_assistant(named, changes, scope)))
 
 
 @routes.delete("/assistants/{assistant_id}", status_code=204)
-async def delete_assistant(parts: Parts, assistant_id: str, delete_threads: Flag = False) -> Response:
+async def delete_assistant(
+    parts: Parts, caller: Asking, assistant_id: str, delete_threads: Flag = False
+) -> Response:
     """Deletes an assistant, and with `delete_threads` the threads that it ran."""
     with named_assistant(parts, assistant_id) as named:
-        await parts.storage.delete_assistant(named, delete_threads=delete_threads)
+        scope = await caller.assistants("delete", {"assistant_id": named})
+        of_threads = await caller.threads("delete", None) if delete_threads else None
+        await parts.storage.delete_assistant(
+            named, delete_threads=delete_threads, scope=scope, threads_scope=of_threads
+        )
     return Response(status_code=204)
 
 
 @routes.post("/assistants/{assistant_id}/versions", response_model=list[shapes.Assistant])
-async def list_versions(parts: Parts, assistant_id: str, body: bodies.AssistantVersions) -> Response:
+async def list_versions(
+    parts: Parts, caller: Asking, assistant_id: str, body: bodies.AssistantVersions
+) -> Response:
     """The versions of an assistant, newest first."""
     page = Page(body.limit, body.offset)
     with named_assistant(parts, assistant_id) as named:
-        found = await parts.storage.assistant_versions(named, page, body.metadata)
+        scope = await caller.assistants("read", {"assistant_id": named, "metadata": {}})
+        found = await parts.storage.assistant_versions(named, page, body.metadata, scope)
     return JsonResponse([assistant_json(version) for version in found])
 
 
 @routes.post("/assistants/{assistant_id}/latest", response_model=shapes.Assistant)
-async def set_latest(parts: Parts, assistant_id: str, body: bodies.AssistantLatest) -> Response:
+async def set_latest(
+    parts: Parts, caller: Asking, assistant_id: str, body: bodies.AssistantLatest
+) -> Response:
     """Makes a stored version the current one."""
     with named_assistant(parts, assistant_id) as named:
-        return JsonResponse(assistant_json(await parts.storage.set_latest(named, body.version)))
+        value = {"assistant_id": named, "version": body.version, "metadata": {}}
+        scope = await caller.assistants("update", value)
+        return JsonResponse(assistant_json(await parts.storage.set_latest(named, body.version, scope)))
 
 
 @routes.get("/assistants/{assistant_id}/schemas", response_model=shapes.AssistantSchemas)
-async def get_schemas(parts: Parts, assistant_id: str) -> Response:
+async def get_schemas(parts: Parts, caller: Asking, assistant_id: str) -> Response:
     """JSON schemas of the graph's input, output, state, config and context."""
-    assistant = await find_assistant(parts, assistant_id)
+    assistant = await _readable(parts, caller, assistant_id)
     return JsonResponse(await parts.graphs.schemas(assistant.graph_id))
 
 
 @routes.get("/assistants/{assistant_id}/graph", response_model=shapes.Drawing)
-async def get_graph(parts: Parts, assistant_id: str, xray: Xray = False) -> Response:
+async def get_graph(parts: Parts, caller: Asking, assistant_id: str, xray: Xray = False) -> Response:
     """The graph's nodes and edges. `xray` shows subgraphs too: all, or so many levels of them."""
-    assistant = await find_assistant(parts, assistant_id)
-    config = _config(assistant)
+    assistant = await _readable(parts, caller, assistant_id)
+    config = _config(assistant, caller)
     async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
         drawing = await graph.aget_graph(config, xray=xray)
     return JsonResponse(drawing.to_json())
 
 
 @routes.get("/assistants/{assistant_id}/subgraphs", response_model=dict[str, shapes.GraphSchemas])
-async def get_subgraphs(parts: Parts, assistant_id: str, recurse: Flag = False) -> Response:
+async def get_subgraphs(parts: Parts, caller: Asking, assistant_id: str, recurse: Flag = False) -> Response:
     """Schemas of the subgraphs, by namespace. `recurse` goes on into theirs."""
-    return await _subgraphs(parts, assistant_id, None, recurse)
+    return await _subgraphs(parts, caller, assistant_id, None, recurse)
 
 
 @routes.get("/assistants/{assistant_id}/subgraphs/{namespace}", response_model=dict[str, shapes.GraphSchemas])
 async def get_subgraphs_in(
-    parts: Parts, assistant_id: str, namespace: str, recurse: Flag = False
+    parts: Parts, caller: Asking, assistant_id: str, namespace: str, recurse: Flag = False
 ) -> Response:
     """Schemas of the subgraphs in one namespace."""
-    return await _subgraphs(parts, assistant_id, namespace, recurse)
+    return await _subgraphs(parts, caller, assistant_id, namespace, recurse)
 
 
-async def _subgraphs(parts: Parts, assistant_id: str, namespace: str | None, recurse: bool) -> Response:
-    assistant = await find_assistant(parts, assistant_id)
-    config = _config(assistant)
+async def _subgraphs(
+    parts: Parts, caller: Caller, assistant_id: str, namespace: str | None, recurse: bool
+) -> Response:
+    assistant = await _readable(parts, caller, assistant_id)
+    config = _config(assistant, caller)
     async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
         found = {
             name: graph_schemas(cast(Graph, subgraph))
@@ -139,6 +183,21 @@ async def _subgraphs(parts: Parts, assistant_id: str, namespace: str | None, rec
     return JsonResponse(found)
 
 
-def _config(assistant: Assistant) -> RunnableConfig:
-    config: dict[str, Any] = {"configurable": {}, **assistant.config}
+async def _readable(parts: Services, caller: Caller, name: str) -> Assistant:
+    """An assistant that the caller may read. Raises `NotFound` for any other, too."""
+    scope = await caller.assistants("read", {"assistant_id": assistant_id_of(name), "metadata": {}})
+    return await find_assistant(parts, name, scope)
+
+
+def _own(metadata: Mapping[str, Any], scope: Scope | None) -> dict[str, Any]:
+    """Metadata that somebody gives an assistant of their own. Raises `InvalidRequest` for those by which the
+    assistants of the graphs are known, which everybody sees."""
+    if scope is not None and contains(dict(metadata), dict(SYSTEM_METADATA)):
+        raise InvalidRequest("metadata.created_by: 'system': must not be what the graphs' own assistants say")
+    return dict(metadata)
+
+
+def _config(assistant: Assistant, caller: Caller) -> RunnableConfig:
+    given = assistant.config.get("configurable") or {}
+    config: dict[str, Any] = {**assistant.config, "configurable": {**given, **caller.configurable()}}
     return cast(RunnableConfig, config)

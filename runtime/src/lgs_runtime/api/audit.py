@@ -5,8 +5,7 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from lgs_runtime.api import bodies
-from lgs_runtime.api.access import Parts, page_response, router
-from lgs_runtime.api.callers import user_of
+from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.encoding import audit_json
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
@@ -15,12 +14,13 @@ routes = router("Threads")
 
 
 @routes.get("/threads/{thread_id}/audit")
-async def get_audit(parts: Parts, request: Request, thread_id: bodies.PathId) -> Response:
+async def get_audit(parts: Parts, caller: Asking, request: Request, thread_id: bodies.PathId) -> Response:
     """The trail, newest first, a page of it. Where everybody may see every thread, that of a deleted one
     too."""
     body = bodies.checked(bodies.Listing, dict(request.query_params))
-    if user_of(request) is not None:
-        await parts.storage.thread(thread_id)
+    scope = await caller.threads("read", thread_id)
+    if caller.user is not None:
+        await parts.storage.thread(thread_id, scope)
     found = await parts.storage.audit(thread_id, Page(body.limit + 1, body.offset))
     if not found and body.offset == 0:
         raise NotFound("thread", thread_id)

@@ -1,17 +1,26 @@
-"""Who makes a request, for the routes and for whatever keeps account of them.
+"""Who makes a request, and what they may do: for the routes and for whatever keeps account of them.
 
 `authenticated` is called once a request, before its body is looked at; afterwards `user_of` says who asks.
+Each route that is not public asks its `Caller` for permission, and hands the scope that it gets to the
+storage. One that never asks is answered with 500 where the service has authorisation at all: what is
+forgotten stays closed.
 """
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 from fastapi import Request
 
+from lgs_runtime.auth.permits import Action, Resource
 from lgs_runtime.auth.users import User
 from lgs_runtime.graphs.factories import caller
+from lgs_runtime.graphs.registry import SYSTEM_METADATA
+from lgs_runtime.model import Scope, Thread
 from lgs_runtime.services import Services
+from lgs_runtime.storage.scope import widened
+from lgs_runtime.worker.kwargs import about_the_caller
 
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128
@@ -41,3 +50,56 @@ def request_id_of(request: Request) -> str:
         request.state.request_id = given if fits else str(uuid4())
     found: str = request.state.request_id
     return found
+
+
+def asked(request: Request) -> bool:
+    """Whether somebody has asked what this request may do."""
+    return bool(getattr(request.state, "asked", False))
+
+
+def will_be_asked(request: Request) -> None:
+    """What the route does next asks by itself, as making a run does."""
+    request.state.asked = True
+
+
+class Caller:
+    """Who makes a request, and what they may do."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._services: Services = request.app.state.services
+
+    @property
+    def user(self) -> User | None:
+        """Who asks; None when the service is open."""
+        return user_of(self._request)
+
+    async def may(self, resource: Resource, action: Action, value: dict[str, Any]) -> Scope | None:
+        """The records that the caller may touch in this way (None: all), for the storage to enforce.
+
+        `value` is what the request says, in the form of `langgraph_sdk.auth.types`; the handler may change
+        it. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
+        """
+        will_be_asked(self._request)
+        return await self._services.gate.permit(self.user, resource, action, value)
+
+    async def threads(self, action: Action, thread_id: str | None, /, **more: Any) -> Scope | None:
+        """As `may`, for one thread, or for all with None."""
+        named = {} if thread_id is None else {"thread_id": thread_id}
+        return await self.may("threads", action, {**named, "metadata": {}, **more})
+
+    async def thread(self, action: Action, thread_id: str, /, **more: Any) -> Thread:
+        """A thread that the caller may touch in this way. Raises `NotFound` for any other, too."""
+        scope = await self.threads(action, thread_id, **more)
+        return await self._services.storage.thread(thread_id, scope)
+
+    async def assistants(self, action: Action, value: dict[str, Any]) -> Scope | None:
+        """As `may`. Everybody may read the assistants that the graphs have from the start, unless the handler
+        refuses altogether."""
+        scope = await self.may("assistants", action, value)
+        return widened(scope, SYSTEM_METADATA) if action in ("read", "search") else scope
+
+    def configurable(self) -> dict[str, Any]:
+        """What a graph that is opened for this request finds of the caller in its `configurable`."""
+        user = self.user
+        return about_the_caller(user.to_json() if user else None, request_id_of(self._request))

@@ -15,6 +15,7 @@ from langgraph.types import StateSnapshot
 
 from lgs_runtime.api import bodies
 from lgs_runtime.api import protocol_bodies as asked
+from lgs_runtime.api.callers import Caller, will_be_asked
 from lgs_runtime.api.requests import run_request
 from lgs_runtime.api.state import config_at
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
@@ -67,6 +68,8 @@ Done = tuple[Mapping[str, Any], int | None]
 
 
 async def _do(services: Services, request: Request, thread_id: str, command: asked.ProtocolCommand) -> Done:
+    # A run that is started asks by itself, and may make its thread; the others are about one that is there.
+    will_be_asked(request)
     if command.method in NEEDS_A_SOCKET:
         raise CommandFailed(
             "not_supported", f"{command.method}: must be sent over a WebSocket; over HTTP a stream subscribes"
@@ -79,6 +82,8 @@ async def _do(services: Services, request: Request, thread_id: str, command: ask
         raise CommandFailed(
             "unknown_command", f"method: {command.method!r}: must be one of {', '.join(COMMANDS)}"
         )
+    if command.method != "run.start":
+        await Caller(request).thread("read", thread_id)
     return await COMMANDS[command.method](services, request, thread_id, command.params)
 
 
@@ -154,9 +159,9 @@ async def _settled(services: Services, thread_id: str) -> Thread:
     return await services.storage.thread(thread_id)
 
 
-async def _state_get(services: Services, _: Request, thread_id: str, params: Mapping[str, Any]) -> Done:
+async def _state_get(services: Services, request: Request, thread_id: str, params: Mapping[str, Any]) -> Done:
     given = bodies.checked(asked.StateGet, params)
-    snapshot = await _snapshot(services, thread_id, "|".join(given.namespace))
+    snapshot = await _snapshot(services, request, thread_id, "|".join(given.namespace))
     if snapshot is None:
         return {"values": {}}, None
     if given.namespace and snapshot.created_at is None:
@@ -170,14 +175,17 @@ async def _state_get(services: Services, _: Request, thread_id: str, params: Map
 
 
 async def _list_checkpoints(
-    services: Services, _: Request, thread_id: str, params: Mapping[str, Any]
+    services: Services, request: Request, thread_id: str, params: Mapping[str, Any]
 ) -> Done:
     given = bodies.checked(asked.ListCheckpoints, params)
     graph_id = await _graph_id(services, thread_id)
     if graph_id is None:
         return {"checkpoints": []}, None
-    config = config_at(thread_id, bodies.Checkpoint(checkpoint_ns="|".join(given.namespace)))
-    before = config_at(thread_id, bodies.Checkpoint(checkpoint_id=given.before)) if given.before else None
+    caller = Caller(request)
+    config = config_at(thread_id, bodies.Checkpoint(checkpoint_ns="|".join(given.namespace)), caller)
+    before = (
+        config_at(thread_id, bodies.Checkpoint(checkpoint_id=given.before), caller) if given.before else None
+    )
     async with services.graphs.open(graph_id, config) as graph:
         history = graph.aget_state_history(config, before=before, limit=given.limit)
         return {"checkpoints": [_summary(snapshot) async for snapshot in history]}, None
@@ -215,7 +223,7 @@ async def _state_fork(
     return {**run, "thread_id": thread_id}, number
 
 
-async def _get_tree(services: Services, _: Request, thread_id: str, params: Mapping[str, Any]) -> Done:
+async def _get_tree(services: Services, request: Request, thread_id: str, params: Mapping[str, Any]) -> Done:
     run_id = params.get("run_id")
     if run_id is None:
         run = next(iter(await services.storage.runs(thread_id, Page(limit=1))), None)
@@ -224,7 +232,7 @@ async def _get_tree(services: Services, _: Request, thread_id: str, params: Mapp
     if run is None:
         await services.storage.thread(thread_id)
         raise CommandFailed("no_such_run", f"thread {thread_id}: had no run yet")
-    snapshot = await _snapshot(services, thread_id, "", subgraphs=True)
+    snapshot = await _snapshot(services, request, thread_id, "", subgraphs=True)
     return {"tree": _tree(run, snapshot)}, None
 
 
@@ -259,12 +267,12 @@ def _children(snapshot: StateSnapshot) -> list[dict[str, Any]]:
 
 
 async def _snapshot(
-    services: Services, thread_id: str, namespace: str, *, subgraphs: bool = False
+    services: Services, request: Request, thread_id: str, namespace: str, *, subgraphs: bool = False
 ) -> StateSnapshot | None:
     graph_id = await _graph_id(services, thread_id)
     if graph_id is None:
         return None
-    config = config_at(thread_id, bodies.Checkpoint(checkpoint_ns=namespace))
+    config = config_at(thread_id, bodies.Checkpoint(checkpoint_ns=namespace), Caller(request))
     async with services.graphs.open(graph_id, config) as graph:
         try:
             return await graph.aget_state(config, subgraphs=subgraphs)

@@ -142,7 +142,7 @@ def cron_json(cron: Cron) -> dict[str, Any]:
         "created_at": cron.created_at,
         "updated_at": cron.updated_at,
         "payload": cron.payload,
-        "user_id": None,
+        "user_id": cron.caller and cron.caller["identity"],
         "next_run_date": cron.next_run_date if cron.enabled else None,
         "metadata": cron.metadata,
         "enabled": cron.enabled,

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from lgs_runtime.api import bodies
 from lgs_runtime.api.access import Parts, router
-from lgs_runtime.api.callers import authenticated
+from lgs_runtime.api.callers import Caller, authenticated
 from lgs_runtime.api.commands import answer, failure, success
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.limits import parse_body
@@ -54,7 +54,7 @@ async def stream_events(
     """The events of the thread's runs that this subscription wants: those still kept, with numbers above
     `since`, and those to come."""
     since = _since(request) if body.since is None else body.since
-    await parts.storage.thread(thread_id)
+    await Caller(request).thread("read", thread_id)
     return event_stream(_encoded(parts, thread_id, body.subscription(), since), {})
 
 
@@ -173,7 +173,8 @@ class _Connection:
             # Subscriptions go with their socket: the client makes them anew, with `since`.
             return success(given.id, {"restored": False})
         said = await answer(self._services, self._request, self._thread_id, given)
-        if given.method == "run.start" and said["type"] == "success":
+        if given.method == "run.start" and said["type"] == "success" and self._early:
+            await Caller(self._request).thread("read", self._thread_id)
             for name, early in list(self._early.items()):
                 self._follow(name, self._early.pop(name, early))
         return said
@@ -182,7 +183,7 @@ class _Connection:
         wanted = bodies.checked(Subscribe, given.params)
         name = str(uuid4())
         try:
-            await self._services.storage.thread(self._thread_id)
+            await Caller(self._request).thread("read", self._thread_id)
             self._follow(name, wanted)
         except NotFound:
             self._early[name] = wanted

@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import Request
 
 from lgs_runtime.api.bodies import RunBatch, RunCreateStateful, RunCreateStateless
-from lgs_runtime.api.callers import request_id_of, user_of
+from lgs_runtime.api.callers import request_id_of, user_of, will_be_asked
 from lgs_runtime.api.limits import check_text
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
-from lgs_runtime.runs.admission import RunRequest, priority_of
+from lgs_runtime.runs.admission import priority_of
+from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.streams.contract import position
 from lgs_runtime.worker.kwargs import Durability
 
@@ -22,7 +23,10 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
     """What the client asks for. `asked`: the request, whose headers may say a priority, or that priority.
     Raises `InvalidRequest`."""
     priority = asked.headers.get(PRIORITY_HEADER) if isinstance(asked, Request) else asked
-    user = user_of(asked) if isinstance(asked, Request) else None
+    user = None
+    if isinstance(asked, Request):
+        user = user_of(asked)
+        will_be_asked(asked)
     config = body.config.model_dump(exclude_none=True)
     if isinstance(asked, Request) and (taken := _configurable(asked)):
         config["configurable"] = {**(config.get("configurable") or {}), **taken}

@@ -7,14 +7,16 @@ from typing import Any
 from fastapi import Request, Response
 
 from lgs_runtime.api import bodies, shapes
-from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.answers import answer_cancelled, answer_events, answer_result
+from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.encoding import JsonResponse, run_json, select
 from lgs_runtime.api.queries import Action, Flag, Limit, Offset, RunKeys, RunModes, Status
 from lgs_runtime.api.requests import last_event_id, run_path, run_request
-from lgs_runtime.model import Page
+from lgs_runtime.model import Page, Run
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.runs.threads import UNFINISHED, cancel_all
+from lgs_runtime.services import Services
 
 routes = router("Thread Runs")
 CANCELLING: dict[int | str, dict[str, Any]] = {
@@ -68,6 +70,7 @@ async def stream_run(
 @routes.get("/threads/{thread_id}/runs", response_model=shapes.Runs)
 async def list_runs(
     parts: Parts,
+    caller: Asking,
     thread_id: bodies.PathId,
     *,
     limit: Limit = 10,
@@ -76,31 +79,40 @@ async def list_runs(
     keys: RunKeys = None,
 ) -> Response:
     """The runs of a thread, newest first."""
-    await parts.storage.thread(thread_id)
-    found = await parts.storage.runs(thread_id, Page(limit + 1, offset), status)
+    scope = await caller.threads("search", thread_id, limit=limit, offset=offset)
+    await parts.storage.thread(thread_id, scope)
+    found = await parts.storage.runs(thread_id, Page(limit + 1, offset), status, scope=scope)
     return page_response([select(run_json(run), keys) for run in found], limit, offset)
 
 
 @routes.get("/threads/{thread_id}/runs/{run_id}", response_model=shapes.Run)
-async def get_run(parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
+async def get_run(parts: Parts, caller: Asking, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
     """One run."""
-    return JsonResponse(run_json(await parts.storage.run(run_id, thread_id)))
+    scope = await caller.threads("read", thread_id, run_id=run_id)
+    return JsonResponse(run_json(await parts.storage.run(run_id, thread_id, scope)))
 
 
 @routes.delete("/threads/{thread_id}/runs/{run_id}", status_code=204, responses=shapes.refusals(409))
-async def delete_run(parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
+async def delete_run(
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, run_id: bodies.PathId
+) -> Response:
     """Deletes the record of a run that has ended, and what is kept of its stream."""
-    await parts.storage.delete_run(thread_id, run_id)
+    scope = await caller.threads("delete", thread_id, run_id=run_id)
+    await parts.storage.delete_run(thread_id, run_id, scope)
     await parts.streams.discard(run_id)
     return Response(status_code=204)
 
 
 @routes.get("/threads/{thread_id}/runs/{run_id}/join", response_model=Any)
 async def join_run(
-    parts: Parts, thread_id: bodies.PathId, run_id: bodies.PathId, cancel_on_disconnect: Flag = False
+    parts: Parts,
+    caller: Asking,
+    thread_id: bodies.PathId,
+    run_id: bodies.PathId,
+    cancel_on_disconnect: Flag = False,
 ) -> Response:
     """The result of a run, when it has ended."""
-    run = await parts.storage.run(run_id, thread_id)
+    run = await _followed(parts, caller, thread_id, run_id, cancel_on_disconnect)
     return answer_result(parts, run, cancel_on_disconnect=cancel_on_disconnect)
 
 
@@ -112,6 +124,7 @@ async def join_run(
 )
 async def join_stream(
     parts: Parts,
+    caller: Asking,
     request: Request,
     thread_id: bodies.PathId,
     run_id: bodies.PathId,
@@ -121,7 +134,7 @@ async def join_stream(
 ) -> Response:
     """The events of a run: later than `Last-Event-ID` (-1: all that are kept), else those to come."""
     after = last_event_id(request)
-    run = await parts.storage.run(run_id, thread_id)
+    run = await _followed(parts, caller, thread_id, run_id, cancel_on_disconnect)
     return answer_events(
         parts,
         run,
@@ -134,30 +147,45 @@ async def join_stream(
 @routes.post("/threads/{thread_id}/runs/{run_id}/cancel", response_model=Any, responses=CANCELLING)
 async def cancel_run(
     parts: Parts,
+    caller: Asking,
     thread_id: bodies.PathId,
     run_id: bodies.PathId,
+    *,
     action: Action = "interrupt",
     wait: Flag = False,
 ) -> Response:
     """Stops a run: `interrupt` keeps what it did, `rollback` deletes it with its checkpoints."""
-    [run] = await parts.storage.cancel(thread_id, [run_id], action)
+    scope = await caller.threads("update", thread_id, run_id=run_id, action=action)
+    [run] = await parts.storage.cancel(thread_id, [run_id], action, scope)
     return answer_cancelled(parts, run) if wait else Response(status_code=202)
 
 
 @routes.post("/runs/cancel", status_code=204)
-async def cancel_runs(parts: Parts, body: bodies.RunsCancel, action: Action = "interrupt") -> Response:
+async def cancel_runs(
+    parts: Parts, caller: Asking, body: bodies.RunsCancel, action: Action = "interrupt"
+) -> Response:
     """Stops runs of a thread: those named, else all that have not ended. Without a thread: those of all
     threads that have the status."""
     statuses = UNFINISHED if body.status is None or body.status == "all" else (body.status,)
+    scope = await caller.threads("update", body.thread_id, action=action)
     if body.thread_id is None:
-        await cancel_all(parts, statuses, action)
+        await cancel_all(parts, statuses, action, scope)
         return Response(status_code=204)
     if body.run_ids is None:
-        await parts.storage.thread(body.thread_id)
+        await parts.storage.thread(body.thread_id, scope)
         page = Page(limit=1000)
         found = [await parts.storage.runs(body.thread_id, page, status) for status in statuses]
         run_ids = [run.run_id for runs in found for run in runs]
     else:
         run_ids = body.run_ids
-    await parts.storage.cancel(body.thread_id, run_ids, action)
+    await parts.storage.cancel(body.thread_id, run_ids, action, scope)
     return Response(status_code=204)
+
+
+async def _followed(parts: Services, caller: Caller, thread_id: str, run_id: str, cancel: bool) -> Run:
+    """A run that the caller may read, and stop where leaving is to stop it."""
+    if cancel:
+        stoppable = await caller.threads("update", thread_id, run_id=run_id, action="interrupt")
+        await parts.storage.run(run_id, thread_id, stoppable)
+    readable = await caller.threads("read", thread_id, run_id=run_id)
+    return await parts.storage.run(run_id, thread_id, readable)

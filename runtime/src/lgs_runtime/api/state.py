@@ -15,7 +15,8 @@ from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
 
 from lgs_runtime.api import bodies, shapes
-from lgs_runtime.api.access import Parts, router
+from lgs_runtime.api.access import Asking, Parts, router
+from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.encoding import JsonResponse, checkpoint_json, select_state, state_json
 from lgs_runtime.api.queries import Before, Flag, Limit, StateKeys
 from lgs_runtime.errors import InvalidRequest, NotFound
@@ -29,52 +30,61 @@ routes = router("Threads")
 
 @routes.get("/threads/{thread_id}/state", response_model=shapes.StateFields)
 async def get_state(
-    parts: Parts, thread_id: bodies.PathId, subgraphs: Flag = False, keys: StateKeys = None
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, subgraphs: Flag = False, keys: StateKeys = None
 ) -> Response:
     """The latest state of a thread."""
-    return await _state(parts, thread_id, None, subgraphs, keys)
+    return await _state(parts, caller, thread_id, None, subgraphs=subgraphs, fields=keys)
 
 
 @routes.get("/threads/{thread_id}/state/{checkpoint_id}", response_model=shapes.StateFields)
 async def get_state_at(
     parts: Parts,
+    caller: Asking,
     thread_id: bodies.PathId,
     checkpoint_id: bodies.PathId,
+    *,
     subgraphs: Flag = False,
     keys: StateKeys = None,
 ) -> Response:
     """The state of a thread at a checkpoint."""
     at = bodies.Checkpoint(checkpoint_id=checkpoint_id)
-    return await _state(parts, thread_id, at, subgraphs, keys)
+    return await _state(parts, caller, thread_id, at, subgraphs=subgraphs, fields=keys)
 
 
 @routes.post("/threads/{thread_id}/state/checkpoint", response_model=shapes.StateFields)
 async def get_state_at_checkpoint(
-    parts: Parts, thread_id: bodies.PathId, body: bodies.StateAtCheckpoint
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.StateAtCheckpoint
 ) -> Response:
     """The state of a thread at a checkpoint, of a subgraph too."""
-    return await _state(parts, thread_id, body.checkpoint, body.subgraphs, body.select)
+    return await _state(
+        parts, caller, thread_id, body.checkpoint, subgraphs=body.subgraphs, fields=body.select
+    )
 
 
 @routes.get("/threads/{thread_id}/history", response_model=shapes.States)
 async def get_history(
-    parts: Parts, thread_id: bodies.PathId, limit: Limit = 10, before: Before = None
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, limit: Limit = 10, before: Before = None
 ) -> Response:
     """Past states, newest first."""
-    return await _history(parts, thread_id, bodies.StateHistory(limit=limit, before=before))
+    return await _history(parts, caller, thread_id, bodies.StateHistory(limit=limit, before=before))
 
 
 @routes.post("/threads/{thread_id}/history", response_model=shapes.States)
-async def search_history(parts: Parts, thread_id: bodies.PathId, body: bodies.StateHistory) -> Response:
+async def search_history(
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.StateHistory
+) -> Response:
     """Past states that match, newest first."""
-    return await _history(parts, thread_id, body)
+    return await _history(parts, caller, thread_id, body)
 
 
 @routes.post("/threads/{thread_id}/state", response_model=shapes.StateUpdated)
-async def update_state(parts: Parts, thread_id: bodies.PathId, body: bodies.StateUpdate) -> Response:
+async def update_state(
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.StateUpdate
+) -> Response:
     """Changes the state as if a node had, and makes a checkpoint of it."""
-    thread = await parts.storage.thread(thread_id)
-    config = config_at(thread_id, body.checkpoint or bodies.Checkpoint(checkpoint_id=body.checkpoint_id))
+    thread = await caller.thread("update", thread_id)
+    at = body.checkpoint or bodies.Checkpoint(checkpoint_id=body.checkpoint_id)
+    config = config_at(thread_id, at, caller)
     graph_id = _graph_id(thread)
     if graph_id is None:
         raise InvalidRequest(
@@ -86,14 +96,16 @@ async def update_state(parts: Parts, thread_id: bodies.PathId, body: bodies.Stat
             changed = await graph.aupdate_state(config, body.values, as_node=body.as_node)
         except (InvalidUpdateError, ValueError) as wrong:
             raise InvalidRequest(f"values: {wrong}") from wrong
-        await _remember(parts, graph, thread_id)
+        await _remember(parts, caller, graph, thread_id)
     checkpoint = checkpoint_json(changed) or {}
     return JsonResponse({"checkpoint": checkpoint, "configurable": checkpoint, **checkpoint})
 
 
-async def apply_supersteps(parts: Parts, thread: Thread, supersteps: Sequence[bodies.Superstep]) -> Thread:
+async def apply_supersteps(
+    parts: Parts, caller: Caller, thread: Thread, supersteps: Sequence[bodies.Superstep]
+) -> Thread:
     """Writes a history into a new thread, step by step."""
-    config = config_at(thread.thread_id, bodies.Checkpoint())
+    config = config_at(thread.thread_id, bodies.Checkpoint(), caller)
     graph_id = _graph_id(thread)
     if graph_id is None:
         raise InvalidRequest("supersteps: metadata.graph_id must say which graph they belong to")
@@ -103,17 +115,17 @@ async def apply_supersteps(parts: Parts, thread: Thread, supersteps: Sequence[bo
             await graph.abulk_update_state(config, steps)
         except (InvalidUpdateError, ValueError) as wrong:
             raise InvalidRequest(f"supersteps: {wrong}") from wrong
-        return await _remember(parts, graph, thread.thread_id)
+        return await _remember(parts, caller, graph, thread.thread_id)
 
 
-def config_at(thread_id: str, checkpoint: bodies.Checkpoint) -> RunnableConfig:
-    """The configuration that names a checkpoint of a thread; without an id, the latest."""
+def config_at(thread_id: str, checkpoint: bodies.Checkpoint, caller: Caller) -> RunnableConfig:
+    """The configuration that names a checkpoint of a thread, and who asks; without an id, the latest."""
     named: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": checkpoint.checkpoint_ns}
     if checkpoint.checkpoint_id:
         named["checkpoint_id"] = checkpoint.checkpoint_id
     if checkpoint.checkpoint_map:
         named["checkpoint_map"] = checkpoint.checkpoint_map
-    return {"configurable": named}
+    return {"configurable": {**named, **caller.configurable()}}
 
 
 def _update(update: bodies.SuperstepUpdate) -> StateUpdate:
@@ -126,9 +138,9 @@ def _graph_id(thread: Thread) -> str | None:
     return graph_id if isinstance(graph_id, str) else None
 
 
-async def _remember(parts: Parts, graph: Graph, thread_id: str) -> Thread:
+async def _remember(parts: Parts, caller: Caller, graph: Graph, thread_id: str) -> Thread:
     """Keeps the thread's record in step with its latest checkpoint."""
-    snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint()))
+    snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint(), caller))
     interrupts: dict[str, Any] = {task.id: task.interrupts for task in snapshot.tasks if task.interrupts}
     status: ThreadStatus = "interrupted" if snapshot.tasks else "idle"
     values, told = to_json(snapshot.values), to_json(interrupts)
@@ -137,13 +149,15 @@ async def _remember(parts: Parts, graph: Graph, thread_id: str) -> Thread:
 
 async def _state(
     parts: Parts,
+    caller: Caller,
     thread_id: str,
     checkpoint: bodies.Checkpoint | None,
+    *,
     subgraphs: bool,
     fields: Sequence[str] | None,
 ) -> Response:
-    thread = await parts.storage.thread(thread_id)
-    config = config_at(thread_id, checkpoint or bodies.Checkpoint())
+    thread = await caller.thread("read", thread_id)
+    config = config_at(thread_id, checkpoint or bodies.Checkpoint(), caller)
     graph_id = _graph_id(thread)
     if graph_id is None:
         if checkpoint and checkpoint.checkpoint_id:
@@ -163,18 +177,18 @@ def _nothing_yet(config: RunnableConfig) -> Mapping[str, Any]:
     return state_json(StateSnapshot({}, (), config, None, None, None, (), ()))
 
 
-async def _history(parts: Parts, thread_id: str, body: bodies.StateHistory) -> Response:
-    thread = await parts.storage.thread(thread_id)
+async def _history(parts: Parts, caller: Caller, thread_id: str, body: bodies.StateHistory) -> Response:
+    thread = await caller.thread("read", thread_id)
     graph_id = _graph_id(thread)
     if graph_id is None:
         return JsonResponse([])
-    config = config_at(thread_id, body.checkpoint or bodies.Checkpoint())
+    config = config_at(thread_id, body.checkpoint or bodies.Checkpoint(), caller)
     before = bodies.Checkpoint(checkpoint_id=body.before) if isinstance(body.before, str) else body.before
     async with parts.graphs.open(graph_id, config) as graph:
         history = graph.aget_state_history(
             config,
             filter=body.metadata,
-            before=config_at(thread_id, before) if before and before.checkpoint_id else None,
+            before=config_at(thread_id, before, caller) if before and before.checkpoint_id else None,
             limit=body.limit,
         )
         return JsonResponse([select_state(state_json(snapshot), body.select) async for snapshot in history])

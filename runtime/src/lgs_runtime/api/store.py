@@ -4,74 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from fastapi import Response
 
 from lgs_runtime.api import bodies, shapes
-from lgs_runtime.api.access import Parts, router
+from lgs_runtime.api.access import Asking, Parts, router
+from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.encoding import JsonResponse, item_json
 from lgs_runtime.api.limits import check_text
 from lgs_runtime.api.queries import Key, Labels, OptionalFlag
+from lgs_runtime.auth.permits import Action
 from lgs_runtime.errors import InvalidRequest
 
 routes = router("Store")
+SEARCH = ("filter", "limit", "offset", "query")
+LISTING = ("suffix", "max_depth", "limit", "offset")
 
 
 @routes.put("/store/items", status_code=204)
-async def put_item(parts: Parts, body: bodies.StorePut) -> Response:
+async def put_item(parts: Parts, caller: Asking, body: bodies.StorePut) -> Response:
     """Stores an item, or replaces it."""
-    namespace = _namespace(body.namespace)
+    value: dict[str, Any] = {"key": body.key, "value": body.value, "index": body.index}
+    namespace = await _permitted(caller, "put", body.namespace, value)
     if not namespace:
         raise InvalidRequest("namespace: []: must have at least one label")
+    ttl = {} if body.ttl is None else {"ttl": body.ttl}
     with _refusing("item", body.key):
-        if body.ttl is None:
-            await parts.store.aput(namespace, body.key, body.value, index=body.index)
-        else:
-            await parts.store.aput(namespace, body.key, body.value, index=body.index, ttl=body.ttl)
+        await parts.store.aput(namespace, value["key"], value["value"], index=value["index"], **ttl)
     return Response(status_code=204)
 
 
 @routes.delete("/store/items", status_code=204)
-async def delete_item(parts: Parts, body: bodies.StoreKey) -> Response:
+async def delete_item(parts: Parts, caller: Asking, body: bodies.StoreKey) -> Response:
     """Deletes an item, if it is there."""
-    await parts.store.adelete(_namespace(body.namespace), body.key)
+    value: dict[str, Any] = {"key": body.key}
+    namespace = await _permitted(caller, "delete", body.namespace, value)
+    await parts.store.adelete(namespace, value["key"])
     return Response(status_code=204)
 
 
 @routes.get("/store/items", response_model=shapes.Item | None)
 async def get_item(
-    parts: Parts, key: Key, labels: Labels = None, refresh_ttl: OptionalFlag = None
+    parts: Parts, caller: Asking, key: Key, labels: Labels = None, refresh_ttl: OptionalFlag = None
 ) -> Response:
     """One item, or null. The namespace is given with dots, or as a repeated parameter."""
-    namespace = _namespace([label for text in labels or () for label in text.split(".") if label])
-    item = await parts.store.aget(namespace, key, refresh_ttl=refresh_ttl)
+    value: dict[str, Any] = {"key": key}
+    given = [label for text in labels or () for label in text.split(".") if label]
+    namespace = await _permitted(caller, "get", given, value)
+    item = await parts.store.aget(namespace, value["key"], refresh_ttl=refresh_ttl)
     return JsonResponse(item and item_json(item))
 
 
 @routes.post("/store/items/search", response_model=shapes.Items)
-async def search_items(parts: Parts, body: bodies.StoreSearch) -> Response:
+async def search_items(parts: Parts, caller: Asking, body: bodies.StoreSearch) -> Response:
     """Items under a namespace that match a filter; by meaning when the store has an index."""
+    value: dict[str, Any] = {name: getattr(body, name) for name in SEARCH}
+    namespace = await _permitted(caller, "search", body.namespace_prefix, value)
     with _refusing("filter", body.filter):
         found = await parts.store.asearch(
-            _namespace(body.namespace_prefix),
-            query=body.query,
-            filter=body.filter,
-            limit=body.limit,
-            offset=body.offset,
-            refresh_ttl=body.refresh_ttl,
+            namespace, refresh_ttl=body.refresh_ttl, **{name: value[name] for name in SEARCH}
         )
     return JsonResponse({"items": [item_json(item) for item in found]})
 
 
 @routes.post("/store/namespaces", response_model=shapes.Namespaces)
-async def list_namespaces(parts: Parts, body: bodies.StoreNamespaces) -> Response:
+async def list_namespaces(parts: Parts, caller: Asking, body: bodies.StoreNamespaces) -> Response:
     """Namespaces that hold items."""
+    value: dict[str, Any] = {name: getattr(body, name) for name in LISTING}
+    value["suffix"] = _namespace(body.suffix or ()) or None
+    prefix = await _permitted(caller, "list_namespaces", body.prefix or (), value)
     found = await parts.store.alist_namespaces(
-        prefix=_namespace(body.prefix or ()) or None,
-        suffix=_namespace(body.suffix or ()) or None,
-        max_depth=body.max_depth,
-        limit=body.limit,
-        offset=body.offset,
+        prefix=prefix or None, **{name: value[name] for name in LISTING}
     )
     return JsonResponse({"namespaces": [list(namespace) for namespace in found]})
 
@@ -83,6 +87,15 @@ def _refusing(name: str, value: object) -> Iterator[None]:
         yield
     except (ValueError, NotImplementedError) as wrong:
         raise InvalidRequest(f"{name}: {value!r}: {wrong}") from wrong
+
+
+async def _permitted(
+    caller: Caller, action: Action, namespace: Sequence[str], value: dict[str, Any]
+) -> tuple[str, ...]:
+    """The namespace as the handler leaves it in `value`."""
+    value["namespace"] = _namespace(namespace)
+    await caller.may("store", action, value)
+    return _namespace(value["namespace"] or ())
 
 
 def _namespace(labels: Sequence[str]) -> tuple[str, ...]:

@@ -9,16 +9,18 @@ from uuid import uuid4
 from fastapi import Request, Response
 
 from lgs_runtime.api import bodies, shapes
-from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.answers import answer_thread_events
+from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.encoding import JsonResponse, select, storage_json, thread_json
 from lgs_runtime.api.extraction import extract
 from lgs_runtime.api.queries import ThreadModes
 from lgs_runtime.api.requests import last_event_id
 from lgs_runtime.api.state import apply_supersteps
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Page
+from lgs_runtime.model import Page, Scope
 from lgs_runtime.runs.threads import copy_checkpoints, keep_latest, remove_thread
+from lgs_runtime.storage.scope import check_kept, made_within
 
 routes = router("Threads")
 MINUTE = 60.0
@@ -26,21 +28,30 @@ MINIMAL: dict[int | str, dict[str, Any]] = {204: {"description": "With `Prefer: 
 
 
 @routes.post("/threads", response_model=shapes.Thread, responses=shapes.refusals(409))
-async def create_thread(parts: Parts, body: bodies.ThreadCreate) -> Response:
+async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate) -> Response:
     """Makes a thread, with a history when `supersteps` give one."""
     thread_id = body.thread_id or str(uuid4())
     ttl = body.ttl.ttl * MINUTE if body.ttl else None
-    thread = await parts.storage.create_thread(thread_id, body.metadata, body.if_exists, ttl)
+    value: dict[str, Any] = {
+        "thread_id": thread_id,
+        "metadata": dict(body.metadata),
+        "if_exists": body.if_exists,
+        "ttl": body.ttl.model_dump() if body.ttl else None,
+    }
+    scope = await caller.may("threads", "create", value)
+    metadata = made_within(scope, value["metadata"])
+    thread = await parts.storage.create_thread(thread_id, metadata, body.if_exists, ttl, scope)
     if body.supersteps:
-        thread = await apply_supersteps(parts, thread, body.supersteps)
+        thread = await apply_supersteps(parts, caller, thread, body.supersteps)
     return JsonResponse(thread_json(thread))
 
 
 @routes.post("/threads/search", response_model=shapes.Threads)
-async def search_threads(parts: Parts, body: bodies.ThreadSearch) -> Response:
+async def search_threads(parts: Parts, caller: Asking, body: bodies.ThreadSearch) -> Response:
     """Threads that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
-    found = await parts.storage.threads(page, body.ids, body.metadata, body.values, body.status)
+    scope, metadata = await _search(caller, body, limit=body.limit, offset=body.offset, ids=body.ids)
+    found = await parts.storage.threads(page, body.ids, metadata, body.values, body.status, scope=scope)
     records = [thread_json(thread) for thread in found]
     shown = [
         {**select(one, body.select), **({"extracted": extract(one, body.extract)} if body.extract else {})}
@@ -50,48 +61,70 @@ async def search_threads(parts: Parts, body: bodies.ThreadSearch) -> Response:
 
 
 @routes.post("/threads/count", response_model=int)
-async def count_threads(parts: Parts, body: bodies.ThreadCount) -> Response:
+async def count_threads(parts: Parts, caller: Asking, body: bodies.ThreadCount) -> Response:
     """How many threads match."""
-    return JsonResponse(await parts.storage.count_threads(body.metadata, body.values, body.status))
+    scope, metadata = await _search(caller, body)
+    return JsonResponse(await parts.storage.count_threads(metadata, body.values, body.status, scope))
+
+
+async def _search(
+    caller: Caller, body: bodies.ThreadCount, **more: Any
+) -> tuple[Scope | None, dict[str, Any] | None]:
+    """What the caller may see, and the metadata to look for as the handler leaves them."""
+    value = {
+        "metadata": dict(body.metadata or {}),
+        "values": body.values or {},
+        "status": body.status,
+        **more,
+    }
+    scope = await caller.may("threads", "search", value)
+    return scope, value["metadata"] or None
 
 
 @routes.post("/threads/prune", response_model=shapes.Pruned)
-async def prune_threads(parts: Parts, body: bodies.ThreadPrune) -> Response:
+async def prune_threads(parts: Parts, caller: Asking, body: bodies.ThreadPrune) -> Response:
     """Deletes many threads, or their past (`keep_latest`); what is not there, or is busy, is not counted."""
+    if not body.thread_ids:
+        await caller.threads("search", None)
     pruned = 0
+    deletes = body.strategy == "delete"
     for thread_id in body.thread_ids:
+        scope = await caller.threads("delete" if deletes else "update", thread_id)
         with suppress(NotFound):
-            if body.strategy == "delete":
-                await remove_thread(parts, thread_id)
+            if deletes:
+                await remove_thread(parts, thread_id, scope)
                 pruned += 1
-            elif await keep_latest(parts, thread_id):
+            elif await keep_latest(parts, thread_id, scope):
                 pruned += 1
     return JsonResponse({"pruned_count": pruned})
 
 
 @routes.get("/threads/{thread_id}", response_model=shapes.Thread)
-async def get_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
+async def get_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """One thread."""
-    return JsonResponse(thread_json(await parts.storage.thread(thread_id)))
+    return JsonResponse(thread_json(await caller.thread("read", thread_id)))
 
 
 @routes.patch("/threads/{thread_id}", response_model=shapes.Thread, responses=MINIMAL)
 async def patch_thread(
-    parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.ThreadPatch
+    parts: Parts, caller: Asking, request: Request, thread_id: bodies.PathId, body: bodies.ThreadPatch
 ) -> Response:
     """Merges metadata into a thread's, and sets its time to live. With `Prefer: return=minimal` nothing is
     returned."""
     ttl = body.ttl.ttl * MINUTE if body.ttl else None
-    thread = await parts.storage.update_thread(thread_id, body.metadata, ttl)
+    value: dict[str, Any] = {"thread_id": thread_id, "metadata": dict(body.metadata), "action": None}
+    scope = await caller.may("threads", "update", value)
+    check_kept(scope, value["metadata"])
+    thread = await parts.storage.update_thread(thread_id, value["metadata"], ttl, scope)
     if "return=minimal" in request.headers.get("prefer", ""):
         return Response(status_code=204)
     return JsonResponse(thread_json(thread))
 
 
 @routes.get("/threads/{thread_id}/storage", response_model=shapes.ThreadStorage)
-async def get_thread_storage(parts: Parts, thread_id: bodies.PathId) -> Response:
+async def get_thread_storage(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """What the thread's checkpoints take, in rows and bytes."""
-    await parts.storage.thread(thread_id)
+    await caller.thread("read", thread_id)
     return JsonResponse(storage_json(thread_id, await parts.upkeep.use(thread_id)))
 
 
@@ -102,26 +135,30 @@ async def get_thread_storage(parts: Parts, thread_id: bodies.PathId) -> Response
     openapi_extra=shapes.LAST_EVENT_ID,
 )
 async def stream_thread(
-    parts: Parts, request: Request, thread_id: bodies.PathId, modes: ThreadModes = None
+    parts: Parts, caller: Asking, request: Request, thread_id: bodies.PathId, modes: ThreadModes = None
 ) -> Response:
     """The events of the thread's runs, present and to come: later than `Last-Event-ID` (-1: all that are
     kept)."""
     after = last_event_id(request)
-    await parts.storage.thread(thread_id)
+    await caller.thread("read", thread_id)
     return answer_thread_events(parts, thread_id, after, modes or ["run_modes"])
 
 
 @routes.delete("/threads/{thread_id}", status_code=204)
-async def delete_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
+async def delete_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """Deletes a thread with its runs and checkpoints; runs in progress are stopped."""
-    await remove_thread(parts, thread_id)
+    await remove_thread(parts, thread_id, await caller.threads("delete", thread_id))
     return Response(status_code=204)
 
 
 @routes.post("/threads/{thread_id}/copy", response_model=shapes.Thread)
-async def copy_thread(parts: Parts, thread_id: bodies.PathId) -> Response:
+async def copy_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """A new thread with the same history."""
-    source = await parts.storage.thread(thread_id)
+    readable = await caller.threads("read", thread_id)
+    source = await parts.storage.thread(thread_id, readable)
     target = str(uuid4())
+    value: dict[str, Any] = {"thread_id": target, "metadata": dict(source.metadata), "if_exists": "raise"}
+    metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
     await copy_checkpoints(parts.checkpointer, source.thread_id, target)
-    return JsonResponse(thread_json(await parts.storage.copy_thread(thread_id, target)))
+    copied = await parts.storage.copy_thread(thread_id, target, metadata, readable)
+    return JsonResponse(thread_json(copied))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 
 from lgs_runtime.api import bodies, shapes
-from lgs_runtime.api.access import Parts, page_response, router
+from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.encoding import JsonResponse, state_json, version_json
 from lgs_runtime.api.queries import Limit, Offset
 from lgs_runtime.model import Page
@@ -20,26 +20,27 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 @routes.get("/threads/{thread_id}/versions", response_model=list[shapes.Version])
 async def list_versions(
-    parts: Parts, thread_id: bodies.PathId, limit: Limit = 10, offset: Offset = 0
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, limit: Limit = 10, offset: Offset = 0
 ) -> Response:
     """The versions that are kept, newest first, a page of them."""
-    await parts.storage.thread(thread_id)
+    await caller.thread("read", thread_id)
     found = await parts.storage.versions(thread_id, Page(limit + 1, offset))
     return page_response([version_json(version) for version in found], limit, offset)
 
 
 @routes.post("/threads/{thread_id}/versions", response_model=shapes.Version, responses=shapes.refusals(409))
 async def create_version(
-    parts: Parts, thread_id: bodies.PathId, body: bodies.VersionSave = NOTHING
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.VersionSave = NOTHING
 ) -> Response:
     """Makes the present state a version."""
+    await caller.thread("update", thread_id)
     return JsonResponse(version_json(await save_version(parts, thread_id, body.description, body.metadata)))
 
 
 @routes.get("/threads/{thread_id}/versions/{version}", response_model=shapes.VersionState)
-async def get_version(parts: Parts, thread_id: bodies.PathId, version: Number) -> Response:
+async def get_version(parts: Parts, caller: Asking, thread_id: bodies.PathId, version: Number) -> Response:
     """One version with its state."""
-    await parts.storage.thread(thread_id)
+    await caller.thread("read", thread_id)
     found = await parts.storage.version(thread_id, version)
     state = state_json(await state_at(parts, found))
     names = ("values", "next", "tasks", "checkpoint", "parent_checkpoint")
@@ -47,9 +48,11 @@ async def get_version(parts: Parts, thread_id: bodies.PathId, version: Number) -
 
 
 @routes.get("/threads/{thread_id}/versions/{version}/diff/{other}", response_model=dict[str, Any])
-async def diff_versions(parts: Parts, thread_id: bodies.PathId, version: Number, other: Number) -> Response:
+async def diff_versions(
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, version: Number, other: Number
+) -> Response:
     """What differs between the values of two versions."""
-    await parts.storage.thread(thread_id)
+    await caller.thread("read", thread_id)
     before = await parts.storage.version(thread_id, version)
     after = await parts.storage.version(thread_id, other)
     return JsonResponse({"from": version, "to": other, **await difference(parts, before, after)})
@@ -57,10 +60,14 @@ async def diff_versions(parts: Parts, thread_id: bodies.PathId, version: Number,
 
 @routes.patch("/threads/{thread_id}/versions/{version}", response_model=shapes.Version)
 async def patch_version(
-    parts: Parts, thread_id: bodies.PathId, version: Number, body: bodies.VersionSave = NOTHING
+    parts: Parts,
+    caller: Asking,
+    thread_id: bodies.PathId,
+    version: Number,
+    body: bodies.VersionSave = NOTHING,
 ) -> Response:
     """Describes a version, and merges metadata into its own."""
-    await parts.storage.thread(thread_id)
+    await caller.thread("update", thread_id)
     found = await parts.storage.describe_version(thread_id, version, body.description, body.metadata)
     return JsonResponse(version_json(found))
 
@@ -71,9 +78,13 @@ async def patch_version(
     responses=shapes.refusals(409),
 )
 async def rollback_to_version(
-    parts: Parts, thread_id: bodies.PathId, version: Number, body: bodies.VersionSave = NOTHING
+    parts: Parts,
+    caller: Asking,
+    thread_id: bodies.PathId,
+    version: Number,
+    body: bodies.VersionSave = NOTHING,
 ) -> Response:
     """Makes the thread what it was at a version; that is a new version."""
-    await parts.storage.thread(thread_id)
+    await caller.thread("update", thread_id)
     found = await parts.storage.version(thread_id, version)
     return JsonResponse(version_json(await roll_back(parts, found, body.description, body.metadata)))

@@ -19,8 +19,10 @@ from starlette.requests import Request
 
 from lgs_runtime.auth.keys import ApiKeys
 from lgs_runtime.auth.loading import asked, load_auth
-from lgs_runtime.auth.users import User, studio_user, user_from
-from lgs_runtime.errors import ConfigError, RefusedByHandler, Unauthenticated
+from lgs_runtime.auth.permits import Action, Resource, has_handlers, permit
+from lgs_runtime.auth.users import User, refusal_of, studio_user, user_from
+from lgs_runtime.errors import ConfigError, Unauthenticated
+from lgs_runtime.model import Scope
 from lgs_runtime.settings import Settings
 
 KEY_HEADER = "x-api-key"
@@ -72,6 +74,17 @@ class Gate:
             return None
         return studio_user(key) if self._is_studio(request, key) else User({"identity": key})
 
+    @property
+    def decides(self) -> bool:
+        """Whether there is anything that not every user may do."""
+        return self.auth is not None and has_handlers(self.auth)
+
+    async def permit(
+        self, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
+    ) -> Scope | None:
+        """As `permits.permit`; everything is permitted where nothing is said."""
+        return None if self.auth is None else await permit(self.auth, user, resource, action, value)
+
     def _key(self, request: Request) -> str | None:
         """The name of the key that came with the request; None where no keys are needed."""
         if self.keys is None:
@@ -108,16 +121,6 @@ async def _ask(handler: Any, request: Request) -> User:
     if user is None:
         raise Unauthenticated("Unauthorized")
     return user
-
-
-def refusal_of(raised: Exception) -> RefusedByHandler | None:
-    """The refusal that a handler means by an exception: `Auth.exceptions.HTTPException`, or any other with a
-    `status_code` of 400 and above. None for a mistake."""
-    status = getattr(raised, "status_code", None)
-    if not isinstance(status, int) or not 400 <= status <= 599:
-        return None
-    headers = getattr(raised, "headers", None) or {}
-    return RefusedByHandler(status, str(getattr(raised, "detail", raised)), dict(headers))
 
 
 async def _offer(request: Request, names: frozenset[str]) -> dict[str, Any]:

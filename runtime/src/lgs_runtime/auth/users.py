@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 from langgraph_sdk import Auth
 
+from lgs_runtime.errors import RefusedByHandler
+
 STUDIO = "StudioUser"
 
 
@@ -122,3 +124,13 @@ def _fields(answer: Any) -> dict[str, Any]:
 def _known(answer: Any) -> dict[str, Any]:
     names = ("identity", "display_name", "is_authenticated", "permissions")
     return {name: getattr(answer, name) for name in names if hasattr(answer, name)}
+
+
+def refusal_of(raised: Exception) -> RefusedByHandler | None:
+    """The refusal that a handler means by an exception: `Auth.exceptions.HTTPException`, or any other with a
+    `status_code` of 400 and above. None for a mistake."""
+    status = getattr(raised, "status_code", None)
+    if not isinstance(status, int) or not 400 <= status <= 599:
+        return None
+    headers = getattr(raised, "headers", None) or {}
+    return RefusedByHandler(status, str(getattr(raised, "detail", raised)), dict(headers))

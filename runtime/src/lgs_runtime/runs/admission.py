@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from secrets import randbits
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
 from langgraph_sdk import PriorityContext
@@ -24,53 +24,21 @@ from lgs_runtime.model import (
     Assistant,
     Enqueued,
     Json,
-    MultitaskStrategy,
     NewRun,
     Priority,
     Run,
+    Scope,
     Standing,
 )
+from lgs_runtime.runs.permission import permitted, readable_assistants
+from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
 from lgs_runtime.storage.fairness import LEVEL, priority_of_level
-from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, Durability, NodeNames, RunKwargs
+from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs
 
 NOBODY = {"identity": "", "is_authenticated": False}
 """The user in the eyes of a priority handler where the service knows none."""
 SET_HERE = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What a client asks for, checked field by field. `thread_id` None: a run with a thread of its own."""
-
-    assistant: str
-    thread_id: str | None = None
-    input: Any = None
-    command: Json | None = None
-    metadata: Json = field(default_factory=dict)
-    config: Json = field(default_factory=dict)
-    context: Json = field(default_factory=dict)
-    checkpoint: Json | None = None
-    stream_mode: tuple[str, ...] = ("values",)
-    stream_subgraphs: bool = False
-    stream_resumable: bool = False
-    interrupt_before: NodeNames = None
-    interrupt_after: NodeNames = None
-    durability: Durability = "async"
-    feedback_keys: tuple[str, ...] | None = None
-    multitask_strategy: MultitaskStrategy = "enqueue"
-    create_thread: bool = False
-    on_completion: Literal["delete", "keep"] | None = None
-    delay_seconds: float = 0.0
-    priority: Priority = Priority.NORMAL
-    priority_given: bool = False
-    """The priority is the client's own word (`X-LGS-Priority`), not a hint in its data."""
-    webhook: str | None = None
-    user: Json | None = None
-    """Who asks (`auth.users.User` as JSON); None where the service is open."""
-    request_id: str | None = None
-    protocol: bool = False
-    """Started by protocol v2."""
 
 
 def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
@@ -91,10 +59,20 @@ def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
     return Priority.NORMAL
 
 
-async def find_assistant(services: Services, name: str) -> Assistant:
+async def find_assistant(services: Services, name: str, scope: Scope | None = None) -> Assistant:
     """An assistant by its id, or the default assistant of the graph of that name. Raises `NotFound`."""
     with named_assistant(services, name) as assistant_id:
-        return await services.storage.assistant(assistant_id)
+        return await services.storage.assistant(assistant_id, scope)
+
+
+async def permitted_run(services: Services, request: RunRequest) -> tuple[RunRequest, Assistant]:
+    """The request as the handlers of the user leave it, and its assistant. Raises `Forbidden`,
+    `RefusedByHandler`, `HandlerFailed`, `NotFound`."""
+    named = assistant_id_of(request.assistant)
+    request = await permitted(services.gate, request, named)
+    everybodys = any(named == default_assistant_id(graph_id) for graph_id in services.graphs.ids)
+    scope = None if everybodys else await readable_assistants(services.gate, request.user, named)
+    return request, await find_assistant(services, request.assistant, scope)
 
 
 @contextmanager
@@ -158,6 +136,8 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         delete_thread_after=temporary,
         webhook=request.webhook,
         group=group_of(request.user),
+        created_metadata=request.created_metadata,
+        scope=request.scope,
     )
 
 
@@ -193,7 +173,7 @@ async def _settled(services: Services, request: RunRequest) -> tuple[Json, Stand
     if request.thread_id is None:
         return {}, None
     try:
-        thread = await services.storage.thread(request.thread_id)
+        thread = await services.storage.thread(request.thread_id, request.scope)
     except NotFound:
         if not request.create_thread:
             raise
@@ -254,11 +234,11 @@ def check_webhook(services: Services, url: str | None) -> None:
 async def admit(services: Services, request: RunRequest) -> Run:
     """Stores the run, and hands it to the worker here when it was stored as claimed.
 
-    Raises `NotFound`, `Conflict`, `QueueFull`, `HandlerFailed`, `RefusedByHandler`, `StorageUnavailable`;
-    nothing is stored then.
+    Raises `NotFound`, `Conflict`, `QueueFull`, `StorageUnavailable`, and `Forbidden`, `RefusedByHandler`,
+    `HandlerFailed` for what the user may not do; nothing is stored then.
     """
     check_webhook(services, request.webhook)
-    assistant = await find_assistant(services, request.assistant)
+    request, assistant = await permitted_run(services, request)
     new = await placed(services, request, assistant, new_run(request, assistant, _run_id()))
     enqueued = await _enqueue(services, new)
     services.metrics.arrived(new.priority)
@@ -293,12 +273,11 @@ async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Seque
     """Stores several runs in their order, all of them or none. Raises as `admit`."""
     for request in requests:
         check_webhook(services, request.webhook)
-    names = dict.fromkeys(request.assistant for request in requests)
-    assistants = {name: await find_assistant(services, name) for name in names}
-    new = []
-    for request in requests:
-        assistant = assistants[request.assistant]
-        new.append(await placed(services, request, assistant, new_run(request, assistant, _run_id())))
+    asked = [await permitted_run(services, request) for request in requests]
+    new = [
+        await placed(services, request, assistant, new_run(request, assistant, _run_id()))
+        for request, assistant in asked
+    ]
     try:
         stored = await services.storage.enqueue_all(new, services.settings.queue_limits)
     except QueueFull as full:

@@ -20,6 +20,7 @@ from cronsim import CronSim, CronSimError
 
 from lgs_runtime.errors import (
     Conflict,
+    Forbidden,
     HandlerFailed,
     InvalidRequest,
     NotFound,
@@ -28,8 +29,10 @@ from lgs_runtime.errors import (
     StorageUnavailable,
 )
 from lgs_runtime.model import Cron, Priority
-from lgs_runtime.runs.admission import RunRequest, find_assistant, new_run, placed
+from lgs_runtime.runs.admission import new_run, permitted_run, placed
+from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
+from lgs_runtime.storage.actor import acting
 
 POLL_SECONDS = 1.0
 AT_A_TIME = 50
@@ -79,6 +82,11 @@ def run_id_of(cron: Cron) -> str:
     return str(uuid5(UUID(cron.cron_id), cron.next_run_date.astimezone(zone(None)).isoformat()))
 
 
+def identity_of(cron: Cron) -> str | None:
+    """In whose name the runs of a cron are made."""
+    return None if cron.caller is None else str(cron.caller["identity"])
+
+
 class Scheduler:
     """One loop, to be run as a task of `server.py`; it ends by cancellation. `request_of` gives the request
     of a cron's runs."""
@@ -121,7 +129,7 @@ class Scheduler:
             with suppress(NotFound):
                 await self._services.storage.delete_cron(cron.cron_id)
             return False
-        except Conflict as refused:
+        except (Conflict, Forbidden) as refused:
             log.warning("cron.skipped", cron_id=cron.cron_id, reason=str(refused))
         assert cron.next_run_date is not None, "a cron that is due has a time"
         now = max(await self._services.storage.now(), cron.next_run_date)
@@ -131,11 +139,12 @@ class Scheduler:
 
     async def _make(self, cron: Cron) -> bool:
         services, request = self._services, self._request_of(cron)
-        assistant = await find_assistant(services, cron.assistant_id)
+        request, assistant = await permitted_run(services, request)
         new = await placed(
             services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id
         )
-        enqueued = await services.storage.enqueue(new, services.settings.queue_limits)
+        with acting(identity_of(cron)):
+            enqueued = await services.storage.enqueue(new, services.settings.queue_limits)
         if enqueued.run.thread_id != new.thread_id:
             # Another replica made it and did not live to say so.
             return False

@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.model import CancelAction, Page, RunStatus, Thread
+from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
 from lgs_runtime.services import Services
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
@@ -24,28 +24,28 @@ STOP_SECONDS = 5.0
 """How long a deletion waits for the thread's running run to stop, so that it leaves no checkpoint behind."""
 
 
-async def remove_thread(services: Services, thread_id: str) -> None:
+async def remove_thread(services: Services, thread_id: str, scope: Scope | None = None) -> None:
     """Stops the thread's runs, then deletes runs, record and checkpoints. Raises `NotFound`."""
-    await services.storage.thread(thread_id)
+    await services.storage.thread(thread_id, scope)
     unfinished = [
         run.run_id
         for status in UNFINISHED
         for run in await services.storage.runs(thread_id, Page(limit=1000), status=status)
     ]
     if unfinished:
-        await services.storage.cancel(thread_id, unfinished, "rollback")
+        await services.storage.cancel(thread_id, unfinished, "rollback", scope)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 for run_id in unfinished:
                     await services.hub.finished(run_id)
-    await services.storage.delete_thread(thread_id)
+    await services.storage.delete_thread(thread_id, scope)
     await services.checkpointer.adelete_thread(thread_id)
 
 
-async def keep_latest(services: Services, thread_id: str) -> bool:
+async def keep_latest(services: Services, thread_id: str, scope: Scope | None = None) -> bool:
     """Deletes the thread's past, not its present; whether it did. A busy thread is left alone. Raises
     `NotFound`, `InvalidRequest` for a graph whose present is made of its past."""
-    thread = await services.storage.thread(thread_id)
+    thread = await services.storage.thread(thread_id, scope)
     if thread.status == "busy":
         return False
     if await needs_past(services, thread):
@@ -86,13 +86,15 @@ def has_deltas(graph: Any) -> bool:
     return any(isinstance(channel, DeltaChannel) for channel in graph.channels.values())
 
 
-async def cancel_all(services: Services, statuses: Sequence[RunStatus], action: CancelAction) -> None:
+async def cancel_all(
+    services: Services, statuses: Sequence[RunStatus], action: CancelAction, scope: Scope | None = None
+) -> None:
     """Stops the runs of all threads that have one of these statuses now."""
     before = await services.storage.now()
-    while run_ids := await services.storage.unfinished(statuses, action, before):
+    while run_ids := await services.storage.unfinished(statuses, action, before, scope):
         # A run may be gone since: the others are found again.
         with suppress(NotFound):
-            await services.storage.cancel(None, run_ids, action)
+            await services.storage.cancel(None, run_ids, action, scope)
 
 
 async def copy_checkpoints(saver: BaseCheckpointSaver[Any], source: str, target: str) -> None:

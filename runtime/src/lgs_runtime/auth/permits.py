@@ -1,0 +1,94 @@
+"""What a user may do, by the `@auth.on` handlers of the graphs' `langgraph_sdk.Auth` object.
+
+The most specific handler decides: that of the resource and action, of the resource, of the action, of all.
+Without one everything is permitted. A handler may change the `value` it is given, and returns nothing or true
+(permitted), false (403), or a filter, which the caller hands on to the storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from langgraph_sdk import Auth
+
+from lgs_runtime.auth.filters import BadFilter, parse_filter
+from lgs_runtime.auth.users import User, refusal_of, seen_by_handlers
+from lgs_runtime.errors import Forbidden, HandlerFailed
+from lgs_runtime.model import Scope
+
+Resource = Literal["threads", "assistants", "crons", "store"]
+Action = Literal[
+    "create", "read", "update", "delete", "search", "create_run", "put", "get", "list_namespaces"
+]
+IDS = ("thread_id", "run_id", "assistant_id", "cron_id")
+log = structlog.get_logger(__name__)
+
+
+def has_handlers(auth: Auth) -> bool:
+    """Whether anything is decided at all."""
+    return bool(auth._handlers or auth._global_handlers)
+
+
+async def permit(
+    auth: Auth, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
+) -> Scope | None:
+    """The records that the user may touch in this way, None for all. `value` is what the request says; the
+    handler may change it.
+
+    Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
+    """
+    handler = _handler(auth, resource, action)
+    if handler is None:
+        return None
+    if user is None:
+        raise Forbidden(f"{resource}.{action}: nobody is known to ask: must be done by a user")
+    for name in IDS:
+        if isinstance(value.get(name), str):
+            value[name] = UUID(value[name])
+    context = Auth.types.AuthContext(
+        permissions=list(user.permissions), user=seen_by_handlers(user), resource=resource, action=action
+    )
+    try:
+        answer = await handler(ctx=context, value=value)
+    except AssertionError as wrong:
+        raise Forbidden(str(wrong) or "Forbidden") from wrong
+    # The handler is the user's: anything may come, and none of it lets anything through.
+    except Exception as wrong:
+        raise refusal_of(wrong) or _failed(resource, action, wrong) from wrong
+    try:
+        return _scope(answer, resource, action)
+    except BadFilter as wrong:
+        raise _failed(resource, action, wrong) from wrong
+
+
+def _failed(resource: str, action: str, raised: Exception) -> HandlerFailed:
+    log.error("auth.handler_failed", resource=resource, action=action, exc_info=raised)
+    return HandlerFailed(
+        f"the authorisation of {resource}.{action} failed; the log of this replica has the reason"
+    )
+
+
+def _handler(auth: Auth, resource: str, action: str) -> Any:
+    for key in ((resource, action), (resource, "*"), ("*", action)):
+        if handlers := auth._handlers.get(key):
+            return handlers[-1]
+    return auth._global_handlers[-1] if auth._global_handlers else None
+
+
+def _scope(answer: Any, resource: str, action: str) -> Scope | None:
+    if answer is None or answer is True:
+        return None
+    if answer is False:
+        raise Forbidden(f"{resource}.{action}: not permitted")
+    if not isinstance(answer, Mapping):
+        raise BadFilter(f"the handler of {resource}.{action} returned a {type(answer).__name__}")
+    if resource == "store" and answer:
+        # Items have no metadata to compare: to ignore the filter would show everybody everything.
+        raise Forbidden(
+            "store: a filter can't be applied to items; the handler must put the user into "
+            'value["namespace"] instead'
+        )
+    return parse_filter(answer)

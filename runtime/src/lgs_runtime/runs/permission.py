@@ -1,0 +1,77 @@
+"""May this user make this run? Asked wherever a run is made, whoever makes it: requests, batches, crons.
+
+The handler of `threads.create_run` decides, and its filter says on which threads; it may change the run's
+metadata and `kwargs`. An assistant that somebody made must be readable to the user too; those that the graphs
+have from the start are everybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from lgs_runtime.auth.gate import Gate
+from lgs_runtime.auth.users import User
+from lgs_runtime.errors import Forbidden
+from lgs_runtime.graphs.registry import SYSTEM_METADATA
+from lgs_runtime.model import Scope
+from lgs_runtime.runs.requests import RunRequest
+from lgs_runtime.storage.scope import made_within, widened
+
+KWARGS = ("input", "command", "config", "context", "webhook")
+"""What of a run a handler may change besides its metadata."""
+
+
+async def permitted(gate: Gate, request: RunRequest, assistant_id: str) -> RunRequest:
+    """The request, for a run of this assistant, as the handler leaves it. Raises `Forbidden`,
+    `RefusedByHandler`, `HandlerFailed`."""
+    if not gate.decides:
+        return request
+    value = _value(request, assistant_id)
+    scope = await gate.permit(_user(request.user), "threads", "create_run", value)
+    metadata, kwargs = _changed(value, "metadata"), _changed(value, "kwargs")
+    changes = {name: kwargs[name] for name in KWARGS if name in kwargs}
+    changed = replace(request, metadata=metadata, scope=scope, **changes)
+    if request.thread_id is not None and not request.create_thread:
+        return changed
+    try:
+        return replace(changed, created_metadata=made_within(scope, metadata))
+    except Forbidden:
+        if request.thread_id is None:
+            raise
+        # It may not make the thread, but the thread may be there.
+        return replace(changed, create_thread=False)
+
+
+async def readable_assistants(gate: Gate, user: Mapping[str, Any] | None, assistant_id: str) -> Scope | None:
+    """The assistants that a user may run, when it is not the one that a graph has from the start."""
+    scope = await gate.permit(
+        _user(user), "assistants", "read", {"assistant_id": assistant_id, "metadata": {}}
+    )
+    return widened(scope, SYSTEM_METADATA)
+
+
+def _user(fields: Mapping[str, Any] | None) -> User | None:
+    return None if fields is None else User(fields)
+
+
+def _value(request: RunRequest, assistant_id: str) -> dict[str, Any]:
+    """As `langgraph_sdk.auth.types.RunsCreate`."""
+    return {
+        "assistant_id": assistant_id,
+        "thread_id": request.thread_id,
+        "run_id": None,
+        "status": "pending",
+        "metadata": dict(request.metadata),
+        "prevent_insert_if_inflight": request.multitask_strategy == "reject",
+        "multitask_strategy": request.multitask_strategy,
+        "if_not_exists": "create" if request.create_thread else "reject",
+        "after_seconds": request.delay_seconds,
+        "kwargs": {name: getattr(request, name) for name in KWARGS},
+    }
+
+
+def _changed(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = value.get(name)
+    return dict(found) if isinstance(found, Mapping) else {}

@@ -1,0 +1,47 @@
+"""What a client asks for when it asks for a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lgs_runtime.model import Json, MultitaskStrategy, Priority, Scope
+from lgs_runtime.worker.kwargs import Durability, NodeNames
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a client asks for, checked field by field. `thread_id` None: a run with a thread of its own."""
+
+    assistant: str
+    thread_id: str | None = None
+    input: Any = None
+    command: Json | None = None
+    metadata: Json = field(default_factory=dict)
+    config: Json = field(default_factory=dict)
+    context: Json = field(default_factory=dict)
+    checkpoint: Json | None = None
+    stream_mode: tuple[str, ...] = ("values",)
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    interrupt_before: NodeNames = None
+    interrupt_after: NodeNames = None
+    durability: Durability = "async"
+    feedback_keys: tuple[str, ...] | None = None
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    create_thread: bool = False
+    on_completion: Literal["delete", "keep"] | None = None
+    delay_seconds: float = 0.0
+    priority: Priority = Priority.NORMAL
+    priority_given: bool = False
+    """The priority is the client's own word (`X-LGS-Priority`), not a hint in its data."""
+    webhook: str | None = None
+    user: Json | None = None
+    """Who asks (`auth.users.User` as JSON); None where the service is open."""
+    request_id: str | None = None
+    protocol: bool = False
+    """Started by protocol v2."""
+    created_metadata: Json = field(default_factory=dict)
+    """The metadata of a thread that is made for the run."""
+    scope: Scope | None = None
+    """The threads it may be put on."""
