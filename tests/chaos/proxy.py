@@ -41,6 +41,11 @@ class Proxy:
         """Nothing gets through any more, and nobody is told, until `mend`."""
         self._loop.call_soon_threadsafe(self._flows.clear)
 
+    def strand(self) -> None:
+        """Nothing gets through the connections there are, ever, and nobody is told; new ones work. So it is
+        after a fail-over that says no good-bye."""
+        self._call(self._strand())
+
     def mend(self) -> None:
         """All is well again for new connections. Those that were frozen break: what they held never
         arrives."""
@@ -65,6 +70,11 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _strand(self) -> None:
+        self._flows.clear()
+        self._flows = asyncio.Event()
+        self._flows.set()
+
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
             writer.transport.abort()
@@ -73,11 +83,12 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         there: asyncio.StreamWriter | None = None
+        flows = self._flows
         try:
             back, there = await asyncio.open_connection("127.0.0.1", self._to_port)
             ways = [
-                asyncio.ensure_future(self._copy(reader, there)),
-                asyncio.ensure_future(self._copy(back, writer)),
+                asyncio.ensure_future(self._copy(reader, there, flows)),
+                asyncio.ensure_future(self._copy(back, writer, flows)),
             ]
             try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -92,9 +103,11 @@ class Proxy:
                 there.transport.abort()
             self._tasks.discard(task)
 
-    async def _copy(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+    async def _copy(
+        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, flows: asyncio.Event
+    ) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
-                await self._flows.wait()
+                await flows.wait()
                 to.write(data)
                 await to.drain()

@@ -19,9 +19,12 @@ import psycopg
 import pytest
 from langgraph_sdk import get_client
 
-from chaos.field import LEASE_SECONDS, Field, Fleet, Replica, open_field
+from chaos.field import LEASE_SECONDS, Field, Fleet, Replica, open_field, through
 from chaos.ordeal import ordeal
+from chaos.proxy import Proxy
 from e2e.harness.records import account
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.storage import open_storage
 from load.player import Player, Work, summary
 from support.ports import wait_until
 from support.postgres import PostgresServer
@@ -146,6 +149,29 @@ async def test_the_disk_of_the_database_is_full_for_a_while(small_disk: Path, tm
         verdict = await ordeal(field, full)
 
     assert verdict.clean(), verdict
+
+
+async def test_after_a_fail_over_that_says_no_good_bye_one_unanswered_statement_is_enough(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.storage.postgres.database.STATEMENT_SECONDS", 1.0)
+    proxy = Proxy(postgres_server.port)
+    storage = await open_storage(through(postgres_server.uri, proxy), lease_seconds=60)
+    lease = await storage.leases("a")
+    await asyncio.gather(*(storage.ping() for _ in range(8)))
+
+    proxy.strand()
+    with pytest.raises(StorageUnavailable):
+        await storage.ping()
+
+    await asyncio.gather(*(storage.ping() for _ in range(8)))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await lease.renew()
+    assert await lease.renew()
+    await lease.close()
+    await storage.close()
+    proxy.close()
 
 
 async def test_replicas_that_start_together_on_an_empty_database_all_serve(

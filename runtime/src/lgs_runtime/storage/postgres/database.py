@@ -135,26 +135,37 @@ class Database:
 
     async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
         """Runs a statement in a transaction of its own and returns its rows."""
-        with translated():
+        async with self._told():
             rows: list[asyncpg.Record] = await self._pool.fetch(statement, *values)
             return rows
 
     async def row(self, statement: str, *values: Any) -> asyncpg.Record | None:
         """The first row."""
-        with translated():
+        async with self._told():
             return await self._pool.fetchrow(statement, *values)
 
     async def value(self, statement: str, *values: Any) -> Any:
         """The first value of the first row."""
-        with translated():
+        async with self._told():
             return await self._pool.fetchval(statement, *values)
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        """Translates errors. A statement that was never answered may have had a connection to a server that
+        is gone without a good-bye, and then the others in the pool are no better: all are made anew."""
+        try:
+            with translated():
+                yield
+        except StorageUnavailable as gone:
+            if isinstance(gone.__cause__, TimeoutError):
+                await self._pool.expire_connections()
+            raise
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of the pool."""
-        with translated():
-            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection:
-                yield connection
+        async with self._told(), self._pool.acquire(timeout=STATEMENT_SECONDS) as connection:
+            yield connection
 
     async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:
         """Runs `work` in one transaction, again from its start when it lost a race."""
