@@ -403,6 +403,19 @@ async def test_a_socket_may_subscribe_before_its_thread_is_made(url: str) -> Non
     assert lives(heard) == [([], "running"), ([], "completed")]
 
 
+async def test_a_socket_hears_a_thread_that_is_made_by_another_connection(
+    client: LangGraphClient, url: str
+) -> None:
+    thread = str(uuid4())
+    async with socket(url, thread) as connection, asyncio.timeout(60):
+        wanted = {"id": 1, "method": "subscription.subscribe", "params": {"channels": ["lifecycle"]}}
+        await say(connection, wanted)
+        await client.runs.wait(thread, "steps", input={}, if_not_exists="create")
+        heard = [json.loads(await connection.recv()) for _ in range(2)]
+
+    assert lives(heard) == [([], "running"), ([], "completed")]
+
+
 async def test_a_socket_outlives_what_it_can_not_understand(client: LangGraphClient, url: str) -> None:
     thread = (await client.threads.create())["thread_id"]
     wanted = {"id": 1, "method": "subscription.subscribe", "params": {"channels": ["values"]}}

@@ -27,7 +27,7 @@ from lgs_runtime.api.problems import headers_of, problem, status_of
 from lgs_runtime.api.protocol_bodies import ProtocolCommand, Subscribe, Unsubscribe
 from lgs_runtime.api.sse import encode_event, event_stream
 from lgs_runtime.errors import InvalidRequest, NotFound, RuntimeFault
-from lgs_runtime.runs.protocol_stream import protocol_events
+from lgs_runtime.runs.protocol_stream import made, protocol_events
 from lgs_runtime.services import Services
 from lgs_runtime.streams.contract import StreamEvent
 from lgs_runtime.streams.encoding import encode
@@ -130,8 +130,6 @@ class _Connection:
         self._request = request
         self._thread_id = thread_id
         self._sending = asyncio.Lock()
-        self._early: dict[str, Subscribe] = {}
-        """Subscriptions to a thread that the client's first run is going to make."""
         self._following: dict[str, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
@@ -172,44 +170,39 @@ class _Connection:
         if given.method == "subscription.reconnect":
             # Subscriptions go with their socket: the client makes them anew, with `since`.
             return success(given.id, {"restored": False})
-        said = await answer(self._services, self._request, self._thread_id, given)
-        if given.method == "run.start" and said["type"] == "success" and self._early:
-            await Caller(self._request).thread("read", self._thread_id)
-            for name, early in list(self._early.items()):
-                self._follow(name, self._early.pop(name, early))
-        return said
+        return await answer(self._services, self._request, self._thread_id, given)
 
     async def _subscribe(self, given: ProtocolCommand) -> Any:
         wanted = bodies.checked(Subscribe, given.params)
-        name = str(uuid4())
+        name, early = str(uuid4()), False
         try:
             await Caller(self._request).thread("read", self._thread_id)
-            self._follow(name, wanted)
         except NotFound:
-            self._early[name] = wanted
+            early = True
+        self._following[name] = asyncio.create_task(self._send_events(wanted, early))
         return success(given.id, {"subscription_id": name})
 
     def _unsubscribe(self, given: ProtocolCommand) -> Any:
         name = bodies.checked(Unsubscribe, given.params).subscription_id
-        known = self._early.pop(name, None) or self._following.pop(name, None)
+        known = self._following.pop(name, None)
         if known is None:
             return failure(
                 given.id, "no_such_subscription", f"subscription {name}: is not of this connection"
             )
-        if isinstance(known, asyncio.Task):
-            known.cancel()
+        known.cancel()
         return success(given.id, {})
 
-    def _follow(self, name: str, wanted: Subscribe) -> None:
-        self._following[name] = asyncio.create_task(self._send_events(wanted))
-
-    async def _send_events(self, wanted: Subscribe) -> None:
-        """Sends what the subscription wants; when its thread is gone, or can't be followed, the connection
-        ends."""
+    async def _send_events(self, wanted: Subscribe, early: bool) -> None:
+        """Sends what the subscription wants. `early`: there is no thread yet; the client's first run, which
+        may be asked for by HTTP, is going to make it. When the thread is gone, or can't be followed, the
+        connection ends."""
         since = -1 if wanted.since is None else wanted.since
         # A client that has gone is noticed by `serve`.
         with suppress(WebSocketDisconnect, RuntimeError):
             try:
+                if early:
+                    await made(self._services, self._thread_id)
+                    await Caller(self._request).thread("read", self._thread_id)
                 events = _wanted(self._services, self._thread_id, wanted.subscription(), since)
                 async with aclosing(events):
                     async for event in events:

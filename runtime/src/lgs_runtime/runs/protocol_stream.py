@@ -70,6 +70,15 @@ async def protocol_events(services: Services, thread_id: str, since: int = -1) -
                 await anext(rings)
 
 
+async def made(services: Services, thread_id: str) -> None:
+    """Returns when there is a thread of this id."""
+    async with aclosing(_rings(services, thread_id)) as rings:
+        async for _ in rings:
+            with suppress(NotFound):
+                await services.storage.thread(thread_id)
+                return
+
+
 async def _rings(services: Services, thread_id: str) -> AsyncGenerator[None, None]:
     """Yields at once, then whenever a run of the thread has begun, or a second has passed."""
     bell = asyncio.Event()
