@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # sdk.sh PATH [pytest arguments]: runs the integration tests of LangGraph's public SDK, unchanged, against this runtime.
 # PATH is a checkout of the public repository `langgraph`; its own test graphs are served. DATABASE_URI names the
-# database (an empty one); without it SQLite in a folder that goes afterwards.
+# database (an empty one); without it SQLite in a folder that goes afterwards. Port 2024 of this machine must be free:
+# some of the tests know no other.
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
 
@@ -28,14 +29,17 @@ uv --version >/dev/null 2>&1 || UV=$TOOLCHAIN/uv/bin/uv
 "$UV" pip install --quiet --python "$VENV/bin/python" --no-deps -r "$REPO/requirements.lock" -e "$REPO/runtime"
 "$UV" pip install --quiet --python "$VENV/bin/python" 'langchain>=1.3.0' 'deepagents>=0.6.2'
 
-PORT=$("$VENV/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+PORT=2024
 export DATABASE_URI=${DATABASE_URI:-sqlite:///$WORK/lgs.db}
 LGS_CONFIG=$SDK/integration/langgraph.json LGS_DATA_DIR=$WORK/data LGS_PORT=$PORT \
   "$VENV/bin/lgs-runtime" serve >"$WORK/server.log" 2>&1 &
 SERVER=$!
 # Its own probe and not curl: a bare machine has Python here, and perhaps no curl.
-wait_for 60 "the server on port $PORT (its log: $(tail -3 "$WORK/server.log" 2>/dev/null))" "$VENV/bin/python" -c \
-  "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$PORT/ready', timeout=2)"
+ready() {
+  kill -0 "$SERVER" 2>/dev/null || fail "the server ended: $(tail -1 "$WORK/server.log")"
+  "$VENV/bin/python" -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$PORT/ready', timeout=2)"
+}
+wait_for 60 "the server on port $PORT" ready
 
 cd "$SDK"
 LANGGRAPH_INTEGRATION_URL=http://127.0.0.1:$PORT "$VENV/bin/python" -m pytest tests/integration -m integration \
