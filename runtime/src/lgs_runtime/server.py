@@ -30,8 +30,11 @@ from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.fence import Fence, FencedSaver
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.checkpoint.store_options import Index, open_index
+from lgs_runtime.checkpoint.sweeping import sweep_forever
 from lgs_runtime.checkpoint.upkeep import open_upkeep
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
+from lgs_runtime.graphs.importing import extend_import_path, variable_in
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.readiness import Readiness, State
@@ -103,7 +106,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     checkpointer = await stack.enter_async_context(
         open_checkpointer(settings.database_uri, serde=settings.checkpointer.serde.serializer())
     )
-    store = await stack.enter_async_context(open_store(settings.database_uri))
+    store = await stack.enter_async_context(
+        open_store(settings.database_uri, index=_store_index(settings), ttl=settings.store.ttl.config())
+    )
     metrics = Metrics(settings.concurrency, storage)
     await metrics.start()
     stack.push_async_callback(metrics.close)
@@ -157,6 +162,17 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     return services
 
 
+def _store_index(settings: Settings) -> Index | None:
+    options = settings.store.index
+    if options is None:
+        return None
+    if not options.is_path:
+        return open_index(options)
+    extend_import_path(settings.import_paths)
+    where = f"store.index.embed: {options.embed}"
+    return open_index(options, variable_in(options.embed, settings.source, where))
+
+
 def _priorities(settings: Settings) -> PriorityHandler | None:
     path = settings.priority_path
     return PriorityHandler.load(path, settings.source, settings.import_paths) if path else None
@@ -194,6 +210,8 @@ async def _open_upkeep(services: Services, fence: Fence, stack: AsyncExitStack) 
     await stack.enter_async_context(_running(sender.send_forever(), "webhooks"))
     scheduler = Scheduler(services, request_of)
     await stack.enter_async_context(_running(scheduler.fire_forever(), "crons"))
+    sweeping = sweep_forever(services.store, settings.store.ttl.sweep_interval_minutes)
+    await stack.enter_async_context(_running(sweeping, "store"))
     await stack.enter_async_context(_running(Pruner(services).prune_forever(), "pruning"))
 
 

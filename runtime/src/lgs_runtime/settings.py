@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
+from lgs_runtime.checkpoint.store_options import StoreOptions, parse_store
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
@@ -66,6 +67,7 @@ class Settings:
     reuse_port: bool = False
     admin_port: int | None = None
     """Port on the loopback interface that reaches this process alone; what shares a port needs one."""
+    store: StoreOptions = field(default_factory=StoreOptions)
     priority_path: str | None = None
     """`path:variable` of the `langgraph_sdk.Priority` object."""
     auth_path: str | None = None
@@ -125,6 +127,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         http=manifest.http,
         webhooks=parse_webhooks(manifest.webhooks, f"{manifest.path}: webhooks", values.env),
         checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
+        store=parse_store(manifest.store, f"{manifest.path}: store"),
         priority_path=manifest.priority,
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),

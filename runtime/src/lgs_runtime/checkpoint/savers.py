@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.store.base import BaseStore
+from langgraph.store.base import BaseStore, TTLConfig
 
+from lgs_runtime.checkpoint.store_options import Index
 from lgs_runtime.storage.addresses import address
 
 
@@ -41,17 +42,19 @@ def open_checkpointer(
     return FastPostgresSaver.from_conn_string(where.uri, serde=serde or JsonPlusSerializer())
 
 
-def open_store(uri: str) -> AbstractAsyncContextManager[BaseStore]:
-    """The store of a database, set up, while the context is open. Raises `ConfigError`,
-    `StorageUnavailable`."""
+def open_store(
+    uri: str, *, index: Index | None = None, ttl: TTLConfig | None = None
+) -> AbstractAsyncContextManager[BaseStore]:
+    """The store of a database, set up, while the context is open. With `index` it searches by meaning; `ttl`
+    says how long items live. Raises `ConfigError`, `StorageUnavailable`."""
     where = address(uri)
     if where.path is not None:
         from lgs_runtime.checkpoint.sqlite import sqlite_store  # noqa: PLC0415 - load one driver only
 
-        return sqlite_store(where.path)
+        return sqlite_store(where.path, index=index, ttl=ttl)
     from lgs_runtime.checkpoint.store import postgres_store  # noqa: PLC0415
 
-    return postgres_store(where.uri)
+    return postgres_store(where.uri, index=index, ttl=ttl)
 
 
 async def delete_thread_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import aiosqlite
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.store.base import Op, Result, TTLConfig
 from langgraph.store.sqlite.aio import AsyncSqliteStore
+from langgraph.store.sqlite.base import SqliteIndexConfig
+
+from lgs_runtime.checkpoint.store_options import Index
+from lgs_runtime.errors import ConfigError
 
 BUSY_SECONDS: Final = 30.0
 
@@ -49,6 +55,9 @@ _COPY_THREAD: Final = (
     FROM writes WHERE thread_id = :source
     """,
 )
+
+
+_ANY_EXPIRED: Final = "SELECT 1 FROM store WHERE expires_at < CURRENT_TIMESTAMP LIMIT 1"
 
 
 class SqliteSaver(AsyncSqliteSaver):
@@ -90,6 +99,19 @@ class SqliteSaver(AsyncSqliteSaver):
             await self.conn.commit()
 
 
+class SqliteStore(AsyncSqliteStore):
+    """The official store, from which nothing is read whose time has passed."""
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Reads and writes, as LangGraph's contract says."""
+        async with self._cursor(transaction=False) as cursor:
+            await cursor.execute(_ANY_EXPIRED)
+            expired = await cursor.fetchone()
+        if expired is not None:
+            await self.sweep_ttl()
+        return await super().abatch(ops)
+
+
 @asynccontextmanager
 async def sqlite_checkpointer(
     path: Path, *, serde: SerializerProtocol | None = None
@@ -104,13 +126,22 @@ async def sqlite_checkpointer(
 
 
 @asynccontextmanager
-async def sqlite_store(path: Path) -> AsyncIterator[AsyncSqliteStore]:
-    """A store in the file `path` with `-store` added."""
+async def sqlite_store(
+    path: Path, *, index: Index | None = None, ttl: TTLConfig | None = None
+) -> AsyncIterator[AsyncSqliteStore]:
+    """A store in the file `path` with `-store` added. An `index` needs a Python whose SQLite loads
+    extensions. Raises `ConfigError`."""
+    if index is not None and not hasattr(sqlite3.Connection, "enable_load_extension"):
+        raise ConfigError(
+            "store.index: set: must be absent on SQLite with this Python, whose sqlite3 loads no extensions; "
+            "use PostgreSQL with pgvector, or a Python that was built with loadable SQLite extensions"
+        )
     file = await _file(path, "-store")
     async with aiosqlite.connect(file, timeout=BUSY_SECONDS, isolation_level=None) as connection:
         async with _turn(file):
             await connection.execute("PRAGMA journal_mode=WAL")
-            store = AsyncSqliteStore(connection)
+            given = cast(SqliteIndexConfig, index.config()) if index else None
+            store = SqliteStore(connection, index=given, ttl=ttl)
             await store.setup()
         async with store:
             yield store

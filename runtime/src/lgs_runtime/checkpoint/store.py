@@ -12,17 +12,20 @@ import select
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg
+from langgraph.store.base import TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.postgres.base import PostgresIndexConfig
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.checkpoint.store_options import Index
+from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.storage.postgres.database import SESSION_SETTINGS
 
 SETUP_LOCK: Final = 0x6C67735F73746F72
@@ -90,12 +93,32 @@ class HealingPool(_Pool):
 
 
 @asynccontextmanager
-async def postgres_store(uri: str, *, connections: int = 5) -> AsyncIterator[AsyncPostgresStore]:
-    """A store on a pool of at most `connections`."""
-    async with _pool(uri, connections) as pool, AsyncPostgresStore(pool) as store:
+async def postgres_store(
+    uri: str, *, connections: int = 5, index: Index | None = None, ttl: TTLConfig | None = None
+) -> AsyncIterator[AsyncPostgresStore]:
+    """A store on a pool of at most `connections`. An `index` needs the extension pgvector on the server.
+    Raises `ConfigError`, `StorageUnavailable`."""
+    given = cast(PostgresIndexConfig, index.config()) if index else None
+    async with (
+        _pool(uri, connections) as pool,
+        AsyncPostgresStore(pool, index=given, ttl=ttl) as store,
+    ):
         async with _turn(uri):
+            if index:
+                await _check_vectors(pool)
             await store.setup()
         yield store
+
+
+async def _check_vectors(pool: _Pool) -> None:
+    with _translated():
+        async with pool.connection() as connection:
+            found = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
+            if await found.fetchone() is None:
+                raise ConfigError(
+                    "store.index: set: must be absent on a PostgreSQL server without the extension vector "
+                    "(pgvector); install it on the server, or use another one"
+                )
 
 
 @asynccontextmanager

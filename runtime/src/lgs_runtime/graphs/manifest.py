@@ -20,8 +20,10 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
 
-USED = frozenset({"graphs", "env", "dependencies", "http", "checkpointer", "auth", "webhooks", "priority"})
-NOT_USED_YET = frozenset({"encryption", "store"})
+USED = frozenset(
+    {"graphs", "env", "dependencies", "http", "checkpointer", "auth", "webhooks", "priority", "store"}
+)
+NOT_USED_YET = frozenset({"encryption"})
 FOR_THE_IMAGE = frozenset(
     {
         "$schema",
@@ -75,6 +77,8 @@ class Manifest:
     checkpointer: Any = None
     """As it was written; `checkpoint.options` knows what it may hold."""
     auth: AuthSpec = field(default_factory=AuthSpec)
+    store: Any = None
+    """As it was written; `checkpoint.store_options` knows what it may hold."""
     priority: str | None = None
     """Where the `langgraph_sdk.Priority` object is, as `path:variable`."""
     webhooks: Any = None
@@ -106,6 +110,7 @@ def read_manifest(path: Path, name: str) -> Manifest:
         http=parse_http(content.get("http"), f"{where}: http"),
         checkpointer=content.get("checkpointer"),
         auth=_auth(content.get("auth"), f"{where}: auth"),
+        store=content.get("store"),
         priority=_priority(content.get("priority"), f"{where}: priority"),
         webhooks=content.get("webhooks"),
     )

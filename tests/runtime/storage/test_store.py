@@ -1,0 +1,150 @@
+"""`store` of langgraph.json: items are found by meaning, and live as long as they are given."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from langgraph.store.base import BaseStore
+
+from lgs_runtime.checkpoint.savers import open_store
+from lgs_runtime.checkpoint.store_options import Index, open_index, parse_store
+from lgs_runtime.checkpoint.sweeping import Sweeps
+from lgs_runtime.errors import ConfigError
+
+MOMENT = 0.0005
+"""In minutes."""
+
+
+def by_letter(texts: Sequence[str]) -> list[list[float]]:
+    """A meaning that a test can foresee: how often a text has a, b and c."""
+    return [[float(text.count(letter)) + 0.01 for letter in "abc"] for text in texts]
+
+
+async def by_letter_later(texts: Sequence[str]) -> list[list[float]]:
+    return by_letter(texts)
+
+
+def index_of(found: Any = by_letter, **more: Any) -> Index:
+    options = parse_store({"index": {"dims": 3, "embed": "./embed.py:fn", **more}}, "store").index
+    assert options is not None
+    return open_index(options, found)
+
+
+async def has_vectors(uri: str) -> bool:
+    """Whether the database can search by meaning: a Python or a PostgreSQL may be without it."""
+    if uri.startswith("sqlite"):
+        return hasattr(sqlite3.Connection, "enable_load_extension")
+    async with await psycopg.AsyncConnection.connect(uri) as connection:
+        found = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
+        return await found.fetchone() is not None
+
+
+@pytest.mark.parametrize("embed", [by_letter, by_letter_later])
+async def test_items_are_found_by_meaning(database_uri: str, embed: Any) -> None:
+    if not await has_vectors(database_uri):
+        pytest.skip("this PostgreSQL has no pgvector, or this Python loads no extensions")
+    async with open_store(database_uri, index=index_of(embed, fields=["text"])) as store:
+        for key, text in {"first": "aaaa", "second": "bbbb", "third": "cccc"}.items():
+            await store.aput(("memories",), key, {"text": text, "kind": "note"})
+        await store.aput(("memories",), "hidden", {"text": "bbbb", "kind": "note"}, index=False)
+
+        found = await store.asearch(("memories",), query="bb", limit=1)
+        filtered = await store.asearch(("memories",), query="bb", filter={"kind": "other"})
+
+    assert [item.key for item in found] == ["second"]
+    assert found[0].score is not None and found[0].score > 0.9
+    assert filtered == []
+
+
+async def test_a_database_without_vectors_is_told_at_start(database_uri: str) -> None:
+    if await has_vectors(database_uri):
+        pytest.skip("the database has vectors")
+
+    with pytest.raises(ConfigError, match=r"store\.index: set: must be absent .*pgvector"):
+        async with open_store(database_uri, index=index_of()):
+            pass
+
+
+async def gone(store: BaseStore, key: str, **how: Any) -> None:
+    """Waits until an item can't be read any more."""
+    async with asyncio.timeout(20):
+        while await store.aget(("n",), key, **how) is not None:
+            await asyncio.sleep(0.1)
+
+
+async def test_an_item_is_gone_when_its_time_has_passed(database_uri: str) -> None:
+    ttl = parse_store({}, "store").ttl.config()
+    async with open_store(database_uri, ttl=ttl) as store:
+        await store.aput(("n",), "short", {"v": 1}, ttl=MOMENT)
+        await store.aput(("n",), "kept", {"v": 2})
+
+        await gone(store, "short", refresh_ttl=False)
+
+        assert [item.key for item in await store.asearch(("n",))] == ["kept"]
+
+
+async def test_the_default_counts_for_items_that_say_nothing(database_uri: str) -> None:
+    ttl = parse_store({"ttl": {"default_ttl": MOMENT, "refresh_on_read": False}}, "store").ttl.config()
+    async with open_store(database_uri, ttl=ttl) as store:
+        await store.aput(("n",), "default", {"v": 1})
+        await store.aput(("n",), "own", {"v": 1}, ttl=60)
+
+        await gone(store, "default")
+
+        assert await store.aget(("n",), "own") is not None
+
+
+async def test_a_sweep_deletes_what_has_expired_and_nothing_else(database_uri: str) -> None:
+    ttl = parse_store({}, "store").ttl.config()
+    async with open_store(database_uri, ttl=ttl) as store:
+        assert isinstance(store, Sweeps)
+        await store.aput(("n",), "short", {"v": 1}, ttl=MOMENT)
+        await store.aput(("n",), "long", {"v": 1}, ttl=60)
+        await store.aput(("n",), "kept", {"v": 2})
+
+        swept = 0
+        async with asyncio.timeout(20):
+            while not (swept := await store.sweep_ttl()):
+                await asyncio.sleep(0.1)
+
+        assert swept == 1
+        assert sorted(item.key for item in await store.asearch(("n",))) == ["kept", "long"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([], "store: []: must be an object"),
+        ({"indexes": {}}, "store.indexes: unknown: must be one of index, ttl"),
+        ({"index": {"embed": "a:b"}}, "store.index.dims: None: must be a whole number from 1 to"),
+        ({"index": {"dims": 3, "embed": "a"}}, "store.index.embed: 'a': must be provider:model or path:"),
+        (
+            {"index": {"dims": 3, "embed": "a:b", "fields": "text"}},
+            "store.index.fields: 'text': must be a list",
+        ),
+        ({"ttl": {"default_ttl": 0}}, "store.ttl.default_ttl: 0: must be minutes, more than 0"),
+        ({"ttl": {"refresh_on_read": 1}}, "store.ttl.refresh_on_read: 1: must be true or false"),
+    ],
+)
+def test_a_store_that_can_not_work_is_named(content: Any, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_store(content, "store")
+
+    assert str(raised.value).startswith(said)
+
+
+def test_a_model_whose_package_is_missing_and_a_thing_that_is_no_function_are_told() -> None:
+    options = parse_store({"index": {"dims": 3, "embed": "nobody:nothing"}}, "store").index
+    assert options is not None and not options.is_path
+
+    with pytest.raises(
+        ConfigError, match=r"store\.index\.embed: nobody:nothing: must be a model whose packages"
+    ):
+        open_index(options)
+    with pytest.raises(ConfigError, match="it is a int; it must be a function or Embeddings"):
+        open_index(options, 7)
