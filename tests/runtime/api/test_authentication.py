@@ -15,6 +15,7 @@ import pytest
 from api_replicas import Replica, open_replica, settings_of
 from langgraph_sdk import get_client
 
+from lgs_runtime.auth.keys import parse_keys
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings, load_settings
@@ -258,3 +259,12 @@ async def test_the_description_says_how_to_prove_who_one_is(plain: Settings) -> 
     assert set(description["components"]["securitySchemes"]) == {"token", "apiKey"}
     assert description["security"] == [{"token": []}]
     assert "security" not in open_to_all
+
+
+def test_the_padding_of_a_key_in_base64_is_not_taken_for_a_name() -> None:
+    key = "c2VjcmV0LWtleS1vZi1zaG9w=="
+
+    alone, named = parse_keys(key, "LGS_API_KEYS"), parse_keys(f"shop={key}", "LGS_API_KEYS")
+
+    assert (list(alone.values()), list(named.values())) == (["key-1"], ["shop"])
+    assert list(alone) == list(named)

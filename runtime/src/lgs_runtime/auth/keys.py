@@ -18,7 +18,7 @@ import structlog
 from lgs_runtime.errors import ConfigError
 
 SHORTEST = 8
-_NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_.@-]{0,62})=(.+)$")
+_NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_.@-]{0,62})=(?!=*$)(.+)$")
 log = structlog.get_logger(__name__)
 
 
