@@ -15,6 +15,9 @@ from api_replicas import GRAPHS, Replica, open_replica
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.settings import Settings
 
+NOBODY = "d56c324a-4a00-410c-b89f-27867dfa2e0e"
+"""The id of nothing. Always the same, so that the names of the tests are."""
+
 
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
@@ -84,21 +87,21 @@ async def test_a_body_without_a_length_is_cut_at_the_limit(http: httpx.AsyncClie
 @pytest.mark.parametrize(
     ("method", "path", "status", "told"),
     [
-        ("GET", f"/threads/{uuid4()}", 404, "thread"),
-        ("GET", f"/threads/{uuid4()}/state", 404, "thread"),
-        ("GET", f"/threads/{uuid4()}/history", 404, "thread"),
-        ("GET", f"/threads/{uuid4()}/runs", 404, "thread"),
-        ("GET", f"/threads/{uuid4()}/runs/{uuid4()}/join", 404, "run"),
-        ("GET", f"/threads/{uuid4()}/runs/{uuid4()}/stream", 404, "run"),
-        ("POST", f"/threads/{uuid4()}/runs/{uuid4()}/cancel", 404, "run"),
-        ("POST", f"/threads/{uuid4()}/copy", 404, "thread"),
-        ("DELETE", f"/threads/{uuid4()}", 404, "thread"),
-        ("GET", f"/assistants/{uuid4()}", 404, "assistant"),
+        ("GET", f"/threads/{NOBODY}", 404, "thread"),
+        ("GET", f"/threads/{NOBODY}/state", 404, "thread"),
+        ("GET", f"/threads/{NOBODY}/history", 404, "thread"),
+        ("GET", f"/threads/{NOBODY}/runs", 404, "thread"),
+        ("GET", f"/threads/{NOBODY}/runs/{NOBODY}/join", 404, "run"),
+        ("GET", f"/threads/{NOBODY}/runs/{NOBODY}/stream", 404, "run"),
+        ("POST", f"/threads/{NOBODY}/runs/{NOBODY}/cancel", 404, "run"),
+        ("POST", f"/threads/{NOBODY}/copy", 404, "thread"),
+        ("DELETE", f"/threads/{NOBODY}", 404, "thread"),
+        ("GET", f"/assistants/{NOBODY}", 404, "assistant"),
         ("GET", "/assistants/nobody/schemas", 404, "assistant"),
         ("GET", "/threads/seven", 422, "thread_id: 'seven': must be a UUID"),
         ("GET", "/assistants/steps/graph?xray=deep", 422, "xray: 'deep': must be"),
-        ("GET", f"/threads/{uuid4()}/runs?limit=0", 422, "limit: '0': must be"),
-        ("POST", f"/threads/{uuid4()}/runs/{uuid4()}/cancel?action=stop", 422, "action: 'stop': must be"),
+        ("GET", f"/threads/{NOBODY}/runs?limit=0", 422, "limit: '0': must be"),
+        ("POST", f"/threads/{NOBODY}/runs/{NOBODY}/cancel?action=stop", 422, "action: 'stop': must be"),
         ("GET", "/store/items", 422, "key: must be given"),
         ("GET", "/nowhere", 404, "Not Found"),
         ("PUT", "/ok", 405, "Method Not Allowed"),
