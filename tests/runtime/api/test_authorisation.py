@@ -1,0 +1,184 @@
+"""What a user may do: handlers and their answers, what is made in a user's name, and LangGraph's tutorial."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import api_auth
+import httpx
+import pytest
+from api_replicas import Replica, open_replica, settings_of
+from langgraph_sdk import get_client
+from langgraph_sdk.errors import NotFoundError
+from websockets.asyncio.client import connect
+
+from lgs_runtime.api.crons import request_of
+from lgs_runtime.auth.filters import BadFilter, parse_filter
+from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.model import Page, Scope
+from lgs_runtime.runs.crons import Scheduler
+from lgs_runtime.settings import Settings
+
+ALICE = {"Authorization": "Bearer alice-token"}
+BOB = {"Authorization": "Bearer bob-token"}
+
+
+@pytest.fixture(scope="session")
+async def ruled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    """A service with one of each kind of handler."""
+    folder = tmp_path_factory.mktemp("ruled")
+    plain = settings_of(folder, {"database_uri": f"sqlite:///{folder}/lgs.db"})
+    settings: Settings = replace(
+        plain, auth_path="api_auth:rules", graphs={**plain.graphs, "who": GraphSpec("api_graphs:who")}
+    )
+    async with (
+        open_replica(settings) as replica,
+        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("given", "documents"),
+    [
+        ({"owner": "a"}, [{"owner": "a"}]),
+        ({"owner": {"$eq": "a"}, "team": 7}, [{"owner": "a", "team": 7}]),
+        ({"members": {"$contains": "a"}}, [{"members": ["a"]}]),
+        ({"members": {"$contains": ["a", "b"]}}, [{"members": ["a", "b"]}]),
+        ({"$or": [{"owner": "a"}, {"members": {"$contains": "a"}}]}, [{"owner": "a"}, {"members": ["a"]}]),
+        ({"$and": [{"owner": "a"}, {"team": "t"}]}, [{"owner": "a", "team": "t"}]),
+        (
+            {"team": "t", "$or": [{"owner": "a"}, {"public": True}]},
+            [{"team": "t", "owner": "a"}, {"team": "t", "public": True}],
+        ),
+        ({"$and": [{"owner": "a"}, {"owner": "b"}]}, []),
+        ({"owner": 1, "$or": [{"owner": True}]}, []),
+        (
+            {"$and": [{"m": {"$contains": "a"}}, {"m": {"$contains": "b"}}]},
+            [{"m": ["a", "b"]}],
+        ),
+    ],
+)
+def test_a_filter_is_a_choice_of_documents(given: dict[str, Any], documents: list[dict[str, Any]]) -> None:
+    assert parse_filter(given) == Scope(tuple(documents))
+
+
+def test_an_empty_filter_lets_all_through_and_what_is_none_lets_nothing() -> None:
+    assert parse_filter({}) is None
+    for wrong in (
+        {"owner": {"$like": "a"}},
+        {"owner": ["a"]},
+        {"owner": {"$eq": {"name": "a"}}},
+        {"$or": []},
+        {"$or": {"owner": "a"}},
+        {"$not": [{"owner": "a"}]},
+        {"$or": ["owner"]},
+        {"$and": [{"$or": [{str(n): m} for m in range(9)]} for n in range(3)]},
+    ):
+        with pytest.raises(BadFilter):
+            parse_filter(wrong)
+
+
+async def test_the_most_specific_handler_decides(ruled: httpx.AsyncClient) -> None:
+    made = await ruled.post("/threads", json={}, headers=ALICE)
+    thread = f"/threads/{made.json()['thread_id']}"
+    shared = await ruled.post("/threads", json={"metadata": {"members": ["alice"]}}, headers=BOB)
+    theirs = f"/threads/{shared.json()['thread_id']}"
+
+    assert made.json()["metadata"] == {"owner": "alice"}
+    assert (await ruled.get(thread, headers=ALICE)).status_code == 200
+    assert (await ruled.get(thread, headers=BOB)).status_code == 404
+    assert (await ruled.get(theirs, headers=ALICE)).status_code == 200
+    paid = await ruled.delete(thread, headers=ALICE)
+    assert (paid.status_code, paid.json()) == (402, {"detail": "pay first"})
+    denied = await ruled.post("/runs/crons/search", json={}, headers=ALICE)
+    assert denied.status_code == 403
+    assert ("crons", "search") in {(resource, action) for resource, action, _ in api_auth.rules_asked}
+
+
+async def test_a_handler_may_change_a_run_and_refuse_it(ruled: httpx.AsyncClient) -> None:
+    run = {"assistant_id": "steps", "input": {}}
+    refused = await ruled.post("/runs/wait", json=run, headers=BOB)
+    made = await ruled.post("/threads", json={}, headers=ALICE)
+    changed = await ruled.post(f"/threads/{made.json()['thread_id']}/runs", json=run, headers=ALICE)
+
+    assert (refused.status_code, refused.json()) == (403, {"detail": "may not chat"})
+    assert changed.json()["metadata"]["owner"] == "alice"
+    assert changed.json()["kwargs"]["context"] == {"stamped": True}
+
+
+async def test_a_handler_that_fails_lets_nothing_through(ruled: httpx.AsyncClient) -> None:
+    broken = await ruled.post("/assistants/search", json={}, headers=ALICE)
+    mistaken = await ruled.get("/assistants/steps", headers=ALICE)
+    unscoped = await ruled.post("/store/items/search", json={}, headers=ALICE)
+
+    assert (broken.status_code, mistaken.status_code) == (500, 500)
+    assert "secret" not in mistaken.text
+    assert unscoped.status_code == 403
+    assert "namespace" in unscoped.json()["detail"]
+
+
+async def test_the_runs_of_a_cron_are_made_in_the_name_of_who_made_it(guarded: Replica) -> None:
+    storage = guarded.services.storage
+    async with httpx.AsyncClient(base_url=guarded.url, headers=ALICE) as client:
+        cron = {"assistant_id": "steps", "schedule": "0 0 1 1 *", "on_run_completed": "keep", "input": {}}
+        made = (await client.post("/runs/crons", json=cron)).json()
+    past = await storage.now() - timedelta(minutes=1)
+    await storage.update_cron(made["cron_id"], {"next_run_date": past})
+
+    stored = await storage.cron(made["cron_id"])
+    scheduler = Scheduler(guarded.services, request_of)
+    await scheduler._fire(replace(stored, next_run_date=past))
+
+    assert (made["user_id"], stored.caller and stored.caller["identity"]) == ("alice", "alice")
+    [thread] = await storage.threads(Page(limit=10), scope=Scope(({"owner": "alice", "graph_id": "steps"},)))
+    [run] = await storage.runs(thread.thread_id, Page(limit=10))
+    assert run.metadata["cron_id"] == made["cron_id"]
+    assert (run.created_by, run.kwargs["user"]["identity"]) == ("alice", "alice")
+
+
+async def test_private_conversations_as_in_the_tutorial(guarded: Replica) -> None:
+    async with (
+        get_client(url=guarded.url, api_key=None, headers=ALICE) as alice,
+        get_client(url=guarded.url, api_key=None, headers=BOB) as bob,
+    ):
+        mine = await alice.threads.create()
+        said = {"messages": [{"role": "user", "content": "hello"}]}
+        answer = await alice.runs.wait(mine["thread_id"], "chat", input=said)
+        theirs = await bob.threads.create()
+        streamed = [event async for event in bob.runs.stream(theirs["thread_id"], "chat", input=said)]
+
+        assert [message["content"] for message in answer["messages"]] == ["hello", "a b c"]
+        assert streamed[-1].data["messages"][-1]["content"] == "a b c"
+        assert mine["metadata"]["owner"] == "alice"
+        assert "chat" in {one["graph_id"] for one in await bob.assistants.search(limit=100)}
+        assert theirs["thread_id"] in {one["thread_id"] for one in await bob.threads.search(limit=100)}
+        assert mine["thread_id"] not in {one["thread_id"] for one in await bob.threads.search(limit=100)}
+        for attempt in (
+            bob.threads.get(mine["thread_id"]),
+            bob.threads.get_state(mine["thread_id"]),
+            bob.runs.create(mine["thread_id"], "chat", input=said),
+            bob.runs.list(mine["thread_id"]),
+        ):
+            with pytest.raises(NotFoundError):
+                await attempt
+
+
+async def test_a_socket_tells_nothing_of_a_foreign_thread(guarded: Replica) -> None:
+    async with httpx.AsyncClient(base_url=guarded.url, headers=ALICE) as client:
+        thread_id = (await client.post("/threads", json={})).json()["thread_id"]
+        await client.post(f"/threads/{thread_id}/runs/wait", json={"assistant_id": "steps", "input": {}})
+    url = f"{guarded.url.replace('http', 'ws', 1)}/threads/{thread_id}/stream/events"
+    asked = '{"id": 1, "method": "state.get", "params": {"namespace": []}}'
+
+    answers = []
+    for who in (BOB, ALICE):
+        async with connect(url, additional_headers=who) as socket:
+            await socket.send(asked)
+            answers.append(await socket.recv())
+
+    assert "no_such_run" in answers[0]
+    assert "first" in answers[1]
