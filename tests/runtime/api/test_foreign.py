@@ -45,6 +45,10 @@ def command(method: str, **params: Any) -> Body:
     return lambda t: {"id": 1, "method": method, "params": params}
 
 
+def rpc(method: str, **params: Any) -> Body:
+    return lambda t: {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
 def run_of(name: str = "assistant_id") -> Body:
     return lambda t: {"assistant_id": t[name], "input": {}, "if_not_exists": "create"}
 
@@ -53,6 +57,7 @@ STEPS: Body = lambda t: {"assistant_id": "steps", "input": {}, "if_not_exists": 
 EMPTY: Body = lambda t: {}  # noqa: E731
 ITEM: Body = lambda t: {"namespace": ["notes"], "key": "one"}  # noqa: E731
 CRON: dict[str, Any] = {"schedule": "0 0 1 1 *", "input": {}}
+MCP = ("/mcp", "/mcp/")
 WAITING = {"thread_id": "busy_id", "run_id": "waiting_id"}
 
 TABLE: dict[tuple[str, str], list[Try]] = {
@@ -157,6 +162,12 @@ TABLE: dict[tuple[str, str], list[Try]] = {
         Try(body=lambda t: [{"assistant_id": "steps", "thread_id": t["thread_id"], "input": {}}]),
         Try(body=lambda t: [{"assistant_id": t["assistant_id"], "input": {}}]),
     ],
+    **{
+        ("POST", path): [Try(200, rpc("tools/list")), Try(200, rpc("tools/call", name=SECRET))]
+        for path in MCP
+    },
+    **{("GET", path): [Try(405, mine=405)] for path in MCP},
+    **{("DELETE", path): [Try(404, mine=404)] for path in MCP},
     ("POST", "/runs/crons"): [Try(body=lambda t: {**CRON, "assistant_id": t["assistant_id"]})],
     ("POST", "/threads/{thread_id}/runs/crons"): [Try(body=lambda t: {**CRON, "assistant_id": "steps"})],
     ("POST", "/runs/crons/search"): [Try(200, EMPTY, answer=[])],

@@ -329,3 +329,9 @@ async def test_a_run_that_ended_is_told_to_its_webhook(client: LangGraphClient) 
             called = json.loads(await told.get())
 
     assert (called["status"], called["values"]) == ("success", {"steps": ["first", "second"]})
+
+
+async def test_a_run_without_a_thread_tells_its_question(client: LangGraphClient) -> None:
+    values = await client.runs.wait(None, "asks", input={})
+
+    assert [one["value"] for one in values["__interrupt__"]] == [{"question": "which?"}]

@@ -17,6 +17,7 @@ from lgs_runtime.api import (
     assistants,
     audit,
     crons,
+    mcp,
     protocol,
     runs,
     state,
@@ -48,6 +49,7 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("threads", audit.routes),
     ("threads", threads.routes),
     ("store", store.routes),
+    ("mcp", mcp.routes),
 )
 """Every route with the group that `http.disable_…` takes it away by. Fixed paths before those with a
 parameter in the same place."""

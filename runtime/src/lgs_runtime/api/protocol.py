@@ -17,9 +17,9 @@ from fastapi import Request, Response, WebSocket
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
-from lgs_runtime.api import bodies
+from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Parts, router
-from lgs_runtime.api.callers import Caller, authenticated
+from lgs_runtime.api.callers import Caller, authenticated, user_of
 from lgs_runtime.api.commands import answer, failure, success
 from lgs_runtime.api.encoding import JsonResponse
 from lgs_runtime.api.limits import parse_body
@@ -29,6 +29,7 @@ from lgs_runtime.api.sse import encode_event, event_stream
 from lgs_runtime.errors import InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.runs.protocol_stream import made, protocol_events
 from lgs_runtime.services import Services
+from lgs_runtime.storage.actor import act_for
 from lgs_runtime.streams.contract import StreamEvent
 from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.protocol import Subscription, Wire
@@ -39,7 +40,12 @@ REFUSED = 4000
 """A close code says the status of HTTP above this, since browsers can't read that of a refused handshake."""
 
 
-@routes.post("/threads/{thread_id}/commands")
+@routes.post(
+    "/threads/{thread_id}/commands",
+    response_model=dict[str, Any],
+    responses=shapes.refusals(429),
+    openapi_extra=shapes.PRIORITY,
+)
 async def command(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: ProtocolCommand
 ) -> Response:
@@ -47,7 +53,12 @@ async def command(
     return JsonResponse(await answer(parts, request, thread_id, body))
 
 
-@routes.post("/threads/{thread_id}/stream/events")
+@routes.post(
+    "/threads/{thread_id}/stream/events",
+    response_class=shapes.EventStream,
+    responses=shapes.streaming(),
+    openapi_extra=shapes.LAST_EVENT_ID,
+)
 async def stream_events(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: Subscribe
 ) -> Response:
@@ -92,6 +103,8 @@ async def socket(websocket: WebSocket, thread_id: str) -> None:
     try:
         [thread_id] = bodies.checked(_Address, {"thread_id": thread_id}).model_dump().values()
         await authenticated(request)
+        user = user_of(request)
+        act_for(user.identity if user else None)
     except RuntimeFault as fault:
         await _refuse(websocket, fault)
         return

@@ -129,7 +129,8 @@ class Executor:
                 await stream(
                     graph, start.input, start.config, kwargs, emitter=emitter, control=attempt.control
                 )
-            return outcome_of(await graph.aget_state(config))
+            outcome = outcome_of(await graph.aget_state(config))
+            return _with_questions(outcome) if kwargs.temporary else outcome
 
     async def _stopped(self, attempt: Attempt) -> Outcome | HandBack:
         """The attempt was asked to stop: what is left of it depends on who asked."""
@@ -240,6 +241,12 @@ def outcome_of(state: StateSnapshot) -> Outcome:
         interrupts=interrupts,
         checkpoint_id=state.config["configurable"].get("checkpoint_id") if state.created_at else None,
     )
+
+
+def _with_questions(outcome: Outcome) -> Outcome:
+    """The outcome of a run whose thread goes with it: its values are all that will tell what it asked."""
+    asked = [interrupt for of_task in (outcome.interrupts or {}).values() for interrupt in of_task]
+    return replace(outcome, values={**(outcome.values or {}), "__interrupt__": asked}) if asked else outcome
 
 
 def from_persistence(raised: BaseException) -> bool:

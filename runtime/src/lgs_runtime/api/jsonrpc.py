@@ -1,0 +1,148 @@
+"""JSON-RPC 2.0 over HTTP, as MCP and A2A use it: one message a request, errors in its form.
+
+What the API refuses elsewhere with a status and a `detail` is refused here with the same status and a
+JSON-RPC error, so that both kinds of client understand it. Who may not come in is refused as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from lgs_runtime.api import shapes
+from lgs_runtime.api.access import Route
+from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.api.problems import BrokenBody, headers_of, status_of
+from lgs_runtime.errors import (
+    Forbidden,
+    HandlerFailed,
+    InvalidRequest,
+    NotFound,
+    RefusedByHandler,
+    RuntimeFault,
+    Unauthenticated,
+)
+
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
+INTERNAL_ERROR = -32603
+SERVER_ERROR = -32000
+"""The service can't do it now: its queue is full, or its database away."""
+
+
+class RpcError(Exception):
+    """An error that JSON-RPC itself answers, with HTTP status 200."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request. `id` None: a notification, which gets no answer."""
+
+    method: str
+    params: Mapping[str, Any]
+    id: str | int | None
+
+
+def read(message: Any) -> Call | None:
+    """The call in a body; None for an answer of the client's. Raises `RpcError`."""
+    if not isinstance(message, Mapping) or message.get("jsonrpc") != "2.0":
+        raise RpcError(
+            INVALID_REQUEST, "body: must be one JSON-RPC 2.0 message, an object with jsonrpc '2.0'"
+        )
+    call_id, method = message.get("id"), message.get("method")
+    if isinstance(call_id, bool) or not isinstance(call_id, str | int | None):
+        raise RpcError(INVALID_REQUEST, f"id: {call_id!r}: must be a text or a whole number")
+    if method is None and ("result" in message or "error" in message):
+        return None
+    if not isinstance(method, str):
+        raise RpcError(INVALID_REQUEST, f"method: {method!r}: must be a text")
+    params = message.get("params")
+    if params is not None and not isinstance(params, Mapping):
+        raise RpcError(INVALID_PARAMS, "params: must be an object")
+    return Call(method, params or {}, call_id)
+
+
+def result_json(call_id: Any, result: Any) -> dict[str, Any]:
+    """The answer to a call."""
+    return {"jsonrpc": "2.0", "id": call_id, "result": result}
+
+
+def error_json(call_id: Any, error: RpcError) -> dict[str, Any]:
+    """The answer to a call that can't be done."""
+    data = {} if error.data is None else {"data": error.data}
+    return {"jsonrpc": "2.0", "id": call_id, "error": {"code": error.code, "message": str(error), **data}}
+
+
+def as_rpc_error(fault: RuntimeFault) -> RpcError:
+    """An error of the service as JSON-RPC names it."""
+    if isinstance(fault, BrokenBody):
+        return RpcError(PARSE_ERROR, str(fault))
+    if isinstance(fault, InvalidRequest | NotFound):
+        return RpcError(INVALID_PARAMS, str(fault))
+    return RpcError(SERVER_ERROR, str(fault))
+
+
+class RpcRoute(Route):
+    """A route that tells its refusals as JSON-RPC errors."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler behind the gate and the limits."""
+        handle = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (Unauthenticated, Forbidden, RefusedByHandler, HandlerFailed):
+                raise
+            except RuntimeFault as fault:
+                said = error_json(None, as_rpc_error(fault))
+                return JsonResponse(said, status_code=status_of(fault), headers=headers_of(fault))
+
+        return told
+
+
+class RpcAnswer(BaseModel):
+    """What a JSON-RPC request is answered with: a result or an error."""
+
+    jsonrpc: Literal["2.0"] = "2.0"
+    id: str | int | None = None
+    result: Any = None
+    error: dict[str, Any] | None = None
+
+
+MESSAGE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "jsonrpc": {"type": "string", "enum": ["2.0"]},
+                        "id": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+                        "method": {"type": "string"},
+                        "params": {"type": "object"},
+                    },
+                    "required": ["jsonrpc", "method"],
+                }
+            }
+        },
+    }
+}
+"""The body of a route of JSON-RPC, for its description."""
+
+
+def rpc_router(tag: str) -> APIRouter:
+    """A router whose routes speak JSON-RPC."""
+    told = dict(shapes.refusals(*shapes.GUARDED))
+    for status in (400, 404, 409, 413, 422, 429, 503):
+        told[status] = {"model": RpcAnswer, "description": shapes.MEANING[status]}
+    return APIRouter(route_class=RpcRoute, tags=[tag], responses=told)
