@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lgs_crds import parse
+from lgs_operator.contents import combined
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.references import references
@@ -133,6 +134,29 @@ def test_code_from_a_config_map_is_mounted_where_the_runtime_looks() -> None:
     mounts = {each["name"]: each["mountPath"] for each in template["spec"]["containers"][0]["volumeMounts"]}
     assert mounts["source"] == "/app"
     assert template["spec"]["containers"][0]["image"] == Images().runtime
+
+
+def test_api_keys_are_a_file_that_the_pods_read_anew() -> None:
+    keys = {"apiKeys": {"secret": {"name": "callers"}}, "path": "./auth.py:auth", "disableStudioAuth": True}
+    pod = runtime(auth=keys)["spec"]
+
+    [volume] = [each for each in pod["volumes"] if each["name"] == "api-keys"]
+    [mount] = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "api-keys"]
+    given = env(auth=keys)
+    assert volume["secret"] == {"secretName": "callers", "items": [{"key": "keys", "path": "keys"}]}
+    assert given["LGS_API_KEYS_FILE"] == f"{mount['mountPath']}/keys"
+    assert "subPath" not in mount
+    assert (given["LGS_AUTH_PATH"], given["LGS_DISABLE_STUDIO_AUTH"]) == ("./auth.py:auth", "true")
+    assert not [name for name in env() if "AUTH" in name or "API_KEYS" in name]
+
+
+def test_changed_api_keys_start_no_new_pods() -> None:
+    spec = inputs(auth={"apiKeys": {"secret": {"name": "callers", "key": "list"}}}).service.spec
+    [reference] = [each for each in references(spec) if each.name == "callers"]
+
+    hashes = {combined({reference: {"list": digest}}) for digest in ("one", "two")}
+    assert (reference.field, reference.key) == ("spec.auth.apiKeys.secret", "list")
+    assert len(hashes) == 1
 
 
 def test_the_managed_database_keeps_its_volume_until_the_service_goes() -> None:

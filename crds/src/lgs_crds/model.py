@@ -128,6 +128,32 @@ class SecretKey(Part):
     key: Key = "uri"
 
 
+class ApiKeysSecret(Part):
+    """A key of a Secret that holds API keys, one a line: `key`, or `name=key`."""
+
+    name: Name
+    key: Key = "keys"
+
+
+class ApiKeys(Part):
+    """What callers must send as X-Api-Key. Changed keys take effect without a restart."""
+
+    secret: ApiKeysSecret
+
+
+class Auth(Part):
+    """Who may call the service. Nothing set: everybody who can reach it."""
+
+    api_keys: ApiKeys | None = None
+    path: GraphPath | None = Field(
+        default=None,
+        description="path:variable of a langgraph_sdk.Auth object. Not set: auth of langgraph.json is used.",
+    )
+    disable_studio_auth: bool = Field(
+        default=False, description="LangGraph Studio with an API key is a user like others."
+    )
+
+
 class CloudNativePG(Part):
     """A database cluster of CloudNativePG: the key `uri` of its Secret `<cluster>-app` is used."""
 
@@ -274,6 +300,7 @@ class Spec(Part):
     workers: Workers = Field(default_factory=Workers, json_schema_extra=FILLED)
     persistence: Persistence = Field(default_factory=Persistence, json_schema_extra=FILLED)
     cache: Cache = Field(default_factory=Cache, json_schema_extra=FILLED)
+    auth: Auth = Field(default_factory=Auth, json_schema_extra=FILLED)
     disruption: Disruption = Field(default_factory=Disruption, json_schema_extra=FILLED)
     network: Network = Field(default_factory=Network, json_schema_extra=FILLED)
     pod: Pod = Field(default_factory=Pod, json_schema_extra=FILLED)

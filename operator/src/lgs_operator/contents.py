@@ -78,12 +78,13 @@ class Contents:
 
 
 def combined(found: Mapping[Reference, Digests | None]) -> str:
-    """One hash over the referenced keys; the order of references does not matter."""
+    """One hash over the referenced keys, but for those that pods read anew by themselves; the order of
+    references does not matter."""
     parts = sorted(
         [each.kind.name, each.name, name, digest]
         for each, digests in found.items()
         for name, digest in (digests or {}).items()
-        if each.key is None or each.key == name
+        if not each.live and (each.key is None or each.key == name)
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lgs_crds import LangGraphService
 from lgs_operator.cluster.kinds import DEPLOYMENT, Manifest
-from lgs_operator.desired.environment import DATA_DIR, SOURCE_DIR, environment
+from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.naming import (
     CONTENTS_ANNOTATION,
@@ -119,6 +119,10 @@ def _volumes(inputs: Inputs) -> list[Manifest]:
     source = inputs.service.spec.source
     if source and source.config_map:
         volumes.append({"name": "source", "configMap": {"name": source.config_map}})
+    if (keys := inputs.service.spec.auth.api_keys) is not None:
+        # The whole folder is mounted: a file that is mounted by itself would never change.
+        items = [{"key": keys.secret.key, "path": API_KEYS_FILE}]
+        volumes.append({"name": "api-keys", "secret": {"secretName": keys.secret.name, "items": items}})
     return volumes
 
 
@@ -130,6 +134,8 @@ def _mounts(inputs: Inputs) -> list[Manifest]:
     source = inputs.service.spec.source
     if source and source.config_map:
         mounts.append({"name": "source", "mountPath": SOURCE_DIR, "readOnly": True})
+    if inputs.service.spec.auth.api_keys is not None:
+        mounts.append({"name": "api-keys", "mountPath": API_KEYS_DIR, "readOnly": True})
     return mounts
 
 

@@ -14,6 +14,8 @@ from lgs_operator.desired.naming import RUNTIME_PORT, name_of
 
 DATA_DIR = "/var/lib/lgs"
 SOURCE_DIR = "/app"
+API_KEYS_DIR = "/var/run/lgs/api-keys"
+API_KEYS_FILE = "keys"
 
 
 def environment(inputs: Inputs) -> list[Manifest]:
@@ -41,6 +43,12 @@ def environment(inputs: Inputs) -> list[Manifest]:
         values["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs, sort_keys=True)
     if spec.source and spec.source.config_map:
         values["LGS_SOURCE"] = SOURCE_DIR
+    if spec.auth.api_keys is not None:
+        values["LGS_API_KEYS_FILE"] = f"{API_KEYS_DIR}/{API_KEYS_FILE}"
+    if spec.auth.path is not None:
+        values["LGS_AUTH_PATH"] = spec.auth.path
+    if spec.auth.disable_studio_auth:
+        values["LGS_DISABLE_STUDIO_AUTH"] = "true"
     given: dict[str, Manifest] = {name: {"name": name, "value": str(value)} for name, value in values.items()}
     given["LGS_REPLICA_ID"] = {
         "name": "LGS_REPLICA_ID",

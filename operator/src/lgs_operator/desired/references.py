@@ -22,6 +22,8 @@ class Reference:
     field: str
     key: str | None = None
     optional: bool = False
+    live: bool = False
+    """The pods notice a change by themselves; it starts no new ones."""
 
 
 def references(spec: Spec) -> tuple[Reference, ...]:
@@ -41,6 +43,9 @@ def _all(spec: Spec) -> Iterator[Reference]:
         yield Reference(SECRET, name, "spec.persistence.postgres.cloudNativePG", "uri")
     if redis and redis.uri_secret:
         yield Reference(SECRET, redis.uri_secret.name, "spec.cache.redis.uriSecret", redis.uri_secret.key)
+    if spec.auth.api_keys:
+        keys = spec.auth.api_keys.secret
+        yield Reference(SECRET, keys.name, "spec.auth.apiKeys.secret", keys.key, live=True)
     for index, variable in enumerate(spec.pod.env):
         yield from _env_reference(variable.value_from or {}, f"spec.pod.env[{index}]")
     for index, source in enumerate(spec.pod.env_from):

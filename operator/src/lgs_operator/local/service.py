@@ -60,6 +60,8 @@ def read(options: Options) -> LocalService:
     if options.database_uri:
         env["DATABASE_URI"] = options.database_uri
     _say_database(spec, env, data_dir, notes)
+    if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
+        notes.append("spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here")
     most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.scaling.min_replicas)
     policy = replace(Policy.of(spec), max_replicas=most)
     replicas = None if spec.scaling.mode == "Auto" else spec.replicas
@@ -114,6 +116,10 @@ def _environment(manifest: LangGraphService, source: Path, data_dir: Path) -> di
     }
     if spec.graphs:
         env["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs)
+    if spec.auth.path is not None:
+        env["LGS_AUTH_PATH"] = spec.auth.path
+    if spec.auth.disable_studio_auth:
+        env["LGS_DISABLE_STUDIO_AUTH"] = "true"
     return env
 
 
