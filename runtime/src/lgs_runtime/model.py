@@ -145,6 +145,8 @@ class NewRun:
     """-5 … 5, within `priority`; None: the level that the priority's name stands for."""
     group: str = DEFAULT_GROUP
     """The fairness group."""
+    thread_ttl_seconds: float | None = None
+    """How long a thread that is made for it is kept after its last change; None: for ever."""
     standing: Standing | None = None
     """Kept with the thread for its later runs, unless it has one."""
 

@@ -127,7 +127,7 @@ async def test_a_sweep_deletes_what_has_expired_and_nothing_else(database_uri: s
             {"index": {"dims": 3, "embed": "a:b", "fields": "text"}},
             "store.index.fields: 'text': must be a list",
         ),
-        ({"ttl": {"default_ttl": 0}}, "store.ttl.default_ttl: 0: must be minutes, more than 0"),
+        ({"ttl": {"default_ttl": 0}}, "store.ttl.default_ttl: 0: must be more than 0"),
         ({"ttl": {"refresh_on_read": 1}}, "store.ttl.refresh_on_read: 1: must be true or false"),
     ],
 )

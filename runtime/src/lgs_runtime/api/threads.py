@@ -31,7 +31,7 @@ MINIMAL: dict[int | str, dict[str, Any]] = {204: {"description": "With `Prefer: 
 async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate) -> Response:
     """Makes a thread, with a history when `supersteps` give one."""
     thread_id = body.thread_id or str(uuid4())
-    ttl = body.ttl.ttl * MINUTE if body.ttl else None
+    ttl = body.ttl.ttl * MINUTE if body.ttl else parts.settings.checkpointer.ttl.thread_seconds
     value: dict[str, Any] = {
         "thread_id": thread_id,
         "metadata": dict(body.metadata),

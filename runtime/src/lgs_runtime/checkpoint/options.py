@@ -5,6 +5,7 @@ Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -17,7 +18,9 @@ Modules = Literal[True] | tuple[tuple[str, ...], ...] | None
 """Types that may be made from stored values, each by module and name: these, all (True), or none of the
 user's own (None)."""
 
-CHECKPOINTER_KEYS: Final = ("serde",)
+CHECKPOINTER_KEYS: Final = ("serde", "ttl")
+TTL_KEYS: Final = ("strategy", "default_ttl", "sweep_interval_minutes", "sweep_limit")
+LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
 SERDE_KEYS: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
 
 
@@ -46,16 +49,45 @@ class SerdeOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadTtl:
+    """`checkpointer.ttl`: how long threads are kept that say nothing else."""
+
+    default_minutes: float | None = None
+    """After their last change; None: for ever."""
+
+    @property
+    def thread_seconds(self) -> float | None:
+        """The same in seconds."""
+        return None if self.default_minutes is None else self.default_minutes * 60
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointerOptions:
     """`checkpointer` of langgraph.json."""
 
     serde: SerdeOptions = field(default_factory=SerdeOptions)
+    ttl: ThreadTtl = field(default_factory=ThreadTtl)
 
 
 def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
     """The object `checkpointer`. Raises `ConfigError`."""
     given = checked_object(content, CHECKPOINTER_KEYS, where)
-    return CheckpointerOptions(serde=_serde(given.get("serde"), f"{where}.serde"))
+    serde = _serde(given.get("serde"), f"{where}.serde")
+    return CheckpointerOptions(serde, _ttl(given.get("ttl"), f"{where}.ttl"))
+
+
+def _ttl(content: Any, where: str) -> ThreadTtl:
+    """The janitor looks once a minute, at a thousand threads: `sweep_interval_minutes` and `sweep_limit` are
+    checked and need no more."""
+    given = checked_object(content, TTL_KEYS, where)
+    if (strategy := given.get("strategy", "delete")) != "delete":
+        raise ConfigError(
+            f"{where}.strategy: {strategy!r}: must be delete; this server thins threads out by "
+            "POST /threads/prune with strategy keep_latest"
+        )
+    for name in ("sweep_interval_minutes", "sweep_limit"):
+        checked_positive(given.get(name), f"{where}.{name}", LONGEST_MINUTES)
+    return ThreadTtl(checked_positive(given.get("default_ttl"), f"{where}.default_ttl", LONGEST_MINUTES))
 
 
 def _serde(content: Any, where: str) -> SerdeOptions:
@@ -85,6 +117,16 @@ def _modules(value: Any, where: str) -> Modules:
 
 def _is_symbol(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 1 and all(isinstance(part, str) for part in value)
+
+
+def checked_positive(value: Any, where: str, at_most: float) -> float | None:
+    """A number that is more than 0, or None. Raises `ConfigError`."""
+    if value is None:
+        return None
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not valid or not 0 < value <= at_most:
+        raise ConfigError(f"{where}: {value!r}: must be more than 0 and at most {at_most:.0f}")
+    return float(value)
 
 
 def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,7 +13,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import TTLConfig, ensure_embeddings
 from langgraph.store.base.embed import AEmbeddingsFunc, EmbeddingsFunc
 
-from lgs_runtime.checkpoint.options import checked_object
+from lgs_runtime.checkpoint.options import LONGEST_MINUTES, checked_object, checked_positive
 from lgs_runtime.errors import ConfigError
 
 STORE_KEYS: Final = ("index", "ttl")
@@ -22,7 +21,6 @@ INDEX_KEYS: Final = ("dims", "embed", "fields")
 TTL_KEYS: Final = ("refresh_on_read", "default_ttl", "sweep_interval_minutes")
 MOST_DIMENSIONS: Final = 16_000
 """As many as a vector of pgvector may have."""
-LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
 SWEEP_MINUTES: Final = 5.0
 
 
@@ -125,16 +123,7 @@ def _ttl(content: Any, where: str) -> TtlOptions:
     refresh = given.get("refresh_on_read", True)
     if not isinstance(refresh, bool):
         raise ConfigError(f"{where}.refresh_on_read: {refresh!r}: must be true or false")
-    default = checked_minutes(given.get("default_ttl"), f"{where}.default_ttl")
-    sweep = checked_minutes(given.get("sweep_interval_minutes"), f"{where}.sweep_interval_minutes")
+    default = checked_positive(given.get("default_ttl"), f"{where}.default_ttl", LONGEST_MINUTES)
+    interval = given.get("sweep_interval_minutes")
+    sweep = checked_positive(interval, f"{where}.sweep_interval_minutes", LONGEST_MINUTES)
     return TtlOptions(refresh, default, sweep or SWEEP_MINUTES)
-
-
-def checked_minutes(value: Any, where: str) -> float | None:
-    """A time in minutes, or None. Raises `ConfigError`."""
-    if value is None:
-        return None
-    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not valid or not 0 < value <= LONGEST_MINUTES:
-        raise ConfigError(f"{where}: {value!r}: must be minutes, more than 0 and at most a hundred years")
-    return float(value)

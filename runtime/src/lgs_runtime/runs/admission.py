@@ -149,9 +149,11 @@ def group_of(user: Json | None) -> str:
 async def placed(
     services: Services, request: RunRequest, assistant: Assistant, new: NewRun, cron_id: str | None = None
 ) -> NewRun:
-    """The run where the service's priority handler wants the thread's runs. It is asked for the first run of
-    a thread; later ones stand where that one stood. A priority that the client gave stays; the group is the
-    handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
+    """The run as the service's configuration has it: a thread that is made for it lives as long as the file
+    says, and it stands where the service's priority handler wants the thread's runs. The handler is asked for
+    the first run of a thread; later ones stand where that one stood. A priority that the client gave stays;
+    the group is the handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
+    new = replace(new, thread_ttl_seconds=services.settings.checkpointer.ttl.thread_seconds)
     if services.priorities is None:
         return new
     metadata, settled = await _settled(services, request)

@@ -117,7 +117,8 @@ class PostgresQueue:
             raise NotFound("assistant", new.assistant_id)
         if new.create_thread:
             metadata = dump_searchable({**new.created_metadata, **new.thread_metadata})
-            await connection.execute(statements.CREATE_THREAD_FOR_RUN, new.thread_id, metadata, clean(who()))
+            made = (new.thread_id, metadata, clean(who()), new.thread_ttl_seconds)
+            await connection.execute(statements.CREATE_THREAD_FOR_RUN, *made)
         locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
         stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
         if stored is not None:
@@ -345,6 +346,7 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
         clean(new.group),
         new.standing.level if new.standing else None,
         clean(new.standing.group) if new.standing else None,
+        new.thread_ttl_seconds,
     ]
 
 

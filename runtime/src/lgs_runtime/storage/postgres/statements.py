@@ -55,7 +55,7 @@ _INSERT_RUN: Final = f"""
 # $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
 # $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset $15 webhook
 # $16 who $17 metadata of a thread that is made $18 scope (or null) $19 level $20 fairness group
-# $21 $22 level and group that the thread keeps (or null)
+# $21 $22 level and group that the thread keeps (or null) $23 time to live of a thread that is made (or null)
 ENQUEUE: Final = f"""
 WITH gate AS (
     SELECT $12::text IS NOT NULL AND $8::float8 <= 0
@@ -67,8 +67,10 @@ WITH gate AS (
     WHERE EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $3)
       AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
 ), thread AS (
-    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by, level, fairness_group)
-    SELECT $2, $17::jsonb || $10::jsonb, 1, 1, $16, $21::smallint, $22 FROM gate WHERE may_claim OR room
+    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by, level, fairness_group,
+                                 ttl_seconds)
+    SELECT $2, $17::jsonb || $10::jsonb, 1, 1, $16, $21::smallint, $22, $23::float8
+    FROM gate WHERE may_claim OR room
     ON CONFLICT (thread_id) DO UPDATE
     SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || $10::jsonb,
         level = coalesce(t.level, excluded.level),
@@ -85,7 +87,8 @@ RETURNING *
 """The whole of the common case in one round trip. No row: the slow way finds out why, or makes room."""
 
 CREATE_THREAD_FOR_RUN: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, created_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+INSERT INTO lgs_thread (thread_id, metadata, created_by, ttl_seconds) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
 """
 
 THREAD_WITHIN: Final = """
@@ -122,12 +125,13 @@ WITH thread AS (
     WHERE thread_id = $2
     RETURNING runs AS seq
 ), place AS (
-    SELECT seq, $9::boolean AS claimed, $13::integer AS unused, $18::jsonb[] AS checked FROM thread
+    SELECT seq, $9::boolean AS claimed, $13::integer AS unused, $18::jsonb[] AS checked,
+           $23::float8 AS lives FROM thread
 )
 {_INSERT_RUN} FROM place
 RETURNING *
 """
-"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13 and $18 mean nothing."""
+"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13, $18 and $23 mean nothing."""
 
 CLAIM: Final = f"""
 WITH line AS MATERIALIZED (

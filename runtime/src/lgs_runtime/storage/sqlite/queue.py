@@ -224,7 +224,12 @@ class _Change:
         thread = self._one(statements.THREAD_EXISTS, thread_id=new.thread_id)
         if thread is None and new.create_thread:
             made = {"metadata": dump_searchable(new.created_metadata), "created_by": self._asker}
-            self._run(statements.CREATE_THREAD_FOR_RUN, thread_id=new.thread_id, **made)
+            self._run(
+                statements.CREATE_THREAD_FOR_RUN,
+                thread_id=new.thread_id,
+                ttl_seconds=new.thread_ttl_seconds,
+                **made,
+            )
         elif thread is None or (new.scope and not covers(new.scope, load(thread["metadata"]))):
             raise NotFound("thread", new.thread_id)
         self._kept = new.thread_id

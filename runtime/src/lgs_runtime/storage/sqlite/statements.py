@@ -21,8 +21,9 @@ ASSISTANT_EXISTS: Final = "SELECT 1 FROM lgs_assistant WHERE assistant_id = :ass
 THREAD_EXISTS: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
 
 CREATE_THREAD_FOR_RUN: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at, created_by)
-VALUES (:thread_id, :metadata, :now, :now, :now, :created_by)
+INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at, created_by,
+                        ttl_seconds)
+VALUES (:thread_id, :metadata, :now, :now, :now, :created_by, :ttl_seconds)
 """
 
 UNFINISHED: Final = """
