@@ -31,7 +31,8 @@ format: setup ## format the code and mend what lint can mend
 test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real API server)
 	@tools/setup/system.sh services
 	@tools/kubernetes/build.sh apiserver
-	KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$$PATH" \
+	node=$$(tools/setup/node.sh) && LGS_TEST_JAVASCRIPT=required \
+	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \
 	  $(BIN)/pytest --ignore=tests/e2e $(PYTEST_ARGS)
 
 chaos: setup ## 10,000 runs in half an hour under random faults, and their account (CHAOS_ARGS="--runs 500 --minutes 3")

@@ -157,3 +157,35 @@ remembers = StateGraph(Steps)
 remembers.add_node("inner", _chain(child).compile(checkpointer=True))
 remembers.add_edge(START, "inner")
 remembers = remembers.compile()
+
+
+class Tutorial(Chat, total=False):
+    """A conversation with somebody who may say a name."""
+
+    name: str
+
+
+def _reply(text: str) -> GenericFakeChatModel:
+    return GenericFakeChatModel(messages=iter([AIMessage(text)]))
+
+
+async def chatbot(state: Chat) -> dict[str, Any]:
+    text = f"You said: {state['messages'][-1].content}"
+    return {"messages": [await _reply(text).ainvoke(state["messages"])]}
+
+
+tutorial = StateGraph(Chat).add_node(chatbot).add_edge(START, "chatbot").add_edge("chatbot", END).compile()
+
+
+async def chatbot_with_store(state: Tutorial, runtime: Runtime[None]) -> dict[str, Any]:
+    assert runtime.store is not None
+    if name := state.get("name"):
+        await runtime.store.aput(("people",), "name", {"name": name})
+    known = await runtime.store.aget(("people",), "name")
+    text = f"You are {known.value['name']}." if known else "We have not met."
+    return {"messages": [await _reply(text).ainvoke(state["messages"])]}
+
+
+tutorial_with_store = (
+    StateGraph(Tutorial).add_node(chatbot_with_store).add_edge(START, "chatbot_with_store").compile()
+)

@@ -19,7 +19,19 @@ from lgs_runtime.server import bind, open_services, serve
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 
-GRAPHS = ("steps", "chat", "slow", "broken", "asks", "nested", "asks_twice", "asks_inside", "remembers")
+GRAPHS = (
+    "steps",
+    "chat",
+    "slow",
+    "broken",
+    "asks",
+    "nested",
+    "asks_twice",
+    "asks_inside",
+    "remembers",
+    "tutorial",
+    "tutorial_with_store",
+)
 
 
 @dataclass(frozen=True)
