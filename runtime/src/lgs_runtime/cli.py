@@ -7,16 +7,20 @@ import asyncio
 import gc
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import structlog
 import typer
 import uvloop
 
 from lgs_runtime import logs
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.errors import ConfigError, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from lgs_runtime.backup import Count
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Serves LangGraph graphs with durable runs."
@@ -49,6 +53,49 @@ def serve(
     except ConfigError as wrong:
         code, last = 2, str(wrong)
     _exit(code, last)
+
+
+ConfigOption = Annotated[Path | None, typer.Option(help="langgraph.json; default: the one in this folder.")]
+
+
+@app.command("export")
+def export_threads(
+    file: Annotated[Path, typer.Argument(help="Where to write; .gz compresses.")],
+    thread: Annotated[list[str] | None, typer.Option(help="A thread; may be repeated; default: all.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Writes threads with their checkpoints, versions, runs and audit trails to a file."""
+    from lgs_runtime import backup  # noqa: PLC0415 - wrong settings are told before the slow imports
+
+    _backup(config, lambda settings: backup.export_to(settings, file, thread or ()))
+
+
+@app.command("import")
+def import_threads(
+    file: Annotated[Path, typer.Argument(help="What `export` wrote.", exists=True, dir_okay=False)],
+    if_exists: Annotated[
+        Literal["raise", "replace", "skip"], typer.Option(help="What to do with a thread that is there.")
+    ] = "raise",
+    config: ConfigOption = None,
+) -> None:
+    """Reads threads from a file, each whole or not at all; after a cut, do it again with --if-exists skip."""
+    from lgs_runtime import backup  # noqa: PLC0415
+
+    _backup(config, lambda settings: backup.import_from(settings, file, if_exists))
+
+
+def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, Count]]) -> None:
+    """Runs `work` under the settings of a replica; exit code 2 for what can't work, 1 for what failed."""
+    logs.configure()
+    try:
+        settings = load_settings(config=config)
+        os.environ.update(settings.file_env)
+        count = asyncio.run(work(settings))
+    except (ConfigError, InvalidRequest, NotFound, Conflict) as wrong:
+        _exit(2, str(wrong))
+    except (RuntimeFault, OSError) as failed:
+        _exit(1, str(failed))
+    _exit(0, f"threads: {count.done}, skipped: {count.skipped}")
 
 
 def _live(settings: Settings) -> tuple[int, str]:

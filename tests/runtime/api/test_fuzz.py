@@ -38,6 +38,12 @@ PATIENCE_SECONDS = 30
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
+@schemathesis.serializer("application/x-ndjson")
+def _as_lines(_: object, value: object) -> bytes:
+    """Documents are drawn as texts."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
 async def stuck(services: Services) -> list[str]:
     """Threads that are neither idle, interrupted nor failed."""
     busy = await services.storage.threads(Page(limit=1000), None, None, None, "busy")

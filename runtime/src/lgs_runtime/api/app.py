@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from lgs_runtime.api import (
+    archives,
     assistants,
     audit,
     crons,
@@ -47,6 +48,8 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("threads", state.routes),
     ("threads", versions.routes),
     ("threads", audit.routes),
+    ("threads", archives.routes),
+    ("threads", archives.streamed),
     ("threads", threads.routes),
     ("store", store.routes),
     ("mcp", mcp.routes),

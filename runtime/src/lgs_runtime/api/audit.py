@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from fastapi import Request, Response
+from fastapi import Response
 
-from lgs_runtime.api import bodies
+from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.encoding import audit_json
+from lgs_runtime.api.queries import Limit, Offset
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
 
 routes = router("Threads")
 
 
-@routes.get("/threads/{thread_id}/audit")
-async def get_audit(parts: Parts, caller: Asking, request: Request, thread_id: bodies.PathId) -> Response:
+@routes.get("/threads/{thread_id}/audit", response_model=list[shapes.AuditEntry])
+async def get_audit(
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, limit: Limit = 10, offset: Offset = 0
+) -> Response:
     """The trail, newest first, a page of it. Where everybody may see every thread, that of a deleted one
     too."""
-    body = bodies.checked(bodies.Listing, dict(request.query_params))
     scope = await caller.threads("read", thread_id)
     if caller.user is not None:
         await parts.storage.thread(thread_id, scope)
-    found = await parts.storage.audit(thread_id, Page(body.limit + 1, body.offset))
-    if not found and body.offset == 0:
+    found = await parts.storage.audit(thread_id, Page(limit + 1, offset))
+    if not found and offset == 0:
         raise NotFound("thread", thread_id)
-    return page_response([audit_json(entry) for entry in found], body.limit, body.offset)
+    return page_response([audit_json(entry) for entry in found], limit, offset)

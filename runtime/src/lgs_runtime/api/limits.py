@@ -99,6 +99,9 @@ class LimitedRequest(Request):
 class LimitedRoute(APIRoute):
     """A route that only ever sees bodies within the limits. A body is JSON, whatever its type says."""
 
+    reads_whole = True
+    """Whether the body is read before the handler is called; else the handler reads it, and limits it."""
+
     async def admit(self, request: LimitedRequest) -> None:
         """Looks at who asks before the body is read. Here: everybody may."""
 
@@ -109,7 +112,8 @@ class LimitedRoute(APIRoute):
         async def limited(request: Request) -> Response:
             checked = LimitedRequest(_as_json(request.scope), request.receive)
             await self.admit(checked)
-            await checked.load(request.app.state.services.settings.max_body_bytes)
+            if self.reads_whole:
+                await checked.load(request.app.state.services.settings.max_body_bytes)
             return await handle(checked)
 
         return limited

@@ -166,6 +166,15 @@ class Version(BaseModel):
     created_by: str | None
 
 
+class AuditEntry(BaseModel):
+    """Who did what to a thread, and when."""
+
+    at: datetime
+    who: str | None
+    what: str
+    details: Object
+
+
 class VersionState(Version):
     """A version with its state."""
 

@@ -6,7 +6,7 @@ that is opened for the purpose: it is seldom needed, and never while a run waits
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class StorageUse:
 
 
 class Upkeep(Protocol):
-    """Both methods raise `StorageUnavailable`."""
+    """All methods raise `StorageUnavailable`."""
 
     async def use(self, thread_id: str) -> StorageUse:
         """What a thread's checkpoints take."""
@@ -41,6 +41,12 @@ class Upkeep(Protocol):
         """Deletes the root checkpoints whose ids sort before `floor`, the checkpoints of subgraphs that
         belong to them, and what only those needed; returns how many checkpoints. Of a subgraph that keeps
         its state between runs, the last of those stays."""
+
+    async def namespaces(self, thread_id: str) -> Sequence[str]:
+        """The namespaces in which a thread has checkpoints, the root's (empty) first."""
+
+    async def adopt(self, source: str, thread_id: str) -> None:
+        """Gives a thread all checkpoints of `source`, in place of those that it has."""
 
 
 def open_upkeep(uri: str) -> Upkeep:

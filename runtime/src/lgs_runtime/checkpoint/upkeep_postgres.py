@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -25,6 +25,14 @@ CHANNELS: Final = """
 SELECT channel, count(*) AS count, coalesce(sum(pg_column_size(blob)), 0) AS bytes
 FROM checkpoint_blobs WHERE thread_id = $1 GROUP BY channel ORDER BY channel
 """
+
+NAMESPACES: Final = """
+SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = $1 ORDER BY checkpoint_ns
+"""
+
+CLEAR: Final = "DELETE FROM {table} WHERE thread_id = $1"
+
+ADOPT: Final = "UPDATE {table} SET thread_id = $2 WHERE thread_id = $1"
 
 _OLD: Final = """
 old AS (
@@ -95,6 +103,18 @@ class PostgresUpkeep:
             await connection.execute(PRUNE_WRITES, thread_id, floor)
             pruned: int = await connection.fetchval(PRUNE_CHECKPOINTS, thread_id, floor)
             return pruned
+
+    async def namespaces(self, thread_id: str) -> Sequence[str]:
+        """See the contract."""
+        async with self._connection() as connection:
+            return [row["checkpoint_ns"] for row in await connection.fetch(NAMESPACES, thread_id)]
+
+    async def adopt(self, source: str, thread_id: str) -> None:
+        """See the contract. One transaction."""
+        async with self._connection() as connection, connection.transaction():
+            for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
+                await connection.execute(CLEAR.format(table=table), thread_id)
+                await connection.execute(ADOPT.format(table=table), source, thread_id)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:

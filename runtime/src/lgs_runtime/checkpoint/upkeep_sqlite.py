@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,6 +22,14 @@ FROM checkpoints WHERE thread_id = :thread
 PENDING_WRITES: Final = """
 SELECT count(*), coalesce(sum(length(CAST(value AS BLOB))), 0) FROM writes WHERE thread_id = :thread
 """
+
+NAMESPACES: Final = """
+SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = :thread ORDER BY checkpoint_ns
+"""
+
+CLEAR: Final = "DELETE FROM {table} WHERE thread_id = :thread"
+
+ADOPT: Final = "UPDATE {table} SET thread_id = :thread WHERE thread_id = :source"
 
 _ROOT: Final = """
 CASE WHEN {c}.checkpoint_ns = '' THEN {c}.checkpoint_id
@@ -74,6 +82,24 @@ class SqliteUpkeep:
             return connection.execute(PRUNE_CHECKPOINTS, named).rowcount
 
         return await asyncio.to_thread(self._run, work)
+
+    async def namespaces(self, thread_id: str) -> Sequence[str]:
+        """See the contract."""
+        named = {"thread": thread_id}
+        return await asyncio.to_thread(
+            self._run, lambda c: [row[0] for row in c.execute(NAMESPACES, named).fetchall()]
+        )
+
+    async def adopt(self, source: str, thread_id: str) -> None:
+        """See the contract."""
+        named = {"source": source, "thread": thread_id}
+
+        def work(connection: sqlite3.Connection) -> None:
+            for table in ("checkpoints", "writes"):
+                connection.execute(CLEAR.format(table=table), named)
+                connection.execute(ADOPT.format(table=table), named)
+
+        await asyncio.to_thread(self._run, work)
 
     def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         with translated(self._path), closing(connect(self._path)) as connection:

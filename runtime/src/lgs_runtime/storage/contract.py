@@ -38,6 +38,7 @@ from lgs_runtime.model import (
     ThreadStatus,
     Webhook,
 )
+from lgs_runtime.storage.archives import Archives
 from lgs_runtime.storage.histories import Audit, Versions
 from lgs_runtime.storage.schedules import Crons
 
@@ -290,7 +291,7 @@ class Records(Protocol):
         caller's)."""
 
 
-class Storage(Queue, Records, Versions, Audit, Crons, Protocol):
+class Storage(Queue, Records, Versions, Audit, Archives, Crons, Protocol):
     """A database of the service. Opened by `storage.open_storage(uri, lease_seconds=…)`, which also migrates
     it, safely when several replicas start at once on an empty one."""
 

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.postgres.archives import PostgresArchives
 from lgs_runtime.storage.postgres.audit import PostgresAudit
 from lgs_runtime.storage.postgres.crons import PostgresCrons
 from lgs_runtime.storage.postgres.database import Database
@@ -18,7 +19,9 @@ from lgs_runtime.storage.postgres.signals import Listener, Sender
 from lgs_runtime.storage.postgres.versions import PostgresVersions
 
 
-class PostgresStorage(PostgresQueue, PostgresRecords, PostgresVersions, PostgresAudit, PostgresCrons):
+class PostgresStorage(
+    PostgresQueue, PostgresRecords, PostgresVersions, PostgresAudit, PostgresArchives, PostgresCrons
+):
     """The `Storage` of the contract."""
 
     name = "postgres"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lgs_runtime.model import Signal
 from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.archives import SqliteArchives
 from lgs_runtime.storage.sqlite.audit import SqliteAudit
 from lgs_runtime.storage.sqlite.crons import SqliteCrons
 from lgs_runtime.storage.sqlite.database import Database
@@ -21,7 +22,7 @@ from lgs_runtime.storage.sqlite.signals import Listener, Sender, folder_of
 from lgs_runtime.storage.sqlite.versions import SqliteVersions
 
 
-class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, SqliteCrons):
+class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, SqliteArchives, SqliteCrons):
     """The `Storage` of the contract."""
 
     name = "sqlite"

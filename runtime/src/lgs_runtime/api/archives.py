@@ -1,0 +1,114 @@
+"""Threads as documents: out of this service, and into it, however large they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
+from typing import Annotated, Literal
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from lgs_runtime.api import bodies, shapes
+from lgs_runtime.api.access import Asking, Parts, Route, router
+from lgs_runtime.api.encoding import JsonResponse, thread_json
+from lgs_runtime.api.problems import BodyTooLarge
+from lgs_runtime.errors import Forbidden, InvalidRequest
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.runs.archive import Archive, Arrival
+from lgs_runtime.runs.archive_values import ValueCodec
+from lgs_runtime.runs.threads import nested_graphs, remove_thread
+
+
+class StreamedRoute(Route):
+    """A route whose body is read as it comes."""
+
+    reads_whole = False
+
+
+routes = router("Threads")
+REFUSALS = shapes.refusals(*shapes.EVERYWHERE, *shapes.GUARDED)
+streamed = APIRouter(route_class=StreamedRoute, tags=["Threads"], responses=REFUSALS)
+IfExists = Annotated[Literal["raise", "replace", "new"], Query()]
+LINES = "application/x-ndjson"
+
+
+@routes.get(
+    "/threads/{thread_id}/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {LINES: {"schema": {"type": "string"}}}}, **shapes.streaming(404)},
+)
+async def export_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
+    """The thread with everything that is kept of it, as lines of JSON."""
+    await caller.thread("read", thread_id)
+    await parts.storage.note(thread_id, "thread.exported", {})
+    archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, ValueCodec())
+    lines = archive.lines(thread_id)
+    first = await anext(lines)
+    headers = {"Content-Disposition": f'attachment; filename="{thread_id}.ndjson"'}
+    return StreamingResponse(_with_first(first, lines), media_type=LINES, headers=headers)
+
+
+@streamed.post(
+    "/threads/import",
+    response_model=shapes.Thread,
+    responses=shapes.refusals(409),
+    openapi_extra={"requestBody": {"required": True, "content": {LINES: {"schema": {"type": "string"}}}}},
+)
+async def import_thread(parts: Parts, request: Request, if_exists: IfExists = "raise") -> Response:
+    """Makes a thread of the document that an export gave. `new` gives it another id."""
+    if parts.gate.auth is not None:
+        raise Forbidden(
+            "import: a document may say whose a thread is: use `lgs-runtime import` as an operator"
+        )
+    lines = _lines(request, parts.settings.max_body_bytes)
+    first = await anext(lines, b"")
+    codec = ValueCodec(await _graphs_of(parts, first))
+    archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, codec)
+    arrival = Arrival(archive, str(uuid4()) if if_exists == "new" else None)
+    try:
+        await arrival.take(first)
+        async for line in lines:
+            await arrival.take(line)
+        replace = partial(remove_thread, parts) if if_exists == "replace" else None
+        thread_id = await arrival.settle(replace)
+    except BaseException:
+        await arrival.drop()
+        raise
+    return JsonResponse(thread_json(await parts.storage.thread(thread_id)))
+
+
+async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for line in rest:
+        yield line
+
+
+async def _lines(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The lines of a body as they come. Raises `BodyTooLarge` for a line that is too long."""
+    pending = b""
+    async for chunk in request.stream():
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        if len(pending) > max_bytes:
+            raise BodyTooLarge(f"a line of more than {max_bytes}", max_bytes)
+    if pending.strip():
+        yield pending
+
+
+async def _graphs_of(parts: Parts, first: bytes) -> list[Graph]:
+    """The graph of the thread that a document's first line describes, with its subgraphs: their schemas say
+    which types may come in."""
+    try:
+        graph_id = orjson.loads(first)["row"]["metadata"]["graph_id"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    if graph_id not in parts.graphs.ids:
+        raise InvalidRequest(
+            f"line 1: thread.metadata.graph_id: {graph_id!r:.80}: must be a graph of this service"
+        )
+    async with parts.graphs.open(graph_id) as graph:
+        return [graph, *await nested_graphs(graph)]

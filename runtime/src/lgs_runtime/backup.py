@@ -1,0 +1,133 @@
+"""The threads of a whole service to a file, and from one: what `lgs-runtime export` and `import` do.
+
+Each thread is whole or absent. An import that was cut is made again with `skip`, which passes over what is
+there already; a file is written beside its name and takes it at the end.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, cast
+
+from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.checkpoint.upkeep import open_upkeep
+from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
+from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.runs.archive import Archive, Arrival
+from lgs_runtime.runs.archive_values import ValueCodec
+from lgs_runtime.settings import Settings
+from lgs_runtime.storage.opening import open_storage
+
+IfExists = Literal["raise", "replace", "skip"]
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a backup did, in threads."""
+
+    done: int = 0
+    skipped: int = 0
+
+
+async def export_to(settings: Settings, path: Path, thread_ids: Sequence[str]) -> Count:
+    """Writes threads, all of them if none are named. One that goes meanwhile is skipped. Raises `NotFound`
+    for one that was named, `ConfigError`, `StorageUnavailable`."""
+    part = path.with_name(f"{path.name}.part")
+    done = skipped = 0
+    async with _opened(settings) as archive:
+        with _file(part, path, "wb") as file:
+            async for thread_id in _named(archive, thread_ids):
+                try:
+                    async for line in archive.lines(thread_id):
+                        file.write(line)
+                    done += 1
+                except NotFound:
+                    if thread_ids:
+                        raise
+                    skipped += 1
+    part.replace(path)
+    return Count(done, skipped)
+
+
+async def import_from(settings: Settings, path: Path, if_exists: IfExists) -> Count:
+    """Reads threads. Raises `Conflict` (`raise`), `InvalidRequest`; the threads before stay."""
+    done = skipped = 0
+    async with _opened(settings) as archive:
+        with _file(path, path, "rb") as file:
+            arrival = Arrival(archive)
+            try:
+                for line in file:
+                    await arrival.take(line)
+                    if not arrival.ended:
+                        continue
+                    taken = await _settled(archive, arrival, if_exists)
+                    done, skipped = done + taken, skipped + (not taken)
+                    arrival = Arrival(archive)
+                if arrival.begun:
+                    raise InvalidRequest(f"{path}: the last thread is not whole: the file was cut")
+            except BaseException:
+                await arrival.drop()
+                raise
+    return Count(done, skipped)
+
+
+async def _settled(archive: Archive, arrival: Arrival, if_exists: IfExists) -> bool:
+    async def replace(thread_id: str) -> None:
+        if (await archive.storage.thread(thread_id)).status == "busy":
+            raise Conflict(f"thread {thread_id} is busy: stop the service, or its runs, first")
+        await archive.storage.delete_thread(thread_id)
+        await archive.saver.adelete_thread(thread_id)
+
+    if if_exists == "skip" and await arrival.exists():
+        await arrival.drop()
+        return False
+    await arrival.settle(replace if if_exists == "replace" else None)
+    return True
+
+
+async def _named(archive: Archive, thread_ids: Sequence[str]) -> AsyncIterator[str]:
+    if thread_ids:
+        for thread_id in thread_ids:
+            yield thread_id
+        return
+    after = ""
+    while page := await archive.storage.thread_ids(after, PAGE):
+        for thread_id in page:
+            yield thread_id
+        after = page[-1]
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Archive]:
+    """The database, with the graphs loaded: the types of their states are needed to read them."""
+    async with AsyncExitStack() as stack:
+        storage = await open_storage(
+            settings.database_uri,
+            lease_seconds=settings.lease_seconds,
+            versions_limit=settings.versions_limit,
+        )
+        stack.push_async_callback(storage.close)
+        saver = await stack.enter_async_context(
+            open_checkpointer(settings.database_uri, serde=settings.checkpointer.serde.serializer())
+        )
+        store = await stack.enter_async_context(open_store(settings.database_uri))
+        GraphRegistry.load(
+            settings.graphs,
+            source=settings.source,
+            import_paths=settings.import_paths,
+            checkpointer=saver,
+            store=store,
+        )
+        yield Archive(storage, saver, open_upkeep(settings.database_uri), ValueCodec(trusted=True))
+
+
+def _file(path: Path, named: Path, mode: Literal["rb", "wb"]) -> IO[bytes]:
+    """A file, compressed if its name ends in `.gz`."""
+    if named.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, mode))
+    return path.open(mode)

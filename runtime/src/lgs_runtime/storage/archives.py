@@ -1,0 +1,142 @@
+"""What every storage promises about records that leave a database and come back, perhaps to another kind.
+
+A record is plain JSON: the columns of its row by name, as `TABLES` lists them; times are ISO 8601. Everything
+that comes from outside goes through `checked` before a database sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.model import Json
+
+TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    "thread": {
+        "thread_id": "text",
+        "metadata": "json",
+        "config": "json",
+        "rest": "text",
+        "runs": "int",
+        "values": "json?",
+        "interrupts": "json",
+        "error": "text?",
+        "ttl_seconds": "number?",
+        "created_at": "time",
+        "updated_at": "time",
+        "state_updated_at": "time",
+        "versions": "int",
+        "created_by": "text?",
+        "level": "int?",
+        "fairness_group": "text?",
+    },
+    "run": {
+        "run_id": "text",
+        "thread_id": "text",
+        "seq": "int",
+        "assistant_id": "text",
+        "status": "text",
+        "priority": "int",
+        "rank": "number",
+        "metadata": "json",
+        "kwargs": "json",
+        "multitask_strategy": "text",
+        "delete_thread_after": "bool",
+        "attempt": "int",
+        "error": "text?",
+        "cancel_requested": "text?",
+        "claimed_at": "time?",
+        "created_at": "time",
+        "updated_at": "time",
+        "due_at": "time",
+        "ended_at": "time",
+        "created_by": "text?",
+        "version": "int?",
+        "level": "int",
+        "fairness_group": "text",
+        "turn": "int",
+    },
+    "version": {
+        "thread_id": "text",
+        "version": "int",
+        "checkpoint_id": "text",
+        "run_id": "text?",
+        "description": "text?",
+        "metadata": "json",
+        "interrupts": "json",
+        "created_at": "time",
+        "created_by": "text?",
+    },
+    "audit": {"thread_id": "text", "at": "time", "who": "text?", "what": "text", "details": "json"},
+}
+"""The columns that are kept of each table, with their kinds; `?`: may be null."""
+
+CHOICES: Final[Mapping[str, frozenset[Any]]] = {
+    "rest": frozenset({"idle", "interrupted", "error"}),
+    "status": frozenset({"error", "success", "timeout", "interrupted"}),
+    "priority": frozenset({0, 1, 2}),
+}
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+FITS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "text": (lambda value: isinstance(value, str) and "\x00" not in value, "a text without NUL"),
+    "json": (lambda value: isinstance(value, dict), "an object"),
+    "int": (lambda value: type(value) is int and abs(value) < 2**31, "a whole number of 32 bit"),
+    "number": (lambda value: type(value) in (int, float), "a number"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "time": (_is_time, "a time in ISO 8601 with its zone"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything that is stored of a thread beside its checkpoints."""
+
+    thread: Json
+    runs: Sequence[Json] = ()
+    """Those that have ended."""
+    versions: Sequence[Json] = ()
+    audit: Sequence[Json] = ()
+    """What neither the thread's record nor those of its runs tell."""
+
+
+def checked(table: str, row: Any, place: str) -> dict[str, Any]:
+    """The columns of a row from outside. Raises `InvalidRequest` that names `place` and the column."""
+    if not isinstance(row, dict):
+        raise InvalidRequest(f"{place}: {type(row).__name__}: must be an object")
+    for name, kind in TABLES[table].items():
+        value, (fits, rule) = row.get(name), FITS[kind.rstrip("?")]
+        if value is None and kind.endswith("?"):
+            continue
+        if not fits(value) or (name in CHOICES and value not in CHOICES[name]):
+            rule = f"one of {sorted(CHOICES[name])}" if name in CHOICES else rule
+            raise InvalidRequest(f"{place}: {table}.{name}: {value!r:.80}: must be {rule}")
+    return {name: row.get(name) for name in TABLES[table]}
+
+
+class Archives(Protocol):
+    """Records of threads as plain JSON, out of a database and into one."""
+
+    async def record(self, thread_id: str) -> Record:
+        """What is stored of a thread. Raises `NotFound`."""
+
+    async def restore(self, record: Record) -> None:
+        """Stores the record of a thread that was `checked`, in one transaction. Raises `Conflict` when the
+        thread, or a run of its, is there."""
+
+    async def thread_ids(self, after: str, limit: int) -> Sequence[str]:
+        """Threads by id, those after `after`."""
+
+    async def expect_spent(self, thread_id: str, seconds: float) -> None:
+        """A thread without a record has checkpoints for a while: unless it is forgotten before
+        (`Queue.forget_spent`), the janitor deletes them so much later."""

@@ -1,0 +1,101 @@
+"""Records of threads out of PostgreSQL and into it, with the statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.errors import Conflict, NotFound
+from lgs_runtime.model import Json
+from lgs_runtime.storage.archives import TABLES, Record
+from lgs_runtime.storage.encoding import dump_searchable
+from lgs_runtime.storage.postgres.database import Database
+
+THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
+RUNS: Final = """
+SELECT * FROM lgs_run WHERE thread_id = $1 AND ended_at IS NOT NULL AND NOT delete_thread_after ORDER BY seq
+"""
+VERSIONS: Final = "SELECT * FROM lgs_version WHERE thread_id = $1 ORDER BY version"
+AUDIT: Final = "SELECT * FROM lgs_audit WHERE thread_id = $1 ORDER BY seq"
+THREAD_IDS: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id > $1 ORDER BY thread_id LIMIT $2"
+TAKEN_RUNS: Final = "SELECT run_id FROM lgs_run WHERE run_id = ANY($1::text[]) LIMIT 1"
+EXPECT_SPENT: Final = """
+INSERT INTO lgs_spent_thread (thread_id, spent_at) VALUES ($1, now() + make_interval(secs => $2::float8))
+ON CONFLICT DO NOTHING
+"""
+INSERT: Final = {
+    table: f"INSERT INTO lgs_{table} ({', '.join(columns)}) "
+    f"VALUES ({', '.join(f'${place}' for place in range(1, len(columns) + 1))})"
+    for table, columns in TABLES.items()
+}
+
+
+class PostgresArchives:
+    """The `Archives` of the contract."""
+
+    _database: Database
+
+    async def record(self, thread_id: str) -> Record:
+        """See the contract. One moment of the database: the statements share a snapshot."""
+        async with (
+            self._database.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            thread = await connection.fetchrow(THREAD, thread_id)
+            if thread is None:
+                raise NotFound("thread", thread_id)
+            found = [await connection.fetch(each, thread_id) for each in (RUNS, VERSIONS, AUDIT)]
+        runs, versions, audit = found
+        return Record(
+            _plain("thread", thread),
+            [_plain("run", row) for row in runs],
+            [_plain("version", row) for row in versions],
+            [_plain("audit", row) for row in audit],
+        )
+
+    async def restore(self, record: Record) -> None:
+        """See the contract."""
+
+        async def work(connection: asyncpg.Connection) -> None:
+            taken = await connection.fetchval(TAKEN_RUNS, [run["run_id"] for run in record.runs])
+            if taken is not None:
+                raise Conflict(f"run {taken} exists: a thread is imported where its runs are not")
+            added = await connection.execute(
+                f"{INSERT['thread']} ON CONFLICT DO NOTHING", *_values("thread", record.thread)
+            )
+            if not added.endswith(" 1"):
+                raise Conflict(f"thread {record.thread['thread_id']} exists: if_exists is raise")
+            for table, found in (("run", record.runs), ("version", record.versions), ("audit", record.audit)):
+                await connection.executemany(INSERT[table], [_values(table, row) for row in found])
+
+        await self._database.transact(work)
+
+    async def thread_ids(self, after: str, limit: int) -> Sequence[str]:
+        """See the contract."""
+        return [row["thread_id"] for row in await self._database.rows(THREAD_IDS, after, limit)]
+
+    async def expect_spent(self, thread_id: str, seconds: float) -> None:
+        """See the contract."""
+        await self._database.rows(EXPECT_SPENT, thread_id, seconds)
+
+
+def _plain(table: str, row: Mapping[str, Any]) -> Json:
+    found = {name: row[name] for name in TABLES[table]}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()
+    }
+
+
+def _values(table: str, row: Json) -> list[Any]:
+    return [_value(kind.rstrip("?"), row[name]) for name, kind in TABLES[table].items()]
+
+
+def _value(kind: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if kind == "json":
+        return dump_searchable(value)
+    return datetime.fromisoformat(value) if kind == "time" else value
