@@ -78,12 +78,10 @@ OPERATIONS = [
 """What a LangGraph server offers (SDK 0.4, server 0.16)."""
 AWAITED = frozenset(
     {
-        "POST /a2a/{assistant_id}",
         "GET /mcp/",
     }
 )
-"""Those of them that docs/api.md says are not served yet, and `GET /mcp/`: MCP wants 405 of a server that
-sends no messages of its own."""
+"""MCP wants 405 of a server that sends no messages of its own."""
 
 
 @pytest.fixture

@@ -166,6 +166,12 @@ TABLE: dict[tuple[str, str], list[Try]] = {
         ("POST", path): [Try(200, rpc("tools/list")), Try(200, rpc("tools/call", name=SECRET))]
         for path in MCP
     },
+    ("GET", "/.well-known/agent-card.json"): [Try(query={"assistant_id": "{assistant_id}"})],
+    ("POST", "/a2a/{assistant_id}"): [
+        Try(body=rpc("message/send", message={"parts": [{"kind": "data", "data": {}}]})),
+        Try(200, lambda t: rpc("tasks/get", id=t["run_id"])(t)),
+        Try(200, lambda t: rpc("tasks/cancel", id=t["waiting_id"])(t)),
+    ],
     **{("GET", path): [Try(405, mine=405)] for path in MCP},
     **{("DELETE", path): [Try(404, mine=404)] for path in MCP},
     ("POST", "/runs/crons"): [Try(body=lambda t: {**CRON, "assistant_id": t["assistant_id"]})],
@@ -273,7 +279,8 @@ async def attempt(
     """The request, answered; of an answer without an end only its beginning."""
     named = {**t, **{name: t[key] for name, key in one.path.items()}}
     body = {} if one.body is None else {"json": one.body(t)}
-    sent = client.build_request(method, path.format(**named), headers=who, params=one.query, **body)
+    query = {name: value.format(**named) for name, value in one.query.items()}
+    sent = client.build_request(method, path.format(**named), headers=who, params=query, **body)
     answer = await client.send(sent, stream=True)
     if "event-stream" not in answer.headers.get("content-type", ""):
         await answer.aread()

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from lgs_runtime.api import (
+    a2a,
     archives,
     assistants,
     audit,
@@ -53,6 +54,8 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("threads", threads.routes),
     ("store", store.routes),
     ("mcp", mcp.routes),
+    ("a2a", a2a.routes),
+    ("a2a", a2a.cards),
 )
 """Every route with the group that `http.disable_…` takes it away by. Fixed paths before those with a
 parameter in the same place."""

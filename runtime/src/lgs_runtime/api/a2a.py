@@ -1,0 +1,193 @@
+"""A2A (Agent2Agent): each assistant is an agent. A context is a thread, a task is a run. A task that needs
+input waits with a question; the next message in its context is the answer, and begins a task of its own.
+
+Source: https://a2a-protocol.org/v0.3.0/specification
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import uuid4
+
+import orjson
+from fastapi import Query, Request, Response
+
+from lgs_runtime.api import agents, bodies
+from lgs_runtime.api.access import Asking, Parts, router
+from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.encoding import JsonResponse
+from lgs_runtime.api.jsonrpc import (
+    MESSAGE,
+    METHOD_NOT_FOUND,
+    Call,
+    RpcAnswer,
+    RpcError,
+    error_json,
+    read,
+    result_json,
+    rpc_router,
+)
+from lgs_runtime.api.requests import run_request
+from lgs_runtime.api.sse import encode_event, event_stream, long_json
+from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.model import FINAL, Assistant, Run
+from lgs_runtime.runs.admission import admit, assistant_id_of, find_assistant
+from lgs_runtime.runs.following import events, result, result_of
+from lgs_runtime.services import Services
+from lgs_runtime.streams.contract import FROM_START, StreamEvent
+from lgs_runtime.streams.encoding import encode
+
+routes = rpc_router("A2A")
+cards = router("A2A")
+TASK_NOT_FOUND, TASK_NOT_CANCELABLE, NO_PUSH = -32001, -32002, -32003
+ANSWERS: dict[int | str, dict[str, Any]] = {202: {"description": "A notification, which gets no answer."}}
+
+
+@cards.get("/.well-known/agent-card.json", response_model=dict[str, Any])
+async def agent_card(
+    parts: Parts, caller: Asking, request: Request, assistant_id: Annotated[str, Query(min_length=1)]
+) -> Response:
+    """The card of an assistant: who it is, and where it is spoken to."""
+    assistant = await _agent(parts, caller, assistant_id)
+    url = f"{str(request.base_url).rstrip('/')}/a2a/{assistant.assistant_id}"
+    return JsonResponse(agents.card(assistant, url))
+
+
+@routes.post("/a2a/{assistant_id}", response_model=RpcAnswer, responses=ANSWERS, openapi_extra=MESSAGE)
+async def post(parts: Parts, request: Request, assistant_id: str) -> Response:
+    """One JSON-RPC message: `message/send`, `message/stream`, `tasks/get` or `tasks/cancel`."""
+    # What is of anybody asks for it by itself.
+    will_be_asked(request)
+    call_id = None
+    try:
+        call = read(await request.json())
+        if call is None or call.id is None:
+            return Response(status_code=202)
+        call_id = call.id
+        if call.method in ("message/send", "message/stream"):
+            run = await _send(parts, request, assistant_id, call)
+            if call.method == "message/stream":
+                return event_stream(_news(parts, run, call_id), {})
+            settings = call.params.get("configuration")
+            waits = not isinstance(settings, Mapping) or settings.get("blocking") is not False
+            return long_json(_whole(parts, run, call_id, wait=waits), {})
+        if call.method in ("tasks/get", "tasks/cancel"):
+            return JsonResponse(result_json(call_id, await _task(parts, Caller(request), call)))
+        if call.method.startswith("tasks/pushNotificationConfig/"):
+            raise RpcError(NO_PUSH, "push notifications: not supported; ask for the task, or stream it")
+        raise RpcError(METHOD_NOT_FOUND, f"method: {call.method!r}: not found")
+    except RpcError as wrong:
+        return JsonResponse(error_json(call_id, wrong))
+
+
+async def _agent(services: Services, caller: Caller, name: str) -> Assistant:
+    scope = await caller.assistants("read", {"assistant_id": assistant_id_of(name), "metadata": {}})
+    return await find_assistant(services, name, scope)
+
+
+async def _send(services: Services, request: Request, name: str, call: Call) -> Run:
+    """The run that a message starts: with the message as its input, or as the answer to the questions with
+    which its context waits."""
+    message = call.params.get("message")
+    if not isinstance(message, Mapping):
+        raise InvalidRequest("params.message: must be an object with parts")
+    assistant = await _agent(services, Caller(request), name)
+    thread_id, waits = await _context(services, request, message)
+    asked: dict[str, Any] = {
+        "assistant_id": assistant.assistant_id,
+        "if_not_exists": "create",
+        "stream_mode": ["messages-tuple"],
+        "metadata": call.params.get("metadata") or {},
+    }
+    if waits:
+        asked["command"] = {"resume": agents.answer_of(message)}
+    else:
+        schemas = await services.graphs.schemas(assistant.graph_id)
+        asked["input"] = agents.input_of(message, schemas["input_schema"])
+    body = bodies.checked(bodies.RunCreateStateful, asked)
+    return await admit(services, run_request(request, body, thread_id))
+
+
+async def _context(services: Services, request: Request, message: Mapping[str, Any]) -> tuple[str, bool]:
+    """The thread of a message, and whether it waits with a question."""
+    given = message.get("contextId")
+    if given is None and (task_id := message.get("taskId")) is not None:
+        given = (await _run(services, Caller(request), "read", task_id)).thread_id
+    if given is None:
+        return str(uuid4()), False
+    [thread_id] = bodies.checked(_Context, {"contextId": given}).model_dump().values()
+    try:
+        thread = await Caller(request).thread("read", thread_id)
+    except NotFound:
+        return thread_id, False
+    return thread_id, thread.status == "interrupted" and bool(thread.interrupts)
+
+
+class _Context(bodies.Body):
+    contextId: bodies.Id
+
+
+class _Named(bodies.Body):
+    id: bodies.Id
+
+
+async def _run(services: Services, caller: Caller, action: Any, task_id: Any) -> Run:
+    [run_id] = bodies.checked(_Named, {"id": task_id}).model_dump().values()
+    more = {"action": "interrupt"} if action == "update" else {}
+    scope = await caller.threads(action, None, run_id=run_id, **more)
+    try:
+        return await services.storage.run(run_id, None, scope)
+    except NotFound as missing:
+        raise RpcError(TASK_NOT_FOUND, f"task {run_id}: not found") from missing
+
+
+async def _task(services: Services, caller: Caller, call: Call) -> dict[str, Any]:
+    if call.method == "tasks/get":
+        run = await _run(services, caller, "read", call.params.get("id"))
+        return agents.task(run, await result_of(services, run) if run.status in FINAL else None)
+    run = await _run(services, caller, "update", call.params.get("id"))
+    if run.status in FINAL:
+        raise RpcError(TASK_NOT_CANCELABLE, f"task {run.run_id}: has ended: must go on to be cancelled")
+    await services.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    ended = await services.hub.finished(run.run_id)
+    return agents.task(ended or replace(run, status="interrupted"))
+
+
+async def _whole(services: Services, run: Run, call_id: Any, *, wait: bool) -> AsyncGenerator[bytes, None]:
+    told = await _ended(services, run) if wait else agents.task(run)
+    yield encode(result_json(call_id, told))
+
+
+async def _ended(services: Services, run: Run) -> dict[str, Any]:
+    values = await result(services, run)
+    ended = await services.hub.finished(run.run_id)
+    if ended is None or ended.status == "interrupted":
+        return agents.task(ended or replace(run, status="interrupted"))
+    return agents.task(ended, values)
+
+
+async def _news(services: Services, run: Run, call_id: Any) -> AsyncGenerator[bytes, None]:
+    """The task as it begins, what the assistant says piece by piece, its result, and how it ended."""
+
+    def event(news: Any) -> bytes:
+        return encode_event(StreamEvent("", "message", encode(result_json(call_id, news))))
+
+    yield event(agents.task(run))
+    begun = False
+    async with aclosing(events(services, run, FROM_START, ["messages-tuple"])) as source:
+        async for one in source:
+            if one.event == "messages" and (text := _token(one)):
+                yield event(agents.piece(run, [{"kind": "text", "text": text}], append=begun))
+                begun = True
+    ended = await _ended(services, run)
+    for made in ended.get("artifacts", ()):
+        yield event(agents.piece(run, made["parts"], last=True))
+    yield event(agents.ending(ended))
+
+
+def _token(event: StreamEvent) -> str:
+    message = orjson.loads(event.data)[0]
+    return agents.text_of(message.get("content")) if message.get("type") == "AIMessageChunk" else ""
