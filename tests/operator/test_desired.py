@@ -150,6 +150,11 @@ def test_api_keys_are_a_file_that_the_pods_read_anew() -> None:
     assert not [name for name in env() if "AUTH" in name or "API_KEYS" in name]
 
 
+def test_the_limit_of_a_user_reaches_the_runtime() -> None:
+    assert env(workers={"queues": {"user": 5}})["LGS_QUEUE_USER"] == "5"
+    assert "LGS_QUEUE_USER" not in env()
+
+
 def test_changed_api_keys_start_no_new_pods() -> None:
     spec = inputs(auth={"apiKeys": {"secret": {"name": "callers", "key": "list"}}}).service.spec
     [reference] = [each for each in references(spec) if each.name == "callers"]

@@ -105,6 +105,12 @@ class Queues(Part):
     high: int = Field(default=100, ge=1, le=1000000)
     normal: int = Field(default=500, ge=1, le=1000000)
     low: int = Field(default=1000, ge=1, le=1000000)
+    user: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000000,
+        description="Unfinished runs that one user may have, of all priorities. Not set: any number.",
+    )
 
 
 class Workers(Part):

@@ -72,6 +72,18 @@ class QueueFull(RuntimeFault):
         self.retry_after_seconds = retry_after_seconds
 
 
+class UserLimit(QueueFull):
+    """This user has as many unfinished runs as a user may have; nothing was stored (429 with
+    `Retry-After`)."""
+
+    def __init__(self, priority: str, limit: int, retry_after_seconds: int) -> None:
+        super().__init__(priority, limit, retry_after_seconds)
+        self.args = (
+            f"unfinished runs of the user: {limit}: must be at most {limit}; wait for one, or cancel one; "
+            f"try again in {retry_after_seconds} s",
+        )
+
+
 class StorageUnavailable(RuntimeFault):
     """The database can't be reached now (503 with `Retry-After`). Nothing was acknowledged."""
 

@@ -158,6 +158,8 @@ class QueueLimits:
     high: int = 100
     normal: int = 500
     low: int = 1000
+    user: int | None = None
+    """How many unfinished runs one user may have; None: any number."""
 
     def of(self, priority: Priority) -> int:
         """The limit of one priority, in runs."""

@@ -111,6 +111,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
             high=values.integer("LGS_QUEUE_HIGH", 100, at_least=1),
             normal=values.integer("LGS_QUEUE_NORMAL", 500, at_least=1),
             low=values.integer("LGS_QUEUE_LOW", 1000, at_least=1),
+            user=values.integer("LGS_QUEUE_USER", 0, at_least=0) or None,
         ),
         run_timeout_seconds=values.number("LGS_RUN_TIMEOUT_SECONDS", 3600.0, above=0.0),
         max_attempts=values.integer("LGS_MAX_ATTEMPTS", 3, at_least=1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import api_auth
@@ -18,7 +19,7 @@ from websockets.asyncio.client import connect
 from lgs_runtime.api.crons import request_of
 from lgs_runtime.auth.filters import BadFilter, parse_filter
 from lgs_runtime.graphs.manifest import GraphSpec
-from lgs_runtime.model import Page, Scope
+from lgs_runtime.model import Page, QueueLimits, Scope
 from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.settings import Settings
 
@@ -182,3 +183,30 @@ async def test_a_socket_tells_nothing_of_a_foreign_thread(guarded: Replica) -> N
 
     assert "no_such_run" in answers[0]
     assert "first" in answers[1]
+
+
+async def test_a_user_lists_their_own_runs_and_has_no_more_than_they_may(tmp_path: Path) -> None:
+    plain = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
+    settings = replace(plain, auth_path="api_auth:owners", queue_limits=QueueLimits(user=1))
+    later = {"assistant_id": "steps", "after_seconds": 3600}
+    async with (
+        open_replica(settings) as replica,
+        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+    ):
+        ended = await client.post("/runs/wait", json={"assistant_id": "steps", "input": {}}, headers=ALICE)
+        waiting = (await client.post("/runs", json=later, headers=ALICE)).json()
+        refused = await client.post("/runs", json=later, headers=ALICE)
+        await client.post("/runs", json=later, headers=BOB)
+        mine = (await client.get("/users/me/runs", headers=ALICE)).json()
+        pending = (await client.get("/users/me/runs?status=pending&select=run_id", headers=ALICE)).json()
+    async with (
+        open_replica(plain) as replica,
+        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+    ):
+        nobody = await client.get("/users/me/runs")
+
+    assert ended.status_code == 200
+    assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
+    assert [run["status"] for run in mine] == ["pending", "success"]
+    assert pending == [{"run_id": waiting["run_id"]}]
+    assert nobody.status_code == 404

@@ -174,6 +174,7 @@ TABLE: dict[tuple[str, str], list[Try]] = {
     ],
     **{("GET", path): [Try(405, mine=405)] for path in MCP},
     **{("DELETE", path): [Try(404, mine=404)] for path in MCP},
+    ("GET", "/users/me/runs"): [Try(200)],
     ("POST", "/runs/crons"): [Try(body=lambda t: {**CRON, "assistant_id": t["assistant_id"]})],
     ("POST", "/threads/{thread_id}/runs/crons"): [Try(body=lambda t: {**CRON, "assistant_id": "steps"})],
     ("POST", "/runs/crons/search"): [Try(200, EMPTY, answer=[])],

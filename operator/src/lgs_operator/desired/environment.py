@@ -39,6 +39,8 @@ def environment(inputs: Inputs) -> list[Manifest]:
         "LGS_CACHE_TTL_SECONDS": spec.cache.ttl_seconds,
         "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": spec.cache.compression_threshold_bytes,
     }
+    if queues.user is not None:
+        values["LGS_QUEUE_USER"] = queues.user
     if spec.graphs:
         values["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs, sort_keys=True)
     if spec.source and spec.source.config_map:

@@ -116,6 +116,8 @@ def _environment(manifest: LangGraphService, source: Path, data_dir: Path) -> di
     }
     if spec.graphs:
         env["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs)
+    if workers.queues.user is not None:
+        env["LGS_QUEUE_USER"] = str(workers.queues.user)
     if spec.auth.path is not None:
         env["LGS_AUTH_PATH"] = spec.auth.path
     if spec.auth.disable_studio_auth:

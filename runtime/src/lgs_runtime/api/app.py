@@ -27,6 +27,7 @@ from lgs_runtime.api import (
     store,
     system,
     threads,
+    users,
     versions,
 )
 from lgs_runtime.api.cors import cors_middleware
@@ -46,6 +47,7 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("runs", stateless.routes),
     ("runs", runs.routes),
     ("runs", protocol.routes),
+    ("runs", users.routes),
     ("threads", state.routes),
     ("threads", versions.routes),
     ("threads", audit.routes),

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from langgraph_sdk import PriorityContext
 
 from lgs_runtime.auth.users import User
-from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull
+from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull, UserLimit
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import (
     DEFAULT_GROUP,
@@ -256,6 +256,9 @@ async def _enqueue(services: Services, new: NewRun) -> Enqueued:
         claim_for = services.worker.replica if reserved else None
         enqueued = await services.storage.enqueue(new, services.settings.queue_limits, claim_for)
         doubtful = False
+    except UserLimit:
+        # What one user may not have more of is no reason for more replicas.
+        raise
     except QueueFull:
         services.metrics.rejected(new.priority)
         raise
@@ -282,6 +285,8 @@ async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Seque
     ]
     try:
         stored = await services.storage.enqueue_all(new, services.settings.queue_limits)
+    except UserLimit:
+        raise
     except QueueFull as full:
         services.metrics.rejected(Priority(full.priority))
         raise

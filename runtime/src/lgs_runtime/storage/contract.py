@@ -71,7 +71,11 @@ class Queue(Protocol):
         `interrupt` cancels the unfinished ones with action interrupt, `rollback` with action rollback, and
         waits for their end.
 
-        Raises `NotFound` (thread, unless `create_thread`; assistant), `Conflict`, `QueueFull`. Storing the
+        With `limits.user`, a run that would give its user (`actor.who`) more unfinished runs is refused: that
+        is exact, whichever replicas store runs of the user at the same time.
+
+        Raises `NotFound` (thread, unless `create_thread`; assistant), `Conflict`, `QueueFull` and its
+        `UserLimit`. Storing the
         same run_id again returns what is stored, unchanged.
         """
 
@@ -138,6 +142,11 @@ class Queue(Protocol):
         scope: Scope | None = None,
     ) -> Sequence[Run]:
         """The runs of a thread, newest first."""
+
+    async def runs_of(
+        self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
+    ) -> Sequence[Run]:
+        """The runs that a user asked for, on all threads, newest first."""
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """Deletes a finished run. Raises `NotFound`, `Conflict` while it is pending or running."""

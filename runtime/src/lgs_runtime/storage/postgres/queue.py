@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, StorageUnavailable
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, StorageUnavailable, UserLimit
 from lgs_runtime.model import (
     CancelAction,
     Enqueued,
@@ -58,8 +58,10 @@ class PostgresQueue:
         """See the contract. One statement unless the thread or the queue needs a closer look."""
         room = limits.of(new.priority) - law.NEAR_LIMIT
         values = _enqueue_values(new, claim_for, room)
+        row = None
         try:
-            row = await self._database.row(statements.ENQUEUE, *values)
+            if not _is_limited(limits):
+                row = await self._database.row(statements.ENQUEUE, *values)
         except asyncpg.UniqueViolationError:
             row = None  # Stored before, or its thread has just become busy.
         if row is None:
@@ -75,6 +77,8 @@ class PostgresQueue:
 
         async def work(connection: asyncpg.Connection, news: list[Signal]) -> list[asyncpg.Record]:
             await connection.fetch(statements.LOCK_THREADS, [one.thread_id for one in new])
+            if _is_limited(limits):
+                await connection.execute(statements.LOCK_USER, clean(who()))
             for code in sorted({law.CODE[one.priority] for one in new}):
                 await connection.execute(statements.LOCK_PRIORITY, code)
             news.append(Signal("queued", ""))
@@ -88,7 +92,9 @@ class PostgresQueue:
         """One of many in a transaction, in one statement if it can be."""
         room = limits.of(new.priority) - law.NEAR_LIMIT
         stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
-        row = stored or await connection.fetchrow(statements.ENQUEUE, *_enqueue_values(new, None, room))
+        row = stored
+        if row is None and not _is_limited(limits):
+            row = await connection.fetchrow(statements.ENQUEUE, *_enqueue_values(new, None, room))
         return row or await self._enqueue_slowly(connection, news, new, limits, None)
 
     async def _change(
@@ -127,6 +133,8 @@ class PostgresQueue:
         if not locked or not await connection.fetchval(statements.THREAD_WITHIN, *within):
             raise NotFound("thread", new.thread_id)
         busy = await _apply_strategy(connection, news, new)
+        if _is_limited(limits):
+            await _take_place(connection, new.priority, limits)
         claimed = False
         if claim_for is not None and not busy and new.delay_seconds <= 0:
             offset = fairness.rank_offset(_level(new))
@@ -276,6 +284,13 @@ class PostgresQueue:
         found = await self._database.rows(statements.RUNS, *wanted)
         return [rows.run(row) for row in found]
 
+    async def runs_of(
+        self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
+    ) -> Sequence[Run]:
+        """See the contract."""
+        wanted = (clean(user), status, documents(scope), page.limit, page.offset)
+        return [rows.run(row) for row in await self._database.rows(statements.RUNS_OF, *wanted)]
+
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
         values = (run_id, thread_id, documents(scope), clean(who()))
@@ -356,6 +371,21 @@ def _level(new: NewRun) -> int:
 
 def _optional(value: Json | None) -> str | None:
     return None if value is None else dump_searchable(value)
+
+
+def _is_limited(limits: QueueLimits) -> bool:
+    """Whether the runs of who asks are counted."""
+    return limits.user is not None and who() is not None
+
+
+async def _take_place(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
+    """Raises `UserLimit`, or holds the user's lock until the transaction ends, so that the count stays
+    true."""
+    assert limits.user is not None
+    user = clean(who())
+    await connection.execute(statements.LOCK_USER, user)
+    if await connection.fetchval(statements.COUNT_UNFINISHED_OF, user) >= limits.user:
+        raise UserLimit(priority, limits.user, law.retry_after_seconds(limits.user))
 
 
 async def _take_room(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:

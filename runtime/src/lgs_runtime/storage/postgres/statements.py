@@ -328,6 +328,18 @@ WHERE thread_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::jsonb IS NUL
 ORDER BY seq DESC LIMIT $4 OFFSET $5
 """
 
+RUNS_OF: Final = f"""
+SELECT * FROM lgs_run r
+WHERE created_by = $1 AND ($2::text IS NULL OR status = $2) AND {_within("$3")}
+ORDER BY created_at DESC, run_id DESC LIMIT $4 OFFSET $5
+"""
+
+COUNT_UNFINISHED_OF: Final = """
+SELECT count(*) FROM lgs_run WHERE created_by = $1 AND status IN ('pending', 'running')
+"""
+
+LOCK_USER: Final = "SELECT pg_advisory_xact_lock(hashtext('lgs_user'), hashtext($1))"
+
 DELETE_RUN: Final = f"""
 WITH gone AS (
     DELETE FROM lgs_run r

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, UserLimit
 from lgs_runtime.model import (
     FINAL,
     CancelAction,
@@ -152,6 +152,20 @@ class SqliteQueue:
         found = await self._database.read(lambda c: c.execute(statements.RUNS, wanted).fetchall())
         return [rows.run(row) for row in found]
 
+    async def runs_of(
+        self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
+    ) -> Sequence[Run]:
+        """See the contract."""
+        wanted = {
+            "user": clean(user),
+            "status": status,
+            "scope": document_list(scope),
+            "limit": page.limit,
+            "offset": page.offset,
+        }
+        found = await self._database.read(lambda c: c.execute(statements.RUNS_OF, wanted).fetchall())
+        return [rows.run(row) for row in found]
+
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
         await self._change(lambda change: change.delete_finished(thread_id, run_id, scope))
@@ -234,6 +248,7 @@ class _Change:
             raise NotFound("thread", new.thread_id)
         self._kept = new.thread_id
         busy = self._apply_strategy(new)
+        self._take_place(new.priority, limits.user)
         claimed = claim_for is not None and not busy and self._may_claim(new, claim_for)
         if not claimed:
             self._take_room(new.priority, limits.of(new.priority))
@@ -257,6 +272,12 @@ class _Change:
             and self._one(statements.ALIVE, replica=replica) is not None
             and self._one(statements.SOMEBODY_AHEAD, rank=rank) is None
         )
+
+    def _take_place(self, priority: Priority, limit: int | None) -> None:
+        if limit is None or self._asker is None:
+            return
+        if self._value(statements.COUNT_UNFINISHED_OF, user=self._asker) >= limit:
+            raise UserLimit(priority, limit, law.retry_after_seconds(limit))
 
     def _take_room(self, priority: Priority, limit: int) -> None:
         if self._value(statements.COUNT_WAITING, priority=law.CODE[priority]) >= limit:

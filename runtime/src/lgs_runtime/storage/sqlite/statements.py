@@ -184,6 +184,16 @@ WHERE thread_id = :thread_id AND (:status IS NULL OR status = :status)
 ORDER BY seq DESC LIMIT :limit OFFSET :offset
 """
 
+RUNS_OF: Final = f"""
+SELECT * FROM lgs_run r
+WHERE created_by = :user AND (:status IS NULL OR status = :status) AND {_WITHIN}
+ORDER BY created_at DESC, run_id DESC LIMIT :limit OFFSET :offset
+"""
+
+COUNT_UNFINISHED_OF: Final = """
+SELECT count(*) FROM lgs_run WHERE created_by = :user AND status IN ('pending', 'running')
+"""
+
 EXPIRE_RUNS: Final = "DELETE FROM lgs_run WHERE ended_at < :before"
 
 DEPTH: Final = f"""

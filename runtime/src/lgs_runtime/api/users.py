@@ -1,0 +1,32 @@
+"""What a user has: the runs that they asked for, on whichever threads."""
+
+from __future__ import annotations
+
+from fastapi import Response
+
+from lgs_runtime.api import shapes
+from lgs_runtime.api.access import Asking, Parts, page_response, router
+from lgs_runtime.api.encoding import run_json, select
+from lgs_runtime.api.queries import Limit, Offset, RunKeys, Status
+from lgs_runtime.errors import NotFound
+from lgs_runtime.model import Page
+
+routes = router("Users")
+
+
+@routes.get("/users/me/runs", response_model=shapes.Runs)
+async def list_own_runs(
+    parts: Parts,
+    caller: Asking,
+    *,
+    limit: Limit = 10,
+    offset: Offset = 0,
+    status: Status = None,
+    keys: RunKeys = None,
+) -> Response:
+    """The runs of who asks, on all threads, newest first, a page of them."""
+    scope = await caller.threads("search", None, limit=limit, offset=offset)
+    if caller.user is None:
+        raise NotFound("user", "me", "this service asks nobody who they are")
+    found = await parts.storage.runs_of(caller.user.identity, Page(limit + 1, offset), status, scope)
+    return page_response([select(run_json(run), keys) for run in found], limit, offset)
