@@ -335,3 +335,33 @@ async def test_a_run_without_a_thread_tells_its_question(client: LangGraphClient
     values = await client.runs.wait(None, "asks", input={})
 
     assert [one["value"] for one in values["__interrupt__"]] == [{"question": "which?"}]
+
+
+@pytest.mark.parametrize("answer", [{"0" * 32: "late"}, "late"])
+async def test_a_strict_answer_to_what_does_not_wait_fails_and_changes_nothing(
+    client: LangGraphClient, answer: Any
+) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    graph = "asks" if isinstance(answer, dict) else "steps"
+    await client.runs.wait(thread, graph, input={})
+    before = await client.threads.get(thread)
+
+    run = await client.runs.create(thread, graph, command={"resume": answer}, strict_resume=True)
+    failed = await client.runs.join(thread, run["run_id"])
+
+    after = await client.threads.get(thread)
+    assert failed["__error__"]["error"] == "UnknownInterruptError"  # type: ignore[call-overload,index]
+    assert (after["status"], after["interrupts"]) == (before["status"], before["interrupts"])
+    assert after["values"] == before["values"]
+
+
+async def test_a_strict_answer_to_what_waits_is_taken(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "asks", input={})
+    [[question]] = (await client.threads.get(thread))["interrupts"].values()
+
+    resume = {question["id"]: "in time"}
+    run = await client.runs.create(thread, "asks", command={"resume": resume}, strict_resume=True)
+
+    values = await client.runs.join(thread, run["run_id"])
+    assert values["steps"] == ["first", "told in time", "second"]  # type: ignore[call-overload]

@@ -363,6 +363,7 @@ class RunOptions(Body):
     interrupt_before: NodeNames | None = None
     interrupt_after: NodeNames | None = None
     feedback_keys: list[str] | None = None
+    strict_resume: bool = False
     webhook: WebAddress | None = None
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] | None = None

@@ -47,6 +47,7 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
         interrupt_after=body.interrupt_after,
         durability=_durability(body),
         feedback_keys=tuple(body.feedback_keys) if body.feedback_keys else None,
+        strict_resume=body.strict_resume,
         multitask_strategy=stateful.multitask_strategy if stateful else "enqueue",
         create_thread=stateful is not None and stateful.if_not_exists == "create",
         on_completion=body.on_completion,

@@ -47,7 +47,12 @@ async def info(parts: Parts) -> Response:
         {
             "version": version("lgs-runtime"),
             "langgraph_py_version": version("langgraph"),
-            "flags": {"assistants": served["assistants"], "crons": served["runs"], "langsmith": False},
+            "flags": {
+                "assistants": served["assistants"],
+                "crons": served["runs"],
+                "langsmith": False,
+                "strict_resume": True,
+            },
             "service": settings.service,
             "replica": settings.replica_id,
             "storage": parts.storage.name,

@@ -115,6 +115,7 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         durability=request.durability,
         checkpoint=request.checkpoint,
         feedback_keys=request.feedback_keys,
+        strict_resume=request.strict_resume,
         on_completion=request.on_completion,
         temporary=temporary,
         webhook=request.webhook,

@@ -28,6 +28,7 @@ class RunRequest:
     interrupt_after: NodeNames = None
     durability: Durability = "async"
     feedback_keys: tuple[str, ...] | None = None
+    strict_resume: bool = False
     multitask_strategy: MultitaskStrategy = "enqueue"
     create_thread: bool = False
     on_completion: Literal["delete", "keep"] | None = None

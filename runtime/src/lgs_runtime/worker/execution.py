@@ -34,7 +34,7 @@ from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.outages import Outages
 from lgs_runtime.worker.protocol import stream_protocol
 from lgs_runtime.worker.publisher import Publisher
-from lgs_runtime.worker.resumption import starting_point
+from lgs_runtime.worker.resumption import UnknownInterruptError, starting_point
 
 PERSISTENCE = ("langgraph.checkpoint.", "langgraph.store.", "lgs_runtime.checkpoint", "lgs_runtime.storage")
 log = structlog.get_logger(__name__)
@@ -158,7 +158,11 @@ class Executor:
         name, said = type(raised).__name__, str(raised)
         log.warning("run.raised", error=name, message=said, exc_info=raised)
         await publisher.send("error", {"error": name, "message": said})
-        return await self._failed(attempt.run, "error", f"{name}: {said}")
+        failed = await self._failed(attempt.run, "error", f"{name}: {said}")
+        if isinstance(raised, UnknownInterruptError):
+            # Nothing has run: the thread stays as it was, with the questions that wait in it.
+            return replace(failed, thread_status="interrupted" if failed.interrupts else "idle")
+        return failed
 
     async def _timed_out(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         said = f"run took longer than {self._timeout_seconds:g} s"

@@ -47,6 +47,8 @@ class RunKwargs:
     checkpoint: Mapping[str, Any] | None = None
     """Where to start: `{"checkpoint_id": …, "checkpoint_ns": …, "checkpoint_map": …}`; None: the latest."""
     feedback_keys: Sequence[str] | None = None
+    strict_resume: bool = False
+    """An answer to a question that does not wait fails the run."""
     webhook: str | None = None
     on_completion: Literal["delete", "keep"] | None = None
     temporary: bool = False

@@ -14,8 +14,9 @@ interrupt is given by the interrupt's id, so that it can't answer a later interr
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -30,6 +31,11 @@ from lgs_runtime.worker.kwargs import NodeNames, RunKwargs
 MARK = "__lgs_command__"
 NULL_TASK = "00000000-0000-0000-0000-000000000000"
 RESUME = "__resume__"
+INTERRUPT_ID = re.compile("[0-9a-f]{32}")
+
+
+class UnknownInterruptError(Exception):
+    """A run with `strict_resume` answers a question that does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,8 @@ async def starting_point(
         command = {"resume": kwargs.input} if state.interrupts else None
     if command is None:
         return Start("fresh", kwargs.input, at)
-    return await _start_command(graph, checkpointer, Start("fresh", None, at), command, run_id)
+    start = Start("fresh", None, at)
+    return await _start_command(graph, checkpointer, start, command, run_id, strict=kwargs.strict_resume)
 
 
 async def _start_command(
@@ -73,9 +80,13 @@ async def _start_command(
     start: Start,
     command: Mapping[str, Any],
     run_id: str,
+    *,
+    strict: bool,
 ) -> Start:
     found = await checkpointer.aget_tuple(latest_of(start.config, with_id=True))
     if found is None:
+        if strict:
+            refuse_unknown(command, ())
         return Start("fresh", as_command(command), start.config)
     task_id = str(uuid5(NAMESPACE_URL, f"lgs-run:{run_id}"))
     before = _mark_of(found, task_id)
@@ -83,10 +94,26 @@ async def _start_command(
         state = await graph.aget_state(start.config)
         # The command was taken in. What waits for an answer now is a later interrupt: nothing is to be run.
         return Start("done" if _all_interrupted(state) else "resume", None, start.config)
-    if before is None:
-        await checkpointer.aput_writes(found.config, [(MARK, _progress(found))], task_id)
     state = await graph.aget_state(start.config)
+    if before is None:
+        if strict:
+            refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])
+        await checkpointer.aput_writes(found.config, [(MARK, _progress(found))], task_id)
     return Start("fresh", as_command(_by_id(command, state)), start.config)
+
+
+def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None:
+    """Raises `UnknownInterruptError` for a command that answers what does not wait. An object whose keys all
+    look like ids of interrupts answers those; anything else answers whatever waits."""
+    resume = command.get("resume")
+    if resume is None:
+        return
+    by_id = isinstance(resume, Mapping) and bool(resume) and all(INTERRUPT_ID.fullmatch(k) for k in resume)
+    unknown = [name for name in resume if name not in waiting] if by_id else [] if waiting else ["any"]
+    if unknown:
+        raise UnknownInterruptError(
+            f"command.resume: {', '.join(unknown)}: must be an interrupt that waits for an answer"
+        )
 
 
 def latest_of(config: RunnableConfig, *, with_id: bool = False) -> RunnableConfig:
