@@ -33,7 +33,7 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 	@tools/kubernetes/build.sh apiserver
 	node=$$(tools/setup/node.sh) && LGS_TEST_JAVASCRIPT=required \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \
-	  $(BIN)/pytest --ignore=tests/e2e $(PYTEST_ARGS)
+	  $(BIN)/pytest --ignore=tests/e2e --numprocesses=auto --maxprocesses=4 --dist=loadfile $(PYTEST_ARGS)
 
 chaos: setup ## 10,000 runs in half an hour under random faults, and their account (CHAOS_ARGS="--runs 500 --minutes 3")
 	@tools/setup/system.sh services
