@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
+
+NOBODY = "d56c324a-4a00-410c-b89f-27867dfa2e0e"
+"""The id of nothing. Always the same, so that the names of the tests are."""
 
 
 @pytest.fixture
@@ -68,11 +70,11 @@ async def test_a_body_that_is_no_json_or_no_object_is_refused(
         ),
         ("GET", "/threads/%00", "thread_id"),
         ("GET", "/threads/%FF%FE", "thread_id"),
-        ("GET", f"/threads/{uuid4()}/runs?offset=99999999999999999999", "offset"),
-        ("GET", f"/threads/{uuid4()}/runs?limit=-1", "limit: '-1'"),
-        ("GET", f"/threads/{uuid4()}/runs?status=lost", "status: 'lost'"),
-        ("GET", f"/threads/{uuid4()}/history?limit=ten", "limit: 'ten'"),
-        ("GET", f"/threads/{uuid4()}/state?subgraphs=perhaps", "subgraphs: 'perhaps': must be true or false"),
+        ("GET", f"/threads/{NOBODY}/runs?offset=99999999999999999999", "offset"),
+        ("GET", f"/threads/{NOBODY}/runs?limit=-1", "limit: '-1'"),
+        ("GET", f"/threads/{NOBODY}/runs?status=lost", "status: 'lost'"),
+        ("GET", f"/threads/{NOBODY}/history?limit=ten", "limit: 'ten'"),
+        ("GET", f"/threads/{NOBODY}/state?subgraphs=perhaps", "subgraphs: 'perhaps': must be true or false"),
         ("GET", "/store/items?key=a%00b&namespace=x", "key"),
         ("GET", "/store/items?key=a&namespace=x%00", "namespace"),
     ],
