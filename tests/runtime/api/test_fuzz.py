@@ -146,7 +146,8 @@ def fuzz_operation(operation: APIOperation[Any, Any, Any], url: str, there: Know
 
 def tasks() -> Counter[str]:
     """What goes on in this process, by the name of the code."""
-    return Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    coroutines = (task.get_coro() for task in asyncio.all_tasks())
+    return Counter(getattr(each, "__qualname__", type(each).__name__) for each in coroutines)
 
 
 async def answers_many_at_once(http: httpx.AsyncClient, there: Known) -> bool:

@@ -2,7 +2,8 @@
 
 A process that stood still (a paused machine, a long swap) wakes in the middle of a step that another
 replica has long carried on, and would write its own checkpoint behind the other's: the thread would fall
-back. So each write looks at the time first, by a clock that goes on meanwhile. Reads pass.
+back. So each write looks at the time first, by a clock that goes on meanwhile. Reads pass, and are noted:
+what is written next sorts after what was read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 
+from lgs_runtime.checkpoint.order import seen
 from lgs_runtime.errors import StorageUnavailable
 
 
@@ -92,10 +94,10 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         await self._saver.aput_writes(config, writes, task_id, task_path)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return self._saver.get_tuple(config)
+        return seen(self._saver.get_tuple(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return await self._saver.aget_tuple(config)
+        return seen(await self._saver.aget_tuple(config))
 
     def list(
         self,

@@ -1,0 +1,36 @@
+"""Checkpoints of a thread sort by the time in their ids, which each replica takes from its own clock.
+
+The latest of a thread is the one that sorts last. A replica whose clock is behind would write checkpoints
+that sort before those of the replica it took a run over from: the thread would fall back to the other's, and
+what came after would be lost. So whoever has read a checkpoint writes ids that sort after it, as in a hybrid
+logical clock (Kulkarni et al., 2014): LangGraph's ids never go back within a process, and a checkpoint that
+was read counts like one that was written here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import id as ids
+
+_UUID6: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-6([0-9a-f]{3})-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def seen(found: CheckpointTuple | None) -> CheckpointTuple | None:
+    """The checkpoint itself; the ids that this process gives from now on sort after its id."""
+    if found is not None:
+        written_after(str(found.config["configurable"]["checkpoint_id"]))
+    return found
+
+
+def written_after(checkpoint_id: str) -> None:
+    """Makes the ids that this process gives from now on sort after `checkpoint_id`. One that has no time in
+    it (not of LangGraph) is ignored."""
+    parts = _UUID6.fullmatch(checkpoint_id)
+    if parts is None:
+        return
+    hundred_ns = int("".join(parts.groups()), 16)
+    if hundred_ns > (ids._last_v6_timestamp or 0):
+        ids._last_v6_timestamp = hundred_ns  # type: ignore[assignment]
