@@ -27,10 +27,11 @@ class Account:
 
 
 def account(records: list[dict[str, Any]], steps: int) -> Account:
-    """The account of runs that have `steps` steps each. A record may come twice, with the same `id`."""
+    """The account of runs that have `steps` steps each. The records are in the order of their arrival, which
+    no replica's clock can disturb; one may come twice, with the same `id`."""
     records = list({record["id"]: record for record in records}.values())
     by_run: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in sorted(records, key=lambda each: float(each["at"])):
+    for record in records:
         by_run[record["run_id"]].append(record)
     repeated: list[str] = []
     wrongly: list[str] = []
