@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.types import StateSnapshot
 
+from lgs_runtime.checkpoint.order import written_after
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.graphs.schemas import Graph
@@ -106,7 +107,8 @@ async def _copy(
     """Makes the checkpoint of a version the thread's latest again, under a new id; that id."""
     saver = services.checkpointer
     latest = await saver.aget_tuple(_config(version.thread_id))
-    checkpoint_id = _id_after(_id(latest or source))
+    written_after(_id(latest or source))
+    checkpoint_id = str(uuid6())
     kept = {name: value for name, value in source.metadata.items() if name not in OF_THE_RUN}
     metadata: Any = {**kept, **marks, "source": "fork"}
     copy = await saver.aput(
@@ -119,12 +121,6 @@ async def _copy(
     transplant = Transplant(graph, saver, version.interrupts, version.created_at, marks, subgraphs)
     await transplant.waiting(source, copy)
     return checkpoint_id
-
-
-def _id_after(latest: str) -> str:
-    """An id that sorts after the latest, also when that came from a clock that is ahead."""
-    new = str(uuid6())
-    return new if new > latest else str(UUID(int=UUID(latest).int + 1))
 
 
 def _config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
