@@ -6,7 +6,7 @@ datetimes in UTC, durations are seconds, ids are strings in UUID form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -295,3 +295,13 @@ class Page:
     offset: int = 0
     sort_by: str = "created_at"
     sort_order: Literal["asc", "desc"] = "desc"
+
+
+def questions(interrupts: Json | None) -> list[Any]:
+    """What a thread asks: the interrupts of all its tasks, which are kept as lists by the tasks' ids."""
+    return [interrupt for of_task in (interrupts or {}).values() for interrupt in of_task]
+
+
+def with_questions(values: Json | None, asked: Sequence[Any]) -> Json:
+    """Values as a client gets them, with what was asked under `__interrupt__`, if anything was."""
+    return {**(values or {}), "__interrupt__": list(asked)} if asked else values or {}

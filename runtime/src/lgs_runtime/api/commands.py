@@ -19,7 +19,7 @@ from lgs_runtime.api.callers import Caller, will_be_asked
 from lgs_runtime.api.requests import run_request
 from lgs_runtime.api.state import config_at
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
-from lgs_runtime.model import Page, Run, Thread
+from lgs_runtime.model import Page, Run, Thread, questions
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.services import Services
 from lgs_runtime.streams.encoding import to_json
@@ -124,7 +124,7 @@ async def _input_respond(
         else {given.interrupt_id: given.response}
     )
     thread = await _settled(services, thread_id)
-    waiting = {one["id"] for of_task in thread.interrupts.values() for one in of_task}
+    waiting = {one["id"] for one in questions(thread.interrupts)}
     for interrupt_id in answers:
         if interrupt_id not in waiting:
             raise CommandFailed(

@@ -8,7 +8,7 @@ follower still learns how the run ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ import structlog
 from langchain_core.runnables import RunnableConfig
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
-from lgs_runtime.model import FINAL, Json, Run, Thread
+from lgs_runtime.model import FINAL, Json, Run, Thread, questions, with_questions
 from lgs_runtime.services import Services
 from lgs_runtime.streams.contract import StreamEvent
 from lgs_runtime.streams.encoding import encode, to_json
@@ -56,7 +56,7 @@ async def result_of(services: Services, run: Run) -> Json:
     except NotFound:
         return {}
     if thread.state_updated_at <= run.updated_at:
-        return _with_interrupts(thread.values, _flat(thread.interrupts))
+        return with_questions(thread.values, questions(thread.interrupts))
     return await _values_then(services, thread, run)
 
 
@@ -71,15 +71,7 @@ async def _values_then(services: Services, thread: Thread, run: Run) -> Json:
     async with services.graphs.open(graph_id, last[0].config) as graph:
         snapshot = await graph.aget_state(last[0].config)
     shown: Json = to_json(snapshot.values)
-    return _with_interrupts(shown, to_json(snapshot.interrupts))
-
-
-def _with_interrupts(values: Json | None, interrupts: Sequence[Any]) -> Json:
-    return {**(values or {}), "__interrupt__": list(interrupts)} if interrupts else values or {}
-
-
-def _flat(interrupts: Json) -> list[Any]:
-    return [interrupt for of_task in interrupts.values() for interrupt in of_task]
+    return with_questions(shown, to_json(snapshot.interrupts))
 
 
 def _failure(reason: str) -> Json:

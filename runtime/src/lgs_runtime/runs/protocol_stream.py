@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import FINAL, Run, Thread
+from lgs_runtime.model import FINAL, Run, Thread, questions
 from lgs_runtime.runs.following import published
 from lgs_runtime.runs.thread_stream import ThreadRuns
 from lgs_runtime.services import Services
@@ -179,15 +179,15 @@ class _Story:
             self._questions, status, error = {}, "failed", ended.error or CANCELLED
         elif waiting is not None:
             # What asked them is not kept any more, or the subscriber had it before its connection broke.
-            for interrupt in (one for of_task in waiting.interrupts.values() for one in of_task):
+            for interrupt in questions(waiting.interrupts):
                 question = asked(interrupt, (), milliseconds(ended.updated_at))
                 self._questions.setdefault(interrupt["id"], question)
-        questions = [
+        told = [
             envelope(wire, f"{run.run_id}:{interrupt_id}", number)
             for interrupt_id, wire in self._questions.items()
         ]
         end = root_lifecycle(status, self._graph_name, ended.updated_at, error)
-        return [*questions, envelope(end, f"{run.run_id}:end", number + 1)]
+        return [*told, envelope(end, f"{run.run_id}:end", number + 1)]
 
     async def _waiting_thread(self, ended: Run) -> Thread | None:
         """The thread, if this run left it waiting for a person and nothing has gone on since."""

@@ -29,6 +29,11 @@ def dump_searchable(value: Any) -> str:
     return _ESCAPED_NUL.sub(r"\1", text) if "\\u0000" in text else text
 
 
+def dump_optional(value: Any) -> str | None:
+    """A JSON document without NUL, or NULL for None."""
+    return None if value is None else dump_searchable(value)
+
+
 def load(text: str | bytes) -> Any:
     """The value of a JSON document."""
     try:

@@ -24,7 +24,7 @@ from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import GraphRegistry
-from lgs_runtime.model import Outcome, Run
+from lgs_runtime.model import Outcome, Run, questions, with_questions
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import to_json
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
@@ -249,8 +249,8 @@ def outcome_of(state: StateSnapshot) -> Outcome:
 
 def _with_questions(outcome: Outcome) -> Outcome:
     """The outcome of a run whose thread goes with it: its values are all that will tell what it asked."""
-    asked = [interrupt for of_task in (outcome.interrupts or {}).values() for interrupt in of_task]
-    return replace(outcome, values={**(outcome.values or {}), "__interrupt__": asked}) if asked else outcome
+    asked = questions(outcome.interrupts)
+    return replace(outcome, values=with_questions(outcome.values, asked)) if asked else outcome
 
 
 def from_persistence(raised: BaseException) -> bool:

@@ -11,7 +11,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Cron, Json, Page, Scope
 from lgs_runtime.storage import sorting
-from lgs_runtime.storage.encoding import dump, dump_searchable
+from lgs_runtime.storage.encoding import dump, dump_optional, dump_searchable
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.record_statements import within
 from lgs_runtime.storage.schedules import CHANGEABLE
@@ -109,7 +109,7 @@ class PostgresCrons:
     ) -> Sequence[Cron]:
         """See the contract."""
         statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
-        wanted = (assistant_id, thread_id, enabled, _optional(metadata), documents(scope))
+        wanted = (assistant_id, thread_id, enabled, dump_optional(metadata), documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
         return [_cron(row, "") for row in found]
 
@@ -122,7 +122,7 @@ class PostgresCrons:
         scope: Scope | None = None,
     ) -> int:
         """See the contract."""
-        wanted = (assistant_id, thread_id, enabled, _optional(metadata), documents(scope))
+        wanted = (assistant_id, thread_id, enabled, dump_optional(metadata), documents(scope))
         return int(await self._database.value(COUNT, *wanted))
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
@@ -132,10 +132,6 @@ class PostgresCrons:
     async def advance_cron(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
         """See the contract."""
         return await self._database.value(ADVANCE, cron_id, due, following) is not None
-
-
-def _optional(value: Json | None) -> str | None:
-    return None if value is None else dump_searchable(value)
 
 
 def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> list[Any]:

@@ -34,7 +34,7 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump, dump_searchable
+from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import rows, statements
 from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
@@ -180,9 +180,9 @@ class PostgresQueue:
             outcome.status,
             clean(outcome.error),
             outcome.thread_status,
-            _optional(outcome.values),
-            _optional(outcome.interrupts),
-            _optional(outcome.values),
+            dump_optional(outcome.values),
+            dump_optional(outcome.interrupts),
+            dump_optional(outcome.values),
             checkpoint_of(outcome),
             self._versions_limit,
         )
@@ -280,7 +280,7 @@ class PostgresQueue:
         scope: Scope | None = None,
     ) -> Sequence[Run]:
         """See the contract."""
-        wanted = (thread_id, status, _optional(metadata), page.limit, page.offset, documents(scope))
+        wanted = (thread_id, status, dump_optional(metadata), page.limit, page.offset, documents(scope))
         found = await self._database.rows(statements.RUNS, *wanted)
         return [rows.run(row) for row in found]
 
@@ -367,10 +367,6 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
 
 def _level(new: NewRun) -> int:
     return fairness.LEVEL[new.priority] if new.level is None else new.level
-
-
-def _optional(value: Json | None) -> str | None:
-    return None if value is None else dump_searchable(value)
 
 
 def _is_limited(limits: QueueLimits) -> bool:

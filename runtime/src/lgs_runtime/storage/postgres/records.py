@@ -12,7 +12,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_searchable
+from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable
 from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.postgres import record_statements as statements
 from lgs_runtime.storage.postgres import rows
@@ -71,7 +71,7 @@ class PostgresRecords:
         self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
         """See the contract."""
-        wanted = (assistant_id, _optional(metadata), page.limit, page.offset, documents(scope))
+        wanted = (assistant_id, dump_optional(metadata), page.limit, page.offset, documents(scope))
         found = await self._database.rows(statements.VERSIONS, *wanted)
         return [rows.assistant(row) for row in found]
 
@@ -108,7 +108,7 @@ class PostgresRecords:
     ) -> Sequence[Assistant]:
         """See the contract."""
         statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
-        wanted = (graph_id, clean(name), _optional(metadata), documents(scope))
+        wanted = (graph_id, clean(name), dump_optional(metadata), documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
         return [rows.assistant(row) for row in found]
 
@@ -121,7 +121,7 @@ class PostgresRecords:
     ) -> int:
         """See the contract."""
         count: int = await self._database.value(
-            statements.COUNT_ASSISTANTS, graph_id, clean(name), _optional(metadata), documents(scope)
+            statements.COUNT_ASSISTANTS, graph_id, clean(name), dump_optional(metadata), documents(scope)
         )
         return count
 
@@ -213,7 +213,7 @@ class PostgresRecords:
         scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
-        values = (thread_id, new_thread_id, clean(who()), _optional(metadata), documents(scope))
+        values = (thread_id, new_thread_id, clean(who()), dump_optional(metadata), documents(scope))
         try:
             row = await self._database.row(statements.COPY_THREAD, *values)
         except asyncpg.UniqueViolationError as error:
@@ -233,7 +233,7 @@ class PostgresRecords:
         """See the contract."""
         statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
         named = None if ids is None else list(ids)
-        wanted = (named, _optional(metadata), _optional(values), status, documents(scope))
+        wanted = (named, dump_optional(metadata), dump_optional(values), status, documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
         return [rows.thread(row) for row in found]
 
@@ -245,7 +245,7 @@ class PostgresRecords:
         scope: Scope | None = None,
     ) -> int:
         """See the contract."""
-        wanted = (None, _optional(metadata), _optional(values), status, documents(scope))
+        wanted = (None, dump_optional(metadata), dump_optional(values), status, documents(scope))
         count: int = await self._database.value(statements.COUNT_THREADS, *wanted)
         return count
 
@@ -260,10 +260,6 @@ def _found(row: asyncpg.Record | None, kind: str, name: str) -> asyncpg.Record:
     if row is None:
         raise NotFound(kind, name)
     return row
-
-
-def _optional(value: Json | None) -> str | None:
-    return None if value is None else dump_searchable(value)
 
 
 def _assistant_values(assistant: Assistant) -> tuple[str | None, ...]:

@@ -29,7 +29,7 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
+from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable, load
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import rows, statements
@@ -144,7 +144,7 @@ class SqliteQueue:
         wanted = {
             "thread_id": thread_id,
             "status": status,
-            "metadata": _optional(metadata),
+            "metadata": dump_optional(metadata),
             "scope": document_list(scope),
             "limit": page.limit,
             "offset": page.offset,
@@ -332,8 +332,8 @@ class _Change:
         row = self._one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
         if row is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
-        values, error = _optional(outcome.values), clean(outcome.error)
-        interrupts = _optional(outcome.interrupts)
+        values, error = dump_optional(outcome.values), clean(outcome.error)
+        interrupts = dump_optional(outcome.interrupts)
         if row["cancel_requested"] == "rollback":
             self._run(statements.DELETE_RUN, run_id=run.run_id)
         else:
@@ -518,7 +518,3 @@ def _any_webhook(connection: sqlite3.Connection) -> bool:
 
 def _lost(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute(statements.LOST, {"now": time.time()}).fetchall())
-
-
-def _optional(value: Json | None) -> str | None:
-    return None if value is None else dump_searchable(value)

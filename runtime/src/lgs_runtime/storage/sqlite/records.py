@@ -12,7 +12,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_searchable, load
+from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable, load
 from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import record_statements as statements
@@ -79,7 +79,7 @@ class SqliteRecords:
         self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
         """See the contract."""
-        wanted = {"assistant_id": assistant_id, "metadata": _optional(metadata), **_slice(page)}
+        wanted = {"assistant_id": assistant_id, "metadata": dump_optional(metadata), **_slice(page)}
         wanted["scope"] = document_list(scope)
         return [rows.assistant(row) for row in await self._read(statements.VERSIONS, wanted)]
 
@@ -238,7 +238,7 @@ class SqliteRecords:
         """See the contract."""
         asker = who()
         values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": clean(asker)}
-        values["metadata"] = _optional(metadata)
+        values["metadata"] = dump_optional(metadata)
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             _found(_one(connection, statements.THREAD, values), "thread", thread_id)
@@ -333,10 +333,6 @@ def _found(row: sqlite3.Row | None, kind: str, name: str) -> sqlite3.Row:
     return row
 
 
-def _optional(value: Json | None) -> str | None:
-    return None if value is None else dump_searchable(value)
-
-
 def _slice(page: Page) -> dict[str, Any]:
     return {"limit": page.limit, "offset": page.offset}
 
@@ -348,14 +344,14 @@ def _thread(thread_id: str, scope: Scope | None) -> dict[str, Any]:
 def _thread_filter(
     metadata: Json | None, values: Json | None, status: ThreadStatus | None, scope: Scope | None
 ) -> dict[str, Any]:
-    wanted = {"metadata": _optional(metadata), "values": _optional(values), "status": status}
+    wanted = {"metadata": dump_optional(metadata), "values": dump_optional(values), "status": status}
     return {**wanted, "scope": document_list(scope)}
 
 
 def _assistant_filter(
     graph_id: str | None, name: str | None, metadata: Json | None, scope: Scope | None
 ) -> dict[str, Any]:
-    wanted = {"graph_id": graph_id, "name": clean(name), "metadata": _optional(metadata)}
+    wanted = {"graph_id": graph_id, "name": clean(name), "metadata": dump_optional(metadata)}
     return {**wanted, "scope": document_list(scope)}
 
 
