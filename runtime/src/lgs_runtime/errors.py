@@ -1,7 +1,7 @@
 """Every error the runtime raises on purpose, as a small tree.
 
-A message gives the name, the value, the rule and the way out. Only `api/problems.py` knows which HTTP status
-each becomes; errors of a driver are translated where the driver is called.
+A message gives the name, the value, the rule and the way out. Only `api/http/problems.py` knows which HTTP
+status each becomes; errors of a driver are translated where the driver is called.
 """
 
 from __future__ import annotations

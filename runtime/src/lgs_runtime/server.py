@@ -23,9 +23,9 @@ import uvicorn
 
 from lgs_runtime import logs
 from lgs_runtime.api.app import create_app
-from lgs_runtime.api.crons import request_of
-from lgs_runtime.api.custom import open_custom_app
-from lgs_runtime.api.encoding import run_json
+from lgs_runtime.api.custom.application import open_custom_app
+from lgs_runtime.api.resources.crons import request_of
+from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.fence import Fence, FencedSaver

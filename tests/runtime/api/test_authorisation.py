@@ -16,7 +16,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
 from websockets.asyncio.client import connect
 
-from lgs_runtime.api.crons import request_of
+from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.auth.filters import BadFilter, parse_filter
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.model import Page, QueueLimits, Scope

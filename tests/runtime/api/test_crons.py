@@ -12,7 +12,7 @@ from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
-from lgs_runtime.api.crons import request_of
+from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.model import Page, QueueLimits, Run
 from lgs_runtime.runs.admission import new_run

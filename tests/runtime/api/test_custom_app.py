@@ -18,7 +18,7 @@ from api_graphs import entrance
 from api_replicas import Replica, open_replica, settings_of
 from langgraph_sdk import get_client
 
-from lgs_runtime.api.custom import AppFailed
+from lgs_runtime.api.custom.application import AppFailed
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.http_section import Cors, HeaderRule, HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec

@@ -11,7 +11,7 @@ from api_replicas import Replica, open_replica
 from langgraph_sdk.client import LangGraphClient
 from mcp import Client
 
-from lgs_runtime.api.tools import arguments_schema
+from lgs_runtime.api.protocols.mcp_tools import arguments_schema
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.settings import Settings
 

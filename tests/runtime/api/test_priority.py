@@ -13,7 +13,7 @@ import httpx
 import pytest
 from api_replicas import Replica, open_replica
 
-from lgs_runtime.api.crons import request_of
+from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.model import Page, Standing

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from lgs_runtime.api.encoding import run_json
+from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
 from lgs_runtime.model import Assistant, NewRun, Outcome, QueueLimits
 from lgs_runtime.storage import Storage, open_storage

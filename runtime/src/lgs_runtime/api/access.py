@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 from fastapi import APIRouter, Depends, Request, Response
 
 from lgs_runtime.api.callers import Caller, asked, authenticated, user_of
-from lgs_runtime.api.encoding import JsonResponse
-from lgs_runtime.api.limits import LimitedRequest, LimitedRoute
-from lgs_runtime.api.shapes import EVERYWHERE, GUARDED, refusals
+from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
+from lgs_runtime.api.schemas.encoding import JsonResponse
+from lgs_runtime.api.schemas.shapes import EVERYWHERE, GUARDED, refusals
 from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for

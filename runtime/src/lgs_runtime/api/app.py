@@ -1,8 +1,8 @@
 """The application: every route over the open parts of one replica, and the service's own application beside
 them.
 
-From the outside in: the log of requests, the probes and the prefix (`entrance.py`), the service's own
-application with its middleware (`custom.py`), browsers' rules (`cors.py`), our routes.
+From the outside in: the log of requests, the probes and the prefix (`http/entrance.py`), the service's own
+application with its middleware (`custom/`), browsers' rules (`http/cors.py`), our routes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
-from lgs_runtime.api import (
-    a2a,
+from lgs_runtime.api.custom.application import CustomApp, join
+from lgs_runtime.api.http.cors import cors_middleware
+from lgs_runtime.api.http.entrance import Entrance, RequestLog
+from lgs_runtime.api.http.problems import install_problems
+from lgs_runtime.api.protocols import a2a, mcp, v2
+from lgs_runtime.api.resources import (
     archives,
     assistants,
     audit,
     crons,
-    mcp,
-    protocol,
     runs,
     state,
     stateless,
@@ -30,12 +32,8 @@ from lgs_runtime.api import (
     users,
     versions,
 )
-from lgs_runtime.api.cors import cors_middleware
-from lgs_runtime.api.custom import CustomApp, join
-from lgs_runtime.api.encoding import JsonResponse
-from lgs_runtime.api.entrance import Entrance, RequestLog
-from lgs_runtime.api.problems import install_problems
-from lgs_runtime.api.security import describe_security
+from lgs_runtime.api.schemas.encoding import JsonResponse
+from lgs_runtime.api.schemas.security import describe_security
 from lgs_runtime.graphs.http_section import Group
 from lgs_runtime.services import Services
 
@@ -46,7 +44,7 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("runs", crons.routes),
     ("runs", stateless.routes),
     ("runs", runs.routes),
-    ("runs", protocol.routes),
+    ("runs", v2.routes),
     ("runs", users.routes),
     ("threads", state.routes),
     ("threads", versions.routes),

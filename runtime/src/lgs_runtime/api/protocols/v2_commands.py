@@ -13,11 +13,11 @@ from typing import Any
 from fastapi import Request
 from langgraph.types import StateSnapshot
 
-from lgs_runtime.api import bodies
-from lgs_runtime.api import protocol_bodies as asked
 from lgs_runtime.api.callers import Caller, will_be_asked
-from lgs_runtime.api.requests import run_request
-from lgs_runtime.api.state import config_at
+from lgs_runtime.api.protocols import v2_bodies as asked
+from lgs_runtime.api.resources.requests import run_request
+from lgs_runtime.api.resources.state import config_at
+from lgs_runtime.api.schemas import bodies
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.model import Page, Run, Thread, questions
 from lgs_runtime.runs.admission import admit

@@ -12,8 +12,8 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lgs_runtime.api.callers import FOUND_USER
-from lgs_runtime.api.limits import parse_body
-from lgs_runtime.api.problems import BodyTooLarge, headers_of, problem, status_of
+from lgs_runtime.api.http.limits import parse_body
+from lgs_runtime.api.http.problems import BodyTooLarge, headers_of, problem, status_of
 from lgs_runtime.errors import InvalidRequest, RuntimeFault
 from lgs_runtime.services import Services
 

@@ -24,8 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from lgs_runtime.api.extraction import MOST_PATHS, parse_path
-from lgs_runtime.api.problems import describe_validation
+from lgs_runtime.api.http.problems import describe_validation
+from lgs_runtime.api.schemas.extraction import MOST_PATHS, parse_path
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import MultitaskStrategy, ThreadStatus
 

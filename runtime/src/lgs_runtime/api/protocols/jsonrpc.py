@@ -13,10 +13,10 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from lgs_runtime.api import shapes
 from lgs_runtime.api.access import Route
-from lgs_runtime.api.encoding import JsonResponse
-from lgs_runtime.api.problems import BrokenBody, headers_of, status_of
+from lgs_runtime.api.http.problems import BrokenBody, headers_of, status_of
+from lgs_runtime.api.schemas import shapes
+from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.errors import (
     Forbidden,
     HandlerFailed,

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
 
-from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Parts, router
-from lgs_runtime.api.answers import answer_events, answer_result
-from lgs_runtime.api.encoding import JsonResponse, run_json
-from lgs_runtime.api.requests import batch_request, run_path, run_request
+from lgs_runtime.api.resources.answers import answer_events, answer_result
+from lgs_runtime.api.resources.requests import batch_request, run_path, run_request
+from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas.encoding import JsonResponse, run_json
 from lgs_runtime.runs.admission import admit, admit_all
 
 routes = router("Stateless Runs")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Asking, Parts, page_response, router
-from lgs_runtime.api.encoding import audit_json
-from lgs_runtime.api.queries import Limit, Offset
+from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas.encoding import audit_json
+from lgs_runtime.api.schemas.queries import Limit, Offset
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
 

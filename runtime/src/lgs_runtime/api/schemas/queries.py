@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from lgs_runtime.api import bodies
-from lgs_runtime.api.limits import check_text
+from lgs_runtime.api.http.limits import check_text
+from lgs_runtime.api.schemas import bodies
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import CancelAction, RunStatus
 

@@ -7,8 +7,8 @@ from functools import partial
 
 from fastapi import Response
 
-from lgs_runtime.api.requests import naming
-from lgs_runtime.api.sse import encode_event, event_stream, long_json
+from lgs_runtime.api.http.sse import encode_event, event_stream, long_json
+from lgs_runtime.api.resources.requests import naming
 from lgs_runtime.model import Json, Run
 from lgs_runtime.runs.following import cancel_quietly, events, result, result_of
 from lgs_runtime.runs.thread_stream import thread_events

@@ -24,10 +24,10 @@ from starlette.middleware import Middleware
 from starlette.routing import Match, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lgs_runtime.api.cors import cors_middleware
-from lgs_runtime.api.description import joined_description
-from lgs_runtime.api.guard import Guard
-from lgs_runtime.api.problems import problem_handlers
+from lgs_runtime.api.custom.description import joined_description
+from lgs_runtime.api.custom.guard import Guard
+from lgs_runtime.api.http.cors import cors_middleware
+from lgs_runtime.api.http.problems import problem_handlers
 from lgs_runtime.errors import ConfigError, RuntimeFault
 from lgs_runtime.graphs.importing import variable_in
 from lgs_runtime.services import Services

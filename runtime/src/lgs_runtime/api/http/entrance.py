@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lgs_runtime.api.problems import problem
+from lgs_runtime.api.http.problems import problem
 from lgs_runtime.graphs.http_section import HeaderRule
 
 PROBES = frozenset({"/ok", "/ready", "/metrics"})

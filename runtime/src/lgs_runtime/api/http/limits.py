@@ -13,7 +13,7 @@ import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from lgs_runtime.api.problems import BodyTooLarge, BrokenBody
+from lgs_runtime.api.http.problems import BodyTooLarge, BrokenBody
 from lgs_runtime.errors import InvalidRequest
 
 MAX_NESTING = 128

@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import Request
 
-from lgs_runtime.api.bodies import RunBatch, RunCreateStateful, RunCreateStateless
 from lgs_runtime.api.callers import request_id_of, user_of, will_be_asked
-from lgs_runtime.api.limits import check_text
+from lgs_runtime.api.http.limits import check_text
+from lgs_runtime.api.schemas.bodies import RunBatch, RunCreateStateful, RunCreateStateless
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
 from lgs_runtime.runs.admission import priority_of

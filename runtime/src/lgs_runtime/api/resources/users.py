@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from lgs_runtime.api import shapes
 from lgs_runtime.api.access import Asking, Parts, page_response, router
-from lgs_runtime.api.encoding import run_json, select
-from lgs_runtime.api.queries import Limit, Offset, RunKeys, Status
+from lgs_runtime.api.schemas import shapes
+from lgs_runtime.api.schemas.encoding import run_json, select
+from lgs_runtime.api.schemas.queries import Limit, Offset, RunKeys, Status
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
 

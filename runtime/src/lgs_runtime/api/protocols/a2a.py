@@ -15,11 +15,11 @@ from uuid import uuid4
 import orjson
 from fastapi import Query, Request, Response
 
-from lgs_runtime.api import agents, bodies
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller, will_be_asked
-from lgs_runtime.api.encoding import JsonResponse
-from lgs_runtime.api.jsonrpc import (
+from lgs_runtime.api.http.sse import encode_event, event_stream, long_json
+from lgs_runtime.api.protocols import a2a_agents as agents
+from lgs_runtime.api.protocols.jsonrpc import (
     MESSAGE,
     METHOD_NOT_FOUND,
     Call,
@@ -30,8 +30,9 @@ from lgs_runtime.api.jsonrpc import (
     result_json,
     rpc_router,
 )
-from lgs_runtime.api.requests import run_request
-from lgs_runtime.api.sse import encode_event, event_stream, long_json
+from lgs_runtime.api.resources.requests import run_request
+from lgs_runtime.api.schemas import bodies
+from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.model import FINAL, Assistant, Run
 from lgs_runtime.runs.admission import admit, assistant_id_of, find_assistant

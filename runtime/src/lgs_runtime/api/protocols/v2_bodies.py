@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictInt, model_validator
 
-from lgs_runtime.api.bodies import Body, Id, Object, RunConfig, Text
+from lgs_runtime.api.schemas.bodies import Body, Id, Object, RunConfig, Text
 from lgs_runtime.model import MultitaskStrategy
 from lgs_runtime.streams.protocol import CHANNELS, Subscription, is_channel
 

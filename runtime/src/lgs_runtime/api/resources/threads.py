@@ -8,15 +8,15 @@ from uuid import uuid4
 
 from fastapi import Request, Response
 
-from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Asking, Parts, page_response, router
-from lgs_runtime.api.answers import answer_thread_events
 from lgs_runtime.api.callers import Caller
-from lgs_runtime.api.encoding import JsonResponse, select, storage_json, thread_json
-from lgs_runtime.api.extraction import extract
-from lgs_runtime.api.queries import ThreadModes
-from lgs_runtime.api.requests import last_event_id
-from lgs_runtime.api.state import apply_supersteps
+from lgs_runtime.api.resources.answers import answer_thread_events
+from lgs_runtime.api.resources.requests import last_event_id
+from lgs_runtime.api.resources.state import apply_supersteps
+from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas.encoding import JsonResponse, select, storage_json, thread_json
+from lgs_runtime.api.schemas.extraction import extract
+from lgs_runtime.api.schemas.queries import ThreadModes
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page, Scope
 from lgs_runtime.runs.threads import copy_checkpoints, keep_latest, remove_thread

@@ -14,11 +14,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
 
-from lgs_runtime.api import bodies, shapes
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller
-from lgs_runtime.api.encoding import JsonResponse, checkpoint_json, select_state, state_json
-from lgs_runtime.api.queries import Before, Flag, Limit, StateKeys
+from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas.encoding import JsonResponse, checkpoint_json, select_state, state_json
+from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus
