@@ -17,6 +17,7 @@ from lgs_runtime.api.custom.application import CustomApp, join
 from lgs_runtime.api.http.cors import cors_middleware
 from lgs_runtime.api.http.entrance import Entrance, RequestLog
 from lgs_runtime.api.http.problems import install_problems
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.protocols import a2a, mcp, v2
 from lgs_runtime.api.resources import (
     archives,
@@ -32,7 +33,6 @@ from lgs_runtime.api.resources import (
     users,
     versions,
 )
-from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.api.schemas.security import describe_security
 from lgs_runtime.graphs.http_section import Group
 from lgs_runtime.services import Services

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from lgs_runtime.api.schemas.encoding import JsonResponse
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.errors import (
     Conflict,
     Forbidden,

@@ -17,6 +17,7 @@ from fastapi import Query, Request, Response
 
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream, long_json
 from lgs_runtime.api.protocols import a2a_agents as agents
 from lgs_runtime.api.protocols.jsonrpc import (
@@ -32,7 +33,6 @@ from lgs_runtime.api.protocols.jsonrpc import (
 )
 from lgs_runtime.api.resources.requests import run_request
 from lgs_runtime.api.schemas import bodies
-from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.model import FINAL, Assistant, Run
 from lgs_runtime.runs.admission import admit, assistant_id_of, find_assistant

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from lgs_runtime.api.access import Route
 from lgs_runtime.api.http.problems import BrokenBody, headers_of, status_of
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.errors import (
     Forbidden,
     HandlerFailed,

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 
 from lgs_runtime.api.access import Parts
 from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream, long_json
 from lgs_runtime.api.protocols.jsonrpc import (
     INVALID_PARAMS,
@@ -32,7 +33,6 @@ from lgs_runtime.api.protocols.jsonrpc import (
 from lgs_runtime.api.protocols.mcp_tools import INPUT, call_result, named_tools, takes_object, tool_json
 from lgs_runtime.api.resources.requests import run_request
 from lgs_runtime.api.schemas import bodies
-from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.model import Assistant, Page, Run
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.runs.following import result

@@ -21,11 +21,11 @@ from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.callers import Caller, authenticated, user_of
 from lgs_runtime.api.http.limits import parse_body
 from lgs_runtime.api.http.problems import headers_of, problem, status_of
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols.v2_bodies import ProtocolCommand, Subscribe, Unsubscribe
 from lgs_runtime.api.protocols.v2_commands import answer, failure, success
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.errors import InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.runs.protocol_stream import made, protocol_events
 from lgs_runtime.services import Services

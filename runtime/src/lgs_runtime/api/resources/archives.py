@@ -13,8 +13,9 @@ from fastapi.responses import StreamingResponse
 
 from lgs_runtime.api.access import Asking, Parts, Route, router
 from lgs_runtime.api.http.problems import BodyTooLarge
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse, thread_json
+from lgs_runtime.api.schemas.encoding import thread_json
 from lgs_runtime.errors import Forbidden, InvalidRequest
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.runs.archive import Archive, Arrival

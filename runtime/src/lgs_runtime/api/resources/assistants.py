@@ -14,8 +14,9 @@ from langchain_core.runnables import RunnableConfig
 
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.callers import Caller
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse, assistant_json, select
+from lgs_runtime.api.schemas.encoding import assistant_json, select
 from lgs_runtime.api.schemas.queries import Flag, Xray
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.registry import SYSTEM_METADATA

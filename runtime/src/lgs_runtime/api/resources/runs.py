@@ -8,10 +8,11 @@ from fastapi import Request, Response
 
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.callers import Caller
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.answers import answer_cancelled, answer_events, answer_result
 from lgs_runtime.api.resources.requests import last_event_id, run_path, run_request
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse, run_json, select
+from lgs_runtime.api.schemas.encoding import run_json, select
 from lgs_runtime.api.schemas.queries import Action, Flag, Limit, Offset, RunKeys, RunModes, Status
 from lgs_runtime.model import Page, Run
 from lgs_runtime.runs.admission import admit

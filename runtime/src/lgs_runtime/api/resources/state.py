@@ -16,8 +16,9 @@ from langgraph.types import StateSnapshot, StateUpdate
 
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse, checkpoint_json, select_state, state_json
+from lgs_runtime.api.schemas.encoding import checkpoint_json, select_state, state_json
 from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph

@@ -11,8 +11,9 @@ from fastapi import Response
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.limits import check_text
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse, item_json
+from lgs_runtime.api.schemas.encoding import item_json
 from lgs_runtime.api.schemas.queries import Key, Labels, OptionalFlag
 from lgs_runtime.auth.permits import Action
 from lgs_runtime.errors import InvalidRequest

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from fastapi import Response
 
 from lgs_runtime.api.access import Parts, router
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse
 from lgs_runtime.api.schemas.queries import Flag
 from lgs_runtime.worker.metrics import CONTENT_TYPE
 

@@ -10,11 +10,12 @@ from fastapi import Request, Response
 
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.callers import Caller
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.answers import answer_thread_events
 from lgs_runtime.api.resources.requests import last_event_id
 from lgs_runtime.api.resources.state import apply_supersteps
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse, select, storage_json, thread_json
+from lgs_runtime.api.schemas.encoding import select, storage_json, thread_json
 from lgs_runtime.api.schemas.extraction import extract
 from lgs_runtime.api.schemas.queries import ThreadModes
 from lgs_runtime.errors import NotFound

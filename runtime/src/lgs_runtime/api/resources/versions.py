@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 
 from lgs_runtime.api.access import Asking, Parts, page_response, router
+from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import JsonResponse, state_json, version_json
+from lgs_runtime.api.schemas.encoding import state_json, version_json
 from lgs_runtime.api.schemas.queries import Limit, Offset
 from lgs_runtime.model import Page
 from lgs_runtime.runs.versions import difference, roll_back, save_version, state_at

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
 from typing_extensions import TypeIs
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
 from lgs_runtime.model import Assistant, AuditEntry, Cron, Json, Run, Thread, Version
-from lgs_runtime.streams.encoding import encode
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -24,14 +22,6 @@ if TYPE_CHECKING:
 PRIVATE_KWARGS = frozenset({"user", "request_id"})
 """A user's fields may hold secrets of theirs; who may read the run need not see them."""
 CHECKPOINT_KEYS = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
-
-
-class JsonResponse(JSONResponse):
-    """An answer encoded by orjson."""
-
-    def render(self, content: Any) -> bytes:
-        """The body's bytes."""
-        return encode(content)
 
 
 def select(record: Mapping[str, Any], fields: Iterable[str] | None) -> Mapping[str, Any]:
