@@ -26,8 +26,9 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from lgs_runtime.checkpoint.postgres import encoding, upkeep
+from lgs_runtime.checkpoint.postgres import encoding, threads
 from lgs_runtime.checkpoint.postgres.blocking import BlockingSaver
+from lgs_runtime.checkpoint.postgres.deltas import delta_history
 from lgs_runtime.checkpoint.postgres.encoding import Rows
 from lgs_runtime.checkpoint.postgres.gathering import Gatherer
 from lgs_runtime.checkpoint.postgres.queries import list_query
@@ -184,16 +185,16 @@ class FastPostgresSaver(BlockingSaver):
     async def adelete_thread(self, thread_id: str) -> None:
         """Deletes all checkpoints of a thread."""
         async with self._writes.alone(str(thread_id)):
-            await upkeep.delete_threads(self._database, [str(thread_id)])
+            await threads.delete_threads(self._database, [str(thread_id)])
 
     async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
         """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they
         needed."""
         if thread_id is None:
-            await upkeep.delete_runs(self._database, None, run_ids)
+            await threads.delete_runs(self._database, None, run_ids)
             return
         async with self._writes.alone(thread_id):
-            await upkeep.delete_runs(self._database, thread_id, run_ids)
+            await threads.delete_runs(self._database, thread_id, run_ids)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `adelete_run`, in every thread."""
@@ -203,11 +204,11 @@ class FastPostgresSaver(BlockingSaver):
         """Copies all checkpoints of a thread to another."""
         await self._writes.settled(str(source_thread_id))
         async with self._writes.alone(str(target_thread_id)):
-            await upkeep.copy_thread(self._database, str(source_thread_id), str(target_thread_id))
+            await threads.copy_thread(self._database, str(source_thread_id), str(target_thread_id))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Deletes all checkpoints of threads (`delete`), or all but the latest of each namespace and what it
-        is built from (`keep_latest`; see `upkeep.keep_latest`). Raises `NotImplementedError` for a thread
+        is built from (`keep_latest`; see `threads.keep_latest`). Raises `NotImplementedError` for a thread
         with delta channels of LangGraph.js."""
         if isinstance(thread_ids, str):
             raise TypeError(f"thread_ids: {thread_ids!r}: must be a sequence of ids")
@@ -216,9 +217,9 @@ class FastPostgresSaver(BlockingSaver):
         for thread_id in map(str, thread_ids):
             async with self._writes.alone(thread_id):
                 if strategy == "delete":
-                    await upkeep.delete_threads(self._database, [thread_id])
+                    await threads.delete_threads(self._database, [thread_id])
                 else:
-                    await upkeep.keep_latest(self._database, thread_id)
+                    await threads.keep_latest(self._database, thread_id)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -234,7 +235,7 @@ class FastPostgresSaver(BlockingSaver):
             checkpoint_id = latest.config["configurable"]["checkpoint_id"]
         await self._writes.settled(thread_id)
         address = (thread_id, namespace, str(checkpoint_id))
-        return await upkeep.delta_history(self._database, self.serde, address, channels)
+        return await delta_history(self._database, self.serde, address, channels)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """A version after `current`, of the form that the official saver gives."""

@@ -1,18 +1,15 @@
-"""What is done to whole threads: deleting them, taking runs back, copying, pruning, and reading the history
-of delta channels. Each is one transaction for each thread.
+"""What LangGraph's interface does to whole threads: deleting them, taking runs back, copying, and keeping
+only the latest. Each is one transaction for each thread.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
-from langgraph.checkpoint.base import DeltaChannelHistory, writes_sort_key
-from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from lgs_runtime.checkpoint.postgres import upkeep_statements as statements
+from lgs_runtime.checkpoint.postgres import thread_statements as statements
 from lgs_runtime.storage.postgres.database import Database
 
 
@@ -97,29 +94,3 @@ async def _prune_namespace(
     if garbage := freed - {(row["channel"], row["version"]) for row in referenced}:
         channels, versions = zip(*garbage, strict=True)
         await connection.execute(statements.PRUNE_BLOBS, thread_id, namespace, channels, versions)
-
-
-async def delta_history(
-    database: Database,
-    serde: SerializerProtocol,
-    address: tuple[str, str, str],
-    channels: Sequence[str],
-) -> dict[str, DeltaChannelHistory]:
-    """What each channel got since its last stored value, oldest first, and that value, seen from a
-    checkpoint (thread, namespace, id) backwards."""
-    history: dict[str, DeltaChannelHistory] = {channel: {"writes": []} for channel in channels}
-    rows = await database.rows(statements.DELTA_HISTORY, *address, list(history))
-    for row in sorted(rows, key=_oldest_first):
-        entry = history[row["channel"]]
-        if row["task_id"] is not None:
-            value = serde.loads_typed((row["type"], row["blob"]))
-            entry["writes"].append((row["task_id"], row["channel"], value))
-        elif row["type"] is not None:
-            entry["seed"] = serde.loads_typed((row["type"], row["blob"]))
-        else:
-            entry["seed"] = json.loads(row["plain"])
-    return history
-
-
-def _oldest_first(row: Mapping[str, Any]) -> tuple[int, tuple[str, str, int]]:
-    return (-row["depth"], writes_sort_key(row["task_path"] or "", row["task_id"] or "", row["idx"] or 0))
