@@ -39,9 +39,9 @@ chaos: setup ## 10,000 runs in half an hour under random faults, and their accou
 	@tools/setup/system.sh services
 	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS_ARGS)
 
-bench: setup ## the checkpointer beside the stock ones, in the same run (BENCH_ARGS="--docs" writes docs/performance.md)
+bench: setup ## the checkpointers, and the server over HTTP (BENCH_ARGS="--docs" writes docs/performance.md; "http --quick")
 	@tools/setup/system.sh services
-	PYTHONPATH=.:tests $(BIN)/python -m bench.checkpointers $(BENCH_ARGS)
+	PYTHONPATH=.:tests $(BIN)/python -m bench $(BENCH_ARGS)
 
 demo: setup ## the whole path on this machine, embedded: spike, scale-out, rolling restart, scale-in
 	$(BIN)/python -m examples.demo

@@ -10,20 +10,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import operator
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Any
 from uuid import uuid4
 
 import uvloop
-from bench import figures
+from bench import figures, page
 from bench.machine import facts
+from bench.replicas import stop_on_sigterm
+from bench.trivial import GIVEN, RIGHT, builder
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -31,8 +32,7 @@ from lgs_runtime.checkpoint import FastPostgresSaver
 from support.postgres import PostgresServer
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "performance.md"
-PICTURE = PAGE.with_name("performance-checkpointers.svg")
+PICTURE = page.PAGE.with_name("performance-checkpointers.svg")
 PACKAGES = (
     "langgraph",
     "langgraph-checkpoint",
@@ -41,34 +41,10 @@ PACKAGES = (
     "asyncpg",
     "uvloop",
 )
-START_MARK, END_MARK = "<!-- checkpointers: begin -->", "<!-- checkpointers: end -->"
-
-
-class State(TypedDict):
-    """A log that grows and a number."""
-
-    log: Annotated[list[str], operator.add]
-    number: int
-
-
-async def first(state: State) -> dict[str, Any]:
-    """Says that it was here."""
-    return {"log": ["first"], "number": state["number"] + 1}
-
-
-async def second(state: State) -> dict[str, Any]:
-    """So does this one."""
-    return {"log": ["second"], "number": state["number"] + 1}
 
 
 def graph(saver: Any) -> Any:
     """Two nodes, one after the other."""
-    builder = StateGraph(State)
-    builder.add_node("first", first)
-    builder.add_node("second", second)
-    builder.add_edge(START, "first")
-    builder.add_edge("first", "second")
-    builder.add_edge("second", END)
     return builder.compile(checkpointer=saver)
 
 
@@ -82,8 +58,8 @@ async def rate(app: Any, concurrency: int, durability: str, seconds: float) -> f
         nonlocal runs
         while time.perf_counter() - began < seconds:
             config = {"configurable": {"thread_id": str(uuid4())}}
-            result = await app.ainvoke({"log": [], "number": 0}, config, **options)
-            if result != {"log": ["first", "second"], "number": 2}:
+            result = await app.ainvoke(GIVEN, config, **options)
+            if result != RIGHT:
                 raise RuntimeError(f"a run ended with {result}")
             runs += 1
 
@@ -129,17 +105,18 @@ def report(cases: Sequence[figures.Case], machine: dict[str, str], asked: argpar
     return f"{figures.table(cases, 'fast', 'stock')}\n\n{rounds} Machine: {about}."
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints a table, and keeps the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench.checkpointers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 32, 64])
-    parser.add_argument("--durability", nargs="+", default=["async", "sync"])
+    parser.add_argument("--durability", nargs="+", default=["async"])
     parser.add_argument("--out", type=Path, default=HERE / "results" / "checkpointers.json")
     parser.add_argument("--docs", action="store_true", help="put table and picture into docs/performance.md")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
 
+    stop_on_sigterm()
     machine = facts(PACKAGES)
     server = PostgresServer(settings=("max_connections=100",))
     try:
@@ -156,11 +133,10 @@ def main() -> None:
     asked.out.write_text(json.dumps({"machine": machine, "cases": kept}, indent=1) + "\n")
     print(f"\n{text}\n\nfigures in {asked.out}")
     if asked.docs:
-        before, _, rest = PAGE.read_text().partition(START_MARK)
-        _, _, after = rest.partition(END_MARK)
-        PAGE.write_text(f"{before}{START_MARK}\n{text}\n{END_MARK}{after}")
+        page.put("checkpointers", text)
         PICTURE.write_text(figures.picture(cases))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -36,6 +36,13 @@ class RedisServer:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         wait_until(self._answers, f"Redis on port {self.port} answers (log in {self.folder}/log)")
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        if self._process is None:
+            raise RuntimeError(f"Redis on port {self.port} does not run")
+        return self._process.pid
+
     def stop(self) -> None:
         """Stops it at once; what it held is gone."""
         if self._process is not None:
