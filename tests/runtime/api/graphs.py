@@ -2,6 +2,7 @@
 
 import asyncio
 import operator
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
@@ -189,3 +190,49 @@ async def chatbot_with_store(state: Tutorial, runtime: Runtime[None]) -> dict[st
 tutorial_with_store = (
     StateGraph(Tutorial).add_node(chatbot_with_store).add_edge(START, "chatbot_with_store").compile()
 )
+
+
+@dataclass
+class Taste:
+    """What the graph `settings` may be given as its context."""
+
+    model: str = "none"
+    style: str = "none"
+
+
+def tell_settings(state: Told, config: RunnableConfig, runtime: Runtime[Taste]) -> Told:
+    known = {name: config["configurable"].get(name) for name in ("model", "style", "odd")}
+    metadata = {name: config["metadata"].get(name) for name in ("from_run", "from_config", "graph_id")}
+    return {
+        "told": {
+            "context": runtime.context and asdict(runtime.context),
+            "configurable": known,
+            "tags": config.get("tags"),
+            "metadata": metadata,
+        }
+    }
+
+
+settings = StateGraph(Told, context_schema=Taste)
+settings.add_node(tell_settings).add_edge(START, "tell_settings")
+settings = settings.compile()
+
+deep = StateGraph(Steps)
+deep.add_node("outer", nested)
+deep.add_edge(START, "outer")
+deep = deep.compile()
+
+
+def ask_left(state: Steps) -> Steps:
+    return {"steps": [f"left {interrupt('left?')}"]}
+
+
+def ask_right(state: Steps) -> Steps:
+    return {"steps": [f"right {interrupt('right?')}"]}
+
+
+asks_both = StateGraph(Steps).add_node(ask_left).add_node(ask_right)
+asks_both.add_edge(START, "ask_left").add_edge(START, "ask_right")
+asks_both = asks_both.compile()
+
+chat_inside = StateGraph(Chat).add_node("inner", chat).add_edge(START, "inner").compile()

@@ -31,6 +31,10 @@ GRAPHS = (
     "remembers",
     "tutorial",
     "tutorial_with_store",
+    "settings",
+    "deep",
+    "asks_both",
+    "chat_inside",
 )
 
 

@@ -7,11 +7,10 @@ replica and starts at once, without a trip through the queue.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from secrets import randbits
-from typing import Any
 from uuid import UUID, uuid4
 
 from langgraph_sdk import PriorityContext
@@ -30,15 +29,15 @@ from lgs_runtime.model import (
     Scope,
     Standing,
 )
+from lgs_runtime.runs.configuration import merge_config, merge_context
 from lgs_runtime.runs.permission import permitted, readable_assistants
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
 from lgs_runtime.storage.fairness import LEVEL, priority_of_level
-from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs
+from lgs_runtime.worker.kwargs import RunKwargs
 
 NOBODY = {"identity": "", "is_authenticated": False}
 """The user in the eyes of a priority handler where the service knows none."""
-SET_HERE = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
 def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
@@ -105,8 +104,8 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
     kwargs = RunKwargs(
         input=request.input,
         command=request.command,
-        config=merge_config(assistant, request.config),
-        context={**assistant.context, **request.context} or None,
+        config=merge_config(assistant, request.config, request.context),
+        context=merge_context(assistant, request.config, request.context) or None,
         stream_mode=list(request.stream_mode),
         stream_subgraphs=request.stream_subgraphs,
         stream_resumable=request.stream_resumable,
@@ -199,32 +198,6 @@ def _context(
         run_metadata=dict(new.metadata),
         cron_id=cron_id,
     )
-
-
-def merge_config(assistant: Assistant, over: Json) -> dict[str, Any]:
-    """The assistant's configuration under a request's: `configurable` and `metadata` by key, tags one after
-    the other, everything else replaced. It says which graph, as the assistant names it now."""
-    base = assistant.config
-    merged = {**base, **{name: value for name, value in over.items() if value is not None}}
-    configurable = {**_object(base, "configurable"), **_object(over, "configurable")}
-    merged["configurable"] = {
-        **{name: value for name, value in configurable.items() if not _is_ours(name)},
-        "graph_id": assistant.graph_id,
-    }
-    if metadata := {**_object(base, "metadata"), **_object(over, "metadata")}:
-        merged["metadata"] = metadata
-    if tags := [*(base.get("tags") or ()), *(over.get("tags") or ())]:
-        merged["tags"] = list(dict.fromkeys(tags))
-    return merged
-
-
-def _is_ours(name: str) -> bool:
-    """Whether LangGraph and the worker set this themselves, so that no client may."""
-    return name in SET_HERE or name in ABOUT_THE_CALLER or name.startswith("__")
-
-
-def _object(config: Json, name: str) -> Mapping[str, Any]:
-    return config.get(name) or {}
 
 
 def check_webhook(services: Services, url: str | None) -> None:

@@ -28,6 +28,7 @@ from lgs_runtime.model import Outcome, Run, questions, with_questions
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import to_json
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
+from lgs_runtime.worker.context import context_of
 from lgs_runtime.worker.emission import Emitter, stream
 from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
 from lgs_runtime.worker.metrics import Metrics
@@ -114,6 +115,7 @@ class Executor:
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=kwargs.context
         ) as graph:
+            kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
             start = await starting_point(graph, self._checkpointer, config, kwargs, run.run_id)
             if start.kind != "fresh":
                 self._metrics.resumed()

@@ -74,6 +74,7 @@ RunField = Literal[
     "metadata",
     "kwargs",
     "multitask_strategy",
+    "cancel_reason",
 ]
 SortOrder = Literal["asc", "desc"]
 OnConflict = Literal["raise", "do_nothing"]

@@ -1,0 +1,287 @@
+"""What a run may be given, parameter by parameter: each story fails where its parameter is ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from api_graphs import entrance, gate
+from httpx import HTTPStatusError
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import ConflictError, NotFoundError
+
+
+async def new_thread(client: LangGraphClient) -> str:
+    return str((await client.threads.create())["thread_id"])
+
+
+async def told(client: LangGraphClient, assistant: str = "settings", **given: Any) -> dict[str, Any]:
+    """What a graph finds of the settings that its run was given."""
+    values: Any = await client.runs.wait(await new_thread(client), assistant, input={}, **given)
+    found: dict[str, Any] = values["told"]
+    return found
+
+
+async def ways(client: LangGraphClient, thread_id: str | None, graph: str, **given: Any) -> list[Any]:
+    """The same run in each of the three ways: waited for, streamed, in the background."""
+    waited = await client.runs.wait(thread_id, graph, **given)
+    last = [part async for part in client.runs.stream(thread_id, graph, **given)][-1].data
+    run = await client.runs.create(thread_id, graph, **given)
+    return [waited, last, await client.runs.join(run["thread_id"], run["run_id"])]
+
+
+async def test_the_configuration_reaches_the_graph(client: LangGraphClient) -> None:
+    config: Any = {"configurable": {"odd": 1}, "tags": ["x"], "metadata": {"from_config": "c"}}
+
+    found = await told(client, config=config, metadata={"from_run": "r"})
+
+    assert found["configurable"]["odd"] == 1
+    assert found["tags"] == ["x"]
+    assert found["metadata"] == {"from_run": "r", "from_config": "c", "graph_id": "settings"}
+
+
+async def test_the_recursion_limit_stops_a_run(client: LangGraphClient) -> None:
+    with pytest.raises(Exception, match="GraphRecursionError"):
+        await client.runs.wait(await new_thread(client), "steps", input={}, config={"recursion_limit": 1})
+
+
+async def test_the_context_reaches_the_graph_by_itself_and_in_its_configuration(
+    client: LangGraphClient,
+) -> None:
+    found = await told(client, context={"model": "large", "odd": 1})
+
+    assert found["context"] == {"model": "large", "style": "none"}
+    assert found["configurable"]["model"] == "large"
+
+
+async def test_a_configuration_from_before_there_was_a_context_is_the_context(
+    client: LangGraphClient,
+) -> None:
+    found = await told(client, config={"configurable": {"model": "large", "odd": 1}})
+
+    assert found["context"] == {"model": "large", "style": "none"}
+    assert found["configurable"]["odd"] == 1
+
+
+async def test_the_context_of_an_assistant_stands_under_that_of_a_run(client: LangGraphClient) -> None:
+    assistant = await client.assistants.create("settings", context={"model": "small", "style": "short"})
+
+    found = await told(client, assistant["assistant_id"], context={"model": "large"})
+
+    assert found["context"] == {"model": "large", "style": "short"}
+    early = await told(client, assistant["assistant_id"], config={"configurable": {"model": "early"}})
+    assert early["context"] == {"model": "early", "style": "short"}
+
+
+@pytest.mark.parametrize(
+    ("given", "done", "following"),
+    [
+        ({"interrupt_before": ["second"]}, ["first"], ["second"]),
+        ({"interrupt_before": "*"}, [], ["first"]),
+        ({"interrupt_after": ["first"]}, ["first"], ["second"]),
+        ({"interrupt_after": "*"}, ["first"], ["second"]),
+        ({"interrupt_before": ["elsewhere"]}, ["first", "second"], []),
+    ],
+)
+async def test_a_run_stops_at_the_nodes_named(
+    client: LangGraphClient, given: Any, done: list[str], following: list[str]
+) -> None:
+    for run in (client.runs.wait, client.runs.create):
+        thread_id = await new_thread(client)
+        made: Any = await run(thread_id, "steps", input={"text": "x"}, **given)
+        if "run_id" in made:
+            await client.runs.join(thread_id, made["run_id"])
+
+        state: Any = await client.threads.get_state(thread_id)
+        assert (state["values"].get("steps", []), state["next"]) == (done, following)
+
+
+async def test_a_stream_stops_at_the_nodes_named(client: LangGraphClient) -> None:
+    stopped = client.runs.stream(
+        await new_thread(client), "steps", input={}, stream_mode="updates", interrupt_before=["second"]
+    )
+
+    updates = [part.data async for part in stopped][1:]
+
+    assert [list(update) for update in updates] == [["first"], ["__interrupt__"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"durability": "sync"}, 4),
+        ({"durability": "async"}, 4),
+        ({"durability": "exit"}, 1),
+        ({"checkpoint_during": True}, 4),
+        ({"checkpoint_during": False}, 1),
+        ({"checkpoint_during": False, "durability": "sync"}, 4),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`checkpoint_during` is deprecated")
+async def test_durability_says_which_steps_are_kept(
+    client: LangGraphClient, given: dict[str, Any], kept: int
+) -> None:
+    thread_id = await new_thread(client)
+
+    await client.runs.wait(thread_id, "steps", input={}, **given)
+
+    assert len(await client.threads.get_history(thread_id, limit=100)) == kept
+
+
+async def test_a_question_is_answered_by_its_id(client: LangGraphClient) -> None:
+    thread_id = await new_thread(client)
+    asked: Any = await client.runs.wait(thread_id, "asks_both", input={})
+    ids = {one["value"]: one["id"] for one in asked["__interrupt__"]}
+
+    half: Any = await client.runs.wait(thread_id, "asks_both", command={"resume": {ids["right?"]: "yes"}})
+    whole: Any = await client.runs.wait(thread_id, "asks_both", command={"resume": {ids["left?"]: "no"}})
+
+    assert [one["value"] for one in half["__interrupt__"]] == ["left?"]
+    assert sorted(whole["steps"]) == ["left no", "right yes"]
+
+
+@pytest.mark.parametrize(
+    ("goto", "added"),
+    [
+        ("second", ["second"]),
+        (["second"], ["second"]),
+        ({"node": "second", "input": {"steps": []}}, ["second"]),
+        ([{"node": "first", "input": {}}, {"node": "second", "input": {}}], ["first", "second", "second"]),
+    ],
+)
+async def test_a_command_goes_where_it_says(client: LangGraphClient, goto: Any, added: list[str]) -> None:
+    thread_id = await new_thread(client)
+    await client.runs.wait(thread_id, "steps", input={})
+
+    values: Any = await client.runs.wait(thread_id, "steps", command={"goto": goto})
+
+    assert values["steps"][2:] == added
+
+
+@pytest.mark.parametrize("update", [{"text": "new"}, [["text", "new"]]])
+async def test_a_command_updates_the_state_by_keys_or_pairs(client: LangGraphClient, update: Any) -> None:
+    thread_id = await new_thread(client)
+    await client.runs.wait(thread_id, "steps", input={"text": "old"})
+
+    values: Any = await client.runs.wait(thread_id, "steps", command={"update": update})
+
+    assert values["text"] == "new"
+
+
+async def test_a_command_is_taken_in_every_way_of_running(client: LangGraphClient) -> None:
+    thread_id = await new_thread(client)
+    await client.runs.wait(thread_id, "steps", input={})
+
+    found = await ways(client, thread_id, "steps", command={"goto": "second"})
+
+    assert [len(values["steps"]) for values in found] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("named_by", ["checkpoint_id", "checkpoint"])
+async def test_every_way_of_running_goes_on_from_a_checkpoint(client: LangGraphClient, named_by: str) -> None:
+    thread_id = await new_thread(client)
+    await client.runs.wait(thread_id, "steps", input={"text": "one"})
+    past = await client.threads.get_history(thread_id, limit=100)
+    [at] = [state["checkpoint"] for state in past if state["next"] == ["second"]]
+    named: Any = {"checkpoint": at} if named_by == "checkpoint" else {"checkpoint_id": at["checkpoint_id"]}
+
+    found = await ways(client, thread_id, "steps", input=None, **named)
+
+    assert [values["steps"] for values in found] == [["first", "second"]] * 3
+
+
+async def test_a_run_of_a_missing_thread_makes_it_or_not_in_every_way(client: LangGraphClient) -> None:
+    with pytest.raises(HTTPStatusError, match="404"):
+        await client.runs.wait(str(uuid4()), "steps", input={})
+    with pytest.raises(NotFoundError):
+        [part async for part in client.runs.stream(str(uuid4()), "steps", input={}, if_not_exists="reject")]
+    made = str(uuid4())
+
+    parts = [part async for part in client.runs.stream(made, "steps", input={}, if_not_exists="create")]
+    run = await client.runs.create(str(uuid4()), "steps", input={}, if_not_exists="create")
+
+    assert parts[-1].data["steps"] == ["first", "second"]
+    assert (await client.threads.get(made))["status"] == "idle"
+    assert await client.runs.join(run["thread_id"], run["run_id"])
+
+
+async def test_a_delayed_run_runs_when_its_time_has_come(client: LangGraphClient) -> None:
+    thread_id = await new_thread(client)
+
+    run = await client.runs.create(thread_id, "steps", input={}, after_seconds=1)
+    before = await client.runs.get(thread_id, run["run_id"])
+    values: Any = await client.runs.join(thread_id, run["run_id"])
+
+    assert before["status"] == "pending"
+    assert values["steps"] == ["first", "second"]
+
+
+@pytest.mark.parametrize("way", ["wait", "stream"])
+async def test_a_stateless_run_keeps_its_thread_when_asked_to(client: LangGraphClient, way: str) -> None:
+    named: list[Any] = []
+    options: Any = {"input": {}, "on_run_created": named.append}
+
+    for completion in ("keep", "delete"):
+        if way == "wait":
+            await client.runs.wait(None, "steps", on_completion=completion, **options)
+        else:
+            [part async for part in client.runs.stream(None, "steps", on_completion=completion, **options)]
+
+    kept, gone = named
+    assert (await client.threads.get(kept["thread_id"]))["values"]["steps"] == ["first", "second"]  # type: ignore[index]
+    with pytest.raises(NotFoundError):
+        await client.threads.get(gone["thread_id"])
+
+
+async def test_a_stream_names_its_run(client: LangGraphClient) -> None:
+    thread_id = await new_thread(client)
+    named: list[Any] = []
+
+    parts = [
+        part async for part in client.runs.stream(thread_id, "steps", input={}, on_run_created=named.append)
+    ]
+
+    assert named == [{"run_id": parts[0].data["run_id"], "thread_id": thread_id}]
+
+
+async def test_the_metadata_of_a_run_is_kept_with_it_and_its_checkpoints(client: LangGraphClient) -> None:
+    thread_id = await new_thread(client)
+
+    await ways(client, thread_id, "steps", input={}, metadata={"by": "night"})
+
+    runs = await client.runs.list(thread_id)
+    state: Any = await client.threads.get_state(thread_id)
+    assert [run["metadata"]["by"] for run in runs] == ["night"] * 3
+    assert state["metadata"]["by"] == "night"
+    assert await client.threads.get_history(thread_id, metadata={"by": "day"}) == []
+
+
+@pytest.mark.parametrize("strategy", ["reject", "enqueue", "interrupt", "rollback"])
+async def test_a_strategy_holds_for_streamed_and_background_runs_too(
+    client: LangGraphClient, strategy: Any
+) -> None:
+    thread_id = await new_thread(client)
+    old = await client.runs.create(thread_id, "slow", input={"text": thread_id, "steps": ["old"]})
+    await entrance(thread_id).wait()
+    options: Any = {"input": {"steps": ["new"]}, "multitask_strategy": strategy}
+
+    if strategy == "reject":
+        with pytest.raises(ConflictError):
+            [part async for part in client.runs.stream(thread_id, "steps", **options)]
+        gate(thread_id).set()
+        await client.runs.join(thread_id, old["run_id"])
+        return
+    new = await client.runs.create(thread_id, "steps", **options)
+    if strategy == "enqueue":
+        gate(thread_id).set()
+    values: Any = await client.runs.join(thread_id, new["run_id"])
+
+    assert (
+        values["steps"]
+        == {
+            "enqueue": ["old", "first", "waited", "second", "new", "first", "second"],
+            "interrupt": ["old", "first", "new", "first", "second"],
+            "rollback": ["new", "first", "second"],
+        }[strategy]
+    )
