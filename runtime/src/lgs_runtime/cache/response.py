@@ -10,22 +10,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
 from langgraph.cache.base import BaseCache, FullKey, Namespace
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
 
 from lgs_runtime.cache.encoding import Encoding
 from lgs_runtime.cache.memory import MemoryLru
+from lgs_runtime.cache.shared import SharedEntries, SharedGone
 
-GONE = (RedisError, OSError, TimeoutError)
-TIMEOUT_SECONDS = 1.0
-MOST_CONNECTIONS = 16
-POOL_SECONDS = 5.0
 AWAY_SECONDS = 2.0
 SHARED_SECONDS = 60.0
 """How long memory keeps what it had from Redis, whose own time to live it does not know."""
@@ -48,7 +42,7 @@ class ResponseCache(BaseCache[Any]):
 
     def __init__(
         self,
-        redis: Redis | None,
+        shared: SharedEntries | None,
         service: str,
         ttl_seconds: float,
         observe: Observer = _nobody,
@@ -58,7 +52,7 @@ class ResponseCache(BaseCache[Any]):
         # Only what LangGraph itself stores may be made again from the bytes: Redis is shared ground.
         super().__init__(serde=JsonPlusSerializer(pickle_fallback=False))
         self._encoding = Encoding(self.serde, compression_threshold_bytes)
-        self._redis = redis
+        self._shared = shared
         self._prefix = f"lgs:{service}:cache:"
         self._ttl_seconds = ttl_seconds
         self._observe = observe
@@ -80,16 +74,10 @@ class ResponseCache(BaseCache[Any]):
         threshold = compression_threshold_bytes
         if uri is None:
             return cls(None, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
-        # Bounded: a burst of lookups waits for a connection instead of opening hundreds.
-        pool = BlockingConnectionPool.from_url(
-            uri,
-            max_connections=MOST_CONNECTIONS,
-            timeout=POOL_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-        )
-        redis = Redis.from_pool(pool)
-        return cls(redis, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
+        from lgs_runtime.cache.redis import RedisEntries  # noqa: PLC0415 - load only the drivers in use
+
+        entries = RedisEntries(uri)
+        return cls(entries, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         """What memory holds: sync graphs don't wait for the network."""
@@ -101,13 +89,13 @@ class ResponseCache(BaseCache[Any]):
         """The values that are cached, from memory or else from Redis."""
         found = self._from_memory(keys)
         missing = [key for key in keys if key not in found]
-        if missing and self._redis_is_there():
+        if missing and (shared := self._within_reach()):
+            stored: Sequence[bytes | None] = ()
             try:
-                stored: Any = await self._redis_client.mget([self._key(key) for key in missing])
+                stored = await shared.read([self._key(key) for key in missing])
                 self._back()
-            except GONE as gone:
+            except SharedGone as gone:
                 self._gone(gone)
-                stored = []
             for key, raw in zip(missing, stored, strict=False):
                 if raw is not None and self._put_decoded(key, raw, found):
                     self._memory.put(self._key(key), raw, min(self._ttl_seconds, SHARED_SECONDS))
@@ -122,16 +110,12 @@ class ResponseCache(BaseCache[Any]):
         """Stores in memory and in Redis."""
         entries = self._encoded(pairs)
         self._remember(entries)
-        if not self._redis_is_there():
-            return
-        try:
-            async with self._redis_client.pipeline(transaction=False) as pipe:
-                for key, raw, ttl in entries:
-                    pipe.set(key, raw, px=int(ttl * 1000))
-                await pipe.execute()
-            self._back()
-        except GONE as gone:
-            self._gone(gone)
+        if shared := self._within_reach():
+            try:
+                await shared.write(entries)
+                self._back()
+            except SharedGone as gone:
+                self._gone(gone)
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
         """Forgets namespaces, or all, in memory."""
@@ -140,36 +124,27 @@ class ResponseCache(BaseCache[Any]):
     async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
         """Forgets namespaces, or all, in memory and in Redis."""
         self.clear(namespaces)
-        if not self._redis_is_there():
-            return
-        prefixes = [self._prefix] if namespaces is None else [self._space(ns) for ns in namespaces]
-        try:
-            for prefix in prefixes:
-                async for key in self._redis_client.scan_iter(match=f"{prefix}*", count=500):
-                    await self._redis_client.unlink(key)
-        except GONE as gone:
-            self._gone(gone)
+        if shared := self._within_reach():
+            prefixes = [self._prefix] if namespaces is None else [self._space(ns) for ns in namespaces]
+            try:
+                await shared.forget(prefixes)
+            except SharedGone as gone:
+                self._gone(gone)
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._redis is not None:
-            with suppress(*GONE):
-                await self._redis.aclose()
+        if self._shared is not None:
+            await self._shared.close()
 
-    @property
-    def _redis_client(self) -> Redis:
-        assert self._redis is not None
-        return self._redis
+    def _within_reach(self) -> SharedEntries | None:
+        return self._shared if time.monotonic() >= self._away_until else None
 
-    def _redis_is_there(self) -> bool:
-        return self._redis is not None and time.monotonic() >= self._away_until
-
-    def _gone(self, reason: BaseException) -> None:
+    def _gone(self, reason: SharedGone) -> None:
         self._observe("error")
         self._away_until = time.monotonic() + AWAY_SECONDS
         if not self._told:
             self._told = True
-            log.warning("cache.redis_gone", reason=str(reason) or type(reason).__name__)
+            log.warning("cache.redis_gone", reason=str(reason))
 
     def _back(self) -> None:
         if self._told:

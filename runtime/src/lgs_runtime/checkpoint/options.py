@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
-
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lgs_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 Modules = Literal[True] | tuple[tuple[str, ...], ...] | None
 """Types that may be made from stored values, each by module and name: these, all (True), or none of the
@@ -39,6 +40,8 @@ class SerdeOptions:
 
     def serializer(self) -> JsonPlusSerializer:
         """LangGraph's serialiser with these rules."""
+        from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: PLC0415 - settings are light
+
         rules: dict[str, Any] = {
             "pickle_fallback": self.pickle_fallback,
             "allowed_json_modules": self.allowed_json_modules,

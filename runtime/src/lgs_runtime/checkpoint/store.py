@@ -92,6 +92,17 @@ class HealingPool(_Pool):
             raise psycopg.OperationalError(f"the server takes no connections ({Ping(status).name})")
 
 
+class PostgresStore(AsyncPostgresStore):
+    """LangGraph's store, whose sweeps fail in this runtime's words."""
+
+    async def sweep_ttl(self) -> int:
+        """Deletes what has expired; how many items. Raises `StorageUnavailable`."""
+        try:
+            return await super().sweep_ttl()
+        except psycopg.Error as failed:
+            raise StorageUnavailable(f"the store can't be swept: {failed}") from failed
+
+
 @asynccontextmanager
 async def postgres_store(
     uri: str, *, connections: int = 5, index: Index | None = None, ttl: TTLConfig | None = None
@@ -101,7 +112,7 @@ async def postgres_store(
     given = cast(PostgresIndexConfig, index.config()) if index else None
     async with (
         _pool(uri, connections) as pool,
-        AsyncPostgresStore(pool, index=given, ttl=ttl) as store,
+        PostgresStore(pool, index=given, ttl=ttl) as store,
     ):
         async with _turn(uri):
             if index:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-from langchain_core.embeddings import Embeddings
-from langgraph.store.base import TTLConfig, ensure_embeddings
-from langgraph.store.base.embed import AEmbeddingsFunc, EmbeddingsFunc
+from typing import TYPE_CHECKING, Any, Final
 
 from lgs_runtime.checkpoint.options import LONGEST_MINUTES, checked_object, checked_positive
 from lgs_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from langgraph.store.base import TTLConfig
+    from langgraph.store.base.embed import AEmbeddingsFunc, EmbeddingsFunc
 
 STORE_KEYS: Final = ("index", "ttl")
 INDEX_KEYS: Final = ("dims", "embed", "fields")
@@ -90,6 +91,9 @@ def parse_store(content: Any, where: str) -> StoreOptions:
 def open_index(options: IndexOptions, found: Any = None) -> Index:
     """The index with its embeddings: `found`, what `embed` names in the application, or the provider's model
     by LangChain's `init_embeddings`. Raises `ConfigError`."""
+    from langchain_core.embeddings import Embeddings  # noqa: PLC0415 - settings are light
+    from langgraph.store.base import ensure_embeddings  # noqa: PLC0415
+
     where = f"store.index.embed: {options.embed}"
     if found is not None and not isinstance(found, Embeddings) and not callable(found):
         raise ConfigError(f"{where}: it is a {type(found).__name__}; it must be a function or Embeddings")

@@ -7,7 +7,6 @@ import random
 import sqlite3
 from typing import Protocol, runtime_checkable
 
-import psycopg
 import structlog
 from langgraph.store.base import BaseStore
 
@@ -21,7 +20,7 @@ class Sweeps(Protocol):
     """A store that can delete what has expired."""
 
     async def sweep_ttl(self) -> int:
-        """Deletes it; how many."""
+        """Deletes it; how many. Raises `StorageUnavailable`, `sqlite3.Error`, `OSError`."""
 
 
 async def sweep_forever(store: BaseStore, interval_minutes: float) -> None:
@@ -30,7 +29,7 @@ async def sweep_forever(store: BaseStore, interval_minutes: float) -> None:
         await asyncio.sleep(interval_minutes * 60 * random.uniform(0.8, 1.2))
         try:
             deleted = await store.sweep_ttl()
-        except (StorageUnavailable, psycopg.Error, sqlite3.Error, OSError) as gone:
+        except (StorageUnavailable, sqlite3.Error, OSError) as gone:
             log.warning("store.sweep_failed", reason=str(gone))
             continue
         if deleted > 0:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import yaml
 from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
@@ -151,6 +150,8 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def _parse_yaml(text: str, where: str) -> Any:
+    import yaml  # noqa: PLC0415 - nearly every manifest is JSON
+
     try:
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as wrong:

@@ -8,7 +8,6 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.streams.local import LocalBroker
 from lgs_runtime.streams.memory import MemoryBroker
-from lgs_runtime.streams.redis import RedisBroker
 
 
 def open_broker(settings: Settings, failed: Callable[[], None]) -> StreamBroker:
@@ -17,6 +16,8 @@ def open_broker(settings: Settings, failed: Callable[[], None]) -> StreamBroker:
     `failed` is called for each publication that the broker did not take.
     """
     if settings.redis_uri is not None:
+        from lgs_runtime.streams.redis import RedisBroker  # noqa: PLC0415 - load only the drivers in use
+
         return RedisBroker.connect(settings.redis_uri, settings.service, failed)
     if settings.reuse_port:
         return LocalBroker(settings.data_dir / "streams.db", failed)
