@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
-from lgs_runtime.checkpoint.upkeep import open_upkeep
+from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.runs.archive import Archive, Arrival

@@ -29,10 +29,9 @@ from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.fence import Fence, FencedSaver
-from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
 from lgs_runtime.checkpoint.store_options import Index, open_index
 from lgs_runtime.checkpoint.sweeping import sweep_forever
-from lgs_runtime.checkpoint.upkeep import open_upkeep
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
 from lgs_runtime.graphs.importing import extend_import_path, variable_in
 from lgs_runtime.graphs.priority import PriorityHandler
@@ -158,7 +157,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         gate=gate,
         priorities=_priorities(settings),
     )
-    await _open_upkeep(services, fence, stack)
+    await _start_companions(services, fence, stack)
     return services
 
 
@@ -178,7 +177,7 @@ def _priorities(settings: Settings) -> PriorityHandler | None:
     return PriorityHandler.load(path, settings.source, settings.import_paths) if path else None
 
 
-async def _open_upkeep(services: Services, fence: Fence, stack: AsyncExitStack) -> None:
+async def _start_companions(services: Services, fence: Fence, stack: AsyncExitStack) -> None:
     """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
     webhooks and the crons."""
     settings = services.settings

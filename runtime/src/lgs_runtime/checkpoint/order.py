@@ -15,13 +15,15 @@ from typing import Final
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.base import id as ids
 
+from lgs_runtime.checkpoint.configs import checkpoint_id_of
+
 _UUID6: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-6([0-9a-f]{3})-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def seen(found: CheckpointTuple | None) -> CheckpointTuple | None:
     """The checkpoint itself; the ids that this process gives from now on sort after its id."""
     if found is not None:
-        written_after(str(found.config["configurable"]["checkpoint_id"]))
+        written_after(checkpoint_id_of(found.config))
     return found
 
 

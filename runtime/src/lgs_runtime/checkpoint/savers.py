@@ -1,5 +1,5 @@
-"""Opens the checkpointer and the store that belong to a `DATABASE_URI`, and does to checkpoints what
-LangGraph's interface has no sure way for.
+"""Opens the checkpointer, its upkeep and the store that belong to a `DATABASE_URI`, and does to checkpoints
+what LangGraph's interface has no sure way for.
 
 Values are encoded by LangGraph's own serialiser, msgpack without pickle. `LANGGRAPH_STRICT_MSGPACK=true` in
 the environment makes it refuse every type that neither LangGraph nor the schemas of the graphs name.
@@ -16,6 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import BaseStore, TTLConfig
 
 from lgs_runtime.checkpoint.store_options import Index
+from lgs_runtime.checkpoint.upkeep import Upkeep
 from lgs_runtime.storage.addresses import address
 
 
@@ -55,6 +56,18 @@ def open_store(
     from lgs_runtime.checkpoint.store import postgres_store  # noqa: PLC0415
 
     return postgres_store(where.uri, index=index, ttl=ttl)
+
+
+def open_upkeep(uri: str) -> Upkeep:
+    """The upkeep of the checkpoints in a database. Raises `ConfigError`."""
+    where = address(uri)
+    if where.path is not None:
+        from lgs_runtime.checkpoint.upkeep_sqlite import SqliteUpkeep  # noqa: PLC0415 - load one driver only
+
+        return SqliteUpkeep(where.path)
+    from lgs_runtime.checkpoint.upkeep_postgres import PostgresUpkeep  # noqa: PLC0415
+
+    return PostgresUpkeep(where.uri)
 
 
 async def delete_thread_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> None:

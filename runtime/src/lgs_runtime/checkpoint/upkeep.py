@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lgs_runtime.storage.addresses import address
-
 
 @dataclass(frozen=True, slots=True)
 class Amount:
@@ -47,15 +45,3 @@ class Upkeep(Protocol):
 
     async def adopt(self, source: str, thread_id: str) -> None:
         """Gives a thread all checkpoints of `source`, in place of those that it has."""
-
-
-def open_upkeep(uri: str) -> Upkeep:
-    """The upkeep of the checkpoints in a database. Raises `ConfigError`."""
-    where = address(uri)
-    if where.path is not None:
-        from lgs_runtime.checkpoint.upkeep_sqlite import SqliteUpkeep  # noqa: PLC0415 - load one driver only
-
-        return SqliteUpkeep(where.path)
-    from lgs_runtime.checkpoint.upkeep_postgres import PostgresUpkeep  # noqa: PLC0415
-
-    return PostgresUpkeep(where.uri)

@@ -19,6 +19,7 @@ import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
+from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of, parent_id_of
 from lgs_runtime.checkpoint.upkeep import Upkeep
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.runs.archive_values import ValueCodec
@@ -60,7 +61,7 @@ class Archive:
 
     async def _checkpoints(self, thread_id: str, namespace: str) -> AsyncIterator[CheckpointTuple]:
         """All checkpoints of a namespace, newest first, a few at a time."""
-        wanted = _address(thread_id, namespace)
+        wanted = checkpoint_config(thread_id, namespace)
         before: RunnableConfig | None = None
         while True:
             page = [entry async for entry in self.saver.alist(wanted, before=before, limit=PAGE)]
@@ -68,7 +69,7 @@ class Archive:
                 yield entry
             if len(page) < PAGE:
                 return
-            before = _address(thread_id, namespace, str(page[-1].config["configurable"]["checkpoint_id"]))
+            before = checkpoint_config(thread_id, namespace, checkpoint_id_of(page[-1].config))
 
     def _checkpoint_lines(self, entry: CheckpointTuple, namespace: str, sent: dict[str, Any]) -> list[bytes]:
         checkpoint = entry.checkpoint
@@ -81,11 +82,10 @@ class Archive:
                 data = self.codec.dump(value, f"{place}: channel {channel}")
                 lines.append(_line("value", {"channel": channel, "version": version, "data": data}))
                 sent[channel] = version
-        parent = entry.parent_config["configurable"].get("checkpoint_id") if entry.parent_config else None
         bare = {name: value for name, value in checkpoint.items() if name != "channel_values"}
         told = {
             "namespace": namespace,
-            "parent": parent,
+            "parent": parent_id_of(entry.parent_config),
             "checkpoint": self.codec.dump(bare, place),
             "metadata": self.codec.dump(dict(entry.metadata), place),
             "channels": list(values),
@@ -185,7 +185,7 @@ class Arrival:
         await self.archive.storage.forget_spent([self.staging])
 
     async def _settled(self) -> None:
-        async for _ in self.archive.saver.alist(_address(self.staging, ""), limit=1):
+        async for _ in self.archive.saver.alist(checkpoint_config(self.staging), limit=1):
             pass
 
     async def _begin(self, line: Mapping[str, Any], place: str) -> None:
@@ -219,7 +219,8 @@ class Arrival:
                     f"{place}: channel {channel!r}: its value of this version must come before"
                 )
             values[channel] = value
-        onto = _address(self.staging, namespace, line.get("parent"))
+        parent = line.get("parent")
+        onto = checkpoint_config(self.staging, namespace, parent if isinstance(parent, str) else None)
         checkpoint: Any = {**bare, "channel_values": values}
         stored = await saver.aput(onto, checkpoint, metadata, versions)  # type: ignore[arg-type]
         writes: defaultdict[str, list[tuple[str, Any]]] = defaultdict(list)
@@ -264,8 +265,3 @@ def _text(line: Mapping[str, Any], name: str, place: str) -> str:
     if not isinstance(line.get(name), str):
         raise InvalidRequest(f"{place}: {name}: {line.get(name)!r:.80}: must be a text")
     return str(line[name])
-
-
-def _address(thread_id: str, namespace: str, checkpoint_id: Any = None) -> RunnableConfig:
-    named = {"checkpoint_id": checkpoint_id} if isinstance(checkpoint_id, str) else {}
-    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, **named}}

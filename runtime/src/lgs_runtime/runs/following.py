@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 import structlog
-from langchain_core.runnables import RunnableConfig
 
+from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import FINAL, Json, Run, Thread, questions, with_questions
 from lgs_runtime.services import Services
@@ -62,7 +62,7 @@ async def result_of(services: Services, run: Run) -> Json:
 
 async def _values_then(services: Services, thread: Thread, run: Run) -> Json:
     """The values at the end of a run after which the thread went on: those of the run's last checkpoint."""
-    at: RunnableConfig = {"configurable": {"thread_id": run.thread_id, "checkpoint_ns": ""}}
+    at = checkpoint_config(run.thread_id)
     history = services.checkpointer.alist(at, filter={"run_id": run.run_id}, limit=1)
     last = [entry async for entry in history]
     graph_id = thread.metadata.get("graph_id")

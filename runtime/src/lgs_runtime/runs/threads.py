@@ -12,6 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of, parent_id_of
 from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
@@ -101,15 +102,7 @@ async def copy_checkpoints(saver: BaseCheckpointSaver[Any], source: str, target:
     """Copies every checkpoint of a thread, in all namespaces, with the writes that wait on it."""
     history = [entry async for entry in saver.alist({"configurable": {"thread_id": source}})]
     for entry in reversed(history):
-        named = entry.config["configurable"]
-        parent = entry.parent_config["configurable"].get("checkpoint_id") if entry.parent_config else None
-        onto: RunnableConfig = {
-            "configurable": {
-                "thread_id": target,
-                "checkpoint_ns": named.get("checkpoint_ns", ""),
-                **({"checkpoint_id": parent} if parent else {}),
-            }
-        }
+        onto = checkpoint_config(target, namespace_of(entry.config), parent_id_of(entry.parent_config))
         versions = entry.checkpoint["channel_versions"]
         stored = await saver.aput(onto, entry.checkpoint, entry.metadata, versions)
         writes: defaultdict[str, list[tuple[str, Any]]] = defaultdict(list)

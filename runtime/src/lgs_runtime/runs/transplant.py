@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Interrupt, PregelTask
 
+from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of, namespace_of
 from lgs_runtime.errors import Conflict
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.streams.encoding import to_json
@@ -60,13 +61,13 @@ class Transplant:
     async def waiting(self, source: CheckpointTuple, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
         """Writes to `copy` what waited at `source`. Returns the questions as they are asked there, by the
         ids that they had. Raises `Conflict` when the graph has other tasks there by now."""
-        old_ns, new_ns = _namespace(source.config), _namespace(copy)
-        self._parents[new_ns] = copy["configurable"]["checkpoint_id"]
+        old_ns, new_ns = namespace_of(source.config), namespace_of(copy)
+        self._parents[new_ns] = checkpoint_id_of(copy)
         before = (await self.graph.aget_state(_address(source.config))).tasks
         after = (await self.graph.aget_state(_address(copy))).tasks
         if [task.name for task in before] != [task.name for task in after]:
             raise Conflict(
-                f"checkpoint {_id(source.config)}: its graph has changed: it would go on elsewhere"
+                f"checkpoint {source.checkpoint['id']}: its graph has changed: it would go on elsewhere"
             )
         asked: dict[str, Interrupt[Any]] = {}
         for old, new in zip(before, after, strict=True):
@@ -114,7 +115,7 @@ class Transplant:
             return {}
         metadata: Any = {**found.metadata, **self.mark, "parents": dict(self._parents)}
         stored = await self.saver.aput(
-            {"configurable": {"thread_id": thread_id, "checkpoint_ns": twins.new_ns}},
+            checkpoint_config(thread_id, twins.new_ns),
             found.checkpoint,
             metadata,
             found.checkpoint["channel_versions"],
@@ -123,7 +124,7 @@ class Transplant:
 
     async def _as_it_was(self, thread_id: str, namespace: str) -> CheckpointTuple | None:
         """The checkpoint that was the latest of a namespace at the time; the first, if clocks disagree."""
-        wanted: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace}}
+        wanted = checkpoint_config(thread_id, namespace)
         found = None
         # Savers hold a lock, or a connection, until the listing is closed.
         async with aclosing(
@@ -169,14 +170,7 @@ def _inner(namespace: str, task: PregelTask) -> str:
     return f"{namespace}{NESTED}{own}" if namespace else own
 
 
-def _namespace(config: RunnableConfig) -> str:
-    return str(config["configurable"].get("checkpoint_ns", ""))
-
-
-def _id(config: RunnableConfig) -> str:
-    return str(config["configurable"]["checkpoint_id"])
-
-
 def _address(config: RunnableConfig) -> RunnableConfig:
-    names = ("thread_id", "checkpoint_ns", "checkpoint_id")
-    return {"configurable": {name: config["configurable"].get(name, "") for name in names}}
+    return checkpoint_config(
+        config["configurable"]["thread_id"], namespace_of(config), checkpoint_id_of(config)
+    )

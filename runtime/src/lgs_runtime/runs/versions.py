@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.types import StateSnapshot
 
+from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of
 from lgs_runtime.checkpoint.order import written_after
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import Conflict, NotFound
@@ -39,16 +40,16 @@ async def save_version(
     """Makes the thread's present state a version. Raises `NotFound`, `Conflict` for a busy thread or one
     without a state."""
     thread = await services.storage.thread(thread_id)
-    latest = await services.checkpointer.aget_tuple(_config(thread_id))
+    latest = await services.checkpointer.aget_tuple(checkpoint_config(thread_id))
     if latest is None:
         raise Conflict(f"thread {thread_id} has no state yet: run something on it first")
-    new = NewVersion(thread_id, _id(latest), thread.interrupts, description, metadata)
+    new = NewVersion(thread_id, checkpoint_id_of(latest.config), thread.interrupts, description, metadata)
     return await services.storage.add_version(new)
 
 
 async def state_at(services: Services, version: Version) -> StateSnapshot:
     """The state that a version names. Raises `NotFound` when its checkpoint was deleted."""
-    config = _config(version.thread_id, version.checkpoint_id)
+    config = _config(version)
     thread = await services.storage.thread(version.thread_id)
     async with services.graphs.open(graph_of(thread), config) as graph:
         snapshot = await graph.aget_state(config)
@@ -76,15 +77,15 @@ async def roll_back(services: Services, version: Version, description: str | Non
     thread = await services.storage.thread(version.thread_id)
     if thread.status == "busy":
         raise Conflict(f"thread {thread.thread_id} is busy: wait for its runs, or cancel them, first")
-    source = await services.checkpointer.aget_tuple(_config(version.thread_id, version.checkpoint_id))
+    source = await services.checkpointer.aget_tuple(_config(version))
     if source is None:
         raise _gone(version)
     operation = str(uuid4())
     marks = {"rollback_from": version.version, "run_id": operation}
     try:
-        async with services.graphs.open(graph_of(thread), _config(version.thread_id)) as graph:
+        async with services.graphs.open(graph_of(thread), checkpoint_config(version.thread_id)) as graph:
             checkpoint_id = await _copy(services, graph, source, version, marks)
-            now = outcome_of(await graph.aget_state(_config(version.thread_id)))
+            now = outcome_of(await graph.aget_state(checkpoint_config(version.thread_id)))
         new = NewVersion(
             version.thread_id,
             checkpoint_id,
@@ -106,13 +107,13 @@ async def _copy(
 ) -> str:
     """Makes the checkpoint of a version the thread's latest again, under a new id; that id."""
     saver = services.checkpointer
-    latest = await saver.aget_tuple(_config(version.thread_id))
-    written_after(_id(latest or source))
+    latest = await saver.aget_tuple(checkpoint_config(version.thread_id))
+    written_after(checkpoint_id_of((latest or source).config))
     checkpoint_id = str(uuid6())
     kept = {name: value for name, value in source.metadata.items() if name not in OF_THE_RUN}
     metadata: Any = {**kept, **marks, "source": "fork"}
     copy = await saver.aput(
-        source.parent_config or _config(version.thread_id),
+        source.parent_config or checkpoint_config(version.thread_id),
         {**source.checkpoint, "id": checkpoint_id, "ts": datetime.now(UTC).isoformat()},
         metadata,
         {},
@@ -123,13 +124,8 @@ async def _copy(
     return checkpoint_id
 
 
-def _config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
-    named = {"checkpoint_id": checkpoint_id} if checkpoint_id else {}
-    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", **named}}
-
-
-def _id(found: CheckpointTuple) -> str:
-    return str(found.config["configurable"]["checkpoint_id"])
+def _config(version: Version) -> RunnableConfig:
+    return checkpoint_config(version.thread_id, checkpoint_id=version.checkpoint_id)
 
 
 def _gone(version: Version) -> NotFound:

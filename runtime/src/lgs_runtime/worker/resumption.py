@@ -25,6 +25,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Command, Send, StateSnapshot
 
+from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.worker.kwargs import NodeNames, RunKwargs
 
@@ -119,10 +120,8 @@ def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None
 def latest_of(config: RunnableConfig, *, with_id: bool = False) -> RunnableConfig:
     """The address of a thread's latest root checkpoint (or of the one that `config` names)."""
     configurable = config["configurable"]
-    address: dict[str, Any] = {"thread_id": configurable["thread_id"], "checkpoint_ns": ""}
-    if with_id and (checkpoint_id := configurable.get("checkpoint_id")):
-        address["checkpoint_id"] = checkpoint_id
-    return {"configurable": address}
+    wanted = configurable.get("checkpoint_id") if with_id else None
+    return checkpoint_config(configurable["thread_id"], checkpoint_id=wanted)
 
 
 def as_command(command: Mapping[str, Any]) -> Command[Any]:

@@ -20,6 +20,7 @@ from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
 from lgs_runtime.api.schemas.encoding import checkpoint_json, select_state, state_json
 from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
+from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus
@@ -121,12 +122,9 @@ async def apply_supersteps(
 
 def config_at(thread_id: str, checkpoint: bodies.Checkpoint, caller: Caller) -> RunnableConfig:
     """The configuration that names a checkpoint of a thread, and who asks; without an id, the latest."""
-    named: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": checkpoint.checkpoint_ns}
-    if checkpoint.checkpoint_id:
-        named["checkpoint_id"] = checkpoint.checkpoint_id
-    if checkpoint.checkpoint_map:
-        named["checkpoint_map"] = checkpoint.checkpoint_map
-    return {"configurable": {**named, **caller.configurable()}}
+    named = checkpoint_config(thread_id, checkpoint.checkpoint_ns, checkpoint.checkpoint_id)["configurable"]
+    mapped = {"checkpoint_map": checkpoint.checkpoint_map} if checkpoint.checkpoint_map else {}
+    return {"configurable": {**named, **mapped, **caller.configurable()}}
 
 
 def _update(update: bodies.SuperstepUpdate) -> StateUpdate:

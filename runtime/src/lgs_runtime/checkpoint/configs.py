@@ -1,0 +1,34 @@
+"""Where a checkpoint stands, as the config that savers and graphs take: a thread, a namespace (empty: that of
+the root graph), and an id (none: the latest)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+
+def checkpoint_config(
+    thread_id: str, namespace: str = "", checkpoint_id: str | None = None
+) -> RunnableConfig:
+    """The config that names a checkpoint."""
+    named: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": namespace}
+    if checkpoint_id:
+        named["checkpoint_id"] = checkpoint_id
+    return {"configurable": named}
+
+
+def checkpoint_id_of(config: RunnableConfig) -> str:
+    """The id in the config of a stored checkpoint."""
+    return str(config["configurable"]["checkpoint_id"])
+
+
+def namespace_of(config: RunnableConfig) -> str:
+    """The namespace that a config names."""
+    return str(config["configurable"].get("checkpoint_ns", ""))
+
+
+def parent_id_of(parent: RunnableConfig | None) -> str | None:
+    """The id in the config of a checkpoint's parent, if it has one."""
+    return parent["configurable"].get("checkpoint_id") if parent else None
