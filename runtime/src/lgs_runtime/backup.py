@@ -122,7 +122,13 @@ async def _opened(settings: Settings) -> AsyncIterator[Archive]:
             checkpointer=saver,
             store=store,
         )
-        yield Archive(storage, saver, open_upkeep(settings.database_uri), ValueCodec(trusted=True))
+        yield Archive(
+            storage,
+            saver,
+            open_upkeep(settings.database_uri),
+            ValueCodec(trusted=True),
+            settings.checkpointer.ttl.default,
+        )
 
 
 def _file(path: Path, named: Path, mode: Literal["rb", "wb"]) -> IO[bytes]:

@@ -17,6 +17,7 @@ RunStatus = Literal["pending", "running", "error", "success", "timeout", "interr
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
 MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 CancelAction = Literal["interrupt", "rollback"]
+TtlStrategy = Literal["delete", "keep_latest"]
 DEFAULT_GROUP = "default"
 FINAL: frozenset[RunStatus] = frozenset({"error", "success", "timeout", "interrupted"})
 
@@ -56,6 +57,15 @@ class Assistant:
 
 
 @dataclass(frozen=True, slots=True)
+class Ttl:
+    """How long a thread is left alone after its last change. Then it is deleted, or loses all but its latest
+    state."""
+
+    seconds: float
+    strategy: TtlStrategy = "delete"
+
+
+@dataclass(frozen=True, slots=True)
 class Thread:
     """A session. `values` and `interrupts` are those of its latest checkpoint when its last run ended."""
 
@@ -71,6 +81,10 @@ class Thread:
     state_updated_at: datetime
     standing: Standing | None = None
     """What its first run settled for its later ones; None: nothing yet."""
+    ttl: Ttl | None = None
+    """None: it is kept for ever."""
+    expires_at: datetime | None = None
+    """When its time is over unless it changes before; None: never, or what was due then is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +159,8 @@ class NewRun:
     """-5 … 5, within `priority`; None: the level that the priority's name stands for."""
     group: str = DEFAULT_GROUP
     """The fairness group."""
-    thread_ttl_seconds: float | None = None
-    """How long a thread that is made for it is kept after its last change; None: for ever."""
+    thread_ttl: Ttl | None = None
+    """Of a thread that is made for it."""
     standing: Standing | None = None
     """Kept with the thread for its later runs, unless it has one."""
 

@@ -38,6 +38,7 @@ from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.readiness import Readiness, State
 from lgs_runtime.runs.crons import Scheduler
+from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.runs.pruning import Pruner
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings, masked
@@ -211,6 +212,7 @@ async def _start_companions(services: Services, fence: Fence, stack: AsyncExitSt
     await stack.enter_async_context(_running(scheduler.fire_forever(), "crons"))
     sweeping = sweep_forever(services.store, settings.store.ttl.sweep_interval_minutes)
     await stack.enter_async_context(_running(sweeping, "store"))
+    await stack.enter_async_context(_running(Expiry(services).sweep_forever(), "expiry"))
     await stack.enter_async_context(_running(Pruner(services).prune_forever(), "pruning"))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
@@ -152,6 +153,50 @@ asks_inside.add_edge(START, "inner")
 asks_inside.add_edge(START, "beside")
 asks_inside.add_edge(["inner", "beside"], "last")
 asks_inside = asks_inside.compile()
+
+
+def joined(log: list[str], writes: list[list[str]]) -> list[str]:
+    return [*log, *(entry for write in writes for entry in write)]
+
+
+class Deltas(TypedDict, total=False):
+    """State of which only what is new is stored."""
+
+    log: Annotated[list[str], DeltaChannel(joined, list)]
+    text: str
+
+
+def note(state: Deltas) -> Deltas:
+    return {"log": [f"saw {len(state.get('log', []))}"]}
+
+
+def ask_delta(state: Deltas) -> Deltas:
+    answer = interrupt({"question": "which?"}) if state.get("text") == "ask" else "nothing"
+    return {"log": [f"told {answer}"]}
+
+
+def _deltas(**options: Any) -> Any:
+    builder = StateGraph(Deltas)
+    builder.add_node("note", note)
+    builder.add_node("ask", ask_delta)
+    builder.add_edge(START, "note")
+    builder.add_edge("note", "ask")
+    return builder.compile(**options)
+
+
+deltas = _deltas()
+
+
+class Outer(TypedDict, total=False):
+    """State beside that of a subgraph that remembers."""
+
+    text: str
+
+
+deltas_inside = StateGraph(Outer)
+deltas_inside.add_node("inner", _deltas(checkpointer=True))
+deltas_inside.add_edge(START, "inner")
+deltas_inside = deltas_inside.compile()
 
 
 remembers = StateGraph(Steps)

@@ -29,6 +29,8 @@ GRAPHS = (
     "asks_twice",
     "asks_inside",
     "remembers",
+    "deltas",
+    "deltas_inside",
     "tutorial",
     "tutorial_with_store",
     "settings",

@@ -5,24 +5,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
+from api_graphs import entrance, gate
 from api_replicas import Replica, open_replica
+from langchain_core.runnables import RunnableConfig
 from langgraph_sdk.errors import NotFoundError
 
-from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
+from lgs_runtime.checkpoint.options import parse_checkpointer
+from lgs_runtime.model import Ttl
+from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.settings import Settings
+from lgs_runtime.storage import open_storage
 
 MOMENT = 0.0005
 """In minutes."""
 
 
+def kept_for(settings: Settings, **ttl: Any) -> Settings:
+    """Settings with `checkpointer.ttl` of a langgraph.json."""
+    return replace(settings, checkpointer=parse_checkpointer({"ttl": ttl}, "checkpointer"))
+
+
 @pytest.fixture
 async def forgetful(alone: Settings) -> AsyncIterator[Replica]:
     """A replica whose threads live a moment after their last change."""
-    options: CheckpointerOptions = parse_checkpointer({"ttl": {"default_ttl": MOMENT}}, "checkpointer")
-    async with open_replica(replace(alone, checkpointer=options)) as replica:
+    async with open_replica(kept_for(alone, default_ttl=MOMENT)) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def thrifty(alone: Settings) -> AsyncIterator[Replica]:
+    """A replica whose threads keep only their latest state a moment after their last change."""
+    async with open_replica(kept_for(alone, default_ttl=MOMENT, strategy="keep_latest")) as replica:
         yield replica
 
 
@@ -30,8 +48,29 @@ async def expired(replica: Replica, *thread_ids: str) -> None:
     """Waits until the service has let these threads go."""
     async with asyncio.timeout(20):
         while await replica.client.threads.search(ids=list(thread_ids)):
-            await replica.services.storage.expire_threads()
+            await Expiry(replica.services).sweep_once()
             await asyncio.sleep(0.05)
+
+
+async def thinned(replica: Replica, thread_id: str) -> None:
+    """Waits until the service has done what is due to a thread."""
+    async with asyncio.timeout(20):
+        while (await replica.services.storage.thread(thread_id)).expires_at is not None:
+            await Expiry(replica.services).sweep_once()
+            await asyncio.sleep(0.05)
+
+
+async def ttl_of(replica: Replica, thread_id: str) -> Any:
+    """The time to live that the API tells of a thread."""
+    return (await replica.client.threads.get(thread_id, include=["ttl"]))["ttl"]  # type: ignore[typeddict-item]
+
+
+async def counted(replica: Replica, name: str) -> float:
+    """A metric of the replica."""
+    async with httpx.AsyncClient(base_url=replica.url) as http:
+        lines = (await http.get("/metrics")).text.splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{name} ")]
+    return float(line.rpartition(" ")[2])
 
 
 async def test_the_default_counts_for_every_way_a_thread_is_made(forgetful: Replica) -> None:
@@ -40,13 +79,31 @@ async def test_the_default_counts_for_every_way_a_thread_is_made(forgetful: Repl
     kept = (await client.threads.create(ttl=60))["thread_id"]
     by_run = str(uuid4())
     await client.runs.wait(by_run, "steps", input={}, if_not_exists="create")
+    copied: Any = await client.threads.copy(kept)
 
-    await expired(forgetful, plain, by_run)
+    await expired(forgetful, plain, by_run, copied["thread_id"])
 
     for thread_id in (plain, by_run):
         with pytest.raises(NotFoundError):
             await client.threads.get(thread_id)
     assert (await client.threads.get(kept))["thread_id"] == kept
+    assert await counted(forgetful, 'lgs_threads_expired_total{strategy="delete"}') >= 3
+
+
+async def test_an_imported_thread_gets_the_default_unless_it_brings_its_own(
+    replica: Replica, forgetful: Replica
+) -> None:
+    brings = (await replica.client.threads.create(ttl={"ttl": 60, "strategy": "keep_latest"}))["thread_id"]
+    bare = (await replica.client.threads.create())["thread_id"]
+    for thread_id in (brings, bare):
+        async with httpx.AsyncClient() as http:
+            document = (await http.get(f"{replica.url}/threads/{thread_id}/export")).content
+            done = await http.post(f"{forgetful.url}/threads/import", content=document)
+        assert done.status_code == 200
+
+    await expired(forgetful, bare)
+
+    assert (await ttl_of(forgetful, brings))["strategy"] == "keep_latest"
 
 
 async def test_a_thread_that_was_changed_lives_longer(forgetful: Replica) -> None:
@@ -67,3 +124,147 @@ async def test_without_a_default_threads_are_kept(replica: Replica) -> None:
     await expired(replica, short)
 
     assert (await replica.client.threads.get(thread_id))["thread_id"] == thread_id
+    assert await ttl_of(replica, thread_id) is None
+
+
+async def test_the_service_sweeps_as_often_as_it_is_told(alone: Settings) -> None:
+    settings = kept_for(alone, sweep_interval_minutes=MOMENT)
+    async with open_replica(settings) as replica:
+        await replica.client.threads.create()
+        thread_id = (await replica.client.threads.create(ttl=MOMENT))["thread_id"]
+
+        async with asyncio.timeout(20):
+            while await replica.client.threads.search(ids=[thread_id]):
+                await asyncio.sleep(0.05)
+
+        assert await replica.client.threads.count() == 1
+
+
+async def test_a_sweep_deals_with_no_more_threads_than_it_may(alone: Settings) -> None:
+    first = await open_storage(alone.database_uri, lease_seconds=10)
+    await first.create_thread("first", {}, ttl=Ttl(-1.0, "keep_latest"))
+    await first.close()
+    async with open_replica(kept_for(alone, sweep_limit=3)) as replica:
+        storage = replica.services.storage
+        async with asyncio.timeout(20):
+            # The sweep that every replica begins with is over when it has found this one.
+            while (await storage.thread("first")).expires_at is not None:
+                await asyncio.sleep(0.02)
+        for strategy in ("delete", "delete", "keep_latest", "keep_latest"):
+            await storage.create_thread(str(uuid4()), {}, ttl=Ttl(-1.0, strategy))
+
+        swept = [await Expiry(replica.services).sweep_once() for _ in range(3)]
+
+        assert swept == [3, 1, 0]
+
+
+async def test_a_thread_keeps_its_latest_state_and_goes_on(thrifty: Replica) -> None:
+    client = thrifty.client
+    thread_id = (await client.threads.create())["thread_id"]
+    before = dict(await client.runs.wait(thread_id, "steps", input={"text": "a"}))
+
+    await thinned(thrifty, thread_id)
+
+    history = await client.threads.get_history(thread_id, limit=100)
+    assert [state["values"] for state in history] == [before]
+    assert await ttl_of(thrifty, thread_id) == {
+        "strategy": "keep_latest",
+        "ttl_minutes": pytest.approx(MOMENT),
+        "expires_at": None,
+    }
+    assert await counted(thrifty, 'lgs_threads_expired_total{strategy="keep_latest"}') == 1
+    assert await counted(thrifty, "lgs_checkpoints_pruned_total") == 3
+    async with httpx.AsyncClient(base_url=thrifty.url) as http:
+        (pruned, *_) = (await http.get(f"/threads/{thread_id}/audit")).json()
+    assert (pruned["what"], pruned["details"]["reason"]) == ("thread.pruned", "ttl")
+    after: Any = await client.runs.wait(thread_id, "steps", input={"text": "b"})
+    assert after["steps"] == ["first", "second"] * 2
+    assert (await ttl_of(thrifty, thread_id))["expires_at"] is not None
+
+
+async def test_a_question_that_waits_is_kept_with_what_it_needs(thrifty: Replica) -> None:
+    client = thrifty.client
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "asks_inside", input={"text": "a"})
+
+    await thinned(thrifty, thread_id)
+
+    after: Any = await client.runs.wait(thread_id, "asks_inside", command={"resume": "left"})
+    assert "told left" in after["steps"]
+
+
+async def test_a_busy_thread_keeps_its_past(thrifty: Replica) -> None:
+    client, key = thrifty.client, str(uuid4())
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "steps", input={"text": "a"})
+    running = await client.runs.create(thread_id, "slow", input={"text": key})
+    await entrance(key).wait()
+    other = (await client.threads.create())["thread_id"]
+
+    await thinned(thrifty, other)
+
+    assert len(await client.threads.get_history(thread_id, limit=100)) > 4
+    gate(key).set()
+    await client.runs.join(thread_id, running["run_id"])
+    await thinned(thrifty, thread_id)
+    assert len(await client.threads.get_history(thread_id, limit=100)) == 1
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+async def test_values_that_are_made_of_the_past_are_kept_without_it(
+    replica: Replica, durability: Any
+) -> None:
+    client = replica.client
+    thread_id = (await client.threads.create())["thread_id"]
+    for text in ("a", "b", "ask"):
+        last: Any = await client.runs.wait(thread_id, "deltas", input={"text": text}, durability=durability)
+    before = await client.threads.get_state(thread_id)
+
+    pruned = await client.threads.prune([thread_id], strategy="keep_latest")
+
+    assert pruned == {"pruned_count": 1}
+    after = await client.threads.get_state(thread_id)
+    assert after["values"] == before["values"] and after["next"] == before["next"] == ["ask"]
+    assert after["values"]["log"] == ["saw 0", "told nothing", "saw 2", "told nothing", "saw 4"]  # type: ignore[call-overload]
+    assert len(await client.threads.get_history(thread_id, limit=100)) == 1
+    last = await client.runs.wait(thread_id, "deltas", command={"resume": "that"})
+    assert last["log"][-1] == "told that" and len(last["log"]) == 6
+    again: Any = await client.runs.wait(thread_id, "deltas", input={"text": "c"})
+    assert again["log"][-2:] == ["saw 6", "told nothing"]
+
+
+async def test_a_subgraph_that_remembers_by_its_past_remembers_without_it(replica: Replica) -> None:
+    client = replica.client
+    thread_id = (await client.threads.create())["thread_id"]
+    for text in ("a", "b"):
+        await client.runs.wait(thread_id, "deltas_inside", input={"text": text})
+
+    await client.threads.prune([thread_id], strategy="keep_latest")
+
+    await client.runs.wait(thread_id, "deltas_inside", input={"text": "c"})
+    saver = replica.services.checkpointer
+    wanted: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": "inner"}}
+    inner = [entry async for entry in saver.alist(wanted)]
+    namespaces = await replica.services.upkeep.namespaces(thread_id)
+    assert list(namespaces) == ["", "inner"]
+    written = [value for _, channel, value in inner[1].pending_writes or () if channel == "log"]
+    assert written == [["told nothing"]]
+    noted = [value for _, channel, value in inner[2].pending_writes or () if channel == "log"]
+    assert noted == [["saw 4"]]
+
+
+async def test_a_thread_whose_graph_is_gone_is_not_thinned_out_where_its_past_is_needed(
+    replica: Replica,
+) -> None:
+    client, storage = replica.client, replica.services.storage
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "deltas", input={"text": "a"})
+    before = await client.threads.get_history(thread_id, limit=100)
+    await client.threads.update(
+        thread_id, metadata={"graph_id": "gone"}, ttl={"ttl": MOMENT, "strategy": "keep_latest"}
+    )
+
+    await thinned(replica, thread_id)
+
+    await storage.update_thread(thread_id, {"graph_id": "deltas"})
+    assert await client.threads.get_history(thread_id, limit=100) == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lgs_runtime.model import Outcome, Page
+from lgs_runtime.model import Outcome, Page, Ttl
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.actor import acting
 from lgs_runtime.storage.histories import NewVersion
@@ -121,9 +121,9 @@ async def test_the_trail_outlasts_its_thread_for_a_while(service: Service) -> No
 
 
 async def test_a_thread_whose_time_has_passed_is_told_as_deleted(service: Service) -> None:
-    thread = await service.storage.create_thread(new_id(), {}, ttl_seconds=-1.0)
+    thread = await service.storage.create_thread(new_id(), {}, ttl=Ttl(-1.0))
 
-    assert await service.storage.expire_threads() == [thread.thread_id]
+    assert await service.storage.expire_threads(100) == [thread.thread_id]
 
     assert await trail(service.storage, thread.thread_id) == [
         ("thread.created", None),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lgs_runtime.errors import Conflict, InvalidRequest, LeaseLost, NotFound
-from lgs_runtime.model import Assistant, Outcome, Page
+from lgs_runtime.model import Assistant, Outcome, Page, Ttl
 from lgs_runtime.storage import Storage
 from support.service import Service, new_id
 
@@ -212,24 +212,80 @@ async def test_a_deleted_thread_takes_its_runs_along_and_stops_them(service: Ser
 
 async def test_threads_whose_time_has_passed_go_unless_they_are_busy(service: Service) -> None:
     storage = service.storage
-    await storage.create_thread("old", {}, ttl_seconds=-1)
-    await storage.create_thread("busy", {}, ttl_seconds=-1)
-    await storage.create_thread("young", {}, ttl_seconds=600)
+    await storage.create_thread("old", {}, ttl=Ttl(-1.0))
+    await storage.create_thread("busy", {}, ttl=Ttl(-1.0))
+    await storage.create_thread("young", {}, ttl=Ttl(600.0))
     await storage.create_thread("for ever", {})
     await service.enqueue("busy")
 
-    gone = await storage.expire_threads()
+    gone = await storage.expire_threads(100)
 
     assert list(gone) == ["old"]
     assert await storage.count_threads() == 3
+
+
+async def test_a_sweep_deletes_no_more_threads_than_it_may(storage: Storage) -> None:
+    for number in range(3):
+        await storage.create_thread(f"old {number}", {}, ttl=Ttl(-1.0))
+
+    gone = [await storage.expire_threads(2) for _ in range(3)]
+
+    assert [len(threads) for threads in gone] == [2, 1, 0]
+
+
+async def test_threads_to_be_thinned_out_are_found_until_that_is_done_and_again_when_changed(
+    service: Service,
+) -> None:
+    storage, over = service.storage, Ttl(-1.0, "keep_latest")
+    await storage.create_thread("over", {}, ttl=over)
+    await storage.create_thread("busy", {}, ttl=over)
+    await storage.create_thread("young", {}, ttl=Ttl(600.0, "keep_latest"))
+    await storage.create_thread("mortal", {}, ttl=Ttl(-1.0))
+    await service.enqueue("busy")
+
+    (found,) = await storage.stale_threads(10)
+    await storage.note_thinned(found)
+    noted = await storage.stale_threads(10)
+    told = (await storage.thread("over")).expires_at
+    await storage.update_thread("over", {"a": 1})
+    (again,) = await storage.stale_threads(10)
+    await storage.note_thinned(found)
+
+    assert (found.thread_id, found.ttl) == ("over", over)
+    assert (noted, told) == ([], None)
+    assert [thread.thread_id for thread in await storage.stale_threads(10)] == ["over"]
+    assert again.updated_at > found.updated_at and again.expires_at is not None
+    assert list(await storage.expire_threads(10)) == ["mortal"]
+
+
+async def test_a_copy_lives_as_long_as_it_is_given_and_not_as_its_source(storage: Storage) -> None:
+    await storage.create_thread("source", {}, ttl=Ttl(-1.0))
+
+    await storage.copy_thread("source", "for ever")
+    copied = await storage.copy_thread("source", "copy", ttl=Ttl(60.0, "keep_latest"))
+
+    assert copied.ttl == Ttl(60.0, "keep_latest")
+    assert (await storage.thread("for ever")).ttl is None
+
+
+async def test_a_restored_threads_time_counts_from_when_it_came_back(storage: Storage) -> None:
+    await storage.create_thread("old", {}, ttl=Ttl(0.001))
+    record = await storage.record("old")
+    await storage.delete_thread("old")
+    thread = {**record.thread, "ttl_seconds": 60.0, "updated_at": "2001-02-03T04:05:06+00:00"}
+
+    await storage.restore(replace(record, thread={**thread, "ttl_from": (await storage.now()).isoformat()}))
+
+    assert await storage.expire_threads(10) == []
+    assert (await storage.thread("old")).updated_at.year == 2001
 
 
 async def test_a_threads_time_to_live_can_be_set_later(storage: Storage) -> None:
     thread_id = new_id()
     await storage.create_thread(thread_id, {"a": 1})
 
-    changed = await storage.update_thread(thread_id, {"b": 2}, ttl_seconds=-1.0)
+    changed = await storage.update_thread(thread_id, {"b": 2}, ttl=Ttl(-1.0))
     await storage.update_thread(thread_id, {})
 
     assert changed.metadata == {"a": 1, "b": 2}
-    assert await storage.expire_threads() == [thread_id]
+    assert await storage.expire_threads(100) == [thread_id]

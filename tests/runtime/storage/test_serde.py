@@ -80,9 +80,12 @@ async def test_nothing_is_pickled_unless_it_is_asked_for(database_uri: str) -> N
             {"serde": {"allowed_msgpack_modules": ["models.Profile"]}},
             "checkpointer.serde.allowed_msgpack_modules: ['models.Profile']: must be true, null, or a list",
         ),
-        ({"ttl": {"strategy": "keep_latest"}}, "checkpointer.ttl.strategy: 'keep_latest': must be delete"),
+        (
+            {"ttl": {"strategy": "forget"}},
+            "checkpointer.ttl.strategy: 'forget': must be delete or keep_latest",
+        ),
         ({"ttl": {"default_ttl": "1"}}, "checkpointer.ttl.default_ttl: '1': must be more than 0"),
-        ({"ttl": {"sweep_limit": 0}}, "checkpointer.ttl.sweep_limit: 0: must be more than 0"),
+        ({"ttl": {"sweep_limit": 0}}, "checkpointer.ttl.sweep_limit: 0: must be a whole number of"),
         ({"serde": {"allowed": []}}, "checkpointer.serde.allowed: unknown: must be one of"),
     ],
 )

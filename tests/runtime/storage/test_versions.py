@@ -12,7 +12,7 @@ from lgs_runtime.errors import Conflict, LeaseLost, NotFound
 from lgs_runtime.model import Outcome, Page, Run
 from lgs_runtime.storage import open_storage
 from lgs_runtime.storage.actor import acting
-from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.histories import NewVersion, PrunedVersions
 from support.service import Service, new_id
 
 SUCCESS = Outcome("success", values={"n": 1}, interrupts={}, checkpoint_id="c1")
@@ -146,12 +146,12 @@ async def test_only_threads_over_the_limit_are_pruned_and_numbers_go_on(
         await finished(service, other)
 
         assert await small.crowded_threads() == [crowded]
-        assert await small.prune_versions(crowded, 2) == "c2"
+        assert await small.prune_versions(crowded, 2) == PrunedVersions(2, "c2")
         await small.forget_crowded([crowded])
 
         assert await numbers(service, crowded) == [4, 3]
         assert await small.crowded_threads() == []
-        assert await small.prune_versions(new_id(), 2) is None
+        assert await small.prune_versions(new_id(), 2) == PrunedVersions(0, None)
         await finished(service, crowded)
         assert await numbers(service, crowded) == [5, 4, 3]
     finally:

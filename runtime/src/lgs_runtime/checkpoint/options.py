@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.model import Ttl, TtlStrategy
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -22,6 +23,8 @@ user's own (None)."""
 CHECKPOINTER_KEYS: Final = ("serde", "ttl")
 TTL_KEYS: Final = ("strategy", "default_ttl", "sweep_interval_minutes", "sweep_limit")
 LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
+SWEEP_MINUTES: Final = 1.0
+SWEEP_LIMIT: Final = 1000
 SERDE_KEYS: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
 
 
@@ -57,11 +60,16 @@ class ThreadTtl:
 
     default_minutes: float | None = None
     """After their last change; None: for ever."""
+    strategy: TtlStrategy = "delete"
+    """Of threads that say nothing else."""
+    sweep_interval_minutes: float = SWEEP_MINUTES
+    sweep_limit: int = SWEEP_LIMIT
+    """How many threads a replica deals with in one sweep."""
 
     @property
-    def thread_seconds(self) -> float | None:
-        """The same in seconds."""
-        return None if self.default_minutes is None else self.default_minutes * 60
+    def default(self) -> Ttl | None:
+        """What a thread gets that says nothing."""
+        return None if self.default_minutes is None else Ttl(self.default_minutes * 60, self.strategy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +88,20 @@ def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
 
 
 def _ttl(content: Any, where: str) -> ThreadTtl:
-    """The janitor looks once a minute, at a thousand threads: `sweep_interval_minutes` and `sweep_limit` are
-    checked and need no more."""
     given = checked_object(content, TTL_KEYS, where)
-    if (strategy := given.get("strategy", "delete")) != "delete":
-        raise ConfigError(
-            f"{where}.strategy: {strategy!r}: must be delete; this server thins threads out by "
-            "POST /threads/prune with strategy keep_latest"
-        )
-    for name in ("sweep_interval_minutes", "sweep_limit"):
-        checked_positive(given.get(name), f"{where}.{name}", LONGEST_MINUTES)
-    return ThreadTtl(checked_positive(given.get("default_ttl"), f"{where}.default_ttl", LONGEST_MINUTES))
+    strategy = given.get("strategy", "delete")
+    if strategy not in get_args(TtlStrategy):
+        raise ConfigError(f"{where}.strategy: {strategy!r}: must be delete or keep_latest")
+    limit = given.get("sweep_limit")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise ConfigError(f"{where}.sweep_limit: {limit!r}: must be a whole number of at least 1")
+    interval = given.get("sweep_interval_minutes")
+    return ThreadTtl(
+        checked_positive(given.get("default_ttl"), f"{where}.default_ttl", LONGEST_MINUTES),
+        strategy,
+        checked_positive(interval, f"{where}.sweep_interval_minutes", LONGEST_MINUTES) or SWEEP_MINUTES,
+        limit or SWEEP_LIMIT,
+    )
 
 
 def _serde(content: Any, where: str) -> SerdeOptions:

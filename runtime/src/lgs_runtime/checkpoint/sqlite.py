@@ -33,10 +33,16 @@ _DELETE_RUN: Final = (
 )
 _OLD: Final = """
     SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints c
-    WHERE thread_id = :thread AND checkpoint_id < (
+    WHERE thread_id = :thread AND (checkpoint_id < (
         SELECT max(l.checkpoint_id) FROM checkpoints l
         WHERE l.thread_id = c.thread_id AND l.checkpoint_ns = c.checkpoint_ns)
+      OR (checkpoint_ns GLOB '*:*' AND EXISTS (
+        SELECT 1 FROM checkpoints r JOIN checkpoints later USING (thread_id, checkpoint_ns)
+        WHERE r.thread_id = c.thread_id AND r.checkpoint_ns = '' AND later.checkpoint_id > r.checkpoint_id
+          AND r.checkpoint_id = json_extract(CAST(c.metadata AS TEXT), '$.parents.""'))))
 """
+"""A namespace with the id of a task is that of a subgraph's call, which goes with the checkpoint of the root
+that it was made from."""
 _KEEP_LATEST: Final = (
     f"DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OLD})",
     f"DELETE FROM checkpoints WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OLD})",
@@ -78,7 +84,8 @@ class SqliteSaver(AsyncSqliteSaver):
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Deletes all checkpoints of threads (`delete`), or all but the latest of each namespace
-        (`keep_latest`). That a graph with a `DeltaChannel` needs the others is for the caller to know."""
+        (`keep_latest`); calls of subgraphs go with the checkpoint that they were made from. That a graph with
+        a `DeltaChannel` needs the others is for the caller to know."""
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f"strategy: {strategy!r}: must be keep_latest or delete")
         for thread_id in thread_ids:

@@ -153,7 +153,7 @@ async def placed(
     says, and it stands where the service's priority handler wants the thread's runs. The handler is asked for
     the first run of a thread; later ones stand where that one stood. A priority that the client gave stays;
     the group is the handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
-    new = replace(new, thread_ttl_seconds=services.settings.checkpointer.ttl.thread_seconds)
+    new = replace(new, thread_ttl=services.settings.checkpointer.ttl.default)
     if services.priorities is None:
         return new
     metadata, settled = await _settled(services, request)

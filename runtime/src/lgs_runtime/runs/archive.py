@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4, uuid5
 
@@ -22,9 +23,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of, parent_id_of
 from lgs_runtime.checkpoint.upkeep import Upkeep
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
+from lgs_runtime.model import Ttl
 from lgs_runtime.runs.archive_values import ValueCodec
 from lgs_runtime.storage.archives import Record, checked
 from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.streams.encoding import encode
 
 FORMAT: Final = 1
@@ -42,6 +45,8 @@ class Archive:
     saver: BaseCheckpointSaver[Any]
     upkeep: Upkeep
     codec: ValueCodec
+    ttl: Ttl | None = None
+    """Of threads that come in without one."""
 
     async def lines(self, thread_id: str) -> AsyncIterator[bytes]:
         """The document of a thread, line by line. Raises `NotFound`, `InvalidRequest`."""
@@ -158,7 +163,7 @@ class Arrival:
         if not self.ended:
             raise InvalidRequest(f"line {self._line}: the last: must be of kind 'end'; the document was cut")
         storage, upkeep, target = self.archive.storage, self.archive.upkeep, self.target
-        record = self._record(target)
+        record = self._record(target, await storage.now())
         # Whatever the saver has under way is stored when it has listed something.
         await self._settled()
         if await self.exists():
@@ -232,9 +237,13 @@ class Arrival:
             await saver.aput_writes(stored, pending, task_id)
         self._checkpoints += 1
 
-    def _record(self, target: str) -> Record:
+    def _record(self, target: str, now: datetime) -> Record:
         """The rows under the id that the thread gets; runs of a copy get ids of their own."""
         thread = {**self._rows["thread"][0], "thread_id": target}
+        if thread["ttl_seconds"] is None:
+            thread["ttl_seconds"], thread["ttl_strategy"] = columns(self.archive.ttl)
+        # Its time counts from now: a thread that was brought back to be looked at must not go at once.
+        thread["ttl_from"] = now.isoformat()
         copied = target != self._rows["thread"][0]["thread_id"]
 
         def placed(row: dict[str, Any]) -> dict[str, Any]:

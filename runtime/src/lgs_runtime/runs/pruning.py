@@ -54,12 +54,15 @@ class Pruner:
             thread = await storage.thread(thread_id)
         except NotFound:
             return 0
-        oldest = await storage.prune_versions(thread_id, self._services.settings.versions_limit)
+        left = await storage.prune_versions(thread_id, self._services.settings.versions_limit)
+        self._services.metrics.pruned(0, left.deleted)
         known = thread.metadata.get("graph_id") in self._services.graphs.ids
-        if oldest is None or not known or await needs_past(self._services, thread):
+        if left.oldest is None or not known or await needs_past(self._services, thread):
             return 0
-        floor = min([oldest, *await self._named_by_runs(thread_id)])
-        return await self._services.upkeep.prune(thread_id, floor)
+        floor = min([left.oldest, *await self._named_by_runs(thread_id)])
+        checkpoints = await self._services.upkeep.prune(thread_id, floor)
+        self._services.metrics.pruned(checkpoints, 0)
+        return checkpoints
 
     async def _named_by_runs(self, thread_id: str) -> list[str]:
         """The checkpoints that unfinished runs are going to start from."""

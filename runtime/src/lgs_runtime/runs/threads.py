@@ -17,10 +17,10 @@ from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
+from lgs_runtime.runs.snapshots import stand_alone
 from lgs_runtime.services import Services
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
-NEEDS_PAST = "must not be used where a graph has a DeltaChannel, whose values are made of earlier checkpoints"
 STOP_SECONDS = 5.0
 """How long a deletion waits for the thread's running run to stop, so that it leaves no checkpoint behind."""
 
@@ -43,19 +43,28 @@ async def remove_thread(services: Services, thread_id: str, scope: Scope | None 
     await services.checkpointer.adelete_thread(thread_id)
 
 
-async def keep_latest(services: Services, thread_id: str, scope: Scope | None = None) -> bool:
-    """Deletes the thread's past, not its present; whether it did. A busy thread is left alone. Raises
-    `NotFound`, `InvalidRequest` for a graph whose present is made of its past."""
+async def keep_latest(
+    services: Services, thread_id: str, scope: Scope | None = None, *, reason: str = "asked"
+) -> bool:
+    """Deletes the thread's past, not its present; whether it did. A busy thread is left alone. What the
+    present is made of (`DeltaChannel`) becomes part of it first. Raises `NotFound`, `InvalidRequest` where
+    that can't be."""
     thread = await services.storage.thread(thread_id, scope)
     if thread.status == "busy":
         return False
-    if await needs_past(services, thread):
-        raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {NEEDS_PAST}")
+    await stand_alone(services, thread)
+    before = await services.upkeep.use(thread_id)
     try:
         await keep_latest_checkpoints(services.checkpointer, thread_id)
     except NotImplementedError as needed:
-        raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {NEEDS_PAST}") from needed
-    await services.storage.prune_versions(thread_id, keep=1)
+        raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {needed}") from needed
+    after = await services.upkeep.use(thread_id)
+    checkpoints = max(0, before.checkpoints.count - after.checkpoints.count)
+    versions = await services.storage.prune_versions(thread_id, keep=1)
+    services.metrics.pruned(checkpoints, versions.deleted)
+    if checkpoints or versions.deleted:
+        told = {"reason": reason, "checkpoints": checkpoints, "versions": versions.deleted}
+        await services.storage.note(thread_id, "thread.pruned", told)
     return True
 
 

@@ -24,7 +24,9 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "values": "json?",
         "interrupts": "json",
         "error": "text?",
-        "ttl_seconds": "number?",
+        "ttl_seconds": "seconds?",
+        "ttl_strategy": "text?",
+        "ttl_from": "time?",
         "created_at": "time",
         "updated_at": "time",
         "state_updated_at": "time",
@@ -74,10 +76,12 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """The columns that are kept of each table, with their kinds; `?`: may be null."""
 
+LONGEST_SECONDS: Final = 100 * 366 * 86400
 CHOICES: Final[Mapping[str, frozenset[Any]]] = {
     "rest": frozenset({"idle", "interrupted", "error"}),
     "status": frozenset({"error", "success", "timeout", "interrupted"}),
     "priority": frozenset({0, 1, 2}),
+    "ttl_strategy": frozenset({"delete", "keep_latest"}),
 }
 
 
@@ -92,6 +96,10 @@ FITS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "text": (lambda value: isinstance(value, str) and "\x00" not in value, "a text without NUL"),
     "json": (lambda value: isinstance(value, dict), "an object"),
     "int": (lambda value: type(value) is int and abs(value) < 2**31, "a whole number of 32 bit"),
+    "seconds": (
+        lambda value: type(value) in (int, float) and 0 < value <= LONGEST_SECONDS,
+        "more than 0, and at most a hundred years",
+    ),
     "number": (lambda value: type(value) in (int, float), "a number"),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "time": (_is_time, "a time in ISO 8601 with its zone"),

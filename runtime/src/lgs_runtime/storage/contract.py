@@ -36,6 +36,7 @@ from lgs_runtime.model import (
     Signal,
     Thread,
     ThreadStatus,
+    Ttl,
     Webhook,
 )
 from lgs_runtime.storage.archives import Archives
@@ -236,7 +237,7 @@ class Records(Protocol):
         thread_id: str,
         metadata: Json,
         if_exists: str = "raise",
-        ttl_seconds: float | None = None,
+        ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
         """Stores an idle thread. `if_exists`: `raise` (`Conflict`) or `do_nothing` (returns the stored, if
@@ -249,7 +250,7 @@ class Records(Protocol):
         self,
         thread_id: str,
         metadata: Json,
-        ttl_seconds: float | None = None,
+        ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
         """Merges metadata; sets the time to live, if given. Raises `NotFound`, also when the thread would
@@ -270,9 +271,10 @@ class Records(Protocol):
         new_thread_id: str,
         metadata: Json | None = None,
         scope: Scope | None = None,
+        ttl: Ttl | None = None,
     ) -> Thread:
-        """A new idle thread with the metadata (unless another is given) and values of one in the scope.
-        Raises `NotFound`."""
+        """A new idle thread with the metadata (unless another is given) and values of one in the scope, and
+        a time to live of its own. Raises `NotFound`."""
 
     async def threads(
         self,
@@ -295,9 +297,18 @@ class Records(Protocol):
     ) -> int:
         """How many match."""
 
-    async def expire_threads(self) -> Sequence[str]:
-        """Deletes idle threads whose time to live has passed; returns their ids (checkpoints are the
-        caller's)."""
+    async def expire_threads(self, limit: int) -> Sequence[str]:
+        """Deletes at most `limit` threads without unfinished runs whose time to live has passed, of strategy
+        `delete`; returns their ids (checkpoints are the caller's). The time counts from a thread's last
+        change, or its import."""
+
+    async def stale_threads(self, limit: int) -> Sequence[Thread]:
+        """At most `limit` threads without unfinished runs whose time to live has passed, of strategy
+        `keep_latest`, that were changed since they were last noted as thinned."""
+
+    async def note_thinned(self, thread: Thread) -> None:
+        """What `keep_latest` asks for was done to the thread as it is here: nothing more is due until it
+        changes. A change since then counts."""
 
 
 class Storage(Queue, Records, Versions, Audit, Archives, Crons, Protocol):

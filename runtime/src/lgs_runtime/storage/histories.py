@@ -36,6 +36,15 @@ class NewVersion:
     status: ThreadStatus = "idle"
 
 
+@dataclass(frozen=True, slots=True)
+class PrunedVersions:
+    """What pruning a thread's versions did."""
+
+    deleted: int
+    oldest: str | None
+    """The oldest checkpoint that a version still names (as checkpoints' ids sort); None: there is none."""
+
+
 def checkpoint_of(outcome: Outcome) -> str | None:
     """The checkpoint that becomes a version when a run ends so; None: it makes none."""
     return outcome.checkpoint_id if outcome.status in MAKES_VERSION else None
@@ -69,9 +78,8 @@ class Versions(Protocol):
     async def crowded_threads(self) -> Sequence[str]:
         """Threads that may have more versions than are kept: at most a thousand."""
 
-    async def prune_versions(self, thread_id: str, keep: int) -> str | None:
-        """Deletes all but the newest `keep` versions. Returns the oldest checkpoint that a version still
-        names (as checkpoints' ids sort); None when the thread has no version."""
+    async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:
+        """Deletes all but the newest `keep` versions."""
 
     async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
         """These threads were pruned, with their checkpoints."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Protocol
+from typing import Protocol, get_args
 
 import structlog
 from prometheus_client import (
@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.model import Priority, QueueDepth
+from lgs_runtime.model import Priority, QueueDepth, TtlStrategy
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DEPTH_SECONDS = 1.0
@@ -99,6 +99,8 @@ class Metrics:
             self._wait.labels(priority.value)
         for status in ("success", "error", "timeout", "interrupted"):
             self._finished.labels(status)
+        for strategy in get_args(TtlStrategy):
+            self._expired.labels(strategy)
 
     def _declare(self) -> None:
         to = self.registry
@@ -130,6 +132,9 @@ class Metrics:
         self._events = Counter("lgs_stream_events", "Stream events published.", registry=to)
         self._stream_errors = Counter("lgs_stream_errors", "Publications that failed.", registry=to)
         self._cache = Counter("lgs_cache_operations", "Cache operations.", ["result"], registry=to)
+        self._expired = Counter("lgs_threads_expired", "Their TTL had passed.", ["strategy"], registry=to)
+        self._checkpoints_pruned = Counter("lgs_checkpoints_pruned", "Checkpoints pruned.", registry=to)
+        self._versions_pruned = Counter("lgs_versions_pruned", "Versions of threads pruned.", registry=to)
         self._depth_errors = Counter("lgs_queue_depth_errors", "Depths not had in time.", registry=to)
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
@@ -185,6 +190,15 @@ class Metrics:
     def publish_failed(self) -> None:
         """The broker did not take a batch of events."""
         self._stream_errors.inc()
+
+    def expired(self, strategy: TtlStrategy, threads: int) -> None:
+        """So many threads' time had passed: they were deleted, or only their latest state was kept."""
+        self._expired.labels(strategy).inc(threads)
+
+    def pruned(self, checkpoints: int, versions: int) -> None:
+        """The past of a thread was deleted, or the oldest of it; not the thread itself."""
+        self._checkpoints_pruned.inc(checkpoints)
+        self._versions_pruned.inc(versions)
 
     def cache(self, result: str, count: int = 1) -> None:
         """`hit`, `miss`, `set` or `error` of the response cache."""

@@ -1,5 +1,5 @@
 """Brings back the runs of replicas that died. Every replica does so, at its own moments; the storage sees to
-it that each run comes back once. Also the janitor: old runs and threads whose time has passed go."""
+it that each run comes back once. Also the janitor: records of old runs go."""
 
 from __future__ import annotations
 
@@ -83,16 +83,12 @@ class Reaper:
             await asyncio.sleep(JANITOR_SECONDS * random.uniform(0.8, 1.2))
 
     async def clean_once(self) -> None:
-        """Deletes the records of old runs, and threads whose time to live has passed with their
-        checkpoints."""
+        """Deletes the records of old runs, old audit trails, and what stateless runs left behind."""
         runs = await self._storage.expire_runs(self._run_ttl_hours)
-        threads = await self._storage.expire_threads()
         await self._storage.expire_audit(AUDIT_DAYS)
-        for thread_id in threads:
-            await self._checkpointer.adelete_thread(thread_id)
         left = await self.clear_spent(SPENT_SECONDS)
-        if runs or threads or left:
-            log.info("janitor.deleted", runs=runs, threads=len(threads), left_behind=left)
+        if runs or left:
+            log.info("janitor.deleted", runs=runs, left_behind=left)
 
     async def clear_spent(self, older_than_seconds: float) -> int:
         """Deletes the checkpoints that stateless runs left behind because their replica died before it could;

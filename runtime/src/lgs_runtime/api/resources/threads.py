@@ -15,11 +15,11 @@ from lgs_runtime.api.resources.answers import answer_thread_events
 from lgs_runtime.api.resources.requests import last_event_id
 from lgs_runtime.api.resources.state import apply_supersteps
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import select, storage_json, thread_json
+from lgs_runtime.api.schemas.encoding import select, storage_json, thread_json, ttl_json
 from lgs_runtime.api.schemas.extraction import extract
-from lgs_runtime.api.schemas.queries import ThreadModes
+from lgs_runtime.api.schemas.queries import Included, ThreadModes
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Page, Scope
+from lgs_runtime.model import Page, Scope, Ttl
 from lgs_runtime.runs.threads import copy_checkpoints, keep_latest, remove_thread
 from lgs_runtime.storage.scope import check_kept, made_within
 
@@ -32,7 +32,7 @@ MINIMAL: dict[int | str, dict[str, Any]] = {204: {"description": "With `Prefer: 
 async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate) -> Response:
     """Makes a thread, with a history when `supersteps` give one."""
     thread_id = body.thread_id or str(uuid4())
-    ttl = body.ttl.ttl * MINUTE if body.ttl else parts.settings.checkpointer.ttl.thread_seconds
+    ttl = _ttl(body.ttl) or parts.settings.checkpointer.ttl.default
     value: dict[str, Any] = {
         "thread_id": thread_id,
         "metadata": dict(body.metadata),
@@ -101,9 +101,13 @@ async def prune_threads(parts: Parts, caller: Asking, body: bodies.ThreadPrune) 
 
 
 @routes.get("/threads/{thread_id}", response_model=shapes.Thread)
-async def get_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
+async def get_thread(
+    parts: Parts, caller: Asking, thread_id: bodies.PathId, include: Included = None
+) -> Response:
     """One thread."""
-    return JsonResponse(thread_json(await caller.thread("read", thread_id)))
+    thread = await caller.thread("read", thread_id)
+    more = {"ttl": ttl_json(thread)} if "ttl" in (include or ()) else {}
+    return JsonResponse({**thread_json(thread), **more})
 
 
 @routes.patch("/threads/{thread_id}", response_model=shapes.Thread, responses=MINIMAL)
@@ -112,11 +116,10 @@ async def patch_thread(
 ) -> Response:
     """Merges metadata into a thread's, and sets its time to live. With `Prefer: return=minimal` nothing is
     returned."""
-    ttl = body.ttl.ttl * MINUTE if body.ttl else None
     value: dict[str, Any] = {"thread_id": thread_id, "metadata": dict(body.metadata), "action": None}
     scope = await caller.may("threads", "update", value)
     check_kept(scope, value["metadata"])
-    thread = await parts.storage.update_thread(thread_id, value["metadata"], ttl, scope)
+    thread = await parts.storage.update_thread(thread_id, value["metadata"], _ttl(body.ttl), scope)
     if "return=minimal" in request.headers.get("prefer", ""):
         return Response(status_code=204)
     return JsonResponse(thread_json(thread))
@@ -161,5 +164,10 @@ async def copy_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) ->
     value: dict[str, Any] = {"thread_id": target, "metadata": dict(source.metadata), "if_exists": "raise"}
     metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
     await copy_checkpoints(parts.checkpointer, source.thread_id, target)
-    copied = await parts.storage.copy_thread(thread_id, target, metadata, readable)
+    ttl = parts.settings.checkpointer.ttl.default
+    copied = await parts.storage.copy_thread(thread_id, target, metadata, readable, ttl)
     return JsonResponse(thread_json(copied))
+
+
+def _ttl(given: bodies.TimeToLive | None) -> Ttl | None:
+    return None if given is None else Ttl(given.ttl * MINUTE, given.strategy)

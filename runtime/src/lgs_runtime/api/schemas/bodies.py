@@ -27,7 +27,7 @@ from pydantic import (
 from lgs_runtime.api.http.problems import describe_validation
 from lgs_runtime.api.schemas.extraction import MOST_PATHS, parse_path
 from lgs_runtime.errors import InvalidRequest
-from lgs_runtime.model import MultitaskStrategy, ThreadStatus
+from lgs_runtime.model import MultitaskStrategy, ThreadStatus, TtlStrategy
 
 StreamMode = Literal[
     "values",
@@ -226,9 +226,10 @@ class Checkpoint(Body):
 
 
 class TimeToLive(Body):
-    """How long a thread is kept after its last change."""
+    """How long a thread is left alone after its last change. Then it is deleted, or only its latest state is
+    kept."""
 
-    strategy: Literal["delete"] = "delete"
+    strategy: TtlStrategy = "delete"
     ttl: float = Field(gt=0, le=MAX_TTL_MINUTES, description="minutes")
 
 

@@ -61,6 +61,14 @@ def thread_json(thread: Thread) -> dict[str, Any]:
     }
 
 
+def ttl_json(thread: Thread) -> dict[str, Any] | None:
+    """A thread's time to live, as LangGraph's server tells it."""
+    ttl = thread.ttl
+    if ttl is None:
+        return None
+    return {"strategy": ttl.strategy, "ttl_minutes": ttl.seconds / 60, "expires_at": thread.expires_at}
+
+
 def run_json(run: Run) -> dict[str, Any]:
     """As `langgraph_sdk.schema.Run`, with its priority, attempts and reason of failure besides."""
     return {

@@ -87,6 +87,9 @@ ThreadModes = Annotated[
     _LISTED,
     Query(alias="stream_mode", description="what of the thread's runs to tell; everything without it"),
 ]
+Included = Annotated[
+    list[Literal["ttl"]] | None, _LISTED, Query(description="`ttl` adds the thread's time to live")
+]
 Name = Annotated[str, AfterValidator(_text)]
 Key = Annotated[str, AfterValidator(_text), Query(min_length=1)]
 Labels = Annotated[

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 from starlette.responses import Response
 
-from lgs_runtime.model import MultitaskStrategy, Priority, RunStatus, ThreadStatus
+from lgs_runtime.model import MultitaskStrategy, Priority, RunStatus, ThreadStatus, TtlStrategy
 
 Object = dict[str, Any]
 
@@ -43,6 +43,14 @@ class Interrupt(BaseModel):
     id: str
 
 
+class ThreadTtl(BaseModel):
+    """How long a thread is left alone after its last change."""
+
+    strategy: TtlStrategy
+    ttl_minutes: float
+    expires_at: datetime | None = Field(description="null when what was due then is done")
+
+
 class Thread(BaseModel):
     """A session: the record, with the values at the end of its latest run."""
 
@@ -57,6 +65,7 @@ class Thread(BaseModel):
     interrupts: dict[str, list[Any]] = Field(description="the open interrupts, by task")
     error: Any
     extracted: Object | None = Field(None, description="what `extract` asked for")
+    ttl: ThreadTtl | None = Field(None, description="with `include=ttl`; null: it is kept for ever")
 
 
 class Checkpoint(BaseModel):

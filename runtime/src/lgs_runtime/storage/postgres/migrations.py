@@ -218,7 +218,26 @@ CREATE TRIGGER lgs_run_audit AFTER DELETE ON lgs_run
     FOR EACH ROW WHEN (NOT OLD.delete_thread_after) EXECUTE FUNCTION lgs_note_run();
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS, _AUDIT)
+_TTL: Final = """
+-- ttl_strategy: null is 'delete'. ttl_from: the time to live counts from here, if that is later than the last
+-- change. thinned_at: what updated_at was when only the latest state was kept.
+ALTER TABLE lgs_thread
+    ADD COLUMN ttl_strategy text,
+    ADD COLUMN ttl_from timestamptz,
+    ADD COLUMN thinned_at timestamptz;
+"""
+
+MIGRATIONS: Final = (
+    _TABLES,
+    _SPENT_THREADS,
+    _WEBHOOKS,
+    _CRONS,
+    _VERSIONS,
+    _CALLERS,
+    _FAIRNESS,
+    _AUDIT,
+    _TTL,
+)
 
 
 async def migrate(connection: asyncpg.Connection) -> None:

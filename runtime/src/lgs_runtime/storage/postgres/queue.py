@@ -36,6 +36,7 @@ from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable
 from lgs_runtime.storage.histories import checkpoint_of
+from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.postgres import rows, statements
 from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
 from lgs_runtime.storage.postgres.database import Database
@@ -123,7 +124,7 @@ class PostgresQueue:
             raise NotFound("assistant", new.assistant_id)
         if new.create_thread:
             metadata = dump_searchable({**new.created_metadata, **new.thread_metadata})
-            made = (new.thread_id, metadata, clean(who()), new.thread_ttl_seconds)
+            made = (new.thread_id, metadata, clean(who()), *columns(new.thread_ttl))
             await connection.execute(statements.CREATE_THREAD_FOR_RUN, *made)
         locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
         stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
@@ -361,7 +362,7 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
         clean(new.group),
         new.standing.level if new.standing else None,
         clean(new.standing.group) if new.standing else None,
-        new.thread_ttl_seconds,
+        *columns(new.thread_ttl),
     ]
 
 

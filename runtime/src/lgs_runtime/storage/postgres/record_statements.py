@@ -86,7 +86,8 @@ ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LI
 COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
 
 CREATE_THREAD: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, created_by) VALUES ($1, $2, $3, $4)
+INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, ttl_strategy, created_by)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING RETURNING *
 """
 
@@ -97,7 +98,8 @@ SELECT * FROM lgs_thread WHERE thread_id = $1 AND {within(2)}
 UPDATE_THREAD: Final = """
 WITH changed AS (
     UPDATE lgs_thread
-    SET metadata = metadata || $2::jsonb, ttl_seconds = coalesce($3::float8, ttl_seconds), updated_at = now()
+    SET metadata = metadata || $2::jsonb, ttl_seconds = coalesce($3::float8, ttl_seconds),
+        ttl_strategy = CASE WHEN $3 IS NULL THEN ttl_strategy ELSE $7 END, updated_at = now()
     WHERE thread_id = $1
       AND ($4::jsonb[] IS NULL OR (metadata @> ANY($4) AND (metadata || $2::jsonb) @> ANY($4)))
     RETURNING *
@@ -143,8 +145,10 @@ WITH versions AS (
     FROM lgs_version WHERE thread_id = $1
       AND EXISTS (SELECT FROM lgs_thread WHERE thread_id = $1 AND {within(5)})
 ), made AS (
-    INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest, versions, created_by)
-    SELECT $2, coalesce($4::jsonb, metadata), config, values, '{{}}', 'idle', versions, $3 FROM lgs_thread
+    INSERT INTO lgs_thread (thread_id, metadata, config, values, interrupts, rest, versions, created_by,
+                            ttl_seconds, ttl_strategy)
+    SELECT $2, coalesce($4::jsonb, metadata), config, values, '{{}}', 'idle', versions, $3, $6, $7
+    FROM lgs_thread
     WHERE thread_id = $1 AND {within(5)}
     RETURNING *
 ), audit AS (
@@ -167,21 +171,33 @@ THREADS: Final = f"SELECT * {_THREADS} ORDER BY {{order}}, thread_id LIMIT $6 OF
 
 COUNT_THREADS: Final = f"SELECT count(*) {_THREADS}"
 
-MORTAL_THREADS: Final = """
-SELECT thread_id FROM lgs_thread
-WHERE ttl_seconds IS NOT NULL AND unfinished = 0 AND updated_at + make_interval(secs => ttl_seconds) < now()
-LIMIT 1000
+_OVER: Final = """
+ttl_seconds IS NOT NULL AND unfinished = 0
+AND greatest(updated_at, ttl_from) + make_interval(secs => ttl_seconds) < now()
 """
 
-EXPIRE_THREAD: Final = """
+MORTAL_THREADS: Final = f"""
+SELECT thread_id FROM lgs_thread WHERE {_OVER} AND ttl_strategy IS DISTINCT FROM 'keep_latest' LIMIT $1
+"""
+
+STALE_THREADS: Final = f"""
+SELECT * FROM lgs_thread
+WHERE {_OVER} AND ttl_strategy = 'keep_latest' AND thinned_at IS DISTINCT FROM updated_at LIMIT $1
+"""
+
+NOTE_THINNED: Final = """
+UPDATE lgs_thread SET thinned_at = updated_at WHERE thread_id = $1 AND updated_at = $2
+"""
+
+EXPIRE_THREAD: Final = f"""
 WITH gone AS (
     DELETE FROM lgs_thread
-    WHERE thread_id = $1 AND unfinished = 0 AND updated_at + make_interval(secs => ttl_seconds) < now()
+    WHERE thread_id = $1 AND {_OVER} AND ttl_strategy IS DISTINCT FROM 'keep_latest'
     RETURNING thread_id, created_at, created_by
 ), audit AS (
     INSERT INTO lgs_audit (thread_id, at, who, what, details)
-    SELECT thread_id, created_at, created_by, 'thread.created', '{}'::jsonb FROM gone
-    UNION ALL SELECT thread_id, now(), NULL, 'thread.deleted', '{"reason": "ttl"}' FROM gone
+    SELECT thread_id, created_at, created_by, 'thread.created', '{{}}'::jsonb FROM gone
+    UNION ALL SELECT thread_id, now(), NULL, 'thread.deleted', '{{"reason": "ttl"}}' FROM gone
 ), runs AS (
     DELETE FROM lgs_run r USING gone WHERE r.thread_id = gone.thread_id
 ), versions AS (

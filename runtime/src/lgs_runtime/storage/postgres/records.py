@@ -9,11 +9,12 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import Conflict, NotFound
-from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus
+from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable
 from lgs_runtime.storage.law import with_changes
+from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.postgres import record_statements as statements
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.audit import NOTE_CREATED, note
@@ -130,12 +131,12 @@ class PostgresRecords:
         thread_id: str,
         metadata: Json,
         if_exists: str = "raise",
-        ttl_seconds: float | None = None,
+        ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
         row = await self._database.row(
-            statements.CREATE_THREAD, thread_id, dump_searchable(metadata), ttl_seconds, clean(who())
+            statements.CREATE_THREAD, thread_id, dump_searchable(metadata), *columns(ttl), clean(who())
         )
         if row is not None:
             return rows.thread(row)
@@ -153,18 +154,20 @@ class PostgresRecords:
         self,
         thread_id: str,
         metadata: Json,
-        ttl_seconds: float | None = None,
+        ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
+        seconds, strategy = columns(ttl)
         row = await self._database.row(
             statements.UPDATE_THREAD,
             thread_id,
             dump_searchable(metadata),
-            ttl_seconds,
+            seconds,
             documents(scope),
             clean(who()),
             [clean(str(name)) for name in metadata],
+            strategy,
         )
         return rows.thread(_found(row, "thread", thread_id))
 
@@ -211,11 +214,12 @@ class PostgresRecords:
         new_thread_id: str,
         metadata: Json | None = None,
         scope: Scope | None = None,
+        ttl: Ttl | None = None,
     ) -> Thread:
         """See the contract."""
         values = (thread_id, new_thread_id, clean(who()), dump_optional(metadata), documents(scope))
         try:
-            row = await self._database.row(statements.COPY_THREAD, *values)
+            row = await self._database.row(statements.COPY_THREAD, *values, *columns(ttl))
         except asyncpg.UniqueViolationError as error:
             raise Conflict(f"thread {new_thread_id} exists: a copy needs an id of its own") from error
         return rows.thread(_found(row, "thread", thread_id))
@@ -249,11 +253,19 @@ class PostgresRecords:
         count: int = await self._database.value(statements.COUNT_THREADS, *wanted)
         return count
 
-    async def expire_threads(self) -> Sequence[str]:
-        """See the contract. A thousand at a time."""
-        found = await self._database.rows(statements.MORTAL_THREADS)
+    async def expire_threads(self, limit: int) -> Sequence[str]:
+        """See the contract."""
+        found = await self._database.rows(statements.MORTAL_THREADS, limit)
         gone = [await self._database.value(statements.EXPIRE_THREAD, row["thread_id"]) for row in found]
         return [thread_id for thread_id in gone if thread_id is not None]
+
+    async def stale_threads(self, limit: int) -> Sequence[Thread]:
+        """See the contract."""
+        return [rows.thread(row) for row in await self._database.rows(statements.STALE_THREADS, limit)]
+
+    async def note_thinned(self, thread: Thread) -> None:
+        """See the contract."""
+        await self._database.rows(statements.NOTE_THINNED, thread.thread_id, thread.updated_at)
 
 
 def _found(row: asyncpg.Record | None, kind: str, name: str) -> asyncpg.Record:

@@ -6,6 +6,7 @@ import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
 from lgs_runtime.storage.law import PRIORITY
+from lgs_runtime.storage.lifetime import expiry, ttl_of
 
 
 def run(row: asyncpg.Record) -> Run:
@@ -40,6 +41,7 @@ def webhook(row: asyncpg.Record) -> Webhook:
 
 def thread(row: asyncpg.Record) -> Thread:
     """A row of `lgs_thread`."""
+    ttl = ttl_of(row["ttl_seconds"], row["ttl_strategy"])
     return Thread(
         thread_id=row["thread_id"],
         metadata=row["metadata"],
@@ -52,6 +54,8 @@ def thread(row: asyncpg.Record) -> Thread:
         updated_at=row["updated_at"],
         state_updated_at=row["state_updated_at"],
         standing=None if row["level"] is None else Standing(row["level"], row["fairness_group"]),
+        ttl=ttl,
+        expires_at=expiry(ttl, row["updated_at"], row["ttl_from"], row["thinned_at"]),
     )
 
 

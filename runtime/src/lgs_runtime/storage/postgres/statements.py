@@ -55,7 +55,8 @@ _INSERT_RUN: Final = f"""
 # $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
 # $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset $15 webhook
 # $16 who $17 metadata of a thread that is made $18 scope (or null) $19 level $20 fairness group
-# $21 $22 level and group that the thread keeps (or null) $23 time to live of a thread that is made (or null)
+# $21 $22 level and group that the thread keeps (or null)
+# $23 $24 time to live of a thread that is made, and what happens then (or null)
 ENQUEUE: Final = f"""
 WITH gate AS (
     SELECT $12::text IS NOT NULL AND $8::float8 <= 0
@@ -68,8 +69,8 @@ WITH gate AS (
       AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
 ), thread AS (
     INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by, level, fairness_group,
-                                 ttl_seconds)
-    SELECT $2, $17::jsonb || $10::jsonb, 1, 1, $16, $21::smallint, $22, $23::float8
+                                 ttl_seconds, ttl_strategy)
+    SELECT $2, $17::jsonb || $10::jsonb, 1, 1, $16, $21::smallint, $22, $23::float8, $24
     FROM gate WHERE may_claim OR room
     ON CONFLICT (thread_id) DO UPDATE
     SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || $10::jsonb,
@@ -87,7 +88,8 @@ RETURNING *
 """The whole of the common case in one round trip. No row: the slow way finds out why, or makes room."""
 
 CREATE_THREAD_FOR_RUN: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, created_by, ttl_seconds) VALUES ($1, $2, $3, $4)
+INSERT INTO lgs_thread (thread_id, metadata, created_by, ttl_seconds, ttl_strategy)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 """
 

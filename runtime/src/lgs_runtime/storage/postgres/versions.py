@@ -11,7 +11,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_searchable
-from lgs_runtime.storage.histories import NewVersion, entry_of
+from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.audit import note
 from lgs_runtime.storage.postgres.database import Database
@@ -62,9 +62,9 @@ PRUNE_VERSIONS: Final = """
 WITH kept AS (
     SELECT version, checkpoint_id FROM lgs_version WHERE thread_id = $1 ORDER BY version DESC LIMIT $2
 ), pruned AS (
-    DELETE FROM lgs_version WHERE thread_id = $1 AND version < (SELECT min(version) FROM kept)
+    DELETE FROM lgs_version WHERE thread_id = $1 AND version < (SELECT min(version) FROM kept) RETURNING 1
 )
-SELECT min(checkpoint_id COLLATE "C") FROM kept
+SELECT (SELECT count(*) FROM pruned) AS deleted, (SELECT min(checkpoint_id COLLATE "C") FROM kept) AS oldest
 """
 
 FORGET_CROWDED: Final = "DELETE FROM lgs_crowded_thread WHERE thread_id = ANY($1::text[])"
@@ -127,10 +127,11 @@ class PostgresVersions:
         """See the contract."""
         return [row["thread_id"] for row in await self._database.rows(CROWDED_THREADS)]
 
-    async def prune_versions(self, thread_id: str, keep: int) -> str | None:
+    async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:
         """See the contract. One statement."""
-        oldest: str | None = await self._database.value(PRUNE_VERSIONS, thread_id, keep)
-        return oldest
+        row = await self._database.row(PRUNE_VERSIONS, thread_id, keep)
+        assert row is not None, "a statement of aggregates always has a row"
+        return PrunedVersions(row["deleted"], row["oldest"])
 
     async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
         """See the contract."""

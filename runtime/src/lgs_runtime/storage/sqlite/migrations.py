@@ -209,7 +209,25 @@ BEGIN
 END
 """
 
-MIGRATIONS: Final = (_TABLES, _SPENT_THREADS, _WEBHOOKS, _CRONS, _VERSIONS, _CALLERS, _FAIRNESS, _AUDIT)
+_TTL: Final = """
+-- ttl_strategy: null is 'delete'. ttl_from: the time to live counts from here, if that is later than the last
+-- change. thinned_at: what updated_at was when only the latest state was kept.
+ALTER TABLE lgs_thread ADD COLUMN ttl_strategy TEXT;
+ALTER TABLE lgs_thread ADD COLUMN ttl_from REAL;
+ALTER TABLE lgs_thread ADD COLUMN thinned_at REAL
+"""
+
+MIGRATIONS: Final = (
+    _TABLES,
+    _SPENT_THREADS,
+    _WEBHOOKS,
+    _CRONS,
+    _VERSIONS,
+    _CALLERS,
+    _FAIRNESS,
+    _AUDIT,
+    _TTL,
+)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

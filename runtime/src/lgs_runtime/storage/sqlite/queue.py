@@ -31,6 +31,7 @@ from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable, load
 from lgs_runtime.storage.histories import checkpoint_of
+from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.audit import note
@@ -237,12 +238,14 @@ class _Change:
             raise NotFound("assistant", new.assistant_id)
         thread = self._one(statements.THREAD_EXISTS, thread_id=new.thread_id)
         if thread is None and new.create_thread:
-            made = {"metadata": dump_searchable(new.created_metadata), "created_by": self._asker}
+            seconds, strategy = columns(new.thread_ttl)
             self._run(
                 statements.CREATE_THREAD_FOR_RUN,
                 thread_id=new.thread_id,
-                ttl_seconds=new.thread_ttl_seconds,
-                **made,
+                metadata=dump_searchable(new.created_metadata),
+                created_by=self._asker,
+                ttl_seconds=seconds,
+                ttl_strategy=strategy,
             )
         elif thread is None or (new.scope and not covers(new.scope, load(thread["metadata"]))):
             raise NotFound("thread", new.thread_id)

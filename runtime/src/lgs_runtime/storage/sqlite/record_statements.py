@@ -75,9 +75,9 @@ ASSISTANTS: Final = f"SELECT * {_ASSISTANTS} ORDER BY {{order}}, assistant_id LI
 COUNT_ASSISTANTS: Final = f"SELECT count(*) {_ASSISTANTS}"
 
 CREATE_THREAD: Final = """
-INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, created_at, updated_at, state_updated_at,
-                        created_by)
-VALUES (:thread_id, :metadata, :ttl_seconds, :now, :now, :now, :created_by)
+INSERT INTO lgs_thread (thread_id, metadata, ttl_seconds, ttl_strategy, created_at, updated_at,
+                        state_updated_at, created_by)
+VALUES (:thread_id, :metadata, :ttl_seconds, :ttl_strategy, :now, :now, :now, :created_by)
 ON CONFLICT DO NOTHING RETURNING *
 """
 
@@ -87,7 +87,8 @@ SELECT * FROM lgs_thread WHERE thread_id = :thread_id AND {within()}
 
 UPDATE_THREAD: Final = """
 UPDATE lgs_thread
-SET metadata = :metadata, ttl_seconds = coalesce(:ttl_seconds, ttl_seconds), updated_at = :now
+SET metadata = :metadata, ttl_seconds = coalesce(:ttl_seconds, ttl_seconds),
+    ttl_strategy = CASE WHEN :ttl_seconds IS NULL THEN ttl_strategy ELSE :ttl_strategy END, updated_at = :now
 WHERE thread_id = :thread_id RETURNING *
 """
 
@@ -118,9 +119,9 @@ FROM lgs_version WHERE thread_id = :thread_id
 
 COPY_THREAD: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, config, "values", versions, created_at, updated_at,
-                        state_updated_at, created_by)
+                        state_updated_at, created_by, ttl_seconds, ttl_strategy)
 SELECT :new_thread_id, coalesce(:metadata, metadata), config, "values", versions, :now, :now, :now,
-       :created_by
+       :created_by, :ttl_seconds, :ttl_strategy
 FROM lgs_thread WHERE thread_id = :thread_id
 ON CONFLICT DO NOTHING RETURNING *
 """
@@ -138,7 +139,21 @@ THREADS: Final = f"SELECT * {_THREADS} ORDER BY {{order}}, thread_id LIMIT :limi
 
 COUNT_THREADS: Final = f"SELECT count(*) {_THREADS}"
 
-MORTAL_THREADS: Final = """
-SELECT thread_id FROM lgs_thread
-WHERE ttl_seconds IS NOT NULL AND unfinished = 0 AND updated_at + ttl_seconds < :now LIMIT 1000
+_OVER: Final = """
+ttl_seconds IS NOT NULL AND unfinished = 0 AND max(updated_at, coalesce(ttl_from, 0)) + ttl_seconds < :now
+"""
+
+MORTAL_THREADS: Final = f"""
+SELECT thread_id FROM lgs_thread WHERE {_OVER} AND ttl_strategy IS NOT 'keep_latest' LIMIT :limit
+"""
+
+STALE_THREADS: Final = f"""
+SELECT * FROM lgs_thread
+WHERE {_OVER} AND ttl_strategy = 'keep_latest' AND thinned_at IS NOT updated_at LIMIT :limit
+"""
+
+# The model's times are rounded to microseconds; a change since then is later by the whole time to live.
+NOTE_THINNED: Final = """
+UPDATE lgs_thread SET thinned_at = updated_at
+WHERE thread_id = :thread_id AND abs(updated_at - :updated_at) < 0.000002
 """

@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 from lgs_runtime.errors import Conflict, NotFound
-from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus
+from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable, load
 from lgs_runtime.storage.law import with_changes
+from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import record_statements as statements
 from lgs_runtime.storage.sqlite import rows
@@ -154,15 +155,15 @@ class SqliteRecords:
         thread_id: str,
         metadata: Json,
         if_exists: str = "raise",
-        ttl_seconds: float | None = None,
+        ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
         values = {
             "thread_id": thread_id,
             "metadata": dump_searchable(metadata),
-            "ttl_seconds": ttl_seconds,
             "created_by": clean(who()),
+            **_ttl(ttl),
         }
         row = await self._database.write(lambda c: _one(c, statements.CREATE_THREAD, values))
         if row is not None:
@@ -181,7 +182,7 @@ class SqliteRecords:
         self,
         thread_id: str,
         metadata: Json,
-        ttl_seconds: float | None = None,
+        ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
         """See the contract."""
@@ -193,7 +194,7 @@ class SqliteRecords:
             merged = {**load(stored), **metadata}
             if scope is not None and not covers(scope, merged):
                 return None
-            changed = {**named, "metadata": dump_searchable(merged), "ttl_seconds": ttl_seconds}
+            changed = {**named, "metadata": dump_searchable(merged), **_ttl(ttl)}
             note(connection, thread_id, "thread.updated", {"metadata": list(metadata)}, asker)
             return _one(connection, statements.UPDATE_THREAD, changed)
 
@@ -234,11 +235,12 @@ class SqliteRecords:
         new_thread_id: str,
         metadata: Json | None = None,
         scope: Scope | None = None,
+        ttl: Ttl | None = None,
     ) -> Thread:
         """See the contract."""
         asker = who()
         values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": clean(asker)}
-        values["metadata"] = dump_optional(metadata)
+        values |= {"metadata": dump_optional(metadata), **_ttl(ttl)}
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             _found(_one(connection, statements.THREAD, values), "thread", thread_id)
@@ -280,16 +282,26 @@ class SqliteRecords:
         wanted = {**_thread_filter(metadata, values, status, scope), "ids": None}
         return int((await self._read(statements.COUNT_THREADS, wanted))[0][0])
 
-    async def expire_threads(self) -> Sequence[str]:
-        """See the contract. A thousand at a time."""
+    async def expire_threads(self, limit: int) -> Sequence[str]:
+        """See the contract."""
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            mortal = [row["thread_id"] for row in _all(connection, statements.MORTAL_THREADS, {})]
+            found = _all(connection, statements.MORTAL_THREADS, {"limit": limit})
+            mortal = [row["thread_id"] for row in found]
             for thread_id in mortal:
                 _delete_thread(connection, thread_id, None, None)
             return mortal
 
         return await self._database.write(work)
+
+    async def stale_threads(self, limit: int) -> Sequence[Thread]:
+        """See the contract."""
+        return [rows.thread(row) for row in await self._read(statements.STALE_THREADS, {"limit": limit})]
+
+    async def note_thinned(self, thread: Thread) -> None:
+        """See the contract."""
+        values = {"thread_id": thread.thread_id, "updated_at": thread.updated_at.timestamp()}
+        await self._database.write(lambda c: c.execute(statements.NOTE_THINNED, values).rowcount)
 
     async def _read(self, statement: str, values: Mapping[str, Any]) -> list[sqlite3.Row]:
         return await self._database.read(lambda connection: _all(connection, statement, values))
@@ -339,6 +351,10 @@ def _slice(page: Page) -> dict[str, Any]:
 
 def _thread(thread_id: str, scope: Scope | None) -> dict[str, Any]:
     return {"thread_id": thread_id, "scope": document_list(scope)}
+
+
+def _ttl(ttl: Ttl | None) -> dict[str, Any]:
+    return dict(zip(("ttl_seconds", "ttl_strategy"), columns(ttl), strict=True))
 
 
 def _thread_filter(

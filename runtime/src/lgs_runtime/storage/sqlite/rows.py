@@ -9,11 +9,16 @@ from typing import Any
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
 from lgs_runtime.storage.encoding import load
 from lgs_runtime.storage.law import PRIORITY
+from lgs_runtime.storage.lifetime import expiry, ttl_of
 
 
 def time(seconds: float) -> datetime:
     """Seconds since the epoch as an aware datetime."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _optional_time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else time(seconds)
 
 
 def _optional(text: str | None) -> Any:
@@ -52,6 +57,7 @@ def webhook(row: sqlite3.Row) -> Webhook:
 
 def thread(row: sqlite3.Row) -> Thread:
     """A row of `lgs_thread`."""
+    ttl = ttl_of(row["ttl_seconds"], row["ttl_strategy"])
     return Thread(
         thread_id=row["thread_id"],
         metadata=load(row["metadata"]),
@@ -64,6 +70,10 @@ def thread(row: sqlite3.Row) -> Thread:
         updated_at=time(row["updated_at"]),
         state_updated_at=time(row["state_updated_at"]),
         standing=None if row["level"] is None else Standing(row["level"], row["fairness_group"]),
+        ttl=ttl,
+        expires_at=expiry(
+            ttl, time(row["updated_at"]), _optional_time(row["ttl_from"]), _optional_time(row["thinned_at"])
+        ),
     )
 
 

@@ -22,8 +22,8 @@ THREAD_EXISTS: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :threa
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at, created_by,
-                        ttl_seconds)
-VALUES (:thread_id, :metadata, :now, :now, :now, :created_by, :ttl_seconds)
+                        ttl_seconds, ttl_strategy)
+VALUES (:thread_id, :metadata, :now, :now, :now, :created_by, :ttl_seconds, :ttl_strategy)
 """
 
 UNFINISHED: Final = """

@@ -11,7 +11,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
-from lgs_runtime.storage.histories import NewVersion, entry_of
+from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.audit import note
 from lgs_runtime.storage.sqlite.database import Database
@@ -117,16 +117,15 @@ class SqliteVersions:
         found = await self._database.read(lambda c: c.execute(CROWDED_THREADS).fetchall())
         return [row["thread_id"] for row in found]
 
-    async def prune_versions(self, thread_id: str, keep: int) -> str | None:
+    async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:
         """See the contract."""
         named = {"thread_id": thread_id}
 
-        def work(connection: sqlite3.Connection) -> str | None:
+        def work(connection: sqlite3.Connection) -> PrunedVersions:
             kept = _one(connection, KEPT_VERSIONS, {**named, "keep": keep})
             assert kept is not None, "an aggregate has one row"
-            connection.execute(PRUNE_VERSIONS, {**named, "version": kept["version"]})
-            oldest: str | None = kept["checkpoint_id"]
-            return oldest
+            deleted = connection.execute(PRUNE_VERSIONS, {**named, "version": kept["version"]}).rowcount
+            return PrunedVersions(deleted, kept["checkpoint_id"])
 
         return await self._database.write(work)
 

@@ -1,0 +1,140 @@
+"""Makes a thread's latest checkpoints stand by themselves, so that its past can go.
+
+The value of a `DeltaChannel` is made of the writes of earlier checkpoints. LangGraph also reads a snapshot of
+it, where a checkpoint has one; here each latest checkpoint that needs its past gets that, in its own place.
+What was stored is read again before anybody relies on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
+from langgraph.channels.base import BaseChannel
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+from langgraph.pregel._checkpoint import _delta_channels_to_replay, achannels_from_checkpoint
+
+from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.model import Thread
+from lgs_runtime.services import Services
+
+COUNTERS: Final = "counters_since_delta_snapshot"
+"""Metadata of a checkpoint: the channels whose values are made of the past."""
+FOREIGN: Final = "delta_writes_versioned"
+"""Metadata of LangGraph.js, whose delta channels don't say from where they are made."""
+
+Specs = Mapping[str, Any]
+
+
+async def stand_alone(services: Services, thread: Thread) -> None:
+    """Stores snapshots at the latest checkpoints of the thread and of its subgraphs, where they need any.
+    Raises `InvalidRequest` where that can't be done."""
+    heads = await _heads(services, thread.thread_id)
+    if not heads:
+        return
+    specs = await _specs(services, thread)
+    for namespace, head in heads.items():
+        await _store(services.checkpointer, head, specs.get(_path(namespace)))
+
+
+async def _heads(services: Services, thread_id: str) -> Mapping[str, CheckpointTuple]:
+    """The latest checkpoint of each namespace, but of calls that belong to an earlier one of the root: those
+    go with it."""
+    heads: dict[str, CheckpointTuple] = {}
+    for namespace in await services.upkeep.namespaces(thread_id):
+        config: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace}}
+        head = await services.checkpointer.aget_tuple(config)
+        root = heads.get("")
+        over = root is not None and ":" in namespace and head is not None and _root(head) != _id(root)
+        if head is not None and not over:
+            heads[namespace] = head
+    return heads
+
+
+async def _specs(services: Services, thread: Thread) -> Mapping[str, Specs]:
+    """The channels of the thread's graph and of its subgraphs by path; nothing of a graph that is unknown."""
+    graph_id = thread.metadata.get("graph_id")
+    if not isinstance(graph_id, str) or graph_id not in services.graphs.ids:
+        return {}
+    config: RunnableConfig = {"configurable": {"thread_id": thread.thread_id}}
+    async with services.graphs.open(graph_id, config) as graph:
+        return {"": graph.channels, **{path: nested.channels async for path, nested in _nested(graph)}}
+
+
+def _nested(graph: Graph) -> Any:
+    return graph.aget_subgraphs(recurse=True)
+
+
+async def _store(saver: BaseCheckpointSaver[Any], head: CheckpointTuple, specs: Specs | None) -> None:
+    metadata: dict[str, Any] = dict(head.metadata)
+    if FOREIGN in metadata or (specs is None and metadata.get(COUNTERS)):
+        raise _needs_past(head)
+    needed = _needed(specs or {}, head)
+    if not needed:
+        return
+    channels, _ = await achannels_from_checkpoint(needed, head.checkpoint, saver=saver, config=head.config)
+    values = {name: _stored(channel) for name, channel in channels.items()}
+    metadata[COUNTERS] = {
+        name: counts for name, counts in (metadata.get(COUNTERS) or {}).items() if name not in values
+    }
+    versions = head.checkpoint["channel_versions"]
+    checkpoint: Any = {
+        **head.checkpoint,
+        "channel_values": {**head.checkpoint["channel_values"], **values},
+    }
+    await saver.aput(_onto(head), checkpoint, metadata, {name: versions[name] for name in values})  # type: ignore[arg-type]
+    # A saver that keeps each version once may have kept the one without a value.
+    stored = await saver.aget_tuple(head.config)
+    if stored is None or _needed(needed, stored):
+        raise _needs_past(head)
+
+
+def _needed(specs: Specs, head: CheckpointTuple) -> Specs:
+    """The channels whose values at a checkpoint are made of its past."""
+    channels = {name: spec for name, spec in specs.items() if isinstance(spec, BaseChannel)}
+    return {name: channels[name] for name in _delta_channels_to_replay(channels, head.checkpoint)}
+
+
+def _stored(channel: BaseChannel[Any, Any, Any]) -> Any:
+    return _DeltaSnapshot(channel.get()) if isinstance(channel, DeltaChannel) else channel.checkpoint()
+
+
+def _onto(head: CheckpointTuple) -> RunnableConfig:
+    """Where a checkpoint is put so that it takes its own place."""
+    named: Mapping[str, Any] = head.config["configurable"]
+    parent = head.parent_config["configurable"].get("checkpoint_id") if head.parent_config else None
+    return {
+        "configurable": {
+            "thread_id": named["thread_id"],
+            "checkpoint_ns": named.get("checkpoint_ns", ""),
+            **({"checkpoint_id": parent} if parent else {}),
+        }
+    }
+
+
+def _path(namespace: str) -> str:
+    """The path of a subgraph, as LangGraph names it, without the ids of tasks."""
+    parts: Sequence[str] = namespace.split("|") if namespace else ()
+    return "|".join(part.split(":")[0] for part in parts if not part.isdigit())
+
+
+def _id(head: CheckpointTuple) -> str:
+    return str(head.config["configurable"]["checkpoint_id"])
+
+
+def _root(head: CheckpointTuple) -> str | None:
+    """The checkpoint of the root graph that one of a subgraph belongs to."""
+    return (head.metadata.get("parents") or {}).get("")
+
+
+def _needs_past(head: CheckpointTuple) -> InvalidRequest:
+    named = head.config["configurable"]
+    return InvalidRequest(
+        f"strategy: 'keep_latest': thread {named['thread_id']}: its latest checkpoint (namespace "
+        f"{named.get('checkpoint_ns', '')!r}) is made of earlier ones by a DeltaChannel, and can't be made "
+        "to stand alone: its graph or subgraph must be one that this service has, of LangGraph for Python"
+    )

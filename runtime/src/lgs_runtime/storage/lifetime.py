@@ -1,0 +1,26 @@
+"""How long threads live: what their columns say, the same for every database."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from lgs_runtime.model import Ttl, TtlStrategy
+
+
+def columns(ttl: Ttl | None) -> tuple[float | None, TtlStrategy | None]:
+    """The columns `ttl_seconds` and `ttl_strategy`."""
+    return (None, None) if ttl is None else (ttl.seconds, ttl.strategy)
+
+
+def ttl_of(seconds: float | None, strategy: TtlStrategy | None) -> Ttl | None:
+    """What the columns say."""
+    return None if seconds is None else Ttl(seconds, strategy or "delete")
+
+
+def expiry(
+    ttl: Ttl | None, changed_at: datetime, counts_from: datetime | None, thinned_at: datetime | None
+) -> datetime | None:
+    """When the time of a thread is over. None: never, or it was thinned out since it changed last."""
+    if ttl is None or (ttl.strategy == "keep_latest" and thinned_at == changed_at):
+        return None
+    return max(changed_at, counts_from or changed_at) + timedelta(seconds=ttl.seconds)
