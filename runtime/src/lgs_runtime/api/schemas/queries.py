@@ -1,7 +1,7 @@
 """What the query string may say: one type a parameter, shared by the operations that take it.
 
-A yes or no may be written `true`, `1` or `yes`; absent or empty is no. A list may be a repeated parameter, or
-values separated by commas.
+A yes or no may be written `true`, `1` or `yes`; absent or empty is no. `xray` may be a number of levels too,
+of which 1 is one. A list may be a repeated parameter, or values separated by commas.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _flag(value: Any) -> bool:
 
 def _xray(value: Any) -> bool | int:
     text = str(value)
-    if text.isdecimal() and text.isascii() and int(text[:10]) > 1:
+    if text.isdecimal() and text.isascii() and int(text[:10]) > 0:
         return int(text[:10])
     try:
         return _flag(text)
