@@ -2,13 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test bench chaos demo e2e cluster cluster-down images lock
+.PHONY: help setup check format test bench load chaos demo e2e cluster cluster-down images lock
 
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
 PYTEST_ARGS ?=
 CHAOS_ARGS ?=
 BENCH_ARGS ?=
+LOAD_ARGS ?=
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,10 @@ chaos: setup ## 10,000 runs in half an hour under random faults, and their accou
 bench: setup ## the checkpointers, and the server over HTTP (BENCH_ARGS="--docs" writes docs/performance.md; "http --quick")
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench $(BENCH_ARGS)
+
+load: setup ## ten thousand conversations at once on this machine, and a panel (LOAD_ARGS="--sessions 500 --minutes 2")
+	@tools/setup/system.sh services
+	PYTHONPATH=.:tests $(BIN)/python -m bench.load $(LOAD_ARGS)
 
 demo: setup ## the whole path on this machine, embedded: spike, scale-out, rolling restart, scale-in
 	$(BIN)/python -m examples.demo

@@ -102,12 +102,17 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, sent: bytes, on_data: Callable[[bytes], None] | None = None) -> Reply:
         """The answer to a request. Raises `ConnectionError` when the server closes before it is whole."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self.closed:
             raise ConnectionResetError("closed before the request")
         self._reply = Reply(on_data)
         self._waiter = asyncio.get_running_loop().create_future()
         self._transport.write(sent)
         return await self._waiter
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can't be used any more."""
+        return self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
         """Closes it; an answer that is still to come is lost."""

@@ -55,6 +55,9 @@ from lgs_runtime.worker.worker import Worker
 DATABASE_PATIENCE_SECONDS = 30.0
 DATABASE_RETRY_SECONDS = 1.0
 LAST_ANSWERS_SECONDS = 5
+KEEP_ALIVE_SECONDS = 75
+"""Longer than proxies and load balancers keep an idle connection (60 s), so that it is they who close it:
+else a request could meet a connection that this side has just closed."""
 SPARE_THREADS = 8
 log = structlog.get_logger(__name__)
 
@@ -228,6 +231,7 @@ async def serve(services: Services, listeners: list[socket.socket]) -> AsyncIter
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             server_header=False,
         )
         server = Server(config)

@@ -1,0 +1,60 @@
+"""The graph of `make load`: it looks something up, then answers in pieces, as slow as a model elsewhere.
+
+How long an answer takes and in how many pieces is part of the question, so that whoever asks knows how much
+of the time is the model's and how much the server's. Questions that come back are found in the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from typing import Annotated, Any, TypedDict
+
+from bench.conversations import answer_of
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import CachePolicy
+
+LOOK_UP_SECONDS = 0.02
+PIECE = "about ten tokens that a model gives at once; "
+
+
+class State(TypedDict, total=False):
+    """A conversation: what is asked now, and all answers so far."""
+
+    question: str
+    pieces: int
+    seconds: float
+    found: str
+    answers: Annotated[list[str], operator.add]
+
+
+async def look_up(state: State) -> dict[str, Any]:
+    """What a tool finds."""
+    await asyncio.sleep(LOOK_UP_SECONDS)
+    return {"found": f"what there is about {state['question']}"}
+
+
+async def answer(state: State) -> dict[str, Any]:
+    """The answer, which names its place in the conversation. Its pieces are due at equal times: one that the
+    server keeps waiting is late, the next is not."""
+    write = get_stream_writer()
+    clock = asyncio.get_running_loop().time
+    began, pieces = clock(), state["pieces"]
+    for number in range(pieces):
+        await asyncio.sleep(began + state["seconds"] * (number + 1) / pieces - clock())
+        write(PIECE)
+    return {"answers": [answer_of(len(state.get("answers", [])), state["question"])]}
+
+
+def key(state: State) -> str:
+    """Look-ups of the same question are the same."""
+    return state["question"]
+
+
+builder = StateGraph(State)
+builder.add_node("look_up", look_up, cache_policy=CachePolicy(key_func=key, ttl=600))
+builder.add_node("answer", answer)
+builder.add_edge(START, "look_up")
+builder.add_edge("look_up", "answer")
+builder.add_edge("answer", END)
