@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import math
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +15,14 @@ from langgraph.store.base import BaseStore
 from lgs_runtime.checkpoint.savers import open_store
 from lgs_runtime.checkpoint.store_options import Index, open_index, parse_store
 from lgs_runtime.checkpoint.sweeping import Sweeps
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.checkpoint.vectors import cosine_distance
+from lgs_runtime.errors import ConfigError, HandlerFailed
 
 MOMENT = 0.0005
 """In minutes."""
+
+
+NO_VECTORS = "this PostgreSQL has no pgvector (package postgresql-NN-pgvector)"
 
 
 def by_letter(texts: Sequence[str]) -> list[list[float]]:
@@ -30,15 +35,15 @@ async def by_letter_later(texts: Sequence[str]) -> list[list[float]]:
 
 
 def index_of(found: Any = by_letter, **more: Any) -> Index:
-    options = parse_store({"index": {"dims": 3, "embed": "./embed.py:fn", **more}}, "store").index
+    options = parse_store({"index": {"dims": 3, "embed": "./embed.py:fn"} | more}, "store").index
     assert options is not None
     return open_index(options, found)
 
 
 async def has_vectors(uri: str) -> bool:
-    """Whether the database can search by meaning: a Python or a PostgreSQL may be without it."""
+    """Whether the database can search by meaning: a PostgreSQL may be without it."""
     if uri.startswith("sqlite"):
-        return hasattr(sqlite3.Connection, "enable_load_extension")
+        return True
     async with await psycopg.AsyncConnection.connect(uri) as connection:
         found = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
         return await found.fetchone() is not None
@@ -47,7 +52,7 @@ async def has_vectors(uri: str) -> bool:
 @pytest.mark.parametrize("embed", [by_letter, by_letter_later])
 async def test_items_are_found_by_meaning(database_uri: str, embed: Any) -> None:
     if not await has_vectors(database_uri):
-        pytest.skip("this PostgreSQL has no pgvector, or this Python loads no extensions")
+        pytest.skip(NO_VECTORS)
     async with open_store(database_uri, index=index_of(embed, fields=["text"])) as store:
         for key, text in {"first": "aaaa", "second": "bbbb", "third": "cccc"}.items():
             await store.aput(("memories",), key, {"text": text, "kind": "note"})
@@ -59,6 +64,63 @@ async def test_items_are_found_by_meaning(database_uri: str, embed: Any) -> None
     assert [item.key for item in found] == ["second"]
     assert found[0].score is not None and found[0].score > 0.9
     assert filtered == []
+
+
+async def test_an_index_of_another_size_than_what_is_stored_is_told_at_start(database_uri: str) -> None:
+    if not await has_vectors(database_uri):
+        pytest.skip(NO_VECTORS)
+    async with open_store(database_uri, index=index_of()) as store:
+        await store.aput(("n",), "a", {"text": "a"})
+
+    with pytest.raises(ConfigError, match=r"store\.index\.dims: 4: must be 3, as the vectors that this"):
+        async with open_store(database_uri, index=index_of(dims=4)):
+            pass
+
+    async with open_store(database_uri, index=index_of()) as store:
+        assert [item.key for item in await store.asearch(("n",), query="a")] == ["a"]
+
+
+@pytest.mark.parametrize("embed", [by_letter, by_letter_later])
+async def test_vectors_of_the_wrong_size_are_refused_and_nothing_is_stored(
+    database_uri: str, embed: Any
+) -> None:
+    if not await has_vectors(database_uri):
+        pytest.skip(NO_VECTORS)
+    async with open_store(database_uri, index=index_of(embed, dims=2)) as store:
+        rule = (
+            r"store\.index\.dims: 2: must be the length of the vectors that \./embed\.py:fn gives, which is 3"
+        )
+        with pytest.raises(HandlerFailed, match=rule):
+            await store.aput(("n",), "a", {"text": "a"})
+        with pytest.raises(HandlerFailed, match=rule):
+            await store.asearch(("n",), query="a")
+
+        assert await store.aget(("n",), "a") is None
+
+
+async def test_embeddings_that_leave_a_text_out_are_refused() -> None:
+    sized = index_of(lambda texts: by_letter(texts)[1:]).embeddings
+
+    with pytest.raises(HandlerFailed, match=r"store\.index\.embed: .*: must give one vector for"):
+        await sized.aembed_documents(["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "distance"),
+    [
+        ((1, 2, 3), (2, 4, 6), 0.0),
+        ((1, 0, 0), (0, 5, 0), 1.0),
+        ((1, 1, 0), (-2, -2, 0), 2.0),
+        ((1, 0, 0), (1, 1, 0), 1 - math.sqrt(0.5)),
+        ((0, 0, 0), (1, 1, 0), None),
+    ],
+)
+def test_the_distance_of_two_vectors_is_that_of_their_directions(
+    one: tuple[float, ...], other: tuple[float, ...], distance: float | None
+) -> None:
+    found = cosine_distance(struct.pack("3f", *one), struct.pack("3f", *other))
+
+    assert found == (None if distance is None else pytest.approx(distance, abs=1e-6))
 
 
 async def test_a_database_without_vectors_is_told_at_start(database_uri: str) -> None:

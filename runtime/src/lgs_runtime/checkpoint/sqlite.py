@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +17,8 @@ from langgraph.store.base import Op, Result, TTLConfig
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 from langgraph.store.sqlite.base import SqliteIndexConfig
 
-from lgs_runtime.checkpoint.store_options import Index
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.checkpoint.store_options import Index, check_dimensions
+from lgs_runtime.checkpoint.vectors import FLOAT_BYTES, VectorConnection
 
 BUSY_SECONDS: Final = 30.0
 
@@ -63,6 +62,7 @@ _COPY_THREAD: Final = (
 )
 
 
+_STORED_BYTES: Final = "SELECT length(embedding) FROM store_vectors LIMIT 1"
 _ANY_EXPIRED: Final = "SELECT 1 FROM store WHERE expires_at < CURRENT_TIMESTAMP LIMIT 1"
 
 
@@ -136,20 +136,17 @@ async def sqlite_checkpointer(
 async def sqlite_store(
     path: Path, *, index: Index | None = None, ttl: TTLConfig | None = None
 ) -> AsyncIterator[AsyncSqliteStore]:
-    """A store in the file `path` with `-store` added. An `index` needs a Python whose SQLite loads
-    extensions. Raises `ConfigError`."""
-    if index is not None and not hasattr(sqlite3.Connection, "enable_load_extension"):
-        raise ConfigError(
-            "store.index: set: must be absent on SQLite with this Python, whose sqlite3 loads no extensions; "
-            "use PostgreSQL with pgvector, or a Python that was built with loadable SQLite extensions"
-        )
+    """A store in the file `path` with `-store` added. Raises `ConfigError`."""
     file = await _file(path, "-store")
-    async with aiosqlite.connect(file, timeout=BUSY_SECONDS, isolation_level=None) as connection:
+    async with VectorConnection(file, timeout=BUSY_SECONDS, isolation_level=None) as connection:
         async with _turn(file):
             await connection.execute("PRAGMA journal_mode=WAL")
             given = cast(SqliteIndexConfig, index.config()) if index else None
             store = SqliteStore(connection, index=given, ttl=ttl)
             await store.setup()
+            if index is not None:
+                found = await (await connection.execute(_STORED_BYTES)).fetchone()
+                check_dimensions(index, found[0] // FLOAT_BYTES if found else None)
         async with store:
             yield store
 

@@ -24,7 +24,7 @@ from psycopg.pq import PGconn, Ping
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from lgs_runtime.checkpoint.store_options import Index
+from lgs_runtime.checkpoint.store_options import Index, check_dimensions
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.storage.postgres.database import SESSION_SETTINGS
 
@@ -42,6 +42,10 @@ _UNREACHABLE: Final = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     TimeoutError,
 )
+_STORED_DIMENSIONS: Final = """
+SELECT atttypmod AS dims FROM pg_attribute
+WHERE attrelid = to_regclass('store_vectors') AND attname = 'embedding' AND atttypmod > 0
+"""
 _Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 
@@ -116,12 +120,12 @@ async def postgres_store(
     ):
         async with _turn(uri):
             if index:
-                await _check_vectors(pool)
+                await _check_vectors(pool, index)
             await store.setup()
         yield store
 
 
-async def _check_vectors(pool: _Pool) -> None:
+async def _check_vectors(pool: _Pool, index: Index) -> None:
     with _translated():
         async with pool.connection() as connection:
             found = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
@@ -130,6 +134,8 @@ async def _check_vectors(pool: _Pool) -> None:
                     "store.index: set: must be absent on a PostgreSQL server without the extension vector "
                     "(pgvector); install it on the server, or use another one"
                 )
+            column = await (await connection.execute(_STORED_DIMENSIONS)).fetchone()
+    check_dimensions(index, column["dims"] if column else None)
 
 
 @asynccontextmanager

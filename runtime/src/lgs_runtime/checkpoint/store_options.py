@@ -94,6 +94,8 @@ def open_index(options: IndexOptions, found: Any = None) -> Index:
     from langchain_core.embeddings import Embeddings  # noqa: PLC0415 - settings are light
     from langgraph.store.base import ensure_embeddings  # noqa: PLC0415
 
+    from lgs_runtime.checkpoint.embeddings import SizedEmbeddings  # noqa: PLC0415
+
     where = f"store.index.embed: {options.embed}"
     if found is not None and not isinstance(found, Embeddings) and not callable(found):
         raise ConfigError(f"{where}: it is a {type(found).__name__}; it must be a function or Embeddings")
@@ -105,7 +107,17 @@ def open_index(options: IndexOptions, found: Any = None) -> Index:
             f"{where}: must be a model whose packages are installed (langchain and the provider's own), or "
             f"path:function: {missing}"
         ) from missing
-    return Index(options.dims, embeddings, options.fields)
+    sized = SizedEmbeddings(embeddings, options.dims, options.embed)
+    return Index(options.dims, sized, options.fields)
+
+
+def check_dimensions(index: Index, stored: int | None) -> None:
+    """Raises `ConfigError` when the database holds vectors (None: it holds none) of another length."""
+    if stored is not None and stored != index.dims:
+        raise ConfigError(
+            f"store.index.dims: {index.dims}: must be {stored}, as the vectors that this database holds; to "
+            "embed anew, drop its table store_vectors (and vector_migrations) and put the items again"
+        )
 
 
 def _index(content: Any, where: str) -> IndexOptions:
