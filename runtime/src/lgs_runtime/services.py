@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from lgs_runtime.streams.audience import Audiences
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -40,3 +42,5 @@ class Services:
     gate: Gate
     priorities: PriorityHandler | None = None
     """Says where new runs stand in the queue; None: the requests do."""
+    audiences: Audiences = field(default_factory=Audiences)
+    """Who listens to which thread in this replica."""

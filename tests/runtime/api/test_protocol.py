@@ -19,6 +19,7 @@ from langgraph_sdk.stream.transport import ProtocolSseTransport, ProtocolWebSock
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 
+from lgs_runtime.runs import protocol_stream
 from lgs_runtime.settings import Settings
 from lgs_runtime.streams.protocol import CHANNELS
 
@@ -205,6 +206,79 @@ async def contents(url: str, thread: str) -> list[Event]:
     return [event for event in await hear(url, thread) if event["method"] in ("values", "lifecycle")]
 
 
+async def test_a_stream_may_be_opened_before_its_thread_is_made(url: str) -> None:
+    thread = str(uuid4())
+
+    async with listening(url, thread) as events:
+        await start(url, thread, "steps", {})
+        heard = await until_the_end(events)
+
+    assert heard == await hear(url, thread)
+    assert lives(heard) == [([], "running"), ([], "completed")]
+
+
+async def test_a_stream_tells_the_end_of_a_run_that_ends_while_it_is_opened(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread, storage = str(uuid4()), replica.services.storage
+    read_runs, looking, ended = storage.runs, asyncio.Event(), asyncio.Event()
+
+    async def runs_later(thread_id: str, *args: Any, **more: Any) -> Any:
+        looking.set()
+        await ended.wait()
+        return await read_runs(thread_id, *args, **more)
+
+    run = await start(replica.url, thread, "slow", {"text": thread})
+    await entrance(thread).wait()
+    monkeypatch.setattr(storage, "runs", runs_later)
+    async with listening(replica.url, thread, channels=["lifecycle"]) as events:
+        await looking.wait()
+        gate(thread).set()
+        await replica.services.hub.finished(run)
+        ended.set()
+        heard = await until_the_end(events)
+
+    assert lives(heard) == [([], "running"), ([], "completed")]
+
+
+async def test_a_question_is_told_to_who_watches_after_those_who_read_have_the_run(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol_stream, "ABSENT_SECONDS", 3600.0)
+    thread = str(uuid4())
+    async with listening(replica.url, thread, channels=["lifecycle", "input"]) as watched:
+        run = await start(replica.url, thread, "asks", {})
+        assert (await anext(watched))["params"]["data"]["event"] == "running"
+        question = asyncio.ensure_future(anext(watched))
+        await replica.services.hub.finished(run)
+
+        async with listening(replica.url, thread, channels=["updates"]) as read:
+            update = await anext(read)
+            asked = await asyncio.wait_for(question, 60)
+
+    assert update["params"]["data"]["node"] == "first"
+    assert asked["method"] == "input.requested"
+
+
+async def test_a_question_is_told_to_who_watches_alone(url: str) -> None:
+    thread = str(uuid4())
+    await start(url, thread, "asks", {})
+
+    heard = await hear(url, thread, channels=["lifecycle", "input"])
+
+    assert methods(heard) == ["lifecycle", "input.requested", "lifecycle"]
+
+
+async def test_beginnings_questions_and_ends_name_their_run(url: str) -> None:
+    thread = str(uuid4())
+    run = await start(url, thread, "asks", {})
+
+    heard = await hear(url, thread, channels=["lifecycle", "input"])
+
+    assert [event["event_id"].split(":")[:2] for event in heard] == [["synth", run]] * 3
+    assert len({event["event_id"] for event in heard}) == 3
+
+
 async def test_a_listener_that_comes_back_misses_and_repeats_nothing(url: str) -> None:
     thread = str(uuid4())
     await start(url, thread, "asks", {})
@@ -333,10 +407,10 @@ async def test_broken_requests_are_refused(client: LangGraphClient, url: str) ->
         unnamed = await http.post(f"/threads/{thread}/commands", json={"method": "run.start"})
         nothing = await http.post(f"/threads/{thread}/stream/events", json={"channels": []})
         unknown = await http.post(f"/threads/{thread}/stream/events", json={"channels": ["valuez"]})
-        nowhere = await http.post(f"/threads/{uuid4()}/stream/events", json={"channels": ["values"]})
+        nowhere = await http.post("/threads/nowhere/stream/events", json={"channels": ["values"]})
 
     refused = (unnamed, nothing, unknown, nowhere)
-    assert [answer.status_code for answer in refused] == [422, 422, 422, 404]
+    assert [answer.status_code for answer in refused] == [422, 422, 422, 422]
     assert unnamed.json()["detail"] == "id: must be given"
     assert "custom:<name>" in unknown.json()["detail"]
 

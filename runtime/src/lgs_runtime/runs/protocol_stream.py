@@ -6,8 +6,10 @@ ended whatever was lost. Of runs that were over before it came, only the last on
 another waits or goes on: an end is what clients wait for, and it must be that of the run they wait for.
 
 A question is told when the run that asked has ended, so that the answer finds the thread at rest. Clients
-stop listening to what a run does as soon as they hear a question, often by a stream of its own that they
-opened first; so a young stream keeps a question back for a moment.
+watch for questions by a stream of its own, and stop reading their others as soon as they hear one: such a
+watcher hears of it when all other streams of the thread here have been sent the run. A client asks for a
+run first and opens the stream that reads it next, and nothing says that it is about to; so while nobody
+reads, a watcher hears a question no sooner than `ABSENT_SECONDS` after the run was asked for.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
 
-from lgs_runtime.errors import NotFound
-from lgs_runtime.model import FINAL, Run, Thread, questions
+from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.model import FINAL, Run, Scope, Thread, questions
 from lgs_runtime.runs.following import published
 from lgs_runtime.runs.thread_stream import ThreadRuns
 from lgs_runtime.services import Services
@@ -45,37 +48,42 @@ LOOK_SECONDS = 1.0
 """How often a thread is looked at that nobody rang for."""
 KEPT = timedelta(seconds=300)
 """So long after its end the broker keeps the events of a run; older runs are not asked for."""
-YOUNG_SECONDS = 0.3
+ABSENT_SECONDS = 2.0
+"""So long after it asked for a run, or began to watch, a client may take to open the stream that reads it."""
 CANCELLED = "the run was cancelled"
 
 
-async def protocol_events(services: Services, thread_id: str, since: int = -1) -> AsyncGenerator[Wire, None]:
-    """The events of a thread with numbers above `since`, until the thread is gone."""
+async def protocol_events(
+    services: Services, thread_id: str, since: int = -1, *, watches: bool = False
+) -> AsyncGenerator[Wire, None]:
+    """The events of a thread with numbers above `since`, until the thread is gone. `watches`: for who hears
+    beginnings, ends and questions only, and reads what runs do by other streams."""
     runs, first = ThreadRuns(services, thread_id), True
-    now, opened = await services.storage.now(), time.monotonic()
-    async with aclosing(_rings(services, thread_id)) as rings:
+    visit = _Visit(since, await services.storage.now(), time.monotonic(), watches)
+    async with AsyncExitStack() as stack:
+        listener = None if watches else stack.enter_context(services.audiences.joined(thread_id))
+        rings = await stack.enter_async_context(aclosing(_rings(services, thread_id)))
         await anext(rings)
         while (found := await runs.look(never_begun=True)) is not None:
             for run in found:
-                over = first and run.status in FINAL
-                busy = runs.thread is not None and runs.thread.status == "busy"
-                ends = not over or (run is found[-1] and not busy)
-                story = _Story(services, run, since, now, ends=ends, opened=opened)
-                async with aclosing(story.events()) as events:
+                ends = not first or run.status not in FINAL or (run is found[-1] and not runs.goes_on)
+                async with aclosing(_Story(services, run, visit, ends=ends).events()) as events:
                     async for event in events:
                         if event["seq"] > since:
                             yield event
+                if listener is not None:
+                    listener.sent(run.run_id)
             first = False
             if not found:
                 await anext(rings)
 
 
-async def made(services: Services, thread_id: str) -> None:
-    """Returns when there is a thread of this id."""
+async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
+    """Returns when there is a thread of this id within the scope."""
     async with aclosing(_rings(services, thread_id)) as rings:
         async for _ in rings:
-            with suppress(NotFound):
-                await services.storage.thread(thread_id)
+            with suppress(NotFound, StorageUnavailable):
+                await services.storage.thread(thread_id, scope)
                 return
 
 
@@ -100,19 +108,27 @@ async def _rings(services: Services, thread_id: str) -> AsyncGenerator[None, Non
         await asyncio.wait({listening})
 
 
-class _Story:
-    """One run as a subscriber hears it, whose stream was `opened` at that moment of the monotonic clock.
-    `ends`: with its beginning, its questions and its end."""
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One subscriber: the number of the last event that it has, the database's time and that of the
+    monotonic clock when it came, and whether it only watches."""
 
-    def __init__(
-        self, services: Services, run: Run, since: int, now: datetime, *, ends: bool, opened: float
-    ) -> None:
+    since: int
+    now: datetime
+    opened: float
+    watches: bool
+
+
+class _Story:
+    """One run as a subscriber hears it. `ends`: with its beginning, its questions and its end."""
+
+    def __init__(self, services: Services, run: Run, visit: _Visit, *, ends: bool) -> None:
         self._services = services
         self._run = run
-        self._since = since
+        self._visit = visit
+        self._since = visit.since
         self._ends = ends
-        self._opened = opened
-        self._forgotten = run.status in FINAL and now - run.updated_at > KEPT
+        self._forgotten = run.status in FINAL and visit.now - run.updated_at > KEPT
         self._questions: dict[str, Wire] = {}
         self._begin = first_number(milliseconds(run.claimed_at or run.updated_at))
         self._last = -1
@@ -131,10 +147,20 @@ class _Story:
                         yield told
         if self._ends:
             last = await self._end()
-            if len(last) > 1:
-                await asyncio.sleep(self._opened + YOUNG_SECONDS - time.monotonic())
+            if self._visit.watches and len(last) > 1:
+                await self._readers_first()
             for wire in last:
                 yield wire
+
+    async def _readers_first(self) -> None:
+        """Waits until the thread's other streams here have been sent the run. One that its client is about to
+        open is waited for as long as that may take, one that does not get on no longer than that again."""
+        audiences, run = self._services.audiences, self._run
+        asked_at = self._visit.opened + (run.created_at - self._visit.now).total_seconds()
+        opened_by = max(asked_at, self._visit.opened) + ABSENT_SECONDS
+        await audiences.served(run.thread_id, run.run_id, opened_by - time.monotonic())
+        if audiences.attended(run.thread_id):
+            await audiences.served(run.thread_id, run.run_id, ABSENT_SECONDS)
 
     def _after(self) -> str:
         """Where to begin in the run's own stream: an event before the one that the subscriber has."""
@@ -147,6 +173,8 @@ class _Story:
             self._last = max(self._last, number)
         for place, wire in enumerate(self._wires(event)):
             event_id = event.id if not place else f"{event.id}.{place}"
+            if event.event == "metadata":
+                event_id = self._event_id(f"running|{event.id}")
             if wire["method"] == "input.requested":
                 self._questions.setdefault(wire["params"]["data"]["interrupt_id"], wire)
                 continue
@@ -165,12 +193,17 @@ class _Story:
         else:
             yield from from_plain(event, orjson.loads(event.data))
 
+    def _event_id(self, name: str) -> str:
+        """The id of an event that the run itself did not publish, in the form from which JavaScript's client
+        reads the id of the run."""
+        return f"synth:{self._run.run_id}:{name}"
+
     async def _end(self) -> list[Wire]:
         run, services = self._run, self._services
         ended = await services.hub.finished(run.run_id)
         if ended is None:
             gone = root_lifecycle("failed", self._graph_name, run.updated_at, CANCELLED)
-            return [envelope(gone, f"{run.run_id}:end", max(self._last, _end_number(run)) + 1)]
+            return [envelope(gone, self._event_id("end"), max(self._last, _end_number(run)) + 1)]
         number = max(self._last + 1, _end_number(ended))
         waiting = await self._waiting_thread(ended)
         status, error = "interrupted" if waiting or self._questions else "completed", None
@@ -183,11 +216,11 @@ class _Story:
                 question = asked(interrupt, (), milliseconds(ended.updated_at))
                 self._questions.setdefault(interrupt["id"], question)
         told = [
-            envelope(wire, f"{run.run_id}:{interrupt_id}", number)
+            envelope(wire, self._event_id(f"input|{interrupt_id}"), number)
             for interrupt_id, wire in self._questions.items()
         ]
         end = root_lifecycle(status, self._graph_name, ended.updated_at, error)
-        return [*told, envelope(end, f"{run.run_id}:end", number + 1)]
+        return [*told, envelope(end, self._event_id("end"), number + 1)]
 
     async def _waiting_thread(self, ended: Run) -> Thread | None:
         """The thread, if this run left it waiting for a person and nothing has gone on since."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
-from lgs_runtime.model import FINAL, Page, Run, Thread
+from lgs_runtime.model import FINAL, Page, Run
 from lgs_runtime.runs.following import LATE_EVENTS_SECONDS, events, result_of
 from lgs_runtime.services import Services
 from lgs_runtime.streams.contract import FROM_START, StreamEvent, position
@@ -53,8 +53,8 @@ class ThreadRuns:
         self._thread_id = thread_id
         self._told: set[str] = set()
         self._changed: datetime | None = None
-        self.thread: Thread | None = None
-        """The thread as it was at the last look."""
+        self.goes_on = False
+        """Whether one of the runs had not ended at the last look."""
 
     async def look(self, *, never_begun: bool = False) -> Sequence[Run] | None:
         """The runs that have begun since the last look, in their order; with `never_begun` also those that
@@ -68,7 +68,8 @@ class ThreadRuns:
             return None
         except StorageUnavailable:
             return ()
-        self.thread, self._changed = thread, thread.updated_at
+        self._changed = thread.updated_at
+        self.goes_on = any(run.status not in FINAL for run in found)
         new = [run for run in found if run.run_id not in self._told]
         begun = in_order(new, never_begun=never_begun)
         self._told.update(run.run_id for run in begun)

@@ -23,6 +23,7 @@ PROTOCOL = "protocol"
 CHANNELS = frozenset(
     {"values", "updates", "messages", "tools", "lifecycle", "input", "checkpoints", "tasks", "custom"}
 )
+WATCHED = frozenset({"lifecycle", "input"})
 EPOCH_OF_NUMBERS = 1_735_689_600_000
 """Numbers count from 2025, so that they stay below 2^53, the largest integer of JavaScript, for centuries."""
 NUMBERS_OF_MILLISECOND = 1024
@@ -39,6 +40,11 @@ class Subscription:
     channels: frozenset[str]
     namespaces: tuple[tuple[str, ...], ...] = ()
     depth: int | None = None
+
+    @property
+    def watches(self) -> bool:
+        """Whether beginnings, ends and questions are all that it hears."""
+        return self.channels <= WATCHED
 
     def wants(self, wire: Wire) -> bool:
         """Whether an event is for this subscriber."""

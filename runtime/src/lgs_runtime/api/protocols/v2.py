@@ -27,6 +27,7 @@ from lgs_runtime.api.protocols.v2_bodies import ProtocolCommand, Subscribe, Unsu
 from lgs_runtime.api.protocols.v2_commands import answer, failure, success
 from lgs_runtime.api.schemas import bodies, shapes
 from lgs_runtime.errors import InvalidRequest, NotFound, RuntimeFault
+from lgs_runtime.model import Scope
 from lgs_runtime.runs.protocol_stream import made, protocol_events
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for
@@ -63,10 +64,11 @@ async def stream_events(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: Subscribe
 ) -> Response:
     """The events of the thread's runs that this subscription wants: those still kept, with numbers above
-    `since`, and those to come."""
+    `since`, and those to come. A thread that there is not yet is waited for: clients open the stream first
+    and then ask for the run that makes the thread."""
     since = _since(request) if body.since is None else body.since
-    await Caller(request).thread("read", thread_id)
-    return event_stream(_encoded(parts, thread_id, body.subscription(), since), {})
+    events = await _subscribed(parts, request, thread_id, body.subscription(), since)
+    return event_stream(_encoded(events), {})
 
 
 def _since(request: Request) -> int:
@@ -77,18 +79,42 @@ def _since(request: Request) -> int:
         raise InvalidRequest(f"Last-Event-ID: {given!r}: must be the number of an event, or -1") from None
 
 
-async def _encoded(
-    services: Services, thread_id: str, wanted: Subscription, since: int
-) -> AsyncGenerator[bytes, None]:
-    async with aclosing(_wanted(services, thread_id, wanted, since)) as events:
+async def _subscribed(
+    services: Services, request: Request, thread_id: str, wanted: Subscription, since: int
+) -> AsyncGenerator[Wire, None]:
+    """What the subscription wants of a thread that the caller may read, or that is not made yet. Raises
+    `NotFound` for the thread of somebody else."""
+    scope = await Caller(request).threads("read", thread_id)
+    try:
+        await services.storage.thread(thread_id)
+    except NotFound:
+        return _early(services, thread_id, scope, wanted, since)
+    if scope is not None:
+        await services.storage.thread(thread_id, scope)
+    return _wanted(services, thread_id, wanted, since)
+
+
+async def _encoded(source: AsyncGenerator[Wire, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(source) as events:
         async for event in events:
             yield encode_event(StreamEvent(str(event["seq"]), event["method"], encode(event)))
+
+
+async def _early(
+    services: Services, thread_id: str, scope: Scope | None, wanted: Subscription, since: int
+) -> AsyncGenerator[Wire, None]:
+    """As `_wanted`, once there is such a thread within the scope."""
+    await made(services, thread_id, scope)
+    async with aclosing(_wanted(services, thread_id, wanted, since)) as events:
+        async for event in events:
+            yield event
 
 
 async def _wanted(
     services: Services, thread_id: str, wanted: Subscription, since: int
 ) -> AsyncGenerator[Wire, None]:
-    async with aclosing(protocol_events(services, thread_id, since)) as events:
+    source = protocol_events(services, thread_id, since, watches=wanted.watches)
+    async with aclosing(source) as events:
         async for event in events:
             if wanted.wants(event):
                 yield event
@@ -187,12 +213,11 @@ class _Connection:
 
     async def _subscribe(self, given: ProtocolCommand) -> Any:
         wanted = bodies.checked(Subscribe, given.params)
-        name, early = str(uuid4()), False
-        try:
-            await Caller(self._request).thread("read", self._thread_id)
-        except NotFound:
-            early = True
-        self._following[name] = asyncio.create_task(self._send_events(wanted, early))
+        name, since = str(uuid4()), -1 if wanted.since is None else wanted.since
+        events = await _subscribed(
+            self._services, self._request, self._thread_id, wanted.subscription(), since
+        )
+        self._following[name] = asyncio.create_task(self._send_events(events))
         return success(given.id, {"subscription_id": name})
 
     def _unsubscribe(self, given: ProtocolCommand) -> Any:
@@ -205,19 +230,13 @@ class _Connection:
         known.cancel()
         return success(given.id, {})
 
-    async def _send_events(self, wanted: Subscribe, early: bool) -> None:
-        """Sends what the subscription wants. `early`: there is no thread yet; the client's first run, which
-        may be asked for by HTTP, is going to make it. When the thread is gone, or can't be followed, the
-        connection ends."""
-        since = -1 if wanted.since is None else wanted.since
+    async def _send_events(self, source: AsyncGenerator[Wire, None]) -> None:
+        """Sends the events of a subscription. When the thread is gone, or can't be followed, the connection
+        ends."""
         # A client that has gone is noticed by `serve`.
         with suppress(WebSocketDisconnect, RuntimeError):
             try:
-                if early:
-                    await made(self._services, self._thread_id)
-                    await Caller(self._request).thread("read", self._thread_id)
-                events = _wanted(self._services, self._thread_id, wanted.subscription(), since)
-                async with aclosing(events):
+                async with aclosing(source) as events:
                     async for event in events:
                         await self._send(event)
             except RuntimeFault as fault:
