@@ -40,7 +40,6 @@ class Process:
     started_at: float
     phase: Phase = "starting"
     sample: ReplicaSample | None = None
-    drained_at: float | None = None
 
     @property
     def worker(self) -> Worker:
@@ -92,7 +91,6 @@ async def start(service: LocalService, name: str, generation: int, host: str, po
 def drain(process: Process) -> None:
     """Asks it to finish what it has, hand back the rest, and end."""
     process.phase = "draining"
-    process.drained_at = time.monotonic()
     with contextlib.suppress(ProcessLookupError):
         process.handle.send_signal(signal.SIGTERM)
 

@@ -81,7 +81,6 @@ class _Counts:
 @dataclass(slots=True)
 class _Replica:
     name: str
-    asked_at: float
     ready_at: float
     in_use: int = 0
     draining: bool = False
@@ -129,7 +128,7 @@ class Simulation(Generic[State]):
 
     def _start(self, now: float) -> None:
         self._made += 1
-        self._replicas.append(_Replica(f"r{self._made}", now, now + self.startup_seconds))
+        self._replicas.append(_Replica(f"r{self._made}", now + self.startup_seconds))
 
     def _advance(self, arrivals: deque[Job], until: float) -> None:
         """All events up to `until`, in their order."""
