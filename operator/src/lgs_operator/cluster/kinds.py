@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lgs_crds import API_VERSION, KIND, PLURAL
+
 Manifest = dict[str, Any]
 
 
@@ -33,7 +35,7 @@ class Key:
     name: str
 
 
-SERVICE_OF_OURS = Kind("lgs.dev/v1alpha1", "LangGraphService", "langgraphservices")
+SERVICE_OF_OURS = Kind(API_VERSION, KIND, PLURAL)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 SERVICE = Kind("v1", "Service", "services")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from lgs_crds import Spec
 from lgs_crds.model import EnvVar, SecretKey
 from lgs_operator.cluster.kinds import Manifest
 from lgs_operator.desired.inputs import Inputs
@@ -21,42 +22,23 @@ API_KEYS_FILE = "keys"
 def environment(inputs: Inputs) -> list[Manifest]:
     """The `env` of the container, each name once."""
     spec = inputs.service.spec
-    workers, queues = spec.workers, spec.workers.queues
-    values: dict[str, object] = {
+    values = {
         "LGS_SERVICE": f"{inputs.namespace}.{inputs.name}",
         "LGS_HOST": "0.0.0.0",
-        "LGS_PORT": RUNTIME_PORT,
+        "LGS_PORT": str(RUNTIME_PORT),
         "LGS_DATA_DIR": DATA_DIR,
-        "LGS_CONCURRENCY": workers.concurrency,
-        "LGS_QUEUE_HIGH": queues.high,
-        "LGS_QUEUE_NORMAL": queues.normal,
-        "LGS_QUEUE_LOW": queues.low,
-        "LGS_RUN_TIMEOUT_SECONDS": _plain(workers.run_timeout_seconds),
-        "LGS_MAX_ATTEMPTS": workers.max_attempts,
-        "LGS_DRAIN_SECONDS": workers.drain_seconds,
-        "LGS_RUN_TTL_HOURS": _plain(spec.persistence.run_ttl_hours),
-        "LGS_VERSIONS_LIMIT": spec.persistence.versions.limit,
-        "LGS_CACHE_TTL_SECONDS": spec.cache.ttl_seconds,
-        "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": spec.cache.compression_threshold_bytes,
-    }
-    if queues.user is not None:
-        values["LGS_QUEUE_USER"] = queues.user
-    if spec.graphs:
-        values["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs, sort_keys=True)
+    } | variables_of(spec)
     if spec.source and spec.source.config_map:
         values["LGS_SOURCE"] = SOURCE_DIR
     if spec.auth.api_keys is not None:
         values["LGS_API_KEYS_FILE"] = f"{API_KEYS_DIR}/{API_KEYS_FILE}"
-    if spec.auth.path is not None:
-        values["LGS_AUTH_PATH"] = spec.auth.path
-    if spec.auth.disable_studio_auth:
-        values["LGS_DISABLE_STUDIO_AUTH"] = "true"
-    given: dict[str, Manifest] = {name: {"name": name, "value": str(value)} for name, value in values.items()}
+    given: dict[str, Manifest] = {name: {"name": name, "value": value} for name, value in values.items()}
     given["LGS_REPLICA_ID"] = {
         "name": "LGS_REPLICA_ID",
         "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
     }
-    for name, secret in (("DATABASE_URI", database_secret(inputs)), ("REDIS_URI", redis_secret(inputs))):
+    secrets = {"DATABASE_URI": database_reference(inputs), "REDIS_URI": redis_reference(inputs)}
+    for name, secret in secrets.items():
         if secret is not None:
             reference = {"name": secret.name, "key": secret.key}
             given[name] = {"name": name, "valueFrom": {"secretKeyRef": reference}}
@@ -64,7 +46,34 @@ def environment(inputs: Inputs) -> list[Manifest]:
     return list(given.values())
 
 
-def database_secret(inputs: Inputs) -> SecretKey | None:
+def variables_of(spec: Spec) -> dict[str, str]:
+    """What the manifest says to the runtime wherever it runs, in a cluster or under `lgs up`."""
+    workers, queues = spec.workers, spec.workers.queues
+    values = {
+        "LGS_CONCURRENCY": str(workers.concurrency),
+        "LGS_QUEUE_HIGH": str(queues.high),
+        "LGS_QUEUE_NORMAL": str(queues.normal),
+        "LGS_QUEUE_LOW": str(queues.low),
+        "LGS_RUN_TIMEOUT_SECONDS": _plain(workers.run_timeout_seconds),
+        "LGS_MAX_ATTEMPTS": str(workers.max_attempts),
+        "LGS_DRAIN_SECONDS": str(workers.drain_seconds),
+        "LGS_RUN_TTL_HOURS": _plain(spec.persistence.run_ttl_hours),
+        "LGS_VERSIONS_LIMIT": str(spec.persistence.versions.limit),
+        "LGS_CACHE_TTL_SECONDS": str(spec.cache.ttl_seconds),
+        "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": str(spec.cache.compression_threshold_bytes),
+    }
+    if queues.user is not None:
+        values["LGS_QUEUE_USER"] = str(queues.user)
+    if spec.graphs:
+        values["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs, sort_keys=True)
+    if spec.auth.path is not None:
+        values["LGS_AUTH_PATH"] = spec.auth.path
+    if spec.auth.disable_studio_auth:
+        values["LGS_DISABLE_STUDIO_AUTH"] = "true"
+    return values
+
+
+def database_reference(inputs: Inputs) -> SecretKey | None:
     """Where the database's URI is; None means SQLite in the pod."""
     postgres = inputs.service.spec.persistence.postgres
     if postgres is None:
@@ -76,7 +85,7 @@ def database_secret(inputs: Inputs) -> SecretKey | None:
     return postgres.uri_secret
 
 
-def redis_secret(inputs: Inputs) -> SecretKey | None:
+def redis_reference(inputs: Inputs) -> SecretKey | None:
     """Where the Redis' URI is; None means memory in each pod."""
     redis = inputs.service.spec.cache.redis
     if redis is None:

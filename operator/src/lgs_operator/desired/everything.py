@@ -8,13 +8,13 @@ from lgs_operator.desired.disruption_budget import disruption_budget
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.network_policy import postgres_policy, redis_policy, runtime_policy
 from lgs_operator.desired.postgres import postgres_secret, postgres_service, postgres_stateful_set
-from lgs_operator.desired.redis import redis_deployment, redis_secret_manifest, redis_service
+from lgs_operator.desired.redis import redis_deployment, redis_secret, redis_service
 from lgs_operator.desired.service import service
 from lgs_operator.desired.service_account import service_account
 
 BUILDERS = (
     postgres_secret,
-    redis_secret_manifest,
+    redis_secret,
     service_account,
     postgres_policy,
     redis_policy,

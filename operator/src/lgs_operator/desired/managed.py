@@ -1,10 +1,18 @@
-"""What every managed server has besides itself: a Secret with its password and URI, and a Service."""
+"""What every managed server has besides itself: a Secret with its password and URI, a Service, and the common
+parts of its container."""
 
 from __future__ import annotations
 
 from lgs_operator.cluster.kinds import SECRET, SERVICE, Manifest
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.naming import Component, encoded, name_of, owned, selector
+from lgs_operator.desired.naming import (
+    Component,
+    container_security,
+    encoded,
+    name_of,
+    owned,
+    selector,
+)
 
 
 def host_of(inputs: Inputs, component: Component) -> str:
@@ -16,6 +24,16 @@ def managed_secret(inputs: Inputs, component: Component, *, password: str, uri: 
     """`password` for the server, and `uri` for the runtime."""
     manifest = owned(inputs, SECRET, component) | {"type": "Opaque"}
     return manifest | {"data": encoded(password=password, uri=uri)}
+
+
+def managed_container(inputs: Inputs, container: Manifest, resources: Manifest | None) -> Manifest:
+    """The server's container, with what the operator's settings and the manifest add to it."""
+    optional = {"imagePullPolicy": inputs.images.pull_policy, "resources": resources}
+    common = {
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    return container | common | {name: value for name, value in optional.items() if value}
 
 
 def managed_service(inputs: Inputs, component: Component, port: int) -> Manifest:

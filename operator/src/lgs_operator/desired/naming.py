@@ -25,9 +25,14 @@ POSTGRES_PORT = 5432
 REDIS_PORT = 6379
 
 
+def object_name(service: str, component: Component) -> str:
+    """The runtime's objects have the service's own name; those of the servers add theirs."""
+    return service if component == "runtime" else f"{service}-{component}"
+
+
 def name_of(inputs: Inputs, component: Component) -> str:
-    """The runtime has the service's own name; the servers add theirs."""
-    return inputs.name if component == "runtime" else f"{inputs.name}-{component}"
+    """The name of a component's objects."""
+    return object_name(inputs.name, component)
 
 
 def selector(name: str, component: Component) -> dict[str, str]:
@@ -44,13 +49,13 @@ def labels(name: str, component: Component) -> dict[str, str]:
     }
 
 
-def owned(inputs: Inputs, kind: Kind, component: Component, *, name: str | None = None) -> Manifest:
+def owned(inputs: Inputs, kind: Kind, component: Component) -> Manifest:
     """The head of an object that goes when the service goes."""
     return {
         "apiVersion": kind.api_version,
         "kind": kind.name,
         "metadata": {
-            "name": name or name_of(inputs, component),
+            "name": name_of(inputs, component),
             "namespace": inputs.namespace,
             "labels": labels(inputs.name, component),
             "ownerReferences": [
@@ -67,13 +72,12 @@ def owned(inputs: Inputs, kind: Kind, component: Component, *, name: str | None 
     }
 
 
-def container_security(**more: object) -> Manifest:
+def container_security() -> Manifest:
     """A container that Kubernetes' restricted profile takes."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
-        **more,
     }
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from lgs_operator.cluster.kinds import STATEFUL_SET, Manifest
 from lgs_operator.desired.inputs import Inputs, Wanted
-from lgs_operator.desired.managed import host_of, managed_secret, managed_service
+from lgs_operator.desired.managed import host_of, managed_container, managed_secret, managed_service
 from lgs_operator.desired.naming import (
     POSTGRES_PORT,
-    container_security,
     labels,
     name_of,
     owned,
@@ -97,8 +96,6 @@ def _container(inputs: Inputs, resources: Manifest | None) -> Manifest:
             {"name": "POSTGRES_PASSWORD", "valueFrom": password},
             {"name": "PGDATA", "value": f"{_MOUNT}/pgdata"},
         ],
-        "securityContext": container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": ready | {"periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 300},
         "readinessProbe": ready | {"periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
         "livenessProbe": ready | {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
@@ -110,5 +107,4 @@ def _container(inputs: Inputs, resources: Manifest | None) -> Manifest:
             {"name": "shm", "mountPath": "/dev/shm"},
         ],
     }
-    policy = {"imagePullPolicy": inputs.images.pull_policy} if inputs.images.pull_policy else {}
-    return container | policy | ({"resources": resources} if resources else {})
+    return managed_container(inputs, container, resources)

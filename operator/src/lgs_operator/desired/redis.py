@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from lgs_operator.cluster.kinds import DEPLOYMENT, Manifest
 from lgs_operator.desired.inputs import Inputs, Wanted
-from lgs_operator.desired.managed import host_of, managed_secret, managed_service
+from lgs_operator.desired.managed import host_of, managed_container, managed_secret, managed_service
 from lgs_operator.desired.naming import (
     REDIS_PORT,
-    container_security,
     labels,
     name_of,
     owned,
@@ -23,7 +22,7 @@ _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _UNITS |= {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 
-def redis_secret_manifest(inputs: Inputs) -> Wanted:
+def redis_secret(inputs: Inputs) -> Wanted:
     """Wanted with a managed Redis: `password`, and `uri` for the runtime."""
     if not inputs.managed_redis:
         return None
@@ -82,14 +81,11 @@ def _container(inputs: Inputs, max_memory: str, resources: Manifest | None) -> M
         "workingDir": "/data",
         "ports": [{"name": "redis", "containerPort": REDIS_PORT, "protocol": "TCP"}],
         "env": [{"name": "REDIS_PASSWORD", "valueFrom": password}],
-        "securityContext": container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
         "readinessProbe": probe | {"periodSeconds": 2, "failureThreshold": 3},
         "livenessProbe": probe | {"periodSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
-    policy = {"imagePullPolicy": inputs.images.pull_policy} if inputs.images.pull_policy else {}
-    return container | policy | ({"resources": resources} if resources else {})
+    return managed_container(inputs, container, resources)
 
 
 def _bytes(quantity: str) -> int:

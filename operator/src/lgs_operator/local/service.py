@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -10,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lgs_crds import LangGraphService, Spec, load
+from lgs_crds.model import DEFAULT_MAX_REPLICAS
+from lgs_operator.desired.environment import variables_of
 from lgs_operator.scaling import Policy
-
-DEFAULT_MAX_REPLICAS = 10
 
 
 class LocalError(Exception):
@@ -95,34 +94,14 @@ def _source(options: Options, spec: Spec) -> Path:
 
 def _environment(manifest: LangGraphService, source: Path, data_dir: Path) -> dict[str, str]:
     """The manifest in the words of docs/architecture.md."""
-    spec, workers = manifest.spec, manifest.spec.workers
-    env = {
+    return {
         "LGS_SERVICE": manifest.metadata.name,
         "LGS_SOURCE": str(source),
         "LGS_DATA_DIR": str(data_dir),
-        "LGS_CONCURRENCY": str(workers.concurrency),
-        "LGS_QUEUE_HIGH": str(workers.queues.high),
-        "LGS_QUEUE_NORMAL": str(workers.queues.normal),
-        "LGS_QUEUE_LOW": str(workers.queues.low),
-        "LGS_RUN_TIMEOUT_SECONDS": str(workers.run_timeout_seconds),
-        "LGS_MAX_ATTEMPTS": str(workers.max_attempts),
-        "LGS_DRAIN_SECONDS": str(workers.drain_seconds),
-        "LGS_RUN_TTL_HOURS": str(spec.persistence.run_ttl_hours),
-        "LGS_VERSIONS_LIMIT": str(spec.persistence.versions.limit),
-        "LGS_CACHE_TTL_SECONDS": str(spec.cache.ttl_seconds),
-        "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": str(spec.cache.compression_threshold_bytes),
         # No load balancer has to hear of it first: a process that drains has closed its share of the port.
         "LGS_LAME_DUCK_SECONDS": "0",
+        **variables_of(manifest.spec),
     }
-    if spec.graphs:
-        env["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs)
-    if workers.queues.user is not None:
-        env["LGS_QUEUE_USER"] = str(workers.queues.user)
-    if spec.auth.path is not None:
-        env["LGS_AUTH_PATH"] = spec.auth.path
-    if spec.auth.disable_studio_auth:
-        env["LGS_DISABLE_STUDIO_AUTH"] = "true"
-    return env
 
 
 def _users(spec: Spec, notes: list[str]) -> dict[str, str]:
