@@ -10,15 +10,14 @@ from lgs_crds.status import ScalingStatus, condition
 from lgs_operator.cluster.kinds import SECRET
 from lgs_operator.contents import Missing
 from lgs_operator.desired.references import Reference
+from lgs_operator.scaling_status import ScalingView, scaling_before
 from lgs_operator.status import (
-    ScalingView,
     View,
     cache_ready,
     halted_status,
     persistence_ready,
     progressing,
     ready,
-    scaling_before,
     status_of,
 )
 

@@ -10,23 +10,20 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
 from lgs_crds import LangGraphService
-from lgs_crds.status import Condition, ScalingStatus, condition, timestamp
 from lgs_operator.cluster.client import ClusterError
 from lgs_operator.cluster.kinds import DEPLOYMENT, POD, Key, Manifest
 from lgs_operator.controller import Controller, replicas_only
-from lgs_operator.diagnosis import is_ended, is_ready
 from lgs_operator.due import ServiceKey
 from lgs_operator.parts import Parts
+from lgs_operator.pods import is_ended, is_going, is_ready, url_of
 from lgs_operator.reconcile import SCALER
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.scrape import scrape
-from lgs_operator.status import ScalingView, scaling_before
+from lgs_operator.scaling_status import ScalingView, scaling_before, scaling_view
 
 log = structlog.get_logger(__name__)
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -34,7 +31,6 @@ _SCRAPES_AT_ONCE = 64
 _SCRAPE_TIMEOUT = 1.0
 _WRITE_SECONDS = 10.0
 _WRITE_MEMORY_SECONDS = 60.0
-_HEADLESS_CODES = {"NoData"}
 
 
 @dataclass
@@ -115,7 +111,7 @@ class Autoscaler:
 
     async def _observe(self, key: ServiceKey, pods: list[Manifest], live: int) -> Observation:
         ready = [pod for pod in pods if is_ready(pod) and pod["status"].get("podIP")]
-        going = [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
+        going = [pod for pod in pods if is_going(pod)]
         answers = await asyncio.gather(*(self._ask(pod) for pod in ready))
         samples = tuple(each for each in answers if each is not None)
         return Observation(
@@ -129,9 +125,7 @@ class Autoscaler:
         )
 
     async def _ask(self, pod: Manifest) -> ReplicaSample | None:
-        address = pod["status"]["podIP"]
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{self._settings.scrape_port}/metrics"
+        url = url_of(pod, self._settings.scrape_port, "/metrics")
         async with self._scrapes:
             sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
@@ -190,59 +184,6 @@ class Autoscaler:
         self._controller.scaling[key] = view
         track.written, track.written_at = news, now
         await self._controller.publish(key)
-
-
-def scaling_view(
-    service: LangGraphService, decision: Decision | None, before: ScalingView, now: float
-) -> ScalingView:
-    """The decision in status terms. Without one (no replica to ask) the last one stands. Pure."""
-    mode = service.spec.scaling.mode
-    if decision is None:
-        inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
-        if mode != "Auto":
-            inactive = _not_ours(mode)
-        limited = condition("ScalingLimited", "False", "NotLimited")
-        return ScalingView((inactive, limited), before.status, None, None, before.desired)
-    return ScalingView(
-        conditions=(_active(mode, decision), _limited(service, decision)),
-        status=ScalingStatus(
-            desired_replicas=decision.replicas if mode == "Auto" else service.spec.replicas,
-            reason=decision.reason,
-            decided_at=timestamp(datetime.fromtimestamp(now, UTC)),
-            inputs=_rounded(decision.inputs),
-            memory=decision.memory.to_json(),
-        ),
-        queue=decision.queue,
-        p95=None if decision.p95 is None else f"{decision.p95:.2f}s",
-        desired=decision.replicas if mode == "Auto" else service.spec.replicas,
-    )
-
-
-def _active(mode: str, decision: Decision) -> Condition:
-    if mode != "Auto":
-        return _not_ours(mode)
-    if decision.code in _HEADLESS_CODES:
-        return condition("ScalingActive", "False", decision.code, decision.reason)
-    return condition("ScalingActive", "True", "Measuring", "replicas follow the load")
-
-
-def _not_ours(mode: str) -> Condition:
-    words = "spec.replicas sets the number" if mode == "Manual" else "the scale subresource sets the number"
-    return condition("ScalingActive", "False", mode, f"spec.scaling.mode is {mode}: {words}")
-
-
-def _limited(service: LangGraphService, decision: Decision) -> Condition:
-    if service.spec.scaling.mode != "Auto" or decision.limited is None:
-        return condition("ScalingLimited", "False", "NotLimited")
-    if decision.limited == "max":
-        words = f"the load asks for more than maxReplicas, which is {service.spec.max_replicas}"
-        return condition("ScalingLimited", "True", "TooManyReplicas", words)
-    words = f"the load asks for less than minReplicas, which is {service.spec.scaling.min_replicas}"
-    return condition("ScalingLimited", "True", "TooFewReplicas", words)
-
-
-def _rounded(inputs: dict[str, float]) -> dict[str, Any]:
-    return {name: round(value, 3) for name, value in inputs.items()}
 
 
 def _reasons(view: ScalingView) -> tuple[tuple[str, str], ...]:

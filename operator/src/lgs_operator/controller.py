@@ -22,19 +22,19 @@ from lgs_operator.contents import Missing
 from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.naming import object_name
 from lgs_operator.desired.references import references
-from lgs_operator.diagnosis import is_ready
 from lgs_operator.due import ServiceKey
 from lgs_operator.parts import Parts
+from lgs_operator.pods import is_going, is_ready, url_of
 from lgs_operator.publisher import Publisher
 from lgs_operator.reconcile import SCALER, Plan, owner_uid, plan
+from lgs_operator.scaling_status import ScalingView, scaling_before
 from lgs_operator.status import (
     Reports,
-    ScalingView,
     View,
     halted_status,
     invalid_message,
-    scaling_before,
     status_of,
 )
 
@@ -110,8 +110,8 @@ class Controller:
             service=service,
             images=self._settings.images,
             contents=contents,
-            postgres_password=_password(live, Key(SECRET, key.namespace, f"{key.name}-postgres")),
-            redis_password=_password(live, Key(SECRET, key.namespace, f"{key.name}-redis")),
+            postgres_password=_password(live, Key(SECRET, key.namespace, object_name(key.name, "postgres"))),
+            redis_password=_password(live, Key(SECRET, key.namespace, object_name(key.name, "redis"))),
             operator_namespace=self._settings.operator_namespace,
         )
         runtime = Key(DEPLOYMENT, key.namespace, key.name)
@@ -195,9 +195,9 @@ class Controller:
             service=service,
             deployment=live.get(Key(DEPLOYMENT, key.namespace, key.name)),
             pods=pods,
-            postgres=live.get(Key(STATEFUL_SET, key.namespace, f"{key.name}-postgres")),
+            postgres=live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres"))),
             postgres_pods=self._world.pods(key, "postgres"),
-            redis=live.get(Key(DEPLOYMENT, key.namespace, f"{key.name}-redis")),
+            redis=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "redis"))),
             redis_pods=self._world.pods(key, "redis"),
             missing=missing,
             refused=refused,
@@ -212,18 +212,17 @@ class Controller:
             if pod.get("status", {}).get("phase") == "Running"
             and pod["status"].get("podIP")
             and not is_ready(pod)
-            and "deletionTimestamp" not in pod["metadata"]
+            and not is_going(pod)
         ][:_REPORTS]
-        answers = await asyncio.gather(*(self._report(pod["status"]["podIP"]) for pod in silent))
+        answers = await asyncio.gather(*(self._report(pod) for pod in silent))
         return {
             pod["metadata"]["name"]: checks
             for pod, checks in zip(silent, answers, strict=True)
             if checks is not None
         }
 
-    async def _report(self, address: str) -> dict[str, str] | None:
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{self._settings.scrape_port}/ready"
+    async def _report(self, pod: Manifest) -> dict[str, str] | None:
+        url = url_of(pod, self._settings.scrape_port, "/ready")
         try:
             async with self._http.get(url, timeout=_REPORT_TIMEOUT) as response:
                 answer = await response.json()

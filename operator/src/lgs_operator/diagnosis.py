@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lgs_operator.cluster.kinds import Manifest
+from lgs_operator.pods import created_at, is_going
 
 _IMAGE_REASONS = {
     "ErrImagePull",
@@ -33,15 +34,13 @@ class Trouble:
 
 def trouble(pods: Iterable[Manifest]) -> Trouble | None:
     """What keeps the newest troubled pod from running, or None."""
-    newest_first = sorted(
-        pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True
-    )
+    newest_first = sorted(pods, key=created_at, reverse=True)
     return next((found for pod in newest_first if (found := pod_trouble(pod)) is not None), None)
 
 
 def pod_trouble(pod: Manifest) -> Trouble | None:
     """What keeps this pod from running, or None. A pod that is on its way out has no trouble."""
-    if "deletionTimestamp" in pod["metadata"]:
+    if is_going(pod):
         return None
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
@@ -52,22 +51,6 @@ def pod_trouble(pod: Manifest) -> Trouble | None:
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     found = (_container_trouble(name, container) for container in containers)
     return next((each for each in found if each is not None), None)
-
-
-def is_ready(pod: Manifest) -> bool:
-    """The pod takes work."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
-    return ready and "deletionTimestamp" not in pod["metadata"]
-
-
-def is_ended(pod: Manifest) -> bool:
-    """The pod will never take work again."""
-    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
-
-
-def _created(pod: Manifest) -> str:
-    return str(pod["metadata"].get("creationTimestamp", ""))
 
 
 def _container_trouble(pod: str, container: Mapping[str, Any]) -> Trouble | None:

@@ -10,45 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from lgs_crds import LangGraphService, Problem
-from lgs_crds.status import Condition, ScalingStatus, Status, Truth, condition, merged
+from lgs_crds.status import Condition, Status, Truth, condition, merged
 from lgs_operator.cluster.kinds import Manifest
 from lgs_operator.contents import Missing
 from lgs_operator.desired.naming import selector
 from lgs_operator.desired.service import endpoint
-from lgs_operator.diagnosis import Trouble, is_ended, is_ready, trouble
+from lgs_operator.diagnosis import Trouble, trouble
+from lgs_operator.pods import is_ended, is_ready
+from lgs_operator.scaling_status import ScalingView
 
 Reports = Mapping[str, Mapping[str, str]]
-SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited"})
 _FINE = "ok"
-
-
-@dataclass(frozen=True)
-class ScalingView:
-    """What the autoscaler says about a service, in status terms."""
-
-    conditions: tuple[Condition, ...] = ()
-    status: ScalingStatus | None = None
-    queue: int | None = None
-    p95: str | None = None
-    desired: int | None = None
-
-
-def scaling_before(status: Mapping[str, Any]) -> ScalingView:
-    """The autoscaler's part of a status that an earlier operator wrote. It stands until there is a new one:
-    what the scaling law remembers must outlive the operator that remembered it.
-    """
-    try:
-        before = Status.model_validate(dict(status))
-    except ValidationError:
-        # of another version of the operator; the law measures anew
-        return ScalingView()
-    if before.scaling is None:
-        return ScalingView()
-    conditions = tuple(each for each in before.conditions if each.type in SCALING_CONDITIONS)
-    return ScalingView(conditions, before.scaling, before.queue, before.p95, before.desired_replicas)
 
 
 @dataclass(frozen=True)

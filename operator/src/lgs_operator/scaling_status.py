@@ -1,0 +1,98 @@
+"""What the autoscaler says of a service, in the words of the status: its conditions, its last decision and
+what the scaling law remembers. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from lgs_crds import LangGraphService
+from lgs_crds.status import Condition, ScalingStatus, Status, condition, timestamp
+from lgs_operator.scaling import Decision
+
+SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited"})
+_WITHOUT_DATA = frozenset({"NoData"})
+
+
+@dataclass(frozen=True)
+class ScalingView:
+    """What the autoscaler says about a service, in status terms."""
+
+    conditions: tuple[Condition, ...] = ()
+    status: ScalingStatus | None = None
+    queue: int | None = None
+    p95: str | None = None
+    desired: int | None = None
+
+
+def scaling_before(status: Mapping[str, Any]) -> ScalingView:
+    """The autoscaler's part of a status that an earlier operator wrote. It stands until there is a new one:
+    what the scaling law remembers must outlive the operator that remembered it.
+    """
+    try:
+        before = Status.model_validate(dict(status))
+    except ValidationError:
+        # of another version of the operator; the law measures anew
+        return ScalingView()
+    if before.scaling is None:
+        return ScalingView()
+    conditions = tuple(each for each in before.conditions if each.type in SCALING_CONDITIONS)
+    return ScalingView(conditions, before.scaling, before.queue, before.p95, before.desired_replicas)
+
+
+def scaling_view(
+    service: LangGraphService, decision: Decision | None, before: ScalingView, now: float
+) -> ScalingView:
+    """The decision in status terms. Without one (no replica to ask) the last one stands. Pure."""
+    mode = service.spec.scaling.mode
+    if decision is None:
+        inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
+        if mode != "Auto":
+            inactive = _not_ours(mode)
+        limited = condition("ScalingLimited", "False", "NotLimited")
+        return ScalingView((inactive, limited), before.status, None, None, before.desired)
+    return ScalingView(
+        conditions=(_active(mode, decision), _limited(service, decision)),
+        status=ScalingStatus(
+            desired_replicas=decision.replicas if mode == "Auto" else service.spec.replicas,
+            reason=decision.reason,
+            decided_at=timestamp(datetime.fromtimestamp(now, UTC)),
+            inputs=_rounded(decision.inputs),
+            memory=decision.memory.to_json(),
+        ),
+        queue=decision.queue,
+        p95=None if decision.p95 is None else f"{decision.p95:.2f}s",
+        desired=decision.replicas if mode == "Auto" else service.spec.replicas,
+    )
+
+
+def _active(mode: str, decision: Decision) -> Condition:
+    if mode != "Auto":
+        return _not_ours(mode)
+    if decision.code in _WITHOUT_DATA:
+        return condition("ScalingActive", "False", decision.code, decision.reason)
+    return condition("ScalingActive", "True", "Measuring", "replicas follow the load")
+
+
+def _not_ours(mode: str) -> Condition:
+    words = "spec.replicas sets the number" if mode == "Manual" else "the scale subresource sets the number"
+    return condition("ScalingActive", "False", mode, f"spec.scaling.mode is {mode}: {words}")
+
+
+def _limited(service: LangGraphService, decision: Decision) -> Condition:
+    if service.spec.scaling.mode != "Auto" or decision.limited is None:
+        return condition("ScalingLimited", "False", "NotLimited")
+    if decision.limited == "max":
+        words = f"the load asks for more than maxReplicas, which is {service.spec.max_replicas}"
+        return condition("ScalingLimited", "True", "TooManyReplicas", words)
+    words = f"the load asks for less than minReplicas, which is {service.spec.scaling.min_replicas}"
+    return condition("ScalingLimited", "True", "TooFewReplicas", words)
+
+
+def _rounded(inputs: dict[str, float]) -> dict[str, Any]:
+    return {name: round(value, 3) for name, value in inputs.items()}
