@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
+from lgs_runtime.encryption.opening import open_cipher, sealed_saver, sealed_storage
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.runs.archive import Archive, Arrival
@@ -104,6 +105,7 @@ async def _named(archive: Archive, thread_ids: Sequence[str]) -> AsyncIterator[s
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Archive]:
     """The database, with the graphs loaded: the types of their states are needed to read them."""
+    cipher = open_cipher(settings)
     async with AsyncExitStack() as stack:
         storage = await open_storage(
             settings.database_uri,
@@ -123,8 +125,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Archive]:
             store=store,
         )
         yield Archive(
-            storage,
-            saver,
+            sealed_storage(storage, cipher),
+            sealed_saver(saver, cipher),
             open_upkeep(settings.database_uri),
             ValueCodec(trusted=True),
             settings.checkpointer.ttl.default,

@@ -53,6 +53,11 @@ class HandlerFailed(RuntimeFault):
     Nothing was stored."""
 
 
+class EncryptionFailed(HandlerFailed):
+    """A handler of `encryption` raised, or made what can't be kept (500). Its message names the model and the
+    field, and holds nothing of what they say."""
+
+
 class Conflict(RuntimeFault):
     """The request contradicts the present state, such as a run on a busy thread with strategy `reject`
     (409)."""

@@ -32,6 +32,14 @@ from lgs_runtime.checkpoint.fence import Fence, FencedSaver
 from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
 from lgs_runtime.checkpoint.store_options import Index, open_index
 from lgs_runtime.checkpoint.sweeping import sweep_forever
+from lgs_runtime.encryption.opening import (
+    open_cipher,
+    sealed_broker,
+    sealed_saver,
+    sealed_storage,
+    sealed_store,
+    sealing_entries,
+)
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
 from lgs_runtime.graphs.importing import extend_import_path, variable_in
 from lgs_runtime.graphs.priority import PriorityHandler
@@ -97,6 +105,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     """Opens every part of a replica; `stack` closes them in reverse. The worker does not claim yet."""
     logs.ensure_plain()
     gate = Gate.open(settings)
+    cipher = open_cipher(settings)
     storage = await _patiently(
         lambda: open_storage(
             settings.database_uri,
@@ -106,12 +115,14 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         stop,
     )
     stack.push_async_callback(storage.close)
+    storage = sealed_storage(storage, cipher)
     checkpointer = await stack.enter_async_context(
         open_checkpointer(settings.database_uri, serde=settings.checkpointer.serde.serializer())
     )
     store = await stack.enter_async_context(
         open_store(settings.database_uri, index=_store_index(settings), ttl=settings.store.ttl.config())
     )
+    checkpointer, store = sealed_saver(checkpointer, cipher), sealed_store(store, cipher)
     metrics = Metrics(settings.concurrency, storage)
     await metrics.start()
     stack.push_async_callback(metrics.close)
@@ -121,6 +132,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         settings.cache_ttl_seconds,
         metrics.cache,
         compression_threshold_bytes=settings.cache_compression_threshold_bytes,
+        before=sealing_entries(cipher),
     )
     stack.push_async_callback(cache.close)
     fence = Fence()
@@ -133,7 +145,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         cache=cache,
     )
     await graphs.ensure_assistants(storage)
-    streams = open_broker(settings, metrics.publish_failed)
+    streams = sealed_broker(open_broker(settings, metrics.publish_failed), cipher, metrics.publish_failed)
     stack.push_async_callback(streams.close)
     hub = SignalHub(storage)
     stack.push_async_callback(hub.close)
@@ -159,6 +171,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         metrics=metrics,
         readiness=Readiness(storage, streams),
         gate=gate,
+        cipher=cipher,
         priorities=_priorities(settings),
     )
     await _start_companions(services, fence, stack)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lgs_runtime.auth.gate import Gate
     from lgs_runtime.checkpoint.upkeep import Upkeep
+    from lgs_runtime.encryption.cipher import Cipher
     from lgs_runtime.graphs.priority import PriorityHandler
     from lgs_runtime.graphs.registry import GraphRegistry
     from lgs_runtime.readiness import Readiness
@@ -40,6 +41,8 @@ class Services:
     metrics: Metrics
     readiness: Readiness
     gate: Gate
+    cipher: Cipher | None = None
+    """Seals what is kept; None: it is kept as it is."""
     priorities: PriorityHandler | None = None
     """Says where new runs stand in the queue; None: the requests do."""
     audiences: Audiences = field(default_factory=Audiences)

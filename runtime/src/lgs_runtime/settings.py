@@ -70,6 +70,8 @@ class Settings:
     store: StoreOptions = field(default_factory=StoreOptions)
     priority_path: str | None = None
     """`path:variable` of the `langgraph_sdk.Priority` object."""
+    encryption_path: str | None = None
+    """`path:variable` of the `langgraph_sdk.Encryption` object; None: what is kept is kept as it is."""
     auth_path: str | None = None
     """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
     disable_studio_auth: bool = False
@@ -130,6 +132,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
         store=parse_store(manifest.store, f"{manifest.path}: store"),
         priority_path=manifest.priority,
+        encryption_path=manifest.encryption,
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
         auth_openapi=manifest.auth.openapi,

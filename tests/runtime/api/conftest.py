@@ -32,6 +32,7 @@ _load("api_auth", "identities.py")
 _load("api_webapps", "webapps.py")
 _load("api_replicas", "replicas.py")
 _load("api_priorities", "priorities.py")
+_load("api_secrets", "secrets.py")
 
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 

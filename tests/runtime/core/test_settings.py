@@ -114,8 +114,13 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
         ),
         (
             "langgraph.json",
-            '{"graphs": {"a": "g:h"}, "encryption": {"path": "./e.py:e"}}',
-            "encryption: {'path': './e.py:e'}: must be absent",
+            '{"graphs": {"a": "g:h"}, "encryption": {"path": "./e.py"}}',
+            "encryption.path: './e.py': must be path:variable",
+        ),
+        (
+            "langgraph.json",
+            '{"graphs": {"a": "g:h"}, "encryption": {"pth": "./e.py:e"}}',
+            "encryption.pth: unknown: must be path",
         ),
         (
             "langgraph.json",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from lgs_runtime.api.callers import Caller, asked, authenticated, user_of
+from lgs_runtime.api.callers import Caller, asked, authenticated, sealing, user_of
 from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas.shapes import EVERYWHERE, GUARDED, refusals
@@ -49,6 +49,7 @@ class Route(LimitedRoute):
         await authenticated(request)
         user = user_of(request)
         act_for(user.identity if user else None)
+        await sealing(request)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the limits, its errors translated."""

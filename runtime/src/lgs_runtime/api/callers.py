@@ -15,9 +15,11 @@ from fastapi import Request
 
 from lgs_runtime.auth.permits import Action, Resource
 from lgs_runtime.auth.users import User
+from lgs_runtime.encryption.context import HEADER, context_in, encrypt_with
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import SYSTEM_METADATA
 from lgs_runtime.model import Scope, Thread
+from lgs_runtime.runs.admission import NOBODY
 from lgs_runtime.services import Services
 from lgs_runtime.storage.scope import widened
 from lgs_runtime.worker.kwargs import about_the_caller
@@ -34,6 +36,15 @@ async def authenticated(request: Request) -> None:
     found = FOUND_USER in request.scope
     request.state.user = request.scope[FOUND_USER] if found else await services.gate.authenticate(request)
     caller.set(request.state.user)
+
+
+async def sealing(request: Request) -> None:
+    """Finds out which keys what this request stores is to be sealed with, where anything is. Raises
+    `InvalidRequest`, `EncryptionFailed`."""
+    services: Services = request.app.state.services
+    if services.cipher is not None:
+        given = context_in(request.headers.get(HEADER))
+        encrypt_with(await services.cipher.context_of(user_of(request) or User(NOBODY), given))
 
 
 def user_of(request: Request) -> User | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -69,14 +69,16 @@ class ResponseCache(BaseCache[Any]):
         observe: Observer = _nobody,
         *,
         compression_threshold_bytes: int = 1024,
+        before: Callable[[SharedEntries], SharedEntries] = lambda entries: entries,
     ) -> ResponseCache:
-        """A cache for a URI (None: memory alone); Redis need not be there yet."""
+        """A cache for a URI (None: memory alone); Redis need not be there yet. `before` puts something before
+        the entries in Redis."""
         threshold = compression_threshold_bytes
         if uri is None:
             return cls(None, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
         from lgs_runtime.cache.redis import RedisEntries  # noqa: PLC0415 - load only the drivers in use
 
-        entries = RedisEntries(uri)
+        entries = before(RedisEntries(uri))
         return cls(entries, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:

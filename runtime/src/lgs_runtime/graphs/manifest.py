@@ -20,9 +20,19 @@ from lgs_runtime.graphs.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
 
 USED = frozenset(
-    {"graphs", "env", "dependencies", "http", "checkpointer", "auth", "webhooks", "priority", "store"}
+    {
+        "graphs",
+        "env",
+        "dependencies",
+        "http",
+        "checkpointer",
+        "auth",
+        "webhooks",
+        "priority",
+        "store",
+        "encryption",
+    }
 )
-NOT_USED_YET = frozenset({"encryption"})
 FOR_THE_IMAGE = frozenset(
     {
         "$schema",
@@ -42,7 +52,6 @@ FOR_THE_IMAGE = frozenset(
     }
 )
 """How LangGraph's command line builds an image, and what it puts into it: no business of a running server."""
-NO_ENCRYPTION = "this server does not encrypt yet, and must not store in the clear what was to be encrypted"
 log = structlog.get_logger(__name__)
 
 
@@ -80,6 +89,8 @@ class Manifest:
     """As it was written; `checkpoint.store_options` knows what it may hold."""
     priority: str | None = None
     """Where the `langgraph_sdk.Priority` object is, as `path:variable`."""
+    encryption: str | None = None
+    """Where the `langgraph_sdk.Encryption` object is, as `path:variable`."""
     webhooks: Any = None
     """As it was written; its headers need the environment."""
 
@@ -93,12 +104,9 @@ def read_manifest(path: Path, name: str) -> Manifest:
     content = _parse_yaml(text, where) if path.suffix in (".yaml", ".yml") else parse_json(text, where)
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: {type(content).__name__}: must be an object with a key `graphs`")
-    warn_unknown(content, USED | NOT_USED_YET | FOR_THE_IMAGE, where)
-    if content.get("encryption") is not None:
-        raise ConfigError(f"{where}: encryption: {content['encryption']!r}: must be absent: {NO_ENCRYPTION}")
-    for kind in (NOT_USED_YET, FOR_THE_IMAGE):
-        if unused := sorted(set(content) & kind):
-            log.info("config.keys_not_used", path=where, keys=unused)
+    warn_unknown(content, USED | FOR_THE_IMAGE, where)
+    if unused := sorted(set(content) & FOR_THE_IMAGE):
+        log.info("config.keys_not_used", path=where, keys=unused)
     folder = path.absolute().parent
     return Manifest(
         path=path.absolute(),
@@ -111,6 +119,7 @@ def read_manifest(path: Path, name: str) -> Manifest:
         auth=_auth(content.get("auth"), f"{where}: auth"),
         store=content.get("store"),
         priority=_priority(content.get("priority"), f"{where}: priority"),
+        encryption=_encryption(content.get("encryption"), f"{where}: encryption"),
         webhooks=content.get("webhooks"),
     )
 
@@ -121,6 +130,22 @@ def _priority(content: Any, where: str) -> str | None:
     path = object_of(content, where).get("path")
     if not isinstance(path, str) or ":" not in path:
         raise ConfigError(f"{where}.path: {path!r}: must be path:variable, such as ./priority.py:priority")
+    return path
+
+
+def _encryption(content: Any, where: str) -> str | None:
+    """The object `encryption`. All of it counts: what is misspelt must not be stored in the clear."""
+    if content is None:
+        return None
+    given = object_of(content, where)
+    for name in given:
+        if name != "path":
+            raise ConfigError(f"{where}.{name}: unknown: must be path")
+    path = given.get("path")
+    if not isinstance(path, str) or ":" not in path:
+        raise ConfigError(
+            f"{where}.path: {path!r}: must be path:variable, such as ./encryption.py:encryption"
+        )
     return path
 
 

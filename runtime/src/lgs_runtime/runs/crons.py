@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 import structlog
 from cronsim import CronSim, CronSimError
 
+from lgs_runtime.encryption.cipher import CARRIED
+from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.errors import (
     Conflict,
     Forbidden,
@@ -139,6 +141,7 @@ class Scheduler:
 
     async def _make(self, cron: Cron) -> bool:
         services, request = self._services, self._request_of(cron)
+        encrypt_with(cron.payload.get(CARRIED))
         request, assistant = await permitted_run(services, request)
         new = await placed(
             services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id

@@ -21,7 +21,8 @@ from langgraph.types import StateSnapshot
 
 from lgs_runtime.auth.users import User
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
-from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.encryption.context import encrypt_with
+from lgs_runtime.errors import EncryptionFailed, NotFound, StorageUnavailable
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.model import Outcome, Run, questions, with_questions
@@ -64,8 +65,9 @@ class Executor:
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
-        asking = RunKwargs.from_json(attempt.run.kwargs).user
-        caller.set(User(asking) if asking else None)
+        kwargs = RunKwargs.from_json(attempt.run.kwargs)
+        caller.set(User(kwargs.user) if kwargs.user else None)
+        encrypt_with(kwargs.encryption_context)
         if attempt.stopped is None:
             attempt.work = asyncio.create_task(self._run(attempt, publisher))
             await asyncio.wait({attempt.work}, timeout=self._timeout_seconds)
@@ -107,6 +109,8 @@ class Executor:
 
     async def _run(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         run, kwargs = attempt.run, RunKwargs.from_json(attempt.run.kwargs)
+        if kwargs.unreadable is not None:
+            raise EncryptionFailed(kwargs.unreadable)
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
         if kwargs.protocol:
             await publisher.ring()

@@ -56,6 +56,10 @@ class RunKwargs:
     user: Mapping[str, Any] | None = None
     """Who asked for the run (`auth.users.User` as JSON)."""
     request_id: str | None = None
+    encryption_context: Mapping[str, Any] | None = None
+    """What its state is sealed with."""
+    unreadable: str | None = None
+    """Why what is stored of the run can't be opened; it ends with this reason."""
     protocol: bool = False
     """Started by protocol v2: its events have that protocol's form, and its input answers the question that
     the thread waits with, if there is one when the run begins."""

@@ -18,7 +18,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from lgs_runtime.api.access import Parts, router
-from lgs_runtime.api.callers import Caller, authenticated, user_of
+from lgs_runtime.api.callers import Caller, authenticated, sealing, user_of
 from lgs_runtime.api.http.limits import parse_body
 from lgs_runtime.api.http.problems import headers_of, problem, status_of
 from lgs_runtime.api.http.responses import JsonResponse
@@ -131,6 +131,7 @@ async def socket(websocket: WebSocket, thread_id: str) -> None:
         await authenticated(request)
         user = user_of(request)
         act_for(user.identity if user else None)
+        await sealing(request)
     except RuntimeFault as fault:
         await _refuse(websocket, fault)
         return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import Item
     from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
-PRIVATE_KWARGS = frozenset({"user", "request_id"})
+PRIVATE_KWARGS = frozenset({"user", "request_id", "encryption_context"})
 """A user's fields may hold secrets of theirs; who may read the run need not see them."""
 CHECKPOINT_KEYS = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
 

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import asyncpg  # type: ignore[import-untyped]
 from langchain_core.runnables import RunnableConfig
@@ -52,6 +52,9 @@ class FastPostgresSaver(BlockingSaver):
     Values come back as the types that LangGraph allows and those in `allow`; of others only their data. With
     a `serde` of one's own, that decides.
     """
+
+    keeps_versions: ClassVar = True
+    """A value is stored with the first checkpoint that has it, and only then looked at."""
 
     def __init__(
         self,

@@ -1,0 +1,75 @@
+"""A stream broker over another: the data of events are sealed, their names and ids are not.
+
+As of any broker, `publish` does not raise: an event that can't be sealed is dropped, and the run's result is
+told from the storage. One that can't be opened is told as an `error` event in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, cast
+
+import structlog
+
+from lgs_runtime.encryption.cipher import Cipher
+from lgs_runtime.errors import EncryptionFailed
+from lgs_runtime.streams.contract import StreamBroker, StreamEvent
+from lgs_runtime.streams.encoding import encode
+
+log = structlog.get_logger(__name__)
+
+
+class EncryptedBroker:
+    """A `StreamBroker`. `failed` is called for each publication that could not be sealed."""
+
+    def __init__(self, inner: StreamBroker, cipher: Cipher, failed: Callable[[], None]) -> None:
+        self._inner = inner
+        self._cipher = cipher
+        self._failed = failed
+
+    async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
+        """See the contract."""
+        sealed = await asyncio.gather(*map(self._sealed, events))
+        kept = [event for event in sealed if event is not None]
+        if len(kept) < len(events):
+            self._failed()
+        if kept:
+            await self._inner.publish(run_id, kept)
+
+    async def subscribe(self, run_id: str, after: str | None = None) -> AsyncIterator[StreamEvent]:
+        """See the contract."""
+        source: Any = self._inner.subscribe(run_id, after)
+        async with aclosing(source) as events:
+            async for event in events:
+                yield await self._opened(cast(StreamEvent, event))
+
+    async def discard(self, run_id: str) -> None:
+        """See the contract."""
+        await self._inner.discard(run_id)
+
+    async def ping(self) -> None:
+        """See the contract."""
+        await self._inner.ping()
+
+    async def close(self) -> None:
+        """See the contract."""
+        await self._inner.close()
+
+    async def _sealed(self, event: StreamEvent) -> StreamEvent | None:
+        if event.is_end:
+            return event
+        try:
+            return replace(event, data=await self._cipher.seal_bytes("run", "events", event.data))
+        except EncryptionFailed as failed:
+            log.warning("streams.not_sealed", reason=str(failed))
+            return None
+
+    async def _opened(self, event: StreamEvent) -> StreamEvent:
+        try:
+            return replace(event, data=await self._cipher.open_bytes("run", "events", event.data))
+        except EncryptionFailed as failed:
+            said = {"error": "EncryptionFailed", "message": str(failed)}
+            return replace(event, event="error", data=encode(said))

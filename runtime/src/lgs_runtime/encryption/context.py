@@ -1,0 +1,55 @@
+"""Which keys a caller wants to be used: the metadata of `langgraph_sdk.EncryptionContext`.
+
+Whoever asks says so once a request (`X-Encryption-Context`, or the application's `@encryption.context`). It
+is kept beside what is sealed, in the clear, so that it is opened with the same later; a run carries it to
+where it is executed. It is told in a context variable, so that each task has its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import orjson
+
+from lgs_runtime.errors import InvalidRequest
+
+HEADER: Final = "x-encryption-context"
+_context: ContextVar[Mapping[str, Any] | None] = ContextVar("lgs_encryption_context", default=None)
+
+
+def encryption_context() -> dict[str, Any]:
+    """What this task seals with; empty: nobody said anything."""
+    return dict(_context.get() or {})
+
+
+def encrypt_with(context: Mapping[str, Any] | None) -> None:
+    """From here on this task seals with `context`."""
+    _context.set(context)
+
+
+@contextmanager
+def encrypting_with(context: Mapping[str, Any] | None) -> Iterator[None]:
+    """What is sealed inside is sealed with `context`."""
+    token = _context.set(context)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def context_in(header: str | None) -> dict[str, Any]:
+    """What the header says: an object as base64 of JSON. Raises `InvalidRequest`."""
+    if not header:
+        return {}
+    try:
+        found = orjson.loads(base64.b64decode(header, validate=True))
+    except (binascii.Error, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"X-Encryption-Context: {header!r:.80}: must be a JSON object in base64")
+    return found

@@ -1,0 +1,121 @@
+"""Savers, stores and storages keep their contracts behind a cipher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.checkpoint.memory import InMemorySaver
+
+from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.encryption.cipher import Cipher
+from lgs_runtime.encryption.opening import sealed_saver, sealed_storage, sealed_store
+from lgs_runtime.encryption.storage import PASSED_ON, EncryptedStorage
+from lgs_runtime.model import Page, Scope
+from lgs_runtime.storage import Storage
+from lgs_runtime.storage.histories import NewVersion
+from support.ciphers import encryption
+
+CIPHER = Cipher(encryption, "encryption.path: here")
+
+
+@pytest.fixture
+def sealed(storage: Storage) -> Storage:
+    return sealed_storage(storage, CIPHER)
+
+
+def test_every_method_of_the_contract_is_sealed_or_known_to_have_nothing_to_hide() -> None:
+    promised = {name for part in Storage.__mro__ for name in vars(part) if not name.startswith("_")}
+    promised |= set(Storage.__annotations__)
+    sealed = {name for part in EncryptedStorage.__mro__ for name in vars(part) if not name.startswith("_")}
+
+    assert sealed | PASSED_ON == promised
+    assert sealed & PASSED_ON == set()
+
+
+async def test_a_sealed_saver_keeps_langgraphs_contract(database_uri: str) -> None:
+    @checkpointer_test(name=f"sealed {database_uri}")
+    async def saver() -> Any:
+        async with open_checkpointer(database_uri) as opened:
+            yield sealed_saver(opened, CIPHER)
+
+    report = await validate(saver)
+
+    failures = {name: result.failures for name, result in report.results.items() if result.failures}
+    assert failures == {}
+    passed = {name for name, result in report.results.items() if result.passed}
+    assert passed >= {"put", "put_writes", "get_tuple", "list", "delete_thread", "copy_thread", "prune"}
+
+
+async def test_a_foreign_saver_can_be_sealed() -> None:
+    @checkpointer_test(name="sealed in memory")
+    async def saver() -> Any:
+        yield sealed_saver(InMemorySaver(), CIPHER)
+
+    report = await validate(saver)
+
+    passed = {name for name, result in report.results.items() if result.passed}
+    assert passed >= {"put", "put_writes", "get_tuple", "list", "delete_thread"}
+
+
+async def test_metadata_that_are_merged_are_opened_each_with_its_own_mark(
+    storage: Storage, sealed: Storage
+) -> None:
+    await storage.create_thread("t", {"old": "plain", "both": "plain"})
+    await sealed.update_thread("t", {"new": {"a": [1]}, "both": "sealed"})
+
+    merged = await sealed.thread("t")
+    trail = await sealed.audit("t", Page())
+
+    assert merged.metadata == {"old": "plain", "both": "sealed", "new": {"a": [1]}}
+    assert {"metadata": ["new", "both"]} in [entry.details for entry in trail]
+
+
+async def test_a_scope_covers_what_was_stored_before_and_what_is_sealed(
+    storage: Storage, sealed: Storage
+) -> None:
+    await storage.create_thread("old", {"team": "a"})
+    await sealed.create_thread("new", {"team": "a"})
+    await sealed.create_thread("other", {"team": "b"})
+
+    found = await sealed.threads(Page(), scope=Scope(({"team": "a"},)))
+
+    assert {thread.thread_id for thread in found} == {"old", "new"}
+
+
+async def test_names_that_look_like_marks_come_back(sealed: Storage) -> None:
+    told = {"__encryption_context__": 1, "__encryption_context__.x": 2, "__escaped__y": 3, "x": 4}
+    await sealed.create_thread("t", told)
+    await sealed.set_thread_state("t", told, {}, "idle")
+
+    thread = await sealed.thread("t")
+
+    assert thread.metadata == told
+    assert thread.values == told
+
+
+async def test_a_rollbacks_entry_of_the_trail_names_its_version(sealed: Storage) -> None:
+    await sealed.create_thread("t", {})
+    await sealed.add_version(NewVersion("t", "c1", description="first"))
+    await sealed.add_version(NewVersion("t", "c2", metadata={"rollback_from": 1, "why": "wrong"}))
+
+    [latest, first] = await sealed.versions("t", Page())
+    trail = await sealed.audit("t", Page())
+
+    assert (latest.metadata, first.description) == ({"rollback_from": 1, "why": "wrong"}, "first")
+    assert [entry.details["rollback_from"] for entry in trail if entry.what == "version.rolled_back"] == [1]
+
+
+async def test_items_of_a_sealed_store_are_found_and_live_as_long_as_they_should(database_uri: str) -> None:
+    async with open_store(database_uri) as inner:
+        store = sealed_store(inner, CIPHER)
+        await store.aput(("n",), "a", {"kind": "x", "v": 1}, ttl=60)
+        await store.aput(("n",), "b", {"kind": "y", "v": 2})
+
+        item, found = await store.aget(("n",), "a"), await store.asearch(("n",), filter={"kind": "y"})
+        beneath = await inner.aget(("n",), "a")
+
+    assert item is not None and item.value == {"kind": "x", "v": 1}
+    assert [one.key for one in found] == ["b"]
+    assert beneath is not None and str(beneath.value["kind"]).startswith("enc:")
