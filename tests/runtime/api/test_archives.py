@@ -181,7 +181,9 @@ async def test_a_document_can_not_bring_types_that_no_schema_here_names(replica:
     assert "lgs_runtime.model.Page: must be in the schema" in answer.json()["detail"]
 
 
-async def test_where_handlers_say_who_may_what_only_an_operator_imports(alone: Settings) -> None:
+async def test_an_import_replaces_nothing_unasked_where_callers_are_known(
+    alone: Settings,
+) -> None:
     alice = {"Authorization": "Bearer alice-token"}
     settings = replace(alone, auth_path="api_auth:tokens")
     async with open_replica(settings) as replica, httpx.AsyncClient(base_url=replica.url) as http:
@@ -190,4 +192,4 @@ async def test_where_handlers_say_who_may_what_only_an_operator_imports(alone: S
         refused = await http.post("/threads/import", content=document.content, headers=alice)
         unknown = await http.get(f"/threads/{uuid4()}/export", headers=alice)
 
-    assert (document.status_code, refused.status_code, unknown.status_code) == (200, 403, 404)
+    assert (document.status_code, refused.status_code, unknown.status_code) == (200, 409, 404)

@@ -23,7 +23,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of, parent_id_of
 from lgs_runtime.checkpoint.upkeep import Upkeep
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
-from lgs_runtime.model import Ttl
+from lgs_runtime.model import Json, Ttl
 from lgs_runtime.runs.archive_values import ValueCodec
 from lgs_runtime.storage.archives import Record, checked
 from lgs_runtime.storage.contract import Storage
@@ -116,6 +116,8 @@ class Arrival:
     _values: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     _checkpoints: int = 0
     _line: int = 0
+    _claimed: bool = False
+    _by: str | None = None
 
     @property
     def begun(self) -> bool:
@@ -126,6 +128,20 @@ class Arrival:
     def target(self) -> str:
         """The id of the thread, as soon as its line was read."""
         return self.thread_id or str(self._rows["thread"][0]["thread_id"])
+
+    @property
+    def metadata(self) -> Json:
+        """What the document says the thread's metadata are, as soon as its line was read."""
+        found: Json = self._rows["thread"][0]["metadata"]
+        return found
+
+    def claim(self, metadata: Json, who: str | None) -> None:
+        """The thread is made with this metadata, by `who`, whatever its document says. Of what that says
+        about who did something, only what `who` did is believed, and of its audit trail nothing. Where the
+        thread's runs stand in the queue is settled anew."""
+        anew = {"metadata": dict(metadata), "created_by": who, "level": None, "fairness_group": None}
+        self._rows["thread"][0].update(anew)
+        self._claimed, self._by = True, who
 
     async def take(self, raw: bytes) -> None:
         """One line. Raises `InvalidRequest` that names the line and what is wrong with it."""
@@ -248,12 +264,18 @@ class Arrival:
 
         def placed(row: dict[str, Any]) -> dict[str, Any]:
             placed = {**row, "thread_id": target}
+            if self._claimed:
+                placed["created_by"] = self._by if row["created_by"] == self._by else None
             if copied and placed.get("run_id"):
                 placed["run_id"] = str(uuid5(UUID(target), placed["run_id"]))
             return placed
 
-        runs, versions, audit = ([placed(row) for row in self._rows[kind]] for kind in PLURAL)
-        return Record(thread, runs, versions, audit)
+        runs, versions = ([placed(row) for row in self._rows[kind]] for kind in ("run", "version"))
+        if self._claimed:
+            for run in runs:
+                run["kwargs"] = {name: value for name, value in run["kwargs"].items() if name != "user"}
+            return Record(thread, runs, versions)
+        return Record(thread, runs, versions, [placed(row) for row in self._rows["audit"]])
 
 
 def _line(kind: str, content: Mapping[str, Any]) -> bytes:

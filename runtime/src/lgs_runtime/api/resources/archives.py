@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import orjson
@@ -12,15 +12,18 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from lgs_runtime.api.access import Asking, Parts, Route, router
+from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.problems import BodyTooLarge
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
 from lgs_runtime.api.schemas.encoding import thread_json
-from lgs_runtime.errors import Forbidden, InvalidRequest
+from lgs_runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.runs.archive import Archive, Arrival
 from lgs_runtime.runs.archive_values import ValueCodec
 from lgs_runtime.runs.threads import nested_graphs, remove_thread
+from lgs_runtime.services import Services
+from lgs_runtime.storage.scope import covers, made_within
 
 
 class StreamedRoute(Route):
@@ -58,28 +61,49 @@ async def export_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) 
     responses=shapes.refusals(409),
     openapi_extra={"requestBody": {"required": True, "content": {LINES: {"schema": {"type": "string"}}}}},
 )
-async def import_thread(parts: Parts, request: Request, if_exists: IfExists = "raise") -> Response:
+async def import_thread(
+    parts: Parts, caller: Asking, request: Request, if_exists: IfExists = "raise"
+) -> Response:
     """Makes a thread of the document that an export gave. `new` gives it another id."""
-    if parts.gate.auth is not None:
-        raise Forbidden(
-            "import: a document may say whose a thread is: use `lgs-runtime import` as an operator"
-        )
     lines = _lines(request, parts.settings.max_body_bytes)
     first = await anext(lines, b"")
     codec = ValueCodec(await _graphs_of(parts, first))
-    ttl = parts.settings.checkpointer.ttl.default
-    archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, codec, ttl)
+    archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, codec)
     arrival = Arrival(archive, str(uuid4()) if if_exists == "new" else None)
     try:
         await arrival.take(first)
+        await _permitted(caller, arrival, guarded=parts.gate.auth is not None)
         async for line in lines:
             await arrival.take(line)
-        replace = partial(remove_thread, parts) if if_exists == "replace" else None
+        replace = partial(_replace, parts, caller) if if_exists == "replace" else None
         thread_id = await arrival.settle(replace)
     except BaseException:
         await arrival.drop()
         raise
     return JsonResponse(thread_json(await parts.storage.thread(thread_id)))
+
+
+async def _permitted(caller: Caller, arrival: Arrival, *, guarded: bool) -> None:
+    """Asks for what an import is, making a thread and changing its state. Where callers have rights of their
+    own, the thread becomes the caller's. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`."""
+    value: dict[str, Any] = {"thread_id": arrival.target, "metadata": dict(arrival.metadata)}
+    value["if_exists"] = "raise"
+    metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
+    changeable = await caller.threads("update", arrival.target)
+    if changeable is not None and not covers(changeable, metadata):
+        raise Forbidden("threads.update: the thread must be one that the caller may change")
+    if guarded:
+        arrival.claim(metadata, caller.user.identity if caller.user else None)
+
+
+async def _replace(parts: Services, caller: Caller, thread_id: str) -> None:
+    """Deletes the thread for one that comes in its place. Raises `Conflict` for one that is not the
+    caller's."""
+    scope = await caller.threads("delete", thread_id)
+    try:
+        await remove_thread(parts, thread_id, scope)
+    except NotFound as missing:
+        raise Conflict(f"thread {thread_id} exists, and may not be replaced by you; use new") from missing
 
 
 async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
