@@ -19,6 +19,7 @@ from typing import Any
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
 from lgs_runtime.checkpoint.store_options import StoreOptions, parse_store
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
@@ -76,6 +77,7 @@ class Settings:
     """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
     disable_studio_auth: bool = False
     auth_openapi: Mapping[str, Any] = field(default_factory=dict)
+    auth_cache: AuthCache | None = None
     """`securitySchemes` and `security`, for the API's description."""
     api_keys: str = field(default="", repr=False)
     api_keys_file: Path | None = None
@@ -136,6 +138,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
         auth_openapi=manifest.auth.openapi,
+        auth_cache=manifest.auth.cache,
         api_keys=values.text("LGS_API_KEYS", ""),
         api_keys_file=_file(values, "LGS_API_KEYS_FILE"),
         host=flags.get("host") or values.text("LGS_HOST", "127.0.0.1"),

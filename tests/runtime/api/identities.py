@@ -160,3 +160,14 @@ async def mistaken_handler(ctx: Auth.types.AuthContext, value: dict[str, Any]) -
 @rules.on.store
 async def filtered_store(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, Any]:
     return {"owner": ctx.user.identity}
+
+
+counted = Auth()
+visits: list[str | None] = []
+"""Whom the handler of `counted` was asked about."""
+
+
+@counted.authenticate
+async def by_counting(authorization: str | None) -> dict[str, Any]:
+    visits.append(authorization)
+    return await by_token(authorization)

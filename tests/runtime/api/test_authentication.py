@@ -12,15 +12,18 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from api_auth import visits
 from api_replicas import Replica, open_replica, settings_of
 from langgraph_sdk import get_client
 
 from lgs_runtime.auth.keys import parse_keys
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings, load_settings
 
 ALICE = {"Authorization": "Bearer alice-token"}
+BOB = {"Authorization": "Bearer bob-token"}
 KEY = "a-long-enough-key"
 STUDIO = {"x-auth-scheme": "langsmith"}
 
@@ -268,3 +271,15 @@ def test_the_padding_of_a_key_in_base64_is_not_taken_for_a_name() -> None:
 
     assert (list(alone.values()), list(named.values())) == (["key-1"], ["shop"])
     assert list(alone) == list(named)
+
+
+async def test_a_user_is_asked_for_once_while_remembered_and_a_refusal_each_time(plain: Settings) -> None:
+    cache = AuthCache(("authorization",), 3600.0)
+    async with served(replace(plain, auth_path="api_auth:counted", auth_cache=cache)) as client:
+        visits.clear()
+        eve = {"Authorization": "Bearer eve"}
+        for token in (ALICE, ALICE, BOB, ALICE, eve, eve):
+            await client.post("/threads/count", json={}, headers=token)
+
+    asked = [visit and visit.removeprefix("Bearer ") for visit in visits]
+    assert asked == ["alice-token", "bob-token", "eve", "eve"]

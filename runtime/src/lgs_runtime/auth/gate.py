@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from lgs_runtime.auth.keys import ApiKeys
 from lgs_runtime.auth.loading import asked, load_auth
+from lgs_runtime.auth.memory import UserMemory
 from lgs_runtime.auth.permits import Action, Resource, has_handlers, permit
 from lgs_runtime.auth.users import User, refusal_of, studio_user, user_from
 from lgs_runtime.errors import ConfigError, Unauthenticated
@@ -37,6 +38,7 @@ class Gate:
     auth: Auth | None = None
     keys: ApiKeys | None = None
     studio: bool = True
+    memory: UserMemory | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Gate:
@@ -50,7 +52,8 @@ class Gate:
                 f"auth.path: {settings.auth_path}: no handler says who asks: it must have a function under "
                 "@auth.authenticate, or the service must have API keys"
             )
-        return cls(auth, keys, studio=not settings.disable_studio_auth)
+        memory = UserMemory(settings.auth_cache) if settings.auth_cache else None
+        return cls(auth, keys, studio=not settings.disable_studio_auth, memory=memory)
 
     @property
     def closed(self) -> bool:
@@ -69,10 +72,21 @@ class Gate:
         key = self._key(request)
         handler = self.auth and self.auth._authenticate_handler
         if handler is not None and not self._is_studio(request, key):
-            return await _ask(handler, request)
+            return await self._remembered(handler, request)
         if key is None:
             return None
         return studio_user(key) if self._is_studio(request, key) else User({"identity": key})
+
+    async def _remembered(self, handler: Any, request: Request) -> User:
+        """As `_ask`, but for users that are still known from a moment ago."""
+        key = self.memory.key_of(request.headers) if self.memory else None
+        if self.memory is None or key is None:
+            return await _ask(handler, request)
+        known = self.memory.user(key)
+        if known is None:
+            known = await _ask(handler, request)
+            self.memory.remember(key, known)
+        return known
 
     @property
     def decides(self) -> bool:

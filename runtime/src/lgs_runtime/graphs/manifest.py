@@ -16,6 +16,7 @@ import structlog
 from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.auth_section import AuthSpec, parse_auth
 from lgs_runtime.graphs.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
 
@@ -64,15 +65,6 @@ class GraphSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthSpec:
-    """`auth`: where the `langgraph_sdk.Auth` object is, as `path:variable`, and what is said of it."""
-
-    path: str | None = None
-    disable_studio_auth: bool = False
-    openapi: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """The parts of the file that are used, with paths made absolute."""
 
@@ -116,7 +108,7 @@ def read_manifest(path: Path, name: str) -> Manifest:
         dependencies=_dependencies(content.get("dependencies", []), folder, f"{where}: dependencies"),
         http=parse_http(content.get("http"), f"{where}: http"),
         checkpointer=content.get("checkpointer"),
-        auth=_auth(content.get("auth"), f"{where}: auth"),
+        auth=parse_auth(content.get("auth"), f"{where}: auth"),
         store=content.get("store"),
         priority=_priority(content.get("priority"), f"{where}: priority"),
         encryption=_encryption(content.get("encryption"), f"{where}: encryption"),
@@ -147,21 +139,6 @@ def _encryption(content: Any, where: str) -> str | None:
             f"{where}.path: {path!r}: must be path:variable, such as ./encryption.py:encryption"
         )
     return path
-
-
-def _auth(content: Any, where: str) -> AuthSpec:
-    """The object `auth`. All of it counts: what is misspelt must not leave a service open."""
-    given = object_of(content, where)
-    known = ("path", "disable_studio_auth", "openapi", "cache")
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
-    path, studio = given.get("path"), given.get("disable_studio_auth", False)
-    if path is not None and (not isinstance(path, str) or ":" not in path):
-        raise ConfigError(f"{where}.path: {path!r}: must be path:variable, such as ./auth.py:auth")
-    if not isinstance(studio, bool):
-        raise ConfigError(f"{where}.disable_studio_auth: {studio!r}: must be true or false")
-    return AuthSpec(path, studio, object_of(given.get("openapi"), f"{where}.openapi"))
 
 
 def parse_json(text: str, where: str) -> Any:

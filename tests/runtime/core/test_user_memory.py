@@ -1,0 +1,109 @@
+"""Users are remembered as `auth.cache` says: by their headers, for a time, so many of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from lgs_runtime.auth.memory import UserMemory
+from lgs_runtime.auth.users import User
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.auth_section import AuthCache, parse_auth
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def remembering(names: str, clock: Clock, **rule: Any) -> UserMemory:
+    """A memory of these users, by their names as tokens."""
+    memory = UserMemory(AuthCache(("authorization",), **rule), clock)
+    for name in names:
+        memory.remember(key(memory, name), User({"identity": name}))
+    return memory
+
+
+def key(memory: UserMemory, token: str) -> bytes:
+    found = memory.key_of(Headers({"Authorization": token}))
+    assert found is not None
+    return found
+
+
+def known(memory: UserMemory, names: str) -> str:
+    return "".join(name for name in names if memory.user(key(memory, name)))
+
+
+def test_a_user_is_known_until_the_time_is_over() -> None:
+    clock = Clock()
+    memory = remembering("a", clock, ttl_seconds=10)
+
+    clock.now = 9.9
+    before = known(memory, "ab")
+    clock.now = 10.0
+
+    assert (before, known(memory, "ab")) == ("a", "")
+
+
+def test_the_one_not_seen_for_longest_is_forgotten_first() -> None:
+    memory = remembering("abc", Clock(), max_size=3)
+    known(memory, "a")
+
+    memory.remember(key(memory, "d"), User({"identity": "d"}))
+
+    assert known(memory, "abcd") == "acd"
+
+
+def test_all_headers_named_tell_users_apart() -> None:
+    memory = UserMemory(AuthCache(("authorization", "x-tenant")), Clock())
+    given = [{"Authorization": "a"}, {"Authorization": "a", "X-Tenant": "t"}, {"X-Tenant": "a"}, {}]
+
+    keys = [memory.key_of(Headers(each)) for each in given]
+
+    assert len(set(keys)) == 4
+    assert keys[3] is None
+
+
+def test_what_a_handler_writes_into_a_user_is_not_remembered() -> None:
+    memory = UserMemory(AuthCache(("authorization",)), Clock())
+    memory.remember(b"k", User({"identity": "a", "teams": ["x"]}))
+    first = memory.user(b"k")
+    assert first is not None
+
+    first["teams"].append("admin")
+
+    again = memory.user(b"k")
+    assert again is not None and again["teams"] == ["x"]
+
+
+def test_the_section_is_read() -> None:
+    cache = {"cache_keys": ["Authorization", "X-Tenant"], "ttl_seconds": 5, "max_size": 7}
+
+    assert parse_auth({"cache": cache}, "auth").cache == AuthCache(("authorization", "x-tenant"), 5.0, 7)
+    assert parse_auth({"cache": {"cache_keys": ["a"]}}, "auth").cache == AuthCache(("a",), 60.0, 1000)
+    assert parse_auth({}, "auth").cache is None
+
+
+@pytest.mark.parametrize(
+    ("cache", "told"),
+    [
+        ({}, "cache_keys: None: must be a list"),
+        ({"cache_keys": []}, "cache_keys: .*: must be a list"),
+        ({"cache_keys": [1]}, "cache_keys"),
+        ({"cache_keys": ["a"], "ttl_seconds": 0}, "ttl_seconds: 0: must be"),
+        ({"cache_keys": ["a"], "ttl_seconds": True}, "ttl_seconds: True: must be"),
+        ({"cache_keys": ["a"], "max_size": 0}, "max_size: 0: must be"),
+        ({"cache_keys": ["a"], "max_size": 1.5}, "max_size: 1.5: must be"),
+        ({"cache_keys": ["a"], "ttl": 5}, "cache.ttl: unknown"),
+        ([], "cache"),
+    ],
+)
+def test_what_can_not_be_stops_the_replica(cache: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^auth\.cache.*{told}|^auth\.{told}"):
+        parse_auth({"cache": cache}, "auth")
