@@ -3,12 +3,11 @@ protocol (`langchain_protocol`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictInt, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictInt
 
-from lgs_runtime.api.schemas.bodies import Body, Id, Object, RunConfig, Text
+from lgs_runtime.api.schemas.bodies import Body, Id, Object, RunConfig, SparseBody, Text
 from lgs_runtime.model import MultitaskStrategy
 from lgs_runtime.streams.protocol import CHANNELS, Subscription, is_channel
 
@@ -25,18 +24,10 @@ def _channel(name: str) -> str:
 Channel = Annotated[str, AfterValidator(_channel)]
 
 
-class Params(Body):
+class Params(SparseBody):
     """What all parameters have in common."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _absent_is_null(cls, value: Any) -> Any:
-        """Clients send null for what they leave to the server."""
-        if isinstance(value, Mapping):
-            return {name: given for name, given in value.items() if given is not None}
-        return value
 
 
 class Subscribe(Params):

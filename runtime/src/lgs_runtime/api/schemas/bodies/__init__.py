@@ -1,0 +1,97 @@
+"""What requests may say: one model a body, named as in LangGraph's own API description.
+
+Unknown fields are ignored, as LangGraph Server does, so that a newer client can talk to this server. A
+field that is wrong is a 422 with its name, its value and the rule.
+"""
+
+from __future__ import annotations
+
+from lgs_runtime.api.schemas.bodies.assistants import (
+    AssistantCount,
+    AssistantCreate,
+    AssistantLatest,
+    AssistantPatch,
+    AssistantSearch,
+    AssistantVersions,
+)
+from lgs_runtime.api.schemas.bodies.crons import CronCount, CronCreate, CronPatch, CronSearch
+from lgs_runtime.api.schemas.bodies.fields import (
+    MAX_BATCH,
+    Body,
+    Checkpoint,
+    Id,
+    Object,
+    PathId,
+    SparseBody,
+    Text,
+    checked,
+)
+from lgs_runtime.api.schemas.bodies.runs import (
+    RunBatch,
+    RunConfig,
+    RunCreateStateful,
+    RunCreateStateless,
+    RunField,
+    RunOptions,
+    RunsCancel,
+)
+from lgs_runtime.api.schemas.bodies.store import StoreKey, StoreNamespaces, StorePut, StoreSearch
+from lgs_runtime.api.schemas.bodies.threads import (
+    StateAtCheckpoint,
+    StateHistory,
+    StateUpdate,
+    Superstep,
+    SuperstepUpdate,
+    ThreadCount,
+    ThreadCreate,
+    ThreadPatch,
+    ThreadPrune,
+    ThreadSearch,
+    TimeToLive,
+    VersionSave,
+)
+
+__all__ = [
+    "MAX_BATCH",
+    "AssistantCount",
+    "AssistantCreate",
+    "AssistantLatest",
+    "AssistantPatch",
+    "AssistantSearch",
+    "AssistantVersions",
+    "Body",
+    "Checkpoint",
+    "CronCount",
+    "CronCreate",
+    "CronPatch",
+    "CronSearch",
+    "Id",
+    "Object",
+    "PathId",
+    "RunBatch",
+    "RunConfig",
+    "RunCreateStateful",
+    "RunCreateStateless",
+    "RunField",
+    "RunOptions",
+    "RunsCancel",
+    "SparseBody",
+    "StateAtCheckpoint",
+    "StateHistory",
+    "StateUpdate",
+    "StoreKey",
+    "StoreNamespaces",
+    "StorePut",
+    "StoreSearch",
+    "Superstep",
+    "SuperstepUpdate",
+    "Text",
+    "ThreadCount",
+    "ThreadCreate",
+    "ThreadPatch",
+    "ThreadPrune",
+    "ThreadSearch",
+    "TimeToLive",
+    "VersionSave",
+    "checked",
+]
