@@ -52,6 +52,15 @@ def test_with_postgres_a_service_may_grow() -> None:
         ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},
          "spec.persistence.postgres.managed.storage: big: must be a quantity such as 10Gi"),
         ({"pod": {"env": [{"value": "x"}]}}, "spec.pod.env[0].name: is required"),
+        ({"pod": {"env": [{"name": "1ST"}]}},
+         "spec.pod.env[0].name: 1ST: must have only letters, digits and '_', and not start with a digit"),
+        ({"auth": {"path": "auth.py"}},
+         "spec.auth.path: auth.py: must be path:variable, such as ./graph.py:graph"),
+        ({"cache": {"redis": {"uriSecret": {"name": "redis", "key": "a b"}}}},
+         "spec.cache.redis.uriSecret.key: a b: must have only letters, digits, '-', '_' and '.'"),
+        ({"source": {"configMap": "My_Code"}},
+         "spec.source.configMap: My_Code: must have only lower-case letters, digits, '-' and '.', "
+         "and start and end with a letter or digit"),
     ],
 )  # fmt: skip
 def test_the_problem_names_field_value_and_rule(spec: dict[str, Any], words: str) -> None:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from lgs_crds.texts import GraphPath, Key, Name, Quantity, ServiceName, VariableName
+
 GROUP = "lgs.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -20,14 +22,6 @@ PLURAL = "langgraphservices"
 
 DEFAULT_MAX_REPLICAS = 10
 
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
-]
-Key = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]
-Quantity = Annotated[
-    str, StringConstraints(pattern=r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$", max_length=32)
-]
-GraphPath = Annotated[str, StringConstraints(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$", max_length=512)]
 # Fragments of the pod's own schema: the API server checks them when the Deployment is written.
 Fragment = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 
@@ -260,7 +254,7 @@ class Network(Part):
 class EnvVar(Part):
     """An environment variable of the runtime's container, as in a pod."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+    name: VariableName
     value: str | None = None
     value_from: Fragment | None = None
 
@@ -329,7 +323,7 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    name: ServiceName
     namespace: str | None = None
     uid: str | None = None
     generation: int = 0

@@ -18,14 +18,9 @@ from pydantic_core import ErrorDetails
 from lgs_crds.errors import ABSENT, ManifestError, Problem
 from lgs_crds.model import KIND, LangGraphService
 from lgs_crds.rules import broken
+from lgs_crds.texts import RULES
 
-_PATTERN_RULES = {
-    "graphs": "must be path:variable, such as ./graph.py:graph",
-    "storage": "must be a quantity such as 10Gi",
-    "maxMemory": "must be a quantity such as 256Mi",
-    "maxUnavailable": "must be a number of at least 1, or a percentage such as 25%",
-}
-_NAME_RULE = "must be lower-case letters, digits and '-', and start and end with a letter or digit"
+_MAX_UNAVAILABLE_RULE = "must be a number of at least 1, or a percentage such as 25%"
 
 
 def parse(
@@ -90,11 +85,11 @@ def _problem(detail: ErrorDetails, document: Mapping[str, Any]) -> Problem:
         return Problem(path, "is required")
     value = _at(document, location)
     if "maxUnavailable" in location:
-        return Problem(path, _PATTERN_RULES["maxUnavailable"], value)
-    return Problem(path, _rule(kind, context, location, detail["msg"]), value)
+        return Problem(path, _MAX_UNAVAILABLE_RULE, value)
+    return Problem(path, _rule(kind, context, detail["msg"]), value)
 
 
-def _rule(kind: str, context: Mapping[str, Any], location: Sequence[int | str], message: str) -> str:
+def _rule(kind: str, context: Mapping[str, Any], message: str) -> str:
     bounds = {
         "greater_than_equal": ("ge", "must be at least {}"),
         "greater_than": ("gt", "must be above {}"),
@@ -122,8 +117,7 @@ def _rule(kind: str, context: Mapping[str, Any], location: Sequence[int | str], 
     if kind in types:
         return types[kind]
     if kind == "string_pattern_mismatch":
-        named = [part for part in location if part in _PATTERN_RULES]
-        return _PATTERN_RULES[str(named[-1])] if named else _NAME_RULE
+        return RULES.get(context["pattern"], message)
     return message
 
 

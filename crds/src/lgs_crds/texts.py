@@ -1,0 +1,35 @@
+"""The texts that a manifest may hold: the pattern of each, and that pattern's rule in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import StringConstraints
+
+SERVICE_NAME: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+LONGEST_SERVICE_NAME: Final = 40
+"""With what Kubernetes adds for pods and revisions a name stays within the 63 characters of a label."""
+_OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_KEY: Final = r"^[-._a-zA-Z0-9]+$"
+_QUANTITY: Final = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
+_GRAPH_PATH: Final = r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$"
+_VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+RULES: Final[Mapping[str, str]] = {
+    SERVICE_NAME: "must have only lower-case letters, digits and '-', "
+    "start with a letter and not end with '-'",
+    _OBJECT_NAME: "must have only lower-case letters, digits, '-' and '.', "
+    "and start and end with a letter or digit",
+    _KEY: "must have only letters, digits, '-', '_' and '.'",
+    _QUANTITY: "must be a quantity such as 10Gi",
+    _GRAPH_PATH: "must be path:variable, such as ./graph.py:graph",
+    _VARIABLE: "must have only letters, digits and '_', and not start with a digit",
+}
+
+ServiceName = Annotated[str, StringConstraints(pattern=SERVICE_NAME, max_length=LONGEST_SERVICE_NAME)]
+Name = Annotated[str, StringConstraints(pattern=_OBJECT_NAME, min_length=1, max_length=253)]
+Key = Annotated[str, StringConstraints(pattern=_KEY, min_length=1, max_length=253)]
+Quantity = Annotated[str, StringConstraints(pattern=_QUANTITY, max_length=32)]
+GraphPath = Annotated[str, StringConstraints(pattern=_GRAPH_PATH, max_length=512)]
+VariableName = Annotated[str, StringConstraints(pattern=_VARIABLE, max_length=256)]
