@@ -183,5 +183,9 @@ def test_what_the_law_remembers_outlives_the_operator_that_remembered_it() -> No
 
 
 def test_a_status_of_another_version_is_no_reason_to_fail() -> None:
-    assert scaling_before({"scaling": {"memory": {"v": 0}}}) == ScalingView()
-    assert scaling_before({}) == ScalingView()
+    foreign = {"scaling": {"memory": {"v": 0}}}
+
+    halted = halted_status(foreign, 2, "InvalidSpec", "spec.image: not set", NOW)
+
+    assert scaling_before(foreign) == scaling_before({}) == ScalingView()
+    assert [each["reason"] for each in halted["conditions"]] == ["InvalidSpec", "InvalidSpec"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from lgs_crds.model import Fragment
@@ -64,6 +64,14 @@ class Status(StatusPart):
     queue: int | None = Field(default=None, description="Runs that wait and could start now.")
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")
     scaling: ScalingStatus | None = None
+
+
+def status_before(written: Mapping[str, Any]) -> Status:
+    """The status that an earlier operator wrote; an empty one where this version can't read it."""
+    try:
+        return Status.model_validate(dict(written))
+    except ValidationError:
+        return Status()
 
 
 def condition(kind: ConditionType, status: Truth, reason: str, message: str = "") -> Condition:

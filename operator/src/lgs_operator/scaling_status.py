@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from lgs_crds import LangGraphService
-from lgs_crds.status import Condition, ScalingStatus, Status, condition, timestamp
+from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
 from lgs_operator.scaling import Decision
 
 SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited"})
@@ -32,13 +30,10 @@ class ScalingView:
 
 def scaling_before(status: Mapping[str, Any]) -> ScalingView:
     """The autoscaler's part of a status that an earlier operator wrote. It stands until there is a new one:
-    what the scaling law remembers must outlive the operator that remembered it.
+    what the scaling law remembers must outlive the operator that remembered it. After one of another version
+    the law measures anew.
     """
-    try:
-        before = Status.model_validate(dict(status))
-    except ValidationError:
-        # of another version of the operator; the law measures anew
-        return ScalingView()
+    before = status_before(status)
     if before.scaling is None:
         return ScalingView()
     conditions = tuple(each for each in before.conditions if each.type in SCALING_CONDITIONS)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lgs_crds import LangGraphService, Problem
-from lgs_crds.status import Condition, Status, Truth, condition, merged
+from lgs_crds.status import Condition, Status, Truth, condition, merged, status_before
 from lgs_operator.cluster.kinds import Manifest
 from lgs_operator.contents import Missing
 from lgs_operator.desired.naming import selector
@@ -81,7 +81,8 @@ def halted_status(
 
     All else stays as it was last seen: the pods go on running. `Ready` turns False only for a wrong spec.
     """
-    kept = {each["type"]: Condition.model_validate(each) for each in before.get("conditions", [])}
+    seen = status_before(before)
+    kept = {each.type: each for each in seen.conditions}
     if reason == "Paused":
         known = kept.get("Ready")
         status: Truth = known.status if known is not None else "Unknown"
@@ -90,10 +91,7 @@ def halted_status(
         kept["Ready"] = condition("Ready", "False", reason, message)
     kept["Progressing"] = condition("Progressing", "False", reason, message)
     conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
-    status_before = Status.model_validate(dict(before))
-    return as_json(
-        status_before.model_copy(update={"conditions": conditions, "observed_generation": generation})
-    )
+    return as_json(seen.model_copy(update={"conditions": conditions, "observed_generation": generation}))
 
 
 def invalid_message(problems: tuple[Problem, ...]) -> str:
