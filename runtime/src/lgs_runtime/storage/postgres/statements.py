@@ -128,12 +128,12 @@ WITH thread AS (
     RETURNING runs AS seq
 ), place AS (
     SELECT seq, $9::boolean AS claimed, $13::integer AS unused, $18::jsonb[] AS checked,
-           $23::float8 AS lives FROM thread
+           $23::float8 AS lives, $24::text AS then FROM thread
 )
 {_INSERT_RUN} FROM place
 RETURNING *
 """
-"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13, $18 and $23 mean nothing."""
+"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13, $18, $23 and $24 mean nothing."""
 
 CLAIM: Final = f"""
 WITH line AS MATERIALIZED (
