@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from lgs_runtime.streams.contract import FROM_START, StreamBroker, StreamEvent
 from lgs_runtime.streams.local import LocalBroker
@@ -145,6 +146,56 @@ async def test_a_listener_at_another_replica_hears_every_event(
     await here.publish(run_id, events(1000, "end", first=101))
 
     assert await listener == [f"1000-{i}" for i in range(1, 102)]
+
+
+async def test_a_run_that_moves_between_replicas_is_heard_in_order_at_each(
+    two_replicas: tuple[StreamBroker, StreamBroker],
+) -> None:
+    here, there = two_replicas
+    run_id = str(uuid4())
+    listeners = [asyncio.create_task(collect(broker, run_id)) for broker in two_replicas]
+
+    await here.publish(run_id, events(1000, "values", "values"))
+    await there.publish(run_id, events(2000, "values", "values"))
+    await here.publish(run_id, events(3000, "values", "end"))
+
+    wanted = [f"{epoch}-{sequence}" for epoch in (1000, 2000, 3000) for sequence in (1, 2)]
+    for heard in await asyncio.gather(*listeners):
+        assert heard == wanted
+
+
+async def test_what_an_overtaken_replica_still_says_is_heard_by_nobody(
+    two_replicas: tuple[StreamBroker, StreamBroker],
+) -> None:
+    here, there = two_replicas
+    run_id = str(uuid4())
+    await here.publish(run_id, events(1000, "values"))
+    listener = asyncio.create_task(collect(here, run_id))
+    await there.publish(run_id, events(2000, "values"))
+
+    await here.publish(run_id, events(1000, "late", "end", first=2))
+    await there.publish(run_id, events(2000, "end", first=2))
+
+    assert await listener == ["1000-1", "2000-1", "2000-2"]
+
+
+async def test_the_events_of_many_runs_share_round_trips_and_stay_apart(redis_uri: str) -> None:
+    broker = RedisBroker.connect(redis_uri, "test")
+    run_ids = [str(uuid4()) for _ in range(700)]
+    async with Redis.from_url(redis_uri) as redis:
+        before = (await redis.info("stats"))["total_reads_processed"]
+        for first in range(1, 4):
+            many = [broker.publish(run_id, events(1000, "values", first=first)) for run_id in run_ids]
+            await asyncio.gather(*many)
+        reads = (await redis.info("stats"))["total_reads_processed"] - before
+        forever = [key async for key in redis.scan_iter() if await redis.ttl(key) < 0]
+
+    await asyncio.gather(*(broker.publish(run_id, events(1000, "end", first=4)) for run_id in run_ids))
+    assert reads < len(run_ids), "2100 events of 700 runs"
+    assert not forever
+    for run_id in run_ids[::100]:
+        assert await collect(broker, run_id) == [f"1000-{sequence}" for sequence in range(1, 5)]
+    await broker.close()
 
 
 async def test_redis_going_away_costs_no_event_to_listeners_at_the_same_replica(

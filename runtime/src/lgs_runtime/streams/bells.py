@@ -32,14 +32,13 @@ class Bells:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def listen(self, channel: str) -> AsyncIterator[asyncio.Event]:
-        """A bell for a channel; on entry Redis has confirmed it, unless it is away."""
-        bell = asyncio.Event()
+    async def listen(self, channel: str, bell: asyncio.Event) -> AsyncIterator[None]:
+        """Sets `bell` when a channel has news; on entry Redis has confirmed it, unless it is away."""
         self._listeners[channel].add(bell)
         try:
             with suppress(*GONE):
                 await self._subscribe(channel)
-            yield bell
+            yield
         finally:
             self._listeners[channel].discard(bell)
             if not self._listeners[channel]:

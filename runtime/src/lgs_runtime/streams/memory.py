@@ -29,16 +29,19 @@ class Topic:
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     listeners: int = 0
 
-    def append(self, events: Sequence[StreamEvent], now: float) -> None:
-        """Takes what is later than the last, and rings."""
+    def append(self, events: Sequence[StreamEvent], now: float) -> list[StreamEvent]:
+        """Takes what is later than the last, and rings; gives what it took."""
+        taken = []
         for event in events:
             if event.position <= self.last:
                 continue
             self.last = event.position
             self.ended = event.is_end
-            self.events.append(event)
+            taken.append(event)
+        self.events.extend(taken)
         self.touched = now
         self.ring()
+        return taken
 
     def later_than(self, after: tuple[int, int]) -> list[StreamEvent]:
         """The kept events later than a position."""
@@ -63,10 +66,20 @@ class MemoryBroker:
 
     async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
         """Appends events and wakes the listeners."""
+        self.append(run_id, events)
+
+    def append(self, run_id: str, events: Sequence[StreamEvent]) -> list[StreamEvent]:
+        """As `publish`; gives the events that were not overtaken."""
         now = time.monotonic()
-        self._topics.setdefault(run_id, Topic()).append(events, now)
+        taken = self._topics.setdefault(run_id, Topic()).append(events, now)
         if now - self._cleaned_at > CLEAN_SECONDS:
             self._clean(now)
+        return taken
+
+    def later_than(self, run_id: str, after: str) -> list[StreamEvent]:
+        """The events that are kept of a run later than the id `after`."""
+        topic = self._topics.get(run_id)
+        return topic.later_than(position(after)) if topic else []
 
     async def subscribe(self, run_id: str, after: str | None = None) -> AsyncIterator[StreamEvent]:
         """Events later than `after`, then live ones, until the end."""

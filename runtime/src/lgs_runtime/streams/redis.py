@@ -1,8 +1,9 @@
 """Events between the replicas of a cluster: one Redis Stream a run.
 
-A batch is one round trip, and the event's id is the stream entry's, so a client's `Last-Event-ID` is where
-reading goes on, and Redis itself refuses what is not later than the last. All subscriptions of a replica
-share one connection that rings when there is news; the entries are read when it rings.
+An event's id is the stream entry's, so a client's `Last-Event-ID` is where reading goes on, and Redis itself
+refuses what is not later than the last. Who listens in the replica that executes the run gets each event
+when Redis has it, and reads nothing from Redis. Who listens elsewhere is rung by Redis (one connection for
+all of a replica) and reads the entries then.
 What Redis does not take goes to the memory of this replica, so the clients here miss nothing; whoever
 listens elsewhere goes on when Redis is back.
 """
@@ -10,29 +11,23 @@ listens elsewhere goes on when Redis is back.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
-import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError, ResponseError
 
+from lgs_runtime.streams.batches import GONE, TIMEOUT_SECONDS, Batches, Publication
 from lgs_runtime.streams.bells import Bells
-from lgs_runtime.streams.contract import StreamEvent, position
+from lgs_runtime.streams.contract import FROM_START, StreamEvent, position
+from lgs_runtime.streams.ears import Ear, Ears
 from lgs_runtime.streams.memory import MemoryBroker
 
-MOST_EVENTS = 10_000
-KEEP_LIVE_SECONDS = 24 * 3600
-KEEP_ENDED_SECONDS = 300
 PAGE = 500
 MOST_CONNECTIONS = 32
 RECHECK_SECONDS = 3.0
-TIMEOUT_SECONDS = 2.0
-AWAY_SECONDS = 1.0
-log = structlog.get_logger(__name__)
-GONE = (RedisError, OSError, TimeoutError)
+SOON_SECONDS = 0.05
+"""So long a new listener waits for the run to speak in this replica, before it has Redis ring for it."""
 
 
 class RedisBroker:
@@ -43,13 +38,14 @@ class RedisBroker:
         self._prefix = f"lgs:{service}:stream:"
         self._failed = failed
         self._memory = MemoryBroker()
-        self._away_until = 0.0
         self._bells = Bells(redis)
+        self._ears = Ears()
+        self._batches = Batches(redis, self._tell)
 
     @classmethod
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
         """A broker for a URI; Redis need not be there yet."""
-        # Bounded: a burst of publications waits for a connection instead of opening hundreds.
+        # Bounded: a burst of listeners waits for a connection instead of opening hundreds.
         pool = BlockingConnectionPool.from_url(
             uri,
             max_connections=MOST_CONNECTIONS,
@@ -61,69 +57,94 @@ class RedisBroker:
         return cls(Redis.from_pool(pool), service, failed)
 
     async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
-        """Appends events in one round trip. Never raises."""
-        if not events:
-            return
-        if time.monotonic() >= self._away_until:
-            try:
-                async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await self._append(run_id, events)
-                return
-            except GONE as gone:
-                # For a moment nobody asks again: a run must not wait two seconds for each of its tokens.
-                self._away_until = time.monotonic() + AWAY_SECONDS
-                log.warning("streams.redis_gone", reason=str(gone) or type(gone).__name__)
-        self._failed()
-        await self._memory.publish(run_id, events)
+        """Appends events, together with those of other runs. Never raises for a Redis that is away."""
+        if events and await self._batches.append(self._key(run_id), events) is None:
+            self._failed()
 
-    async def _append(self, run_id: str, events: Sequence[StreamEvent]) -> None:
-        key = self._key(run_id)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for event in events:
-                pipe.xadd(
-                    key,
-                    {b"e": event.event, b"d": event.data},
-                    id=event.id,
-                    maxlen=MOST_EVENTS,
-                    approximate=True,
-                )
-            pipe.publish(key, b"")
-            pipe.expire(key, KEEP_ENDED_SECONDS if events[-1].is_end else KEEP_LIVE_SECONDS)
-            for answer in await pipe.execute(raise_on_error=False):
-                # An id that is not later than the last belongs to an attempt that was overtaken: it is
-                # dropped.
-                if isinstance(answer, Exception) and not _is_overtaken(answer):
-                    raise answer
+    def _tell(self, publication: Publication, taken: Sequence[StreamEvent] | None) -> None:
+        """Who listens here hears what Redis took, and what it could not take but keeps here."""
+        if taken is None:
+            taken = self._memory.append(publication.key, publication.events)
+        self._ears.hear(publication.key, taken)
 
     async def subscribe(self, run_id: str, after: str | None = None) -> AsyncIterator[StreamEvent]:
         """Events later than `after`, then live ones, from Redis and from what Redis did not take here."""
         key = self._key(run_id)
-        seen, over = await self._start(key, after)
-        if over:
-            return
-        queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue()
-        local = asyncio.create_task(self._follow_memory(run_id, seen, queue))
-        remote = asyncio.create_task(self._follow_redis(key, seen, queue))
-        try:
-            last = position(seen)
-            while (event := await queue.get()) is not None:
-                if event.position <= last:
-                    continue
-                last = event.position
-                yield event
-                if event.is_end:
+        # The ear first: what is published while Redis is read is heard, and dropped if it was read too.
+        with self._ears.listening(key) as ear:
+            if after is None or after != FROM_START:
+                latest = await self._latest(key)
+                if after is None:
+                    after = latest.id if latest else FROM_START
+                if latest and latest.is_end and latest.position <= position(after):
                     return
-        finally:
-            for task in (local, remote):
-                task.cancel()
-            await asyncio.gather(local, remote, return_exceptions=True)
+            async with aclosing(self._heard(key, after, ear)) as heard:
+                async for event in heard:
+                    yield event
+                    if event.is_end:
+                        return
+
+    async def _heard(self, key: str, after: str, ear: Ear) -> AsyncGenerator[StreamEvent, None]:
+        """All events later than `after`: what there is, then those of this replica; and those of others while
+        this one is silent."""
+        last, patience = after, SOON_SECONDS
+        async for event in self._kept(key, last):
+            yield event
+            last = event.id
+        while not ear.over:
+            while ear.events:
+                event = ear.events.popleft()
+                if position(event.id)[0] != position(last)[0]:
+                    # An attempt begins here: the one before may have spoken elsewhere, unheard so far.
+                    async for earlier in self._kept(key, last):
+                        yield earlier
+                        last = earlier.id
+                if event.position > position(last):
+                    yield event
+                    last = event.id
+                patience = RECHECK_SECONDS
+            ear.news.clear()
+            if await ear.silent(patience):
+                async with aclosing(self._rung(key, last, ear)) as rung:
+                    async for event in rung:
+                        yield event
+                        last = event.id
+
+    async def _rung(self, key: str, after: str, ear: Ear) -> AsyncGenerator[StreamEvent, None]:
+        """What is published elsewhere, until something is published here."""
+        last = after
+        async with self._bells.listen(key, ear.news):
+            while not ear.events and not ear.over:
+                # Cleared before the look: what comes while Redis answers causes another one.
+                ear.news.clear()
+                async for event in self._kept(key, last):
+                    yield event
+                    last = event.id
+                await ear.silent(RECHECK_SECONDS)
+
+    async def _kept(self, key: str, after: str) -> AsyncGenerator[StreamEvent, None]:
+        """What is kept later than `after`, by Redis and of what it did not take, in order."""
+        more = True
+        while more:
+            page = await self._page(key, after)
+            more = len(page) == PAGE
+            untaken = self._memory.later_than(key, after)
+            if untaken and not more:
+                page = sorted([*page, *untaken], key=lambda event: event.position)
+            for event in page:
+                if event.position > position(after):
+                    yield event
+                    after = event.id
 
     async def discard(self, run_id: str) -> None:
         """Drops what is kept of a run."""
-        await self._memory.discard(run_id)
+        key = self._key(run_id)
+        await self._memory.discard(key)
+        self._batches.forget(key)
+        self._ears.end(key)
         with suppress(*GONE):
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await self._redis.delete(self._key(run_id))
+                await self._redis.delete(key)
 
     async def ping(self) -> None:
         """Raises `ConnectionError` when Redis does not answer."""
@@ -135,6 +156,8 @@ class RedisBroker:
 
     async def close(self) -> None:
         """Ends every subscription and closes the connections."""
+        self._ears.end_all()
+        await self._batches.close()
         await self._memory.close()
         await self._bells.close()
         await self._redis.aclose()
@@ -142,51 +165,24 @@ class RedisBroker:
     def _key(self, run_id: str) -> str:
         return self._prefix + run_id
 
-    async def _start(self, key: str, after: str | None) -> tuple[str, bool]:
-        """The id after which to read (the given one, or the last that there is), and whether nothing follows
-        it."""
+    async def _latest(self, key: str) -> StreamEvent | None:
+        """The last event that there is, its data left out; of those here alone when Redis is away."""
+        found = self._memory.later_than(key, FROM_START)[-1:]
         with suppress(*GONE):
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 latest: Any = await self._redis.xrevrange(key, count=1)
-            if latest:
-                last = StreamEvent(latest[0][0].decode(), latest[0][1][b"e"].decode(), b"")
-                seen = last.id if after is None else after
-                return seen, last.is_end and position(seen) >= last.position
-        return after or "0-0", False
+            found += [StreamEvent(entry[0].decode(), entry[1][b"e"].decode(), b"") for entry in latest]
+        return max(found, key=lambda event: event.position, default=None)
 
-    async def _follow_memory(self, run_id: str, after: str, queue: asyncio.Queue[StreamEvent | None]) -> None:
-        async for event in self._memory.subscribe(run_id, after):
-            await queue.put(event)
-        await queue.put(None)
-
-    async def _follow_redis(self, key: str, after: str, queue: asyncio.Queue[StreamEvent | None]) -> None:
-        last = "0-0" if position(after) < (0, 0) else after
-        async with self._bells.listen(key) as bell:
-            while True:
-                # Cleared before the look: what comes while Redis answers causes another one.
-                bell.clear()
-                for event in await self._page(key, last):
-                    await queue.put(event)
-                    last = event.id
-                    if event.is_end:
-                        return
-                    bell.set()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), RECHECK_SECONDS)
-
-    async def _page(self, key: str, last: str) -> Sequence[StreamEvent]:
+    async def _page(self, key: str, last: str) -> list[StreamEvent]:
         """The next entries; none when Redis is away."""
+        begin = "-" if last == FROM_START else f"({last}"
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                entries: Any = await self._redis.xrange(key, min=f"({last}", count=PAGE)
+                entries: Any = await self._redis.xrange(key, min=begin, count=PAGE)
         except GONE:
-            return ()
+            return []
         return [
             StreamEvent(entry_id.decode(), fields[b"e"].decode(), fields[b"d"])
             for entry_id, fields in entries
         ]
-
-
-def _is_overtaken(answer: Exception) -> bool:
-    """Whether Redis refused an entry because a later one is there already."""
-    return isinstance(answer, ResponseError) and "equal or smaller" in str(answer)
