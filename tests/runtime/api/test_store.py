@@ -48,6 +48,17 @@ async def test_an_index_finds_by_meaning_and_ranks(client_of_index: LangGraphCli
     assert found["items"][0]["score"] > found["items"][1]["score"]
 
 
+async def test_an_item_is_found_by_the_fields_that_it_was_put_with(client_of_index: LangGraphClient) -> None:
+    titles = ("users", "titles")
+    await client_of_index.store.put_item(titles, "x", {"text": "aaa", "title": "ccc"}, index=["title"])
+    await client_of_index.store.put_item(titles, "y", {"text": "bbb", "title": "ccc"})
+
+    found = await client_of_index.store.search_items(titles, query="cc")
+
+    assert [item["key"] for item in found["items"]] == ["x", "y"]
+    assert found["items"][0]["score"] > found["items"][1]["score"]
+
+
 async def test_filters_compare_and_pages_follow(replica: Replica) -> None:
     client = replica.client
     place = ("test", "filters")

@@ -112,6 +112,17 @@ async def test_reading_prolongs_a_life_when_asked_to_and_by_itself(
     assert [await ends(replica, each) > 1800 for each in (got, found)] == [prolonged, prolonged]
 
 
+async def test_reading_does_not_end_the_life_of_an_item_of_less_than_a_minute(
+    replica: Replica, place: list[str]
+) -> None:
+    await replica.client.store.put_item(place, "k", {}, ttl=0.9)  # type: ignore[arg-type]
+    await ends(replica, place, 600)
+
+    await replica.client.store.get_item(place, "k", refresh_ttl=True)
+
+    assert 30 < await ends(replica, place) < 60
+
+
 async def test_namespaces_are_listed_page_by_page(client: LangGraphClient, place: list[str]) -> None:
     for label in "abcde":
         await client.store.put_item([*place, label], "k", {})

@@ -107,6 +107,13 @@ class PostgresStore(AsyncPostgresStore):
             raise StorageUnavailable(f"the store can't be swept: {failed}") from failed
 
 
+_WHOLE_MINUTES: Final = """
+SELECT FROM pg_attribute
+WHERE attrelid = 'store'::regclass AND attname = 'ttl_minutes' AND atttypid = 'integer'::regtype
+"""
+_FRACTIONS_OF_MINUTES: Final = "ALTER TABLE store ALTER COLUMN ttl_minutes TYPE numeric"
+
+
 @asynccontextmanager
 async def postgres_store(
     uri: str, *, connections: int = 5, index: Index | None = None, ttl: TTLConfig | None = None
@@ -122,7 +129,18 @@ async def postgres_store(
             if index:
                 await _check_vectors(pool, index)
             await store.setup()
+            await _keep_fractions(pool)
         yield store
+
+
+async def _keep_fractions(pool: _Pool) -> None:
+    """LangGraph keeps the minutes that an item lives as a whole number, so that reading an item of half a
+    minute would end it. Its own store takes the wider column as it is."""
+    with _translated():
+        async with pool.connection() as connection:
+            found = await connection.execute(_WHOLE_MINUTES)
+            if await found.fetchone() is not None:
+                await connection.execute(_FRACTIONS_OF_MINUTES)
 
 
 async def _check_vectors(pool: _Pool, index: Index) -> None:
