@@ -5,6 +5,7 @@ happens when something exists, where a run starts, and the same through the sync
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.errors import ConflictError, NotFoundError
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 
 async def test_threads_are_sorted_and_only_the_fields_asked_for_come(client: LangGraphClient) -> None:
@@ -118,6 +119,51 @@ async def test_a_stateless_run_that_is_kept_leaves_its_thread(client: LangGraphC
     assert (await client.threads.get_state(kept["thread_id"]))["values"]["steps"] == ["first", "second"]
     with pytest.raises(NotFoundError):
         await client.threads.get(gone["thread_id"])
+
+
+async def test_an_answer_without_a_thread_is_refused(client: LangGraphClient) -> None:
+    with pytest.raises(UnprocessableEntityError, match=r"command\.resume: set: must be given on a thread"):
+        await client.runs.create(None, "asks", command={"resume": "yes"})
+
+
+async def test_what_is_only_for_a_platform_of_others_is_accepted(client: LangGraphClient) -> None:
+    tracing: Any = {"project_name": "mine"}
+
+    parts = [
+        part
+        async for part in client.runs.stream(
+            None, "steps", input={}, feedback_keys=["liked"], langsmith_tracing=tracing
+        )
+    ]
+
+    assert parts[-1].data == {"steps": ["first", "second"]}
+
+
+@pytest.mark.parametrize("way", ["create", "stream", "wait"])
+async def test_every_way_of_running_tells_its_webhook(client: LangGraphClient, way: str) -> None:
+    told: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        told.put_nowait(await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    thread_id = (await client.threads.create())["thread_id"]
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as receiver:
+        options: Any = {"webhook": f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/", "input": {}}
+        made: Any = getattr(client.runs, way)(thread_id, "steps", **options)
+        if way == "stream":
+            [part async for part in made]
+        else:
+            await made
+        async with asyncio.timeout(60):
+            called = json.loads(await told.get())
+
+    [run] = await client.runs.list(thread_id)
+    assert (called["run_id"], called["status"]) == (run["run_id"], "success")
 
 
 async def test_the_synchronous_client_is_served_as_well(url: str) -> None:

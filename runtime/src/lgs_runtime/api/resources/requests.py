@@ -23,6 +23,8 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
     """What the client asks for. `asked`: the request, whose headers may say a priority, or that priority.
     Raises `InvalidRequest`."""
     priority = asked.headers.get(PRIORITY_HEADER) if isinstance(asked, Request) else asked
+    if thread_id is None and body.command is not None and body.command.resume is not None:
+        raise InvalidRequest("command.resume: set: must be given on a thread, where a question waits for it")
     user = None
     if isinstance(asked, Request):
         user = user_of(asked)
