@@ -7,7 +7,6 @@ A flag wins over a variable, a variable over the file, the file over the default
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import socket
@@ -25,6 +24,7 @@ from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
+from lgs_runtime.variables import Variables
 
 DEFAULT_CONFIG = "langgraph.json"
 
@@ -77,17 +77,12 @@ class Settings:
     """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
     disable_studio_auth: bool = False
     auth_openapi: Mapping[str, Any] = field(default_factory=dict)
-    auth_cache: AuthCache | None = None
     """`securitySchemes` and `security`, for the API's description."""
+    auth_cache: AuthCache | None = None
     api_keys: str = field(default="", repr=False)
     api_keys_file: Path | None = None
     file_env: Mapping[str, str] = field(default_factory=dict)
     """Variables that `langgraph.json` gives to the graphs; the process's own win."""
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the database is a SQLite file of this machine."""
-        return self.database_uri.startswith("sqlite:")
 
 
 def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Settings:
@@ -98,7 +93,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     """
     outer = dict(os.environ if env is None else env)
     manifest = _manifest(outer, flags.get("config"))
-    values = _Values({**manifest.env, **outer})
+    values = Variables({**manifest.env, **outer})
     source = _source(values, manifest)
     data_dir = Path(values.text("LGS_DATA_DIR", ".lgs")).absolute()
     return Settings(
@@ -149,58 +144,6 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """Variables by name; an empty one counts as not set."""
-
-    env: Mapping[str, str]
-
-    def text(self, name: str, default: str) -> str:
-        return self.env.get(name, "").strip() or default
-
-    def number(
-        self, name: str, default: float, *, at_least: float | None = None, above: float | None = None
-    ) -> float:
-        text = self.text(name, "")
-        if not text:
-            return default
-        try:
-            value = float(text)
-        except ValueError:
-            raise ConfigError(f"{name}: {text}: must be a number") from None
-        if not math.isfinite(value):
-            raise ConfigError(f"{name}: {text}: must be a finite number")
-        if at_least is not None and value < at_least:
-            raise ConfigError(f"{name}: {text}: must be at least {at_least:g}")
-        if above is not None and value <= above:
-            raise ConfigError(f"{name}: {text}: must be greater than {above:g}")
-        return value
-
-    def integer(
-        self, name: str, default: int, *, at_least: int, at_most: int | None = None, alias: str | None = None
-    ) -> int:
-        if alias is not None and not self.text(name, "") and self.text(alias, ""):
-            name = alias
-        text = self.text(name, "")
-        if not text:
-            return default
-        try:
-            value = int(text)
-        except ValueError:
-            raise ConfigError(f"{name}: {text}: must be a whole number") from None
-        if value < at_least:
-            raise ConfigError(f"{name}: {text}: must be at least {at_least}")
-        if at_most is not None and value > at_most:
-            raise ConfigError(f"{name}: {text}: must be at most {at_most}")
-        return value
-
-    def flag(self, name: str, default: bool) -> bool:
-        text = self.text(name, "").lower()
-        if text not in ("", "1", "true", "0", "false"):
-            raise ConfigError(f"{name}: {text}: must be true or false")
-        return text in ("1", "true") if text else default
-
-
 def _manifest(env: Mapping[str, str], flag: str | Path | None) -> Manifest:
     named = str(flag) if flag else env.get("LGS_CONFIG", "").strip()
     if named:
@@ -210,7 +153,7 @@ def _manifest(env: Mapping[str, str], flag: str | Path | None) -> Manifest:
     return read_manifest(default, name="langgraph.json") if default.is_file() else Manifest()
 
 
-def _source(values: _Values, manifest: Manifest) -> Path:
+def _source(values: Variables, manifest: Manifest) -> Path:
     named = values.text("LGS_SOURCE", "")
     if not named:
         return (manifest.folder or Path.cwd()).absolute()
@@ -219,7 +162,7 @@ def _source(values: _Values, manifest: Manifest) -> Path:
     return Path(named).absolute()
 
 
-def _graphs(values: _Values, manifest: Manifest) -> Mapping[str, GraphSpec]:
+def _graphs(values: Variables, manifest: Manifest) -> Mapping[str, GraphSpec]:
     text = values.text("LANGSERVE_GRAPHS", "")
     if text:
         return parse_graphs(parse_json(text, "LANGSERVE_GRAPHS"), "LANGSERVE_GRAPHS")
@@ -232,19 +175,19 @@ def _graphs(values: _Values, manifest: Manifest) -> Mapping[str, GraphSpec]:
     return manifest.graphs
 
 
-def _auth_path(values: _Values, manifest: Manifest) -> str | None:
+def _auth_path(values: Variables, manifest: Manifest) -> str | None:
     text = values.text("LGS_AUTH_PATH", "")
     if text and ":" not in text:
         raise ConfigError(f"LGS_AUTH_PATH: {text}: must be path:variable, such as ./auth.py:auth")
     return text or manifest.auth.path
 
 
-def _file(values: _Values, name: str) -> Path | None:
+def _file(values: Variables, name: str) -> Path | None:
     text = values.text(name, "")
     return Path(text).absolute() if text else None
 
 
-def _database_uri(values: _Values, data_dir: Path) -> str:
+def _database_uri(values: Variables, data_dir: Path) -> str:
     name = "DATABASE_URI" if values.text("DATABASE_URI", "") else "POSTGRES_URI"
     uri = values.text(name, "")
     if not uri:
@@ -256,14 +199,14 @@ def _database_uri(values: _Values, data_dir: Path) -> str:
     )
 
 
-def _redis_uri(values: _Values) -> str | None:
+def _redis_uri(values: Variables) -> str | None:
     uri = values.text("REDIS_URI", "")
     if uri and not uri.startswith(("redis://", "rediss://", "unix://")):
         raise ConfigError(f"REDIS_URI: {masked(uri)}: must start with redis://, rediss:// or unix://")
     return uri or None
 
 
-def _port(flag: int | None, values: _Values) -> int:
+def _port(flag: int | None, values: Variables) -> int:
     if flag is None:
         return values.integer("LGS_PORT", 8000, at_least=0, at_most=65535)
     if not 0 <= flag <= 65535:

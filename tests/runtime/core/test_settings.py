@@ -16,7 +16,6 @@ GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
 def test_without_any_configuration_it_is_embedded(tmp_path: Path) -> None:
     settings = load_settings({**GRAPHS, "LGS_DATA_DIR": str(tmp_path)})
 
-    assert settings.embedded
     assert settings.database_uri == f"sqlite:///{tmp_path}/lgs.db"
     assert (settings.concurrency, settings.max_attempts, settings.port) == (50, 3, 8000)
     assert settings.replica_id

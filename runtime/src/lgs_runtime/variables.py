@@ -1,0 +1,67 @@
+"""Variables of the environment, each read with its rule. What breaks it is a `ConfigError` in the words
+`name: value: rule`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lgs_runtime.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Variables by name; an empty one counts as not set."""
+
+    env: Mapping[str, str]
+
+    def text(self, name: str, default: str) -> str:
+        """A text, without the space around it."""
+        return self.env.get(name, "").strip() or default
+
+    def number(
+        self, name: str, default: float, *, at_least: float | None = None, above: float | None = None
+    ) -> float:
+        """A finite number."""
+        text = self.text(name, "")
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigError(f"{name}: {text}: must be a number") from None
+        if not math.isfinite(value):
+            raise ConfigError(f"{name}: {text}: must be a finite number")
+        if at_least is not None and value < at_least:
+            raise ConfigError(f"{name}: {text}: must be at least {at_least:g}")
+        if above is not None and value <= above:
+            raise ConfigError(f"{name}: {text}: must be greater than {above:g}")
+        return value
+
+    def integer(
+        self, name: str, default: int, *, at_least: int, at_most: int | None = None, alias: str | None = None
+    ) -> int:
+        """A whole number; under the name `alias` too, where the name itself is not set."""
+        if alias is not None and not self.text(name, "") and self.text(alias, ""):
+            name = alias
+        text = self.text(name, "")
+        if not text:
+            return default
+        try:
+            value = int(text)
+        except ValueError:
+            raise ConfigError(f"{name}: {text}: must be a whole number") from None
+        if value < at_least:
+            raise ConfigError(f"{name}: {text}: must be at least {at_least}")
+        if at_most is not None and value > at_most:
+            raise ConfigError(f"{name}: {text}: must be at most {at_most}")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """`true` or `1`, `false` or `0`."""
+        text = self.text(name, "").lower()
+        if text not in ("", "1", "true", "0", "false"):
+            raise ConfigError(f"{name}: {text}: must be true or false")
+        return text in ("1", "true") if text else default
