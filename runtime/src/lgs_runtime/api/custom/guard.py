@@ -12,8 +12,8 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lgs_runtime.api.callers import FOUND_USER
-from lgs_runtime.api.http.limits import parse_body
-from lgs_runtime.api.http.problems import BodyTooLarge, headers_of, problem, status_of
+from lgs_runtime.api.http.limits import parse_body, whole_body
+from lgs_runtime.api.http.problems import headers_of, problem, status_of
 from lgs_runtime.errors import InvalidRequest, RuntimeFault
 from lgs_runtime.services import Services
 
@@ -44,13 +44,7 @@ class Guard:
 
 async def _read(request: Request, max_bytes: int) -> Receive:
     """Reads the body for the gate, JSON or not, and gives what lets the application read it once more."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise BodyTooLarge(f"more than {max_bytes}", max_bytes)
-        chunks.append(chunk)
-    request._body = b"".join(chunks)
+    request._body = await whole_body(request, max_bytes)
     try:
         request._json = parse_body(request._body)
     except InvalidRequest:

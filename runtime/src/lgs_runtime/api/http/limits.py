@@ -76,6 +76,17 @@ def _excerpt(raw: bytes) -> str:
     return repr(raw[:40].decode(errors="replace")) + ("…" if len(raw) > 40 else "")
 
 
+async def whole_body(request: Request, max_bytes: int) -> bytes:
+    """The body as it comes. Raises `BodyTooLarge` as soon as it is."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise BodyTooLarge(f"more than {max_bytes}", max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
 class LimitedRequest(Request):
     """A request whose body was read and parsed under the limits."""
 
@@ -86,13 +97,7 @@ class LimitedRequest(Request):
         announced = self.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > max_bytes:
             raise BodyTooLarge(announced, max_bytes)
-        chunks, size = [], 0
-        async for chunk in self.stream():
-            size += len(chunk)
-            if size > max_bytes:
-                raise BodyTooLarge(f"more than {max_bytes}", max_bytes)
-            chunks.append(chunk)
-        self._body = b"".join(chunks)
+        self._body = await whole_body(self, max_bytes)
         self._json = parse_body(self._body)
 
 
