@@ -14,6 +14,7 @@ import pytest
 
 from support.postgres import PostgresServer, fresh_database
 from support.redis import RedisServer, flush
+from support.servers import running
 
 
 def pytest_configure() -> None:
@@ -28,12 +29,8 @@ def postgres_service() -> Iterator[str]:
     if given:
         yield given
         return
-    server = PostgresServer()
-    try:
-        server.start()
+    with running(PostgresServer()) as server:
         yield server.uri
-    finally:
-        server.remove()
 
 
 @pytest.fixture
@@ -46,12 +43,8 @@ def postgres_uri(postgres_service: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_server() -> Iterator[PostgresServer]:
     """A running server of this test's own, to be stopped and started at will."""
-    server = PostgresServer()
-    try:
-        server.start()
+    with running(PostgresServer()) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -61,12 +54,8 @@ def redis_service() -> Iterator[str]:
     if given:
         yield given
         return
-    server = RedisServer()
-    try:
-        server.start()
+    with running(RedisServer()) as server:
         yield server.uri
-    finally:
-        server.remove()
 
 
 @pytest.fixture
@@ -79,9 +68,5 @@ def redis_uri(redis_service: str) -> str:
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:
     """A running Redis of this test's own, to be stopped and started at will."""
-    server = RedisServer()
-    try:
-        server.start()
+    with running(RedisServer()) as server:
         yield server
-    finally:
-        server.remove()
