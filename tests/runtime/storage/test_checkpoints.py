@@ -16,13 +16,12 @@ from pydantic import BaseModel
 
 from lgs_runtime.checkpoint import store as store_module
 from lgs_runtime.checkpoint.savers import (
-    copy_thread_checkpoints,
     delete_run_checkpoints,
-    delete_thread_checkpoints,
     open_checkpointer,
     open_store,
 )
 from lgs_runtime.errors import ConfigError, StorageUnavailable
+from lgs_runtime.runs.threads import copy_checkpoints
 from lgs_runtime.storage.postgres import database
 from support.ports import free_port
 from support.postgres import PostgresServer
@@ -116,7 +115,7 @@ async def test_a_copy_goes_its_own_way(database_uri: str) -> None:
         app = graph(saver)
         await say(app, "first", "t1", "run1")
 
-        await copy_thread_checkpoints(saver, "t1", "t2")
+        await copy_checkpoints(saver, "t1", "t2")
         await say(app, "second", "t2", "run2")
 
         assert len((await app.aget_state(config("t1"))).values["messages"]) == 2
@@ -129,7 +128,7 @@ async def test_a_deleted_thread_leaves_no_checkpoint(database_uri: str) -> None:
     async with open_checkpointer(database_uri) as saver:
         await say(graph(saver), "first", "t1", "run1")
 
-        await delete_thread_checkpoints(saver, "t1")
+        await saver.adelete_thread("t1")
 
         assert await saver.aget_tuple(config("t1")) is None  # type: ignore[arg-type]
 

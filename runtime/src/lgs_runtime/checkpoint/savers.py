@@ -70,11 +70,6 @@ def open_upkeep(uri: str) -> Upkeep:
     return PostgresUpkeep(where.uri)
 
 
-async def delete_thread_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
-    """Deletes all checkpoints of a thread."""
-    await saver.adelete_thread(thread_id)
-
-
 async def delete_run_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str, run_id: str) -> None:
     """Takes a run back: deletes the checkpoints whose metadata says `run_id`. The config that the run was
     started with must carry `run_id` in its metadata or its configurable."""
@@ -88,10 +83,3 @@ async def keep_latest_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: st
     """Deletes all checkpoints of a thread but the latest of each namespace. Raises `NotImplementedError` for
     a thread that needs the others (`DeltaChannel`), where the saver can tell."""
     await saver.aprune([thread_id], strategy="keep_latest")
-
-
-async def copy_thread_checkpoints(
-    saver: BaseCheckpointSaver[Any], thread_id: str, new_thread_id: str
-) -> None:
-    """Gives another thread all checkpoints of one."""
-    await saver.acopy_thread(thread_id, new_thread_id)

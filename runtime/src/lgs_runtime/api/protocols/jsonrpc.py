@@ -28,7 +28,6 @@ from lgs_runtime.errors import (
 )
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
-INTERNAL_ERROR = -32603
 SERVER_ERROR = -32000
 """The service can't do it now: its queue is full, or its database away."""
 
