@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
 from lgs_runtime.encryption.opening import open_cipher, sealed_saver, sealed_storage
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.persistence import open_persistence
 from lgs_runtime.runs.archive import Archive, Arrival
 from lgs_runtime.runs.archive_values import ValueCodec
 from lgs_runtime.settings import Settings
@@ -113,21 +113,18 @@ async def _opened(settings: Settings) -> AsyncIterator[Archive]:
             versions_limit=settings.versions_limit,
         )
         stack.push_async_callback(storage.close)
-        saver = await stack.enter_async_context(
-            open_checkpointer(settings.database_uri, serde=settings.checkpointer.serde.serializer())
-        )
-        store = await stack.enter_async_context(open_store(settings.database_uri))
+        persistence = await stack.enter_async_context(open_persistence(settings))
         GraphRegistry.load(
             settings.graphs,
             source=settings.source,
             import_paths=settings.import_paths,
-            checkpointer=saver,
-            store=store,
+            checkpointer=persistence.checkpointer,
+            store=persistence.store,
         )
         yield Archive(
             sealed_storage(storage, cipher),
-            sealed_saver(saver, cipher),
-            open_upkeep(settings.database_uri),
+            sealed_saver(persistence.checkpointer, cipher),
+            persistence.upkeep,
             ValueCodec(trusted=True),
             settings.checkpointer.ttl.default,
         )

@@ -29,8 +29,6 @@ from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.fence import Fence, FencedSaver
-from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
-from lgs_runtime.checkpoint.store_options import Index, open_index
 from lgs_runtime.checkpoint.sweeping import sweep_forever
 from lgs_runtime.encryption.opening import (
     open_cipher,
@@ -41,9 +39,9 @@ from lgs_runtime.encryption.opening import (
     sealing_entries,
 )
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
-from lgs_runtime.graphs.importing import extend_import_path, variable_in
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.persistence import open_persistence
 from lgs_runtime.readiness import Readiness, State
 from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.runs.expiry import Expiry
@@ -116,13 +114,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     )
     stack.push_async_callback(storage.close)
     storage = sealed_storage(storage, cipher)
-    checkpointer = await stack.enter_async_context(
-        open_checkpointer(settings.database_uri, serde=settings.checkpointer.serde.serializer())
-    )
-    store = await stack.enter_async_context(
-        open_store(settings.database_uri, index=_store_index(settings), ttl=settings.store.ttl.config())
-    )
-    checkpointer, store = sealed_saver(checkpointer, cipher), sealed_store(store, cipher)
+    persistence = await stack.enter_async_context(open_persistence(settings))
+    checkpointer = sealed_saver(persistence.checkpointer, cipher)
+    store = sealed_store(persistence.store, cipher)
     metrics = Metrics(settings.concurrency, storage)
     await metrics.start()
     stack.push_async_callback(metrics.close)
@@ -163,7 +157,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         storage=storage,
         checkpointer=checkpointer,
         store=store,
-        upkeep=open_upkeep(settings.database_uri),
+        upkeep=persistence.upkeep,
         graphs=graphs,
         streams=streams,
         hub=hub,
@@ -176,17 +170,6 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     )
     await _start_companions(services, fence, stack)
     return services
-
-
-def _store_index(settings: Settings) -> Index | None:
-    options = settings.store.index
-    if options is None:
-        return None
-    if not options.is_path:
-        return open_index(options)
-    extend_import_path(settings.import_paths)
-    where = f"store.index.embed: {options.embed}"
-    return open_index(options, variable_in(options.embed, settings.source, where))
 
 
 def _priorities(settings: Settings) -> PriorityHandler | None:

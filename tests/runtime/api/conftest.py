@@ -33,6 +33,7 @@ _load("api_webapps", "webapps.py")
 _load("api_replicas", "replicas.py")
 _load("api_priorities", "priorities.py")
 _load("api_secrets", "secrets.py")
+_load("api_persistence", "persistence.py")
 
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -25,8 +24,6 @@ def embed(texts):
 @pytest.fixture
 async def client_of_index(kind: str, alone: Settings) -> AsyncIterator[LangGraphClient]:
     """A client of a service whose store searches by meaning."""
-    if kind == "sqlite" and not hasattr(sqlite3.Connection, "enable_load_extension"):
-        pytest.skip("this Python loads no extensions into SQLite")
     (alone.source / "meaning.py").write_text(EMBED)
     store = parse_store({"index": {"dims": 3, "embed": "./meaning.py:embed", "fields": ["text"]}}, "store")
     try:

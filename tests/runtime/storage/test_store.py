@@ -182,7 +182,7 @@ async def test_a_sweep_deletes_what_has_expired_and_nothing_else(database_uri: s
     ("content", "said"),
     [
         ([], "store: []: must be an object"),
-        ({"indexes": {}}, "store.indexes: unknown: must be one of index, ttl"),
+        ({"indexes": {}}, "store.indexes: unknown: must be one of path, index, ttl"),
         ({"index": {"embed": "a:b"}}, "store.index.dims: None: must be a whole number from 1 to"),
         ({"index": {"dims": 3, "embed": "a"}}, "store.index.embed: 'a': must be provider:model or path:"),
         (

@@ -9,7 +9,7 @@ what is written next sorts after what was read.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 
+from lgs_runtime.checkpoint.delegation import DelegatingSaver
 from lgs_runtime.checkpoint.order import seen
 from lgs_runtime.errors import StorageUnavailable
 
@@ -42,24 +43,16 @@ class Fence:
             raise StorageUnavailable("the lease of this replica has run out: it writes no checkpoints")
 
 
-class FencedSaver(BaseCheckpointSaver[Any]):
+class FencedSaver(DelegatingSaver):
     """Another saver, behind a fence."""
 
     def __init__(self, saver: BaseCheckpointSaver[Any], fence: Fence) -> None:
-        super().__init__(serde=saver.serde)
-        self._saver = saver
+        super().__init__(saver)
         self._fence = fence
 
-    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> BaseCheckpointSaver[Any]:
-        """See LangGraph's interface, as for all that follow."""
-        return FencedSaver(self._saver.with_allowlist(extra_allowlist), self._fence)
-
-    @property
-    def config_specs(self) -> list[Any]:
-        return self._saver.config_specs
-
-    def get_next_version(self, current: Any, channel: None) -> Any:
-        return self._saver.get_next_version(current, channel)
+    def before(self, saver: BaseCheckpointSaver[Any]) -> FencedSaver:
+        """Another saver, behind the same fence."""
+        return FencedSaver(saver, self._fence)
 
     def put(
         self,
@@ -68,8 +61,9 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        """See LangGraph's interface, as for all that follow."""
         self._fence.check()
-        return self._saver.put(config, checkpoint, metadata, new_versions)
+        return super().put(config, checkpoint, metadata, new_versions)
 
     async def aput(
         self,
@@ -79,52 +73,22 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         self._fence.check()
-        return await self._saver.aput(config, checkpoint, metadata, new_versions)
+        return await super().aput(config, checkpoint, metadata, new_versions)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self._fence.check()
-        self._saver.put_writes(config, writes, task_id, task_path)
+        super().put_writes(config, writes, task_id, task_path)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self._fence.check()
-        await self._saver.aput_writes(config, writes, task_id, task_path)
+        await super().aput_writes(config, writes, task_id, task_path)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return seen(self._saver.get_tuple(config))
+        return seen(super().get_tuple(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return seen(await self._saver.aget_tuple(config))
-
-    def list(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
-        return self._saver.list(config, filter=filter, before=before, limit=limit)
-
-    def alist(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        return self._saver.alist(config, filter=filter, before=before, limit=limit)
-
-    def get_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, Any]:
-        return self._saver.get_delta_channel_history(config=config, channels=channels)
-
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, Any]:
-        return await self._saver.aget_delta_channel_history(config=config, channels=channels)
+        return seen(await super().aget_tuple(config))

@@ -20,7 +20,9 @@ Modules = Literal[True] | tuple[tuple[str, ...], ...] | None
 """Types that may be made from stored values, each by module and name: these, all (True), or none of the
 user's own (None)."""
 
-CHECKPOINTER_KEYS: Final = ("serde", "ttl")
+CHECKPOINTER_KEYS: Final = ("path", "serde", "ttl", "backend")
+BACKENDS: Final = {"default": False, "custom": True}
+"""Whether each has a `path`."""
 TTL_KEYS: Final = ("strategy", "default_ttl", "sweep_interval_minutes", "sweep_limit")
 LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
 SWEEP_MINUTES: Final = 1.0
@@ -76,6 +78,8 @@ class ThreadTtl:
 class CheckpointerOptions:
     """`checkpointer` of langgraph.json."""
 
+    path: str | None = None
+    """`path:variable` of the application's own checkpointer; None: the database's."""
     serde: SerdeOptions = field(default_factory=SerdeOptions)
     ttl: ThreadTtl = field(default_factory=ThreadTtl)
 
@@ -84,7 +88,13 @@ def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
     """The object `checkpointer`. Raises `ConfigError`."""
     given = checked_object(content, CHECKPOINTER_KEYS, where)
     serde = _serde(given.get("serde"), f"{where}.serde")
-    return CheckpointerOptions(serde, _ttl(given.get("ttl"), f"{where}.ttl"))
+    path = checked_path(given.get("path"), f"{where}.path")
+    backend = given.get("backend") or ("custom" if path else "default")
+    if BACKENDS.get(backend) is not (path is not None):
+        raise ConfigError(
+            f"{where}.backend: {backend!r}: must be default, or custom with a path; others come as a path"
+        )
+    return CheckpointerOptions(path, serde, _ttl(given.get("ttl"), f"{where}.ttl"))
 
 
 def _ttl(content: Any, where: str) -> ThreadTtl:
@@ -141,6 +151,13 @@ def checked_positive(value: Any, where: str, at_most: float) -> float | None:
     if not valid or not 0 < value <= at_most:
         raise ConfigError(f"{where}: {value!r}: must be more than 0 and at most {at_most:.0f}")
     return float(value)
+
+
+def checked_path(value: Any, where: str) -> str | None:
+    """`path:variable`, or None. Raises `ConfigError`."""
+    if value is not None and not (isinstance(value, str) and ":" in value.strip(":")):
+        raise ConfigError(f"{where}: {value!r}: must be path:variable, such as ./mine.py:create")
+    return value
 
 
 def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from lgs_runtime.checkpoint.options import LONGEST_MINUTES, checked_object, checked_positive
+from lgs_runtime.checkpoint.options import LONGEST_MINUTES, checked_object, checked_path, checked_positive
 from lgs_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import TTLConfig
     from langgraph.store.base.embed import AEmbeddingsFunc, EmbeddingsFunc
 
-STORE_KEYS: Final = ("index", "ttl")
+STORE_KEYS: Final = ("path", "index", "ttl")
 INDEX_KEYS: Final = ("dims", "embed", "fields")
 TTL_KEYS: Final = ("refresh_on_read", "default_ttl", "sweep_interval_minutes")
 MOST_DIMENSIONS: Final = 16_000
@@ -62,6 +62,8 @@ class TtlOptions:
 class StoreOptions:
     """`store` of langgraph.json."""
 
+    path: str | None = None
+    """`path:variable` of the application's own store; None: the database's."""
     index: IndexOptions | None = None
     ttl: TtlOptions = field(default_factory=TtlOptions)
 
@@ -84,7 +86,9 @@ def parse_store(content: Any, where: str) -> StoreOptions:
     given = checked_object(content, STORE_KEYS, where)
     index = given.get("index")
     return StoreOptions(
-        None if index is None else _index(index, f"{where}.index"), _ttl(given.get("ttl"), f"{where}.ttl")
+        checked_path(given.get("path"), f"{where}.path"),
+        None if index is None else _index(index, f"{where}.index"),
+        _ttl(given.get("ttl"), f"{where}.ttl"),
     )
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
-from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of, parent_id_of
 from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
@@ -105,17 +102,3 @@ async def cancel_all(
         # A run may be gone since: the others are found again.
         with suppress(NotFound):
             await services.storage.cancel(None, run_ids, action, scope)
-
-
-async def copy_checkpoints(saver: BaseCheckpointSaver[Any], source: str, target: str) -> None:
-    """Copies every checkpoint of a thread, in all namespaces, with the writes that wait on it."""
-    history = [entry async for entry in saver.alist({"configurable": {"thread_id": source}})]
-    for entry in reversed(history):
-        onto = checkpoint_config(target, namespace_of(entry.config), parent_id_of(entry.parent_config))
-        versions = entry.checkpoint["channel_versions"]
-        stored = await saver.aput(onto, entry.checkpoint, entry.metadata, versions)
-        writes: defaultdict[str, list[tuple[str, Any]]] = defaultdict(list)
-        for task_id, channel, value in entry.pending_writes or ():
-            writes[task_id].append((channel, value))
-        for task_id, pending in writes.items():
-            await saver.aput_writes(stored, pending, task_id)

@@ -18,9 +18,10 @@ from lgs_runtime.api.schemas import bodies, shapes
 from lgs_runtime.api.schemas.encoding import select, storage_json, thread_json, ttl_json
 from lgs_runtime.api.schemas.extraction import extract
 from lgs_runtime.api.schemas.queries import Included, ThreadModes
+from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page, Scope, Ttl
-from lgs_runtime.runs.threads import copy_checkpoints, keep_latest, remove_thread
+from lgs_runtime.runs.threads import keep_latest, remove_thread
 from lgs_runtime.storage.scope import check_kept, made_within
 
 routes = router("Threads")

@@ -1,0 +1,93 @@
+"""Opens what keeps the state of graphs, as the settings have it: checkpointer, its upkeep, and store. They
+are those of the service's database unless `langgraph.json` names the application's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from lgs_runtime.checkpoint.options import SerdeOptions
+from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
+from lgs_runtime.checkpoint.store_options import Index, StoreOptions, open_index
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.importing import extend_import_path, variable_in
+from lgs_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.store.base import BaseStore
+
+    from lgs_runtime.checkpoint.upkeep import Upkeep
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """The open parts."""
+
+    checkpointer: BaseCheckpointSaver[Any]
+    upkeep: Upkeep
+    store: BaseStore
+
+
+@asynccontextmanager
+async def open_persistence(settings: Settings) -> AsyncIterator[Persistence]:
+    """Checkpointer, upkeep and store, set up, while the context is open. Raises `ConfigError`,
+    `StorageUnavailable`."""
+    async with AsyncExitStack() as stack:
+        checkpointer, upkeep = await stack.enter_async_context(_checkpoints(settings))
+        yield Persistence(checkpointer, upkeep, await stack.enter_async_context(_store(settings)))
+
+
+@asynccontextmanager
+async def _checkpoints(settings: Settings) -> AsyncIterator[tuple[BaseCheckpointSaver[Any], Upkeep]]:
+    options = settings.checkpointer
+    if options.path is None:
+        opened = open_checkpointer(settings.database_uri, serde=options.serde.serializer())
+        async with opened as checkpointer:
+            yield checkpointer, open_upkeep(settings.database_uri)
+        return
+    from lgs_runtime.checkpoint.custom import open_custom_saver  # noqa: PLC0415 - seldom needed
+    from lgs_runtime.checkpoint.foreign import ForeignUpkeep, has  # noqa: PLC0415
+
+    if options.serde != SerdeOptions():
+        log.warning("checkpointer.serde_ignored", reason="the checkpointer of checkpointer.path has its own")
+    where = f"checkpointer.path: {options.path}"
+    async with open_custom_saver(_named(settings, options.path, where), where) as saver:
+        if options.ttl.strategy == "keep_latest" and not has(saver.inner, "aprune"):
+            raise ConfigError(
+                f"checkpointer.ttl.strategy: keep_latest: must be delete, as {type(saver.inner).__name__} of "
+                "checkpointer.path has no aprune"
+            )
+        yield saver, ForeignUpkeep(saver)
+
+
+def _store(settings: Settings) -> AbstractAsyncContextManager[BaseStore]:
+    options = settings.store
+    if options.path is None:
+        return open_store(settings.database_uri, index=_index(settings), ttl=options.ttl.config())
+    from lgs_runtime.checkpoint.custom import open_custom_store  # noqa: PLC0415 - seldom needed
+
+    if options != StoreOptions(path=options.path):
+        log.warning("store.options_ignored", reason="the store of store.path has its own index and ttl")
+    where = f"store.path: {options.path}"
+    return open_custom_store(_named(settings, options.path, where), where)
+
+
+def _index(settings: Settings) -> Index | None:
+    options = settings.store.index
+    if options is None:
+        return None
+    if not options.is_path:
+        return open_index(options)
+    return open_index(options, _named(settings, options.embed, f"store.index.embed: {options.embed}"))
+
+
+def _named(settings: Settings, path: str, where: str) -> Any:
+    extend_import_path(settings.import_paths)
+    return variable_in(path, settings.source, where)
