@@ -15,13 +15,13 @@ from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 
 from lgs_runtime.checkpoint import store as store_module
+from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.checkpoint.savers import (
     delete_run_checkpoints,
     open_checkpointer,
     open_store,
 )
 from lgs_runtime.errors import ConfigError, StorageUnavailable
-from lgs_runtime.runs.threads import copy_checkpoints
 from lgs_runtime.storage.postgres import database
 from support.ports import free_port
 from support.postgres import PostgresServer
