@@ -490,6 +490,37 @@ async def test_a_socket_hears_a_thread_that_is_made_by_another_connection(
     assert lives(heard) == [([], "running"), ([], "completed")]
 
 
+async def test_no_subscription_of_a_socket_tells_an_end_before_the_others_have_the_run(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol_stream, "ABSENT_SECONDS", 3600.0)
+    thread, storage = str(uuid4()), replica.services.storage
+    read_runs, looking, ended = storage.runs, asyncio.Event(), asyncio.Event()
+
+    async def runs_later(thread_id: str, *args: Any, **more: Any) -> Any:
+        looking.set()
+        await ended.wait()
+        return await read_runs(thread_id, *args, **more)
+
+    run = await start(replica.url, thread, "slow", {"text": thread})
+    await entrance(thread).wait()
+    heard: list[Event] = []
+    async with socket(replica.url, thread) as connection, asyncio.timeout(60):
+        lifecycle = {"id": 1, "method": "subscription.subscribe", "params": {"channels": ["lifecycle"]}}
+        await say(connection, lifecycle)
+        await connection.recv()
+        monkeypatch.setattr(storage, "runs", runs_later)
+        await say(connection, {**lifecycle, "id": 2, "params": {"channels": ["updates"]}})
+        await looking.wait()
+        gate(thread).set()
+        await replica.services.hub.finished(run)
+        ended.set()
+        while not (heard and is_end(heard[-1])):
+            heard.append(json.loads(await connection.recv()))
+
+    assert methods(heard) == ["updates"] * 3 + ["lifecycle"]
+
+
 async def test_a_socket_outlives_what_it_can_not_understand(client: LangGraphClient, url: str) -> None:
     thread = (await client.threads.create())["thread_id"]
     wanted = {"id": 1, "method": "subscription.subscribe", "params": {"channels": ["values"]}}

@@ -10,6 +10,8 @@ watch for questions by a stream of its own, and stop reading their others as soo
 watcher hears of it when all other streams of the thread here have been sent the run. A client asks for a
 run first and opens the stream that reads it next, and nothing says that it is about to; so while nobody
 reads, a watcher hears a question no sooner than `ABSENT_SECONDS` after the run was asked for.
+The subscriptions of one connection are one to its client, which drops what it has not read when any of them
+tells the end: all are told what the run did before one is told its end.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from lgs_runtime.model import FINAL, Run, Scope, Thread, questions
 from lgs_runtime.runs.following import published
 from lgs_runtime.runs.thread_stream import ThreadRuns
 from lgs_runtime.services import Services
+from lgs_runtime.streams.audience import Audience, Listener
 from lgs_runtime.streams.contract import FROM_START, StreamEvent
 from lgs_runtime.streams.protocol import (
     NUMBERS_OF_EVENT,
@@ -54,14 +57,22 @@ CANCELLED = "the run was cancelled"
 
 
 async def protocol_events(
-    services: Services, thread_id: str, since: int = -1, *, watches: bool = False
+    services: Services,
+    thread_id: str,
+    since: int = -1,
+    *,
+    watches: bool = False,
+    beside: Listener | None = None,
 ) -> AsyncGenerator[Wire, None]:
     """The events of a thread with numbers above `since`, until the thread is gone. `watches`: for who hears
-    beginnings, ends and questions only, and reads what runs do by other streams."""
+    beginnings, ends and questions only, and reads what runs do by other streams. `beside`: the
+    subscriber as one of several on its connection, which all hear what a run did before any hears its end."""
     runs, first = ThreadRuns(services, thread_id), True
-    visit = _Visit(since, await services.storage.now(), time.monotonic(), watches)
     async with AsyncExitStack() as stack:
-        listener = None if watches else stack.enter_context(services.audiences.joined(thread_id))
+        audience = stack.enter_context(services.audiences.of(thread_id))
+        reads = None if watches else stack.enter_context(audience.joined())
+        now, opened = await services.storage.now(), time.monotonic()
+        visit = _Visit(since, now, opened, audience if watches else None, beside)
         rings = await stack.enter_async_context(aclosing(_rings(services, thread_id)))
         await anext(rings)
         while (found := await runs.look(never_begun=True)) is not None:
@@ -71,8 +82,9 @@ async def protocol_events(
                     async for event in events:
                         if event["seq"] > since:
                             yield event
-                if listener is not None:
-                    listener.sent(run.run_id)
+                for listener in (reads, beside):
+                    if listener is not None:
+                        listener.sent(run.run_id)
             first = False
             if not found:
                 await anext(rings)
@@ -111,12 +123,14 @@ async def _rings(services: Services, thread_id: str) -> AsyncGenerator[None, Non
 @dataclass(frozen=True, slots=True)
 class _Visit:
     """One subscriber: the number of the last event that it has, the database's time and that of the
-    monotonic clock when it came, and whether it only watches."""
+    monotonic clock when it came, whose readers it lets go first when a question is asked, and itself
+    among the subscribers of its connection."""
 
     since: int
     now: datetime
     opened: float
-    watches: bool
+    readers: Audience | None
+    beside: Listener | None
 
 
 class _Story:
@@ -147,20 +161,23 @@ class _Story:
                         yield told
         if self._ends:
             last = await self._end()
-            if self._visit.watches and len(last) > 1:
-                await self._readers_first()
+            await self._others_first(asks=len(last) > 1)
             for wire in last:
                 yield wire
 
-    async def _readers_first(self) -> None:
-        """Waits until the thread's other streams here have been sent the run. One that its client is about to
-        open is waited for as long as that may take, one that does not get on no longer than that again."""
-        audiences, run = self._services.audiences, self._run
-        asked_at = self._visit.opened + (run.created_at - self._visit.now).total_seconds()
-        opened_by = max(asked_at, self._visit.opened) + ABSENT_SECONDS
-        await audiences.served(run.thread_id, run.run_id, opened_by - time.monotonic())
-        if audiences.attended(run.thread_id):
-            await audiences.served(run.thread_id, run.run_id, ABSENT_SECONDS)
+    async def _others_first(self, *, asks: bool) -> None:
+        """Waits until those who listen beside this subscriber are as far, and until those who read for one
+        that watches have been sent the run, if it asks. A stream that its client is about to open is waited
+        for as long as that may take, one that does not get on no longer than that again."""
+        visit, run = self._visit, self._run
+        if visit.beside is not None:
+            await visit.beside.abreast(run.run_id, ABSENT_SECONDS)
+        if asks and visit.readers is not None:
+            asked_at = visit.opened + (run.created_at - visit.now).total_seconds()
+            opened_by = max(asked_at, visit.opened) + ABSENT_SECONDS
+            await visit.readers.served(run.run_id, opened_by - time.monotonic())
+            if visit.readers.attended:
+                await visit.readers.served(run.run_id, ABSENT_SECONDS)
 
     def _after(self) -> str:
         """Where to begin in the run's own stream: an event before the one that the subscriber has."""

@@ -1,8 +1,8 @@
-"""Who listens to a thread in this replica, and what each of them has been sent: so that news which ends a
-client's listening can wait until its other streams have all that came before.
+"""Who listens to a thread, and which runs each of them has been sent: so that news which ends a client's
+listening can wait until its other streams have all that came before.
 
-Promises: `served` returns by itself only when there is a listener, and every listener that there is has been
-sent the whole of the run.
+Promises: `served` waits until there is a listener and every one that there is has been sent the run, but not
+longer than it is told to.
 """
 
 from __future__ import annotations
@@ -19,71 +19,78 @@ class Listener:
     def __init__(self, audience: Audience) -> None:
         self._audience = audience
         self.has: set[str] = set()
-        """Ids of the runs that it has been sent to their ends."""
+        """Ids of the runs that it has been sent."""
 
     def sent(self, run_id: str) -> None:
-        """Says that the client has been sent the whole of a run."""
+        """Says that the client has been sent a run."""
         self.has.add(run_id)
         self._audience.ring()
 
+    async def abreast(self, run_id: str, seconds: float) -> None:
+        """As `sent`, and waits until all other listeners have been sent the run too, or so many seconds."""
+        self.sent(run_id)
+        await self._audience.served(run_id, seconds)
+
 
 class Audience:
-    """The listeners of one thread."""
+    """Those who listen to one thread, by one connection or in one replica."""
 
     def __init__(self) -> None:
-        self.listeners: set[Listener] = set()
-        self.waiting = 0
+        self._listeners: set[Listener] = set()
+        self._waiting = 0
         self._bell = asyncio.Event()
 
+    @property
+    def attended(self) -> bool:
+        """Whether somebody listens."""
+        return bool(self._listeners)
+
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody listens, or waits for who does."""
+        return not self._listeners and not self._waiting
+
+    @contextmanager
+    def joined(self, listener: Listener | None = None) -> Iterator[Listener]:
+        """A listener (a new one if none is given), for as long as it stays."""
+        listener = listener or Listener(self)
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+            self.ring()
+
+    async def served(self, run_id: str, seconds: float) -> None:
+        """Waits until somebody listens and all who do have been sent the run, or so many seconds."""
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._listeners or not all(run_id in listener.has for listener in self._listeners):
+                    await self._bell.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting -= 1
+
     def ring(self) -> None:
-        """Something has changed."""
+        """Something has changed: who waits looks again."""
         self._bell.set()
         self._bell = asyncio.Event()
 
-    async def served(self, run_id: str) -> None:
-        """Waits for a listener, and until all have been sent the run."""
-        while not self.listeners or not all(run_id in listener.has for listener in self.listeners):
-            await self._bell.wait()
-
 
 class Audiences:
-    """The audiences of a replica, by thread."""
+    """The audiences of a replica's threads."""
 
     def __init__(self) -> None:
         self._threads: defaultdict[str, Audience] = defaultdict(Audience)
 
     @contextmanager
-    def joined(self, thread_id: str) -> Iterator[Listener]:
-        """A listener of the thread, for as long as it stays."""
+    def of(self, thread_id: str) -> Iterator[Audience]:
+        """The audience of a thread, kept while somebody has to do with it."""
         audience = self._threads[thread_id]
-        listener = Listener(audience)
-        audience.listeners.add(listener)
         try:
-            yield listener
+            yield audience
         finally:
-            audience.listeners.discard(listener)
-            audience.ring()
-            self._forget(thread_id)
-
-    async def served(self, thread_id: str, run_id: str, seconds: float) -> None:
-        """Waits until somebody listens to the thread and all who do have been sent the run, but no longer
-        than so many seconds."""
-        audience = self._threads[thread_id]
-        audience.waiting += 1
-        try:
-            async with asyncio.timeout(seconds):
-                await audience.served(run_id)
-        except TimeoutError:
-            return
-        finally:
-            audience.waiting -= 1
-            self._forget(thread_id)
-
-    def attended(self, thread_id: str) -> bool:
-        """Whether somebody listens to the thread here."""
-        return thread_id in self._threads and bool(self._threads[thread_id].listeners)
-
-    def _forget(self, thread_id: str) -> None:
-        audience = self._threads.get(thread_id)
-        if audience is not None and not audience.listeners and not audience.waiting:
-            del self._threads[thread_id]
+            if audience.deserted and self._threads.get(thread_id) is audience:
+                del self._threads[thread_id]

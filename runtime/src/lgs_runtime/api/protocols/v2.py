@@ -31,6 +31,7 @@ from lgs_runtime.model import Scope
 from lgs_runtime.runs.protocol_stream import made, protocol_events
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for
+from lgs_runtime.streams.audience import Audience, Listener
 from lgs_runtime.streams.contract import StreamEvent
 from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.protocol import Subscription, Wire
@@ -80,18 +81,25 @@ def _since(request: Request) -> int:
 
 
 async def _subscribed(
-    services: Services, request: Request, thread_id: str, wanted: Subscription, since: int
+    services: Services,
+    request: Request,
+    thread_id: str,
+    wanted: Subscription,
+    since: int,
+    *,
+    beside: Listener | None = None,
 ) -> AsyncGenerator[Wire, None]:
-    """What the subscription wants of a thread that the caller may read, or that is not made yet. Raises
-    `NotFound` for the thread of somebody else."""
+    """What the subscription wants of a thread that the caller may read, or that is not made yet. `beside`:
+    the subscription among those of its connection. Raises `NotFound` for the thread of somebody else."""
     scope = await Caller(request).threads("read", thread_id)
+    events = _wanted(services, thread_id, wanted, since, beside)
     try:
         await services.storage.thread(thread_id)
     except NotFound:
-        return _early(services, thread_id, scope, wanted, since)
+        return _early(services, thread_id, scope, events)
     if scope is not None:
         await services.storage.thread(thread_id, scope)
-    return _wanted(services, thread_id, wanted, since)
+    return events
 
 
 async def _encoded(source: AsyncGenerator[Wire, None]) -> AsyncGenerator[bytes, None]:
@@ -101,19 +109,19 @@ async def _encoded(source: AsyncGenerator[Wire, None]) -> AsyncGenerator[bytes, 
 
 
 async def _early(
-    services: Services, thread_id: str, scope: Scope | None, wanted: Subscription, since: int
+    services: Services, thread_id: str, scope: Scope | None, source: AsyncGenerator[Wire, None]
 ) -> AsyncGenerator[Wire, None]:
-    """As `_wanted`, once there is such a thread within the scope."""
-    await made(services, thread_id, scope)
-    async with aclosing(_wanted(services, thread_id, wanted, since)) as events:
+    """The events of `source`, begun when there is such a thread within the scope."""
+    async with aclosing(source) as events:
+        await made(services, thread_id, scope)
         async for event in events:
             yield event
 
 
 async def _wanted(
-    services: Services, thread_id: str, wanted: Subscription, since: int
+    services: Services, thread_id: str, wanted: Subscription, since: int, beside: Listener | None
 ) -> AsyncGenerator[Wire, None]:
-    source = protocol_events(services, thread_id, since, watches=wanted.watches)
+    source = protocol_events(services, thread_id, since, watches=wanted.watches, beside=beside)
     async with aclosing(source) as events:
         async for event in events:
             if wanted.wants(event):
@@ -171,6 +179,7 @@ class _Connection:
         self._thread_id = thread_id
         self._sending = asyncio.Lock()
         self._following: dict[str, asyncio.Task[None]] = {}
+        self._company = Audience()
 
     async def serve(self) -> None:
         """Answers commands until the client goes."""
@@ -216,9 +225,14 @@ class _Connection:
         wanted = bodies.checked(Subscribe, given.params)
         name, since = str(uuid4()), -1 if wanted.since is None else wanted.since
         events = await _subscribed(
-            self._services, self._request, self._thread_id, wanted.subscription(), since
+            self._services,
+            self._request,
+            self._thread_id,
+            wanted.subscription(),
+            since,
+            beside=(listener := Listener(self._company)),
         )
-        self._following[name] = asyncio.create_task(self._send_events(events))
+        self._following[name] = asyncio.create_task(self._send_events(events, listener))
         return success(given.id, {"subscription_id": name})
 
     def _unsubscribe(self, given: ProtocolCommand) -> Any:
@@ -231,11 +245,11 @@ class _Connection:
         known.cancel()
         return success(given.id, {})
 
-    async def _send_events(self, source: AsyncGenerator[Wire, None]) -> None:
-        """Sends the events of a subscription. When the thread is gone, or can't be followed, the connection
-        ends."""
+    async def _send_events(self, source: AsyncGenerator[Wire, None], listener: Listener) -> None:
+        """Sends the events of a subscription, which `listener` is. When the thread is gone, or can't be
+        followed, the connection ends."""
         # A client that has gone is noticed by `serve`.
-        with suppress(WebSocketDisconnect, RuntimeError):
+        with self._company.joined(listener), suppress(WebSocketDisconnect, RuntimeError):
             try:
                 async with aclosing(source) as events:
                     async for event in events:
