@@ -133,7 +133,7 @@ class Session:
         if reply.status != 200:
             return f"status {reply.status}: {body[:120].decode(errors='replace')}"
         answers = streamed_answers(body) if turn.streams else _last_answer(orjson.loads(body))
-        return None if answers == [wanted] else f"wrong answer: {answers} and not {wanted!r}"
+        return None if answers == [wanted] else f"{answers} is not {wanted!r}; the end: {body[-200:]!r}"
 
     def _body(self, turn: Turn) -> bytes:
         given = {"question": turn.question, "pieces": turn.pieces, "seconds": turn.seconds}

@@ -148,6 +148,21 @@ async def test_a_listener_at_another_replica_hears_every_event(
     assert await listener == [f"1000-{i}" for i in range(1, 102)]
 
 
+async def test_many_who_begin_to_listen_at_once_all_hear_another_replica(
+    two_replicas: tuple[StreamBroker, StreamBroker],
+) -> None:
+    here, there = two_replicas
+    run_ids = [str(uuid4()) for _ in range(300)]
+    listeners = [asyncio.create_task(collect(there, run_id)) for run_id in run_ids]
+
+    for first in range(1, 4):
+        await asyncio.gather(*(here.publish(each, events(1000, "values", first=first)) for each in run_ids))
+    await asyncio.gather(*(here.publish(each, events(1000, "end", first=4)) for each in run_ids))
+
+    for heard in await asyncio.gather(*listeners):
+        assert heard == ["1000-1", "1000-2", "1000-3", "1000-4"]
+
+
 async def test_a_run_that_moves_between_replicas_is_heard_in_order_at_each(
     two_replicas: tuple[StreamBroker, StreamBroker],
 ) -> None:

@@ -1,22 +1,25 @@
 """Bells that ring when a Redis key has news: one pub/sub connection for all who listen in this replica.
 
 A bell may ring too often and, while Redis is away, not at all: who listens looks by himself now and then.
+Nobody waits for Redis to begin or to end to listen. What has changed is told to Redis in one command for all
+channels, so that a thousand who come at once don't queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-SUBSCRIBE_SECONDS = 2.0
+COMMAND_SECONDS = 2.0
 AWAY_SECONDS = 0.5
 READ_SECONDS = 1.0
+CANCEL_AGAIN_SECONDS = 0.1
 GONE = (RedisError, OSError, TimeoutError)
 
 
@@ -27,77 +30,91 @@ class Bells:
         self._redis = redis
         self._pubsub: Any = None
         self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._confirmed: dict[str, asyncio.Event] = {}
+        self._told: set[str] = set()
+        self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._lock = asyncio.Lock()
+        self._closed = False
 
-    @asynccontextmanager
-    async def listen(self, channel: str, bell: asyncio.Event) -> AsyncIterator[None]:
-        """Sets `bell` when a channel has news; on entry Redis has confirmed it, unless it is away."""
+    @contextmanager
+    def listening(self, channel: str, bell: asyncio.Event) -> Iterator[None]:
+        """Sets `bell` when a channel has news, and once when Redis has begun to ring for it: what came before
+        then is to be looked for."""
         self._listeners[channel].add(bell)
+        if channel in self._told:
+            bell.set()
+        self._changes()
         try:
-            with suppress(*GONE):
-                await self._subscribe(channel)
             yield
         finally:
             self._listeners[channel].discard(bell)
             if not self._listeners[channel]:
                 del self._listeners[channel]
-                self._confirmed.pop(channel, None)
-                with suppress(*GONE):
-                    await self._unsubscribe(channel)
+                self._changes()
 
     async def close(self) -> None:
         """Ends the connection."""
-        if self._task is not None:
+        self._closed = True
+        # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
+        await self._hang_up()
+
+    def _changes(self) -> None:
+        self._changed.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._live(), name="stream-bells")
+
+    async def _live(self) -> None:
+        """One connection after the other, for as long as the replica lives."""
+        while not self._closed:
+            await self._changed.wait()
+            self._pubsub = self._redis.pubsub()
+            try:
+                await self._tell()
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._tell_forever())
+                    both.create_task(self._read_forever())
+            except* GONE:
+                pass
+            if not self._closed:
+                await self._hang_up()
+                self._changes()
+                await asyncio.sleep(AWAY_SECONDS)
+
+    async def _hang_up(self) -> None:
+        """Closes the connection. Everybody looks once, since news may be missed."""
+        self._told.clear()
         if self._pubsub is not None:
             with suppress(*GONE):
                 await self._pubsub.aclose()
+        self._ring(list(self._listeners))
 
-    async def _subscribe(self, channel: str) -> None:
-        if (confirmed := self._confirmed.get(channel)) is None:
-            confirmed = self._confirmed[channel] = asyncio.Event()
-            async with self._lock, asyncio.timeout(SUBSCRIBE_SECONDS):
-                if self._pubsub is None:
-                    self._pubsub = self._redis.pubsub()
-                await self._pubsub.subscribe(channel)
-                if self._task is None:
-                    self._task = asyncio.create_task(self._read(), name="stream-bells")
-        async with asyncio.timeout(SUBSCRIBE_SECONDS):
-            await confirmed.wait()
-
-    async def _unsubscribe(self, channel: str) -> None:
-        async with self._lock, asyncio.timeout(SUBSCRIBE_SECONDS):
-            if self._pubsub is not None and channel not in self._listeners:
-                await self._pubsub.unsubscribe(channel)
-
-    async def _read(self) -> None:
+    async def _tell_forever(self) -> None:
         while True:
-            try:
-                message = await self._pubsub.get_message(timeout=READ_SECONDS)
-            except GONE:
-                await asyncio.sleep(AWAY_SECONDS)
-                await self._reopen()
-                continue
-            if message is None:
-                continue
-            channel = message["channel"].decode()
-            if message["type"] == "subscribe" and channel in self._confirmed:
-                self._confirmed[channel].set()
-            for bell in self._listeners.get(channel, ()):
-                bell.set()
+            await self._changed.wait()
+            await self._tell()
 
-    async def _reopen(self) -> None:
-        """A new connection with all channels; everybody looks once, since news may have been missed."""
-        with suppress(*GONE):
-            async with self._lock, asyncio.timeout(SUBSCRIBE_SECONDS):
-                with suppress(*GONE):
-                    await self._pubsub.aclose()
-                self._pubsub = self._redis.pubsub()
-                if self._listeners:
-                    await self._pubsub.subscribe(*self._listeners)
-        for bells in self._listeners.values():
-            for bell in bells:
+    async def _tell(self) -> None:
+        """Makes Redis ring for the channels that have listeners, and for no others."""
+        self._changed.clear()
+        wanted = set(self._listeners)
+        new, old = wanted - self._told, self._told - wanted
+        async with asyncio.timeout(COMMAND_SECONDS):
+            if new:
+                await self._pubsub.subscribe(*new)
+            if old:
+                await self._pubsub.unsubscribe(*old)
+        self._told = wanted
+
+    async def _read_forever(self) -> None:
+        while True:
+            message = await self._pubsub.get_message(timeout=READ_SECONDS)
+            # A confirmation rings too: what came before it is to be looked for.
+            if message is not None and message["type"] in ("message", "subscribe"):
+                self._ring([message["channel"].decode()])
+
+    def _ring(self, channels: Iterable[str]) -> None:
+        for channel in channels:
+            for bell in self._listeners.get(channel, ()):
                 bell.set()

@@ -26,7 +26,7 @@ from lgs_runtime.streams.memory import MemoryBroker
 PAGE = 500
 MOST_CONNECTIONS = 32
 RECHECK_SECONDS = 3.0
-SOON_SECONDS = 0.05
+SOON_SECONDS = 0.1
 """So long a new listener waits for the run to speak in this replica, before it has Redis ring for it."""
 
 
@@ -113,7 +113,7 @@ class RedisBroker:
     async def _rung(self, key: str, after: str, ear: Ear) -> AsyncGenerator[StreamEvent, None]:
         """What is published elsewhere, until something is published here."""
         last = after
-        async with self._bells.listen(key, ear.news):
+        with self._bells.listening(key, ear.news):
             while not ear.events and not ear.over:
                 # Cleared before the look: what comes while Redis answers causes another one.
                 ear.news.clear()
