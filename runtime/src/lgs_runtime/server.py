@@ -30,6 +30,7 @@ from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.fence import Fence, FencedSaver
 from lgs_runtime.checkpoint.sweeping import sweep_forever
+from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.encryption.opening import (
     open_cipher,
     sealed_broker,
@@ -138,7 +139,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         store=store,
         cache=cache,
     )
-    await graphs.ensure_assistants(storage)
+    with taking_sealed():
+        # What is there already need not be read: a key service that is away must not stop the start.
+        await graphs.ensure_assistants(storage)
     streams = sealed_broker(open_broker(settings, metrics.publish_failed), cipher, metrics.publish_failed)
     stack.push_async_callback(streams.close)
     hub = SignalHub(storage)

@@ -129,7 +129,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
         store=parse_store(manifest.store, f"{manifest.path}: store"),
         priority_path=manifest.priority,
-        encryption_path=manifest.encryption,
+        encryption_path=_encryption_path(values, manifest),
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
         auth_openapi=manifest.auth.openapi,
@@ -180,6 +180,15 @@ def _auth_path(values: Variables, manifest: Manifest) -> str | None:
     if text and ":" not in text:
         raise ConfigError(f"LGS_AUTH_PATH: {text}: must be path:variable, such as ./auth.py:auth")
     return text or manifest.auth.path
+
+
+def _encryption_path(values: Variables, manifest: Manifest) -> str | None:
+    if manifest.encryption is None and values.text("LANGGRAPH_AES_KEY", ""):
+        raise ConfigError(
+            "LANGGRAPH_AES_KEY: set: must be absent without encryption.path in langgraph.json: this server "
+            "encrypts by functions of the application, and must not store in the clear what was to be sealed"
+        )
+    return manifest.encryption
 
 
 def _file(values: Variables, name: str) -> Path | None:

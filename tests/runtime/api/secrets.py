@@ -44,7 +44,9 @@ async def note(state: Told, runtime: Runtime[Mood]) -> Told:
     return {"notes": {"mood": mood, "kept": kept.value["text"] if kept else None}}
 
 
-def ask(state: Told) -> Told:
+def ask(state: Told, runtime: Runtime[Mood]) -> Told:
+    assert runtime.store is not None
+    runtime.store.put(("notes",), "thread", {"text": secret("store, from a thread")})
     answer = interrupt({"question": secret("question")})
     if answer == "fail":
         raise ValueError(secret("error"))

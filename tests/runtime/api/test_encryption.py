@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from api_replicas import Replica, open_replica
 from api_secrets import SECRET, secret
 from langgraph_sdk.errors import APIStatusError
 
+from lgs_runtime.backup import export_to, import_from
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.model import FINAL, Page, Run
 from lgs_runtime.runs.admission import new_run
@@ -51,7 +53,7 @@ def sealed(plain: Settings) -> Settings:
 
 async def at_rest(settings: Settings) -> dict[str, bytes]:
     """All that the service keeps."""
-    if settings.embedded:
+    if settings.database_uri.startswith("sqlite:"):
         return sqlite_at_rest(settings.data_dir)
     assert settings.redis_uri is not None
     mine = f"lgs:{settings.service}:"
@@ -385,3 +387,37 @@ async def test_metadata_are_found_by_what_the_handler_leaves_or_seals_the_same_w
 
     assert [[thread["thread_id"] for thread in found] for found in (by_owner, by_tag)] == [[mine], [mine]]
     assert [[item["key"] for item in found] for found in items] == [["a"], ["a"], ["a"]]
+
+
+async def test_a_backup_is_plain_and_what_it_is_restored_to_is_not(sealed: Settings, tmp_path: Path) -> None:
+    async with open_replica(sealed) as replica:
+        thread_id = await asked(replica)
+        item = await replica.client.store.get_item(["notes"], "thread")
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    restored = replace(sealed, data_dir=folder, database_uri=f"sqlite:///{folder}/lgs.db")
+
+    await export_to(sealed, tmp_path / "all.ndjson", [])
+    await import_from(restored, tmp_path / "all.ndjson", "raise")
+    kept = sqlite_at_rest(folder)
+    async with open_replica(replace(restored, service=f"{sealed.service}-b")) as replica:
+        end = await replica.client.runs.wait(thread_id, "agent", command={"resume": "yes"})
+
+    assert item["value"] == {"text": secret("store, from a thread")}
+    assert SECRET in (tmp_path / "all.ndjson").read_text()
+    assert [place for place, content in kept.items() if SECRET.encode() in content] == []
+    assert (end["text"], end["answer"]) == (secret("input"), "yes")
+
+
+async def test_what_can_not_be_opened_any_more_can_be_deleted(sealed: Settings) -> None:
+    async with open_replica(sealed) as replica:
+        client = replica.client
+        thread_id = await asked(replica)
+        await client.runs.create(thread_id, "agent", input={"text": "later"}, after_seconds=900)
+        for what in ("metadata", "values", "config", "interrupts"):
+            ciphers.broken.add(("decrypt.json", "thread", what))
+        ciphers.broken |= {("decrypt.json", "run", "input"), ("decrypt.json", "run", "metadata")}
+
+        await client.threads.delete(thread_id)
+
+        assert await replica.services.storage.count_threads() == 0

@@ -206,6 +206,14 @@ def test_the_file_names_the_handlers(tmp_path: Path) -> None:
     assert open_cipher(Settings()) is None
 
 
+def test_a_key_that_would_not_be_used_stops_the_start(tmp_path: Path) -> None:
+    config = tmp_path / "langgraph.json"
+    config.write_text('{"graphs": {"a": "./g.py:g"}}')
+
+    with pytest.raises(ConfigError, match="LANGGRAPH_AES_KEY: set: must be absent"):
+        load_settings({"LGS_CONFIG": str(config), "LANGGRAPH_AES_KEY": "0" * 16})
+
+
 async def test_the_example_of_the_docs_seals_and_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRYPT_KEY", "0f" * 64)
     page = Path(__file__).parents[3] / "docs" / "encryption.md"

@@ -20,6 +20,7 @@ from lgs_runtime.errors import InvalidRequest
 
 HEADER: Final = "x-encryption-context"
 _context: ContextVar[Mapping[str, Any] | None] = ContextVar("lgs_encryption_context", default=None)
+_sealed_will_do: ContextVar[bool] = ContextVar("lgs_sealed_will_do", default=False)
 
 
 def encryption_context() -> dict[str, Any]:
@@ -40,6 +41,21 @@ def encrypting_with(context: Mapping[str, Any] | None) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+def sealed_will_do() -> bool:
+    """Whether this task takes records that can't be opened as they are kept."""
+    return _sealed_will_do.get()
+
+
+@contextmanager
+def taking_sealed() -> Iterator[None]:
+    """What can't be opened inside is given out as it is kept: what is to be deleted needs no key."""
+    token = _sealed_will_do.set(True)
+    try:
+        yield
+    finally:
+        _sealed_will_do.reset(token)
 
 
 def context_in(header: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from lgs_runtime.encryption.cipher import CARRIED, MARK, Cipher
-from lgs_runtime.encryption.context import encryption_context
+from lgs_runtime.encryption.context import encryption_context, sealed_will_do
 from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.model import (
     Assistant,
@@ -77,9 +77,14 @@ class Fields:
         return {**values, **dict(zip(work, made, strict=True))}
 
     async def record(self, model: str, kept: _Kept) -> _Kept:
-        """A record as it was."""
+        """A record as it was; one that can't be opened as it is kept, where that will do."""
         names = (*FIELDS[model], *TEXTS.get(model, ()))
-        return replace(kept, **await self.opened(model, {name: getattr(kept, name) for name in names}))
+        try:
+            return replace(kept, **await self.opened(model, {name: getattr(kept, name) for name in names}))
+        except EncryptionFailed:
+            if not sealed_will_do():
+                raise
+            return kept
 
     async def records(self, model: str, kept: Sequence[_Kept]) -> list[_Kept]:
         """Records as they were."""
@@ -88,7 +93,7 @@ class Fields:
     async def run(self, kept: Run) -> Run:
         """A run as it was. Its kwargs carry the context for whoever executes it."""
         run = await self.record("run", kept)
-        if run.result is not None:
+        if run.result is not None and not sealed_will_do():
             run = replace(run, result=await self._cipher.open("thread", "values", run.result))
         return run
 

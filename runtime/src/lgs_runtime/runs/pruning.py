@@ -12,7 +12,7 @@ import random
 
 import structlog
 
-from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.errors import EncryptionFailed, NotFound, StorageUnavailable
 from lgs_runtime.model import Page
 from lgs_runtime.runs.threads import UNFINISHED, needs_past
 from lgs_runtime.services import Services
@@ -43,7 +43,12 @@ class Pruner:
         Raises `StorageUnavailable`."""
         crowded = await self._services.storage.crowded_threads()
         for thread_id in crowded:
-            checkpoints = await self._prune(thread_id)
+            try:
+                checkpoints = await self._prune(thread_id)
+            except EncryptionFailed as failed:
+                # Its keys may come back; the others have to be pruned meanwhile.
+                log.warning("thread.not_pruned", thread_id=thread_id, reason=str(failed))
+                continue
             await self._services.storage.forget_crowded([thread_id])
             log.info("thread.pruned", thread_id=thread_id, checkpoints=checkpoints)
         return len(crowded)

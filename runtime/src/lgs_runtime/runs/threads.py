@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 
 from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
+from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
@@ -23,7 +24,13 @@ STOP_SECONDS = 5.0
 
 
 async def remove_thread(services: Services, thread_id: str, scope: Scope | None = None) -> None:
-    """Stops the thread's runs, then deletes runs, record and checkpoints. Raises `NotFound`."""
+    """Stops the thread's runs, then deletes runs, record and checkpoints, also of a thread that can't be
+    decrypted any more. Raises `NotFound`."""
+    with taking_sealed():
+        await _remove_thread(services, thread_id, scope)
+
+
+async def _remove_thread(services: Services, thread_id: str, scope: Scope | None) -> None:
     await services.storage.thread(thread_id, scope)
     unfinished = [
         run.run_id

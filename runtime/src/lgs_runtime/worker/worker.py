@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.errors import LeaseLost, NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.model import CancelAction, Outcome, Run, Signal
@@ -339,7 +340,8 @@ class Worker:
         """The signal names the run; the storage says which action was asked."""
         for _ in range(10):
             try:
-                run = await self._storage.run(run_id)
+                with taking_sealed():
+                    run = await self._storage.run(run_id)
             except NotFound:
                 self.stop_run(run_id, "rollback")
                 return
