@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from lgs_runtime.model import Enqueued, NewRun, QueueLimits, Run
+from lgs_runtime.model import Assistant, Enqueued, NewRun, QueueLimits, Run
 from lgs_runtime.storage import Leases, Storage
 
 LIMITS = QueueLimits()
@@ -47,6 +49,18 @@ class Service:
         await self.enqueue(thread_id, **more)
         (run,) = await self.storage.claim(replica, 1)
         return run
+
+
+@asynccontextmanager
+async def at_work(storage: Storage) -> AsyncIterator[Service]:
+    """A service with one assistant and no replica yet; the leases that are taken are given back."""
+    now = await storage.now()
+    assistant = Assistant(new_id(), "agent", "agent", None, {}, {}, {}, 1, now, now)
+    await storage.create_assistant(assistant)
+    service = Service(storage, assistant.assistant_id)
+    yield service
+    for leases in service.leases.values():
+        await leases.close()
 
 
 def new_id() -> str:

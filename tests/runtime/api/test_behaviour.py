@@ -5,7 +5,6 @@ happens when something exists, where a run starts, and the same through the sync
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +13,8 @@ from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+
+from support.receiver import receiving
 
 
 async def test_threads_are_sorted_and_only_the_fields_asked_for_come(client: LangGraphClient) -> None:
@@ -141,26 +142,15 @@ async def test_what_is_only_for_a_platform_of_others_is_accepted(client: LangGra
 
 @pytest.mark.parametrize("way", ["create", "stream", "wait"])
 async def test_every_way_of_running_tells_its_webhook(client: LangGraphClient, way: str) -> None:
-    told: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        told.put_nowait(await reader.readexactly(length))
-        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
     thread_id = (await client.threads.create())["thread_id"]
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as receiver:
-        options: Any = {"webhook": f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/", "input": {}}
+    async with receiving() as receiver:
+        options: Any = {"webhook": receiver.url, "input": {}}
         made: Any = getattr(client.runs, way)(thread_id, "steps", **options)
         if way == "stream":
             [part async for part in made]
         else:
             await made
-        async with asyncio.timeout(60):
-            called = json.loads(await told.get())
+        called = await receiver.first()
 
     [run] = await client.runs.list(thread_id)
     assert (called["run_id"], called["status"]) == (run["run_id"], "success")

@@ -26,6 +26,7 @@ from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.settings import Settings
 from support import ciphers
 from support.at_rest import postgres_at_rest, redis_at_rest, sqlite_at_rest
+from support.receiver import receiving
 
 NOBODY_LISTENS = "http://127.0.0.1:9/hook"
 YEARLY = "0 0 1 1 *"
@@ -183,23 +184,9 @@ async def test_nothing_is_kept_plain_and_everything_is_answered_plain(sealed: Se
 
 
 async def test_a_receiver_is_told_plain(sealed: Settings) -> None:
-    told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        told.set_result(json.loads(await reader.readexactly(length)))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with (
-        open_replica(sealed) as replica,
-        await asyncio.start_server(answer, "127.0.0.1", 0) as receiver,
-    ):
-        port = receiver.sockets[0].getsockname()[1]
-        await asked(replica, webhook=f"http://127.0.0.1:{port}/?key={SECRET}")
-        call = await told
+    async with open_replica(sealed) as replica, receiving() as receiver:
+        await asked(replica, webhook=f"{receiver.url}?key={SECRET}")
+        call = await receiver.first()
 
     assert call["metadata"]["why"] == secret("run")
     assert call["values"]["text"] == secret("input")

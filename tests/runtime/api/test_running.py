@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import Any
 
 import httpx
@@ -11,6 +9,8 @@ import pytest
 from api_graphs import entrance, gate
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError
+
+from support.receiver import receiving
 
 
 async def collect(stream: Any) -> list[Any]:
@@ -312,21 +312,9 @@ async def test_a_long_answer_is_plain_json_over_http(url: str) -> None:
 
 
 async def test_a_run_that_ended_is_told_to_its_webhook(client: LangGraphClient) -> None:
-    told: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        told.put_nowait(await reader.readexactly(length))
-        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as receiver:
-        url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"
-        await client.runs.wait(None, "steps", input={}, webhook=url)
-        async with asyncio.timeout(60):
-            called = json.loads(await told.get())
+    async with receiving() as receiver:
+        await client.runs.wait(None, "steps", input={}, webhook=receiver.url)
+        called = await receiver.first()
 
     assert (called["status"], called["values"]) == ("success", {"steps": ["first", "second"]})
 

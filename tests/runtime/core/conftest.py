@@ -58,14 +58,6 @@ class Replica:
         await self._stack.aclose()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/lgs.db"
-    return str(request.getfixturevalue("postgres_uri"))
-
-
 @pytest.fixture
 def settings(database_uri: str, tmp_path: Path) -> Settings:
     return Settings(

@@ -5,55 +5,28 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
-from lgs_runtime.model import Assistant, NewRun, Outcome, QueueLimits
+from lgs_runtime.model import NewRun, Outcome, QueueLimits
 from lgs_runtime.storage import Storage, open_storage
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.receivers import open_client
 from lgs_runtime.worker.webhooks import MOST_ATTEMPTS, WebhookSender
-from support.service import Service, new_id
+from support.receiver import Receiver, receiving
+from support.service import Service, at_work, new_id
 
 NewReplica = Callable[..., Any]
 
 
-@dataclass
-class Receiver:
-    """An HTTP server of the test's own. It answers with the next of `answers`, then with 200."""
-
-    answers: list[int] = field(default_factory=list)
-    heads: list[str] = field(default_factory=list)
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    called: asyncio.Event = field(default_factory=asyncio.Event)
-    url: str = ""
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        self.heads.append(head.decode().lower())
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        self.calls.append(orjson.loads(await reader.readexactly(length)))
-        status = self.answers.pop(0) if self.answers else 200
-        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
-        await writer.drain()
-        writer.close()
-        self.called.set()
-
-
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    server = await asyncio.start_server(receiver.answer, "127.0.0.1", 0)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/told"
-    yield receiver
-    server.close()
-    await server.wait_closed()
+    async with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -65,14 +38,9 @@ async def storage(database_uri: str) -> AsyncIterator[Storage]:
 
 @pytest.fixture
 async def service(storage: Storage) -> AsyncIterator[Service]:
-    now = await storage.now()
-    assistant = Assistant(new_id(), "agent", "agent", None, {}, {}, {}, 1, now, now)
-    await storage.create_assistant(assistant)
-    service = Service(storage, assistant.assistant_id)
-    await service.replica()
-    yield service
-    for leases in service.leases.values():
-        await leases.close()
+    async with at_work(storage) as service:
+        await service.replica()
+        yield service
 
 
 class Impatient:
@@ -103,10 +71,8 @@ async def test_a_receiver_is_told_what_a_run_left(
 
     kwargs = RunKwargs(input={"folder": str(tmp_path), "done": []}, webhook=receiver.url)
     run = await replica.start("three_steps", kwargs, webhook=receiver.url)
-    async with asyncio.timeout(60):
-        await receiver.called.wait()
+    told = await receiver.first()
 
-    (told,) = receiver.calls
     assert (told["run_id"], told["thread_id"], told["status"]) == (run.run_id, run.thread_id, "success")
     assert told["values"]["done"] == ["one", "two", "three"]
     assert told["run_started_at"] <= told["run_ended_at"] <= told["webhook_sent_at"]

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
-from lgs_runtime.model import Assistant
 from lgs_runtime.storage import Storage, open_storage
-from support.service import Service, new_id
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URI of a new empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/queue.db"
-    uri: str = request.getfixturevalue("postgres_uri")
-    return uri
+from support.service import Service, at_work
 
 
 @pytest.fixture
@@ -44,10 +33,5 @@ async def storage(open_another: Callable[..., Awaitable[Storage]]) -> Storage:
 @pytest.fixture
 async def service(storage: Storage) -> AsyncIterator[Service]:
     """A service with one assistant and no replica yet."""
-    now = await storage.now()
-    assistant = Assistant(new_id(), "agent", "agent", None, {}, {}, {}, 1, now, now)
-    await storage.create_assistant(assistant)
-    service = Service(storage, assistant.assistant_id)
-    yield service
-    for leases in service.leases.values():
-        await leases.close()
+    async with at_work(storage) as service:
+        yield service
