@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lgs_runtime.streams.contract import FROM_START, StreamBroker, StreamEvent
+from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.local import LocalBroker
 from lgs_runtime.streams.memory import MemoryBroker
 from lgs_runtime.streams.redis import RedisBroker
@@ -263,3 +265,46 @@ async def _answers(broker: RedisBroker) -> bool:
     except ConnectionError:
         return False
     return True
+
+
+async def test_runs_that_ended_first_make_room_in_memory_for_later_ones_and_running_ones_stay() -> None:
+    broker = MemoryBroker(most_ended_bytes=100_000)
+    runs = [str(uuid4()) for _ in range(200)]
+    await broker.publish("running", events(1, "values"))
+    hearing = broker.subscribe(runs[0], FROM_START)
+
+    await broker.publish(runs[0], events(1, "values", "end"))
+    first_heard = await anext(hearing)
+    for run in runs[1:]:
+        await broker.publish(run, events(1, "values", "end"))
+
+    kept = [run for run in runs if broker.later_than(run, FROM_START)]
+    assert kept == runs[-len(kept) :]
+    assert 1 < len(kept) < 100
+    assert broker.later_than("running", FROM_START)
+    assert [first_heard.id, *[event.id async for event in hearing]] == ["1-1", "1-2"]
+
+
+async def test_a_run_that_begins_anew_after_its_end_is_not_dropped_as_ended() -> None:
+    broker = MemoryBroker(most_ended_bytes=100_000)
+    await broker.publish("again", events(1, "values", "end"))
+    await broker.publish("again", events(2, "values"))
+
+    for _ in range(200):
+        await broker.publish(str(uuid4()), events(1, "values", "end"))
+    heard = broker.later_than("again", FROM_START)
+    await broker.publish("again", events(2, "end", first=2))
+
+    assert [event.id for event in heard] == ["1-1", "1-2", "2-1"]
+    assert [event.id for event in broker.later_than("again", FROM_START)][-1] == "2-2"
+
+
+def test_encoded_events_take_what_they_hold() -> None:
+    tracemalloc.start()
+    try:
+        kept = [encode({"number": number}) for number in range(1000)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 1000 * (len(kept[0]) + 200)

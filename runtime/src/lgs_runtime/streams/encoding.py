@@ -25,7 +25,8 @@ CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 def encode(value: Any) -> bytes:
     """JSON bytes of any value."""
     try:
-        return orjson.dumps(value, default=_plain, option=OPTIONS)
+        # Copied: what orjson returns goes on taking the four KiB that it wrote into, and events are kept.
+        return bytes(memoryview(orjson.dumps(value, default=_plain, option=OPTIONS)))
     except (TypeError, orjson.JSONEncodeError, RecursionError):
         # Deep inside is a key or a text that JSON can't hold; its readable form is better than a lost event.
         return orjson.dumps(_readable(value, depth=0))

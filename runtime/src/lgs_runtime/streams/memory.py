@@ -1,13 +1,14 @@
 """Events in the memory of this process, for a replica that is alone; also what a broken Redis falls back to.
 
-Keeps the events of a run until some time after its end, and the latest ten thousand of a run at most.
+Keeps the events of a run until some time after its end, and the latest ten thousand of a run at most. The
+runs that have ended share a bounded memory: those that ended first go first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ from lgs_runtime.streams.contract import StreamEvent, position
 KEEP_SECONDS = 300.0
 MOST_EVENTS = 10_000
 CLEAN_SECONDS = 5.0
+MOST_ENDED_BYTES = 32 * 1024 * 1024
+TOPIC_BYTES, EVENT_BYTES = 1500, 250
+"""What a run, and each of its events, takes beside the data."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,11 @@ class Topic:
             return []
         return [event for event in self.events if event.position > after]
 
+    @property
+    def bytes(self) -> int:
+        """About what it takes."""
+        return TOPIC_BYTES + sum(EVENT_BYTES + len(event.data) for event in self.events)
+
     def ring(self) -> None:
         """Wakes the listeners."""
         self.bell.set()
@@ -58,8 +67,11 @@ class Topic:
 class MemoryBroker:
     """A `StreamBroker` of one process."""
 
-    def __init__(self, keep_seconds: float = KEEP_SECONDS) -> None:
+    def __init__(self, keep_seconds: float = KEEP_SECONDS, most_ended_bytes: int = MOST_ENDED_BYTES) -> None:
         self._topics: dict[str, Topic] = {}
+        self._ended: OrderedDict[str, int] = OrderedDict()
+        self._ended_bytes = 0
+        self._most_ended_bytes = most_ended_bytes
         self._keep_seconds = keep_seconds
         self._cleaned_at = 0.0
         self._closed = False
@@ -71,7 +83,10 @@ class MemoryBroker:
     def append(self, run_id: str, events: Sequence[StreamEvent]) -> list[StreamEvent]:
         """As `publish`; gives the events that were not overtaken."""
         now = time.monotonic()
-        taken = self._topics.setdefault(run_id, Topic()).append(events, now)
+        topic = self._topics.setdefault(run_id, Topic())
+        taken = topic.append(events, now)
+        if taken and topic.ended:
+            self._keep_ended(run_id, topic.bytes)
         if now - self._cleaned_at > CLEAN_SECONDS:
             self._clean(now)
         return taken
@@ -105,7 +120,7 @@ class MemoryBroker:
 
     async def discard(self, run_id: str) -> None:
         """Forgets a run; its listeners end."""
-        if (topic := self._topics.pop(run_id, None)) is not None:
+        if (topic := self._forget(run_id)) is not None:
             topic.ended = True
             topic.events.clear()
             topic.last = (-1, 0)
@@ -128,4 +143,18 @@ class MemoryBroker:
             if not topic.listeners and now - topic.touched > self._keep_seconds
         ]
         for run_id in old:
-            del self._topics[run_id]
+            self._forget(run_id)
+
+    def _keep_ended(self, run_id: str, size: int) -> None:
+        """Makes room for a run that has ended. Who still listens to one that goes hears it to its end."""
+        self._ended_bytes += size - self._ended.pop(run_id, 0)
+        self._ended[run_id] = size
+        while self._ended_bytes > self._most_ended_bytes:
+            oldest = next(iter(self._ended))
+            # One that has begun anew since is not ended, and stays.
+            self._forget(oldest, unless_it_runs=True)
+
+    def _forget(self, run_id: str, *, unless_it_runs: bool = False) -> Topic | None:
+        self._ended_bytes -= self._ended.pop(run_id, 0)
+        topic = self._topics.get(run_id)
+        return None if unless_it_runs and topic and not topic.ended else self._topics.pop(run_id, None)
