@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.store.memory import InMemoryStore
 
 closed: list[str] = []
@@ -46,6 +48,13 @@ class Bare(BaseCheckpointSaver[Any]):
 async def managed() -> AsyncIterator[Bare]:
     yield Bare()
     closed.append("managed")
+
+
+@asynccontextmanager
+async def official() -> AsyncIterator[AsyncSqliteSaver]:
+    with TemporaryDirectory() as folder:
+        async with AsyncSqliteSaver.from_conn_string(f"{folder}/own.db") as saver:
+            yield saver
 
 
 class Whole(Bare):

@@ -27,7 +27,7 @@ def with_saver(settings: Settings, variable: str, **more: Any) -> Settings:
     return replace(settings, checkpointer=parse_checkpointer(content, "checkpointer"))
 
 
-@pytest.fixture(params=["managed", "whole", "Bare"])
+@pytest.fixture(params=["managed", "whole", "Bare", "official"])
 async def foreign(request: pytest.FixtureRequest, alone: Settings) -> AsyncIterator[Replica]:
     """A replica over a checkpointer of the application's own, given in different ways."""
     async with open_replica(with_saver(alone, request.param)) as replica:

@@ -4,18 +4,21 @@ copied."""
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import psycopg
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 
 from lgs_runtime.checkpoint import store as store_module
 from lgs_runtime.checkpoint.copying import copy_checkpoints
+from lgs_runtime.checkpoint.foreign import ForeignSaver
 from lgs_runtime.checkpoint.savers import (
     delete_run_checkpoints,
     open_checkpointer,
@@ -25,6 +28,7 @@ from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.storage.postgres import database
 from support.ports import free_port
 from support.postgres import PostgresServer
+from support.service import new_id
 
 
 class Profile(BaseModel):
@@ -81,6 +85,18 @@ async def test_the_saver_keeps_langgraphs_contract(database_uri: str) -> None:
         "copy_thread",
         "prune",
     }
+
+
+async def test_a_saver_of_the_applications_own_keeps_what_it_had_of_the_contract(tmp_path: Path) -> None:
+    @checkpointer_test(name="an official one in front of which the runtime stands")
+    async def saver() -> Any:
+        async with AsyncSqliteSaver.from_conn_string(f"{tmp_path}/{new_id()}") as official:
+            yield ForeignSaver(official)
+
+    report = await validate(saver)
+
+    passed = {name for name, result in report.results.items() if result.passed}
+    assert passed >= {"put", "put_writes", "get_tuple", "list", "delete_thread", "copy_thread"}
 
 
 async def test_messages_and_the_users_own_types_come_back(database_uri: str) -> None:
