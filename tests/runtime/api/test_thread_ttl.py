@@ -233,6 +233,21 @@ async def test_values_that_are_made_of_the_past_are_kept_without_it(
     assert again["log"][-2:] == ["saw 6", "told nothing"]
 
 
+async def test_encrypted_values_that_are_made_of_the_past_are_kept_without_it(alone: Settings) -> None:
+    async with open_replica(replace(alone, encryption_path="support.ciphers:encryption")) as replica:
+        client = replica.client
+        thread_id = (await client.threads.create())["thread_id"]
+        for text in ("a", "b"):
+            before: Any = await client.runs.wait(thread_id, "deltas", input={"text": text})
+
+        await client.threads.prune([thread_id], strategy="keep_latest")
+
+        (left,) = await client.threads.get_history(thread_id, limit=100)
+        assert left["values"] == before
+        after: Any = await client.runs.wait(thread_id, "deltas", input={"text": "c"})
+        assert after["log"] == [*before["log"], "saw 4", "told nothing"]
+
+
 async def test_a_subgraph_that_remembers_by_its_past_remembers_without_it(replica: Replica) -> None:
     client = replica.client
     thread_id = (await client.threads.create())["thread_id"]

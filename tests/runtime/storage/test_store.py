@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 import struct
 from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -159,6 +162,39 @@ async def test_the_default_counts_for_items_that_say_nothing(database_uri: str) 
         await gone(store, "default")
 
         assert await store.aget(("n",), "own") is not None
+
+
+async def expiry(uri: str) -> Any:
+    """When the item expires, as the database has it. SQLite's may be without its microseconds."""
+    statement = "SELECT expires_at FROM store WHERE key = 'k'"
+    if uri.startswith("sqlite"):
+        with closing(sqlite3.connect(f"{uri.removeprefix('sqlite:///')}-store")) as connection:
+            return datetime.fromisoformat(connection.execute(statement).fetchone()[0][:19])
+    async with await psycopg.AsyncConnection.connect(uri) as connection_:
+        row = await (await connection_.execute(statement)).fetchone()
+        assert row is not None
+        return row[0]
+
+
+@pytest.mark.parametrize("refreshes", [True, False])
+async def test_reading_makes_an_item_live_longer_where_the_file_says_so(
+    database_uri: str, refreshes: bool
+) -> None:
+    ttl = parse_store({"ttl": {"refresh_on_read": refreshes}}, "store").ttl.config()
+    async with open_store(database_uri, ttl=ttl) as store:
+        await store.aput(("n",), "k", {"v": 1}, ttl=60)
+        before = later = await expiry(database_uri)
+        async with asyncio.timeout(20):
+            # Whole seconds may be all that is counted; where nothing changes, a second shows it.
+            for _ in range(400 if refreshes else 25):
+                await store.aget(("n",), "k")
+                await store.asearch(("n",))
+                later = await expiry(database_uri)
+                if later > before:
+                    break
+                await asyncio.sleep(0.05)
+
+    assert (later > before) is refreshes
 
 
 async def test_a_sweep_deletes_what_has_expired_and_nothing_else(database_uri: str) -> None:
