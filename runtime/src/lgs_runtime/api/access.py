@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from lgs_runtime.api.callers import Caller, asked, authenticated, sealing, user_of
 from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas.shapes import EVERYWHERE, GUARDED, refusals
+from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, refusals
 from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from lgs_runtime.api.access import Route
 from lgs_runtime.api.http.problems import BrokenBody, headers_of, status_of
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas import shapes
+from lgs_runtime.api.schemas import operations
 from lgs_runtime.errors import (
     Forbidden,
     HandlerFailed,
@@ -141,7 +141,7 @@ MESSAGE: dict[str, Any] = {
 
 def rpc_router(tag: str) -> APIRouter:
     """A router whose routes speak JSON-RPC."""
-    told = dict(shapes.refusals(*shapes.GUARDED))
+    told = dict(operations.refusals(*operations.GUARDED))
     for status in (400, 404, 409, 413, 422, 429, 503):
-        told[status] = {"model": RpcAnswer, "description": shapes.MEANING[status]}
+        told[status] = {"model": RpcAnswer, "description": operations.MEANING[status]}
     return APIRouter(route_class=RpcRoute, tags=[tag], responses=told)

@@ -25,7 +25,7 @@ from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols.v2_bodies import ProtocolCommand, Subscribe, Unsubscribe
 from lgs_runtime.api.protocols.v2_commands import answer, failure, success
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations
 from lgs_runtime.errors import InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.model import Scope
 from lgs_runtime.runs.protocol_stream import made, protocol_events
@@ -45,8 +45,8 @@ REFUSED = 4000
 @routes.post(
     "/threads/{thread_id}/commands",
     response_model=dict[str, Any],
-    responses=shapes.refusals(429),
-    openapi_extra=shapes.PRIORITY,
+    responses=operations.refusals(429),
+    openapi_extra=operations.PRIORITY,
 )
 async def command(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: ProtocolCommand
@@ -57,9 +57,9 @@ async def command(
 
 @routes.post(
     "/threads/{thread_id}/stream/events",
-    response_class=shapes.EventStream,
-    responses=shapes.streaming(),
-    openapi_extra=shapes.LAST_EVENT_ID,
+    response_class=operations.EventStream,
+    responses=operations.streaming(),
+    openapi_extra=operations.LAST_EVENT_ID,
 )
 async def stream_events(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: Subscribe

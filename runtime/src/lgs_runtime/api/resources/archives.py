@@ -15,7 +15,7 @@ from lgs_runtime.api.access import Asking, Parts, Route, router
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.problems import BodyTooLarge
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import thread_json
 from lgs_runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
@@ -33,7 +33,7 @@ class StreamedRoute(Route):
 
 
 routes = router("Threads")
-REFUSALS = shapes.refusals(*shapes.EVERYWHERE, *shapes.GUARDED)
+REFUSALS = operations.refusals(*operations.EVERYWHERE, *operations.GUARDED)
 streamed = APIRouter(route_class=StreamedRoute, tags=["Threads"], responses=REFUSALS)
 IfExists = Annotated[Literal["raise", "replace", "new"], Query()]
 LINES = "application/x-ndjson"
@@ -42,7 +42,7 @@ LINES = "application/x-ndjson"
 @routes.get(
     "/threads/{thread_id}/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {LINES: {"schema": {"type": "string"}}}}, **shapes.streaming(404)},
+    responses={200: {"content": {LINES: {"schema": {"type": "string"}}}}, **operations.streaming(404)},
 )
 async def export_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """The thread with everything that is kept of it, as lines of JSON."""
@@ -58,7 +58,7 @@ async def export_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) 
 @streamed.post(
     "/threads/import",
     response_model=shapes.Thread,
-    responses=shapes.refusals(409),
+    responses=operations.refusals(409),
     openapi_extra={"requestBody": {"required": True, "content": {LINES: {"schema": {"type": "string"}}}}},
 )
 async def import_thread(

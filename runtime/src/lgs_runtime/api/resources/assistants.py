@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import assistant_json, select
 from lgs_runtime.api.schemas.queries import Flag, Xray
 from lgs_runtime.errors import InvalidRequest
@@ -30,7 +30,7 @@ from lgs_runtime.storage.scope import check_kept, made_within, widened
 routes = router("Assistants")
 
 
-@routes.post("/assistants", response_model=shapes.Assistant, responses=shapes.refusals(409))
+@routes.post("/assistants", response_model=shapes.Assistant, responses=operations.refusals(409))
 async def create_assistant(parts: Parts, caller: Asking, body: bodies.AssistantCreate) -> Response:
     """Makes an assistant of a graph."""
     parts.graphs.describe(body.graph_id)

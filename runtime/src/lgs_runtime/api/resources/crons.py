@@ -13,7 +13,7 @@ from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.requests import PRIORITY_HEADER, run_request
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import cron_json, select
 from lgs_runtime.model import Cron, Page, Scope
 from lgs_runtime.runs.admission import assistant_id_of, check_webhook, permitted_run, priority_of
@@ -28,7 +28,7 @@ TIMES = ("schedule", "timezone", "end_time", "enabled")
 """What decides when the next run is due."""
 
 
-@routes.post("/threads/{thread_id}/runs/crons", response_model=shapes.Cron, openapi_extra=shapes.PRIORITY)
+@routes.post("/threads/{thread_id}/runs/crons", response_model=shapes.Cron, openapi_extra=operations.PRIORITY)
 async def create_thread_cron(
     parts: Parts, caller: Asking, request: Request, thread_id: bodies.PathId, body: bodies.CronCreate
 ) -> Response:
@@ -36,7 +36,7 @@ async def create_thread_cron(
     return JsonResponse(cron_json(await _create(parts, caller, request, thread_id, body)))
 
 
-@routes.post("/runs/crons", response_model=shapes.Cron, openapi_extra=shapes.PRIORITY)
+@routes.post("/runs/crons", response_model=shapes.Cron, openapi_extra=operations.PRIORITY)
 async def create_cron(parts: Parts, caller: Asking, request: Request, body: bodies.CronCreate) -> Response:
     """Makes a cron whose runs have a thread each, which goes unless `on_run_completed` is `keep`."""
     return JsonResponse(cron_json(await _create(parts, caller, request, None, body)))

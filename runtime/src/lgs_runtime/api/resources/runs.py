@@ -11,7 +11,7 @@ from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.answers import answer_cancelled, answer_events, answer_result
 from lgs_runtime.api.resources.requests import last_event_id, run_path, run_request
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import run_json, select
 from lgs_runtime.api.schemas.queries import Action, Flag, Limit, Offset, RunKeys, RunModes, Status
 from lgs_runtime.model import Page, Run
@@ -29,8 +29,8 @@ CANCELLING: dict[int | str, dict[str, Any]] = {
 @routes.post(
     "/threads/{thread_id}/runs",
     response_model=shapes.Run,
-    responses=shapes.refusals(409, 429),
-    openapi_extra=shapes.PRIORITY,
+    responses=operations.refusals(409, 429),
+    openapi_extra=operations.PRIORITY,
 )
 async def create_run(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
@@ -43,8 +43,8 @@ async def create_run(
 @routes.post(
     "/threads/{thread_id}/runs/wait",
     response_model=Any,
-    responses=shapes.refusals(409, 429),
-    openapi_extra=shapes.PRIORITY,
+    responses=operations.refusals(409, 429),
+    openapi_extra=operations.PRIORITY,
 )
 async def wait_run(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
@@ -56,9 +56,9 @@ async def wait_run(
 
 @routes.post(
     "/threads/{thread_id}/runs/stream",
-    response_class=shapes.EventStream,
-    responses=shapes.streaming(409, 429),
-    openapi_extra=shapes.PRIORITY,
+    response_class=operations.EventStream,
+    responses=operations.streaming(409, 429),
+    openapi_extra=operations.PRIORITY,
 )
 async def stream_run(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: bodies.RunCreateStateful
@@ -93,7 +93,7 @@ async def get_run(parts: Parts, caller: Asking, thread_id: bodies.PathId, run_id
     return JsonResponse(run_json(await parts.storage.run(run_id, thread_id, scope)))
 
 
-@routes.delete("/threads/{thread_id}/runs/{run_id}", status_code=204, responses=shapes.refusals(409))
+@routes.delete("/threads/{thread_id}/runs/{run_id}", status_code=204, responses=operations.refusals(409))
 async def delete_run(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, run_id: bodies.PathId
 ) -> Response:
@@ -119,9 +119,9 @@ async def join_run(
 
 @routes.get(
     "/threads/{thread_id}/runs/{run_id}/stream",
-    response_class=shapes.EventStream,
-    responses=shapes.streaming(),
-    openapi_extra=shapes.LAST_EVENT_ID,
+    response_class=operations.EventStream,
+    responses=operations.streaming(),
+    openapi_extra=operations.LAST_EVENT_ID,
 )
 async def join_stream(
     parts: Parts,

@@ -11,7 +11,7 @@ from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.answers import answer_events, answer_result
 from lgs_runtime.api.resources.requests import batch_request, run_path, run_request
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.runs.admission import admit, admit_all
 
@@ -19,7 +19,7 @@ routes = router("Stateless Runs")
 
 
 @routes.post(
-    "/runs", response_model=shapes.Run, responses=shapes.refusals(429), openapi_extra=shapes.PRIORITY
+    "/runs", response_model=shapes.Run, responses=operations.refusals(429), openapi_extra=operations.PRIORITY
 )
 async def create_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
     """Makes a run that goes on in the background."""
@@ -27,7 +27,9 @@ async def create_run(parts: Parts, request: Request, body: bodies.RunCreateState
     return JsonResponse(run_json(run), headers={"Content-Location": run_path(run)})
 
 
-@routes.post("/runs/wait", response_model=Any, responses=shapes.refusals(429), openapi_extra=shapes.PRIORITY)
+@routes.post(
+    "/runs/wait", response_model=Any, responses=operations.refusals(429), openapi_extra=operations.PRIORITY
+)
 async def wait_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
     """Makes a run and answers with its result."""
     run = await admit(parts, run_request(request, body, None))
@@ -36,9 +38,9 @@ async def wait_run(parts: Parts, request: Request, body: bodies.RunCreateStatele
 
 @routes.post(
     "/runs/stream",
-    response_class=shapes.EventStream,
-    responses=shapes.streaming(429),
-    openapi_extra=shapes.PRIORITY,
+    response_class=operations.EventStream,
+    responses=operations.streaming(429),
+    openapi_extra=operations.PRIORITY,
 )
 async def stream_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:
     """Makes a run and streams its events."""
@@ -49,8 +51,8 @@ async def stream_run(parts: Parts, request: Request, body: bodies.RunCreateState
 @routes.post(
     "/runs/batch",
     response_model=list[shapes.Run],
-    responses=shapes.refusals(409, 429),
-    openapi_extra=shapes.PRIORITY,
+    responses=operations.refusals(409, 429),
+    openapi_extra=operations.PRIORITY,
 )
 async def create_batch(
     parts: Parts,

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas import shapes
+from lgs_runtime.api.schemas import operations, shapes
 from lgs_runtime.api.schemas.queries import Flag
 from lgs_runtime.worker.metrics import CONTENT_TYPE
 
@@ -32,7 +32,7 @@ async def ready(parts: Parts) -> Response:
     return JsonResponse({"ready": takes_work, "checks": checks}, status_code=200 if takes_work else 503)
 
 
-@probes.get("/metrics", response_class=shapes.PlainText)
+@probes.get("/metrics", response_class=operations.PlainText)
 async def metrics(parts: Parts) -> Response:
     """The metrics of this replica and the service's queue, as Prometheus text."""
     return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)

@@ -14,7 +14,7 @@ from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.answers import answer_thread_events
 from lgs_runtime.api.resources.requests import last_event_id
 from lgs_runtime.api.resources.state import apply_supersteps
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import select, storage_json, thread_json, ttl_json
 from lgs_runtime.api.schemas.extraction import extract
 from lgs_runtime.api.schemas.queries import Included, ThreadModes
@@ -29,7 +29,7 @@ MINUTE = 60.0
 MINIMAL: dict[int | str, dict[str, Any]] = {204: {"description": "With `Prefer: return=minimal`."}}
 
 
-@routes.post("/threads", response_model=shapes.Thread, responses=shapes.refusals(409))
+@routes.post("/threads", response_model=shapes.Thread, responses=operations.refusals(409))
 async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate) -> Response:
     """Makes a thread, with a history when `supersteps` give one."""
     thread_id = body.thread_id or str(uuid4())
@@ -135,9 +135,9 @@ async def get_thread_storage(parts: Parts, caller: Asking, thread_id: bodies.Pat
 
 @routes.get(
     "/threads/{thread_id}/stream",
-    response_class=shapes.EventStream,
-    responses=shapes.streaming(),
-    openapi_extra=shapes.LAST_EVENT_ID,
+    response_class=operations.EventStream,
+    responses=operations.streaming(),
+    openapi_extra=operations.LAST_EVENT_ID,
 )
 async def stream_thread(
     parts: Parts, caller: Asking, request: Request, thread_id: bodies.PathId, modes: ThreadModes = None

@@ -8,7 +8,7 @@ from fastapi import Path, Response
 
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import state_json, version_json
 from lgs_runtime.api.schemas.queries import Limit, Offset
 from lgs_runtime.model import Page
@@ -29,7 +29,9 @@ async def list_versions(
     return page_response([version_json(version) for version in found], limit, offset)
 
 
-@routes.post("/threads/{thread_id}/versions", response_model=shapes.Version, responses=shapes.refusals(409))
+@routes.post(
+    "/threads/{thread_id}/versions", response_model=shapes.Version, responses=operations.refusals(409)
+)
 async def create_version(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.VersionSave = NOTHING
 ) -> Response:
@@ -76,7 +78,7 @@ async def patch_version(
 @routes.post(
     "/threads/{thread_id}/versions/{version}/rollback",
     response_model=shapes.Version,
-    responses=shapes.refusals(409),
+    responses=operations.refusals(409),
 )
 async def rollback_to_version(
     parts: Parts,

@@ -1,0 +1,69 @@
+"""What an operation may answer besides its result, and which headers it reads, for the description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from lgs_runtime.api.schemas.shapes import Problem
+
+MEANING = {
+    400: "The body is not JSON in UTF-8.",
+    401: "Who asks is not known.",
+    403: "Who asks may not do this.",
+    404: "Something named in the request does not exist.",
+    409: "The request contradicts what is there.",
+    413: "The body is longer than LGS_MAX_BODY_BYTES.",
+    422: "A field is wrong: its name, its value and the rule.",
+    429: "The queue of this priority is full; nothing was stored. Retry-After says when to come back.",
+    503: "The database can't be reached; nothing was acknowledged. Retry-After says when to come back.",
+}
+EVERYWHERE = (400, 404, 413, 422, 503)
+GUARDED = (401, 403)
+PRIORITY: dict[str, Any] = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "X-LGS-Priority",
+            "description": "the run's priority; wins over `priority` in the configuration and the metadata",
+            "schema": {"type": "string", "enum": ["high", "normal", "low"]},
+        }
+    ]
+}
+"""Of operations that make runs."""
+LAST_EVENT_ID: dict[str, Any] = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "Last-Event-ID",
+            "description": "the id of the last event that the client has; -1: everything that is kept",
+            "schema": {"type": "string"},
+        }
+    ]
+}
+"""Of operations that stream what may have begun before."""
+
+
+class EventStream(Response):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+class PlainText(Response):
+    """Text for people or Prometheus."""
+
+    media_type = "text/plain"
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses in an operation's description, with what each means."""
+    return {status: {"model": Problem, "description": MEANING[status]} for status in statuses}
+
+
+def streaming(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of an operation whose answer is a stream: they are JSON all the same."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    every = (*EVERYWHERE, *GUARDED, *statuses)
+    return {status: {"content": content, "description": MEANING[status]} for status in every}
