@@ -40,7 +40,7 @@ chaos: setup ## 10,000 runs in half an hour under random faults, and their accou
 	@tools/setup/system.sh services
 	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS_ARGS)
 
-bench: setup ## the checkpointers, and the server over HTTP (BENCH_ARGS="--docs" writes docs/performance.md; "http --quick")
+bench: setup ## the checkpointers, the server over HTTP, a start (BENCH_ARGS="--docs" writes docs/performance.md; "http --quick")
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench $(BENCH_ARGS)
 

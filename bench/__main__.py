@@ -1,16 +1,16 @@
-"""`make bench`: the checkpointers, then the server over HTTP; or one of them, named first.
+"""`make bench`: the checkpointers, the server over HTTP, then the start of a replica; or one, named first.
 
-`python -m bench [checkpointers|http] [options]`. Without a name, options go to both, so that only those work
-which both know.
+`python -m bench [checkpointers|http|startup] [options]`. Without a name, options go to all, so that only
+those work which all know.
 """
 
 from __future__ import annotations
 
 import sys
 
-from bench import checkpointers, http
+from bench import checkpointers, http, startup
 
-PARTS = {"checkpointers": checkpointers.main, "http": http.main}
+PARTS = {"checkpointers": checkpointers.main, "http": http.main, "startup": startup.main}
 
 
 def main() -> int:

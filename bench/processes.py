@@ -27,6 +27,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_ticks(each) for pid in pids for each in tree(pid)) / TICKS
 
 
+def wall_seconds(pid: int) -> float:
+    """Time since a process began, to a tick of the kernel's clock."""
+    up = float((PROC / "uptime").read_text().split()[0])
+    return up - int(_read(pid, "stat").rpartition(")")[2].split()[19]) / TICKS
+
+
 def resident_mib(pids: Iterable[int]) -> float:
     """Memory that processes have now; pages that they share count for each."""
     pages = sum(int(_read(pid, "statm").split()[1]) for pid in pids if _read(pid, "statm"))

@@ -21,4 +21,7 @@ UV=$(uv_command)
 [ -x .venv/bin/python ] || "$UV" venv --quiet --python '>=3.11' .venv
 # --no-deps: requirements.lock is the whole closure, so that nothing unpinned slips in.
 "$UV" pip install --quiet --python .venv/bin/python --no-deps -r requirements.lock -e crds -e operator -e runtime
+# Where PYTHONDONTWRITEBYTECODE is set, each process would compile all that it imports, which takes longer than all
+# else that its start does. A package may bring sources that are not Python of this version: nobody imports those.
+.venv/bin/python -m compileall -q -j 0 .venv/lib crds/src operator/src runtime/src >/dev/null || true
 touch .venv/.ready

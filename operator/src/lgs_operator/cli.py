@@ -14,9 +14,6 @@ from rich.console import Console
 
 from lgs_crds import ManifestError
 from lgs_crds import load as read_manifest
-from lgs_operator.local.service import LocalError, Options
-from lgs_operator.local.supervisor import Supervisor
-from lgs_operator.local.view import View
 from lgs_operator.scaling import Policy
 from lgs_operator.simulate.comparison import compare
 from lgs_operator.simulate.loads import LoadError, Named, named
@@ -42,6 +39,11 @@ def up(
     history: Annotated[Path | None, typer.Option(help="Append each decision to this file (JSON).")] = None,
 ) -> None:
     """Run the service here: worker processes for replicas, scaled by load, replaced when files change."""
+    # The other commands need no HTTP client, which is a third of what there is to import.
+    from lgs_operator.local.service import LocalError, Options  # noqa: PLC0415
+    from lgs_operator.local.supervisor import Supervisor  # noqa: PLC0415
+    from lgs_operator.local.view import View  # noqa: PLC0415
+
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     options = Options(manifest.resolve(), host, port, source, database_uri, history)
     try:
