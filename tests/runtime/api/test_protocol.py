@@ -357,6 +357,26 @@ async def test_a_failed_and_a_cancelled_run_say_so(client: LangGraphClient, url:
     ]
 
 
+async def test_a_client_whose_run_is_cancelled_waits_no_longer_and_may_say_the_next_thing(
+    client: LangGraphClient, url: str
+) -> None:
+    thread_id = str(uuid4())
+    async with client.threads.stream(thread_id, assistant_id="slow") as thread, asyncio.timeout(60):
+        run = await thread.run.start(input={"text": thread_id})
+        await entrance(thread_id).wait()
+        canceller = asyncio.ensure_future(client.runs.cancel(thread_id, run["run_id"]))
+        snapshots = [snapshot async for snapshot in thread.values]
+        with pytest.raises(RuntimeError, match="the run was cancelled"):
+            await thread.output
+        await canceller
+    await start(url, thread_id, "steps", {})
+    await settled(client, thread_id)
+    values = (await client.threads.get_state(thread_id))["values"]
+
+    assert snapshots[-1]["steps"] == ["first"]
+    assert values["steps"] == ["first", "first", "second"]
+
+
 async def test_the_end_of_an_earlier_run_is_not_taken_for_that_of_the_next(
     client: LangGraphClient, url: str
 ) -> None:

@@ -31,6 +31,20 @@ async def test_a_run_on_one_replica_is_joined_and_streamed_on_the_other(
     assert values["steps"] == ["first", "waited", "second"]
 
 
+async def test_without_redis_a_machine_that_does_not_run_a_run_tells_its_result(alone: Settings) -> None:
+    apart = replace(alone, redis_uri=None, reuse_port=False)
+    async with open_replica(replace(apart, replica_id="runs")) as runs:
+        key = (await runs.client.threads.create())["thread_id"]
+        run = await runs.client.runs.create(key, "slow", input={"text": key}, stream_mode=["updates"])
+        await entrance(key).wait()
+        async with open_replica(replace(apart, replica_id="asked")) as asked:
+            gate(key).set()
+            told = asked.client.runs.join_stream(key, run["run_id"], last_event_id="-1")
+            parts = [part async for part in told]
+
+    assert [(part.event, part.data["steps"]) for part in parts] == [("values", ["first", "waited", "second"])]
+
+
 async def test_a_run_is_stopped_through_the_other_replica(replica: Replica, other: Replica) -> None:
     key = (await replica.client.threads.create())["thread_id"]
     run = await replica.client.runs.create(key, "slow", input={"text": key})
