@@ -68,7 +68,8 @@ async def import_thread(
     lines = _lines(request, parts.settings.max_body_bytes)
     first = await anext(lines, b"")
     codec = ValueCodec(await _graphs_of(parts, first))
-    archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, codec)
+    ttl = parts.settings.checkpointer.ttl.default
+    archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, codec, ttl)
     arrival = Arrival(archive, str(uuid4()) if if_exists == "new" else None)
     try:
         await arrival.take(first)
