@@ -113,6 +113,8 @@ def _live(settings: Settings) -> tuple[int, str]:
         runner.run(server.run(settings))
     except server.StartFailed as failed:
         return 1, server.database_message(settings, str(failed))
+    except server.Stopped as asked:
+        log.info("replica.stopped", reason=str(asked))
     except ConfigError:
         raise
     except Exception as raised:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 import uvicorn
@@ -49,7 +49,6 @@ from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.runs.pruning import Pruner
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings, masked
-from lgs_runtime.storage.contract import Storage
 from lgs_runtime.storage.opening import open_storage
 from lgs_runtime.streams.opening import open_broker
 from lgs_runtime.worker.hub import SignalHub
@@ -66,6 +65,7 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than proxies and load balancers keep an idle connection (60 s), so that it is they who close it:
 else a request could meet a connection that this side has just closed."""
 SPARE_THREADS = 8
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -115,7 +115,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     )
     stack.push_async_callback(storage.close)
     storage = sealed_storage(storage, cipher)
-    persistence = await stack.enter_async_context(open_persistence(settings))
+    persistence = await _patiently(lambda: stack.enter_async_context(open_persistence(settings)), stop)
     checkpointer = sealed_saver(persistence.checkpointer, cipher)
     store = sealed_store(persistence.store, cipher)
     metrics = Metrics(settings.concurrency, storage)
@@ -141,7 +141,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     )
     with taking_sealed():
         # What is there already need not be read: a key service that is away must not stop the start.
-        await graphs.ensure_assistants(storage)
+        await _patiently(lambda: graphs.ensure_assistants(storage), stop)
     streams = sealed_broker(open_broker(settings, metrics.publish_failed), cipher, metrics.publish_failed)
     stack.push_async_callback(streams.close)
     hub = SignalHub(storage)
@@ -171,7 +171,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         cipher=cipher,
         priorities=_priorities(settings),
     )
-    await _start_companions(services, fence, stack)
+    await _start_companions(services, fence, stack, stop)
     return services
 
 
@@ -180,7 +180,9 @@ def _priorities(settings: Settings) -> PriorityHandler | None:
     return PriorityHandler.load(path, settings.source, settings.import_paths) if path else None
 
 
-async def _start_companions(services: Services, fence: Fence, stack: AsyncExitStack) -> None:
+async def _start_companions(
+    services: Services, fence: Fence, stack: AsyncExitStack, stop: asyncio.Event
+) -> None:
     """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
     webhooks and the crons."""
     settings = services.settings
@@ -191,7 +193,7 @@ async def _start_companions(services: Services, fence: Fence, stack: AsyncExitSt
         services.worker.lease_lost,
         fence.held_until,
     )
-    await heartbeat.start()
+    await _patiently(heartbeat.start, stop)
     stack.push_async_callback(heartbeat.close)
     await services.hub.start()
     reaper = Reaper(
@@ -283,12 +285,13 @@ def bind(settings: Settings, name: str = "LGS_PORT") -> socket.socket:
     return listener
 
 
-async def _patiently(open_it: Callable[[], Awaitable[Storage]], stop: asyncio.Event) -> Storage:
-    """The storage, waiting for a database that is still starting. Raises `StartFailed` and `Stopped`."""
+async def _patiently(step: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
+    """What a step of the start gives, waiting for a database that is still starting, or has gone again since
+    the step before. Raises `StartFailed` and `Stopped`."""
     give_up_at = time.monotonic() + DATABASE_PATIENCE_SECONDS
     while True:
         try:
-            return await open_it()
+            return await step()
         except StorageUnavailable as gone:
             if time.monotonic() > give_up_at:
                 raise StartFailed(str(gone)) from gone

@@ -10,11 +10,14 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from lgs_runtime import server
 from lgs_runtime.settings import Settings
@@ -22,6 +25,7 @@ from lgs_runtime.storage.opening import open_storage
 from lgs_runtime.worker.kwargs import RunKwargs
 from runtime.core.stories import ran
 from support.ports import free_port
+from support.postgres import PostgresServer
 from support.redis import RedisServer
 
 NewProcess = Callable[..., subprocess.Popen[bytes]]
@@ -148,6 +152,52 @@ async def test_a_database_that_does_not_answer_is_named_without_its_password(
     said = server.database_message(settings, str(raised.value))
     assert said.startswith("DATABASE_URI: postgres://me:***@127.0.0.1")
     assert "secret" not in said
+
+
+@EMBEDDED
+@pytest.mark.parametrize("step", ["open_persistence", "GraphRegistry.load", "Heartbeat"])
+async def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(
+    postgres_server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    at_step = f"lgs_runtime.server.{step}"
+    real = resolve_name(f"lgs_runtime.server:{step}")
+
+    def fails_first(*given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(at_step, real)
+        postgres_server.stop(crash=True)
+        return real(*given, **named)
+
+    monkeypatch.setattr(at_step, fails_first)
+
+    async with AsyncExitStack() as stack:
+        with capture_logs() as said:
+            starting = asyncio.create_task(
+                server.open_services(
+                    replace(settings, database_uri=postgres_server.uri), stack, asyncio.Event()
+                )
+            )
+            async with asyncio.timeout(60):
+                while not any(line["event"] == "database.away" for line in said) and not starting.done():
+                    await asyncio.sleep(0.05)
+                await asyncio.to_thread(postgres_server.start)
+                services = await starting
+
+        await services.storage.ping()
+
+
+@EMBEDDED
+async def test_a_replica_that_is_stopped_while_it_waits_for_its_database_ends_well(
+    new_process: NewProcess, tmp_path: Path
+) -> None:
+    process = new_process("a", DATABASE_URI=f"postgres://me@127.0.0.1:{free_port()}/db")
+    async with asyncio.timeout(90):
+        while '"database.away"' not in (tmp_path / "a.log").read_text():
+            assert process.poll() is None, (tmp_path / "a.log").read_text()
+            await asyncio.sleep(0.05)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert await ended(process) == 0
 
 
 @EMBEDDED
