@@ -16,7 +16,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import CachePolicy
 
 LOOK_UP_SECONDS = 0.02
-PIECE = "about ten tokens that a model gives at once; "
+PIECE = (
+    "about twenty tokens, in the same number of words, which a model gives at once, and then the next ones; "
+)
 
 
 class State(TypedDict, total=False):

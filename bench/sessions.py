@@ -96,6 +96,7 @@ class Session:
         for place, turn in enumerate(self._conversation.turns):
             await asyncio.sleep(turn.think_seconds)
             stage.turns.append(await self._ask(place, turn))
+        await asyncio.sleep(self._conversation.stays_seconds)
         stage.open -= 1
         if self._connection is not None:
             self._connection.close()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from bench.conversations import PRIORITIES, conversations, read_trace
@@ -19,11 +20,27 @@ def test_all_conversations_are_open_in_the_middle_of_the_play() -> None:
     planned = conversations(read_trace(), count=2000, seconds=240.0, seed=1)
 
     ends = [
-        each.starts_at + sum(turn.think_seconds + turn.seconds for turn in each.turns) for each in planned
+        each.starts_at + sum(turn.think_seconds + turn.seconds for turn in each.turns) + each.stays_seconds
+        for each in planned
     ]
-    assert max(each.starts_at for each in planned) <= 60.0
-    assert min(ends) >= 180.0
+    assert max(each.starts_at for each in planned) <= 30.0
+    assert min(ends) >= 210.0
     assert {each.priority for each in planned} == set(PRIORITIES)
+
+
+def test_the_turns_are_spread_over_the_play() -> None:
+    planned = conversations(read_trace(), count=2000, seconds=240.0, seed=1)
+    begins = [
+        each.starts_at
+        + sum(turn.think_seconds + turn.seconds for turn in each.turns[:place])
+        + each.turns[place].think_seconds
+        for each in planned
+        for place in range(len(each.turns))
+    ]
+
+    windows = Counter(int(begin // 10) for begin in begins)
+
+    assert max(windows.values()) < 1.5 * len(begins) / 24
 
 
 def test_a_play_can_be_repeated() -> None:
