@@ -5,18 +5,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import NewRun, QueueLimits
+from lgs_runtime.settings import Settings
 from lgs_runtime.streams.contract import FROM_START
+from lgs_runtime.worker import worker
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.reaper import Reaper
 from runtime.core.stories import ran
@@ -525,3 +530,30 @@ async def test_a_fault_of_the_runtime_ends_the_run_with_its_reason_instead_of_le
     ended = await replica.ended(await replica.start("three_steps", given(tmp_path)))
 
     assert (ended.status, ended.error) == ("error", "RuntimeError: a fault of ours")
+
+
+@pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
+async def test_a_run_whose_end_is_refused_is_not_executed_again_and_ends_when_it_can(
+    new_replica: NewReplica, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.1)
+    replica = await new_replica("a")
+    path = settings.database_uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE OF status ON lgs_run "
+            "WHEN NEW.status IN ('success', 'error') BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
+        )
+
+    with capture_logs() as said:
+        run = await replica.start("three_steps", given(tmp_path))
+        await until(lambda: sum(line["event"] == "run.end_refused" for line in said) == 3)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TRIGGER refuse")
+    ended = await replica.ended(run)
+
+    assert (ended.status, ended.attempt) == ("error", 1)
+    assert "could not be stored" in ended.error
+    assert ran(tmp_path) == ["one", "two", "three"]
+    assert not [line for line in said if line["event"] == "run.found"]

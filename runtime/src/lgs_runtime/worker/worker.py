@@ -34,6 +34,7 @@ from lgs_runtime.worker.publisher import Publisher
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 60.0
 CALM_SECONDS = 0.02
 LOOK_SECONDS = 10.0
 TELL_SECONDS = 1.0
@@ -265,13 +266,28 @@ class Worker:
             # A fault of ours, or an end that can't be stored. The lease lives on, so nobody else would ever
             # take the run: it must end here, with the reason.
             log.exception("run.broke", attempt=run.attempt)
-            said = f"{type(broken).__name__}: {broken}"
-            with suppress(LeaseLost):
-                await self._finish(attempt, Outcome("error", "error", said), publisher)
+            await self._finish_broken(attempt, f"{type(broken).__name__}: {broken}", publisher)
         finally:
             self._attempts.pop(run.run_id, None)
             self._metrics.slots_in_use(len(self._attempts))
             self._wake.set()
+
+    async def _finish_broken(self, attempt: Attempt, said: str, publisher: Publisher) -> None:
+        """Stores that a run broke. When that is refused too, it is tried again, ever more seldom, until the
+        lease is lost: a run that is held and not under way would be found, and its graph executed again."""
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                await self._finish(attempt, Outcome("error", "error", said), publisher)
+                return
+            except LeaseLost:
+                return
+            except Exception:
+                log.exception("run.end_refused", attempt=attempt.run.attempt, again_in_seconds=pause)
+                # What the message says may be what is refused.
+                said = "the end of the run could not be stored; the log of its replica has the reason"
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
 
     async def _finish(self, attempt: Attempt, outcome: Outcome, publisher: Publisher) -> None:
         run = attempt.run
