@@ -23,7 +23,7 @@ RAMP: Final = 1 / 8
 """Share of the play in which sessions begin, and in which they end."""
 QUESTIONS: Final = 2000
 PRIORITIES: Final = {"high": 0.2, "normal": 0.5, "low": 0.3}
-TURNS: Final = (2, 3)
+TURNS: Final = (2, 2, 3)
 STREAMED: Final = 0.8
 """Share of the turns that are streamed; the others wait for the result."""
 

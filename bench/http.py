@@ -200,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints a table, and keeps the figures as JSON. 1 when any answer was not the right one."""
     parser = argparse.ArgumentParser(prog="bench.http", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--warm", type=float, default=0.5, help="seconds under load before each measurement")
     parser.add_argument("--durability", choices=("async", "sync", "exit"), default="async")
     parser.add_argument("--slots", type=int, default=50, help="runs at a time in one replica")

@@ -151,7 +151,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.load", description=__doc__)
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument(
-        "--minutes", type=float, default=5.0, help="from the first session's start to the last's end"
+        "--minutes", type=float, default=5.2, help="from the first session's start to the last's end"
     )
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--slots", type=int, default=500, help="runs at a time in one replica")
