@@ -54,6 +54,7 @@ class Bells:
     async def close(self) -> None:
         """Ends the connection."""
         self._closed = True
+        self._changed.set()
         # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
         while self._task is not None and not self._task.done():
             self._task.cancel()
@@ -91,7 +92,7 @@ class Bells:
         self._ring(list(self._listeners))
 
     async def _tell_forever(self) -> None:
-        while True:
+        while not self._closed:
             await self._changed.wait()
             await self._tell()
 
@@ -108,7 +109,8 @@ class Bells:
         self._told = wanted
 
     async def _read_forever(self) -> None:
-        while True:
+        # A task group cancels its tasks once, and the driver may swallow it.
+        while not self._closed:
             message = await self._pubsub.get_message(timeout=READ_SECONDS)
             # A confirmation rings too: what came before it is to be looked for.
             if message is not None and message["type"] in ("message", "subscribe"):
