@@ -58,6 +58,11 @@ class EncryptionFailed(HandlerFailed):
     field, and holds nothing of what they say."""
 
 
+class AssistantChanged(RuntimeFault):
+    """The assistant is no longer what a run was made from; nothing was stored. Who made the run looks at it
+    again and makes it anew, so that no client hears of this."""
+
+
 class Conflict(RuntimeFault):
     """The request contradicts the present state, such as a run on a busy thread with strategy `reject`
     (409)."""

@@ -120,6 +120,13 @@ class Run:
     """Who asked for it; None: nobody is known."""
     version: int | None = None
     """The version of its thread that its end made."""
+    handed_back: bool = False
+    """An attempt that was not charged may have touched its thread."""
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no attempt before this one can have stored anything for it."""
+        return self.attempt <= 1 and not self.handed_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,8 @@ class NewRun:
     """Of a thread that is made for it."""
     standing: Standing | None = None
     """Kept with the thread for its later runs, unless it has one."""
+    assistant_as_of: datetime | None = None
+    """`updated_at` of the assistant that it was made from, when that was not read just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +206,16 @@ class Webhook:
     values: Json | None
     attempt: int
     """Counts from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the end of a run left."""
+
+    kept: bool
+    """Whether the run's record is still there: that of one that was cancelled with `rollback` is not."""
+    waiting: int
+    """Unfinished runs of its thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
-from lgs_runtime.checkpoint.fence import Fence, FencedSaver
+from lgs_runtime.checkpoint.fence import Fence, fenced
 from lgs_runtime.checkpoint.sweeping import sweep_forever
 from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.encryption.opening import (
@@ -44,6 +44,7 @@ from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import open_persistence
 from lgs_runtime.readiness import Readiness, State
+from lgs_runtime.runs.assistants import KnownAssistants
 from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.runs.pruning import Pruner
@@ -135,7 +136,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         settings.graphs,
         source=settings.source,
         import_paths=settings.import_paths,
-        checkpointer=FencedSaver(checkpointer, fence),
+        checkpointer=fenced(checkpointer, fence),
         store=store,
         cache=cache,
     )
@@ -169,6 +170,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         readiness=Readiness(storage, streams),
         gate=gate,
         cipher=cipher,
+        assistants=KnownAssistants(storage),
         priorities=_priorities(settings),
     )
     await _start_companions(services, fence, stack, stop)

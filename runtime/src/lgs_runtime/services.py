@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lgs_runtime.graphs.priority import PriorityHandler
     from lgs_runtime.graphs.registry import GraphRegistry
     from lgs_runtime.readiness import Readiness
+    from lgs_runtime.runs.assistants import KnownAssistants
     from lgs_runtime.settings import Settings
     from lgs_runtime.storage.contract import Storage
     from lgs_runtime.streams.contract import StreamBroker
@@ -41,6 +42,7 @@ class Services:
     metrics: Metrics
     readiness: Readiness
     gate: Gate
+    assistants: KnownAssistants
     cipher: Cipher | None = None
     """Seals what is kept; None: it is kept as it is."""
     priorities: PriorityHandler | None = None

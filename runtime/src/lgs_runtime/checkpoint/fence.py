@@ -8,6 +8,7 @@ what is written next sorts after what was read.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 
+from lgs_runtime.checkpoint.behind import WritesBehind
 from lgs_runtime.checkpoint.delegation import DelegatingSaver
 from lgs_runtime.checkpoint.order import seen
 from lgs_runtime.errors import StorageUnavailable
@@ -52,7 +54,7 @@ class FencedSaver(DelegatingSaver):
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> FencedSaver:
         """Another saver, behind the same fence."""
-        return FencedSaver(saver, self._fence)
+        return fenced(saver, self._fence)
 
     def put(
         self,
@@ -92,3 +94,37 @@ class FencedSaver(DelegatingSaver):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         return seen(await super().aget_tuple(config))
+
+
+class FencedBehindSaver(FencedSaver):
+    """A saver that writes behind, behind a fence."""
+
+    _saver: Any
+
+    def put_behind(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        after: asyncio.Future[Any] | None,
+    ) -> asyncio.Future[Any]:
+        """See `WritesBehind`."""
+        self._fence.check()
+        stored: asyncio.Future[Any] = self._saver.put_behind(
+            config, checkpoint, metadata, new_versions, after
+        )
+        return stored
+
+    def put_writes_behind(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> asyncio.Future[Any]:
+        """See `WritesBehind`."""
+        self._fence.check()
+        stored: asyncio.Future[Any] = self._saver.put_writes_behind(config, writes, task_id, task_path)
+        return stored
+
+
+def fenced(saver: BaseCheckpointSaver[Any], fence: Fence) -> FencedSaver:
+    """A saver behind a fence; one that writes behind still does."""
+    return FencedBehindSaver(saver, fence) if isinstance(saver, WritesBehind) else FencedSaver(saver, fence)

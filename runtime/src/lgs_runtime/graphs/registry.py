@@ -59,6 +59,7 @@ class GraphRegistry:
         self._store = store
         self._cache = cache
         self._ready = {g.graph_id: self._attached(g.graph) for g in loaded if g.graph is not None}
+        self._default_assistants = frozenset(map(default_assistant_id, self._loaded))
         self._schemas: dict[str, Mapping[str, Any]] = {}
 
     @classmethod
@@ -81,6 +82,10 @@ class GraphRegistry:
     def ids(self) -> Sequence[str]:
         """The graph ids, in the order of the configuration."""
         return list(self._loaded)
+
+    def is_default_assistant(self, assistant_id: str) -> bool:
+        """Whether it is the assistant that a graph has from the start, which everybody may use."""
+        return assistant_id in self._default_assistants
 
     @property
     def told(self) -> str:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from langgraph_sdk import PriorityContext
 
 from lgs_runtime.auth.users import User
-from lgs_runtime.errors import InvalidRequest, NotFound, QueueFull, UserLimit
+from lgs_runtime.errors import AssistantChanged, InvalidRequest, NotFound, QueueFull, UserLimit
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import (
     DEFAULT_GROUP,
@@ -67,11 +67,29 @@ async def find_assistant(services: Services, name: str, scope: Scope | None = No
 async def permitted_run(services: Services, request: RunRequest) -> tuple[RunRequest, Assistant]:
     """The request as the handlers of the user leave it, and its assistant. Raises `Forbidden`,
     `RefusedByHandler`, `HandlerFailed`, `NotFound`."""
+    request, scope = await _permitted(services, request)
+    return request, await find_assistant(services, request.assistant, scope)
+
+
+async def _permitted(services: Services, request: RunRequest) -> tuple[RunRequest, Scope | None]:
+    """The request as the handlers of the user leave it, and the assistants that the user may read."""
     named = assistant_id_of(request.assistant)
     request = await permitted(services.gate, request, named)
-    everybodys = any(named == default_assistant_id(graph_id) for graph_id in services.graphs.ids)
-    scope = None if everybodys else await readable_assistants(services.gate, request.user, named)
-    return request, await find_assistant(services, request.assistant, scope)
+    if services.graphs.is_default_assistant(named):
+        return request, None
+    return request, await readable_assistants(services.gate, request.user, named)
+
+
+async def _made(services: Services, request: RunRequest, run_id: str) -> NewRun:
+    """The run of a request, made from its assistant as it is, or as it was when it was read last."""
+    request, scope = await _permitted(services, request)
+    if scope is not None:
+        assistant = await find_assistant(services, request.assistant, scope)
+        return await placed(services, request, assistant, new_run(request, assistant, run_id))
+    with named_assistant(services, request.assistant) as assistant_id:
+        assistant = await services.assistants.get(assistant_id)
+    new = await placed(services, request, assistant, new_run(request, assistant, run_id))
+    return replace(new, assistant_as_of=assistant.updated_at)
 
 
 @contextmanager
@@ -214,9 +232,13 @@ async def admit(services: Services, request: RunRequest) -> Run:
     `HandlerFailed` for what the user may not do; nothing is stored then.
     """
     check_webhook(services, request.webhook)
-    request, assistant = await permitted_run(services, request)
-    new = await placed(services, request, assistant, new_run(request, assistant, _run_id()))
-    enqueued = await _enqueue(services, new)
+    while True:
+        new = await _made(services, request, _run_id())
+        try:
+            enqueued = await _enqueue(services, new)
+            break
+        except AssistantChanged:
+            services.assistants.forget(new.assistant_id)
     services.metrics.arrived(new.priority)
     if enqueued.claimed:
         services.worker.take(enqueued.run)

@@ -24,6 +24,7 @@ from lgs_runtime.model import (
     Assistant,
     CancelAction,
     Enqueued,
+    Finished,
     Json,
     NewRun,
     Outcome,
@@ -95,7 +96,7 @@ class Queue(Protocol):
         """The runs that are `replica`'s by the storage's account: running, and claimed by it. A claim whose
         answer was lost on its way is found here."""
 
-    async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+    async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while
         other runs wait on it). With `delete_thread_after` the thread's record goes and the run keeps the
         values as `result` (the checkpoints are the caller's); else the state it ended with becomes a

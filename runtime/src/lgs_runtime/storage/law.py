@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final, Literal
 
-from lgs_runtime.errors import Conflict, InvalidRequest
-from lgs_runtime.model import Assistant, CancelAction, MultitaskStrategy, Priority
+from lgs_runtime.errors import AssistantChanged, Conflict, InvalidRequest, NotFound
+from lgs_runtime.model import Assistant, CancelAction, MultitaskStrategy, NewRun, Priority
 
 CHANGEABLE: Final = ("graph_id", "name", "description", "config", "context", "metadata")
 """What a new version of an assistant may change."""
@@ -49,6 +50,15 @@ class Cancellation:
     """Waiting, rolled back: their record goes."""
     ask: Sequence[str]
     """Running: get `cancel_requested`."""
+
+
+def check_assistant(new: NewRun, changed_at: datetime | None) -> None:
+    """Raises `NotFound` for a run of an assistant that is not there, `AssistantChanged` for one that was made
+    from what the assistant no longer is. `changed_at`: when it was changed last; None: it is not there."""
+    if new.assistant_as_of is not None and changed_at != new.assistant_as_of:
+        raise AssistantChanged(f"assistant {new.assistant_id}: was changed or deleted meanwhile")
+    if changed_at is None:
+        raise NotFound("assistant", new.assistant_id)
 
 
 def cancellation(unfinished: Sequence[Unfinished], action: CancelAction) -> Cancellation:

@@ -20,11 +20,13 @@ from langgraph.errors import GraphDrained
 from langgraph.types import StateSnapshot
 
 from lgs_runtime.auth.users import User
+from lgs_runtime.checkpoint.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.errors import EncryptionFailed, NotFound, StorageUnavailable
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Outcome, Run, questions, with_questions
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import to_json
@@ -120,23 +122,40 @@ class Executor:
             graph_id, config, access="threads.create_run", context=kwargs.context
         ) as graph:
             kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
-            start = await starting_point(graph, self._checkpointer, config, kwargs, run.run_id)
-            if start.kind != "fresh":
-                self._metrics.resumed()
-                log.info("run.resumed", attempt=run.attempt, left=start.kind)
-            if kwargs.protocol:
-                return outcome_of(
-                    await stream_protocol(
-                        graph, start, config, kwargs, publisher=publisher, control=attempt.control
-                    )
-                )
-            if start.kind != "done":
-                emitter = Emitter(publisher, kwargs)
-                await stream(
-                    graph, start.input, start.config, kwargs, emitter=emitter, control=attempt.control
-                )
-            outcome = outcome_of(await graph.aget_state(config))
+            behind = may_write_behind(graph.channels, kwargs.durability)
+            assert isinstance(graph.checkpointer, BaseCheckpointSaver), "the registry attaches one"
+            saver = AttemptSaver(graph.checkpointer, run.thread_id, behind=behind)
+            config["configurable"][CHECKPOINTER] = saver
+            try:
+                outcome = await self._drive(graph, config, kwargs, attempt, publisher)
+                await saver.settle()
+            finally:
+                await saver.arrived()
             return _with_questions(outcome) if kwargs.temporary else outcome
+
+    async def _drive(
+        self,
+        graph: Graph,
+        config: RunnableConfig,
+        kwargs: RunKwargs,
+        attempt: Attempt,
+        publisher: Publisher,
+    ) -> Outcome:
+        """The graph from where it starts to where it ends, and what its thread is then."""
+        start = await starting_point(graph, self._checkpointer, config, kwargs, attempt.run)
+        if start.kind != "fresh":
+            self._metrics.resumed()
+            log.info("run.resumed", attempt=attempt.run.attempt, left=start.kind)
+        if kwargs.protocol:
+            return outcome_of(
+                await stream_protocol(
+                    graph, start, config, kwargs, publisher=publisher, control=attempt.control
+                )
+            )
+        if start.kind != "done":
+            emitter = Emitter(publisher, kwargs)
+            await stream(graph, start.input, start.config, kwargs, emitter=emitter, control=attempt.control)
+        return outcome_of(await graph.aget_state(config))
 
     async def _stopped(self, attempt: Attempt) -> Outcome | HandBack:
         """The attempt was asked to stop: what is left of it depends on who asked."""

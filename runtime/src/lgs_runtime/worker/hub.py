@@ -25,12 +25,25 @@ REMEMBERED_ENDS = 4096
 log = structlog.get_logger(__name__)
 
 
+class _Waiter:
+    """One who waits for the end of a run."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self.ended: Run | None = None
+
+    async def news_or_time(self) -> None:
+        """Returns when there is news, or when it is time to look all the same."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.news.wait(), RECHECK_SECONDS * random.uniform(0.7, 1.3))
+
+
 class SignalHub:
     """Owned by `server.py`: `start` before use, `close` at the end."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiters: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._on_queued: list[Callable[[], None]] = []
         self._on_cancel: list[Callable[[str], None]] = []
@@ -64,14 +77,14 @@ class SignalHub:
 
         A database that is away meanwhile is waited for. Cancel the call to stop waiting.
         """
-        news = asyncio.Event()
-        self._waiters[run_id].add(news)
+        waiter = _Waiter()
+        self._waiters[run_id].add(waiter)
         try:
             if seen_unfinished and run_id not in self._ended:
-                await _news_or_time(news)
-            while True:
+                await waiter.news_or_time()
+            while waiter.ended is None:
                 # Cleared first: what is signalled while the storage answers must cause another look.
-                news.clear()
+                waiter.news.clear()
                 with suppress(StorageUnavailable):
                     try:
                         run = await self._storage.run(run_id, thread_id)
@@ -79,11 +92,19 @@ class SignalHub:
                         return None
                     if run.status in FINAL:
                         return run
-                await _news_or_time(news)
+                await waiter.news_or_time()
+            return waiter.ended
         finally:
-            self._waiters[run_id].discard(news)
+            self._waiters[run_id].discard(waiter)
             if not self._waiters[run_id]:
                 del self._waiters[run_id]
+
+    def ended_here(self, run: Run) -> None:
+        """Hands a run whose end was stored just now to those who wait for it here: they need not ask the
+        storage."""
+        for waiter in self._waiters.get(run.run_id, ()):
+            waiter.ended = run
+        self.announce(Signal("finished", run.run_id))
 
     def announce(self, signal: Signal) -> None:
         """Hands a signal to those who wait for it here; the worker uses it for what it knows at first
@@ -101,8 +122,8 @@ class SignalHub:
             self._ended[signal.run_id] = None
             if len(self._ended) > REMEMBERED_ENDS:
                 self._ended.popitem(last=False)
-            for event in self._waiters.get(signal.run_id, ()):
-                event.set()
+            for waiter in self._waiters.get(signal.run_id, ()):
+                waiter.news.set()
 
     async def close(self) -> None:
         """Ends the subscription. Waiters go on by looking at the storage."""
@@ -121,8 +142,3 @@ class SignalHub:
             except StorageUnavailable as gone:
                 log.warning("signals.lost", reason=str(gone))
             await asyncio.sleep(RECONNECT_SECONDS)
-
-
-async def _news_or_time(news: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), RECHECK_SECONDS * random.uniform(0.7, 1.3))

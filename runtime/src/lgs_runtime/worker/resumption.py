@@ -27,6 +27,7 @@ from langgraph.types import Command, Send, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.model import Run
 from lgs_runtime.worker.kwargs import NodeNames, RunKwargs
 
 MARK = "__lgs_command__"
@@ -54,11 +55,11 @@ async def starting_point(
     checkpointer: BaseCheckpointSaver[Any],
     config: RunnableConfig,
     kwargs: RunKwargs,
-    run_id: str,
+    run: Run,
 ) -> Start:
     """Looks at the thread and decides. `config` names the thread, without a checkpoint."""
-    latest = await checkpointer.aget_tuple(latest_of(config))
-    if latest is not None and latest.metadata.get("run_id") == run_id:
+    latest = None if run.untouched else await checkpointer.aget_tuple(latest_of(config))
+    if latest is not None and latest.metadata.get("run_id") == run.run_id:
         state = await graph.aget_state(config)
         # Tasks, not `next`: that leaves out a task whose writes are stored, though the checkpoint that takes
         # them in, and all steps after it, may be missing.
@@ -72,7 +73,7 @@ async def starting_point(
     if command is None:
         return Start("fresh", kwargs.input, at)
     start = Start("fresh", None, at)
-    return await _start_command(graph, checkpointer, start, command, run_id, strict=kwargs.strict_resume)
+    return await _start_command(graph, checkpointer, start, command, run.run_id, strict=kwargs.strict_resume)
 
 
 async def _start_command(

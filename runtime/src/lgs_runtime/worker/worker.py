@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,9 +23,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.errors import LeaseLost, NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
-from lgs_runtime.model import CancelAction, Outcome, Run, Signal
+from lgs_runtime.model import CancelAction, Outcome, Run, Signal, questions, with_questions
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.encoding import clean
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.execution import Executor
@@ -36,6 +38,7 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 CALM_SECONDS = 0.02
+GATHER_SECONDS = 0.005
 LOOK_SECONDS = 10.0
 TELL_SECONDS = 1.0
 """Threads that were cleared within so long are told to the storage together."""
@@ -81,6 +84,9 @@ class Worker:
         self._known: set[str] | None = None
         self._doubtful = False
         self._lost = False
+        self._unseen = True
+        """Whether runs may wait that the last claim did not see: a slot that becomes free is a reason to
+        claim."""
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
@@ -119,7 +125,7 @@ class Worker:
         self._reserved = max(0, self._reserved - 1)
         self._expected.discard(run_id)
         self._doubtful = self._doubtful or doubtful
-        self._wake.set()
+        self._news()
 
     def take(self, run: Run) -> None:
         """Executes a run that this replica owns already: claimed, or inserted as claimed by `enqueue`."""
@@ -210,17 +216,23 @@ class Worker:
             for run in runs:
                 self._reserved += 1
                 self.take(run)
-            if free and not runs:
-                # A storm of signals with nothing to claim must not become a storm of claims.
-                await asyncio.sleep(CALM_SECONDS)
+            if free:
+                # Neither a storm of signals with nothing to claim, nor slots that become free one after the
+                # other, must become a storm of claims.
+                await asyncio.sleep(GATHER_SECONDS if runs else CALM_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
 
     async def _claim(self, slots: int) -> Sequence[Run]:
         # If the answer is lost on its way, the runs are ours without our knowing.
-        self._doubtful = True
-        runs = await self._storage.claim(self.replica, slots)
+        self._doubtful, self._unseen = True, False
+        try:
+            runs = await self._storage.claim(self.replica, slots)
+        except StorageUnavailable:
+            self._unseen = True
+            raise
         self._doubtful = self._lost = False
+        self._unseen = self._unseen or len(runs) >= slots
         return runs
 
     async def _take_stock(self) -> None:
@@ -270,7 +282,8 @@ class Worker:
         finally:
             self._attempts.pop(run.run_id, None)
             self._metrics.slots_in_use(len(self._attempts))
-            self._wake.set()
+            if self._unseen:
+                self._wake.set()
 
     async def _finish_broken(self, attempt: Attempt, said: str, publisher: Publisher) -> None:
         """Stores that a run broke. When that is refused too, it is tried again, ever more seldom, until the
@@ -293,7 +306,7 @@ class Worker:
         run = attempt.run
         while True:
             try:
-                await self._storage.finish(run, self.replica, outcome)
+                finished = await self._storage.finish(run, self.replica, outcome)
                 break
             except StorageUnavailable as gone:
                 # What the run did must not be lost for a moment without database: only a lost lease ends
@@ -311,7 +324,12 @@ class Worker:
         )
         log.info("run.finished", status=outcome.status, attempt=run.attempt, error=outcome.error)
         await publisher.end()
-        self._hub.announce(Signal("finished", run.run_id))
+        if finished.kept:
+            self._hub.ended_here(ended(run, outcome, now))
+        else:
+            self._hub.announce(Signal("finished", run.run_id))
+        if finished.waiting:
+            self._news()
         await self._executor.after(run)
         self._tell_cleared_soon()
 
@@ -338,6 +356,7 @@ class Worker:
         log.info("runs.released", runs=[run.run_id for run in runs])
 
     def _news(self) -> None:
+        self._unseen = True
         self._wake.set()
 
     def _cancel_asked(self, run_id: str) -> None:
@@ -373,3 +392,11 @@ class Worker:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
+
+
+def ended(run: Run, outcome: Outcome, now: datetime) -> Run:
+    """A run as its end was stored, with the values that it left as its result, if they are known."""
+    result = None
+    if outcome.values is not None and outcome.interrupts is not None:
+        result = with_questions(outcome.values, questions(outcome.interrupts))
+    return replace(run, status=outcome.status, error=clean(outcome.error), result=result, updated_at=now)

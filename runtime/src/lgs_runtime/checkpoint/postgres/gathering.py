@@ -3,7 +3,8 @@
 Work that arrives while others are under way gathers, and the next free turn takes all of it at once; with
 nothing under way it goes out at once, alone. Work of one lane (a thread) goes in the order of its submission:
 never two turns at a time, and within a turn in order. Work that fails fails alone: its group is cut in halves
-until it stands by itself. While the database can't be reached a group is tried again, for a bounded time.
+until it stands by itself, and what was to go `after` it falls with it. While the database can't be reached a
+group is tried again, for a bounded time.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class _Place(Generic[Work, Result]):
     work: Work | None = None
     size: int = 0
     alone: bool = False
+    after: asyncio.Future[Any] | None = None
+    """Work of the same lane, without which this one must not be done."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,16 +74,22 @@ class Gatherer(Generic[Work, Result]):
         self._looking = False
         self._closing = asyncio.Event()
 
-    def submit(self, lane: str, work: Work, size: int = 0) -> asyncio.Future[Result]:
+    def submit(
+        self, lane: str, work: Work, size: int = 0, after: asyncio.Future[Any] | None = None
+    ) -> asyncio.Future[Result]:
         """Puts work at the end of a lane. The future gets its result, or raises what it failed with:
-        `StorageUnavailable` when the database could not be reached."""
-        return self._append(lane, _Place(self._loop.create_future(), work, size)).done
+        `StorageUnavailable` when the database could not be reached. Where `after`, submitted to the lane
+        before, has failed, this fails as it did and is not done."""
+        return self._append(lane, _Place(self._loop.create_future(), work, size, after=after)).done
 
     def submit_later(
-        self, lane: str, prepare: Callable[[], Coroutine[Any, Any, tuple[Work, int]]]
+        self,
+        lane: str,
+        prepare: Callable[[], Coroutine[Any, Any, tuple[Work, int]]],
+        after: asyncio.Future[Any] | None = None,
     ) -> asyncio.Future[Result]:
         """As `submit`, for work (and its size) that takes time to prepare: its place is taken now."""
-        place: _Place[Work, Result] = self._append(lane, _Place(self._loop.create_future()))
+        place: _Place[Work, Result] = self._append(lane, _Place(self._loop.create_future(), after=after))
         task = self._loop.create_task(self._prepare(lane, place, prepare()))
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
@@ -194,7 +203,7 @@ class Gatherer(Generic[Work, Result]):
             waiting = lane.places
             while waiting and waiting[0].work is not None and (not places or size < MOST_BYTES):
                 place = waiting.popleft()
-                if not place.done.done():
+                if _may_go(place):
                     places.append(place)
                     size += place.size
         return places, lanes
@@ -216,7 +225,8 @@ class Gatherer(Generic[Work, Result]):
                 return
             middle = len(places) // 2
             await self._deliver(places[:middle])
-            await self._deliver(places[middle:])
+            if rest := [place for place in places[middle:] if _may_go(place)]:
+                await self._deliver(rest)
         else:
             for place, result in zip(places, results, strict=True):
                 if not place.done.done():
@@ -243,6 +253,17 @@ class Gatherer(Generic[Work, Result]):
                 await self._closing.wait()
         except TimeoutError:
             return
+
+
+def _may_go(place: _Place[Any, Any]) -> bool:
+    """Whether a place is still to be delivered: nobody gave it up, and what it goes after has not failed."""
+    before = place.after
+    if not place.done.done() and before is not None and before.done():
+        if before.cancelled():
+            _fail(place, StorageUnavailable("what comes before it was not stored"))
+        elif (failed := before.exception()) is not None:
+            _fail(place, failed)
+    return not place.done.done()
 
 
 def _fail(place: _Place[Any, Any], reason: BaseException) -> None:

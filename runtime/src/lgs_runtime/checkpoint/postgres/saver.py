@@ -43,6 +43,10 @@ COMMIT_PATIENCE_SECONDS: Final = 10.0
 READ_PATIENCE_SECONDS: Final = 0.2
 """Long enough to meet the connections that a restart has cut, and to open new ones."""
 
+PLANS: Final = {"plan_cache_mode": "force_generic_plan"}
+"""Every statement goes by a key. Planning the read of a checkpoint takes twice as long as the read itself,
+and PostgreSQL would plan it anew each time, since it takes the few rows that are asked for to be more."""
+
 Allowed = Literal[True] | Collection[tuple[str, ...] | type]
 
 
@@ -88,7 +92,7 @@ class FastPostgresSaver(BlockingSaver):
     ) -> AsyncIterator[FastPostgresSaver]:
         """A saver on a pool of at most `connections`, with its tables set up, while the context is open.
         Raises `StorageUnavailable`, `ConfigError`."""
-        database = await Database.open(conn_string, connections=connections)
+        database = await Database.open(conn_string, connections=connections, settings=PLANS)
         try:
             saver = cls(database.pool, serde=serde, allow=allow)
             await saver.setup()
@@ -147,14 +151,28 @@ class FastPostgresSaver(BlockingSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Stores a checkpoint and returns its address when it is committed. Raises `StorageUnavailable`."""
+        await self.put_behind(config, checkpoint, metadata, new_versions)
+        return encoding.next_config(config, checkpoint)
+
+    def put_behind(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        after: asyncio.Future[Any] | None = None,
+    ) -> asyncio.Future[None]:
+        """As `aput`, without waiting: the future ends when it is committed. Where `after`, the future of a
+        checkpoint of the thread before, has failed, so does this: its values may be among those that were
+        not stored."""
         values = checkpoint["channel_values"]
         new = [values[channel] for channel in new_versions if channel in values]
-        await self._store(
+        return self._store(
             config,
             is_heavy(new),
             lambda: encoding.checkpoint_rows(self.serde, config, checkpoint, metadata, new_versions),
+            after,
         )
-        return encoding.next_config(config, checkpoint)
 
     async def aput_writes(
         self,
@@ -164,13 +182,25 @@ class FastPostgresSaver(BlockingSaver):
         task_path: str = "",
     ) -> None:
         """Stores what a task wrote and returns when it is committed. Raises `StorageUnavailable`."""
-        await self._store(
+        await self.put_writes_behind(config, writes, task_id, task_path)
+
+    def put_writes_behind(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> asyncio.Future[None]:
+        """As `aput_writes`, without waiting: the future ends when it is committed."""
+        return self._store(
             config,
             is_heavy(writes),
             lambda: encoding.write_rows(self.serde, config, writes, task_id, task_path),
         )
 
-    async def _store(self, config: RunnableConfig, heavy: bool, encode: Callable[[], Rows]) -> None:
+    def _store(
+        self,
+        config: RunnableConfig,
+        heavy: bool,
+        encode: Callable[[], Rows],
+        after: asyncio.Future[Any] | None = None,
+    ) -> asyncio.Future[None]:
         """Small values are encoded at once, which takes less time than asking a thread to; heavy ones in a
         thread, so that the loop goes on meanwhile."""
         thread_id = str(config["configurable"]["thread_id"])
@@ -180,10 +210,9 @@ class FastPostgresSaver(BlockingSaver):
                 rows = await asyncio.to_thread(encode)
                 return rows, rows.size
 
-            await self._writes.submit_later(thread_id, prepare)
-        else:
-            rows = encode()
-            await self._writes.submit(thread_id, rows, rows.size)
+            return self._writes.submit_later(thread_id, prepare, after)
+        rows = encode()
+        return self._writes.submit(thread_id, rows, rows.size, after)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Deletes all checkpoints of a thread."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
 
@@ -77,6 +77,9 @@ SESSION_SETTINGS: Final = {
 its open transaction would hold its locks for hours, and whoever takes its runs over would wait for them."""
 
 
+NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+
 async def connect(uri: str) -> asyncpg.Connection:
     """One connection outside of the pool. Raises `StorageUnavailable`, `ConfigError`."""
     with translated(), _refused(uri):
@@ -105,9 +108,11 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def open(cls, uri: str, *, connections: int = POOL_SIZE) -> Database:
-        """Connects, with at most `connections`. Raises `StorageUnavailable` when nobody answers,
-        `ConfigError` when the URI can't work."""
+    async def open(
+        cls, uri: str, *, connections: int = POOL_SIZE, settings: Mapping[str, str] = NO_SETTINGS
+    ) -> Database:
+        """Connects, with at most `connections`, whose sessions have `settings` besides ours. Raises
+        `StorageUnavailable` when nobody answers, `ConfigError` when the URI can't work."""
         with translated(), _refused(uri):
             pool = await asyncpg.create_pool(
                 uri,
@@ -116,7 +121,7 @@ class Database:
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 connection_class=PlainConnection,
-                server_settings=SESSION_SETTINGS,
+                server_settings={**SESSION_SETTINGS, **settings},
                 init=prepare,
             )
         return cls(uri, pool)

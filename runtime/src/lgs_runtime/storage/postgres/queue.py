@@ -18,6 +18,7 @@ from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, Storage
 from lgs_runtime.model import (
     CancelAction,
     Enqueued,
+    Finished,
     Json,
     NewRun,
     Outcome,
@@ -120,8 +121,7 @@ class PostgresQueue:
         limits: QueueLimits,
         claim_for: str | None,
     ) -> asyncpg.Record:
-        if not await connection.fetchval(statements.ASSISTANT_EXISTS, new.assistant_id):
-            raise NotFound("assistant", new.assistant_id)
+        law.check_assistant(new, await connection.fetchval(statements.ASSISTANT_AS_OF, new.assistant_id))
         if new.create_thread:
             metadata = dump_searchable({**new.created_metadata, **new.thread_metadata})
             made = (new.thread_id, metadata, clean(who()), *columns(new.thread_ttl))
@@ -171,7 +171,7 @@ class PostgresQueue:
         """See the contract."""
         return [rows.run(row) for row in await self._database.rows(statements.HELD_BY, replica)]
 
-    async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+    async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """See the contract. One statement."""
         values = (
             run.thread_id,
@@ -188,14 +188,15 @@ class PostgresQueue:
             self._versions_limit,
         )
         # A cancellation that arrived while the statement waited for the thread is only seen by a second look.
-        left = await self._database.value(statements.FINISH, *values)
-        if left is None:
-            left = await self._database.value(statements.FINISH, *values)
-        if left is None:
+        row = await self._database.row(statements.FINISH, *values)
+        if row is None:
+            row = await self._database.row(statements.FINISH, *values)
+        if row is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
         self._sender.send(Signal("finished", run.run_id))
-        if left:
+        if row["unfinished"]:
             self._sender.send(Signal("queued", ""))
+        return Finished(row["kept"], row["unfinished"])
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
         """See the contract."""
@@ -363,6 +364,7 @@ def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
         new.standing.level if new.standing else None,
         clean(new.standing.group) if new.standing else None,
         *columns(new.thread_ttl),
+        new.assistant_as_of,
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
+from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.law import PRIORITY
 from lgs_runtime.storage.lifetime import expiry, ttl_of
 
@@ -30,6 +31,7 @@ def run(row: asyncpg.Record) -> Run:
         result=row["result"],
         created_by=row["created_by"],
         version=row["version"],
+        handed_back=row["turn"] == FIRST_TURN,
     )
 
 

@@ -23,6 +23,7 @@ CHANNEL: Final = "lgs"
 GAP: Final = Signal("queued", "")
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
 _CHECK_SECONDS: Final = 5.0
+GATHER_SECONDS: Final = 0.005
 
 
 class Sender:
@@ -32,6 +33,7 @@ class Sender:
         self._database = database
         self._waiting: list[Signal] = []
         self._due = asyncio.Event()
+        self._pressing = asyncio.Event()
         self._task = asyncio.create_task(self._send_forever(), name="lgs-signals-sender")
 
     def send(self, *signals: Signal) -> None:
@@ -39,6 +41,8 @@ class Sender:
         dropped."""
         self._waiting = (self._waiting + list(signals))[-KEPT:]
         self._due.set()
+        if any(signal.kind != "finished" for signal in signals):
+            self._pressing.set()
 
     async def close(self) -> None:
         """Sends what is left, if that is possible, and ends."""
@@ -51,7 +55,11 @@ class Sender:
     async def _send_forever(self) -> None:
         while True:
             await self._due.wait()
+            # Whoever waits for an end on another replica can wait a moment more; runs end by the hundred.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pressing.wait(), GATHER_SECONDS)
             self._due.clear()
+            self._pressing.clear()
             # A lost signal costs a little time, and the listeners hear of the gap: nothing to repeat here.
             with contextlib.suppress(StorageUnavailable, asyncpg.PostgresError):
                 await self._flush()

@@ -57,6 +57,7 @@ _INSERT_RUN: Final = f"""
 # $16 who $17 metadata of a thread that is made $18 scope (or null) $19 level $20 fairness group
 # $21 $22 level and group that the thread keeps (or null)
 # $23 $24 time to live of a thread that is made, and what happens then (or null)
+# $25 when the assistant that it was made from was changed last (or null)
 ENQUEUE: Final = f"""
 WITH gate AS (
     SELECT $12::text IS NOT NULL AND $8::float8 <= 0
@@ -65,7 +66,8 @@ WITH gate AS (
                            AND {_CLAIMABLE}) AS may_claim,
            (SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = $6::smallint) < $13::integer
            AS room
-    WHERE EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $3)
+    WHERE EXISTS (SELECT FROM lgs_assistant
+                  WHERE assistant_id = $3 AND ($25::timestamptz IS NULL OR updated_at = $25))
       AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
 ), thread AS (
     INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by, level, fairness_group,
@@ -97,7 +99,7 @@ THREAD_WITHIN: Final = """
 SELECT EXISTS (SELECT FROM lgs_thread WHERE thread_id = $1 AND ($2::jsonb[] IS NULL OR metadata @> ANY($2)))
 """
 
-ASSISTANT_EXISTS: Final = "SELECT EXISTS (SELECT FROM lgs_assistant WHERE assistant_id = $1)"
+ASSISTANT_AS_OF: Final = "SELECT updated_at FROM lgs_assistant WHERE assistant_id = $1"
 
 LOCK_THREADS: Final = """
 SELECT thread_id FROM lgs_thread WHERE thread_id = ANY($1::text[]) ORDER BY thread_id FOR UPDATE
@@ -128,12 +130,13 @@ WITH thread AS (
     RETURNING runs AS seq
 ), place AS (
     SELECT seq, $9::boolean AS claimed, $13::integer AS unused, $18::jsonb[] AS checked,
-           $23::float8 AS lives, $24::text AS then FROM thread
+           $23::float8 AS lives, $24::text AS ends_as, $25::timestamptz AS as_of FROM thread
 )
 {_INSERT_RUN} FROM place
 RETURNING *
 """
-"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13, $18, $23 and $24 mean nothing."""
+"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13, $18 and $23 to $25
+mean nothing."""
 
 CLAIM: Final = f"""
 WITH line AS MATERIALIZED (
@@ -195,8 +198,9 @@ WITH thread AS (
     INSERT INTO lgs_crowded_thread (thread_id) SELECT $1 FROM ended WHERE version > $12::bigint
     ON CONFLICT DO NOTHING
 ), gone AS (
-    SELECT g.delete_thread_after AND thread.unfinished = 1 AS last, g.version
-    FROM (SELECT delete_thread_after, version FROM ended UNION ALL SELECT *, NULL FROM deleted) g, thread
+    SELECT g.delete_thread_after AND thread.unfinished = 1 AS last, g.version, g.kept
+    FROM (SELECT delete_thread_after, version, true AS kept FROM ended
+          UNION ALL SELECT delete_thread_after, NULL, false FROM deleted) g, thread
 ), kept AS (
     UPDATE lgs_thread t
     SET unfinished = t.unfinished - 1, rest = $7, values = coalesce($8::jsonb, t.values), error = $6,
@@ -210,7 +214,8 @@ WITH thread AS (
 ), spent AS (
     INSERT INTO lgs_spent_thread (thread_id) SELECT thread_id FROM dropped ON CONFLICT DO NOTHING
 )
-SELECT unfinished FROM kept UNION ALL SELECT unfinished FROM dropped
+SELECT gone.kept, left_behind.unfinished
+FROM gone, (SELECT unfinished FROM kept UNION ALL SELECT unfinished FROM dropped) left_behind
 """
 
 RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {_within('$2')}"

@@ -13,6 +13,7 @@ from lgs_runtime.model import (
     FINAL,
     CancelAction,
     Enqueued,
+    Finished,
     Json,
     NewRun,
     Outcome,
@@ -81,9 +82,9 @@ class SqliteQueue:
         found = await self._database.read(lambda c: c.execute(statements.HELD_BY, by).fetchall())
         return [rows.run(row) for row in found]
 
-    async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+    async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """See the contract."""
-        await self._change(lambda change: change.finish(run, replica, outcome))
+        return await self._change(lambda change: change.finish(run, replica, outcome))
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
         """See the contract."""
@@ -234,8 +235,8 @@ class _Change:
         stored = self._one(statements.RUN, run_id=new.run_id, thread_id=None, scope=None)
         if stored is not None:
             return stored
-        if self._one(statements.ASSISTANT_EXISTS, assistant_id=new.assistant_id) is None:
-            raise NotFound("assistant", new.assistant_id)
+        assistant = self._one(statements.ASSISTANT, assistant_id=new.assistant_id)
+        law.check_assistant(new, rows.time(assistant["updated_at"]) if assistant else None)
         thread = self._one(statements.THREAD_EXISTS, thread_id=new.thread_id)
         if thread is None and new.create_thread:
             seconds, strategy = columns(new.thread_ttl)
@@ -331,20 +332,22 @@ class _Change:
         run_ids = [run.run_id for run in fairness.in_line(first)[:slots]]
         return self._all(statements.CLAIM, replica=replica, run_ids=dump(run_ids))
 
-    def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+    def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         row = self._one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
         if row is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
         values, error = dump_optional(outcome.values), clean(outcome.error)
         interrupts = dump_optional(outcome.interrupts)
-        if row["cancel_requested"] == "rollback":
+        taken_back = row["cancel_requested"] == "rollback"
+        if taken_back:
             self._run(statements.DELETE_RUN, run_id=run.run_id)
         else:
             result = values if row["delete_thread_after"] else None
             version = self._keep_version(row, checkpoint_of(outcome), interrupts)
             self._end(row, outcome.status, error, result, values, version=version)
         self._news.append(Signal("finished", run.run_id))
-        self._leave(row, outcome.thread_status, error, values, interrupts)
+        waiting = self._leave(row, outcome.thread_status, error, values, interrupts)
+        return Finished(not taken_back, waiting)
 
     def release(self, replica: str, runs: Sequence[Run]) -> None:
         for run in runs:
@@ -459,8 +462,9 @@ class _Change:
         error: str | None,
         values: str | None = None,
         interrupts: str | None = None,
-    ) -> None:
-        """The run no longer stands on its thread. `rest` None: the thread becomes what it was."""
+    ) -> int:
+        """The run no longer stands on its thread; returns how many still do. `rest` None: the thread becomes
+        what it was."""
         thread_id = row["thread_id"]
         left = self._one(
             statements.LEAVE_THREAD,
@@ -470,12 +474,13 @@ class _Change:
             values=values,
             interrupts=interrupts,
         )
-        if left is not None and left["unfinished"]:
+        waiting = int(left["unfinished"]) if left is not None else 0
+        if waiting:
             self._news.append(Signal("queued", ""))
-        if not row["delete_thread_after"] or thread_id == self._kept:
-            return
-        if self._one(statements.DROP_SPENT_THREAD, thread_id=thread_id):
+        spent = row["delete_thread_after"] and thread_id != self._kept
+        if spent and self._one(statements.DROP_SPENT_THREAD, thread_id=thread_id):
             self._run(statements.KEEP_SPENT, thread_id=thread_id)
+        return waiting
 
     def _named(self, run_id: str, thread_id: str | None, scope: Scope | None) -> sqlite3.Row:
         row = self._one(statements.RUN, run_id=run_id, thread_id=thread_id, scope=document_list(scope))

@@ -8,6 +8,7 @@ from typing import Any
 
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
 from lgs_runtime.storage.encoding import load
+from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.law import PRIORITY
 from lgs_runtime.storage.lifetime import expiry, ttl_of
 
@@ -46,6 +47,7 @@ def run(row: sqlite3.Row) -> Run:
         result=_optional(row["result"]),
         created_by=row["created_by"],
         version=row["version"],
+        handed_back=row["turn"] == FIRST_TURN,
     )
 
 

@@ -16,7 +16,7 @@ _CLAIMABLE: Final = """
                     AND o.seq < r.seq AND o.due_at <= :now)
 """
 
-ASSISTANT_EXISTS: Final = "SELECT 1 FROM lgs_assistant WHERE assistant_id = :assistant_id"
+ASSISTANT: Final = "SELECT updated_at FROM lgs_assistant WHERE assistant_id = :assistant_id"
 
 THREAD_EXISTS: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
 

@@ -1,0 +1,33 @@
+"""Savers whose caller may go on before what it stores is on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+
+
+@runtime_checkable
+class WritesBehind(Protocol):
+    """A saver whose caller may go on while what it stores is on its way to the disk. What is stored to one
+    thread keeps its order."""
+
+    def put_behind(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        after: asyncio.Future[Any] | None,
+    ) -> asyncio.Future[Any]:
+        """Begins to store a checkpoint. The future ends when it is committed; it fails, and nothing is
+        stored, where `after` (the checkpoint before) fails: a checkpoint names values that those before it
+        have stored."""
+
+    def put_writes_behind(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> asyncio.Future[Any]:
+        """Begins to store what a task wrote. The future ends when it is committed."""

@@ -1,0 +1,36 @@
+"""Assistants as they were read last, for runs that are made from them by the hundred a second.
+
+What is kept may be old: a run says as of when it was made, and the storage refuses it when the assistant was
+changed since (`NewRun.assistant_as_of`). So nothing needs to be told to anyone when an assistant changes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from lgs_runtime.model import Assistant
+from lgs_runtime.storage.contract import Storage
+
+KEPT = 1000
+
+
+class KnownAssistants:
+    """Assistants by id, the least recently used dropped first."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._known: OrderedDict[str, Assistant] = OrderedDict()
+
+    async def get(self, assistant_id: str) -> Assistant:
+        """An assistant, perhaps as it was some time ago. Raises `NotFound`, `StorageUnavailable`."""
+        known = self._known.get(assistant_id)
+        if known is None:
+            known = self._known[assistant_id] = await self._storage.assistant(assistant_id)
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        self._known.move_to_end(assistant_id)
+        return known
+
+    def forget(self, assistant_id: str) -> None:
+        """Reads it anew when it is wanted next."""
+        self._known.pop(assistant_id, None)
