@@ -35,7 +35,8 @@ class _Waiter:
     async def news_or_time(self) -> None:
         """Returns when there is news, or when it is time to look all the same."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.news.wait(), RECHECK_SECONDS * random.uniform(0.7, 1.3))
+            async with asyncio.timeout(RECHECK_SECONDS * random.uniform(0.7, 1.3)):
+                await self.news.wait()
 
 
 class SignalHub:

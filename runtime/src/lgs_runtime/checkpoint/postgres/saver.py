@@ -30,11 +30,11 @@ from lgs_runtime.checkpoint.postgres import encoding, threads
 from lgs_runtime.checkpoint.postgres.blocking import BlockingSaver
 from lgs_runtime.checkpoint.postgres.deltas import delta_history
 from lgs_runtime.checkpoint.postgres.encoding import Rows
-from lgs_runtime.checkpoint.postgres.gathering import Gatherer
 from lgs_runtime.checkpoint.postgres.queries import list_query
 from lgs_runtime.checkpoint.postgres.tables import Address, Tables
 from lgs_runtime.checkpoint.postgres.weight import is_heavy
 from lgs_runtime.storage.postgres.database import POOL_SIZE, Database
+from lgs_runtime.storage.postgres.gathering import Gatherer
 
 COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2

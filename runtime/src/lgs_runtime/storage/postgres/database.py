@@ -39,7 +39,7 @@ _UNREACHABLE: Final = (
     OSError,
     TimeoutError,
 )
-_LOST_RACE: Final = (
+LOST_RACE: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.UniqueViolationError,
@@ -181,7 +181,7 @@ class Database:
         for attempt in range(_TRIES):
             try:
                 return await work()
-            except _LOST_RACE:
+            except LOST_RACE:
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
         raise StorageUnavailable(f"the database is too busy: {_TRIES} tries met conflicting transactions")
 

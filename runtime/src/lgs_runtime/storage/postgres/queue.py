@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -35,12 +35,13 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable
-from lgs_runtime.storage.histories import checkpoint_of
+from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable
 from lgs_runtime.storage.lifetime import columns
-from lgs_runtime.storage.postgres import rows, statements
+from lgs_runtime.storage.postgres import arrivals, rows, run_statements, statements
+from lgs_runtime.storage.postgres.arrivals import Arrivals
 from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
-from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.postgres.database import LOST_RACE, Database
+from lgs_runtime.storage.postgres.endings import Endings
 from lgs_runtime.storage.postgres.signals import Sender
 from lgs_runtime.storage.scope import documents
 
@@ -54,17 +55,18 @@ class PostgresQueue:
     def __init__(self, database: Database, sender: Sender, versions_limit: int) -> None:
         self._database = database
         self._sender = sender
-        self._versions_limit = versions_limit
+        self._arrivals = Arrivals(database)
+        self._endings = Endings(database, versions_limit)
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
-        """See the contract. One statement unless the thread or the queue needs a closer look."""
+        """See the contract. One statement for all that arrive at the moment, unless the thread or the queue
+        needs a closer look."""
         room = limits.of(new.priority) - law.NEAR_LIMIT
-        values = _enqueue_values(new, claim_for, room)
         row = None
         try:
             if not _is_limited(limits):
-                row = await self._database.row(statements.ENQUEUE, *values)
-        except asyncpg.UniqueViolationError:
+                row = await self._arrivals.store(new, claim_for, room)
+        except LOST_RACE:
             row = None  # Stored before, or its thread has just become busy.
         if row is None:
             row = await self._change(lambda c, news: self._enqueue_slowly(c, news, new, limits, claim_for))
@@ -96,7 +98,8 @@ class PostgresQueue:
         stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
         row = stored
         if row is None and not _is_limited(limits):
-            row = await connection.fetchrow(statements.ENQUEUE, *_enqueue_values(new, None, room))
+            values = arrivals.columns([arrivals.row(new, None, room)])
+            row = await connection.fetchrow(run_statements.ENQUEUE, *values)
         return row or await self._enqueue_slowly(connection, news, new, limits, None)
 
     async def _change(
@@ -138,13 +141,12 @@ class PostgresQueue:
             await _take_place(connection, new.priority, limits)
         claimed = False
         if claim_for is not None and not busy and new.delay_seconds <= 0:
-            offset = fairness.rank_offset(_level(new))
+            offset = fairness.rank_offset(arrivals.level_of(new))
             claimed = await connection.fetchval(statements.MAY_CLAIM, claim_for, offset)
         if not claimed:
             await _take_room(connection, new.priority, limits)
-        values = _enqueue_values(new, claim_for, 0)
-        values[8] = claimed
-        row = await connection.fetchrow(statements.INSERT_RUN, *values)
+        values = arrivals.columns([arrivals.row(new, claim_for if claimed else None, 0)])
+        row = await connection.fetchrow(run_statements.INSERT_RUN, *values)
         assert row is not None, "the thread is locked, so it is there"
         return row
 
@@ -172,31 +174,14 @@ class PostgresQueue:
         return [rows.run(row) for row in await self._database.rows(statements.HELD_BY, replica)]
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
-        """See the contract. One statement."""
-        values = (
-            run.thread_id,
-            run.run_id,
-            replica,
-            run.attempt,
-            outcome.status,
-            clean(outcome.error),
-            outcome.thread_status,
-            dump_optional(outcome.values),
-            dump_optional(outcome.interrupts),
-            dump_optional(outcome.values),
-            checkpoint_of(outcome),
-            self._versions_limit,
-        )
-        # A cancellation that arrived while the statement waited for the thread is only seen by a second look.
-        row = await self._database.row(statements.FINISH, *values)
-        if row is None:
-            row = await self._database.row(statements.FINISH, *values)
-        if row is None:
+        """See the contract. One statement for all that end at the moment."""
+        finished = await self._endings.store(run, replica, outcome)
+        if finished is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
         self._sender.send(Signal("finished", run.run_id))
-        if row["unfinished"]:
+        if finished.waiting:
             self._sender.send(Signal("queued", ""))
-        return Finished(row["kept"], row["unfinished"])
+        return finished
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
         """See the contract."""
@@ -337,39 +322,6 @@ class PostgresQueue:
 
         blocked = sum(row["blocked"] for row in found.values())
         return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked)
-
-
-def _enqueue_values(new: NewRun, claim_for: str | None, room: int) -> list[Any]:
-    return [
-        new.run_id,
-        new.thread_id,
-        new.assistant_id,
-        dump(new.kwargs),
-        dump_searchable(new.metadata),
-        law.CODE[new.priority],
-        new.multitask_strategy,
-        float(new.delay_seconds),
-        new.create_thread,
-        dump_searchable(new.thread_metadata),
-        new.delete_thread_after,
-        claim_for,
-        room,
-        fairness.rank_offset(_level(new)),
-        new.webhook,
-        clean(who()),
-        dump_searchable(new.created_metadata),
-        documents(new.scope),
-        _level(new),
-        clean(new.group),
-        new.standing.level if new.standing else None,
-        clean(new.standing.group) if new.standing else None,
-        *columns(new.thread_ttl),
-        new.assistant_as_of,
-    ]
-
-
-def _level(new: NewRun) -> int:
-    return fairness.LEVEL[new.priority] if new.level is None else new.level
 
 
 def _is_limited(limits: QueueLimits) -> bool:

@@ -57,7 +57,8 @@ class Sender:
             await self._due.wait()
             # Whoever waits for an end on another replica can wait a moment more; runs end by the hundred.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._pressing.wait(), GATHER_SECONDS)
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._pressing.wait()
             self._due.clear()
             self._pressing.clear()
             # A lost signal costs a little time, and the listeners hear of the gap: nothing to repeat here.

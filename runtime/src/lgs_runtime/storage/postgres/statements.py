@@ -1,4 +1,5 @@
-"""Every statement of the PostgreSQL queue, by name. Records have theirs in `record_statements.py`.
+"""The statements of the PostgreSQL queue, by name. Those that every run takes, for many runs at once, are in
+`run_statements.py`, those of records in `record_statements.py`.
 
 Locks are taken in one order: thread before run, threads by id. `claim` locks runs alone and never waits. The
 thread's row carries what must be exact under concurrency (`unfinished`, `runs`): an UPDATE sees the newest
@@ -28,66 +29,9 @@ _CONDITION: Final = """
     AND NOT EXISTS (SELECT FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'pending'
                     AND o.seq < r.seq AND o.due_at <= now() {hint})
 """
-_CLAIMABLE: Final = _CONDITION.format(hint="")
+CLAIMABLE: Final = _CONDITION.format(hint="")
 _CLAIMABLE_FEW: Final = _CONDITION.format(hint="OFFSET 0")
 """Where few runs are looked at: OFFSET keeps the planner from joining all that run or wait, for a few."""
-
-_NEXT_TURN: Final = """
-    greatest((SELECT max(turn) FROM lgs_run WHERE level = $19::smallint AND status = 'running' AND turn >= 0),
-             (SELECT min(turn) - 1 FROM lgs_run
-              WHERE level = $19::smallint AND status = 'pending' AND turn > 0),
-             (SELECT max(turn) FROM lgs_run
-              WHERE level = $19::smallint AND fairness_group = $20 AND status = 'pending'), 0) + 1
-"""
-"""`fairness.next_turn`. Each part reads one entry of an index."""
-
-_INSERT_RUN: Final = f"""
-    INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
-                         multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at,
-                         webhook, created_by, thread_metadata, level, fairness_group, turn)
-    SELECT $1, $2, seq, $3, CASE WHEN claimed THEN 'running' ELSE 'pending' END, $6::smallint,
-           extract(epoch FROM now()) + $8::float8 + $14::float8, $5, $4, $7, $11,
-           CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN $12::text END,
-           CASE WHEN claimed THEN now() END, now() + make_interval(secs => $8::float8), $15, $16,
-           CASE WHEN $11 THEN $17::jsonb || $10::jsonb END, $19::smallint, $20, {_NEXT_TURN}
-"""
-
-# $1 run $2 thread $3 assistant $4 kwargs $5 metadata $6 priority $7 strategy $8 delay $9 create_thread
-# $10 thread metadata $11 delete_thread_after $12 claim for (or null) $13 room $14 rank offset $15 webhook
-# $16 who $17 metadata of a thread that is made $18 scope (or null) $19 level $20 fairness group
-# $21 $22 level and group that the thread keeps (or null)
-# $23 $24 time to live of a thread that is made, and what happens then (or null)
-# $25 when the assistant that it was made from was changed last (or null)
-ENQUEUE: Final = f"""
-WITH gate AS (
-    SELECT $12::text IS NOT NULL AND $8::float8 <= 0
-           AND EXISTS (SELECT FROM lgs_replica WHERE replica = $12 AND expires_at > now())
-           AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $14::float8
-                           AND {_CLAIMABLE}) AS may_claim,
-           (SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = $6::smallint) < $13::integer
-           AS room
-    WHERE EXISTS (SELECT FROM lgs_assistant
-                  WHERE assistant_id = $3 AND ($25::timestamptz IS NULL OR updated_at = $25))
-      AND ($9::boolean OR EXISTS (SELECT FROM lgs_thread WHERE thread_id = $2))
-), thread AS (
-    INSERT INTO lgs_thread AS t (thread_id, metadata, unfinished, runs, created_by, level, fairness_group,
-                                 ttl_seconds, ttl_strategy)
-    SELECT $2, $17::jsonb || $10::jsonb, 1, 1, $16, $21::smallint, $22, $23::float8, $24
-    FROM gate WHERE may_claim OR room
-    ON CONFLICT (thread_id) DO UPDATE
-    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || $10::jsonb,
-        level = coalesce(t.level, excluded.level),
-        fairness_group = coalesce(t.fairness_group, excluded.fairness_group), updated_at = now()
-    WHERE (t.unfinished = 0 OR ($7 = 'enqueue' AND (SELECT room FROM gate)))
-      AND ($18::jsonb[] IS NULL OR t.metadata @> ANY($18::jsonb[]))
-    RETURNING t.runs AS seq, t.unfinished
-), place AS (
-    SELECT seq, unfinished = 1 AND may_claim AS claimed FROM thread, gate
-)
-{_INSERT_RUN} FROM place
-RETURNING *
-"""
-"""The whole of the common case in one round trip. No row: the slow way finds out why, or makes room."""
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_by, ttl_seconds, ttl_strategy)
@@ -113,30 +57,12 @@ WHERE thread_id = $1 AND status IN ('pending', 'running') ORDER BY seq
 MAY_CLAIM: Final = f"""
 SELECT EXISTS (SELECT FROM lgs_replica WHERE replica = $1 AND expires_at > now())
    AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $2::float8
-                   AND {_CLAIMABLE})
+                   AND {CLAIMABLE})
 """
 
 LOCK_PRIORITY: Final = "SELECT pg_advisory_xact_lock(hashtext('lgs_queue'), $1::integer)"
 
 COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = $1::smallint"
-
-INSERT_RUN: Final = f"""
-WITH thread AS (
-    UPDATE lgs_thread
-    SET unfinished = unfinished + 1, runs = runs + 1, metadata = metadata || $10::jsonb,
-        level = coalesce(level, $21::smallint), fairness_group = coalesce(fairness_group, $22),
-        updated_at = now()
-    WHERE thread_id = $2
-    RETURNING runs AS seq
-), place AS (
-    SELECT seq, $9::boolean AS claimed, $13::integer AS unused, $18::jsonb[] AS checked,
-           $23::float8 AS lives, $24::text AS ends_as, $25::timestamptz AS as_of FROM thread
-)
-{_INSERT_RUN} FROM place
-RETURNING *
-"""
-"""The parameters of ENQUEUE, where $9 says whether it is claimed; $13, $18 and $23 to $25
-mean nothing."""
 
 CLAIM: Final = f"""
 WITH line AS MATERIALIZED (
@@ -167,56 +93,6 @@ SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) look LEFT JOIN c
 claiming those. `seen` tells whether there were any: then a claim that got too few is tried again. The unique
 index on running threads is the last word: two claims that see a delayed run become due at different moments
 can't both win, and the loser tries again."""
-
-# $1 thread $2 run $3 replica $4 attempt $5 status $6 error $7 thread rest $8 values $9 interrupts
-# $10 result $11 checkpoint that becomes a version (or null) $12 versions that a thread keeps
-FINISH: Final = """
-WITH thread AS (
-    SELECT thread_id, unfinished, values, versions FROM lgs_thread WHERE thread_id = $1 FOR UPDATE
-), ended AS (
-    UPDATE lgs_run r
-    SET status = $5, error = $6, claimed_by = NULL, ended_at = now(), updated_at = now(),
-        result = CASE WHEN r.delete_thread_after THEN $10::json END,
-        version = CASE WHEN $11::text IS NOT NULL AND NOT r.delete_thread_after THEN thread.versions + 1 END
-    FROM thread
-    WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
-      AND r.cancel_requested IS DISTINCT FROM 'rollback'
-    RETURNING r.delete_thread_after, r.webhook, r.version, r.created_by
-), webhook AS (
-    INSERT INTO lgs_webhook (run_id, url, values)
-    SELECT $2, webhook, coalesce($10::json, thread.values::json) FROM ended, thread
-    WHERE webhook IS NOT NULL
-), deleted AS (
-    DELETE FROM lgs_run r USING thread
-    WHERE r.run_id = $2 AND r.status = 'running' AND r.claimed_by = $3 AND r.attempt = $4
-      AND r.cancel_requested = 'rollback'
-    RETURNING r.delete_thread_after
-), version AS (
-    INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, interrupts, created_by)
-    SELECT $1, version, $11, $2, coalesce($9::jsonb, '{}'), created_by FROM ended WHERE version IS NOT NULL
-), crowd AS (
-    INSERT INTO lgs_crowded_thread (thread_id) SELECT $1 FROM ended WHERE version > $12::bigint
-    ON CONFLICT DO NOTHING
-), gone AS (
-    SELECT g.delete_thread_after AND thread.unfinished = 1 AS last, g.version, g.kept
-    FROM (SELECT delete_thread_after, version, true AS kept FROM ended
-          UNION ALL SELECT delete_thread_after, NULL, false FROM deleted) g, thread
-), kept AS (
-    UPDATE lgs_thread t
-    SET unfinished = t.unfinished - 1, rest = $7, values = coalesce($8::jsonb, t.values), error = $6,
-        interrupts = coalesce($9::jsonb, t.interrupts), versions = coalesce(gone.version, t.versions),
-        updated_at = now(), state_updated_at = now()
-    FROM gone WHERE t.thread_id = $1 AND NOT gone.last
-    RETURNING t.unfinished
-), dropped AS (
-    DELETE FROM lgs_thread t USING gone WHERE t.thread_id = $1 AND gone.last
-    RETURNING t.thread_id, 0 AS unfinished
-), spent AS (
-    INSERT INTO lgs_spent_thread (thread_id) SELECT thread_id FROM dropped ON CONFLICT DO NOTHING
-)
-SELECT gone.kept, left_behind.unfinished
-FROM gone, (SELECT unfinished FROM kept UNION ALL SELECT unfinished FROM dropped) left_behind
-"""
 
 RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {_within('$2')}"
 
@@ -370,7 +246,7 @@ SELECT count(*) FROM gone
 DEPTH: Final = f"""
 SELECT r.priority, count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
        coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest
-FROM lgs_run r CROSS JOIN LATERAL (SELECT {_CLAIMABLE} AS now) c
+FROM lgs_run r CROSS JOIN LATERAL (SELECT {CLAIMABLE} AS now) c
 WHERE r.status = 'pending' GROUP BY r.priority
 """
 

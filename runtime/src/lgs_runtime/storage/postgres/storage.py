@@ -63,5 +63,7 @@ class PostgresStorage(
 
     async def close(self) -> None:
         """See the contract."""
+        await self._arrivals.close()
+        await self._endings.close()
         await self._sender.close()
         await self._database.close()

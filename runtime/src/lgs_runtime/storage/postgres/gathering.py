@@ -125,7 +125,7 @@ class Gatherer(Generic[Work, Result]):
 
     def _append(self, name: str, place: _Place[Work, Result]) -> _Place[Work, Result]:
         if self._closing.is_set():
-            raise StorageUnavailable("the checkpointer is closed")
+            raise StorageUnavailable("what writes to the database is closed")
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = _Lane(name)
@@ -189,7 +189,7 @@ class Gatherer(Generic[Work, Result]):
         finally:
             for place in places:
                 if not place.done.done():
-                    place.done.set_exception(StorageUnavailable("the checkpointer was stopped"))
+                    place.done.set_exception(StorageUnavailable("what writes to the database was stopped"))
             for lane in lanes:
                 self._release(lane)
 

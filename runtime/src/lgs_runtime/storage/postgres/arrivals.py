@@ -1,0 +1,91 @@
+"""New runs on their way to the table: all that arrive while others are stored go in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.model import NewRun
+from lgs_runtime.storage import fairness, law
+from lgs_runtime.storage.actor import who
+from lgs_runtime.storage.encoding import clean, dump, dump_searchable
+from lgs_runtime.storage.lifetime import columns as lifetime_columns
+from lgs_runtime.storage.postgres import run_statements
+from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.postgres.gathering import Gatherer
+from lgs_runtime.storage.scope import document_list
+
+COMMITS_AT_ONCE: Final = 3
+THREAD: Final = 1
+"""The column of the thread's id."""
+
+Row = tuple[Any, ...]
+
+
+class Arrivals:
+    """Stores runs that need no closer look."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._gatherer: Gatherer[Row, asyncpg.Record | None] = Gatherer(
+            self._store, at_once=COMMITS_AT_ONCE, patience_seconds=0.0
+        )
+
+    async def store(self, new: NewRun, claim_for: str | None, room: int) -> asyncpg.Record | None:
+        """The row of the run that was stored; None when it needs a closer look. `room`: how many runs of its
+        priority may wait. Raises `StorageUnavailable`, and the driver's errors of a lost race."""
+        return await self._gatherer.submit(new.thread_id, row(new, claim_for, room))
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._gatherer.close()
+
+    async def _store(self, works: Sequence[Row]) -> Sequence[asyncpg.Record | None]:
+        # The statement gives each thread one run; others of a thread need a closer look anyway.
+        first = {work[THREAD]: work for work in reversed(works)}
+        stored = await self._database.rows(run_statements.ENQUEUE, *columns(list(first.values())))
+        by_thread = {found["thread_id"]: found for found in stored}
+        return [by_thread.get(work[THREAD]) if first[work[THREAD]] is work else None for work in works]
+
+
+def row(new: NewRun, claim_for: str | None, room: int) -> Row:
+    """A run as the statements take it, in the order of their columns."""
+    level = level_of(new)
+    return (
+        new.run_id,
+        new.thread_id,
+        new.assistant_id,
+        dump(new.kwargs),
+        dump_searchable(new.metadata),
+        law.CODE[new.priority],
+        new.multitask_strategy,
+        float(new.delay_seconds),
+        new.create_thread,
+        dump_searchable(new.thread_metadata),
+        new.delete_thread_after,
+        claim_for,
+        room,
+        fairness.rank_offset(level),
+        new.webhook,
+        clean(who()),
+        dump_searchable(new.created_metadata),
+        document_list(new.scope),
+        level,
+        clean(new.group),
+        new.standing.level if new.standing else None,
+        clean(new.standing.group) if new.standing else None,
+        *lifetime_columns(new.thread_ttl),
+        new.assistant_as_of,
+    )
+
+
+def columns(rows: Sequence[Row]) -> list[Sequence[Any]]:
+    """Rows as the statements' parameters."""
+    return list(zip(*rows, strict=True))
+
+
+def level_of(new: NewRun) -> int:
+    """Where a run stands: at the level it was given, or that of its priority's name."""
+    return fairness.LEVEL[new.priority] if new.level is None else new.level
