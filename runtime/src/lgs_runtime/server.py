@@ -40,11 +40,11 @@ from lgs_runtime.encryption.opening import (
     sealing_entries,
 )
 from lgs_runtime.errors import ConfigError, RuntimeFault, StorageUnavailable
+from lgs_runtime.graphs.assistants import KnownAssistants
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import open_persistence
 from lgs_runtime.readiness import Readiness, State
-from lgs_runtime.runs.assistants import KnownAssistants
 from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.runs.pruning import Pruner

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from lgs_runtime.auth.gate import Gate
     from lgs_runtime.checkpoint.upkeep import Upkeep
     from lgs_runtime.encryption.cipher import Cipher
+    from lgs_runtime.graphs.assistants import KnownAssistants
     from lgs_runtime.graphs.priority import PriorityHandler
     from lgs_runtime.graphs.registry import GraphRegistry
     from lgs_runtime.readiness import Readiness
-    from lgs_runtime.runs.assistants import KnownAssistants
     from lgs_runtime.settings import Settings
     from lgs_runtime.storage.contract import Storage
     from lgs_runtime.streams.contract import StreamBroker

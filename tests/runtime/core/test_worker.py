@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -381,7 +382,8 @@ async def _execute_again(replica: Any, run: Any) -> Any:
 
     services = replica.services
     publisher = Publisher(services.streams, services.metrics, run)
-    outcome = await services.worker._executor.execute(Attempt(run), publisher)
+    second = replace(run, attempt=run.attempt + 1)
+    outcome = await services.worker._executor.execute(Attempt(second), publisher)
     await publisher.close()
     return outcome
 

@@ -135,25 +135,25 @@ class _Memory:
         self._under_way: set[asyncio.Future[Any]] = set()
         self._failed: BaseException | None = None
         self._known: tuple[RunnableConfig, Checkpoint, CheckpointMetadata] | None = None
-        self._writes: dict[tuple[str, str, int], PendingWrite] = {}
+        self._writes: dict[str, dict[tuple[str, str, int], PendingWrite]] = {}
+        """By checkpoint: a task's writes may come before the checkpoint that it ran from."""
 
     def put(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
         """A checkpoint became the latest."""
         self._known = (config, checkpoint, metadata)
-        self._writes = {}
+        self._writes = {id: writes for id, writes in self._writes.items() if id >= checkpoint["id"]}
 
     def write(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> None:
         """A task wrote beside a checkpoint: the savers' rule is that a new write leaves one that is there as
         it is, and that special ones take its place."""
-        if self._known is None or config["configurable"].get("checkpoint_id") != self._known[1]["id"]:
-            return
+        known = self._writes.setdefault(config["configurable"]["checkpoint_id"], {})
         special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
         for place, (channel, value) in enumerate(writes):
             key = (task_path, task_id, WRITES_IDX_MAP.get(channel, place))
-            if special or key not in self._writes:
-                self._writes[key] = (task_id, channel, value)
+            if special or key not in known:
+                known[key] = (task_id, channel, value)
 
     def latest(self, checkpoint_id: str | None) -> CheckpointTuple | None:
         """The latest checkpoint, if it is known, and the one that is asked for."""
@@ -163,7 +163,8 @@ class _Memory:
         if checkpoint_id not in (None, "", checkpoint["id"]):
             return None
         parent_id = config["configurable"].get("checkpoint_id")
-        ordered = sorted(self._writes.items(), key=lambda write: writes_sort_key(*write[0]))
+        writes = self._writes.get(checkpoint["id"], {})
+        ordered = sorted(writes.items(), key=lambda write: writes_sort_key(*write[0]))
         return CheckpointTuple(
             _address(config, checkpoint["id"]),
             copy_checkpoint(checkpoint),

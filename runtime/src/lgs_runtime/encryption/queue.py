@@ -12,6 +12,7 @@ from lgs_runtime.encryption.fields import Fields
 from lgs_runtime.model import (
     CancelAction,
     Enqueued,
+    Finished,
     Json,
     NewRun,
     Outcome,
@@ -60,9 +61,9 @@ class EncryptedQueue:
         """See the contract."""
         return await self._fields.runs_to_execute(await self._inner.held(replica))
 
-    async def finish(self, run: Run, replica: str, outcome: Outcome) -> None:
+    async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """See the contract. Raises `EncryptionFailed` when its values can't be sealed: nothing is changed."""
-        await self._inner.finish(run, replica, await self._fields.outcome(outcome))
+        return await self._inner.finish(run, replica, await self._fields.outcome(outcome))
 
     async def reap(self, max_attempts: int) -> Sequence[Run]:
         """See the contract."""

@@ -57,6 +57,7 @@ class PostgresQueue:
         self._sender = sender
         self._arrivals = Arrivals(database)
         self._endings = Endings(database, versions_limit)
+        self._versions_limit = versions_limit
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
         """See the contract. One statement for all that arrive at the moment, unless the thread or the queue
