@@ -45,6 +45,18 @@ async def test_without_redis_a_machine_that_does_not_run_a_run_tells_its_result(
     assert [(part.event, part.data["steps"]) for part in parts] == [("values", ["first", "waited", "second"])]
 
 
+async def test_a_run_is_made_from_the_assistant_as_another_replica_left_it(
+    replica: Replica, other: Replica
+) -> None:
+    made = await replica.client.assistants.create("steps", metadata={"mark": "old"})
+    first = await replica.client.runs.create(None, made["assistant_id"], input={"text": "a"})
+    await other.client.assistants.update(made["assistant_id"], metadata={"mark": "new"})
+
+    second = await replica.client.runs.create(None, made["assistant_id"], input={"text": "a"})
+
+    assert (first["metadata"]["mark"], second["metadata"]["mark"]) == ("old", "new")
+
+
 async def test_a_run_is_stopped_through_the_other_replica(replica: Replica, other: Replica) -> None:
     key = (await replica.client.threads.create())["thread_id"]
     run = await replica.client.runs.create(key, "slow", input={"text": key})

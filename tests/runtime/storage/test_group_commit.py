@@ -243,3 +243,17 @@ def test_a_group_does_what_its_calls_would_do_one_by_one(
         apply(together, group)
 
     assert together == one_by_one
+
+
+async def test_what_was_to_go_after_what_failed_is_not_done() -> None:
+    table = Table(poison=frozenset({("a", 1)}))
+    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0.0)
+    first = gatherer.submit("a", ("a", 1), 1)
+    second = gatherer.submit("a", ("a", 2), 1, after=first)
+    third = gatherer.submit("a", ("a", 3), 1, after=second)
+    alone = gatherer.submit("a", ("a", 4), 1)
+
+    ends = await asyncio.gather(first, second, third, alone, return_exceptions=True)
+
+    assert [type(end) for end in ends[:3]] == [ValueError, ValueError, ValueError]
+    assert table.stored == [("a", 4)] and ends[3] == ("a", 4)

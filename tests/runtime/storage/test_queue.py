@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
-from lgs_runtime.model import NewRun, Outcome, Page, Priority, QueueLimits
+from lgs_runtime.errors import AssistantChanged, Conflict, LeaseLost, NotFound, QueueFull
+from lgs_runtime.model import Enqueued, NewRun, Outcome, Page, Priority, QueueLimits
 from lgs_runtime.storage import Storage
 from support.service import Service, new_id
 
@@ -431,3 +432,73 @@ async def test_what_a_stateless_run_leaves_is_known_until_it_is_cleared(service:
     assert set(spent) == {ended.thread_id, stopped.thread_id}
     assert young == []
     assert await service.storage.spent_threads(0) == [stopped.thread_id]
+
+
+async def test_runs_that_arrive_together_each_get_what_they_would_get_alone(service: Service) -> None:
+    replica = await service.replica()
+    threads = [new_id() for _ in range(40)]
+
+    stored = await asyncio.gather(
+        *(
+            service.enqueue(thread, claim_for=replica, priority=priority)
+            for thread in threads
+            for priority in (Priority.NORMAL, Priority.HIGH)
+        ),
+    )
+
+    for first, second in zip(stored[::2], stored[1::2], strict=True):
+        runs = await service.storage.runs(first.run.thread_id, Page())
+        assert {run.run_id for run in runs} == {first.run.run_id, second.run.run_id}
+        assert sorted(run.status for run in runs) in (["pending", "pending"], ["pending", "running"])
+    depth = await service.storage.depth()
+    running = sum(enqueued.claimed for enqueued in stored)
+    assert running > 0
+    assert depth.high.waiting + depth.normal.waiting + depth.blocked == 80 - running
+
+
+async def test_runs_that_arrive_together_do_not_pass_the_limit_of_their_queue(service: Service) -> None:
+    limits = QueueLimits(normal=140)
+
+    answers = await asyncio.gather(
+        *(service.enqueue(limits=limits) for _ in range(200)), return_exceptions=True
+    )
+
+    full = [answer for answer in answers if isinstance(answer, QueueFull)]
+    assert len(full) == 60 and all(isinstance(answer, (QueueFull, Enqueued)) for answer in answers)
+    assert (await service.storage.depth()).normal.waiting == 140
+
+
+async def test_ends_that_come_together_each_end_their_run(service: Service) -> None:
+    replica = await service.replica()
+    stored = [await service.enqueue(claim_for=replica) for _ in range(30)]
+    lost = replace(stored[7].run, attempt=5)
+    runs = [lost if each is stored[7] else each.run for each in stored]
+
+    outcomes = [Outcome("success", values={"n": number}) for number in range(30)]
+
+    ends = await asyncio.gather(
+        *(service.storage.finish(*end) for end in zip(runs, [replica] * 30, outcomes, strict=True)),
+        return_exceptions=True,
+    )
+
+    assert [number for number, end in enumerate(ends) if isinstance(end, LeaseLost)] == [7]
+    assert (await service.storage.run(stored[7].run.run_id)).status == "running"
+    for number, each in enumerate(stored):
+        if number != 7:
+            assert (await service.storage.run(each.run.run_id)).status == "success"
+            assert (await service.storage.thread(each.run.thread_id)).values == {"n": number}
+
+
+async def test_a_run_that_was_made_from_an_older_assistant_is_not_stored(service: Service) -> None:
+    before = await service.storage.assistant(service.assistant_id)
+    made = await service.enqueue(assistant_as_of=before.updated_at)
+    await service.storage.update_assistant(service.assistant_id, {"name": "other"})
+
+    with pytest.raises(AssistantChanged):
+        await service.enqueue(thread := new_id(), assistant_as_of=before.updated_at)
+
+    assert made.run.status == "pending"
+    with pytest.raises(NotFound):
+        await service.storage.thread(thread)
+    now = await service.storage.assistant(service.assistant_id)
+    assert (await service.enqueue(assistant_as_of=now.updated_at)).run.status == "pending"

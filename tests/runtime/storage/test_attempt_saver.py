@@ -1,0 +1,187 @@
+"""The saver of an attempt: what it remembers is what the database has, and what it writes behind arrives or
+is told of."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from collections.abc import Sequence
+from typing import Annotated, Any, TypedDict
+from uuid import uuid4
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, Send, interrupt
+
+from lgs_runtime.checkpoint.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
+from lgs_runtime.checkpoint.fence import Fence, fenced
+from lgs_runtime.checkpoint.postgres.saver import FastPostgresSaver
+from lgs_runtime.checkpoint.savers import open_checkpointer
+from lgs_runtime.errors import StorageUnavailable
+
+
+class State(TypedDict, total=False):
+    done: Annotated[list[str], operator.add]
+    mood: str
+
+
+def note(name: str) -> Any:
+    async def node(state: State) -> State:
+        return {"done": [name], "mood": name}
+
+    return node
+
+
+async def part(state: State) -> State:
+    return {"done": [f"part {state['done'][0]}"]}
+
+
+async def ask(state: State) -> State:
+    return {"done": [str(interrupt("first?")), str(interrupt("second?"))]}
+
+
+def fan_out(state: State) -> list[Send]:
+    return [Send("part", {"done": [f"for {number}"]}) for number in range(3)]
+
+
+def graph() -> Any:
+    """Steps one after the other, parts side by side, and a person who is asked twice."""
+    builder = StateGraph(State)
+    for name in ("one", "last"):
+        builder.add_node(name, note(name))
+    builder.add_node("part", part)
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "one")
+    builder.add_conditional_edges("one", fan_out, ["part"])
+    builder.add_edge("part", "ask")
+    builder.add_edge("ask", "last")
+    builder.add_edge("last", END)
+    return builder.compile()
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_what_is_remembered_is_what_is_stored(database_uri: str, durability: str) -> None:
+    async with open_checkpointer(database_uri) as saver:
+        stored = fenced(saver, Fence())
+        app = graph().copy({"checkpointer": stored})
+        thread_id = str(uuid4())
+        for given in ({"done": []}, Command(resume="A"), Command(resume="B"), {"done": ["again"]}):
+            own = AttemptSaver(stored, thread_id, behind=may_write_behind(app.channels, durability))
+            config: Any = {"configurable": {"thread_id": thread_id, CHECKPOINTER: own}}
+            await app.ainvoke(given, config, durability=durability)
+            await own.settle()
+
+            remembered = await app.aget_state(config)
+            read = await app.aget_state({"configurable": {"thread_id": thread_id}})
+
+            assert (remembered.values, remembered.next) == (read.values, read.next)
+            assert remembered.tasks == read.tasks
+            assert remembered.metadata == read.metadata
+            assert remembered.config["configurable"] == read.config["configurable"]
+            assert remembered.parent_config == read.parent_config
+
+
+async def test_a_thread_of_somebody_else_and_an_older_checkpoint_are_read(database_uri: str) -> None:
+    async with open_checkpointer(database_uri) as saver:
+        app = graph().copy({"checkpointer": saver})
+        mine, other = str(uuid4()), str(uuid4())
+        await app.ainvoke({"done": ["other"]}, {"configurable": {"thread_id": other}})
+        own = AttemptSaver(saver, mine)
+        config: Any = {"configurable": {"thread_id": mine, CHECKPOINTER: own}}
+        await app.ainvoke({"done": ["mine"]}, config)
+
+        history = [state async for state in app.aget_state_history(config)]
+        oldest = await own.aget_tuple(history[-1].config)
+        of_other = await own.aget_tuple({"configurable": {"thread_id": other, "checkpoint_ns": ""}})
+
+        assert oldest is not None
+        assert oldest.checkpoint["id"] == history[-1].config["configurable"]["checkpoint_id"]
+        assert of_other is not None and of_other.checkpoint["channel_values"]["done"][0] == "other"
+
+
+async def test_a_checkpoint_is_not_stored_where_the_one_before_it_was_not(postgres_uri: str) -> None:
+    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+        own = AttemptSaver(saver, thread_id := str(uuid4()), behind=True)
+        address: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+
+        # PostgreSQL takes no NUL in a channel's name.
+        address = await own.aput(address, checkpoint({"bad\x00": [1]}), {}, {"bad\x00": "1"})
+        with pytest.raises(asyncpg.PostgresError):
+            await own.aput(address, checkpoint({"good": [2]}), {}, {"good": "1"})
+            await own.settle()
+
+        assert [entry async for entry in saver.alist({"configurable": {"thread_id": thread_id}})] == []
+
+
+async def test_a_replica_without_a_lease_writes_nothing_behind_either(postgres_uri: str) -> None:
+    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+        fence = Fence()
+        own = AttemptSaver(fenced(saver, fence), thread_id := str(uuid4()), behind=True)
+        fence.held_until(0.0)
+
+        with pytest.raises(StorageUnavailable, match="lease"):
+            await own.aput(
+                {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}},
+                checkpoint({"done": [1]}),
+                {},
+                {"done": "1"},
+            )
+        await own.settle()
+
+        assert [entry async for entry in saver.alist({"configurable": {"thread_id": thread_id}})] == []
+
+
+async def test_a_graph_that_runs_ahead_waits_when_too_much_is_on_its_way() -> None:
+    saver = Slow()
+    own = AttemptSaver(saver, "t", behind=True)
+    address: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "c"}}
+
+    async def write_all() -> None:
+        for number in range(100):
+            await own.aput_writes(address, [("done", number)], f"task {number}")
+
+    writing = asyncio.create_task(write_all())
+    while not saver.stored or (not writing.done() and saver.progressed()):
+        await asyncio.sleep(0)
+    assert not writing.done() and len(saver.stored) < 100
+
+    saver.finish()
+    await writing
+    saver.finish()
+    await own.settle()
+    assert len(saver.stored) == 100
+
+
+class Slow(FastPostgresSaver):
+    """A saver whose database answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.stored: list[asyncio.Future[None]] = []
+        self.serde = None  # type: ignore[assignment]
+        self._seen = 0
+
+    def put_writes_behind(
+        self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> asyncio.Future[None]:
+        self.stored.append(asyncio.get_running_loop().create_future())
+        return self.stored[-1]
+
+    def progressed(self) -> bool:
+        """Whether more was stored since this was asked last."""
+        before, self._seen = self._seen, len(self.stored)
+        return self._seen > before
+
+    def finish(self) -> None:
+        """All that was asked for so far is stored."""
+        for each in self.stored:
+            if not each.done():
+                each.set_result(None)
+
+
+def checkpoint(values: dict[str, Any]) -> Checkpoint:
+    made = empty_checkpoint()
+    made["channel_values"] = values
+    made["channel_versions"] = dict.fromkeys(values, "1")
+    return made
