@@ -6,6 +6,7 @@ emptied.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -20,6 +21,14 @@ from support.servers import running
 def pytest_configure() -> None:
     """A run that is told to end stops its services, as one does that is interrupted by hand."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """What the tests left to the garbage collector goes now. Plugins import modules at the end, and a
+    finaliser that compiles something while CPython 3.11 builds a syntax tree breaks that (`SystemError: AST
+    constructor recursion depth mismatch`)."""
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
