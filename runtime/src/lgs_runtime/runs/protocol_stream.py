@@ -113,7 +113,8 @@ async def _rings(services: Services, thread_id: str) -> AsyncGenerator[None, Non
         while True:
             yield
             with suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await bell.wait()
             bell.clear()
     finally:
         listening.cancel()
