@@ -33,7 +33,7 @@ from lgs_runtime.checkpoint.postgres.encoding import Rows
 from lgs_runtime.checkpoint.postgres.queries import list_query
 from lgs_runtime.checkpoint.postgres.tables import Address, Tables
 from lgs_runtime.checkpoint.postgres.weight import is_heavy
-from lgs_runtime.storage.postgres.database import POOL_SIZE, Database
+from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
 from lgs_runtime.storage.postgres.gathering import Gatherer
 
 COMMITS_AT_ONCE: Final = 3
@@ -42,10 +42,6 @@ COMMIT_PATIENCE_SECONDS: Final = 10.0
 """For so long a commit is tried again while the database is away."""
 READ_PATIENCE_SECONDS: Final = 0.2
 """Long enough to meet the connections that a restart has cut, and to open new ones."""
-
-PLANS: Final = {"plan_cache_mode": "force_generic_plan"}
-"""Every statement goes by a key. Planning the read of a checkpoint takes twice as long as the read itself,
-and PostgreSQL would plan it anew each time, since it takes the few rows that are asked for to be more."""
 
 Allowed = Literal[True] | Collection[tuple[str, ...] | type]
 
@@ -92,7 +88,7 @@ class FastPostgresSaver(BlockingSaver):
     ) -> AsyncIterator[FastPostgresSaver]:
         """A saver on a pool of at most `connections`, with its tables set up, while the context is open.
         Raises `StorageUnavailable`, `ConfigError`."""
-        database = await Database.open(conn_string, connections=connections, settings=PLANS)
+        database = await Database.open(conn_string, connections=connections, settings=PLANNED_ONCE)
         try:
             saver = cls(database.pool, serde=serde, allow=allow)
             await saver.setup()

@@ -78,6 +78,9 @@ its open transaction would hold its locks for hours, and whoever takes its runs 
 
 
 NO_SETTINGS: Final[Mapping[str, str]] = {}
+PLANNED_ONCE: Final = {"plan_cache_mode": "force_generic_plan"}
+"""For statements that go by keys, with arrays of them: planning takes several times as long as the statement
+itself, and PostgreSQL would plan it anew each time, as it takes the arrays to be longer than they are."""
 
 
 async def connect(uri: str) -> asyncpg.Connection:

@@ -52,11 +52,12 @@ CLAIM_TRIES = 5
 class PostgresQueue:
     """The `Queue` of the contract."""
 
-    def __init__(self, database: Database, sender: Sender, versions_limit: int) -> None:
+    def __init__(self, database: Database, by_key: Database, sender: Sender, versions_limit: int) -> None:
+        """`by_key`: the same database, whose connections plan a statement once."""
         self._database = database
         self._sender = sender
-        self._arrivals = Arrivals(database)
-        self._endings = Endings(database, versions_limit)
+        self._arrivals = Arrivals(by_key)
+        self._endings = Endings(by_key, versions_limit)
         self._versions_limit = versions_limit
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:

@@ -8,15 +8,19 @@ from datetime import datetime
 
 from lgs_runtime.model import Signal
 from lgs_runtime.storage.postgres.archives import PostgresArchives
+from lgs_runtime.storage.postgres.arrivals import COMMITS_AT_ONCE as ARRIVALS_AT_ONCE
 from lgs_runtime.storage.postgres.audit import PostgresAudit
 from lgs_runtime.storage.postgres.crons import PostgresCrons
-from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.storage.postgres.database import PLANNED_ONCE, Database
+from lgs_runtime.storage.postgres.endings import COMMITS_AT_ONCE as ENDINGS_AT_ONCE
 from lgs_runtime.storage.postgres.leases import PostgresLeases
 from lgs_runtime.storage.postgres.migrations import migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.records import PostgresRecords
 from lgs_runtime.storage.postgres.signals import Listener, Sender
 from lgs_runtime.storage.postgres.versions import PostgresVersions
+
+RUN_CONNECTIONS = ARRIVALS_AT_ONCE + ENDINGS_AT_ONCE
 
 
 class PostgresStorage(
@@ -26,8 +30,16 @@ class PostgresStorage(
 
     name = "postgres"
 
-    def __init__(self, database: Database, sender: Sender, lease_seconds: float, versions_limit: int) -> None:
-        super().__init__(database, sender, versions_limit)
+    def __init__(
+        self,
+        database: Database,
+        by_key: Database,
+        sender: Sender,
+        lease_seconds: float,
+        versions_limit: int,
+    ) -> None:
+        super().__init__(database, by_key, sender, versions_limit)
+        self._by_key = by_key
         self._lease_seconds = lease_seconds
 
     @classmethod
@@ -37,10 +49,11 @@ class PostgresStorage(
         try:
             async with database.connection() as connection:
                 await migrate(connection)
+            by_key = await Database.open(uri, connections=RUN_CONNECTIONS, settings=PLANNED_ONCE)
         except BaseException:
             await database.close()
             raise
-        return cls(database, Sender(database), lease_seconds, versions_limit)
+        return cls(database, by_key, Sender(database), lease_seconds, versions_limit)
 
     async def ping(self) -> None:
         """See the contract."""
@@ -66,4 +79,5 @@ class PostgresStorage(
         await self._arrivals.close()
         await self._endings.close()
         await self._sender.close()
+        await self._by_key.close()
         await self._database.close()
