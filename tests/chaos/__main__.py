@@ -1,6 +1,6 @@
 """The ordeal at length: thousands of runs while one thing after another fails, and the account at the end.
 
-    python -m chaos [--runs 10000] [--minutes 30] [--seed N]
+    python -m chaos [--runs 10000] [--minutes 30] [--seed N] [--durability sync]
 
 Runs arrive evenly over the minutes. Faults follow each other at random from the printed seed; after each the
 field is whole again for a moment. Prints one line a fault, and the account: what was acknowledged, finished,
@@ -38,8 +38,9 @@ LAST_RUNS_SECONDS = 180.0
 class Ordeal:
     """One long ordeal of a field."""
 
-    def __init__(self, field: Field, seed: int) -> None:
+    def __init__(self, field: Field, seed: int, durability: str) -> None:
         self._field = field
+        self._durability = durability
         self._dice = random.Random(seed)
         self.done: list[tuple[float, str]] = []
         """The faults, with when each began."""
@@ -51,7 +52,7 @@ class Ordeal:
         async with httpx.AsyncClient(
             base_url=self._field.fleet.url, timeout=timeout, limits=limits
         ) as client:
-            work = Work("agent", STEPS, STEP_SECONDS, "sync")
+            work = Work("agent", STEPS, STEP_SECONDS, self._durability)
             player = Player(client, work, time.monotonic() + seconds + LAST_RUNS_SECONDS)
             faults = asyncio.create_task(self._faults(time.monotonic() + seconds))
             playing = await self._arrive(player, runs, seconds)
@@ -111,6 +112,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--durability", choices=("sync", "async", "exit"), default="sync")
     parser.add_argument("--folder", type=Path, help="for logs and records; else a new one")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="lgs-chaos-"))
@@ -120,12 +122,12 @@ def main() -> int:
         flush=True,
     )
     with open_field(folder, LGS_MAX_ATTEMPTS="100") as field:
-        ordeal = Ordeal(field, options.seed)
+        ordeal = Ordeal(field, options.seed, options.durability)
         played = asyncio.run(ordeal.play(options.runs, options.minutes * 60))
         verdict = judge(field, played, STEPS)
         moved = ordeal.moved_by(field.fleet.records())
     tell(verdict, moved, Counter(name for _, name in ordeal.done))
-    return 0 if verdict.clean() and verdict.acknowledged == options.runs else 1
+    return 0 if verdict.clean(options.durability) and verdict.acknowledged == options.runs else 1
 
 
 if __name__ == "__main__":

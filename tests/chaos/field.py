@@ -106,6 +106,11 @@ class Fleet:
         for replica in self.replicas:
             wait_until(replica.ready, f"{replica.name} is ready (log in {self.folder})", START_SECONDS)
 
+    def at_work(self) -> Replica:
+        """The replica that began a step last."""
+        name = self.records()[-1]["replica"]
+        return next(replica for replica in self.replicas if replica.name == name)
+
     def end(self, replica: Replica, number: signal.Signals = signal.SIGKILL) -> None:
         """Ends a replica; `SIGKILL` gives it no time for anything."""
         self.replicas.remove(replica)

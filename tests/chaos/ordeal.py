@@ -38,9 +38,11 @@ class Verdict:
         """Runs that were acknowledged and have no end."""
         return self.acknowledged - self.finished
 
-    def clean(self) -> bool:
-        """Whether nothing was lost, nothing done twice, and nothing is stuck."""
-        return not (self.lost or self.wrong or self.doubled or self.incomplete or self.stuck)
+    def clean(self, durability: str = "sync") -> bool:
+        """Whether nothing was lost, done twice, or is stuck. Only `sync` promises that a step
+        whose successor has begun does not run again."""
+        doubled = self.doubled if durability == "sync" else ()
+        return not (self.lost or self.wrong or doubled or self.incomplete or self.stuck)
 
 
 async def ordeal(

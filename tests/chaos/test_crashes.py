@@ -9,15 +9,38 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from chaos.field import LEASE_SECONDS, Field
 from chaos.ordeal import ordeal
 
 
 async def test_a_replica_is_killed(field: Field) -> None:
-    verdict = await ordeal(field, lambda: field.fleet.end(field.fleet.replicas[0]))
+    verdict = await ordeal(field, lambda: field.fleet.end(field.fleet.at_work()))
 
     assert verdict.clean(), verdict
     assert verdict.resumed > 0
+
+
+@pytest.mark.parametrize("durability", ["async", "exit"])
+async def test_a_replica_is_killed_whose_checkpoints_come_later_than_its_steps(
+    field: Field, durability: str
+) -> None:
+    verdict = await ordeal(field, lambda: field.fleet.end(field.fleet.at_work()), durability=durability)
+
+    assert verdict.clean(durability), verdict
+    assert verdict.resumed > 0
+
+
+async def test_the_database_crashes_under_checkpoints_that_are_on_their_way(field: Field) -> None:
+    def crash() -> None:
+        field.server.stop(crash=True)
+        time.sleep(1.0)
+        field.server.start()
+
+    verdict = await ordeal(field, crash, step_seconds=0.05, steps=12, durability="async")
+
+    assert verdict.clean("async"), verdict
 
 
 async def test_every_replica_is_killed_and_new_ones_start(field: Field) -> None:
