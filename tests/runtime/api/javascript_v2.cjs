@@ -85,8 +85,10 @@ async function cancel() {
     return { lives, interrupted: thread.interrupted, interrupts: thread.interrupts.length, output: output ?? null };
   }, id);
   const next = await streaming("steps", async (thread) => {
+    const { until } = watched(thread);
     await thread.run.start({ input: {} });
-    return (await thread.output).steps;
+    await until("completed");
+    return (await client.threads.getState(id)).values.steps;
   }, id);
   return { ...stopped, next };
 }

@@ -26,7 +26,6 @@ from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.model import CancelAction, Outcome, Run, Signal, questions, with_questions
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
-from lgs_runtime.storage.encoding import clean
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.execution import Executor
@@ -324,7 +323,7 @@ class Worker:
         )
         log.info("run.finished", status=outcome.status, attempt=run.attempt, error=outcome.error)
         await publisher.end()
-        if finished.kept:
+        if finished.kept and outcome.error is None:
             self._hub.ended_here(ended(run, outcome, now))
         else:
             self._hub.announce(Signal("finished", run.run_id))
@@ -395,8 +394,9 @@ class Worker:
 
 
 def ended(run: Run, outcome: Outcome, now: datetime) -> Run:
-    """A run as its end was stored, with the values that it left as its result, if they are known."""
+    """A run that ended without an error (whose words the storage may have changed), as its end was stored,
+    with the values that it left as its result, if they are known."""
     result = None
     if outcome.values is not None and outcome.interrupts is not None:
         result = with_questions(outcome.values, questions(outcome.interrupts))
-    return replace(run, status=outcome.status, error=clean(outcome.error), result=result, updated_at=now)
+    return replace(run, status=outcome.status, error=None, result=result, updated_at=now)
