@@ -69,7 +69,7 @@ def tell(report: Report, fault: str, summary: dict[str, int], told: Account, rep
     """The numbers of one fault."""
     report.add(f"{fault}: sessions finished", summary["finished"], f"of {SESSIONS}", f"{SESSIONS}")
     report.add(f"{fault}: lost", summary["lost"], "", "0")
-    report.add(f"{fault}: runs that went on elsewhere", told.moved, "runs")
+    report.add(f"{fault}: runs that went on in another place or attempt", told.moved, "runs")
     report.add(f"{fault}: steps that ran twice", len(told.repeated), f"of {told.steps}", repeated)
     report.add(f"{fault}: of these after their checkpoint", len(told.wrongly_repeated), "", "0")
 

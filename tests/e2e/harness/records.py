@@ -15,7 +15,8 @@ from typing import Any
 class Account:
     """`repeated`: steps that started more than once. `wrongly_repeated`: those whose checkpoint was
     committed before, which a later step's start proves. `incomplete`: runs in which a step has no end.
-    `moved`: runs that more than one replica worked on.
+    `moved`: runs that went on in another replica, or in another attempt: a pod whose container was killed has
+    the same name when it is back, and may be the first to take its runs up again.
     """
 
     runs: int
@@ -49,7 +50,9 @@ def account(records: list[dict[str, Any]], steps: int) -> Account:
         repeated=tuple(repeated),
         wrongly_repeated=tuple(wrongly),
         incomplete=tuple(incomplete),
-        moved=sum(len({record["replica"] for record in told}) > 1 for told in by_run.values()),
+        moved=sum(
+            len({(record["replica"], record["attempt"]) for record in told}) > 1 for told in by_run.values()
+        ),
     )
 
 
