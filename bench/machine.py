@@ -16,7 +16,7 @@ def facts(packages: Iterable[str]) -> dict[str, str]:
     return {
         "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{gib:.1f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "load before (1, 5, 15 min)": load,
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
