@@ -8,7 +8,7 @@ last. `settle` must be awaited before the end of the attempt is stored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
@@ -28,6 +28,7 @@ from langgraph.checkpoint.base import (
 )
 
 from lgs_runtime.checkpoint.behind import WritesBehind
+from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.delegation import DelegatingSaver
 
 CHECKPOINTER: Final = "__pregel_checkpointer"
@@ -90,7 +91,7 @@ class AttemptSaver(DelegatingSaver):
             put = self._behind.put_behind(config, checkpoint, metadata, new_versions, after)
             self._memory.last_put = put
             await self._memory.keep_up(put)
-            stored = _address(config, checkpoint["id"])
+            stored = checkpoint_config(self._thread_id, checkpoint_id=checkpoint["id"])
         self._memory.put(config, checkpoint, metadata)
         return stored
 
@@ -162,14 +163,17 @@ class _Memory:
         config, checkpoint, metadata = self._known
         if checkpoint_id not in (None, "", checkpoint["id"]):
             return None
-        parent_id = config["configurable"].get("checkpoint_id")
+        thread_id, parent_id = (
+            config["configurable"]["thread_id"],
+            config["configurable"].get("checkpoint_id"),
+        )
         writes = self._writes.get(checkpoint["id"], {})
         ordered = sorted(writes.items(), key=lambda write: writes_sort_key(*write[0]))
         return CheckpointTuple(
-            _address(config, checkpoint["id"]),
+            checkpoint_config(thread_id, checkpoint_id=checkpoint["id"]),
             copy_checkpoint(checkpoint),
             get_serializable_checkpoint_metadata(config, metadata),
-            _address(config, parent_id) if parent_id else None,
+            checkpoint_config(thread_id, checkpoint_id=parent_id) if parent_id else None,
             [write for _, write in ordered],
         )
 
@@ -205,15 +209,7 @@ class _Memory:
             raise self._failed
 
 
-def may_write_behind(channels: object, durability: str) -> bool:
+def may_write_behind(channels: Mapping[str, object], durability: str) -> bool:
     """Whether a graph with such channels may go on before its checkpoints are stored. A `DeltaChannel` is
     made of the writes of all steps, which must be there before a checkpoint that stands on them."""
-    return durability == "async" and not (
-        isinstance(channels, dict) and any(isinstance(channel, DeltaChannel) for channel in channels.values())
-    )
-
-
-def _address(config: RunnableConfig, checkpoint_id: str) -> RunnableConfig:
-    configurable = config["configurable"]
-    named = {"thread_id": configurable["thread_id"], "checkpoint_ns": configurable.get("checkpoint_ns", "")}
-    return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
+    return durability == "async" and not any(isinstance(each, DeltaChannel) for each in channels.values())

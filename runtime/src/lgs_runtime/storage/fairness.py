@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lgs_runtime.model import Priority
+from lgs_runtime.model import NewRun, Priority
 
 MOST_URGENT: Final = -5
 LEAST_URGENT: Final = 5
@@ -47,6 +47,11 @@ def priority_of_level(level: int) -> Priority:
     if level <= -2:
         return Priority.HIGH
     return Priority.LOW if level >= 2 else Priority.NORMAL
+
+
+def level_of(new: NewRun) -> int:
+    """Where a run stands: at the level it was given, or that of its priority's name."""
+    return LEVEL[new.priority] if new.level is None else new.level
 
 
 def rank_offset(level: int) -> float:

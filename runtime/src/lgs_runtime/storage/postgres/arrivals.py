@@ -52,7 +52,7 @@ class Arrivals:
 
 def row(new: NewRun, claim_for: str | None, room: int) -> Row:
     """A run as the statements take it, in the order of their columns."""
-    level = level_of(new)
+    level = fairness.level_of(new)
     return (
         new.run_id,
         new.thread_id,
@@ -84,8 +84,3 @@ def row(new: NewRun, claim_for: str | None, room: int) -> Row:
 def columns(rows: Sequence[Row]) -> list[Sequence[Any]]:
     """Rows as the statements' parameters."""
     return list(zip(*rows, strict=True))
-
-
-def level_of(new: NewRun) -> int:
-    """Where a run stands: at the level it was given, or that of its priority's name."""
-    return fairness.LEVEL[new.priority] if new.level is None else new.level

@@ -143,7 +143,7 @@ class PostgresQueue:
             await _take_place(connection, new.priority, limits)
         claimed = False
         if claim_for is not None and not busy and new.delay_seconds <= 0:
-            offset = fairness.rank_offset(arrivals.level_of(new))
+            offset = fairness.rank_offset(fairness.level_of(new))
             claimed = await connection.fetchval(statements.MAY_CLAIM, claim_for, offset)
         if not claimed:
             await _take_room(connection, new.priority, limits)

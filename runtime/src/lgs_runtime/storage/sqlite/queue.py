@@ -270,7 +270,7 @@ class _Change:
         return bool(step.ask)
 
     def _may_claim(self, new: NewRun, replica: str) -> bool:
-        rank = self._now + fairness.rank_offset(_level(new))
+        rank = self._now + fairness.rank_offset(fairness.level_of(new))
         return (
             new.delay_seconds <= 0
             and self._one(statements.ALIVE, replica=replica) is not None
@@ -295,7 +295,7 @@ class _Change:
             "group": clean(new.standing.group) if new.standing else None,
         }
         seq = self._value(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, **kept)
-        level, group = _level(new), clean(new.group)
+        level, group = fairness.level_of(new), clean(new.group)
         turns = self._all(statements.TURNS, level=level, group=group)[0]
         due_at = self._now + new.delay_seconds
         row = self._one(
@@ -510,10 +510,6 @@ class _Change:
     def _value(self, statement: str, **values: Any) -> Any:
         row = self._one(statement, **values)
         return None if row is None else row[0]
-
-
-def _level(new: NewRun) -> int:
-    return fairness.LEVEL[new.priority] if new.level is None else new.level
 
 
 def _anything_claimable(connection: sqlite3.Connection) -> bool:
