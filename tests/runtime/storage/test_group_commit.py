@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lgs_runtime.checkpoint.postgres.encoding import Group, Rows
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.postgres.gathering import Gatherer
+from lgs_runtime.storage.gathering import Gatherer
 
 Work = tuple[str, int]
 

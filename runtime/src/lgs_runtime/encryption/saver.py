@@ -27,7 +27,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
-from lgs_runtime.checkpoint.postgres.blocking import BlockingSaver
+from lgs_runtime.checkpoint.blocking import BlockingSaver
 from lgs_runtime.checkpoint.savers import DeletesRuns
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.context import encryption_context

@@ -26,15 +26,15 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from lgs_runtime.checkpoint.blocking import BlockingSaver
 from lgs_runtime.checkpoint.postgres import encoding, threads
-from lgs_runtime.checkpoint.postgres.blocking import BlockingSaver
 from lgs_runtime.checkpoint.postgres.deltas import delta_history
 from lgs_runtime.checkpoint.postgres.encoding import Rows
 from lgs_runtime.checkpoint.postgres.queries import list_query
 from lgs_runtime.checkpoint.postgres.tables import Address, Tables
-from lgs_runtime.checkpoint.postgres.weight import is_heavy
+from lgs_runtime.checkpoint.weight import is_heavy
+from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
-from lgs_runtime.storage.postgres.gathering import Gatherer
 
 COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2

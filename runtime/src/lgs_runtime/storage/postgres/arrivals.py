@@ -11,10 +11,10 @@ from lgs_runtime.model import NewRun
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.encoding import clean, dump, dump_searchable
+from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.lifetime import columns as lifetime_columns
 from lgs_runtime.storage.postgres import run_statements
 from lgs_runtime.storage.postgres.database import Database
-from lgs_runtime.storage.postgres.gathering import Gatherer
 from lgs_runtime.storage.scope import document_list
 
 COMMITS_AT_ONCE: Final = 3

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from lgs_runtime.model import Finished, Outcome, Run
 from lgs_runtime.storage.encoding import clean, dump_optional
+from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import run_statements
 from lgs_runtime.storage.postgres.database import Database
-from lgs_runtime.storage.postgres.gathering import Gatherer
 
 COMMITS_AT_ONCE: Final = 3
 RUN: Final = 1
