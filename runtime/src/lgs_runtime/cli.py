@@ -4,7 +4,6 @@ else 1; the last line on stderr says why."""
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -15,7 +14,7 @@ import structlog
 import typer
 import uvloop
 
-from lgs_runtime import logs
+from lgs_runtime import garbage, logs
 from lgs_runtime.errors import ConfigError, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
 
@@ -100,13 +99,9 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
 
 def _live(settings: Settings) -> tuple[int, str]:
     """One life of a replica: the exit code and the last words."""
-    # Nearly all that the imports make stays: looking through it again and again, as it grows, would take a
-    # fifth of the time to start. What is there afterwards is never looked at again.
-    gc.disable()
-    from lgs_runtime import server  # noqa: PLC0415 - wrong settings are told before the slow imports
+    with garbage.ignored():
+        from lgs_runtime import server  # noqa: PLC0415 - wrong settings are told before the slow imports
 
-    gc.freeze()
-    gc.enable()
     # Not closed on purpose: closing waits for threads, and a node that was handed back may still sit in one.
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import structlog
 import uvicorn
 
-from lgs_runtime import logs
+from lgs_runtime import garbage, logs
 from lgs_runtime.api.app import create_app
 from lgs_runtime.api.custom.application import open_custom_app
 from lgs_runtime.api.resources.crons import request_of
@@ -94,6 +94,7 @@ async def run(settings: Settings) -> None:
         services = await open_services(settings, stack, stop)
         async with serve(services, listeners) as failed:
             await services.worker.start()
+            garbage.rarely()
             services.readiness.state = State.SERVING
             log.info("replica.serves", replica=settings.replica_id, graphs=list(services.graphs.ids))
             await _first(stop.wait(), failed)
