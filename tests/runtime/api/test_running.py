@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from api_graphs import entrance, gate
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError
 
+from lgs_runtime.api.http import awaited
 from support.receiver import receiving
 
 
@@ -39,6 +41,33 @@ async def test_a_graph_that_raises_makes_wait_raise_with_its_words(client: LangG
     assert (await client.threads.get(thread["thread_id"]))["status"] == "error"
     runs = await client.runs.list(thread["thread_id"])
     assert [run["status"] for run in runs] == ["error", "error"]
+
+
+async def test_a_run_that_is_soon_over_is_answered_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awaited, "WHOLE_WITHIN_SECONDS", 60)
+    async with httpx.AsyncClient(base_url=url) as http:
+        answer = await http.post("/runs/wait", json={"assistant_id": "steps", "input": {}})
+
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.json()["steps"] == ["first", "second"]
+
+
+async def test_a_run_that_takes_long_is_named_before_it_is_over(url: str, client: LangGraphClient) -> None:
+    key = (await client.threads.create())["thread_id"]
+    body = {"assistant_id": "slow", "input": {"text": key}}
+
+    async with (
+        httpx.AsyncClient(base_url=url) as http,
+        http.stream("POST", f"/threads/{key}/runs/wait", json=body) as answer,
+    ):
+        run_id = answer.headers["content-location"].rsplit("/", 1)[1]
+        await entrance(key).wait()
+        run = await client.runs.get(key, run_id)
+        gate(key).set()
+        values = orjson.loads(await answer.aread())
+
+    assert run["status"] == "running"
+    assert values["steps"] == ["first", "waited", "second"]
 
 
 async def test_wait_and_background_name_their_run_in_the_headers(client: LangGraphClient) -> None:

@@ -1,8 +1,7 @@
-"""Server-sent events, and answers that take long: what is sent while a client waits.
+"""Server-sent events: what is sent while a client listens.
 
-A stream sends a comment when it has been silent for `HEARTBEAT_SECONDS`; a long JSON answer sends a line
-feed, which is white space before the value. Proxies that cut silent connections see life, and clients
-ignore both. When the client goes away the source is closed at once, wherever it stands.
+A stream sends a comment when it has been silent for `HEARTBEAT_SECONDS`: proxies that cut silent connections
+see life, and clients ignore it. When the client goes away the source is closed at once, wherever it stands.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from lgs_runtime.streams.contract import StreamEvent
 HEARTBEAT_SECONDS = 3.0
 """Below the five seconds after which common HTTP clients give a silent connection up."""
 COMMENT = b": heartbeat\n\n"
-WHITE_SPACE = b"\n"
 
 
 def encode_event(event: StreamEvent) -> bytes:
@@ -94,12 +92,3 @@ def event_stream(
     unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     beating = with_heartbeat(source, COMMENT)
     return LiveResponse(beating, "text/event-stream", {**unbuffered, **headers}, on_gone)
-
-
-def long_json(
-    source: AsyncGenerator[bytes, None],
-    headers: Mapping[str, str],
-    on_gone: Callable[[], Awaitable[None]] | None = None,
-) -> LiveResponse:
-    """Answers with one JSON value that may take long."""
-    return LiveResponse(with_heartbeat(source, WHITE_SPACE), "application/json", headers, on_gone)

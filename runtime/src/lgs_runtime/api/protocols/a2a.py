@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -17,8 +18,9 @@ from fastapi import Query, Request, Response
 
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.http.awaited import AwaitedJson
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.http.sse import encode_event, event_stream, long_json
+from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols import a2a_agents as agents
 from lgs_runtime.api.protocols.jsonrpc import (
     MESSAGE,
@@ -74,7 +76,7 @@ async def post(parts: Parts, request: Request, assistant_id: str) -> Response:
                 return event_stream(_news(parts, run, call_id), {})
             settings = call.params.get("configuration")
             waits = not isinstance(settings, Mapping) or settings.get("blocking") is not False
-            return long_json(_whole(parts, run, call_id, wait=waits), {})
+            return AwaitedJson(partial(_whole, parts, run, call_id, wait=waits), {})
         if call.method in ("tasks/get", "tasks/cancel"):
             return JsonResponse(result_json(call_id, await _task(parts, Caller(request), call)))
         if call.method.startswith("tasks/pushNotificationConfig/"):
@@ -157,9 +159,9 @@ async def _task(services: Services, caller: Caller, call: Call) -> dict[str, Any
     return agents.task(ended or replace(run, status="interrupted"))
 
 
-async def _whole(services: Services, run: Run, call_id: Any, *, wait: bool) -> AsyncGenerator[bytes, None]:
+async def _whole(services: Services, run: Run, call_id: Any, *, wait: bool) -> bytes:
     told = await _ended(services, run) if wait else agents.task(run)
-    yield encode(result_json(call_id, told))
+    return encode(result_json(call_id, told))
 
 
 async def _ended(services: Services, run: Run) -> dict[str, Any]:

@@ -8,6 +8,7 @@ https://modelcontextprotocol.io/specification/2025-11-25
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -15,8 +16,9 @@ from fastapi import Request, Response
 
 from lgs_runtime.api.access import Parts
 from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.http.awaited import AwaitedJson
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.http.sse import encode_event, event_stream, long_json
+from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols.jsonrpc import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -151,13 +153,14 @@ async def _call(services: Services, request: Request, call: Call, *, as_events: 
     asked = {"assistant_id": assistant.assistant_id, "input": graph_input}
     body = bodies.checked(bodies.RunCreateStateless, asked)
     run = await admit(services, run_request(request, body, None))
-    said = _said(services, run, call.id, as_events=as_events)
-    return event_stream(said, {}) if as_events else long_json(said, {})
+    if as_events:
+        return event_stream(_event(services, run, call.id), {})
+    return AwaitedJson(partial(_message, services, run, call.id), {})
 
 
-async def _said(
-    services: Services, run: Run, call_id: Any, *, as_events: bool
-) -> AsyncGenerator[bytes, None]:
-    values = await result(services, run)
-    message = encode(result_json(call_id, call_result(values)))
-    yield encode_event(StreamEvent("", "message", message)) if as_events else message
+async def _message(services: Services, run: Run, call_id: Any) -> bytes:
+    return encode(result_json(call_id, call_result(await result(services, run))))
+
+
+async def _event(services: Services, run: Run, call_id: Any) -> AsyncGenerator[bytes, None]:
+    yield encode_event(StreamEvent("", "message", await _message(services, run, call_id)))

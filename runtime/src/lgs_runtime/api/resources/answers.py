@@ -7,9 +7,10 @@ from functools import partial
 
 from fastapi import Response
 
-from lgs_runtime.api.http.sse import encode_event, event_stream, long_json
+from lgs_runtime.api.http.awaited import AwaitedJson
+from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.resources.requests import naming
-from lgs_runtime.model import Json, Run
+from lgs_runtime.model import Run
 from lgs_runtime.runs.following import cancel_quietly, events, result, result_of
 from lgs_runtime.runs.thread_stream import thread_events
 from lgs_runtime.services import Services
@@ -19,13 +20,21 @@ from lgs_runtime.streams.encoding import encode
 
 def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = False) -> Response:
     """The values that the run leaves, when it has ended."""
-    found = result(services, run)
-    return long_json(_once(found), naming(run, "join"), _gone(services, run, cancel_on_disconnect))
+
+    async def find() -> bytes:
+        return encode(await result(services, run))
+
+    return AwaitedJson(find, naming(run, "join"), _gone(services, run, cancel_on_disconnect))
 
 
 def answer_cancelled(services: Services, run: Run) -> Response:
     """The values that a cancelled run left, when it has stopped; nothing when it was rolled back."""
-    return long_json(_once(_stopped(services, run)), naming(run, "join"))
+
+    async def find() -> bytes:
+        ended = await services.hub.finished(run.run_id, run.thread_id)
+        return encode({} if ended is None else await result_of(services, ended))
+
+    return AwaitedJson(find, naming(run, "join"))
 
 
 def answer_events(
@@ -46,15 +55,6 @@ def answer_thread_events(
 ) -> Response:
     """The events of a thread later than the id `after`, for as long as the client listens."""
     return event_stream(_encoded(thread_events(services, thread_id, after, modes)), {})
-
-
-async def _once(found: Awaitable[Json]) -> AsyncGenerator[bytes, None]:
-    yield encode(await found)
-
-
-async def _stopped(services: Services, run: Run) -> Json:
-    ended = await services.hub.finished(run.run_id, run.thread_id)
-    return {} if ended is None else await result_of(services, ended)
 
 
 async def _encoded(source: AsyncGenerator[StreamEvent, None]) -> AsyncGenerator[bytes, None]:

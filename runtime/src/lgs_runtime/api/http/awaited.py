@@ -1,0 +1,90 @@
+"""An answer that may take long: one JSON value, told when it is there.
+
+A value that is there within `WHOLE_WITHIN_SECONDS` is answered as any other, with its length. For one that
+takes longer the status and the headers are sent by then, so that the client learns what it waits for, and a
+line feed, which is white space before the value, whenever it has heard nothing for `HEARTBEAT_SECONDS`:
+proxies that cut silent connections see life, and clients ignore it. When the client goes away the search for
+the value is ended at once, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from lgs_runtime.api.http.sse import HEARTBEAT_SECONDS
+
+WHOLE_WITHIN_SECONDS = 1.0
+"""How long a client may not know yet that its run was made. Most runs that are waited for end sooner."""
+WHITE_SPACE = b"\n"
+
+
+class AwaitedJson(Response):
+    """Answers with the bytes that `find` gives. If the client goes before, `find` is cancelled and `on_gone`
+    called; a server that stops is not a client that has gone, and calls nothing.
+
+    What `find` raises within `WHOLE_WITHIN_SECONDS` is answered like an error of the route itself.
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self,
+        find: Callable[[], Coroutine[Any, Any, bytes]],
+        headers: Mapping[str, str],
+        on_gone: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        # There is no body yet, so these are the headers without a length.
+        self.init_headers(headers)
+        self._find = find
+        self._on_gone = on_gone
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the answer."""
+        finding = asyncio.ensure_future(self._find())
+        leaving = asyncio.ensure_future(_disconnect(receive))
+        started = False
+        try:
+            while not await _either(finding, leaving, HEARTBEAT_SECONDS if started else WHOLE_WITHIN_SECONDS):
+                await send(_piece(WHITE_SPACE) if started else self._start())
+                started = True
+            left = not finding.done()
+        finally:
+            finding.cancel()
+            leaving.cancel()
+            await asyncio.wait({finding, leaving})
+        if not left:
+            await self._end(finding.result(), started, send)
+        elif self._on_gone is not None:
+            await self._on_gone()
+
+    async def _end(self, value: bytes, started: bool, send: Send) -> None:
+        if not started:
+            await send(self._start((b"content-length", b"%d" % len(value))))
+        await send({"type": "http.response.body", "body": value})
+
+    def _start(self, *more: tuple[bytes, bytes]) -> Message:
+        headers = [*self.raw_headers, *more]
+        return {"type": "http.response.start", "status": self.status_code, "headers": headers}
+
+
+def _piece(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def _either(one: asyncio.Future[Any], other: asyncio.Future[Any], seconds: float) -> bool:
+    """Whether one of them is done within so many seconds."""
+    done, _ = await asyncio.wait({one, other}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
+
+
+async def _disconnect(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
