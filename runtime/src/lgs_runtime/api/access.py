@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from lgs_runtime.api.callers import Caller, asked, authenticated, sealing, user_of
 from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
@@ -82,11 +83,29 @@ class OpenRoute(Route):
         """Asks nobody who they are."""
 
 
-def router(tag: str, *, public: bool = False) -> APIRouter:
-    """A router whose routes stand under `tag` in the API's description. `public`: they answer everybody."""
-    if public:
-        return APIRouter(route_class=OpenRoute, tags=[tag], responses=refusals(*EVERYWHERE))
-    return APIRouter(route_class=Route, tags=[tag], responses=refusals(*EVERYWHERE, *GUARDED))
+def router(
+    tag: str,
+    *,
+    public: bool = False,
+    route_class: type[Route] = Route,
+    responses: Mapping[int | str, dict[str, Any]] | None = None,
+) -> APIRouter:
+    """A router whose routes stand under `tag` in the API's description. `public`: they answer everybody.
+    `responses`: how they refuse, where that is not as all routes do."""
+    told = refusals(*EVERYWHERE) if public else refusals(*EVERYWHERE, *GUARDED)
+    return APIRouter(
+        route_class=OpenRoute if public else route_class,
+        tags=[tag],
+        responses=told if responses is None else dict(responses),
+        default_response_class=JsonResponse,
+        generate_unique_id_function=_operation_id,
+    )
+
+
+def _operation_id(route: APIRoute) -> str:
+    """What generated clients call an operation: its group and name."""
+    group = str(route.tags[0]).lower().replace(" ", "_") if route.tags else "custom"
+    return f"{group}_{route.name}"
 
 
 def page_response(found: Sequence[Mapping[str, Any]], limit: int, offset: int) -> JsonResponse:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from lgs_runtime.api.custom.application import CustomApp, join
 from lgs_runtime.api.http.cors import cors_middleware
 from lgs_runtime.api.http.entrance import Entrance, RequestLog
 from lgs_runtime.api.http.problems import install_problems
-from lgs_runtime.api.http.responses import JsonResponse
+from lgs_runtime.api.http.route_index import RouteIndex
 from lgs_runtime.api.protocols import a2a, mcp, v2
 from lgs_runtime.api.resources import (
     archives,
@@ -73,12 +72,6 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
     return entrance if http.logging_headers is None else RequestLog(entrance, http.logging_headers)
 
 
-def _operation_id(route: APIRoute) -> str:
-    """What generated clients call an operation: its group and name."""
-    group = str(route.tags[0]).lower().replace(" ", "_") if route.tags else "custom"
-    return f"{group}_{route.name}"
-
-
 def _core(services: Services) -> FastAPI:
     disabled = services.settings.http.disabled
     described = "meta" not in disabled
@@ -86,16 +79,16 @@ def _core(services: Services) -> FastAPI:
         title="LangGraphService",
         summary="The LangGraph Server API with durable runs.",
         version=version("lgs-runtime"),
-        default_response_class=JsonResponse,
         openapi_url="/openapi.json" if described else None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=_operation_id,
     )
     app.state.services = services
-    for group, routes in ROUTES:
-        if group not in disabled:
-            app.include_router(routes)
+    routes = app.router.routes
+    # Complete by themselves (`access.router`), so that they need not be included but stand here: one level
+    # to look through, and the same objects that the index knows.
+    routes += [route for group, router in ROUTES if group not in disabled for route in router.routes]
+    routes.insert(0, RouteIndex(routes))
     install_problems(app)
     describe_security(app, services.gate, services.settings.auth_openapi)
     return app

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from lgs_runtime.api.access import Route
+from lgs_runtime.api.access import Route, router
 from lgs_runtime.api.http.problems import BrokenBody, headers_of, status_of
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import operations
@@ -144,4 +144,4 @@ def rpc_router(tag: str) -> APIRouter:
     told = dict(operations.refusals(*operations.GUARDED))
     for status in (400, 404, 409, 413, 422, 429, 503):
         told[status] = {"model": RpcAnswer, "description": operations.MEANING[status]}
-    return APIRouter(route_class=RpcRoute, tags=[tag], responses=told)
+    return router(tag, route_class=RpcRoute, responses=told)

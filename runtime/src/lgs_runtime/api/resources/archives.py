@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from lgs_runtime.api.access import Asking, Parts, Route, router
@@ -33,8 +33,7 @@ class StreamedRoute(Route):
 
 
 routes = router("Threads")
-REFUSALS = operations.refusals(*operations.EVERYWHERE, *operations.GUARDED)
-streamed = APIRouter(route_class=StreamedRoute, tags=["Threads"], responses=REFUSALS)
+streamed = router("Threads", route_class=StreamedRoute)
 IfExists = Annotated[Literal["raise", "replace", "new"], Query()]
 LINES = "application/x-ndjson"
 
