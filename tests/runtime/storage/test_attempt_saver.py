@@ -154,6 +154,36 @@ async def test_a_graph_that_runs_ahead_waits_when_too_much_is_on_its_way() -> No
     assert len(saver.stored) == 100
 
 
+async def test_a_thread_that_nobody_wrote_to_is_not_read() -> None:
+    own = AttemptSaver(Slow(), "t", behind=True, empty=True)
+    root: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+
+    assert await own.aget_tuple(root) is None
+    put = await own.aput(root, checkpoint({"done": [1]}), {}, {"done": "1"})
+    found = await own.aget_tuple(root)
+
+    assert found is not None and found.config["configurable"] == put["configurable"]
+
+
+async def test_what_is_abandoned_is_not_waited_for_and_a_deletion_waits_for_what_went_out(
+    postgres_uri: str,
+) -> None:
+    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+        thread_id = str(uuid4())
+        own = AttemptSaver(saver, thread_id, behind=True, empty=True)
+        address: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+        address = await own.aput(address, checkpoint({"done": [1]}), {}, {"done": "1"})
+        while not saver._writes._turns:
+            await asyncio.sleep(0)
+        await own.aput(address, checkpoint({"done": [1, 2]}), {}, {"done": "2"})
+
+        own.abandon()
+        await own.arrived()
+        await saver.aprune([thread_id, str(uuid4())], strategy="delete")
+
+        assert [entry async for entry in saver.alist({"configurable": {"thread_id": thread_id}})] == []
+
+
 class Slow(FastPostgresSaver):
     """A saver whose database answers when it is told to."""
 
@@ -161,6 +191,12 @@ class Slow(FastPostgresSaver):
         self.stored: list[asyncio.Future[None]] = []
         self.serde = None  # type: ignore[assignment]
         self._seen = 0
+
+    def put_behind(
+        self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any, after: Any = None
+    ) -> asyncio.Future[None]:
+        self.stored.append(asyncio.get_running_loop().create_future())
+        return self.stored[-1]
 
     def put_writes_behind(
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

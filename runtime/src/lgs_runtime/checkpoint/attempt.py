@@ -46,13 +46,15 @@ class AttemptSaver(DelegatingSaver):
         thread_id: str,
         *,
         behind: bool = False,
+        empty: bool = False,
         memory: _Memory | None = None,
     ) -> None:
-        """`behind`: what is stored need not have reached the disk before the graph goes on."""
+        """`behind`: what is stored need not have reached the disk before the graph goes on. `empty`: nobody
+        can have stored anything for the thread yet."""
         super().__init__(saver)
         self._thread_id = thread_id
         self._behind = saver if behind and isinstance(saver, WritesBehind) else None
-        self._memory = memory or _Memory()
+        self._memory = memory or _Memory(empty=empty)
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> AttemptSaver:
         """The same attempt's, on another saver."""
@@ -63,6 +65,11 @@ class AttemptSaver(DelegatingSaver):
         """Waits until all is stored. Raises what storing it raised."""
         await self._memory.settle()
 
+    def abandon(self) -> None:
+        """Gives up what has not gone out yet: for an attempt whose thread goes with it, and whose result is
+        stored with the run."""
+        self._memory.abandon()
+
     async def arrived(self) -> None:
         """As `settle`, and raises nothing: for an attempt that failed already."""
         await self._memory.arrived()
@@ -70,8 +77,8 @@ class AttemptSaver(DelegatingSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See LangGraph's interface, as for all that follow."""
         if self._is_root(config):
-            known = self._memory.latest(get_checkpoint_id(config))
-            if known is not None:
+            known = self._memory.latest(checkpoint_id := get_checkpoint_id(config))
+            if known is not None or (self._memory.empty and not checkpoint_id):
                 return known
         return await super().aget_tuple(config)
 
@@ -131,7 +138,9 @@ class AttemptSaver(DelegatingSaver):
 class _Memory:
     """The latest checkpoint that an attempt has put, and what is on its way."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, empty: bool = False) -> None:
+        self.empty = empty
+        """Whether there is nothing: no checkpoint was put, neither by the attempt nor before it."""
         self.last_put: asyncio.Future[Any] | None = None
         self._under_way: set[asyncio.Future[Any]] = set()
         self._failed: BaseException | None = None
@@ -141,7 +150,7 @@ class _Memory:
 
     def put(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
         """A checkpoint became the latest."""
-        self._known = (config, checkpoint, metadata)
+        self._known, self.empty = (config, checkpoint, metadata), False
         self._writes = {id: writes for id, writes in self._writes.items() if id >= checkpoint["id"]}
 
     def write(
@@ -179,7 +188,7 @@ class _Memory:
 
     def forget(self) -> None:
         """Somebody stored past this memory: what is latest must be read."""
-        self._known = None
+        self._known, self.empty = None, False
 
     async def keep_up(self, stored: asyncio.Future[Any]) -> None:
         """Notes what is on its way, and waits when too much is. Raises what an earlier one failed with."""
@@ -193,6 +202,11 @@ class _Memory:
         """Waits for all that is on its way. Raises what one failed with."""
         await self.arrived()
         self._raise()
+
+    def abandon(self) -> None:
+        """Gives up what is on its way, as far as it has not gone out."""
+        for stored in list(self._under_way):
+            stored.cancel()
 
     async def arrived(self) -> None:
         """Waits for all that is on its way, well or not."""

@@ -122,6 +122,10 @@ class ForeignSaver(DelegatingSaver):
             await copy_checkpoints(self, source_thread_id, target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        if strategy == "delete":
+            for thread_id in thread_ids:
+                await self.adelete_thread(thread_id)
+            return
         if not has(self._saver, "aprune"):
             raise NotImplementedError(f"the checkpointer, a {type(self._saver).__name__}, has no aprune")
         await _surely(self._saver.aprune(thread_ids, strategy=strategy))

@@ -9,6 +9,7 @@ from enum import Enum, StrEnum, auto
 from langgraph.runtime import RunControl
 
 from lgs_runtime.model import Outcome, Run
+from lgs_runtime.worker.kwargs import RunKwargs
 
 
 class Stop(StrEnum):
@@ -37,11 +38,15 @@ class Attempt:
     """An attempt and its switches. `control` stops it at the end of a step, `stop` at once."""
 
     run: Run
+    kwargs: RunKwargs = field(init=False)
     control: RunControl = field(default_factory=RunControl)
     task: asyncio.Task[None] | None = None
     work: asyncio.Task[Outcome] | None = None
     """The graph's own task, which `stop` cancels; the end of the attempt is stored by `task`."""
     stopped: Stop | None = None
+
+    def __post_init__(self) -> None:
+        self.kwargs = RunKwargs.from_json(self.run.kwargs)
 
     @property
     def lost(self) -> bool:

@@ -63,11 +63,10 @@ class Executor:
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
         self._outages = Outages(at_least=max_attempts)
-        self._cleared: list[str] = []
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
-        kwargs = RunKwargs.from_json(attempt.run.kwargs)
+        kwargs = attempt.kwargs
         caller.set(User(kwargs.user) if kwargs.user else None)
         encrypt_with(kwargs.encryption_context)
         if attempt.stopped is None:
@@ -95,22 +94,12 @@ class Executor:
                 raise
             return await self._database_failed(attempt, publisher, failed)
 
-    async def after(self, run: Run) -> None:
-        """Clears up after a run whose end is stored: a stateless run's checkpoints go."""
+    def ended(self, run: Run) -> None:
+        """Forgets a run whose end is stored."""
         self._outages.ended(run.run_id)
-        if RunKwargs.from_json(run.kwargs).temporary:
-            await self._checkpointer.adelete_thread(run.thread_id)
-            self._cleared.append(run.thread_id)
-
-    async def tell_cleared(self) -> None:
-        """Tells the storage which checkpoints are gone, many at once, so that the janitor need not look for
-        them. What is not told for a crash is looked for."""
-        if self._cleared:
-            told, self._cleared = self._cleared, []
-            await self._storage.forget_spent(told)
 
     async def _run(self, attempt: Attempt, publisher: Publisher) -> Outcome:
-        run, kwargs = attempt.run, RunKwargs.from_json(attempt.run.kwargs)
+        run, kwargs = attempt.run, attempt.kwargs
         if kwargs.unreadable is not None:
             raise EncryptionFailed(kwargs.unreadable)
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
@@ -124,11 +113,19 @@ class Executor:
             kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
             behind = may_write_behind(graph.channels, kwargs.durability)
             assert isinstance(graph.checkpointer, BaseCheckpointSaver), "the registry attaches one"
-            saver = AttemptSaver(graph.checkpointer, run.thread_id, behind=behind)
+            saver = AttemptSaver(
+                graph.checkpointer,
+                run.thread_id,
+                behind=behind,
+                empty=kwargs.temporary and run.untouched,
+            )
             config["configurable"][CHECKPOINTER] = saver
             try:
                 outcome = await self._drive(graph, config, kwargs, attempt, publisher)
-                await saver.settle()
+                if kwargs.temporary:
+                    saver.abandon()
+                else:
+                    await saver.settle()
             finally:
                 await saver.arrived()
             return _with_questions(outcome) if kwargs.temporary else outcome
@@ -170,7 +167,7 @@ class Executor:
             return HandBack.RELEASE
         if attempt.stopped is Stop.ROLLBACK:
             await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
-        at_end = await self._look(run)
+        at_end = await self._look(attempt)
         return replace(at_end, status="interrupted")
 
     async def _raised(
@@ -183,7 +180,7 @@ class Executor:
         name, said = type(raised).__name__, str(raised)
         log.warning("run.raised", error=name, message=said, exc_info=raised)
         await publisher.send("error", {"error": name, "message": said})
-        failed = await self._failed(attempt.run, "error", f"{name}: {said}")
+        failed = await self._failed(attempt, "error", f"{name}: {said}")
         if isinstance(raised, UnknownInterruptError):
             # Nothing has run: the thread stays as it was, with the questions that wait in it.
             return replace(failed, thread_status="interrupted" if failed.interrupts else "idle")
@@ -192,11 +189,11 @@ class Executor:
     async def _timed_out(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         said = f"run took longer than {self._timeout_seconds:g} s"
         await publisher.send("error", {"error": "TimeoutError", "message": said})
-        return await self._failed(attempt.run, "timeout", said)
+        return await self._failed(attempt, "timeout", said)
 
-    async def _failed(self, run: Run, status: Any, error: str) -> Outcome:
+    async def _failed(self, attempt: Attempt, status: Any, error: str) -> Outcome:
         try:
-            at_end = await self._look(run)
+            at_end = await self._look(attempt)
         except Exception as unreadable:  # noqa: BLE001
             # The graph that raised may be one that can't be opened either; its run must end all the same.
             log.warning("run.state_unreadable", reason=str(unreadable))
@@ -217,9 +214,9 @@ class Executor:
         await publisher.send("error", {"error": type(raised).__name__, "message": said})
         return Outcome("error", "error", said)
 
-    async def _look(self, run: Run) -> Outcome:
+    async def _look(self, attempt: Attempt) -> Outcome:
         """The thread as its checkpoints say."""
-        kwargs = RunKwargs.from_json(run.kwargs)
+        run, kwargs = attempt.run, attempt.kwargs
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
         async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
             return outcome_of(await graph.aget_state(config))

@@ -14,6 +14,7 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Run, Signal
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
+from lgs_runtime.worker.clearing import clear
 from lgs_runtime.worker.hub import SignalHub
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.metrics import Metrics
@@ -94,10 +95,8 @@ class Reaper:
         """Deletes the checkpoints that stateless runs left behind because their replica died before it could;
         how many threads they were of."""
         spent = await self._storage.spent_threads(older_than_seconds)
-        for thread_id in spent:
-            await self._checkpointer.adelete_thread(thread_id)
         if spent:
-            await self._storage.forget_spent(spent)
+            await clear(self._storage, self._checkpointer, spent)
         return len(spent)
 
     async def _ended(self, run: Run) -> None:

@@ -28,6 +28,7 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
+from lgs_runtime.worker.clearing import Clearing
 from lgs_runtime.worker.execution import Executor
 from lgs_runtime.worker.hub import SignalHub
 from lgs_runtime.worker.metrics import Metrics
@@ -39,8 +40,6 @@ LONGEST_RETRY_SECONDS = 60.0
 CALM_SECONDS = 0.02
 GATHER_SECONDS = 0.005
 LOOK_SECONDS = 10.0
-TELL_SECONDS = 1.0
-"""Threads that were cleared within so long are told to the storage together."""
 STOP_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
@@ -72,6 +71,7 @@ class Worker:
             timeout_seconds=settings.run_timeout_seconds,
             max_attempts=settings.max_attempts,
         )
+        self._clearing = Clearing(storage, checkpointer)
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
         self._accepting = False
@@ -88,8 +88,6 @@ class Worker:
         claim."""
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
-        self._telling: asyncio.Task[None] | None = None
-        self._drained = asyncio.Event()
         hub.on_queued(self._news)
         hub.on_cancel(self._cancel_asked)
         hub.on_gap(self._cancels_missed)
@@ -189,7 +187,7 @@ class Worker:
         await self._settle(STOP_SECONDS)
         if stuck := [attempt.run for attempt in self._attempts.values()]:
             await self._release(stuck)
-        self._drained.set()
+        await self._clearing.close()
         await asyncio.gather(*self._background, return_exceptions=True)
         return self._metrics.released_total - handed_back
 
@@ -329,18 +327,9 @@ class Worker:
             self._hub.announce(Signal("finished", run.run_id))
         if finished.waiting:
             self._news()
-        await self._executor.after(run)
-        self._tell_cleared_soon()
-
-    def _tell_cleared_soon(self) -> None:
-        if self._telling is None or self._telling.done():
-            self._telling = self._in_background(self._tell_cleared())
-
-    async def _tell_cleared(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._drained.wait(), TELL_SECONDS)
-        with suppress(StorageUnavailable):
-            await self._executor.tell_cleared()
+        self._executor.ended(run)
+        if attempt.kwargs.temporary:
+            self._clearing.soon(run.thread_id)
 
     async def _release(self, runs: list[Run]) -> None:
         try:

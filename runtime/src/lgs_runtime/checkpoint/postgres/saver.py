@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, ClassVar, Final, Literal
 
 import asyncpg  # type: ignore[import-untyped]
@@ -212,8 +212,15 @@ class FastPostgresSaver(BlockingSaver):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Deletes all checkpoints of a thread."""
-        async with self._writes.alone(str(thread_id)):
-            await threads.delete_threads(self._database, [str(thread_id)])
+        await self._delete_threads([str(thread_id)])
+
+    async def _delete_threads(self, thread_ids: Sequence[str]) -> None:
+        """Deletes all checkpoints of threads, whose ids are in order: of two that delete some of the same,
+        the second waits, and neither for the other."""
+        async with AsyncExitStack() as turns:
+            for thread_id in thread_ids:
+                await turns.enter_async_context(self._writes.alone(thread_id))
+            await threads.delete_threads(self._database, thread_ids)
 
     async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
         """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they
@@ -242,12 +249,12 @@ class FastPostgresSaver(BlockingSaver):
             raise TypeError(f"thread_ids: {thread_ids!r}: must be a sequence of ids")
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f"strategy: {strategy!r}: must be keep_latest or delete")
+        if strategy == "delete":
+            await self._delete_threads(sorted({str(thread_id) for thread_id in thread_ids}))
+            return
         for thread_id in map(str, thread_ids):
             async with self._writes.alone(thread_id):
-                if strategy == "delete":
-                    await threads.delete_threads(self._database, [thread_id])
-                else:
-                    await threads.keep_latest(self._database, thread_id)
+                await threads.keep_latest(self._database, thread_id)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
