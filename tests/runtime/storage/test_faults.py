@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 
@@ -344,3 +345,27 @@ async def test_a_closed_storage_says_so(storage: Storage) -> None:
 
     with pytest.raises(StorageUnavailable):
         await storage.ping()
+
+
+async def test_a_thread_that_was_acknowledged_gets_its_run_whoever_else_gave_up(
+    service: Service, open_another: Another
+) -> None:
+    other = await open_another()
+    here = await service.replica()
+
+    async def talks(number: int) -> None:
+        thread_id = str(uuid4())
+        made = await (service.storage, other)[number % 2].create_thread(thread_id, {})
+        assert (await service.storage.thread(thread_id)).thread_id == made.thread_id
+        claim_for = here if number % 2 else None
+        await service.enqueue(thread_id, claim_for=claim_for, create_thread=False)
+
+    talking = [asyncio.ensure_future(talks(number)) for number in range(120)]
+    for each in talking[::3]:
+        # Each gives up at another point of its way.
+        await asyncio.sleep(0.002)
+        each.cancel()
+    said = await asyncio.gather(*talking, return_exceptions=True)
+
+    assert {type(each) for each in said} <= {type(None), asyncio.CancelledError}
+    assert said.count(None) >= 80
