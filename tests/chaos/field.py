@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ import httpx
 import psycopg
 
 from chaos.proxy import Proxy
-from support.ports import free_port, wait_until
+from support.ports import free_port, shared_port, wait_until
 from support.postgres import PostgresServer
 from support.redis import RedisServer
 
@@ -57,9 +58,15 @@ class Fleet:
 
     folder: Path
     environment: dict[str, str]
-    port: int = field(default_factory=free_port)
     replicas: list[Replica] = field(default_factory=list)
     started: int = 0
+    _held: socket.socket = field(default_factory=shared_port)
+
+    @property
+    def port(self) -> int:
+        """The port that all replicas share, theirs also while none of them lives."""
+        port: int = self._held.getsockname()[1]
+        return port
 
     @property
     def url(self) -> str:
@@ -128,6 +135,7 @@ class Fleet:
         """Kills what still runs."""
         for replica in list(self.replicas):
             self.end(replica)
+        self._held.close()
 
 
 class Field:

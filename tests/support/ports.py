@@ -15,6 +15,16 @@ def free_port() -> int:
         return port
 
 
+def shared_port() -> socket.socket:
+    """A socket that keeps a port of 127.0.0.1 for processes that share it (`--reuse-port`) and takes no
+    connection itself. Without it somebody else's replica could get the port while none of them lives, and
+    would share it with them."""
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
     """Returns as soon as `ready()` holds. Raises `TimeoutError` naming `what` after `seconds`."""
     end = time.monotonic() + seconds

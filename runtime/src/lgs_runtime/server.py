@@ -269,11 +269,12 @@ async def drain(services: Services) -> None:
 
 
 def bind(settings: Settings, name: str = "LGS_PORT") -> socket.socket:
-    """A socket that is bound but does not listen yet. Raises `ConfigError` when the address can't be had."""
+    """A socket that is bound but does not listen yet. Port 0 is any free one, which is shared with nobody, as
+    nobody could name it. Raises `ConfigError` when the address can't be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if settings.reuse_port:
+    if settings.reuse_port and settings.port:
         if not hasattr(socket, "SO_REUSEPORT"):
             raise ConfigError("--reuse-port: on: must be off where the system has no SO_REUSEPORT")
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -24,7 +24,7 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.storage.opening import open_storage
 from lgs_runtime.worker.kwargs import RunKwargs
 from runtime.core.stories import ran
-from support.ports import free_port
+from support.ports import free_port, shared_port
 from support.postgres import PostgresServer
 from support.redis import RedisServer
 
@@ -137,6 +137,23 @@ def test_a_port_that_is_taken_is_told() -> None:
 
         with pytest.raises(server.ConfigError, match="must be a free address"):
             server.bind(Settings(port=other.getsockname()[1]))
+
+
+def test_a_port_is_shared_by_those_who_name_it() -> None:
+    with shared_port() as held:
+        shared = Settings(port=held.getsockname()[1], reuse_port=True)
+
+        with server.bind(shared) as one, server.bind(shared) as two:
+            assert one.getsockname() == two.getsockname() == held.getsockname()
+
+
+def test_a_port_that_nobody_named_is_shared_with_nobody() -> None:
+    with server.bind(Settings(port=0, reuse_port=True)) as own:
+        own.listen()
+        strangers = Settings(port=own.getsockname()[1], reuse_port=True)
+
+        with pytest.raises(server.ConfigError, match="must be a free address"):
+            server.bind(strangers)
 
 
 async def test_a_database_that_does_not_answer_is_named_without_its_password(
