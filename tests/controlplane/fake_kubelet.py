@@ -1,12 +1,13 @@
 """Plays the nodes: gives the runtime's pods an address and a state, and answers for their metrics.
 
-Each pod has an address of its own in 127.0.0.0/8; behind it a real HTTP server answers `/metrics`.
+Each pod has an address of its own in 127.0.1.0/24, where a real HTTP server answers `/metrics` at the
+runtime's port; tests that run beside this one have other addresses.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from aiohttp import web
 
 from lgs_operator.cluster.client import Cluster, ClusterError
 from lgs_operator.cluster.kinds import POD
+from lgs_operator.desired.naming import RUNTIME_PORT
 
-_addresses = itertools.count(2)
+ADDRESSES = range(2, 255)
 
 
 @dataclass
@@ -75,11 +77,10 @@ class Load:
 class FakeKubelet:
     """Runs as a context; what it is told holds for all pods of the runtime, at once."""
 
-    def __init__(self, cluster: Cluster, namespace: str, *, port: int = 8000) -> None:
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.load = Load()
         self._cluster = cluster
         self._namespace = namespace
-        self._port = port
         self._servers: dict[str, tuple[str, web.AppRunner]] = {}
         self._shown: dict[str, Any] = {}
         self._state: Callable[[str], dict[str, Any]] = _running
@@ -146,9 +147,20 @@ class FakeKubelet:
         app.add_routes([web.get("/metrics", metrics)])
         server = web.AppRunner(app, access_log=None)
         await server.setup()
-        address = f"127.0.1.{next(_addresses)}"
-        await web.TCPSite(server, address, self._port).start()
-        return address, server
+        return await _listen(server), server
+
+
+async def _listen(server: web.AppRunner) -> str:
+    """An address that nobody has, where the server listens from now on."""
+    for last in ADDRESSES:
+        try:
+            await web.TCPSite(server, f"127.0.1.{last}", RUNTIME_PORT).start()
+        except OSError as taken:
+            if taken.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return f"127.0.1.{last}"
+    raise RuntimeError(f"port {RUNTIME_PORT} is taken at every address of 127.0.1.0/24")
 
 
 def _running(address: str) -> dict[str, Any]:

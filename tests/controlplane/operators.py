@@ -50,9 +50,7 @@ class Operators:
         self._folder = folder
         self._all: list[Running] = []
 
-    async def start(
-        self, *, scrape_port: int = 8000, kubeconfig: Path | None = None, leads: bool = True
-    ) -> Running:
+    async def start(self, *, kubeconfig: Path | None = None, leads: bool = True) -> Running:
         """A new operator; returns when it leads, or at once."""
         port = free_port()
         number = len(self._all)
@@ -61,7 +59,6 @@ class Operators:
             "KUBECONFIG": str(kubeconfig or self._plane.kubeconfig),
             "LGS_OPERATOR_NAMESPACES": self._namespace,
             "LGS_OPERATOR_PORT": str(port),
-            "LGS_OPERATOR_SCRAPE_PORT": str(scrape_port),
             "LGS_OPERATOR_SCALE_INTERVAL": "0.3",
             "LGS_OPERATOR_LEASE_SECONDS": "3",
             "POD_NAMESPACE": self._namespace,

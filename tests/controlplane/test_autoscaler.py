@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.controlplane_server import ControlPlane, free_port
+from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators
@@ -40,11 +40,10 @@ async def replicas(cluster: Cluster, namespace: str) -> int:
 async def test_a_spike_is_followed_out_and_in_and_a_silent_replica_is_not_taken_for_an_idle_one(
     plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
 ) -> None:
-    port = free_port()
-    operator = await operators.start(scrape_port=port)
+    operator = await operators.start()
     apply(plane, namespace, scaling=SCALING)
 
-    async with FakeKubelet(cluster, namespace, port=port) as pods:
+    async with FakeKubelet(cluster, namespace) as pods:
 
         async def becomes(wanted: int) -> bool:
             return await replicas(cluster, namespace) == wanted
@@ -80,11 +79,10 @@ async def test_a_spike_is_followed_out_and_in_and_a_silent_replica_is_not_taken_
 async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manifest(
     plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
 ) -> None:
-    port = free_port()
-    await operators.start(scrape_port=port)
+    await operators.start()
     apply(plane, namespace, scaling=SCALING | {"minReplicas": 2})
 
-    async with FakeKubelet(cluster, namespace, port=port):
+    async with FakeKubelet(cluster, namespace):
 
         async def becomes(wanted: int) -> bool:
             return await replicas(cluster, namespace) == wanted
@@ -110,15 +108,14 @@ async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manif
 async def test_a_new_operator_goes_on_with_what_the_law_remembers(
     plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
 ) -> None:
-    port = free_port()
-    first = await operators.start(scrape_port=port)
+    first = await operators.start()
     apply(plane, namespace, scaling=SCALING)
 
     async def remembered() -> dict[str, Any]:
         body = await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}
         return dict(json.loads(body.get("status", {}).get("scaling", {}).get("memory", "{}")))
 
-    async with FakeKubelet(cluster, namespace, port=port) as pods:
+    async with FakeKubelet(cluster, namespace) as pods:
         pods.load.serves(per_second=20, run_seconds=1.0, waiting=0)
 
         async def run_time_is_known() -> bool:
@@ -127,7 +124,7 @@ async def test_a_new_operator_goes_on_with_what_the_law_remembers(
         await until(run_time_is_known, "the run time is not learned")
         first.process.kill()
         pods.load.answers = False
-        second = await operators.start(scrape_port=port)
+        second = await operators.start()
 
         async def asked() -> bool:
             return await second.metric("lgs_operator_scrapes_total") > 6

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from controlplane.controlplane_server import ControlPlane, binaries
 from controlplane.manifests import service
@@ -14,6 +15,7 @@ from controlplane.operators import Operators
 from controlplane.waiting import until
 from lgs_operator.cluster.client import Cluster
 from lgs_operator.cluster.kinds import DEPLOYMENT, SECRET, STATEFUL_SET
+from lgs_operator.settings import from_environment
 
 pytestmark = pytest.mark.controlplane
 CHART = Path(__file__).parents[2] / "helm" / "lgs-operator"
@@ -69,6 +71,25 @@ def test_the_crd_of_the_chart_is_kept_only_when_asked_for() -> None:
     assert "helm.sh/resource-policy: keep" in kept
     assert "helm.sh/resource-policy" not in not_kept
     assert "kind: CustomResourceDefinition" in not_kept
+
+
+def test_the_operator_gets_the_times_of_the_values() -> None:
+    (operator,) = [
+        each
+        for each in yaml.safe_load_all(
+            helm(
+                "template", "x", str(CHART), "--kube-version=1.35.0",
+                "--set", "leaseSeconds=20,scaling.intervalSeconds=2.5",
+            )
+        )
+        if each and each["kind"] == "Deployment"
+    ]  # fmt: skip
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    settings = from_environment({each["name"]: each.get("value", "") for each in container["env"]})
+
+    assert (settings.lease_seconds, settings.scale_interval, settings.port) == (20, 2.5, 8080)
+    with pytest.raises(AssertionError, match="leaseSeconds"):
+        helm("template", "x", str(CHART), "--kube-version=1.35.0", "--set", "leaseSeconds=0")
 
 
 def test_a_misspelt_value_is_refused() -> None:

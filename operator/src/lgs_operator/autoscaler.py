@@ -125,7 +125,7 @@ class Autoscaler:
         )
 
     async def _ask(self, pod: Manifest) -> ReplicaSample | None:
-        url = url_of(pod, self._settings.scrape_port, "/metrics")
+        url = url_of(pod, "/metrics")
         async with self._scrapes:
             sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()

@@ -222,7 +222,7 @@ class Controller:
         }
 
     async def _report(self, pod: Manifest) -> dict[str, str] | None:
-        url = url_of(pod, self._settings.scrape_port, "/ready")
+        url = url_of(pod, "/ready")
         try:
             async with self._http.get(url, timeout=_REPORT_TIMEOUT) as response:
                 answer = await response.json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lgs_operator.cluster.kinds import Manifest
+from lgs_operator.desired.naming import RUNTIME_PORT
 
 
 def is_ready(pod: Manifest) -> bool:
@@ -27,8 +28,8 @@ def created_at(pod: Manifest) -> str:
     return str(pod["metadata"].get("creationTimestamp", ""))
 
 
-def url_of(pod: Manifest, port: int, path: str) -> str:
-    """Where a path of this very pod is asked for. It must have an address."""
+def url_of(pod: Manifest, path: str) -> str:
+    """Where a path of this very pod of a runtime is asked for. It must have an address."""
     address = pod["status"]["podIP"]
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{port}{path}"
+    return f"http://{host}:{RUNTIME_PORT}{path}"

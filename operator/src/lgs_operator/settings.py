@@ -33,7 +33,6 @@ class Settings:
     lease_name: str = "lgs-operator"
     lease_seconds: float = 10.0
     port: int = 8080
-    scrape_port: int = 8000
     scale_interval: float = 1.5
     images: Images = field(default_factory=Images)
 
@@ -55,7 +54,6 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         lease_name=env.get("LGS_OPERATOR_LEASE", usual.lease_name),
         lease_seconds=_number(env, "LGS_OPERATOR_LEASE_SECONDS", usual.lease_seconds),
         port=int(_number(env, "LGS_OPERATOR_PORT", usual.port)),
-        scrape_port=int(_number(env, "LGS_OPERATOR_SCRAPE_PORT", usual.scrape_port)),
         scale_interval=_number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
         images=Images(
             runtime=env.get("LGS_RUNTIME_IMAGE") or images.runtime,
