@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.auth.filters import BadFilter, parse_filter
 from lgs_runtime.graphs.manifest import GraphSpec
-from lgs_runtime.model import Page, QueueLimits, Scope
+from lgs_runtime.model import Assistant, Page, QueueLimits, Scope
 from lgs_runtime.runs.crons import Scheduler, run_id_of
 from lgs_runtime.settings import Settings
 
@@ -141,6 +141,27 @@ async def test_the_runs_of_a_cron_are_made_in_the_name_of_who_made_it(guarded: R
     assert [each.run_id for each in await storage.runs(thread.thread_id, Page(limit=10))] == [run.run_id]
     assert run.metadata["cron_id"] == made["cron_id"]
     assert (run.created_by, run.kwargs["user"]["identity"]) == ("alice", "alice")
+
+
+async def test_a_run_of_ones_own_assistant_is_made_from_it_as_it_is(
+    guarded: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = guarded.services.storage
+    read = storage.assistant
+
+    async def read_before_it_is_changed(assistant_id: str, scope: Scope | None = None) -> Assistant:
+        found = await read(assistant_id, scope)
+        monkeypatch.undo()
+        await storage.update_assistant(assistant_id, {"metadata": {"level": 2}})
+        return found
+
+    async with httpx.AsyncClient(base_url=guarded.url, headers=ALICE, timeout=30) as client:
+        own = {"graph_id": "steps", "metadata": {"level": 1}}
+        assistant_id = (await client.post("/assistants", json=own)).json()["assistant_id"]
+        monkeypatch.setattr(storage, "assistant", read_before_it_is_changed)
+        made = (await client.post("/runs", json={"assistant_id": assistant_id, "input": {}})).json()
+
+    assert made["metadata"]["level"] == 2
 
 
 async def test_private_conversations_as_in_the_tutorial(guarded: Replica) -> None:

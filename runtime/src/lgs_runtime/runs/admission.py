@@ -7,9 +7,10 @@ replica and starts at once, without a trip through the queue.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from secrets import randbits
 from uuid import UUID, uuid4
 
@@ -36,6 +37,8 @@ from lgs_runtime.services import Services
 from lgs_runtime.storage.fairness import LEVEL, priority_of_level
 from lgs_runtime.worker.kwargs import RunKwargs
 
+Read = Callable[[str], Awaitable[Assistant]]
+"""Gives an assistant by its id. Raises `NotFound`, `StorageUnavailable`."""
 NOBODY = {"identity": "", "is_authenticated": False}
 """The user in the eyes of a priority handler where the service knows none."""
 
@@ -64,30 +67,25 @@ async def find_assistant(services: Services, name: str, scope: Scope | None = No
         return await services.storage.assistant(assistant_id, scope)
 
 
-async def permitted_run(services: Services, request: RunRequest) -> tuple[RunRequest, Assistant]:
-    """The request as the handlers of the user leave it, and its assistant. Raises `Forbidden`,
+async def permitted_run(
+    services: Services, request: RunRequest, read: Read | None = None
+) -> tuple[RunRequest, Assistant]:
+    """The request as the handlers of the user leave it, and its assistant: by `read`, if given, where
+    everybody may use it; else as it is stored, if the user may read it. Raises `Forbidden`,
     `RefusedByHandler`, `HandlerFailed`, `NotFound`."""
-    request, scope = await _permitted(services, request)
-    return request, await find_assistant(services, request.assistant, scope)
-
-
-async def _permitted(services: Services, request: RunRequest) -> tuple[RunRequest, Scope | None]:
-    """The request as the handlers of the user leave it, and the assistants that the user may read."""
-    named = assistant_id_of(request.assistant)
-    request = await permitted(services.gate, request, named)
-    if services.graphs.is_default_assistant(named):
-        return request, None
-    return request, await readable_assistants(services.gate, request.user, named)
+    asked = assistant_id_of(request.assistant)
+    request, scope = await permitted(services.gate, request, asked), None
+    if not services.graphs.is_default_assistant(asked):
+        scope = await readable_assistants(services.gate, request.user, asked)
+    if read is None or scope is not None:
+        read = partial(services.storage.assistant, scope=scope)
+    with named_assistant(services, request.assistant) as assistant_id:
+        return request, await read(assistant_id)
 
 
 async def _made(services: Services, request: RunRequest, run_id: str) -> NewRun:
     """The run of a request, made from its assistant as it is, or as it was when it was read last."""
-    request, scope = await _permitted(services, request)
-    if scope is not None:
-        assistant = await find_assistant(services, request.assistant, scope)
-        return await placed(services, request, assistant, new_run(request, assistant, run_id))
-    with named_assistant(services, request.assistant) as assistant_id:
-        assistant = await services.assistants.get(assistant_id)
+    request, assistant = await permitted_run(services, request, services.assistants.get)
     new = await placed(services, request, assistant, new_run(request, assistant, run_id))
     return replace(new, assistant_as_of=assistant.updated_at)
 
