@@ -100,15 +100,15 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
 def _live(settings: Settings) -> tuple[int, str]:
     """One life of a replica: the exit code and the last words."""
     with garbage.ignored():
-        from lgs_runtime import server  # noqa: PLC0415 - wrong settings are told before the slow imports
+        from lgs_runtime import opening, server  # noqa: PLC0415 - wrong settings are told before slow imports
 
     # Not closed on purpose: closing waits for threads, and a node that was handed back may still sit in one.
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
         runner.run(server.run(settings))
-    except server.StartFailed as failed:
-        return 1, server.database_message(settings, str(failed))
-    except server.Stopped as asked:
+    except opening.StartFailed as failed:
+        return 1, str(failed)
+    except opening.Stopped as asked:
         log.info("replica.stopped", reason=str(asked))
     except ConfigError:
         raise

@@ -1,4 +1,4 @@
-"""Everything a request may need, opened by `server.py` and handed to the API as one value."""
+"""Everything a request may need, opened by `opening.py` and handed to the API as one value."""
 
 from __future__ import annotations
 

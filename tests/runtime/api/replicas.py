@@ -14,8 +14,9 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.opening import open_services
 from lgs_runtime.readiness import State
-from lgs_runtime.server import bind, open_services, serve
+from lgs_runtime.server import bind, serve
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 

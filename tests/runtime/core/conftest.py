@@ -20,7 +20,7 @@ import pytest
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import NewRun, QueueLimits, Run
-from lgs_runtime.server import open_services
+from lgs_runtime.opening import open_services
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from lgs_runtime.worker.kwargs import RunKwargs

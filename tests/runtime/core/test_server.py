@@ -19,7 +19,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from lgs_runtime import server
+from lgs_runtime import opening, server
+from lgs_runtime.errors import ConfigError
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.opening import open_storage
 from lgs_runtime.worker.kwargs import RunKwargs
@@ -135,7 +136,7 @@ def test_a_port_that_is_taken_is_told() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
 
-        with pytest.raises(server.ConfigError, match="must be a free address"):
+        with pytest.raises(ConfigError, match="must be a free address"):
             server.bind(Settings(port=other.getsockname()[1]))
 
 
@@ -152,21 +153,21 @@ def test_a_port_that_nobody_named_is_shared_with_nobody() -> None:
         own.listen()
         strangers = Settings(port=own.getsockname()[1], reuse_port=True)
 
-        with pytest.raises(server.ConfigError, match="must be a free address"):
+        with pytest.raises(ConfigError, match="must be a free address"):
             server.bind(strangers)
 
 
 async def test_a_database_that_does_not_answer_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "DATABASE_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(opening, "DATABASE_PATIENCE_SECONDS", 0.0)
     settings = Settings(database_uri=f"postgres://me:secret@127.0.0.1:{free_port()}/db")
 
     async with AsyncExitStack() as stack:
-        with pytest.raises(server.StartFailed) as raised:
-            await server.open_services(settings, stack, asyncio.Event())
+        with pytest.raises(opening.StartFailed) as raised:
+            await opening.open_services(settings, stack, asyncio.Event())
 
-    said = server.database_message(settings, str(raised.value))
+    said = str(raised.value)
     assert said.startswith("DATABASE_URI: postgres://me:***@127.0.0.1")
     assert "secret" not in said
 
@@ -176,8 +177,8 @@ async def test_a_database_that_does_not_answer_is_named_without_its_password(
 async def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(
     postgres_server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    at_step = f"lgs_runtime.server.{step}"
-    real = resolve_name(f"lgs_runtime.server:{step}")
+    at_step = f"lgs_runtime.opening.{step}"
+    real = resolve_name(f"lgs_runtime.opening:{step}")
 
     def fails_first(*given: Any, **named: Any) -> Any:
         monkeypatch.setattr(at_step, real)
@@ -189,7 +190,7 @@ async def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(
     async with AsyncExitStack() as stack:
         with capture_logs() as said:
             starting = asyncio.create_task(
-                server.open_services(
+                opening.open_services(
                     replace(settings, database_uri=postgres_server.uri), stack, asyncio.Event()
                 )
             )

@@ -90,7 +90,7 @@ def identity_of(cron: Cron) -> str | None:
 
 
 class Scheduler:
-    """One loop, to be run as a task of `server.py`; it ends by cancellation. `request_of` gives the request
+    """One loop, to be run as a task of `opening.py`; it ends by cancellation. `request_of` gives the request
     of a cron's runs."""
 
     def __init__(self, services: Services, request_of: Callable[[Cron], RunRequest]) -> None:

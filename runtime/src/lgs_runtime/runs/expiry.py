@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Expiry:
-    """One loop, to be run as a task of `server.py`; it ends by cancellation."""
+    """One loop, to be run as a task of `opening.py`; it ends by cancellation."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

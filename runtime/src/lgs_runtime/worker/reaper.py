@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Reaper:
-    """Two loops, to be run as tasks of `server.py`; they end by cancellation."""
+    """Two loops, to be run as tasks of `opening.py`; they end by cancellation."""
 
     def __init__(
         self,

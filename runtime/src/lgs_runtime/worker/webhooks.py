@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class WebhookSender:
-    """One loop, to be run as a task of `server.py`; it ends by cancellation. `describe` gives the JSON of a
+    """One loop, to be run as a task of `opening.py`; it ends by cancellation. `describe` gives the JSON of a
     run; `section` says which receivers may be called; without `enabled` none is."""
 
     def __init__(

@@ -1,0 +1,259 @@
+"""Opens every part of a replica, each after those that it needs, and what keeps it alive beside its work.
+
+A database that is still starting, or goes away between two steps, is waited for. All is closed by the stack
+of the caller, in the reverse order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import structlog
+
+from lgs_runtime import logs
+from lgs_runtime.api.resources.crons import request_of
+from lgs_runtime.api.schemas.encoding import run_json
+from lgs_runtime.auth.gate import Gate
+from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.checkpoint.fence import Fence, fenced
+from lgs_runtime.checkpoint.sweeping import sweep_forever
+from lgs_runtime.encryption.cipher import Cipher
+from lgs_runtime.encryption.context import taking_sealed
+from lgs_runtime.encryption.opening import (
+    open_cipher,
+    sealed_broker,
+    sealed_saver,
+    sealed_storage,
+    sealed_store,
+    sealing_entries,
+)
+from lgs_runtime.errors import RuntimeFault, StorageUnavailable
+from lgs_runtime.graphs.assistants import KnownAssistants
+from lgs_runtime.graphs.priority import PriorityHandler
+from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.persistence import Persistence, open_persistence
+from lgs_runtime.readiness import Readiness
+from lgs_runtime.runs.crons import Scheduler
+from lgs_runtime.runs.expiry import Expiry
+from lgs_runtime.runs.pruning import Pruner
+from lgs_runtime.services import Services
+from lgs_runtime.settings import Settings, masked
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.opening import open_storage
+from lgs_runtime.streams.contract import StreamBroker
+from lgs_runtime.streams.opening import open_broker
+from lgs_runtime.worker.hub import SignalHub
+from lgs_runtime.worker.leases import Heartbeat
+from lgs_runtime.worker.metrics import Metrics
+from lgs_runtime.worker.reaper import Reaper
+from lgs_runtime.worker.webhooks import WebhookSender
+from lgs_runtime.worker.worker import Worker
+
+DATABASE_PATIENCE_SECONDS = 30.0
+DATABASE_RETRY_SECONDS = 1.0
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class StartFailed(RuntimeFault):
+    """Something this replica needs was not there in time (exit code 1)."""
+
+
+class Stopped(RuntimeFault):
+    """The replica was asked to stop before it had started."""
+
+
+async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> Services:
+    """Opens every part of a replica; `stack` closes them in reverse. The worker does not claim yet.
+
+    Raises `ConfigError`, `StartFailed`, and `Stopped` when `stop` is set while a database is waited for.
+    """
+    logs.ensure_plain()
+    opening = _Opening(settings, stack, stop)
+    gate, cipher = Gate.open(settings), open_cipher(settings)
+    storage = await opening.storage(cipher)
+    kept = await opening.persistence(cipher)
+    metrics = Metrics(settings.concurrency, storage)
+    await metrics.start()
+    stack.push_async_callback(metrics.close)
+    fence = Fence()
+    graphs = opening.graphs(kept, fence, opening.cache(cipher, metrics))
+    with taking_sealed():
+        # What is there already need not be read: a key service that is away must not stop the start.
+        await opening.patiently(lambda: graphs.ensure_assistants(storage))
+    streams = opening.streams(cipher, metrics)
+    hub = SignalHub(storage)
+    stack.push_async_callback(hub.close)
+    services = Services(
+        settings=settings,
+        storage=storage,
+        checkpointer=kept.checkpointer,
+        store=kept.store,
+        upkeep=kept.upkeep,
+        graphs=graphs,
+        streams=streams,
+        hub=hub,
+        worker=Worker(
+            settings,
+            storage=storage,
+            graphs=graphs,
+            checkpointer=kept.checkpointer,
+            streams=streams,
+            hub=hub,
+            metrics=metrics,
+        ),
+        metrics=metrics,
+        readiness=Readiness(storage, streams),
+        gate=gate,
+        cipher=cipher,
+        assistants=KnownAssistants(storage),
+        priorities=_priorities(settings),
+    )
+    await opening.companions(services, fence)
+    return services
+
+
+class _Opening:
+    """The steps of one start."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._stop = stop
+
+    async def storage(self, cipher: Cipher | None) -> Storage:
+        """Queue and records, sealed."""
+        opened = await self.patiently(
+            lambda: open_storage(
+                self._settings.database_uri,
+                lease_seconds=self._settings.lease_seconds,
+                versions_limit=self._settings.versions_limit,
+            )
+        )
+        self._stack.push_async_callback(opened.close)
+        return sealed_storage(opened, cipher)
+
+    async def persistence(self, cipher: Cipher | None) -> Persistence:
+        """Checkpointer and store, sealed, and the upkeep of the former."""
+        opened = await self.patiently(
+            lambda: self._stack.enter_async_context(open_persistence(self._settings))
+        )
+        return replace(
+            opened,
+            checkpointer=sealed_saver(opened.checkpointer, cipher),
+            store=sealed_store(opened.store, cipher),
+        )
+
+    def cache(self, cipher: Cipher | None, metrics: Metrics) -> ResponseCache:
+        """The response cache, which seals what it keeps."""
+        cache = ResponseCache.connect(
+            self._settings.redis_uri,
+            self._settings.service,
+            self._settings.cache_ttl_seconds,
+            metrics.cache,
+            compression_threshold_bytes=self._settings.cache_compression_threshold_bytes,
+            before=sealing_entries(cipher),
+        )
+        self._stack.push_async_callback(cache.close)
+        return cache
+
+    def graphs(self, kept: Persistence, fence: Fence, cache: ResponseCache) -> GraphRegistry:
+        """The graphs, with checkpoints behind the fence of the replica's lease."""
+        return GraphRegistry.load(
+            self._settings.graphs,
+            source=self._settings.source,
+            import_paths=self._settings.import_paths,
+            checkpointer=fenced(kept.checkpointer, fence),
+            store=kept.store,
+            cache=cache,
+        )
+
+    def streams(self, cipher: Cipher | None, metrics: Metrics) -> StreamBroker:
+        """The way of events to who follows runs, sealed."""
+        broker = open_broker(self._settings, metrics.publish_failed)
+        streams = sealed_broker(broker, cipher, metrics.publish_failed)
+        self._stack.push_async_callback(streams.close)
+        return streams
+
+    async def companions(self, services: Services, fence: Fence) -> None:
+        """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
+        webhooks and the crons."""
+        settings = self._settings
+        heartbeat = Heartbeat(
+            services.storage,
+            settings.replica_id,
+            settings.lease_seconds,
+            services.worker.lease_lost,
+            fence.held_until,
+        )
+        await self.patiently(heartbeat.start)
+        self._stack.push_async_callback(heartbeat.close)
+        await services.hub.start()
+        reaper = Reaper(
+            services.storage,
+            services.checkpointer,
+            services.streams,
+            services.hub,
+            services.metrics,
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.max_attempts,
+            run_ttl_hours=settings.run_ttl_hours,
+        )
+        sender = WebhookSender(
+            services.storage, run_json, settings.webhooks, enabled="webhooks" not in settings.http.disabled
+        )
+        for name, work in (
+            ("reaper", reaper.reap_forever()),
+            ("janitor", reaper.clean_forever()),
+            ("webhooks", sender.send_forever()),
+            ("crons", Scheduler(services, request_of).fire_forever()),
+            ("store", sweep_forever(services.store, settings.store.ttl.sweep_interval_minutes)),
+            ("expiry", Expiry(services).sweep_forever()),
+            ("pruning", Pruner(services).prune_forever()),
+        ):
+            await self._stack.enter_async_context(_running(work, name))
+
+    async def patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """What a step of the start gives, waiting for a database that is still starting, or has gone again
+        since the step before. Raises `StartFailed` and `Stopped`."""
+        give_up_at = time.monotonic() + DATABASE_PATIENCE_SECONDS
+        while True:
+            try:
+                return await step()
+            except StorageUnavailable as gone:
+                if time.monotonic() > give_up_at:
+                    shown = masked(self._settings.database_uri)
+                    raise StartFailed(
+                        f"DATABASE_URI: {shown}: must be a database that can be reached: {gone}"
+                    ) from gone
+                log.warning("database.away", reason=str(gone))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), DATABASE_RETRY_SECONDS)
+                    raise Stopped("asked to stop while the database was away") from gone
+
+
+def _priorities(settings: Settings) -> PriorityHandler | None:
+    path = settings.priority_path
+    return PriorityHandler.load(path, settings.source, settings.import_paths) if path else None
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """A task that lives as long as the context."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (raised := task.exception()) is not None:
+        log.error("task.failed", task=task.get_name(), exc_info=raised)
