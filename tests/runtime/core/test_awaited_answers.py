@@ -137,3 +137,15 @@ async def test_what_goes_wrong_in_time_is_answered_by_the_application() -> None:
             await task
 
     assert client.heard.empty()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_client_that_goes_while_it_waits_long_ends_the_search() -> None:
+    client, value = Client(), Value()
+
+    async with answering(AwaitedJson(value.find, {}), client) as task:
+        await client.hears()
+        client.gone.set()
+        await task
+
+    assert value.found.cancelled()

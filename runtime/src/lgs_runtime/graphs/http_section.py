@@ -67,6 +67,8 @@ class HeaderRule:
 
     def taken(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers that are taken, by their names in lower case."""
+        if not self.includes:
+            return {}
         return {name.lower(): value for name, value in headers.items() if self.takes(name)}
 
 

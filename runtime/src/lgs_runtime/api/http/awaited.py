@@ -4,7 +4,7 @@ A value that is there within `WHOLE_WITHIN_SECONDS` is answered as any other, wi
 takes longer the status and the headers are sent by then, so that the client learns what it waits for, and a
 line feed, which is white space before the value, whenever it has heard nothing for `HEARTBEAT_SECONDS`:
 proxies that cut silent connections see life, and clients ignore it. When the client goes away the search for
-the value is ended at once, wherever it stands.
+the value is ended: at once if somebody is to be told, else when the headers would have been sent.
 """
 
 from __future__ import annotations
@@ -48,17 +48,20 @@ class AwaitedJson(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the answer."""
         finding = asyncio.ensure_future(self._find())
-        leaving = asyncio.ensure_future(_disconnect(receive))
+        ends: set[asyncio.Future[Any]] = {finding}
+        # To watch the client costs more than all else here, and most values are there before it matters.
+        if self._on_gone is not None:
+            ends.add(asyncio.ensure_future(_disconnect(receive)))
         started = False
         try:
-            while not await _either(finding, leaving, HEARTBEAT_SECONDS if started else WHOLE_WITHIN_SECONDS):
+            while not await _any_of(ends, HEARTBEAT_SECONDS if started else WHOLE_WITHIN_SECONDS):
+                if not started and self._on_gone is None:
+                    ends.add(asyncio.ensure_future(_disconnect(receive)))
                 await send(_piece(WHITE_SPACE) if started else self._start())
                 started = True
             left = not finding.done()
         finally:
-            finding.cancel()
-            leaving.cancel()
-            await asyncio.wait({finding, leaving})
+            await _cancelled({one for one in ends if not one.done()})
         if not left:
             await self._end(finding.result(), started, send)
         elif self._on_gone is not None:
@@ -78,10 +81,17 @@ def _piece(body: bytes) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
-async def _either(one: asyncio.Future[Any], other: asyncio.Future[Any], seconds: float) -> bool:
+async def _any_of(tasks: set[asyncio.Future[Any]], seconds: float) -> bool:
     """Whether one of them is done within so many seconds."""
-    done, _ = await asyncio.wait({one, other}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
+
+
+async def _cancelled(tasks: set[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def _disconnect(receive: Receive) -> None:

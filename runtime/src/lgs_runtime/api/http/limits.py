@@ -6,14 +6,17 @@ none), is 422. The body is parsed once, and FastAPI gets the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from lgs_runtime.api.http.binding import Binding, binding
 from lgs_runtime.api.http.problems import BodyTooLarge, BrokenBody
+from lgs_runtime.api.http.route_index import TELEMETRY
 from lgs_runtime.errors import InvalidRequest
 
 MAX_NESTING = 128
@@ -100,6 +103,14 @@ class LimitedRequest(Request):
         self._body = await whole_body(self, max_bytes)
         self._json = parse_body(self._body)
 
+    def as_json(self) -> LimitedRequest:
+        """The same request, which says that its body is JSON: FastAPI parses no other."""
+        headers = [(name, value) for name, value in self.scope["headers"] if name != b"content-type"]
+        headers.append((b"content-type", b"application/json"))
+        said = LimitedRequest({**self.scope, "headers": headers}, self.receive)
+        said._body, said._json = self._body, self._json
+        return said
+
 
 class LimitedRoute(APIRoute):
     """A route that only ever sees bodies within the limits. A body is JSON, whatever its type says."""
@@ -110,20 +121,23 @@ class LimitedRoute(APIRoute):
     async def admit(self, request: LimitedRequest) -> None:
         """Looks at who asks before the body is read. Here: everybody may."""
 
+    @cached_property
+    def binding(self) -> Binding | None:
+        """How to call the endpoint without FastAPI, where it is of the simple kind. Found out when the first
+        request comes: a start has no time for it."""
+        return None if self.dependencies else binding(self.endpoint, self.param_convertors)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler behind the limits."""
+        """The endpoint behind the limits, called by its binding or by FastAPI's handler."""
         handle = super().get_route_handler()
 
         async def limited(request: Request) -> Response:
-            checked = LimitedRequest(_as_json(request.scope), request.receive)
+            checked = LimitedRequest(request.scope, request.receive)
             await self.admit(checked)
             if self.reads_whole:
                 await checked.load(request.app.state.services.settings.max_body_bytes)
-            return await handle(checked)
+            if self.binding is not None and request.scope.get(TELEMETRY) is None:
+                return await self.binding(checked)
+            return await handle(checked.as_json() if self.reads_whole else checked)
 
         return limited
-
-
-def _as_json(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
-    return {**scope, "headers": [*headers, (b"content-type", b"application/json")]}

@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 FOUND = "lgs.route"
 TELEMETRY = "fastapi.telemetry"
-"""FastAPI's own mark on a request of which OpenTelemetry is told. It notes the route while it tries them in
-turn, so such a request is left to it."""
+"""FastAPI's own mark on a request of which OpenTelemetry is told. FastAPI tells the route and the steps as it
+goes, so such a request is left to it."""
 ONE_SEGMENT = (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 """What matches no slash, so that a path has as many segments as its route."""
 
