@@ -12,10 +12,10 @@ from lgs_runtime.api.callers import Caller, asked, authenticated, sealing, user_
 from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, refusals
+from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for
-from lgs_runtime.worker.execution import from_persistence
 
 
 async def _services(request: Request) -> Services:

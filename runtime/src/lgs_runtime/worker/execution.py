@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -21,9 +20,10 @@ from langgraph.types import StateSnapshot
 
 from lgs_runtime.auth.users import User
 from lgs_runtime.checkpoint.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
+from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.encryption.context import encrypt_with
-from lgs_runtime.errors import EncryptionFailed, NotFound, StorageUnavailable
+from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.graphs.schemas import Graph
@@ -40,7 +40,6 @@ from lgs_runtime.worker.protocol import stream_protocol
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import UnknownInterruptError, starting_point
 
-PERSISTENCE = ("langgraph.checkpoint.", "langgraph.store.", "lgs_runtime.checkpoint", "lgs_runtime.storage")
 log = structlog.get_logger(__name__)
 
 
@@ -273,30 +272,3 @@ def _with_questions(outcome: Outcome) -> Outcome:
     """The outcome of a run whose thread goes with it: its values are all that will tell what it asked."""
     asked = questions(outcome.interrupts)
     return replace(outcome, values=with_questions(outcome.values, asked)) if asked else outcome
-
-
-def from_persistence(raised: BaseException) -> bool:
-    """Whether an error is the database's under the checkpoints or the store, rather than the graph's own."""
-    if isinstance(raised, StorageUnavailable):
-        return True
-    if isinstance(raised, NotFound) or (
-        type(raised).__name__ not in DRIVER_ERRORS and not isinstance(raised, OSError)
-    ):
-        return False
-    frames = traceback.walk_tb(raised.__traceback__)
-    return any(frame.f_globals.get("__name__", "").startswith(PERSISTENCE) for frame, _ in frames)
-
-
-DRIVER_ERRORS = frozenset(
-    {
-        "OperationalError",
-        "InterfaceError",
-        "PoolTimeout",
-        "AdminShutdown",
-        "ConnectionDoesNotExistError",
-        "CannotConnectNowError",
-        "AdminShutdownError",
-        "CrashShutdownError",
-        "ConnectionFailureError",
-    }
-)
