@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lgs_runtime.streams.contract import FROM_START, StreamBroker, StreamEvent
+from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.local import LocalBroker
 from lgs_runtime.streams.memory import MemoryBroker
@@ -53,7 +54,7 @@ def events(epoch: int, *names: str, first: int = 1) -> list[StreamEvent]:
 
 async def collect(broker: StreamBroker, run_id: str, after: str | None = FROM_START) -> list[str]:
     async with asyncio.timeout(20):
-        return [event.id async for event in broker.subscribe(run_id, after)]
+        return [event.id async for together in broker.subscribe(run_id, after) for event in together]
 
 
 async def test_a_late_listener_gets_every_event_in_order(broker: StreamBroker) -> None:
@@ -84,7 +85,8 @@ async def test_a_listener_without_an_id_gets_only_what_comes_after_it(broker: St
         await asyncio.sleep(0)
     await broker.publish(run_id, events(1000, "end", first=sequence + 1))
 
-    heard = [(await first).id, *[event.id async for event in live]]
+    heard = [event.id for event in await first]
+    heard += [event.id async for together in live for event in together]
     assert "1000-1" not in heard
     assert heard == [f"1000-{i}" for i in range(sequence + 2 - len(heard), sequence + 2)]
 
@@ -126,6 +128,30 @@ async def test_many_listeners_follow_one_run_live(broker: StreamBroker) -> None:
 
     for heard in await asyncio.gather(*listeners):
         assert heard == [f"1000-{i}" for i in range(1, 52)]
+
+
+async def test_a_listener_that_is_asked_to_stop_gets_what_there_is_and_then_stops(
+    broker: StreamBroker,
+) -> None:
+    run_id, ear = str(uuid4()), Ear()
+    await broker.publish(run_id, events(1000, "metadata", "values"))
+
+    ear.end()
+    heard = [event.id async for found in broker.subscribe(run_id, FROM_START, ear) for event in found]
+
+    assert heard == ["1000-1", "1000-2"]
+
+
+async def test_events_that_come_together_are_heard_together_and_in_order(broker: StreamBroker) -> None:
+    run_id = str(uuid4())
+    for sequence in range(1, 101):
+        broker.publish(run_id, events(1000, "values", first=sequence))
+    await broker.publish(run_id, events(1000, "end", first=101))
+
+    found = [together async for together in broker.subscribe(run_id, FROM_START)]
+
+    assert [event.id for together in found for event in together] == [f"1000-{i}" for i in range(1, 102)]
+    assert len(found) == 1
 
 
 async def test_what_is_discarded_is_gone(broker: StreamBroker) -> None:
@@ -215,6 +241,49 @@ async def test_the_events_of_many_runs_share_round_trips_and_stay_apart(redis_ur
     await broker.close()
 
 
+async def test_who_listens_from_the_begin_of_an_attempt_here_reads_nothing_from_redis(redis_uri: str) -> None:
+    broker = RedisBroker.connect(redis_uri, "test")
+    early, late = str(uuid4()), str(uuid4())
+    async with Redis.from_url(redis_uri) as redis:
+        reads = await _reads(redis)
+        listener = asyncio.create_task(collect(broker, early, after="1000-0"))
+        await asyncio.sleep(0)
+        await broker.publish(early, events(1000, "metadata"))
+        await broker.publish(early, events(1000, "values", "end", first=2))
+        heard = await listener
+        without = await _reads(redis) - reads
+
+        await broker.publish(late, events(1000, "metadata"))
+        listener = asyncio.create_task(collect(broker, late, after="1000-0"))
+        await asyncio.sleep(0)
+        await broker.publish(late, events(1000, "values", "end", first=2))
+        caught_up = await listener
+    await broker.close()
+
+    assert heard == caught_up == ["1000-1", "1000-2", "1000-3"]
+    assert without == 0
+
+
+async def _reads(redis: Redis) -> int:
+    counts = await redis.info("commandstats")
+    return sum(counts.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("xrange", "xrevrange"))
+
+
+async def test_redis_that_forgot_its_scripts_takes_events_again(redis_uri: str) -> None:
+    broker = RedisBroker.connect(redis_uri, "test")
+    run_id = str(uuid4())
+    await broker.publish(run_id, events(1000, "metadata"))
+
+    async with Redis.from_url(redis_uri) as redis:
+        await redis.script_flush()
+        await broker.publish(run_id, events(1000, "end", first=2))
+        [key] = [key async for key in redis.scan_iter(f"*{run_id}")]
+        kept = [entry_id for entry_id, _ in await redis.xrange(key)]
+    await broker.close()
+
+    assert kept == [b"1000-1", b"1000-2"]
+
+
 async def test_redis_going_away_costs_no_event_to_listeners_at_the_same_replica(
     redis_server: RedisServer,
 ) -> None:
@@ -273,8 +342,9 @@ async def test_runs_that_ended_first_make_room_in_memory_for_later_ones_and_runn
     await broker.publish("running", events(1, "values"))
     hearing = broker.subscribe(runs[0], FROM_START)
 
-    await broker.publish(runs[0], events(1, "values", "end"))
+    await broker.publish(runs[0], events(1, "values"))
     first_heard = await anext(hearing)
+    await broker.publish(runs[0], events(1, "end", first=2))
     for run in runs[1:]:
         await broker.publish(run, events(1, "values", "end"))
 
@@ -282,7 +352,8 @@ async def test_runs_that_ended_first_make_room_in_memory_for_later_ones_and_runn
     assert kept == runs[-len(kept) :]
     assert 1 < len(kept) < 100
     assert broker.later_than("running", FROM_START)
-    assert [first_heard.id, *[event.id async for event in hearing]] == ["1-1", "1-2"]
+    assert [event.id for event in first_heard] == ["1-1"]
+    assert [event.id async for together in hearing for event in together] == ["1-2"]
 
 
 async def test_a_run_that_begins_anew_after_its_end_is_not_dropped_as_ended() -> None:

@@ -51,7 +51,8 @@ async def heard(replica: Any, run_id: str) -> list[tuple[str, Any]]:
     async with asyncio.timeout(90):
         return [
             (event.event, orjson.loads(event.data))
-            async for event in replica.services.streams.subscribe(run_id, FROM_START)
+            async for together in replica.services.streams.subscribe(run_id, FROM_START)
+            for event in together
         ]
 
 

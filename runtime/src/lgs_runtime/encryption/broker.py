@@ -7,16 +7,17 @@ told from the storage. One that can't be opened is told as an `error` event in i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.streams.contract import StreamBroker, StreamEvent
+from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode
 
 log = structlog.get_logger(__name__)
@@ -29,22 +30,36 @@ class EncryptedBroker:
         self._inner = inner
         self._cipher = cipher
         self._failed = failed
+        self._waiting: dict[str, list[StreamEvent]] = {}
+        self._sealing: dict[str, asyncio.Task[None]] = {}
 
-    async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
+    def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Awaitable[None]:
         """See the contract."""
-        sealed = await asyncio.gather(*map(self._sealed, events))
-        kept = [event for event in sealed if event is not None]
-        if len(kept) < len(events):
-            self._failed()
-        if kept:
-            await self._inner.publish(run_id, kept)
+        self._waiting.setdefault(run_id, []).extend(events)
+        if run_id not in self._sealing:
+            self._sealing[run_id] = asyncio.create_task(self._seal(run_id))
+        return _Sealed(self._sealing[run_id])
 
-    async def subscribe(self, run_id: str, after: str | None = None) -> AsyncIterator[StreamEvent]:
+    async def _seal(self, run_id: str) -> None:
+        """Seals and hands on what waits of a run, until nothing does."""
+        try:
+            while events := self._waiting.pop(run_id, None):
+                sealed = await asyncio.gather(*map(self._sealed, events))
+                kept = [event for event in sealed if event is not None]
+                if len(kept) < len(events):
+                    self._failed()
+                if kept:
+                    await self._inner.publish(run_id, kept)
+        finally:
+            del self._sealing[run_id]
+
+    async def subscribe(
+        self, run_id: str, after: str | None = None, ear: Ear | None = None
+    ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """See the contract."""
-        source: Any = self._inner.subscribe(run_id, after)
-        async with aclosing(source) as events:
-            async for event in events:
-                yield await self._opened(cast(StreamEvent, event))
+        async with aclosing(self._inner.subscribe(run_id, after, ear)) as source:
+            async for events in source:
+                yield await asyncio.gather(*map(self._opened, events))
 
     async def discard(self, run_id: str) -> None:
         """See the contract."""
@@ -73,3 +88,13 @@ class EncryptedBroker:
         except EncryptionFailed as failed:
             said = {"error": "EncryptionFailed", "message": str(failed)}
             return replace(event, event="error", data=encode(said))
+
+
+class _Sealed:
+    """The end of a task, for those who want to wait for it; none of them ends it by being cancelled."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from asyncio.wait({self._task}).__await__()

@@ -8,9 +8,9 @@ follower still learns how the run ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 
 import orjson
 import structlog
@@ -19,9 +19,11 @@ from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import FINAL, Json, Run, Thread, questions, with_questions
 from lgs_runtime.services import Services
-from lgs_runtime.streams.contract import StreamEvent
+from lgs_runtime.streams.contract import FROM_START, StreamEvent
+from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode, to_json
 from lgs_runtime.streams.protocol import PROTOCOL, to_plain
+from lgs_runtime.worker.publisher import epoch_of
 
 LATE_EVENTS_SECONDS = 2.0
 """How long the last events of a run that has ended are waited for."""
@@ -84,73 +86,78 @@ def _failure(reason: str) -> Json:
 
 async def events(
     services: Services, run: Run, after: str | None, modes: Collection[str] | None = None
-) -> AsyncGenerator[StreamEvent, None]:
+) -> AsyncGenerator[Sequence[StreamEvent], None]:
     """The events of a run later than the id `after`, as they come, until it has ended; only those of
-    `modes`, if given.
+    `modes`, if given. Those that have come together are given together.
 
     When the broker lost the end of the run, the last event tells the result: `error`, or `values`.
     """
     names = None if modes is None else _names(modes)
-    source = published(services, run, after)
-    try:
-        async for event in source:
-            shown = to_plain(event, orjson.loads(event.data)) if event.event == PROTOCOL else event
-            if shown is not None and (names is None or shown.event.partition("|")[0] in names):
+    async with aclosing(published(services, run, after)) as source:
+        async for found in source:
+            if shown := [event for each in found if (event := _shown(each, names)) is not None]:
                 yield shown
-    finally:
-        await source.aclose()
 
 
-async def published(services: Services, run: Run, after: str | None) -> AsyncGenerator[StreamEvent, None]:
+def _shown(event: StreamEvent, names: Collection[str] | None) -> StreamEvent | None:
+    """The event as who reads the run's own stream gets it, if it is one of the names."""
+    plain = to_plain(event, orjson.loads(event.data)) if event.event == PROTOCOL else event
+    if plain is None or names is None or plain.event.partition("|")[0] in names:
+        return plain
+    return None
+
+
+async def published(
+    services: Services, run: Run, after: str | None
+) -> AsyncGenerator[Sequence[StreamEvent], None]:
     """As `events`, in the form in which the worker published them."""
     if after is None and run.status in FINAL:
         return
+    ear = Ear()
     ended = asyncio.ensure_future(services.hub.finished(run.run_id, seen_unfinished=run.status not in FINAL))
+    ended.add_done_callback(partial(_expect_end, ear))
+    source = services.streams.subscribe(run.run_id, _start(run, after), ear)
     try:
-        async for event in _until(services.streams.subscribe(run.run_id, after), ended):
-            if event.is_end:
+        with _break_logged():
+            async for found in source:
+                if not found[-1].is_end:
+                    yield found
+                    continue
+                if found[:-1]:
+                    yield found[:-1]
                 # Whoever asks for the run after its stream closed must find it ended.
                 await ended
                 return
-            yield event
         last = await ended
         if last is not None:
-            yield await _last_event(services, last)
+            yield [await _last_event(services, last)]
     finally:
+        await source.aclose()
         ended.cancel()
         await asyncio.wait({ended})
 
 
-async def _until(
-    source: AsyncIterator[StreamEvent], ended: asyncio.Future[Run | None]
-) -> AsyncGenerator[StreamEvent, None]:
-    """The events of `source`, until it stops, breaks, or stays silent although the run has ended."""
-    following = asyncio.ensure_future(anext(source, None))
+def _expect_end(ear: Ear, ended: asyncio.Future[Run | None]) -> None:
+    """A broker that stays silent although the run has ended has lost its end."""
+    if not ended.cancelled():
+        ear.end_when_silent(LATE_EVENTS_SECONDS)
+
+
+def _start(run: Run, after: str | None) -> str | None:
+    """Where to begin in the run's stream. The first attempt of a run has all of its events: a broker that
+    hears them here needs to look for no others."""
+    if after == FROM_START and run.untouched and run.claimed_at is not None:
+        return f"{epoch_of(run.claimed_at)}-0"
+    return after
+
+
+@contextmanager
+def _break_logged() -> Iterator[None]:
+    """A stream that breaks is gone on without."""
     try:
-        while True:
-            if ended.done():
-                await asyncio.wait({following}, timeout=LATE_EVENTS_SECONDS)
-                if not following.done():
-                    return
-            else:
-                pending: set[asyncio.Future[Any]] = {following, ended}
-                await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    continue
-            try:
-                event = following.result()
-            except ConnectionError as broken:
-                log.warning("stream.broken", reason=str(broken))
-                return
-            if event is None:
-                return
-            yield event
-            following = asyncio.ensure_future(anext(source, None))
-    finally:
-        following.cancel()
-        await asyncio.wait({following})
-        if isinstance(source, AsyncGenerator):
-            await source.aclose()
+        yield
+    except ConnectionError as broken:
+        log.warning("stream.broken", reason=str(broken))
 
 
 def _names(modes: Collection[str]) -> frozenset[str]:

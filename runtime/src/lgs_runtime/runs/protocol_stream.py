@@ -157,9 +157,10 @@ class _Story:
             return
         if run.claimed_at is not None and not self._forgotten:
             async with aclosing(published(self._services, run, self._after())) as source:
-                async for event in source:
-                    for told in self._told(event):
-                        yield told
+                async for found in source:
+                    for event in found:
+                        for told in self._told(event):
+                            yield told
         if self._ends:
             last = await self._end()
             await self._others_first(asks=len(last) > 1)

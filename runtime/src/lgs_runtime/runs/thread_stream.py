@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import datetime
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
@@ -27,7 +27,7 @@ RUNS_BACK = 100
 
 async def thread_events(
     services: Services, thread_id: str, after: str | None, modes: Collection[str]
-) -> AsyncGenerator[StreamEvent, None]:
+) -> AsyncGenerator[Sequence[StreamEvent], None]:
     """The events of a thread later than the id `after` (None: those to come), until the thread is gone.
 
     `modes`: `run_modes` gives all events of its runs, `lifecycle` only their beginnings and ends,
@@ -38,8 +38,10 @@ async def thread_events(
     while (started := await runs.look()) is not None:
         for run in started:
             if not (first and is_past(run, after)):
-                async for event in _of_run(services, run, _start(run, after, first=first), modes):
-                    yield event
+                start = _start(run, after, first=first)
+                async with aclosing(_of_run(services, run, start, modes)) as source:
+                    async for found in source:
+                        yield found
         first = False
         if not started:
             await asyncio.sleep(LOOK_SECONDS)
@@ -103,29 +105,30 @@ def _start(run: Run, after: str | None, *, first: bool) -> str | None:
 
 async def _of_run(
     services: Services, run: Run, after: str | None, modes: Collection[str]
-) -> AsyncGenerator[StreamEvent, None]:
+) -> AsyncGenerator[Sequence[StreamEvent], None]:
     resumed = after is not None and after != FROM_START
     if resumed and run.status in FINAL and not await _anything_left(services, run, after):
         return
     last = after if after and resumed and position(after)[0] == epoch_of(run.claimed_at) else ""
-    source = events(services, run, after)
-    try:
-        async for event in source:
-            last = event.id or last
-            if "run_modes" in modes or ("lifecycle" in modes and event.event == "metadata"):
-                yield event
-    finally:
-        await source.aclose()
+    async with aclosing(events(services, run, after)) as source:
+        async for found in source:
+            last = found[-1].id or last
+            if shown := found if "run_modes" in modes else _beginnings(found, modes):
+                yield shown
     ended = await services.hub.finished(run.run_id)
     if ended is None:
         return
     end_id = _next(last) if last else ""
     if "state_update" in modes:
         values = encode({"run_id": run.run_id, "values": await result_of(services, ended)})
-        yield StreamEvent("", "state_update", values)
+        yield [StreamEvent("", "state_update", values)]
     if "run_modes" in modes or "lifecycle" in modes:
         done = {"status": "run_done", "run_id": run.run_id, "run_status": ended.status}
-        yield StreamEvent(end_id, "metadata", encode(done))
+        yield [StreamEvent(end_id, "metadata", encode(done))]
+
+
+def _beginnings(found: Sequence[StreamEvent], modes: Collection[str]) -> Sequence[StreamEvent]:
+    return [event for event in found if event.event == "metadata"] if "lifecycle" in modes else ()
 
 
 async def _anything_left(services: Services, run: Run, after: str | None) -> bool:
@@ -133,8 +136,9 @@ async def _anything_left(services: Services, run: Run, after: str | None) -> boo
     # A broker that has forgotten the run would wait for it.
     with suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(LATE_EVENTS_SECONDS):
-            async for _ in services.streams.subscribe(run.run_id, after):
-                return True
+            async with aclosing(services.streams.subscribe(run.run_id, after)) as left:
+                async for _ in left:
+                    return True
     return False
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from lgs_runtime.streams.ears import Ear
+
 COMMAND_SECONDS = 2.0
 AWAY_SECONDS = 0.5
 READ_SECONDS = 1.0
@@ -29,19 +31,19 @@ class Bells:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._pubsub: Any = None
-        self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._listeners: defaultdict[str, set[Ear]] = defaultdict(set)
         self._told: set[str] = set()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     @contextmanager
-    def listening(self, channel: str, bell: asyncio.Event) -> Iterator[None]:
-        """Sets `bell` when a channel has news, and once when Redis has begun to ring for it: what came before
-        then is to be looked for."""
+    def listening(self, channel: str, bell: Ear) -> Iterator[None]:
+        """Wakes `bell` when a channel has news, and once when Redis has begun to ring for it: what came
+        before then is to be looked for."""
         self._listeners[channel].add(bell)
         if channel in self._told:
-            bell.set()
+            bell.wake()
         self._changes()
         try:
             yield
@@ -119,4 +121,4 @@ class Bells:
     def _ring(self, channels: Iterable[str]) -> None:
         for channel in channels:
             for bell in self._listeners.get(channel, ()):
-                bell.set()
+                bell.wake()

@@ -1,7 +1,7 @@
 """Events between the processes of one machine without Redis: a SQLite file that need not survive a power cut.
 
-One thread owns the connection. A process that listens looks at the file's version every few milliseconds,
-which costs microseconds, and reads only when somebody wrote.
+One thread owns the connection, and writes what has gathered in one transaction. A process that listens looks
+at the file's version every few milliseconds, which costs microseconds, and reads only when somebody wrote.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from lgs_runtime.streams.contract import StreamEvent, position
+from lgs_runtime.streams.contract import Delivery, StreamEvent, position, up_to_end
+from lgs_runtime.streams.ears import Ear, Ears
 
 KEEP_SECONDS = 300.0
 CLEAN_SECONDS = 30.0
@@ -58,44 +58,54 @@ class LocalBroker:
         self._keep_seconds = keep_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="streams")
         self._database = self._thread.submit(_open, path).result()
-        self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._ears = Ears()
+        self._waiting: list[tuple[str, Sequence[StreamEvent]]] = []
+        self._delivery = Delivery()
+        self._writer: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._cleaned_at = 0.0
         self._closed = False
 
-    async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
-        """Appends events in one transaction. Never raises."""
-        try:
-            await self._do(lambda: self._append(run_id, events))
-        except sqlite3.Error as failed:
-            log.warning("streams.not_written", reason=str(failed))
-            self._failed()
-        for bell in self._bells.get(run_id, ()):
-            bell.set()
+    def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
+        """Appends events, together with those of other runs; they have arrived also when the file takes
+        none."""
+        self._waiting.append((run_id, events))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="local-streams-writer")
+        return self._delivery
 
-    async def subscribe(self, run_id: str, after: str | None = None) -> AsyncIterator[StreamEvent]:
+    async def _write(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            delivery, self._delivery = self._delivery, Delivery()
+            try:
+                await self._do(lambda: self._append(batch))  # noqa: B023 - awaited at once
+            except sqlite3.Error as failed:
+                log.warning("streams.not_written", reason=str(failed))
+                self._failed()
+            finally:
+                delivery.arrived()
+            for run_id in {run_id for run_id, _ in batch}:
+                self._ears.wake(run_id)
+
+    async def subscribe(
+        self, run_id: str, after: str | None = None, ear: Ear | None = None
+    ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than `after`, then live ones, until the end."""
-        bell = asyncio.Event()
-        self._bells[run_id].add(bell)
-        if self._watcher is None or self._watcher.done():
-            self._watcher = asyncio.create_task(self._watch(), name="local-streams")
-        try:
+        with self._ears.listening(run_id, ear) as listening:
+            if self._watcher is None or self._watcher.done():
+                self._watcher = asyncio.create_task(self._watch(), name="local-streams")
             seen = position(after) if after is not None else await self._do(lambda: self._last(run_id))
             ended = after is not None and await self._do(lambda: self._is_over(run_id, seen))
-            while not self._closed and not ended:
-                bell.clear()
+            while not ended:
                 events = await self._do(lambda: self._read(run_id, seen))  # noqa: B023 - awaited at once
-                for event in events:
-                    seen = event.position
-                    yield event
-                    if event.is_end:
-                        return
-                if len(events) < PAGE:
-                    await bell.wait()
-        finally:
-            self._bells[run_id].discard(bell)
-            if not self._bells[run_id]:
-                del self._bells[run_id]
+                if found := up_to_end(events):
+                    seen, ended = found[-1].position, found[-1].is_end
+                    yield found
+                elif self._closed or listening.over:
+                    return
+                else:
+                    await listening.woken()
 
     async def discard(self, run_id: str) -> None:
         """Drops what is kept of a run."""
@@ -114,9 +124,9 @@ class LocalBroker:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        for bells in self._bells.values():
-            for bell in bells:
-                bell.set()
+        if self._writer is not None:
+            await asyncio.gather(self._writer, return_exceptions=True)
+        self._ears.end_all()
         await self._do(self._database.close)
         self._thread.shutdown(wait=False)
 
@@ -124,16 +134,14 @@ class LocalBroker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _watch(self) -> None:
-        """Rings all bells when another process has written."""
+        """Wakes all who listen when another process has written."""
         before = await self._do(self._version)
-        while self._bells:
+        while self._ears:
             await asyncio.sleep(LOOK_SECONDS)
             now = await self._do(self._version)
             if now != before:
                 before = now
-                for bells in self._bells.values():
-                    for bell in bells:
-                        bell.set()
+                self._ears.wake_all()
 
     def _version(self) -> int:
         return int(self._database.execute("PRAGMA data_version").fetchone()[0])
@@ -152,13 +160,14 @@ class LocalBroker:
         ).fetchone()
         return bool(row) and row[0] == "end"
 
-    def _append(self, run_id: str, events: Sequence[StreamEvent]) -> None:
+    def _append(self, batch: Sequence[tuple[str, Sequence[StreamEvent]]]) -> None:
         now = time.time()
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")
-            last = self._last(run_id)
-            rows = [(run_id, *e.position, e.event, e.data, now) for e in events if e.position > last]
-            self._database.executemany(APPEND, rows)
+            for run_id, events in batch:
+                last = self._last(run_id)
+                rows = [(run_id, *e.position, e.event, e.data, now) for e in events if e.position > last]
+                self._database.executemany(APPEND, rows)
             if now - self._cleaned_at > CLEAN_SECONDS:
                 self._cleaned_at = now
                 self._database.execute(CLEAN, (now - self._keep_seconds,))

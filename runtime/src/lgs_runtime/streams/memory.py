@@ -6,13 +6,13 @@ runs that have ended share a bounded memory: those that ended first go first.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from lgs_runtime.streams.contract import StreamEvent, position
+from lgs_runtime.streams.contract import Delivery, StreamEvent, position, up_to_end
+from lgs_runtime.streams.ears import Ear
 
 KEEP_SECONDS = 300.0
 MOST_EVENTS = 10_000
@@ -20,48 +20,54 @@ CLEAN_SECONDS = 5.0
 MOST_ENDED_BYTES = 32 * 1024 * 1024
 TOPIC_BYTES, EVENT_BYTES = 1500, 250
 """What a run, and each of its events, takes beside the data."""
+ARRIVED = Delivery()
+ARRIVED.arrived()
 
 
 @dataclass(slots=True)
 class Topic:
-    """The events of one run, and a bell for those who wait for more."""
+    """The events of one run, and those who wait for more."""
 
     events: deque[StreamEvent] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     last: tuple[int, int] = (-1, 0)
     touched: float = 0.0
     ended: bool = False
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
-    listeners: int = 0
+    ears: set[Ear] = field(default_factory=set)
 
     def append(self, events: Sequence[StreamEvent], now: float) -> list[StreamEvent]:
-        """Takes what is later than the last, and rings; gives what it took."""
+        """Takes what is later than the last, and wakes the listeners; gives what it took."""
         taken = []
         for event in events:
-            if event.position <= self.last:
+            place = event.position
+            if place <= self.last:
                 continue
-            self.last = event.position
+            self.last = place
             self.ended = event.is_end
             taken.append(event)
         self.events.extend(taken)
         self.touched = now
-        self.ring()
+        self.wake()
         return taken
 
     def later_than(self, after: tuple[int, int]) -> list[StreamEvent]:
         """The kept events later than a position."""
-        if not self.events or self.events[-1].position <= after:
-            return []
-        return [event for event in self.events if event.position > after]
+        found = []
+        for event in reversed(self.events):
+            if event.position <= after:
+                break
+            found.append(event)
+        found.reverse()
+        return found
 
     @property
     def bytes(self) -> int:
         """About what it takes."""
         return TOPIC_BYTES + sum(EVENT_BYTES + len(event.data) for event in self.events)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wakes the listeners."""
-        self.bell.set()
-        self.bell = asyncio.Event()
+        for ear in self.ears:
+            ear.wake()
 
 
 class MemoryBroker:
@@ -76,9 +82,10 @@ class MemoryBroker:
         self._cleaned_at = 0.0
         self._closed = False
 
-    async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
+    def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
         """Appends events and wakes the listeners."""
         self.append(run_id, events)
+        return ARRIVED
 
     def append(self, run_id: str, events: Sequence[StreamEvent]) -> list[StreamEvent]:
         """As `publish`; gives the events that were not overtaken."""
@@ -93,29 +100,35 @@ class MemoryBroker:
 
     def later_than(self, run_id: str, after: str) -> list[StreamEvent]:
         """The events that are kept of a run later than the id `after`."""
-        topic = self._topics.get(run_id)
-        return topic.later_than(position(after)) if topic else []
+        return self.kept(run_id, position(after))
 
-    async def subscribe(self, run_id: str, after: str | None = None) -> AsyncIterator[StreamEvent]:
+    def kept(self, run_id: str, after: tuple[int, int]) -> list[StreamEvent]:
+        """As `later_than`, for a position."""
+        topic = self._topics.get(run_id)
+        return topic.later_than(after) if topic else []
+
+    async def subscribe(
+        self, run_id: str, after: str | None = None, ear: Ear | None = None
+    ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than `after`, then live ones, until the end."""
         topic = self._topics.setdefault(run_id, Topic(touched=time.monotonic()))
         seen = topic.last if after is None else position(after)
-        topic.listeners += 1
+        ear = ear or Ear()
+        topic.ears.add(ear)
         try:
-            while not self._closed:
-                bell = topic.bell
-                for event in topic.later_than(seen):
-                    seen = event.position
-                    yield event
-                    if event.is_end:
+            while True:
+                if found := up_to_end(topic.later_than(seen)):
+                    seen = found[-1].position
+                    yield found
+                    if found[-1].is_end:
                         return
-                if topic.ended and topic.last <= seen:
+                elif self._closed or ear.over or (topic.ended and topic.last <= seen):
                     return
-                if bell is topic.bell:
-                    await bell.wait()
+                else:
+                    await ear.woken()
         finally:
-            topic.listeners -= 1
-            if not topic.listeners and not topic.events and self._topics.get(run_id) is topic:
+            topic.ears.discard(ear)
+            if not topic.ears and not topic.events and self._topics.get(run_id) is topic:
                 del self._topics[run_id]
 
     async def discard(self, run_id: str) -> None:
@@ -124,7 +137,7 @@ class MemoryBroker:
             topic.ended = True
             topic.events.clear()
             topic.last = (-1, 0)
-            topic.ring()
+            topic.wake()
 
     async def ping(self) -> None:
         """Always there."""
@@ -133,14 +146,14 @@ class MemoryBroker:
         """Ends every subscription."""
         self._closed = True
         for topic in self._topics.values():
-            topic.ring()
+            topic.wake()
 
     def _clean(self, now: float) -> None:
         self._cleaned_at = now
         old = [
             run_id
             for run_id, topic in self._topics.items()
-            if not topic.listeners and now - topic.touched > self._keep_seconds
+            if not topic.ears and now - topic.touched > self._keep_seconds
         ]
         for run_id in old:
             self._forget(run_id)

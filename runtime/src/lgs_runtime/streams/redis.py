@@ -11,15 +11,16 @@ listens elsewhere goes on when Redis is back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
+from itertools import groupby
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from lgs_runtime.streams.batches import GONE, TIMEOUT_SECONDS, Batches, Publication
+from lgs_runtime.streams.batches import GONE, TIMEOUT_SECONDS, Batches
 from lgs_runtime.streams.bells import Bells
-from lgs_runtime.streams.contract import FROM_START, StreamEvent, position
+from lgs_runtime.streams.contract import FROM_START, Delivery, StreamEvent, position, up_to_end
 from lgs_runtime.streams.ears import Ear, Ears
 from lgs_runtime.streams.memory import MemoryBroker
 
@@ -28,6 +29,8 @@ MOST_CONNECTIONS = 32
 RECHECK_SECONDS = 3.0
 SOON_SECONDS = 0.1
 """So long a new listener waits for the run to speak in this replica, before it has Redis ring for it."""
+Place = tuple[int, int]
+START = position(FROM_START)
 
 
 class RedisBroker:
@@ -40,7 +43,7 @@ class RedisBroker:
         self._memory = MemoryBroker()
         self._bells = Bells(redis)
         self._ears = Ears()
-        self._batches = Batches(redis, self._tell)
+        self._batches = Batches(redis, self._ears.hear, self._keep)
 
     @classmethod
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
@@ -56,85 +59,90 @@ class RedisBroker:
         )
         return cls(Redis.from_pool(pool), service, failed)
 
-    async def publish(self, run_id: str, events: Sequence[StreamEvent]) -> None:
-        """Appends events, together with those of other runs. Never raises for a Redis that is away."""
-        if events and await self._batches.append(self._key(run_id), events) is None:
-            self._failed()
+    def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
+        """Appends events, together with those of other runs; they have arrived also when Redis is away."""
+        return self._batches.append(self._key(run_id), events)
 
-    def _tell(self, publication: Publication, taken: Sequence[StreamEvent] | None) -> None:
-        """Who listens here hears what Redis took, and what it could not take but keeps here."""
-        if taken is None:
-            taken = self._memory.append(publication.key, publication.events)
-        self._ears.hear(publication.key, taken)
+    def _keep(self, key: str, events: Sequence[StreamEvent]) -> None:
+        """Keeps here what Redis could not take, and tells it who listens here."""
+        self._failed()
+        self._ears.hear(key, self._memory.append(key, events))
 
-    async def subscribe(self, run_id: str, after: str | None = None) -> AsyncIterator[StreamEvent]:
+    async def subscribe(
+        self, run_id: str, after: str | None = None, ear: Ear | None = None
+    ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than `after`, then live ones, from Redis and from what Redis did not take here."""
         key = self._key(run_id)
         # The ear first: what is published while Redis is read is heard, and dropped if it was read too.
-        with self._ears.listening(key) as ear:
-            if after is None or after != FROM_START:
+        with self._ears.listening(key, ear) as listening:
+            if after is None or not _is_start(position(after)):
                 latest = await self._latest(key)
                 if after is None:
                     after = latest.id if latest else FROM_START
                 if latest and latest.is_end and latest.position <= position(after):
                     return
-            async with aclosing(self._heard(key, after, ear)) as heard:
-                async for event in heard:
-                    yield event
-                    if event.is_end:
+            async with aclosing(self._heard(key, position(after), listening)) as heard:
+                async for events in heard:
+                    whole = up_to_end(events)
+                    yield whole
+                    if whole[-1].is_end:
                         return
 
-    async def _heard(self, key: str, after: str, ear: Ear) -> AsyncGenerator[StreamEvent, None]:
+    async def _heard(self, key: str, after: Place, ear: Ear) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """All events later than `after`: what there is, then those of this replica; and those of others while
         this one is silent."""
         last, patience = after, SOON_SECONDS
-        async for event in self._kept(key, last):
-            yield event
-            last = event.id
-        while not ear.over:
-            while ear.events:
-                event = ear.events.popleft()
-                if position(event.id)[0] != position(last)[0]:
-                    # An attempt begins here: the one before may have spoken elsewhere, unheard so far.
-                    async for earlier in self._kept(key, last):
-                        yield earlier
-                        last = earlier.id
-                if event.position > position(last):
-                    yield event
-                    last = event.id
+        # Who comes as the run begins here hears all of it, and need not ask Redis for what is before.
+        if last == START or not _is_start(last) or not await ear.woken(SOON_SECONDS):
+            async for page in self._kept(key, last):
+                yield page
+                last = page[-1].position
+        while True:
+            heard = ear.take()
+            for _, part in groupby(heard, _epoch):
+                events = list(part)
+                if not _follows(last, events[0].position):
+                    # An attempt begins here, or its begin was not heard: there may be something before.
+                    async for page in self._kept(key, last):
+                        yield page
+                        last = page[-1].position
+                if new := [event for event in events if event.position > last]:
+                    yield new
+                    last = new[-1].position
                 patience = RECHECK_SECONDS
-            ear.news.clear()
-            if await ear.silent(patience):
+            if heard:
+                continue
+            if ear.over:
+                return
+            if not await ear.woken(patience):
                 async with aclosing(self._rung(key, last, ear)) as rung:
-                    async for event in rung:
-                        yield event
-                        last = event.id
+                    async for page in rung:
+                        yield page
+                        last = page[-1].position
 
-    async def _rung(self, key: str, after: str, ear: Ear) -> AsyncGenerator[StreamEvent, None]:
+    async def _rung(self, key: str, after: Place, ear: Ear) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """What is published elsewhere, until something is published here."""
         last = after
-        with self._bells.listening(key, ear.news):
-            while not ear.events and not ear.over:
-                # Cleared before the look: what comes while Redis answers causes another one.
-                ear.news.clear()
-                async for event in self._kept(key, last):
-                    yield event
-                    last = event.id
-                await ear.silent(RECHECK_SECONDS)
+        with self._bells.listening(key, ear):
+            while not ear.has_events and not ear.over:
+                async for page in self._kept(key, last):
+                    yield page
+                    last = page[-1].position
+                # What came while Redis answered has woken it, and causes another look.
+                await ear.woken(RECHECK_SECONDS)
 
-    async def _kept(self, key: str, after: str) -> AsyncGenerator[StreamEvent, None]:
+    async def _kept(self, key: str, after: Place) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """What is kept later than `after`, by Redis and of what it did not take, in order."""
         more = True
         while more:
             page = await self._page(key, after)
             more = len(page) == PAGE
-            untaken = self._memory.later_than(key, after)
+            untaken = self._memory.kept(key, after)
             if untaken and not more:
                 page = sorted([*page, *untaken], key=lambda event: event.position)
-            for event in page:
-                if event.position > position(after):
-                    yield event
-                    after = event.id
+            if new := [event for event in page if event.position > after]:
+                yield new
+                after = new[-1].position
 
     async def discard(self, run_id: str) -> None:
         """Drops what is kept of a run."""
@@ -167,16 +175,16 @@ class RedisBroker:
 
     async def _latest(self, key: str) -> StreamEvent | None:
         """The last event that there is, its data left out; of those here alone when Redis is away."""
-        found = self._memory.later_than(key, FROM_START)[-1:]
+        found = self._memory.kept(key, START)[-1:]
         with suppress(*GONE):
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 latest: Any = await self._redis.xrevrange(key, count=1)
             found += [StreamEvent(entry[0].decode(), entry[1][b"e"].decode(), b"") for entry in latest]
         return max(found, key=lambda event: event.position, default=None)
 
-    async def _page(self, key: str, last: str) -> list[StreamEvent]:
+    async def _page(self, key: str, last: Place) -> list[StreamEvent]:
         """The next entries; none when Redis is away."""
-        begin = "-" if last == FROM_START else f"({last}"
+        begin = "-" if last == START else f"({last[0]}-{last[1]}"
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 entries: Any = await self._redis.xrange(key, min=begin, count=PAGE)
@@ -186,3 +194,18 @@ class RedisBroker:
             StreamEvent(entry_id.decode(), fields[b"e"].decode(), fields[b"d"])
             for entry_id, fields in entries
         ]
+
+
+def _epoch(event: StreamEvent) -> int:
+    return event.position[0]
+
+
+def _is_start(place: Place) -> bool:
+    """Whether there is nothing of its attempt before this place."""
+    return place[1] == 0
+
+
+def _follows(last: Place, following: Place) -> bool:
+    """Whether a listener that has all up to `last`, and then hears `following`, has missed nothing: of an
+    attempt only what came before the listener can be."""
+    return following[0] == last[0] and (last[1] > 0 or following[1] == 1)

@@ -1,14 +1,12 @@
-"""The events of one attempt on their way to the broker: numbered, and gathered while a publication is under
-way.
+"""The events of one attempt on their way to the broker: numbered, encoded, handed over.
 
-Tokens come faster than a broker answers; what has come meanwhile goes out in one batch. The graph waits only
-when a thousand events are on their way.
+The broker gathers what comes faster than it can be passed on. The graph waits only when a thousand events are
+on their way.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,17 +33,16 @@ class Publisher:
         self._thread_id = run.thread_id
         self._epoch = epoch_of(run.claimed_at)
         self._sequence = 0
-        self._waiting: list[StreamEvent] = []
-        self._flusher: asyncio.Task[None] | None = None
+        self._latest: Awaitable[None] | None = None
 
     async def send(self, event: str, data: Any) -> None:
-        """Queues one event; `data` is encoded now, since graphs go on to change what they emit."""
+        """Hands one event over; `data` is encoded now, since graphs go on to change what they emit."""
         self._sequence += 1
-        self._waiting.append(StreamEvent(f"{self._epoch}-{self._sequence}", event, encode(data)))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
-        if len(self._waiting) >= MOST_WAITING:
-            await self._flusher
+        made = StreamEvent(f"{self._epoch}-{self._sequence}", event, encode(data))
+        self._latest = self._broker.publish(self._run_id, (made,))
+        self._metrics.published(1)
+        if self._sequence % MOST_WAITING == 0:
+            await self._latest
 
     async def ring(self) -> None:
         """Tells who follows the thread that an attempt begins. They look at the thread from time to time
@@ -60,16 +57,8 @@ class Publisher:
 
     async def close(self) -> None:
         """Waits until all that was sent is published."""
-        while self._waiting or (self._flusher is not None and not self._flusher.done()):
-            if self._flusher is None or self._flusher.done():
-                self._flusher = asyncio.create_task(self._flush())
-            await self._flusher
-
-    async def _flush(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            await self._broker.publish(self._run_id, batch)
-            self._metrics.published(len(batch))
+        if self._latest is not None:
+            await self._latest
 
 
 def thread_topic(thread_id: str) -> str:

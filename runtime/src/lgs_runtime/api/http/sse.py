@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lgs_runtime.streams.contract import StreamEvent
@@ -26,61 +27,104 @@ def encode_event(event: StreamEvent) -> bytes:
     return head + (b"id: %b\n\n" % event.id.encode() if event.id else b"\n")
 
 
-async def with_heartbeat(source: AsyncGenerator[bytes, None], beat: bytes) -> AsyncGenerator[bytes, None]:
-    """What `source` yields, and `beat` whenever it has been silent for `HEARTBEAT_SECONDS`. Closes
-    `source`."""
-    following = asyncio.ensure_future(anext(source, None))
-    try:
-        while True:
-            done, _ = await asyncio.wait({following}, timeout=HEARTBEAT_SECONDS)
-            if not done:
-                yield beat
-                continue
-            chunk = following.result()
-            if chunk is None:
-                return
-            yield chunk
-            following = asyncio.ensure_future(anext(source, None))
-    finally:
-        following.cancel()
-        await asyncio.wait({following})
-        await source.aclose()
+class _Pulse:
+    """The pieces of an answer on their way, and a comment whenever there was none for `HEARTBEAT_SECONDS`.
+    One timer for the whole answer, which is not moved for each piece; a task only when there is a beat to
+    send."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._sending = False
+        self._sent_at = self._loop.time()
+        self._beating: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_at(self._sent_at + HEARTBEAT_SECONDS, self._look)
+
+    async def send(self, piece: bytes) -> None:
+        """Sends one piece; waits while the client takes none."""
+        self._sending = True
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        self._sending = False
+        self._sent_at = self._loop.time()
+
+    async def stop(self) -> None:
+        """No more beats."""
+        self._timer.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait({self._beating})
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if not self._sending and now >= self._sent_at + HEARTBEAT_SECONDS:
+            self._beating = asyncio.create_task(self.send(COMMENT))
+        due = self._sent_at + HEARTBEAT_SECONDS
+        self._timer = self._loop.call_at(due if due > now else now + HEARTBEAT_SECONDS, self._look)
 
 
-class LiveResponse(StreamingResponse):
+class LiveResponse(Response):
     """Streams `source` until it ends or the client has gone; then closes it, and in the second case calls
     `on_gone`.
 
     A server that stops is not a client that has gone: `on_gone` is not called then.
     """
 
+    media_type = "text/event-stream"
+
     def __init__(
         self,
         source: AsyncGenerator[bytes, None],
-        media_type: str,
         headers: Mapping[str, str],
         on_gone: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(source, media_type=media_type, headers=headers)
+        self.status_code = 200
+        self.background = None
+        self.init_headers(headers)
         self._source = source
         self._on_gone = on_gone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the answer."""
-        sending = asyncio.ensure_future(self.stream_response(send))
-        gone = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        whole = False
         try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
-            left = not sending.done()
+            async with asyncio.timeout(None) as here:
+                gone = asyncio.create_task(_gone(receive))
+                gone.add_done_callback(partial(_leave, here))
+                try:
+                    await self._send_all(send)
+                    whole = True
+                finally:
+                    gone.cancel()
+                    await asyncio.wait({gone})
+        except TimeoutError:
+            if not here.expired():
+                raise
         finally:
-            sending.cancel()
-            gone.cancel()
-            await asyncio.wait({sending, gone})
             await self._source.aclose()
-        if not sending.cancelled():
-            sending.result()
-        if left and self._on_gone is not None:
+        if not whole and self._on_gone is not None:
             await self._on_gone()
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        pulse = _Pulse(send)
+        try:
+            async for piece in self._source:
+                await pulse.send(piece)
+        finally:
+            await pulse.stop()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _leave(here: asyncio.Timeout, gone: asyncio.Task[None]) -> None:
+    """Ends what is under way, now that the client has gone."""
+    if not gone.cancelled():
+        here.reschedule(asyncio.get_running_loop().time())
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def event_stream(
@@ -90,5 +134,4 @@ def event_stream(
 ) -> LiveResponse:
     """Answers with server-sent events."""
     unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    beating = with_heartbeat(source, COMMENT)
-    return LiveResponse(beating, "text/event-stream", {**unbuffered, **headers}, on_gone)
+    return LiveResponse(source, {**unbuffered, **headers}, on_gone)

@@ -181,8 +181,8 @@ async def _news(services: Services, run: Run, call_id: Any) -> AsyncGenerator[by
     yield event(agents.task(run))
     begun = False
     async with aclosing(events(services, run, FROM_START, ["messages-tuple"])) as source:
-        async for one in source:
-            if one.event == "messages" and (text := _token(one)):
+        async for found in source:
+            for text in filter(None, map(_token, found)):
                 yield event(agents.piece(run, [{"kind": "text", "text": text}], append=begun))
                 begun = True
     ended = await _ended(services, run)
@@ -192,5 +192,8 @@ async def _news(services: Services, run: Run, call_id: Any) -> AsyncGenerator[by
 
 
 def _token(event: StreamEvent) -> str:
+    """What the assistant says in an event; nothing in most."""
+    if event.event != "messages":
+        return ""
     message = orjson.loads(event.data)[0]
     return agents.text_of(message.get("content")) if message.get("type") == "AIMessageChunk" else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
 from functools import partial
 
 from fastapi import Response
@@ -57,12 +58,10 @@ def answer_thread_events(
     return event_stream(_encoded(thread_events(services, thread_id, after, modes)), {})
 
 
-async def _encoded(source: AsyncGenerator[StreamEvent, None]) -> AsyncGenerator[bytes, None]:
-    try:
-        async for event in source:
-            yield encode_event(event)
-    finally:
-        await source.aclose()
+async def _encoded(source: AsyncGenerator[Sequence[StreamEvent], None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(source) as found:
+        async for together in found:
+            yield b"".join(map(encode_event, together))
 
 
 def _gone(services: Services, run: Run, cancel: bool) -> Callable[[], Awaitable[None]] | None:
