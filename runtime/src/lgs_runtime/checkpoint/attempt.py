@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
@@ -113,6 +114,9 @@ class AttemptSaver(DelegatingSaver):
         else:
             await self._memory.keep_up(self._behind.put_writes_behind(config, writes, task_id, task_path))
         self._memory.write(config, writes, task_id, task_path)
+
+    # LangGraph asks each run anew which parameters its saver takes: with this it need not look at the code.
+    aput_writes.__signature__ = signature(aput_writes)  # type: ignore[attr-defined]
 
     def put(
         self,

@@ -19,7 +19,8 @@ class DelegatingSaver(BaseCheckpointSaver[Any]):
     """See LangGraph's interface for all methods."""
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
-        super().__init__(serde=saver.serde)
+        # As it is: the interface's `__init__` would look at the serialiser again, for each run.
+        self.serde = saver.serde
         self._saver = saver
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> Self:

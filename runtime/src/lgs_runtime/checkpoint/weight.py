@@ -9,6 +9,9 @@ HEAVY: Final = 256 * 1024
 """About as many bytes take a millisecond or more."""
 ITEM: Final = 64
 """What a value weighs beside its text: encoding an object costs as much as copying so many bytes."""
+_TEXT: Final = (str, bytes, bytearray)
+_ITEMS: Final = (list, tuple, set, frozenset)
+_WEIGHTLESS: Final = frozenset({int, float, bool, type(None)})
 
 
 def is_heavy(value: Any) -> bool:
@@ -17,13 +20,15 @@ def is_heavy(value: Any) -> bool:
     while waiting:
         item = waiting.pop()
         weight += ITEM
-        if isinstance(item, str | bytes | bytearray):
+        if type(item) in _WEIGHTLESS:
+            continue
+        if isinstance(item, _TEXT):
             weight += len(item)
         elif isinstance(item, dict):
             weight += ITEM * len(item)
             if weight <= HEAVY:
                 waiting.extend(item.values())
-        elif isinstance(item, list | tuple | set | frozenset):
+        elif isinstance(item, _ITEMS):
             weight += ITEM * len(item)
             if weight <= HEAVY:
                 waiting.extend(item)
@@ -31,4 +36,4 @@ def is_heavy(value: Any) -> bool:
             waiting.extend(fields.values())
         if weight > HEAVY:
             return True
-    return False
+    return weight > HEAVY

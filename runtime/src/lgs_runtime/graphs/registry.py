@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -39,6 +40,7 @@ class GraphDescription:
     description: str | None
 
 
+@lru_cache(maxsize=1024)
 def default_assistant_id(graph_id: str) -> str:
     """The id of the assistant that each graph has from the start, the same in every LangGraph server."""
     return str(uuid5(ASSISTANT_NAMESPACE, graph_id))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from secrets import randbits
 from uuid import UUID, uuid4
@@ -86,8 +87,8 @@ async def permitted_run(
 async def _made(services: Services, request: RunRequest, run_id: str) -> NewRun:
     """The run of a request, made from its assistant as it is, or as it was when it was read last."""
     request, assistant = await permitted_run(services, request, services.assistants.get)
-    new = await placed(services, request, assistant, new_run(request, assistant, run_id))
-    return replace(new, assistant_as_of=assistant.updated_at)
+    new = new_run(request, assistant, run_id, as_of=assistant.updated_at)
+    return await placed(services, request, assistant, new)
 
 
 @contextmanager
@@ -112,8 +113,10 @@ def assistant_id_of(name: str) -> str:
         return default_assistant_id(name)
 
 
-def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
-    """The run that a request asks for."""
+def new_run(
+    request: RunRequest, assistant: Assistant, run_id: str, *, as_of: datetime | None = None
+) -> NewRun:
+    """The run that a request asks for. `as_of`: it is refused if the assistant has changed since."""
     stateless = request.thread_id is None
     temporary = stateless and request.on_completion != "keep"
     names = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
@@ -154,6 +157,7 @@ def new_run(request: RunRequest, assistant: Assistant, run_id: str) -> NewRun:
         group=group_of(request.user),
         created_metadata=request.created_metadata,
         scope=request.scope,
+        assistant_as_of=as_of,
     )
 
 
@@ -169,7 +173,8 @@ async def placed(
     says, and it stands where the service's priority handler wants the thread's runs. The handler is asked for
     the first run of a thread; later ones stand where that one stood. A priority that the client gave stays;
     the group is the handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
-    new = replace(new, thread_ttl=services.settings.checkpointer.ttl.default)
+    if (ttl := services.settings.checkpointer.ttl.default) is not None:
+        new = replace(new, thread_ttl=ttl)
     if services.priorities is None:
         return new
     metadata, settled = await _settled(services, request)

@@ -14,10 +14,8 @@ from typing import Any
 from lgs_runtime.worker.kwargs import RunKwargs
 
 
-def context_of(schema: type | None, kwargs: RunKwargs) -> Mapping[str, Any] | None:
+def context_of(schema: type, kwargs: RunKwargs) -> Mapping[str, Any] | None:
     """The context of a graph with this context schema; None when nothing was given for it."""
-    if schema is None:
-        return kwargs.context
     given = {**kwargs.config.get("configurable", {}), **(kwargs.context or {})}
     named = _names(schema)
     if named is None:

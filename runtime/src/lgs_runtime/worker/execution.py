@@ -109,7 +109,8 @@ class Executor:
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=kwargs.context
         ) as graph:
-            kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
+            if graph.context_schema is not None:
+                kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
             behind = may_write_behind(graph.channels, kwargs.durability)
             assert isinstance(graph.checkpointer, BaseCheckpointSaver), "the registry attaches one"
             saver = AttemptSaver(
