@@ -21,7 +21,7 @@ from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.fence import Fence, fenced
-from lgs_runtime.checkpoint.sweeping import sweep_forever
+from lgs_runtime.checkpoint.sweeping import sweep
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.encryption.opening import (
@@ -38,6 +38,7 @@ from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import Persistence, open_persistence
 from lgs_runtime.readiness import Readiness
+from lgs_runtime.repeating import repeatedly
 from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.runs.pruning import Pruner
@@ -212,11 +213,15 @@ class _Opening:
             ("janitor", reaper.clean_forever()),
             ("webhooks", sender.send_forever()),
             ("crons", Scheduler(services, request_of).fire_forever()),
-            ("store", sweep_forever(services.store, settings.store.ttl.sweep_interval_minutes)),
+            ("store", self._sweep_store(services)),
             ("expiry", Expiry(services).sweep_forever()),
             ("pruning", Pruner(services).prune_forever()),
         ):
             await self._stack.enter_async_context(_running(work, name))
+
+    async def _sweep_store(self, services: Services) -> None:
+        minutes = self._settings.store.ttl.sweep_interval_minutes
+        await repeatedly("store", lambda: sweep(services.store), minutes * 60, at_once=False)
 
     async def patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """What a step of the start gives, waiting for a database that is still starting, or has gone again

@@ -7,8 +7,6 @@ What was missed while no replica lived is made up for by one run.
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -28,9 +26,9 @@ from lgs_runtime.errors import (
     NotFound,
     QueueFull,
     RefusedByHandler,
-    StorageUnavailable,
 )
 from lgs_runtime.model import Cron, Priority
+from lgs_runtime.repeating import repeatedly
 from lgs_runtime.runs.admission import new_run, permitted_run, placed
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
@@ -99,12 +97,7 @@ class Scheduler:
 
     async def fire_forever(self) -> None:
         """Makes the runs that are due, every second."""
-        while True:
-            try:
-                await self.fire_due()
-            except StorageUnavailable as gone:
-                log.warning("crons.failed", reason=str(gone))
-            await asyncio.sleep(POLL_SECONDS * random.uniform(0.8, 1.2))
+        await repeatedly("crons", self.fire_due, POLL_SECONDS)
 
     async def fire_due(self) -> int:
         """Makes the runs that are due now, some at a time; how many. Raises `StorageUnavailable`."""

@@ -6,8 +6,6 @@ thread with an unfinished run is never touched.
 
 from __future__ import annotations
 
-import asyncio
-import random
 import sqlite3
 from typing import Final
 
@@ -15,6 +13,7 @@ import structlog
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import Thread
+from lgs_runtime.repeating import repeatedly
 from lgs_runtime.runs.threads import keep_latest
 from lgs_runtime.services import Services
 
@@ -31,12 +30,7 @@ class Expiry:
 
     async def sweep_forever(self) -> None:
         """Sweeps every `sweep_interval_minutes`, a little more or less."""
-        while True:
-            try:
-                await self.sweep_once()
-            except AWAY as gone:
-                log.warning("expiry.failed", reason=str(gone))
-            await asyncio.sleep(self._ttl.sweep_interval_minutes * 60 * random.uniform(0.8, 1.2))
+        await repeatedly("expiry", self.sweep_once, self._ttl.sweep_interval_minutes * 60)
 
     async def sweep_once(self) -> int:
         """Deals with at most `sweep_limit` threads; with how many. Raises `StorageUnavailable`."""

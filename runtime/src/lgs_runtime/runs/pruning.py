@@ -7,13 +7,11 @@ version, the thread's present or an unfinished run names. A thread whose values 
 
 from __future__ import annotations
 
-import asyncio
-import random
-
 import structlog
 
-from lgs_runtime.errors import EncryptionFailed, NotFound, StorageUnavailable
+from lgs_runtime.errors import EncryptionFailed, NotFound
 from lgs_runtime.model import Page
+from lgs_runtime.repeating import repeatedly
 from lgs_runtime.runs.threads import UNFINISHED, needs_past
 from lgs_runtime.services import Services
 from lgs_runtime.worker.kwargs import RunKwargs
@@ -31,12 +29,7 @@ class Pruner:
 
     async def prune_forever(self) -> None:
         """Prunes once a minute, at a moment of this replica's own."""
-        while True:
-            await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.8, 1.2))
-            try:
-                await self.prune_once()
-            except StorageUnavailable as gone:
-                log.warning("pruning.failed", reason=str(gone))
+        await repeatedly("pruning", self.prune_once, PAUSE_SECONDS, at_once=False)
 
     async def prune_once(self) -> int:
         """Prunes every thread that has too many versions; how many threads. Two replicas may do so at once.

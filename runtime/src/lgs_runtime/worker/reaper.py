@@ -3,15 +3,13 @@ it that each run comes back once. Also the janitor: records of old runs go."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 from typing import Any
 
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Run, Signal
+from lgs_runtime.repeating import repeatedly
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.clearing import clear
@@ -55,12 +53,7 @@ class Reaper:
 
     async def reap_forever(self) -> None:
         """Reaps every half lease, jittered so that replicas don't do so at once."""
-        while True:
-            await asyncio.sleep(self._pause * random.uniform(0.7, 1.3))
-            try:
-                await self.reap_once()
-            except StorageUnavailable as gone:
-                log.warning("reaper.failed", reason=str(gone))
+        await repeatedly("reaper", self.reap_once, self._pause, at_once=False, spread=0.3)
 
     async def reap_once(self) -> None:
         """Takes what dead replicas held and tells those who wait. Raises `StorageUnavailable`."""
@@ -76,12 +69,7 @@ class Reaper:
 
     async def clean_forever(self) -> None:
         """Deletes what has outlived its time, once a minute."""
-        while True:
-            try:
-                await self.clean_once()
-            except StorageUnavailable as gone:
-                log.warning("janitor.failed", reason=str(gone))
-            await asyncio.sleep(JANITOR_SECONDS * random.uniform(0.8, 1.2))
+        await repeatedly("janitor", self.clean_once, JANITOR_SECONDS)
 
     async def clean_once(self) -> None:
         """Deletes the records of old runs, old audit trails, and what stateless runs left behind."""

@@ -8,7 +8,6 @@ answer was lost is called again, and knows the run by its `run_id`.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +15,9 @@ from typing import Any
 import httpx
 import structlog
 
-from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.graphs.webhook_section import WebhookSection
 from lgs_runtime.model import Run, Webhook
+from lgs_runtime.repeating import repeatedly
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import encode
 from lgs_runtime.worker.receivers import Forbidden, call, open_client
@@ -55,14 +54,11 @@ class WebhookSender:
     async def send_forever(self) -> None:
         """Sends what is due, at once while there is more."""
         async with open_client(self._section, ANSWER_SECONDS) as http:
-            while True:
-                try:
-                    sent = await self.send_due(http)
-                except StorageUnavailable as gone:
-                    log.warning("webhooks.failed", reason=str(gone))
-                    sent = 0
-                if sent < AT_A_TIME:
-                    await asyncio.sleep(POLL_SECONDS * random.uniform(0.8, 1.2))
+            await repeatedly("webhooks", lambda: self._send_all_due(http), POLL_SECONDS)
+
+    async def _send_all_due(self, http: httpx.AsyncClient) -> None:
+        while await self.send_due(http) >= AT_A_TIME:
+            pass
 
     async def send_due(self, http: httpx.AsyncClient) -> int:
         """Sends the calls that are due now, some at a time; how many. Raises `StorageUnavailable`."""
