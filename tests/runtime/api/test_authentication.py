@@ -153,7 +153,8 @@ async def test_an_auth_object_that_cannot_work_stops_the_start(plain: Settings) 
     for name, said in (
         ("asks_too_much", "asks for session"),
         ("nobody", "no handler says who asks"),
-        ("missing", "must be a langgraph_sdk.Auth object"),
+        ("missing", "api_auth has no variable missing; it has: "),
+        ("PEOPLE", "it is a dict; it must be a langgraph_sdk.Auth object"),
     ):
         with pytest.raises(ConfigError, match=said):
             async with open_replica(replace(plain, auth_path=f"api_auth:{name}")):

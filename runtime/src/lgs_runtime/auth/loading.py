@@ -13,7 +13,7 @@ from typing import Any
 from langgraph_sdk import Auth
 
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.importing import extend_import_path, import_module
+from lgs_runtime.graphs.importing import sdk_object
 
 OFFERED = frozenset(
     {"request", "body", "path", "method", "path_params", "query_params", "headers", "authorization"}
@@ -24,13 +24,7 @@ OFFERED = frozenset(
 def load_auth(path: str, source: Path, import_paths: tuple[Path, ...]) -> Auth:
     """The object at `path:variable`. Raises `ConfigError`."""
     where = f"auth.path: {path}"
-    extend_import_path(import_paths)
-    location, _, variable = path.rpartition(":")
-    found = getattr(import_module(location, source, where), variable, None)
-    if not isinstance(found, Auth):
-        raise ConfigError(
-            f"{where}: {variable} is a {type(found).__name__}; it must be a langgraph_sdk.Auth object"
-        )
+    found = sdk_object(path, Auth, source, import_paths, where)
     if (handler := found._authenticate_handler) is not None:
         check_authenticator(handler, where)
     return found

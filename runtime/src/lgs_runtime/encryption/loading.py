@@ -13,7 +13,7 @@ from langgraph_sdk import Encryption
 
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.importing import extend_import_path, variable_in
+from lgs_runtime.graphs.importing import sdk_object
 
 log = structlog.get_logger(__name__)
 
@@ -21,12 +21,7 @@ log = structlog.get_logger(__name__)
 def load_cipher(path: str, source: Path, import_paths: tuple[Path, ...]) -> Cipher:
     """The handlers of the object at `path:variable`. Raises `ConfigError`."""
     where = f"encryption.path: {path}"
-    extend_import_path(import_paths)
-    found = variable_in(path, source, where)
-    if not isinstance(found, Encryption):
-        raise ConfigError(
-            f"{where}: it is a {type(found).__name__}; it must be a langgraph_sdk.Encryption object"
-        )
+    found = sdk_object(path, Encryption, source, import_paths, where)
     check_handlers(found, where)
     cipher = Cipher(found, where)
     if not cipher.seals_blobs:

@@ -11,12 +11,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from lgs_runtime.errors import ConfigError
 
 FILE_SUFFIXES = (".py",)
 OTHER_LANGUAGE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
+_Kind = TypeVar("_Kind")
 
 
 def extend_import_path(paths: tuple[Path, ...]) -> None:
@@ -39,6 +40,19 @@ def variable_in(path: str, source: Path, where: str) -> Any:
     except AttributeError:
         names = ", ".join(name for name in vars(module) if not name.startswith("_")) or "none"
         raise ConfigError(f"{where}: {module.__name__} has no variable {variable}; it has: {names}") from None
+
+
+def sdk_object(
+    path: str, kind: type[_Kind], source: Path, import_paths: tuple[Path, ...], where: str
+) -> _Kind:
+    """What `path:variable` holds, an object of a class of `langgraph_sdk`. Raises `ConfigError`."""
+    extend_import_path(import_paths)
+    found = variable_in(path, source, where)
+    if not isinstance(found, kind):
+        raise ConfigError(
+            f"{where}: it is a {type(found).__name__}; it must be a langgraph_sdk.{kind.__name__} object"
+        )
+    return found
 
 
 def import_module(location: str, source: Path, where: str) -> ModuleType:

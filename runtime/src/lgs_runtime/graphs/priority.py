@@ -16,7 +16,7 @@ import structlog
 from langgraph_sdk import Auth, Priority, PriorityContext
 
 from lgs_runtime.errors import ConfigError, HandlerFailed, RefusedByHandler
-from lgs_runtime.graphs.importing import extend_import_path, variable_in
+from lgs_runtime.graphs.importing import sdk_object
 from lgs_runtime.model import Standing
 
 ANSWER_SECONDS: Final = 10.0
@@ -39,12 +39,7 @@ class PriorityHandler:
     def load(cls, path: str, source: Path, import_paths: tuple[Path, ...]) -> PriorityHandler:
         """The object at `path:variable`. Raises `ConfigError`."""
         where = f"priority.path: {path}"
-        extend_import_path(import_paths)
-        found = variable_in(path, source, where)
-        if not isinstance(found, Priority):
-            raise ConfigError(
-                f"{where}: it is a {type(found).__name__}; it must be a langgraph_sdk.Priority object"
-            )
+        found = sdk_object(path, Priority, source, import_paths, where)
         if found._assign_handler is None:
             raise ConfigError(f"{where}: it must have a function that is registered with @priority.assign")
         return cls(found, where)
