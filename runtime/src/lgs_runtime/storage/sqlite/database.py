@@ -1,8 +1,9 @@
 """One SQLite file: a thread that writes and a thread that reads, each with its connection.
 
 A write is a function of a connection that runs inside of `BEGIN IMMEDIATE`, so it sees and changes everything
-alone, whatever other processes do. WAL lets reads go on beside it; a commit is on disk before it returns.
-Errors of the file leave as `StorageUnavailable`.
+alone, whatever other processes do. Writes that come while one is under way share the next transaction, each
+in a savepoint of its own: one that raises leaves nothing, and the others stay. WAL lets reads go on beside
+it; a commit is on disk before any of its writes returns. Errors of the file leave as `StorageUnavailable`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.storage import encoding
+from lgs_runtime.storage.sqlite.desk import Desk, Failed
 
 BUSY_SECONDS: Final = 30.0
 _Result = TypeVar("_Result")
+_Work = Callable[[sqlite3.Connection], Any]
 
 _UNAVAILABLE: Final = frozenset(
     {
@@ -84,78 +86,97 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class Database:
-    """The file. Opened by `open`, which also migrates it through `prepare`."""
+    """The file. Opened by `open`, which also migrates it through `prepare`. Belongs to one event loop."""
 
     def __init__(self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self.path = path
-        self._connections = (writer, reader)
         self._writer = writer
         self._reader = reader
-        self._writing = ThreadPoolExecutor(1, "lgs-sqlite-write")
-        self._reading = ThreadPoolExecutor(1, "lgs-sqlite-read")
+        self._writing: Desk[_Work] = Desk("lgs-sqlite-write", self._write)
+        self._reading: Desk[_Work] = Desk("lgs-sqlite-read", self._read)
 
     @classmethod
     async def open(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Database:
         """Opens or makes the file. Raises `ConfigError` when it can't be one, `StorageUnavailable`."""
-        return await asyncio.to_thread(cls._open, path, prepare)
-
-    @classmethod
-    def _open(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Database:
-        shown = f"DATABASE_URI: sqlite:///{path}"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writer = connect(path)
-        except OSError as error:
-            raise ConfigError(
-                f"{shown}: the folder must exist or be one that can be made: {error}"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            if code_of(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-                raise ConfigError(f"{shown}: must be a SQLite file that can be written: {error}") from error
-            raise StorageUnavailable(f"the database {path} can't be opened: {error}") from error
-        try:
-            with translated(path):
-                with transaction(writer):
-                    prepare(writer)
-                return cls(path, writer, connect(path))
-        except BaseException:
-            writer.close()
-            raise
+        return cls(path, *await asyncio.to_thread(_opened, path, prepare))
 
     async def write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Runs `work` in a transaction of its own, on the writing thread."""
-        return await self._submit(self._writing, self._write, work)
+        """Runs `work` on the writing thread, in a transaction: all of it is committed when this returns, and
+        nothing of it stays when this raises."""
+        return cast(_Result, await self._ask(self._writing, work))
 
     async def read(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Runs `work`, which changes nothing, on the reading thread."""
-        return await self._submit(self._reading, self._read, work)
+        return cast(_Result, await self._ask(self._reading, work))
 
     async def close(self) -> None:
         """Waits for what is under way and closes the file."""
-        for thread in (self._writing, self._reading):
-            await asyncio.to_thread(thread.shutdown)
-        for connection in self._connections:
+        for desk in (self._writing, self._reading):
+            await desk.close()
+        for connection in (self._writer, self._reader):
             connection.close()
 
-    async def _submit(
-        self,
-        thread: ThreadPoolExecutor,
-        run: Callable[[Callable[[sqlite3.Connection], _Result]], _Result],
-        work: Callable[[sqlite3.Connection], _Result],
-    ) -> _Result:
+    def _ask(self, desk: Desk[_Work], work: _Work) -> asyncio.Future[Any]:
+        if desk.closed:
+            raise StorageUnavailable(f"the database {self.path} is closed")
+        return desk.ask(work)
+
+    def _write(self, works: Sequence[_Work]) -> Sequence[Any]:
         try:
-            future = thread.submit(run, work)
-        except RuntimeError as error:
-            raise StorageUnavailable(f"the database {self.path} is closed") from error
-        return await asyncio.wrap_future(future)
+            with translated(self.path), transaction(self._writer):
+                if len(works) == 1:
+                    return [works[0](self._writer)]
+                return [_by_itself(self._writer, work) for work in works]
+        except StorageUnavailable as unavailable:
+            return [Failed(StorageUnavailable(str(unavailable))) for _ in works]
 
-    def _write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        with translated(self.path), transaction(self._writer):
-            return work(self._writer)
+    def _read(self, works: Sequence[_Work]) -> Sequence[Any]:
+        return [self._read_one(work) for work in works]
 
-    def _read(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        with translated(self.path):
-            return work(self._reader)
+    def _read_one(self, work: _Work) -> Any:
+        try:
+            with translated(self.path):
+                return work(self._reader)
+        except Exception as failed:  # noqa: BLE001 - it reaches who asked
+            return Failed(failed)
+
+
+def _opened(
+    path: Path, prepare: Callable[[sqlite3.Connection], None]
+) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    shown = f"DATABASE_URI: sqlite:///{path}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = connect(path)
+    except OSError as error:
+        raise ConfigError(f"{shown}: the folder must exist or be one that can be made: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if code_of(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise ConfigError(f"{shown}: must be a SQLite file that can be written: {error}") from error
+        raise StorageUnavailable(f"the database {path} can't be opened: {error}") from error
+    try:
+        with translated(path):
+            with transaction(writer):
+                prepare(writer)
+            return writer, connect(path)
+    except BaseException:
+        writer.close()
+        raise
+
+
+def _by_itself(connection: sqlite3.Connection, work: _Work) -> Any:
+    """What one work of a group returns, or `Failed` with what it raised; errors of the file, which are not
+    its own, are raised and end the group."""
+    connection.execute("SAVEPOINT lgs_work")
+    try:
+        result = work(connection)
+    except Exception as failed:
+        if isinstance(failed, sqlite3.Error) and code_of(failed) in _UNAVAILABLE:
+            raise
+        connection.execute("ROLLBACK TO lgs_work")
+        result = Failed(failed)
+    connection.execute("RELEASE lgs_work")
+    return result
 
 
 def _contains(whole: str | None, part: str) -> bool:
