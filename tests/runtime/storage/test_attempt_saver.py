@@ -101,22 +101,26 @@ async def test_a_thread_of_somebody_else_and_an_older_checkpoint_are_read(databa
         assert of_other is not None and of_other.checkpoint["channel_values"]["done"][0] == "other"
 
 
-async def test_a_checkpoint_is_not_stored_where_the_one_before_it_was_not(postgres_uri: str) -> None:
-    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+async def test_a_checkpoint_is_not_stored_where_the_one_before_it_was_not(database_uri: str) -> None:
+    # PostgreSQL takes no NUL in a channel's name, SQLite no lone surrogate in an id.
+    postgres = not database_uri.startswith("sqlite")
+    name, id, refused = (
+        ("bad\x00", {}, asyncpg.PostgresError) if postgres else ("bad", {"id": "\ud800"}, UnicodeEncodeError)
+    )
+    async with open_checkpointer(database_uri) as saver:
         own = AttemptSaver(saver, thread_id := str(uuid4()), behind=True)
         address: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
 
-        # PostgreSQL takes no NUL in a channel's name.
-        address = await own.aput(address, checkpoint({"bad\x00": [1]}), {}, {"bad\x00": "1"})
-        with pytest.raises(asyncpg.PostgresError):
+        address = await own.aput(address, {**checkpoint({name: [1]}), **id}, {}, {name: "1"})
+        with pytest.raises(refused):
             await own.aput(address, checkpoint({"good": [2]}), {}, {"good": "1"})
             await own.settle()
 
         assert [entry async for entry in saver.alist({"configurable": {"thread_id": thread_id}})] == []
 
 
-async def test_a_replica_without_a_lease_writes_nothing_behind_either(postgres_uri: str) -> None:
-    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+async def test_a_replica_without_a_lease_writes_nothing_behind_either(database_uri: str) -> None:
+    async with open_checkpointer(database_uri) as saver:
         fence = Fence()
         own = AttemptSaver(fenced(saver, fence), thread_id := str(uuid4()), behind=True)
         fence.held_until(0.0)

@@ -1,5 +1,5 @@
-"""The Postgres checkpointer under many runs, bad rows, a server that comes and goes, and a process that is
-killed."""
+"""The checkpointers, what both of them promise; and that of Postgres under many runs, bad rows, a server that
+comes and goes, and a process that is killed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from lgs_runtime.checkpoint import FastPostgresSaver
 from support.postgres import PostgresServer
+from support.savers import fast_saver
 
 
 class Profile(BaseModel):
@@ -91,8 +92,8 @@ async def test_a_put_waits_for_a_server_that_comes_back(postgres_server: Postgre
         assert [await value_of(saver, f"t{number}") for number in range(10)] == [[n] for n in range(10)]
 
 
-async def test_a_read_sees_what_was_submitted_before_it(postgres_uri: str) -> None:
-    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+async def test_a_read_sees_what_was_submitted_before_it(database_uri: str) -> None:
+    async with fast_saver(database_uri) as saver:
         heavy = b"x" * 1_000_000
         large = asyncio.create_task(put(saver, [heavy]))
         small = asyncio.create_task(put(saver, [1]))
@@ -104,8 +105,8 @@ async def test_a_read_sees_what_was_submitted_before_it(postgres_uri: str) -> No
         assert found == [[1], [heavy]]
 
 
-async def test_other_threads_use_the_methods_that_block(postgres_uri: str) -> None:
-    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+async def test_other_threads_use_the_methods_that_block(database_uri: str) -> None:
+    async with fast_saver(database_uri) as saver:
 
         def work() -> tuple[Any, int, Any]:
             checkpoint = {**empty_checkpoint(), "channel_versions": {"a": "1"}, "channel_values": {"a": [1]}}
@@ -126,13 +127,13 @@ async def test_other_threads_use_the_methods_that_block(postgres_uri: str) -> No
             saver.get_tuple(config())
 
 
-async def test_only_types_that_are_allowed_are_made_from_what_is_stored(postgres_uri: str) -> None:
-    async with FastPostgresSaver.from_conn_string(postgres_uri) as strict:
+async def test_only_types_that_are_allowed_are_made_from_what_is_stored(database_uri: str) -> None:
+    async with fast_saver(database_uri) as strict:
         await put(strict, Profile(name="Ada"))
 
         assert await value_of(strict) == {"name": "Ada"}
 
-    async with FastPostgresSaver.from_conn_string(postgres_uri, allow=[Profile]) as saver:
+    async with fast_saver(database_uri, allow=[Profile]) as saver:
         assert await value_of(saver) == Profile(name="Ada")
 
 
@@ -197,12 +198,12 @@ class Steps(TypedDict):
     ("durability", "before_second", "at_end"), [("sync", [["first"]], 4), ("exit", [None], 1)]
 )
 async def test_durability_means_what_it_says(
-    durability: Any, before_second: list[Any], at_end: int, postgres_uri: str
+    durability: Any, before_second: list[Any], at_end: int, database_uri: str
 ) -> None:
     seen = []
 
     async def second(_: Steps) -> Steps:
-        async with FastPostgresSaver.from_conn_string(postgres_uri) as another:
+        async with fast_saver(database_uri) as another:
             found = await another.aget_tuple(config())
         seen.append(found and found.checkpoint["channel_values"]["steps"])
         return {"steps": ["second"]}
@@ -213,7 +214,7 @@ async def test_durability_means_what_it_says(
     builder.add_edge(START, "first")
     builder.add_edge("first", "second")
     builder.add_edge("second", END)
-    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+    async with fast_saver(database_uri) as saver:
         app = builder.compile(checkpointer=saver)
 
         await app.ainvoke({"steps": []}, config(), durability=durability)

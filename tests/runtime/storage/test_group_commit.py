@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lgs_runtime.checkpoint.postgres.encoding import Group, Rows
+from lgs_runtime.checkpoint.postgres.encoding import Group
+from lgs_runtime.checkpoint.rows import Rows
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.gathering import Gatherer
 

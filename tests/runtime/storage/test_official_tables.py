@@ -8,39 +8,40 @@ import operator
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+import aiosqlite
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.postgres.base import MIGRATIONS as OFFICIAL_MIGRATIONS
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, Send, interrupt
 
-from lgs_runtime.checkpoint import FastPostgresSaver
 from lgs_runtime.checkpoint.postgres.statements import MIGRATIONS
+from support.savers import fast_saver
 
 
 @asynccontextmanager
-async def official(uri: str) -> AsyncIterator[AsyncPostgresSaver]:
-    """The saver of langgraph-checkpoint-postgres."""
+async def official(uri: str) -> AsyncIterator[AsyncPostgresSaver | AsyncSqliteSaver]:
+    """The saver of langgraph-checkpoint-postgres, or -sqlite."""
+    if uri.startswith("sqlite:///"):
+        async with AsyncSqliteSaver.from_conn_string(uri.removeprefix("sqlite:///")) as lite:
+            await lite.setup()
+            yield lite
+        return
     async with AsyncPostgresSaver.from_conn_string(uri) as saver:
         await saver.setup()
         yield saver
 
 
-@asynccontextmanager
-async def ours(uri: str) -> AsyncIterator[FastPostgresSaver]:
-    """The saver of this package."""
-    async with FastPostgresSaver.from_conn_string(uri) as saver:
-        yield saver
-
-
 DIRECTIONS = pytest.mark.parametrize(
-    ("first", "second"), [(official, ours), (ours, official)], ids=["to us", "back"]
+    ("first", "second"), [(official, fast_saver), (fast_saver, official)], ids=["to us", "back"]
 )
 
 
@@ -101,19 +102,54 @@ def test_the_tables_are_those_of_the_installed_official_package() -> None:
     assert [plain(text) for text in MIGRATIONS] == [plain(text) for text in OFFICIAL_MIGRATIONS]
 
 
+async def columns(path: Path) -> list[tuple[Any, ...]]:
+    """Names, types, rules and places in keys of all columns of a SQLite file."""
+    async with aiosqlite.connect(path) as connection:
+        found = await connection.execute(
+            "SELECT t.name, c.* FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
+        )
+        return sorted(map(tuple, await found.fetchall()))
+
+
+async def test_a_sqlite_file_has_the_tables_of_the_installed_official_package(tmp_path: Path) -> None:
+    async with official(f"sqlite:///{tmp_path}/official.db"), fast_saver(f"sqlite:///{tmp_path}/ours.db"):
+        pass
+
+    assert await columns(tmp_path / "ours.db") == await columns(tmp_path / "official.db") != []
+
+
+async def test_a_sqlite_file_of_an_older_official_package_is_brought_to_the_newest_form(
+    tmp_path: Path,
+) -> None:
+    uri = f"sqlite:///{tmp_path}/old.db"
+    async with official(uri) as saver:
+        await graph(saver).ainvoke(INPUT, CONFIG)
+        before = await tuples(saver)
+    async with aiosqlite.connect(tmp_path / "old.db") as connection:
+        await connection.execute("ALTER TABLE writes DROP COLUMN task_path")
+        await connection.commit()
+
+    async with fast_saver(uri) as saver:
+        found = await tuples(saver)
+        await graph(saver).ainvoke(Command(resume="yes"), CONFIG)
+
+        assert [each.checkpoint for each in found] == [each.checkpoint for each in before]
+        assert (await graph(saver).aget_state(CONFIG)).next == ()
+
+
 @DIRECTIONS
-async def test_a_thread_goes_on_under_the_other_saver(first: Any, second: Any, postgres_uri: str) -> None:
-    async with first(postgres_uri) as saver:
+async def test_a_thread_goes_on_under_the_other_saver(first: Any, second: Any, database_uri: str) -> None:
+    async with first(database_uri) as saver:
         await graph(saver).ainvoke(INPUT, CONFIG)
         before = await tuples(saver)
 
-    async with second(postgres_uri) as saver:
+    async with second(database_uri) as saver:
         assert await tuples(saver) == before
         assert await saver.aget_tuple(CONFIG) == before[0]
         await graph(saver).ainvoke(Command(resume="yes"), CONFIG)
         after = await tuples(saver)
 
-    async with first(postgres_uri) as saver:
+    async with first(database_uri) as saver:
         state = await graph(saver).aget_state(CONFIG)
         assert await tuples(saver) == after
     assert state.values["messages"][-1].content == "you said yes"
@@ -124,16 +160,16 @@ async def test_a_thread_goes_on_under_the_other_saver(first: Any, second: Any, p
 
 @DIRECTIONS
 async def test_both_build_delta_channels_from_the_same_history(
-    first: Any, second: Any, postgres_uri: str
+    first: Any, second: Any, database_uri: str
 ) -> None:
-    async with first(postgres_uri) as saver:
+    async with first(database_uri) as saver:
         await graph(saver).ainvoke(INPUT, CONFIG)
         told = [
             await saver.aget_delta_channel_history(config=found.config, channels=["deltas", "note", "parts"])
             for found in await tuples(saver)
         ]
 
-    async with second(postgres_uri) as saver:
+    async with second(database_uri) as saver:
         seen = [
             await saver.aget_delta_channel_history(config=found.config, channels=["deltas", "note", "parts"])
             for found in await tuples(saver)
@@ -165,7 +201,7 @@ async def test_checkpoints_of_older_formats_are_read_alike(
 async def test_a_value_that_json_can_not_hold_comes_back_whole(value: Any, postgres_uri: str) -> None:
     checkpoint = {**empty_checkpoint(), "channel_versions": {"a": "1"}, "channel_values": {"a": value}}
     config: Any = {"configurable": {"thread_id": "t1", "checkpoint_ns": ""}}
-    async with ours(postgres_uri) as saver:
+    async with fast_saver(postgres_uri) as saver:
         await saver.aput(config, checkpoint, {"step": 0}, {"a": "1"})
 
         (mine,) = await tuples(saver, config)

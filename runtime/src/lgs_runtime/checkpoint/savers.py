@@ -35,9 +35,11 @@ def open_checkpointer(
     LangGraph's own does without one. Raises `ConfigError`, `StorageUnavailable`."""
     where = address(uri)
     if where.path is not None:
-        from lgs_runtime.checkpoint.sqlite import sqlite_checkpointer  # noqa: PLC0415 - load one driver only
+        from lgs_runtime.checkpoint.sqlite.saver import FastSqliteSaver  # noqa: PLC0415 - load one driver only
 
-        return sqlite_checkpointer(where.path, serde=serde)
+        return FastSqliteSaver.from_conn_string(
+            f"{where.path}-checkpoints", serde=serde or JsonPlusSerializer()
+        )
     from lgs_runtime.checkpoint.postgres.saver import FastPostgresSaver  # noqa: PLC0415
 
     return FastPostgresSaver.from_conn_string(where.uri, serde=serde or JsonPlusSerializer())
@@ -50,7 +52,7 @@ def open_store(
     says how long items live. Raises `ConfigError`, `StorageUnavailable`."""
     where = address(uri)
     if where.path is not None:
-        from lgs_runtime.checkpoint.sqlite import sqlite_store  # noqa: PLC0415 - load one driver only
+        from lgs_runtime.checkpoint.sqlite.store import sqlite_store  # noqa: PLC0415 - load one driver only
 
         return sqlite_store(where.path, index=index, ttl=ttl)
     from lgs_runtime.checkpoint.store import postgres_store  # noqa: PLC0415

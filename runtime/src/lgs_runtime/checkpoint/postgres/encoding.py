@@ -16,7 +16,6 @@ from typing import Any, Final, cast
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -28,23 +27,10 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
+from lgs_runtime.checkpoint.rows import Row, Rows
 from lgs_runtime.storage.encoding import dump_searchable
 
-Row = tuple[Any, ...]
 _EXACT_FLOATS: Final = 2.0**53
-
-
-@dataclass(slots=True)
-class Rows:
-    """What one call stores: rows of each table, in the order of their columns. A new write leaves one that is
-    there as it is; a replaced one takes its place."""
-
-    blobs: Sequence[Row] = ()
-    new_writes: Sequence[Row] = ()
-    replaced_writes: Sequence[Row] = ()
-    checkpoints: Sequence[Row] = ()
-    size: int = 0
-    """About how many bytes."""
 
 
 @dataclass(slots=True)
@@ -120,44 +106,6 @@ def checkpoint_rows(
         about,
     )
     return Rows(blobs=blobs, checkpoints=(row,), size=size + len(document) + len(about))
-
-
-def write_rows(
-    serde: SerializerProtocol,
-    config: RunnableConfig,
-    writes: Sequence[tuple[str, Any]],
-    task_id: str,
-    task_path: str,
-) -> Rows:
-    """What a task wrote, beside the checkpoint that it ran from."""
-    configurable = config["configurable"]
-    address = (
-        str(configurable["thread_id"]),
-        configurable.get("checkpoint_ns", ""),
-        configurable["checkpoint_id"],
-        task_id,
-        task_path,
-    )
-    rows, size, special = [], 0, True
-    for place, (channel, value) in enumerate(writes):
-        index = WRITES_IDX_MAP.get(channel)
-        special = special and index is not None
-        kind, data = serde.dumps_typed(value)
-        rows.append((*address, place if index is None else index, channel, kind, data))
-        size += len(data)
-    return Rows(replaced_writes=rows, size=size) if special else Rows(new_writes=rows, size=size)
-
-
-def next_config(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
-    """The address of a checkpoint that was stored under `config`."""
-    configurable = config["configurable"]
-    return {
-        "configurable": {
-            "thread_id": configurable["thread_id"],
-            "checkpoint_ns": configurable.get("checkpoint_ns", ""),
-            "checkpoint_id": checkpoint["id"],
-        }
-    }
 
 
 def checkpoint_tuple(serde: SerializerProtocol, row: Mapping[str, Any]) -> CheckpointTuple:

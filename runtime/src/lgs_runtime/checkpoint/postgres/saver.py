@@ -7,11 +7,9 @@ committed. A read sees every write that was submitted to its thread before it, i
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Final
 
 import asyncpg  # type: ignore[import-untyped]
 from langchain_core.runnables import RunnableConfig
@@ -24,29 +22,23 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from lgs_runtime.checkpoint.blocking import BlockingSaver
+from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver
 from lgs_runtime.checkpoint.postgres import encoding, threads
 from lgs_runtime.checkpoint.postgres.deltas import delta_history
-from lgs_runtime.checkpoint.postgres.encoding import Rows
 from lgs_runtime.checkpoint.postgres.queries import list_query
-from lgs_runtime.checkpoint.postgres.tables import Address, Tables
-from lgs_runtime.checkpoint.weight import is_heavy
+from lgs_runtime.checkpoint.postgres.tables import Tables
+from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
 
 COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2
-COMMIT_PATIENCE_SECONDS: Final = 10.0
-"""For so long a commit is tried again while the database is away."""
 READ_PATIENCE_SECONDS: Final = 0.2
 """Long enough to meet the connections that a restart has cut, and to open new ones."""
 
-Allowed = Literal[True] | Collection[tuple[str, ...] | type]
 
-
-class FastPostgresSaver(BlockingSaver):
+class FastPostgresSaver(GroupedSaver):
     """A saver on a pool of asyncpg, for the event loop in which it is made. `from_conn_string` opens one.
 
     Values come back as the types that LangGraph allows and those in `allow`; of others only their data. With
@@ -65,12 +57,9 @@ class FastPostgresSaver(BlockingSaver):
     ) -> None:
         """`allow`: types (or their module and name) that may be made from stored values; True allows all,
         for a database that only trusted programs write to."""
-        super().__init__(serde=serde or strict_serializer(allow))
         self._database = Database("", pool)
         self._tables = Tables(self._database)
-        self._writes: Gatherer[Rows, None] = Gatherer(
-            self._tables.write, at_once=COMMITS_AT_ONCE, patience_seconds=COMMIT_PATIENCE_SECONDS
-        )
+        super().__init__(self._tables.write, at_once=COMMITS_AT_ONCE, serde=serde, allow=allow)
         self._reads: Gatherer[Address, Mapping[str, Any] | None] = Gatherer(
             self._tables.read, at_once=READS_AT_ONCE, patience_seconds=READ_PATIENCE_SECONDS
         )
@@ -139,123 +128,6 @@ class FastPostgresSaver(BlockingSaver):
         for row in await self._database.rows(statement, *values):
             yield encoding.checkpoint_tuple(self.serde, row)
 
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Stores a checkpoint and returns its address when it is committed. Raises `StorageUnavailable`."""
-        await self.put_behind(config, checkpoint, metadata, new_versions)
-        return encoding.next_config(config, checkpoint)
-
-    def put_behind(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-        after: asyncio.Future[Any] | None = None,
-    ) -> asyncio.Future[None]:
-        """As `aput`, without waiting: the future ends when it is committed. Where `after`, the future of a
-        checkpoint of the thread before, has failed, so does this: its values may be among those that were
-        not stored."""
-        values = checkpoint["channel_values"]
-        new = [values[channel] for channel in new_versions if channel in values]
-        return self._store(
-            config,
-            is_heavy(new),
-            lambda: encoding.checkpoint_rows(self.serde, config, checkpoint, metadata, new_versions),
-            after,
-        )
-
-    async def aput_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> None:
-        """Stores what a task wrote and returns when it is committed. Raises `StorageUnavailable`."""
-        await self.put_writes_behind(config, writes, task_id, task_path)
-
-    def put_writes_behind(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> asyncio.Future[None]:
-        """As `aput_writes`, without waiting: the future ends when it is committed."""
-        return self._store(
-            config,
-            is_heavy(writes),
-            lambda: encoding.write_rows(self.serde, config, writes, task_id, task_path),
-        )
-
-    def _store(
-        self,
-        config: RunnableConfig,
-        heavy: bool,
-        encode: Callable[[], Rows],
-        after: asyncio.Future[Any] | None = None,
-    ) -> asyncio.Future[None]:
-        """Small values are encoded at once, which takes less time than asking a thread to; heavy ones in a
-        thread, so that the loop goes on meanwhile."""
-        thread_id = str(config["configurable"]["thread_id"])
-        if heavy:
-
-            async def prepare() -> tuple[Rows, int]:
-                rows = await asyncio.to_thread(encode)
-                return rows, rows.size
-
-            return self._writes.submit_later(thread_id, prepare, after)
-        rows = encode()
-        return self._writes.submit(thread_id, rows, rows.size, after)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Deletes all checkpoints of a thread."""
-        await self._delete_threads([str(thread_id)])
-
-    async def _delete_threads(self, thread_ids: Sequence[str]) -> None:
-        """Deletes all checkpoints of threads, whose ids are in order: of two that delete some of the same,
-        the second waits, and neither for the other."""
-        async with AsyncExitStack() as turns:
-            for thread_id in thread_ids:
-                await turns.enter_async_context(self._writes.alone(thread_id))
-            await threads.delete_threads(self._database, thread_ids)
-
-    async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
-        """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they
-        needed."""
-        if thread_id is None:
-            await threads.delete_runs(self._database, None, run_ids)
-            return
-        async with self._writes.alone(thread_id):
-            await threads.delete_runs(self._database, thread_id, run_ids)
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As `adelete_run`, in every thread."""
-        await self.adelete_run(None, run_ids)
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copies all checkpoints of a thread to another."""
-        await self._writes.settled(str(source_thread_id))
-        async with self._writes.alone(str(target_thread_id)):
-            await threads.copy_thread(self._database, str(source_thread_id), str(target_thread_id))
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Deletes all checkpoints of threads (`delete`), or all but the latest of each namespace and what it
-        is built from (`keep_latest`; see `threads.keep_latest`). Raises `NotImplementedError` for a thread
-        with delta channels of LangGraph.js."""
-        if isinstance(thread_ids, str):
-            raise TypeError(f"thread_ids: {thread_ids!r}: must be a sequence of ids")
-        if strategy not in ("keep_latest", "delete"):
-            raise ValueError(f"strategy: {strategy!r}: must be keep_latest or delete")
-        if strategy == "delete":
-            await self._delete_threads(sorted({str(thread_id) for thread_id in thread_ids}))
-            return
-        for thread_id in map(str, thread_ids):
-            async with self._writes.alone(thread_id):
-                await threads.keep_latest(self._database, thread_id)
-
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
@@ -272,12 +144,27 @@ class FastPostgresSaver(BlockingSaver):
         address = (thread_id, namespace, str(checkpoint_id))
         return await delta_history(self._database, self.serde, address, channels)
 
-    def get_next_version(self, current: str | None, channel: None) -> str:
-        """A version after `current`, of the form that the official saver gives."""
-        number = int(str(current).split(".", 1)[0]) if current is not None else 0
-        return f"{number + 1:032}.{random.random():016}"
+    def _encoded(self, checkpoint: Checkpoint, new_versions: ChannelVersions) -> Sequence[Any]:
+        values = checkpoint["channel_values"]
+        return [values[channel] for channel in new_versions if channel in values]
 
+    def _checkpoint_rows(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Rows:
+        return encoding.checkpoint_rows(self.serde, config, checkpoint, metadata, new_versions)
 
-def strict_serializer(allow: Allowed = ()) -> JsonPlusSerializer:
-    """LangGraph's serialiser that makes only known types from what is stored, and those in `allow`."""
-    return JsonPlusSerializer(allowed_msgpack_modules=allow if allow is True else [*allow] or None)
+    async def _delete_threads(self, thread_ids: Sequence[str]) -> None:
+        await threads.delete_threads(self._database, thread_ids)
+
+    async def _delete_runs(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
+        await threads.delete_runs(self._database, thread_id, run_ids)
+
+    async def _copy_thread(self, source: str, target: str) -> None:
+        await threads.copy_thread(self._database, source, target)
+
+    async def _keep_latest(self, thread_id: str) -> None:
+        await threads.keep_latest(self._database, thread_id)

@@ -12,15 +12,13 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.checkpoint.postgres import statements
-from lgs_runtime.checkpoint.postgres.encoding import Group, Rows
+from lgs_runtime.checkpoint.postgres.encoding import Group
+from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.storage.postgres.database import Database
 
 SETUP_LOCK: Final = 0x6C67735F63686B70
 """Key of the advisory lock: `lgs_chkp` in ASCII."""
 SETUP_SECONDS: Final = 120.0
-
-Address = tuple[str, str, str | None]
-"""Thread, namespace, and checkpoint (None: the latest)."""
 
 
 class Tables:

@@ -1,0 +1,194 @@
+"""What the savers of both databases share: calls gather into groups, and a thread keeps its order.
+
+`aput` and `aput_writes` return when what they store is committed; what changes a whole thread has the thread
+to itself meanwhile. Nothing holds a lock between requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from lgs_runtime.checkpoint.blocking import BlockingSaver
+from lgs_runtime.checkpoint.rows import Rows, next_config, write_rows
+from lgs_runtime.checkpoint.weight import is_heavy
+from lgs_runtime.storage.gathering import Gatherer
+
+COMMIT_PATIENCE_SECONDS: Final = 10.0
+"""For so long a commit is tried again while the database is away."""
+
+Allowed = Literal[True] | Collection[tuple[str, ...] | type]
+
+
+class GroupedSaver(BlockingSaver):
+    """A subclass reads, makes rows of checkpoints, and does to whole threads what the interface asks."""
+
+    def __init__(
+        self,
+        store: Callable[[Sequence[Rows]], Awaitable[Sequence[None]]],
+        *,
+        at_once: int,
+        serde: SerializerProtocol | None,
+        allow: Allowed,
+    ) -> None:
+        """`store` commits all that it is given, or nothing; `at_once`: how many groups may be under way."""
+        super().__init__(serde=serde or strict_serializer(allow))
+        self._writes: Gatherer[Rows, None] = Gatherer(
+            store, at_once=at_once, patience_seconds=COMMIT_PATIENCE_SECONDS
+        )
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Stores a checkpoint and returns its address when it is committed. Raises `StorageUnavailable`."""
+        await self.put_behind(config, checkpoint, metadata, new_versions)
+        return next_config(config, checkpoint)
+
+    def put_behind(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        after: asyncio.Future[Any] | None = None,
+    ) -> asyncio.Future[None]:
+        """As `aput`, without waiting: the future ends when it is committed. Where `after`, the future of a
+        checkpoint of the thread before, has failed, so does this: its values may be among those that were
+        not stored."""
+        return self._store(
+            config,
+            is_heavy(self._encoded(checkpoint, new_versions)),
+            lambda: self._checkpoint_rows(config, checkpoint, metadata, new_versions),
+            after,
+        )
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Stores what a task wrote and returns when it is committed. Raises `StorageUnavailable`."""
+        await self.put_writes_behind(config, writes, task_id, task_path)
+
+    def put_writes_behind(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> asyncio.Future[None]:
+        """As `aput_writes`, without waiting: the future ends when it is committed."""
+        return self._store(
+            config, is_heavy(writes), lambda: write_rows(self.serde, config, writes, task_id, task_path)
+        )
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Deletes all checkpoints of a thread."""
+        await self._delete_alone([str(thread_id)])
+
+    async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
+        """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they
+        needed. None: in every thread."""
+        if thread_id is None:
+            await self._delete_runs(None, run_ids)
+            return
+        async with self._writes.alone(thread_id):
+            await self._delete_runs(thread_id, run_ids)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """As `adelete_run`, in every thread."""
+        await self.adelete_run(None, run_ids)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copies all checkpoints of a thread to another."""
+        await self._writes.settled(str(source_thread_id))
+        async with self._writes.alone(str(target_thread_id)):
+            await self._copy_thread(str(source_thread_id), str(target_thread_id))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Deletes all checkpoints of threads (`delete`), or all but the latest of each namespace and what it
+        is built from (`keep_latest`); calls of subgraphs go with the checkpoint that they were made from.
+        Raises `NotImplementedError` for a thread that is known to need more."""
+        if isinstance(thread_ids, str):
+            raise TypeError(f"thread_ids: {thread_ids!r}: must be a sequence of ids")
+        if strategy not in ("keep_latest", "delete"):
+            raise ValueError(f"strategy: {strategy!r}: must be keep_latest or delete")
+        if strategy == "delete":
+            await self._delete_alone(sorted({str(thread_id) for thread_id in thread_ids}))
+            return
+        for thread_id in map(str, thread_ids):
+            async with self._writes.alone(thread_id):
+                await self._keep_latest(thread_id)
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """A version after `current`, of the form that the official savers give."""
+        number = int(str(current).split(".", 1)[0]) if current is not None else 0
+        return f"{number + 1:032}.{random.random():016}"
+
+    def _store(
+        self,
+        config: RunnableConfig,
+        heavy: bool,
+        encode: Callable[[], Rows],
+        after: asyncio.Future[Any] | None = None,
+    ) -> asyncio.Future[None]:
+        """Small values are encoded at once, which takes less time than asking a thread to; heavy ones in a
+        thread, so that the loop goes on meanwhile."""
+        thread_id = str(config["configurable"]["thread_id"])
+        if heavy:
+
+            async def prepare() -> tuple[Rows, int]:
+                rows = await asyncio.to_thread(encode)
+                return rows, rows.size
+
+            return self._writes.submit_later(thread_id, prepare, after)
+        rows = encode()
+        return self._writes.submit(thread_id, rows, rows.size, after)
+
+    async def _delete_alone(self, thread_ids: Sequence[str]) -> None:
+        """Deletes all checkpoints of threads, whose ids are in order: of two that delete some of the same,
+        the second waits, and neither for the other."""
+        async with AsyncExitStack() as turns:
+            for thread_id in thread_ids:
+                await turns.enter_async_context(self._writes.alone(thread_id))
+            await self._delete_threads(thread_ids)
+
+    def _encoded(self, checkpoint: Checkpoint, new_versions: ChannelVersions) -> Sequence[Any]:
+        """The values of a checkpoint that are encoded when it is stored."""
+        raise NotImplementedError
+
+    def _checkpoint_rows(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Rows:
+        raise NotImplementedError
+
+    async def _delete_threads(self, thread_ids: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    async def _delete_runs(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    async def _copy_thread(self, source: str, target: str) -> None:
+        raise NotImplementedError
+
+    async def _keep_latest(self, thread_id: str) -> None:
+        raise NotImplementedError
+
+
+def strict_serializer(allow: Allowed = ()) -> JsonPlusSerializer:
+    """LangGraph's serialiser that makes only known types from what is stored, and those in `allow`."""
+    return JsonPlusSerializer(allowed_msgpack_modules=allow if allow is True else [*allow] or None)

@@ -1,0 +1,162 @@
+"""The checkpointer for SQLite: LangGraph's whole contract, on the official tables, for many runs at once.
+
+Calls that come while a transaction is under way go together in the next one: one crossing to the thread that
+writes, one commit, which is on the disk before any of them returns. Reads have a thread and a connection of
+their own. Several processes may share the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    get_checkpoint_id,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.sqlite.utils import search_where
+
+from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver
+from lgs_runtime.checkpoint.rows import Address, Rows
+from lgs_runtime.checkpoint.sqlite import encoding, statements, tables
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.storage.encoding import dump
+from lgs_runtime.storage.sqlite.database import Database
+
+MEMORY: Final = ":memory:"
+PAGE: Final = 32
+"""So many checkpoints of a list are in memory at a time."""
+
+
+class FastSqliteSaver(GroupedSaver):
+    """A saver in a SQLite file, for the event loop in which it is made. `from_conn_string` opens one.
+
+    Values come back as the types that LangGraph allows and those in `allow`; of others only their data. With
+    a `serde` of one's own, that decides.
+    """
+
+    def __init__(
+        self, database: Database, *, serde: SerializerProtocol | None = None, allow: Allowed = ()
+    ) -> None:
+        """`database` has the tables, and is its owner's to close. `allow`: types (or their module and name)
+        that may be made from stored values; True allows all, for a file that only trusted programs write
+        to."""
+        # A file has one writer: a second group would wait for the first.
+        super().__init__(self._write, at_once=1, serde=serde, allow=allow)
+        self._database = database
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls, conn_string: str | Path, *, serde: SerializerProtocol | None = None, allow: Allowed = ()
+    ) -> AsyncIterator[FastSqliteSaver]:
+        """A saver in the file of that path, which is made if there is none, while the context is open.
+        Raises `ConfigError`, `StorageUnavailable`."""
+        if str(conn_string) in ("", MEMORY):
+            raise ConfigError(
+                f"conn_string: {str(conn_string)!r}: must name a file, whose readers are others"
+            )
+        database = await Database.open(Path(conn_string), tables.set_up)
+        try:
+            saver = cls(database, serde=serde, allow=allow)
+            try:
+                yield saver
+            finally:
+                await saver.aclose()
+        finally:
+            await database.close()
+
+    async def aclose(self) -> None:
+        """Ends what is under way, and takes nothing more."""
+        await self._writes.close()
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that `config` names, or the latest of its thread and namespace. Raises
+        `StorageUnavailable`."""
+        address = _address(config)
+        await self._writes.settled(address[0])
+        stored = await self._database.read(lambda connection: tables.read(connection, address))
+        return None if stored is None else encoding.checkpoint_tuple(self.serde, stored)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Checkpoints of a thread (or of all), newest first. `filter` is contained in their metadata.
+        Raises `StorageUnavailable`."""
+        if config is not None:
+            await self._writes.settled(str(config["configurable"]["thread_id"]))
+        where, values = search_where(config, filter, before)
+        found = await self._database.read(lambda connection: tables.keys(connection, where, values, limit))
+        for first in range(0, len(found), PAGE):
+            page = partial(tables.read_all, addresses=found[first : first + PAGE])
+            for stored in await self._database.read(page):
+                yield encoding.checkpoint_tuple(self.serde, stored)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What delta channels are built from, seen from a checkpoint."""
+        if not get_checkpoint_id(config):
+            latest = await self.aget_tuple(config)
+            if latest is None:
+                return {channel: {"writes": []} for channel in channels}
+            config = latest.config
+        address = _address(config)
+        await self._writes.settled(address[0])
+        return await self._database.read(lambda c: tables.delta_history(c, self.serde, address, channels))
+
+    async def _write(self, works: Sequence[Rows]) -> Sequence[None]:
+        await self._database.write(lambda connection: tables.write(connection, works))
+        return [None] * len(works)
+
+    async def _change(self, changes: Sequence[str], **values: str | None) -> None:
+        await self._database.write(lambda connection: tables.change(connection, changes, values))
+
+    def _encoded(self, checkpoint: Checkpoint, new_versions: ChannelVersions) -> Sequence[Any]:
+        return list(checkpoint["channel_values"].values())
+
+    def _checkpoint_rows(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Rows:
+        return encoding.checkpoint_rows(self.serde, config, checkpoint, metadata)
+
+    async def _delete_threads(self, thread_ids: Sequence[str]) -> None:
+        await self._change(statements.DELETE_THREADS, threads=dump(list(thread_ids)))
+
+    async def _delete_runs(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            await self._change(statements.DELETE_RUN, run=run_id, thread=thread_id)
+
+    async def _copy_thread(self, source: str, target: str) -> None:
+        await self._change(statements.COPY_THREAD, source=source, target=target)
+
+    async def _keep_latest(self, thread_id: str) -> None:
+        """That a graph with a `DeltaChannel` needs the others is for the caller to know."""
+        await self._change(statements.KEEP_LATEST, thread=thread_id)
+
+
+def _address(config: RunnableConfig) -> Address:
+    configurable = config["configurable"]
+    return (
+        str(configurable["thread_id"]),
+        configurable.get("checkpoint_ns", ""),
+        get_checkpoint_id(config) or None,
+    )
