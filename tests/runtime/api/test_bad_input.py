@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 NOBODY = "d56c324a-4a00-410c-b89f-27867dfa2e0e"
 """The id of nothing. Always the same, so that the names of the tests are."""
@@ -128,3 +130,20 @@ async def test_a_page_far_behind_the_end_is_empty(http: httpx.AsyncClient) -> No
     ]
 
     assert [page.json() for page in pages] == [[], [], []]
+
+
+async def test_who_leaves_in_the_middle_of_a_request_is_told_as_no_failure(url: str) -> None:
+    address = httpx.URL(url)
+    with capture_logs() as said:
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(b"POST /threads/search HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+
+        async with asyncio.timeout(30):
+            while not (told := [line for line in said if line["event"].startswith("request.")]):
+                await asyncio.sleep(0.02)
+
+    assert [(line["event"], line["log_level"], line["path"]) for line in told] == [
+        ("request.left", "info", "/threads/search")
+    ]

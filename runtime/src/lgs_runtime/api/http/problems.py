@@ -13,6 +13,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.errors import (
@@ -133,6 +134,10 @@ def problem_handlers() -> dict[type[Exception], Callable[[Request, Exception], A
         assert isinstance(error, HTTPException)
         return problem(error.status_code, str(error.detail), error.headers)
 
+    async def gone(request: Request, _: Exception) -> Response:
+        log.info("request.left", method=request.method, path=request.url.path)
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
+
     async def unforeseen(request: Request, error: Exception) -> Response:
         log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
         return problem(
@@ -143,5 +148,7 @@ def problem_handlers() -> dict[type[Exception], Callable[[Request, Exception], A
         RuntimeFault: fault,
         RequestValidationError: validation,
         HTTPException: http,
+        # Nobody is there to be answered, and nothing has failed.
+        ClientDisconnect: gone,
         Exception: unforeseen,
     }
