@@ -5,16 +5,43 @@ Without cookies by default: what proves who asks is sent in a header on purpose,
 
 from __future__ import annotations
 
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Message, Receive, Scope, Send
 
 from lgs_runtime.graphs.http_section import Cors
+
+VARIES = (b"vary", b"Origin")
+
+
+class CorsMiddleware(CORSMiddleware):
+    """Starlette's, with a short way for requests that no page of another origin made: nearly all of them."""
+
+    async def simple_response(
+        self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
+    ) -> None:
+        """Answers what is no preflight request."""
+        if "origin" in request_headers:
+            await super().simple_response(scope, receive, send, request_headers)
+            return
+
+        async def varying(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.get("headers", ())
+                if any(name.lower() == b"vary" for name, _ in headers):
+                    await self.send(message, send, request_headers)
+                    return
+                message = {**message, "headers": [*headers, VARIES]}
+            await send(message)
+
+        await self.app(scope, receive, varying)
 
 
 def cors_middleware(cors: Cors) -> Middleware:
     """Answers preflight requests, and marks every answer as readable for the origins that `cors` allows."""
     return Middleware(
-        CORSMiddleware,
+        CorsMiddleware,
         allow_origins=cors.allow_origins,
         allow_methods=cors.allow_methods,
         allow_headers=cors.allow_headers,

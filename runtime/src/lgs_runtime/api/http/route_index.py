@@ -7,7 +7,7 @@ WebSocket) is left to the routes behind it, so it stands before the very routes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -57,11 +57,11 @@ class RouteIndex(BaseRoute):
             place = place.then(segment)
         return place
 
-    def candidates(self, path: str) -> Iterator[BaseRoute]:
+    def candidates(self, path: str) -> list[BaseRoute]:
         """The routes that may match this path, in their order."""
         # A pattern's `$` matches before a last line feed, too.
-        numbers = [*self._anywhere, *_ends(self._root, path.removesuffix("\n").split("/"), 0)]
-        return (self._routes[number] for number in sorted(numbers))
+        numbers = self._anywhere + _ends(self._root, path.removesuffix("\n").split("/"), 0)
+        return [self._routes[number] for number in sorted(numbers)]
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """The match of the first route that matches in full; else none."""

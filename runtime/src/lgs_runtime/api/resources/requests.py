@@ -29,7 +29,7 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
     if isinstance(asked, Request):
         user = user_of(asked)
         will_be_asked(asked)
-    config = body.config.model_dump(exclude_none=True)
+    config = body.config.model_dump(exclude_none=True) if body.config.model_fields_set else {}
     if isinstance(asked, Request) and (taken := _configurable(asked)):
         config["configurable"] = {**(config.get("configurable") or {}), **taken}
     stateful = body if isinstance(body, RunCreateStateful) and thread_id is not None else None
