@@ -103,3 +103,11 @@ def test_what_it_does_not_find_is_left_to_the_routes_behind_it() -> None:
     assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
     with client.websocket_connect("/things/a"):
         pass
+
+
+def test_it_finds_routes_below_a_prefix() -> None:
+    client = TestClient(Router([Mount("/api", routes=[RouteIndex(MIXED)])], redirect_slashes=False))
+
+    assert client.get("/api/things/a").text == "other {'name': 'a'}"
+    assert client.post("/api/things/search").text.startswith("answer")
+    assert client.get("/things/a").status_code == 404
