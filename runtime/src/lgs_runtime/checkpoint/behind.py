@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 
 
-@runtime_checkable
-class WritesBehind(Protocol):
+class WritesBehind(ABC):
     """A saver whose caller may go on while what it stores is on its way to the disk. What is stored to one
     thread keeps its order."""
 
+    @abstractmethod
     def put_behind(
         self,
         config: RunnableConfig,
@@ -27,6 +28,7 @@ class WritesBehind(Protocol):
         stored, where `after` (the checkpoint before) fails: a checkpoint names values that those before it
         have stored."""
 
+    @abstractmethod
     def put_writes_behind(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> asyncio.Future[Any]:

@@ -96,7 +96,7 @@ class FencedSaver(DelegatingSaver):
         return seen(await super().aget_tuple(config))
 
 
-class FencedBehindSaver(FencedSaver):
+class FencedBehindSaver(FencedSaver, WritesBehind):
     """A saver that writes behind, behind a fence."""
 
     _saver: Any

@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from lgs_runtime.checkpoint.behind import WritesBehind
 from lgs_runtime.checkpoint.blocking import BlockingSaver
 from lgs_runtime.checkpoint.rows import Rows, next_config, write_rows
 from lgs_runtime.checkpoint.weight import is_heavy
@@ -28,7 +29,7 @@ COMMIT_PATIENCE_SECONDS: Final = 10.0
 Allowed = Literal[True] | Collection[tuple[str, ...] | type]
 
 
-class GroupedSaver(BlockingSaver):
+class GroupedSaver(BlockingSaver, WritesBehind):
     """A subclass reads, makes rows of checkpoints, and does to whole threads what the interface asks."""
 
     def __init__(
