@@ -1,0 +1,117 @@
+"""New runs of SQLite's queue: what a run needs to be let in, and its row."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from lgs_runtime.errors import NotFound, QueueFull, UserLimit
+from lgs_runtime.model import NewRun, Priority, QueueLimits, Signal
+from lgs_runtime.storage import fairness, law
+from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
+from lgs_runtime.storage.lifetime import columns
+from lgs_runtime.storage.scope import covers
+from lgs_runtime.storage.sqlite import rows, statements
+from lgs_runtime.storage.sqlite.cancelling import carry_out
+from lgs_runtime.storage.sqlite.change import Change
+
+
+def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | None) -> sqlite3.Row:
+    """Stores a run, as claimed where it may start at once, and returns its row: as it is, if it is there
+    already. Raises what the contract says."""
+    stored = change.one(statements.RUN, run_id=new.run_id, thread_id=None, scope=None)
+    if stored is not None:
+        return stored
+    assistant = change.one(statements.ASSISTANT, assistant_id=new.assistant_id)
+    law.check_assistant(new, rows.time(assistant["updated_at"]) if assistant else None)
+    thread = change.one(statements.THREAD_EXISTS, thread_id=new.thread_id)
+    if thread is None and new.create_thread:
+        seconds, strategy = columns(new.thread_ttl)
+        change.run(
+            statements.CREATE_THREAD_FOR_RUN,
+            thread_id=new.thread_id,
+            metadata=dump_searchable(new.created_metadata),
+            created_by=change.asker,
+            ttl_seconds=seconds,
+            ttl_strategy=strategy,
+        )
+    elif thread is None or (new.scope and not covers(new.scope, load(thread["metadata"]))):
+        raise NotFound("thread", new.thread_id)
+    change.kept = new.thread_id
+    busy = _apply_strategy(change, new)
+    _take_place(change, new.priority, limits.user)
+    claimed = claim_for is not None and not busy and _may_claim(change, new, claim_for)
+    if not claimed:
+        _take_room(change, new.priority, limits.of(new.priority))
+        change.news.append(Signal("queued", new.run_id))
+    return _insert(change, new, claim_for if claimed else None)
+
+
+def _apply_strategy(change: Change, new: NewRun) -> bool:
+    """Carries the strategy out; whether the thread still has unfinished runs."""
+    found = change.all(statements.UNFINISHED, thread_id=new.thread_id)
+    unfinished = [law.Unfinished(row["run_id"], bool(row["running"])) for row in found]
+    step = law.strategy(new.multitask_strategy, new.thread_id, unfinished)
+    if step is None:
+        return bool(unfinished)
+    carry_out(change, step, "rollback" if new.multitask_strategy == "rollback" else "interrupt")
+    return bool(step.ask)
+
+
+def _may_claim(change: Change, new: NewRun, replica: str) -> bool:
+    rank = change.now + fairness.rank_offset(fairness.level_of(new))
+    return (
+        new.delay_seconds <= 0
+        and change.one(statements.ALIVE, replica=replica) is not None
+        and change.one(statements.SOMEBODY_AHEAD, rank=rank) is None
+    )
+
+
+def _take_place(change: Change, priority: Priority, limit: int | None) -> None:
+    if limit is None or change.asker is None:
+        return
+    if change.value(statements.COUNT_UNFINISHED_OF, user=change.asker) >= limit:
+        raise UserLimit(priority, limit, law.retry_after_seconds(limit))
+
+
+def _take_room(change: Change, priority: Priority, limit: int) -> None:
+    if change.value(statements.COUNT_WAITING, priority=law.CODE[priority]) >= limit:
+        raise QueueFull(priority, limit, law.retry_after_seconds(limit))
+
+
+def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
+    metadata = load(change.value(statements.THREAD_METADATA, thread_id=new.thread_id))
+    merged = dump_searchable({**metadata, **new.thread_metadata})
+    kept = {
+        "level": new.standing.level if new.standing else None,
+        "group": clean(new.standing.group) if new.standing else None,
+    }
+    seq = change.value(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, **kept)
+    level, group = fairness.level_of(new), clean(new.group)
+    turns = change.all(statements.TURNS, level=level, group=group)[0]
+    due_at = change.now + new.delay_seconds
+    row = change.one(
+        statements.INSERT_RUN,
+        run_id=new.run_id,
+        thread_id=new.thread_id,
+        seq=seq,
+        assistant_id=new.assistant_id,
+        status="pending" if claimed_by is None else "running",
+        priority=law.CODE[new.priority],
+        rank=due_at + fairness.rank_offset(level),
+        metadata=dump_searchable(new.metadata),
+        kwargs=dump(new.kwargs),
+        multitask_strategy=new.multitask_strategy,
+        delete_thread_after=new.delete_thread_after,
+        attempt=0 if claimed_by is None else 1,
+        claimed_by=claimed_by,
+        claimed_at=None if claimed_by is None else change.now,
+        due_at=due_at,
+        webhook=new.webhook,
+        created_by=change.asker,
+        thread_metadata=merged if new.delete_thread_after else None,
+        level=level,
+        fairness_group=group,
+        turn=fairness.next_turn(*turns),
+    )
+    assert row is not None, "an INSERT that returns nothing raises"
+    return row

@@ -1,0 +1,53 @@
+"""Runs of SQLite's queue that somebody wants ended or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lgs_runtime.errors import Conflict
+from lgs_runtime.model import FINAL, CancelAction, Run, Scope, Signal
+from lgs_runtime.storage import law
+from lgs_runtime.storage.sqlite import statements
+from lgs_runtime.storage.sqlite.audit import note
+from lgs_runtime.storage.sqlite.change import Change
+from lgs_runtime.storage.sqlite.endings import meet
+
+
+def cancel(
+    change: Change, thread_id: str | None, run_ids: Sequence[str], action: CancelAction, scope: Scope | None
+) -> list[Run]:
+    """Ends runs that wait, asks those that run to stop, and returns them as they are then. Raises `NotFound`,
+    and has done nothing."""
+    named = [change.named(run_id, thread_id, scope) for run_id in dict.fromkeys(run_ids)]
+    unfinished = [
+        law.Unfinished(row["run_id"], row["status"] == "running")
+        for row in named
+        if row["status"] not in FINAL
+    ]
+    carry_out(change, law.cancellation(unfinished, action), action)
+    return change.afterwards(named)
+
+
+def delete_finished(change: Change, thread_id: str, run_id: str, scope: Scope | None) -> None:
+    """Deletes the record of a run. Raises `NotFound`, `Conflict`."""
+    status = change.named(run_id, thread_id, scope)["status"]
+    if status not in FINAL:
+        raise Conflict(f"run {run_id} is {status}: only a finished run can be deleted; cancel it first")
+    change.run(statements.DELETE_RUN, run_id=run_id)
+    note(change.connection, thread_id, "run.deleted", {"run_id": run_id}, change.asker)
+
+
+def carry_out(change: Change, step: law.Cancellation, action: CancelAction) -> None:
+    """Does what `law` decided, and writes it down."""
+    for run_id in (*step.end, *step.delete, *step.ask):
+        row = change.named(run_id)
+        if not row["delete_thread_after"]:
+            told = {"run_id": run_id, "action": action}
+            note(change.connection, row["thread_id"], "run.cancelled", told, change.asker)
+    for run_id in step.end:
+        meet(change, change.named(run_id), "stop", None, charge=True)
+    for run_id in step.delete:
+        meet(change, change.named(run_id), "delete", None, charge=True)
+    for run_id in step.ask:
+        change.run(statements.ASK_TO_STOP, run_id=run_id, action=action)
+        change.news.append(Signal("cancel", run_id))

@@ -1,0 +1,64 @@
+"""One transaction on the queue: its connection, which has the file to itself, its moment, and the news it
+makes, which are sent when it is committed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from lgs_runtime.errors import NotFound
+from lgs_runtime.model import Run, Scope, Signal
+from lgs_runtime.storage.encoding import clean
+from lgs_runtime.storage.scope import document_list
+from lgs_runtime.storage.sqlite import rows, statements
+
+
+class Change:
+    """What the steps of the queue work with. Every statement may name `:now`."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, news: list[Signal], asker: str | None, versions_limit: int
+    ) -> None:
+        self.connection = connection
+        self.news = news
+        self.asker = clean(asker)
+        self.versions_limit = versions_limit
+        self.now = time.time()
+        self.kept: str | None = None
+        """The thread that is to get a run, and stays although the last of its others may end for it."""
+
+    def run(self, statement: str, **values: Any) -> None:
+        """Runs a statement whose rows nobody needs."""
+        self.connection.execute(statement, {"now": self.now, **values})
+
+    def all(self, statement: str, **values: Any) -> list[sqlite3.Row]:
+        """All rows of a statement."""
+        return self.connection.execute(statement, {"now": self.now, **values}).fetchall()
+
+    def one(self, statement: str, **values: Any) -> sqlite3.Row | None:
+        """The first row. All are fetched: a statement that is left half way would keep the transaction from
+        ending."""
+        found = self.all(statement, **values)
+        return found[0] if found else None
+
+    def value(self, statement: str, **values: Any) -> Any:
+        """The first column of the first row; None without one."""
+        row = self.one(statement, **values)
+        return None if row is None else row[0]
+
+    def named(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> sqlite3.Row:
+        """The run of that id. Raises `NotFound`."""
+        row = self.one(statements.RUN, run_id=run_id, thread_id=thread_id, scope=document_list(scope))
+        if row is None:
+            raise NotFound("run", run_id)
+        return row
+
+    def afterwards(self, before: Iterable[sqlite3.Row]) -> list[Run]:
+        """Runs as they are now, a deleted one as it was."""
+        now = [
+            (row, self.one(statements.RUN, run_id=row["run_id"], thread_id=None, scope=None))
+            for row in before
+        ]
+        return [rows.run(was if found is None else found) for was, found in now]

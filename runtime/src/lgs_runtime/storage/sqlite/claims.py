@@ -1,0 +1,48 @@
+"""Runs of SQLite's queue on their way to replicas, and back from those that give them up or are gone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from lgs_runtime.model import Run
+from lgs_runtime.storage import fairness, law
+from lgs_runtime.storage.encoding import dump
+from lgs_runtime.storage.sqlite import statements
+from lgs_runtime.storage.sqlite.change import Change
+from lgs_runtime.storage.sqlite.endings import meet
+
+
+def claim(change: Change, replica: str, slots: int) -> list[sqlite3.Row]:
+    """The first in line become the replica's, as many as it has slots; none when its lease has run out."""
+    if change.one(statements.ALIVE, replica=replica) is None:
+        return []
+    first = [fairness.Waiting(*row) for row in change.all(statements.FIRST_OF_LEVELS, slots=slots)]
+    run_ids = [run.run_id for run in fairness.in_line(first)[:slots]]
+    return change.all(statements.CLAIM, replica=replica, run_ids=dump(run_ids))
+
+
+def release(change: Change, replica: str, runs: Sequence[Run]) -> None:
+    """A replica gives back what it holds of these: no attempt is charged."""
+    for run in runs:
+        row = change.one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
+        if row is not None:
+            meet(change, row, law.handed_back(row["cancel_requested"]), None, charge=False)
+
+
+def reap(change: Change, max_attempts: int) -> list[Run]:
+    """Takes runs from replicas whose lease has run out, and returns what became of them."""
+    lost = change.all(statements.LOST)
+    change.run(statements.BURY_REPLICAS)
+    for row in lost:
+        fate = law.lost(row["attempt"], row["cancel_requested"], max_attempts)
+        meet(change, row, fate, law.lost_reason(row["attempt"], max_attempts), charge=True)
+    return change.afterwards(lost)
+
+
+def claim_webhooks(change: Change, limit: int, retry: float, longest: float) -> list[sqlite3.Row]:
+    """Webhooks that are due; each is due again later, should nobody drop it."""
+    due = change.all(statements.DUE_WEBHOOKS, limit=limit)
+    for row in due:
+        change.run(statements.CHARGE_WEBHOOK, run_id=row["run_id"], retry=retry, longest=longest)
+    return due
