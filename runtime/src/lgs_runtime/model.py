@@ -288,11 +288,13 @@ class Signal:
     """News from another replica. A signal may be lost or doubled: whoever needs certainty looks at the
     storage too.
 
-    `queued`: a run may be claimable; `cancel`: `run_id` was asked to stop; `finished`: `run_id` ended.
+    `queued`: a run may be claimable; `cancel`: the run was asked to stop; `finished`: the run ended;
+    `thread`: a run of the thread has begun, or the thread is gone. `subject` is the id of the run, or of the
+    thread.
     """
 
-    kind: Literal["queued", "cancel", "finished"]
-    run_id: str
+    kind: Literal["queued", "cancel", "finished", "thread"]
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)

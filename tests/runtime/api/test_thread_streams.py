@@ -47,13 +47,18 @@ async def test_the_runs_of_a_thread_are_heard_one_after_the_other(
     assert parts[-2].data["text"] == "1"
 
 
-async def test_a_listener_without_an_id_hears_what_is_to_come(client: LangGraphClient) -> None:
+async def test_a_listener_without_an_id_hears_what_is_to_come(
+    client: LangGraphClient, replica: Replica
+) -> None:
     thread = (await client.threads.create())["thread_id"]
     await client.runs.wait(thread, "steps", input={"text": "past"})
     run = await client.runs.create(thread, "slow", input={"text": thread})
     await entrance(thread).wait()
 
     listening = asyncio.create_task(until_done(follow(client, thread), runs=2))
+    async with asyncio.timeout(20):
+        while thread not in replica.services.hub.followed:
+            await asyncio.sleep(0.01)
     then = await client.runs.create(thread, "steps", input={"text": "next"})
     gate(thread).set()
     parts = await listening

@@ -298,6 +298,19 @@ async def test_news_reach_every_replica(service: Service, open_another: Another)
         await heard(theirs, Signal("finished", run.run_id))
 
 
+async def test_news_of_threads_reach_every_replica(service: Service, open_another: Another) -> None:
+    other = await open_another()
+    waiting = await service.enqueue()
+
+    async with other.signals() as theirs, service.storage.signals() as ours:
+        service.storage.tell(Signal("thread", "one"))
+        await heard(theirs, Signal("thread", "one"))
+        await heard(ours, Signal("thread", "one"))
+
+        await service.storage.delete_thread(waiting.run.thread_id)
+        await heard(theirs, Signal("thread", waiting.run.thread_id))
+
+
 async def test_many_news_at_once_all_arrive(service: Service, open_another: Another) -> None:
     async with (await open_another()).signals() as signals:
         stored = await asyncio.gather(*(service.enqueue() for _ in range(80)))
@@ -305,7 +318,7 @@ async def test_many_news_at_once_all_arrive(service: Service, open_another: Anot
         missing = {enqueued.run.run_id for enqueued in stored}
         async with asyncio.timeout(20):
             while missing:
-                missing.discard((await anext(signals)).run_id)
+                missing.discard((await anext(signals)).subject)
 
 
 async def test_the_end_of_a_run_wakes_who_waits_for_its_thread(

@@ -4,12 +4,14 @@ must."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from datetime import timedelta
 
 import pytest
 
 from lgs_runtime.model import Outcome, Run, Signal
 from lgs_runtime.worker.hub import SignalHub
-from support.service import Service
+from support.service import Service, new_id
 
 
 @pytest.fixture
@@ -70,3 +72,87 @@ async def test_a_lost_signal_only_makes_the_wait_longer(
     await service.storage.finish(run, "r1", Outcome("success"))
 
     assert await waiting is not None
+
+
+async def test_all_who_wait_ask_the_storage_together(
+    service: Service, looks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.worker.hub.RECHECK_SECONDS", 0.01)
+    await service.replica()
+    runs = [await service.running() for _ in range(5)]
+    hub = SignalHub(service.storage)
+    waiting = [asyncio.create_task(hub.finished(run.run_id, seen_unfinished=True)) for run in runs]
+    asked = await _rounds(service, monkeypatch, 3)
+
+    await service.storage.finish(runs[0], "r1", Outcome("success"))
+    ended = await waiting[0]
+    await hub.close()
+    for task in waiting[1:]:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert ended is not None and ended.status == "success"
+    assert looks == [runs[0].run_id]
+    assert all(round_ == {run.run_id for run in runs} for round_ in asked[:3])
+
+
+async def _rounds(service: Service, monkeypatch: pytest.MonkeyPatch, count: int) -> list[set[str]]:
+    """Waits until the storage was asked so often which runs have ended; gives what was asked."""
+    asked: list[set[str]] = []
+    enough = asyncio.Event()
+    ask = service.storage.ended_of
+
+    async def ended_of(run_ids: Collection[str]) -> Collection[str]:
+        asked.append(set(run_ids))
+        if len(asked) >= count:
+            enough.set()
+        return await ask(run_ids)
+
+    monkeypatch.setattr(service.storage, "ended_of", ended_of)
+    async with asyncio.timeout(20):
+        await enough.wait()
+    return asked
+
+
+async def test_who_follows_a_thread_is_woken_when_it_is_not_as_it_was_seen_though_no_signal_came(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.worker.hub.RECHECK_SECONDS", 0.01)
+    quiet = await service.storage.create_thread(new_id(), {})
+    changed = await service.storage.create_thread(new_id(), {})
+    hub = SignalHub(service.storage)
+
+    with hub.following(quiet.thread_id) as idle, hub.following(changed.thread_id) as follower:
+        idle.seen, follower.seen = quiet.updated_at, changed.updated_at
+        await service.storage.update_thread(changed.thread_id, {"is": "changed"})
+        async with asyncio.timeout(20):
+            woken = await follower.woken()
+    await hub.close()
+
+    assert woken
+    assert not idle.wakes
+
+
+GONE = "00000000-0000-4000-8000-000000000000"
+
+
+async def test_which_runs_have_ended_and_which_threads_have_changed_is_told_for_many_at_once(
+    service: Service,
+) -> None:
+    await service.replica()
+    running, ended = await service.running(), await service.running()
+    await service.storage.finish(ended, "r1", Outcome("success"))
+    at_rest = await service.storage.thread(ended.thread_id)
+    other = at_rest.updated_at - timedelta(milliseconds=1)
+
+    runs = await service.storage.ended_of([running.run_id, ended.run_id, GONE])
+    busy = await service.storage.stirred({running.thread_id: at_rest.updated_at, GONE: None})
+    same = await service.storage.stirred({at_rest.thread_id: at_rest.updated_at})
+    changed = [await service.storage.stirred({at_rest.thread_id: seen}) for seen in (other, None)]
+
+    assert set(runs) == {ended.run_id, GONE}
+    assert set(busy) == {running.thread_id, GONE}
+    assert not same
+    assert [list(found) for found in changed] == [[at_rest.thread_id]] * 2
+    assert not await service.storage.ended_of([])
+    assert not await service.storage.stirred({})

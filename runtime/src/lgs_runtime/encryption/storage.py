@@ -34,6 +34,9 @@ PASSED_ON: Final = frozenset(
         "now",
         "leases",
         "signals",
+        "ended_of",
+        "stirred",
+        "tell",
         "close",
     }
 )

@@ -16,7 +16,6 @@ tells the end: all are told what the run did before one is told its end.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, aclosing, suppress
@@ -45,10 +44,10 @@ from lgs_runtime.streams.protocol import (
     root_lifecycle,
     wire_event,
 )
-from lgs_runtime.worker.publisher import epoch_of, thread_topic
+from lgs_runtime.worker.publisher import epoch_of
 
 LOOK_SECONDS = 1.0
-"""How often a thread is looked at that nobody rang for."""
+"""How often a thread is looked for that is not made yet: only the begin of a run is told."""
 KEPT = timedelta(seconds=300)
 """So long after its end the broker keeps the events of a run; older runs are not asked for."""
 ABSENT_SECONDS = 2.0
@@ -67,14 +66,13 @@ async def protocol_events(
     """The events of a thread with numbers above `since`, until the thread is gone. `watches`: for who hears
     beginnings, ends and questions only, and reads what runs do by other streams. `beside`: the
     subscriber as one of several on its connection, which all hear what a run did before any hears its end."""
-    runs, first = ThreadRuns(services, thread_id), True
     async with AsyncExitStack() as stack:
+        follower = stack.enter_context(services.hub.following(thread_id))
+        runs, first = ThreadRuns(services, thread_id, follower), True
         audience = stack.enter_context(services.audiences.of(thread_id))
         reads = None if watches else stack.enter_context(audience.joined())
         now, opened = await services.storage.now(), time.monotonic()
         visit = _Visit(since, now, opened, audience if watches else None, beside)
-        rings = await stack.enter_async_context(aclosing(_rings(services, thread_id)))
-        await anext(rings)
         while (found := await runs.look(never_begun=True)) is not None:
             for run in found:
                 ends = not first or run.status not in FINAL or (run is found[-1] and not runs.goes_on)
@@ -87,38 +85,17 @@ async def protocol_events(
                         listener.sent(run.run_id)
             first = False
             if not found:
-                await anext(rings)
+                await follower.woken()
 
 
 async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
     """Returns when there is a thread of this id within the scope."""
-    async with aclosing(_rings(services, thread_id)) as rings:
-        async for _ in rings:
+    with services.hub.following(thread_id) as follower:
+        while True:
             with suppress(NotFound, StorageUnavailable):
                 await services.storage.thread(thread_id, scope)
                 return
-
-
-async def _rings(services: Services, thread_id: str) -> AsyncGenerator[None, None]:
-    """Yields at once, then whenever a run of the thread has begun, or a second has passed."""
-    bell = asyncio.Event()
-
-    async def listen() -> None:
-        with suppress(ConnectionError):
-            async for _ in services.streams.subscribe(thread_topic(thread_id)):
-                bell.set()
-
-    listening = asyncio.create_task(listen())
-    try:
-        while True:
-            yield
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await bell.wait()
-            bell.clear()
-    finally:
-        listening.cancel()
-        await asyncio.wait({listening})
+            await follower.woken(LOOK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing, suppress
-from datetime import datetime
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import FINAL, Page, Run
@@ -18,9 +17,9 @@ from lgs_runtime.runs.following import LATE_EVENTS_SECONDS, events, result_of
 from lgs_runtime.services import Services
 from lgs_runtime.streams.contract import FROM_START, StreamEvent, position
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.worker.hub import Follower
 from lgs_runtime.worker.publisher import epoch_of
 
-LOOK_SECONDS = 0.5
 RUNS_BACK = 100
 """So many of the latest runs of a thread are looked at for what a client has missed."""
 
@@ -33,28 +32,28 @@ async def thread_events(
     `modes`: `run_modes` gives all events of its runs, `lifecycle` only their beginnings and ends,
     `state_update` the values that each leaves.
     """
-    runs = ThreadRuns(services, thread_id)
-    first = True
-    while (started := await runs.look()) is not None:
-        for run in started:
-            if not (first and is_past(run, after)):
-                start = _start(run, after, first=first)
-                async with aclosing(_of_run(services, run, start, modes)) as source:
-                    async for found in source:
-                        yield found
-        first = False
-        if not started:
-            await asyncio.sleep(LOOK_SECONDS)
+    with services.hub.following(thread_id) as follower:
+        runs, first = ThreadRuns(services, thread_id, follower), True
+        while (started := await runs.look()) is not None:
+            for run in started:
+                if not (first and is_past(run, after)):
+                    start = _start(run, after, first=first)
+                    async with aclosing(_of_run(services, run, start, modes)) as source:
+                        async for found in source:
+                            yield found
+            first = False
+            if not started:
+                await follower.woken()
 
 
 class ThreadRuns:
-    """The runs of a thread as they begin. Remembers which it has told."""
+    """The runs of a thread as they begin, for who follows it. Remembers which it has told."""
 
-    def __init__(self, services: Services, thread_id: str) -> None:
+    def __init__(self, services: Services, thread_id: str, follower: Follower) -> None:
         self._storage = services.storage
         self._thread_id = thread_id
         self._told: set[str] = set()
-        self._changed: datetime | None = None
+        self._follower = follower
         self.goes_on = False
         """Whether one of the runs had not ended at the last look."""
 
@@ -63,14 +62,14 @@ class ThreadRuns:
         ended before they could. None when the thread is gone; a database that is away shows nothing new."""
         try:
             thread = await self._storage.thread(self._thread_id)
-            if thread.status != "busy" and thread.updated_at == self._changed:
+            if thread.status != "busy" and thread.updated_at == self._follower.seen:
                 return ()
             found = await self._storage.runs(self._thread_id, Page(limit=RUNS_BACK))
         except NotFound:
             return None
         except StorageUnavailable:
             return ()
-        self._changed = thread.updated_at
+        self._follower.seen = thread.updated_at
         self.goes_on = any(run.status not in FINAL for run in found)
         new = [run for run in found if run.run_id not in self._told]
         begun = in_order(new, never_begun=never_begun)

@@ -15,7 +15,7 @@ attempt is named by (run_id, replica, attempt): whoever is late gets `LeaseLost`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -321,6 +321,16 @@ class Storage(Queue, Records, Versions, Audit, Archives, Crons, Protocol):
 
     async def ping(self) -> None:
         """Raises `StorageUnavailable` unless a statement runs now."""
+
+    async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
+        """Those of the runs that have ended or are gone, for all who wait for one in a single look."""
+
+    async def stirred(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
+        """Those of the threads that are busy, gone, or changed since they were seen: whose `updated_at` is
+        another, or was not seen."""
+
+    def tell(self, *signals: Signal) -> None:
+        """Hands news to all replicas, this one included: soon, without waiting, and never failing."""
 
     async def now(self) -> datetime:
         """The database's clock."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 
 from lgs_runtime.model import Signal
+
+Kind = Literal["queued", "cancel", "finished", "thread"]
+KINDS: Final = get_args(Kind)
 
 BATCH: Final = 50
 """Signals in a payload. Keeps it well below the 8000 bytes that NOTIFY takes."""
@@ -17,7 +20,7 @@ KEPT: Final = 10_000
 
 def packed(signals: Iterable[Signal]) -> list[str]:
     """Signals as payloads."""
-    lines = list(dict.fromkeys(f"{signal.kind} {signal.run_id}" for signal in signals))
+    lines = list(dict.fromkeys(f"{signal.kind} {signal.subject}" for signal in signals))
     return ["\n".join(lines[start : start + BATCH]) for start in range(0, len(lines), BATCH)]
 
 
@@ -25,9 +28,9 @@ def unpacked(payload: str) -> list[Signal]:
     """The signals of a payload; what is not ours is left out."""
     found = []
     for line in payload.split("\n"):
-        kind, _, run_id = line.partition(" ")
-        if kind in ("queued", "cancel", "finished"):
-            found.append(Signal(cast(Literal["queued", "cancel", "finished"], kind), run_id))
+        kind, _, subject = line.partition(" ")
+        if kind in KINDS:
+            found.append(Signal(cast(Kind, kind), subject))
     return found
 
 

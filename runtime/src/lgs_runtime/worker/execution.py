@@ -102,8 +102,6 @@ class Executor:
         if kwargs.unreadable is not None:
             raise EncryptionFailed(kwargs.unreadable)
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
-        if kwargs.protocol:
-            await publisher.ring()
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
         graph_id: str = config["metadata"]["graph_id"]
         async with self._graphs.open(

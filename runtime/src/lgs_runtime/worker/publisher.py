@@ -30,7 +30,6 @@ class Publisher:
         self._broker = broker
         self._metrics = metrics
         self._run_id = run.run_id
-        self._thread_id = run.thread_id
         self._epoch = epoch_of(run.claimed_at)
         self._sequence = 0
         self._latest: Awaitable[None] | None = None
@@ -44,12 +43,6 @@ class Publisher:
         if self._sequence % MOST_WAITING == 0:
             await self._latest
 
-    async def ring(self) -> None:
-        """Tells who follows the thread that an attempt begins. They look at the thread from time to time
-        anyway: this only makes it sooner."""
-        begins = StreamEvent(f"{self._epoch}-1", "run", encode(self._run_id))
-        await self._broker.publish(thread_topic(self._thread_id), [begins])
-
     async def end(self) -> None:
         """Sends the last event and waits until all are published."""
         await self.send("end", None)
@@ -59,11 +52,6 @@ class Publisher:
         """Waits until all that was sent is published."""
         if self._latest is not None:
             await self._latest
-
-
-def thread_topic(thread_id: str) -> str:
-    """The stream that rings when a run of the thread begins."""
-    return f"thread:{thread_id}"
 
 
 async def publish_failure(broker: StreamBroker, run: Run, error: str, message: str) -> None:

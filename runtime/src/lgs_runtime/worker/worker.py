@@ -141,6 +141,9 @@ class Worker:
         if run.cancel_requested is not None:
             attempt.stop(Stop(run.cancel_requested))
         attempt.task = asyncio.create_task(self._carry(attempt), name=f"run-{run.run_id}")
+        begins = Signal("thread", run.thread_id)
+        self._hub.announce(begins)
+        self._storage.tell(begins)
 
     def stop_run(self, run_id: str, action: CancelAction) -> None:
         """Stops a run that executes here, as its client asked; one that does not is ignored."""

@@ -201,12 +201,15 @@ class PostgresRecords:
             return runs
 
         runs = await self._database.transact(work)
-        for row in runs or ():
+        if runs is None:
+            return False
+        for row in runs:
             if row["status"] == "running":
                 self._sender.send(Signal("cancel", row["run_id"]))
             if row["status"] in ("pending", "running"):
                 self._sender.send(Signal("finished", row["run_id"]))
-        return runs is not None
+        self._sender.send(Signal("thread", thread_id))
+        return True
 
     async def copy_thread(
         self,

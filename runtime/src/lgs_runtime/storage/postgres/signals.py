@@ -24,6 +24,9 @@ GAP: Final = Signal("queued", "")
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
 _CHECK_SECONDS: Final = 5.0
 GATHER_SECONDS: Final = 0.005
+THREAD_SECONDS: Final = 0.03
+"""So long news of threads waits for other news to go with: then that of a run that ends soon costs no
+statement of its own."""
 
 
 class Sender:
@@ -34,14 +37,20 @@ class Sender:
         self._waiting: list[Signal] = []
         self._due = asyncio.Event()
         self._pressing = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._send_forever(), name="lgs-signals-sender")
 
     def send(self, *signals: Signal) -> None:
         """Sends soon; never waits, never fails. When the database is gone for long, the oldest are
         dropped."""
         self._waiting = (self._waiting + list(signals))[-KEPT:]
+        kinds = {signal.kind for signal in signals}
+        if kinds <= {"thread"}:
+            if self._later is None:
+                self._later = asyncio.get_running_loop().call_later(THREAD_SECONDS, self._due.set)
+            return
         self._due.set()
-        if any(signal.kind != "finished" for signal in signals):
+        if not kinds <= {"finished", "thread"}:
             self._pressing.set()
 
     async def close(self) -> None:
@@ -67,6 +76,9 @@ class Sender:
 
     async def _flush(self) -> None:
         signals, self._waiting = self._waiting, []
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if signals:
             await self._database.rows(statements.NOTIFY, packed(signals))
 

@@ -275,3 +275,16 @@ RETURNING coalesce((SELECT alive FROM old), false)
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
 
 NOTIFY: Final = "SELECT pg_notify('lgs', payload) FROM unnest($1::text[]) AS payload"
+
+ENDED_OF: Final = """
+SELECT asked.run_id FROM unnest($1::text[]) AS asked(run_id)
+LEFT JOIN lgs_run AS run ON run.run_id = asked.run_id
+WHERE run.run_id IS NULL OR run.status NOT IN ('pending', 'running')
+"""
+
+STIRRED: Final = """
+SELECT seen.thread_id FROM unnest($1::text[], $2::timestamptz[]) AS seen(thread_id, updated_at)
+LEFT JOIN lgs_thread AS thread ON thread.thread_id = seen.thread_id
+WHERE thread.thread_id IS NULL OR thread.status = 'busy'
+    OR thread.updated_at IS DISTINCT FROM seen.updated_at
+"""

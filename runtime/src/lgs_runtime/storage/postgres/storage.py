@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.archives import PostgresArchives
 from lgs_runtime.storage.postgres.arrivals import COMMITS_AT_ONCE as ARRIVALS_AT_ONCE
 from lgs_runtime.storage.postgres.audit import PostgresAudit
@@ -58,6 +59,20 @@ class PostgresStorage(
     async def ping(self) -> None:
         """See the contract."""
         await self._database.value("SELECT 1")
+
+    async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
+        """See the contract."""
+        found = await self._database.rows(statements.ENDED_OF, list(run_ids))
+        return [row["run_id"] for row in found]
+
+    async def stirred(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
+        """See the contract."""
+        found = await self._database.rows(statements.STIRRED, list(seen), list(seen.values()))
+        return [row["thread_id"] for row in found]
+
+    def tell(self, *signals: Signal) -> None:
+        """See the contract."""
+        self._sender.send(*signals)
 
     async def now(self) -> datetime:
         """See the contract."""

@@ -333,10 +333,9 @@ def _delete_thread(
     for statement in (statements.DELETE_VERSIONS_OF_THREAD, statements.FORGET_CROWDED_THREAD):
         connection.execute(statement, named)
     runs = _all(connection, statements.DELETE_RUNS_OF_THREAD, named)
-    running = [Signal("cancel", row["run_id"]) for row in runs if row["status"] == "running"]
-    return running + [
-        Signal("finished", row["run_id"]) for row in runs if row["status"] in ("pending", "running")
-    ]
+    stopped = [Signal("cancel", row["run_id"]) for row in runs if row["status"] == "running"]
+    ended = [Signal("finished", row["run_id"]) for row in runs if row["status"] in ("pending", "running")]
+    return [*stopped, *ended, Signal("thread", thread_id)]
 
 
 def _found(row: sqlite3.Row | None, kind: str, name: str) -> sqlite3.Row:

@@ -211,3 +211,17 @@ ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
 """
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = :replica"
+
+ENDED_OF: Final = """
+SELECT asked.value FROM json_each(:run_ids) AS asked
+LEFT JOIN lgs_run AS run ON run.run_id = asked.value
+WHERE run.run_id IS NULL OR run.status NOT IN ('pending', 'running')
+"""
+
+STIRRED: Final = """
+-- Times are kept finer than they are told.
+SELECT seen.key FROM json_each(:seen) AS seen
+LEFT JOIN lgs_thread AS thread ON thread.thread_id = seen.key
+WHERE thread.thread_id IS NULL OR thread.status = 'busy' OR seen.value IS NULL
+    OR abs(thread.updated_at - seen.value) > 0.000001
+"""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.encoding import dump_searchable
+from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.archives import SqliteArchives
 from lgs_runtime.storage.sqlite.audit import SqliteAudit
 from lgs_runtime.storage.sqlite.crons import SqliteCrons
@@ -40,6 +42,24 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
     async def ping(self) -> None:
         """See the contract."""
         await self._database.read(lambda connection: connection.execute("SELECT 1").fetchall())
+
+    async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
+        """See the contract."""
+        asked = {"run_ids": dump_searchable(list(run_ids))}
+        return await self._ids(statements.ENDED_OF, asked)
+
+    async def stirred(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
+        """See the contract."""
+        moments = {thread_id: None if at is None else at.timestamp() for thread_id, at in seen.items()}
+        return await self._ids(statements.STIRRED, {"seen": dump_searchable(moments)})
+
+    async def _ids(self, statement: str, values: Mapping[str, Any]) -> list[str]:
+        found = await self._database.read(lambda connection: connection.execute(statement, values).fetchall())
+        return [row[0] for row in found]
+
+    def tell(self, *signals: Signal) -> None:
+        """See the contract."""
+        self._sender.send(*signals)
 
     async def now(self) -> datetime:
         """See the contract. The clock of a file is that of its machine."""
