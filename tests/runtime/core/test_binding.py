@@ -19,13 +19,12 @@ from lgs_runtime.api.access import Route
 from lgs_runtime.api.app import ROUTES
 from lgs_runtime.api.http.binding import binding
 from lgs_runtime.api.http.limits import LimitedRoute
-from lgs_runtime.api.protocols.jsonrpc import RpcRoute
 
 BOUND = [
     route
     for _, router in ROUTES
     for route in router.routes
-    if isinstance(route, Route) and not isinstance(route, RpcRoute) and route.binding is not None
+    if isinstance(route, Route) and route.binding is not None
 ]
 SERVICES = SimpleNamespace(settings=SimpleNamespace(max_body_bytes=100_000))
 SEGMENTS = st.one_of(
