@@ -13,7 +13,6 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,12 +22,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.errors import LeaseLost, NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
-from lgs_runtime.model import CancelAction, Outcome, Run, Signal, questions, with_questions
+from lgs_runtime.model import CancelAction, Finished, Outcome, Run, Signal
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.clearing import Clearing
+from lgs_runtime.worker.endings import Endings
 from lgs_runtime.worker.execution import Executor
 from lgs_runtime.worker.hub import SignalHub
 from lgs_runtime.worker.metrics import Metrics
@@ -36,7 +36,6 @@ from lgs_runtime.worker.publisher import Publisher
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
-LONGEST_RETRY_SECONDS = 60.0
 CALM_SECONDS = 0.02
 GATHER_SECONDS = 0.005
 LOOK_SECONDS = 10.0
@@ -71,6 +70,7 @@ class Worker:
             timeout_seconds=settings.run_timeout_seconds,
             max_attempts=settings.max_attempts,
         )
+        self._endings = Endings(storage, settings.replica_id, hub, metrics)
         self._clearing = Clearing(storage, checkpointer)
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
@@ -265,7 +265,7 @@ class Worker:
         try:
             result = await self._executor.execute(attempt, publisher)
             if isinstance(result, Outcome):
-                await self._finish(attempt, result, publisher)
+                self._ended(attempt, await self._endings.store(attempt, result, publisher))
             elif result is HandBack.RELEASE:
                 await publisher.close()
                 await self._release([run])
@@ -278,61 +278,22 @@ class Worker:
             # A fault of ours, or an end that can't be stored. The lease lives on, so nobody else would ever
             # take the run: it must end here, with the reason.
             log.exception("run.broke", attempt=run.attempt)
-            await self._finish_broken(attempt, f"{type(broken).__name__}: {broken}", publisher)
+            said = f"{type(broken).__name__}: {broken}"
+            if (finished := await self._endings.store_broken(attempt, said, publisher)) is not None:
+                self._ended(attempt, finished)
         finally:
             self._attempts.pop(run.run_id, None)
             self._metrics.slots_in_use(len(self._attempts))
             if self._unseen:
                 self._wake.set()
 
-    async def _finish_broken(self, attempt: Attempt, said: str, publisher: Publisher) -> None:
-        """Stores that a run broke. When that is refused too, it is tried again, ever more seldom, until the
-        lease is lost: a run that is held and not under way would be found, and its graph executed again."""
-        pause = RETRY_SECONDS
-        while True:
-            try:
-                await self._finish(attempt, Outcome("error", "error", said), publisher)
-                return
-            except LeaseLost:
-                return
-            except Exception:
-                log.exception("run.end_refused", attempt=attempt.run.attempt, again_in_seconds=pause)
-                # What the message says may be what is refused.
-                said = "the end of the run could not be stored; the log of its replica has the reason"
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
-
-    async def _finish(self, attempt: Attempt, outcome: Outcome, publisher: Publisher) -> None:
-        run = attempt.run
-        while True:
-            try:
-                finished = await self._storage.finish(run, self.replica, outcome)
-                break
-            except StorageUnavailable as gone:
-                # What the run did must not be lost for a moment without database: only a lost lease ends
-                # this.
-                log.warning("run.finish_waits", reason=str(gone))
-                if attempt.lost:
-                    raise LeaseLost(
-                        f"run {run.run_id}: its lease ran out before its end was stored"
-                    ) from gone
-                await asyncio.sleep(RETRY_SECONDS)
-        now = datetime.now(UTC)
-        since = run.claimed_at or now
-        self._metrics.finished(
-            outcome.status, (now - since).total_seconds(), (now - run.due_at).total_seconds()
-        )
-        log.info("run.finished", status=outcome.status, attempt=run.attempt, error=outcome.error)
-        await publisher.end()
-        if finished.kept and outcome.error is None:
-            self._hub.ended_here(ended(run, outcome, now))
-        else:
-            self._hub.announce(Signal("finished", run.run_id))
+    def _ended(self, attempt: Attempt, finished: Finished) -> None:
+        """The end of an attempt is stored."""
         if finished.waiting:
             self._news()
-        self._executor.ended(run)
+        self._executor.ended(attempt.run)
         if attempt.kwargs.temporary:
-            self._clearing.soon(run.thread_id)
+            self._clearing.soon(attempt.run.thread_id)
 
     async def _release(self, runs: list[Run]) -> None:
         try:
@@ -383,12 +344,3 @@ class Worker:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
-
-
-def ended(run: Run, outcome: Outcome, now: datetime) -> Run:
-    """A run that ended without an error (whose words the storage may have changed), as its end was stored,
-    with the values that it left as its result, if they are known."""
-    result = None
-    if outcome.values is not None and outcome.interrupts is not None:
-        result = with_questions(outcome.values, questions(outcome.interrupts))
-    return replace(run, status=outcome.status, error=None, result=result, updated_at=now)
