@@ -14,17 +14,21 @@ from lgs_runtime.model import CancelAction, MultitaskStrategy, Priority, Run, Ru
 
 OFFSET_SECONDS = {Priority.HIGH: 0.0, Priority.NORMAL: 30.0, Priority.LOW: 120.0}
 HANDED_BACK_SECONDS = 1e9
+HANDED_BACK_PLACE = 0
 UNFINISHED = ("pending", "running")
 Refusal = Literal["busy", "full"]
 
 
 @dataclass
 class ModelRun:
-    """A run as it must be. `rank` is in seconds since the epoch; `later`: it is due far in the future."""
+    """A run as it must be. `place` is where it stands among the runs of its priority, by when it was stored,
+    and `rank`, in seconds since the epoch, is what priorities compete by. `later`: it is due far in the
+    future."""
 
     run_id: str
     thread_id: str
     seq: int
+    place: int
     priority: Priority
     rank: float
     later: bool
@@ -65,8 +69,18 @@ class QueueModel:
         return [run for run in self.with_status("running") if run.held_by is not None]
 
     def claimable(self) -> list[ModelRun]:
-        """Due, first of its thread, and the thread runs nothing; most urgent first."""
-        return sorted(filter(self._claimable, self.runs.values()), key=lambda run: run.rank)
+        """Due, first of its thread, and the thread runs nothing; in the order in which they are claimed.
+
+        All are of one fairness group, so those of a priority go as they came, also when a later one was due
+        earlier. Of the first of each priority goes the one with the smallest rank, again and again.
+        """
+        waiting = sorted(filter(self._claimable, self.runs.values()), key=lambda run: (run.place, run.rank))
+        line: list[ModelRun] = []
+        while waiting:
+            firsts = {run.priority: run for run in reversed(waiting)}
+            line.append(min(firsts.values(), key=lambda run: run.rank))
+            waiting.remove(line[-1])
+        return line
 
     def _claimable(self, run: ModelRun) -> bool:
         before = [other for other in self.on(run.thread_id) if other.status == "running" or not other.later]
@@ -107,7 +121,8 @@ class QueueModel:
                 self.ask_to_stop(other, action, keep_thread=True)
         self.stored += 1
         rank = run.due_at.timestamp() + OFFSET_SECONDS[run.priority]
-        new = ModelRun(run.run_id, run.thread_id, self.stored, run.priority, rank, later, stateless)
+        seq = place = self.stored
+        new = ModelRun(run.run_id, run.thread_id, seq, place, run.priority, rank, later, stateless)
         self.runs[run.run_id] = new
         self.rests.setdefault(run.thread_id, "idle")
         if claimed:
@@ -134,10 +149,10 @@ class QueueModel:
             self._end(run, status)
 
     def release(self, run: ModelRun) -> None:
-        """The holder gives the run back."""
+        """The holder gives the run back: it goes before all that nobody gave back."""
         if run.cancel is None:
             run.status, run.held_by, run.attempt = "pending", None, run.attempt - 1
-            run.rank -= HANDED_BACK_SECONDS
+            run.place, run.rank = HANDED_BACK_PLACE, run.rank - HANDED_BACK_SECONDS
         else:
             self._stop(run, run.cancel)
 

@@ -199,6 +199,16 @@ async def test_groups_take_turns_whatever_they_have_waiting(service: Service, sl
     assert counted == expected
 
 
+async def test_a_replica_is_told_its_runs_in_the_order_of_the_turns(service: Service) -> None:
+    replica = await service.replica()
+    large, after = [(await service.enqueue(group="large")).run.run_id for _ in range(2)]
+    small = (await service.enqueue(group="small")).run.run_id
+
+    claimed = await service.storage.claim(replica, 3)
+
+    assert [run.run_id for run in claimed] == [large, small, after]
+
+
 async def test_fairness_does_not_come_before_urgency(service: Service) -> None:
     replica = await service.replica()
     for _ in range(20):

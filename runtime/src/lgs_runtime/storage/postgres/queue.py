@@ -166,7 +166,7 @@ class PostgresQueue:
             found += claimed
             if len(found) >= slots or got[0]["seen"] <= len(claimed):
                 break
-        return [rows.run(row) for row in sorted(found, key=lambda row: float(row["rank"]))]
+        return [rows.run(row) for row in _in_line(found)]
 
     async def _claim_once(self, replica: str, slots: int) -> list[asyncpg.Record]:
         return await self._database.rows(statements.CLAIM, replica, slots)
@@ -324,6 +324,13 @@ class PostgresQueue:
 
         blocked = sum(row["blocked"] for row in found.values())
         return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked)
+
+
+def _in_line(claimed: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    """The order in which they were picked: RETURNING keeps none."""
+    by_id = {row["run_id"]: row for row in claimed}
+    line = (fairness.Waiting(row["run_id"], row["level"], row["turn"], row["rank"]) for row in claimed)
+    return [by_id[run.run_id] for run in fairness.in_line(line)]
 
 
 def _is_limited(limits: QueueLimits) -> bool:

@@ -14,12 +14,14 @@ from lgs_runtime.storage.sqlite.endings import meet
 
 
 def claim(change: Change, replica: str, slots: int) -> list[sqlite3.Row]:
-    """The first in line become the replica's, as many as it has slots; none when its lease has run out."""
+    """The first in line, in that order, become the replica's, as many as it has slots; none when its lease
+    has run out."""
     if change.one(statements.ALIVE, replica=replica) is None:
         return []
     first = [fairness.Waiting(*row) for row in change.all(statements.FIRST_OF_LEVELS, slots=slots)]
     run_ids = [run.run_id for run in fairness.in_line(first)[:slots]]
-    return change.all(statements.CLAIM, replica=replica, run_ids=dump(run_ids))
+    claimed = change.all(statements.CLAIM, replica=replica, run_ids=dump(run_ids))
+    return sorted(claimed, key=lambda row: run_ids.index(row["run_id"]))
 
 
 def release(change: Change, replica: str, runs: Sequence[Run]) -> None:

@@ -73,7 +73,7 @@ class SqliteQueue:
         if slots < 1 or not await self._database.read(_anything_claimable):
             return []
         found = await self._change(lambda change: claims.claim(change, replica, slots))
-        return [rows.run(row) for row in sorted(found, key=lambda row: float(row["rank"]))]
+        return [rows.run(row) for row in found]
 
     async def held(self, replica: str) -> Sequence[Run]:
         """See the contract."""
