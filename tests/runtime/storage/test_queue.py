@@ -320,6 +320,32 @@ async def test_a_stateless_run_keeps_its_result_and_not_its_thread(service: Serv
         await service.storage.thread(run.thread_id)
 
 
+async def test_to_cancel_a_stateless_run_that_has_ended_leaves_the_thread_to_its_others(
+    service: Service,
+) -> None:
+    stateless = (await service.enqueue(delete_thread_after=True)).run
+    other = (await service.enqueue(stateless.thread_id)).run
+    for run in (stateless, other):
+        await service.storage.cancel(None, [run.run_id], "interrupt")
+
+    await service.storage.cancel(None, [stateless.run_id], "rollback")
+
+    assert (await service.storage.thread(stateless.thread_id)).status == "idle"
+
+
+@pytest.mark.parametrize("stateless_is_last", [False, True])
+async def test_the_last_of_the_cancelled_runs_decides_whether_their_thread_stays(
+    service: Service, stateless_is_last: bool
+) -> None:
+    stateless = (await service.enqueue(delete_thread_after=True)).run
+    other = (await service.enqueue(stateless.thread_id)).run
+    named = [other, stateless] if stateless_is_last else [stateless, other]
+
+    await service.storage.cancel(None, [run.run_id for run in named], "interrupt")
+
+    assert bool(await service.storage.spent_threads(0)) == stateless_is_last
+
+
 async def test_a_run_ends_once(service: Service) -> None:
     replica = await service.replica()
     run = await service.running()

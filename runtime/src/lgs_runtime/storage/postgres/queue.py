@@ -234,7 +234,9 @@ class PostgresQueue:
                 if row["status"] in ("pending", "running")
             ]
             await _carry_out(connection, news, law.cancellation(unfinished, action), action)
-            await _drop_spent(connection, held)
+            # Those that had ended left before; of the others of a thread, the last named leaves last.
+            left = {row["thread_id"]: row for row in held if row["status"] == "pending"}
+            await _drop_spent(connection, left.values())
             if unfinished:
                 news.append(Signal("queued", ""))
             return await _afterwards(connection, held)
@@ -436,7 +438,7 @@ async def _named(
     for run_id in run_ids:
         if run_id not in found or thread_id not in (None, found[run_id]["thread_id"]):
             raise NotFound("run", run_id)
-    return list(found.values())
+    return [found[run_id] for run_id in dict.fromkeys(run_ids)]
 
 
 async def _afterwards(connection: asyncpg.Connection, held: Sequence[asyncpg.Record]) -> list[Run]:
