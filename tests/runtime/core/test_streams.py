@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from lgs_runtime.streams.contract import FROM_START, StreamBroker, StreamEvent
+from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.local import LocalBroker
 from lgs_runtime.streams.memory import MemoryBroker
 from lgs_runtime.streams.redis import RedisBroker

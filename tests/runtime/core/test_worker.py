@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import NewRun, QueueLimits
 from lgs_runtime.settings import Settings
-from lgs_runtime.streams.contract import FROM_START
+from lgs_runtime.streams.events import FROM_START
 from lgs_runtime.worker import worker
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.reaper import Reaper

@@ -16,9 +16,10 @@ import structlog
 
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.errors import EncryptionFailed
-from lgs_runtime.streams.contract import StreamBroker, StreamEvent
+from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import StreamEvent
 
 log = structlog.get_logger(__name__)
 

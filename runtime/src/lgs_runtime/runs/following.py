@@ -19,9 +19,9 @@ from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import FINAL, Json, Run, Thread, questions, with_questions
 from lgs_runtime.services import Services
-from lgs_runtime.streams.contract import FROM_START, StreamEvent
 from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode, to_json
+from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.protocol import PROTOCOL, to_plain
 from lgs_runtime.worker.publisher import epoch_of
 

@@ -30,7 +30,7 @@ from lgs_runtime.runs.following import published
 from lgs_runtime.runs.thread_stream import ThreadRuns
 from lgs_runtime.services import Services
 from lgs_runtime.streams.audience import Audience, Listener
-from lgs_runtime.streams.contract import FROM_START, StreamEvent
+from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.protocol import (
     NUMBERS_OF_EVENT,
     PROTOCOL,

@@ -15,8 +15,8 @@ from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import FINAL, Page, Run
 from lgs_runtime.runs.following import LATE_EVENTS_SECONDS, events, result_of
 from lgs_runtime.services import Services
-from lgs_runtime.streams.contract import FROM_START, StreamEvent, position
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import FROM_START, StreamEvent, position
 from lgs_runtime.worker.hub import Follower
 from lgs_runtime.worker.publisher import epoch_of
 

@@ -18,7 +18,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from lgs_runtime.streams.contract import Delivery, StreamEvent
+from lgs_runtime.streams.contract import Delivery
+from lgs_runtime.streams.events import StreamEvent
 
 MOST_EVENTS = 10_000
 MOST_AT_ONCE = 500

@@ -1,60 +1,18 @@
 """What every stream broker promises: the events of a run, in order, to whoever listens now or comes back
 later.
 
-Event ids are opaque to clients and increase within a run: `{epoch}-{sequence}`, where the epoch is the
-moment at which the attempt was claimed, in milliseconds of the database's clock. So the events of a later
-attempt follow those of an earlier one whatever was lost in between, and a replica that lost its lease can't
-write behind its successor: a broker drops what is not later than its last. A broker that fails costs live
-events, never a result: `publish` logs and counts, and does not raise.
+A broker drops what is not later than the last event of its run. One that fails costs live events, never a
+result: `publish` logs and counts, and does not raise.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lgs_runtime.streams.ears import Ear
-
-FROM_START = "-1"
-"""`Last-Event-ID` that asks for every event still kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEvent:
-    """One server-sent event. `data` is encoded JSON, made once by the worker and copied by everyone else."""
-
-    id: str
-    event: str
-    data: bytes
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """Where it stands among the events of its run."""
-        return position(self.id)
-
-    @property
-    def is_end(self) -> bool:
-        """Whether the run has ended and nothing follows."""
-        return self.event == "end"
-
-
-def position(event_id: str) -> tuple[int, int]:
-    """(epoch, sequence) of an id; `FROM_START` stands before every event. Raises `ValueError` for what is no
-    id."""
-    if event_id == FROM_START:
-        return (-1, 0)
-    epoch, _, sequence = event_id.partition("-")
-    return int(epoch), int(sequence or 0)
-
-
-def up_to_end(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
-    """The events up to the first end of the run, and that one."""
-    for place, event in enumerate(events):
-        if event.is_end:
-            return events[: place + 1]
-    return events
+from lgs_runtime.streams.events import StreamEvent
 
 
 class Delivery:

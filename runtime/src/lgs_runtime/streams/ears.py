@@ -9,10 +9,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lgs_runtime.streams.contract import StreamEvent
+from lgs_runtime.streams.events import StreamEvent
 
 
 class Ear:

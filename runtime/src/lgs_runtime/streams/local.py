@@ -16,8 +16,9 @@ from typing import TypeVar
 
 import structlog
 
-from lgs_runtime.streams.contract import Delivery, StreamEvent, position, up_to_end
+from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.ears import Ear, Ears
+from lgs_runtime.streams.events import StreamEvent, position, up_to_end
 
 KEEP_SECONDS = 300.0
 CLEAN_SECONDS = 30.0

@@ -11,8 +11,9 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from lgs_runtime.streams.contract import Delivery, StreamEvent, position, up_to_end
+from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.ears import Ear
+from lgs_runtime.streams.events import StreamEvent, position, up_to_end
 
 KEEP_SECONDS = 300.0
 MOST_EVENTS = 10_000

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lgs_runtime.streams.contract import StreamEvent, position
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import StreamEvent, position
 
 PROTOCOL = "protocol"
 CHANNELS = frozenset(

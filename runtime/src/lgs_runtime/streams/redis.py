@@ -20,8 +20,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 
 from lgs_runtime.streams.batches import GONE, TIMEOUT_SECONDS, Batches
 from lgs_runtime.streams.bells import Bells
-from lgs_runtime.streams.contract import FROM_START, Delivery, StreamEvent, position, up_to_end
+from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.ears import Ear, Ears
+from lgs_runtime.streams.events import FROM_START, StreamEvent, position, up_to_end
 from lgs_runtime.streams.memory import MemoryBroker
 
 PAGE = 500

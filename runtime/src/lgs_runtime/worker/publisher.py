@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lgs_runtime.model import Run
-from lgs_runtime.streams.contract import StreamBroker, StreamEvent
+from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import StreamEvent
 from lgs_runtime.worker.metrics import Metrics
 
 MOST_WAITING = 1000

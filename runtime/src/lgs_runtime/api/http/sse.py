@@ -13,7 +13,7 @@ from functools import partial
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from lgs_runtime.streams.contract import StreamEvent
+from lgs_runtime.streams.events import StreamEvent
 
 HEARTBEAT_SECONDS = 3.0
 """Below the five seconds after which common HTTP clients give a silent connection up."""

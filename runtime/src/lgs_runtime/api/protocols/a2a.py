@@ -40,8 +40,8 @@ from lgs_runtime.model import FINAL, Assistant, Run
 from lgs_runtime.runs.admission import admit, assistant_id_of, find_assistant
 from lgs_runtime.runs.following import events, result, result_of
 from lgs_runtime.services import Services
-from lgs_runtime.streams.contract import FROM_START, StreamEvent
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import FROM_START, StreamEvent
 
 routes = rpc_router("A2A")
 cards = router("A2A")

@@ -39,8 +39,8 @@ from lgs_runtime.model import Assistant, Page, Run
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.runs.following import result
 from lgs_runtime.services import Services
-from lgs_runtime.streams.contract import StreamEvent
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import StreamEvent
 
 routes = rpc_router("MCP")
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")

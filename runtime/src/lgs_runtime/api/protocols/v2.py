@@ -32,8 +32,8 @@ from lgs_runtime.runs.protocol_stream import made, protocol_events
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for
 from lgs_runtime.streams.audience import Audience, Listener
-from lgs_runtime.streams.contract import StreamEvent
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import StreamEvent
 from lgs_runtime.streams.protocol import Subscription, Wire
 
 routes = router("Streaming")

@@ -15,8 +15,8 @@ from lgs_runtime.model import Run
 from lgs_runtime.runs.following import cancel_quietly, events, result, result_of
 from lgs_runtime.runs.thread_stream import thread_events
 from lgs_runtime.services import Services
-from lgs_runtime.streams.contract import FROM_START, StreamEvent
 from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.events import FROM_START, StreamEvent
 
 
 def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = False) -> Response:
