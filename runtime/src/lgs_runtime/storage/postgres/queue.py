@@ -7,14 +7,14 @@ and carry out what `law` decides.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, StorageUnavailable, UserLimit
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, StorageUnavailable
 from lgs_runtime.model import (
     CancelAction,
     Enqueued,
@@ -35,11 +35,10 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable
-from lgs_runtime.storage.lifetime import columns
-from lgs_runtime.storage.postgres import arrivals, rows, run_statements, statements
+from lgs_runtime.storage.encoding import clean, dump_optional
+from lgs_runtime.storage.postgres import entering, fates, rows, statements
 from lgs_runtime.storage.postgres.arrivals import Arrivals
-from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
+from lgs_runtime.storage.postgres.change import Change
 from lgs_runtime.storage.postgres.database import LOST_RACE, Database
 from lgs_runtime.storage.postgres.endings import Endings
 from lgs_runtime.storage.postgres.signals import Sender
@@ -66,12 +65,12 @@ class PostgresQueue:
         room = limits.of(new.priority) - law.NEAR_LIMIT
         row = None
         try:
-            if not _is_limited(limits):
+            if not entering.is_limited(limits):
                 row = await self._arrivals.store(new, claim_for, room)
         except LOST_RACE:
             row = None  # Stored before, or its thread has just become busy.
         if row is None:
-            row = await self._change(lambda c, news: self._enqueue_slowly(c, news, new, limits, claim_for))
+            row = await self._change(lambda change: entering.look_closer(change, new, limits, claim_for))
         assert row is not None, "the slow way stores or raises"
         claimed = row["status"] == "running" and row["claimed_by"] == claim_for
         if not claimed:
@@ -81,76 +80,28 @@ class PostgresQueue:
     async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
         """See the contract. One transaction; it takes the locks of all threads, then those of the queues."""
 
-        async def work(connection: asyncpg.Connection, news: list[Signal]) -> list[asyncpg.Record]:
+        async def work(change: Change) -> list[asyncpg.Record]:
+            connection = change.connection
             await connection.fetch(statements.LOCK_THREADS, [one.thread_id for one in new])
-            if _is_limited(limits):
+            if entering.is_limited(limits):
                 await connection.execute(statements.LOCK_USER, clean(who()))
             for code in sorted({law.CODE[one.priority] for one in new}):
                 await connection.execute(statements.LOCK_PRIORITY, code)
-            news.append(Signal("queued", ""))
-            return [await self._enqueue_next(connection, news, one, limits) for one in new]
+            change.news.append(Signal("queued", ""))
+            return [await entering.next_of_many(change, one, limits) for one in new]
 
         return [rows.run(row) for row in await self._change(work)]
 
-    async def _enqueue_next(
-        self, connection: asyncpg.Connection, news: list[Signal], new: NewRun, limits: QueueLimits
-    ) -> asyncpg.Record:
-        """One of many in a transaction, in one statement if it can be."""
-        room = limits.of(new.priority) - law.NEAR_LIMIT
-        stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
-        row = stored
-        if row is None and not _is_limited(limits):
-            values = arrivals.columns([arrivals.row(new, None, room)])
-            row = await connection.fetchrow(run_statements.ENQUEUE, *values)
-        return row or await self._enqueue_slowly(connection, news, new, limits, None)
-
-    async def _change(
-        self, work: Callable[[asyncpg.Connection, list[Signal]], Awaitable[_Result]]
-    ) -> _Result:
+    async def _change(self, work: Callable[[Change], Awaitable[_Result]]) -> _Result:
         """Runs `work` in a transaction and sends the news it makes when that is committed."""
-        news: list[Signal] = []
 
-        async def attempt(connection: asyncpg.Connection) -> _Result:
-            news.clear()
-            return await work(connection, news)
+        async def attempt(connection: asyncpg.Connection) -> tuple[_Result, list[Signal]]:
+            change = Change(connection)
+            return await work(change), change.news
 
-        result = await self._database.transact(attempt)
+        result, news = await self._database.transact(attempt)
         self._sender.send(*news)
         return result
-
-    async def _enqueue_slowly(
-        self,
-        connection: asyncpg.Connection,
-        news: list[Signal],
-        new: NewRun,
-        limits: QueueLimits,
-        claim_for: str | None,
-    ) -> asyncpg.Record:
-        law.check_assistant(new, await connection.fetchval(statements.ASSISTANT_AS_OF, new.assistant_id))
-        if new.create_thread:
-            metadata = dump_searchable({**new.created_metadata, **new.thread_metadata})
-            made = (new.thread_id, metadata, clean(who()), *columns(new.thread_ttl))
-            await connection.execute(statements.CREATE_THREAD_FOR_RUN, *made)
-        locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
-        stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
-        if stored is not None:
-            return stored
-        within = (new.thread_id, documents(new.scope))
-        if not locked or not await connection.fetchval(statements.THREAD_WITHIN, *within):
-            raise NotFound("thread", new.thread_id)
-        busy = await _apply_strategy(connection, news, new)
-        if _is_limited(limits):
-            await _take_place(connection, new.priority, limits)
-        claimed = False
-        if claim_for is not None and not busy and new.delay_seconds <= 0:
-            offset = fairness.rank_offset(fairness.level_of(new))
-            claimed = await connection.fetchval(statements.MAY_CLAIM, claim_for, offset)
-        if not claimed:
-            await _take_room(connection, new.priority, limits)
-        values = arrivals.columns([arrivals.row(new, claim_for if claimed else None, 0)])
-        row = await connection.fetchrow(run_statements.INSERT_RUN, *values)
-        assert row is not None, "the thread is locked, so it is there"
-        return row
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
         """See the contract. One statement, again when others were claiming the same runs."""
@@ -190,11 +141,11 @@ class PostgresQueue:
         threads = [run.thread_id for run in runs]
         own = ([run.run_id for run in runs], [run.attempt for run in runs], replica)
 
-        async def work(connection: asyncpg.Connection, news: list[Signal]) -> None:
-            await connection.fetch(statements.LOCK_THREADS, threads)
-            held = await connection.fetch(statements.OWN_RUNS, *own)
-            fates = {row["run_id"]: law.handed_back(row["cancel_requested"]) for row in held}
-            await _meet(connection, news, held, fates, {}, charge=False)
+        async def work(change: Change) -> None:
+            await change.connection.fetch(statements.LOCK_THREADS, threads)
+            held = await change.connection.fetch(statements.OWN_RUNS, *own)
+            met = {row["run_id"]: law.handed_back(row["cancel_requested"]) for row in held}
+            await fates.meet(change, held, met, {}, charge=False)
 
         if runs:
             await self._change(work)
@@ -204,14 +155,15 @@ class PostgresQueue:
         found = await self._database.rows(statements.LOST_THREADS)
         threads = [row["thread_id"] for row in found]
 
-        async def work(connection: asyncpg.Connection, news: list[Signal]) -> Sequence[Run]:
+        async def work(change: Change) -> Sequence[Run]:
+            connection = change.connection
             await connection.execute(statements.BURY_REPLICAS)
             await connection.fetch(statements.LOCK_THREADS, threads)
             held = await connection.fetch(statements.LOST_RUNS, threads)
-            fates = {r["run_id"]: law.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held}
+            met = {r["run_id"]: law.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held}
             reasons = {row["run_id"]: law.lost_reason(row["attempt"], max_attempts) for row in held}
-            await _meet(connection, news, held, fates, reasons, charge=True)
-            return await _afterwards(connection, held)
+            await fates.meet(change, held, met, reasons, charge=True)
+            return await fates.afterwards(change, held)
 
         return await self._change(work) if threads else []
 
@@ -224,22 +176,22 @@ class PostgresQueue:
     ) -> Sequence[Run]:
         """See the contract."""
 
-        async def work(connection: asyncpg.Connection, news: list[Signal]) -> Sequence[Run]:
-            held = await _named(connection, run_ids, thread_id, scope)
-            await connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
-            held = await _named(connection, run_ids, thread_id, scope)
+        async def work(change: Change) -> Sequence[Run]:
+            held = await fates.named(change, run_ids, thread_id, scope)
+            await change.connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
+            held = await fates.named(change, run_ids, thread_id, scope)
             unfinished = [
                 law.Unfinished(row["run_id"], row["status"] == "running")
                 for row in held
                 if row["status"] in ("pending", "running")
             ]
-            await _carry_out(connection, news, law.cancellation(unfinished, action), action)
+            await fates.carry_out(change, law.cancellation(unfinished, action), action)
             # Those that had ended left before; of the others of a thread, the last named leaves last.
             left = {row["thread_id"]: row for row in held if row["status"] == "pending"}
-            await _drop_spent(connection, left.values())
+            await fates.drop_spent(change, left.values())
             if unfinished:
-                news.append(Signal("queued", ""))
-            return await _afterwards(connection, held)
+                change.news.append(Signal("queued", ""))
+            return await fates.afterwards(change, held)
 
         return await self._change(work) if run_ids else []
 
@@ -333,116 +285,3 @@ def _in_line(claimed: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
     by_id = {row["run_id"]: row for row in claimed}
     line = (fairness.Waiting(row["run_id"], row["level"], row["turn"], row["rank"]) for row in claimed)
     return [by_id[run.run_id] for run in fairness.in_line(line)]
-
-
-def _is_limited(limits: QueueLimits) -> bool:
-    """Whether the runs of who asks are counted."""
-    return limits.user is not None and who() is not None
-
-
-async def _take_place(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
-    """Raises `UserLimit`, or holds the user's lock until the transaction ends, so that the count stays
-    true."""
-    assert limits.user is not None
-    user = clean(who())
-    await connection.execute(statements.LOCK_USER, user)
-    if await connection.fetchval(statements.COUNT_UNFINISHED_OF, user) >= limits.user:
-        raise UserLimit(priority, limits.user, law.retry_after_seconds(limits.user))
-
-
-async def _take_room(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
-    """Raises `QueueFull`, or holds the queue's lock until the transaction ends, so that the count stays
-    true."""
-    limit = limits.of(priority)
-    await connection.execute(statements.LOCK_PRIORITY, law.CODE[priority])
-    if await connection.fetchval(statements.COUNT_WAITING, law.CODE[priority]) >= limit:
-        raise QueueFull(priority, limit, law.retry_after_seconds(limit))
-
-
-async def _apply_strategy(connection: asyncpg.Connection, news: list[Signal], new: NewRun) -> bool:
-    """Carries the strategy out; whether the thread still has unfinished runs."""
-    found = await connection.fetch(statements.UNFINISHED, new.thread_id)
-    unfinished = [law.Unfinished(row["run_id"], row["running"]) for row in found]
-    step = law.strategy(new.multitask_strategy, new.thread_id, unfinished)
-    if step is None:
-        return bool(unfinished)
-    action: CancelAction = "rollback" if new.multitask_strategy == "rollback" else "interrupt"
-    await _carry_out(connection, news, step, action)
-    return bool(step.ask)
-
-
-async def _carry_out(
-    connection: asyncpg.Connection, news: list[Signal], step: law.Cancellation, action: CancelAction
-) -> None:
-    told = [*step.end, *step.delete, *step.ask]
-    if told:
-        await connection.execute(NOTE_CANCELLED, told, clean(who()), action)
-    await _end(connection, [(run_id, None) for run_id in step.end], "interrupted")
-    await _delete(connection, step.delete)
-    if step.ask:
-        await connection.execute(statements.ASK_TO_STOP, step.ask, action)
-    news.extend(Signal("cancel", run_id) for run_id in step.ask)
-    news.extend(Signal("finished", run_id) for run_id in (*step.end, *step.delete))
-
-
-async def _meet(
-    connection: asyncpg.Connection,
-    news: list[Signal],
-    held: Sequence[asyncpg.Record],
-    fates: dict[str, law.Fate],
-    reasons: dict[str, str],
-    *,
-    charge: bool,
-) -> None:
-    """Carries out the fates of runs whose attempt ended without an outcome."""
-    met = {fate: [run_id for run_id in fates if fates[run_id] == fate] for fate in set(fates.values())}
-    if "wait" in met:
-        bonus = 0.0 if charge else law.HANDED_BACK_SECONDS
-        await connection.execute(statements.WAIT_AGAIN, met["wait"], 0 if charge else 1, bonus)
-    await _end(connection, [(run_id, reasons[run_id]) for run_id in met.get("fail", [])], "error")
-    await _end(connection, [(run_id, None) for run_id in met.get("stop", [])], "interrupted")
-    await _delete(connection, met.get("delete", []))
-    await _drop_spent(connection, held)
-    if held:
-        news.append(Signal("queued", ""))
-    news.extend(Signal("finished", run_id) for run_id, fate in fates.items() if fate != "wait")
-
-
-async def _end(
-    connection: asyncpg.Connection, ends: Sequence[tuple[str, str | None]], status: RunStatus
-) -> None:
-    if ends:
-        ids, errors = [run_id for run_id, _ in ends], [error for _, error in ends]
-        await connection.execute(
-            statements.END_RUNS, ids, status, errors, "error" if status == "error" else None
-        )
-
-
-async def _delete(connection: asyncpg.Connection, run_ids: Sequence[str]) -> None:
-    if run_ids:
-        await connection.execute(statements.DELETE_RUNS, list(run_ids))
-
-
-async def _drop_spent(connection: asyncpg.Connection, held: Iterable[asyncpg.Record]) -> None:
-    """Stateless threads go when their last run ended."""
-    threads = [row["thread_id"] for row in held if row["delete_thread_after"]]
-    if threads:
-        await connection.execute(statements.DROP_SPENT_THREADS, threads)
-
-
-async def _named(
-    connection: asyncpg.Connection, run_ids: Sequence[str], thread_id: str | None, scope: Scope | None
-) -> list[asyncpg.Record]:
-    rows_found = await connection.fetch(statements.RUNS_BY_ID, list(run_ids), documents(scope))
-    found = {row["run_id"]: row for row in rows_found}
-    for run_id in run_ids:
-        if run_id not in found or thread_id not in (None, found[run_id]["thread_id"]):
-            raise NotFound("run", run_id)
-    return [found[run_id] for run_id in dict.fromkeys(run_ids)]
-
-
-async def _afterwards(connection: asyncpg.Connection, held: Sequence[asyncpg.Record]) -> list[Run]:
-    """Runs as they are now, a deleted one as it was."""
-    ids = [row["run_id"] for row in held]
-    now = {row["run_id"]: row for row in await connection.fetch(statements.RUNS_BY_ID, ids, None)}
-    return [rows.run(now.get(row["run_id"], row)) for row in held]
