@@ -21,7 +21,7 @@ from uuid import uuid4
 import uvloop
 from bench import figures, page
 from bench.machine import facts
-from bench.replicas import stop_on_sigterm
+from bench.replicas import stop_on_signals
 from bench.trivial import GIVEN, RIGHT, builder
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", action="store_true", help="put table and picture into docs/performance.md")
     asked = parser.parse_args(argv)
 
-    stop_on_sigterm()
+    stop_on_signals()
     machine = facts(PACKAGES)
     server = PostgresServer(settings=("max_connections=100",))
     try:

@@ -24,7 +24,7 @@ from bench import checkpointers, page
 from bench.figures import Outcome, Spread, bars, http_table
 from bench.generator import Job
 from bench.machine import facts
-from bench.replicas import ROOT, Ground, Service, Target, answering, stop_on_sigterm
+from bench.replicas import ROOT, Ground, Service, Target, answering, stop_on_signals
 from bench.trivial import GIVEN, RIGHT
 
 from lgs_runtime.checkpoint import FastPostgresSaver
@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked.quick:
         asked.rounds, asked.seconds, asked.warm = 1, 1.0, 0.2
 
-    stop_on_sigterm()
+    stop_on_signals()
     machine = facts(PACKAGES)
     found = measure(asked)
     text = report(found, machine, asked)

@@ -26,7 +26,7 @@ from bench import page
 from bench.machine import facts
 from bench.panel import Account, Memory, panel
 from bench.processes import cpu_seconds, resident_mib
-from bench.replicas import ROOT, Ground, Service, Target, stop_on_sigterm
+from bench.replicas import ROOT, Ground, Service, Target, stop_on_signals
 from bench.sessions import Asked, Play
 
 OUT = Path(__file__).parent / "results" / "load.json"
@@ -165,7 +165,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Plays, prints the panel, and keeps it as JSON."""
     asked = arguments(argv)
-    stop_on_sigterm()
+    stop_on_signals()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     machine = facts(PACKAGES)

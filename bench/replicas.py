@@ -1,6 +1,6 @@
 """What is measured: replicas of the runtime as processes of their own, on services of their own.
 
-Everything is stopped when its context ends, also by SIGTERM (see `stop_on_sigterm`).
+Everything is stopped when its context ends, also by a signal (see `stop_on_signals`).
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ class Service:
     watched: dict[str, list[int]]
 
 
-def stop_on_sigterm() -> None:
-    """SIGTERM ends this process as an exception does, so that what it started is stopped."""
+def stop_on_signals() -> None:
+    """SIGTERM ends this process as an exception does, so that what it started is stopped; and so does SIGINT
+    where a shell has started it in the background, which lets it ignore that."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

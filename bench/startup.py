@@ -26,7 +26,7 @@ from bench.figures import Spread
 from bench.imports import heaviest
 from bench.machine import facts
 from bench.processes import cpu_seconds, resident_mib, wall_seconds
-from bench.replicas import Ground, Target, stop_on_sigterm
+from bench.replicas import Ground, Target, stop_on_signals
 from bench.trivial import GIVEN
 
 OUT = Path(__file__).parent / "results" / "startup.json"
@@ -160,7 +160,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", action="store_true", help="put the tables into docs/performance.md")
     asked = parser.parse_args(given)
 
-    stop_on_sigterm()
+    stop_on_signals()
     machine = facts(PACKAGES)
     with ExitStack() as stack:
         bench = Bench(Ground(stack, [target for target, _ in REPLICAS.values()]))
