@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, Literal
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    get_checkpoint_id,
+)
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from lgs_runtime.checkpoint.behind import WritesBehind
 from lgs_runtime.checkpoint.blocking import BlockingSaver
-from lgs_runtime.checkpoint.rows import Rows, next_config, write_rows
+from lgs_runtime.checkpoint.rows import Address, Rows, address_of, next_config, write_rows
 from lgs_runtime.checkpoint.weight import is_heavy
 from lgs_runtime.storage.gathering import Gatherer
 
@@ -45,6 +52,26 @@ class GroupedSaver(BlockingSaver, WritesBehind):
         self._writes: Gatherer[Rows, None] = Gatherer(
             store, at_once=at_once, patience_seconds=COMMIT_PATIENCE_SECONDS
         )
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that `config` names, or the latest of its thread and namespace. Raises
+        `StorageUnavailable`."""
+        address = address_of(config)
+        await self._writes.settled(address[0])
+        return await self._read(address)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What delta channels are built from, seen from a checkpoint."""
+        if not get_checkpoint_id(config):
+            latest = await self.aget_tuple(config)
+            if latest is None:
+                return {channel: {"writes": []} for channel in channels}
+            config = latest.config
+        address = address_of(config)
+        await self._writes.settled(address[0])
+        return await self._delta_history(address, channels)
 
     async def aput(
         self,
@@ -163,6 +190,14 @@ class GroupedSaver(BlockingSaver, WritesBehind):
             for thread_id in thread_ids:
                 await turns.enter_async_context(self._writes.alone(thread_id))
             await self._delete_threads(thread_ids)
+
+    async def _read(self, address: Address) -> CheckpointTuple | None:
+        raise NotImplementedError
+
+    async def _delta_history(
+        self, address: Address, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        raise NotImplementedError
 
     def _encoded(self, checkpoint: Checkpoint, new_versions: ChannelVersions) -> Sequence[Any]:
         """The values of a checkpoint that are encoded when it is stored."""

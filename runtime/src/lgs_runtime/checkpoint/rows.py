@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import WRITES_IDX_MAP, Checkpoint
+from langgraph.checkpoint.base import WRITES_IDX_MAP, Checkpoint, get_checkpoint_id
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 Row = tuple[Any, ...]
 
 Address = tuple[str, str, str | None]
 """Thread, namespace, and checkpoint (None: the latest)."""
+
+
+def address_of(config: RunnableConfig) -> Address:
+    """The checkpoint that a config names."""
+    configurable = config["configurable"]
+    checkpoint_id = get_checkpoint_id(config)
+    return (
+        str(configurable["thread_id"]),
+        configurable.get("checkpoint_ns", ""),
+        str(checkpoint_id) if checkpoint_id else None,
+    )
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from lgs_runtime.api.http.lasting import LastingResponse, client_gone, piece_of_body
 from lgs_runtime.api.http.sse import HEARTBEAT_SECONDS
 
 WHOLE_WITHIN_SECONDS = 1.0
@@ -23,7 +23,7 @@ WHOLE_WITHIN_SECONDS = 1.0
 WHITE_SPACE = b"\n"
 
 
-class AwaitedJson(Response):
+class AwaitedJson(LastingResponse):
     """Answers with the bytes that `find` gives. If the client goes before, `find` is cancelled and `on_gone`
     called; a server that stops is not a client that has gone, and calls nothing.
 
@@ -38,12 +38,8 @@ class AwaitedJson(Response):
         headers: Mapping[str, str],
         on_gone: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.status_code = 200
-        self.background = None
-        # There is no body yet, so these are the headers without a length.
-        self.init_headers(headers)
+        super().__init__(headers, on_gone)
         self._find = find
-        self._on_gone = on_gone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the answer."""
@@ -51,13 +47,13 @@ class AwaitedJson(Response):
         ends: set[asyncio.Future[Any]] = {finding}
         # To watch the client costs more than all else here, and most values are there before it matters.
         if self._on_gone is not None:
-            ends.add(asyncio.ensure_future(_disconnect(receive)))
+            ends.add(asyncio.ensure_future(client_gone(receive)))
         started = False
         try:
             while not await _any_of(ends, HEARTBEAT_SECONDS if started else WHOLE_WITHIN_SECONDS):
                 if not started and self._on_gone is None:
-                    ends.add(asyncio.ensure_future(_disconnect(receive)))
-                await send(_piece(WHITE_SPACE) if started else self._start())
+                    ends.add(asyncio.ensure_future(client_gone(receive)))
+                await send(piece_of_body(WHITE_SPACE) if started else self.start())
                 started = True
             left = not finding.done()
         finally:
@@ -69,16 +65,8 @@ class AwaitedJson(Response):
 
     async def _end(self, value: bytes, started: bool, send: Send) -> None:
         if not started:
-            await send(self._start((b"content-length", b"%d" % len(value))))
+            await send(self.start((b"content-length", b"%d" % len(value))))
         await send({"type": "http.response.body", "body": value})
-
-    def _start(self, *more: tuple[bytes, bytes]) -> Message:
-        headers = [*self.raw_headers, *more]
-        return {"type": "http.response.start", "status": self.status_code, "headers": headers}
-
-
-def _piece(body: bytes) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": True}
 
 
 async def _any_of(tasks: set[asyncio.Future[Any]], seconds: float) -> bool:
@@ -92,9 +80,3 @@ async def _cancelled(tasks: set[asyncio.Future[Any]]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
-
-
-async def _disconnect(receive: Receive) -> None:
-    """Returns when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

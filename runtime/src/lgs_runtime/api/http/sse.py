@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from lgs_runtime.api.http.lasting import LastingResponse, client_gone, piece_of_body
 from lgs_runtime.streams.events import StreamEvent
 
 HEARTBEAT_SECONDS = 3.0
@@ -43,7 +43,7 @@ class _Pulse:
     async def send(self, piece: bytes) -> None:
         """Sends one piece; waits while the client takes none."""
         self._sending = True
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send(piece_of_body(piece))
         self._sending = False
         self._sent_at = self._loop.time()
 
@@ -62,7 +62,7 @@ class _Pulse:
         self._timer = self._loop.call_at(due if due > now else now + HEARTBEAT_SECONDS, self._look)
 
 
-class LiveResponse(Response):
+class LiveResponse(LastingResponse):
     """Streams `source` until it ends or the client has gone; then closes it, and in the second case calls
     `on_gone`.
 
@@ -77,18 +77,15 @@ class LiveResponse(Response):
         headers: Mapping[str, str],
         on_gone: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.status_code = 200
-        self.background = None
-        self.init_headers(headers)
+        super().__init__(headers, on_gone)
         self._source = source
-        self._on_gone = on_gone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the answer."""
         whole = False
         try:
             async with asyncio.timeout(None) as here:
-                gone = asyncio.create_task(_gone(receive))
+                gone = asyncio.create_task(client_gone(receive))
                 gone.add_done_callback(partial(_leave, here))
                 try:
                     await self._send_all(send)
@@ -105,7 +102,7 @@ class LiveResponse(Response):
             await self._on_gone()
 
     async def _send_all(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send(self.start())
         pulse = _Pulse(send)
         try:
             async for piece in self._source:
@@ -119,12 +116,6 @@ def _leave(here: asyncio.Timeout, gone: asyncio.Task[None]) -> None:
     """Ends what is under way, now that the client has gone."""
     if not gone.cancelled():
         here.reschedule(asyncio.get_running_loop().time())
-
-
-async def _gone(receive: Receive) -> None:
-    """Returns when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def event_stream(

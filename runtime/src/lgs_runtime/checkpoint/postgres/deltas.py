@@ -10,13 +10,14 @@ from langgraph.checkpoint.base import DeltaChannelHistory, writes_sort_key
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lgs_runtime.checkpoint.postgres.thread_statements import DELTA_HISTORY
+from lgs_runtime.checkpoint.rows import Address
 from lgs_runtime.storage.postgres.database import Database
 
 
 async def delta_history(
     database: Database,
     serde: SerializerProtocol,
-    address: tuple[str, str, str],
+    address: Address,
     channels: Sequence[str],
 ) -> dict[str, DeltaChannelHistory]:
     """What each channel got since its last stored value, oldest first, and that value, seen from a

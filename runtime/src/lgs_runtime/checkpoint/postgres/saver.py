@@ -19,7 +19,6 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
-    get_checkpoint_id,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -98,20 +97,6 @@ class FastPostgresSaver(GroupedSaver):
         await self._writes.close()
         await self._reads.close()
 
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that `config` names, or the latest of its thread and namespace. Raises
-        `StorageUnavailable`."""
-        configurable = config["configurable"]
-        thread_id = str(configurable["thread_id"])
-        await self._writes.settled(thread_id)
-        # Reads don't wait for each other: each has a lane of its own.
-        self._read_number += 1
-        address = (thread_id, configurable.get("checkpoint_ns", ""), get_checkpoint_id(config) or None)
-        row = await self._reads.submit(str(self._read_number), address)
-        if row is None:
-            return None
-        return encoding.checkpoint_tuple(self.serde, row)
-
     async def alist(
         self,
         config: RunnableConfig | None,
@@ -128,20 +113,15 @@ class FastPostgresSaver(GroupedSaver):
         for row in await self._database.rows(statement, *values):
             yield encoding.checkpoint_tuple(self.serde, row)
 
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
+    async def _read(self, address: Address) -> CheckpointTuple | None:
+        # Reads don't wait for each other: each has a lane of its own.
+        self._read_number += 1
+        row = await self._reads.submit(str(self._read_number), address)
+        return None if row is None else encoding.checkpoint_tuple(self.serde, row)
+
+    async def _delta_history(
+        self, address: Address, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """What delta channels are built from, seen from a checkpoint, in one statement."""
-        configurable = config["configurable"]
-        thread_id, namespace = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
-        checkpoint_id = get_checkpoint_id(config)
-        if not checkpoint_id:
-            latest = await self.aget_tuple(config)
-            if latest is None:
-                return {channel: {"writes": []} for channel in channels}
-            checkpoint_id = latest.config["configurable"]["checkpoint_id"]
-        await self._writes.settled(thread_id)
-        address = (thread_id, namespace, str(checkpoint_id))
         return await delta_history(self._database, self.serde, address, channels)
 
     def _encoded(self, checkpoint: Checkpoint, new_versions: ChannelVersions) -> Sequence[Any]:

@@ -20,7 +20,6 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
-    get_checkpoint_id,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite.utils import search_where
@@ -79,14 +78,6 @@ class FastSqliteSaver(GroupedSaver):
         """Ends what is under way, and takes nothing more."""
         await self._writes.close()
 
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that `config` names, or the latest of its thread and namespace. Raises
-        `StorageUnavailable`."""
-        address = _address(config)
-        await self._writes.settled(address[0])
-        stored = await self._database.read(lambda connection: tables.read(connection, address))
-        return None if stored is None else encoding.checkpoint_tuple(self.serde, stored)
-
     async def alist(
         self,
         config: RunnableConfig | None,
@@ -106,17 +97,13 @@ class FastSqliteSaver(GroupedSaver):
             for stored in await self._database.read(page):
                 yield encoding.checkpoint_tuple(self.serde, stored)
 
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
+    async def _read(self, address: Address) -> CheckpointTuple | None:
+        stored = await self._database.read(lambda connection: tables.read(connection, address))
+        return None if stored is None else encoding.checkpoint_tuple(self.serde, stored)
+
+    async def _delta_history(
+        self, address: Address, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """What delta channels are built from, seen from a checkpoint."""
-        if not get_checkpoint_id(config):
-            latest = await self.aget_tuple(config)
-            if latest is None:
-                return {channel: {"writes": []} for channel in channels}
-            config = latest.config
-        address = _address(config)
-        await self._writes.settled(address[0])
         return await self._database.read(lambda c: tables.delta_history(c, self.serde, address, channels))
 
     async def _write(self, works: Sequence[Rows]) -> Sequence[None]:
@@ -151,12 +138,3 @@ class FastSqliteSaver(GroupedSaver):
     async def _keep_latest(self, thread_id: str) -> None:
         """That a graph with a `DeltaChannel` needs the others is for the caller to know."""
         await self._change(statements.KEEP_LATEST, thread=thread_id)
-
-
-def _address(config: RunnableConfig) -> Address:
-    configurable = config["configurable"]
-    return (
-        str(configurable["thread_id"]),
-        configurable.get("checkpoint_ns", ""),
-        get_checkpoint_id(config) or None,
-    )
