@@ -289,8 +289,8 @@ class Signal:
     storage too.
 
     `queued`: a run may be claimable; `cancel`: the run was asked to stop; `finished`: the run ended;
-    `thread`: a run of the thread has begun, or the thread is gone. `subject` is the id of the run, or of the
-    thread.
+    `thread`: a run of the thread has begun, or was cancelled before it could, or the thread is gone.
+    `subject` is the id of the run, or of the thread.
     """
 
     kind: Literal["queued", "cancel", "finished", "thread"]

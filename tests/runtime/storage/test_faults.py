@@ -311,6 +311,18 @@ async def test_news_of_threads_reach_every_replica(service: Service, open_anothe
         await heard(theirs, Signal("thread", waiting.run.thread_id))
 
 
+async def test_who_follows_a_thread_hears_that_a_run_was_cancelled_before_it_began(
+    service: Service, open_another: Another
+) -> None:
+    other = await open_another()
+    waiting = (await service.enqueue()).run
+
+    async with other.signals() as theirs:
+        await service.storage.cancel(None, [waiting.run_id], "interrupt")
+
+        await heard(theirs, Signal("thread", waiting.thread_id))
+
+
 async def test_many_news_at_once_all_arrive(service: Service, open_another: Another) -> None:
     async with (await open_another()).signals() as signals:
         stored = await asyncio.gather(*(service.enqueue() for _ in range(80)))

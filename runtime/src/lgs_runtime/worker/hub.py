@@ -37,8 +37,8 @@ class _Waiter(Ear):
 
 
 class Follower(Ear):
-    """One who follows a thread: woken when a run of it begins, when it is gone, and when it is not as it was
-    seen."""
+    """One who follows a thread: woken when a run of it begins or was cancelled before it could, when the
+    thread is gone, and when it is not as it was seen."""
 
     def __init__(self) -> None:
         super().__init__()

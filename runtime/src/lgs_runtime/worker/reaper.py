@@ -91,4 +91,4 @@ class Reaper:
         await publish_failure(self._streams, run, "ReplicaLost", run.error or "its replica was lost")
         self._hub.announce(Signal("finished", run.run_id))
         if RunKwargs.from_json(run.kwargs).temporary:
-            await self._checkpointer.adelete_thread(run.thread_id)
+            await clear(self._storage, self._checkpointer, [run.thread_id])

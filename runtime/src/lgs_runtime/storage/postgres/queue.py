@@ -189,6 +189,7 @@ class PostgresQueue:
             # Those that had ended left before; of the others of a thread, the last named leaves last.
             left = {row["thread_id"]: row for row in held if row["status"] == "pending"}
             await fates.drop_spent(change, left.values())
+            change.news.extend(Signal("thread", thread) for thread in left)
             if unfinished:
                 change.news.append(Signal("queued", ""))
             return await fates.afterwards(change, held)

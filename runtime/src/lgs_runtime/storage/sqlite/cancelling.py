@@ -25,6 +25,8 @@ def cancel(
         if row["status"] not in FINAL
     ]
     carry_out(change, law.cancellation(unfinished, action), action)
+    left = dict.fromkeys(row["thread_id"] for row in named if row["status"] == "pending")
+    change.news.extend(Signal("thread", thread) for thread in left)
     return change.afterwards(named)
 
 
