@@ -230,7 +230,15 @@ async def burst(job: Job) -> Seen:
 def main() -> None:
     """Plays the job."""
     job = Job(**json.load(sys.stdin))
-    print(json.dumps(asdict(uvloop.run(burst(job) if job.load == "burst" else closed_loop(job)))))
+    seen = uvloop.run(burst(job) if job.load == "burst" else closed_loop(job))
+    tell(seen, sys.stdout.fileno())
+
+
+def tell(seen: Seen, to: int) -> None:
+    """Writes all of it to a file descriptor. `print` would not where PYTHONUNBUFFERED is set: what a signal
+    interrupts is cut off then, without an error."""
+    with open(to, "w", closefd=False) as out:
+        out.write(json.dumps(asdict(seen)))
 
 
 if __name__ == "__main__":

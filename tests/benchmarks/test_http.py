@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,32 @@ def test_an_answer_that_is_not_the_right_one_is_a_problem() -> None:
     assert problem_of(right, RIGHT) is None
     assert problem_of(wrong, RIGHT) == 'wrong result: {"__error__": {}}'
     assert problem_of(refused, RIGHT) == "status 429: full"
+
+
+def test_what_a_generator_saw_arrives_whole_though_a_signal_interrupts_it() -> None:
+    tells = (
+        "import signal; from bench.generator import Seen, tell; "
+        "signal.signal(signal.SIGUSR1, lambda *_: None); tell(Seen(answers=[0.25] * 100_000), 1)"
+    )
+    env = {**ENV, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen([sys.executable, "-c", tells], env=env, stdout=subprocess.PIPE) as generator:
+        assert generator.stdout is not None
+        pipe = generator.stdout.fileno()
+        wait_until(lambda: _held(pipe) > 0 and _sleeps(generator.pid), "it waits for room in the pipe")
+        generator.send_signal(signal.SIGUSR1)
+
+        told = json.load(generator.stdout)
+
+    assert len(told["answers"]) == 100_000
+
+
+def _held(pipe: int) -> int:
+    """How many bytes wait in a pipe to be read."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _sleeps(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
