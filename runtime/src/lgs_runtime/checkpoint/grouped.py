@@ -19,14 +19,14 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
-    get_checkpoint_id,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from lgs_runtime.checkpoint.behind import WritesBehind
 from lgs_runtime.checkpoint.blocking import BlockingSaver
-from lgs_runtime.checkpoint.rows import Address, Rows, address_of, next_config, write_rows
+from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
+from lgs_runtime.checkpoint.rows import Address, Rows, address_of, write_rows
 from lgs_runtime.checkpoint.weight import is_heavy
 from lgs_runtime.storage.gathering import Gatherer
 
@@ -64,12 +64,12 @@ class GroupedSaver(BlockingSaver, WritesBehind):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """What delta channels are built from, seen from a checkpoint."""
-        if not get_checkpoint_id(config):
+        address = address_of(config)
+        if address[2] is None:
             latest = await self.aget_tuple(config)
             if latest is None:
                 return {channel: {"writes": []} for channel in channels}
-            config = latest.config
-        address = address_of(config)
+            address = address_of(latest.config)
         await self._writes.settled(address[0])
         return await self._delta_history(address, channels)
 
@@ -82,7 +82,8 @@ class GroupedSaver(BlockingSaver, WritesBehind):
     ) -> RunnableConfig:
         """Stores a checkpoint and returns its address when it is committed. Raises `StorageUnavailable`."""
         await self.put_behind(config, checkpoint, metadata, new_versions)
-        return next_config(config, checkpoint)
+        thread_id, namespace = config["configurable"]["thread_id"], namespace_of(config)
+        return checkpoint_config(thread_id, namespace, checkpoint["id"])
 
     def put_behind(
         self,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import WRITES_IDX_MAP, Checkpoint, get_checkpoint_id
+from langgraph.checkpoint.base import WRITES_IDX_MAP, get_checkpoint_id
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 Row = tuple[Any, ...]
@@ -65,15 +65,3 @@ def write_rows(
         rows.append((*address, place if index is None else index, channel, kind, data))
         size += len(data)
     return Rows(replaced_writes=rows, size=size) if special else Rows(new_writes=rows, size=size)
-
-
-def next_config(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
-    """The address of a checkpoint that was stored under `config`."""
-    configurable = config["configurable"]
-    return {
-        "configurable": {
-            "thread_id": configurable["thread_id"],
-            "checkpoint_ns": configurable.get("checkpoint_ns", ""),
-            "checkpoint_id": checkpoint["id"],
-        }
-    }

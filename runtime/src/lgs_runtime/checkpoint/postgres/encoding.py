@@ -27,6 +27,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
+from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.rows import Row, Rows
 from lgs_runtime.storage.encoding import dump_searchable
 
@@ -124,12 +125,13 @@ def checkpoint_tuple(serde: SerializerProtocol, row: Mapping[str, Any]) -> Check
         versions = checkpoint["channel_versions"]
         versions[TASKS] = max(versions.values(), default=cast(Any, None)) or first_version()
     checkpoint["channel_values"] = values
+    thread_id, namespace = row["thread_id"], row["checkpoint_ns"]
     parent_id = row["parent_checkpoint_id"]
     return CheckpointTuple(
-        _address(row, row["checkpoint_id"]),
+        checkpoint_config(thread_id, namespace, row["checkpoint_id"]),
         checkpoint,
         cast(CheckpointMetadata, load(row["metadata"])),
-        _address(row, parent_id) if parent_id else None,
+        checkpoint_config(thread_id, namespace, parent_id) if parent_id else None,
         pending_writes(serde, row),
     )
 
@@ -188,13 +190,3 @@ def _dump(document: Mapping[str, Any]) -> str:
         # Integers beyond 64 bit, and keys that are not text. What no JSON can hold raises here.
         text = json.dumps(document)
     return dump_searchable(document) if "\\u0000" in text else text
-
-
-def _address(row: Mapping[str, Any], checkpoint_id: str) -> RunnableConfig:
-    return {
-        "configurable": {
-            "thread_id": row["thread_id"],
-            "checkpoint_ns": row["checkpoint_ns"],
-            "checkpoint_id": checkpoint_id,
-        }
-    }
