@@ -58,6 +58,11 @@ class EncryptionFailed(HandlerFailed):
     field, and holds nothing of what they say."""
 
 
+class ProviderFailed(RuntimeFault):
+    """What the application has the service call failed: its embedding provider, its own store (502). The
+    message has its words."""
+
+
 class AssistantChanged(RuntimeFault):
     """The assistant is no longer what a run was made from; nothing was stored. Who made the run looks at it
     again and makes it anew, so that no client hears of this."""

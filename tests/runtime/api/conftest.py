@@ -34,6 +34,7 @@ _load("api_replicas", "replicas.py")
 _load("api_priorities", "priorities.py")
 _load("api_secrets", "secrets.py")
 _load("api_persistence", "persistence.py")
+_load("api_foreign_failures", "foreign_failures.py")
 
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 

@@ -12,8 +12,6 @@ from lgs_runtime.api.callers import Caller, asked, authenticated, sealing, user_
 from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, refusals
-from lgs_runtime.checkpoint.failures import from_persistence
-from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for
 
@@ -33,11 +31,7 @@ Asking = Annotated[Caller, Depends(_caller)]
 
 
 class Route(LimitedRoute):
-    """A route that the gate guards, and whose bodies are limited.
-
-    LangGraph's own savers and stores raise what their driver raises; that is told as `StorageUnavailable`
-    here, like everywhere else.
-    """
+    """A route that the gate guards, and whose bodies are limited."""
 
     public: ClassVar[bool] = False
     """Whether it answers everybody."""
@@ -53,24 +47,19 @@ class Route(LimitedRoute):
         await sealing(request)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler behind the limits, its errors translated."""
+        """The handler behind the limits, which must have asked whether the caller may."""
         handle = super().get_route_handler()
 
-        async def translated(request: Request) -> Response:
+        async def asking(request: Request) -> Response:
             services: Services = request.app.state.services
             # The handler's copy of the request shares this state.
             request.state.asked = self.public
-            try:
-                response = await handle(request)
-                if services.gate.decides and not asked(request):
-                    raise NotImplementedError(f"{request.method} {self.path} asks nobody whether it may")
-                return response
-            except Exception as raised:
-                if isinstance(raised, RuntimeFault) or not from_persistence(raised):
-                    raise
-                raise StorageUnavailable(f"the database can't be reached: {raised}") from raised
+            response = await handle(request)
+            if services.gate.decides and not asked(request):
+                raise NotImplementedError(f"{request.method} {self.path} asks nobody whether it may")
+            return response
 
-        return translated
+        return asking
 
 
 class OpenRoute(Route):

@@ -6,11 +6,20 @@ cost money nor wait for a provider.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 from langchain_core.embeddings import Embeddings
 
 from lgs_runtime.errors import HandlerFailed
+
+_RAISED_BY: Final = "raised by store.index.embed: "
+
+
+def raised_by_embeddings(raised: BaseException) -> bool:
+    """Whether an error came from the application's embeddings, of whatever type it is."""
+    return any(note.startswith(_RAISED_BY) for note in getattr(raised, "__notes__", ()))
 
 
 class SizedEmbeddings(Embeddings):
@@ -24,16 +33,34 @@ class SizedEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """See LangChain's interface, as for all that follow."""
-        return self._checked(self._inner.embed_documents(texts), len(texts))
+        with self._noted():
+            vectors = self._inner.embed_documents(texts)
+        return self._checked(vectors, len(texts))
 
     def embed_query(self, text: str) -> list[float]:
-        return self._checked([self._inner.embed_query(text)], 1)[0]
+        with self._noted():
+            vector = self._inner.embed_query(text)
+        return self._checked([vector], 1)[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self._checked(await self._inner.aembed_documents(texts), len(texts))
+        with self._noted():
+            vectors = await self._inner.aembed_documents(texts)
+        return self._checked(vectors, len(texts))
 
     async def aembed_query(self, text: str) -> list[float]:
-        return self._checked([await self._inner.aembed_query(text)], 1)[0]
+        with self._noted():
+            vector = await self._inner.aembed_query(text)
+        return self._checked([vector], 1)[0]
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """An error passes as it is, so that a node can tell a provider's by its type; only its origin is
+        noted."""
+        try:
+            yield
+        except Exception as raised:
+            raised.add_note(f"{_RAISED_BY}{self._name}")
+            raise
 
     def _checked(self, vectors: Sequence[Sequence[float]], texts: int) -> list[list[float]]:
         if len(vectors) != texts:

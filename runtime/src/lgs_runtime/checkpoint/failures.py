@@ -1,47 +1,42 @@
-"""Whose failure an error is: that of the database under the checkpoints or the store, or that of the code
-above.
+"""Whose failure an error is: that of the service's own database, or that of the code above.
 
-LangGraph's savers and stores, and those of applications, raise what their drivers raise. A driver's error
-that comes from anywhere else is that of a graph, which may talk to databases of its own.
+It is told by where an error comes from, never by its type: a graph, an embedding provider or an HTTP client
+may raise the same `OSError`, or the same driver's errors, for reasons of their own. So each of our drivers is
+translated where it is called, and `StorageUnavailable` is the database's failure; nothing else is.
 """
 
 from __future__ import annotations
 
-import traceback
 from typing import Final
 
-from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.errors import StorageUnavailable
 
-PERSISTENCE: Final = (
-    "langgraph.checkpoint.",
-    "langgraph.store.",
-    "lgs_runtime.checkpoint",
-    "lgs_runtime.storage",
-)
-"""How the names of the modules begin through which a failure of persistence has come."""
-DRIVER_ERRORS: Final = frozenset(
+CONNECTION_ERRORS: Final = frozenset(
     {
+        "OSError",
         "OperationalError",
         "InterfaceError",
         "PoolTimeout",
-        "AdminShutdown",
-        "ConnectionDoesNotExistError",
-        "CannotConnectNowError",
-        "AdminShutdownError",
-        "CrashShutdownError",
-        "ConnectionFailureError",
+        "PostgresConnectionError",
+        "OperatorInterventionError",
+        "AutoReconnect",
+        "ConnectionError",
+        "ConnectionFailure",
+        "TimeoutError",
     }
 )
-"""By their names, so that no driver is loaded that is not needed."""
+"""What drivers call the loss of their connection, by the names of the classes and of those above them: so no
+driver is loaded that is not needed."""
 
 
 def from_persistence(raised: BaseException) -> bool:
-    """Whether an error is the database's under the checkpoints or the store, rather than the graph's own."""
-    if isinstance(raised, StorageUnavailable):
-        return True
-    if isinstance(raised, NotFound) or (
-        type(raised).__name__ not in DRIVER_ERRORS and not isinstance(raised, OSError)
-    ):
-        return False
-    frames = traceback.walk_tb(raised.__traceback__)
-    return any(frame.f_globals.get("__name__", "").startswith(PERSISTENCE) for frame, _ in frames)
+    """Whether an error is our own database's. A group of errors is when all of them are."""
+    if isinstance(raised, BaseExceptionGroup):
+        return all(from_persistence(each) for each in raised.exceptions)
+    return isinstance(raised, StorageUnavailable)
+
+
+def lost_connection(raised: BaseException) -> bool:
+    """Whether an error that is known to come out of a driver, or of what was built on one, tells of a
+    connection that is gone."""
+    return any(kind.__name__ in CONNECTION_ERRORS for kind in type(raised).__mro__)

@@ -30,6 +30,7 @@ from lgs_runtime.checkpoint.configs import (
 )
 from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.checkpoint.delegation import DelegatingSaver
+from lgs_runtime.checkpoint.failures import lost_connection
 from lgs_runtime.checkpoint.order import written_after
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
 from lgs_runtime.errors import ConfigError, StorageUnavailable
@@ -56,8 +57,9 @@ def check_saver(found: Any, where: str) -> BaseCheckpointSaver[Any]:
 
 
 class ForeignSaver(DelegatingSaver):
-    """The application's saver. Connections that it loses are a `StorageUnavailable`, as with our own: the run
-    waits for the database. So is whatever a deletion raises, which is tried again later."""
+    """The application's saver. It keeps the state of the runs, so connections that it loses are a
+    `StorageUnavailable`, as with our own: the run waits for its database. So is whatever a deletion raises,
+    which is tried again later. Anything else that it raises ends the run, as a graph's own error does."""
 
     @property
     def inner(self) -> BaseCheckpointSaver[Any]:
@@ -79,15 +81,46 @@ class ForeignSaver(DelegatingSaver):
         with _reached():
             return await super().aput(config, checkpoint, metadata, new_versions)
 
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        with _reached():
+            return super().put(config, checkpoint, metadata, new_versions)
+
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         with _reached():
             await super().aput_writes(config, writes, task_id, task_path)
 
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        with _reached():
+            super().put_writes(config, writes, task_id, task_path)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        with _reached():
+            return super().get_tuple(config)
+
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         with _reached():
             return await super().aget_tuple(config)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        with _reached():
+            yield from super().list(config, filter=filter, before=before, limit=limit)
 
     async def alist(
         self,
@@ -188,7 +221,9 @@ class ForeignUpkeep:
 def _reached() -> Iterator[None]:
     try:
         yield
-    except OSError as gone:
+    except Exception as gone:
+        if isinstance(gone, StorageUnavailable) or not lost_connection(gone):
+            raise
         raise _unavailable(gone) from gone
 
 

@@ -15,7 +15,7 @@ class Sweeps(Protocol):
     """A store that can delete what has expired."""
 
     async def sweep_ttl(self) -> int:
-        """Deletes it; how many. Raises `StorageUnavailable`, `sqlite3.Error`, `OSError`."""
+        """Deletes it; how many. Raises `StorageUnavailable`."""
 
 
 async def sweep(store: BaseStore) -> None:

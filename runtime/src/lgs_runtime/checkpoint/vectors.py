@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import aiosqlite
 
+from lgs_runtime.storage.sqlite.database import translated
+
 COSINE: Final = "vec_distance_cosine"
 FLOAT_BYTES: Final = 4
 LOADS_EXTENSIONS: Final = hasattr(sqlite3.Connection, "enable_load_extension")
@@ -47,12 +49,18 @@ _remembered: Callable[[bytes], tuple[Sequence[float], float]] = lru_cache(maxsiz
 
 class VectorConnection(aiosqlite.Connection):
     """A connection on which a store may search by meaning: asked to load sqlite-vec, it does, or brings the
-    function along itself."""
+    function along itself. Errors of the file leave as `StorageUnavailable`."""
 
     def __init__(self, file: Path, *, own: bool = not LOADS_EXTENSIONS, **options: Any) -> None:
         """`own`: whether the function is the one of this module. `options` as of `sqlite3.connect`."""
         super().__init__(partial(sqlite3.connect, str(file), **options), iter_chunk_size=64)
         self._own = own
+        self._file = file
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        # All that reaches SQLite, of cursors too, passes here, and nothing of who uses the store.
+        with translated(self._file):
+            return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     async def enable_load_extension(self, value: bool) -> None:
         """See aiosqlite."""

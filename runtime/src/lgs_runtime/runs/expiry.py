@@ -6,9 +6,6 @@ thread with an unfinished run is never touched.
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Final
-
 import structlog
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
@@ -17,7 +14,6 @@ from lgs_runtime.repeating import repeatedly
 from lgs_runtime.runs.threads import keep_latest
 from lgs_runtime.services import Services
 
-AWAY: Final = (StorageUnavailable, sqlite3.Error, OSError)
 log = structlog.get_logger(__name__)
 
 
@@ -53,7 +49,7 @@ class Expiry:
                 return False
         except NotFound:
             return False
-        except AWAY:
+        except StorageUnavailable:
             raise
         except Exception as failed:
             # Opening the thread's graph runs the application's code: whatever that raises concerns this

@@ -22,6 +22,7 @@ from lgs_runtime.errors import (
     InvalidRequest,
     LeaseLost,
     NotFound,
+    ProviderFailed,
     QueueFull,
     RefusedByHandler,
     RuntimeFault,
@@ -40,6 +41,7 @@ STATUS: Mapping[type[RuntimeFault], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    ProviderFailed: HTTPStatus.BAD_GATEWAY,
     StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     LeaseLost: HTTPStatus.CONFLICT,
 }

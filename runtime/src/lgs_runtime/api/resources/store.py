@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from fastapi import Response
 
 from lgs_runtime.api.access import Asking, Parts, router
@@ -14,11 +15,14 @@ from lgs_runtime.api.http.limits import check_text
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
 from lgs_runtime.api.schemas.encoding import item_json
+from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, refusals
 from lgs_runtime.api.schemas.queries import Key, Labels, OptionalFlag
 from lgs_runtime.auth.permits import Action
-from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.checkpoint.embeddings import raised_by_embeddings
+from lgs_runtime.errors import InvalidRequest, ProviderFailed, RuntimeFault
 
-routes = router("Store")
+log = structlog.get_logger(__name__)
+routes = router("Store", responses=refusals(*EVERYWHERE, *GUARDED, 502))
 SEARCH = ("filter", "limit", "offset", "query")
 LISTING = ("suffix", "max_depth", "limit", "offset")
 
@@ -41,7 +45,8 @@ async def delete_item(parts: Parts, caller: Asking, body: bodies.StoreKey) -> Re
     """Deletes an item, if it is there."""
     value: dict[str, Any] = {"key": body.key}
     namespace = await _permitted(caller, "delete", body.namespace, value)
-    await parts.store.adelete(namespace, value["key"])
+    with _refusing("item", body.key):
+        await parts.store.adelete(namespace, value["key"])
     return Response(status_code=204)
 
 
@@ -53,7 +58,8 @@ async def get_item(
     value: dict[str, Any] = {"key": key}
     given = [label for text in labels or () for label in text.split(".") if label]
     namespace = await _permitted(caller, "get", given, value)
-    item = await parts.store.aget(namespace, value["key"], refresh_ttl=refresh_ttl)
+    with _refusing("item", key):
+        item = await parts.store.aget(namespace, value["key"], refresh_ttl=refresh_ttl)
     return JsonResponse(item and item_json(item))
 
 
@@ -75,19 +81,28 @@ async def list_namespaces(parts: Parts, caller: Asking, body: bodies.StoreNamesp
     value: dict[str, Any] = {name: getattr(body, name) for name in LISTING}
     value["suffix"] = _namespace(body.suffix or ()) or None
     prefix = await _permitted(caller, "list_namespaces", body.prefix or (), value)
-    found = await parts.store.alist_namespaces(
-        prefix=prefix or None, **{name: value[name] for name in LISTING}
-    )
+    with _refusing("prefix", body.prefix):
+        found = await parts.store.alist_namespaces(
+            prefix=prefix or None, **{name: value[name] for name in LISTING}
+        )
     return JsonResponse({"namespaces": [list(namespace) for namespace in found]})
 
 
 @contextmanager
 def _refusing(name: str, value: object) -> Iterator[None]:
-    """LangGraph's stores raise these for what they can't take."""
+    """What the store raises, as an answer: its own errors are our faults already. LangGraph's stores say by
+    some types what they can't take; the rest is that of an embedding provider, or of the application's own
+    store."""
     try:
         yield
-    except (ValueError, NotImplementedError) as wrong:
-        raise InvalidRequest(f"{name}: {value!r}: {wrong}") from wrong
+    except RuntimeFault:
+        raise
+    except Exception as raised:
+        if isinstance(raised, ValueError | NotImplementedError) and not raised_by_embeddings(raised):
+            raise InvalidRequest(f"{name}: {value!r}: {raised}") from raised
+        log.warning("store.failed", exc_info=raised)
+        whose = "store.index.embed" if raised_by_embeddings(raised) else "store"
+        raise ProviderFailed(f"{whose}: {type(raised).__name__}: {raised}") from raised
 
 
 async def _permitted(

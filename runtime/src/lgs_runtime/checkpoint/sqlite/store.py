@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
 
+import aiosqlite
 from langgraph.store.base import Op, Result, TTLConfig
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 from langgraph.store.sqlite.base import SqliteIndexConfig
 
 from lgs_runtime.checkpoint.store_options import Index, check_dimensions
 from lgs_runtime.checkpoint.vectors import FLOAT_BYTES, VectorConnection
+from lgs_runtime.errors import StorageUnavailable
 
 BUSY_SECONDS: Final = 30.0
 
@@ -34,6 +36,25 @@ class SqliteStore(AsyncSqliteStore):
         if expired is not None:
             await self.sweep_ttl()
         return await super().abatch(ops)
+
+    @asynccontextmanager
+    async def _cursor(self, *, transaction: bool = True) -> AsyncIterator[aiosqlite.Cursor]:
+        failed: StorageUnavailable | None = None
+        try:
+            async with super()._cursor(transaction=transaction) as cursor:
+                try:
+                    yield cursor
+                except StorageUnavailable as unavailable:
+                    failed = unavailable
+                    raise
+        except BaseException:
+            # A commit that failed leaves its transaction open, in which none could begin any more; a full
+            # disk has ended it, so that there is nothing to commit.
+            if self.conn.in_transaction:
+                await self.conn.rollback()
+            if failed is not None:
+                raise failed from failed.__cause__
+            raise
 
 
 @asynccontextmanager
