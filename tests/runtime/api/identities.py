@@ -1,8 +1,16 @@
 """Auth objects for the API's tests, as a user of LangGraph writes them: a token is the name of its owner."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple
+from uuid import UUID
 
+import fastapi
+import pydantic
+import starlette.exceptions
 from langgraph_sdk import Auth
+from starlette.authentication import AuthCredentials, AuthenticationError, SimpleUser
 
 PEOPLE = {
     "alice-token": {"identity": "alice", "display_name": "Alice", "permissions": ["chat"], "city": "Oslo"},
@@ -171,3 +179,116 @@ visits: list[str | None] = []
 async def by_counting(authorization: str | None) -> dict[str, Any]:
     visits.append(authorization)
     return await by_token(authorization)
+
+
+@dataclass
+class Member:
+    """A user as a dataclass."""
+
+    identity: str = "ann"
+    permissions: list[str] = field(default_factory=lambda: ["read"])
+    team: str = "blue"
+
+
+class Slotted:
+    """A user without a dictionary."""
+
+    __slots__ = ("identity", "team")
+
+    def __init__(self) -> None:
+        self.identity, self.team = "ann", "blue"
+
+
+class Named(NamedTuple):
+    """A user that is a tuple too."""
+
+    identity: str = "ann"
+    team: str = "blue"
+
+
+class Computed:
+    """A user all of whose fields are computed."""
+
+    @property
+    def identity(self) -> str:
+        return "ann"
+
+    @property
+    def display_name(self) -> str:
+        return "Ann"
+
+    @property
+    def team(self) -> str:
+        return "blue"
+
+    def leave(self) -> None: ...
+
+
+class Modelled(pydantic.BaseModel):
+    """A user as a pydantic model."""
+
+    identity: str = "ann"
+    team: str = "blue"
+    joined: date = date(2026, 1, 2)
+
+
+def refusing(refusal: Exception) -> Callable[[], Any]:
+    def refuse() -> Any:
+        raise refusal
+
+    return refuse
+
+
+FORMS: dict[str, Callable[[], Any]] = {
+    "text": lambda: "ann",
+    "mapping": lambda: {"identity": "ann", "team": None, "org": {"id": 1}},
+    "permitted_mapping": lambda: {"identity": "ann", "permissions": ("read", "write")},
+    "unsaid": lambda: {
+        "identity": "ann",
+        "display_name": None,
+        "is_authenticated": None,
+        "permissions": None,
+    },
+    "tuple": lambda: (["read"], {"identity": "ann", "team": "blue"}),
+    "tuple_of_text": lambda: (("read",), "ann"),
+    "tuple_without_permissions": lambda: (None, "ann"),
+    "starlette": lambda: SimpleUser("ann"),
+    "starlette_tuple": lambda: (AuthCredentials(["read"]), SimpleUser("ann")),
+    "dataclass": Member,
+    "slots": Slotted,
+    "named_tuple": Named,
+    "properties": Computed,
+    "pydantic": Modelled,
+    "set_of_permissions": lambda: ({"read"}, "ann"),
+    "number": lambda: {"identity": 7},
+    "uuid": lambda: {"identity": UUID(int=7)},
+    "no_identity": lambda: {"name": "ann"},
+    "empty": lambda: "",
+    "list": lambda: ["ann"],
+    "tuple_of_three": lambda: ("a", "b", "c"),
+    "permissions_in_words": lambda: ("read", "ann"),
+    "permission_count": lambda: (3, "ann"),
+    "none": lambda: None,
+    "not_authenticated": lambda: ([], {"identity": "ann", "is_authenticated": False}),
+    "assertion": refusing(AssertionError("say who you are")),
+    "sdk": refusing(Auth.exceptions.HTTPException(status_code=403, detail="not you")),
+    "of_starlette": refusing(
+        starlette.exceptions.HTTPException(418, "tea only", headers={"x-why": "teapot"})
+    ),
+    "of_fastapi": refusing(fastapi.HTTPException(402, "pay first", headers={"x-why": "money"})),
+    "authentication_error": refusing(AuthenticationError("no such user")),
+    "mistake": refusing(KeyError("a mistake with a secret in it")),
+}
+forms = Auth()
+
+
+@forms.authenticate  # type: ignore[arg-type]
+def in_form(headers: dict[bytes, bytes], scopes: list[str], scope: dict[str, Any], user: Any) -> Any:
+    """Every second form as an ordinary function would give it, the others awaited."""
+    assert (scopes, scope["type"], user) == ([], "http", None)
+    name = headers[b"x-form"].decode()
+
+    async def later() -> Any:
+        return FORMS[name]()
+
+    return later() if len(name) % 2 else FORMS[name]()

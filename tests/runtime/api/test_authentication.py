@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -38,6 +38,16 @@ def plain(tmp_path: Path) -> Settings:
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with open_replica(settings) as replica, http(replica) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def forms(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    """A service whose users have the form that the header `x-form` names."""
+    folder = tmp_path_factory.mktemp("forms")
+    settings = settings_of(folder, {"database_uri": f"sqlite:///{folder}/lgs.db"})
+    settings = replace(settings, graphs={"who": GraphSpec("api_graphs:who")}, auth_path="api_auth:forms")
+    async with served(settings) as client:
         yield client
 
 
@@ -105,7 +115,7 @@ async def test_no_request_can_say_that_it_is_somebody_else(plain: Settings, auth
 
     assert "root" not in json.dumps(told)
     assert told.get("langgraph_request_id") != "mine"
-    assert told.get("langgraph_auth_user_id") == (auth_path and "alice")
+    assert told.get("langgraph_auth_user_id") == ("alice" if auth_path else "")
 
 
 async def test_what_a_user_carries_is_not_shown_to_who_reads_the_run(plain: Settings) -> None:
@@ -146,7 +156,83 @@ async def test_a_handler_that_says_nobody_opens_nothing(plain: Settings) -> None
         answer = await client.post("/threads", json={}, headers=ALICE)
 
     assert answer.status_code == 500
-    assert "internal error" in answer.json()["detail"]
+    assert "whose identity is a NoneType; it must return a text" in answer.json()["detail"]
+
+
+ANYONE = {"identity": "ann", "display_name": "ann", "is_authenticated": True, "permissions": []}
+
+
+@pytest.mark.parametrize(
+    ("form", "more"),
+    [
+        ("text", {}),
+        ("mapping", {"team": None, "org": {"id": 1}}),
+        ("permitted_mapping", {"permissions": ["read", "write"]}),
+        ("unsaid", {}),
+        ("tuple", {"permissions": ["read"], "team": "blue"}),
+        ("tuple_of_text", {"permissions": ["read"]}),
+        ("tuple_without_permissions", {}),
+        ("starlette", {"username": "ann"}),
+        ("starlette_tuple", {"username": "ann", "permissions": ["read"]}),
+        ("dataclass", {"permissions": ["read"], "team": "blue"}),
+        ("slots", {"team": "blue"}),
+        ("named_tuple", {"team": "blue"}),
+        ("properties", {"display_name": "Ann", "team": "blue"}),
+        ("pydantic", {"team": "blue", "joined": "2026-01-02"}),
+        ("set_of_permissions", {"permissions": ["read"]}),
+        ("number", {"identity": "7", "display_name": "7"}),
+        ("uuid", {"identity": str(UUID(int=7)), "display_name": str(UUID(int=7))}),
+    ],
+)
+async def test_a_user_may_have_any_form_that_the_sdk_documents(
+    forms: httpx.AsyncClient, form: str, more: dict[str, Any]
+) -> None:
+    told = await who(forms, {"x-form": form})
+
+    assert told["user"] == {**ANYONE, **more}
+    assert told["langgraph_auth_permissions"] == told["user"]["permissions"]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("no_identity", "a dict whose identity is a NoneType; it must return a text, a mapping or an object"),
+        ("empty", "a str whose identity is an empty text"),
+        ("list", "a list whose identity is a NoneType"),
+        ("tuple_of_three", "a tuple of 3"),
+        ("permissions_in_words", "permissions that are a str and no list of texts"),
+        ("permission_count", "permissions that are a int and no list of texts"),
+    ],
+)
+async def test_what_is_no_user_is_told_by_its_rule_and_lets_nobody_in(
+    forms: httpx.AsyncClient, form: str, said: str
+) -> None:
+    answer = await forms.post("/threads", json={}, headers={"x-form": form})
+
+    assert answer.status_code == 500
+    assert answer.json()["detail"].startswith(f"@auth.authenticate returned {said}")
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "said"),
+    [
+        ("none", 401, "Unauthorized"),
+        ("not_authenticated", 401, "Unauthorized"),
+        ("assertion", 401, "say who you are"),
+        ("sdk", 403, "not you"),
+        ("of_starlette", 418, "tea only"),
+        ("of_fastapi", 402, "pay first"),
+        ("authentication_error", 403, "no such user"),
+        ("mistake", 500, "@auth.authenticate failed; the log of this replica has the reason"),
+    ],
+)
+async def test_a_handler_refuses_in_any_of_the_ways_that_there_are(
+    forms: httpx.AsyncClient, form: str, status: int, said: str
+) -> None:
+    answer = await forms.post("/threads", json={}, headers={"x-form": form})
+
+    assert (answer.status_code, answer.json()["detail"]) == (status, said)
+    assert answer.headers.get("x-why") == {"of_starlette": "teapot", "of_fastapi": "money"}.get(form)
 
 
 async def test_an_auth_object_that_cannot_work_stops_the_start(plain: Settings) -> None:

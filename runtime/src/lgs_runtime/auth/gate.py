@@ -13,7 +13,9 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from langgraph_sdk import Auth
+from starlette.authentication import AuthenticationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -21,14 +23,15 @@ from lgs_runtime.auth.keys import ApiKeys
 from lgs_runtime.auth.loading import asked, load_auth
 from lgs_runtime.auth.memory import UserMemory
 from lgs_runtime.auth.permits import Action, Resource, has_handlers, permit
-from lgs_runtime.auth.users import User, refusal_of, studio_user, user_from
-from lgs_runtime.errors import ConfigError, Unauthenticated
+from lgs_runtime.auth.users import MalformedUser, User, refusal_of, studio_user, user_from
+from lgs_runtime.errors import ConfigError, Forbidden, HandlerFailed, Unauthenticated
 from lgs_runtime.model import Scope
 from lgs_runtime.settings import Settings
 
 KEY_HEADER = "x-api-key"
 STUDIO_HEADER = "x-auth-scheme"
 STUDIO_SCHEME = "langsmith"
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ class Gate:
         return bool(handler and asked(handler) & {"body", "request"})
 
     async def authenticate(self, request: Request) -> User | None:
-        """Who asks; None when the service is open. Raises `Unauthenticated`, `RefusedByHandler`, and what
-        the handler raises by mistake."""
+        """Who asks; None when the service is open. Raises `Unauthenticated`, `Forbidden`,
+        `RefusedByHandler`, `HandlerFailed`."""
         key = self._key(request)
         handler = self.auth and self.auth._authenticate_handler
         if handler is not None and not self._is_studio(request, key):
@@ -124,29 +127,41 @@ async def _ask(handler: Any, request: Request) -> User:
         else:
             answer = await run_in_threadpool(handler, **given)
             answer = await answer if inspect.isawaitable(answer) else answer
+        user = user_from(answer)
     except AssertionError as wrong:
         raise Unauthenticated(str(wrong) or "Unauthorized") from wrong
+    except AuthenticationError as wrong:
+        raise Forbidden(str(wrong) or "Forbidden") from wrong
+    except MalformedUser as wrong:
+        log.error("auth.malformed", reason=str(wrong))
+        raise HandlerFailed(str(wrong)) from wrong
+    # The handler is the user's: anything may come, and none of it lets anybody in.
     except Exception as wrong:
-        refusal = refusal_of(wrong)
-        if refusal is None:
-            raise
-        raise refusal from wrong
-    user = user_from(answer)
+        raise refusal_of(wrong) or _failed(wrong) from wrong
     if user is None:
         raise Unauthenticated("Unauthorized")
     return user
 
 
+def _failed(raised: Exception) -> HandlerFailed:
+    log.error("auth.handler_failed", handler="authenticate", exc_info=raised)
+    return HandlerFailed("@auth.authenticate failed; the log of this replica has the reason")
+
+
 async def _offer(request: Request, names: frozenset[str]) -> dict[str, Any]:
     """The parameters of these names."""
+    scope = request.scope
     offered: dict[str, Any] = {
         "request": request,
         "path": request.url.path,
         "method": request.method,
         "path_params": dict(request.path_params),
-        "query_params": dict(request.query_params),
-        "headers": dict(request.scope["headers"]),
+        "query_params": request.query_params,
+        "headers": dict(scope["headers"]),
         "authorization": request.headers.get("authorization"),
+        "scope": scope,
+        "user": scope.get("user"),
+        "scopes": list(scope["auth"].scopes) if "auth" in scope else [],
     }
     if "body" in names:
         offered["body"] = await request.json() if await request.body() else None

@@ -16,7 +16,19 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.importing import sdk_object
 
 OFFERED = frozenset(
-    {"request", "body", "path", "method", "path_params", "query_params", "headers", "authorization"}
+    {
+        "request",
+        "body",
+        "path",
+        "method",
+        "path_params",
+        "query_params",
+        "headers",
+        "authorization",
+        "scope",
+        "user",
+        "scopes",
+    }
 )
 """What an authentication handler may ask for, by the names of its parameters."""
 

@@ -1,13 +1,15 @@
 """The user of a request, as the graph's authentication gave it.
 
-Reads like an object (`user.identity`) and like a mapping (`user["email"]`), as LangGraph's own does. Its
-fields are JSON, so that what is made for a user later (runs, crons) can carry it.
+A user is a mapping of JSON, as everything that writes JSON or msgpack takes it, and reads like an object too
+(`user.identity`, `user.city`), as LangGraph's own does. What is made for a user later (runs, crons) carries
+the mapping.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import orjson
 from langgraph_sdk import Auth
@@ -15,65 +17,61 @@ from langgraph_sdk import Auth
 from lgs_runtime.errors import RefusedByHandler
 
 STUDIO = "StudioUser"
+KNOWN = ("identity", "display_name", "is_authenticated", "permissions")
+FORMS = (
+    "it must return a text, a mapping or an object with identity, or a tuple of permissions and one of these"
+)
 
 
-class User(Mapping[str, Any]):
-    """Who asks. Extra fields of the graph's own are read by their name."""
+class MalformedUser(Exception):
+    """An authentication handler returned what is no user. The message gives the rule, and types only."""
+
+
+class User(dict[str, Any]):
+    """Who asks. A field is read as item, and as attribute where no method of a dictionary has its name."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         """`fields` must hold `identity`; they are JSON."""
-        self._fields = {
-            "display_name": fields["identity"],
-            "is_authenticated": True,
-            "permissions": [],
-            **fields,
-        }
+        super().__init__(
+            {"display_name": fields["identity"], "is_authenticated": True, "permissions": [], **fields}
+        )
 
     @property
     def identity(self) -> str:
         """What tells this user from all others."""
-        return str(self._fields["identity"])
+        return str(self["identity"])
 
     @property
     def display_name(self) -> str:
         """A name for people."""
-        return str(self._fields["display_name"])
+        return str(self["display_name"])
 
     @property
     def is_authenticated(self) -> bool:
         """Always true: nobody else gets so far."""
-        return bool(self._fields["is_authenticated"])
+        return bool(self["is_authenticated"])
 
     @property
     def permissions(self) -> Sequence[str]:
         """What the graph's authentication lets this user do."""
-        return list(self._fields["permissions"])
+        return list(self["permissions"])
 
     def __getattr__(self, name: str) -> Any:
         """A field of the graph's own."""
-        if name.startswith("_") or name not in self._fields:
+        if name.startswith("_") or name not in self:
             raise AttributeError(name)
-        return self._fields[name]
-
-    def __getitem__(self, name: str) -> Any:
-        """A field."""
-        return self._fields[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """The names of the fields."""
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        """How many fields."""
-        return len(self._fields)
+        return self[name]
 
     def __repr__(self) -> str:
         """Without the other fields, which may hold secrets."""
         return f"User({self.identity!r})"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, Any]:
         """The fields, to be stored."""
-        return dict(self._fields)
+        return {**self}
+
+    model_dump = dict = to_json
+    """As LangGraph's own user gives its fields."""
 
 
 def studio_user(name: str) -> User:
@@ -89,25 +87,55 @@ def seen_by_handlers(user: User) -> Any:
 
 
 def user_from(answer: Any) -> User | None:
-    """The user that an authentication handler means: a string, a mapping with `identity`, or an object with
-    one. None for one that is not authenticated. Raises `TypeError` for anything else."""
+    """The user that an authentication handler means, in any of the forms of `langgraph_sdk.Auth`: a text, a
+    mapping, an object (Starlette's too), each alone or behind its permissions in a tuple. None for one that
+    is not authenticated. Raises `MalformedUser` for anything else."""
+    allowed: Any = None
+    if isinstance(answer, tuple) and not hasattr(answer, "identity"):
+        if len(answer) != 2:
+            raise _malformed(f"a tuple of {len(answer)}")
+        allowed, answer = answer
     if answer is None or answer is False:
         return None
-    fields = _fields(answer)
-    identity = fields.get("identity")
-    if not isinstance(identity, str) or not identity:
-        raise TypeError(
-            f"the authenticate handler returned a {type(answer).__name__} whose identity is "
-            f"{type(identity).__name__}; it must be a text that is not empty"
-        )
+    fields = {name: value for name, value in _fields(answer).items() if _is_said(name, value)}
+    fields["identity"] = _identity(answer, fields)
     if fields.get("is_authenticated") is False:
         return None
-    permissions = fields.get("permissions") or ()
-    if isinstance(permissions, str):
-        raise TypeError("the authenticate handler returned permissions that are a text; they must be a list")
-    fields = {name: value for name, value in fields.items() if value is not None and name != "kind"}
-    fields["permissions"] = [str(permission) for permission in permissions]
-    return User(orjson.loads(orjson.dumps(fields, default=str, option=orjson.OPT_NON_STR_KEYS)))
+    fields["permissions"] = _permissions(fields.get("permissions") if allowed is None else allowed)
+    return User(orjson.loads(orjson.dumps(fields, default=_plain, option=orjson.OPT_NON_STR_KEYS)))
+
+
+def _is_said(name: str, value: Any) -> bool:
+    """Whether a field says anything: what LangGraph's own fields don't say has its default, and what a user
+    is to Studio no handler says."""
+    return name != "kind" and (value is not None or name not in KNOWN)
+
+
+def _identity(answer: Any, fields: Mapping[str, Any]) -> str:
+    """Starlette's own users have a name and no identity."""
+    found = fields.get("identity")
+    if found is None and not isinstance(answer, Mapping):
+        found = fields.get("display_name")
+    if isinstance(found, int | UUID) and not isinstance(found, bool):
+        found = str(found)
+    if not isinstance(found, str) or not found:
+        told = "an empty text" if found == "" else f"a {type(found).__name__}"
+        raise _malformed(f"a {type(answer).__name__} whose identity is {told}")
+    return found
+
+
+def _permissions(given: Any) -> list[str]:
+    """A list of texts, from any series of them, or from Starlette's `AuthCredentials`."""
+    given = getattr(given, "scopes", given)
+    if given is None:
+        return []
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise _malformed(f"permissions that are a {type(given).__name__} and no list of texts")
+    return [str(permission) for permission in given]
+
+
+def _malformed(what: str) -> MalformedUser:
+    return MalformedUser(f"@auth.authenticate returned {what}; {FORMS}")
 
 
 def _fields(answer: Any) -> dict[str, Any]:
@@ -116,14 +144,39 @@ def _fields(answer: Any) -> dict[str, Any]:
     if isinstance(answer, Mapping):
         return dict(answer)
     if hasattr(answer, "model_dump"):
-        return {**answer.model_dump(), **_known(answer)}
+        return {**answer.model_dump(), **_known(answer, KNOWN)}
+    if hasattr(answer, "_asdict"):
+        return {**answer._asdict(), **_known(answer, KNOWN)}
     own = {name: value for name, value in getattr(answer, "__dict__", {}).items() if name[0] != "_"}
-    return {**own, **_known(answer)}
+    return {**own, **_known(answer, (*_declared(type(answer)), *KNOWN))}
 
 
-def _known(answer: Any) -> dict[str, Any]:
-    names = ("identity", "display_name", "is_authenticated", "permissions")
-    return {name: getattr(answer, name) for name in names if hasattr(answer, name)}
+def _declared(kind: type) -> Iterable[str]:
+    """The properties and slots of a class."""
+    for base in kind.__mro__:
+        for name, value in vars(base).items():
+            if name[0] != "_" and (isinstance(value, property) or hasattr(value, "__objclass__")):
+                yield name
+
+
+def _known(answer: Any, names: Iterable[str]) -> dict[str, Any]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = getattr(answer, name)
+        # What a class only promises, as Starlette's users do their identity, says nothing.
+        except (AttributeError, NotImplementedError):
+            continue
+    return {name: value for name, value in found.items() if not callable(value)}
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has no word for."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return sorted(value, key=str) if isinstance(value, set | frozenset) else str(value)
 
 
 def refusal_of(raised: Exception) -> RefusedByHandler | None:
