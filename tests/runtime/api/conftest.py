@@ -30,6 +30,7 @@ def _load(name: str, file: str) -> None:
 _load("api_graphs", "graphs.py")
 _load("api_auth", "identities.py")
 _load("api_webapps", "webapps.py")
+_load("api_contexts", "contexts.py")
 _load("api_replicas", "replicas.py")
 _load("api_priorities", "priorities.py")
 _load("api_secrets", "secrets.py")

@@ -3,21 +3,35 @@
 A factory may take the config of the call, a `langgraph_sdk.runtime.ServerRuntime` that says why it is called
 and holds the service's store, both, or nothing. Which is which is told by the annotation, else by the name
 (`config`, `runtime`); a single parameter that says neither gets the config.
+
+The config tells a factory more than it tells a node: whether the graph is to be executed, and what
+`langgraph.config.get_store` and `langgraph.runtime.get_runtime` find while it is called.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from contextvars import ContextVar
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 from langgraph_sdk.runtime import AccessContext, _ExecutionRuntime, _ReadRuntime
 
 Given = Literal["config", "runtime"]
+IS_FOR_EXECUTION = "__is_for_execution__"
+"""By this key of `configurable` factories from before there was a `ServerRuntime` tell a run from a look."""
+RUNTIME = "__pregel_runtime"
+"""Where LangGraph looks for the runtime of the code that asks."""
 MARKS: Mapping[str, Given] = {
     "RunnableConfig": "config",
     "ServerRuntime": "runtime",
@@ -68,27 +82,59 @@ def runtime_of(
     return _ReadRuntime(access_context=access, user=user, store=store)
 
 
+def who_asks(user: Any) -> dict[str, Any]:
+    """What `configurable` says of the user, under LangGraph's names: all of them, whether or not anybody is
+    known."""
+    return {
+        "langgraph_auth_user": user,
+        "langgraph_auth_user_id": "" if user is None else user.identity,
+        "langgraph_auth_permissions": [] if user is None else list(user.permissions),
+    }
+
+
+def config_of(config: RunnableConfig, runtime: _ExecutionRuntime[Any] | _ReadRuntime[Any]) -> RunnableConfig:
+    """What a factory is given as config. That of the call stays as it is."""
+    execution = runtime.execution_runtime
+    # One of LangGraph's own: graphs that the factory invokes merge it with theirs.
+    ambient = Runtime(context=execution and execution.context, store=runtime.store)
+    given: RunnableConfig = {**config}
+    given["configurable"] = {
+        **who_asks(runtime.user),
+        **config.get("configurable", {}),
+        IS_FOR_EXECUTION: execution is not None,
+        RUNTIME: ambient,
+    }
+    return given
+
+
 @asynccontextmanager
 async def called(
     factory: Callable[..., Any], config: RunnableConfig, runtime: object
 ) -> AsyncIterator[object]:
     """What a factory makes: returned, awaited or yielded by a context manager, which stays open."""
+    async with AsyncExitStack() as stack:
+        before = var_child_runnable_config.set(config)
+        try:
+            made = _call(factory, config, runtime)
+            if inspect.isawaitable(made):
+                made = await made
+            if isinstance(made, AbstractAsyncContextManager):
+                made = await stack.enter_async_context(made)
+            elif isinstance(made, AbstractContextManager):
+                made = stack.enter_context(made)
+        finally:
+            # What runs the graph must not take itself for a part of what the factory was called in.
+            var_child_runnable_config.reset(before)
+        yield made
+
+
+def _call(factory: Callable[..., Any], config: RunnableConfig, runtime: object) -> Any:
     given = {"config": config, "runtime": runtime}
     wanted = parameters_of(factory) or {}
     parameters = inspect.signature(factory).parameters
     positional = [given[what] for name, what in wanted.items() if _is_positional(parameters[name])]
     by_name = {name: given[what] for name, what in wanted.items() if not _is_positional(parameters[name])}
-    made = factory(*positional, **by_name)
-    if inspect.isawaitable(made):
-        made = await made
-    if isinstance(made, AbstractAsyncContextManager):
-        async with made as graph:
-            yield graph
-    elif isinstance(made, AbstractContextManager):
-        with made as graph:
-            yield graph
-    else:
-        yield made
+    return factory(*positional, **by_name)
 
 
 def _is_positional(parameter: inspect.Parameter) -> bool:

@@ -19,7 +19,7 @@ from langgraph.store.base import BaseStore
 from langgraph_sdk.runtime import AccessContext
 
 from lgs_runtime.errors import NotFound
-from lgs_runtime.graphs.factories import runtime_of
+from lgs_runtime.graphs.factories import config_of, runtime_of
 from lgs_runtime.graphs.importing import extend_import_path
 from lgs_runtime.graphs.loader import LoadedGraph, load_graph, open_factory
 from lgs_runtime.graphs.manifest import GraphSpec
@@ -118,16 +118,20 @@ class GraphRegistry:
             yield self._ready[graph_id]
             return
         runtime = runtime_of(access, self._store, context)
-        async with open_factory(loaded, config or {"configurable": {}}, runtime) as made:
+        async with open_factory(loaded, config_of(config or {}, runtime), runtime) as made:
             yield self._attached(made)
 
-    async def schemas(self, graph_id: str) -> Mapping[str, Any]:
+    async def schemas(self, graph_id: str, config: RunnableConfig | None = None) -> Mapping[str, Any]:
         """JSON schemas as `GET /assistants/{id}/schemas` returns them; None where a type has no JSON
-        schema."""
-        if graph_id not in self._schemas:
-            async with self.open(graph_id, access="assistants.read") as graph:
-                self._schemas[graph_id] = {"graph_id": graph_id, **graph_schemas(graph)}
-        return self._schemas[graph_id]
+        schema. A factory may make another graph for each `config`: what it makes without one is kept."""
+        varies = config is not None and graph_id not in self._ready
+        if not varies and graph_id in self._schemas:
+            return self._schemas[graph_id]
+        async with self.open(graph_id, config, access="assistants.read") as graph:
+            found = {"graph_id": graph_id, **graph_schemas(graph)}
+        if not varies:
+            self._schemas[graph_id] = found
+        return found
 
     async def ensure_assistants(self, storage: Storage) -> None:
         """Makes the default assistant of each graph that has none yet. Several replicas may do so at once."""

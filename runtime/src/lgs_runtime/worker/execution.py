@@ -31,7 +31,7 @@ from lgs_runtime.model import Outcome, Run, questions, with_questions
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import to_json
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
-from lgs_runtime.worker.context import context_of
+from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
 from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
 from lgs_runtime.worker.metrics import Metrics
@@ -105,7 +105,7 @@ class Executor:
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
         graph_id: str = config["metadata"]["graph_id"]
         async with self._graphs.open(
-            graph_id, config, access="threads.create_run", context=kwargs.context
+            graph_id, config, access="threads.create_run", context=context_for_factory(kwargs)
         ) as graph:
             if graph.context_schema is not None:
                 kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
@@ -235,8 +235,10 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
         "graph_id": graph_id,
     }
     given = dict(kwargs.config)
-    caller = about_the_caller(kwargs.user, kwargs.request_id)
-    configurable = {**given.pop("configurable", {}), **ids, **caller}
+    asked = about_the_caller(kwargs.user, kwargs.request_id)
+    configurable = {**given.pop("configurable", {}), **ids, **asked, **_when(run)}
+    # The client's own word counts, as on LangGraph's server: graphs know whom it may be about by the other.
+    configurable["user_id"] = configurable.get("user_id") or asked["langgraph_auth_user_id"]
     for address in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
         configurable.pop(address, None)
     said = {**run.metadata, **given.pop("metadata", {})}
@@ -251,6 +253,14 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
     }
     config.update(known)  # type: ignore[typeddict-item]
     return config
+
+
+def _when(run: Run) -> dict[str, int]:
+    """When the run was asked for, and how long it was to wait."""
+    return {
+        "__request_start_time_ms__": int(run.created_at.timestamp() * 1000),
+        "__after_seconds__": int((run.due_at - run.created_at).total_seconds()),
+    }
 
 
 def outcome_of(state: StateSnapshot) -> Outcome:

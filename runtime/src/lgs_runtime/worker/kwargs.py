@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 from lgs_runtime.auth.users import User
+from lgs_runtime.graphs.factories import who_asks
 
 Durability = Literal["sync", "async", "exit"]
 ABOUT_THE_CALLER = frozenset(
@@ -82,13 +83,5 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 
 
 def about_the_caller(user: Mapping[str, Any] | None, request_id: str | None) -> dict[str, Any]:
-    """What a graph finds in its `configurable` of who asked, under LangGraph's names."""
-    known: dict[str, Any] = {}
-    if request_id is not None:
-        known["langgraph_request_id"] = request_id
-    if user is not None:
-        asking = User(user)
-        known["langgraph_auth_user"] = asking
-        known["langgraph_auth_user_id"] = asking.identity
-        known["langgraph_auth_permissions"] = asking.permissions
-    return known
+    """What a graph finds in its `configurable` of who asked, and by which request."""
+    return {**who_asks(None if user is None else User(user)), "langgraph_request_id": request_id}

@@ -144,7 +144,7 @@ async def set_latest(
 async def get_schemas(parts: Parts, caller: Asking, assistant_id: str) -> Response:
     """JSON schemas of the graph's input, output, state, config and context."""
     assistant = await _readable(parts, caller, assistant_id)
-    return JsonResponse(await parts.graphs.schemas(assistant.graph_id))
+    return JsonResponse(await parts.graphs.schemas(assistant.graph_id, _config(assistant, caller)))
 
 
 @routes.get("/assistants/{assistant_id}/graph", response_model=shapes.Drawing)

@@ -114,8 +114,10 @@ def request_of(cron: Cron) -> RunRequest:
     """What each run of a cron asks for. Raises `InvalidRequest`."""
     body = bodies.checked(bodies.RunCreateStateful, cron.payload)
     request = run_request(cron.payload.get("priority"), body, cron.thread_id)
+    configurable = {**(request.config.get("configurable") or {}), "cron_id": cron.cron_id}
     return replace(
         request,
+        config={**request.config, "configurable": configurable},
         assistant=cron.assistant_id,
         metadata={**request.metadata, "cron_id": cron.cron_id},
         on_completion=cron.on_run_completed,

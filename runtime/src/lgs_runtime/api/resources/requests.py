@@ -8,6 +8,7 @@ from fastapi import Request
 
 from lgs_runtime.api.callers import request_id_of, user_of, will_be_asked
 from lgs_runtime.api.http.limits import check_text
+from lgs_runtime.api.http.tracing import TRACE_HEADER, traced
 from lgs_runtime.api.schemas.bodies import RunBatch, RunCreateStateful, RunCreateStateless
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
@@ -62,12 +63,15 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
     )
 
 
-def _configurable(request: Request) -> dict[str, str]:
-    """The headers that `http.configurable_headers` gives to the runs. They win over the body: what a proxy
-    says of a client is not the client's to change."""
+def _configurable(request: Request) -> dict[str, Any]:
+    """The headers that `http.configurable_headers` gives to the runs, and the trace that the request belongs
+    to. They win over the body: what a proxy says of a client is not the client's to change."""
     rule = request.app.state.services.settings.http.configurable_headers
     taken: dict[str, str] = rule.taken(request.headers)
-    return {name: check_text(name, value) for name, value in taken.items()}
+    found: dict[str, Any] = {name: check_text(name, value) for name, value in taken.items()}
+    if (trace := request.headers.get(TRACE_HEADER)) is not None:
+        found |= {**traced(request.headers.get("baggage", "")), TRACE_HEADER: check_text(TRACE_HEADER, trace)}
+    return found
 
 
 def batch_request(request: Request, body: RunBatch) -> RunRequest:
