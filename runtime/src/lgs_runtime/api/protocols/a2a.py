@@ -1,7 +1,8 @@
-"""A2A (Agent2Agent): each assistant is an agent. A context is a thread, a task is a run. A task that needs
-input waits with a question; the next message in its context is the answer, and begins a task of its own.
+"""A2A (Agent2Agent) 1.0 and 0.3: each assistant is an agent. A context is a thread, a task is a run. A task
+that needs input waits with a question; the next message in its context is the answer, and begins a task of
+its own.
 
-Source: https://a2a-protocol.org/v0.3.0/specification
+Sources: https://a2a-protocol.org/v1.0.0/specification and …/v0.3.0/specification
 """
 
 from __future__ import annotations
@@ -22,9 +23,23 @@ from lgs_runtime.api.http.awaited import AwaitedJson
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols import a2a_agents as agents
+from lgs_runtime.api.protocols.a2a_lists import listed
+from lgs_runtime.api.protocols.a2a_wires import (
+    CONTENT_TYPE,
+    NO_EXTENDED_CARD,
+    NO_PUSH,
+    OLD,
+    TASK_NOT_CANCELABLE,
+    TASK_NOT_FOUND,
+    UNSUPPORTED,
+    VERSION_HEADER,
+    News,
+    Wire,
+    check_version,
+    operation,
+)
 from lgs_runtime.api.protocols.jsonrpc import (
     MESSAGE,
-    METHOD_NOT_FOUND,
     Call,
     RpcAnswer,
     RpcError,
@@ -45,7 +60,6 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 
 routes = rpc_router("A2A")
 cards = router("A2A")
-TASK_NOT_FOUND, TASK_NOT_CANCELABLE, NO_PUSH = -32001, -32002, -32003
 ANSWERS: dict[int | str, dict[str, Any]] = {202: {"description": "A notification, which gets no answer."}}
 
 
@@ -61,29 +75,54 @@ async def agent_card(
 
 @routes.post("/a2a/{assistant_id}", response_model=RpcAnswer, responses=ANSWERS, openapi_extra=MESSAGE)
 async def post(parts: Parts, request: Request, assistant_id: str) -> Response:
-    """One JSON-RPC message: `message/send`, `message/stream`, `tasks/get` or `tasks/cancel`."""
+    """One JSON-RPC message: `SendMessage`, `SendStreamingMessage`, `GetTask`, `ListTasks`, `CancelTask`,
+    `SubscribeToTask`, or their names in 0.3."""
     # What is of anybody asks for it by itself.
     will_be_asked(request)
-    call_id = None
+    call_id, wire = None, OLD
     try:
         call = read(await request.json())
         if call is None or call.id is None:
             return Response(status_code=202)
         call_id = call.id
-        if call.method in ("message/send", "message/stream"):
-            run = await _send(parts, request, assistant_id, call)
-            if call.method == "message/stream":
-                return event_stream(_news(parts, run, call_id), {})
-            settings = call.params.get("configuration")
-            waits = not isinstance(settings, Mapping) or settings.get("blocking") is not False
-            return AwaitedJson(partial(_whole, parts, run, call_id, wait=waits), {})
-        if call.method in ("tasks/get", "tasks/cancel"):
-            return JsonResponse(result_json(call_id, await _task(parts, Caller(request), call)))
-        if call.method.startswith("tasks/pushNotificationConfig/"):
-            raise RpcError(NO_PUSH, "push notifications: not supported; ask for the task, or stream it")
-        raise RpcError(METHOD_NOT_FOUND, f"method: {call.method!r}: not found")
+        _, wire = operation(call)
+        check_version(request.headers.get(VERSION_HEADER), wire)
+        return await _done(parts, request, assistant_id, call)
+    except agents.NotSpoken as unknown:
+        return JsonResponse(error_json(call_id, wire.error(RpcError(CONTENT_TYPE, str(unknown)))))
     except RpcError as wrong:
-        return JsonResponse(error_json(call_id, wrong))
+        return JsonResponse(error_json(call_id, wire.error(wrong)))
+
+
+async def _done(services: Services, request: Request, name: str, call: Call) -> Response:
+    caller = Caller(request)
+    wanted, wire = operation(call)
+    match wanted:
+        case "send":
+            run = await _send(services, request, name, call)
+            return AwaitedJson(
+                partial(_whole, services, run, call.id, wire, wait=wire.waits(call.params)), {}
+            )
+        case "stream":
+            run = await _send(services, request, name, call)
+            return event_stream(_news(services, run, call.id, wire), {})
+        case "subscribe":
+            run = await _run(services, caller, "read", call.params.get("id"))
+            if run.status in FINAL:
+                raise RpcError(UNSUPPORTED, f"task {run.run_id}: has ended: must go on to be followed")
+            return event_stream(_news(services, run, call.id, wire), {})
+        case "get" | "cancel":
+            found = await (_task if wanted == "get" else _cancelled)(services, caller, call)
+            return JsonResponse(result_json(call.id, wire.task(found)))
+        case "list":
+            agent = await _agent(services, caller, name)
+            return JsonResponse(result_json(call.id, await listed(services, caller, agent, call.params)))
+        case "push":
+            raise RpcError(NO_PUSH, "push notifications: not supported; ask for the task, or stream it")
+        case "card":
+            raise RpcError(
+                NO_EXTENDED_CARD, "extended card: there is none; the card is the same for everybody"
+            )
 
 
 async def _agent(services: Services, caller: Caller, name: str) -> Assistant:
@@ -148,9 +187,11 @@ async def _run(services: Services, caller: Caller, action: Any, task_id: Any) ->
 
 
 async def _task(services: Services, caller: Caller, call: Call) -> dict[str, Any]:
-    if call.method == "tasks/get":
-        run = await _run(services, caller, "read", call.params.get("id"))
-        return agents.task(run, await result_of(services, run) if run.status in FINAL else None)
+    run = await _run(services, caller, "read", call.params.get("id"))
+    return agents.task(run, await result_of(services, run) if run.status in FINAL else None)
+
+
+async def _cancelled(services: Services, caller: Caller, call: Call) -> dict[str, Any]:
     run = await _run(services, caller, "update", call.params.get("id"))
     if run.status in FINAL:
         raise RpcError(TASK_NOT_CANCELABLE, f"task {run.run_id}: has ended: must go on to be cancelled")
@@ -159,9 +200,9 @@ async def _task(services: Services, caller: Caller, call: Call) -> dict[str, Any
     return agents.task(ended or replace(run, status="interrupted"))
 
 
-async def _whole(services: Services, run: Run, call_id: Any, *, wait: bool) -> bytes:
+async def _whole(services: Services, run: Run, call_id: Any, wire: Wire, *, wait: bool) -> bytes:
     told = await _ended(services, run) if wait else agents.task(run)
-    return encode(result_json(call_id, told))
+    return encode(result_json(call_id, wire.news("task", told)))
 
 
 async def _ended(services: Services, run: Run) -> dict[str, Any]:
@@ -172,23 +213,23 @@ async def _ended(services: Services, run: Run) -> dict[str, Any]:
     return agents.task(ended, values)
 
 
-async def _news(services: Services, run: Run, call_id: Any) -> AsyncGenerator[bytes, None]:
+async def _news(services: Services, run: Run, call_id: Any, wire: Wire) -> AsyncGenerator[bytes, None]:
     """The task as it begins, what the assistant says piece by piece, its result, and how it ended."""
 
-    def event(news: Any) -> bytes:
-        return encode_event(StreamEvent("", "message", encode(result_json(call_id, news))))
+    def event(kind: News, what: Any) -> bytes:
+        return encode_event(StreamEvent("", "message", encode(result_json(call_id, wire.news(kind, what)))))
 
-    yield event(agents.task(run))
+    yield event("task", agents.task(run))
     begun = False
     async with aclosing(events(services, run, FROM_START, ["messages-tuple"])) as source:
         async for found in source:
             for text in filter(None, map(_token, found)):
-                yield event(agents.piece(run, [{"kind": "text", "text": text}], append=begun))
+                yield event("artifactUpdate", agents.piece(run, [agents.text_part(text)], append=begun))
                 begun = True
     ended = await _ended(services, run)
     for made in ended.get("artifacts", ()):
-        yield event(agents.piece(run, made["parts"], last=True))
-    yield event(agents.ending(ended))
+        yield event("artifactUpdate", agents.piece(run, made["parts"], last=True))
+    yield event("statusUpdate", agents.ending(ended))
 
 
 def _token(event: StreamEvent) -> str:

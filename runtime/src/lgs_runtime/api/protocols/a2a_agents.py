@@ -1,7 +1,7 @@
 """What A2A says and what a run says, each in the words of the other: messages and inputs, tasks and runs. All
-of it pure.
+of it pure, and in the forms of A2A 1.0; `a2a_wires` has what 0.3 writes otherwise.
 
-Source: https://a2a-protocol.org/v0.3.0/specification
+Source: https://a2a-protocol.org/v1.0.0/specification
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from typing import Any
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Assistant, Json, Run
 
-VERSION = "0.3.0"
 MODES = ["text/plain", "application/json"]
+STATE_PREFIX = "TASK_STATE_"
 STATES: Mapping[str, str] = {
-    "pending": "submitted",
-    "running": "working",
-    "success": "completed",
-    "interrupted": "canceled",
-    "error": "failed",
-    "timeout": "failed",
+    "pending": "TASK_STATE_SUBMITTED",
+    "running": "TASK_STATE_WORKING",
+    "success": "TASK_STATE_COMPLETED",
+    "interrupted": "TASK_STATE_CANCELED",
+    "error": "TASK_STATE_FAILED",
+    "timeout": "TASK_STATE_FAILED",
 }
+INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
 
 
 def card(assistant: Assistant, url: str) -> dict[str, Any]:
-    """An assistant as an agent that others may talk to."""
+    """An assistant as an agent that others may talk to. The card holds what 0.3 knows by other names too."""
     about = assistant.description or f"The assistant {assistant.name}."
     skill = {
         "id": assistant.assistant_id,
@@ -34,34 +35,46 @@ def card(assistant: Assistant, url: str) -> dict[str, Any]:
         "description": about,
         "tags": ["langgraph"],
     }
+    spoken = [
+        {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": version} for version in ("1.0", "0.3")
+    ]
     return {
-        "protocolVersion": VERSION,
         "name": assistant.name,
         "description": about,
-        "url": url,
-        "preferredTransport": "JSONRPC",
+        "supportedInterfaces": spoken,
         "version": str(assistant.version),
         "capabilities": {"streaming": True, "pushNotifications": False, "stateTransitionHistory": False},
         "defaultInputModes": MODES,
         "defaultOutputModes": MODES,
         "skills": [skill],
+        "protocolVersion": "0.3.0",
+        "url": url,
+        "preferredTransport": "JSONRPC",
     }
 
 
 def said(message: Any) -> tuple[str, dict[str, Any]]:
-    """The text of a message, and the fields of its data. Raises `InvalidRequest`."""
+    """The text of a message, and the fields of its data. Parts are of 1.0 or of 0.3, which tells their kind
+    besides. Raises `InvalidRequest`, `NotSpoken` for a file."""
     if not isinstance(message, Mapping) or not isinstance(message.get("parts"), list) or not message["parts"]:
         raise InvalidRequest("message.parts: must be given, at least one")
     texts, data = [], {}
     for number, part in enumerate(message["parts"]):
-        kind = part.get("kind") if isinstance(part, Mapping) else None
-        if kind == "text" and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        elif kind == "data" and isinstance(part.get("data"), Mapping):
-            data.update(part["data"])
+        found = part if isinstance(part, Mapping) else {}
+        kind = found.get("kind", "text" if "text" in found else "data" if "data" in found else None)
+        if kind == "text" and isinstance(found.get("text"), str):
+            texts.append(found["text"])
+        elif kind == "data" and isinstance(found.get("data"), Mapping):
+            data.update(found["data"])
+        elif "raw" in found or "url" in found:
+            raise NotSpoken(f"message.parts.{number}: is a file: must be text or data")
         else:
-            raise InvalidRequest(f"message.parts.{number}: must be of kind text or data")
+            raise InvalidRequest(f"message.parts.{number}: must be text or data (an object)")
     return "\n".join(texts), data
+
+
+class NotSpoken(Exception):
+    """What A2A can say and this service does not take."""
 
 
 def input_of(message: Any, input_schema: Any) -> dict[str, Any]:
@@ -87,21 +100,20 @@ def answer_of(message: Any) -> Any:
     return text or data
 
 
-def task(run: Run, values: Json | None = None) -> dict[str, Any]:
+def task(run: Run, values: Json | None = None, *, artifacts: bool = True) -> dict[str, Any]:
     """A run as a task. `values`: what it left, as `runs.following` tells it."""
     found = values or {}
     state, about = STATES[run.status], None
     if questions := found.get("__interrupt__"):
-        state, about = "input-required", [_part(question.get("value")) for question in questions]
+        state, about = INPUT_REQUIRED, [_part(question.get("value")) for question in questions]
     elif error := found.get("__error__"):
-        state, about = "failed", [_part(f"{error['error']}: {error['message']}")]
-    artifacts = [artifact(run, result_parts(found))] if state == "completed" else []
+        state, about = STATES["error"], [_part(f"{error['error']}: {error['message']}")]
+    made = [artifact(run, result_parts(found))] if artifacts and state == STATES["success"] else []
     return {
-        "kind": "task",
         "id": run.run_id,
         "contextId": run.thread_id,
         "status": _status(run, state, about),
-        **({"artifacts": artifacts} if artifacts else {}),
+        **({"artifacts": made} if made else {}),
     }
 
 
@@ -130,21 +142,36 @@ def text_of(content: Any) -> str:
 def piece(run: Run, parts: Sequence[Json], *, append: bool = False, last: bool = False) -> dict[str, Any]:
     """News of a run's result: a piece to be appended to what was told, or what takes its place."""
     made = artifact(run, parts)
-    ids = {"taskId": run.run_id, "contextId": run.thread_id}
-    return {"kind": "artifact-update", **ids, "artifact": made, "append": append, "lastChunk": last}
+    return {
+        "taskId": run.run_id,
+        "contextId": run.thread_id,
+        "artifact": made,
+        "append": append,
+        "lastChunk": last,
+    }
 
 
 def ending(whole: Json) -> dict[str, Any]:
     """The last news of a task."""
-    ids = {"taskId": whole["id"], "contextId": whole["contextId"]}
-    return {"kind": "status-update", **ids, "status": whole["status"], "final": True}
+    return {"taskId": whole["id"], "contextId": whole["contextId"], "status": whole["status"]}
+
+
+def text_part(text: str) -> dict[str, Any]:
+    """A text as a part of what is said."""
+    return {"text": text}
 
 
 def _status(run: Run, state: str, about: Sequence[Json] | None) -> dict[str, Any]:
     status: dict[str, Any] = {"state": state, "timestamp": _moment(run.updated_at)}
     if about:
-        ids = {"messageId": f"{run.run_id}-{state}", "taskId": run.run_id, "contextId": run.thread_id}
-        status["message"] = {"kind": "message", "role": "agent", "parts": list(about), **ids}
+        name = state.removeprefix(STATE_PREFIX).lower().replace("_", "-")
+        status["message"] = {
+            "role": "ROLE_AGENT",
+            "parts": list(about),
+            "messageId": f"{run.run_id}-{name}",
+            "taskId": run.run_id,
+            "contextId": run.thread_id,
+        }
     return status
 
 
@@ -153,6 +180,4 @@ def _moment(moment: datetime) -> str:
 
 
 def _part(value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return {"kind": "data", "data": value}
-    return {"kind": "text", "text": value if isinstance(value, str) else str(value)}
+    return text_part(value) if isinstance(value, str) else {"data": value}

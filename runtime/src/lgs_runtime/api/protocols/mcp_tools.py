@@ -113,15 +113,20 @@ def _used(schema: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call_result(values: Json) -> dict[str, Any]:
-    """What a run left, as the result of a tool. A question can't be answered by a tool's caller: it is an
-    error, which tells the question."""
+    """What a run left, as the result of a tool. A question that this caller can't be asked is an error, which
+    tells the question."""
     if error := values.get("__error__"):
         return {"content": [_text(f"{error['error']}: {error['message']}")], "isError": True}
     if questions := values.get("__interrupt__"):
         asked = [question.get("value") for question in questions]
-        said = f"the assistant waits for an answer, which a tool can't be given: {encode(asked).decode()}"
+        said = f"the assistant asks, and this client can't be asked: {encode(asked).decode()}"
         return {"content": [_text(said)], "isError": True}
     return {"content": [_text(encode(values).decode())], "structuredContent": values, "isError": False}
+
+
+def declined_result() -> dict[str, Any]:
+    """The result of a call whose question a person would not answer."""
+    return {"content": [_text("the question of the assistant was declined")], "isError": True}
 
 
 def _text(text: str) -> dict[str, str]:

@@ -1,0 +1,88 @@
+"""The tasks of an agent, a page of them: `ListTasks` of A2A 1.0. Those of one context, or those that the
+caller asked for; of each the newest thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import AliasGenerator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from lgs_runtime.api.callers import Caller
+from lgs_runtime.api.protocols import a2a_agents as agents
+from lgs_runtime.api.protocols.a2a_wires import UNSUPPORTED
+from lgs_runtime.api.protocols.jsonrpc import INVALID_PARAMS, RpcError
+from lgs_runtime.api.schemas import bodies
+from lgs_runtime.model import FINAL, Assistant, Page, Run
+from lgs_runtime.runs.following import result_of
+from lgs_runtime.services import Services
+
+MOST = 1000
+UNSPECIFIED = "TASK_STATE_UNSPECIFIED"
+
+
+class _Asked(bodies.Body):
+    """What a page is asked for with. What the protocol may add is passed over."""
+
+    model_config = ConfigDict(
+        extra="ignore", alias_generator=AliasGenerator(validation_alias=to_camel), frozen=True
+    )
+
+    context_id: bodies.Id | None = None
+    status: str = UNSPECIFIED
+    page_size: int = Field(50, ge=1, le=100)
+    page_token: str = ""
+    status_timestamp_after: datetime | None = None
+    include_artifacts: bool = False
+
+
+async def listed(
+    services: Services, caller: Caller, agent: Assistant, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A page, last changed first. Raises `RpcError`, `InvalidRequest`."""
+    asked = bodies.checked(_Asked, {name: value for name, value in params.items() if value != ""})
+    begin = int(asked.page_token or 0) if (asked.page_token or "0").isdecimal() else -1
+    if begin < 0:
+        raise RpcError(
+            INVALID_PARAMS, f"pageToken: {asked.page_token!r}: must be a nextPageToken of this agent"
+        )
+    end = begin + asked.page_size
+    runs = [
+        run
+        for run in sorted(await _runs(services, caller, asked), key=lambda run: run.updated_at, reverse=True)
+        if run.assistant_id == agent.assistant_id and _later(run, asked.status_timestamp_after)
+    ]
+    if asked.status == UNSPECIFIED:
+        count, page = len(runs), [await _told(services, run, asked) for run in runs[begin:end]]
+    else:
+        # What a task waits for stands in what its run left, so all of them are looked at.
+        tasks = [await _told(services, run, asked) for run in runs]
+        found = [task for task in tasks if task["status"]["state"] == asked.status]
+        count, page = len(found), found[begin:end]
+    return {
+        "tasks": page,
+        "nextPageToken": str(end) if end < count else "",
+        "pageSize": asked.page_size,
+        "totalSize": count,
+    }
+
+
+async def _runs(services: Services, caller: Caller, asked: _Asked) -> list[Run]:
+    if asked.context_id is not None:
+        scope = await caller.threads("search", asked.context_id, limit=MOST, offset=0)
+        return list(await services.storage.runs(asked.context_id, Page(MOST), scope=scope))
+    scope = await caller.threads("search", None, limit=MOST, offset=0)
+    if caller.user is None:
+        raise RpcError(UNSUPPORTED, "contextId: must be given: this service asks nobody who they are")
+    return list(await services.storage.runs_of(caller.user.identity, Page(MOST), None, scope))
+
+
+async def _told(services: Services, run: Run, asked: _Asked) -> dict[str, Any]:
+    values = await result_of(services, run) if run.status in FINAL else None
+    return agents.task(run, values, artifacts=asked.include_artifacts)
+
+
+def _later(run: Run, moment: datetime | None) -> bool:
+    return moment is None or run.updated_at >= moment

@@ -1,0 +1,155 @@
+"""The two versions of A2A that are spoken: what their operations are called, and how each writes tasks, news
+and errors. All of it pure. Sources: https://a2a-protocol.org/v1.0.0/specification and …/v0.3.0/…
+
+A request is of the version whose method it names. Its header `A2A-Version` may be left out, but not
+contradict the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from lgs_runtime.api.protocols.a2a_agents import STATE_PREFIX
+from lgs_runtime.api.protocols.jsonrpc import METHOD_NOT_FOUND, Call, RpcError
+
+Operation = Literal["send", "stream", "get", "list", "cancel", "subscribe", "push", "card"]
+News = Literal["task", "artifactUpdate", "statusUpdate"]
+
+VERSION_HEADER: Final = "a2a-version"
+TASK_NOT_FOUND, TASK_NOT_CANCELABLE, NO_PUSH, UNSUPPORTED = -32001, -32002, -32003, -32004
+CONTENT_TYPE, NO_EXTENDED_CARD, VERSION_NOT_SUPPORTED = -32005, -32007, -32009
+REASONS: Final[Mapping[int, str]] = {
+    TASK_NOT_FOUND: "TASK_NOT_FOUND",
+    TASK_NOT_CANCELABLE: "TASK_NOT_CANCELABLE",
+    NO_PUSH: "PUSH_NOTIFICATION_NOT_SUPPORTED",
+    UNSUPPORTED: "UNSUPPORTED_OPERATION",
+    CONTENT_TYPE: "CONTENT_TYPE_NOT_SUPPORTED",
+    NO_EXTENDED_CARD: "EXTENDED_AGENT_CARD_NOT_CONFIGURED",
+    VERSION_NOT_SUPPORTED: "VERSION_NOT_SUPPORTED",
+}
+KINDS: Final[Mapping[str, str]] = {
+    "task": "task",
+    "artifactUpdate": "artifact-update",
+    "statusUpdate": "status-update",
+}
+"""What 0.3 calls the kinds of news."""
+GOES_ON: Final = ("submitted", "working")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one version writes. What comes in is in the forms of 1.0, as `a2a_agents` makes it."""
+
+    version: Literal["1.0", "0.3"]
+
+    @property
+    def old(self) -> bool:
+        """Whether it is 0.3."""
+        return self.version == "0.3"
+
+    def task(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        """A task that was asked for."""
+        return _old("task", task) if self.old else dict(task)
+
+    def news(self, kind: News, what: Mapping[str, Any]) -> dict[str, Any]:
+        """A task as a message is answered with, or one piece of a stream."""
+        return _old(kind, what) if self.old else {kind: dict(what)}
+
+    def error(self, error: RpcError) -> RpcError:
+        """An error; 1.0 tells the reason in the form of google.rpc besides."""
+        reason = REASONS.get(error.code)
+        if self.old or reason is None:
+            return error
+        kind = "type.googleapis.com/google.rpc.ErrorInfo"
+        return RpcError(
+            error.code, str(error), [{"@type": kind, "reason": reason, "domain": "a2a-protocol.org"}]
+        )
+
+    def waits(self, params: Mapping[str, Any]) -> bool:
+        """Whether who sends a message waits for the end of its task."""
+        settings = params.get("configuration")
+        if not isinstance(settings, Mapping):
+            return True
+        if self.old:
+            return settings.get("blocking") is not False
+        return settings.get("returnImmediately") is not True
+
+
+OLD, NEW = Wire("0.3"), Wire("1.0")
+METHODS: Final[Mapping[str, tuple[Operation, Wire]]] = {
+    "SendMessage": ("send", NEW),
+    "SendStreamingMessage": ("stream", NEW),
+    "GetTask": ("get", NEW),
+    "ListTasks": ("list", NEW),
+    "CancelTask": ("cancel", NEW),
+    "SubscribeToTask": ("subscribe", NEW),
+    "CreateTaskPushNotificationConfig": ("push", NEW),
+    "GetTaskPushNotificationConfig": ("push", NEW),
+    "ListTaskPushNotificationConfigs": ("push", NEW),
+    "DeleteTaskPushNotificationConfig": ("push", NEW),
+    "GetExtendedAgentCard": ("card", NEW),
+    "message/send": ("send", OLD),
+    "message/stream": ("stream", OLD),
+    "tasks/get": ("get", OLD),
+    "tasks/cancel": ("cancel", OLD),
+    "tasks/resubscribe": ("subscribe", OLD),
+    "tasks/pushNotificationConfig/set": ("push", OLD),
+    "tasks/pushNotificationConfig/get": ("push", OLD),
+    "tasks/pushNotificationConfig/list": ("push", OLD),
+    "tasks/pushNotificationConfig/delete": ("push", OLD),
+    "agent/getAuthenticatedExtendedCard": ("card", OLD),
+}
+
+
+def operation(call: Call) -> tuple[Operation, Wire]:
+    """What a call asks for, and how it is spoken. Raises `RpcError`."""
+    found = METHODS.get(call.method)
+    if found is None:
+        raise RpcError(METHOD_NOT_FOUND, f"method: {call.method!r}: not found")
+    return found
+
+
+def check_version(header: str | None, wire: Wire) -> None:
+    """Refuses a version that is not spoken, or that is not the method's. Raises `RpcError`."""
+    if not header:
+        return
+    major, _, rest = header.partition(".")
+    told = "1.0" if major == "1" else f"{major}.{rest.partition('.')[0]}"
+    if told != wire.version:
+        said = f"A2A-Version: {header!r}: must be {wire.version}, of which the method is, or be left out"
+        raise RpcError(VERSION_NOT_SUPPORTED, said)
+
+
+def _old(kind: News, what: Mapping[str, Any]) -> dict[str, Any]:
+    """A task or a piece of news as 0.3 writes it."""
+    told: dict[str, Any] = {"kind": KINDS[kind], **what}
+    if "status" in told:
+        told["status"] = _old_status(told["status"])
+    if "artifacts" in told:
+        told["artifacts"] = [_old_parts(made) for made in told["artifacts"]]
+    if "artifact" in told:
+        told["artifact"] = _old_parts(told["artifact"])
+    if kind == "statusUpdate":
+        told["final"] = told["status"]["state"] not in GOES_ON
+    return told
+
+
+def _old_status(status: Mapping[str, Any]) -> dict[str, Any]:
+    state = status["state"].removeprefix(STATE_PREFIX).lower().replace("_", "-")
+    told: dict[str, Any] = {**status, "state": state}
+    if "message" in told:
+        told["message"] = {"kind": "message", **_old_parts(told["message"]), "role": "agent"}
+    return told
+
+
+def _old_parts(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return {**holder, "parts": [_old_part(part) for part in holder["parts"]]}
+
+
+def _old_part(part: Mapping[str, Any]) -> dict[str, Any]:
+    if "text" in part:
+        return {"kind": "text", **part}
+    data = part["data"]
+    return {"kind": "data", "data": data if isinstance(data, Mapping) else {"value": data}}

@@ -1,0 +1,144 @@
+"""Which version of MCP a request speaks, and what its client can do. All of it pure.
+
+Until 2025-11-25 a version is agreed on by `initialize`. From 2026-07-28 on each request tells its version and
+the client's capabilities itself, under `params._meta`, and repeats in headers what proxies route by. Source:
+https://modelcontextprotocol.io/specification/2026-07-28/basic
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final, Protocol
+
+from lgs_runtime.api.protocols.jsonrpc import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    Call,
+    RpcError,
+)
+
+BY_HANDSHAKE: Final = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+BY_REQUEST: Final = ("2026-07-28",)
+VERSIONS: Final = (*BY_REQUEST, *BY_HANDSHAKE)
+"""Those that are spoken, latest first."""
+HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
+STATUS: Final[Mapping[int, int]] = {
+    PARSE_ERROR: 400,
+    INVALID_REQUEST: 400,
+    INVALID_PARAMS: 400,
+    HEADER_MISMATCH: 400,
+    UNSUPPORTED_VERSION: 400,
+    METHOD_NOT_FOUND: 404,
+}
+"""The HTTP status of an error from 2026-07-28 on; before, errors of JSON-RPC came with 200."""
+META: Final = "io.modelcontextprotocol/"
+VERSION_HEADER, METHOD_HEADER, NAME_HEADER = "mcp-protocol-version", "mcp-method", "mcp-name"
+ENCODED: Final = re.compile(r"=\?base64\?(.*)\?=")
+
+
+class Headers(Protocol):
+    """Headers of a request, which may come more than once."""
+
+    def getlist(self, key: str) -> list[str]:
+        """All values of a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How a request is spoken. `by_request`: it tells its version itself; `asks`: its client can put a form
+    to a person."""
+
+    by_request: bool = False
+    asks: bool = False
+
+    def told(self, result: Mapping[str, Any], *, cached: bool = False) -> dict[str, Any]:
+        """A result that is whole. `cached`: of a kind that clients may keep, here not at all."""
+        if not self.by_request:
+            return dict(result)
+        kept = {"ttlMs": 0, "cacheScope": "private"} if cached else {}
+        return {"resultType": "complete", **kept, **result, "_meta": {f"{META}serverInfo": server_info()}}
+
+    def status(self, error: RpcError) -> int:
+        """The HTTP status of an error."""
+        if self.by_request or error.code == UNSUPPORTED_VERSION:
+            return STATUS.get(error.code, 200)
+        return 200
+
+
+def server_info() -> dict[str, str]:
+    """Who answers."""
+    return {"name": "LangGraphService", "version": version("lgs-runtime")}
+
+
+def speaks_by_request(params: Mapping[str, Any], headers: Headers) -> bool:
+    """Whether a request is of 2026-07-28 or later; one that names a version that nobody knows is taken for
+    such, since it learns then which there are."""
+    named = headers.getlist(VERSION_HEADER)
+    return f"{META}protocolVersion" in _meta(params) or (bool(named) and named[0] not in BY_HANDSHAKE)
+
+
+def spoken(call: Call, headers: Headers) -> Spoken:
+    """How a call is spoken. Raises `RpcError` where it contradicts itself, or its version is unknown here."""
+    if not speaks_by_request(call.params, headers):
+        return Spoken()
+    meta = _meta(call.params)
+    named = headers.getlist(VERSION_HEADER)
+    told = meta.get(f"{META}protocolVersion")
+    if told is None and named and named[0] not in VERSIONS:
+        raise _unsupported(named[0])
+    for key in ("protocolVersion", "clientCapabilities"):
+        if f"{META}{key}" not in meta:
+            raise RpcError(INVALID_PARAMS, f"params._meta: must have {META}{key}")
+    if not isinstance(told, str):
+        raise RpcError(INVALID_PARAMS, f"params._meta.{META}protocolVersion: {told!r}: must be a text")
+    _same(VERSION_HEADER, headers, told)
+    _same(METHOD_HEADER, headers, call.method)
+    if call.method == "tools/call" and isinstance(call.params.get("name"), str):
+        _same(NAME_HEADER, headers, call.params["name"])
+    if told not in BY_REQUEST:
+        raise _unsupported(told)
+    return Spoken(by_request=True, asks=_fills_forms(meta[f"{META}clientCapabilities"]))
+
+
+def _meta(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = params.get("_meta")
+    return meta if isinstance(meta, Mapping) else {}
+
+
+def _same(name: str, headers: Headers, told: str) -> None:
+    """Refuses a header that says something else than the body: who routes by it would be misled."""
+    given = headers.getlist(name)
+    if len(given) != 1 or _decoded(given[0]) != told:
+        said = given[0] if given else "missing"
+        raise RpcError(
+            HEADER_MISMATCH, f"{name}: {said!r}: must be given once, and be {told!r} as the body says"
+        )
+
+
+def _decoded(text: str) -> str | None:
+    """A header's value, which is wrapped in base64 where it would not pass as it is."""
+    wrapped = ENCODED.fullmatch(text)
+    if wrapped is None:
+        return text
+    try:
+        return base64.b64decode(wrapped[1], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _unsupported(asked: str) -> RpcError:
+    said = f"{VERSION_HEADER}: {asked!r}: must be one of {', '.join(VERSIONS)}"
+    return RpcError(UNSUPPORTED_VERSION, said, {"supported": list(VERSIONS), "requested": asked})
+
+
+def _fills_forms(capabilities: Any) -> bool:
+    """Whether a client can put a form to a person: said by itself, or by naming no kind of question."""
+    asks = capabilities.get("elicitation") if isinstance(capabilities, Mapping) else None
+    return isinstance(asks, Mapping) and ("form" in asks or not asks)
