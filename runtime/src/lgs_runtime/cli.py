@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
+import click
 import structlog
 import typer
 import uvloop
@@ -73,7 +74,12 @@ def export_threads(
 def import_threads(
     file: Annotated[Path, typer.Argument(help="What `export` wrote.", exists=True, dir_okay=False)],
     if_exists: Annotated[
-        Literal["raise", "replace", "skip"], typer.Option(help="What to do with a thread that is there.")
+        Literal["raise", "replace", "skip"],
+        # Said twice: typer reads it from a Literal only since 0.19, and an application may hold an older one.
+        typer.Option(
+            click_type=click.Choice(("raise", "replace", "skip")),
+            help="What to do with a thread that is there.",
+        ),
     ] = "raise",
     config: ConfigOption = None,
 ) -> None:

@@ -15,7 +15,7 @@ from langgraph.channels import DeltaChannel
 from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
-from langgraph.pregel._checkpoint import _delta_channels_to_replay, achannels_from_checkpoint
+from langgraph.pregel._checkpoint import achannels_from_checkpoint
 
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.schemas import Graph
@@ -94,9 +94,10 @@ async def _store(saver: BaseCheckpointSaver[Any], head: CheckpointTuple, specs: 
 
 
 def _needed(specs: Specs, head: CheckpointTuple) -> Specs:
-    """The channels whose values at a checkpoint are made of its past."""
-    channels = {name: spec for name, spec in specs.items() if isinstance(spec, BaseChannel)}
-    return {name: channels[name] for name in _delta_channels_to_replay(channels, head.checkpoint)}
+    """The channels whose values at a checkpoint are made of its past: written, with nothing stored there."""
+    versions, values = head.checkpoint["channel_versions"], head.checkpoint["channel_values"]
+    delta = {name: spec for name, spec in specs.items() if isinstance(spec, DeltaChannel)}
+    return {name: spec for name, spec in delta.items() if name in versions and name not in values}
 
 
 def _stored(channel: BaseChannel[Any, Any, Any]) -> Any:
