@@ -24,6 +24,7 @@ from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
+from lgs_runtime.surroundings import Surroundings, not_a_laptop
 from lgs_runtime.variables import Variables
 
 DEFAULT_CONFIG = "langgraph.json"
@@ -76,6 +77,8 @@ class Settings:
     auth_path: str | None = None
     """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
     disable_studio_auth: bool = False
+    not_a_laptop: str | None = "nobody looked where it runs"
+    """Why what LangGraph Studio says of itself is not believed; None: as by a development server."""
     auth_openapi: Mapping[str, Any] = field(default_factory=dict)
     """`securitySchemes` and `security`, for the API's description."""
     auth_cache: AuthCache | None = None
@@ -132,11 +135,12 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         encryption_path=_encryption_path(values, manifest),
         auth_path=_auth_path(values, manifest),
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
+        not_a_laptop=not_a_laptop(_host(flags.get("host"), values), Surroundings.look(outer)),
         auth_openapi=manifest.auth.openapi,
         auth_cache=manifest.auth.cache,
         api_keys=values.text("LGS_API_KEYS", ""),
         api_keys_file=_file(values, "LGS_API_KEYS_FILE"),
-        host=flags.get("host") or values.text("LGS_HOST", "127.0.0.1"),
+        host=_host(flags.get("host"), values),
         port=_port(flags.get("port"), values),
         reuse_port=bool(flags.get("reuse_port")),
         admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
@@ -213,6 +217,10 @@ def _redis_uri(values: Variables) -> str | None:
     if uri and not uri.startswith(("redis://", "rediss://", "unix://")):
         raise ConfigError(f"REDIS_URI: {masked(uri)}: must start with redis://, rediss:// or unix://")
     return uri or None
+
+
+def _host(flag: str | None, values: Variables) -> str:
+    return flag or values.text("LGS_HOST", "127.0.0.1")
 
 
 def _port(flag: int | None, values: Variables) -> int:

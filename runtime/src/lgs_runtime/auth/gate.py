@@ -3,8 +3,8 @@
 First the service's API keys, where there are any: `X-Api-Key` must hold one. Then the graph's own
 `@auth.authenticate`. Where both are, a request needs both. A service that has neither is open.
 
-LangGraph Studio marks its requests with `x-auth-scheme: langsmith`. Nothing here can check that, so the mark
-alone opens nothing: with a valid API key it makes the caller a `StudioUser`, and without keys it is ignored.
+LangGraph Studio marks its requests with `x-auth-scheme: langsmith`. With a valid API key the mark makes the
+caller a `StudioUser`. Without keys it is believed only on the machine of who develops (`studio.py`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from lgs_runtime.auth.keys import ApiKeys
 from lgs_runtime.auth.loading import asked, load_auth
 from lgs_runtime.auth.memory import UserMemory
 from lgs_runtime.auth.permits import Action, Resource, has_handlers, permit
+from lgs_runtime.auth.studio import NAME, comes_from_here, marked
 from lgs_runtime.auth.users import MalformedUser, User, refusal_of, studio_user, user_from
 from lgs_runtime.errors import ConfigError, Forbidden, HandlerFailed, Unauthenticated
+from lgs_runtime.graphs.http_section import Cors
 from lgs_runtime.model import Scope
 from lgs_runtime.settings import Settings
 
 KEY_HEADER = "x-api-key"
-STUDIO_HEADER = "x-auth-scheme"
-STUDIO_SCHEME = "langsmith"
 log = structlog.get_logger(__name__)
 
 
@@ -42,6 +42,8 @@ class Gate:
     keys: ApiKeys | None = None
     studio: bool = True
     memory: UserMemory | None = None
+    laptop: Cors | None = None
+    """The pages that may be Studio without a key, as `http.cors` says; None: there is no Studio without."""
 
     @classmethod
     def open(cls, settings: Settings) -> Gate:
@@ -56,7 +58,8 @@ class Gate:
                 "@auth.authenticate, or the service must have API keys"
             )
         memory = UserMemory(settings.auth_cache) if settings.auth_cache else None
-        return cls(auth, keys, studio=not settings.disable_studio_auth, memory=memory)
+        laptop = settings.http.cors if keys is None and _believes_studio(settings) else None
+        return cls(auth, keys, studio=not settings.disable_studio_auth, memory=memory, laptop=laptop)
 
     @property
     def closed(self) -> bool:
@@ -73,12 +76,11 @@ class Gate:
         """Who asks; None when the service is open. Raises `Unauthenticated`, `Forbidden`,
         `RefusedByHandler`, `HandlerFailed`."""
         key = self._key(request)
-        handler = self.auth and self.auth._authenticate_handler
-        if handler is not None and not self._is_studio(request, key):
+        if (studio := self._studio(request, key)) is not None:
+            return studio
+        if self.auth is not None and (handler := self.auth._authenticate_handler) is not None:
             return await self._remembered(handler, request)
-        if key is None:
-            return None
-        return studio_user(key) if self._is_studio(request, key) else User({"identity": key})
+        return None if key is None else User({"identity": key})
 
     async def _remembered(self, handler: Any, request: Request) -> User:
         """As `_ask`, but for users that are still known from a moment ago."""
@@ -113,9 +115,29 @@ class Gate:
             raise Unauthenticated(f"X-Api-Key: {what}: must be an API key of this service")
         return name
 
-    def _is_studio(self, request: Request, key: str | None) -> bool:
-        marked = request.headers.get(STUDIO_HEADER, "").lower() == STUDIO_SCHEME
-        return self.auth is not None and self.studio and marked and key is not None
+    def _studio(self, request: Request, key: str | None) -> User | None:
+        """The user that stands for Studio, if the request is its."""
+        if self.auth is None or not self.studio or not marked(request.headers):
+            return None
+        if key is not None:
+            return studio_user(key)
+        here = self.laptop is not None and comes_from_here(request.scope, self.laptop)
+        return studio_user(NAME) if here else None
+
+
+def _believes_studio(settings: Settings) -> bool:
+    """Whether Studio may come in without a key, which is told once."""
+    if settings.disable_studio_auth:
+        return False
+    if settings.not_a_laptop is not None:
+        log.info("studio.closed", reason=settings.not_a_laptop)
+        return False
+    log.warning(
+        "studio.open",
+        reason="on this machine whoever says to be LangGraph Studio gets in without authentication, as with "
+        "the development server; auth.disable_studio_auth of langgraph.json closes it",
+    )
+    return True
 
 
 async def _ask(handler: Any, request: Request) -> User:

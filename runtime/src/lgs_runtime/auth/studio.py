@@ -1,0 +1,92 @@
+"""LangGraph Studio: a page of LangSmith's that talks to the API of a server from a browser.
+
+It marks its requests with `x-auth-scheme: langsmith`, and nothing here can check that. On the machine of who
+develops, where the development server believes it, it is believed too; then by what the request says of its
+way: it must come from this machine, to this machine, through nobody, and from no page but Studio's own or one
+that the configuration names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from starlette.datastructures import Headers
+
+from lgs_runtime.graphs.http_section import Cors
+from lgs_runtime.surroundings import is_loopback
+
+HEADER = "x-auth-scheme"
+SCHEME = "langsmith"
+NAME = "langgraph-studio-user"
+HOME = "smith.langchain.com"
+FORWARDING = frozenset(
+    {
+        "forwarded",
+        "via",
+        "client-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-host",
+        "x-real-ip",
+        "true-client-ip",
+        "fastly-client-ip",
+    }
+)
+FORWARDING_FAMILIES = ("x-forwarded-", "x-envoy-", "x-original-forwarded-", "cf-", "x-amzn-", "ngrok-")
+
+
+def marked(headers: Mapping[str, str]) -> bool:
+    """Whether a request says that it is Studio's."""
+    return headers.get(HEADER, "").lower() == SCHEME
+
+
+def comes_from_here(scope: Mapping[str, Any], cors: Cors) -> bool:
+    """Whether a request was sent on this machine: by a program, or by a page that may.
+
+    A page of anybody's reaches the loopback interface too, under a name of its own (DNS rebinding: `Host`
+    tells) or as what it is (`Origin` tells). A proxy says for whom it asks, or speaks HTTP/1.0.
+    """
+    client, headers = scope.get("client"), Headers(raw=scope["headers"])
+    if client is None or not is_loopback(client[0]) or scope.get("http_version") == "1.0":
+        return False
+    if any(map(_is_forwarding, headers.keys())):
+        return False
+    hosts, origins = headers.getlist("host"), headers.getlist("origin")
+    return (
+        len(hosts) == 1
+        and is_loopback(_host_of(f"//{hosts[0]}"))
+        and all(may_ask(origin, cors) for origin in origins)
+    )
+
+
+def may_ask(origin: str, cors: Cors) -> bool:
+    """Whether a page of this origin may be Studio: LangSmith's, one of this machine, or one that `http.cors`
+    names (`*` names none)."""
+    host = _host_of(origin)
+    if is_loopback(host):
+        return True
+    if origin.startswith("https://") and (host == HOME or host.endswith(f".{HOME}")):
+        return True
+    return origin in _named(cors.allow_origins) or bool(
+        cors.allow_origin_regex and re.fullmatch(cors.allow_origin_regex, origin)
+    )
+
+
+def _named(origins: Iterable[str]) -> set[str]:
+    return {origin for origin in origins if origin != "*"}
+
+
+def _is_forwarding(name: str) -> bool:
+    lower = name.lower()
+    return lower in FORWARDING or lower.startswith(FORWARDING_FAMILIES)
+
+
+def _host_of(address: str) -> str:
+    try:
+        parts: SplitResult = urlsplit(address)
+        return "" if parts.username is not None else parts.hostname or ""
+    except ValueError:
+        return ""

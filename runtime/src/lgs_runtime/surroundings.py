@@ -1,0 +1,89 @@
+"""Whether this process serves a person at the machine that it runs on, as a development server does.
+
+Only then may what can't be checked be believed, such as the mark of LangGraph Studio. Whoever is unsure is
+told no: an address on the loopback interface is reached by whatever else listens there for others, such as a
+proxy on the same machine or in the same pod.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMAND = ("lgs-runtime", "lgs_runtime")
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+FIRST_COMMAND = Path("/proc/1/cmdline")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What tells a laptop from a service."""
+
+    env: Mapping[str, str]
+    pid: int
+    parent: int
+    container: bool
+    """Whether this is a container of any kind."""
+    first_command: str
+    """The command line of the machine's, or the container's, first process."""
+    log_is_journal: bool
+    """Whether the log goes straight to systemd's journal, as that of its services does."""
+
+    @classmethod
+    def look(cls, env: Mapping[str, str]) -> Surroundings:
+        """Those of this process."""
+        return cls(
+            env=env,
+            pid=os.getpid(),
+            parent=os.getppid(),
+            container="container" in env or any(mark.exists() for mark in CONTAINER_MARKS),
+            first_command=_first_command(),
+            log_is_journal=_is_journal(env.get("JOURNAL_STREAM", "")),
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is that of the loopback interface."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def not_a_laptop(host: str, around: Surroundings) -> str | None:
+    """Why a replica that listens on `host` may be reached by others than the one who started it; None when
+    nothing says so."""
+    if not is_loopback(host):
+        return f"it listens on {host}, which is not the loopback interface"
+    if "KUBERNETES_SERVICE_HOST" in around.env:
+        return "it runs in a cluster, where a sidecar reaches the loopback interface for others"
+    if around.pid == 1 or (around.container and around.parent == 1):
+        return "it is what its container was started for"
+    if any(name in around.first_command for name in COMMAND):
+        return "it is what its container was started for"
+    if around.log_is_journal:
+        return "it is a service of systemd"
+    return None
+
+
+def _first_command() -> str:
+    try:
+        return FIRST_COMMAND.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _is_journal(stream: str) -> bool:
+    """Whether stderr is what systemd names in `JOURNAL_STREAM`: `device:inode` (systemd.exec(5)). A terminal
+    inherits the variable from the desktop's services, and has another stderr."""
+    try:
+        about = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return stream == f"{about.st_dev}:{about.st_ino}"
