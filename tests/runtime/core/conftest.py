@@ -26,7 +26,20 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.worker.kwargs import RunKwargs
 
 HERE = Path(__file__).parent
-GRAPHS = ("three_steps", "fan", "asking", "raising", "blocking", "writing", "jumping", "cached", "factory")
+GRAPHS = (
+    "three_steps",
+    "fan",
+    "asking",
+    "raising",
+    "blocking",
+    "writing",
+    "jumping",
+    "cached",
+    "factory",
+    "tidying",
+    "tidying_alone",
+    "stubborn",
+)
 
 
 class Replica:

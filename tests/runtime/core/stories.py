@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,6 +121,44 @@ async def _blocks(state: State) -> State:
 
 
 blocking = _single(_blocks)
+
+
+async def _tidies(state: State) -> State:
+    """Works, and takes its time to clean up when it is cancelled."""
+    note(state, "works")
+    try:
+        await gate(state, "works")
+    except asyncio.CancelledError:
+        note(state, "cancelled")
+        try:
+            await gate(state, "tidies")
+        except asyncio.CancelledError:
+            note(state, "cancelled-again")
+            raise
+        note(state, "tidied")
+        raise
+    return {"done": ["works"]}
+
+
+def _tidying() -> Any:
+    builder = StateGraph(State)
+    builder.add_node("tidies", _tidies)
+    builder.add_node("beside", step("beside"))
+    builder.add_edge(START, "tidies")
+    builder.add_edge(START, "beside")
+    return builder
+
+
+async def _ignores(state: State) -> State:
+    """Goes on when it is cancelled, as if nothing was."""
+    with suppress(asyncio.CancelledError):
+        await _tidies(state)
+    return {"done": ["ignored"]}
+
+
+tidying = _tidying()
+stubborn = _single(_ignores)
+tidying_alone = _single(_tidies)
 
 
 async def _writes(state: State) -> State:

@@ -225,3 +225,19 @@ def checkpoint(values: dict[str, Any]) -> Checkpoint:
     made["channel_values"] = values
     made["channel_versions"] = dict.fromkeys(values, "1")
     return made
+
+
+async def test_a_checkpoint_whose_caller_is_cancelled_is_stored_all_the_same(database_uri: str) -> None:
+    async with open_checkpointer(database_uri) as saver:
+        config = {"configurable": {"thread_id": str(uuid4()), "checkpoint_ns": ""}}
+        made = checkpoint({"mood": "calm"})
+
+        storing = asyncio.create_task(saver.aput(config, made, {}, {"mood": "1"}))
+        await asyncio.sleep(0)
+        storing.cancel()
+        await asyncio.wait({storing})
+
+        stored = await saver.aget_tuple(config)
+        assert storing.cancelled()
+        assert stored is not None
+        assert stored.checkpoint["id"] == made["id"]

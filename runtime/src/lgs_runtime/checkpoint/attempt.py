@@ -31,6 +31,7 @@ from langgraph.checkpoint.base import (
 from lgs_runtime.checkpoint.behind import WritesBehind
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.delegation import DelegatingSaver
+from lgs_runtime.errors import LeaseLost
 
 CHECKPOINTER: Final = "__pregel_checkpointer"
 """The key of `configurable` by which LangGraph hands a saver to a graph for one call."""
@@ -75,6 +76,10 @@ class AttemptSaver(DelegatingSaver):
         """As `settle`, and raises nothing: for an attempt that failed already."""
         await self._memory.arrived()
 
+    def shut(self) -> None:
+        """Nothing more is stored, of subgraphs neither: the attempt ended without its graph."""
+        self._memory.shut = True
+
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See LangGraph's interface, as for all that follow."""
         if self._is_root(config):
@@ -90,6 +95,7 @@ class AttemptSaver(DelegatingSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        self._memory.check()
         if not self._is_root(config):
             return await super().aput(config, checkpoint, metadata, new_versions)
         if self._behind is None:
@@ -106,6 +112,7 @@ class AttemptSaver(DelegatingSaver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
+        self._memory.check()
         if not self._is_root(config):
             await super().aput_writes(config, writes, task_id, task_path)
             return
@@ -125,12 +132,14 @@ class AttemptSaver(DelegatingSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        self._memory.check()
         self._memory.forget()
         return super().put(config, checkpoint, metadata, new_versions)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
+        self._memory.check()
         self._memory.forget()
         super().put_writes(config, writes, task_id, task_path)
 
@@ -145,6 +154,7 @@ class _Memory:
     def __init__(self, *, empty: bool = False) -> None:
         self.empty = empty
         """Whether there is nothing: no checkpoint was put, neither by the attempt nor before it."""
+        self.shut = False
         self.last_put: asyncio.Future[Any] | None = None
         self._under_way: set[asyncio.Future[Any]] = set()
         self._failed: BaseException | None = None
@@ -189,6 +199,11 @@ class _Memory:
             checkpoint_config(thread_id, checkpoint_id=parent_id) if parent_id else None,
             [write for _, write in ordered],
         )
+
+    def check(self) -> None:
+        """Raises `LeaseLost` where nothing more is stored."""
+        if self.shut:
+            raise LeaseLost("the attempt has ended without its graph: nothing that it stores now is kept")
 
     def forget(self) -> None:
         """Somebody stored past this memory: what is latest must be read."""

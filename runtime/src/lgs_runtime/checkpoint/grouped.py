@@ -81,7 +81,8 @@ class GroupedSaver(BlockingSaver, WritesBehind):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Stores a checkpoint and returns its address when it is committed. Raises `StorageUnavailable`."""
-        await self.put_behind(config, checkpoint, metadata, new_versions)
+        # Who is cancelled meanwhile has stored it all the same: what reads the thread next waits for it.
+        await asyncio.shield(self.put_behind(config, checkpoint, metadata, new_versions))
         thread_id, namespace = config["configurable"]["thread_id"], namespace_of(config)
         return checkpoint_config(thread_id, namespace, checkpoint["id"])
 
@@ -111,7 +112,7 @@ class GroupedSaver(BlockingSaver, WritesBehind):
         task_path: str = "",
     ) -> None:
         """Stores what a task wrote and returns when it is committed. Raises `StorageUnavailable`."""
-        await self.put_writes_behind(config, writes, task_id, task_path)
+        await asyncio.shield(self.put_writes_behind(config, writes, task_id, task_path))
 
     def put_writes_behind(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

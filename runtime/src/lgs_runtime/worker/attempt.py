@@ -1,15 +1,28 @@
-"""One attempt of one run, while it executes here: what may stop it, and why it was stopped."""
+"""One attempt of one run, while it executes here: what may stop it, and why it was stopped.
+
+However many reasons come, the graph is cancelled once: a second cancellation would cut what its nodes do to
+clean up after the first. They get `CLEANUP_SECONDS` for that. Then the attempt ends without them, and nothing
+that they still store reaches the thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from typing import Any
 
+import structlog
 from langgraph.runtime import RunControl
 
+from lgs_runtime.checkpoint.attempt import AttemptSaver
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.worker.kwargs import RunKwargs
+
+CLEANUP_SECONDS = 60.0
+"""How long the nodes of a graph that was cancelled may clean up."""
+log = structlog.get_logger(__name__)
 
 
 class Stop(StrEnum):
@@ -43,7 +56,13 @@ class Attempt:
     task: asyncio.Task[None] | None = None
     work: asyncio.Task[Outcome] | None = None
     """The graph's own task, which `stop` cancels; the end of the attempt is stored by `task`."""
+    saver: AttemptSaver | None = None
+    """What the graph stores by."""
     stopped: Stop | None = None
+    over: asyncio.Future[None] | None = None
+    """Done when `work` is, or when its nodes' time to clean up is."""
+    cancelled: bool = False
+    _patience: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         self.kwargs = RunKwargs.from_json(self.run.kwargs)
@@ -53,9 +72,36 @@ class Attempt:
         """Whether the lease is gone."""
         return self.stopped is Stop.LOST
 
+    def begin(self, work: Coroutine[Any, Any, Outcome]) -> asyncio.Future[None]:
+        """Starts the graph's task. The future is done when it ends, or is waited for no longer."""
+        over = self.over = asyncio.get_running_loop().create_future()
+        self.work = asyncio.create_task(work)
+        self.work.add_done_callback(self._is_over)
+        return over
+
     def stop(self, reason: Stop) -> None:
-        """Cancels the graph. Doing so again with a stronger reason replaces the reason."""
+        """Cancels the graph, if nothing has. A stronger reason replaces the one before it."""
         if self.stopped is None or RANK.index(reason) > RANK.index(self.stopped):
             self.stopped = reason
-        if self.work is not None:
-            self.work.cancel()
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cancels the graph, once, and gives its nodes their time to clean up."""
+        if self.work is None or self.work.done() or self.cancelled:
+            return
+        self.cancelled = True
+        self.work.cancel()
+        self._patience = asyncio.get_running_loop().call_later(CLEANUP_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        if self.work is not None and not self.work.done():
+            log.warning("run.left", run_id=self.run.run_id, after_seconds=CLEANUP_SECONDS)
+            if self.saver is not None:
+                self.saver.shut()
+            self._is_over()
+
+    def _is_over(self, _: object = None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        if self.over is not None and not self.over.done():
+            self.over.set_result(None)

@@ -68,20 +68,14 @@ class Executor:
         kwargs = attempt.kwargs
         caller.set(User(kwargs.user) if kwargs.user else None)
         encrypt_with(kwargs.encryption_context)
-        if attempt.stopped is None:
-            attempt.work = asyncio.create_task(self._run(attempt, publisher))
-            await asyncio.wait({attempt.work}, timeout=self._timeout_seconds)
+        timed_out = attempt.stopped is None and await self._until_over(attempt, publisher)
         work = attempt.work
-        timed_out = work is not None and not work.done()
-        if work is not None and not work.done():
-            work.cancel()
-            await asyncio.wait({work})
         try:
             if attempt.stopped is not None:
                 return await self._stopped(attempt)
             if timed_out:
                 return await self._timed_out(attempt, publisher)
-            if work is None or work.cancelled():
+            if work is None or not work.done() or work.cancelled():
                 return await self._raised(
                     attempt, publisher, asyncio.CancelledError("the graph was cancelled")
                 )
@@ -92,6 +86,17 @@ class Executor:
             if not from_persistence(failed):
                 raise
             return await self._database_failed(attempt, publisher, failed)
+
+    async def _until_over(self, attempt: Attempt, publisher: Publisher) -> bool:
+        """Runs the graph until it has ended, and its nodes have cleaned up if it was cancelled; whether it
+        was cancelled here, because it took too long."""
+        over = attempt.begin(self._run(attempt, publisher))
+        await asyncio.wait({over}, timeout=self._timeout_seconds)
+        timed_out = not (over.done() or attempt.cancelled)
+        if timed_out:
+            attempt.cancel()
+        await over
+        return timed_out
 
     def ended(self, run: Run) -> None:
         """Forgets a run whose end is stored."""
@@ -111,7 +116,7 @@ class Executor:
                 kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
             behind = may_write_behind(graph.channels, kwargs.durability)
             assert isinstance(graph.checkpointer, BaseCheckpointSaver), "the registry attaches one"
-            saver = AttemptSaver(
+            saver = attempt.saver = AttemptSaver(
                 graph.checkpointer,
                 run.thread_id,
                 behind=behind,
@@ -160,7 +165,7 @@ class Executor:
         if attempt.stopped is Stop.DRAIN:
             # It may have ended in the very moment in which the drain's time was up.
             work = attempt.work
-            if work is not None and not work.cancelled() and work.exception() is None:
+            if work is not None and work.done() and not work.cancelled() and work.exception() is None:
                 return work.result()
             return HandBack.RELEASE
         if attempt.stopped is Stop.ROLLBACK:

@@ -135,12 +135,12 @@ class Worker:
             return
         claimed_at = run.claimed_at or datetime.now(UTC)
         self._metrics.claimed(run.priority, (claimed_at - run.due_at).total_seconds())
-        attempt = Attempt(run)
+        attempt, before = Attempt(run), self._attempts.get(run.run_id)
         self._attempts[run.run_id] = attempt
         self._metrics.slots_in_use(len(self._attempts))
         if run.cancel_requested is not None:
             attempt.stop(Stop(run.cancel_requested))
-        attempt.task = asyncio.create_task(self._carry(attempt), name=f"run-{run.run_id}")
+        attempt.task = asyncio.create_task(self._carry(attempt, before), name=f"run-{run.run_id}")
         begins = Signal("thread", run.thread_id)
         self._hub.announce(begins)
         self._storage.tell(begins)
@@ -257,9 +257,12 @@ class Worker:
             elif run.cancel_requested is not None:
                 self.stop_run(run.run_id, run.cancel_requested)
 
-    async def _carry(self, attempt: Attempt) -> None:
-        """One attempt from its claim to its end in the storage."""
+    async def _carry(self, attempt: Attempt, before: Attempt | None) -> None:
+        """One attempt from its claim to its end in the storage; after one of the same run `before` that was
+        lost, and still cleans up here."""
         run = attempt.run
+        if before is not None and before.task is not None:
+            await asyncio.wait({before.task})
         publisher = Publisher(self._streams, self._metrics, run)
         structlog.contextvars.bind_contextvars(run_id=run.run_id, thread_id=run.thread_id)
         try:
@@ -282,7 +285,8 @@ class Worker:
             if (finished := await self._endings.store_broken(attempt, said, publisher)) is not None:
                 self._ended(attempt, finished)
         finally:
-            self._attempts.pop(run.run_id, None)
+            if self._attempts.get(run.run_id) is attempt:
+                del self._attempts[run.run_id]
             self._metrics.slots_in_use(len(self._attempts))
             if self._unseen:
                 self._wake.set()
