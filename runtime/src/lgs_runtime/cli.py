@@ -7,10 +7,10 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import click
 import structlog
 import typer
 import uvloop
@@ -55,6 +55,14 @@ def serve(
     _exit(code, last)
 
 
+class IfExists(Enum):
+    """What becomes of a thread that is there. Not a Literal: an application may hold an older typer."""
+
+    RAISE = "raise"
+    REPLACE = "replace"
+    SKIP = "skip"
+
+
 ConfigOption = Annotated[Path | None, typer.Option(help="langgraph.json; default: the one in this folder.")]
 
 
@@ -74,19 +82,14 @@ def export_threads(
 def import_threads(
     file: Annotated[Path, typer.Argument(help="What `export` wrote.", exists=True, dir_okay=False)],
     if_exists: Annotated[
-        Literal["raise", "replace", "skip"],
-        # Said twice: typer reads it from a Literal only since 0.19, and an application may hold an older one.
-        typer.Option(
-            click_type=click.Choice(("raise", "replace", "skip")),
-            help="What to do with a thread that is there.",
-        ),
-    ] = "raise",
+        IfExists, typer.Option(help="What to do with a thread that is there.")
+    ] = IfExists.RAISE,
     config: ConfigOption = None,
 ) -> None:
     """Reads threads from a file, each whole or not at all; after a cut, do it again with --if-exists skip."""
     from lgs_runtime import backup  # noqa: PLC0415
 
-    _backup(config, lambda settings: backup.import_from(settings, file, if_exists))
+    _backup(config, lambda settings: backup.import_from(settings, file, if_exists.value))
 
 
 def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, Count]]) -> None:
