@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from controlplane.controlplane_server import ControlPlane, binaries, control_plane
 from controlplane.operators import Operators
-from lgs_operator.cluster.client import Cluster
+from lgs_operator.kube.client import KubeClient
 
 CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
 _numbers = itertools.count(1)
@@ -29,8 +29,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
-    connected = await Cluster.connect(str(plane.kubeconfig))
+async def cluster(plane: ControlPlane) -> AsyncIterator[KubeClient]:
+    connected = await KubeClient.connect(str(plane.kubeconfig))
     yield connected
     await connected.close()
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from aiohttp import web
 
-from lgs_operator.cluster.client import Cluster, ClusterError
-from lgs_operator.cluster.kinds import POD
-from lgs_operator.desired.naming import RUNTIME_PORT
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import POD
+from lgs_operator.naming import RUNTIME_PORT
 
 ADDRESSES = range(2, 255)
 
@@ -77,7 +77,7 @@ class Load:
 class FakeKubelet:
     """Runs as a context; what it is told holds for all pods of the runtime, at once."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: KubeClient, namespace: str) -> None:
         self.load = Load()
         self._cluster = cluster
         self._namespace = namespace
@@ -132,7 +132,7 @@ class FakeKubelet:
         head = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self._namespace}}
         try:
             await self._cluster.apply(head | {"status": status}, manager="fake-kubelet", sub="status")
-        except ClusterError as error:
+        except KubeError as error:
             if not error.not_found:
                 raise
         self._shown[name] = status

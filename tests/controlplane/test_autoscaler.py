@@ -12,8 +12,8 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators
 from controlplane.waiting import until
-from lgs_operator.cluster.client import Cluster
-from lgs_operator.cluster.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
 
 pytestmark = pytest.mark.controlplane
 SCALING = {"minReplicas": 1, "maxReplicas": 4, "scaleDown": {"holdSeconds": 0}}
@@ -31,14 +31,14 @@ def database(plane: ControlPlane, namespace: str) -> None:
     plane.run("create", "secret", "generic", "db", "-n", namespace, "--from-literal=uri=postgres://db/x")
 
 
-async def replicas(cluster: Cluster, namespace: str) -> int:
+async def replicas(cluster: KubeClient, namespace: str) -> int:
     deployment = await cluster.get(DEPLOYMENT, namespace, "support") or {"spec": {}}
     return int(deployment["spec"].get("replicas", 0))
 
 
 @pytest.mark.usefixtures("database")
 async def test_a_spike_is_followed_out_and_in_and_a_silent_replica_is_not_taken_for_an_idle_one(
-    plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
 ) -> None:
     operator = await operators.start()
     apply(plane, namespace, scaling=SCALING)
@@ -77,7 +77,7 @@ async def test_a_spike_is_followed_out_and_in_and_a_silent_replica_is_not_taken_
 
 @pytest.mark.usefixtures("database")
 async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manifest(
-    plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
 ) -> None:
     await operators.start()
     apply(plane, namespace, scaling=SCALING | {"minReplicas": 2})
@@ -106,7 +106,7 @@ async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manif
 
 @pytest.mark.usefixtures("database")
 async def test_a_new_operator_goes_on_with_what_the_law_remembers(
-    plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
 ) -> None:
     first = await operators.start()
     apply(plane, namespace, scaling=SCALING)

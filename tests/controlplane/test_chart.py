@@ -13,8 +13,8 @@ from controlplane.controlplane_server import ControlPlane, binaries
 from controlplane.manifests import service
 from controlplane.operators import Operators
 from controlplane.waiting import until
-from lgs_operator.cluster.client import Cluster
-from lgs_operator.cluster.kinds import DEPLOYMENT, SECRET, STATEFUL_SET
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, STATEFUL_SET
 from lgs_operator.settings import from_environment
 
 pytestmark = pytest.mark.controlplane
@@ -32,7 +32,7 @@ def helm(*arguments: str) -> str:
 
 @pytest.mark.parametrize("scope", ["cluster", "namespaced"])
 async def test_the_operator_works_with_the_rights_of_the_chart(
-    plane: ControlPlane, cluster: Cluster, namespace: str, operators: Operators, tmp_path: Path, scope: str
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators, tmp_path: Path, scope: str
 ) -> None:
     values = [f"namespaces={{{namespace}}}"] if scope == "namespaced" else []
     sets = [part for value in [*values, "crds.install=false"] for part in ("--set", value)]

@@ -12,8 +12,8 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators
 from controlplane.waiting import until
-from lgs_operator.cluster.client import Cluster
-from lgs_operator.cluster.kinds import (
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
@@ -33,7 +33,7 @@ MANAGED = {"postgres": {"managed": {"storage": "1Gi"}}}
 class Story:
     """What a user does and sees in one namespace."""
 
-    def __init__(self, plane: ControlPlane, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, plane: ControlPlane, cluster: KubeClient, namespace: str) -> None:
         self.plane, self.cluster, self.namespace = plane, cluster, namespace
 
     def apply(self, manifest: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Story:
 
 
 @pytest.fixture
-def story(plane: ControlPlane, cluster: Cluster, namespace: str) -> Story:
+def story(plane: ControlPlane, cluster: KubeClient, namespace: str) -> Story:
     return Story(plane, cluster, namespace)
 
 

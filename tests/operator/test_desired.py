@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lgs_crds import parse
-from lgs_operator.contents import combined
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.references import references
+from lgs_operator.kube.referenced import combined
 from lgs_operator.settings import Images
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from lgs_operator.cluster.drift import covers
-from lgs_operator.cluster.kinds import Manifest, key_of
-from lgs_operator.reconcile import Plan, plan
+from lgs_operator.kube.drift import covers
+from lgs_operator.kube.kinds import Manifest, key_of
+from lgs_operator.reconcile_plan import Plan, plan
 
 
 def thing(name: str, kind: str = "Service", **spec: Any) -> Manifest:

@@ -7,12 +7,11 @@ from typing import Any
 
 from lgs_crds import LangGraphService, parse
 from lgs_crds.status import ScalingStatus, condition
-from lgs_operator.cluster.kinds import SECRET
-from lgs_operator.contents import Missing
-from lgs_operator.desired.references import Reference
-from lgs_operator.scaling_status import ScalingView, scaling_before
-from lgs_operator.status import (
-    View,
+from lgs_operator.kube.kinds import SECRET
+from lgs_operator.kube.referenced import MissingReference, Reference
+from lgs_operator.status.scaling import ScalingView, scaling_before
+from lgs_operator.status.service import (
+    ObservedService,
     cache_ready,
     halted_status,
     persistence_ready,
@@ -49,8 +48,8 @@ def pod(
     return {"metadata": {"name": f"support-{created}", "creationTimestamp": created}, "status": status}
 
 
-def view(*pods: dict[str, Any], **more: Any) -> View:
-    return View(**({"service": service(), "deployment": deployment(), "pods": pods} | more))
+def view(*pods: dict[str, Any], **more: Any) -> ObservedService:
+    return ObservedService(**({"service": service(), "deployment": deployment(), "pods": pods} | more))
 
 
 DATABASE = {"persistence": {"postgres": {"uriSecret": {"name": "db"}}}}
@@ -116,8 +115,10 @@ def test_a_stuck_update_is_told_while_the_old_replica_serves() -> None:
 
 
 def test_a_missing_secret_is_named_in_the_condition_of_its_part() -> None:
-    missing = Missing("SecretNotFound", "…", Reference(SECRET, "db", "spec.persistence.postgres.uriSecret"))
-    seen = View(service=service(**DATABASE), missing=(missing,))
+    missing = MissingReference(
+        "SecretNotFound", "…", Reference(SECRET, "db", "spec.persistence.postgres.uriSecret")
+    )
+    seen = ObservedService(service=service(**DATABASE), missing=(missing,))
 
     assert (
         ready(seen).reason == persistence_ready(seen).reason == progressing(seen).reason == "SecretNotFound"

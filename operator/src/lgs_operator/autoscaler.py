@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import structlog
 
 from lgs_crds import LangGraphService
-from lgs_operator.cluster.client import ClusterError
-from lgs_operator.cluster.kinds import DEPLOYMENT, POD, Key, Manifest
-from lgs_operator.controller import Controller, replicas_only
-from lgs_operator.due import ServiceKey
-from lgs_operator.parts import Parts
-from lgs_operator.pods import is_ended, is_going, is_ready, url_of
-from lgs_operator.reconcile import SCALER
+from lgs_operator.context import Context
+from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
+from lgs_operator.kube.pods import is_ended, is_going, is_ready, url_of
+from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.scrape import scrape
-from lgs_operator.scaling_status import ScalingView, scaling_before, scaling_view
+from lgs_operator.status.reporter import StatusReporter
+from lgs_operator.status.scaling import ScalingView, scaling_before, scaling_view
+from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -47,14 +47,22 @@ class _Track:
 class Autoscaler:
     """`now` is the clock, in seconds since the epoch."""
 
-    def __init__(self, parts: Parts, controller: Controller, *, now: Callable[[], float] = time.time) -> None:
-        self._cluster = parts.cluster
-        self._world = parts.world
-        self._events = parts.events
-        self._metrics = parts.metrics
-        self._http = parts.http
-        self._settings = parts.settings
-        self._controller = controller
+    def __init__(
+        self,
+        context: Context,
+        states: ServiceStates,
+        reporter: StatusReporter,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._cluster = context.cluster
+        self._state = context.state
+        self._recorder = context.recorder
+        self._metrics = context.metrics
+        self._http = context.http
+        self._settings = context.settings
+        self._states = states
+        self._reporter = reporter
         self._now = now
         self._tracks: dict[ServiceKey, _Track] = {}
         self._scrapes = asyncio.Semaphore(_SCRAPES_AT_ONCE)
@@ -68,8 +76,8 @@ class Autoscaler:
             await asyncio.sleep(max(0.1, self._settings.scale_interval - (loop.time() - began)))
 
     async def round(self) -> None:
-        """One look at every service; the trouble of one is not that of the others."""
-        services = dict(self._controller.parsed)
+        """One decision for every service; the trouble of one is not that of the others."""
+        services = self._states.manifests()
         for gone in self._tracks.keys() - services.keys():
             del self._tracks[gone]
         async with asyncio.TaskGroup() as tasks:
@@ -79,17 +87,17 @@ class Autoscaler:
     async def _guarded(self, key: ServiceKey, service: LangGraphService) -> None:
         try:
             await self._scale(key, service)
-        except ClusterError as error:
+        except KubeError as error:
             log.warning("scaling.failed", service=f"{key.namespace}/{key.name}", error=str(error))
 
     async def _scale(self, key: ServiceKey, service: LangGraphService) -> None:
-        deployment = self._world.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
+        deployment = self._state.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
         if deployment is None:
             return
-        pods = [pod for pod in self._world.pods(key) if not is_ended(pod)]
+        pods = [pod for pod in self._state.pods(key) if not is_ended(pod)]
         if not any(is_ready(pod) for pod in pods):
             # nobody can be asked: hold, and keep the law's memory as it is
-            await self._say(key, service, None, deployment)
+            await self._report(key, service, None, deployment)
             return
         track = self._track(key, service)
         live = int(deployment["spec"].get("replicas", 1))
@@ -98,13 +106,13 @@ class Autoscaler:
         track.memory = decision.memory
         if service.spec.scaling.mode == "Auto" and decision.replicas != live:
             await self._set(key, service, live, decision, observation)
-        await self._say(key, service, decision, deployment)
+        await self._report(key, service, decision, deployment)
 
     def _track(self, key: ServiceKey, service: LangGraphService) -> _Track:
         uid, mode = service.metadata.uid or "", service.spec.scaling.mode
         track = self._tracks.get(key)
         if track is None or track.uid != uid or track.mode != mode:
-            status = (self._world.services.get(key, {}).get("status") or {}).get("scaling") or {}
+            status = (self._state.services.get(key, {}).get("status") or {}).get("scaling") or {}
             memory = status.get("memory") if track is None else None
             track = self._tracks[key] = _Track(uid, Memory.from_json(memory), mode=mode)
         return track
@@ -142,15 +150,15 @@ class Autoscaler:
         if decision.replicas < live:
             await self._prefer_idle(key, observation)
         replicas = replicas_only(Key(DEPLOYMENT, key.namespace, key.name), decision.replicas)
-        self._world.put(await self._cluster.apply(replicas, manager=SCALER))
+        self._state.put(await self._cluster.apply(replicas, manager=SCALER))
         self._metrics.decisions.labels(decision.code).inc()
         words = f"{live} to {decision.replicas} replicas: {decision.reason}"
         reason = "ScaledOut" if decision.replicas > live else "ScaledIn"
-        await self._events.emit(key, service.metadata.uid or "", "Normal", reason, words)
+        await self._recorder.emit(key, service.metadata.uid or "", "Normal", reason, words)
 
     async def _prefer_idle(self, key: ServiceKey, observation: Observation) -> None:
         """Kubernetes takes the cheapest pods first: those with the fewest runs."""
-        pods = {pod["metadata"]["name"]: pod for pod in self._world.pods(key)}
+        pods = {pod["metadata"]["name"]: pod for pod in self._state.pods(key)}
 
         async def mark(sample: ReplicaSample) -> None:
             pod = pods.get(sample.replica)
@@ -159,20 +167,20 @@ class Autoscaler:
                 return
             patch = {"metadata": {"annotations": {DELETION_COST: cost}}}
             try:
-                self._world.put(await self._cluster.merge(POD, key.namespace, sample.replica, patch))
-            except ClusterError as error:
+                self._state.put(await self._cluster.merge(POD, key.namespace, sample.replica, patch))
+            except KubeError as error:
                 if not error.not_found:
                     raise
 
         await asyncio.gather(*(mark(sample) for sample in observation.samples))
 
-    async def _say(
+    async def _report(
         self, key: ServiceKey, service: LangGraphService, decision: Decision | None, deployment: Manifest
     ) -> None:
         """Into the status: at once when the number of replicas changed, else every ten seconds or less."""
         track = self._track(key, service)
-        before = self._controller.scaling.get(key)
-        known = before or scaling_before(self._world.services.get(key, {}).get("status") or {})
+        before = self._states.of(key).scaling
+        known = before or scaling_before(self._state.services.get(key, {}).get("status") or {})
         view = scaling_view(service, decision, known, self._now())
         now = self._now()
         news = _news(view)
@@ -181,9 +189,8 @@ class Autoscaler:
         is_idle = decision is not None and not decision.queue and decision.p95 is None
         if not urgent and (not due or (is_idle and news == track.written)):
             return
-        self._controller.scaling[key] = view
         track.written, track.written_at = news, now
-        await self._controller.publish(key)
+        await self._reporter.report_scaling(key, view)
 
 
 def _reasons(view: ScalingView) -> tuple[tuple[str, str], ...]:

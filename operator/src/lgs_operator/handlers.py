@@ -1,4 +1,4 @@
-"""What kopf watches: the services. Each event only tells the world what it saw; the work is elsewhere."""
+"""What kopf watches: the services. Each event only tells the state what it saw; the work is elsewhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import kopf
 
 from lgs_crds import GROUP, PLURAL, VERSION
-from lgs_operator.world import World
+from lgs_operator.kube.state import ClusterState
 
 
-def registry(world: World) -> kopf.OperatorRegistry:
-    """The handlers, bound to this world."""
+def registry(state: ClusterState) -> kopf.OperatorRegistry:
+    """The handlers, bound to this state."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
@@ -32,15 +32,15 @@ def registry(world: World) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def seen(event: kopf.RawEvent, **_: Any) -> None:
-        world.service_seen(event["object"], gone=event["type"] == "DELETED")
+        state.service_seen(event["object"], gone=event["type"] == "DELETED")
 
     return handlers
 
 
-async def watch(world: World, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
+async def watch(state: ClusterState, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
     """Runs kopf until `stop` is set."""
     await kopf.operator(
-        registry=registry(world),
+        registry=registry(state),
         namespaces=list(namespaces),
         clusterwide=not namespaces,
         standalone=True,

@@ -19,17 +19,18 @@ from prometheus_client import generate_latest
 
 from lgs_operator import handlers
 from lgs_operator.autoscaler import Autoscaler
-from lgs_operator.cluster.client import Cluster, ClusterError
-from lgs_operator.cluster.kinds import SERVICE_OF_OURS
-from lgs_operator.controller import Controller
-from lgs_operator.due import DueServices, ServiceKey
-from lgs_operator.events import Events
-from lgs_operator.leader import Leader, LostLease
+from lgs_operator.context import Context
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import SERVICE_OF_OURS, ServiceKey
+from lgs_operator.kube.leader import LeaderElector, LostLease
+from lgs_operator.kube.recorder import EventRecorder
+from lgs_operator.kube.state import ClusterState
+from lgs_operator.kube.workqueue import WorkQueue
 from lgs_operator.metrics import Metrics
-from lgs_operator.parts import Parts
-from lgs_operator.publisher import Publisher
+from lgs_operator.reconciler import Reconciler
 from lgs_operator.settings import Settings, SettingsError, from_environment
-from lgs_operator.world import World
+from lgs_operator.status.reporter import StatusReporter
+from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
 
@@ -69,10 +70,10 @@ async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        cluster = await Cluster.connect()
+        cluster = await KubeClient.connect()
         stack.push_async_callback(cluster.close)
         metrics = Metrics()
-        leader = Leader(cluster, settings)
+        leader = LeaderElector(cluster, settings)
         await _serve(stack, settings, metrics)
         if not await _first(leader.acquire(), stop):
             return
@@ -82,53 +83,55 @@ async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None
 
 
 async def _act(
-    cluster: Cluster, settings: Settings, metrics: Metrics, leader: Leader, stop: asyncio.Event
+    cluster: KubeClient, settings: Settings, metrics: Metrics, leader: LeaderElector, stop: asyncio.Event
 ) -> None:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
 
-        async def look(key: ServiceKey) -> float | None:
-            metrics.services.set(len(world.services))
-            metrics.due.set(len(due))
-            return await controller.look(key)
+        async def reconcile(key: ServiceKey) -> float | None:
+            metrics.services.set(len(state.services))
+            metrics.due.set(len(queue))
+            return await reconciler.reconcile(key)
 
-        due = DueServices(look)
-        world = World(cluster, settings.namespaces, due.mark)
-        events = Events(cluster, settings.identity)
-        parts = Parts(cluster, world, events, metrics, http, settings)
-        controller = Controller(parts, Publisher(cluster))
-        autoscaler = Autoscaler(parts, controller)
+        queue = WorkQueue(reconcile)
+        state = ClusterState(cluster, settings.namespaces, queue.add)
+        recorder = EventRecorder(cluster, settings.identity)
+        context = Context(cluster, state, recorder, metrics, http, settings)
+        states = ServiceStates()
+        reporter = StatusReporter(context, states)
+        reconciler = Reconciler(context, states, reporter)
+        autoscaler = Autoscaler(context, states, reporter)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until(stop))
                 tasks.create_task(leader.hold())
-                tasks.create_task(world.run())
-                await world.synced()
+                tasks.create_task(state.run())
+                await state.synced()
                 await _crd_is_there(cluster, settings)
                 log.info("operator.started", namespaces=settings.namespaces or "all")
-                tasks.create_task(due.run())
+                tasks.create_task(queue.run())
                 tasks.create_task(autoscaler.run())
-                tasks.create_task(_watch(world, settings, stop))
+                tasks.create_task(_watch(state, settings, stop))
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
             raise lost.exceptions[0] from None
 
 
-async def _watch(world: World, settings: Settings, stop: asyncio.Event) -> None:
+async def _watch(state: ClusterState, settings: Settings, stop: asyncio.Event) -> None:
     # kopf takes the signals over from us while it runs: its end is the end of all
-    await handlers.watch(world, settings.namespaces, stop)
+    await handlers.watch(state, settings.namespaces, stop)
     raise _Stopped
 
 
-async def _crd_is_there(cluster: Cluster, settings: Settings) -> None:
+async def _crd_is_there(cluster: KubeClient, settings: Settings) -> None:
     """Waits for the CustomResourceDefinition, which may be installed after the operator."""
     namespace = settings.namespaces[0] if settings.namespaces else None
     while True:
         try:
             await cluster.list(SERVICE_OF_OURS, namespace)
             return
-        except ClusterError as error:
+        except KubeError as error:
             log.warning("operator.waits_for_crd", error=str(error))
             await asyncio.sleep(1.0)
 

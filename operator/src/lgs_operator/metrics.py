@@ -11,13 +11,16 @@ class Metrics:
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
         self.services = Gauge("lgs_operator_services", "Services that are known.", registry=registry)
-        self.due = Gauge("lgs_operator_due", "Services that wait for a look.", registry=registry)
+        self.due = Gauge("lgs_operator_due", "Services that wait to be reconciled.", registry=registry)
         self.leading = Gauge("lgs_operator_leading", "1 when this replica acts.", registry=registry)
-        self.looks = Counter(
-            "lgs_operator_reconciles", "Looks at a service, by result.", ["result"], registry=registry
+        self.reconciles = Counter(
+            "lgs_operator_reconciles",
+            "Reconciliations of a service, by result.",
+            ["result"],
+            registry=registry,
         )
-        self.look_seconds = Histogram(
-            "lgs_operator_reconcile_seconds", "Time of one look at a service.", registry=registry
+        self.reconcile_seconds = Histogram(
+            "lgs_operator_reconcile_seconds", "Time of one reconciliation of a service.", registry=registry
         )
         self.writes = Counter(
             "lgs_operator_writes", "Objects written or deleted, by kind.", ["kind", "verb"], registry=registry

@@ -6,18 +6,11 @@ In mode Auto the number of replicas is not here: it belongs to the autoscaler.
 from __future__ import annotations
 
 from lgs_crds import LangGraphService
-from lgs_operator.cluster.kinds import DEPLOYMENT, Manifest
 from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.naming import (
-    CONTENTS_ANNOTATION,
-    RUNTIME_PORT,
-    container_security,
-    labels,
-    owned,
-    pod_security,
-    selector,
-)
+from lgs_operator.desired.objects import container_security, owned, pod_security
+from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
+from lgs_operator.naming import CONTENTS_ANNOTATION, RUNTIME_PORT, labels, selector
 
 RUNTIME_UID = 10001
 CONTAINER = "runtime"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import DISRUPTION_BUDGET, Manifest
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.naming import owned, selector
+from lgs_operator.desired.objects import owned
+from lgs_operator.kube.kinds import DISRUPTION_BUDGET, Manifest
+from lgs_operator.naming import selector
 
 
 def disruption_budget(inputs: Inputs) -> Manifest:

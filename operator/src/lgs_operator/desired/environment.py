@@ -9,9 +9,10 @@ import json
 
 from lgs_crds import Spec
 from lgs_crds.model import EnvVar, SecretKey
-from lgs_operator.cluster.kinds import Manifest
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.naming import RUNTIME_PORT, name_of
+from lgs_operator.desired.objects import name_of
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.naming import RUNTIME_PORT
 
 DATA_DIR = "/var/lib/lgs"
 SOURCE_DIR = "/app"

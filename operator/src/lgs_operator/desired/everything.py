@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import Manifest
 from lgs_operator.desired.deployment import deployment
 from lgs_operator.desired.disruption_budget import disruption_budget
 from lgs_operator.desired.inputs import Inputs
@@ -11,6 +10,7 @@ from lgs_operator.desired.postgres import postgres_secret, postgres_service, pos
 from lgs_operator.desired.redis import redis_deployment, redis_secret, redis_service
 from lgs_operator.desired.service import service
 from lgs_operator.desired.service_account import service_account
+from lgs_operator.kube.kinds import Manifest
 
 BUILDERS = (
     postgres_secret,

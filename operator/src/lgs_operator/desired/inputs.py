@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lgs_crds import LangGraphService
-from lgs_operator.cluster.kinds import Manifest
+from lgs_operator.kube.kinds import Manifest
 from lgs_operator.settings import Images
 
 

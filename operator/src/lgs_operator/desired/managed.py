@@ -3,16 +3,10 @@ parts of its container."""
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import SECRET, SERVICE, Manifest
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.naming import (
-    Component,
-    container_security,
-    encoded,
-    name_of,
-    owned,
-    selector,
-)
+from lgs_operator.desired.objects import container_security, encoded, name_of, owned
+from lgs_operator.kube.kinds import SECRET, SERVICE, Manifest
+from lgs_operator.naming import Component, selector
 
 
 def host_of(inputs: Inputs, component: Component) -> str:

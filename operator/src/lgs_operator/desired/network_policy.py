@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import NETWORK_POLICY, Manifest
 from lgs_operator.desired.inputs import Inputs, Wanted
-from lgs_operator.desired.naming import POSTGRES_PORT, REDIS_PORT, RUNTIME_PORT, Component, owned, selector
+from lgs_operator.desired.objects import owned
+from lgs_operator.kube.kinds import NETWORK_POLICY, Manifest
+from lgs_operator.naming import POSTGRES_PORT, REDIS_PORT, RUNTIME_PORT, Component, selector
 
 
 def runtime_policy(inputs: Inputs) -> Wanted:

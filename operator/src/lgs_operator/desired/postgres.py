@@ -6,17 +6,11 @@ PGDATA). The volume stays when the pod is replaced and goes when the service is 
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import STATEFUL_SET, Manifest
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.managed import host_of, managed_container, managed_secret, managed_service
-from lgs_operator.desired.naming import (
-    POSTGRES_PORT,
-    labels,
-    name_of,
-    owned,
-    pod_security,
-    selector,
-)
+from lgs_operator.desired.objects import name_of, owned, pod_security
+from lgs_operator.kube.kinds import STATEFUL_SET, Manifest
+from lgs_operator.naming import POSTGRES_PORT, labels, selector
 
 _USER = "lgs"
 _DATABASE = "lgs"

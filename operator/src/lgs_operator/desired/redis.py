@@ -6,17 +6,11 @@ be lost at any time: live tokens and cached answers, never a result.
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import DEPLOYMENT, Manifest
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.managed import host_of, managed_container, managed_secret, managed_service
-from lgs_operator.desired.naming import (
-    REDIS_PORT,
-    labels,
-    name_of,
-    owned,
-    pod_security,
-    selector,
-)
+from lgs_operator.desired.objects import name_of, owned, pod_security
+from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
+from lgs_operator.naming import REDIS_PORT, labels, selector
 
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _UNITS |= {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}

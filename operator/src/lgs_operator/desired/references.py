@@ -6,24 +6,11 @@ A missing one that is not optional would keep the pods from starting; a changed 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from lgs_crds import Spec
-from lgs_operator.cluster.kinds import CONFIG_MAP, SECRET, Kind
-
-
-@dataclass(frozen=True)
-class Reference:
-    """`field` is where the manifest names it; without `key` the whole object is read."""
-
-    kind: Kind
-    name: str
-    field: str
-    key: str | None = None
-    optional: bool = False
-    live: bool = False
-    """The pods notice a change by themselves; it starts no new ones."""
+from lgs_operator.kube.kinds import CONFIG_MAP, SECRET
+from lgs_operator.kube.referenced import Reference
 
 
 def references(spec: Spec) -> tuple[Reference, ...]:

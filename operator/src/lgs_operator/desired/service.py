@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import SERVICE, Manifest
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.naming import RUNTIME_PORT, owned, selector
+from lgs_operator.desired.objects import owned
+from lgs_operator.kube.kinds import SERVICE, Manifest
+from lgs_operator.naming import RUNTIME_PORT, selector
 
 
 def service(inputs: Inputs) -> Manifest:

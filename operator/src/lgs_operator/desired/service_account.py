@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import SERVICE_ACCOUNT, Manifest
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.naming import owned
+from lgs_operator.desired.objects import owned
+from lgs_operator.kube.kinds import SERVICE_ACCOUNT, Manifest
 
 
 def service_account(inputs: Inputs) -> Manifest:

@@ -1,36 +1,32 @@
-"""Which services are due for a look, each at most once at a time. Events only mark; the look sees the whole.
+"""Which services are to be reconciled, each at most once at a time. Events only add a key; to reconcile sees
+the whole.
 
-A look that fails is due again after a pause that doubles up to a minute. Marking a service while it is being
-looked at makes it due once more.
+One that fails comes again after a pause that doubles up to a minute. A service that is added while it is
+being reconciled is reconciled once more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 import structlog
 
-from lgs_operator.cluster.client import ClusterError
+from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.kinds import ServiceKey
 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 
 
-class ServiceKey(NamedTuple):
-    """Names a service."""
+class WorkQueue:
+    """`reconcile` returns seconds after which it wants to come again, or None."""
 
-    namespace: str
-    name: str
-
-
-class DueServices:
-    """`look` returns seconds after which it wants to look again, or None."""
-
-    def __init__(self, look: Callable[[ServiceKey], Awaitable[float | None]], *, at_once: int = 8) -> None:
-        self._look = look
+    def __init__(
+        self, reconcile: Callable[[ServiceKey], Awaitable[float | None]], *, at_once: int = 8
+    ) -> None:
+        self._reconcile = reconcile
         self._at_once = at_once
         self._queue: asyncio.Queue[ServiceKey] = asyncio.Queue()
         self._waiting: set[ServiceKey] = set()
@@ -42,7 +38,7 @@ class DueServices:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def mark(self, key: ServiceKey) -> None:
+    def add(self, key: ServiceKey) -> None:
         """This service is due now."""
         later = self._later.pop(key, None)
         if later is not None:
@@ -53,7 +49,7 @@ class DueServices:
             self._waiting.add(key)
             self._queue.put_nowait(key)
 
-    def mark_after(self, key: ServiceKey, seconds: float) -> None:
+    def add_after(self, key: ServiceKey, seconds: float) -> None:
         """This service is due then, unless it is sooner."""
         loop = asyncio.get_running_loop()
         before = self._later.get(key)
@@ -61,17 +57,17 @@ class DueServices:
             if before.when() <= loop.time() + seconds:
                 return
             before.cancel()
-        self._later[key] = loop.call_later(seconds, self.mark, key)
+        self._later[key] = loop.call_later(seconds, self.add, key)
 
     def forget(self, key: ServiceKey) -> None:
-        """The service is gone: no look is planned any more."""
+        """The service is gone: nothing is planned any more."""
         later = self._later.pop(key, None)
         if later is not None:
             later.cancel()
         self._failures.pop(key, None)
 
     async def run(self) -> None:
-        """Looks at what is due until cancelled."""
+        """Reconciles what is due until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._at_once):
                 tasks.create_task(self._work())
@@ -87,19 +83,19 @@ class DueServices:
                 self._busy.discard(key)
             if key in self._again:
                 self._again.discard(key)
-                self.mark(key)
+                self.add(key)
 
     async def _one(self, key: ServiceKey) -> None:
         try:
-            again = await self._look(key)
-        except ClusterError as error:
+            again = await self._reconcile(key)
+        except KubeError as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - 1))
             log.warning(
                 "reconcile.failed", service=f"{key.namespace}/{key.name}", error=str(error), retry=pause
             )
-            self.mark_after(key, pause)
+            self.add_after(key, pause)
             return
         self._failures.pop(key, None)
         if again is not None:
-            self.mark_after(key, again)
+            self.add_after(key, again)

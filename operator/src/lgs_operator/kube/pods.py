@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lgs_operator.cluster.kinds import Manifest
-from lgs_operator.desired.naming import RUNTIME_PORT
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.naming import RUNTIME_PORT
 
 
 def is_ready(pod: Manifest) -> bool:

@@ -12,20 +12,20 @@ from typing import Any
 
 from lgs_crds import LangGraphService, Problem
 from lgs_crds.status import Condition, Status, Truth, condition, merged, status_before
-from lgs_operator.cluster.kinds import Manifest
-from lgs_operator.contents import Missing
-from lgs_operator.desired.naming import selector
 from lgs_operator.desired.service import endpoint
-from lgs_operator.diagnosis import Trouble, trouble
-from lgs_operator.pods import is_ended, is_ready
-from lgs_operator.scaling_status import ScalingView
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.kube.pods import is_ended, is_ready
+from lgs_operator.kube.referenced import MissingReference
+from lgs_operator.naming import selector
+from lgs_operator.status.diagnosis import Diagnosis, diagnose
+from lgs_operator.status.scaling import ScalingView
 
 Reports = Mapping[str, Mapping[str, str]]
 _FINE = "ok"
 
 
 @dataclass(frozen=True)
-class View:
+class ObservedService:
     """What was seen of a service. `reports` are the `checks` of `/ready` of pods that don't take work."""
 
     service: LangGraphService
@@ -35,7 +35,7 @@ class View:
     postgres_pods: tuple[Manifest, ...] = ()
     redis: Manifest | None = None
     redis_pods: tuple[Manifest, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
     refused: str | None = None
     reports: Reports = field(default_factory=dict)
 
@@ -50,7 +50,9 @@ class View:
         return int((self.deployment or {}).get("spec", {}).get("replicas", 0))
 
 
-def status_of(view: View, scaling: ScalingView, before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def status_of(
+    view: ObservedService, scaling: ScalingView, before: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
     """The whole status, as it is to be applied. `before` is the status as it was."""
     metadata = view.service.metadata
     conditions = (ready(view), progressing(view), persistence_ready(view), cache_ready(view))
@@ -99,21 +101,21 @@ def invalid_message(problems: tuple[Problem, ...]) -> str:
     return "; ".join(str(problem) for problem in problems)
 
 
-def ready(view: View) -> Condition:
+def ready(view: ObservedService) -> Condition:
     """At least one replica takes work."""
     if view.refused is not None:
         return condition("Ready", "False", "Refused", view.refused)
     if view.ready:
         return condition("Ready", "True", "Serving", _count(view))
-    found = _hindrance(view) or _server_trouble(view) or _idle(view) or _report(view)
+    found = _blocker(view) or _diagnose_servers(view) or _idle(view) or _report(view)
     if found is None:
         return condition("Ready", "False", "Starting", _count(view))
     return condition("Ready", "False", found.reason, found.message)
 
 
-def progressing(view: View) -> Condition:
+def progressing(view: ObservedService) -> Condition:
     """The pods are on their way to what the manifest says."""
-    stuck = Trouble("Refused", view.refused) if view.refused is not None else _hindrance(view)
+    stuck = Diagnosis("Refused", view.refused) if view.refused is not None else _blocker(view)
     if stuck is not None:
         return condition("Progressing", "False", stuck.reason, stuck.message)
     deployment = view.deployment or {}
@@ -129,7 +131,7 @@ def progressing(view: View) -> Condition:
     return condition("Progressing", "False", "Complete", "all replicas are as the manifest says")
 
 
-def persistence_ready(view: View) -> Condition:
+def persistence_ready(view: ObservedService) -> Condition:
     """Sessions and runs can be kept."""
     postgres = view.service.spec.persistence.postgres
     if postgres is None:
@@ -145,13 +147,13 @@ def persistence_ready(view: View) -> Condition:
             return condition("PersistenceReady", "False", server.reason, server.message)
     if view.ready:
         return condition("PersistenceReady", "True", "Connected", "replicas reach the database")
-    failing = _database_trouble(view)
+    failing = _diagnose_database(view)
     if failing is not None:
         return condition("PersistenceReady", "False", failing.reason, failing.message)
     return condition("PersistenceReady", "Unknown", "NoReplica", "no replica has reached the database yet")
 
 
-def cache_ready(view: View) -> Condition:
+def cache_ready(view: ObservedService) -> Condition:
     """The cache and the streams between replicas can work."""
     redis = view.service.spec.cache.redis
     if redis is None:
@@ -172,16 +174,16 @@ def as_json(status: Status) -> dict[str, Any]:
     return status.model_dump(by_alias=True, exclude_none=True, mode="json")
 
 
-def _managed(server: Manifest | None, pods: tuple[Manifest, ...], what: str) -> Trouble | None:
+def _managed(server: Manifest | None, pods: tuple[Manifest, ...], what: str) -> Diagnosis | None:
     if server is not None and server.get("status", {}).get("readyReplicas"):
         return None
-    found = trouble(pods)
+    found = diagnose(pods)
     if found is not None:
-        return Trouble(found.reason, f"{what}: {found.message}")
-    return Trouble("Starting", f"{what} is starting")
+        return Diagnosis(found.reason, f"{what}: {found.message}")
+    return Diagnosis("Starting", f"{what} is starting")
 
 
-def _server_trouble(view: View) -> Trouble | None:
+def _diagnose_servers(view: ObservedService) -> Diagnosis | None:
     spec = view.service.spec
     postgres, redis = spec.persistence.postgres, spec.cache.redis
     if postgres is not None and postgres.managed is not None:
@@ -193,48 +195,48 @@ def _server_trouble(view: View) -> Trouble | None:
     return None
 
 
-def _database_trouble(view: View) -> Trouble | None:
+def _diagnose_database(view: ObservedService) -> Diagnosis | None:
     report = _report(view)
     if report is not None and report.reason == "DatabaseUnreachable":
         return report
-    found = trouble(view.pods)
+    found = diagnose(view.pods)
     if found is not None and found.reason == "CrashLoopBackOff" and "database" in found.message.lower():
-        return Trouble("DatabaseUnreachable", found.message)
+        return Diagnosis("DatabaseUnreachable", found.message)
     return None
 
 
-def _report(view: View) -> Trouble | None:
+def _report(view: ObservedService) -> Diagnosis | None:
     for pod, checks in view.reports.items():
         failing = {name: said for name, said in checks.items() if said != _FINE}
         if "database" in failing:
-            return Trouble("DatabaseUnreachable", f"pod {pod}: database: {failing['database']}")
+            return Diagnosis("DatabaseUnreachable", f"pod {pod}: database: {failing['database']}")
         if failing:
             words = ", ".join(f"{name}: {said}" for name, said in sorted(failing.items()))
-            return Trouble("NotReady", f"pod {pod}: {words}")
+            return Diagnosis("NotReady", f"pod {pod}: {words}")
     return None
 
 
-def _hindrance(view: View) -> Trouble | None:
+def _blocker(view: ObservedService) -> Diagnosis | None:
     if view.missing:
         words = "; ".join(dict.fromkeys(each.message for each in view.missing))
-        return Trouble(view.missing[0].reason, words)
-    return trouble(view.pods)
+        return Diagnosis(view.missing[0].reason, words)
+    return diagnose(view.pods)
 
 
-def _idle(view: View) -> Trouble | None:
+def _idle(view: ObservedService) -> Diagnosis | None:
     if view.deployment is None or view.desired:
         return None
-    return Trouble("ScaledToZero", "spec.replicas is 0")
+    return Diagnosis("ScaledToZero", "spec.replicas is 0")
 
 
-def _missing_of(view: View, prefix: str) -> Missing | None:
+def _missing_of(view: ObservedService, prefix: str) -> MissingReference | None:
     return next((each for each in view.missing if each.reference.field.startswith(prefix)), None)
 
 
-def _redis_secret(view: View) -> str:
+def _redis_secret(view: ObservedService) -> str:
     redis = view.service.spec.cache.redis
     return redis.uri_secret.name if redis is not None and redis.uri_secret is not None else ""
 
 
-def _count(view: View) -> str:
+def _count(view: ObservedService) -> str:
     return f"{view.ready} of {view.desired} replicas take work"

@@ -9,27 +9,26 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lgs_operator.cluster.cache import Cache
-from lgs_operator.cluster.client import Cluster
-from lgs_operator.cluster.kinds import CONFIG_MAP, OWNED, POD, SECRET, Key, Kind, Manifest, key_of
-from lgs_operator.contents import Contents
-from lgs_operator.desired.naming import COMPONENT_LABEL, OURS, SERVICE_LABEL
-from lgs_operator.due import ServiceKey
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.informer import Informer
+from lgs_operator.kube.kinds import CONFIG_MAP, OWNED, POD, SECRET, Key, Kind, Manifest, ServiceKey, key_of
+from lgs_operator.kube.referenced import ReferencedObjects
+from lgs_operator.naming import COMPONENT_LABEL, OURS, SERVICE_LABEL
 
 
-class World:
-    """`due` is called with each service that needs a look."""
+class ClusterState:
+    """`due` is called with each service that is to be reconciled."""
 
     def __init__(
-        self, cluster: Cluster, namespaces: tuple[str, ...], due: Callable[[ServiceKey], None]
+        self, cluster: KubeClient, namespaces: tuple[str, ...], due: Callable[[ServiceKey], None]
     ) -> None:
         self.services: dict[ServiceKey, Mapping[str, Any]] = {}
-        self.contents = Contents(cluster)
+        self.referenced = ReferencedObjects(cluster)
         self._due = due
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
-        self._owned = {kind: self._caches(kind, ours=True) for kind in (*OWNED, POD)}
-        self._references = [*self._caches(SECRET, ours=False), *self._caches(CONFIG_MAP, ours=False)]
+        self._owned = {kind: self._informers(kind, ours=True) for kind in (*OWNED, POD)}
+        self._references = [*self._informers(SECRET, ours=False), *self._informers(CONFIG_MAP, ours=False)]
 
     def service_seen(self, body: Mapping[str, Any], *, gone: bool) -> None:
         """A service came, changed or went. A change of nothing but its status is none."""
@@ -47,38 +46,41 @@ class World:
 
     def owned(self, key: ServiceKey) -> dict[Key, Manifest]:
         """All objects of a service but its pods."""
-        found = (each for kind in OWNED for cache in self._owned[kind] for each in cache.of(*key))
+        found = (each for kind in OWNED for informer in self._owned[kind] for each in informer.of(*key))
         return {key_of(each): each for each in found}
 
     def pods(self, key: ServiceKey, component: str = "runtime") -> tuple[Manifest, ...]:
         """The pods of a component of a service."""
-        pods = (pod for cache in self._owned[POD] for pod in cache.of(*key))
+        pods = (pod for informer in self._owned[POD] for pod in informer.of(*key))
         return tuple(pod for pod in pods if pod["metadata"]["labels"].get(COMPONENT_LABEL) == component)
 
     def put(self, manifest: Manifest) -> None:
         """What the API server answered to a write of ours."""
         key = key_of(manifest)
-        for cache in self._owned[key.kind]:
-            if cache.namespace in {None, key.namespace}:
-                cache.put(manifest)
+        for informer in self._owned[key.kind]:
+            if informer.namespace in {None, key.namespace}:
+                informer.put(manifest)
 
     async def run(self) -> None:
         """Follows the cluster until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for cache in self._all():
-                tasks.create_task(cache.run(), name=f"watch {cache.kind.name}")
+            for informer in self._all():
+                tasks.create_task(informer.run(), name=f"watch {informer.kind.name}")
 
     async def synced(self) -> None:
         """Returns when every copy is whole; before that nothing may be concluded from absence."""
-        for cache in self._all():
-            await cache.synced.wait()
+        for informer in self._all():
+            await informer.synced.wait()
 
-    def _all(self) -> list[Cache]:
-        return [*(cache for caches in self._owned.values() for cache in caches), *self._references]
-
-    def _caches(self, kind: Kind, *, ours: bool) -> list[Cache]:
+    def _all(self) -> list[Informer]:
         return [
-            Cache(
+            *(informer for informers in self._owned.values() for informer in informers),
+            *self._references,
+        ]
+
+    def _informers(self, kind: Kind, *, ours: bool) -> list[Informer]:
+        return [
+            Informer(
                 self._cluster,
                 kind,
                 namespace=namespace,
@@ -97,7 +99,7 @@ class World:
 
     def _reference_changed(self, manifest: Manifest) -> None:
         metadata, kind = manifest["metadata"], SECRET if manifest["kind"] == SECRET.name else CONFIG_MAP
-        for service in self.contents.changed(kind, metadata["namespace"], metadata["name"]):
+        for service in self.referenced.changed(kind, metadata["namespace"], metadata["name"]):
             self._due(service)
 
 

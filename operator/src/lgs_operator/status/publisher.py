@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from lgs_crds import API_VERSION, KIND
-from lgs_operator.cluster.client import Cluster, ClusterError
-from lgs_operator.due import ServiceKey
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import ServiceKey
 
 
 class Publisher:
     """Remembers what it wrote last, so that it need not wait to see it."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: KubeClient) -> None:
         self._cluster = cluster
         self._written: dict[ServiceKey, tuple[str, dict[str, Any]]] = {}
         self._locks: dict[ServiceKey, asyncio.Lock] = {}
@@ -45,7 +45,7 @@ class Publisher:
                     },
                     sub="status",
                 )
-            except ClusterError as error:
+            except KubeError as error:
                 if error.not_found or error.conflict:
                     return False
                 raise

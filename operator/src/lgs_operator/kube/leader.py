@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from lgs_operator.cluster.client import Cluster, ClusterError
-from lgs_operator.cluster.kinds import LEASE, Manifest
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import LEASE, Manifest
 from lgs_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -23,10 +23,10 @@ class LostLease(Exception):
     """Another operator may lead now; this one must stop at once."""
 
 
-class Leader:
+class LeaderElector:
     """`acquire`, then `hold` for as long as this process acts, then `release`."""
 
-    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+    def __init__(self, cluster: KubeClient, settings: Settings) -> None:
         self._cluster = cluster
         self._namespace = settings.operator_namespace
         self._name = settings.lease_name
@@ -43,7 +43,7 @@ class Leader:
                     self.leading = True
                     log.info("leader.acquired", identity=self._identity)
                     return
-            except ClusterError as error:
+            except KubeError as error:
                 log.warning("leader.acquire_failed", error=str(error))
             await asyncio.sleep(self._seconds / 5)
 
@@ -55,7 +55,7 @@ class Leader:
             try:
                 async with asyncio.timeout(self._seconds / 5):
                     held = await self._try()
-            except (ClusterError, TimeoutError) as error:
+            except (KubeError, TimeoutError) as error:
                 log.warning("leader.renew_failed", error=str(error) or "timeout")
                 if time.monotonic() - renewed > self._seconds * 0.6:
                     self.leading = False
@@ -76,7 +76,7 @@ class Leader:
             if lease is not None and lease["spec"].get("holderIdentity") == self._identity:
                 lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
                 await self._cluster.replace(LEASE, lease)
-        except ClusterError as error:
+        except KubeError as error:
             log.warning("leader.release_failed", error=str(error))
 
     async def _try(self) -> bool:
@@ -88,7 +88,7 @@ class Leader:
             if not self._is_free(lease):
                 return False
             await self._cluster.replace(LEASE, self._taken(lease))
-        except ClusterError as error:
+        except KubeError as error:
             if error.conflict:
                 return False
             raise

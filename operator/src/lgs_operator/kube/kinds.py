@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lgs_crds import API_VERSION, KIND, PLURAL
 
@@ -31,6 +31,13 @@ class Key:
     """Names one object."""
 
     kind: Kind
+    namespace: str
+    name: str
+
+
+class ServiceKey(NamedTuple):
+    """Names a service."""
+
     namespace: str
     name: str
 

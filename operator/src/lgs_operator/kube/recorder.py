@@ -17,9 +17,8 @@ import structlog
 
 from lgs_crds import API_VERSION, KIND
 from lgs_crds.status import timestamp
-from lgs_operator.cluster.client import Cluster, ClusterError
-from lgs_operator.cluster.kinds import EVENT, Manifest
-from lgs_operator.due import ServiceKey
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import EVENT, Manifest, ServiceKey
 
 log = structlog.get_logger(__name__)
 EventType = Literal["Normal", "Warning"]
@@ -46,10 +45,10 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Events:
+class EventRecorder:
     """Writes Events; `now` is the clock."""
 
-    def __init__(self, cluster: Cluster, identity: str, *, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, cluster: KubeClient, identity: str, *, now: Callable[[], datetime] = _utc_now) -> None:
         self._cluster = cluster
         self._identity = identity
         self._now = now
@@ -64,7 +63,7 @@ class Events:
             return
         try:
             await self._write(key, uid, kind, reason, message)
-        except ClusterError as error:
+        except KubeError as error:
             log.warning("event.lost", service=f"{key.namespace}/{key.name}", reason=reason, error=str(error))
 
     async def _write(self, key: ServiceKey, uid: str, kind: EventType, reason: str, message: str) -> None:
@@ -78,7 +77,7 @@ class Events:
                 patch = {"count": known.count, "lastTimestamp": stamp}
                 await self._cluster.merge(EVENT, key.namespace, known.name, patch)
                 return
-            except ClusterError as error:
+            except KubeError as error:
                 if not error.not_found:  # the API server forgets Events after an hour
                     raise
         name = f"{key.name}.{digest}{int(self._now().timestamp()):x}"

@@ -1,6 +1,6 @@
 """What the user's ConfigMaps and Secrets hold, as hashes, and what is missing of them.
 
-Contents are read when needed and forgotten when the object changes; only hashes are kept in memory.
+ReferencedObjects are read when needed and forgotten when the object changes; only hashes are kept in memory.
 """
 
 from __future__ import annotations
@@ -10,16 +10,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lgs_operator.cluster.client import Cluster
-from lgs_operator.cluster.kinds import Key, Kind
-from lgs_operator.desired.references import Reference
-from lgs_operator.due import ServiceKey
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.kinds import Key, Kind, ServiceKey
 
 Digests = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Missing:
+class Reference:
+    """`field` is where the manifest names it; without `key` the whole object is read."""
+
+    kind: Kind
+    name: str
+    field: str
+    key: str | None = None
+    optional: bool = False
+    live: bool = False
+    """The pods notice a change by themselves; it starts no new ones."""
+
+
+@dataclass(frozen=True)
+class MissingReference:
     """A reference that leads nowhere, in words for a condition."""
 
     reason: str
@@ -27,10 +38,10 @@ class Missing:
     reference: Reference
 
 
-class Contents:
+class ReferencedObjects:
     """Reads through to the cluster; `changed` tells it what to read anew."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: KubeClient) -> None:
         self._cluster = cluster
         self._digests: dict[Key, Digests | None] = {}
         self._readers: dict[Key, set[ServiceKey]] = {}
@@ -38,7 +49,7 @@ class Contents:
 
     async def read(
         self, service: ServiceKey, wanted: tuple[Reference, ...]
-    ) -> tuple[str, tuple[Missing, ...]]:
+    ) -> tuple[str, tuple[MissingReference, ...]]:
         """The hash of all that is referred to, and what is missing. Remembers that `service` reads them."""
         keys = {Key(each.kind, service.namespace, each.name) for each in wanted}
         for key in self._reads.get(service, set()) - keys:
@@ -98,15 +109,15 @@ def _digests(manifest: Mapping[str, object]) -> Digests:
     return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in values.items()}
 
 
-def _missing(reference: Reference, digests: Digests | None, namespace: str) -> Missing | None:
+def _missing(reference: Reference, digests: Digests | None, namespace: str) -> MissingReference | None:
     kind, field, name = reference.kind.name, reference.field, reference.name
     if reference.optional:
         return None
     if digests is None:
         message = f"{field}: {name}: there is no {kind} of this name in namespace {namespace}; create it"
-        return Missing(f"{kind}NotFound", message, reference)
+        return MissingReference(f"{kind}NotFound", message, reference)
     if reference.key is not None and reference.key not in digests:
         has = ", ".join(sorted(digests)) or "none"
         message = f"{field}: {name}: the {kind} has no key {reference.key}; its keys: {has}"
-        return Missing(f"{kind}KeyNotFound", message, reference)
+        return MissingReference(f"{kind}KeyNotFound", message, reference)
     return None

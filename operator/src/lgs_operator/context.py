@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from lgs_operator.cluster.client import Cluster
-from lgs_operator.events import Events
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.recorder import EventRecorder
+from lgs_operator.kube.state import ClusterState
 from lgs_operator.metrics import Metrics
 from lgs_operator.settings import Settings
-from lgs_operator.world import World
 
 
 @dataclass(frozen=True)
-class Parts:
+class Context:
     """`http` is for the pods, `cluster` for the API server."""
 
-    cluster: Cluster
-    world: World
-    events: Events
+    cluster: KubeClient
+    state: ClusterState
+    recorder: EventRecorder
     metrics: Metrics
     http: aiohttp.ClientSession
     settings: Settings

@@ -1,7 +1,7 @@
 """The one place that calls the API server: plain dictionaries in and out over the official asyncio client.
 
 Writes are server-side apply with a field manager, so what people and other controllers set stays theirs.
-Every failure is a `ClusterError` with the HTTP status (0 when the server was not reached).
+Every failure is a `KubeError` with the HTTP status (0 when the server was not reached).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import aiohttp
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
-from lgs_operator.cluster.kinds import Kind, Manifest, key_of
+from lgs_operator.kube.kinds import Kind, Manifest, key_of
 
 FIELD_MANAGER = "lgs-operator"
 _APPLY = "application/apply-patch+yaml"
@@ -33,7 +33,7 @@ def in_cluster() -> bool:
     return _IN_CLUSTER.exists()
 
 
-class ClusterError(Exception):
+class KubeError(Exception):
     """The API server refused or was not reached. `status` is the HTTP status, 0 for no answer."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
@@ -57,14 +57,14 @@ class ClusterError(Exception):
         return self.status >= 400 and self.status not in _PASSING
 
 
-class Cluster:
+class KubeClient:
     """A connection to one API server. Close it with `close`."""
 
     def __init__(self, api: kubernetes_client.ApiClient) -> None:
         self._api = api
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> Cluster:
+    async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
         """By `kubeconfig`, else by the pod's service account inside a cluster, else by KUBECONFIG."""
         configuration = kubernetes_client.Configuration()
         configuration.connection_pool_maxsize = 100
@@ -84,7 +84,7 @@ class Cluster:
         """The object, or None when it is not there."""
         try:
             return await self._json("GET", kind.path(namespace, name))
-        except ClusterError as error:
+        except KubeError as error:
             if error.not_found:
                 return None
             raise
@@ -124,12 +124,12 @@ class Cluster:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
-                    raise ClusterError(
+                    raise KubeError(
                         status.get("code", 0), status.get("reason", "Watch"), status.get("message", "")
                     )
                 yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ClusterError(0, "WatchBroken", str(error)) from error
+            raise KubeError(0, "WatchBroken", str(error)) from error
         finally:
             response.close()
 
@@ -175,7 +175,7 @@ class Cluster:
         }
         try:
             await self._json("DELETE", kind.path(namespace, name), body=body)
-        except ClusterError as error:
+        except KubeError as error:
             if not (error.not_found or error.conflict):
                 raise
 
@@ -195,7 +195,7 @@ class Cluster:
         try:
             answer: Manifest = json.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ClusterError(0, "NoAnswer", str(error) or type(error).__name__) from error
+            raise KubeError(0, "NoAnswer", str(error) or type(error).__name__) from error
         return answer
 
     async def _send(
@@ -227,13 +227,13 @@ class Cluster:
                 return response
             text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ClusterError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+            raise KubeError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
         raise _refusal(response.status, text)
 
 
-def _refusal(status: int, text: str) -> ClusterError:
+def _refusal(status: int, text: str) -> KubeError:
     try:
         answer = json.loads(text)
     except json.JSONDecodeError:
-        return ClusterError(status, f"HTTP {status}", text[:500])
-    return ClusterError(status, answer.get("reason") or f"HTTP {status}", answer.get("message", ""))
+        return KubeError(status, f"HTTP {status}", text[:500])
+    return KubeError(status, answer.get("reason") or f"HTTP {status}", answer.get("message", ""))

@@ -1,6 +1,6 @@
-"""From what is wanted and what is there to what must be written. Pure; `controller.py` carries it out.
+"""From what is wanted and what is there to what must be written. Pure; `reconciler.py` carries it out.
 
-A plan is empty for a service that is as it should be, so looking at an unchanged service costs no call.
+A plan is empty for a service that is as it should be, so to reconcile an unchanged service costs no call.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lgs_operator.cluster.drift import covers
-from lgs_operator.cluster.kinds import DEPLOYMENT, Key, Manifest, key_of
+from lgs_operator.kube.drift import covers
+from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, key_of
 
 DESIRED_ANNOTATION = "lgs.dev/desired"
 SCALER = "lgs-autoscaler"
@@ -75,6 +75,16 @@ def scaler_owns_replicas(deployment: Manifest) -> bool:
         entry.get("manager") == SCALER and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
         for entry in deployment["metadata"].get("managedFields", [])
     )
+
+
+def replicas_only(key: Key, replicas: int) -> Manifest:
+    """What the autoscaler applies: the number of replicas and nothing else."""
+    return {
+        "apiVersion": key.kind.api_version,
+        "kind": key.kind.name,
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "spec": {"replicas": replicas},
+    }
 
 
 def _to_adopt(

@@ -11,19 +11,19 @@ from collections.abc import Callable
 
 import structlog
 
-from lgs_operator.cluster.client import Cluster, ClusterError
-from lgs_operator.cluster.kinds import Key, Kind, Manifest
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import Key, Kind, Manifest
 
 log = structlog.get_logger(__name__)
 _LONGEST_PAUSE = 10.0
 
 
-class Cache:
+class Informer:
     """`changed` is called with each object that came, changed or went, after the copy has it so."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: KubeClient,
         kind: Kind,
         *,
         namespace: str | None,
@@ -42,10 +42,6 @@ class Cache:
         self._group_label = group_label
         self._objects: dict[Key, Manifest] = {}
         self._groups: dict[tuple[str, str], set[Key]] = {}
-
-    def get(self, key: Key) -> Manifest | None:
-        """The object as it was last seen."""
-        return self._objects.get(key)
 
     def of(self, namespace: str, group: str) -> list[Manifest]:
         """The objects of a namespace whose group label has this value."""
@@ -82,7 +78,7 @@ class Cache:
                 pause = 0.2
                 while True:
                     version = await self._follow(version)
-            except ClusterError as error:
+            except KubeError as error:
                 if error.status != 410:  # 410: too old to go on from; list again
                     log.warning("watch.broken", kind=self.kind.name, error=str(error), retry_seconds=pause)
                     await asyncio.sleep(pause)

@@ -1,1 +1,0 @@
-"""All talk with the Kubernetes API server: reading, watching, server-side apply."""

@@ -1,0 +1,78 @@
+"""Takes a service as it is in the cluster now: its objects, its pods, and what pods that take no work say is
+wrong with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import aiohttp
+
+from lgs_crds import LangGraphService
+from lgs_operator.context import Context
+from lgs_operator.kube.kinds import DEPLOYMENT, STATEFUL_SET, Key, Manifest, ServiceKey
+from lgs_operator.kube.pods import is_going, is_ready, url_of
+from lgs_operator.kube.referenced import MissingReference
+from lgs_operator.naming import object_name
+from lgs_operator.status.service import ObservedService, Reports
+
+PODS_ASKED: Final = 3
+ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
+
+
+class Inspector:
+    """Reads the watched copies, and asks pods."""
+
+    def __init__(self, context: Context) -> None:
+        self._state = context.state
+        self._http = context.http
+
+    async def observe(
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        missing: tuple[MissingReference, ...],
+        refused: str | None,
+    ) -> ObservedService:
+        """The service as it is now. `missing` and `refused` are what the reconciler met."""
+        live = self._state.owned(key)
+        pods = self._state.pods(key)
+        return ObservedService(
+            service=service,
+            deployment=live.get(Key(DEPLOYMENT, key.namespace, key.name)),
+            pods=pods,
+            postgres=live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres"))),
+            postgres_pods=self._state.pods(key, "postgres"),
+            redis=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "redis"))),
+            redis_pods=self._state.pods(key, "redis"),
+            missing=missing,
+            refused=refused,
+            reports=await self._reports(pods),
+        )
+
+    async def _reports(self, pods: tuple[Manifest, ...]) -> Reports:
+        """What running pods that take no work say is wrong, if they answer."""
+        silent = [pod for pod in pods if _takes_no_work(pod)][:PODS_ASKED]
+        answers = await asyncio.gather(*(self._report(pod) for pod in silent))
+        return {
+            pod["metadata"]["name"]: checks
+            for pod, checks in zip(silent, answers, strict=True)
+            if checks is not None
+        }
+
+    async def _report(self, pod: Manifest) -> dict[str, str] | None:
+        url = url_of(pod, "/ready")
+        try:
+            async with self._http.get(url, timeout=ANSWER_TIMEOUT) as response:
+                answer = await response.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+        checks = answer.get("checks") if isinstance(answer, dict) else None
+        return {str(name): str(said) for name, said in checks.items()} if isinstance(checks, dict) else None
+
+
+def _takes_no_work(pod: Manifest) -> bool:
+    status = pod.get("status", {})
+    runs = status.get("phase") == "Running" and bool(status.get("podIP"))
+    return runs and not is_ready(pod) and not is_going(pod)

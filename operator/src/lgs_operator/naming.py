@@ -1,0 +1,39 @@
+"""Names, labels and ports of everything that belongs to a service. Pure.
+
+`lgs.dev/service` and `app.kubernetes.io/managed-by` mark what is ours; selectors never change once used.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Component = Literal["runtime", "postgres", "redis"]
+SERVICE_LABEL = "lgs.dev/service"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "lgs-operator"
+OURS = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+CONTENTS_ANNOTATION = "lgs.dev/contents"
+
+RUNTIME_PORT = 8000
+POSTGRES_PORT = 5432
+REDIS_PORT = 6379
+
+
+def object_name(service: str, component: Component) -> str:
+    """The runtime's objects have the service's own name; those of the servers add theirs."""
+    return service if component == "runtime" else f"{service}-{component}"
+
+
+def selector(name: str, component: Component) -> dict[str, str]:
+    """The labels that pick a component's pods."""
+    return {SERVICE_LABEL: name, COMPONENT_LABEL: component}
+
+
+def labels(name: str, component: Component) -> dict[str, str]:
+    """The labels of a component's objects and pods."""
+    return selector(name, component) | {
+        MANAGED_BY_LABEL: MANAGED_BY,
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/part-of": "langgraphservice",
+    }

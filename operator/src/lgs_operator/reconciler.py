@@ -1,0 +1,175 @@
+"""Brings one service at a time to what its manifest says: reads, plans, writes, and has reported what it saw.
+
+Level-triggered: `reconcile` takes the whole service as it is now, whatever made it due, and changes nothing
+if nothing is to be changed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lgs_crds import LangGraphService, ManifestError, parse
+from lgs_operator.context import Context
+from lgs_operator.desired.deployment import first_replicas
+from lgs_operator.desired.everything import everything
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.references import references
+from lgs_operator.inspection import Inspector
+from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, Key, Manifest, ServiceKey, key_of
+from lgs_operator.naming import object_name
+from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, plan, replicas_only
+from lgs_operator.status.reporter import StatusReporter
+from lgs_operator.status.service import invalid_message
+from lgs_operator.status.states import ServiceStates
+
+UNSETTLED_SECONDS: Final = 3.0
+RETRY_REFUSED_SECONDS: Final = 15.0
+
+
+class Refused(Exception):
+    """An object of the service can't be written as it is; says which and why."""
+
+
+class Reconciler:
+    """Owns the way from a manifest to the cluster."""
+
+    def __init__(self, context: Context, states: ServiceStates, reporter: StatusReporter) -> None:
+        self._cluster = context.cluster
+        self._state = context.state
+        self._recorder = context.recorder
+        self._metrics = context.metrics
+        self._settings = context.settings
+        self._inspector = Inspector(context)
+        self._states = states
+        self._reporter = reporter
+
+    async def reconcile(self, key: ServiceKey) -> float | None:
+        """Brings the service to what its manifest says. Seconds until it is to be done again, if it is."""
+        with self._metrics.reconcile_seconds.time():
+            try:
+                again = await self._reconcile(key)
+            except KubeError:
+                self._metrics.reconciles.labels("failed").inc()
+                raise
+        self._metrics.reconciles.labels("done").inc()
+        return again
+
+    async def _reconcile(self, key: ServiceKey) -> float | None:
+        body = self._state.services.get(key)
+        if body is None or "deletionTimestamp" in body["metadata"]:
+            # what belongs to the service goes by its owner references
+            self._forget(key)
+            return None
+        try:
+            service = parse(_without_status(body), on_cluster=True)
+        except ManifestError as error:
+            await self._halt(key, body, "InvalidSpec", invalid_message(error.problems))
+            return None
+        if service.spec.paused:
+            await self._halt(key, body, "Paused", "spec.paused is true: nothing is changed or repaired")
+            return None
+        self._states.of(key).manifest = service
+        return await self._bring(key, service)
+
+    async def _bring(self, key: ServiceKey, service: LangGraphService) -> float | None:
+        wanted_references = references(service.spec)
+        contents, missing = await self._state.referenced.read(key, wanted_references)
+        live = self._state.owned(key)
+        inputs = Inputs(
+            service=service,
+            images=self._settings.images,
+            contents=contents,
+            postgres_password=_password(live, Key(SECRET, key.namespace, object_name(key.name, "postgres"))),
+            redis_password=_password(live, Key(SECRET, key.namespace, object_name(key.name, "redis"))),
+            operator_namespace=self._settings.operator_namespace,
+        )
+        runtime = Key(DEPLOYMENT, key.namespace, key.name)
+        todo = plan(
+            everything(inputs),
+            live,
+            uid=service.metadata.uid or "",
+            first_replicas=first_replicas(service),
+            # pods that can't start are not rolled out: those that run go on with what they have
+            hold=frozenset({runtime}) if missing else frozenset(),
+        )
+        refused = await self._carry_out(key, service, todo) if todo else None
+        observed = await self._inspector.observe(key, service, missing, refused)
+        self._states.of(key).observed = observed
+        await self._reporter.report(key)
+        if refused is not None:
+            return RETRY_REFUSED_SECONDS
+        return None if observed.ready >= observed.desired and not missing else UNSETTLED_SECONDS
+
+    async def _carry_out(self, key: ServiceKey, service: LangGraphService, todo: Plan) -> str | None:
+        """Why something was refused, or None. What comes after a refused object is still written."""
+        uid = service.metadata.uid or ""
+        refusals = []
+        live = self._state.owned(key)
+        for manifest in todo.applies:
+            try:
+                await self._apply(manifest, uid, live, todo.adopt_replicas)
+            except Refused as refusal:
+                refusals.append(str(refusal))
+        for manifest in todo.deletes:
+            target = key_of(manifest)
+            await self._cluster.delete(
+                target.kind, target.namespace, target.name, uid=manifest["metadata"]["uid"]
+            )
+            self._metrics.writes.labels(target.kind.name, "delete").inc()
+        for target in todo.drifted:
+            self._metrics.drift.labels(target.kind.name).inc()
+            words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"
+            await self._recorder.emit(key, uid, "Warning", "DriftRepaired", words)
+        return "; ".join(refusals) or None
+
+    async def _apply(
+        self, manifest: Manifest, uid: str, live: Mapping[Key, Manifest], adopt: int | None
+    ) -> None:
+        key = key_of(manifest)
+        if owner_uid(live.get(key, {})) != uid:
+            await self._must_be_free(key, uid)
+        is_adopted = key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]
+        try:
+            if is_adopted:
+                # Both managers say the number once; when ours lets go of it the autoscaler's stays.
+                first = manifest | {"spec": manifest["spec"] | {"replicas": adopt}}
+                await self._cluster.apply(first)
+                await self._cluster.apply(replicas_only(key, adopt or 0), manager=SCALER)
+            self._state.put(await self._cluster.apply(manifest))
+        except KubeError as error:
+            if error.refused:
+                raise Refused(f"{key.kind.name} {key.name} was refused: {error}") from error
+            raise
+        self._metrics.writes.labels(key.kind.name, "apply").inc()
+
+    async def _must_be_free(self, key: Key, uid: str) -> None:
+        there = await self._cluster.get(key.kind, key.namespace, key.name)
+        if there is None or owner_uid(there) == uid:
+            return
+        raise Refused(
+            f"{key.kind.name} {key.name} exists in namespace {key.namespace} and belongs to something else; "
+            "delete it or give the service another name"
+        )
+
+    async def _halt(self, key: ServiceKey, body: Mapping[str, Any], reason: str, message: str) -> None:
+        self._states.halt(key)
+        await self._reporter.report_halted(key, body, reason, message)
+
+    def _forget(self, key: ServiceKey) -> None:
+        self._states.forget(key)
+        self._reporter.forget(key)
+        self._state.referenced.forget(key)
+
+
+def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
+    """The one that was made before, else a new one."""
+    kept = live.get(secret, {}).get("data", {}).get("password")
+    return b64decode(kept).decode() if kept else secrets.token_urlsafe(24)
+
+
+def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "status"}

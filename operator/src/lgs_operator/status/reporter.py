@@ -1,0 +1,76 @@
+"""Says of a service what is known of it: its status, and an Event for each condition that says something new.
+Both the reconciler and the autoscaler report through this, so that the status has one writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from lgs_operator.context import Context
+from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.status.publisher import Publisher
+from lgs_operator.status.scaling import ScalingView, scaling_before
+from lgs_operator.status.service import halted_status, status_of
+from lgs_operator.status.states import ServiceStates
+
+TOLD: Final = frozenset({"Ready", "PersistenceReady", "CacheReady"})
+"""The conditions whose changes are Events."""
+EXPECTED: Final = frozenset({"Starting", "ScaledToZero", "Paused"})
+"""Reasons for which a condition is False and nothing is wrong."""
+
+
+class StatusReporter:
+    """`states` is what is reported of."""
+
+    def __init__(self, context: Context, states: ServiceStates) -> None:
+        self._state = context.state
+        self._recorder = context.recorder
+        self._publisher = Publisher(context.cluster)
+        self._states = states
+
+    async def report(self, key: ServiceKey) -> None:
+        """Writes the status from what was observed last and what the autoscaler said last."""
+        body, known = self._state.services.get(key), self._states.of(key)
+        observed = known.observed
+        if body is None or observed is None or observed.service.metadata.uid != body["metadata"]["uid"]:
+            return
+        before = self._publisher.current(key, body)
+        scaling = known.scaling or scaling_before(before)
+        await self._write(key, body, before, status_of(observed, scaling, before, datetime.now(UTC)))
+
+    async def report_scaling(self, key: ServiceKey, scaling: ScalingView) -> None:
+        """Writes the status with what the autoscaler says now."""
+        self._states.of(key).scaling = scaling
+        await self.report(key)
+
+    async def report_halted(
+        self, key: ServiceKey, body: Mapping[str, Any], reason: str, message: str
+    ) -> None:
+        """Says why the service is not worked on; all else stays as it was reported last."""
+        before = self._publisher.current(key, body)
+        generation = body["metadata"].get("generation", 0)
+        status = halted_status(before, generation, reason, message, datetime.now(UTC))
+        await self._write(key, body, before, status)
+
+    def forget(self, key: ServiceKey) -> None:
+        """The service is gone."""
+        self._publisher.forget(key)
+
+    async def _write(
+        self, key: ServiceKey, body: Mapping[str, Any], before: Mapping[str, Any], status: dict[str, Any]
+    ) -> None:
+        if not await self._publisher.publish(key, body, status):
+            return
+        old = {each["type"]: each for each in before.get("conditions", [])}
+        for each in self._publisher.current(key, body).get("conditions", []):
+            if each["type"] in TOLD and _is_news(old.get(each["type"], {}), each):
+                bad = each["status"] == "False" and each["reason"] not in EXPECTED
+                words = f"{each['type']} is {each['status']}: {each['message']}"
+                uid = body["metadata"]["uid"]
+                await self._recorder.emit(key, uid, "Warning" if bad else "Normal", each["reason"], words)
+
+
+def _is_news(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    return (before.get("status"), before.get("reason")) != (after["status"], after["reason"])

@@ -1,0 +1,47 @@
+"""What this operator knows of each service beside the cluster's own record: its manifest as it was parsed,
+what was observed when it was reconciled last, and what the autoscaler said last. Kept in memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lgs_crds import LangGraphService
+from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.status.scaling import ScalingView
+from lgs_operator.status.service import ObservedService
+
+
+@dataclass
+class ServiceState:
+    """`manifest` is None while the service is not worked on: paused, or with a spec that can't work."""
+
+    manifest: LangGraphService | None = None
+    observed: ObservedService | None = None
+    scaling: ScalingView | None = None
+
+
+class ServiceStates:
+    """One state a service, from when it is seen until it is gone."""
+
+    def __init__(self) -> None:
+        self._states: dict[ServiceKey, ServiceState] = {}
+
+    def of(self, key: ServiceKey) -> ServiceState:
+        """The state of a service, to be read and written."""
+        return self._states.setdefault(key, ServiceState())
+
+    def manifests(self) -> Mapping[ServiceKey, LangGraphService]:
+        """The services that are worked on."""
+        known = ((key, state.manifest) for key, state in self._states.items())
+        return {key: manifest for key, manifest in known if manifest is not None}
+
+    def halt(self, key: ServiceKey) -> None:
+        """The service is not worked on until it is reconciled again; what the autoscaler said stands."""
+        state = self.of(key)
+        state.manifest = state.observed = None
+
+    def forget(self, key: ServiceKey) -> None:
+        """The service is gone."""
+        self._states.pop(key, None)
