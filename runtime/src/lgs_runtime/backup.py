@@ -6,6 +6,7 @@ there already; a file is written beside its name and takes it at the end.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -114,7 +115,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Archive]:
         )
         stack.push_async_callback(storage.close)
         persistence = await stack.enter_async_context(open_persistence(settings))
-        GraphRegistry.load(
+        await asyncio.to_thread(
+            GraphRegistry.load,
             settings.graphs,
             source=settings.source,
             import_paths=settings.import_paths,

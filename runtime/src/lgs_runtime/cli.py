@@ -1,5 +1,5 @@
 """The command `lgs-runtime`. Exit codes: 0 after a drain, 2 for a configuration or graph that can't work,
-else 1; the last line on stderr says why."""
+else 1; the last line on stderr says why, below the traceback of the user's code that raised."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import typer
 import uvloop
 
 from lgs_runtime import garbage, logs
-from lgs_runtime.errors import ConfigError, Conflict, InvalidRequest, NotFound, RuntimeFault
+from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def serve(
     logs.configure()
     try:
         settings = load_settings(config=config, host=host, port=port, reuse_port=reuse_port)
-        os.environ.update(settings.file_env)
-        code, last = _live(settings)
     except ConfigError as wrong:
-        code, last = 2, str(wrong)
-    _exit(code, last)
+        _fail(2, wrong)
+    os.environ.update(settings.file_env)
+    _live(settings)
+    _exit(0)
 
 
 class IfExists(Enum):
@@ -64,6 +64,25 @@ class IfExists(Enum):
 
 
 ConfigOption = Annotated[Path | None, typer.Option(help="langgraph.json; default: the one in this folder.")]
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Loads all that the configuration names, without a database, and prints what it is and what is wrong."""
+    logs.configure()
+    try:
+        settings = load_settings(config=config)
+        os.environ.update(settings.file_env)
+        from lgs_runtime.checking import examine  # noqa: PLC0415 - wrong settings are told before slow imports
+
+        found, errors = asyncio.run(examine(settings))
+    except ConfigError as wrong:
+        found, errors = [], [wrong]
+    for line in found:
+        print(line)  # noqa: T201
+    if errors:
+        _fail(2, ConfigErrors(errors))
+    _exit(0)
 
 
 @app.command("export")
@@ -100,36 +119,45 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
         os.environ.update(settings.file_env)
         count = asyncio.run(work(settings))
     except (ConfigError, InvalidRequest, NotFound, Conflict) as wrong:
-        _exit(2, str(wrong))
+        _fail(2, wrong)
     except (RuntimeFault, OSError) as failed:
-        _exit(1, str(failed))
+        _fail(1, failed)
     _exit(0, f"threads: {count.done}, skipped: {count.skipped}")
 
 
-def _live(settings: Settings) -> tuple[int, str]:
-    """One life of a replica: the exit code and the last words."""
+def _live(settings: Settings) -> None:
+    """One life of a replica; returns when it ended well."""
     with garbage.ignored():
-        from lgs_runtime import opening, server  # noqa: PLC0415 - wrong settings are told before slow imports
+        # Wrong settings are told before slow imports.
+        from lgs_runtime import opening, server  # noqa: PLC0415
+        from lgs_runtime.api.custom.application import AppFailed  # noqa: PLC0415
 
     # Not closed on purpose: closing waits for threads, and a node that was handed back may still sit in one.
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
         runner.run(server.run(settings))
-    except opening.StartFailed as failed:
-        return 1, str(failed)
     except opening.Stopped as asked:
         log.info("replica.stopped", reason=str(asked))
-    except ConfigError:
-        raise
+    except ConfigError as wrong:
+        _fail(2, wrong)
+    except (opening.StartFailed, AppFailed) as failed:
+        _fail(1, failed)
     except Exception as raised:
         log.exception("replica.failed")
-        return 1, f"{type(raised).__name__}: {raised}"
-    return 0, ""
+        _exit(1, f"{type(raised).__name__}: {raised}")
 
 
-def _exit(code: int, last: str) -> NoReturn:
-    if last:
-        print(last.replace("\n", " "), file=sys.stderr)  # noqa: T201
+def _fail(code: int, fault: Exception) -> NoReturn:
+    """Ends with what the user's code raised, and with what that means, a line an error."""
+    told = fault.errors if isinstance(fault, ConfigErrors) else [fault]
+    _exit(code, *map(str, told), above=fault.shown if isinstance(fault, RuntimeFault) else "")
+
+
+def _exit(code: int, *last: str, above: str = "") -> NoReturn:
+    if above:
+        print(above, file=sys.stderr)  # noqa: T201
+    for line in last:
+        print(line.replace("\n", " "), file=sys.stderr)  # noqa: T201
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

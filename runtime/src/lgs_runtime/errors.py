@@ -6,15 +6,32 @@ status each becomes; errors of a driver are translated where the driver is calle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class RuntimeFault(Exception):
     """Root of the tree. Never raised itself."""
 
+    shown: str = ""
+    """What a command prints above the message: the traceback of the user's code that raised."""
+
 
 class ConfigError(RuntimeFault):
     """Settings, `langgraph.json` or a graph that can't work. The process ends with exit code 2."""
+
+    def __init__(self, message: str, *, shown: str = "") -> None:
+        super().__init__(message)
+        self.shown = shown
+
+
+class ConfigErrors(ConfigError):
+    """Several of them, each a line of the message."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        """Of tracebacks that are the same, one is shown."""
+        self.errors = [one for error in errors for one in getattr(error, "errors", [error])]
+        shown = dict.fromkeys(error.shown for error in errors if error.shown)
+        super().__init__("\n".join(map(str, errors)), shown="\n".join(shown))
 
 
 class InvalidRequest(RuntimeFault):

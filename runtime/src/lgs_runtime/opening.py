@@ -83,7 +83,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     await metrics.start()
     stack.push_async_callback(metrics.close)
     fence = Fence()
-    graphs = opening.graphs(kept, fence, opening.cache(cipher, metrics))
+    graphs = await opening.graphs(kept, fence, opening.cache(cipher, metrics))
     with taking_sealed():
         # What is there already need not be read: a key service that is away must not stop the start.
         await opening.patiently(lambda: graphs.ensure_assistants(storage))
@@ -163,9 +163,10 @@ class _Opening:
         self._stack.push_async_callback(cache.close)
         return cache
 
-    def graphs(self, kept: Persistence, fence: Fence, cache: ResponseCache) -> GraphRegistry:
+    async def graphs(self, kept: Persistence, fence: Fence, cache: ResponseCache) -> GraphRegistry:
         """The graphs, with checkpoints behind the fence of the replica's lease."""
-        return GraphRegistry.load(
+        return await asyncio.to_thread(
+            GraphRegistry.load,
             self._settings.graphs,
             source=self._settings.source,
             import_paths=self._settings.import_paths,

@@ -58,7 +58,7 @@ async def _checkpoints(settings: Settings) -> AsyncIterator[tuple[BaseCheckpoint
     if options.serde != SerdeOptions():
         log.warning("checkpointer.serde_ignored", reason="the checkpointer of checkpointer.path has its own")
     where = f"checkpointer.path: {options.path}"
-    async with open_custom_saver(_named(settings, options.path, where), where) as saver:
+    async with open_custom_saver(named(settings, options.path, where), where) as saver:
         if options.ttl.strategy == "keep_latest" and not has(saver.inner, "aprune"):
             raise ConfigError(
                 f"checkpointer.ttl.strategy: keep_latest: must be delete, as {type(saver.inner).__name__} of "
@@ -70,24 +70,26 @@ async def _checkpoints(settings: Settings) -> AsyncIterator[tuple[BaseCheckpoint
 def _store(settings: Settings) -> AbstractAsyncContextManager[BaseStore]:
     options = settings.store
     if options.path is None:
-        return open_store(settings.database_uri, index=_index(settings), ttl=options.ttl.config())
+        return open_store(settings.database_uri, index=index_of(settings), ttl=options.ttl.config())
     from lgs_runtime.checkpoint.custom import open_custom_store  # noqa: PLC0415 - seldom needed
 
     if options != StoreOptions(path=options.path):
         log.warning("store.options_ignored", reason="the store of store.path has its own index and ttl")
     where = f"store.path: {options.path}"
-    return open_custom_store(_named(settings, options.path, where), where)
+    return open_custom_store(named(settings, options.path, where), where)
 
 
-def _index(settings: Settings) -> Index | None:
+def index_of(settings: Settings) -> Index | None:
+    """The index of the store with its embeddings, if it has one. Raises `ConfigError`."""
     options = settings.store.index
     if options is None:
         return None
     if not options.is_path:
         return open_index(options)
-    return open_index(options, _named(settings, options.embed, f"store.index.embed: {options.embed}"))
+    return open_index(options, named(settings, options.embed, f"store.index.embed: {options.embed}"))
 
 
-def _named(settings: Settings, path: str, where: str) -> Any:
+def named(settings: Settings, path: str, where: str) -> Any:
+    """What `path:variable` holds. Raises `ConfigError`."""
     extend_import_path(settings.import_paths)
     return variable_in(path, settings.source, where)

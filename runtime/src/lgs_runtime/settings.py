@@ -20,7 +20,8 @@ from lgs_runtime.checkpoint.store_options import StoreOptions, parse_store
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.http_section import HttpSection
-from lgs_runtime.graphs.manifest import GraphSpec, Manifest, parse_graphs, parse_json, read_manifest
+from lgs_runtime.graphs.manifest import GraphSpec, Manifest, import_folders, manifest_of
+from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
@@ -95,14 +96,15 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     Raises `ConfigError`.
     """
     outer = dict(os.environ if env is None else env)
-    manifest = _manifest(outer, flags.get("config"))
-    values = Variables({**manifest.env, **outer})
+    file = _file_of(outer, flags.get("config"))
+    values = Variables({**file.env, **outer})
+    manifest = manifest_of(file, values)
     source = _source(values, manifest)
     data_dir = Path(values.text("LGS_DATA_DIR", ".lgs")).absolute()
     return Settings(
-        graphs=_graphs(values, manifest),
+        graphs=_graphs(manifest),
         source=source,
-        import_paths=(source, *manifest.dependencies),
+        import_paths=(*import_folders(source), *manifest.dependencies),
         database_uri=_database_uri(values, data_dir),
         data_dir=data_dir,
         redis_uri=_redis_uri(values),
@@ -128,9 +130,9 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
         http=manifest.http,
-        webhooks=parse_webhooks(manifest.webhooks, f"{manifest.path}: webhooks", values.env),
-        checkpointer=parse_checkpointer(manifest.checkpointer, f"{manifest.path}: checkpointer"),
-        store=parse_store(manifest.store, f"{manifest.path}: store"),
+        webhooks=parse_webhooks(manifest.webhooks.content, manifest.webhooks.where, values.env),
+        checkpointer=parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where),
+        store=parse_store(manifest.store.content, manifest.store.where),
         priority_path=manifest.priority,
         encryption_path=_encryption_path(values, manifest),
         auth_path=_auth_path(values, manifest),
@@ -144,17 +146,17 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         port=_port(flags.get("port"), values),
         reuse_port=bool(flags.get("reuse_port")),
         admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
-        file_env={name: text for name, text in manifest.env.items() if name not in outer},
+        file_env={name: text for name, text in file.env.items() if name not in outer},
     )
 
 
-def _manifest(env: Mapping[str, str], flag: str | Path | None) -> Manifest:
+def _file_of(env: Mapping[str, str], flag: str | Path | None) -> ManifestFile:
     named = str(flag) if flag else env.get("LGS_CONFIG", "").strip()
     if named:
         return read_manifest(Path(named), name="--config" if flag else "LGS_CONFIG")
     source = env.get("LGS_SOURCE", "").strip()
     default = Path(source) / DEFAULT_CONFIG if source else Path(DEFAULT_CONFIG)
-    return read_manifest(default, name="langgraph.json") if default.is_file() else Manifest()
+    return read_manifest(default, name="langgraph.json") if default.is_file() else ManifestFile()
 
 
 def _source(values: Variables, manifest: Manifest) -> Path:
@@ -166,10 +168,7 @@ def _source(values: Variables, manifest: Manifest) -> Path:
     return Path(named).absolute()
 
 
-def _graphs(values: Variables, manifest: Manifest) -> Mapping[str, GraphSpec]:
-    text = values.text("LANGSERVE_GRAPHS", "")
-    if text:
-        return parse_graphs(parse_json(text, "LANGSERVE_GRAPHS"), "LANGSERVE_GRAPHS")
+def _graphs(manifest: Manifest) -> Mapping[str, GraphSpec]:
     if not manifest.graphs:
         where = manifest.path or "langgraph.json"
         raise ConfigError(

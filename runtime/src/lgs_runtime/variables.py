@@ -21,10 +21,21 @@ class Variables:
         """A text, without the space around it."""
         return self.env.get(name, "").strip() or default
 
+    def set_of(self, *names: str) -> str:
+        """The first of the names that is set; the first of all when none is."""
+        return next((name for name in names if self.text(name, "")), names[0])
+
     def number(
-        self, name: str, default: float, *, at_least: float | None = None, above: float | None = None
+        self,
+        name: str,
+        default: float,
+        *,
+        at_least: float | None = None,
+        above: float | None = None,
+        alias: str | None = None,
     ) -> float:
-        """A finite number."""
+        """A finite number; under the name `alias` too, where the name itself is not set."""
+        name = self.set_of(name, alias) if alias else name
         text = self.text(name, "")
         if not text:
             return default
@@ -44,8 +55,7 @@ class Variables:
         self, name: str, default: int, *, at_least: int, at_most: int | None = None, alias: str | None = None
     ) -> int:
         """A whole number; under the name `alias` too, where the name itself is not set."""
-        if alias is not None and not self.text(name, "") and self.text(alias, ""):
-            name = alias
+        name = self.set_of(name, alias) if alias else name
         text = self.text(name, "")
         if not text:
             return default

@@ -95,7 +95,7 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
         ("langgraph.yaml", "graphs:\n  a: [b\n", "line 3: must be YAML"),
         ("langgraph.json", "[]", "list: must be an object with a key `graphs`"),
         ("langgraph.json", "{}", "graphs: none: at least one graph is needed"),
-        ("langgraph.json", '{"graphs": {"a": "g:h"}, "env": "no"}', "env: no: must be a file that exists"),
+        ("langgraph.json", '{"graphs": {"a": "g:h"}, "env": 7}', "env: 7: must be a file, or an object"),
         (
             "langgraph.json",
             '{"graphs": {"a": "g:h"}, "env": {"A": []}}',
@@ -121,11 +121,6 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
             '{"graphs": {"a": "g:h"}, "encryption": {"pth": "./e.py:e"}}',
             "encryption.pth: unknown: must be path",
         ),
-        (
-            "langgraph.json",
-            '{"graphs": {"a": "g:h"}, "dependencies": ["./no"]}',
-            "dependencies: ./no: must be",
-        ),
     ],
 )
 def test_a_file_that_can_not_work_is_told_with_its_place(
@@ -137,6 +132,49 @@ def test_a_file_that_can_not_work_is_told_with_its_place(
         load_settings({}, config=tmp_path / file)
 
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("rest", "event", "named"),
+    [
+        ('"env": ".env"', "config.env_file_missing", ("file", ".env")),
+        ('"env": "../.env.local"', "config.env_file_missing", ("file", "../.env.local")),
+        ('"dependencies": [".", "./libs/mine"]', "config.folder_missing", ("folder", "./libs/mine")),
+    ],
+)
+def test_what_nobody_commits_may_be_missing_and_is_named_once(
+    tmp_path: Path, rest: str, event: str, named: tuple[str, str]
+) -> None:
+    file = tmp_path / "langgraph.json"
+    file.write_text('{"graphs": {"a": "./a.py:a"}, ' + rest + "}")
+
+    with structlog.testing.capture_logs() as logs:
+        settings = load_settings({"LGS_CONFIG": str(file)})
+
+    warnings = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert [(entry["event"], (named[0], entry[named[0]])) for entry in warnings] == [(event, named)]
+    assert settings.file_env == {}
+
+
+def test_variables_of_a_file_beside_the_folder_are_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=1\n", encoding="utf-8-sig")
+    (tmp_path / "app").mkdir()
+    file = tmp_path / "app" / "langgraph.json"
+    file.write_text('{"graphs": {"a": "./a.py:a"}, "env": "../.env"}', encoding="utf-8-sig")
+
+    assert load_settings({"LGS_CONFIG": str(file)}).file_env == {"A": "1"}
+
+
+@pytest.mark.parametrize("name", ["langgraph.json", ".env"])
+def test_a_file_that_is_no_text_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "langgraph.json").write_text('{"graphs": {"a": "./a.py:a"}, "env": ".env"}')
+    (tmp_path / name).write_bytes("A=ü".encode("utf-16"))
+
+    with pytest.raises(ConfigError) as raised:
+        load_settings({"LGS_CONFIG": str(tmp_path / "langgraph.json")})
+
+    assert str(raised.value).splitlines()[0].startswith(("LGS_CONFIG: ", f"{tmp_path}/langgraph.json: env: "))
+    assert f"{tmp_path}/{name}: must be a text in UTF-8 that can be read" in str(raised.value)
 
 
 def test_the_file_says_which_pages_may_call(tmp_path: Path) -> None:

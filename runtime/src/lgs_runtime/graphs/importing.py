@@ -3,27 +3,39 @@ source folder, or of a dotted module. Whatever goes wrong on the way is a `Confi
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.module_names import ModuleName, absolute, is_file, names_of
+from lgs_runtime.graphs.private_modules import import_privately
+from lgs_runtime.tracebacks import passed_through, told, user_traceback
 
-FILE_SUFFIXES = (".py",)
-OTHER_LANGUAGE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
+FILE_SUFFIXES: Final = (".py",)
+OTHER_LANGUAGE: Final = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 _Kind = TypeVar("_Kind")
+log = structlog.get_logger(__name__)
+
+
+class ImportFailed(ConfigError):
+    """A module of the user's raised while it was imported."""
+
+    def __init__(self, where: str, raised: BaseException) -> None:
+        super().__init__(f"{where}: it raised at import: {told(raised)}", shown=user_traceback(raised))
+        self.raised = raised
 
 
 def extend_import_path(paths: tuple[Path, ...]) -> None:
-    """Puts folders first on the import path, in their order, each once."""
-    wanted = [str(path) for path in paths]
-    sys.path[:] = list(dict.fromkeys([*wanted, *(entry for entry in sys.path if entry not in wanted)]))
+    """Puts folders last on the import path, in their order, each once: behind the standard library and what
+    is installed, as where LangGraph's server has them. A folder of the application that is called as a
+    package is must not take the package's place in the libraries that need it."""
+    sys.path.extend(path for path in dict.fromkeys(map(str, paths)) if path not in sys.path)
 
 
 def module_of(path: str, source: Path, where: str) -> tuple[ModuleType, str]:
@@ -58,60 +70,53 @@ def sdk_object(
 def import_module(location: str, source: Path, where: str) -> ModuleType:
     """A module by its dotted name, or by its file, relative to `source`. Raises `ConfigError`, which begins
     with `where`."""
+    location = location.replace("\\", "/")
     if location.endswith(OTHER_LANGUAGE):
         raise ConfigError(f"{where}: {location}: must be Python; this server runs no JavaScript")
     if location.endswith(FILE_SUFFIXES) or "/" in location:
-        path = (source / location).resolve()
+        path = absolute(source / location)
         if not path.is_file():
             raise ConfigError(f"{where}: {path}: must be a file that exists")
-        return _guarded(lambda: _import_file(path, source), where, path)
-    return _guarded(lambda: importlib.import_module(location), where, None)
+        return _guarded(lambda: _import_file(path), where)
+    return _guarded(lambda: importlib.import_module(location), where)
 
 
-def _import_file(path: Path, source: Path) -> ModuleType:
-    """Imports a file under its dotted name below the source folder, so that its own package's imports and
-    its pickled names agree; a file elsewhere gets a name made from its path."""
-    name = _module_name(path, source)
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
-        return sys.modules[name]
-    if name in sys.modules or importlib.util.find_spec(name.partition(".")[0]) is None:
-        name = f"lgs_graph_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise ImportError(f"{path} can't be imported")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
+def _import_file(path: Path) -> ModuleType:
+    """Imports a file as the rest of the application would import it, so that there is one module of it, its
+    package's imports work and its pickled names agree. What has no such name gets a name of ours."""
+    name = next(iter(names_of(path, sys.path)), None)
+    if name is None:
+        return import_privately(path)
     try:
-        found.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+        module = importlib.import_module(name.dotted)
+    # Whatever the packages around the file raise: without them it may do.
+    except Exception as raised:  # noqa: BLE001 - raised again there, or logged
+        return _import_alone(path, name, raised)
+    return module if is_file(getattr(module, "__file__", None), path) else import_privately(path)
+
+
+def _import_alone(path: Path, name: ModuleName, raised: Exception) -> ModuleType:
+    """A file whose package can't be imported, by itself, as LangGraph's server imports each. Raises what the
+    package raised where that was the file's own doing, or where the file needs its package."""
+    if not name.packages or passed_through(raised, path):
+        raise raised
+    try:
+        module = import_privately(path, alone=True)
+    # It needs its package, then: that is what has to be told.
+    except Exception:  # noqa: BLE001 - what was raised first is raised
+        raise raised from None
+    log.warning(
+        "graph.imported_without_its_package", file=str(path), package=name.packages, reason=told(raised)
+    )
     return module
 
 
-def _module_name(path: Path, source: Path) -> str:
-    base = source.resolve()
-    relative = path.relative_to(base) if path.is_relative_to(base) else Path(path.name)
-    return ".".join(relative.with_suffix("").parts)
-
-
-def _guarded(load: Callable[[], ModuleType], where: str, path: Path | None) -> ModuleType:
+def _guarded(load: Callable[[], ModuleType], where: str) -> ModuleType:
     """Runs an import; whatever the user's module raises becomes a `ConfigError` that shows where."""
     try:
         return load()
-    # The module is the user's: anything may come, and all of it is told.
-    except Exception as raised:
-        line = _last_line(raised, path)
-        said = "".join(traceback.format_exception_only(raised)).strip().splitlines()[-1]
-        raise ConfigError(f"{where}: it raised at import: {said} ({line})") from raised
-
-
-def _last_line(raised: BaseException, path: Path | None) -> str:
-    """`file:line` nearest to the user's code: the last frame in the graph's file, else the last of all."""
-    if isinstance(raised, SyntaxError) and raised.filename:
-        return f"{raised.filename}:{raised.lineno}"
-    frames = traceback.extract_tb(raised.__traceback__)
-    own = [frame for frame in frames if path is not None and frame.filename == str(path)]
-    user = [frame for frame in frames if "importlib" not in frame.filename]
-    chosen = (own or user or list(frames))[-1]
-    return f"{chosen.filename}:{chosen.lineno}"
+    except KeyboardInterrupt:
+        raise
+    # The module is the user's: anything may come (a SystemExit too), and all of it is told.
+    except BaseException as raised:
+        raise ImportFailed(where, raised) from raised

@@ -8,7 +8,7 @@ Whatever can't be loaded is a `ConfigError` that names what was found instead.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.errors import ConfigError, ConfigErrors
 from lgs_runtime.graphs.factories import called, parameters_of
-from lgs_runtime.graphs.importing import module_of
+from lgs_runtime.graphs.importing import ImportFailed, module_of
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.tracebacks import told, user_traceback
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,38 @@ class LoadedGraph:
     factory: Callable[..., Any] | None
 
 
+def load_graphs(specs: Mapping[str, GraphSpec], source: Path) -> list[LoadedGraph]:
+    """Loads every graph. Raises `ConfigError` with all that can't work."""
+    loaded, errors = try_graphs(specs, source)
+    if errors:
+        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+    return loaded
+
+
+def try_graphs(specs: Mapping[str, GraphSpec], source: Path) -> tuple[list[LoadedGraph], list[ConfigError]]:
+    """Those that can be loaded, and what is wrong with the others; a module that raised at import is imported
+    once."""
+    loaded, errors, raised = [], list[ConfigError](), dict[str, BaseException]()
+    for graph_id, spec in specs.items():
+        location = spec.path.rpartition(":")[0]
+        try:
+            if location in raised:
+                raise ImportFailed(_where(graph_id, spec), raised[location])
+            loaded.append(load_graph(graph_id, spec, source))
+        except ConfigError as wrong:
+            errors.append(wrong)
+            if isinstance(wrong, ImportFailed):
+                raised[location] = wrong.raised
+    return loaded, errors
+
+
+def _where(graph_id: str, spec: GraphSpec) -> str:
+    return f"graphs.{graph_id}: {spec.path}"
+
+
 def load_graph(graph_id: str, spec: GraphSpec, source: Path) -> LoadedGraph:
     """Imports the module of a graph and looks at its variable. Raises `ConfigError`."""
-    where = f"graphs.{graph_id}: {spec.path}"
+    where = _where(graph_id, spec)
     module, variable = module_of(spec.path, source, where)
     try:
         found = getattr(module, variable)
@@ -62,8 +92,11 @@ def as_pregel(found: Any, where: str) -> Pregel[Any, Any, Any, Any]:
     if isinstance(found, StateGraph):
         try:
             return found.compile()
-        except ValueError as wrong:
-            raise ConfigError(f"{where}: the graph does not compile: {wrong}") from wrong
+        # What its nodes and edges are is the user's: anything may come of it.
+        except Exception as wrong:
+            raise ConfigError(
+                f"{where}: the graph does not compile: {told(wrong)}", shown=user_traceback(wrong)
+            ) from wrong
     if isinstance(found, Pregel):
         return found
     raise ConfigError(
@@ -76,7 +109,7 @@ async def open_factory(
     loaded: LoadedGraph, config: RunnableConfig, runtime: object
 ) -> AsyncIterator[Pregel[Any, Any, Any, Any]]:
     """The graph that a factory makes for one call, open as long as the context is."""
-    where = f"graphs.{loaded.graph_id}: {loaded.spec.path}"
+    where = _where(loaded.graph_id, loaded.spec)
     if loaded.factory is None:
         raise ConfigError(f"{where}: it is a graph; it must be a factory to be opened for each run")
     async with called(loaded.factory, config, runtime) as made:

@@ -1,24 +1,24 @@
-"""`langgraph.json` (or YAML): what a folder of graphs says about itself.
+"""`langgraph.json`: what a folder of graphs says about itself, section by section.
 
 Reads the keys this runtime uses. Those that only say how an image is built are named in the log; a key that
-nobody knows is a warning. Wrong syntax and wrong types are a `ConfigError` that gives the line or the key.
+nobody knows is a warning. Wrong types are a `ConfigError` that names the key.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
-from dotenv import dotenv_values
 
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthSpec, parse_auth
 from lgs_runtime.graphs.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
+from lgs_runtime.graphs.manifest_file import ManifestFile, parse_json
+from lgs_runtime.variables import Variables
 
 USED = frozenset(
     {
@@ -40,6 +40,7 @@ FOR_THE_IMAGE = frozenset(
         "_INTERNAL_docker_tag",
         "api_version",
         "base_image",
+        "disable_persistence",
         "dockerfile_lines",
         "image_distro",
         "keep_pkg_tools",
@@ -53,6 +54,18 @@ FOR_THE_IMAGE = frozenset(
     }
 )
 """How LangGraph's command line builds an image, and what it puts into it: no business of a running server."""
+VARIABLES: Final[Mapping[str, str]] = {
+    "graphs": "LANGSERVE_GRAPHS",
+    "auth": "LANGGRAPH_AUTH",
+    "checkpointer": "LANGGRAPH_CHECKPOINTER",
+    "encryption": "LANGGRAPH_ENCRYPTION",
+    "http": "LANGGRAPH_HTTP",
+    "priority": "LANGGRAPH_PRIORITY",
+    "store": "LANGGRAPH_STORE",
+    "webhooks": "LANGGRAPH_WEBHOOKS",
+}
+"""Sections that a variable may hold as JSON: images that LangGraph's command line builds say there what the
+file said, with paths as they are in the image."""
 log = structlog.get_logger(__name__)
 
 
@@ -65,55 +78,74 @@ class GraphSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """A section as it was written, and where."""
+
+    content: Any
+    where: str
+    variable: bool = False
+    """Whether a variable of the environment holds it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The parts of the file that are used, with paths made absolute."""
 
     path: Path | None = None
     folder: Path | None = None
     graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
     dependencies: tuple[Path, ...] = ()
     http: HttpSection = field(default_factory=HttpSection)
-    checkpointer: Any = None
-    """As it was written; `checkpoint.options` knows what it may hold."""
+    checkpointer: Section = field(default_factory=lambda: Section(None, "checkpointer"))
+    """`checkpoint.options` knows what it may hold."""
     auth: AuthSpec = field(default_factory=AuthSpec)
-    store: Any = None
-    """As it was written; `checkpoint.store_options` knows what it may hold."""
+    store: Section = field(default_factory=lambda: Section(None, "store"))
+    """`checkpoint.store_options` knows what it may hold."""
     priority: str | None = None
     """Where the `langgraph_sdk.Priority` object is, as `path:variable`."""
     encryption: str | None = None
     """Where the `langgraph_sdk.Encryption` object is, as `path:variable`."""
-    webhooks: Any = None
-    """As it was written; its headers need the environment."""
+    webhooks: Section = field(default_factory=lambda: Section(None, "webhooks"))
+    """Its headers need the environment."""
 
 
-def read_manifest(path: Path, name: str) -> Manifest:
-    """Reads the file that setting `name` points to. Raises `ConfigError`."""
-    if not path.is_file():
-        raise ConfigError(f"{name}: {path}: must be a file that exists")
-    text = path.read_text(encoding="utf-8")
-    where = str(path)
-    content = _parse_yaml(text, where) if path.suffix in (".yaml", ".yml") else parse_json(text, where)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{where}: {type(content).__name__}: must be an object with a key `graphs`")
+def manifest_of(file: ManifestFile, values: Variables) -> Manifest:
+    """What the file says, and in place of its sections what the variables say that hold one. Raises
+    `ConfigError`."""
+    content, where = file.content, str(file.path)
     warn_unknown(content, USED | FOR_THE_IMAGE, where)
     if unused := sorted(set(content) & FOR_THE_IMAGE):
         log.info("config.keys_not_used", path=where, keys=unused)
-    folder = path.absolute().parent
+    if "ui" in content:
+        log.warning(
+            "config.ui_not_served", path=where, reason="components of a graph's UI are not served here"
+        )
+    section = {name: _section(name, content, where, values) for name in VARIABLES}
+    if replaced := sorted(name for name, one in section.items() if name in content and one.variable):
+        log.info(
+            "config.sections_replaced", path=where, sections=replaced, by=[VARIABLES[n] for n in replaced]
+        )
     return Manifest(
-        path=path.absolute(),
-        folder=folder,
-        graphs=parse_graphs(content.get("graphs", {}), f"{where}: graphs"),
-        env=_env(content.get("env"), folder, f"{where}: env"),
-        dependencies=_dependencies(content.get("dependencies", []), folder, f"{where}: dependencies"),
-        http=parse_http(content.get("http"), f"{where}: http"),
-        checkpointer=content.get("checkpointer"),
-        auth=parse_auth(content.get("auth"), f"{where}: auth"),
-        store=content.get("store"),
-        priority=_priority(content.get("priority"), f"{where}: priority"),
-        encryption=_encryption(content.get("encryption"), f"{where}: encryption"),
-        webhooks=content.get("webhooks"),
+        path=file.path,
+        folder=file.folder,
+        graphs=parse_graphs(section["graphs"].content or {}, section["graphs"].where),
+        dependencies=_dependencies(content.get("dependencies"), file.folder, f"{where}: dependencies"),
+        http=parse_http(section["http"].content, section["http"].where),
+        checkpointer=section["checkpointer"],
+        auth=parse_auth(section["auth"].content, section["auth"].where),
+        store=section["store"],
+        priority=_priority(section["priority"].content, section["priority"].where),
+        encryption=_encryption(section["encryption"].content, section["encryption"].where),
+        webhooks=section["webhooks"],
     )
+
+
+def _section(name: str, content: Mapping[str, Any], where: str, values: Variables) -> Section:
+    variable = VARIABLES[name]
+    text = values.text(variable, "")
+    if text:
+        return Section(parse_json(text, variable), variable, variable=True)
+    return Section(content.get(name), f"{where}: {name}")
 
 
 def _priority(content: Any, where: str) -> str | None:
@@ -141,28 +173,6 @@ def _encryption(content: Any, where: str) -> str | None:
     return path
 
 
-def parse_json(text: str, where: str) -> Any:
-    """JSON, or a `ConfigError` with line and column."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as wrong:
-        raise ConfigError(
-            f"{where}: line {wrong.lineno} column {wrong.colno}: must be JSON: {wrong.msg}"
-        ) from wrong
-
-
-def _parse_yaml(text: str, where: str) -> Any:
-    import yaml  # noqa: PLC0415 - nearly every manifest is JSON
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as wrong:
-        line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
-        raise ConfigError(f"{where}: line {line}: must be YAML: {wrong.problem}") from wrong
-    except yaml.YAMLError as wrong:
-        raise ConfigError(f"{where}: line 1: must be YAML: {wrong}") from wrong
-
-
 def parse_graphs(content: Any, where: str) -> Mapping[str, GraphSpec]:
     """`{"id": "path:variable"}` or `{"id": {"path": …, "description": …}}`. Raises `ConfigError`."""
     if not isinstance(content, dict):
@@ -181,38 +191,22 @@ def _graph(spec: Any, where: str) -> GraphSpec:
     return GraphSpec(path, spec.get("description") if isinstance(spec, dict) else None)
 
 
-def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
-    if content is None:
-        return {}
-    if isinstance(content, dict):
-        return {str(name): _variable(value, f"{where}.{name}") for name, value in content.items()}
-    if isinstance(content, list):
-        # A list names variables that the environment must bring.
-        return {}
-    path = folder / str(content)
-    if not path.is_file():
-        raise ConfigError(f"{where}: {content}: must be a file that exists, or an object of names to values")
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
-
-
-def _variable(value: Any, where: str) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if not isinstance(value, str | int | float):
-        raise ConfigError(f"{where}: {value!r}: must be a text, a number, or true or false")
-    return str(value)
-
-
-def _dependencies(content: Any, folder: Path, where: str) -> tuple[Path, ...]:
-    if not isinstance(content, list):
+def _dependencies(content: Any, folder: Path | None, where: str) -> tuple[Path, ...]:
+    if not isinstance(content, list | None):
         raise ConfigError(f"{where}: {content!r}: must be a list of folders and packages")
     local = [entry for entry in texts_of(content, where) if entry.startswith((".", "/"))]
-    if packages := [entry for entry in content if entry not in local]:
+    if packages := [entry for entry in content or () if entry not in local]:
         log.info("config.packages_are_for_the_image", path=where, packages=packages)
-    paths = []
+    paths: list[Path] = []
     for entry in local:
-        path = (folder / entry).resolve()
-        if not path.is_dir():
-            raise ConfigError(f"{where}: {entry}: must be a folder that exists")
-        paths.extend([path, path / "src"] if (path / "src").is_dir() else [path])
+        path = ((folder or Path.cwd()) / entry).resolve()
+        if path.is_dir():
+            paths.extend(import_folders(path))
+        else:
+            log.warning("config.folder_missing", where=where, folder=entry, looked_at=str(path))
     return tuple(paths)
+
+
+def import_folders(folder: Path) -> tuple[Path, ...]:
+    """Where the modules of a folder may be: in itself, and in its `src`."""
+    return (folder, folder / "src") if (folder / "src").is_dir() else (folder,)

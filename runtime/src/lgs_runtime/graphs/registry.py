@@ -21,7 +21,7 @@ from langgraph_sdk.runtime import AccessContext
 from lgs_runtime.errors import NotFound
 from lgs_runtime.graphs.factories import config_of, runtime_of
 from lgs_runtime.graphs.importing import extend_import_path
-from lgs_runtime.graphs.loader import LoadedGraph, load_graph, open_factory
+from lgs_runtime.graphs.loader import LoadedGraph, load_graphs, open_factory
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant
@@ -75,10 +75,13 @@ class GraphRegistry:
         store: BaseStore,
         cache: BaseCache[Any] | None = None,
     ) -> GraphRegistry:
-        """Loads every graph. Raises `ConfigError` for the first that can't work."""
+        """Loads every graph. Raises `ConfigError` that tells of all that can't work.
+
+        To be called in a thread: modules of public applications call `asyncio.run` at import, which a
+        thread that runs an event loop refuses.
+        """
         extend_import_path(import_paths)
-        loaded = [load_graph(graph_id, spec, source) for graph_id, spec in specs.items()]
-        return cls(loaded, checkpointer, store, cache)
+        return cls(load_graphs(specs, source), checkpointer, store, cache)
 
     @property
     def ids(self) -> Sequence[str]:

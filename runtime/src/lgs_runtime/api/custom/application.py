@@ -32,6 +32,7 @@ from lgs_runtime.errors import ConfigError, RuntimeFault
 from lgs_runtime.graphs.importing import variable_in
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
+from lgs_runtime.tracebacks import told, user_traceback
 
 OURS = frozenset({"/ok", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 """Paths that no application takes over, nor serves itself where `disable_meta` has taken them away."""
@@ -45,6 +46,10 @@ log = structlog.get_logger(__name__)
 
 class AppFailed(RuntimeFault):
     """The application's lifespan raised at its start: the replica ends with exit code 1."""
+
+    def __init__(self, where: str, raised: Exception) -> None:
+        super().__init__(f"{where}: its lifespan raised {told(raised)}")
+        self.shown = user_traceback(raised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]
         state = await life.__aenter__()
     # The application is the user's: anything may come, and all of it is told.
     except Exception as raised:
-        raise AppFailed(f"{where}: its lifespan raised {type(raised).__name__}: {raised}") from raised
+        raise AppFailed(where, raised) from raised
     try:
         yield CustomApp(app, cast(Mapping[str, Any], state or {}))
     finally:

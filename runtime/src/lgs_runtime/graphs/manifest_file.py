@@ -1,0 +1,102 @@
+"""Reads `langgraph.json` (or YAML) and the file of variables that it names. Wrong syntax is a `ConfigError`
+that gives the line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import structlog
+from dotenv import dotenv_values
+
+from lgs_runtime.errors import ConfigError
+
+ENCODING = "utf-8-sig"
+"""UTF-8, with the mark at its beginning that some editors set."""
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """The file as it stands, and the variables that it gives; without a path there is none."""
+
+    path: Path | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the file stands."""
+        return self.path.parent if self.path else None
+
+
+def read_manifest(path: Path, name: str) -> ManifestFile:
+    """Reads the file that setting `name` points to. Raises `ConfigError`."""
+    if not path.is_file():
+        raise ConfigError(f"{name}: {path}: must be a file that exists")
+    text, where = _text(path, name), str(path)
+    content = _parse_yaml(text, where) if path.suffix in (".yaml", ".yml") else parse_json(text, where)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where}: {type(content).__name__}: must be an object with a key `graphs`")
+    whole = path.absolute()
+    return ManifestFile(whole, content, _env(content.get("env"), whole.parent, f"{where}: env"))
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding=ENCODING)
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise ConfigError(f"{name}: {path}: must be a text in UTF-8 that can be read: {wrong}") from wrong
+
+
+def parse_json(text: str, where: str) -> Any:
+    """JSON, or a `ConfigError` with line and column."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as wrong:
+        raise ConfigError(
+            f"{where}: line {wrong.lineno} column {wrong.colno}: must be JSON: {wrong.msg}"
+        ) from wrong
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    import yaml  # noqa: PLC0415 - nearly every manifest is JSON
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as wrong:
+        line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
+        raise ConfigError(f"{where}: line {line}: must be YAML: {wrong.problem}") from wrong
+    except yaml.YAMLError as wrong:
+        raise ConfigError(f"{where}: line 1: must be YAML: {wrong}") from wrong
+
+
+def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
+    if content is None:
+        return {}
+    if isinstance(content, dict):
+        return {str(name): _variable(value, f"{where}.{name}") for name, value in content.items()}
+    if isinstance(content, list):
+        # A list names variables that the environment must bring.
+        return {}
+    if not isinstance(content, str) or not content:
+        raise ConfigError(f"{where}: {content!r}: must be a file, or an object of names to values")
+    path = folder / content
+    if not path.is_file():
+        # Nobody commits it, and no image has it: there the variables come from the environment itself.
+        log.warning("config.env_file_missing", where=where, file=content, looked_at=str(path))
+        return {}
+    given = dotenv_values(stream=StringIO(_text(path, where)))
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _variable(value: Any, where: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise ConfigError(f"{where}: {value!r}: must be a text, a number, or true or false")
+    return str(value)

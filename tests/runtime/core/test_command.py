@@ -1,0 +1,235 @@
+"""The command `lgs-runtime` as whoever starts it sees it: what a start that fails says last, what `check`
+says, and how soon a start ends that nobody wants any more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+TERMINATION_MESSAGE_BYTES = 2048
+GOOD = """
+from typing_extensions import TypedDict
+from langgraph.graph import StateGraph, START
+class State(TypedDict):
+    text: str
+builder = StateGraph(State)
+builder.add_node("node", lambda state: state)
+builder.add_edge(START, "node")
+graph = builder.compile()
+def make(config): return graph
+"""
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Run:
+    """Runs the command in a folder with these files, to its end."""
+
+    def run(
+        *arguments: str, files: Mapping[str, str], config: Mapping[str, object], **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "lgs_runtime.cli", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=application(tmp_path, files, config),
+            env={"PATH": "/usr/bin:/bin", "LGS_PORT": "0", **env},
+            timeout=90,
+        )
+
+    return run
+
+
+def application(folder: Path, files: Mapping[str, str], config: Mapping[str, object]) -> Path:
+    for name, text in {**files, "langgraph.json": json.dumps(config)}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def plain(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines on stderr that are none of the log."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("{")]
+
+
+FAILING = {
+    "agent.py": "import tools\n",
+    "tools.py": "import os\n\ndef model():\n    return os.environ['MODEL_KEY']\n\nmodel()\n",
+}
+
+
+def test_a_graph_that_raises_is_told_with_its_traceback_from_the_users_first_line(
+    command: Run, tmp_path: Path
+) -> None:
+    done = command("serve", files=FAILING, config={"graphs": {"agent": "./agent.py:graph"}})
+
+    assert done.returncode == 2
+    said = plain(done)
+    assert said[:2] == [
+        "Traceback (most recent call last):",
+        f'  File "{tmp_path}/agent.py", line 1, in <module>',
+    ]
+    assert f'  File "{tmp_path}/tools.py", line 4, in model' in said
+    assert "KeyError: 'MODEL_KEY'" in said
+    assert said[-1] == (
+        f"graphs.agent: ./agent.py:graph: it raised at import: KeyError: 'MODEL_KEY' ({tmp_path}/tools.py:4)"
+    )
+    assert done.stderr.count("Traceback") == 1
+
+
+def test_the_end_of_the_log_that_kubernetes_keeps_has_what_was_raised_and_all_the_graphs_that_fail(
+    command: Run,
+) -> None:
+    deep = "def down(n):\n    if n: down(n - 1)\n    raise OSError('no license')\n\ndown(60)\n"
+    graphs = {
+        "one": "./agent.py:graph",
+        "two": "./agent.py:other",
+        "three": "./deep.py:graph",
+        "four": "./x.ts:g",
+    }
+
+    done = command("serve", files={**FAILING, "deep.py": deep}, config={"graphs": graphs})
+
+    kept = done.stderr.encode()[-TERMINATION_MESSAGE_BYTES:].decode(errors="ignore").splitlines()[-80:]
+    assert done.returncode == 2
+    assert "OSError: no license" in kept
+    assert [line.split(": ")[0] for line in kept[-4:]] == [f"graphs.{name}" for name in graphs]
+    assert done.stderr.count("KeyError: 'MODEL_KEY'\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "text", "code", "said"),
+    [
+        (
+            {"auth": {"path": "./own.py:auth"}},
+            "raise ValueError('x')\n",
+            2,
+            "auth.path: ./own.py:auth: it raised",
+        ),
+        (
+            {"encryption": {"path": "./own.py:e"}},
+            "1 / 0\n",
+            2,
+            "encryption.path: ./own.py:e: it raised at import",
+        ),
+        (
+            {"priority": {"path": "./own.py:p"}},
+            "1 / 0\n",
+            2,
+            "priority.path: ./own.py:p: it raised at import",
+        ),
+        ({"http": {"app": "./own.py:app"}}, "1 / 0\n", 2, "http.app: ./own.py:app: it raised at import"),
+        (
+            {"http": {"app": "./own.py:app"}},
+            "from contextlib import asynccontextmanager\nfrom starlette.applications import Starlette\n"
+            "@asynccontextmanager\nasync def life(app):\n    raise LookupError('no till')\n    yield\n"
+            "app = Starlette(lifespan=life)\n",
+            1,
+            "http.app: ./own.py:app: its lifespan raised LookupError: no till",
+        ),
+        (
+            {"checkpointer": {"path": "./own.py:make"}},
+            "1 / 0\n",
+            2,
+            "checkpointer.path: ./own.py:make: it raised",
+        ),
+        (
+            {"checkpointer": {"path": "./own.py:make"}},
+            "def make():\n    raise OSError('no disk')\n",
+            2,
+            "checkpointer.path: ./own.py:make: it raised when it was opened: OSError: no disk",
+        ),
+        (
+            {"store": {"path": "./own.py:make"}},
+            "async def make():\n    raise OSError('no disk')\n",
+            2,
+            "store.path: ./own.py:make: it raised when it was opened: OSError: no disk",
+        ),
+        (
+            {"store": {"index": {"embed": "./own.py:make", "dims": 2}}},
+            "import sys\nsys.exit('no key')\n",
+            2,
+            "store.index.embed: ./own.py:make: it raised at import: SystemExit: no key",
+        ),
+    ],
+)
+def test_whatever_of_the_users_raises_at_start_is_told_once_and_in_the_same_form(
+    command: Run, tmp_path: Path, section: dict[str, object], text: str, code: int, said: str
+) -> None:
+    config = {"graphs": {"agent": "./agent.py:graph"}, **section}
+
+    done = command("serve", files={"agent.py": GOOD, "own.py": text}, config=config)
+
+    assert done.returncode == code
+    lines = plain(done)
+    assert lines[-1].startswith(said)
+    assert lines[1].startswith(f'  File "{tmp_path}/own.py", line ')
+    assert done.stderr.count("Traceback (most recent call last)") == 1
+
+
+def test_check_says_what_there_is(command: Run) -> None:
+    config = {
+        "graphs": {"agent": "./agent.py:graph", "made": "./agent.py:make"},
+        "auth": {"path": "./own.py:auth"},
+        "http": {"app": "./own.py:app"},
+        "checkpointer": {"path": "./own.py:saver"},
+    }
+    own = (
+        "from langgraph_sdk import Auth\nfrom starlette.applications import Starlette\nauth = Auth()\n"
+        "@auth.authenticate\nasync def who(headers): return 'me'\napp = Starlette()\n"
+        "def saver(): raise OSError('not to be called')\n"
+    )
+
+    done = command(
+        "check", files={"agent.py": GOOD, "own.py": own}, config=config, DATABASE_URI="postgres://no/db"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "auth.path: ./own.py:auth: authenticates",
+        "checkpointer.path: ./own.py:saver: a function, not called",
+        "http.app: ./own.py:app: a Starlette application",
+        "graphs.agent: ./agent.py:graph: a graph (CompiledStateGraph)",
+        "graphs.made: ./agent.py:make: a factory that takes config",
+    ]
+
+
+def test_check_says_all_that_is_wrong_and_what_is_right(command: Run) -> None:
+    config = {
+        "graphs": {
+            "good": "./good.py:graph",
+            "bad": "./agent.py:graph",
+            "other": "./b.ts:g",
+            "third": "./c.js:g",
+        },
+        "auth": {"path": "./missing.py:auth"},
+        "http": {"app": "./own.py:app"},
+    }
+
+    done = command("check", files={**FAILING, "good.py": GOOD, "own.py": "1 / 0\n"}, config=config)
+
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == ["graphs.good: ./good.py:graph: a graph (CompiledStateGraph)"]
+    last = plain(done)[-5:]
+    assert [line.split(": ")[0] for line in last] == [
+        "auth.path",
+        "http.app",
+        "graphs.bad",
+        "graphs.other",
+        "graphs.third",
+    ]
+    assert [done.stderr.count(each) for each in ("ZeroDivisionError: ", "KeyError: ")] == [2, 2]
+
+
+def test_a_graph_may_run_an_event_loop_at_import(command: Run) -> None:
+    loop = "import asyncio\nasync def tools(): return ['x']\nTOOLS = asyncio.run(tools())\n"
+
+    done = command("check", files={"agent.py": loop + GOOD}, config={"graphs": {"agent": "./agent.py:graph"}})
+
+    assert done.returncode == 0, done.stderr
