@@ -19,6 +19,8 @@ MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 CancelAction = Literal["interrupt", "rollback"]
 TtlStrategy = Literal["delete", "keep_latest"]
 DEFAULT_GROUP = "default"
+ROOT = "__root__"
+QUESTIONS = "__interrupt__"
 FINAL: frozenset[RunStatus] = frozenset({"error", "success", "timeout", "interrupted"})
 
 
@@ -115,7 +117,8 @@ class Run:
     claimed_at: datetime | None
     """When its present or last attempt was claimed."""
     result: Json | None = None
-    """The values at its end, kept here only for stateless runs, whose thread is gone by then."""
+    """What it answers, kept here only where its thread can't tell: for stateless runs, whose thread is gone
+    by then, and for graphs whose output is less than their state."""
     created_by: str | None = None
     """Who asked for it; None: nobody is known."""
     version: int | None = None
@@ -233,6 +236,8 @@ class Outcome:
     interrupts: Json | None = None
     checkpoint_id: str | None = None
     """The thread's latest checkpoint at its end (None: unknown, or there is none)."""
+    answer: Json | None = None
+    """What the run answers, where its graph's output is less than `values` (None: those)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,5 +343,27 @@ def questions(interrupts: Json | None) -> list[Any]:
 
 
 def with_questions(values: Json | None, asked: Sequence[Any]) -> Json:
-    """Values as a client gets them, with what was asked under `__interrupt__`, if anything was."""
-    return {**(values or {}), "__interrupt__": list(asked)} if asked else values or {}
+    """Values with what was asked under `__interrupt__`, if anything was. Where the whole is no object,
+    the questions are all there is, as LangGraph streams it."""
+    if not asked:
+        return values or {}
+    named = {name: value for name, value in (values or {}).items() if name != ROOT}
+    return {**named, QUESTIONS: list(asked)}
+
+
+def without_questions(values: Json | None) -> Json | None:
+    """The opposite of `with_questions`."""
+    if values is None or QUESTIONS not in values:
+        return values
+    return {name: value for name, value in values.items() if name != QUESTIONS}
+
+
+def rooted(values: Any) -> Json:
+    """Values as they are kept. Those of a graph whose state is no object (`@entrypoint`, one channel as
+    the whole) stand under the name that LangGraph gives such a channel."""
+    return values if isinstance(values, Mapping) else {ROOT: values}
+
+
+def unrooted(values: Json | None) -> Any:
+    """Values as a client gets them: the opposite of `rooted`."""
+    return values[ROOT] if values is not None and values.keys() == {ROOT} else values

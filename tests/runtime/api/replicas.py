@@ -39,6 +39,18 @@ GRAPHS = (
     "asks_both",
     "chat_inside",
 )
+OUTPUTS = (
+    "private",
+    "private_factory",
+    "private_asks",
+    "private_waits",
+    "private_fails",
+    "private_inside",
+    "shy",
+    "number",
+    "number_asks",
+    "listed",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,10 @@ async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
 def settings_of(folder: Path, uris: dict[str, Any]) -> Settings:
     """Settings over a database. The shared port lets replicas without Redis see each other's streams."""
     return Settings(
-        graphs={name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
+        graphs={
+            **{name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
+            **{name: GraphSpec(f"api_outputs:{name}") for name in OUTPUTS},
+        },
         source=folder,
         data_dir=folder,
         service=f"api-{uuid4().hex[:8]}",

@@ -99,6 +99,23 @@ async def left_behind(replica: Replica, **more: Any) -> str:
     return new.run_id
 
 
+async def test_an_answer_that_is_less_than_the_values_is_kept_sealed_too(sealed: Settings) -> None:
+    settings = replace(sealed, graphs={"agent": GraphSpec("api_outputs:private_asks")})
+    async with open_replica(settings) as replica:
+        client = replica.client
+        thread = (await client.threads.create())["thread_id"]
+        await client.runs.wait(thread, "agent", input={"question": "q"})
+        await client.runs.wait(thread, "agent", command={"resume": secret("answer")})
+        run = (await client.runs.list(thread))[0]
+
+        kept = await at_rest(settings)
+
+        assert [place for place, content in kept.items() if SECRET.encode() in content] == []
+    async with open_replica(replace(settings, replica_id="b")) as replica:
+        joined = await replica.client.runs.join(thread, run["run_id"])
+        assert joined == {"answer": f"told {secret('answer')}"}
+
+
 async def test_nothing_is_kept_plain_and_everything_is_answered_plain(sealed: Settings) -> None:
     async with open_replica(sealed) as replica:
         client = replica.client

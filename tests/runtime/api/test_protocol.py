@@ -96,6 +96,18 @@ async def test_a_thread_stream_gives_state_tokens_and_result(client: LangGraphCl
     assert [message["type"] for message in values["messages"]] == ["human", "ai"]
 
 
+async def test_values_and_updates_are_what_the_graph_gives_out(client: LangGraphClient, url: str) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await start(url, thread, "private", {"question": "q"})
+
+    events = await hear(url, thread)
+
+    told = [event["params"]["data"] for event in events if event["method"] in ("values", "updates")]
+    assert {"node": "speak", "values": {"answer": "42"}} in told
+    assert told[-1] == {"answer": "42"}
+    assert "secret" not in json.dumps(told)
+
+
 async def test_a_question_is_asked_and_answered(client: LangGraphClient) -> None:
     async with client.threads.stream(assistant_id="asks") as thread:
         await thread.run.start(input={})

@@ -320,6 +320,36 @@ async def test_a_stateless_run_keeps_its_result_and_not_its_thread(service: Serv
         await service.storage.thread(run.thread_id)
 
 
+async def test_an_answer_that_is_less_than_the_values_is_the_runs_and_the_webhooks(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running(webhook="http://127.0.0.1:9/hook")
+    alone = await service.running(delete_thread_after=True, webhook="http://127.0.0.1:9/hook")
+    outcome = Outcome("success", values={"answer": 42, "private": 1}, answer={"answer": 42})
+
+    for each in (run, alone):
+        await service.storage.finish(each, replica, outcome)
+
+    assert (await service.storage.thread(run.thread_id)).values == outcome.values
+    for each in (run, alone):
+        assert (await service.storage.run(each.run_id)).result == outcome.answer
+    calls = await service.storage.claim_webhooks(10, 1.0, 1.0)
+    assert [call.values for call in calls] == [outcome.answer] * 2
+
+
+async def test_a_webhook_is_not_told_values_that_are_not_the_runs(service: Service) -> None:
+    replica = await service.replica()
+    first = await service.running()
+    await service.storage.finish(first, replica, Outcome("success", values={"private": 1}))
+    failed = await service.running(first.thread_id, webhook="http://127.0.0.1:9/hook")
+    await service.storage.finish(failed, replica, Outcome("error", "error", "it broke"))
+    waiting = await service.enqueue(first.thread_id, webhook="http://127.0.0.1:9/hook")
+
+    await service.storage.cancel(None, [waiting.run.run_id], "interrupt")
+
+    calls = await service.storage.claim_webhooks(10, 1.0, 1.0)
+    assert [call.values for call in calls] == [None, None]
+
+
 async def test_to_cancel_a_stateless_run_that_has_ended_leaves_the_thread_to_its_others(
     service: Service,
 ) -> None:

@@ -141,10 +141,11 @@ class Fields:
     async def outcome(self, outcome: Outcome) -> Outcome:
         """The end of a run. An error that can't be sealed is replaced by one that says so, since the run
         must end."""
-        values, interrupts = outcome.values, outcome.interrupts
+        values, interrupts, answer = outcome.values, outcome.interrupts, outcome.answer
         return replace(
             outcome,
             values=None if values is None else await self._cipher.seal("thread", "values", values),
+            answer=None if answer is None else await self._cipher.seal("thread", "values", answer),
             interrupts=None
             if interrupts is None
             else await self._cipher.seal("thread", "interrupts", interrupts),

@@ -17,12 +17,13 @@ import structlog
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import NotFound, StorageUnavailable
-from lgs_runtime.model import FINAL, Json, Run, Thread, questions, with_questions
+from lgs_runtime.model import FINAL, Json, Run, Thread, questions, rooted, unrooted, with_questions
 from lgs_runtime.services import Services
 from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode, to_json
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.protocol import PROTOCOL, to_plain
+from lgs_runtime.worker.outcomes import output_of
 from lgs_runtime.worker.publisher import epoch_of
 
 LATE_EVENTS_SECONDS = 2.0
@@ -36,7 +37,8 @@ log = structlog.get_logger(__name__)
 
 
 async def result(services: Services, run: Run) -> Json:
-    """Waits for the end of a run (as it was read a moment ago) and returns the values that it left.
+    """Waits for the end of a run (as it was read a moment ago) and returns what it answers: of the values
+    that it left those that its graph gives out (see `unrooted`).
 
     A run that failed gives `{"__error__": {"error": name, "message": text}}`, one that stopped at
     interrupts has them under `__interrupt__`.
@@ -57,22 +59,33 @@ async def result_of(services: Services, run: Run) -> Json:
         thread = await services.storage.thread(run.thread_id)
     except NotFound:
         return {}
-    if thread.state_updated_at <= run.updated_at:
-        return with_questions(thread.values, questions(thread.interrupts))
-    return await _values_then(services, thread, run)
+    if thread.state_updated_at > run.updated_at:
+        return await _answer_then(services, thread, run)
+    # Whoever executed a run to its end has kept its answer where that is less than the thread's values.
+    told = thread.values if run.status == "success" else await _told(services, thread)
+    return with_questions(told, questions(thread.interrupts))
 
 
-async def _values_then(services: Services, thread: Thread, run: Run) -> Json:
-    """The values at the end of a run after which the thread went on: those of the run's last checkpoint."""
+async def _told(services: Services, thread: Thread) -> Json | None:
+    """What the thread's graph gives out of its values."""
+    graph_id = thread.metadata.get("graph_id")
+    if thread.values is None or graph_id not in services.graphs.ids:
+        return thread.values
+    async with services.graphs.open(str(graph_id), checkpoint_config(thread.thread_id)) as graph:
+        return output_of(graph, thread.values)
+
+
+async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
+    """The answer of a run after whose end the thread went on: of the values of its last checkpoint."""
     at = checkpoint_config(run.thread_id)
     history = services.checkpointer.alist(at, filter={"run_id": run.run_id}, limit=1)
     last = [entry async for entry in history]
     graph_id = thread.metadata.get("graph_id")
     if not last or not isinstance(graph_id, str):
-        return thread.values or {}
+        return await _told(services, thread) or {}
     async with services.graphs.open(graph_id, last[0].config) as graph:
         snapshot = await graph.aget_state(last[0].config)
-    shown: Json = to_json(snapshot.values)
+        shown = output_of(graph, rooted(to_json(snapshot.values)))
     return with_questions(shown, to_json(snapshot.interrupts))
 
 
@@ -168,7 +181,7 @@ async def _last_event(services: Services, run: Run) -> StreamEvent:
     outcome = await result_of(services, run)
     if "__error__" in outcome:
         return StreamEvent("", "error", encode(outcome["__error__"]))
-    return StreamEvent("", "values", encode(outcome))
+    return StreamEvent("", "values", encode(unrooted(outcome)))
 
 
 async def cancel_quietly(services: Services, run: Run) -> None:

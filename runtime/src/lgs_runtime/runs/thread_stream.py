@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing, suppress
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
-from lgs_runtime.model import FINAL, Page, Run
+from lgs_runtime.model import FINAL, Page, Run, unrooted
 from lgs_runtime.runs.following import LATE_EVENTS_SECONDS, events, result_of
 from lgs_runtime.services import Services
 from lgs_runtime.streams.encoding import encode
@@ -119,8 +119,8 @@ async def _of_run(
         return
     end_id = _next(last) if last else ""
     if "state_update" in modes:
-        values = encode({"run_id": run.run_id, "values": await result_of(services, ended)})
-        yield [StreamEvent("", "state_update", values)]
+        values = unrooted(await result_of(services, ended))
+        yield [StreamEvent("", "state_update", encode({"run_id": run.run_id, "values": values}))]
     if "run_modes" in modes or "lifecycle" in modes:
         done = {"status": "run_done", "run_id": run.run_id, "run_status": ended.status}
         yield [StreamEvent(end_id, "metadata", encode(done))]

@@ -28,7 +28,7 @@ from lgs_runtime.runs.transplant import Transplant
 from lgs_runtime.services import Services
 from lgs_runtime.storage.histories import NewVersion
 from lgs_runtime.streams.encoding import to_json
-from lgs_runtime.worker.execution import outcome_of
+from lgs_runtime.worker.outcomes import outcome_of
 
 OF_THE_RUN = ("run_id", "attempt", "assistant_id")
 """What a checkpoint's metadata say of the run that made it, which is not the one that copies it."""
@@ -85,7 +85,7 @@ async def roll_back(services: Services, version: Version, description: str | Non
     try:
         async with services.graphs.open(graph_of(thread), checkpoint_config(version.thread_id)) as graph:
             checkpoint_id = await _copy(services, graph, source, version, marks)
-            now = outcome_of(await graph.aget_state(checkpoint_config(version.thread_id)))
+            now = outcome_of(graph, await graph.aget_state(checkpoint_config(version.thread_id)))
         new = NewVersion(
             version.thread_id,
             checkpoint_id,

@@ -98,9 +98,10 @@ class Queue(Protocol):
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while
-        other runs wait on it). With `delete_thread_after` the thread's record goes and the run keeps the
-        values as `result` (the checkpoints are the caller's); else the state it ended with becomes a
-        version of the thread (`histories.checkpoint_of`). A run that was cancelled with `rollback` is
+        other runs wait on it). An `answer` is kept as the run's `result`, and told to its webhook. With
+        `delete_thread_after` the thread's record goes and the run keeps the answer, else the values, as
+        `result` (the checkpoints are the caller's); else the state it ended with becomes a version of the
+        thread (`histories.checkpoint_of`). A run that was cancelled with `rollback` is
         deleted. Raises `LeaseLost` when the attempt is no longer the replica's: nothing is changed."""
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:

@@ -92,6 +92,7 @@ async def stream(
         "interrupt_before": kwargs.interrupt_before,
         "interrupt_after": kwargs.interrupt_after,
         "durability": kwargs.durability,
+        "output_keys": graph.output_channels,
         "subgraphs": kwargs.stream_subgraphs,
         "control": control,
     }

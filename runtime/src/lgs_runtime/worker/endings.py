@@ -80,8 +80,8 @@ class Endings:
 
 def _ended(run: Run, outcome: Outcome, now: datetime) -> Run:
     """A run that ended without an error (whose words the storage may have changed), as its end was stored,
-    with the values that it left as its result, if they are known."""
-    result = None
-    if outcome.values is not None and outcome.interrupts is not None:
+    with its answer, if that is known."""
+    result = outcome.answer
+    if result is None and outcome.values is not None and outcome.interrupts is not None:
         result = with_questions(outcome.values, questions(outcome.interrupts))
     return replace(run, status=outcome.status, error=None, result=result, updated_at=now)

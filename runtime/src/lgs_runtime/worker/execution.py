@@ -16,7 +16,6 @@ import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
-from langgraph.types import StateSnapshot
 
 from lgs_runtime.auth.users import User
 from lgs_runtime.checkpoint.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
@@ -27,15 +26,15 @@ from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.model import Outcome, Run, questions, with_questions
+from lgs_runtime.model import Outcome, Run
 from lgs_runtime.storage.contract import Storage
-from lgs_runtime.streams.encoding import to_json
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
 from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
 from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.outages import Outages
+from lgs_runtime.worker.outcomes import alone, outcome_of
 from lgs_runtime.worker.protocol import stream_protocol
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import UnknownInterruptError, starting_point
@@ -131,7 +130,7 @@ class Executor:
                     await saver.settle()
             finally:
                 await saver.arrived()
-            return _with_questions(outcome) if kwargs.temporary else outcome
+            return alone(outcome) if kwargs.temporary else outcome
 
     async def _drive(
         self,
@@ -147,15 +146,14 @@ class Executor:
             self._metrics.resumed()
             log.info("run.resumed", attempt=attempt.run.attempt, left=start.kind)
         if kwargs.protocol:
-            return outcome_of(
-                await stream_protocol(
-                    graph, start, config, kwargs, publisher=publisher, control=attempt.control
-                )
+            state = await stream_protocol(
+                graph, start, config, kwargs, publisher=publisher, control=attempt.control
             )
+            return outcome_of(graph, state)
         if start.kind != "done":
             emitter = Emitter(publisher, kwargs)
             await stream(graph, start.input, start.config, kwargs, emitter=emitter, control=attempt.control)
-        return outcome_of(await graph.aget_state(config))
+        return outcome_of(graph, await graph.aget_state(config))
 
     async def _stopped(self, attempt: Attempt) -> Outcome | HandBack:
         """The attempt was asked to stop: what is left of it depends on who asked."""
@@ -201,7 +199,7 @@ class Executor:
             # The graph that raised may be one that can't be opened either; its run must end all the same.
             log.warning("run.state_unreadable", reason=str(unreadable))
             return Outcome(status, "error", error)
-        return Outcome(status, "error", error, at_end.values, at_end.interrupts)
+        return replace(at_end, status=status, thread_status="error", error=error, checkpoint_id=None)
 
     async def _database_failed(
         self, attempt: Attempt, publisher: Publisher, raised: BaseException
@@ -222,7 +220,7 @@ class Executor:
         run, kwargs = attempt.run, attempt.kwargs
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
         async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
-            return outcome_of(await graph.aget_state(config))
+            return outcome_of(graph, await graph.aget_state(config))
 
     async def _graph_id(self, run: Run, kwargs: RunKwargs) -> str:
         named = kwargs.config.get("configurable", {}).get("graph_id")
@@ -266,23 +264,3 @@ def _when(run: Run) -> dict[str, int]:
         "__request_start_time_ms__": int(run.created_at.timestamp() * 1000),
         "__after_seconds__": int((run.due_at - run.created_at).total_seconds()),
     }
-
-
-def outcome_of(state: StateSnapshot) -> Outcome:
-    """What a thread's state says about a run that ended by itself: it waits for a person when tasks are
-    left."""
-    interrupts = {task.id: to_json(task.interrupts) for task in state.tasks if task.interrupts}
-    values = to_json(state.values)
-    return Outcome(
-        status="success",
-        thread_status="interrupted" if state.tasks else "idle",
-        values=values if isinstance(values, dict) else {"__root__": values},
-        interrupts=interrupts,
-        checkpoint_id=state.config["configurable"].get("checkpoint_id") if state.created_at else None,
-    )
-
-
-def _with_questions(outcome: Outcome) -> Outcome:
-    """The outcome of a run whose thread goes with it: its values are all that will tell what it asked."""
-    asked = questions(outcome.interrupts)
-    return replace(outcome, values=with_questions(outcome.values, asked)) if asked else outcome

@@ -161,6 +161,7 @@ async def _stream(
         interrupt_before=cast(Any, kwargs.interrupt_before),
         interrupt_after=cast(Any, kwargs.interrupt_after),
         durability=kwargs.durability,
+        output_keys=graph.output_channels,
     )
     async for event in events:
         await emitter.emit(event)

@@ -16,7 +16,7 @@ import httpx
 import structlog
 
 from lgs_runtime.graphs.webhook_section import WebhookSection
-from lgs_runtime.model import Run, Webhook
+from lgs_runtime.model import Run, Webhook, unrooted, without_questions
 from lgs_runtime.repeating import repeatedly
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import encode
@@ -106,5 +106,5 @@ def payload(described: Mapping[str, Any], webhook: Webhook) -> dict[str, Any]:
         **described,
         "run_started_at": run.claimed_at,
         "run_ended_at": run.updated_at,
-        "values": webhook.values,
+        "values": unrooted(without_questions(webhook.values)),
     }

@@ -11,7 +11,7 @@ from fastapi import Response
 from lgs_runtime.api.http.awaited import AwaitedJson
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.resources.requests import naming
-from lgs_runtime.model import Run
+from lgs_runtime.model import Run, unrooted
 from lgs_runtime.runs.following import cancel_quietly, events, result, result_of
 from lgs_runtime.runs.thread_stream import thread_events
 from lgs_runtime.services import Services
@@ -20,20 +20,20 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 
 
 def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = False) -> Response:
-    """The values that the run leaves, when it has ended."""
+    """What the run answers, when it has ended."""
 
     async def find() -> bytes:
-        return encode(await result(services, run))
+        return encode(unrooted(await result(services, run)))
 
     return AwaitedJson(find, naming(run, "join"), _gone(services, run, cancel_on_disconnect))
 
 
 def answer_cancelled(services: Services, run: Run) -> Response:
-    """The values that a cancelled run left, when it has stopped; nothing when it was rolled back."""
+    """What a cancelled run answers, when it has stopped; nothing when it was rolled back."""
 
     async def find() -> bytes:
         ended = await services.hub.finished(run.run_id, run.thread_id)
-        return encode({} if ended is None else await result_of(services, ended))
+        return encode({} if ended is None else unrooted(await result_of(services, ended)))
 
     return AwaitedJson(find, naming(run, "join"))
 

@@ -23,7 +23,7 @@ from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.model import Thread, ThreadStatus
+from lgs_runtime.model import Thread, ThreadStatus, rooted
 from lgs_runtime.streams.encoding import to_json
 from lgs_runtime.worker.resumption import as_command
 
@@ -142,7 +142,7 @@ async def _remember(parts: Parts, caller: Caller, graph: Graph, thread_id: str) 
     snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint(), caller))
     interrupts: dict[str, Any] = {task.id: task.interrupts for task in snapshot.tasks if task.interrupts}
     status: ThreadStatus = "interrupted" if snapshot.tasks else "idle"
-    values, told = to_json(snapshot.values), to_json(interrupts)
+    values, told = rooted(to_json(snapshot.values)), to_json(interrupts)
     return await parts.storage.set_thread_state(thread_id, values, told, status)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypeIs
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
-from lgs_runtime.model import Assistant, AuditEntry, Cron, Json, Run, Thread, Version
+from lgs_runtime.model import Assistant, AuditEntry, Cron, Json, Run, Thread, Version, unrooted
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -55,7 +55,7 @@ def thread_json(thread: Thread) -> dict[str, Any]:
         "metadata": thread.metadata,
         "config": thread.config,
         "status": thread.status,
-        "values": thread.values,
+        "values": unrooted(thread.values),
         "interrupts": thread.interrupts,
         "error": thread.error,
     }

@@ -66,4 +66,5 @@ def row(run: Run, replica: str, outcome: Outcome) -> Row:
         dump_optional(outcome.values),
         dump_optional(outcome.interrupts),
         checkpoint_of(outcome),
+        dump_optional(outcome.answer),
     )

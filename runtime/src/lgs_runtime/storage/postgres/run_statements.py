@@ -129,15 +129,16 @@ one."""
 FINISH: Final = """
 WITH ends AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[],
-                         $7::text[], $8::text[], $9::text[], $10::text[])
-        AS e (thread_id, run_id, replica, attempt, status, error, rest, values, interrupts, checkpoint_id)
+                         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+        AS e (thread_id, run_id, replica, attempt, status, error, rest, values, interrupts, checkpoint_id,
+              answer)
 ), thread AS MATERIALIZED (
     SELECT t.thread_id, t.unfinished, t.values, t.versions FROM lgs_thread t
     WHERE t.thread_id = ANY($1::text[]) ORDER BY t.thread_id FOR UPDATE
 ), ended AS (
     UPDATE lgs_run r
     SET status = e.status, error = e.error, claimed_by = NULL, ended_at = now(), updated_at = now(),
-        result = CASE WHEN r.delete_thread_after THEN e.values::json END,
+        result = coalesce(e.answer, CASE WHEN r.delete_thread_after THEN e.values END)::json,
         version = CASE WHEN e.checkpoint_id IS NOT NULL AND NOT r.delete_thread_after
                        THEN thread.versions + 1 END
     FROM ends e JOIN thread USING (thread_id)
@@ -146,7 +147,7 @@ WITH ends AS MATERIALIZED (
     RETURNING r.run_id, r.thread_id, r.delete_thread_after, r.webhook, r.version, r.created_by
 ), webhook AS (
     INSERT INTO lgs_webhook (run_id, url, values)
-    SELECT d.run_id, d.webhook, coalesce(e.values::json, thread.values::json)
+    SELECT d.run_id, d.webhook, coalesce(e.answer::json, e.values::json)
     FROM ended d JOIN ends e USING (run_id) JOIN thread ON thread.thread_id = d.thread_id
     WHERE d.webhook IS NOT NULL
 ), deleted AS (
@@ -160,7 +161,7 @@ WITH ends AS MATERIALIZED (
            d.created_by
     FROM ended d JOIN ends e USING (run_id) WHERE d.version IS NOT NULL
 ), crowd AS (
-    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $11::bigint
+    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $12::bigint
     ON CONFLICT DO NOTHING
 ), gone AS (
     SELECT g.*, g.delete_thread_after AND thread.unfinished = 1 AS last
@@ -183,5 +184,5 @@ WITH ends AS MATERIALIZED (
 SELECT gone.run_id, gone.kept, rest.unfinished
 FROM gone JOIN (SELECT * FROM kept UNION ALL SELECT * FROM dropped) rest USING (thread_id)
 """
-"""`endings.row`; $11: versions that a thread keeps. A run that does not come back was not the replica's at
+"""`endings.row`; $12: versions that a thread keeps. A run that does not come back was not the replica's at
 that attempt, or was cancelled while the statement waited for its thread, which a second look sees."""

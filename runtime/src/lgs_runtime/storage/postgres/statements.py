@@ -138,9 +138,7 @@ WITH ended AS (
     WHERE r.run_id = e.run_id AND r.status IN ('pending', 'running')
     RETURNING r.run_id, r.thread_id, r.error, r.webhook
 ), webhook AS (
-    INSERT INTO lgs_webhook (run_id, url, values)
-    SELECT e.run_id, e.webhook, t.values::json FROM ended e LEFT JOIN lgs_thread t USING (thread_id)
-    WHERE e.webhook IS NOT NULL
+    INSERT INTO lgs_webhook (run_id, url) SELECT run_id, webhook FROM ended WHERE webhook IS NOT NULL
 )
 UPDATE lgs_thread t
 SET unfinished = t.unfinished - e.runs, rest = coalesce($4, t.rest), error = coalesce(e.error, t.error),

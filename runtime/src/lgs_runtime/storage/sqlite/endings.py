@@ -20,14 +20,15 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
     if row is None:
         raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
     values, error = dump_optional(outcome.values), clean(outcome.error)
+    answer = dump_optional(outcome.answer)
     interrupts = dump_optional(outcome.interrupts)
     taken_back = row["cancel_requested"] == "rollback"
     if taken_back:
         change.run(statements.DELETE_RUN, run_id=run.run_id)
     else:
-        result = values if row["delete_thread_after"] else None
+        result = answer or (values if row["delete_thread_after"] else None)
         version = _keep_version(change, row, checkpoint_of(outcome), interrupts)
-        _end(change, row, outcome.status, error, result=result, values=values, version=version)
+        _end(change, row, outcome.status, error, result=result, values=answer or values, version=version)
     change.news.append(Signal("finished", run.run_id))
     waiting = _leave(change, row, outcome.thread_status, error, values=values, interrupts=interrupts)
     return Finished(not taken_back, waiting)
@@ -64,8 +65,7 @@ def _end(
     ending = {"status": status, "error": error, "result": result, "version": version}
     change.run(statements.END_RUN, run_id=run_id, **ending)
     if row["webhook"] is not None:
-        told = {"url": row["webhook"], "values": values, "thread_id": row["thread_id"]}
-        change.run(statements.KEEP_WEBHOOK, run_id=run_id, **told)
+        change.run(statements.KEEP_WEBHOOK, run_id=run_id, url=row["webhook"], values=values)
 
 
 def _keep_version(

@@ -130,9 +130,7 @@ DELETE FROM lgs_thread WHERE thread_id = :thread_id AND unfinished = 0 RETURNING
 KEEP_SPENT: Final = "INSERT OR IGNORE INTO lgs_spent_thread (thread_id, spent_at) VALUES (:thread_id, :now)"
 
 KEEP_WEBHOOK: Final = """
-INSERT INTO lgs_webhook (run_id, url, "values", due_at)
-VALUES (:run_id, :url,
-        coalesce(:values, (SELECT "values" FROM lgs_thread WHERE thread_id = :thread_id)), :now)
+INSERT INTO lgs_webhook (run_id, url, "values", due_at) VALUES (:run_id, :url, :values, :now)
 """
 
 ANY_WEBHOOK: Final = "SELECT 1 FROM lgs_webhook WHERE due_at <= :now LIMIT 1"

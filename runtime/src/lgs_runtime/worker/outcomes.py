@@ -1,0 +1,48 @@
+"""What a thread's state says of the run that left it: the values that the thread keeps, and the answer that
+clients get, which is what the graph's output schema has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from langgraph.types import StateSnapshot
+
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.model import Json, Outcome, questions, rooted, with_questions
+from lgs_runtime.streams.encoding import to_json
+
+
+def outcome_of(graph: Graph, state: StateSnapshot) -> Outcome:
+    """How a run ended that ended by itself: it waits for a person when tasks are left."""
+    interrupts = {task.id: to_json(task.interrupts) for task in state.tasks if task.interrupts}
+    values = rooted(to_json(state.values))
+    answer = output_of(graph, values)
+    return Outcome(
+        status="success",
+        thread_status="interrupted" if state.tasks else "idle",
+        values=values,
+        interrupts=interrupts,
+        checkpoint_id=state.config["configurable"].get("checkpoint_id") if state.created_at else None,
+        answer=None if answer is values else with_questions(answer, questions(interrupts)),
+    )
+
+
+def alone(outcome: Outcome) -> Outcome:
+    """The outcome of a run whose thread goes with it: what it answers is all that will tell what it asked."""
+    asked = questions(outcome.interrupts)
+    if not asked or outcome.answer is not None:
+        return outcome
+    return replace(outcome, answer=with_questions(outcome.values, asked))
+
+
+def output_of(graph: Graph, values: Json) -> Json:
+    """What the graph's output has of the values of its state: these themselves where that is all."""
+    wanted: Any = graph.output_channels
+    if not isinstance(values, Mapping) or wanted == graph.stream_channels_asis:
+        return values
+    if isinstance(wanted, str):
+        return rooted(values.get(wanted))
+    output = {name: values[name] for name in wanted if name in values}
+    return values if len(output) == len(values) else output
