@@ -15,7 +15,7 @@ import structlog
 import typer
 import uvloop
 
-from lgs_runtime import garbage, logs
+from lgs_runtime import garbage, logs, stopping
 from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
 
@@ -45,6 +45,7 @@ def serve(
     ] = False,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
+    stopping.end_at_once()
     logs.configure()
     try:
         settings = load_settings(config=config, host=host, port=port, reuse_port=reuse_port)

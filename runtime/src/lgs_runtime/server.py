@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from lgs_runtime.opening import open_services
 from lgs_runtime.readiness import State
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
+from lgs_runtime.stopping import SIGNALS
 
 LAST_ANSWERS_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -44,14 +44,15 @@ async def run(settings: Settings) -> None:
         own = replace(settings, host="127.0.0.1", port=settings.admin_port, reuse_port=False)
         listeners.append(bind(own, name="LGS_ADMIN_PORT"))
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # Nodes that are plain functions run in threads: as many as there may be runs, so that none waits for a
     # thread.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.concurrency + SPARE_THREADS))
     async with AsyncExitStack() as stack:
         services = await open_services(settings, stack, stop)
         async with serve(services, listeners) as failed:
+            # Until here a signal ends the process at once (`stopping.py`).
+            for number in SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
             await services.worker.start()
             garbage.rarely()
             services.readiness.state = State.SERVING

@@ -3,7 +3,9 @@ says, and how soon a start ends that nobody wants any more."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -34,7 +36,7 @@ def command(tmp_path: Path) -> Run:
         *arguments: str, files: Mapping[str, str], config: Mapping[str, object], **env: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-P", "-m", "lgs_runtime.cli", *arguments],
+            [sys.executable, "-P", "-m", "lgs_runtime", *arguments],
             check=False,
             capture_output=True,
             text=True,
@@ -233,3 +235,54 @@ def test_a_graph_may_run_an_event_loop_at_import(command: Run) -> None:
     done = command("check", files={"agent.py": loop + GOOD}, config={"graphs": {"agent": "./agent.py:graph"}})
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"graphs": {"agent": "./slow.py:graph"}},
+        {"graphs": {"agent": "./agent.py:graph"}, "http": {"app": "./slow.py:app"}},
+        {"graphs": {"agent": "./agent.py:graph"}, "auth": {"path": "./slow.py:auth"}},
+    ],
+    ids=["graph", "http.app", "auth"],
+)
+async def test_a_start_that_is_stopped_while_it_imports_ends_at_once(
+    tmp_path: Path, config: Mapping[str, object], number: int
+) -> None:
+    slow = "import sys, time\nprint('importing', flush=True)\ntime.sleep(600)\n"
+    application(tmp_path, {"slow.py": slow, "agent.py": GOOD}, config)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "lgs_runtime",
+        "serve",
+        "--port",
+        "0",
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        assert await process.stdout.readline() == b"importing\n"
+
+        process.send_signal(number)
+        _, said = await process.communicate()
+
+    assert process.returncode == 0
+    assert json.loads(said.splitlines()[-1])["event"] == "replica.stopped"
+
+
+async def test_a_start_is_heard_before_it_has_imported_anything_that_takes_time() -> None:
+    code = (
+        "import sys; sys.argv[1:] = ['serve']; sys.modules['lgs_runtime.cli'] = None\n"
+        "from lgs_runtime.__main__ import main\n"
+        "try: main()\nexcept ImportError: pass\n"
+        "import signal; print(signal.getsignal(signal.SIGTERM).__module__, 'typer' in sys.modules)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["lgs_runtime.stopping", "False"]
