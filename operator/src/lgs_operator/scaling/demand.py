@@ -55,6 +55,8 @@ class Demand:
     """How many bursts the look-back has seen."""
     waiting: int
     oldest_seconds: float
+    queue_known: bool
+    """Whether any replica could tell how many runs wait; else `waiting` is 0."""
     in_use: int
     slots: int
     loop_lag: float
@@ -89,7 +91,9 @@ def rate_of(flow: Flow) -> Rate:
 def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
     """The demand after `memory` has learned `observation`, which holds one sample at least."""
     working = [sample for sample in observation.samples if not sample.draining] or list(observation.samples)
-    waiting = median_high([sample.waiting for sample in working])
+    told = [sample.waiting for sample in working if sample.waiting is not None]
+    waiting = median_high(told) if told else 0
+    oldest = [sample.oldest_seconds for sample in working if sample.oldest_seconds is not None]
     in_use = sum(sample.in_use for sample in working)
     rate = rate_of(memory.flow)
     offered = _offered(rate, memory, in_use + waiting)
@@ -104,7 +108,8 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         floor=floor,
         episodes=episodes,
         waiting=waiting,
-        oldest_seconds=median_high([sample.oldest_seconds for sample in working]),
+        oldest_seconds=median_high(oldest) if oldest else 0.0,
+        queue_known=bool(told),
         in_use=in_use,
         slots=sum(sample.slots for sample in working),
         loop_lag=max(sample.loop_lag for sample in working),

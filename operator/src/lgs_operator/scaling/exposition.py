@@ -1,32 +1,36 @@
 """A replica's metrics page, as Prometheus text, to a sample. Names: docs/architecture.md.
 
-Only the lines that the law reads are parsed. Pure; a page that is not one of ours raises `NotOurMetrics`.
+Only the lines that the law reads are parsed, and of their labels only `le`: a page takes a tenth of a
+millisecond that way, where a parser of the whole format takes several. A series that is absent is None where
+absence says something, never 0. Pure; a page that is not one of ours raises `NotOurMetrics`.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from math import isfinite
-
-from prometheus_client.parser import text_string_to_metric_families
+from typing import Final
 
 from lgs_operator.scaling.samples import Histogram, ReplicaSample
 
-WANTED = (
-    "lgs_runs_arrived_total",
-    "lgs_runs_rejected_total",
-    "lgs_runs_finished_total",
+GAUGES: Final = (
     "lgs_queue_depth",
     "lgs_queue_oldest_seconds",
     "lgs_queue_blocked",
     "lgs_slots",
+    "lgs_slots_in_use",
     "lgs_draining",
-    "lgs_run_wait_seconds",
-    "lgs_run_execution_seconds",
-    "lgs_run_latency_seconds",
     "lgs_event_loop_lag_seconds",
     "process_start_time_seconds",
 )
+COUNTERS: Final = ("lgs_runs_arrived_total", "lgs_runs_rejected_total", "lgs_runs_finished_total")
+HISTOGRAMS: Final = ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
+_NAMES: Final = frozenset(
+    (*GAUGES, *COUNTERS, *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")))
+)
+_LINE: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)(?: -?\d+)?(?: #.*)?")
+_BOUND: Final = re.compile(r'(?:^|,) *le="([^"]*)"')
 
 
 class NotOurMetrics(ValueError):
@@ -35,43 +39,65 @@ class NotOurMetrics(ValueError):
 
 def parse(text: str, replica: str, at: float) -> ReplicaSample:
     """The sample in `text`, asked of `replica` at `at` (seconds since the epoch)."""
-    totals: dict[str, float] = defaultdict(float)
-    largest: dict[str, float] = defaultdict(float)
+    totals: dict[str, float] = {}
+    largest: dict[str, float] = {}
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-    lines = "\n".join(line for line in text.splitlines() if line.startswith(WANTED))
-    try:
-        for family in text_string_to_metric_families(lines + "\n"):
-            for name, labels, value, *_ in family.samples:
-                if not isfinite(value):
-                    continue
-                if name.endswith("_bucket") and "le" in labels:
-                    buckets[name.removesuffix("_bucket")][float(labels["le"])] += value
-                totals[name] += value
-                largest[name] = max(largest[name], value)
-    except ValueError as error:
-        raise NotOurMetrics(f"metrics of {replica}: {error}") from error
+    for line in text.splitlines():
+        name = line[: _end_of_name(line)]
+        if name not in _NAMES:
+            continue
+        found = _LINE.fullmatch(line)
+        value = _number(found[3] if found else "", line, replica)
+        if not isfinite(value):
+            continue
+        if name.endswith("_bucket"):
+            bound = _BOUND.search(found[2] or "") if found else None
+            buckets[name.removesuffix("_bucket")][_number(bound[1] if bound else "", line, replica)] += value
+        totals[name] = totals.get(name, 0.0) + value
+        largest[name] = max(largest.get(name, value), value)
     if "lgs_slots" not in totals:
         raise NotOurMetrics(f"metrics of {replica} lack lgs_slots; is it a LangGraphService runtime?")
     return ReplicaSample(
         replica=replica,
         at=at,
         slots=int(totals["lgs_slots"]),
-        in_use=int(totals["lgs_slots_in_use"]),
-        waiting=int(totals["lgs_queue_depth"]),
-        oldest_seconds=largest["lgs_queue_oldest_seconds"],
-        blocked=int(totals["lgs_queue_blocked"]),
-        arrived=totals["lgs_runs_arrived_total"],
-        rejected=totals["lgs_runs_rejected_total"],
-        finished=totals["lgs_runs_finished_total"],
+        in_use=int(totals.get("lgs_slots_in_use", 0)),
+        waiting=_whole(totals.get("lgs_queue_depth")),
+        oldest_seconds=largest.get("lgs_queue_oldest_seconds"),
+        blocked=_whole(totals.get("lgs_queue_blocked")),
+        arrived=totals.get("lgs_runs_arrived_total", 0.0),
+        rejected=totals.get("lgs_runs_rejected_total", 0.0),
+        finished=totals.get("lgs_runs_finished_total", 0.0),
         wait=_histogram("lgs_run_wait_seconds", buckets, totals),
         execution=_histogram("lgs_run_execution_seconds", buckets, totals),
         latency=_histogram("lgs_run_latency_seconds", buckets, totals),
-        loop_lag=largest["lgs_event_loop_lag_seconds"],
-        draining=totals["lgs_draining"] > 0,
+        loop_lag=largest.get("lgs_event_loop_lag_seconds", 0.0),
+        draining=totals.get("lgs_draining", 0.0) > 0,
         started_at=totals.get("process_start_time_seconds"),
     )
 
 
+def _end_of_name(line: str) -> int:
+    """Where the name of a series ends: at its labels, or at its value."""
+    brace, space = line.find("{"), line.find(" ")
+    return brace if 0 <= brace < space else space
+
+
+def _number(text: str, line: str, replica: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise NotOurMetrics(
+            f"metrics of {replica}: {line[:120]!r}: must be a series and its value"
+        ) from error
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
 def _histogram(name: str, buckets: dict[str, dict[float, float]], totals: dict[str, float]) -> Histogram:
     found = buckets.get(name, {})
-    return Histogram(tuple(sorted(found.items())), totals[f"{name}_sum"], totals[f"{name}_count"])
+    return Histogram(
+        tuple(sorted(found.items())), totals.get(f"{name}_sum", 0.0), totals.get(f"{name}_count", 0.0)
+    )

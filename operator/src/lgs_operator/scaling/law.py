@@ -169,12 +169,12 @@ def _tripped(moment: Moment, want: Want) -> Want | None:
 def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
     """`want` within the bounds of the policy, and after the hold when it is less than before."""
     policy, demand, current = moment.policy, moment.demand, moment.current
-    failed = moment.observation.failed
+    blind = _unknown(moment) is not None
     calm = min(current, _calm(policy, demand, current))
     within = _within(policy, max(want.replicas, calm))
     hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
     wanted = _held(moment.memory.wanted, moment.now, hold, within, current)
-    replicas = _within(policy, max(wanted[0][1], current if failed else 0))
+    replicas = _within(policy, max(wanted[0][1], current if blind else 0))
     limited: Limit | None = None
     if want.replicas > policy.max_replicas:
         limited = "max"
@@ -193,7 +193,7 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
         limited=limited,
         memory=replace(moment.memory, wanted=wanted, replicas=replicas),
         p95=demand.p95,
-        queue=demand.waiting,
+        queue=demand.waiting if demand.queue_known else None,
     )
 
 
@@ -203,6 +203,15 @@ def _calm(policy: Policy, demand: Demand, current: int) -> int:
         return current
     load = CALM * max(demand.offered, demand.floor)
     return max(_replicas(load, policy), ceil(demand.in_use / policy.slots))
+
+
+def _unknown(moment: Moment) -> str | None:
+    """What the round could not learn, in words; None: it learned all."""
+    if moment.observation.failed:
+        return f"{moment.observation.failed} of the replicas gave no data"
+    if not moment.demand.queue_known:
+        return "no replica can tell how many runs wait"
+    return None
 
 
 def _within(policy: Policy, replicas: int) -> int:
@@ -251,12 +260,12 @@ def _held(
 def _words(
     moment: Moment, want: Want, replicas_within: tuple[int, int], hold: float, slow: str | None
 ) -> tuple[Code, str]:
-    failed, current = moment.observation.failed, moment.current
+    current = moment.current
     replicas, within = replicas_within
     if replicas > current:
         return want.code or "ScaledOut", want.why
-    if failed and within < replicas:
-        return "NoData", f"{failed} of the replicas gave no data: none is taken away"
+    if within < replicas and (unknown := _unknown(moment)) is not None:
+        return "NoData", f"{unknown}: none is taken away"
     if replicas < current:
         return "ScaledIn", f"{want.why}, for {_seconds(hold)} or longer"
     if slow is not None:

@@ -69,16 +69,16 @@ NOTHING = Histogram()
 @dataclass(frozen=True, slots=True)
 class ReplicaSample:
     """One answer of one replica. Counters are its own; `waiting`, `oldest_seconds`, `blocked` are the
-    service's.
+    service's, and None where the replica can't tell: its database is silent. That is no empty queue.
     """
 
     replica: str
     at: float
     slots: int
     in_use: int = 0
-    waiting: int = 0
-    oldest_seconds: float = 0.0
-    blocked: int = 0
+    waiting: int | None = 0
+    oldest_seconds: float | None = 0.0
+    blocked: int | None = 0
     arrived: float = 0.0
     rejected: float = 0.0
     finished: float = 0.0

@@ -43,7 +43,7 @@ def kpa(policy: Policy, observation: Observation | None, memory: KpaMemory, now:
     samples = working(observation)
     if observation is None or not samples:
         return Chosen(current, memory)
-    concurrency = float(sum(sample.in_use for sample in samples) + samples[0].waiting)
+    concurrency = float(sum(sample.in_use for sample in samples) + (samples[0].waiting or 0))
     seen = (*((at, was) for at, was in memory.seen if now - at < STABLE_SECONDS), (now, concurrency))
     if memory.ticked_at is not None and now - memory.ticked_at < TICK_SECONDS:
         kept = KpaMemory(memory.ticked_at, current, seen, memory.panic_at, memory.panic_replicas)

@@ -1,0 +1,131 @@
+"""What the operator writes into a container's environment is what the runtime reads there; and a manifest
+that leaves a number out means the runtime's own default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lgs_crds import LangGraphService, parse
+from lgs_operator.desired.environment import (
+    API_KEYS_DIR,
+    API_KEYS_FILE,
+    DATA_DIR,
+    SOURCE_DIR,
+    environment,
+    variables_of,
+)
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.naming import RUNTIME_PORT
+from lgs_operator.settings import Images
+from lgs_runtime.settings import Settings, load_settings
+
+FOLDER = Path(__file__).parent
+"""What is mounted where the container has its source."""
+SECRETS = {"DATABASE_URI": "postgres://lgs@db/lgs", "REDIS_URI": "redis://cache:6379"}
+"""What Kubernetes puts in for the references to Secrets."""
+SPEC: Mapping[str, Any] = {
+    "source": {"configMap": "support-graph"},
+    "graphs": {"agent": "./graph.py:graph"},
+    "workers": {
+        "concurrency": 7,
+        "queues": {"high": 11, "normal": 12, "low": 13, "user": 14},
+        "runTimeoutSeconds": 15.5,
+        "maxAttempts": 4,
+        "drainSeconds": 17,
+    },
+    "persistence": {
+        "postgres": {"uriSecret": {"name": "db", "key": "uri"}},
+        "runTTLHours": 1.5,
+        "versions": {"limit": 19},
+    },
+    "cache": {
+        "redis": {"uriSecret": {"name": "cache", "key": "uri"}},
+        "ttlSeconds": 20,
+        "compressionThresholdBytes": 21,
+    },
+    "auth": {
+        "path": "./auth.py:auth",
+        "disableStudioAuth": True,
+        "apiKeys": {"secret": {"name": "keys", "key": "keys"}},
+    },
+}
+READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
+    "LGS_SERVICE": (lambda s: s.service, "shop.support"),
+    "LGS_HOST": (lambda s: s.host, "0.0.0.0"),
+    "LGS_PORT": (lambda s: s.port, RUNTIME_PORT),
+    "LGS_DATA_DIR": (lambda s: s.data_dir, Path(DATA_DIR)),
+    "LGS_SOURCE": (lambda s: s.source, FOLDER),
+    "LGS_REPLICA_ID": (lambda s: s.replica_id, "support-1"),
+    "LGS_CONCURRENCY": (lambda s: s.concurrency, 7),
+    "LGS_QUEUE_HIGH": (lambda s: s.queue_limits.high, 11),
+    "LGS_QUEUE_NORMAL": (lambda s: s.queue_limits.normal, 12),
+    "LGS_QUEUE_LOW": (lambda s: s.queue_limits.low, 13),
+    "LGS_QUEUE_USER": (lambda s: s.queue_limits.user, 14),
+    "LGS_RUN_TIMEOUT_SECONDS": (lambda s: s.run_timeout_seconds, 15.5),
+    "LGS_MAX_ATTEMPTS": (lambda s: s.max_attempts, 4),
+    "LGS_DRAIN_SECONDS": (lambda s: s.drain_seconds, 17),
+    "LGS_RUN_TTL_HOURS": (lambda s: s.run_ttl_hours, 1.5),
+    "LGS_VERSIONS_LIMIT": (lambda s: s.versions_limit, 19),
+    "LGS_CACHE_TTL_SECONDS": (lambda s: s.cache_ttl_seconds, 20),
+    "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": (lambda s: s.cache_compression_threshold_bytes, 21),
+    "LANGSERVE_GRAPHS": (lambda s: list(s.graphs), ["agent"]),
+    "LGS_AUTH_PATH": (lambda s: s.auth_path, "./auth.py:auth"),
+    "LGS_DISABLE_STUDIO_AUTH": (lambda s: s.disable_studio_auth, True),
+    "LGS_API_KEYS_FILE": (lambda s: s.api_keys_file, Path(API_KEYS_DIR) / API_KEYS_FILE),
+    "DATABASE_URI": (lambda s: s.database_uri, SECRETS["DATABASE_URI"]),
+    "REDIS_URI": (lambda s: s.redis_uri, SECRETS["REDIS_URI"]),
+}
+"""For each variable: where the settings have it, and what the manifest above says."""
+
+
+def service(spec: Mapping[str, Any]) -> LangGraphService:
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService"}
+    return parse(
+        {**head, "metadata": {"name": "support", "namespace": "shop"}, "spec": spec}, on_cluster=True
+    )
+
+
+def inputs(spec: Mapping[str, Any]) -> Inputs:
+    return Inputs(service(spec), Images(), "", "", "", operator_namespace="lgs-system")
+
+
+def in_the_container(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The variables as a process finds them."""
+    fields = {"metadata.name": "support-1"}
+    found: dict[str, str] = {}
+    for one in environment(inputs(spec)):
+        source = one.get("valueFrom", {})
+        if "value" in one:
+            found[one["name"]] = one["value"].replace(SOURCE_DIR, str(FOLDER))
+        elif "fieldRef" in source:
+            found[one["name"]] = fields[source["fieldRef"]["fieldPath"]]
+        else:
+            found[one["name"]] = SECRETS[one["name"]]
+    return found
+
+
+def test_every_variable_that_the_operator_writes_has_its_place_in_the_settings() -> None:
+    assert in_the_container(SPEC).keys() == READ.keys()
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_runtime_reads_what_the_manifest_says(name: str) -> None:
+    settings = load_settings(in_the_container(SPEC))
+
+    found, said = READ[name]
+    assert found(settings) == said
+
+
+def test_what_a_manifest_leaves_out_is_what_the_runtime_takes_by_itself() -> None:
+    written = variables_of(service({"image": "example.com/support:1"}).spec)
+    graphs = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
+
+    of_manifest, of_runtime = load_settings(graphs | written), load_settings(graphs)
+
+    for name in written:
+        found, _ = READ[name]
+        assert found(of_manifest) == found(of_runtime), name

@@ -1,0 +1,93 @@
+"""What a replica's `/metrics` renders is what the operator reads, name by name."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lgs_operator.scaling import Memory, Observation, Policy, decide
+from lgs_operator.scaling.exposition import COUNTERS, GAUGES, HISTOGRAMS, parse
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.model import Priority, PriorityDepth, QueueDepth
+from lgs_runtime.worker.metrics import Metrics
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
+FULL = QueueDepth(
+    high=PriorityDepth(1, 0.5), normal=PriorityDepth(2, 1.5), low=PriorityDepth(4, 9.0), blocked=3
+)
+
+
+class Queue:
+    """A queue that tells its depth, or can't."""
+
+    def __init__(self, depth: QueueDepth | None) -> None:
+        self.shown = depth
+
+    async def depth(self) -> QueueDepth:
+        if self.shown is None:
+            raise StorageUnavailable("the database is away")
+        return self.shown
+
+
+async def page_of(metrics: Metrics) -> str:
+    return (await metrics.render()).decode()
+
+
+async def test_the_operator_reads_every_number_that_a_replica_shows() -> None:
+    metrics = Metrics(concurrency=8, depth=Queue(FULL))
+    for priority in Priority:
+        metrics.arrived(priority)
+        metrics.claimed(priority, wait_seconds=0.3)
+    metrics.rejected(Priority.LOW)
+    metrics.finished("success", execution_seconds=2.0, latency_seconds=2.3)
+    metrics.finished("error", execution_seconds=4.0, latency_seconds=4.3)
+    metrics.slots_in_use(5)
+    metrics.draining()
+
+    sample = parse(await page_of(metrics), "pod-1", at=datetime.now(UTC).timestamp())
+
+    assert (sample.slots, sample.in_use, sample.draining) == (8, 5, True)
+    assert (sample.waiting, sample.oldest_seconds, sample.blocked) == (7, 9.0, 3)
+    assert (sample.arrived, sample.rejected, sample.finished) == (3, 1, 2)
+    assert (sample.wait.count, sample.wait.total) == (3, pytest.approx(0.9))
+    assert (sample.execution.count, sample.execution.total) == (2, pytest.approx(6.0))
+    assert (sample.latency.count, sample.latency.total) == (2, pytest.approx(6.6))
+    assert sample.execution.quantile(0.5) == pytest.approx(2.0, abs=1.0)
+    assert sample.started_at is not None and sample.started_at > 0
+
+
+async def test_a_replica_shows_every_series_that_the_operator_reads() -> None:
+    page = await page_of(Metrics(concurrency=8, depth=Queue(FULL)))
+
+    shown = {re.split(r"[{ ]", line)[0] for line in page.splitlines() if not line.startswith("#")}
+
+    read = {
+        *GAUGES,
+        *COUNTERS,
+        *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")),
+    }
+    assert read <= shown
+
+
+def test_the_series_that_the_operator_reads_are_documented() -> None:
+    table = PAGE.read_text("utf-8").split("## Metrics that the autoscaler reads")[1].split("## State")[0]
+
+    documented = set(re.findall(r"`(lgs_\w+)`", table))
+
+    assert {name for name in (*GAUGES, *COUNTERS, *HISTOGRAMS) if name.startswith("lgs_")} <= documented
+
+
+async def test_a_queue_that_no_replica_can_tell_is_no_empty_one() -> None:
+    sample = parse(await page_of(Metrics(concurrency=8, depth=Queue(None))), "pod-1", at=100.0)
+    policy = Policy(min_replicas=1, max_replicas=9, slots=8)
+    before = Memory(replicas=5)
+
+    decided = decide(policy, Observation(at=100.0, samples=(sample,), ready=5), before, 100.0)
+    later = decide(policy, Observation(at=400.0, samples=(sample,), ready=5), decided.memory, 400.0)
+
+    assert (sample.waiting, sample.oldest_seconds, sample.blocked) == (None, None, None)
+    assert (later.replicas, later.code, later.queue) == (5, "NoData", None)
+    assert "how many runs wait" in later.reason
