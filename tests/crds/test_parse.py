@@ -77,6 +77,55 @@ def test_all_problems_are_told_at_once() -> None:
     assert {problem.path for problem in refused.value.problems} == {"spec.replicas", "spec.paused"}
 
 
+def problems_of(spec: dict[str, Any], *, on_cluster: bool = False) -> list[str]:
+    with pytest.raises(ManifestError) as refused:
+        parse(manifest(**spec), on_cluster=on_cluster)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_rules_between_fields_are_told_beside_what_is_wrong_with_others() -> None:
+    spec = {
+        "image": "registry/support:1",
+        "workers": {"concurrency": 0},
+        "scaling": {"minReplicas": 5, "maxReplicas": 2},
+        "persistence": {"postgres": {}},
+    }
+
+    assert problems_of(spec) == [
+        "spec.workers.concurrency: 0: must be at least 1",
+        "spec.scaling.minReplicas: 5: must not be above maxReplicas, which is 2",
+        "spec.persistence.postgres: none of them: must have exactly one of uriSecret, cloudNativePG, managed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "only"),
+    [
+        (
+            {"persistence": {"postgres": {"managed": {"storage": "much"}}}, "scaling": {"maxReplicas": 3}},
+            "storage",
+        ),
+        ({"persistence": {"postgres": "yes"}, "scaling": {"maxReplicas": 3}}, "spec.persistence.postgres"),
+        ({"persistence": {"postgres": {"uriSecret": {"key": "uri"}}}}, "uriSecret.name"),
+        (
+            {
+                "scaling": {"minReplicas": 2, "maxReplicas": "many"},
+                "persistence": {"postgres": {"managed": {}}},
+            },
+            "maxReplicas",
+        ),
+        ({"image": 7}, "spec.image"),
+        ({"image": None, "source": {"configMap": "Not A Name"}}, "configMap"),
+    ],
+)
+def test_what_is_wrong_is_told_once_and_not_again_as_something_that_is_missing(
+    spec: dict[str, Any], only: str
+) -> None:
+    (problem,) = problems_of(spec, on_cluster=True)
+
+    assert only in problem
+
+
 def test_several_processes_on_one_sqlite_are_right_on_a_laptop_and_wrong_on_a_cluster() -> None:
     many = manifest(scaling={"minReplicas": 1, "maxReplicas": 4})
 

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from lgs_crds.errors import ABSENT, ManifestError, Problem
 from lgs_crds.model import KIND, LangGraphService
+from lgs_crds.pruning import broken_among, location_of
 from lgs_crds.rules import broken
 from lgs_crds.texts import RULES
 
@@ -35,8 +36,9 @@ def parse(
         service = LangGraphService.model_validate(document)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
-        problems = dict.fromkeys(_problem(detail, document) for detail in details)
-        raise ManifestError(source, tuple(problems)) from None
+        problems = [_problem(detail, document) for detail in details]
+        between = broken_among(document.get("spec"), details, on_cluster=on_cluster)
+        raise ManifestError(source, tuple(dict.fromkeys([*problems, *between]))) from None
     problems_between = broken(service.spec, on_cluster=on_cluster)
     if problems_between:
         raise ManifestError(source, problems_between)
@@ -76,7 +78,7 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
 
 
 def _problem(detail: ErrorDetails, document: Mapping[str, Any]) -> Problem:
-    location = [part for part in detail["loc"] if not _is_union_branch(part)]
+    location = location_of(detail)
     path = _dotted(location)
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
@@ -123,11 +125,6 @@ def _rule(kind: str, context: Mapping[str, Any], message: str) -> str:
 
 def _number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _is_union_branch(part: int | str) -> bool:
-    # pydantic puts the tried branch of `int | str` into the location
-    return isinstance(part, str) and (part in {"int", "str"} or "constrained-" in part)
 
 
 def _dotted(location: Sequence[int | str]) -> str:

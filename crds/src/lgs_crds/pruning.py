@@ -1,0 +1,79 @@
+"""The rules between fields of a spec in which single fields are wrong: these are taken out, and of the rest
+only that is told which does not come from taking them out.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from lgs_crds.errors import Problem
+from lgs_crds.model import Spec
+from lgs_crds.rules import NEEDS_CODE, NEEDS_POSTGRES, broken
+
+Location = tuple[int | str, ...]
+# What else a rule reads than the fields at and below its own path.
+_READS = {NEEDS_POSTGRES: ("spec.persistence", "spec.scaling.mode"), NEEDS_CODE: ("spec.source",)}
+
+
+def broken_among(spec: Any, details: Sequence[ErrorDetails], *, on_cluster: bool) -> tuple[Problem, ...]:
+    """The problems between the fields that are right. `details` are those of the whole manifest."""
+    if not isinstance(spec, dict):
+        return ()
+    wrong = [_taken_out(detail) for detail in details if detail["loc"][:1] == ("spec",)]
+    if any(len(location) < 2 for location in wrong):
+        return ()
+    rest = {"spec": copy.deepcopy(spec)}
+    for location in sorted(wrong, key=_order, reverse=True):
+        _remove(rest, location)
+    try:
+        model = Spec.model_validate(rest["spec"])
+    except ValidationError:
+        return ()
+    gone = [".".join(map(str, location)) for location in wrong]
+    found = broken(model, on_cluster=on_cluster)
+    return tuple(problem for problem in found if not _comes_from(problem, gone))
+
+
+def location_of(detail: ErrorDetails) -> Location:
+    """Where an error is; pydantic also names the branch of `int | str` that it tried."""
+    return tuple(part for part in detail["loc"] if not _is_union_branch(part))
+
+
+def _is_union_branch(part: int | str) -> bool:
+    return isinstance(part, str) and (part in {"int", "str"} or "constrained-" in part)
+
+
+def _taken_out(detail: ErrorDetails) -> Location:
+    """The field that is wrong; where one is missing, what it is missing in."""
+    location = location_of(detail)
+    return location[:-1] if detail["type"] == "missing" else location
+
+
+def _order(location: Location) -> tuple[tuple[bool, int, str], ...]:
+    """Entries of a list from its end, so that the places of those before them stay."""
+    return tuple(
+        (isinstance(part, int), part if isinstance(part, int) else 0, str(part)) for part in location
+    )
+
+
+def _remove(document: Any, location: Location) -> None:
+    for part in location[:-1]:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(document, dict):
+        document.pop(location[-1], None)
+    elif isinstance(document, list) and isinstance(location[-1], int) and location[-1] < len(document):
+        del document[location[-1]]
+
+
+def _comes_from(problem: Problem, gone: Sequence[str]) -> bool:
+    """Whether a rule may be broken only because something was taken out."""
+    reads = (problem.path, *_READS.get(problem.rule, ()))
+    return any(path == field or path.startswith(f"{field}.") for field in reads for path in gone)
