@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import IO
 
-from lgs_operator.local.service import LocalError
+from lgs_operator.local.errors import LocalError
 
 
 def reserve(host: str, port: int) -> socket.socket:
@@ -93,6 +93,7 @@ def remember(data_dir: Path, pids: list[int]) -> None:
 
 def _is_worker(pid: int) -> bool:
     try:
-        return b"lgs-runtime" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+    return b"lgs-runtime" in command or b"lgs_runtime" in command

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ import aiohttp
 
 from lgs_operator.local.machine import free_port
 from lgs_operator.local.plan import Phase, Worker
-from lgs_operator.local.service import LocalError, LocalService
+from lgs_operator.local.service import LocalService
 from lgs_operator.scaling import ReplicaSample
 from lgs_operator.scaling.scrape import scrape
 
@@ -50,20 +48,14 @@ class Process:
         """An address that reaches this process and no other."""
         return f"http://127.0.0.1:{self.admin_port}{path}"
 
+    def written(self) -> list[str]:
+        """What it wrote to stderr."""
+        return self.log.read_text("utf-8", errors="replace").splitlines()
+
     def last_words(self) -> str:
-        """The last line it wrote to stderr."""
-        written = self.log.read_text("utf-8", errors="replace").splitlines()
-        lines = [line.strip() for line in written if line.strip()]
+        """The last line of it."""
+        lines = [line.strip() for line in self.written() if line.strip()]
         return lines[-1] if lines else "nothing was written to stderr"
-
-
-def command() -> str:
-    """Where `lgs-runtime` is: beside this Python, else on the PATH."""
-    beside = Path(sys.executable).parent / "lgs-runtime"
-    found = str(beside) if beside.is_file() else shutil.which("lgs-runtime")
-    if found is None:
-        raise LocalError("lgs-runtime is not installed; install it beside lgs: pip install lgs-runtime")
-    return found
 
 
 async def start(service: LocalService, name: str, generation: int, host: str, port: int) -> Process:
@@ -76,7 +68,7 @@ async def start(service: LocalService, name: str, generation: int, host: str, po
     log = logs / f"{name}.err"
     with log.open("wb") as err, (logs / f"{name}.out").open("wb") as out:
         handle = await asyncio.create_subprocess_exec(
-            command(), "serve", "--host", host, "--port", str(port), "--reuse-port",
+            *service.command, "serve", "--host", host, "--port", str(port), "--reuse-port",
             env=env,
             cwd=service.source,
             stdin=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,6 @@
-"""A manifest as one machine runs it: folders, environment and policy. Read once for each generation."""
+"""A manifest, or a `langgraph.json` with the manifest's defaults, as one machine runs it: folders,
+environment, policy and the Python of the application. Read once for each generation.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lgs_crds import LangGraphService, Spec, load
+from lgs_crds import API_VERSION, KIND, LangGraphService, ManifestError, Spec, load, parse
 from lgs_crds.model import DEFAULT_MAX_REPLICAS
+from lgs_operator.application import Application
+from lgs_operator.application import read as read_application
+from lgs_operator.application.project import lock_root, name_of, what_to_install
+from lgs_operator.application.target import CONFIG, kind_of
 from lgs_operator.desired.environment import variables_of
+from lgs_operator.local.errors import LocalError
+from lgs_operator.local.interpreter import Interpreter, installing, interpreter
 from lgs_operator.scaling import Policy
-
-
-class LocalError(Exception):
-    """Something that keeps `lgs up` from working; the message names value, rule and way out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags of `lgs up`, and the environment it was started with."""
+    """The flags of `lgs up`, and the environment it was started with. `manifest` may be a
+    `langgraph.json`.
+    """
 
     manifest: Path
     host: str = "127.0.0.1"
@@ -28,34 +34,45 @@ class Options:
     source: Path | None = None
     database_uri: str | None = None
     history: Path | None = None
+    python: Path | None = None
     env: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """What to run. `replicas` is None where the scaling law decides; `notes` say what differs from a
-    cluster.
+    """What to run. `command` starts a worker; `replicas` is None where the scaling law decides; `notes` say
+    what differs from a cluster; `install` is the command that installs what the application needs.
     """
 
     name: str
     source: Path
     data_dir: Path
+    command: tuple[str, ...]
     env: Mapping[str, str]
     policy: Policy
     replicas: int | None
     drain_seconds: float
     notes: tuple[str, ...]
+    install: str
 
 
 def read(options: Options) -> LocalService:
     """The service of `options.manifest`. Raises `ManifestError`, `OSError` or `LocalError`."""
-    manifest = load(options.manifest)
+    application = None
+    if kind_of(options.manifest) == "application":
+        application = read_application(options.manifest, look=False)
+    manifest = _with_defaults(application) if application else load(options.manifest)
     spec = manifest.spec
     outer = dict(os.environ if options.env is None else options.env)
-    source = _source(options, spec)
+    source = _source(options, spec) if application is None else application.folder.resolve()
+    python = interpreter(source, options.python, outer)
     data_dir = options.manifest.absolute().parent / ".lgs" / manifest.metadata.name
-    notes: list[str] = []
-    env = {**outer, **_environment(manifest, source, data_dir), **_users(spec, notes)}
+    notes = [f"the application runs on Python {python.version}: {python.why}"]
+    notes += [f"{application.path.name}: {note}" for note in application.notes] if application else []
+    env = python.activated(outer)
+    env |= {**_environment(manifest, source, data_dir), **_users(spec, notes)}
+    if application is not None:
+        env["LGS_CONFIG"] = str(application.path)
     if options.database_uri:
         env["DATABASE_URI"] = options.database_uri
     _say_database(spec, env, data_dir, notes)
@@ -71,12 +88,34 @@ def read(options: Options) -> LocalService:
         name=manifest.metadata.name,
         source=source,
         data_dir=data_dir,
+        command=python.command,
         env=env,
         policy=policy,
         replicas=replicas,
         drain_seconds=float(spec.workers.drain_seconds),
         notes=tuple(notes),
+        install=_install(python, source, application),
     )
+
+
+def _with_defaults(application: Application) -> LangGraphService:
+    """The manifest that says nothing but where the application is."""
+    name, _ = name_of(application.folder)
+    spec = {"source": {"folder": "."}}
+    return parse({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec})
+
+
+def _install(python: Interpreter, source: Path, application: Application | None) -> str:
+    """How to install what the application needs, as far as it says what that is."""
+    if (root := lock_root(source)) is not None and python.prefix.parent == root:
+        return f"uv sync --inexact --project {root}"
+    if application is None and (source / CONFIG).is_file():
+        try:
+            application = read_application(source / CONFIG, look=False)
+        except ManifestError:
+            application = None
+    needs = what_to_install(application) if application else []
+    return installing(python.python, needs or ["THE PACKAGE"])
 
 
 def _source(options: Options, spec: Spec) -> Path:

@@ -20,10 +20,12 @@ import aiohttp
 from lgs_crds import ManifestError
 from lgs_operator.local import processes as workers
 from lgs_operator.local.changes import changes
+from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import left_over, lock, remember, reserve
 from lgs_operator.local.plan import Situation, pause_after, plan
 from lgs_operator.local.processes import Process
-from lgs_operator.local.service import LocalError, LocalService, Options, read
+from lgs_operator.local.service import LocalService, Options, read
+from lgs_operator.local.trouble import missing_module, readable
 from lgs_operator.local.view import View
 from lgs_operator.scaling import Decision, Memory, Observation, decide
 
@@ -68,7 +70,6 @@ class Supervisor:
         """
         async with AsyncExitStack() as stack:
             service = read(self._options)
-            workers.command()
             stack.enter_context(lock(service.data_dir))
             orphans = left_over(service.data_dir)
             if orphans:
@@ -148,7 +149,16 @@ class Supervisor:
         self._view.say(f"{process.name} can't work: {process.last_words()}")
         if process.generation == state.generation and state.can_work:
             state.can_work = False
+            self._show_log(state, process)
             self._view.say("waiting for a change of the files")
+
+    def _show_log(self, state: State, process: Process) -> None:
+        written = process.written()
+        self._view.say("\n".join([f"from its log, {process.log}:", *readable(written)]))
+        if (module := missing_module(written)) is not None:
+            self._view.say(
+                f"{module} is not installed in the application's environment; try:\n  {state.service.install}"
+            )
 
     def _crashed(self, state: State, process: Process) -> None:
         now = time.monotonic()
@@ -160,6 +170,8 @@ class Supervisor:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = f"in {pause:.1f} s" if pause else "now"
         self._view.say(f"{process.name} {how}; replaced {when}; its last words: {process.last_words()}")
+        if state.crashes == 1:
+            self._view.say(f"its log: {process.log}")
 
     async def _decide(self, state: State, session: aiohttp.ClientSession) -> None:
         ready = [each for each in state.processes if each.phase == "ready"]

@@ -1,0 +1,128 @@
+"""Reads a `langgraph.json` whole: every key of LangGraph's public schema is known here, taken or named as not
+taken, and all problems are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from lgs_crds import ManifestError
+from lgs_operator.application.document import document
+from lgs_operator.application.findings import Findings, nearest
+from lgs_operator.application.image_keys import image_section, user_of
+from lgs_operator.application.model import Application
+from lgs_operator.application.variables import Places, check_variable
+
+SERVER_KEYS: Final = ("auth", "checkpointer", "encryption", "http", "priority", "store", "webhooks")
+IMAGE_KEYS: Final = (
+    "api_version", "base_image", "dockerfile_lines", "image_distro", "keep_pkg_tools", "node_version",
+    "pip_config_file", "pip_installer", "python_version", "source", "ui", "ui_config", "_INTERNAL_docker_tag",
+)  # fmt: skip
+KEYS: Final = frozenset({"$schema", "dependencies", "env", "graphs", *SERVER_KEYS, *IMAGE_KEYS})
+MOVED: Final = {"project_root": "source.root", "package": "source.package"}
+VARIABLES: Final = (
+    ("auth", "path", "./auth.py:auth"),
+    ("checkpointer", "path", "./checkpointer.py:saver"),
+    ("encryption", "path", "./encryption.py:encryption"),
+    ("http", "app", "./webapp.py:app"),
+    ("priority", "path", "./priority.py:priority"),
+    ("store", "path", "./store.py:store"),
+)
+
+
+def read(path: Path, *, look: bool = True) -> Application:
+    """The application of a file. Raises `ManifestError` with every problem; without `look` not with those of
+    the code that it names, which whoever loads that will tell.
+    """
+    path = path.absolute()
+    content = document(path)
+    findings = Findings()
+    _known(findings, content)
+    folders, packages = _dependencies(findings, content, path.parent)
+    import_path = (path.parent, *(each for folder in folders for each in (folder, folder / "src")))
+    places = Places(path.parent, import_path, look)
+    graphs = _graphs(findings, content, places)
+    sections = {name: findings.section(content, name) for name in SERVER_KEYS}
+    for section, key, example in VARIABLES:
+        if (value := sections[section].get(key)) is not None:
+            check_variable(findings, f"{section}.{key}", value, places, example)
+    env_file, env = _env(findings, content, path.parent)
+    image = image_section(findings, content, path.parent)
+    if findings.problems:
+        raise ManifestError(str(path), tuple(findings.problems))
+    return Application(
+        path=path,
+        graphs=graphs,
+        folders=folders,
+        packages=packages,
+        env_file=env_file,
+        env=env,
+        has_auth=bool(sections["auth"].get("path")),
+        image=image,
+        unbuildable=tuple(findings.unbuildable),
+        notes=tuple(findings.notes),
+    )
+
+
+def _known(findings: Findings, content: Mapping[str, Any]) -> None:
+    for name in content:
+        if name in MOVED:
+            findings.wrong(name, f"is no key any more; use {MOVED[name]}", content[name])
+        elif name not in KEYS:
+            findings.note(name, f"is no key of langgraph.json and has no effect{nearest(name, KEYS)}")
+
+
+def _graphs(findings: Findings, content: Mapping[str, Any], places: Places) -> Mapping[str, str]:
+    graphs = findings.section(content, "graphs")
+    if not graphs and isinstance(content.get("graphs", {}), dict):
+        findings.wrong("graphs", 'must name a graph, such as {"agent": "./graph.py:graph"}', "none")
+    paths: dict[str, Any] = {}
+    for name, spec in graphs.items():
+        where = f"graphs.{name}.path" if isinstance(spec, dict) else f"graphs.{name}"
+        if isinstance(spec, dict):
+            findings.text(spec, "description", f"graphs.{name}.description")
+        paths[name] = spec.get("path") if isinstance(spec, dict) else spec
+        check_variable(findings, where, paths[name], places, "./graph.py:graph")
+    return paths
+
+
+def _dependencies(
+    findings: Findings, content: Mapping[str, Any], folder: Path
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    folders, packages = [], []
+    for index, entry in enumerate(findings.texts(content, "dependencies")):
+        path = f"dependencies[{index}]"
+        if entry.startswith((".", "/")):
+            place = (folder / entry).resolve()
+            if place.is_dir():
+                folders.append(place)
+            else:
+                findings.wrong(path, "must be a folder that exists", entry)
+        elif user_of(entry):
+            findings.wrong(path, "must have no user or token in its URL: the image would keep it", "a URL")
+        elif (folder / entry).is_dir():
+            findings.wrong(path, f"is taken for a package; for the folder write ./{entry}", entry)
+        else:
+            packages.append(entry)
+    return tuple(folders), tuple(packages)
+
+
+def _env(
+    findings: Findings, content: Mapping[str, Any], folder: Path
+) -> tuple[Path | None, Mapping[str, str]]:
+    value = content.get("env")
+    if isinstance(value, str) and value.strip():
+        file = (folder / value).resolve()
+        if not file.is_file():
+            findings.note("env", "no such file: what it should set must come from the environment", value)
+        return file, {}
+    if isinstance(value, dict):
+        for name, text in value.items():
+            if not isinstance(text, str | int | float):
+                findings.wrong(f"env.{name}", "must be a text, a number, or true or false", text)
+        return None, {str(name): str(text) for name, text in value.items()}
+    if value is not None and not isinstance(value, list):
+        findings.wrong("env", "must be a file, or an object of names to values", value)
+    return None, {}

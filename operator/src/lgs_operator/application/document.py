@@ -1,0 +1,52 @@
+"""A configuration file as a mapping: JSON, or YAML by its suffix. What can't be read is a problem with its
+line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lgs_crds import ManifestError, Problem
+
+
+def document(path: Path) -> Mapping[str, Any]:
+    """Raises `ManifestError`."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise _refused(
+            path, Problem("file", "must be one that can be read", error.strerror or str(error))
+        ) from None
+    except UnicodeDecodeError as error:
+        raise _refused(path, Problem("file", f"is not UTF-8: {error.reason}")) from None
+    content = _yaml(path, text) if path.suffix in (".yaml", ".yml") else _json(path, text)
+    if not isinstance(content, dict):
+        raise _refused(path, Problem("file", "must be an object with a key `graphs`", type(content).__name__))
+    return content
+
+
+def _json(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as wrong:
+        rule = f"{wrong.msg} (column {wrong.colno})"
+        raise _refused(path, Problem("JSON", rule, line=wrong.lineno)) from None
+
+
+def _yaml(path: Path, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as wrong:
+        line = wrong.problem_mark.line + 1 if wrong.problem_mark else None
+        raise _refused(path, Problem("YAML", wrong.problem or "can't be read", line=line)) from None
+    except yaml.YAMLError as wrong:
+        raise _refused(path, Problem("YAML", str(wrong))) from None
+
+
+def _refused(path: Path, problem: Problem) -> ManifestError:
+    return ManifestError(str(path), (problem,))

@@ -1,0 +1,78 @@
+"""What was found while a file is read: each finding in the words `name: value: rule`, gathered so that all
+are told at once. A value of the wrong type is a problem, and reads as if it were absent.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lgs_crds import ABSENT, Problem
+
+
+@dataclass(slots=True)
+class Findings:
+    """`problems` keep the file from working; `unbuildable` only keep an image of it from being made; `notes`
+    are worth a word.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    unbuildable: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+
+    def wrong(self, path: str, rule: str, value: Any = ABSENT) -> None:
+        """A problem."""
+        self.problems.append(Problem(path, rule, value))
+
+    def not_in_images(self, path: str, rule: str, value: Any = ABSENT) -> None:
+        """Something that no image of ours can have."""
+        self.unbuildable.append(Problem(path, rule, value))
+
+    def note(self, path: str, rule: str, value: Any = ABSENT) -> None:
+        """Something that works."""
+        self.notes.append(Problem(path, rule, value))
+
+    def text(self, given: Mapping[str, Any], name: str, path: str | None = None) -> str | None:
+        """A text that is not empty."""
+        value = given.get(name)
+        if value is None or (isinstance(value, str) and value.strip()):
+            return value
+        self.wrong(path or name, "must be a text that is not empty", value)
+        return None
+
+    def texts(self, given: Mapping[str, Any], name: str) -> tuple[str, ...]:
+        """A list of texts."""
+        value = given.get(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            self.wrong(name, "must be a list of texts", value)
+            return ()
+        for index, entry in enumerate(value):
+            if not isinstance(entry, str) or not entry.strip():
+                self.wrong(f"{name}[{index}]", "must be a text that is not empty", entry)
+        return tuple(entry for entry in value if isinstance(entry, str) and entry.strip())
+
+    def section(self, given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        """An object."""
+        value = given.get(name)
+        if value is None or isinstance(value, dict):
+            return value or {}
+        self.wrong(name, "must be an object", value)
+        return {}
+
+    def choice(self, given: Mapping[str, Any], name: str, choices: Collection[str]) -> str | None:
+        """One of a few texts."""
+        value = given.get(name)
+        if value is None or value in choices:
+            return value
+        self.wrong(name, f"must be one of {', '.join(choices)}", value)
+        return None
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """`; did you mean …?`, where something is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""

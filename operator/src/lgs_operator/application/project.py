@@ -1,0 +1,84 @@
+"""What can be found out about a repository without asking: the name of its service, its root, its lock, and
+how what it needs is installed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from lgs_crds.texts import LONGEST_SERVICE_NAME
+from lgs_operator.application.model import Application
+
+_FALLBACK: Final = "agent"
+
+
+def pyproject_of(folder: Path) -> Mapping[str, Any]:
+    """The folder's `pyproject.toml`; nothing where there is none, or none that can be read."""
+    try:
+        return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
+
+
+def name_of(folder: Path) -> tuple[str, str]:
+    """The name for a service, and where it is from."""
+    content = pyproject_of(folder)
+    for table in (content.get("project"), content.get("tool", {}).get("poetry")):
+        named = table.get("name") if isinstance(table, dict) else None
+        if isinstance(named, str) and (slug := as_service_name(named)):
+            return slug, "the name in pyproject.toml"
+    slug = as_service_name(folder.resolve().name)
+    return (
+        (slug, "the name of the folder")
+        if slug
+        else (_FALLBACK, "neither folder nor pyproject.toml has a name")
+    )
+
+
+def as_service_name(text: str) -> str:
+    """The text as a name that a Kubernetes object may have; empty where nothing of it is left."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    slug = re.sub(r"^[^a-z]+", "", slug)
+    return slug[:LONGEST_SERVICE_NAME].rstrip("-")
+
+
+def upwards(folder: Path) -> Iterator[Path]:
+    """The folder and those above it, up to the root of its repository; only itself where it is in none."""
+    above = [folder, *folder.parents]
+    for index, place in enumerate(above):
+        if (place / ".git").exists():
+            yield from above[: index + 1]
+            return
+    yield folder
+
+
+def lock_root(folder: Path) -> Path | None:
+    """The nearest folder upwards that has a `uv.lock` with its `pyproject.toml`."""
+    return next(
+        (
+            each
+            for each in upwards(folder)
+            if (each / "uv.lock").is_file() and (each / "pyproject.toml").is_file()
+        ),
+        None,
+    )
+
+
+def is_package(folder: Path) -> bool:
+    """Whether pip can install the folder."""
+    return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
+
+
+def what_to_install(application: Application) -> list[str]:
+    """The arguments of `pip install` for what a `langgraph.json` depends on."""
+    arguments: list[str] = []
+    for folder in application.folders:
+        if is_package(folder):
+            arguments += ["-e", str(folder)]
+        elif (folder / "requirements.txt").is_file():
+            arguments += ["-r", str(folder / "requirements.txt")]
+    return [*arguments, *application.packages]

@@ -1,0 +1,59 @@
+"""Which file a command means: the one that is named, or the one in a folder; and of which kind it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+
+from lgs_crds import ManifestError, Problem
+from lgs_crds.model import KIND
+
+Kind = Literal["manifest", "application"]
+CONFIG: Final = "langgraph.json"
+
+
+def found(named: Path | None) -> Path:
+    """The file to work on. A folder stands for the manifest in it, else for its `langgraph.json`.
+
+    Raises `ManifestError` where there is none, or more than one manifest.
+    """
+    folder = Path.cwd() if named is None else named
+    if not folder.is_dir():
+        return folder
+    manifests = [
+        path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml") and _is_ours(path)
+    ]
+    if len(manifests) > 1:
+        names = ", ".join(path.name for path in manifests)
+        raise ManifestError(
+            str(folder), (Problem("manifest", "there are several; name the one you mean", names),)
+        )
+    if manifests:
+        return manifests[0]
+    if (folder / CONFIG).is_file():
+        return folder / CONFIG
+    rule = f"neither a {KIND} in a YAML file nor a {CONFIG} is there; name the file, or go to its folder"
+    raise ManifestError(str(folder), (Problem("manifest", rule),))
+
+
+def kind_of(path: Path) -> Kind:
+    """By what is in the file; by its name where it can't be read."""
+    documents = _documents(path)
+    if any("kind" in each for each in documents):
+        return "manifest"
+    named = path.suffix == ".json" or path.name.startswith("langgraph")
+    return "application" if named or any("graphs" in each for each in documents) else "manifest"
+
+
+def _is_ours(path: Path) -> bool:
+    return any(each.get("kind") == KIND for each in _documents(path))
+
+
+def _documents(path: Path) -> list[dict[str, Any]]:
+    try:
+        documents = list(yaml.safe_load_all(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    return [each for each in documents if isinstance(each, dict)]

@@ -1,0 +1,1 @@
+"""The commands of `lgs`, a module each: what they take, and how they tell what went wrong."""

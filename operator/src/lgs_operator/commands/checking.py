@@ -1,0 +1,65 @@
+"""`lgs validate`: a manifest or a `langgraph.json`, with all problems at once."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lgs_crds import ManifestError
+from lgs_crds import load as read_manifest
+from lgs_operator.application import read as read_application
+from lgs_operator.application.target import found, kind_of
+from lgs_operator.commands.console import Named, refused, say, warn
+
+
+def validate(
+    file: Named = None,
+    *,
+    cluster: Annotated[bool, typer.Option(help="Also the rules that hold on a cluster only.")] = False,
+    load: Annotated[
+        bool, typer.Option(help="Also load every graph, in the application's own environment.")
+    ] = False,
+    python: Annotated[
+        Path | None,
+        typer.Option(help="Python, or environment, to load them in.", show_default="the application's own"),
+    ] = None,
+) -> None:
+    """Check a manifest or a langgraph.json without running it."""
+    try:
+        path = found(file)
+        told, folder = _manifest(path, cluster) if kind_of(path) == "manifest" else _application(path)
+    except ManifestError as error:
+        raise refused(error) from None
+    if load:
+        _load(path, folder, python)
+    say(told)
+
+
+def _manifest(path: Path, cluster: bool) -> tuple[str, Path]:
+    service = read_manifest(path, on_cluster=cluster)
+    source = service.spec.source
+    folder = path.absolute().parent / (source.folder if source and source.folder else ".")
+    return f"{path}: {service.metadata.name} is valid", folder
+
+
+def _application(path: Path) -> tuple[str, Path]:
+    application = read_application(path)
+    warn(*(f"{path}: note: {note}" for note in application.notes))
+    warn(*(f"{path}: not for lgs build: {problem}" for problem in application.unbuildable))
+    return f"{path}: {len(application.graphs)} graphs, valid: {', '.join(application.graphs)}", path.parent
+
+
+def _load(path: Path, folder: Path, python: Path | None) -> None:
+    from lgs_operator.local.errors import LocalError  # noqa: PLC0415
+    from lgs_operator.local.service import Options, read  # noqa: PLC0415
+
+    try:
+        service = read(Options(path, python=python))
+    except (ManifestError, LocalError, OSError) as error:
+        raise refused(error) from None
+    done = subprocess.run([*service.command, "check"], env=dict(service.env), cwd=folder, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)

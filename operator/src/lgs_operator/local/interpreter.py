@@ -1,0 +1,148 @@
+"""Which Python runs the application: that of its own environment, never that of `lgs` where there is another.
+
+In this order: what `--python` names; an environment that is active and not that of `lgs`; a `.venv` or
+`venv` in the application's folder or above it in its repository; what `uv run` makes from a `uv.lock`; the
+one of `lgs`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlparse
+
+from lgs_operator.application.project import lock_root, upwards
+from lgs_operator.local.errors import LocalError
+
+NAMES: Final = (".venv", "venv")
+OLDEST: Final = (3, 11)
+PROBE: Final = """
+import importlib.util, json, sys
+print(json.dumps({
+    "executable": sys.executable,
+    "prefix": sys.prefix,
+    "version": sys.version_info[:3],
+    "runtime": importlib.util.find_spec("lgs_runtime") is not None,
+}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A Python that was chosen, and why. `project`: the folder whose environment `uv run` gives."""
+
+    why: str
+    python: Path | None = None
+    project: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python that has the runtime. `why` it was chosen, in words."""
+
+    python: Path
+    prefix: Path
+    version: str
+    why: str
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """How the runtime is started there."""
+        script = self.prefix / "bin" / "lgs-runtime"
+        return (str(script),) if script.is_file() else (str(self.python), "-m", "lgs_runtime.cli")
+
+    def activated(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The environment variables, with this environment active: what a graph starts by name is its own."""
+        path = f"{self.prefix / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
+        kept = {name: value for name, value in env.items() if name not in ("PYTHONHOME", "CONDA_PREFIX")}
+        return {**kept, "VIRTUAL_ENV": str(self.prefix), "PATH": path}
+
+
+def choose(folder: Path, flag: Path | None, env: Mapping[str, str], own: Path) -> Choice:
+    """Decides. `own` is the prefix of the Python that runs `lgs`. Raises `LocalError` for a flag that leads
+    nowhere.
+    """
+    if flag is not None:
+        return Choice("given by --python", _flagged(flag))
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        active = env.get(variable)
+        if active and Path(active).resolve() != own.resolve() and (python := _python_in(Path(active))):
+            return Choice(f"the active environment ({variable})", python)
+    for place in upwards(folder):
+        for name in NAMES:
+            if (place / name / "pyvenv.cfg").is_file() and (python := _python_in(place / name)):
+                return Choice(f"the application's own environment, {place / name}", python)
+    if (root := lock_root(folder)) is not None and shutil.which("uv", path=env.get("PATH")):
+        return Choice(f"uv run, from {root / 'uv.lock'}", project=root)
+    return Choice("the one that lgs runs on", Path(sys.executable))
+
+
+def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Interpreter:
+    """The Python for an application. Raises `LocalError`, which says how to install what is missing."""
+    choice = choose(folder, flag, env, Path(sys.prefix))
+    command = [str(choice.python), "-c", PROBE]
+    if choice.project is not None:
+        command = ["uv", "run", "--quiet", "--project", str(choice.project), "python", "-c", PROBE]
+    try:
+        # What uv has to say goes to the terminal: making an environment may take a while.
+        done = subprocess.run(command, stdout=subprocess.PIPE, env=dict(env), check=True, text=True)
+        told = json.loads(done.stdout)
+    except (OSError, subprocess.CalledProcessError, json.JSONDecodeError) as error:
+        raise LocalError(f"{shlex.join(command[:-2])}: {choice.why}: can't be run: {error}") from None
+    version = ".".join(map(str, told["version"]))
+    if tuple(told["version"][:2]) < OLDEST:
+        raise LocalError(f"{told['executable']}: Python {version}: must be 3.11 or newer; choose by --python")
+    if not told["runtime"]:
+        raise LocalError(_no_runtime(Path(told["executable"]), choice.why))
+    return Interpreter(Path(told["executable"]), Path(told["prefix"]), version, choice.why)
+
+
+def installing(python: Path, arguments: list[str]) -> str:
+    """The command that installs into an environment: by uv where there is one, since its environments have no
+    pip.
+    """
+    if shutil.which("uv"):
+        return shlex.join(["uv", "pip", "install", "--python", str(python), *arguments])
+    return shlex.join([str(python), "-m", "pip", "install", *arguments])
+
+
+def _no_runtime(python: Path, why: str) -> str:
+    return (
+        f"{python}: {why}: has no lgs-runtime, which serves the graphs; install it there:\n"
+        f"  {installing(python, [_runtime_source()])}\nor choose another Python with --python"
+    )
+
+
+def _runtime_source() -> str:
+    """What to install: a folder where `lgs` itself has the runtime from one, else the distribution's name."""
+    try:
+        told = distribution("lgs-runtime").read_text("direct_url.json")
+    except PackageNotFoundError:
+        return "lgs-runtime"
+    url = urlparse(json.loads(told).get("url", "")) if told else None
+    return unquote(url.path) if url is not None and url.scheme == "file" else "lgs-runtime"
+
+
+def _flagged(flag: Path) -> Path:
+    """A Python, a folder of an environment, or a name on the PATH."""
+    if flag.is_dir() and (python := _python_in(flag)):
+        return python.absolute()
+    named = shutil.which(str(flag))
+    if named is None:
+        raise LocalError(f"--python: {flag}: must be a Python, or the folder of an environment")
+    # Not resolved: an environment's Python is a link, and what it is a link to has other packages.
+    return Path(named).absolute()
+
+
+def _python_in(prefix: Path) -> Path | None:
+    python = prefix / "bin" / "python"
+    return python if python.is_file() else None

@@ -1,0 +1,53 @@
+"""What a worker that ended had to say: its log as a person reads it, and what it did not find. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+MOST_LINES: Final = 60
+SERIOUS: Final = frozenset({"warning", "error", "critical"})
+_MISSING: Final = re.compile(r"No module named '([\w.]+)'")
+
+
+def readable(log: Sequence[str]) -> list[str]:
+    """The lines of a log that say what went wrong, each record on a line with its traceback below it. What is
+    only worth knowing is left out; of much, the end.
+    """
+    lines = [line for written in log for line in _lines(written.rstrip())]
+    kept = lines[-MOST_LINES:]
+    return kept if len(kept) == len(lines) else [f"… {len(lines) - len(kept)} lines before this", *kept]
+
+
+def missing_module(log: Sequence[str]) -> str | None:
+    """The package that an import did not find, the last one that is named."""
+    found = [match.group(1) for line in log for match in _MISSING.finditer(line)]
+    return found[-1].partition(".")[0] if found else None
+
+
+def _lines(written: str) -> list[str]:
+    record = _record(written)
+    if record is None:
+        return [written] if written.strip() else []
+    if record.get("level") not in SERIOUS:
+        return []
+    told = {
+        name: value
+        for name, value in record.items()
+        if name not in ("event", "level", "timestamp", "exception")
+    }
+    words = " ".join(f"{name}={value}" for name, value in told.items())
+    first = f"{record['level']}: {record['event']} {words}".rstrip()
+    return [first, *str(record.get("exception", "")).splitlines()]
+
+
+def _record(written: str) -> Mapping[str, Any] | None:
+    if not written.startswith("{"):
+        return None
+    try:
+        record = json.loads(written)
+    except json.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) and "event" in record else None

@@ -1,0 +1,219 @@
+"""A `langgraph.json` is read whole, without running anything of it, and every problem is told at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lgs_crds import ManifestError
+from lgs_operator.application import Application, read
+from lgs_operator.application.names import imports_in, names_in
+from lgs_operator.application.project import as_service_name, name_of, what_to_install
+from lgs_operator.application.target import found, kind_of
+
+GRAPH = "from langgraph.graph import StateGraph\n\ngraph = StateGraph(dict).compile()\n"
+
+
+def application(folder: Path, **content: Any) -> Application:
+    (folder / "graph.py").write_text(GRAPH)
+    path = folder / "langgraph.json"
+    path.write_text(json.dumps({"dependencies": ["."], "graphs": {"agent": "./graph.py:graph"}} | content))
+    return read(path)
+
+
+def problems(folder: Path, **content: Any) -> list[str]:
+    with pytest.raises(ManifestError) as refused:
+        application(folder, **content)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_a_small_file_is_an_application(tmp_path: Path) -> None:
+    found = application(tmp_path)
+
+    assert found.graphs == {"agent": "./graph.py:graph"}
+    assert found.folders == (tmp_path,)
+    assert found.notes == found.unbuildable == ()
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    told = problems(
+        tmp_path,
+        graphs={"a": "./graph.py:grahp", "b": "./missing.py:graph", "c": "./agent.ts:graph", "d": 7},
+        dependencies=["./nowhere", "git+https://me:token@example.com/repo"],
+        env=3,
+        http={"app": "./graph.py"},
+        pip_installer="poetry",
+        keep_pkg_tools=["git"],
+        python_version="3.9",
+    )
+
+    assert told == [
+        "dependencies[0]: ./nowhere: must be a folder that exists",
+        "dependencies[1]: a URL: must have no user or token in its URL: the image would keep it",
+        "graphs.a: ./graph.py:grahp: graph.py has no grahp; did you mean graph?",
+        f"graphs.b: ./missing.py:graph: there is no file {tmp_path}/./missing.py".replace("/./", "/"),
+        "graphs.c: ./agent.ts:graph: must be Python: this server runs no JavaScript",
+        "graphs.d: 7: must be path:variable, such as ./graph.py:graph",
+        "http.app: ./graph.py: must be path:variable, such as ./webapp.py:app",
+        "env: 3: must be a file, or an object of names to values",
+        "pip_installer: poetry: must be one of auto, pip, uv",
+        "python_version: 3.9: must be at least 3.11",
+        'keep_pkg_tools: ["git"]: must be true, false or a list of pip, setuptools, wheel',
+    ]
+
+
+def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "langgraph.json"
+    path.write_text('{\n  "graphs": {,}\n}')
+
+    with pytest.raises(ManifestError, match=r"line 2: JSON: "):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("node_version", "20"),
+        ("ui", {"agent": "./ui.tsx"}),
+        ("base_image", "langchain/langgraph-api"),
+        ("python_version", "3.14"),
+    ],
+)
+def test_what_no_image_can_have_is_named_and_keeps_nothing_else_from_working(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    found = application(tmp_path, **{key: value})
+
+    (problem,) = found.unbuildable
+    assert problem.path == key
+
+
+def test_every_key_of_the_public_schema_is_known(tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text("[global]\n")
+    found = application(
+        tmp_path,
+        **{"$schema": "https://langgra.ph/schema.json"},
+        api_version="0.8",
+        base_image="example.com/lgs-runtime:1",
+        dockerfile_lines=["RUN true"],
+        image_distro="debian",
+        keep_pkg_tools=True,
+        pip_config_file="pip.conf",
+        pip_installer="auto",
+        python_version="3.12",
+        env={"LEVEL": 1},
+        auth={}, checkpointer={}, encryption=None, http={}, priority=None, store={}, webhooks={},
+    )  # fmt: skip
+
+    assert [note.path for note in found.notes] == ["api_version"]
+    assert found.image.keep_pkg_tools == ("pip", "setuptools", "wheel")
+
+
+def test_a_slip_of_the_pen_and_a_missing_env_file_are_notes(tmp_path: Path) -> None:
+    notes = application(tmp_path, dependancies=["."], env=".env").notes
+
+    assert [str(note) for note in notes] == [
+        "dependancies: is no key of langgraph.json and has no effect; did you mean dependencies?",
+        "env: .env: no such file: what it should set must come from the environment",
+    ]
+
+
+def test_names_are_found_where_an_import_would_make_them(tmp_path: Path) -> None:
+    file = tmp_path / "agent.py"
+    file.write_text(
+        "import os.path\ntry:\n    from a.b import c as d\nexcept ImportError:\n    d = None\n"
+        "if True:\n    (e, *f), g.h = 1, 2\ndef i():\n    j = 1\n    import inside\n"
+        "class k: l = 1\nm: int = 1\n"
+    )
+
+    names = names_in(file)
+
+    assert names.defined == {"os", "d", "e", "f", "i", "k", "m"}
+    assert not names.open
+    assert imports_in(file) == {"os", "a", "inside"}
+
+
+def test_a_module_that_passes_on_the_names_of_another_may_have_any(tmp_path: Path) -> None:
+    (tmp_path / "agent.py").write_text("from graph import *\n")
+
+    assert application(tmp_path, graphs={"agent": "./agent.py:anything"}).graphs
+
+
+def test_a_dotted_module_is_looked_for_in_the_dependencies_and_their_src(tmp_path: Path) -> None:
+    package = tmp_path / "lib" / "src" / "agent"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "graph.py").write_text(GRAPH)
+
+    graphs = {"a": "agent.graph:graph", "installed": "elsewhere.graph:graph"}
+    assert application(tmp_path, dependencies=["./lib"], graphs=graphs).graphs == graphs
+    assert problems(tmp_path, dependencies=["./lib"], graphs={"a": "agent.graph:flow"}) == [
+        "graphs.a: agent.graph:flow: graph.py has no flow"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("My Agent_2", "my-agent-2"), ("--", ""), ("2-agents", "agents"), ("a" * 60, "a" * 40), ("ä", "")],
+)
+def test_a_name_becomes_one_that_kubernetes_takes(text: str, name: str) -> None:
+    assert as_service_name(text) == name
+
+
+def test_the_name_is_that_of_the_project_else_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "React_Agent"
+    folder.mkdir()
+
+    assert name_of(folder)[0] == "react-agent"
+    (folder / "pyproject.toml").write_text('[tool.poetry]\nname = "support"\n')
+    assert name_of(folder)[0] == "support"
+    (folder / "pyproject.toml").write_text('[project]\nname = "support_desk"\n')
+    assert name_of(folder)[0] == "support-desk"
+
+
+def test_what_to_install_is_what_the_file_depends_on(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("httpx\n")
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "setup.py").write_text("")
+
+    needs = what_to_install(application(tmp_path, dependencies=[".", "./lib", "langchain-openai>=1"]))
+
+    assert needs == ["-r", f"{tmp_path}/requirements.txt", "-e", f"{tmp_path}/lib", "langchain-openai>=1"]
+
+
+def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"neither a LangGraphService .* nor a langgraph\.json"):
+        found(tmp_path)
+
+    application(tmp_path)
+    (tmp_path / "other.yaml").write_text("kind: Deployment\n")
+    assert found(tmp_path) == tmp_path / "langgraph.json"
+
+    (tmp_path / "service.yaml").write_text("kind: LangGraphService\n")
+    assert found(tmp_path) == tmp_path / "service.yaml"
+
+    (tmp_path / "second.yml").write_text("kind: LangGraphService\n")
+    with pytest.raises(ManifestError, match=r"second\.yml, service\.yaml: there are several"):
+        found(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("langgraph.json", "{", "application"),
+        ("prod.json", '{"graphs": {}}', "application"),
+        ("langgraph.yaml", "graphs: {}\n", "application"),
+        ("service.yaml", "kind: LangGraphService\n", "manifest"),
+        ("service.json", '{"kind": "LangGraphService"}', "manifest"),
+        ("service.yaml", "a: [", "manifest"),
+        ("missing.yaml", None, "manifest"),
+    ],
+)
+def test_a_file_is_told_by_what_is_in_it(tmp_path: Path, name: str, text: str | None, kind: str) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+
+    assert kind_of(tmp_path / name) == kind

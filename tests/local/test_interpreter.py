@@ -1,0 +1,96 @@
+"""The application runs on its own Python, and a log is read for what went wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from lgs_operator.local.errors import LocalError
+from lgs_operator.local.interpreter import choose
+from lgs_operator.local.trouble import MOST_LINES, missing_module, readable
+
+OWN = Path(sys.prefix)
+
+
+def environment(prefix: Path) -> Path:
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "pyvenv.cfg").write_text("")
+    python = prefix / "bin" / "python"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    return python
+
+
+def test_the_environment_of_the_application_comes_before_that_of_lgs(tmp_path: Path) -> None:
+    python = environment(tmp_path / ".venv")
+
+    assert choose(tmp_path, None, {"VIRTUAL_ENV": str(OWN)}, OWN).python == python
+
+
+def test_one_above_it_in_its_repository_counts_and_one_outside_does_not(tmp_path: Path) -> None:
+    python = environment(tmp_path / "repository" / ".venv")
+    environment(tmp_path / ".venv")
+    inside, alone = tmp_path / "repository" / "apps" / "agent", tmp_path / "alone"
+    inside.mkdir(parents=True)
+    alone.mkdir()
+    (tmp_path / "repository" / ".git").mkdir()
+
+    assert choose(inside, None, {}, OWN).python == python
+    assert choose(alone, None, {}, OWN).python == Path(sys.executable)
+
+
+def test_an_active_environment_comes_first_and_what_is_asked_for_before_that(tmp_path: Path) -> None:
+    environment(tmp_path / ".venv")
+    active = environment(tmp_path / "active")
+    asked = environment(tmp_path / "asked")
+    env = {"VIRTUAL_ENV": str(tmp_path / "active")}
+
+    assert choose(tmp_path, None, env, OWN).python == active
+    assert choose(tmp_path, tmp_path / "asked", env, OWN).python == asked
+    assert choose(tmp_path, asked, env, OWN).python == asked
+
+
+def test_a_lock_of_uv_is_run_by_uv_where_there_is_one(tmp_path: Path) -> None:
+    tools, app = tmp_path / "tools", tmp_path / "app"
+    tools.mkdir()
+    app.mkdir()
+    (tools / "uv").write_text("#!/bin/sh\n")
+    (tools / "uv").chmod(0o755)
+    for name in ("uv.lock", "pyproject.toml"):
+        (app / name).write_text("")
+
+    assert choose(app, None, {"PATH": str(tools)}, OWN).project == app
+    assert choose(app, None, {"PATH": str(app)}, OWN).project is None
+
+
+def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"--python: .*nowhere: must be a Python"):
+        choose(tmp_path, tmp_path / "nowhere", {}, OWN)
+
+
+def test_a_log_is_read_for_what_went_wrong_with_tracebacks_on_lines_of_their_own() -> None:
+    log = [
+        json.dumps({"event": "replica.starting", "level": "info"}),
+        json.dumps({"event": "failed", "level": "error", "graph": "a", "exception": "Traceback:\n  line 1"}),
+        "graphs.a: it raised",
+        "",
+    ]  # fmt: skip
+
+    assert readable(log) == ["error: failed graph=a", "Traceback:", "  line 1", "graphs.a: it raised"]
+
+
+def test_of_a_long_log_the_end_is_shown_and_how_much_is_not() -> None:
+    shown = readable([f"line {number}" for number in range(MOST_LINES + 5)])
+
+    assert shown[0] == "… 5 lines before this"
+    assert shown[-1] == f"line {MOST_LINES + 4}"
+
+
+def test_the_package_that_an_import_missed_is_found_in_a_log() -> None:
+    log = ["Traceback", "ModuleNotFoundError: No module named 'tavily.client'"]
+
+    assert missing_module(log) == "tavily"
+    assert missing_module(["ValueError"]) is None
