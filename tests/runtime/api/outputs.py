@@ -1,4 +1,4 @@
-"""Graphs that give out less than they keep, or whose state is no object."""
+"""Graphs that give out less than they keep, whose state is no object, or that have a name."""
 
 import operator
 from typing import Annotated, Any
@@ -110,3 +110,6 @@ def add(state: list[str]) -> list[str]:
 
 listed: Any = StateGraph(Annotated[list[str], operator.add])
 listed = listed.add_node(add).add_edge(START, "add").compile()
+
+
+named = StateGraph(Known).add_node(speak).add_edge(START, "speak").compile(name="Support")

@@ -50,6 +50,7 @@ OUTPUTS = (
     "number",
     "number_asks",
     "listed",
+    "named",
 )
 
 

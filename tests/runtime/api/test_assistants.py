@@ -84,6 +84,24 @@ async def test_a_graph_shows_its_nodes_schemas_and_subgraphs(client: LangGraphCl
     assert subgraphs["inner"]["state_schema"]
 
 
+async def test_a_drawn_node_tells_its_name_and_not_its_class(client: LangGraphClient) -> None:
+    drawing = await client.assistants.get_graph("steps")
+
+    assert [node.get("data") for node in drawing["nodes"] if node["id"] == "first"] == [{"name": "first"}]
+
+
+async def test_schemas_are_told_under_the_name_of_the_graph(client: LangGraphClient) -> None:
+    unnamed, named = [await client.assistants.get_schemas(graph) for graph in ("steps", "named")]
+
+    assert unnamed["state_schema"] and unnamed["state_schema"]["title"] == "steps_state"
+    assert named["state_schema"] and named["state_schema"]["title"] == "Support_state"
+
+
+async def test_a_graph_that_has_a_name_gives_it_to_its_assistant(client: LangGraphClient) -> None:
+    assert (await client.assistants.get("named"))["name"] == "Support"
+    assert (await client.assistants.get("steps"))["name"] == "steps"
+
+
 async def test_the_configuration_of_an_assistant_stands_under_that_of_a_run(client: LangGraphClient) -> None:
     assistant = await client.assistants.create(
         "steps", {"configurable": {"model": "small", "style": "short"}, "tags": ["a"]}

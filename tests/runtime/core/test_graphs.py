@@ -183,7 +183,7 @@ async def test_a_graph_tells_its_schemas(source: Path) -> None:
     assert schemas["graph_id"] == "g"
     assert schemas["input_schema"]["properties"]["text"]["type"] == "string"
     assert schemas["state_schema"]["properties"]["text"]["type"] == "string"
-    assert schemas["config_schema"]["properties"]["configurable"]["properties"]["style"]["type"] == "string"
+    assert schemas["config_schema"]["properties"]["style"]["type"] == "string"
     assert schemas["context_schema"]["properties"]["style"]["type"] == "string"
 
 
@@ -196,7 +196,7 @@ async def test_a_state_of_any_typed_dict_has_a_schema(source: Path) -> None:
 
     for name in ("input_schema", "output_schema", "state_schema"):
         assert schemas[name]["properties"]["text"]["type"] == "string"
-        assert schemas[name]["required"] == ["text"]
+    assert schemas["input_schema"]["required"] == schemas["output_schema"]["required"] == ["text"]
 
 
 async def test_a_graph_that_is_not_configured_is_not_found(source: Path) -> None:

@@ -28,6 +28,8 @@ from lgs_runtime.model import Assistant
 from lgs_runtime.storage.contract import Storage
 
 ASSISTANT_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+UNNAMED = "LangGraph"
+"""What LangGraph calls a graph that nobody has named."""
 SYSTEM_METADATA: Mapping[str, Any] = {"created_by": "system"}
 
 
@@ -60,7 +62,7 @@ class GraphRegistry:
         self._checkpointer = checkpointer
         self._store = store
         self._cache = cache
-        self._ready = {g.graph_id: self._attached(g.graph) for g in loaded if g.graph is not None}
+        self._ready = {g.graph_id: self._attached(g.graph_id, g.graph) for g in loaded if g.graph is not None}
         self._default_assistants = frozenset(map(default_assistant_id, self._loaded))
         self._schemas: dict[str, Mapping[str, Any]] = {}
 
@@ -122,7 +124,7 @@ class GraphRegistry:
             return
         runtime = runtime_of(access, self._store, context)
         async with open_factory(loaded, config_of(config or {}, runtime), runtime) as made:
-            yield self._attached(made)
+            yield self._attached(graph_id, made)
 
     async def schemas(self, graph_id: str, config: RunnableConfig | None = None) -> Mapping[str, Any]:
         """JSON schemas as `GET /assistants/{id}/schemas` returns them; None where a type has no JSON
@@ -143,7 +145,7 @@ class GraphRegistry:
             assistant = Assistant(
                 assistant_id=default_assistant_id(graph_id),
                 graph_id=graph_id,
-                name=graph_id,
+                name=self._name(graph_id),
                 description=self.describe(graph_id).description,
                 config={},
                 context={},
@@ -154,13 +156,18 @@ class GraphRegistry:
             )
             await storage.create_assistant(assistant, if_exists="do_nothing")
 
+    def _name(self, graph_id: str) -> str:
+        """The name of a graph's own assistant: the one that it was compiled with, if it was."""
+        return str(self._ready[graph_id].name) if graph_id in self._ready else graph_id
+
     def _get(self, graph_id: str) -> LoadedGraph:
         try:
             return self._loaded[graph_id]
         except KeyError:
             raise NotFound("graph", graph_id, self.told) from None
 
-    def _attached(self, graph: Graph) -> Graph:
-        # A cache of the graph's own choice stays; checkpoints and the store are the service's.
+    def _attached(self, graph_id: str, graph: Graph) -> Graph:
+        # A cache and a name of the graph's own choice stay; checkpoints and the store are the service's.
         kept = graph.cache or self._cache
-        return graph.copy({"checkpointer": self._checkpointer, "store": self._store, "cache": kept})
+        given = {"checkpointer": self._checkpointer, "store": self._store, "cache": kept}
+        return graph.copy({**given, "name": graph_id} if graph.name == UNNAMED else given)

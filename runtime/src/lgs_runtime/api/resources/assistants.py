@@ -153,8 +153,8 @@ async def get_graph(parts: Parts, caller: Asking, assistant_id: str, xray: Xray 
     assistant = await _readable(parts, caller, assistant_id)
     config = _config(assistant, caller)
     async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
-        drawing = await graph.aget_graph(config, xray=xray)
-    return JsonResponse(drawing.to_json())
+        drawing = (await graph.aget_graph(config, xray=xray)).to_json()
+    return JsonResponse({**drawing, "nodes": [_node(node) for node in drawing["nodes"]]})
 
 
 @routes.get("/assistants/{assistant_id}/subgraphs", response_model=dict[str, shapes.GraphSchemas])
@@ -196,6 +196,13 @@ def _own(metadata: Mapping[str, Any], scope: Scope | None) -> dict[str, Any]:
     if scope is not None and contains(dict(metadata), dict(SYSTEM_METADATA)):
         raise InvalidRequest("metadata.created_by: 'system': must not be what the graphs' own assistants say")
     return dict(metadata)
+
+
+def _node(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A node as clients get it: without the path of its Python class."""
+    if not isinstance(node.get("data"), Mapping):
+        return node
+    return {**node, "data": {name: value for name, value in node["data"].items() if name != "id"}}
 
 
 def _config(assistant: Assistant, caller: Caller) -> RunnableConfig:
