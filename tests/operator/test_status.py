@@ -189,4 +189,5 @@ def test_a_status_of_another_version_is_no_reason_to_fail() -> None:
     halted = halted_status(foreign, 2, "InvalidSpec", "spec.image: not set", NOW)
 
     assert scaling_before(foreign) == scaling_before({}) == ScalingView()
-    assert [each["reason"] for each in halted["conditions"]] == ["InvalidSpec", "InvalidSpec"]
+    said = {each["type"]: each["reason"] for each in halted["conditions"]}
+    assert said == {"Ready": "InvalidSpec", "Progressing": "InvalidSpec", "Reconciled": "InvalidSpec"}

@@ -16,7 +16,13 @@ from pydantic.alias_generators import to_camel
 from lgs_crds.model import Fragment
 
 ConditionType = Literal[
-    "Ready", "Progressing", "PersistenceReady", "CacheReady", "ScalingActive", "ScalingLimited"
+    "Ready",
+    "Progressing",
+    "Reconciled",
+    "PersistenceReady",
+    "CacheReady",
+    "ScalingActive",
+    "ScalingLimited",
 ]
 Truth = Literal["True", "False", "Unknown"]
 _LONGEST_MESSAGE = 2048

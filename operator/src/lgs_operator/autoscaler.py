@@ -22,7 +22,7 @@ from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.scrape import scrape
 from lgs_operator.status.reporter import StatusReporter
-from lgs_operator.status.scaling import ScalingView, scaling_before, scaling_view
+from lgs_operator.status.scaling import ScalingView, crashed_view, scaling_before, scaling_view
 from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
@@ -89,6 +89,22 @@ class Autoscaler:
             await self._scale(key, service)
         except KubeError as error:
             log.warning("scaling.failed", service=f"{key.namespace}/{key.name}", error=str(error))
+        except Exception as error:
+            # One service's trouble must not end the operator of all.
+            log.exception("scaling.crashed", service=f"{key.namespace}/{key.name}")
+            self._metrics.internal_errors.labels("scale").inc()
+            await self._report_crash(key, error)
+
+    async def _report_crash(self, key: ServiceKey, error: Exception) -> None:
+        try:
+            await self._reporter.report_scaling(key, crashed_view(error, self._before(key)))
+        except Exception:
+            log.exception("report.failed", service=f"{key.namespace}/{key.name}")
+
+    def _before(self, key: ServiceKey) -> ScalingView:
+        """What was said of the service last, by this operator or the one before it."""
+        written = self._state.services.get(key, {}).get("status") or {}
+        return self._states.of(key).scaling or scaling_before(written)
 
     async def _scale(self, key: ServiceKey, service: LangGraphService) -> None:
         deployment = self._state.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
@@ -118,7 +134,7 @@ class Autoscaler:
         return track
 
     async def _observe(self, key: ServiceKey, pods: list[Manifest], live: int) -> Observation:
-        ready = [pod for pod in pods if is_ready(pod) and pod["status"].get("podIP")]
+        ready = [pod for pod in pods if is_ready(pod) and url_of(pod, "/metrics") is not None]
         going = [pod for pod in pods if is_going(pod)]
         answers = await asyncio.gather(*(self._ask(pod) for pod in ready))
         samples = tuple(each for each in answers if each is not None)
@@ -133,8 +149,8 @@ class Autoscaler:
         )
 
     async def _ask(self, pod: Manifest) -> ReplicaSample | None:
-        url = url_of(pod, "/metrics")
         async with self._scrapes:
+            url = url_of(pod, "/metrics") or ""
             sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
         return sample
@@ -180,8 +196,7 @@ class Autoscaler:
         """Into the status: at once when the number of replicas changed, else every ten seconds or less."""
         track = self._track(key, service)
         before = self._states.of(key).scaling
-        known = before or scaling_before(self._state.services.get(key, {}).get("status") or {})
-        view = scaling_view(service, decision, known, self._now())
+        view = scaling_view(service, decision, self._before(key), self._now())
         now = self._now()
         news = _news(view)
         urgent = before is None or before.desired != view.desired or _reasons(before) != _reasons(view)

@@ -7,9 +7,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import aiohttp
-
 from lgs_crds import LangGraphService
+from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import DEPLOYMENT, STATEFUL_SET, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_going, is_ready, url_of
@@ -18,7 +17,9 @@ from lgs_operator.naming import object_name
 from lgs_operator.status.service import ObservedService, Reports
 
 PODS_ASKED: Final = 3
-ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
+ANSWER_SECONDS: Final = 1.0
+ANSWER_BYTES: Final = 64 * 1024
+LONGEST_CHECK: Final = 500
 
 
 class Inspector:
@@ -64,15 +65,21 @@ class Inspector:
     async def _report(self, pod: Manifest) -> dict[str, str] | None:
         url = url_of(pod, "/ready")
         try:
-            async with self._http.get(url, timeout=ANSWER_TIMEOUT) as response:
-                answer = await response.json()
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+            answer = url and await read_json(
+                self._http,
+                url,
+                seconds=ANSWER_SECONDS,
+                most_bytes=ANSWER_BYTES,
+                statuses=(200, 503),
+            )
+        except NoAnswer:
             return None
         checks = answer.get("checks") if isinstance(answer, dict) else None
-        return {str(name): str(said) for name, said in checks.items()} if isinstance(checks, dict) else None
+        if not isinstance(checks, dict):
+            return None
+        return {str(name)[:LONGEST_CHECK]: str(said)[:LONGEST_CHECK] for name, said in checks.items()}
 
 
 def _takes_no_work(pod: Manifest) -> bool:
-    status = pod.get("status", {})
-    runs = status.get("phase") == "Running" and bool(status.get("podIP"))
+    runs = pod.get("status", {}).get("phase") == "Running"
     return runs and not is_ready(pod) and not is_going(pod)

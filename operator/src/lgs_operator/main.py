@@ -86,14 +86,18 @@ async def _act(
     cluster: KubeClient, settings: Settings, metrics: Metrics, leader: LeaderElector, stop: asyncio.Event
 ) -> None:
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
 
         async def reconcile(key: ServiceKey) -> float | None:
             metrics.services.set(len(state.services))
             metrics.due.set(len(queue))
             return await reconciler.reconcile(key)
 
-        queue = WorkQueue(reconcile)
+        async def crashed(key: ServiceKey, error: Exception) -> None:
+            metrics.internal_errors.labels("reconcile").inc()
+            await reporter.report_crash(key, error)
+
+        queue = WorkQueue(reconcile, crashed)
         state = ClusterState(cluster, settings.namespaces, queue.add)
         recorder = EventRecorder(cluster, settings.identity)
         context = Context(cluster, state, recorder, metrics, http, settings)

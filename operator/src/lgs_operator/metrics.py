@@ -28,6 +28,12 @@ class Metrics:
         self.drift = Counter(
             "lgs_operator_drift_repaired", "Objects that were changed by others.", ["kind"], registry=registry
         )
+        self.internal_errors = Counter(
+            "lgs_operator_internal_errors",
+            "Errors of the operator itself at one service; others are not concerned.",
+            ["where"],
+            registry=registry,
+        )
         self.scrapes = Counter(
             "lgs_operator_scrapes",
             "Replicas asked for their metrics, by result.",

@@ -20,6 +20,7 @@ from lgs_operator.desired.references import references
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import object_name
 from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, plan, replicas_only
 from lgs_operator.status.reporter import StatusReporter
@@ -52,7 +53,7 @@ class Reconciler:
         with self._metrics.reconcile_seconds.time():
             try:
                 again = await self._reconcile(key)
-            except KubeError:
+            except Exception:
                 self._metrics.reconciles.labels("failed").inc()
                 raise
         self._metrics.reconciles.labels("done").inc()
@@ -76,10 +77,27 @@ class Reconciler:
         return await self._bring(key, service)
 
     async def _bring(self, key: ServiceKey, service: LangGraphService) -> float | None:
-        wanted_references = references(service.spec)
-        contents, missing = await self._state.referenced.read(key, wanted_references)
+        contents, missing = await self._state.referenced.read(key, references(service.spec))
+        try:
+            wanted = everything(self._inputs(key, service, contents))
+        except Refused as refusal:
+            return await self._observe(key, service, missing, str(refusal))
+        runtime = Key(DEPLOYMENT, key.namespace, key.name)
+        todo = plan(
+            wanted,
+            self._state.owned(key),
+            uid=service.metadata.uid or "",
+            first_replicas=first_replicas(service),
+            # pods that can't start are not rolled out: those that run go on with what they have
+            hold=frozenset({runtime}) if missing else frozenset(),
+        )
+        refused = await self._carry_out(key, service, todo) if todo else None
+        return await self._observe(key, service, missing, refused)
+
+    def _inputs(self, key: ServiceKey, service: LangGraphService, contents: str) -> Inputs:
+        """What the builders know. Raises `Refused` for a password that can't be one."""
         live = self._state.owned(key)
-        inputs = Inputs(
+        return Inputs(
             service=service,
             images=self._settings.images,
             contents=contents,
@@ -87,16 +105,14 @@ class Reconciler:
             redis_password=_password(live, Key(SECRET, key.namespace, object_name(key.name, "redis"))),
             operator_namespace=self._settings.operator_namespace,
         )
-        runtime = Key(DEPLOYMENT, key.namespace, key.name)
-        todo = plan(
-            everything(inputs),
-            live,
-            uid=service.metadata.uid or "",
-            first_replicas=first_replicas(service),
-            # pods that can't start are not rolled out: those that run go on with what they have
-            hold=frozenset({runtime}) if missing else frozenset(),
-        )
-        refused = await self._carry_out(key, service, todo) if todo else None
+
+    async def _observe(
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        missing: tuple[MissingReference, ...],
+        refused: str | None,
+    ) -> float | None:
         observed = await self._inspector.observe(key, service, missing, refused)
         self._states.of(key).observed = observed
         await self._reporter.report(key)
@@ -166,9 +182,15 @@ class Reconciler:
 
 
 def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
-    """The one that was made before, else a new one."""
-    kept = live.get(secret, {}).get("data", {}).get("password")
-    return b64decode(kept).decode() if kept else secrets.token_urlsafe(24)
+    """The one that was made before, else a new one. Raises `Refused` for one that is no text."""
+    kept = (live.get(secret, {}).get("data") or {}).get("password")
+    if not kept:
+        return secrets.token_urlsafe(24)
+    try:
+        return b64decode(kept, validate=True).decode()
+    except ValueError:
+        words = "must be the server's password as UTF-8 text; put it there again"
+        raise Refused(f"Secret {secret.name}: password: bytes that are no text: {words}") from None
 
 
 def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:

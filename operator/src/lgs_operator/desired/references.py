@@ -43,11 +43,12 @@ def _env_reference(value_from: dict[str, Any], field: str) -> Iterator[Reference
     for name, kind in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
         each = value_from.get(name)
         if isinstance(each, dict) and each.get("name"):
-            yield Reference(kind, each["name"], field, each.get("key"), bool(each.get("optional")))
+            key = None if each.get("key") is None else str(each["key"])
+            yield Reference(kind, str(each["name"]), field, key, bool(each.get("optional")))
 
 
 def _env_from_reference(source: dict[str, Any], field: str) -> Iterator[Reference]:
     for name, kind in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
         each = source.get(name)
         if isinstance(each, dict) and each.get("name"):
-            yield Reference(kind, each["name"], field, optional=bool(each.get("optional")))
+            yield Reference(kind, str(each["name"]), field, optional=bool(each.get("optional")))

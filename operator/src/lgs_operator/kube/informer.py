@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import structlog
 
+from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import Key, Kind, Manifest
 
 log = structlog.get_logger(__name__)
-_LONGEST_PAUSE = 10.0
+BACKOFF = Backoff(first_seconds=0.2, longest_seconds=10.0)
 
 
 class Informer:
@@ -71,18 +72,19 @@ class Informer:
 
     async def run(self) -> None:
         """Follows the kind until cancelled."""
-        pause = 0.2
+        failures = 0
         while True:
             try:
                 version = await self._list()
-                pause = 0.2
+                failures = 0
                 while True:
                     version = await self._follow(version)
             except KubeError as error:
                 if error.status != 410:  # 410: too old to go on from; list again
+                    failures += 1
+                    pause = BACKOFF.pause(failures)
                     log.warning("watch.broken", kind=self.kind.name, error=str(error), retry_seconds=pause)
                     await asyncio.sleep(pause)
-                    pause = min(_LONGEST_PAUSE, pause * 2)
 
     async def _list(self) -> str:
         items, version = await self._cluster.list(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from lgs_crds import API_VERSION, KIND, PLURAL
 
@@ -22,8 +23,9 @@ class Kind:
     def path(self, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
         """The URL path of one object, of a namespace's objects, or of all."""
         root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
-        parts = [root, *(("namespaces", namespace) if namespace else ()), self.plural]
-        return "/".join(part for part in (*parts, name, sub) if part)
+        parts = (*(("namespaces", namespace) if namespace else ()), self.plural, name, sub)
+        # A name may come from a manifest: it names one object, and is never a way to another.
+        return "/".join([root, *(quote(part, safe="") for part in parts if part)])
 
 
 @dataclass(frozen=True)

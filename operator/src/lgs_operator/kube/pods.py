@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.naming import RUNTIME_PORT
 
@@ -28,8 +30,11 @@ def created_at(pod: Manifest) -> str:
     return str(pod["metadata"].get("creationTimestamp", ""))
 
 
-def url_of(pod: Manifest, path: str) -> str:
-    """Where a path of this very pod of a runtime is asked for. It must have an address."""
-    address = pod["status"]["podIP"]
-    host = f"[{address}]" if ":" in address else address
+def url_of(pod: Manifest, path: str) -> str | None:
+    """Where a path of this very pod of a runtime is asked for; None while it has no address."""
+    try:
+        address = ip_address(pod.get("status", {}).get("podIP", ""))
+    except ValueError:
+        return None
+    host = f"[{address}]" if address.version == 6 else str(address)
     return f"http://{host}:{RUNTIME_PORT}{path}"

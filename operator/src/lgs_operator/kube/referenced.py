@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import Key, Kind, ServiceKey
 
 Digests = Mapping[str, str]
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+LONGEST_NAME: Final = 253
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class ReferencedObjects:
         for reference in wanted:
             key = Key(reference.kind, service.namespace, reference.name)
             self._readers.setdefault(key, set()).add(service)
-            found[reference] = await self._digests_of(key)
+            found[reference] = await self._digests_of(key) if _can_be(reference.name) else None
         missing = (_missing(each, digests, service.namespace) for each, digests in found.items())
         return combined(found), tuple(each for each in missing if each is not None)
 
@@ -111,13 +115,21 @@ def _digests(manifest: Mapping[str, object]) -> Digests:
 
 def _missing(reference: Reference, digests: Digests | None, namespace: str) -> MissingReference | None:
     kind, field, name = reference.kind.name, reference.field, reference.name
+    if not _can_be(name):
+        message = f"{field}: {name[:80]!r}: must be the name of a {kind}: lower-case letters, digits, - and ."
+        return MissingReference("InvalidReference", message, reference)
     if reference.optional:
         return None
     if digests is None:
         message = f"{field}: {name}: there is no {kind} of this name in namespace {namespace}; create it"
         return MissingReference(f"{kind}NotFound", message, reference)
     if reference.key is not None and reference.key not in digests:
-        has = ", ".join(sorted(digests)) or "none"
-        message = f"{field}: {name}: the {kind} has no key {reference.key}; its keys: {has}"
+        # Its other keys are not told: who may write a manifest need not be one who may read Secrets.
+        message = f"{field}: {name}: the {kind} has no key {reference.key[:253]!r}; add it"
         return MissingReference(f"{kind}KeyNotFound", message, reference)
     return None
+
+
+def _can_be(name: str) -> bool:
+    """Whether an object can have this name (a DNS subdomain, RFC 1123)."""
+    return len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None

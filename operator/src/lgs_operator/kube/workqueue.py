@@ -1,8 +1,9 @@
 """Which services are to be reconciled, each at most once at a time. Events only add a key; to reconcile sees
 the whole.
 
-One that fails comes again after a pause that doubles up to a minute. A service that is added while it is
-being reconciled is reconciled once more.
+One that fails comes again after a pause that doubles up to a minute, whatever it failed by: an error that
+nobody expected is told to `crashed`, and concerns no other service. A service that is added while it is being
+reconciled is reconciled once more.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 
 log = structlog.get_logger(__name__)
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 60.0
+BACKOFF = Backoff(first_seconds=0.5, longest_seconds=60.0)
 
 
 class WorkQueue:
     """`reconcile` returns seconds after which it wants to come again, or None."""
 
     def __init__(
-        self, reconcile: Callable[[ServiceKey], Awaitable[float | None]], *, at_once: int = 8
+        self,
+        reconcile: Callable[[ServiceKey], Awaitable[float | None]],
+        crashed: Callable[[ServiceKey, Exception], Awaitable[None]],
+        *,
+        at_once: int = 8,
     ) -> None:
         self._reconcile = reconcile
+        self._crashed = crashed
         self._at_once = at_once
         self._queue: asyncio.Queue[ServiceKey] = asyncio.Queue()
         self._waiting: set[ServiceKey] = set()
@@ -89,13 +95,21 @@ class WorkQueue:
         try:
             again = await self._reconcile(key)
         except KubeError as error:
-            failures = self._failures[key] = self._failures.get(key, 0) + 1
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - 1))
-            log.warning(
-                "reconcile.failed", service=f"{key.namespace}/{key.name}", error=str(error), retry=pause
-            )
+            pause = self._pause(key)
+            log.warning("reconcile.failed", service="/".join(key), error=str(error), retry=pause)
+            self.add_after(key, pause)
+            return
+        except Exception as error:
+            # One service's trouble must not end the operator of all.
+            pause = self._pause(key)
+            log.exception("reconcile.crashed", service="/".join(key), retry=pause)
+            await self._crashed(key, error)
             self.add_after(key, pause)
             return
         self._failures.pop(key, None)
         if again is not None:
             self.add_after(key, again)
+
+    def _pause(self, key: ServiceKey) -> float:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        return BACKOFF.pause(failures)

@@ -7,10 +7,12 @@ import time
 import aiohttp
 import structlog
 
+from lgs_operator.answers import NoAnswer, read_text
 from lgs_operator.scaling.exposition import NotOurMetrics, parse
 from lgs_operator.scaling.samples import ReplicaSample
 
 log = structlog.get_logger(__name__)
+MOST_BYTES = 4 * 1024 * 1024
 
 
 async def scrape(
@@ -21,9 +23,8 @@ async def scrape(
     """
     name = replica or url
     try:
-        async with session.get(url, timeout=aiohttp.ClientTimeout(total=timeout)) as response:
-            response.raise_for_status()
-            return parse(await response.text(), name, time.time())
-    except (aiohttp.ClientError, TimeoutError, NotOurMetrics, UnicodeDecodeError) as error:
-        log.info("scrape_failed", replica=name, reason=str(error) or type(error).__name__)
+        page = await read_text(session, url, seconds=timeout, most_bytes=MOST_BYTES)
+        return parse(page, name, time.time())
+    except (NoAnswer, NotOurMetrics) as error:
+        log.info("scrape_failed", replica=name, reason=str(error))
         return None

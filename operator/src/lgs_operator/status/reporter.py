@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
+
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.status.publisher import Publisher
 from lgs_operator.status.scaling import ScalingView, scaling_before
-from lgs_operator.status.service import halted_status, status_of
+from lgs_operator.status.service import crashed_status, halted_status, status_of
 from lgs_operator.status.states import ServiceStates
 
-TOLD: Final = frozenset({"Ready", "PersistenceReady", "CacheReady"})
+log = structlog.get_logger(__name__)
+LONGEST_ERROR: Final = 500
+TOLD: Final = frozenset({"Ready", "Reconciled", "PersistenceReady", "CacheReady"})
 """The conditions whose changes are Events."""
 EXPECTED: Final = frozenset({"Starting", "ScaledToZero", "Paused"})
 """Reasons for which a condition is False and nothing is wrong."""
@@ -53,6 +57,21 @@ class StatusReporter:
         generation = body["metadata"].get("generation", 0)
         status = halted_status(before, generation, reason, message, datetime.now(UTC))
         await self._write(key, body, before, status)
+
+    async def report_crash(self, key: ServiceKey, error: Exception) -> None:
+        """Says that the operator itself failed at the service. Never raises: there is nobody to tell."""
+        body = self._state.services.get(key)
+        if body is None:
+            return
+        words = f"the operator failed at this service: {type(error).__name__}: {error}"
+        message = f"{words[:LONGEST_ERROR]}; it tries again, and its log has the traceback"
+        try:
+            before = self._publisher.current(key, body)
+            generation = body["metadata"].get("generation", 0)
+            status = crashed_status(before, generation, message, datetime.now(UTC))
+            await self._write(key, body, before, status)
+        except Exception:
+            log.exception("report.failed", service=f"{key.namespace}/{key.name}")
 
     def forget(self, key: ServiceKey) -> None:
         """The service is gone."""

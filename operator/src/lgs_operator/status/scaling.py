@@ -66,6 +66,14 @@ def scaling_view(
     )
 
 
+def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
+    """Says that the operator itself failed at scaling the service; the last decision stands."""
+    words = f"the operator failed at scaling: {type(error).__name__}: {str(error)[:500]}"
+    inactive = condition("ScalingActive", "False", "InternalError", words)
+    others = tuple(each for each in before.conditions if each.type != "ScalingActive")
+    return ScalingView((inactive, *others), before.status, before.queue, before.p95, before.desired)
+
+
 def _active(mode: str, decision: Decision) -> Condition:
     if mode != "Auto":
         return _not_ours(mode)

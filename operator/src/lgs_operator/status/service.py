@@ -55,7 +55,13 @@ def status_of(
 ) -> dict[str, Any]:
     """The whole status, as it is to be applied. `before` is the status as it was."""
     metadata = view.service.metadata
-    conditions = (ready(view), progressing(view), persistence_ready(view), cache_ready(view))
+    conditions = (
+        ready(view),
+        progressing(view),
+        reconciled(view),
+        persistence_ready(view),
+        cache_ready(view),
+    )
     status = Status(
         observed_generation=metadata.generation,
         conditions=merged(
@@ -92,8 +98,18 @@ def halted_status(
     else:
         kept["Ready"] = condition("Ready", "False", reason, message)
     kept["Progressing"] = condition("Progressing", "False", reason, message)
+    kept["Reconciled"] = condition("Reconciled", "False", reason, message)
     conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
     return as_json(seen.model_copy(update={"conditions": conditions, "observed_generation": generation}))
+
+
+def crashed_status(before: Mapping[str, Any], generation: int, message: str, now: datetime) -> dict[str, Any]:
+    """The status of a service that an error of the operator itself stopped at; all else is as it was."""
+    seen = status_before(before)
+    kept = {each.type: each for each in seen.conditions}
+    kept["Reconciled"] = condition("Reconciled", "False", "InternalError", message)
+    conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
+    return as_json(seen.model_copy(update={"conditions": conditions}))
 
 
 def invalid_message(problems: tuple[Problem, ...]) -> str:
@@ -129,6 +145,15 @@ def progressing(view: ObservedService) -> Condition:
     if view.ready < view.desired:
         return condition("Progressing", "True", "Starting", _count(view))
     return condition("Progressing", "False", "Complete", "all replicas are as the manifest says")
+
+
+def reconciled(view: ObservedService) -> Condition:
+    """All objects of the service are as its manifest says."""
+    if view.refused is not None:
+        return condition("Reconciled", "False", "Refused", view.refused)
+    if view.missing:
+        return condition("Reconciled", "False", view.missing[0].reason, _missing_words(view))
+    return condition("Reconciled", "True", "Done", "all objects are as the manifest says")
 
 
 def persistence_ready(view: ObservedService) -> Condition:
@@ -218,9 +243,12 @@ def _report(view: ObservedService) -> Diagnosis | None:
 
 def _blocker(view: ObservedService) -> Diagnosis | None:
     if view.missing:
-        words = "; ".join(dict.fromkeys(each.message for each in view.missing))
-        return Diagnosis(view.missing[0].reason, words)
+        return Diagnosis(view.missing[0].reason, _missing_words(view))
     return diagnose(view.pods)
+
+
+def _missing_words(view: ObservedService) -> str:
+    return "; ".join(dict.fromkeys(each.message for each in view.missing))
 
 
 def _idle(view: ObservedService) -> Diagnosis | None:

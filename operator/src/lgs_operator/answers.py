@@ -1,0 +1,57 @@
+"""What a replica answers to a GET, read within bounds: a pod runs the code of whoever wrote its graph, and
+the operator serves others too. Redirects are not followed, and nothing is unpacked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection
+from typing import Any
+
+import aiohttp
+
+IDENTITY = {"Accept-Encoding": "identity"}
+
+
+class NoAnswer(Exception):
+    """Nothing came in time, or nothing that can be taken; says why."""
+
+
+async def read_text(
+    session: aiohttp.ClientSession,
+    url: str,
+    *,
+    seconds: float,
+    most_bytes: int,
+    statuses: Collection[int] = (200,),
+) -> str:
+    """The text at `url`, which must be whole within `seconds` and `most_bytes`. Raises `NoAnswer`."""
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            session.get(url, headers=IDENTITY, allow_redirects=False) as response,
+        ):
+            if response.status not in statuses:
+                raise NoAnswer(f"HTTP {response.status}: must be one of {sorted(statuses)}")
+            if "Content-Encoding" in response.headers:
+                raise NoAnswer("the answer is packed: must be as it is")
+            body = bytearray()
+            async for piece in response.content.iter_any():
+                body += piece
+                if len(body) > most_bytes:
+                    raise NoAnswer(f"the answer is longer than {most_bytes} bytes")
+            return body.decode()
+    except TimeoutError as late:
+        raise NoAnswer(f"no whole answer within {seconds:g} s") from late
+    except (aiohttp.ClientError, OSError, ValueError) as failed:
+        raise NoAnswer(str(failed) or type(failed).__name__) from failed
+
+
+async def read_json(session: aiohttp.ClientSession, url: str, **bounds: Any) -> Any:
+    """As `read_text`, for a JSON value. Raises `NoAnswer`, also for one that is nested too deeply."""
+    text = await read_text(session, url, **bounds)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as wrong:
+        raise NoAnswer(f"the answer is no JSON: {wrong}") from wrong

@@ -1,0 +1,100 @@
+"""One service can't hurt another: what a tenant writes, and what a pod of theirs answers, is theirs alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from controlplane.controlplane_server import ControlPlane
+from controlplane.manifests import condition, service
+from controlplane.operators import Operators, Running
+from controlplane.waiting import until
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE_OF_OURS
+
+pytestmark = pytest.mark.controlplane
+
+
+class Tenants:
+    """A namespace with a service that can't work, and others beside it."""
+
+    def __init__(self, plane: ControlPlane, cluster: KubeClient, namespace: str, operator: Running) -> None:
+        self.plane, self.cluster, self.namespace, self.operator = plane, cluster, namespace, operator
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.plane.run("apply", "-n", self.namespace, "-f", "-", stdin=json.dumps(manifest))
+
+    async def says(self, name: str, kind: str, status: str) -> dict[str, Any]:
+        """The condition, when it has this status."""
+        seen: dict[str, Any] = {}
+
+        async def found() -> bool:
+            body = await self.cluster.get(SERVICE_OF_OURS, self.namespace, name) or {}
+            seen.update(condition(body.get("status", {}), kind))
+            return seen.get("status") == status
+
+        await until(found, lambda: f"{kind} of {name} is not {status}: {seen}")
+        return seen
+
+    async def goes_on(self, name: str = "neighbour") -> None:
+        """The operator still works for others: a new service gets its Deployment."""
+        self.apply(service(name))
+
+        async def there() -> bool:
+            return await self.cluster.get(DEPLOYMENT, self.namespace, name) is not None
+
+        await until(there, f"{name} is not reconciled")
+        assert self.operator.process.returncode is None, self.operator.log.read_text()[-3000:]
+        assert await self.operator.leads()
+
+
+@pytest.fixture
+async def tenants(plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators) -> Tenants:
+    return Tenants(plane, cluster, namespace, await operators.start())
+
+
+async def test_a_managed_password_that_is_no_text_is_told_and_others_go_on(tenants: Tenants) -> None:
+    managed = {"postgres": {"managed": {"storage": "1Gi"}}}
+    tenants.apply(service(persistence=managed))
+
+    async def made() -> bool:
+        return await tenants.cluster.get(SECRET, tenants.namespace, "support-postgres") is not None
+
+    await until(made, "no Secret is made")
+    broken = base64.b64encode(bytes([0xFF, 0xFE])).decode()
+    patch = json.dumps({"data": {"password": broken}})
+
+    tenants.plane.run("patch", "secret", "support-postgres", "-n", tenants.namespace, "-p", patch)
+
+    said = await tenants.says("support", "Reconciled", "False")
+    assert "Secret support-postgres: password" in said["message"]
+    await tenants.goes_on()
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {
+            "env": [
+                {
+                    "name": "X",
+                    "valueFrom": {"secretKeyRef": {"name": "../../kube-system/secrets/x", "key": "k"}},
+                }
+            ]
+        },
+        {"env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "a/b", "key": "k"}}}]},
+        {"envFrom": [{"secretRef": {"name": "?watch=true"}}]},
+        {"envFrom": [{"secretRef": {"name": "x" * 300}}]},
+    ],
+)
+async def test_a_name_reaches_no_other_object(tenants: Tenants, pod: dict[str, Any]) -> None:
+    tenants.apply(service(pod=pod))
+
+    said = await tenants.says("support", "Reconciled", "False")
+
+    assert said["reason"] == "InvalidReference"
+    assert "must be the name of a" in said["message"]
+    await tenants.goes_on()

@@ -1,0 +1,91 @@
+"""The work queue: each service by itself, whatever one of them does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from lgs_operator.backoff import Backoff
+from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.kube.workqueue import WorkQueue
+
+BAD, GOOD = ServiceKey("team", "bad"), ServiceKey("team", "good")
+
+
+class Seen:
+    """What was reconciled, and what was told of errors."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.reconciled: list[ServiceKey] = []
+        self.crashes: list[tuple[ServiceKey, Exception]] = []
+        self.changed = asyncio.Event()
+
+    async def reconcile(self, key: ServiceKey) -> float | None:
+        self.reconciled.append(key)
+        self.changed.set()
+        if key == BAD:
+            raise self.error
+        return None
+
+    async def crashed(self, key: ServiceKey, error: Exception) -> None:
+        self.crashes.append((key, error))
+
+    async def until(self, what: Callable[[], bool]) -> None:
+        while not what():
+            self.changed.clear()
+            await self.changed.wait()
+
+
+async def played(seen: Seen, story: Callable[[WorkQueue], Awaitable[None]]) -> None:
+    queue = WorkQueue(seen.reconcile, seen.crashed)
+    running = asyncio.create_task(queue.run())
+    try:
+        async with asyncio.timeout(20):
+            await story(queue)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("unhashable"), RecursionError(), KeyError("x"), ValueError("bad")]
+)
+async def test_an_error_that_nobody_expected_is_that_of_its_service(error: Exception) -> None:
+    seen = Seen(error)
+
+    async def story(queue: WorkQueue) -> None:
+        queue.add(BAD)
+        await seen.until(lambda: seen.reconciled.count(BAD) >= 2)
+        queue.add(GOOD)
+        await seen.until(lambda: GOOD in seen.reconciled)
+
+    await played(seen, story)
+
+    assert (BAD, error) in seen.crashes
+    assert all(key == BAD for key, _ in seen.crashes)
+
+
+async def test_what_the_api_server_refuses_is_tried_again_and_no_crash() -> None:
+    seen = Seen(KubeError(503, "Unavailable", "not now"))
+
+    async def story(queue: WorkQueue) -> None:
+        queue.add(BAD)
+        await seen.until(lambda: seen.reconciled.count(BAD) >= 2)
+
+    await played(seen, story)
+
+    assert seen.crashes == []
+
+
+def test_pauses_double_up_to_a_bound_and_differ_by_chance() -> None:
+    backoff = Backoff(first_seconds=0.5, longest_seconds=60.0)
+
+    even = [backoff.pause(failures, lambda: 0.5) for failures in (1, 2, 3, 8, 500)]
+
+    assert even == [0.5, 1.0, 2.0, 60.0, 60.0]
+    assert backoff.pause(2, lambda: 0.0) == pytest.approx(0.9)
+    assert backoff.pause(2, lambda: 1.0) == pytest.approx(1.1)
