@@ -18,7 +18,7 @@ def named_of(distribution: str) -> set[str]:
 def parts_of(package: Path) -> tuple[set[str], set[str]]:
     """The packages in a folder, as `name/`, and its modules."""
     folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
-    return folders, {path.stem for path in package.glob("*.py")} - {"__init__"}
+    return folders, {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
 
 
 def test_every_package_and_module_of_the_runtime_has_its_line() -> None:
