@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import structlog
 
 from lgs_runtime import logs
+from lgs_runtime.api import loopback
 from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.auth.gate import Gate
@@ -75,6 +76,8 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     Raises `ConfigError`, `StartFailed`, and `Stopped` when `stop` is set while a database is waited for.
     """
     logs.ensure_plain()
+    # Before any code of the application is imported, which may make its clients there.
+    loopback.install()
     opening = _Opening(settings, stack, stop)
     gate, cipher = Gate.open(settings), open_cipher(settings)
     storage = await opening.storage(cipher)

@@ -11,23 +11,25 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from lgs_runtime import garbage
 from lgs_runtime.api.app import create_app
 from lgs_runtime.api.custom.application import open_custom_app
+from lgs_runtime.api.loopback import answering
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.opening import open_services
 from lgs_runtime.readiness import State
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from lgs_runtime.stopping import SIGNALS
+from lgs_runtime.worker.lending import Threads
 
 LAST_ANSWERS_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -46,9 +48,11 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     # Nodes that are plain functions run in threads: as many as there may be runs, so that none waits for a
     # thread.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.concurrency + SPARE_THREADS))
+    threads = Threads(settings.concurrency + SPARE_THREADS)
+    asyncio.get_running_loop().set_default_executor(threads)
     async with AsyncExitStack() as stack:
         services = await open_services(settings, stack, stop)
+        services.worker.lending.threads = threads
         async with serve(services, listeners) as failed:
             # Until here a signal ends the process at once (`stopping.py`).
             for number in SIGNALS:
@@ -66,26 +70,38 @@ async def run(settings: Settings) -> None:
 async def serve(services: Services, listeners: list[socket.socket]) -> AsyncIterator[asyncio.Task[None]]:
     """Answers HTTP while the context is open, with the lifespan of the service's own application around it;
     gives the server's task, which ends only if the server fails. Raises `ConfigError`, `AppFailed`."""
-    async with open_custom_app(services.settings) as custom:
-        config = uvicorn.Config(
-            create_app(services, custom),
-            loop="none",
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            server_header=False,
-        )
-        server = Server(config)
-        task = asyncio.create_task(server.serve(sockets=listeners), name="http")
-        host, port = listeners[0].getsockname()[:2]
-        log.info("http.listens", host=host, port=port)
-        try:
-            yield task
-        finally:
-            server.should_exit = True
-            await task
+    http = services.settings.http
+    with answering(http.mount_prefix) as inside:
+        if http.app is not None:
+            # Its lifespan may ask the API already.
+            inside.app = create_app(services)
+        async with open_custom_app(services.settings) as custom:
+            inside.app = create_app(services, custom)
+            async with _listening(inside.app, listeners) as task:
+                yield task
+
+
+@asynccontextmanager
+async def _listening(app: ASGIApp, listeners: list[socket.socket]) -> AsyncIterator[asyncio.Task[None]]:
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        server_header=False,
+    )
+    server = Server(config)
+    task = asyncio.create_task(server.serve(sockets=listeners), name="http")
+    host, port = listeners[0].getsockname()[:2]
+    log.info("http.listens", host=host, port=port)
+    try:
+        yield task
+    finally:
+        server.should_exit = True
+        await task
 
 
 class Server(uvicorn.Server):

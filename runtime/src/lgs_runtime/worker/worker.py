@@ -31,6 +31,7 @@ from lgs_runtime.worker.clearing import Clearing
 from lgs_runtime.worker.endings import Endings
 from lgs_runtime.worker.execution import Executor
 from lgs_runtime.worker.hub import SignalHub
+from lgs_runtime.worker.lending import Lending, Slot, own_slot
 from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.publisher import Publisher
 
@@ -86,6 +87,7 @@ class Worker:
         self._unseen = True
         """Whether runs may wait that the last claim did not see: a slot that becomes free is a reason to
         claim."""
+        self.lending = Lending(self._news)
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         hub.on_queued(self._news)
@@ -105,7 +107,10 @@ class Worker:
         """How many more runs may start here now; 0 while the replica starts or drains."""
         if not self._accepting:
             return 0
-        return max(0, self._settings.concurrency - len(self._attempts) - self._reserved)
+        return max(0, self._settings.concurrency - self._busy_slots() - self._reserved)
+
+    def _busy_slots(self) -> int:
+        return len(self._attempts) - self.lending.slots
 
     def reserve(self, run_id: str) -> bool:
         """Keeps a free slot for an enqueue that is about to ask for it, so that a claim can't take it
@@ -137,7 +142,7 @@ class Worker:
         self._metrics.claimed(run.priority, (claimed_at - run.due_at).total_seconds())
         attempt, before = Attempt(run), self._attempts.get(run.run_id)
         self._attempts[run.run_id] = attempt
-        self._metrics.slots_in_use(len(self._attempts))
+        self._metrics.slots_in_use(self._busy_slots())
         if run.cancel_requested is not None:
             attempt.stop(Stop(run.cancel_requested))
         attempt.task = asyncio.create_task(self._carry(attempt, before), name=f"run-{run.run_id}")
@@ -265,6 +270,7 @@ class Worker:
             await asyncio.wait({before.task})
         publisher = Publisher(self._streams, self._metrics, run)
         structlog.contextvars.bind_contextvars(run_id=run.run_id, thread_id=run.thread_id)
+        own_slot.set(Slot(run.thread_id, self.lending))
         try:
             result = await self._executor.execute(attempt, publisher)
             if isinstance(result, Outcome):
@@ -287,7 +293,7 @@ class Worker:
         finally:
             if self._attempts.get(run.run_id) is attempt:
                 del self._attempts[run.run_id]
-            self._metrics.slots_in_use(len(self._attempts))
+            self._metrics.slots_in_use(self._busy_slots())
             if self._unseen:
                 self._wake.set()
 

@@ -30,7 +30,8 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection: passed on, or refused here."""
-        if scope["type"] in ("http", "websocket") and self._guards(scope):
+        known = FOUND_USER in scope
+        if scope["type"] in ("http", "websocket") and not known and self._guards(scope):
             request = Request({**scope, "type": "http", "method": scope.get("method", "GET")}, receive)
             try:
                 if scope["type"] == "http" and self._services.gate.reads_body:
