@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -18,6 +18,7 @@ import uvloop
 from lgs_runtime import garbage, logs, stopping
 from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.variables import Variables
 
 if TYPE_CHECKING:
     from lgs_runtime.backup import Count
@@ -46,7 +47,7 @@ def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
     stopping.end_at_once()
-    logs.configure()
+    _log_as(os.environ)
     try:
         settings = load_settings(config=config, host=host, port=port, reuse_port=reuse_port)
     except ConfigError as wrong:
@@ -70,7 +71,7 @@ ConfigOption = Annotated[Path | None, typer.Option(help="langgraph.json; default
 @app.command()
 def check(config: ConfigOption = None) -> None:
     """Loads all that the configuration names, without a database, and prints what it is and what is wrong."""
-    logs.configure()
+    _log_as(os.environ)
     try:
         settings = load_settings(config=config)
         os.environ.update(settings.file_env)
@@ -114,7 +115,7 @@ def import_threads(
 
 def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, Count]]) -> None:
     """Runs `work` under the settings of a replica; exit code 2 for what can't work, 1 for what failed."""
-    logs.configure()
+    _log_as(os.environ)
     try:
         settings = load_settings(config=config)
         os.environ.update(settings.file_env)
@@ -124,6 +125,19 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
     except (RuntimeFault, OSError) as failed:
         _fail(1, failed)
     _exit(0, f"threads: {count.done}, skipped: {count.skipped}")
+
+
+def _log_as(env: Mapping[str, str]) -> None:
+    """Sets up the log, as the environment has it."""
+    values = Variables(env)
+    level = values.text("LOG_LEVEL", "INFO").upper()
+    try:
+        if level not in logs.LEVELS:
+            raise ConfigError(f"LOG_LEVEL: {level}: must be one of {', '.join(logs.LEVELS)}")
+        as_json = values.flag("LOG_JSON", False) if values.text("LOG_JSON", "") else None
+    except ConfigError as wrong:
+        _fail(2, wrong)
+    logs.configure(level, as_json=as_json)
 
 
 def _live(settings: Settings) -> None:

@@ -1,12 +1,22 @@
-"""Structured logs on stderr: JSON, one object a line; coloured text on a terminal."""
+"""Structured logs on stderr: JSON, one object a line; coloured text on a terminal. `LOG_JSON` and `LOG_LEVEL`
+say otherwise."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Final
 
 import structlog
+
+LEVELS: Final = {
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "WARNING": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "CRITICAL": logging.CRITICAL,
+}
 
 
 def ensure_plain() -> None:
@@ -23,23 +33,23 @@ def ensure_plain() -> None:
         )
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Sets up structlog and sends what other libraries log the same way. To be called once, by the
-    command."""
+def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
+    """Sets up structlog and sends what other libraries log the same way; `as_json` unless it is a terminal.
+    To be called once, by the command."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    terminal = sys.stderr.isatty()
+    for_people = sys.stderr.isatty() if as_json is None else not as_json
     shown: list[Any] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if terminal
+        if for_people
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -52,6 +62,6 @@ def configure(level: int = logging.INFO) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(LEVELS[level])
     for chatty in ("uvicorn.access", "httpx", "aiosqlite"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

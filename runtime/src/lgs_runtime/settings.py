@@ -23,6 +23,7 @@ from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec, Manifest, import_folders, manifest_of
 from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
+from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
 from lgs_runtime.surroundings import Surroundings, not_a_laptop
@@ -101,6 +102,12 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     manifest = manifest_of(file, values)
     source = _source(values, manifest)
     data_dir = Path(values.text("LGS_DATA_DIR", ".lgs")).absolute()
+    auth_path = _auth_path(values, manifest)
+    checkpointer = checkpointer_of(
+        parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where), values
+    )
+    refuse(values, _closed(values, auth_path, manifest.encryption, checkpointer.path))
+    warn(values)
     return Settings(
         graphs=_graphs(manifest),
         source=source,
@@ -108,7 +115,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         database_uri=_database_uri(values, data_dir),
         data_dir=data_dir,
         redis_uri=_redis_uri(values),
-        service=values.text("LGS_SERVICE", "default"),
+        service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), "default"),
         replica_id=values.text("LGS_REPLICA_ID", "") or _replica_id(),
         concurrency=values.integer("LGS_CONCURRENCY", 50, at_least=1, alias="N_JOBS_PER_WORKER"),
         queue_limits=QueueLimits(
@@ -117,25 +124,31 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
             low=values.integer("LGS_QUEUE_LOW", 1000, at_least=1),
             user=values.integer("LGS_QUEUE_USER", 0, at_least=0) or None,
         ),
-        run_timeout_seconds=values.number("LGS_RUN_TIMEOUT_SECONDS", 3600.0, above=0.0),
-        max_attempts=values.integer("LGS_MAX_ATTEMPTS", 3, at_least=1),
-        drain_seconds=values.number("LGS_DRAIN_SECONDS", 60.0, at_least=0.0),
+        run_timeout_seconds=values.number(
+            "LGS_RUN_TIMEOUT_SECONDS", 3600.0, above=0.0, alias="BG_JOB_TIMEOUT_SECS"
+        ),
+        max_attempts=values.integer("LGS_MAX_ATTEMPTS", 3, at_least=1, alias="BG_JOB_MAX_RETRIES"),
+        drain_seconds=values.number(
+            "LGS_DRAIN_SECONDS", 60.0, at_least=0.0, alias="BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS"
+        ),
         run_ttl_hours=values.number("LGS_RUN_TTL_HOURS", 24.0, above=0.0),
         versions_limit=values.integer("LGS_VERSIONS_LIMIT", VERSIONS_LIMIT, at_least=1),
         lease_seconds=values.number("LGS_LEASE_SECONDS", 10.0, at_least=1.0),
         lame_duck_seconds=values.number("LGS_LAME_DUCK_SECONDS", 3.0, at_least=0.0),
-        max_body_bytes=values.integer("LGS_MAX_BODY_BYTES", 16 * 1024 * 1024, at_least=1024),
+        max_body_bytes=values.integer(
+            "LGS_MAX_BODY_BYTES", 16 * 1024 * 1024, at_least=1024, alias="HTTP_MAX_REQUEST_BODY_BYTES"
+        ),
         cache_ttl_seconds=values.number("LGS_CACHE_TTL_SECONDS", 3600.0, above=0.0),
         cache_compression_threshold_bytes=values.integer(
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
-        http=manifest.http,
+        http=http_of(manifest.http, values),
         webhooks=parse_webhooks(manifest.webhooks.content, manifest.webhooks.where, values.env),
-        checkpointer=parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where),
+        checkpointer=checkpointer,
         store=parse_store(manifest.store.content, manifest.store.where),
         priority_path=manifest.priority,
-        encryption_path=_encryption_path(values, manifest),
-        auth_path=_auth_path(values, manifest),
+        encryption_path=manifest.encryption,
+        auth_path=auth_path,
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
         not_a_laptop=not_a_laptop(_host(flags.get("host"), values), Surroundings.look(outer)),
         auth_openapi=manifest.auth.openapi,
@@ -143,7 +156,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         api_keys=values.text("LGS_API_KEYS", ""),
         api_keys_file=_file(values, "LGS_API_KEYS_FILE"),
         host=_host(flags.get("host"), values),
-        port=_port(flags.get("port"), values),
+        port=_port(flags.get("port"), values, outer),
         reuse_port=bool(flags.get("reuse_port")),
         admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
         file_env={name: text for name, text in file.env.items() if name not in outer},
@@ -178,20 +191,20 @@ def _graphs(manifest: Manifest) -> Mapping[str, GraphSpec]:
     return manifest.graphs
 
 
+def _closed(values: Variables, auth: str | None, encryption: str | None, checkpointer: str | None) -> Closed:
+    keyed = bool(values.text("LGS_API_KEYS", "") or values.text("LGS_API_KEYS_FILE", ""))
+    return Closed(
+        asks_who=keyed or auth is not None,
+        encrypts=encryption is not None,
+        own_checkpointer=checkpointer is not None,
+    )
+
+
 def _auth_path(values: Variables, manifest: Manifest) -> str | None:
     text = values.text("LGS_AUTH_PATH", "")
     if text and ":" not in text:
         raise ConfigError(f"LGS_AUTH_PATH: {text}: must be path:variable, such as ./auth.py:auth")
     return text or manifest.auth.path
-
-
-def _encryption_path(values: Variables, manifest: Manifest) -> str | None:
-    if manifest.encryption is None and values.text("LANGGRAPH_AES_KEY", ""):
-        raise ConfigError(
-            "LANGGRAPH_AES_KEY: set: must be absent without encryption.path in langgraph.json: this server "
-            "encrypts by functions of the application, and must not store in the clear what was to be sealed"
-        )
-    return manifest.encryption
 
 
 def _file(values: Variables, name: str) -> Path | None:
@@ -200,7 +213,7 @@ def _file(values: Variables, name: str) -> Path | None:
 
 
 def _database_uri(values: Variables, data_dir: Path) -> str:
-    name = "DATABASE_URI" if values.text("DATABASE_URI", "") else "POSTGRES_URI"
+    name = values.set_of("DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI")
     uri = values.text(name, "")
     if not uri:
         return f"sqlite:///{data_dir / 'lgs.db'}"
@@ -212,19 +225,22 @@ def _database_uri(values: Variables, data_dir: Path) -> str:
 
 
 def _redis_uri(values: Variables) -> str | None:
-    uri = values.text("REDIS_URI", "")
+    name = values.set_of("REDIS_URI_CUSTOM", "REDIS_URI")
+    uri = values.text(name, "")
     if uri and not uri.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigError(f"REDIS_URI: {masked(uri)}: must start with redis://, rediss:// or unix://")
+        raise ConfigError(f"{name}: {masked(uri)}: must start with redis://, rediss:// or unix://")
     return uri or None
 
 
 def _host(flag: str | None, values: Variables) -> str:
-    return flag or values.text("LGS_HOST", "127.0.0.1")
+    return flag or values.text(values.set_of("LGS_HOST", "LANGGRAPH_SERVER_HOST"), "127.0.0.1")
 
 
-def _port(flag: int | None, values: Variables) -> int:
+def _port(flag: int | None, values: Variables, outer: Mapping[str, str]) -> int:
     if flag is None:
-        return values.integer("LGS_PORT", 8000, at_least=0, at_most=65535)
+        # A PORT in the application's file of variables is most often that of its front end.
+        names = ("LGS_PORT", "PORT") if outer.get("PORT") else ("LGS_PORT",)
+        return values.integer(values.set_of(*names), 8000, at_least=0, at_most=65535)
     if not 0 <= flag <= 65535:
         raise ConfigError(f"--port: {flag}: must be between 0 and 65535")
     return flag

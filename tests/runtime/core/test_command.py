@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 TERMINATION_MESSAGE_BYTES = 2048
@@ -273,6 +275,51 @@ async def test_a_start_that_is_stopped_while_it_imports_ends_at_once(
 
     assert process.returncode == 0
     assert json.loads(said.splitlines()[-1])["event"] == "replica.stopped"
+
+
+@pytest.mark.parametrize("file", [True, False], ids=["with its langgraph.json", "without"])
+async def test_an_image_that_is_to_be_closed_starts_closed(tmp_path: Path, file: bool) -> None:
+    own = "from langgraph_sdk import Auth\nauth = Auth()\n@auth.authenticate\nasync def who(): assert False\n"
+    application(tmp_path, {"agent.py": GOOD, "own.py": own}, {"graphs": {"agent": "./agent.py:graph"}})
+    if not file:
+        (tmp_path / "langgraph.json").unlink()
+    image = {
+        "LANGSERVE_GRAPHS": json.dumps({"agent": f"{tmp_path}/agent.py:graph"}),
+        "LANGGRAPH_AUTH": json.dumps({"path": f"{tmp_path}/own.py:auth"}),
+        "LANGGRAPH_HTTP": json.dumps({"mount_prefix": "/api"}),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "lgs_runtime", "serve", "--port", "0"),
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", **image},
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        patient = httpx.AsyncHTTPTransport(retries=8)
+        async with asyncio.timeout(60), httpx.AsyncClient(transport=patient) as client:
+            told: dict[str, Any] = {}
+            while told.get("event") != "http.listens":
+                told = json.loads(await process.stderr.readline())
+            answer = await client.post(f"http://127.0.0.1:{told['port']}/api/threads/search", json={})
+    finally:
+        process.kill()
+        await process.communicate()
+
+    assert answer.status_code == 401
+
+
+def test_how_the_log_is_written_is_said_by_the_variables_of_langgraphs_server(command: Run) -> None:
+    config = {"graphs": {"agent": "./agent.py:graph"}, "dependencies": ["httpx"], "unknown": 1}
+
+    wrong = command("check", files={"agent.py": GOOD}, config=config, LOG_LEVEL="loud")
+    quiet = command("check", files={"agent.py": GOOD}, config=config, LOG_LEVEL="warning", LOG_JSON="true")
+    text = command("check", files={"agent.py": GOOD}, config=config, LOG_JSON="false")
+
+    assert (wrong.returncode, wrong.stderr.split(": must")[0]) == (2, "LOG_LEVEL: LOUD")
+    assert [json.loads(line)["event"] for line in quiet.stderr.splitlines()] == ["config.unknown_keys"]
+    assert "config.packages_are_for_the_image" in text.stderr
+    assert "{" not in text.stderr.splitlines()[0]
 
 
 async def test_a_start_is_heard_before_it_has_imported_anything_that_takes_time() -> None:

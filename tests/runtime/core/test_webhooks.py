@@ -58,7 +58,7 @@ class Impatient:
 
 async def send(storage: Any, rounds: int = 1, url: UrlPolicy | None = None, **rules: Any) -> list[int]:
     """How many calls each of these rounds made."""
-    section = WebhookSection(url or UrlPolicy(), rules.pop("headers", {}))
+    section = WebhookSection(url or UrlPolicy(), rules.pop("headers", {}), rules.pop("allowed_fields", None))
     sender = WebhookSender(storage, run_json, section, **rules)
     async with open_client(section, 10) as http:
         return [await sender.send_due(http) for _ in range(rounds)]
@@ -177,6 +177,16 @@ async def test_each_call_has_the_headers_that_the_service_names(service: Service
 
     assert "authorization: bearer t\r\n" in receiver.heads[0]
     assert receiver.heads[0].count("content-type:") == 1
+
+
+async def test_a_receiver_is_told_no_more_than_the_fields_that_the_service_allows(
+    service: Service, receiver: Receiver
+) -> None:
+    await ended(service, receiver.url)
+
+    await send(service.storage, allowed_fields=frozenset({"run_id", "status", "webhook_sent_at"}))
+
+    assert receiver.calls[0].keys() == {"run_id", "status", "webhook_sent_at"}
 
 
 @pytest.mark.parametrize(

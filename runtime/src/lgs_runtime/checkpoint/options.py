@@ -94,10 +94,11 @@ def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
         raise ConfigError(
             f"{where}.backend: {backend!r}: must be default, or custom with a path; others come as a path"
         )
-    return CheckpointerOptions(path, serde, _ttl(given.get("ttl"), f"{where}.ttl"))
+    return CheckpointerOptions(path, serde, parse_ttl(given.get("ttl"), f"{where}.ttl"))
 
 
-def _ttl(content: Any, where: str) -> ThreadTtl:
+def parse_ttl(content: Any, where: str) -> ThreadTtl:
+    """The object `checkpointer.ttl`. Raises `ConfigError`."""
     given = checked_object(content, TTL_KEYS, where)
     strategy = given.get("strategy", "delete")
     if strategy not in get_args(TtlStrategy):

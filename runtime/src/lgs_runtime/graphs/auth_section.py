@@ -10,7 +10,7 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.checks import object_of, texts_of
 
 TTL_SECONDS, MAX_SIZE = 60.0, 1000
-KNOWN = ("path", "disable_studio_auth", "openapi", "cache")
+KNOWN = ("path", "disable_studio_auth", "allow_langsmith_api_keys", "openapi", "cache")
 CACHE = ("cache_keys", "ttl_seconds", "max_size")
 
 
@@ -43,6 +43,11 @@ def parse_auth(content: Any, where: str) -> AuthSpec:
         raise ConfigError(f"{where}.path: {path!r}: must be path:variable, such as ./auth.py:auth")
     if not isinstance(studio, bool):
         raise ConfigError(f"{where}.disable_studio_auth: {studio!r}: must be true or false")
+    if given.get("allow_langsmith_api_keys", False) is not False:
+        raise ConfigError(
+            f"{where}.allow_langsmith_api_keys: {given['allow_langsmith_api_keys']!r}: must be false: this "
+            "server can't ask LangSmith whose a key is; LGS_API_KEYS has keys of the service's own"
+        )
     openapi = object_of(given.get("openapi"), f"{where}.openapi")
     return AuthSpec(path, studio, openapi, _cache(given.get("cache"), f"{where}.cache"))
 

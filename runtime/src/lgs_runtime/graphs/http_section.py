@@ -108,7 +108,7 @@ def parse_http(content: Any, where: str) -> HttpSection:
     return HttpSection(
         app=variable_of(given["app"], f"{where}.app", "./webapp.py:app") if "app" in given else None,
         disabled=frozenset(group for group in GROUPS if _disabled(given, group, where)),
-        mount_prefix=_prefix(given.get("mount_prefix", ""), f"{where}.mount_prefix"),
+        mount_prefix=prefix_of(given.get("mount_prefix", ""), f"{where}.mount_prefix"),
         cors=parse_cors(given.get("cors"), f"{where}.cors"),
         configurable_headers=_rule(given.get("configurable_headers"), f"{where}.configurable_headers"),
         logging_headers=_rule(logging, f"{where}.logging_headers") if logging is not None else None,
@@ -152,7 +152,8 @@ def _disabled(given: Mapping[str, Any], group: Group, where: str) -> bool:
     return boolean_of(given.get(name, False), f"{where}.{name}")
 
 
-def _prefix(value: Any, where: str) -> str:
+def prefix_of(value: Any, where: str) -> str:
+    """Where all routes stand; empty: at the root. Raises `ConfigError`."""
     if value == "":
         return ""
     prefix = text_of(value, where).removesuffix("/")

@@ -18,6 +18,25 @@ from lgs_runtime.graphs.checks import boolean_of, object_of, text_of, texts_of, 
 
 DEFAULT_PREFIX: Final = "LG_WEBHOOK_"
 LONGEST_URL: Final = 4096
+FIELDS: Final = frozenset(
+    {
+        "run_id",
+        "thread_id",
+        "assistant_id",
+        "created_at",
+        "updated_at",
+        "metadata",
+        "kwargs",
+        "multitask_strategy",
+        "status",
+        "run_started_at",
+        "run_ended_at",
+        "webhook_sent_at",
+        "values",
+        "error",
+    }
+)
+"""What a receiver may be told of a run, by LangGraph's names."""
 PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _TEMPLATE: Final = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -99,11 +118,13 @@ class WebhookSection:
     url: UrlPolicy = field(default_factory=UrlPolicy)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent with each call; may hold secrets."""
+    allowed_fields: frozenset[str] | None = None
+    """What a receiver is told of a run; None: all there is."""
 
 
 def parse_webhooks(content: Any, where: str, env: Mapping[str, str]) -> WebhookSection:
     """The object `webhooks`, its headers with the variables of `env` in them. Raises `ConfigError`."""
-    given = object_of(content, where, ("env_prefix", "url", "headers"))
+    given = object_of(content, where, ("env_prefix", "url", "headers", "allowed_fields"))
     prefix = text_of(given.get("env_prefix") or DEFAULT_PREFIX, f"{where}.env_prefix")
     headers = object_of(given.get("headers"), f"{where}.headers")
     return WebhookSection(
@@ -112,7 +133,18 @@ def parse_webhooks(content: Any, where: str, env: Mapping[str, str]) -> WebhookS
             _header_name(name, f"{where}.headers"): _filled(value, f"{where}.headers.{name}", prefix, env)
             for name, value in headers.items()
         },
+        allowed_fields=_fields(given.get("allowed_fields"), f"{where}.allowed_fields"),
     )
+
+
+def _fields(content: Any, where: str) -> frozenset[str] | None:
+    """All of them count: what is misspelt would be left out without a word."""
+    if content is None:
+        return None
+    for name in texts_of(content, where):
+        if name not in FIELDS:
+            raise ConfigError(f"{where}: {name!r}: must be one of {', '.join(sorted(FIELDS))}")
+    return frozenset(content)
 
 
 def _policy(content: Any, where: str) -> UrlPolicy:

@@ -90,7 +90,9 @@ class WebhookSender:
         """Calls the receiver; why it did not take the call, if it did not. Raises `Forbidden`."""
         if not self._enabled:
             raise Forbidden("http.disable_webhooks: true: nobody is called")
-        body = encode({**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)})
+        told = {**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)}
+        allowed = self._section.allowed_fields
+        body = encode(told if allowed is None else {name: told[name] for name in told if name in allowed})
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await call(http, self._section, webhook.url, body)
