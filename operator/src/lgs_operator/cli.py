@@ -8,14 +8,16 @@ import typer
 
 from lgs_operator.commands.checking import validate
 from lgs_operator.commands.console import say
+from lgs_operator.commands.imaging import build_image, dockerfile
 from lgs_operator.commands.running import up
 from lgs_operator.commands.simulating import simulate
 
 app = typer.Typer(
     help="Run LangGraph applications from one manifest.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-for command in (up, validate, simulate):
+for command in (up, validate, dockerfile, simulate):
     app.command()(command)
+app.command("build")(build_image)
 
 
 @app.command()

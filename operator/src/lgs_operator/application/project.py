@@ -56,18 +56,6 @@ def upwards(folder: Path) -> Iterator[Path]:
     yield folder
 
 
-def lock_root(folder: Path) -> Path | None:
-    """The nearest folder upwards that has a `uv.lock` with its `pyproject.toml`."""
-    return next(
-        (
-            each
-            for each in upwards(folder)
-            if (each / "uv.lock").is_file() and (each / "pyproject.toml").is_file()
-        ),
-        None,
-    )
-
-
 def is_package(folder: Path) -> bool:
     """Whether pip can install the folder."""
     return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlparse
 
-from lgs_operator.application.project import lock_root, upwards
+from lgs_operator.application.project import upwards
+from lgs_operator.application.workspace import lock_root, workspace_of
 from lgs_operator.local.errors import LocalError
 
 NAMES: Final = (".venv", "venv")
@@ -77,7 +78,8 @@ def choose(folder: Path, flag: Path | None, env: Mapping[str, str], own: Path) -
         active = env.get(variable)
         if active and Path(active).resolve() != own.resolve() and (python := _python_in(Path(active))):
             return Choice(f"the active environment ({variable})", python)
-    for place in upwards(folder):
+    workspace = workspace_of(folder)
+    for place in (*upwards(folder), *([workspace] if workspace else [])):
         for name in NAMES:
             if (place / name / "pyvenv.cfg").is_file() and (python := _python_in(place / name)):
                 return Choice(f"the application's own environment, {place / name}", python)

@@ -14,8 +14,9 @@ from lgs_crds import API_VERSION, KIND, LangGraphService, ManifestError, Spec, l
 from lgs_crds.model import DEFAULT_MAX_REPLICAS
 from lgs_operator.application import Application
 from lgs_operator.application import read as read_application
-from lgs_operator.application.project import lock_root, name_of, what_to_install
+from lgs_operator.application.project import name_of, what_to_install
 from lgs_operator.application.target import CONFIG, kind_of
+from lgs_operator.application.workspace import lock_root
 from lgs_operator.desired.environment import variables_of
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.interpreter import Interpreter, installing, interpreter
