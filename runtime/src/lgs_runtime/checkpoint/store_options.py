@@ -78,7 +78,9 @@ class Index:
 
     def config(self) -> dict[str, Any]:
         """The same, as LangGraph's stores take it."""
-        return {"dims": self.dims, "embed": self.embeddings, "fields": list(self.fields)}
+        # LangGraph's store of SQLite calls the fields `text_fields`.
+        fields = list(self.fields)
+        return {"dims": self.dims, "embed": self.embeddings, "fields": fields, "text_fields": fields}
 
 
 def parse_store(content: Any, where: str) -> StoreOptions:
