@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test bench load chaos demo e2e cluster cluster-down images lock
+.PHONY: help setup check format test compat bench load chaos demo e2e cluster cluster-down images lock
 
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
@@ -10,6 +10,8 @@ PYTEST_ARGS ?=
 CHAOS_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
+COMPAT_ARGS ?=
+COMPAT_SOURCES ?=
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +37,9 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 	node=$$(tools/setup/node.sh) && LGS_TEST_JAVASCRIPT=required \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \
 	  $(BIN)/pytest --ignore=tests/e2e --numprocesses=auto --maxprocesses=4 --dist=loadfile $(PYTEST_ARGS)
+
+compat: setup ## public applications, served unchanged, against the development server (COMPAT_SOURCES=folder of checkouts, COMPAT_ARGS="react-agent")
+	PYTHONPATH=.:tests $(BIN)/python -m compat $(if $(COMPAT_SOURCES),--sources $(COMPAT_SOURCES)) $(COMPAT_ARGS)
 
 chaos: setup ## 10,000 runs in half an hour under random faults, and their account (CHAOS_ARGS="--runs 500 --minutes 3")
 	@tools/setup/system.sh services
