@@ -162,5 +162,19 @@ def of_both(runtime: ServerRuntime[Any], config: RunnableConfig) -> Any:
     return graph
 
 
+def of_the_word(runtime: Runtime[Taste]) -> Any:
+    """As people write it who mean the runtime of LangGraph: its server gives the config."""
+    return built(runtime)  # type: ignore[arg-type]
+
+
+def bound(config: RunnableConfig) -> Any:
+    """A graph with a subgraph that keeps the config with which it was made."""
+    look(config)
+    deep = StateGraph(Told, context_schema=Taste).add_node("tell_config", tell_config)
+    inner = deep.add_edge(START, "tell_config").compile()
+    outer = StateGraph(Told, context_schema=Taste).add_node("inner", inner).add_node(tell)
+    return outer.add_edge(START, "inner").add_edge("inner", "tell").compile().with_config(config)
+
+
 def of_nothing() -> Any:
     return built(get_config())

@@ -14,12 +14,15 @@ import pytest
 from api_replicas import Replica, open_replica
 from langgraph_sdk.client import LangGraphClient
 
+from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.runs.admission import find_assistant
+from lgs_runtime.runs.configuration import merge_config
 from lgs_runtime.settings import Settings
 
 ALICE = {"Authorization": "Bearer alice-token"}
 DEFAULTS = {"model": "small", "graph_id": "not the server's", "tags": [], "made": "here"}
-FACTORIES = ("of_config", "awaited", "opened", "opened_plainly", "of_both", "of_nothing")
+FACTORIES = ("of_config", "awaited", "opened", "opened_plainly", "of_both", "of_the_word", "of_nothing")
 GRAPHS = (
     "taste",
     "demanding",
@@ -30,6 +33,7 @@ GRAPHS = (
     "inside",
     "config_told",
     "user_told",
+    "bound",
     *FACTORIES,
 )
 
@@ -226,6 +230,45 @@ async def test_a_factory_is_told_whether_its_graph_will_be_executed(
     }
     assert {look["langgraph_auth_user_id"] for look in looks} == {""}
     assert state["values"]["told"]["thread_id"] == thread  # type: ignore[call-overload,index]
+
+
+async def test_a_factory_may_bind_its_graph_to_the_config_that_it_is_given(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    drawn = await client.assistants.get_graph("bound", xray=True)
+    await client.assistants.get_schemas("bound")
+    values: Any = await client.runs.wait(thread, "bound", input={}, context={"model": "large"})
+    second: Any = await client.runs.wait(thread, "bound", input={})
+    state = await client.threads.get_state(thread, subgraphs=True)
+
+    assert {"inner:tell_config"} <= {node["id"] for node in drawn["nodes"]}
+    assert (values["told"]["model"], second["told"]) == ("large", DEFAULTS)
+    assert state["next"] == []
+
+
+async def test_who_asked_is_not_in_the_checkpoints_that_others_read(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "inside", input={})
+    await client.threads.update_state(thread, {"told": "by hand"})
+
+    history = await client.threads.get_history(thread)
+    metadata = [state["metadata"] or {} for state in history]
+    assert len(metadata) >= 3
+    assert not [name for told in metadata for name in told if name.startswith("langgraph_")]
+    assert all("run_id" in told for told in metadata[1:])
+
+
+async def test_a_run_of_a_cron_knows_its_cron_and_its_context(telling: Replica) -> None:
+    client = telling.client
+    cron = await client.crons.create("config_told", schedule="* * * * *", input={}, context={"mine": 1})
+    stored = await telling.services.storage.cron(cron["cron_id"])
+    request = request_of(stored)
+    await client.crons.delete(cron["cron_id"])
+
+    config = merge_config(
+        await find_assistant(telling.services, "config_told"), request.config, request.context
+    )
+    assert config["configurable"]["cron_id"] == cron["cron_id"]
+    assert (config["configurable"]["mine"], request.context) == (1, {"mine": 1})
 
 
 async def test_a_factory_finds_the_configuration_of_the_assistant_whose_schemas_are_asked_for(

@@ -29,7 +29,7 @@ from langgraph.checkpoint.base import (
 )
 
 from lgs_runtime.checkpoint.behind import WritesBehind
-from lgs_runtime.checkpoint.configs import checkpoint_config
+from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
 from lgs_runtime.checkpoint.delegation import DelegatingSaver
 from lgs_runtime.errors import LeaseLost
 
@@ -96,6 +96,7 @@ class AttemptSaver(DelegatingSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         self._memory.check()
+        config = without_who_asked(config)
         if not self._is_root(config):
             return await super().aput(config, checkpoint, metadata, new_versions)
         if self._behind is None:
@@ -134,7 +135,7 @@ class AttemptSaver(DelegatingSaver):
     ) -> RunnableConfig:
         self._memory.check()
         self._memory.forget()
-        return super().put(config, checkpoint, metadata, new_versions)
+        return super().put(without_who_asked(config), checkpoint, metadata, new_versions)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

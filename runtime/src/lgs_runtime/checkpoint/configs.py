@@ -3,10 +3,22 @@ the root graph), and an id (none: the latest)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+
+
+OF_THE_REQUEST: Final = frozenset(
+    {
+        "langgraph_auth_user",
+        "langgraph_auth_user_id",
+        "langgraph_auth_permissions",
+        "langgraph_request_id",
+    }
+)
+"""What a graph is told of who asked. Savers write what they find in a config into a checkpoint's metadata,
+where everybody would read it who may read the thread."""
 
 
 def checkpoint_config(
@@ -17,6 +29,15 @@ def checkpoint_config(
     if checkpoint_id:
         named["checkpoint_id"] = checkpoint_id
     return {"configurable": named}
+
+
+def without_who_asked(config: RunnableConfig) -> RunnableConfig:
+    """A config as a checkpoint may tell it."""
+    told: RunnableConfig = {**config}
+    for part in ("configurable", "metadata"):
+        if part in told:
+            told[part] = {name: value for name, value in told[part].items() if name not in OF_THE_REQUEST}
+    return told
 
 
 def checkpoint_id_of(config: RunnableConfig) -> str:

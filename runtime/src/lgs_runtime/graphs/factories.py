@@ -2,7 +2,8 @@
 
 A factory may take the config of the call, a `langgraph_sdk.runtime.ServerRuntime` that says why it is called
 and holds the service's store, both, or nothing. Which is which is told by the annotation, else by the name
-(`config`, `runtime`); a single parameter that says neither gets the config.
+(`config`, `runtime`); a single parameter gets the config unless its annotation is a `ServerRuntime`, whatever
+its name, as on LangGraph's server.
 
 The config tells a factory more than it tells a node: whether the graph is to be executed, and what
 `langgraph.config.get_store` and `langgraph.runtime.get_runtime` find while it is called.
@@ -47,24 +48,28 @@ def parameters_of(factory: Callable[..., Any]) -> Mapping[str, Given] | None:
     except (TypeError, ValueError):
         return None
     named = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    told = {one.name: _told(one) for one in named}
-    if len(told) == 1:
-        told = {name: given or "config" for name, given in told.items()}
+    if len(named) == 1:
+        return {named[0].name: _annotated(named[0]) or "config"}
+    told = {one.name: _annotated(one) or _named(one) for one in named}
     if any(told[one.name] is None and one.default is one.empty for one in named):
         return None
     return {name: given for name, given in told.items() if given is not None}
 
 
-def _told(parameter: inspect.Parameter) -> Given | None:
+def _annotated(parameter: inspect.Parameter) -> Given | None:
     """By the annotation's text, since what it names may only be imported for type checkers."""
     if parameter.annotation is not parameter.empty:
         text = str(parameter.annotation)
         for mark, given in MARKS.items():
             if mark in text:
                 return given
-    if parameter.name in ("config", "runtime"):
-        return "config" if parameter.name == "config" else "runtime"
     return None
+
+
+def _named(parameter: inspect.Parameter) -> Given | None:
+    if parameter.name == "config":
+        return "config"
+    return "runtime" if parameter.name == "runtime" else None
 
 
 caller: ContextVar[Any] = ContextVar("caller", default=None)

@@ -12,17 +12,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 from lgs_runtime.auth.users import User
+from lgs_runtime.checkpoint.configs import OF_THE_REQUEST
 from lgs_runtime.graphs.factories import who_asks
 
 Durability = Literal["sync", "async", "exit"]
-ABOUT_THE_CALLER = frozenset(
-    {
-        "langgraph_auth_user",
-        "langgraph_auth_user_id",
-        "langgraph_auth_permissions",
-        "langgraph_request_id",
-    }
-)
+ABOUT_THE_CALLER = OF_THE_REQUEST
 """Keys of `configurable` that say who asked. Only `about_the_caller` fills them, no request."""
 NodeNames = Sequence[str] | Literal["*"] | None
 

@@ -20,7 +20,7 @@ from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
 from lgs_runtime.api.schemas.encoding import checkpoint_json, select_state, state_json
 from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
-from lgs_runtime.checkpoint.configs import checkpoint_config
+from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus, rooted
@@ -95,7 +95,7 @@ async def update_state(
         )
     async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
         try:
-            changed = await graph.aupdate_state(config, body.values, as_node=body.as_node)
+            changed = await graph.aupdate_state(without_who_asked(config), body.values, as_node=body.as_node)
         except (InvalidUpdateError, ValueError) as wrong:
             raise InvalidRequest(f"values: {wrong}") from wrong
         await _remember(parts, caller, graph, thread_id)
@@ -114,7 +114,7 @@ async def apply_supersteps(
     steps = [[_update(update) for update in step.updates] for step in supersteps]
     async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
         try:
-            await graph.abulk_update_state(config, steps)
+            await graph.abulk_update_state(without_who_asked(config), steps)
         except (InvalidUpdateError, ValueError) as wrong:
             raise InvalidRequest(f"supersteps: {wrong}") from wrong
         return await _remember(parts, caller, graph, thread.thread_id)
