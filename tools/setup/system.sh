@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that a part of the tests needs, and only those that are missing.
-#   system.sh services   PostgreSQL (with pgvector where apt has it) and Redis for the contract tests, a wrong
-#                        clock for the crash tests
+#   system.sh services   PostgreSQL (with pgvector where apt has it), PgBouncer and Redis for the contract
+#                        tests, a wrong clock for the crash tests
 #   system.sh cluster    what building and running a kind node on this machine takes
 # Debian and Ubuntu as root; anywhere else it says what to install. Running it again does nothing.
 set -euo pipefail
@@ -31,6 +31,7 @@ missing() {
   case $1 in
     services)
       has_postgres || echo postgresql
+      has pgbouncer || echo pgbouncer
       has redis-server || echo redis-server
       has_faketime || echo libfaketime
       ;;

@@ -44,7 +44,8 @@ from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.runs.pruning import Pruner
 from lgs_runtime.services import Services
-from lgs_runtime.settings import Settings, masked
+from lgs_runtime.settings import Settings
+from lgs_runtime.storage.addresses import masked
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.storage.opening import open_storage
 from lgs_runtime.streams.contract import StreamBroker
@@ -137,6 +138,7 @@ class _Opening:
                 self._settings.database_uri,
                 lease_seconds=self._settings.lease_seconds,
                 versions_limit=self._settings.versions_limit,
+                direct_uri=self._settings.database_direct_uri,
             )
         )
         self._stack.push_async_callback(opened.close)

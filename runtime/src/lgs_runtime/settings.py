@@ -25,6 +25,7 @@ from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
+from lgs_runtime.storage.addresses import masked
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
 from lgs_runtime.surroundings import Surroundings, not_a_laptop
 from lgs_runtime.variables import Variables
@@ -43,6 +44,8 @@ class Settings:
     import_paths: tuple[Path, ...] = ()
     """Folders to put on the import path, in order."""
     database_uri: str = ""
+    database_direct_uri: str | None = None
+    """The database without the pooler that `database_uri` goes through."""
     """`postgres://…` or `sqlite:///path`."""
     data_dir: Path = Path(".lgs")
     redis_uri: str | None = None
@@ -113,6 +116,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         source=source,
         import_paths=(*import_folders(source), *manifest.dependencies),
         database_uri=_database_uri(values, data_dir),
+        database_direct_uri=_direct_uri(values, _database_uri(values, data_dir)),
         data_dir=data_dir,
         redis_uri=_redis_uri(values),
         service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), "default"),
@@ -224,6 +228,19 @@ def _database_uri(values: Variables, data_dir: Path) -> str:
     )
 
 
+def _direct_uri(values: Variables, database_uri: str) -> str | None:
+    uri = values.text("LGS_DATABASE_DIRECT_URI", "")
+    if uri and not uri.startswith(("postgres://", "postgresql://")):
+        raise ConfigError(
+            f"LGS_DATABASE_DIRECT_URI: {masked(uri)}: must start with postgres:// or postgresql://"
+        )
+    if uri and database_uri.startswith("sqlite"):
+        raise ConfigError(
+            f"LGS_DATABASE_DIRECT_URI: {masked(uri)}: must be absent without a PostgreSQL in DATABASE_URI"
+        )
+    return uri or None
+
+
 def _redis_uri(values: Variables) -> str | None:
     name = values.set_of("REDIS_URI_CUSTOM", "REDIS_URI")
     uri = values.text(name, "")
@@ -248,13 +265,3 @@ def _port(flag: int | None, values: Variables, outer: Mapping[str, str]) -> int:
 
 def _replica_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-
-
-def masked(uri: str) -> str:
-    """A URI without its password, for messages that people read."""
-    scheme, separator, rest = uri.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    if not separator or not at:
-        return uri
-    user, colon, _ = credentials.partition(":")
-    return f"{scheme}://{user}{':***' if colon else ''}@{host}"

@@ -8,7 +8,8 @@ import pytest
 import structlog
 
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.settings import load_settings, masked
+from lgs_runtime.settings import load_settings
+from lgs_runtime.storage.addresses import masked
 
 GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
 

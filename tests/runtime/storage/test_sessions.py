@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lgs_runtime.checkpoint.store import postgres_store
-from lgs_runtime.storage.postgres.database import SESSION_SETTINGS, Database, connect
+from lgs_runtime.storage.postgres.access import look
+from lgs_runtime.storage.postgres.connections import SESSION_SETTINGS, connect
+from lgs_runtime.storage.postgres.database import Database
 
 ASKED = "SELECT name, setting FROM pg_settings WHERE name = ANY(ARRAY[{}])".format(
     ", ".join(f"'{name}'" for name in SESSION_SETTINGS)
@@ -11,7 +13,7 @@ ASKED = "SELECT name, setting FROM pg_settings WHERE name = ANY(ARRAY[{}])".form
 
 
 async def test_the_queues_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
-    connection = await connect(postgres_uri)
+    connection = await connect(await look(postgres_uri))
 
     found = await connection.fetch(ASKED)
 
@@ -20,7 +22,7 @@ async def test_the_queues_sessions_are_watched_by_the_server(postgres_uri: str) 
 
 
 async def test_the_checkpoints_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
-    database = await Database.open(postgres_uri)
+    database = await Database.open(await look(postgres_uri))
 
     found = await database.rows(ASKED)
 

@@ -20,6 +20,7 @@ from lgs_runtime.checkpoint.store import PostgresStore
 from lgs_runtime.checkpoint.store_connections import open_pool
 from lgs_runtime.checkpoint.store_options import open_index, parse_store
 from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.storage.postgres.connections import Access
 from support.postgres import PostgresServer
 
 ERRORS = (ConnectionResetError("cut"), TimeoutError("late"), psycopg.OperationalError("their server"))
@@ -39,7 +40,7 @@ async def test_what_a_provider_raises_inside_of_the_postgres_store_passes_as_it_
     options = parse_store({"index": {"dims": 3, "embed": "./embed.py:fn"}}, "store").index
     assert options is not None
     index: Any = open_index(options, failing(error)).config()
-    async with open_store(postgres_uri), open_pool(postgres_uri, 2) as pool:
+    async with open_store(postgres_uri), open_pool(Access(postgres_uri), 2) as pool:
         # Embeddings are asked before the server is, so that it need not have pgvector.
         store = PostgresStore(pool, index=index)
         with pytest.raises(type(error)) as put:

@@ -7,10 +7,11 @@ Setup is guarded: replicas that start together take turns. Failures to reach the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, LiteralString, cast
 
+import psycopg
 from langgraph.store.base import TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
@@ -20,11 +21,18 @@ from psycopg.rows import DictRow
 from lgs_runtime.checkpoint.store_connections import CONNECT_SECONDS, Pool, open_pool, translated
 from lgs_runtime.checkpoint.store_options import Index, check_dimensions
 from lgs_runtime.errors import ConfigError
-
-SETUP_LOCK: Final = 0x6C67735F73746F72
-"""Key of the advisory lock: `lgs_stor` in ASCII."""
+from lgs_runtime.storage.addresses import masked
+from lgs_runtime.storage.postgres.access import look
 
 SETUP_SECONDS: Final = 120.0
+_TRY_SETUP_LOCK: Final[LiteralString] = "SELECT WHERE pg_try_advisory_xact_lock(7811338932493512562)"
+"""The key of the advisory lock is `lgs_stor` in ASCII."""
+_HOLD_ON: Final = "SET LOCAL idle_in_transaction_session_timeout = '150s'"
+_IS_THERE: Final = "SELECT to_regclass(%s) IS NOT NULL AS there"
+_NEWEST: Final[Mapping[str, LiteralString]] = {
+    "store_migrations": "SELECT max(v) AS v FROM store_migrations",
+    "vector_migrations": "SELECT max(v) AS v FROM vector_migrations",
+}
 _STORED_DIMENSIONS: Final = """
 SELECT atttypmod AS dims FROM pg_attribute
 WHERE attrelid = to_regclass('store_vectors') AND attname = 'embedding' AND atttypmod > 0
@@ -61,16 +69,46 @@ async def postgres_store(
     """A store on a pool of at most `connections`. An `index` needs the extension pgvector on the server.
     Raises `ConfigError`, `StorageUnavailable`."""
     given = cast(PostgresIndexConfig, index.config()) if index else None
+    access = await look(uri)
     async with (
-        open_pool(uri, connections) as pool,
+        open_pool(access, connections) as pool,
         PostgresStore(pool, index=given, ttl=ttl) as store,
     ):
-        async with _turn(uri):
-            if index:
-                await _check_vectors(pool, index)
-            await store.setup()
-            await _keep_fractions(pool)
+        if index:
+            await _check_vectors(pool, index)
+        if not await _is_set_up(pool, store):
+            with _allowed(uri):
+                async with _turn(uri):
+                    await store.setup()
+                    await _keep_fractions(pool)
         yield store
+
+
+async def _is_set_up(pool: Pool, store: AsyncPostgresStore) -> bool:
+    """Whether there is nothing to do: then the role need not be allowed to make tables, either."""
+    wanted = {"store_migrations": len(store.MIGRATIONS) - 1}
+    if store.index_config:
+        wanted["vector_migrations"] = len(store.VECTOR_MIGRATIONS) - 1
+    with translated():
+        async with pool.connection() as connection:
+            for table, version in wanted.items():
+                there = await (await connection.execute(_IS_THERE, (table,))).fetchone()
+                if there is None or not there["there"]:
+                    return False
+                newest = await (await connection.execute(_NEWEST[table])).fetchone()
+                if newest is None or newest["v"] is None or newest["v"] < version:
+                    return False
+            return await (await connection.execute(_WHOLE_MINUTES)).fetchone() is None
+
+
+@contextmanager
+def _allowed(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as refused:
+        raise ConfigError(
+            f"DATABASE_URI: {masked(uri)}: the server refused it: {refused.diag.message_primary}"
+        ) from refused
 
 
 async def _keep_fractions(pool: Pool) -> None:
@@ -98,17 +136,22 @@ async def _check_vectors(pool: Pool, index: Index) -> None:
 
 @asynccontextmanager
 async def _turn(uri: str) -> AsyncIterator[None]:
-    """Holds the setup lock. Asks for it again and again rather than waiting inside of a statement: building
-    an index concurrently waits for all older statements, and the two would wait for each other."""
+    """Holds the setup lock, which is a transaction's, as a session may be another's behind a pooler. Asks for
+    it again and again rather than waiting inside of a statement: building an index concurrently waits for all
+    older statements, and the two would wait for each other."""
     with translated():
-        connection = await AsyncConnection.connect(uri, autocommit=True, connect_timeout=int(CONNECT_SECONDS))
-        async with connection:
+        connection = await AsyncConnection.connect(
+            uri, prepare_threshold=None, connect_timeout=int(CONNECT_SECONDS)
+        )
+    async with connection:
+        with translated():
+            await connection.execute(_HOLD_ON)
             async with asyncio.timeout(SETUP_SECONDS):
                 while not await _taken(connection):  # noqa: ASYNC110 - the database has no event to wait for
                     await asyncio.sleep(0.05)
-            yield
+        yield
 
 
 async def _taken(connection: AsyncConnection[Any]) -> bool:
-    row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (SETUP_LOCK,))).fetchone()
-    return bool(row and row[0])
+    # Without parameters it is a simple query, which leaves no snapshot behind for others to wait for.
+    return (await connection.execute(_TRY_SETUP_LOCK)).rowcount == 1

@@ -22,12 +22,14 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.postgres.database import SESSION_SETTINGS
+from lgs_runtime.storage.postgres.connections import SESSION_SETTINGS, Access
 
 CONNECT_SECONDS: Final = 10.0
 BUSY_SECONDS: Final = 1.0
 """After so long without a connection a waiter looks whether the server is still there."""
 LOOK_SECONDS: Final = 2
+POOLED_CONNECTIONS: Final = 1
+"""Of a replica's ten to a pooler."""
 _UNREACHABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -118,26 +120,24 @@ class HealingPool(Pool):
 
 
 @asynccontextmanager
-async def open_pool(uri: str, connections: int) -> AsyncIterator[Pool]:
+async def open_pool(access: Access, connections: int) -> AsyncIterator[Pool]:
     """A pool of at most `connections`. Raises `StorageUnavailable`."""
     pool = HealingPool(
-        uri,
+        access.uri,
         connection_class=AsyncConnection[DictRow],
         kwargs={
             "autocommit": True,
-            "prepare_threshold": 0,
+            "prepare_threshold": None if access.pooled else 0,
             "row_factory": dict_row,
             "cursor_factory": StoreCursor,
         },
-        configure=_configure,
+        configure=None if access.pooled else _configure,
         min_size=1,
-        max_size=connections,
+        max_size=min(connections, POOLED_CONNECTIONS) if access.pooled else connections,
         timeout=CONNECT_SECONDS,
         open=False,
     )
     with translated():
-        # A plain connection says at once what is wrong; the pool would only say that it waited.
-        await (await AsyncConnection.connect(uri, connect_timeout=int(CONNECT_SECONDS))).close()
         await pool.open(wait=True, timeout=CONNECT_SECONDS)
     try:
         yield pool

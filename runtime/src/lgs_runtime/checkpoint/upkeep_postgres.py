@@ -9,7 +9,8 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
-from lgs_runtime.storage.postgres.database import connect, translated
+from lgs_runtime.storage.postgres.access import look
+from lgs_runtime.storage.postgres.connections import Access, connect, translated
 
 CHECKPOINTS: Final = """
 SELECT count(*) AS count, coalesce(sum(pg_column_size(checkpoint) + pg_column_size(metadata)), 0) AS bytes
@@ -85,6 +86,7 @@ class PostgresUpkeep:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._access: Access | None = None
 
     async def use(self, thread_id: str) -> StorageUse:
         """See the contract."""
@@ -118,7 +120,8 @@ class PostgresUpkeep:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await connect(self._uri)
+        self._access = self._access or await look(self._uri)
+        connection = await connect(self._access)
         try:
             with translated():
                 yield connection

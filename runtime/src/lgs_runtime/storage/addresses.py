@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,7 +26,8 @@ def address(uri: str) -> Address:
     """Reads a `DATABASE_URI`. Raises `ConfigError` with the name, the value and the rule."""
     try:
         parts = urlsplit(uri)
-        _ = parts.port
+        # Of several hosts each may have its port, which is for the driver to read.
+        _ = parts.port if "," not in parts.netloc else None
     except ValueError as error:
         raise ConfigError(f"DATABASE_URI: {masked(uri)}: {_RULE}: {error}") from error
     if parts.scheme in ("postgres", "postgresql"):
@@ -40,6 +42,7 @@ def address(uri: str) -> Address:
 
 def masked(uri: str) -> str:
     """The URI with `***` for its password, fit to be shown."""
+    uri = re.sub(r"((?:ssl)?password=)[^&]*", r"\1***", uri)
     scheme, separator, rest = uri.partition("://")
     userinfo, at, host = rest.rpartition("@")
     if not (separator and at):

@@ -29,10 +29,14 @@ from lgs_runtime.checkpoint.postgres.queries import list_query
 from lgs_runtime.checkpoint.postgres.tables import Tables
 from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.storage.gathering import Gatherer
+from lgs_runtime.storage.postgres.access import look, refused
+from lgs_runtime.storage.postgres.connections import Access
 from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
 
 COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2
+POOLED_CONNECTIONS: Final = 3
+"""Of a replica's ten to a pooler."""
 READ_PATIENCE_SECONDS: Final = 0.2
 """Long enough to meet the connections that a restart has cut, and to open new ones."""
 
@@ -55,8 +59,9 @@ class FastPostgresSaver(GroupedSaver):
         allow: Allowed = (),
     ) -> None:
         """`allow`: types (or their module and name) that may be made from stored values; True allows all,
-        for a database that only trusted programs write to."""
-        self._database = Database("", pool)
+        for a database that only trusted programs write to. `pool`: of two connections at least, and to
+        PostgreSQL itself; `from_conn_string` knows how to go through a pooler."""
+        self._database = Database(Access(""), pool)
         self._tables = Tables(self._database)
         super().__init__(self._tables.write, at_once=COMMITS_AT_ONCE, serde=serde, allow=allow)
         self._reads: Gatherer[Address, Mapping[str, Any] | None] = Gatherer(
@@ -74,12 +79,15 @@ class FastPostgresSaver(GroupedSaver):
         serde: SerializerProtocol | None = None,
         allow: Allowed = (),
     ) -> AsyncIterator[FastPostgresSaver]:
-        """A saver on a pool of at most `connections`, with its tables set up, while the context is open.
-        Raises `StorageUnavailable`, `ConfigError`."""
-        database = await Database.open(conn_string, connections=connections, settings=PLANNED_ONCE)
+        """A saver on a pool of at most `connections`, and of two at least, with its tables set up, while the
+        context is open. Raises `StorageUnavailable`, `ConfigError`."""
+        access = await look(conn_string)
+        most = min(connections, POOLED_CONNECTIONS) if access.pooled else connections
+        database = await Database.open(access, connections=max(2, most), settings=PLANNED_ONCE)
         try:
             saver = cls(database.pool, serde=serde, allow=allow)
-            await saver.setup()
+            with refused(conn_string):
+                await saver.setup()
             try:
                 yield saver
             finally:

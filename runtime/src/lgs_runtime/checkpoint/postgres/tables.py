@@ -56,19 +56,21 @@ class Tables:
         async with self.database.connection() as connection:
             if await _version(connection) >= len(statements.MIGRATIONS) - 1:
                 return
-            await self._take_turn(connection)
-            try:
+            # The lock is a transaction's, as a session may be another's behind a pooler; and an index that is
+            # built concurrently must be in none.
+            async with self.database.connection() as holding, holding.transaction():
+                await holding.execute(statements.HOLD_ON)
+                await self._take_turn(holding)
                 for number in range(await _version(connection) + 1, len(statements.MIGRATIONS)):
                     await connection.execute(statements.MIGRATIONS[number], timeout=SETUP_SECONDS)
                     await connection.execute(statements.NOTE_MIGRATION, number)
-            finally:
-                await connection.execute(statements.RELEASE_SETUP_LOCK, SETUP_LOCK)
 
     async def _take_turn(self, connection: asyncpg.Connection) -> None:
         # Asked for again and again rather than waited for inside of a statement: building an index
         # concurrently waits for all older statements, and the two would wait for each other.
         async with asyncio.timeout(SETUP_SECONDS):
-            while not await connection.fetchval(statements.TRY_SETUP_LOCK, SETUP_LOCK):  # noqa: ASYNC110
+            asked = statements.TRY_SETUP_LOCK.format(key=SETUP_LOCK)
+            while await connection.execute(asked) != statements.TAKEN:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 

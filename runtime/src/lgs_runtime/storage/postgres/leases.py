@@ -9,14 +9,14 @@ import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.postgres import statements
-from lgs_runtime.storage.postgres.database import connect, translated
+from lgs_runtime.storage.postgres.connections import Access, connect, translated
 
 
 class PostgresLeases:
     """Belongs to the event loop that made it."""
 
-    def __init__(self, uri: str, replica: str, lease_seconds: float) -> None:
-        self._uri = uri
+    def __init__(self, access: Access, replica: str, lease_seconds: float) -> None:
+        self._access = access
         self._replica = replica
         self._seconds = lease_seconds
         self._connection: asyncpg.Connection | None = None
@@ -54,5 +54,5 @@ class PostgresLeases:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._uri)
+            self._connection = await connect(self._access)
         return self._connection

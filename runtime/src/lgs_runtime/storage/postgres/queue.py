@@ -39,7 +39,8 @@ from lgs_runtime.storage.encoding import clean, dump_optional
 from lgs_runtime.storage.postgres import entering, fates, rows, statements
 from lgs_runtime.storage.postgres.arrivals import Arrivals
 from lgs_runtime.storage.postgres.change import Change
-from lgs_runtime.storage.postgres.database import LOST_RACE, Database
+from lgs_runtime.storage.postgres.connections import LOST_RACE
+from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.endings import Endings
 from lgs_runtime.storage.postgres.signals import Sender
 from lgs_runtime.storage.scope import documents

@@ -1,4 +1,4 @@
-"""Signals between replicas by NOTIFY and LISTEN.
+"""Signals between replicas by NOTIFY and LISTEN, or by looking where a pooler lets nobody listen.
 
 Sent after the change is committed, many in one statement: a NOTIFY inside of the change would make all
 commits of the database wait for each other. What is lost on the way is allowed to be lost.
@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.errors import ConfigError, StorageUnavailable
+from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Signal
 from lgs_runtime.storage.news import KEPT, Inbox, packed, unpacked
 from lgs_runtime.storage.postgres import statements
-from lgs_runtime.storage.postgres.database import Database, connect
+from lgs_runtime.storage.postgres.connections import Access, connect
+from lgs_runtime.storage.postgres.database import Database
 
 CHANNEL: Final = "lgs"
 GAP: Final = Signal("queued", "")
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
 _CHECK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 1.0
+"""So late at most, and a statement's time, comes news behind a pooler."""
 GATHER_SECONDS: Final = 0.005
 THREAD_SECONDS: Final = 0.03
 """So long news of threads waits for other news to go with: then that of a run that ends soon costs no
@@ -86,8 +90,8 @@ class Sender:
 class Listener:
     """Listens on a connection of its own, and again on a new one after it was lost."""
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self, access: Access) -> None:
+        self._access = access
         self._inbox = Inbox()
         self._connection: asyncpg.Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -106,7 +110,7 @@ class Listener:
             self._connection.terminate()
 
     async def _listen(self) -> None:
-        connection = await connect(self._uri)
+        connection = await connect(self._access)
         try:
             await connection.add_listener(CHANNEL, self._hear)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
@@ -124,14 +128,13 @@ class Listener:
                 try:
                     await self._listen()
                     break
-                except (StorageUnavailable, ConfigError):
-                    # What looks like a wrong setting worked before: it passes (a fail-over).
+                except StorageUnavailable:
                     await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             self._inbox.put(GAP)
 
     async def _lost(self) -> None:
         """Returns when the connection is gone. A statement now and then finds out what the network doesn't
-        say."""
+        say, and that the server is a primary no longer, where nobody tells anything any more."""
         connection = self._connection
         assert connection is not None
         gone = asyncio.Event()
@@ -141,7 +144,42 @@ class Listener:
                 await asyncio.wait_for(gone.wait(), _CHECK_SECONDS)
             except TimeoutError:
                 try:
-                    await connection.execute("SELECT 1", timeout=_CHECK_SECONDS)
+                    if await connection.fetchval(statements.TAKES_WRITES, timeout=_CHECK_SECONDS):
+                        continue
+                    connection.terminate()
+                    return
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                     connection.terminate()
                     return
+
+
+class Looker:
+    """In place of a listener behind a pooler, where a session is nobody's own: tells every second which
+    running runs are to stop, and that anything may have happened."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._inbox = Inbox()
+        self._task: asyncio.Task[None] | None = None
+        self._told: frozenset[str] = frozenset()
+
+    async def __aenter__(self) -> AsyncIterator[Signal]:
+        self._task = asyncio.create_task(self._look(), name="lgs-signals-looker")
+        return self._inbox
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS * random.uniform(0.9, 1.1))
+            # Whoever waits asks the database himself, and hears there that it is away.
+            with contextlib.suppress(StorageUnavailable):
+                found = await self._database.rows(statements.ASKED_TO_STOP)
+                asked = frozenset(row["run_id"] for row in found)
+                self._inbox.put(*(Signal("cancel", run_id) for run_id in asked - self._told))
+                self._told = asked
+            self._inbox.put(GAP)

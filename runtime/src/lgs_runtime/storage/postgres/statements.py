@@ -272,6 +272,13 @@ RETURNING coalesce((SELECT alive FROM old), false)
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
 
+TAKES_WRITES: Final = "SELECT current_setting('transaction_read_only') = 'off'"
+"""A primary that became a standby keeps its connections, and answers on."""
+
+ASKED_TO_STOP: Final = """
+SELECT run_id FROM lgs_run WHERE status = 'running' AND cancel_requested IS NOT NULL
+"""
+
 NOTIFY: Final = "SELECT pg_notify('lgs', payload) FROM unnest($1::text[]) AS payload"
 
 ENDED_OF: Final = """

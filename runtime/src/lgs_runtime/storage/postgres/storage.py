@@ -6,22 +6,30 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
+from lgs_runtime.errors import ConfigError
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.addresses import masked
 from lgs_runtime.storage.postgres import statements
+from lgs_runtime.storage.postgres.access import look, refused, tell
 from lgs_runtime.storage.postgres.archives import PostgresArchives
 from lgs_runtime.storage.postgres.arrivals import COMMITS_AT_ONCE as ARRIVALS_AT_ONCE
 from lgs_runtime.storage.postgres.audit import PostgresAudit
+from lgs_runtime.storage.postgres.connections import Access
 from lgs_runtime.storage.postgres.crons import PostgresCrons
-from lgs_runtime.storage.postgres.database import PLANNED_ONCE, Database
+from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
 from lgs_runtime.storage.postgres.endings import COMMITS_AT_ONCE as ENDINGS_AT_ONCE
 from lgs_runtime.storage.postgres.leases import PostgresLeases
 from lgs_runtime.storage.postgres.migrations import migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.records import PostgresRecords
-from lgs_runtime.storage.postgres.signals import Listener, Sender
+from lgs_runtime.storage.postgres.signals import Listener, Looker, Sender
 from lgs_runtime.storage.postgres.versions import PostgresVersions
 
+DIRECT = "LGS_DATABASE_DIRECT_URI"
 RUN_CONNECTIONS = ARRIVALS_AT_ONCE + ENDINGS_AT_ONCE
+POOLED_CONNECTIONS = 5
+"""Of all that a replica has to a pooler (the checkpointer, the store and the lease have others): they may be
+servers' connections, of which there are twenty where nobody has said otherwise."""
 
 
 class PostgresStorage(
@@ -36,29 +44,47 @@ class PostgresStorage(
         database: Database,
         by_key: Database,
         sender: Sender,
+        *,
         lease_seconds: float,
         versions_limit: int,
+        direct: Access | None = None,
     ) -> None:
+        """`direct`: the database without a pooler, where that is another way."""
         super().__init__(database, by_key, sender, versions_limit)
         self._by_key = by_key
         self._lease_seconds = lease_seconds
+        self._direct = direct
 
     @classmethod
-    async def open(cls, uri: str, *, lease_seconds: float, versions_limit: int) -> PostgresStorage:
+    async def open(
+        cls, uri: str, *, lease_seconds: float, versions_limit: int, direct_uri: str | None = None
+    ) -> PostgresStorage:
         """Connects and migrates. Raises `ConfigError`, `StorageUnavailable`."""
-        database = await Database.open(uri)
+        access, direct = await look(uri), await _direct(direct_uri)
+        tell(access, direct_uri)
+        database = await Database.open(access, connections=POOLED_CONNECTIONS if access.pooled else POOL_SIZE)
         try:
-            async with database.connection() as connection:
-                await migrate(connection)
-            by_key = await Database.open(uri, connections=RUN_CONNECTIONS, settings=PLANNED_ONCE)
+            with refused(uri):
+                async with database.connection() as connection:
+                    await migrate(connection)
+            by_key = database
+            if not access.pooled:
+                by_key = await Database.open(access, connections=RUN_CONNECTIONS, settings=PLANNED_ONCE)
         except BaseException:
             await database.close()
             raise
-        return cls(database, by_key, Sender(database), lease_seconds, versions_limit)
+        return cls(
+            database,
+            by_key,
+            Sender(database),
+            lease_seconds=lease_seconds,
+            versions_limit=versions_limit,
+            direct=direct,
+        )
 
     async def ping(self) -> None:
         """See the contract."""
-        await self._database.value("SELECT 1")
+        await self._database.check()
 
     async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
         """See the contract."""
@@ -81,18 +107,35 @@ class PostgresStorage(
 
     async def leases(self, replica: str) -> PostgresLeases:
         """See the contract."""
-        leases = PostgresLeases(self._database.uri, replica, self._lease_seconds)
+        leases = PostgresLeases(self._database.access, replica, self._lease_seconds)
         await leases.take()
         return leases
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
         """See the contract."""
-        return Listener(self._database.uri)
+        if self._direct is not None:
+            return Listener(self._direct)
+        if self._database.access.pooled:
+            return Looker(self._database)
+        return Listener(self._database.access)
 
     async def close(self) -> None:
         """See the contract."""
         await self._arrivals.close()
         await self._endings.close()
         await self._sender.close()
-        await self._by_key.close()
+        if self._by_key is not self._database:
+            await self._by_key.close()
         await self._database.close()
+
+
+async def _direct(uri: str | None) -> Access | None:
+    """The way without a pooler."""
+    if uri is None:
+        return None
+    access = await look(uri, DIRECT)
+    if access.pooled:
+        raise ConfigError(
+            f"{DIRECT}: {masked(uri)}: a pooler: must be the PostgreSQL behind it, where one can listen"
+        )
+    return access
