@@ -121,6 +121,16 @@ def test_a_slip_of_the_pen_and_a_missing_env_file_are_notes(tmp_path: Path) -> N
     ]
 
 
+def test_requirements_beside_the_file_that_it_does_not_name_are_a_note(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "src").mkdir()
+
+    (note,) = application(tmp_path, dependencies=["./src"]).notes
+
+    assert str(note) == 'dependencies: has no ".": what requirements.txt beside it needs is not installed'
+    assert application(tmp_path).notes == ()
+
+
 def test_names_are_found_where_an_import_would_make_them(tmp_path: Path) -> None:
     file = tmp_path / "agent.py"
     file.write_text(

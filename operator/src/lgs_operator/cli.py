@@ -6,6 +6,7 @@ from importlib.metadata import version as version_of
 
 import typer
 
+from lgs_operator.commands.beginning import init
 from lgs_operator.commands.checking import validate
 from lgs_operator.commands.console import say
 from lgs_operator.commands.imaging import build_image, dockerfile
@@ -15,9 +16,12 @@ from lgs_operator.commands.simulating import simulate
 app = typer.Typer(
     help="Run LangGraph applications from one manifest.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-for command in (up, validate, dockerfile, simulate):
-    app.command()(command)
+app.command()(init)
+app.command()(up)
+app.command()(validate)
 app.command("build")(build_image)
+app.command()(dockerfile)
+app.command()(simulate)
 
 
 @app.command()

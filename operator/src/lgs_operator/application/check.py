@@ -4,7 +4,7 @@ taken, and all problems are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,7 +106,17 @@ def _dependencies(
             findings.wrong(path, f"is taken for a package; for the folder write ./{entry}", entry)
         else:
             packages.append(entry)
+    _unnamed(findings, content, folder, folders)
     return tuple(folders), tuple(packages)
+
+
+def _unnamed(findings: Findings, content: Mapping[str, Any], folder: Path, folders: Sequence[Path]) -> None:
+    """Requirements beside the file that nothing names."""
+    beside = [
+        name for name in ("pyproject.toml", "setup.py", "requirements.txt") if (folder / name).is_file()
+    ]
+    if beside and not content.get("source") and not any(folder.is_relative_to(each) for each in folders):
+        findings.note("dependencies", f'has no ".": what {beside[0]} beside it needs is not installed')
 
 
 def _env(

@@ -1,0 +1,192 @@
+"""What a repository tells about the service that it could be. Reads, and decides what follows from it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lgs_operator.application import Application
+from lgs_operator.application.names import NotPython, imports_in
+from lgs_operator.application.project import name_of, pyproject_of, upwards
+from lgs_operator.application.workspace import normal
+from lgs_operator.images.ignore import Ignored
+from lgs_operator.images.members import Member, members_of, name_in
+
+EXAMPLES: Final = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example")
+MOST_BYTES: Final = 900 * 1024
+"""A ConfigMap holds 1 MiB, its keys and the object around it among that."""
+IN_STOCK: Final = frozenset({
+    "aiosqlite", "anyio", "asyncpg", "cronsim", "fastapi", "httpx", "langchain-core", "langgraph",
+    "langgraph-checkpoint", "langgraph-checkpoint-postgres", "langgraph-checkpoint-sqlite",
+    "langgraph-prebuilt", "langgraph-sdk", "langsmith", "orjson", "packaging", "prometheus-client", "psycopg",
+    "psycopg-pool", "pydantic", "python-dotenv", "pyyaml", "redis", "requests", "starlette", "structlog",
+    "tenacity", "typer", "typing-extensions", "uvicorn",
+})  # fmt: skip
+"""What the stock image has, of that which a graph may want."""
+_MODULES: Final = {"python-dotenv": "dotenv", "pyyaml": "yaml"}
+_NOT_FOR_THE_SERVICE: Final = re.compile(
+    r"(?i)^(\..*|readme.*|license.*|changelog.*|contributing.*|makefile|dockerfile.*|docker-compose.*|uv\.lock"
+    r"|poetry\.lock|pyproject\.toml|requirements.*\.txt|setup\.(py|cfg)|conftest\.py|test_.*\.py|.*\.(ipynb|png|jpg|gif|svg)"
+    r"|(service|lgs)\.ya?ml)$"
+)
+_VARIABLE: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`why_image` is None where a ConfigMap can hold the application, whose files are then `files`."""
+
+    name: str
+    why_name: str
+    config: str
+    graphs: tuple[str, ...]
+    image: str
+    why_image: str | None
+    files: tuple[str, ...]
+    variables: tuple[str, ...]
+    variables_from: str
+    env_file: str | None
+    has_auth: bool
+    folder: str = "."
+    """Of the application, as the manifest names it."""
+
+
+def facts_of(application: Application, image: str | None = None, beside: Path | None = None) -> Facts:
+    """All of it. `image` is the name that was asked for; `beside` the folder that the manifest goes to."""
+    folder = application.folder
+    name, why_name = name_of(folder)
+    files = _files(folder)
+    why_image = "it was asked for" if image else _why_image(application, files)
+    variables, source = _variables(application)
+    env_file = application.env_file
+    return Facts(
+        name=name,
+        why_name=why_name,
+        config=application.path.name,
+        graphs=tuple(application.graphs),
+        image=image or f"{_registry(folder)}/{name}:{_version(folder)}",
+        why_image=why_image,
+        files=tuple(file.name for file in files),
+        variables=variables,
+        variables_from=source,
+        env_file=_shown(env_file, folder) if env_file is not None and env_file.is_file() else None,
+        has_auth=application.has_auth,
+        folder=_shown(folder, beside or folder),
+    )
+
+
+def variables_in(text: str) -> tuple[str, ...]:
+    """The names that a file of variables sets, also those that are commented out as `# NAME=`; no values."""
+    lines = (line.strip().removeprefix("#").strip() for line in text.splitlines())
+    found = (match.group(1) for line in lines if (match := _VARIABLE.match(line)))
+    return tuple(dict.fromkeys(found))
+
+
+def _variables(application: Application) -> tuple[tuple[str, ...], str]:
+    """The names, and where they are from: an example is complete more often than a file of one machine."""
+    beside = [application.env_file.parent] if application.env_file else []
+    for folder in dict.fromkeys([application.folder, *beside]):
+        for name in EXAMPLES:
+            if (folder / name).is_file():
+                return variables_in((folder / name).read_text("utf-8", errors="replace")), _shown(
+                    folder / name, application.folder
+                )
+    if application.env_file and application.env_file.is_file():
+        text = application.env_file.read_text("utf-8", errors="replace")
+        return variables_in(text), _shown(application.env_file, application.folder)
+    return tuple(application.env), f"env of {application.path.name}"
+
+
+def _why_image(application: Application, files: Sequence[Path]) -> str | None:
+    """Why a ConfigMap can't hold the application; None where it can."""
+    section, folder = application.image, application.folder
+    asked = {
+        "dockerfile_lines": section.dockerfile_lines, "base_image": section.base_image,
+        "source": section.source, "pip_config_file": section.pip_config_file,
+    }  # fmt: skip
+    if given := [name for name, value in asked.items() if value]:
+        return f"{', '.join(given)} of {application.path.name} is for one"
+    if outside := [each for each in application.folders if each != folder]:
+        return f"code is in {_shown(outside[0], folder)}, and a ConfigMap has no folders"
+    if below := sorted(_code_below(folder)):
+        return f"code is in {_shown(below[0], folder)}, and a ConfigMap has no folders"
+    if missing := _not_in_stock(application, files):
+        return f"the stock image lacks {', '.join(missing[:5])}{' and more' if len(missing) > 5 else ''}"
+    size = sum(file.stat().st_size for file in files)
+    return f"its files have {size // 1024} KiB, and a ConfigMap holds 1 MiB" if size > MOST_BYTES else None
+
+
+def _not_in_stock(application: Application, files: Sequence[Path]) -> list[str]:
+    members = members_of(application.folders)
+    wanted = {normal(name_in(text)) for text in (*application.packages, *_required(members))}
+    needed = wanted - IN_STOCK
+    modules = {_MODULES.get(name, name.replace("-", "_")) for name in IN_STOCK}
+    known = modules | {file.stem for file in files} | sys.stdlib_module_names | {"psycopg_pool"}
+    for file in files:
+        if file.suffix == ".py":
+            try:
+                needed |= imports_in(file) - known
+            except (NotPython, OSError):
+                continue
+    return sorted(needed)
+
+
+def _required(members: Iterable[Member]) -> Iterable[str]:
+    for member in members:
+        if member.requirements is None:
+            yield f"what {member.folder.name} needs"
+        yield from member.requirements or ()
+        if member.requirements_file is not None:
+            lines = member.requirements_file.read_text("utf-8", errors="replace").splitlines()
+            yield from (line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files in the folder that may belong to the service."""
+    secret = Ignored()
+    found = [
+        file
+        for file in sorted(folder.iterdir())
+        if file.is_file() and not secret.leaves_out(file.name) and not _NOT_FOR_THE_SERVICE.match(file.name)
+    ]
+    # The keys of a ConfigMap have few characters.
+    return [file for file in found if re.fullmatch(r"[-._a-zA-Z0-9]+", file.name)]
+
+
+def _code_below(folder: Path) -> Iterable[Path]:
+    useless = Ignored()
+    for each in folder.iterdir():
+        hidden = each.name.startswith(".") or each.name in ("tests", "test", "docs", "notebooks", "venv")
+        if (
+            each.is_dir()
+            and not hidden
+            and not useless.leaves_out(each.name)
+            and not (each / "pyvenv.cfg").exists()
+        ):
+            yield from (file.parent for file in each.rglob("*.py"))
+
+
+def _registry(folder: Path) -> str:
+    """Of the forge that the repository is pushed to, where that has one."""
+    for place in upwards(folder):
+        try:
+            text = (place / ".git" / "config").read_text("utf-8", errors="replace")
+        except OSError:
+            continue
+        if (owner := re.search(r"url\s*=\s*\S*github\.com[:/]([\w.-]+)/", text)) is not None:
+            return f"ghcr.io/{owner.group(1).lower()}"
+    return "registry.example.com"
+
+
+def _version(folder: Path) -> str:
+    version = pyproject_of(folder).get("project", {}).get("version")
+    return version if isinstance(version, str) and re.fullmatch(r"[\w.-]+", version) else "0.1.0"
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
