@@ -13,6 +13,7 @@ from compat.player import Answer
 
 KNOWN = Path(__file__).with_name("known.toml")
 ABSENT = "(absent)"
+IDENT = re.compile(r"<id ([^>]+)>")
 PLACE = re.compile(r"\[\d+\]")  # a place in a list: any is meant
 
 
@@ -80,23 +81,61 @@ def differences(development: list[Answer], runtime: list[Answer]) -> list[Differ
     ours = {(each.operation, each.variant): each.value for each in runtime}
     found = []
     for key in [*theirs, *(key for key in ours if key not in theirs)]:
-        for path, there, here in _differ(theirs.get(key, ABSENT), ours.get(key, ABSENT), ""):
-            found.append(Difference(*key, path.lstrip("."), there, here))
+        places = _Comparison().of(theirs.get(key, ABSENT), ours.get(key, ABSENT), "")
+        found += [Difference(*key, path.lstrip("."), there, here) for path, there, here in places]
     return found
 
 
-def _differ(there: Any, here: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in [*there, *(key for key in here if key not in there)]:
-            yield from _differ(there.get(key, ABSENT), here.get(key, ABSENT), f"{path}.{key}")
-    elif isinstance(there, list) and isinstance(here, list):
-        if len(there) != len(here):
-            yield f"{path}.length", [_mark(each) for each in there], [_mark(each) for each in here]
-            return
-        for at, (one, other) in enumerate(zip(there, here, strict=True)):
-            yield from _differ(one, other, f"{path}[{at}]")
-    elif there != here or isinstance(there, bool) != isinstance(here, bool):
-        yield path, there, here
+class _Comparison:
+    """One answer of each server. An id of one stands for one id of the other wherever both tell one."""
+
+    def __init__(self) -> None:
+        self._ours: dict[str, str] = {}
+        self._theirs: dict[str, str] = {}
+
+    def of(self, there: Any, here: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+        if isinstance(there, dict) and isinstance(here, dict):
+            for key, one, other in _fields(there, here):
+                yield from self.of(one, other, f"{path}.{key}")
+        elif isinstance(there, list) and isinstance(here, list):
+            if len(there) != len(here):
+                yield f"{path}.length", [_mark(each) for each in there], [_mark(each) for each in here]
+                return
+            for at, (one, other) in enumerate(zip(there, here, strict=True)):
+                yield from self.of(one, other, f"{path}[{at}]")
+        elif isinstance(there, str) and isinstance(here, str):
+            if not self._alike(there, here):
+                yield path, there, here
+        elif there != here or isinstance(there, bool) != isinstance(here, bool):
+            yield path, there, here
+
+    def _alike(self, there: str, here: str) -> bool:
+        if IDENT.sub("<id>", there) != IDENT.sub("<id>", here):
+            return False
+        pairs = list(zip(IDENT.findall(there), IDENT.findall(here), strict=True))
+        return all(
+            self._ours.setdefault(one, other) == other and self._theirs.setdefault(other, one) == one
+            for one, other in pairs
+        )
+
+
+def _fields(there: dict[str, Any], here: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The fields of both, side by side. Keys that are ids are taken in the order in which they come."""
+    ours, theirs = _numbered(here), _numbered(there)
+    for key in [*theirs, *(key for key in ours if key not in theirs)]:
+        yield key, theirs.get(key, ABSENT), ours.get(key, ABSENT)
+
+
+def _numbered(value: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, each in value.items():
+        name = IDENT.sub("<id>", key)
+        count = 1
+        while name in plain:
+            count += 1
+            name = f"{IDENT.sub('<id>', key)} {count}"
+        plain[name] = each
+    return plain
 
 
 def _mark(value: Any) -> Any:

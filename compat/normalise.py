@@ -1,4 +1,4 @@
-"""What two servers may say differently without differing: ids, times, and the order of what has none."""
+"""What two servers may say differently without differing: times, ids, and the order of what has none."""
 
 from __future__ import annotations
 
@@ -31,45 +31,32 @@ class Names:
 
 
 def plain(value: Any, names: Names, unordered: bool = False) -> Any:
-    """The value with every id and time replaced by a name; within one answer the same id has the same name.
-
-    An id is named for the place where it comes first, so that two answers agree only if the same ids recur at
-    the same places, and one that only one server tells moves no other.
-    """
+    """The value with times replaced by a word, ids that the script named by their names, others marked,
+    so that `compare` can tell whether they recur at the same places."""
     if unordered and isinstance(value, dict) and isinstance(value.get("body"), list):
         value = {**value, "body": sorted(value["body"], key=_order)}
-    return _Naming(names).of(value, "")
+    return _plain(value, names)
 
 
 def _order(value: Any) -> str:
     return PIECES.sub("", json.dumps(value, sort_keys=True, default=str))
 
 
-@dataclass
-class _Naming:
-    names: Names
-    given: dict[str, str] = field(default_factory=dict)
+def _plain(value: Any, names: Names) -> Any:
+    if isinstance(value, dict):
+        return {_text(str(key), names): _plain(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each, names) for each in value]
+    if isinstance(value, int) and not isinstance(value, bool) and value > MILLISECONDS:
+        return "<time>"
+    return _text(value, names) if isinstance(value, str) else value
 
-    def of(self, value: Any, path: str) -> Any:
-        if isinstance(value, dict):
-            return {
-                self._text(str(key), path): self.of(value[key], f"{path}.{key}")
-                for key in sorted(value, key=str)
-            }
-        if isinstance(value, list):
-            return [self.of(each, f"{path}[{at}]") for at, each in enumerate(value)]
-        if isinstance(value, int) and not isinstance(value, bool) and value > MILLISECONDS:
-            return "<time>"
-        return self._text(value, path) if isinstance(value, str) else value
 
-    def _text(self, text: str, path: str) -> str:
-        return PIECES.sub(lambda found: self._named(found, path), text)
-
-    def _named(self, found: re.Match[str], path: str) -> str:
-        text, kind = found.group(), found.lastgroup
+def _text(text: str, names: Names) -> str:
+    def named(found: re.Match[str]) -> str:
+        piece, kind = found.group(), found.lastgroup
         if kind in ("time", "port", "path"):
             return f"<{kind}>"
-        if text in self.names.known:
-            return self.names.known[text]
-        place = PIECES.sub("", path).lstrip(".")
-        return self.given.setdefault(text, f"<{kind} first at {place}+{found.start()}>")
+        return names.known.get(piece, f"<id {piece}>")
+
+    return PIECES.sub(named, text)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compat.catalogue import ROWS
-from compat.compare import PLACE, Difference
+from compat.compare import IDENT, PLACE, Difference
 
 SAME, EXPLAINED, DIFFERS, ABSENT = "=", "~", "X", "."
 
@@ -58,9 +58,10 @@ def table(verdicts: Iterable[Verdict]) -> str:
 
 def grouped(found: Iterable[Difference]) -> list[str]:
     """One line for all that differ alike: the same path with the same two values, in any operation."""
-    alike: dict[tuple[str, str, str], list[Difference]] = {}
+    alike: dict[tuple[str, ...], list[Difference]] = {}
     for each in found:
-        key = (PLACE.sub("[]", each.path), str(each.development)[:100], str(each.runtime)[:100])
+        said = [IDENT.sub("<id>", str(value))[:100] for value in (each.development, each.runtime)]
+        key = (PLACE.sub("[]", each.path), *said)
         alike.setdefault(key, []).append(each)
     return [
         f"{group[0]}" + (f"  (and {len(group) - 1} alike)" if group[1:] else "") for group in alike.values()

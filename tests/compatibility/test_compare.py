@@ -41,6 +41,13 @@ def test_an_id_more_on_one_side_moves_no_other() -> None:
     assert [each.path for each in differences(said(there), said(here))] == ["a"]
 
 
+def test_what_is_named_by_an_id_is_compared_with_what_is_named_so_there() -> None:
+    there = plain({f"run-{ONE}": {"n": 1}, "id": ONE}, Names())
+    here = plain({f"run-{OTHER}": {"n": 2}, "id": OTHER}, Names())
+
+    assert [each.path for each in differences(said(there), said(here))] == ["run-<id>.n"]
+
+
 def test_an_answer_that_only_one_server_gave_is_a_difference() -> None:
     (found,) = differences(said({"n": 1}), [])
 

@@ -4,6 +4,7 @@ another folder, with authentication, pages, a store and agents of its own.
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
@@ -119,6 +120,12 @@ async def test_a_subagent_tells_its_steps_and_its_files_reach_the_state(client: 
     assert state["values"]["files"] == {"notes.md": "You said: research hello"}
 
 
+async def test_a_node_talks_to_its_own_server_without_an_address(client: LangGraphClient) -> None:
+    answer = await client.runs.wait(None, "caller", input={"n": 1})
+
+    assert answer == {"n": 3, "found": ["sum"]}
+
+
 async def test_the_store_finds_by_meaning(client: LangGraphClient) -> None:
     await client.store.put_item(["fruit"], "a", {"text": "red apples"})
     await client.store.put_item(["fruit"], "b", {"text": "green pears"})
@@ -129,6 +136,16 @@ async def test_the_store_finds_by_meaning(client: LangGraphClient) -> None:
         pytest.skip("this PostgreSQL has no pgvector")
     assert [item["key"] for item in found["items"]] == ["b"]
     assert found["items"][0]["score"] == pytest.approx(1.0)
+
+
+async def test_its_pages_are_served_and_talk_to_the_api(address: str) -> None:
+    headers = {"authorization": "Bearer ann"}
+    async with httpx.AsyncClient(base_url=address, headers=headers) as pages:
+        hello = await pages.get("/hello")
+        hooked = await pages.post("/hook", params={"n": 4})
+
+    assert hello.json() == {"opened": True}
+    assert hooked.json() == {"events": ["metadata", "values", "values"], "n": 5}
 
 
 async def test_who_brings_no_token_is_refused_in_its_own_words(address: str) -> None:
