@@ -204,11 +204,11 @@ async def test_a_paused_service_is_left_alone_and_says_so(story: Story, operator
 
 async def test_what_the_api_server_refuses_is_told_and_mended(story: Story, operators: Operators) -> None:
     await operators.start()
-    story.apply(service(pod={"resources": {"requests": {"cpu": "a lot"}}}))
+    story.apply(service(pod={"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}))
 
     said = await story.has_condition("Ready", "False", "Refused")
     assert "Deployment support was refused" in said["message"]
-    assert "a lot" in said["message"] or "quantities" in said["message"]
+    assert "cpu" in said["message"]
 
     story.apply(service(pod={"resources": {"requests": {"cpu": "1"}}}))
     await story.appears(DEPLOYMENT)

@@ -62,8 +62,8 @@ async def test_an_answer_is_read_with_the_status_that_it_may_have() -> None:
         ((head(), b"\xff\xfe"), "utf-8"),
         ((head("302 Found", "Location: http://127.0.0.1:1/secret"),), "HTTP 302"),
         ((head("200 OK", "Content-Encoding: gzip"), gzip.compress(b"0" * 10_000_000)), "packed"),
-        ((b"SSH-2.0-OpenSSH\r\n",), ""),
-        ((), ""),
+        ((b"SSH-2.0-OpenSSH\r\n",), "."),
+        ((), "."),
     ],
 )
 async def test_what_can_not_be_taken_is_no_answer(pieces: tuple[bytes, ...], said: str) -> None:

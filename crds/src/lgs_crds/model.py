@@ -22,8 +22,19 @@ PLURAL = "langgraphservices"
 
 DEFAULT_MAX_REPLICAS = 10
 
-# Fragments of the pod's own schema: the API server checks them when the Deployment is written.
-Fragment = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+
+def _fragment(kind: str) -> Any:
+    """A part of Kubernetes' own schema, by its kind; `fragments.json` has what the CRD says of it."""
+    return Field(json_schema_extra={"x-fragment": kind})
+
+
+Affinity = Annotated[dict[str, Any], _fragment("Affinity")]
+EnvFrom = Annotated[dict[str, Any], _fragment("EnvFromSource")]
+EnvValueFrom = Annotated[dict[str, Any], _fragment("EnvVarSource")]
+PolicyPeer = Annotated[dict[str, Any], _fragment("NetworkPolicyPeer")]
+Resources = Annotated[dict[str, Any], _fragment("ResourceRequirements")]
+Toleration = Annotated[dict[str, Any], _fragment("Toleration")]
+TopologySpread = Annotated[dict[str, Any], _fragment("TopologySpreadConstraint")]
 
 
 # Lets the API server fill in the defaults of what is inside.
@@ -167,7 +178,7 @@ class ManagedPostgres(Part):
         default="10Gi", description="Size of the volume. It can't be changed afterwards."
     )
     storage_class_name: Name | None = Field(default=None, description="Not set: the cluster's default class.")
-    resources: Fragment | None = Field(default=None, description="Resources of the server's container.")
+    resources: Resources | None = Field(default=None, description="Resources of the server's container.")
 
 
 class Postgres(Part):
@@ -206,7 +217,7 @@ class Persistence(Part):
 class ManagedRedis(Part):
     """One Redis server without a disk that the operator runs for this service."""
 
-    resources: Fragment | None = Field(default=None, description="Resources of the server's container.")
+    resources: Resources | None = Field(default=None, description="Resources of the server's container.")
     max_memory: Quantity = Field(
         default="256Mi", description="Memory for data; the least used keys go first."
     )
@@ -244,7 +255,7 @@ class Network(Part):
 
     service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     service_annotations: dict[str, str] = Field(default_factory=dict)
-    allow_from: list[Fragment] | None = Field(
+    allow_from: list[PolicyPeer] | None = Field(
         default=None,
         description="NetworkPolicy peers that may connect. Not set: everybody, without a NetworkPolicy. "
         "The operator is always allowed: it reads the metrics.",
@@ -256,7 +267,7 @@ class EnvVar(Part):
 
     name: VariableName
     value: str | None = None
-    value_from: Fragment | None = None
+    value_from: EnvValueFrom | None = None
 
 
 class LocalReference(Part):
@@ -268,13 +279,13 @@ class LocalReference(Part):
 class Pod(Part):
     """What is added to the runtime's pods; each field has its meaning and form in a pod."""
 
-    resources: Fragment | None = None
+    resources: Resources | None = None
     env: list[EnvVar] = Field(default_factory=list, json_schema_extra={"x-list-keys": ["name"]})
-    env_from: list[Fragment] = Field(default_factory=list)
+    env_from: list[EnvFrom] = Field(default_factory=list)
     node_selector: dict[str, str] = Field(default_factory=dict)
-    tolerations: list[Fragment] = Field(default_factory=list)
-    affinity: Fragment | None = None
-    topology_spread_constraints: list[Fragment] | None = Field(
+    tolerations: list[Toleration] = Field(default_factory=list)
+    affinity: Affinity | None = None
+    topology_spread_constraints: list[TopologySpread] | None = Field(
         default=None, description="Not set: replicas are spread over nodes and zones where that is possible."
     )
     annotations: dict[str, str] = Field(default_factory=dict)

@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from lgs_crds.model import Fragment
-
 ConditionType = Literal[
     "Ready",
     "Progressing",
@@ -51,7 +49,11 @@ class ScalingStatus(StatusPart):
     desired_replicas: int | None = None
     reason: str | None = None
     decided_at: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
-    inputs: Fragment | None = Field(default=None, description="The numbers behind the decision.")
+    inputs: dict[str, Any] | None = Field(
+        default=None,
+        description="The numbers behind the decision.",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
     memory: str | None = Field(
         default=None, description="What the law remembers, as JSON: a new operator continues with this."
     )
