@@ -50,6 +50,9 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         if self._user:
             shutil.chown(self.folder, self._user)
+        self._make_data()
+
+    def _make_data(self) -> None:
         command = [binary("initdb"), "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust"]
         command += ["--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
         subprocess.run(command, check=True, capture_output=True, user=self._user, cwd=self.folder)
@@ -97,6 +100,24 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
+
+
+class PostgresStandby(PostgresServer):
+    """A standby of another server, whose whole data it follows until it is promoted."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _make_data(self) -> None:
+        command = [binary("pg_basebackup"), "-D", str(self.folder / "data"), "-h", "127.0.0.1", "-R"]
+        command += ["-p", str(self._primary.port), "-U", "postgres", "--checkpoint=fast", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, user=self._user, cwd=self.folder)
+
+    def promote(self) -> None:
+        """Makes it a primary, and returns when it is one."""
+        with psycopg.connect(self.uri, autocommit=True) as admin:
+            admin.execute("SELECT pg_promote(true, 60)")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from lgs_runtime.worker.kwargs import RunKwargs
 from runtime.core.stories import ran
-from support.pgbouncer import PgBouncer
+from support.pgbouncer import PASSWORD, PgBouncer
 from support.servers import running
 
 
@@ -55,3 +55,25 @@ async def test_runs_whose_replica_was_killed_go_on_behind_a_pooler(
         ["one", "two", "three"],
         *[["one", "two", "two", "three"]] * 3,
     ]
+
+
+async def test_a_database_that_answers_and_can_not_be_used_ends_the_process_with_two_and_its_words_last(
+    new_process: Callable[..., subprocess.Popen[bytes]],
+    database_uri: str,
+    postgres_uri: str,
+    tmp_path: Path,
+) -> None:
+    wrong = {
+        "pooler": database_uri.replace(PASSWORD, "wrong-1"),
+        "straight": f"{postgres_uri.rsplit('/', 1)[0]}/no_such_database",
+    }
+    ends = {name: new_process(name, DATABASE_URI=uri) for name, uri in wrong.items()}
+
+    codes = [await asyncio.to_thread(process.wait, 60) for process in ends.values()]
+    last = {name: (tmp_path / f"{name}.log").read_text().splitlines()[-1] for name in ends}
+
+    assert codes == [2, 2]
+    assert last["pooler"].startswith("DATABASE_URI: postgresql://postgres:***@127.0.0.1:")
+    assert last["pooler"].endswith(": the pooler refused it: password authentication failed")
+    assert last["straight"].startswith("DATABASE_URI: postgresql://")
+    assert 'the server refused it: database "no_such_database" does not exist' in last["straight"]

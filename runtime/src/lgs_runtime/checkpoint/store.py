@@ -18,9 +18,16 @@ from langgraph.store.postgres.base import PostgresIndexConfig
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow
 
-from lgs_runtime.checkpoint.store_connections import CONNECT_SECONDS, Pool, open_pool, translated
+from lgs_runtime.checkpoint.store_connections import (
+    CONNECT_SECONDS,
+    HealingPool,
+    Pool,
+    open_pool,
+    takes_no_writes,
+    translated,
+)
 from lgs_runtime.checkpoint.store_options import Index, check_dimensions
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.storage.addresses import masked
 from lgs_runtime.storage.postgres.access import look
 
@@ -45,14 +52,20 @@ class PostgresStore(AsyncPostgresStore):
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         foreign: list[BaseException] = []
-        with translated(foreign):
-            async with super()._cursor(pipeline=pipeline) as cursor:
-                try:
-                    yield cursor
-                except BaseException as inside:
-                    # What the cursor raises is translated already: this is the embedding provider's.
-                    foreign.append(inside)
-                    raise
+        pool = cast(HealingPool, self.conn)
+        try:
+            with translated(foreign):
+                async with super()._cursor(pipeline=pipeline) as cursor:
+                    try:
+                        yield cursor
+                    except BaseException as inside:
+                        # What the cursor raises is translated already: this is the embedding provider's.
+                        foreign.append(inside)
+                        raise
+        except StorageUnavailable as gone:
+            if takes_no_writes(gone):
+                pool.leave()
+            raise
 
 
 _WHOLE_MINUTES: Final = """

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
+from weakref import WeakSet
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
@@ -72,6 +73,11 @@ class StoreCursor(AsyncCursor[Any]):
             return await super().fetchall()
 
 
+def takes_no_writes(failed: BaseException) -> bool:
+    """Whether the server of a connection is a primary no longer: it must not be asked again."""
+    return isinstance(failed.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+
+
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
     for name, value in SESSION_SETTINGS.items():
         await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
@@ -88,16 +94,23 @@ class HealingPool(Pool):
         super().__init__(uri, **options)
         self._ping = make_conninfo(uri, connect_timeout=LOOK_SECONDS).encode()
         self._looking: asyncio.Future[int] | None = None
+        self._used: WeakSet[AsyncConnection[DictRow]] = WeakSet()
+        self._left: WeakSet[AsyncConnection[DictRow]] = WeakSet()
 
     async def getconn(self, timeout: float | None = None) -> AsyncConnection[DictRow]:
         """A connection that works, within `timeout` seconds for each that doesn't. Raises
         `psycopg.OperationalError` as soon as the server doesn't answer."""
         while True:
             connection = await self._patiently(self.timeout if timeout is None else timeout)
-            if await _good(connection):
+            if connection not in self._left and await _good(connection):
+                self._used.add(connection)
                 return connection
             await connection.close()
             await self.putconn(connection)
+
+    def leave(self) -> None:
+        """The server takes no writes any more: no connection of this moment is used again."""
+        self._left.update(self._used)
 
     async def _patiently(self, timeout: float) -> AsyncConnection[DictRow]:
         give_up_at = time.monotonic() + timeout

@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -41,12 +42,17 @@ PLANNED_ONCE: Final = {"plan_cache_mode": "force_generic_plan"}
 itself, and PostgreSQL would plan it anew each time, as it takes the arrays to be longer than they are."""
 
 
+_OPEN: Final[WeakSet[Database]] = WeakSet()
+"""Those of this process."""
+
+
 class Database:
     """The pool, and statements on it."""
 
     def __init__(self, access: Access, pool: asyncpg.Pool) -> None:
         self.access = access
         self._pool = pool
+        _OPEN.add(self)
 
     @classmethod
     async def open(
@@ -115,11 +121,18 @@ class Database:
                     await self._pool.release(connection)
         except StorageUnavailable as gone:
             # A statement that was never answered may have had a connection to a server that is gone without a
-            # good-bye, and one that takes no writes is a primary no longer: the others in the pool are no
-            # better then, and all are made anew.
-            if isinstance(gone.__cause__, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
+            # good-bye: the others in the pool are no better then, and all are made anew.
+            if isinstance(gone.__cause__, TimeoutError):
                 await self._pool.expire_connections()
+            elif isinstance(gone.__cause__, asyncpg.ReadOnlySQLTransactionError):
+                await self._leave()
             raise
+
+    async def _leave(self) -> None:
+        """A server that takes no writes is a primary no longer. No pool of this process keeps a connection to
+        it: what one read there would be old, and another would write the new primary by it."""
+        for database in [each for each in _OPEN if each.access.uri == self.access.uri]:
+            await database.pool.expire_connections()
 
     async def _acquired(self, patience: float | None) -> asyncpg.Connection:
         """A connection, waited for. Where the server has no room for another one, those of the pool are

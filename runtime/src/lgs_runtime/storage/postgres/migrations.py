@@ -240,15 +240,30 @@ MIGRATIONS: Final = (
 )
 
 
+UNHURRIED: Final = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
+"""What an administrator allows a statement of the service is not meant for the making of its tables."""
+
+
 async def migrate(connection: asyncpg.Connection) -> None:
-    """Brings the database to the newest form, once, whoever else tries at the same time."""
+    """Brings the database to the newest form, once, whoever else tries at the same time. Where nothing is to
+    be done the role need not be allowed to make tables."""
+    if await _done(connection) >= len(MIGRATIONS):
+        return
     async with connection.transaction():
+        await connection.execute(UNHURRIED)
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS lgs_migration"
             " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        done = await connection.fetchval("SELECT coalesce(max(version), 0) FROM lgs_migration")
+        done = await _done(connection)
         for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
             await connection.execute(statements)
             await connection.execute("INSERT INTO lgs_migration (version) VALUES ($1)", version)
+
+
+async def _done(connection: asyncpg.Connection) -> int:
+    """The number of the last migration that was made; 0 before the first."""
+    if not await connection.fetchval("SELECT to_regclass('lgs_migration') IS NOT NULL"):
+        return 0
+    return int(await connection.fetchval("SELECT coalesce(max(version), 0) FROM lgs_migration"))
