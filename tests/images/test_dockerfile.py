@@ -263,6 +263,12 @@ def test_the_python_is_found_out(tmp_path: Path, allowed: str, pinned: str | Non
     assert python_of(planned(tmp_path).application) == version
 
 
+def test_the_python_is_found_out_from_poetry_too(tmp_path: Path) -> None:
+    write(tmp_path, **{"pyproject.toml": '[tool.poetry.dependencies]\npython = ">=3.9,<3.13"\n'})
+
+    assert python_of(planned(tmp_path).application) == "3.12"
+
+
 def test_the_stock_image_of_a_registry_with_a_port_keeps_it() -> None:
     assert stock_image("localhost:5000/lgs", "3.12") == "localhost:5000/lgs:py3.12"
     assert stock_image("localhost:5000/lgs:1", "3.12") == "localhost:5000/lgs:1-py3.12"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Prints the Python base image for builds: LGS_BASE_IMAGE if set; python:3.13-slim where it can be had; else
-# localhost/python:3.13, made here from Debian's packages (images/base).
+# Prints the Python base image for builds, for 3.13 or another: base.sh [PYTHON]
+# LGS_BASE_IMAGE if set; python:3.13-slim where it can be had; else localhost/python:3.13, made here from Debian's packages
+# (images/base).
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
-PUBLISHED=python:3.13-slim
-LOCAL=localhost/python:3.13
+PYTHON=${1:-3.13}
+PUBLISHED=python:$PYTHON-slim
+LOCAL=localhost/python:$PYTHON
 
 has() { docker image inspect "$1" >/dev/null 2>&1; }
 
@@ -14,7 +16,7 @@ for image in "$LOCAL" "$PUBLISHED"; do
 done
 if timeout 120 docker pull -q "$PUBLISHED" >/dev/null 2>&1; then echo "$PUBLISHED"; exit 0; fi
 
-ROOTFS=$("$(dirname "$0")/rootfs.sh")
+ROOTFS=$("$(dirname "$0")/rootfs.sh" "$PYTHON")
 one_at_a_time "$KIND_HOME/base.lock"
 say "$PUBLISHED can't be pulled: making $LOCAL from Debian's packages"
 context=$(mktemp -d "$KIND_HOME/base.XXXXXX")

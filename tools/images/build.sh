@@ -2,6 +2,7 @@
 # Builds the images and prints their names, one a line.
 #   build.sh           the runtime and the operator (make images)
 #   build.sh testing   also PostgreSQL and Redis for a test cluster that can't pull them
+#   build.sh pythons   also the runtime for the other Pythons, as NAME:TAG-py3.11 and so on
 # LGS_IMAGE_PREFIX (default localhost/) and LGS_IMAGE_TAG (default test) say what they are called.
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
@@ -25,6 +26,13 @@ docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
 BASE=$("$HERE/base.sh")
 build lgs-runtime images/runtime/Dockerfile
 build lgs-operator images/operator/Dockerfile
+if [ "${1:-}" = pythons ]; then
+  docker tag "${PREFIX}lgs-runtime:$TAG" "${PREFIX}lgs-runtime:$TAG-py3.13"
+  for python in 3.12 3.11; do
+    if ! BASE=$("$HERE/base.sh" "$python"); then say "no image for Python $python"; continue; fi
+    TAG=$TAG-py$python build lgs-runtime images/runtime/Dockerfile
+  done
+fi
 if [ "${1:-}" = testing ]; then
   build lgs-testing-postgres images/testing/postgres/Dockerfile
   build lgs-testing-redis images/testing/redis/Dockerfile

@@ -125,7 +125,9 @@ def python_of(application: Application) -> str:
         version = ".".join(pinned.split(".")[:2])
         if version in SUPPORTED_PYTHONS:
             return version
-    allowed = str(pyproject_of(application.folder).get("project", {}).get("requires-python", ""))
+    content = pyproject_of(application.folder)
+    poetry = content.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
+    allowed = str(content.get("project", {}).get("requires-python", poetry))
     fitting = [version for version in SUPPORTED_PYTHONS if _allows(allowed, version)]
     return (fitting or SUPPORTED_PYTHONS)[-1]
 
