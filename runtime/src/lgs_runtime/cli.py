@@ -47,13 +47,13 @@ def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
     stopping.end_at_once()
-    _log_as(os.environ)
+    log_again = _log_as(os.environ)
     try:
         settings = load_settings(config=config, host=host, port=port, reuse_port=reuse_port)
     except ConfigError as wrong:
         _fail(2, wrong)
     os.environ.update(settings.file_env)
-    _live(settings)
+    _live(settings, log_again)
     _exit(0)
 
 
@@ -127,8 +127,8 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
     _exit(0, f"threads: {count.done}, skipped: {count.skipped}")
 
 
-def _log_as(env: Mapping[str, str]) -> None:
-    """Sets up the log, as the environment has it."""
+def _log_as(env: Mapping[str, str]) -> Callable[[], None]:
+    """Sets up the log, as the environment has it; what it gives does so again."""
     values = Variables(env)
     level = values.text("LOG_LEVEL", "INFO").upper()
     try:
@@ -137,10 +137,10 @@ def _log_as(env: Mapping[str, str]) -> None:
         as_json = values.flag("LOG_JSON", False) if values.text("LOG_JSON", "") else None
     except ConfigError as wrong:
         _fail(2, wrong)
-    logs.configure(level, as_json=as_json)
+    return logs.configure(level, as_json=as_json)
 
 
-def _live(settings: Settings) -> None:
+def _live(settings: Settings, log_again: Callable[[], None]) -> None:
     """One life of a replica; returns when it ended well."""
     with garbage.ignored():
         # Wrong settings are told before slow imports.
@@ -150,7 +150,7 @@ def _live(settings: Settings) -> None:
     # Not closed on purpose: closing waits for threads, and a node that was handed back may still sit in one.
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
-        runner.run(server.run(settings))
+        runner.run(server.run(settings, log_again))
     except opening.Stopped as asked:
         log.info("replica.stopped", reason=str(asked))
     except ConfigError as wrong:

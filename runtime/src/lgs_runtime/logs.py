@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -17,6 +19,9 @@ LEVELS: Final = {
     "ERROR": logging.ERROR,
     "CRITICAL": logging.CRITICAL,
 }
+ASGI_SERVER: Final = "uvicorn.error"
+OURS: Final = frozenset({"lgs_runtime", "uvicorn", "asyncio"})
+TOLD: Final = "_lgs_told"
 
 
 def ensure_plain() -> None:
@@ -33,9 +38,13 @@ def ensure_plain() -> None:
         )
 
 
-def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
+def configure(level: str = "INFO", *, as_json: bool | None = None) -> Callable[[], None]:
     """Sets up structlog and sends what other libraries log the same way; `as_json` unless it is a terminal.
-    To be called once, by the command."""
+    To be called once, by the command.
+
+    What it gives sets it up again: code of an application may set up logging of its own when it is loaded,
+    and must not silence the replica.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -47,12 +56,6 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
         if for_people
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -60,8 +63,45 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(LEVELS[level])
+
+    def again() -> None:
+        structlog.configure(
+            processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            cache_logger_on_first_use=True,
+        )
+        _take(logging.getLogger(), handler, LEVELS[level])
+
+    again()
+    logging.getLogger().handlers[:] = [handler]
+    logging.getLogger(ASGI_SERVER).addFilter(_not_told)
+    return again
+
+
+def mark_told(raised: BaseException) -> None:
+    """Says of an exception that the log has it: who hears of it further out need not log it again."""
+    with suppress(AttributeError):
+        raised.__dict__[TOLD] = True
+
+
+def _not_told(record: logging.LogRecord) -> bool:
+    raised = record.exc_info[1] if record.exc_info else None
+    return not getattr(raised, TOLD, False)
+
+
+def _take(root: logging.Logger, handler: logging.Handler, level: int) -> None:
+    """Has all that is logged go through the handler, and no line go to a terminal twice. Files and the like
+    stay where an application has them written."""
+    root.handlers[:] = [handler, *(other for other in root.handlers if not _is_stream(other))]
+    root.setLevel(level)
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and name.partition(".")[0] in OURS:
+            # logging.config disables all loggers that it does not name.
+            logger.disabled = False
     for chatty in ("uvicorn.access", "httpx", "aiosqlite"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _is_stream(handler: logging.Handler) -> bool:
+    return isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -39,8 +39,11 @@ SPARE_THREADS = 8
 log = structlog.get_logger(__name__)
 
 
-async def run(settings: Settings) -> None:
-    """Lives until SIGTERM or SIGINT. Raises `ConfigError`, `StartFailed` and `Stopped`."""
+async def run(settings: Settings, loaded: Callable[[], None]) -> None:
+    """Lives until SIGTERM or SIGINT; calls `loaded` when all code of the application's is.
+
+    Raises `ConfigError`, `StartFailed` and `Stopped`.
+    """
     listeners = [bind(settings)]
     if settings.admin_port is not None:
         own = replace(settings, host="127.0.0.1", port=settings.admin_port, reuse_port=False)
@@ -53,7 +56,7 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         services = await open_services(settings, stack, stop)
         services.worker.lending.threads = threads
-        async with serve(services, listeners) as failed:
+        async with serve(services, listeners, loaded) as failed:
             # Until here a signal ends the process at once (`stopping.py`).
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -67,7 +70,9 @@ async def run(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def serve(services: Services, listeners: list[socket.socket]) -> AsyncIterator[asyncio.Task[None]]:
+async def serve(
+    services: Services, listeners: list[socket.socket], loaded: Callable[[], None] = lambda: None
+) -> AsyncIterator[asyncio.Task[None]]:
     """Answers HTTP while the context is open, with the lifespan of the service's own application around it;
     gives the server's task, which ends only if the server fails. Raises `ConfigError`, `AppFailed`."""
     http = services.settings.http
@@ -76,6 +81,7 @@ async def serve(services: Services, listeners: list[socket.socket]) -> AsyncIter
             # Its lifespan may ask the API already.
             inside.app = create_app(services)
         async with open_custom_app(services.settings) as custom:
+            loaded()
             inside.app = create_app(services, custom)
             async with _listening(inside.app, listeners) as task:
                 yield task

@@ -8,9 +8,9 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -277,6 +277,37 @@ async def test_a_start_that_is_stopped_while_it_imports_ends_at_once(
     assert json.loads(said.splitlines()[-1])["event"] == "replica.stopped"
 
 
+@asynccontextmanager
+async def serving(folder: Path, **env: str) -> AsyncIterator[tuple[httpx.AsyncClient, list[str]]]:
+    """A replica in this folder, to be asked, and the lines of its log, all of them when the context has
+    ended."""
+    said: list[str] = []
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "lgs_runtime", "serve", "--port", "0"),
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "LGS_LAME_DUCK_SECONDS": "0", **env},
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(60):
+            while '"http.listens"' not in (said[-1] if said else ""):
+                said.append((await process.stderr.readline()).decode())
+                assert said[-1], said
+            url = f"http://127.0.0.1:{json.loads(said[-1])['port']}"
+            # It listens a moment after it says so.
+            patient = httpx.AsyncHTTPTransport(retries=8)
+            async with httpx.AsyncClient(base_url=url, transport=patient) as client:
+                await client.get("/ok")
+                yield client, said
+                process.terminate()
+                said.extend((await process.stderr.read()).decode().splitlines())
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 @pytest.mark.parametrize("file", [True, False], ids=["with its langgraph.json", "without"])
 async def test_an_image_that_is_to_be_closed_starts_closed(tmp_path: Path, file: bool) -> None:
     own = "from langgraph_sdk import Auth\nauth = Auth()\n@auth.authenticate\nasync def who(): assert False\n"
@@ -288,25 +319,47 @@ async def test_an_image_that_is_to_be_closed_starts_closed(tmp_path: Path, file:
         "LANGGRAPH_AUTH": json.dumps({"path": f"{tmp_path}/own.py:auth"}),
         "LANGGRAPH_HTTP": json.dumps({"mount_prefix": "/api"}),
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "lgs_runtime", "serve", "--port", "0"),
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", **image},
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
-        patient = httpx.AsyncHTTPTransport(retries=8)
-        async with asyncio.timeout(60), httpx.AsyncClient(transport=patient) as client:
-            told: dict[str, Any] = {}
-            while told.get("event") != "http.listens":
-                told = json.loads(await process.stderr.readline())
-            answer = await client.post(f"http://127.0.0.1:{told['port']}/api/threads/search", json={})
-    finally:
-        process.kill()
-        await process.communicate()
+
+    async with serving(tmp_path, **image) as (client, _):
+        answer = await client.post("/api/threads/search", json={})
 
     assert answer.status_code == 401
+
+
+async def test_what_a_route_of_the_application_raises_is_logged_once(tmp_path: Path) -> None:
+    web = (
+        "from fastapi import FastAPI\napp = FastAPI()\n"
+        "@app.get('/broken')\nasync def broken(): raise ValueError('of my own')\n"
+    )
+    config = {"graphs": {"agent": "./agent.py:graph"}, "http": {"app": "./web.py:app"}}
+
+    async with serving(application(tmp_path, {"agent.py": GOOD, "web.py": web}, config)) as (client, said):
+        answer = await client.get("/broken")
+
+    assert answer.status_code == 500
+    told = [json.loads(line) for line in said if "ValueError: of my own" in line]
+    assert [(entry["event"], entry["path"]) for entry in told] == [("request.failed", "/broken")]
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        "import logging.config\nlogging.config.dictConfig({'version': 1, 'root': {'level': 'ERROR'}})\n",
+        "import logging\nlogging.basicConfig(level=logging.ERROR, force=True)\n",
+        "import structlog\nstructlog.configure(processors=[structlog.dev.ConsoleRenderer()])\n",
+    ],
+    ids=["logging.config", "logging.basicConfig", "structlog"],
+)
+async def test_an_application_that_sets_up_its_own_log_leaves_the_replica_its(
+    tmp_path: Path, taken: str
+) -> None:
+    config = {"graphs": {"agent": "./agent.py:graph"}}
+
+    async with serving(application(tmp_path, {"agent.py": taken + GOOD}, config)) as (_, said):
+        pass
+
+    events = [json.loads(line)["event"] for line in said[-12:] if line.startswith("{")]
+    assert {"replica.serves", "replica.drains", "replica.closed"} <= set(events)
 
 
 def test_how_the_log_is_written_is_said_by_the_variables_of_langgraphs_server(command: Run) -> None:
