@@ -51,6 +51,7 @@ from lgs_runtime.storage.opening import open_storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.streams.opening import open_broker
 from lgs_runtime.worker.hub import SignalHub
+from lgs_runtime.worker.keeping import Keeper
 from lgs_runtime.worker.leases import Heartbeat
 from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.reaper import Reaper
@@ -86,7 +87,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     metrics = Metrics(settings.concurrency, storage)
     await metrics.start()
     stack.push_async_callback(metrics.close)
-    fence = Fence()
+    fence = Fence(patience_seconds=settings.lease_seconds)
     graphs = await opening.graphs(kept, fence, opening.cache(cipher, metrics))
     with taking_sealed():
         # What is there already need not be read: a key service that is away must not stop the start.
@@ -191,12 +192,20 @@ class _Opening:
         """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
         webhooks and the crons."""
         settings = self._settings
+
+        def lost() -> None:
+            fence.lost()
+            services.worker.lease_lost()
+
         heartbeat = Heartbeat(
             services.storage,
             settings.replica_id,
             settings.lease_seconds,
-            services.worker.lease_lost,
-            fence.held_until,
+            lost,
+            on_held=fence.held_until,
+            keeper=Keeper(
+                settings.database_uri, settings.replica_id, settings.lease_seconds, settings.stall_seconds
+            ),
         )
         await self.patiently(heartbeat.start)
         self._stack.push_async_callback(heartbeat.close)
@@ -207,6 +216,7 @@ class _Opening:
             services.streams,
             services.hub,
             services.metrics,
+            replica=settings.replica_id,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
             run_ttl_hours=settings.run_ttl_hours,

@@ -60,6 +60,8 @@ class Settings:
     versions_limit: int = VERSIONS_LIMIT
     """How many versions of a thread are kept."""
     lease_seconds: float = 10.0
+    stall_seconds: float = 300.0
+    """For so long the lease of a replica is kept that gives no sign of life but exists and is not stopped."""
     lame_duck_seconds: float = 3.0
     max_body_bytes: int = 16 * 1024 * 1024
     cache_ttl_seconds: float = 3600.0
@@ -138,6 +140,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         run_ttl_hours=values.number("LGS_RUN_TTL_HOURS", 24.0, above=0.0),
         versions_limit=values.integer("LGS_VERSIONS_LIMIT", VERSIONS_LIMIT, at_least=1),
         lease_seconds=values.number("LGS_LEASE_SECONDS", 10.0, at_least=1.0),
+        stall_seconds=values.number("LGS_STALL_SECONDS", 300.0, at_least=0.0),
         lame_duck_seconds=values.number("LGS_LAME_DUCK_SECONDS", 3.0, at_least=0.0),
         max_body_bytes=values.integer(
             "LGS_MAX_BODY_BYTES", 16 * 1024 * 1024, at_least=1024, alias="HTTP_MAX_REQUEST_BODY_BYTES"

@@ -39,6 +39,7 @@ GRAPHS = (
     "tidying",
     "tidying_alone",
     "stubborn",
+    "stalling",
 )
 
 

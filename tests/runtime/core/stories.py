@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,9 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import CachePolicy, Command, interrupt
 from typing_extensions import TypedDict
+
+STALL_SECONDS = 5.0
+"""Longer than the leases of the tests, the longest of which is 4 s."""
 
 
 class State(TypedDict, total=False):
@@ -121,6 +125,34 @@ async def _blocks(state: State) -> State:
 
 
 blocking = _single(_blocks)
+
+
+def backtrack(seconds: float) -> None:
+    """A call of C code that holds the interpreter lock for so long, and up to twice as long."""
+    took, length = 0.0, 20
+    while took < seconds:
+        began = time.monotonic()
+        re.match("(a+)+$", "a" * length + "b")
+        took, length = time.monotonic() - began, length + 1
+
+
+async def _backtracks(state: State) -> State:
+    note(state, "backtracks")
+    await gate(state, "backtracks")
+    backtrack(STALL_SECONDS)
+    return {"done": ["backtracks"]}
+
+
+def _stalling() -> Any:
+    builder = StateGraph(State)
+    builder.add_node("stalls", _backtracks)
+    builder.add_node("last", step("last"))
+    builder.add_edge(START, "stalls")
+    builder.add_edge("stalls", "last")
+    return builder
+
+
+stalling = _stalling()
 
 
 async def _tidies(state: State) -> State:

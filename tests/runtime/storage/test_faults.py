@@ -117,14 +117,51 @@ async def test_a_run_that_loses_its_replica_too_often_fails_with_the_reason(
     await lease.close()
 
 
-async def test_a_lease_that_ran_out_comes_back_empty(service: Service, open_another: Another) -> None:
+async def test_a_lease_that_ran_out_is_renewed_with_the_runs_that_nobody_took(
+    service: Service, open_another: Another
+) -> None:
     lease = await (await open_another(0.2)).leases("slow")
     run = await service.running(replica="slow")
     await asyncio.sleep(0.25)  # The lease's time is what is tested.
 
-    assert not await lease.renew()
+    renewed = await lease.renew()
 
-    assert (await reaped(service.storage)).run_id == run.run_id
+    assert renewed
+    assert await service.storage.reap(3) == []
+    assert await service.storage.finish(run, "slow", Outcome("success"))
+    await lease.close()
+
+
+async def test_nobody_takes_its_own_runs(service: Service, open_another: Another) -> None:
+    lease = await (await open_another(0.2)).leases("slow")
+    run = await service.running(replica="slow")
+    await asyncio.sleep(0.25)  # The lease's time is what is tested.
+
+    by_itself = await service.storage.reap(3, "slow")
+    by_another = await service.storage.reap(3, "other")
+
+    assert by_itself == []
+    assert [lost.run_id for lost in by_another] == [run.run_id]
+    await lease.close()
+
+
+async def test_that_a_lease_was_lost_is_told_though_the_first_answer_was_lost(
+    service: Service, open_another: Another, database_uri: str
+) -> None:
+    lease = await (await open_another(0.2)).leases("slow")
+    await service.running(replica="slow")
+    await reaped(service.storage)
+
+    answers: list[bool] = []
+    for _ in range(5):
+        renewal = asyncio.create_task(lease.renew())
+        await asyncio.sleep(0)
+        renewal.cancel()
+        await asyncio.wait({renewal})
+        answers += [] if renewal.cancelled() else [renewal.result()]
+    answers.append(await lease.renew())
+
+    assert answers[0] is False
     await lease.close()
 
 

@@ -139,6 +139,8 @@ class Stories(RuleBasedStateMachine):
         for replica in REPLICAS:
             self.leases[replica] = self.do(self.storage.leases(replica))
             self.model.alive.add(replica)
+        self.buried: set[str] = set()
+        """Replicas whose runs were taken since they had a lease."""
 
     def pick(self, runs: list[ModelRun], number: int) -> ModelRun | None:
         return runs[number % len(runs)] if runs else None
@@ -278,14 +280,16 @@ class Stories(RuleBasedStateMachine):
         self.do(self.leases.pop(replica).close())
         self.leases[replica] = self.do(self.storage.leases(replica))
         self._disown(replica)
+        self.buried.discard(replica)
         self.model.alive.add(replica)
 
     @rule(replica=replicas)
     def a_lease_is_renewed(self, replica: str) -> None:
-        alive = self.do(self.leases[replica].renew())
-        assert alive == (replica in self.model.alive)
-        if not alive:
+        kept = self.do(self.leases[replica].renew())
+        assert kept == (replica not in self.buried)
+        if not kept:
             self._disown(replica)
+        self.buried.discard(replica)
         self.model.alive.add(replica)
 
     def _disown(self, replica: str) -> None:
@@ -293,6 +297,10 @@ class Stories(RuleBasedStateMachine):
         for run in self.model.with_status("running"):
             if run.held_by == replica:
                 run.held_by = None
+
+    def _reaped(self) -> None:
+        self.model.reap(MAX_ATTEMPTS)
+        self.buried |= set(self.leases) - self.model.alive
 
     @precondition(lambda self: self.model.lost())
     @rule()
@@ -302,7 +310,7 @@ class Stories(RuleBasedStateMachine):
         reaped = self.do(self.storage.reap(MAX_ATTEMPTS))
 
         assert {run.run_id for run in reaped} == lost
-        self.model.reap(MAX_ATTEMPTS)
+        self._reaped()
 
     @precondition(lambda self: self.model.lost())
     @rule()
@@ -314,7 +322,7 @@ class Stories(RuleBasedStateMachine):
             return sorted(run.run_id for runs in found for run in runs)
 
         assert self.do(reapers()) == lost
-        self.model.reap(MAX_ATTEMPTS)
+        self._reaped()
 
     @precondition(lambda self: self.model.runs)
     @rule(numbers=st.lists(picks, min_size=1, max_size=3), action=actions)

@@ -102,6 +102,7 @@ class AttemptSaver(DelegatingSaver):
         if self._behind is None:
             stored = await super().aput(config, checkpoint, metadata, new_versions)
         else:
+            await self._behind.admitted()
             after = self._memory.last_put
             put = self._behind.put_behind(config, checkpoint, metadata, new_versions, after)
             self._memory.last_put = put
@@ -120,6 +121,7 @@ class AttemptSaver(DelegatingSaver):
         if self._behind is None:
             await super().aput_writes(config, writes, task_id, task_path)
         else:
+            await self._behind.admitted()
             await self._memory.keep_up(self._behind.put_writes_behind(config, writes, task_id, task_path))
         self._memory.write(config, writes, task_id, task_path)
 

@@ -15,6 +15,10 @@ class WritesBehind(ABC):
     """A saver whose caller may go on while what it stores is on its way to the disk. What is stored to one
     thread keeps its order."""
 
+    async def admitted(self) -> None:
+        """To be awaited before something is stored. Raises `StorageUnavailable` where nothing may be."""
+        return
+
     @abstractmethod
     def put_behind(
         self,

@@ -65,9 +65,9 @@ class EncryptedQueue:
         """See the contract. Raises `EncryptionFailed` when its values can't be sealed: nothing is changed."""
         return await self._inner.finish(run, replica, await self._fields.outcome(outcome))
 
-    async def reap(self, max_attempts: int) -> Sequence[Run]:
+    async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
         """See the contract."""
-        return await self._fields.runs_to_execute(await self._inner.reap(max_attempts))
+        return await self._fields.runs_to_execute(await self._inner.reap(max_attempts, replica))
 
     async def cancel(
         self,

@@ -52,8 +52,8 @@ class Leases(Protocol):
     """
 
     async def renew(self) -> bool:
-        """Extends the replica's lease by `lease_seconds`, in one statement. False: it had run out, and the
-        runs of this replica may have been given away; the lease is new and empty now."""
+        """Extends the replica's lease by `lease_seconds`, in one statement, also when it had run out and
+        nobody has taken this replica's runs. False: they were taken; the lease is new and empty now."""
 
     async def close(self) -> None:
         """Gives the lease up (the replica holds no runs any more) and closes the connection."""
@@ -107,9 +107,10 @@ class Queue(Protocol):
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
         """Hands runs back unfinished: they wait again, first in rank, and no attempt is charged."""
 
-    async def reap(self, max_attempts: int) -> Sequence[Run]:
-        """Takes runs from replicas whose lease ran out. Those with attempts left wait again, the others end
-        in `error` with the reason. Returns them as they are afterwards. Safe to call from every replica."""
+    async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
+        """Takes runs from replicas whose lease ran out, except from `replica`, which asks and so lives. Those
+        with attempts left wait again, the others end in `error` with the reason. Returns them as they are
+        afterwards. Safe to call from every replica."""
 
     async def cancel(
         self,

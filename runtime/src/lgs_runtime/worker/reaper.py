@@ -38,6 +38,7 @@ class Reaper:
         hub: SignalHub,
         metrics: Metrics,
         *,
+        replica: str | None = None,
         lease_seconds: float,
         max_attempts: int,
         run_ttl_hours: float,
@@ -47,6 +48,7 @@ class Reaper:
         self._streams = streams
         self._hub = hub
         self._metrics = metrics
+        self._replica = replica
         self._pause = lease_seconds / REAPS_PER_LEASE
         self._max_attempts = max_attempts
         self._run_ttl_hours = run_ttl_hours
@@ -57,7 +59,7 @@ class Reaper:
 
     async def reap_once(self) -> None:
         """Takes what dead replicas held and tells those who wait. Raises `StorageUnavailable`."""
-        reaped = await self._storage.reap(self._max_attempts)
+        reaped = await self._storage.reap(self._max_attempts, self._replica)
         if not reaped:
             return
         self._metrics.reaped(len(reaped))

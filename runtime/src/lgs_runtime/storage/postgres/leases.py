@@ -12,6 +12,23 @@ from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.connections import Access, connect, translated
 
 
+async def extend(uri: str, replica: str, lease_seconds: float) -> bool:
+    """Extends a lease, on a connection for this alone, which needs nothing of its session whatever stands
+    between; whether there is a lease. Raises `StorageUnavailable`."""
+    connection = await connect(Access(uri, pooled=True, names=False))
+    try:
+        with translated():
+            return await _extended(connection, replica, lease_seconds)
+    finally:
+        connection.terminate()
+
+
+async def _extended(connection: asyncpg.Connection, replica: str, seconds: float) -> bool:
+    # A beat that takes longer than the lease is worth nothing.
+    extended = await connection.fetchval(statements.RENEW_LEASE, replica, seconds, timeout=seconds)
+    return extended is not None
+
+
 class PostgresLeases:
     """Belongs to the event loop that made it."""
 
@@ -20,6 +37,8 @@ class PostgresLeases:
         self._replica = replica
         self._seconds = lease_seconds
         self._connection: asyncpg.Connection | None = None
+        self._lost = False
+        """There is no lease, and nobody was told so yet."""
 
     async def take(self) -> None:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
@@ -28,19 +47,23 @@ class PostgresLeases:
             await connection.execute(statements.TAKE_LEASE, self._replica, self._seconds)
 
     async def renew(self) -> bool:
-        """One statement; see the contract."""
+        """One statement; see the contract. That the lease was lost is told also when the first answer that
+        said so was lost."""
         connection = await self._connected()
         try:
             with translated():
-                # A beat that takes longer than the lease is worth nothing.
-                alive: bool = await connection.fetchval(
-                    statements.RENEW_LEASE, self._replica, self._seconds, timeout=self._seconds
-                )
-                return alive
+                if not self._lost:
+                    if await _extended(connection, self._replica, self._seconds):
+                        return True
+                    self._lost = True
+                take = (statements.TAKE_LEASE, self._replica, self._seconds)
+                await connection.execute(*take, timeout=self._seconds)
         except (StorageUnavailable, asyncio.CancelledError):
             # A connection that does not answer may never do so again, though a new one would.
             connection.terminate()
             raise
+        self._lost = False
+        return False
 
     async def close(self) -> None:
         """Gives the lease up, unless the database is gone; then it runs out by itself."""

@@ -151,14 +151,14 @@ class PostgresQueue:
         if runs:
             await self._change(work)
 
-    async def reap(self, max_attempts: int) -> Sequence[Run]:
+    async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
         """See the contract. One cheap statement when nobody was lost."""
-        found = await self._database.rows(statements.LOST_THREADS)
+        found = await self._database.rows(statements.LOST_THREADS, replica)
         threads = [row["thread_id"] for row in found]
 
         async def work(change: Change) -> Sequence[Run]:
             connection = change.connection
-            await connection.execute(statements.BURY_REPLICAS)
+            await connection.execute(statements.BURY_REPLICAS, replica)
             await connection.fetch(statements.LOCK_THREADS, threads)
             held = await connection.fetch(statements.LOST_RUNS, threads)
             met = {r["run_id"]: law.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held}

@@ -99,10 +99,14 @@ RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND
 LOST_THREADS: Final = """
 SELECT DISTINCT r.thread_id FROM lgs_run r
 WHERE r.status = 'running' AND NOT EXISTS (
-    SELECT FROM lgs_replica p WHERE p.replica = r.claimed_by AND p.expires_at > now())
+    SELECT FROM lgs_replica p
+    WHERE p.replica = r.claimed_by AND (p.expires_at > now() OR p.replica = $1))
 """
+"""$1: who asks. It lives, though its lease may have run out while it stood still: its runs are its own."""
 
-BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= now()"
+BURY_REPLICAS: Final = """
+DELETE FROM lgs_replica WHERE expires_at <= now() AND replica IS DISTINCT FROM $1
+"""
 """Waits for a renewal under way and then sees it; whoever renews after it finds that the lease had run
 out."""
 
@@ -258,17 +262,11 @@ ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
 """A replica that starts holds nothing: what an earlier one of its name held is for the reaper."""
 
 RENEW_LEASE: Final = """
-WITH old AS (
-    SELECT expires_at > now() AS alive FROM lgs_replica WHERE replica = $1 FOR UPDATE
-), lost AS (
-    UPDATE lgs_run SET claimed_by = NULL
-    WHERE claimed_by = $1 AND status = 'running' AND NOT EXISTS (SELECT FROM old WHERE alive)
-)
-INSERT INTO lgs_replica (replica, expires_at)
-SELECT $1, now() + make_interval(secs => $2::float8) FROM (SELECT) always LEFT JOIN old ON true
-ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
-RETURNING coalesce((SELECT alive FROM old), false)
+UPDATE lgs_replica SET expires_at = now() + make_interval(secs => $2::float8) WHERE replica = $1
+RETURNING true
 """
+"""Whoever takes a replica's runs deletes its row in the same transaction: while it is there they are
+untouched, also when the lease has run out."""
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
 

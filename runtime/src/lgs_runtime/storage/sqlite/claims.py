@@ -32,10 +32,11 @@ def release(change: Change, replica: str, runs: Sequence[Run]) -> None:
             meet(change, row, law.handed_back(row["cancel_requested"]), None, charge=False)
 
 
-def reap(change: Change, max_attempts: int) -> list[Run]:
-    """Takes runs from replicas whose lease has run out, and returns what became of them."""
-    lost = change.all(statements.LOST)
-    change.run(statements.BURY_REPLICAS)
+def reap(change: Change, max_attempts: int, replica: str | None) -> list[Run]:
+    """Takes runs from replicas, other than that which asks, whose lease has run out, and returns what became
+    of them."""
+    lost = change.all(statements.LOST, replica=replica)
+    change.run(statements.BURY_REPLICAS, replica=replica)
     for row in lost:
         fate = law.lost(row["attempt"], row["cancel_requested"], max_attempts)
         meet(change, row, fate, law.lost_reason(row["attempt"], max_attempts), charge=True)

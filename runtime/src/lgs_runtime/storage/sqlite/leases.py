@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,17 @@ from lgs_runtime.storage.sqlite import statements
 from lgs_runtime.storage.sqlite.database import connect, transaction, translated
 
 _Result = TypeVar("_Result")
+
+
+def extend(path: Path, replica: str, lease_seconds: float) -> bool:
+    """Extends a lease, on a connection for this alone; whether there is one. Raises `StorageUnavailable`."""
+    with translated(path), closing(connect(path)) as connection, transaction(connection):
+        return _extended(connection, replica, lease_seconds)
+
+
+def _extended(connection: sqlite3.Connection, replica: str, seconds: float) -> bool:
+    lease = {"replica": replica, "expires_at": time.time() + seconds}
+    return connection.execute(statements.RENEW_LEASE, lease).rowcount == 1
 
 
 class SqliteLeases:
@@ -26,14 +38,19 @@ class SqliteLeases:
         self._seconds = lease_seconds
         self._thread = ThreadPoolExecutor(1, "lgs-sqlite-lease")
         self._connection: sqlite3.Connection | None = None
+        self._lost = False
+        """There is no lease, and nobody was told so yet."""
 
     async def take(self) -> None:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
-        await self._run(lambda connection: self._extend(connection, alive=False))
+        await self._run(self._take)
 
     async def renew(self) -> bool:
-        """See the contract."""
-        return await self._run(self._renew)
+        """See the contract. That the lease was lost is told also when the first answer that said so was
+        lost."""
+        kept = await self._run(self._renew)
+        self._lost = False
+        return kept
 
     async def close(self) -> None:
         """Gives the lease up, unless the file is gone; then it runs out by itself."""
@@ -47,15 +64,14 @@ class SqliteLeases:
                 self._connection.close()
 
     def _renew(self, connection: sqlite3.Connection) -> bool:
-        found = connection.execute(
-            statements.ALIVE, {"replica": self._replica, "now": time.time()}
-        ).fetchone()
-        self._extend(connection, alive=found is not None)
-        return found is not None
+        if not self._lost and _extended(connection, self._replica, self._seconds):
+            return True
+        self._lost = True
+        self._take(connection)
+        return False
 
-    def _extend(self, connection: sqlite3.Connection, *, alive: bool) -> None:
-        if not alive:
-            connection.execute(statements.DISOWN, {"replica": self._replica})
+    def _take(self, connection: sqlite3.Connection) -> None:
+        connection.execute(statements.DISOWN, {"replica": self._replica})
         lease = {"replica": self._replica, "expires_at": time.time() + self._seconds}
         connection.execute(statements.SET_LEASE, lease)
 

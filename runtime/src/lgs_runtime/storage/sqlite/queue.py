@@ -38,6 +38,8 @@ from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.signals import Sender
 
 _Result = TypeVar("_Result")
+LONG_WAIT_SECONDS = 0.5
+"""To wait so long for the file means that somebody stood still."""
 
 
 class SqliteQueue:
@@ -90,11 +92,20 @@ class SqliteQueue:
         if runs:
             await self._change(lambda change: claims.release(change, replica, runs))
 
-    async def reap(self, max_attempts: int) -> Sequence[Run]:
+    async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
         """See the contract. One read when nobody was lost."""
-        if not await self._database.read(_lost):
+        if not await self._database.read(lambda connection: _lost(connection, replica)):
             return []
-        return await self._change(lambda change: claims.reap(change, max_attempts))
+        asked_at = time.monotonic()
+
+        def reap(change: Change) -> Sequence[Run]:
+            if time.monotonic() - asked_at > LONG_WAIT_SECONDS:
+                # Whoever stood still in the middle of a transaction has kept the others from renewing their
+                # leases: they come first.
+                return []
+            return claims.reap(change, max_attempts, replica)
+
+        return await self._change(reap)
 
     async def cancel(
         self,
@@ -225,5 +236,6 @@ def _any_webhook(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute(statements.ANY_WEBHOOK, {"now": time.time()}).fetchall())
 
 
-def _lost(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute(statements.LOST, {"now": time.time()}).fetchall())
+def _lost(connection: sqlite3.Connection, replica: str | None) -> bool:
+    asked = {"now": time.time(), "replica": replica}
+    return bool(connection.execute(statements.LOST, asked).fetchall())

@@ -91,10 +91,12 @@ HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = :replica AND status =
 LOST: Final = """
 SELECT r.* FROM lgs_run r
 WHERE r.status = 'running' AND NOT EXISTS (
-    SELECT 1 FROM lgs_replica p WHERE p.replica = r.claimed_by AND p.expires_at > :now)
+    SELECT 1 FROM lgs_replica p
+    WHERE p.replica = r.claimed_by AND (p.expires_at > :now OR p.replica = :replica))
 """
+""":replica is who asks. It lives, though its lease may have run out while it stood still."""
 
-BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= :now"
+BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= :now AND replica IS NOT :replica"
 
 END_RUN: Final = """
 UPDATE lgs_run
@@ -207,6 +209,10 @@ SET_LEASE: Final = """
 INSERT INTO lgs_replica (replica, expires_at) VALUES (:replica, :expires_at)
 ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
 """
+
+RENEW_LEASE: Final = "UPDATE lgs_replica SET expires_at = :expires_at WHERE replica = :replica"
+"""Whoever takes a replica's runs deletes its row too: while it is there they are untouched, also when the
+lease has run out."""
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = :replica"
 

@@ -1,0 +1,240 @@
+"""A replica that stands still for longer than its lease and is not dead: its runs are its own as long as
+nobody else has taken them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lgs_runtime.graphs.registry import default_assistant_id
+from lgs_runtime.model import FINAL, NewRun, QueueLimits, Run
+from lgs_runtime.settings import Settings
+from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.worker.keeper import Vigil, runs
+from runtime.core.stories import ran
+from runtime.core.test_worker import given, hold, until
+
+NewReplica = Callable[..., Any]
+NewProcess = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+async def storage(settings: Settings) -> AsyncIterator[Storage]:
+    """The database by itself, in which nobody reaps."""
+    opened = await open_storage(settings.database_uri, lease_seconds=settings.lease_seconds)
+    yield opened
+    await opened.close()
+
+
+async def serving(folder: Path, name: str = "a") -> None:
+    log = folder / f"{name}.log"
+    await until(lambda: log.exists() and "replica.serves" in log.read_text())
+
+
+async def asked(storage: Storage, graph: str, folder: Path, **more: Any) -> Run:
+    kwargs = given(folder, **more).to_json()
+    new = NewRun(str(uuid4()), str(uuid4()), default_assistant_id(graph), kwargs, create_thread=True)
+    return (await storage.enqueue(new, QueueLimits())).run
+
+
+async def ended(storage: Storage, run: Run) -> Run:
+    async with asyncio.timeout(90):
+        while (found := await storage.run(run.run_id)).status not in FINAL:
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def keeper_of(process: subprocess.Popen[bytes], *, other_than: int = 0) -> int:
+    """The process that keeps the lease of a replica, as soon as it is there."""
+    found: list[int] = []
+
+    def look() -> bool:
+        with suppress(OSError):
+            children = Path(f"/proc/{process.pid}/task").glob("*/children")
+            for child in (int(pid) for path in children for pid in path.read_text().split()):
+                if b"lgs_runtime.worker.keeper" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found[:] = [child]
+        return bool(found) and found[0] != other_than
+
+    await until(look)
+    return found[0]
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists() and runs(pid)
+
+
+async def test_a_call_that_holds_the_interpreter_for_longer_than_the_lease_runs_once_on_a_replica_alone(
+    storage: Storage, new_process: NewProcess, tmp_path: Path
+) -> None:
+    new_process("a")
+    await serving(tmp_path)
+
+    run = await asked(storage, "stalling", tmp_path)
+    end = await ended(storage, run)
+
+    assert (end.status, end.attempt, end.error) == ("success", 1, None)
+    assert ran(tmp_path) == ["backtracks", "last"]
+
+
+async def test_a_call_that_holds_the_interpreter_for_longer_than_the_lease_runs_once_beside_others(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    other = await new_replica("b")
+    other.services.worker._accepting = False
+    new_process("a", LGS_LEASE_SECONDS="4")
+
+    run = await other.start("stalling", given(tmp_path))
+    end = await other.ended(run)
+
+    assert (end.status, end.attempt, end.error) == ("success", 1, None)
+    assert ran(tmp_path) == ["backtracks", "last"]
+
+
+async def test_a_call_that_holds_the_interpreter_for_too_long_loses_its_run_to_others(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    other = await new_replica("b")
+    other.services.worker._accepting = False
+    new_process("a", LGS_STALL_SECONDS="0.5")
+
+    run = await other.start("stalling", given(tmp_path))
+    await until(lambda: ran(tmp_path) == ["backtracks"])
+
+    async with asyncio.timeout(60):
+        while (await other.services.storage.run(run.run_id)).status != "pending":
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("durability", ["async", "sync"])
+async def test_a_replica_alone_that_stood_still_goes_on_with_its_runs(
+    storage: Storage, settings: Settings, new_process: NewProcess, tmp_path: Path, durability: str
+) -> None:
+    process = new_process("a")
+    await serving(tmp_path)
+    gate = hold(tmp_path, "two")
+    run = await asked(storage, "three_steps", tmp_path, durability=durability)
+    await until(lambda: ran(tmp_path) == ["one", "two"])
+
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(settings.lease_seconds * 2)  # To stand still is what is tested.
+    gate.unlink()
+    process.send_signal(signal.SIGCONT)
+    end = await ended(storage, run)
+
+    assert (end.status, end.attempt) == ("success", 1)
+    assert ran(tmp_path) == ["one", "two", "three"]
+    assert "lease.lost" not in (tmp_path / "a.log").read_text()
+
+
+async def test_the_runs_of_a_replica_that_stands_still_go_on_elsewhere_after_its_lease(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    other = await new_replica("b")
+    other.services.worker._accepting = False
+    sleeper = new_process("a")
+    gate = hold(tmp_path, "two")
+    run = await other.start("three_steps", given(tmp_path, durability="sync"))
+    await until(lambda: ran(tmp_path) == ["one", "two"])
+
+    sleeper.send_signal(signal.SIGSTOP)
+    third = await new_replica("c")
+    await until(lambda: ran(tmp_path) == ["one", "two", "two"])
+    sleeper.send_signal(signal.SIGCONT)
+    await until(lambda: "lease.lost" in (tmp_path / "a.log").read_text())
+    gate.unlink()
+    end = await third.ended(run)
+
+    assert (end.status, end.attempt) == ("success", 2)
+    assert ran(tmp_path) == ["one", "two", "two", "three"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_the_keeper_of_a_lease_ends_with_its_replica(
+    storage: Storage, new_process: NewProcess, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = new_process("a")
+    await serving(tmp_path)
+    keeper = await keeper_of(process)
+
+    process.send_signal(number)
+    process.wait()
+
+    await until(lambda: not exists(keeper))
+
+
+async def test_a_keeper_that_dies_is_replaced(
+    storage: Storage, new_process: NewProcess, tmp_path: Path
+) -> None:
+    process = new_process("a")
+    await serving(tmp_path)
+    keeper = await keeper_of(process)
+
+    os.kill(keeper, signal.SIGKILL)
+
+    await keeper_of(process, other_than=keeper)
+    run = await asked(storage, "stalling", tmp_path)
+    assert (await ended(storage, run)).attempt == 1
+
+
+def test_a_lease_is_extended_when_half_of_it_has_gone_by_without_news() -> None:
+    vigil = Vigil(lease_seconds=10, stall_seconds=60, now=0)
+
+    before = vigil.pause(0)
+    vigil.heard(until=10, now=0)
+
+    assert before is None
+    assert [vigil.pause(now) for now in (0, 4, 5, 7)] == [5, 1, 0, 0]
+
+
+def test_a_lease_is_extended_again_and_again_until_the_replica_was_silent_for_too_long() -> None:
+    vigil = Vigil(lease_seconds=10, stall_seconds=60, now=0)
+    vigil.heard(until=10, now=0)
+    extended = []
+    now: float = 0
+
+    while (pause := vigil.pause(now)) is not None:
+        now += pause
+        vigil.extended(now)
+        extended.append(now)
+
+    assert extended == list(range(5, 65, 5))
+    vigil.heard(until=80, now=70)
+    assert vigil.pause(70) == 5
+
+
+def test_a_lease_that_is_lost_is_extended_no_more() -> None:
+    vigil = Vigil(lease_seconds=10, stall_seconds=60, now=0)
+    vigil.heard(until=10, now=0)
+
+    vigil.lost()
+
+    assert vigil.pause(6) is None
+
+
+def test_a_process_that_is_stopped_or_dead_does_not_run() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        running = runs(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        stopped = runs(process.pid)
+    finally:
+        process.kill()
+    give_up_at = time.monotonic() + 10
+    while runs(process.pid) and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    dead = runs(process.pid)
+    process.wait()
+
+    assert (running, stopped, dead, runs(process.pid)) == (True, False, False, False)
