@@ -143,6 +143,29 @@ LAYOUTS: Mapping[str, Layout] = {
         "./my-agents/graph.py",
         (".",),
     ),
+    "a package that nobody installed, beside the folder": (
+        {
+            "app/.keep": "",
+            "../other/src/agent_b/__init__.py": "",
+            "../other/src/agent_b/mine/__init__.py": "",
+            "../other/src/agent_b/mine/graph.py": graph("from agent_b.mine.tools import T", "T"),
+            "../other/src/agent_b/mine/tools.py": TOOLS,
+        },
+        "../other/src/agent_b/mine/graph.py",
+        ("./app",),
+    ),
+    "a file beside the folder": ({"../beside.py": graph()}, "../beside.py", (".",)),
+    "packages that begin above the configuration": (
+        {
+            "../__init__.py": "",
+            "__init__.py": "",
+            "graph.py": graph("from .parts.tools import T", "T"),
+            "parts/__init__.py": "",
+            "parts/tools.py": TOOLS,
+        },
+        "./graph.py",
+        (".",),
+    ),
     "a dotted module": (
         {"pkg/__init__.py": "", "pkg/agent.py": graph("from .tools import T", "T"), "pkg/tools.py": TOOLS},
         "pkg.agent",
@@ -187,14 +210,14 @@ def modules_of(file: Path) -> set[int]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_an_application_loads_however_it_is_laid_out(tmp_path: Path, layout: str) -> None:
     files, location, dependencies = LAYOUTS[layout]
-    source = written(tmp_path, files, dependencies)
+    source = written(tmp_path / "topmost" / "service", files, dependencies)
 
     loaded = load_graph("agent", GraphSpec(f"{location}:graph"), source)
 
     assert loaded.graph is not None
     assert await loaded.graph.ainvoke({"text": ""}) == {"text": "ok"}
     file = location.replace("\\", "/") if location.endswith(".py") else f"{location.replace('.', '/')}.py"
-    assert len(modules_of(source / file)) == 1
+    assert len(modules_of((source / file).resolve())) == 1
 
 
 def test_two_graphs_of_one_file_are_of_one_module(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.module_names import ModuleName, absolute, is_file, names_of
+from lgs_runtime.graphs.module_names import ModuleName, absolute, free_name, is_file, names_of
 from lgs_runtime.graphs.private_modules import import_privately
 from lgs_runtime.tracebacks import passed_through, told, user_traceback
 
@@ -85,6 +85,9 @@ def _import_file(path: Path) -> ModuleType:
     """Imports a file as the rest of the application would import it, so that there is one module of it, its
     package's imports work and its pickled names agree. What has no such name gets a name of ours."""
     name = next(iter(names_of(path, sys.path)), None)
+    if name is None and (name := free_name(path)) is not None:
+        # A package that nobody has installed, nor named among the dependencies.
+        extend_import_path((name.root,))
     if name is None:
         return import_privately(path)
     try:

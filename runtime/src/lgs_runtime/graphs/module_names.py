@@ -49,6 +49,16 @@ def names_of(path: Path, import_path: Sequence[str]) -> list[ModuleName]:
     return [name for name in sorted(named, key=lambda name: _rank(name, depth)) if _leads_to(name, path)]
 
 
+def free_name(path: Path) -> ModuleName | None:
+    """The name of a file in its package, where nothing else is called as that package: what it could be
+    imported by, were the folder above on the import path."""
+    root = package_root(path)
+    parts = parts_below(path, root)
+    if root == path.parent or any("." in part for part in parts) or _spec(parts[0]) is not None:
+        return None
+    return ModuleName(root, parts)
+
+
 def package_root(path: Path) -> Path:
     """The folder above the outermost package that the file is in; its own folder when it is in none."""
     folder = path.parent
