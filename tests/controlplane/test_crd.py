@@ -36,6 +36,8 @@ def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
          "spec.scaling.minReplicas: 5: must not be above maxReplicas, which is 2"),
         ({"persistence": {"postgres": {"managed": {}, "uriSecret": {"name": "db"}}}},
          "spec.persistence.postgres: uriSecret managed: must have exactly one of uriSecret, cloudNativePG"),
+        ({"persistence": {"postgres": {"managed": {}, "pooler": "pooler"}}},
+         "spec.persistence.postgres.pooler: pooler: must be absent with managed"),
         ({"persistence": {"postgres": {}}},
          "spec.persistence.postgres: none of them: must have exactly one of"),
         ({"cache": {"redis": {}}},

@@ -47,6 +47,12 @@ def test_with_postgres_a_service_may_grow() -> None:
         ({"persistence": {"postgres": {}}},
          "spec.persistence.postgres: none of them: must have exactly one of "
          "uriSecret, cloudNativePG, managed"),
+        ({"persistence": {"postgres": {"managed": {}, "pooler": "pooler:5432"}}},
+         "spec.persistence.postgres.pooler: pooler:5432: must be absent with managed, whose server has no "
+         "pooler before it"),
+        ({"persistence": {"postgres": {"uriSecret": {"name": "db"}, "pooler": "postgres://pooler"}}},
+         "spec.persistence.postgres.pooler: postgres://pooler: must be host or host:port, such as "
+         "main-pooler-rw:5432"),
         ({"disruption": {"maxUnavailable": 0}},
          "spec.disruption.maxUnavailable: 0: must be a number of at least 1, or a percentage such as 25%"),
         ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},

@@ -124,6 +124,13 @@ def test_the_database_comes_from_a_secret(postgres: dict[str, Any], secret: dict
     assert env(persistence={"postgres": postgres})["DATABASE_URI"] == {"secretKeyRef": secret}
 
 
+def test_the_pooler_of_a_database_is_named_beside_it() -> None:
+    given = env(persistence={"postgres": {"cloudNativePG": {"cluster": "main"}, "pooler": "main-pooler-rw"}})
+
+    assert given["DATABASE_URI"] == {"secretKeyRef": {"name": "main-app", "key": "uri"}}
+    assert given["LGS_DATABASE_POOLER"] == "main-pooler-rw"
+
+
 def test_what_the_user_sets_wins() -> None:
     assert env(pod={"env": [{"name": "LGS_CONCURRENCY", "value": "3"}]})["LGS_CONCURRENCY"] == "3"
 

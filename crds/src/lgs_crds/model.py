@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from lgs_crds.texts import GraphPath, Key, Name, Quantity, ServiceName, VariableName
+from lgs_crds.texts import GraphPath, HostPort, Key, Name, Quantity, ServiceName, VariableName
 
 GROUP = "lgs.dev"
 VERSION = "v1alpha1"
@@ -187,6 +187,11 @@ class Postgres(Part):
     uri_secret: SecretKey | None = Field(default=None, description="Secret that holds a postgres:// URI.")
     cloud_native_pg: CloudNativePG | None = Field(default=None, alias="cloudNativePG")
     managed: ManagedPostgres | None = None
+    pooler: HostPort | None = Field(
+        default=None,
+        description="host or host:port of a PgBouncer before it, such as the Service of a Pooler of "
+        "CloudNativePG. Replicas go through it as the user of the URI, and listen past it. Not with managed.",
+    )
 
 
 class Versions(Part):

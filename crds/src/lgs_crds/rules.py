@@ -18,6 +18,7 @@ REDIS_SOURCES = ("uriSecret", "managed")
 NEEDS_POSTGRES = (
     "more than one replica needs persistence.postgres: without it each replica would have sessions of its own"
 )
+NO_MANAGED_POOLER = "must be absent with managed, whose server has no pooler before it"
 NEEDS_CODE = "set image, or source.configMap for code on the stock image"
 
 
@@ -57,6 +58,13 @@ def _one_postgres(spec: Spec) -> Problem | None:
         if value is not None
     ]
     return _exactly_one("spec.persistence.postgres", given, POSTGRES_SOURCES)
+
+
+def _pooler_not_managed(spec: Spec) -> Problem | None:
+    postgres = spec.persistence.postgres
+    if postgres is None or postgres.pooler is None or postgres.managed is None:
+        return None
+    return Problem("spec.persistence.postgres.pooler", NO_MANAGED_POOLER, postgres.pooler)
 
 
 def _one_redis(spec: Spec) -> Problem | None:
@@ -133,6 +141,12 @@ RULES: tuple[Rule, ...] = (
         _min_above_max,
     ),
     _exactly_one_cel("persistence.postgres", POSTGRES_SOURCES, _one_postgres),
+    Rule(
+        "persistence.postgres",
+        "!has(self.pooler) || !has(self.managed)",
+        f"'spec.persistence.postgres.pooler: ' + self.pooler + ': {NO_MANAGED_POOLER}'",
+        _pooler_not_managed,
+    ),
     _exactly_one_cel("cache.redis", REDIS_SOURCES, _one_redis),
     Rule(
         "",

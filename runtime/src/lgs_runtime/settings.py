@@ -25,7 +25,7 @@ from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
-from lgs_runtime.storage.addresses import masked
+from lgs_runtime.storage.addresses import masked, through
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
 from lgs_runtime.surroundings import Surroundings, not_a_laptop
 from lgs_runtime.variables import Variables
@@ -107,6 +107,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     manifest = manifest_of(file, values)
     source = _source(values, manifest)
     data_dir = Path(values.text("LGS_DATA_DIR", ".lgs")).absolute()
+    database_uri, direct_uri = _database_uris(values, data_dir)
     auth_path = _auth_path(values, manifest)
     checkpointer = checkpointer_of(
         parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where), values
@@ -117,8 +118,8 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         graphs=_graphs(manifest),
         source=source,
         import_paths=(*import_folders(source), *manifest.dependencies),
-        database_uri=_database_uri(values, data_dir),
-        database_direct_uri=_direct_uri(values, _database_uri(values, data_dir)),
+        database_uri=database_uri,
+        database_direct_uri=direct_uri,
         data_dir=data_dir,
         redis_uri=_redis_uri(values),
         service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), "default"),
@@ -219,8 +220,29 @@ def _file(values: Variables, name: str) -> Path | None:
     return Path(text).absolute() if text else None
 
 
+def _database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
+    """The database, and the way past its pooler."""
+    uri, direct = _database_uri(values, data_dir), values.text("LGS_DATABASE_DIRECT_URI", "")
+    pooler = values.text("LGS_DATABASE_POOLER", "")
+    for name, given in (("LGS_DATABASE_DIRECT_URI", direct), ("LGS_DATABASE_POOLER", pooler)):
+        if given and uri.startswith("sqlite"):
+            raise ConfigError(f"{name}: {masked(given)}: must be absent without a PostgreSQL in DATABASE_URI")
+    if direct and not direct.startswith(("postgres://", "postgresql://")):
+        raise ConfigError(
+            f"LGS_DATABASE_DIRECT_URI: {masked(direct)}: must start with postgres:// or postgresql://"
+        )
+    if not pooler:
+        return uri, direct or None
+    if direct:
+        raise ConfigError(
+            f"LGS_DATABASE_POOLER: {pooler}: must be absent with LGS_DATABASE_DIRECT_URI: with a pooler of "
+            "its own DATABASE_URI is the direct way"
+        )
+    return through(uri, pooler), uri
+
+
 def _database_uri(values: Variables, data_dir: Path) -> str:
-    name = values.set_of("DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI")
+    name = "DATABASE_URI" if values.text("DATABASE_URI", "") else "POSTGRES_URI"
     uri = values.text(name, "")
     if not uri:
         return f"sqlite:///{data_dir / 'lgs.db'}"
@@ -229,19 +251,6 @@ def _database_uri(values: Variables, data_dir: Path) -> str:
     raise ConfigError(
         f"{name}: {masked(uri)}: must start with postgres://, postgresql:// or sqlite:/// followed by a path"
     )
-
-
-def _direct_uri(values: Variables, database_uri: str) -> str | None:
-    uri = values.text("LGS_DATABASE_DIRECT_URI", "")
-    if uri and not uri.startswith(("postgres://", "postgresql://")):
-        raise ConfigError(
-            f"LGS_DATABASE_DIRECT_URI: {masked(uri)}: must start with postgres:// or postgresql://"
-        )
-    if uri and database_uri.startswith("sqlite"):
-        raise ConfigError(
-            f"LGS_DATABASE_DIRECT_URI: {masked(uri)}: must be absent without a PostgreSQL in DATABASE_URI"
-        )
-    return uri or None
 
 
 def _redis_uri(values: Variables) -> str | None:

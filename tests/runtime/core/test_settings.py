@@ -244,3 +244,57 @@ def test_the_headers_of_webhooks_are_filled_from_the_file_and_the_process(tmp_pa
     settings = load_settings({"LGS_CONFIG": str(file), "LG_WEBHOOK_B": "2"})
 
     assert settings.webhooks.headers == {"X": "12"}
+
+
+@pytest.mark.parametrize(
+    ("given", "uris"),
+    [
+        ({}, ("postgresql://u:p@db-rw/app", None)),
+        (
+            {"LGS_DATABASE_POOLER": "pooler:6432"},
+            ("postgresql://u:p@pooler:6432/app", "postgresql://u:p@db-rw/app"),
+        ),
+        (
+            {"LGS_DATABASE_DIRECT_URI": "postgresql://o@db/app"},
+            ("postgresql://u:p@db-rw/app", "postgresql://o@db/app"),
+        ),
+    ],
+)
+def test_a_database_has_a_way_through_its_pooler_and_one_past_it(
+    given: dict[str, str], uris: tuple[str, str | None]
+) -> None:
+    settings = load_settings({**GRAPHS, "DATABASE_URI": "postgresql://u:p@db-rw/app", **given})
+
+    assert (settings.database_uri, settings.database_direct_uri) == uris
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"LGS_DATABASE_POOLER": "postgres://x"},
+            "LGS_DATABASE_POOLER: postgres://x: must be host or host:port",
+        ),
+        (
+            {"LGS_DATABASE_DIRECT_URI": "mysql://u:secret@h"},
+            "LGS_DATABASE_DIRECT_URI: mysql://u:***@h: must start",
+        ),
+        (
+            {"LGS_DATABASE_DIRECT_URI": "postgres://h/d", "LGS_DATABASE_POOLER": "p"},
+            "LGS_DATABASE_POOLER: p: must be absent with LGS_DATABASE_DIRECT_URI",
+        ),
+        ({"DATABASE_URI": "", "LGS_DATABASE_POOLER": "p"}, "LGS_DATABASE_POOLER: p: must be absent without"),
+    ],
+)
+def test_a_way_to_the_database_that_can_not_be_is_named_with_its_rule(
+    given: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings({"DATABASE_URI": "postgresql://u:p@db-rw/app", **given})
+
+    assert str(refused.value).startswith(said)
+
+
+def test_a_password_is_shown_nowhere() -> None:
+    assert masked("postgresql://h/d?user=u&password=secret&x=1") == "postgresql://h/d?user=u&password=***&x=1"
+    assert masked("postgresql://u:secret@h1,h2:5433/d") == "postgresql://u:***@h1,h2:5433/d"

@@ -31,6 +31,8 @@ def environment(inputs: Inputs) -> list[Manifest]:
     } | variables_of(spec)
     if spec.source and spec.source.config_map:
         values["LGS_SOURCE"] = SOURCE_DIR
+    if spec.persistence.postgres and spec.persistence.postgres.pooler:
+        values["LGS_DATABASE_POOLER"] = spec.persistence.postgres.pooler
     if spec.auth.api_keys is not None:
         values["LGS_API_KEYS_FILE"] = f"{API_KEYS_DIR}/{API_KEYS_FILE}"
     given: dict[str, Manifest] = {name: {"name": name, "value": value} for name, value in values.items()}

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from lgs_runtime.errors import ConfigError
 
@@ -49,3 +49,12 @@ def masked(uri: str) -> str:
         return uri
     user, colon, _ = userinfo.partition(":")
     return f"{scheme}://{user}{':***' if colon else ''}@{host}"
+
+
+def through(uri: str, pooler: str) -> str:
+    """The URI of the same database, as the same user, at `pooler`: a host, with a port or without."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?", pooler):
+        raise ConfigError(f"LGS_DATABASE_POOLER: {pooler}: must be host or host:port, such as pooler:6432")
+    parts = urlsplit(uri)
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{pooler}"))
