@@ -1,9 +1,9 @@
 """Auth objects for the API's tests, as a user of LangGraph writes them: a token is the name of its owner."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import fastapi
@@ -292,3 +292,23 @@ def in_form(headers: dict[bytes, bytes], scopes: list[str], scope: dict[str, Any
         return FORMS[name]()
 
     return later() if len(name) % 2 else FORMS[name]()
+
+
+dependent = Auth()
+closed_sessions: list[str] = []
+
+
+async def session(x_session: Annotated[str, fastapi.Header()]) -> AsyncIterator[str]:
+    yield x_session
+    closed_sessions.append(x_session)
+
+
+def named(session: Annotated[str, fastapi.Depends(session)]) -> str:
+    if session == "old":
+        raise fastapi.HTTPException(419, "too old")
+    return f"user of {session}"
+
+
+@dependent.authenticate  # type: ignore[arg-type]
+async def by_dependency(method: str, name: Annotated[str, fastapi.Depends(named)]) -> Any:
+    return {"identity": name, "method": method}

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from api_auth import visits
+from api_auth import closed_sessions, visits
 from api_replicas import Replica, open_replica, settings_of
 from langgraph_sdk import get_client
 
@@ -233,6 +233,19 @@ async def test_a_handler_refuses_in_any_of_the_ways_that_there_are(
 
     assert (answer.status_code, answer.json()["detail"]) == (status, said)
     assert answer.headers.get("x-why") == {"of_starlette": "teapot", "of_fastapi": "money"}.get(form)
+
+
+async def test_a_handler_may_have_dependencies_as_an_endpoint_of_fastapi_has(plain: Settings) -> None:
+    closed_sessions.clear()
+    async with served(replace(plain, auth_path="api_auth:dependent")) as client:
+        told = await who(client, {"x-session": "s1"})
+        missing = await client.post("/threads", json={})
+        old = await client.post("/threads", json={}, headers={"x-session": "old"})
+
+    assert (told["user"]["identity"], told["user"]["method"]) == ("user of s1", "POST")
+    assert closed_sessions == ["s1"]
+    assert (missing.status_code, missing.json()["detail"]) == (401, "header.x-session: missing or not valid")
+    assert (old.status_code, old.json()["detail"]) == (419, "too old")
 
 
 async def test_an_auth_object_that_cannot_work_stops_the_start(plain: Settings) -> None:

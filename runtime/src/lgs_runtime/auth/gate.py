@@ -19,6 +19,7 @@ from starlette.authentication import AuthenticationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from lgs_runtime.auth.dependencies import solved
 from lgs_runtime.auth.keys import ApiKeys
 from lgs_runtime.auth.loading import asked, load_auth
 from lgs_runtime.auth.memory import UserMemory
@@ -142,14 +143,18 @@ def _believes_studio(settings: Settings) -> bool:
 
 async def _ask(handler: Any, request: Request) -> User:
     """What the graph's authentication says."""
-    given = await _offer(request, asked(handler))
+    offered = await _offer(request, asked(handler))
     try:
-        if inspect.iscoroutinefunction(handler):
-            answer = await handler(**given)
-        else:
-            answer = await run_in_threadpool(handler, **given)
-            answer = await answer if inspect.isawaitable(answer) else answer
+        async with solved(handler, request) as needed:
+            given = {**offered, **needed}
+            if inspect.iscoroutinefunction(handler):
+                answer = await handler(**given)
+            else:
+                answer = await run_in_threadpool(handler, **given)
+                answer = await answer if inspect.isawaitable(answer) else answer
         user = user_from(answer)
+    except Unauthenticated:
+        raise
     except AssertionError as wrong:
         raise Unauthenticated(str(wrong) or "Unauthorized") from wrong
     except AuthenticationError as wrong:

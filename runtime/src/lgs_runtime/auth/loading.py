@@ -12,6 +12,7 @@ from typing import Any
 
 from langgraph_sdk import Auth
 
+from lgs_runtime.auth.dependencies import dependencies_of
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.importing import sdk_object
 
@@ -58,4 +59,5 @@ def asked(handler: Callable[..., Any]) -> frozenset[str]:
         for parameter in inspect.signature(handler).parameters.values()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         and (parameter.name in OFFERED or parameter.default is parameter.empty)
+        and parameter.name not in dependencies_of(handler)
     )
