@@ -49,7 +49,7 @@ def _application(path: Path) -> tuple[str, Path]:
     application = read_application(path)
     warn(*(f"{path}: note: {note}" for note in application.notes))
     warn(*(f"{path}: not for lgs build: {problem}" for problem in application.unbuildable))
-    return f"{path}: {len(application.graphs)} graphs, valid: {', '.join(application.graphs)}", path.parent
+    return f"{path}: valid; its graphs: {', '.join(application.graphs)}", path.parent
 
 
 def _load(path: Path, folder: Path, python: Path | None) -> None:

@@ -70,10 +70,11 @@ def _member(folder: Path) -> tuple[Member, list[Path]]:
     dynamic = "dependencies" in project.get("dynamic", ())
     given = [str(text) for text in project.get("dependencies", ())]
     from_elsewhere = [_from_source(text, sources) for text in given if normal(name_in(text)) not in nearby]
-    managed = content.get("tool", {}).get("uv", {}).get("package")
-    installable = bool(managed) or (
-        managed is None and ("build-system" in content or (folder / "setup.py").is_file())
-    )
+    tools = content.get("tool", {})
+    managed = tools.get("uv", {}).get("package")
+    # pip would take setuptools for any folder, and fail where it finds several packages in it.
+    builds = "build-system" in content or "setuptools" in tools or (folder / "setup.py").is_file()
+    installable = builds if managed is None else bool(managed)
     member = Member(
         folder,
         name=project.get("name"),
