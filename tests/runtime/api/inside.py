@@ -43,6 +43,16 @@ def alone(node: Any) -> Any:
 child = alone(tell_self)
 
 
+patience = asyncio.Event()
+"""Ends the runs of `patient`."""
+
+
+async def wait_patiently(state: Told) -> Told:
+    entered.set()
+    await patience.wait()
+    return {"told": "patient"}
+
+
 async def wait_(state: Told) -> Told:
     entered.set()
     try:
@@ -53,6 +63,7 @@ async def wait_(state: Told) -> Told:
 
 
 waits = alone(wait_)
+patient = alone(wait_patiently)
 
 
 async def ask(client: LangGraphClient | None = None) -> Any:
@@ -105,6 +116,11 @@ async def wait_for_itself(state: Told, config: RunnableConfig) -> Told:
     return {}
 
 
+async def wait_in_node(state: Told) -> Told:
+    values: Any = await get_client().runs.wait(None, "patient", input={})
+    return {"told": values["told"]}
+
+
 async def leave_early(state: Told) -> Told:
     """Reads the beginning of a stream and goes."""
     parts = get_client().runs.stream(None, "waits", input={}, on_disconnect="cancel")
@@ -128,7 +144,7 @@ async def look_around(state: Told) -> Told:
     return {"told": {"found": found, "made": made["metadata"], "sees_it": state["name"] in every}}
 
 
-in_node, in_thread, in_tool, streams, joins, remote, itself, leaves, around = map(
+in_node, in_thread, in_tool, streams, joins, remote, itself, leaves, around, waiting = map(
     alone,
     (
         ask_in_node,
@@ -140,8 +156,18 @@ in_node, in_thread, in_tool, streams, joins, remote, itself, leaves, around = ma
         wait_for_itself,
         leave_early,
         look_around,
+        wait_in_node,
     ),
 )
+
+
+def remote_as_node() -> Any:
+    """A graph of the same service as a node: it would go on with the thread of the run that it is in."""
+    return (
+        StateGraph(Told).add_node("child", RemoteGraph("child", client=get_client())).add_edge(START, "child")
+    )
+
+
 nested = StateGraph(Told).add_node("inner", in_node).add_edge(START, "inner").compile()
 
 

@@ -23,8 +23,22 @@ from lgs_runtime.settings import Settings
 
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
-NAMES = ("in_node", "in_thread", "in_tool", "streams", "joins", "remote", "itself", "leaves", "around")
-GRAPHS = {name: GraphSpec(f"api_inside:{name}") for name in ("child", "waits", "nested", *NAMES)}
+NAMES = (
+    "in_node",
+    "in_thread",
+    "in_tool",
+    "streams",
+    "joins",
+    "remote",
+    "itself",
+    "leaves",
+    "around",
+    "waiting",
+)
+GRAPHS = {
+    name: GraphSpec(f"api_inside:{name}")
+    for name in ("child", "waits", "patient", "nested", "remote_as_node", *NAMES)
+}
 
 
 def talking(settings: Settings, **more: Any) -> Settings:
@@ -74,9 +88,10 @@ async def test_who_reads_no_further_has_gone(inside: Replica) -> None:
     assert await told(inside.client, "leaves") == "left"
 
 
-async def test_a_run_that_would_wait_for_itself_is_refused_at_once(inside: Replica) -> None:
+@pytest.mark.parametrize("graph", ["itself", "remote_as_node"])
+async def test_a_run_that_would_wait_for_itself_is_refused_at_once(inside: Replica, graph: str) -> None:
     thread = (await inside.client.threads.create())["thread_id"]
-    run = await inside.client.runs.create(thread, "itself", input={})
+    run = await inside.client.runs.create(thread, graph, input={})
     await inside.client.runs.join(thread, run["run_id"])
 
     ended: Any = await inside.client.runs.get(thread, run["run_id"])
@@ -184,3 +199,23 @@ async def test_where_no_server_runs_a_client_says_so() -> None:
     finally:
         loopback._servers[:] = here
         loopback._here.reset(token)
+
+
+async def test_a_drain_hands_back_a_run_that_waits_for_another(alone: Settings) -> None:
+    """And the run goes on, on another replica, from its last checkpoint."""
+    first = talking(alone, replica_id="first")
+    async with open_replica(first) as replica:
+        thread = (await replica.client.threads.create())["thread_id"]
+        api_inside.entered.clear()
+        run = await replica.client.runs.create(thread, "waiting", input={})
+        async with asyncio.timeout(30):
+            await api_inside.entered.wait()
+        # Its end, while the replica closes, hands both runs back.
+    async with open_replica(talking(alone, replica_id="second")) as replica:
+        api_inside.patience.set()
+        async with asyncio.timeout(60):
+            values: Any = await replica.client.runs.join(thread, run["run_id"])
+        api_inside.patience.clear()
+        found: Any = await replica.client.runs.get(thread, run["run_id"])
+
+    assert (found["status"], values["told"]) == ("success", "patient")
