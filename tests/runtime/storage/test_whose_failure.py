@@ -53,6 +53,35 @@ async def test_what_a_provider_raises_inside_of_the_postgres_store_passes_as_it_
     assert [str(raised.value) for raised in (put, searched, in_a_thread)] == [str(error)] * 3
 
 
+async def test_what_one_runs_provider_raises_fails_nothing_that_others_ask_at_the_same_moment(
+    database_uri: str,
+) -> None:
+    def embed(texts: Sequence[str]) -> list[list[float]]:
+        if any("poison" in text for text in texts):
+            raise ValueError("poison")
+        return [[1.0, 0.5, 0.25] for _ in texts]
+
+    options = parse_store({"index": {"dims": 3, "embed": "./embed.py:fn"}}, "store").index
+    assert options is not None
+    async with open_store(database_uri) as plain:
+        index: Any = open_index(options, embed).config()
+        store: Any = type(plain)(plain.conn, index=index)  # type: ignore[attr-defined, call-arg]
+        store.is_setup = True
+        await store.aput(("n",), "a", {"text": "a"}, index=False)
+
+        failed, found, put, again = await asyncio.gather(
+            store.aput(("n",), "b", {"text": "poison"}),
+            store.aget(("n",), "a"),
+            store.aput(("n",), "c", {"text": "c"}, index=False),
+            store.aput(("n",), "d", {"text": "poison"}),
+            return_exceptions=True,
+        )
+
+        assert [type(each) for each in (failed, again)] == [ValueError, ValueError]
+        assert found.value == {"text": "a"} and put is None
+        assert (await store.aget(("n",), "c")).value == {"text": "c"}
+
+
 async def test_a_postgres_store_whose_server_is_gone_says_so(postgres_server: PostgresServer) -> None:
     async with open_store(postgres_server.uri) as store:
         await store.aput(("n",), "a", {"text": "a"})

@@ -18,6 +18,7 @@ from langgraph.store.postgres.base import PostgresIndexConfig
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow
 
+from lgs_runtime.checkpoint.store_batches import FailsAlone
 from lgs_runtime.checkpoint.store_connections import (
     CONNECT_SECONDS,
     HealingPool,
@@ -46,7 +47,7 @@ WHERE attrelid = to_regclass('store_vectors') AND attname = 'embedding' AND attt
 """
 
 
-class PostgresStore(AsyncPostgresStore):
+class PostgresStore(FailsAlone, AsyncPostgresStore):
     """LangGraph's store, whose connections fail in this runtime's words, and nothing else does."""
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from langgraph.store.base import Op, Result, TTLConfig
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 from langgraph.store.sqlite.base import SqliteIndexConfig
 
+from lgs_runtime.checkpoint.store_batches import FailsAlone
 from lgs_runtime.checkpoint.store_options import Index, check_dimensions
 from lgs_runtime.checkpoint.vectors import FLOAT_BYTES, VectorConnection
 from lgs_runtime.errors import StorageUnavailable
@@ -25,7 +26,7 @@ _STORED_BYTES: Final = "SELECT length(embedding) FROM store_vectors LIMIT 1"
 _ANY_EXPIRED: Final = "SELECT 1 FROM store WHERE expires_at < CURRENT_TIMESTAMP LIMIT 1"
 
 
-class SqliteStore(AsyncSqliteStore):
+class SqliteStore(FailsAlone, AsyncSqliteStore):
     """The official store, from which nothing is read whose time has passed."""
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
