@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from lgs_crds import LangGraphService, parse
 from lgs_crds.status import ScalingStatus, condition
 from lgs_operator.kube.kinds import SECRET
@@ -136,6 +138,34 @@ def test_an_unreachable_database_is_told_by_the_replicas_themselves() -> None:
         "pod support-1: database: refused",
     )
     assert persistence_ready(seen).reason == "DatabaseUnreachable"
+
+
+@pytest.mark.parametrize(
+    ("last_words", "reason"),
+    [
+        (
+            "DATABASE_URI: postgres://h/d: must be a database that can be reached: refused",
+            "DatabaseUnreachable",
+        ),
+        (
+            'Traceback (most recent call last):\n  File "/app/database.py", line 1, in <module>\n'
+            "KeyError: 'DATABASE_URI'\n"
+            "graphs.agent: ./a.py:graph: it raised at import: KeyError: 'DATABASE_URI' (/app/a.py:1)",
+            "Unknown",
+        ),
+    ],
+)
+def test_a_start_that_fails_is_the_databases_fault_only_if_its_last_line_says_so(
+    last_words: str, reason: str
+) -> None:
+    last = {"terminated": {"exitCode": 2, "message": f"{last_words}\n"}}
+    crashed = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=last)
+
+    seen = view(crashed, service=service(**DATABASE))
+
+    told = persistence_ready(seen)
+    assert reason in (told.reason, told.status)
+    assert last_words in ready(seen).message
 
 
 def test_nothing_is_claimed_about_a_database_that_nobody_asked() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from lgs_operator.status.diagnosis import Diagnosis, diagnose
 from lgs_operator.status.scaling import ScalingView
 
 Reports = Mapping[str, Mapping[str, str]]
+_DATABASE = re.compile(r"(^|: )(DATABASE_URI|StorageUnavailable): ")
 _FINE = "ok"
 
 
@@ -225,7 +227,10 @@ def _diagnose_database(view: ObservedService) -> Diagnosis | None:
     if report is not None and report.reason == "DatabaseUnreachable":
         return report
     found = diagnose(view.pods)
-    if found is not None and found.reason == "CrashLoopBackOff" and "database" in found.message.lower():
+    if found is None or found.reason != "CrashLoopBackOff":
+        return None
+    # The last line has the reason; above may stand a traceback of the application's, with any word in it.
+    if _DATABASE.search(found.message.splitlines()[-1]):
         return Diagnosis("DatabaseUnreachable", found.message)
     return None
 
