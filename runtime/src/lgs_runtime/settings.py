@@ -242,7 +242,7 @@ def _database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
 
 
 def _database_uri(values: Variables, data_dir: Path) -> str:
-    name = "DATABASE_URI" if values.text("DATABASE_URI", "") else "POSTGRES_URI"
+    name = values.set_of("DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI")
     uri = values.text(name, "")
     if not uri:
         return f"sqlite:///{data_dir / 'lgs.db'}"
