@@ -83,6 +83,7 @@ def telling(schema: type) -> Any:
 
 taste, demanding, model, strict, open_, plain = map(telling, (Taste, Demanding, Model, Strict, Open, Plain))
 
+unschemed = StateGraph(Told).add_node(tell).add_edge(START, "tell").compile()
 inside = StateGraph(Told, context_schema=Taste).add_node("inner", telling(Taste)).add_edge(START, "inner")
 inside = inside.compile()
 

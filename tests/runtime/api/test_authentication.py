@@ -20,6 +20,7 @@ from lgs_runtime.auth.keys import parse_keys
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.settings import Settings, load_settings
 
 ALICE = {"Authorization": "Bearer alice-token"}
@@ -116,6 +117,60 @@ async def test_no_request_can_say_that_it_is_somebody_else(plain: Settings, auth
     assert "root" not in json.dumps(told)
     assert told.get("langgraph_request_id") != "mine"
     assert told.get("langgraph_auth_user_id") == ("alice" if auth_path else "")
+
+
+async def test_no_context_can_say_that_it_is_somebody_else(plain: Settings) -> None:
+    forged = {"langgraph_auth_user": {"identity": "root"}, "langgraph_auth_user_id": "root", "mine": 1}
+    graphs = {"context": GraphSpec("api_contexts:unschemed")}
+    async with served(replace(plain, graphs=graphs, auth_path="api_auth:tokens")) as client:
+        made = await client.post(
+            "/assistants", json={"graph_id": "context", "context": forged}, headers=ALICE
+        )
+        run = {"assistant_id": made.json()["assistant_id"], "input": {}, "context": forged}
+        answer = await client.post("/runs/wait", json=run, headers=ALICE)
+
+    assert answer.json()["told"] == {"mine": 1}
+
+
+async def test_every_way_to_a_run_knows_who_asked(plain: Settings) -> None:
+    run = {"assistant_id": "who", "input": {}}
+    async with served(replace(plain, auth_path="api_auth:tokens")) as client:
+        client.headers.update(ALICE)
+        streamed = await client.post("/runs/stream", json=run)
+        batch = (await client.post("/runs/batch", json=[run | {"on_completion": "keep"}])).json()[0]
+        joined = await client.get(f"/threads/{batch['thread_id']}/runs/{batch['run_id']}/join")
+        tool = {"name": "who", "arguments": {}}
+        called = await client.post(
+            "/mcp",
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": tool},
+            headers={"Accept": "application/json, text/event-stream"},
+        )
+        message = {
+            "role": "user",
+            "messageId": "m",
+            "kind": "message",
+            "parts": [{"kind": "data", "data": {}}],
+        }
+        sent = await client.post(
+            f"/a2a/{default_assistant_id('who')}",
+            json={"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": message}},
+        )
+        thread, start = str(uuid4()), {"assistant_id": "who", "input": {}}
+        await client.post(
+            f"/threads/{thread}/commands", json={"id": 1, "method": "run.start", "params": start}
+        )
+        started = (await client.get(f"/threads/{thread}/runs")).json()[0]
+        await client.get(f"/threads/{thread}/runs/{started['run_id']}/join")
+        state = await client.get(f"/threads/{thread}/state")
+
+    for way, answer in {
+        "stream": streamed,
+        "batch": joined,
+        "mcp": called,
+        "a2a": sent,
+        "v2": state,
+    }.items():
+        assert "Oslo" in answer.text, way
 
 
 async def test_what_a_user_carries_is_not_shown_to_who_reads_the_run(plain: Settings) -> None:

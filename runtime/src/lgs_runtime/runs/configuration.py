@@ -43,7 +43,9 @@ def merge_context(assistant: Assistant, over: Json, context: Json) -> dict[str, 
     `configurable` means it, too."""
     configurable = _object(over, "configurable")
     early = {name: configurable[name] for name in assistant.context if name in configurable}
-    return {**assistant.context, **early, **context}
+    merged = {**assistant.context, **early, **context}
+    # Graphs ask either place for who asked: no client may say it in the other.
+    return {name: value for name, value in merged.items() if name not in ABOUT_THE_CALLER}
 
 
 def _is_ours(name: str) -> bool:
