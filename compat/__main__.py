@@ -19,6 +19,7 @@ from compat import environments, servers
 from compat.applications import Application, applications
 from compat.catalogue import START
 from compat.compare import Known, differences, known
+from compat.identity import identity_provider
 from compat.play import play
 from compat.player import Answer
 from compat.sources import Missing, fresh_copy, source
@@ -28,6 +29,7 @@ from support.model_stub.server import model_stub, pointing_at
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 UV = shutil.which("uv") or str(CACHE / "lgs-toolchain" / "uv" / "bin" / "uv")
+STARTED = "started"
 SERVERS = {
     "runtime": ["-e", str(environments.RUNTIME)],
     "development": [environments.DEVELOPMENT],
@@ -38,9 +40,13 @@ def main() -> int:
     """The exit code."""
     options = _options()
     verdicts = []
-    with model_stub() as stub:
+    with model_stub() as stub, identity_provider() as identity:
         for application in applications(options.names):
-            verdict = _again(application, options) if options.last else _verdict(application, options, stub)
+            verdict = (
+                _again(application, options)
+                if options.last
+                else _verdict(application.at(identity), options, stub)
+            )
             verdicts.append(verdict)
             print(f"{application.name}: {verdict.summary}", flush=True)
             for line in grouped(verdict.open):
@@ -92,6 +98,9 @@ def _again(application: Application, options: argparse.Namespace) -> Verdict:
 
 def judged(name: str, development: list[Answer], runtime: list[Answer], explanations: list[Known]) -> Verdict:
     """Differences that are known, and those that are not."""
+    begun = [answers[0].value for answers in (development, runtime)]
+    if all(each != STARTED for each in begun):
+        return Verdict(name, reason=f"neither server can serve it: {begun[0][-300:]}")
     found = differences(development, runtime)
     explained = [each for each in found if any(one.explains(name, each) for one in explanations)]
     compared = {answer.operation for answer in [*development, *runtime]}
@@ -123,7 +132,7 @@ def _played(application: Application, place: servers.Place, stub: str, cache: Pa
     told = {**application.environment, **tokens}
     try:
         with servers.serving(place, servers.environment(place, told, pointing_at(stub))) as address:
-            return [Answer(START, "", "started"), *asyncio.run(play(application, address))]
+            return [Answer(START, "", STARTED), *asyncio.run(play(application, address))]
     except servers.NotStartedError as error:
         return [Answer(START, "", f"not started: {error}")]
 

@@ -7,7 +7,7 @@ repository.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,14 @@ class Application:
     needs: tuple[str, ...] = ()  # packages that it imports and does not declare
     environment: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)  # a caller that its authentication lets in
-    graphs: tuple[str, ...] = ()  # the graphs that are played; none: the first three
+    graphs: tuple[str, ...] = ()  # the graphs that are played; none: the first two
     plays: dict[str, dict[str, Any]] = field(default_factory=dict)  # by graph: input, resume, context, config
     routes: tuple[str, ...] = ()  # GET paths of its own http.app
+
+    def at(self, identity: str) -> Application:
+        """The same with the address of the provider of identities in its environment."""
+        told = {key: value.replace("{identity}", identity) for key, value in self.environment.items()}
+        return replace(self, environment=told)
 
     @property
     def address(self) -> str:

@@ -37,7 +37,8 @@ class Place:
         where = ["--host", "127.0.0.1", "--port", str(port), "--config", str(self.config)]
         if self.which == "runtime":
             return [f"{self.venv}/bin/lgs-runtime", "serve", *where]
-        return [f"{self.venv}/bin/langgraph", "dev", "--no-browser", "--no-reload", *where]
+        quiet = ["--no-browser", "--no-reload", "--allow-blocking"]
+        return [f"{self.venv}/bin/langgraph", "dev", *quiet, *where]
 
 
 def environment(place: Place, application: dict[str, str], models: dict[str, str]) -> dict[str, str]:

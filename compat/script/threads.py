@@ -53,7 +53,7 @@ async def look(player: Player, ident: str, when: str) -> None:
 
 async def kept(player: Player, ident: str) -> None:
     """Old checkpoints, changes by hand, copies, searches, the end."""
-    history = await player.quiet(f"GET {T}/history", thread_id=ident) or []
+    history = await player.quiet(f"POST {T}/history", {"limit": 10}, thread_id=ident) or []
     if len(history) > 1:
         checkpoint = history[1]["checkpoint"]
         old = player.names.call(checkpoint["checkpoint_id"], "checkpoint")
