@@ -10,7 +10,7 @@ import pytest
 
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.interpreter import choose
-from lgs_operator.local.trouble import MOST_LINES, missing_module, readable
+from lgs_operator.local.trouble import MOST_LINES, missing_module, readable, warned
 
 OWN = Path(sys.prefix)
 
@@ -80,6 +80,13 @@ def test_a_log_is_read_for_what_went_wrong_with_tracebacks_on_lines_of_their_own
     ]  # fmt: skip
 
     assert readable(log) == ["error: failed graph=a", "Traceback:", "  line 1", "graphs.a: it raised"]
+
+
+def test_the_warnings_of_a_log_are_told_once_each() -> None:
+    warning = json.dumps({"event": "studio.open", "level": "warning", "reason": "anybody here"})
+    log = [json.dumps({"event": "replica.serves", "level": "info"}), warning, "a line of another", warning]
+
+    assert warned(log) == ["warning: studio.open reason=anybody here"]
 
 
 def test_of_a_long_log_the_end_is_shown_and_how_much_is_not() -> None:

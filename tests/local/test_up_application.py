@@ -58,6 +58,27 @@ def test_a_langgraph_json_is_served_without_a_manifest_and_what_has_no_effect_is
     assert up.said(r"langgraph\.json: package_manager: is no key")
 
 
+def test_studio_gets_in_with_one_warning_where_the_graphs_have_authentication(up: Up) -> None:
+    auth = """
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+@auth.authenticate
+async def who(authorization: str | None) -> str | None:
+    return authorization
+"""
+    (up.manifest.parent / "auth.py").write_text(auth)
+    content = {"graphs": {"agent": "./graph.py:graph"}, "auth": {"path": "./auth.py:auth"}}
+    up.manifest.write_text(json.dumps(content))
+    up.serve()
+
+    studio = up.client.post("/threads", json={}, headers={"x-auth-scheme": "langsmith"})
+    nobody = up.client.post("/threads", json={})
+    assert (studio.status_code, nobody.status_code) == (200, 401)
+    assert up.said("warning: studio.open")
+
+
 def test_its_folder_alone_is_enough(up: Up) -> None:
     up.manifest = up.folder
 

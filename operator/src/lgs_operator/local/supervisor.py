@@ -25,7 +25,7 @@ from lgs_operator.local.machine import left_over, lock, remember, reserve
 from lgs_operator.local.plan import Situation, pause_after, plan
 from lgs_operator.local.processes import Process
 from lgs_operator.local.service import LocalService, Options, read
-from lgs_operator.local.trouble import missing_module, readable
+from lgs_operator.local.trouble import missing_module, readable, warned
 from lgs_operator.local.view import View
 from lgs_operator.scaling import Decision, Memory, Observation, decide
 
@@ -128,8 +128,11 @@ class Supervisor:
             if time.monotonic() - state.decided_at >= ROUND_SECONDS:
                 state.decided_at = time.monotonic()
                 await self._decide(state, session)
-            if not state.announced and any(each.phase == "ready" for each in state.processes):
+            ready = [each for each in state.processes if each.phase == "ready"]
+            if ready and not state.announced:
                 state.announced = True
+                for warning in warned(ready[0].written()):
+                    self._view.say(warning)
                 self._view.say(f"{state.service.name} serves on {self._url}")
             self._view.show(f"{state.service.name}  {self._url}", state.processes, state.decision)
             await asyncio.sleep(TICK_SECONDS)

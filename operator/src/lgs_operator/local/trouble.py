@@ -21,6 +21,12 @@ def readable(log: Sequence[str]) -> list[str]:
     return kept if len(kept) == len(lines) else [f"… {len(lines) - len(kept)} lines before this", *kept]
 
 
+def warned(log: Sequence[str]) -> list[str]:
+    """The warnings of a log, each once."""
+    warnings = [written for written in log if (_record(written) or {}).get("level") == "warning"]
+    return list(dict.fromkeys(line for written in warnings for line in _lines(written.rstrip())))
+
+
 def missing_module(log: Sequence[str]) -> str | None:
     """The package that an import did not find, the last one that is named."""
     found = [match.group(1) for line in log for match in _MISSING.finditer(line)]
