@@ -94,7 +94,7 @@ async def test_schemas_are_told_under_the_name_of_the_graph(client: LangGraphCli
     unnamed, named = [await client.assistants.get_schemas(graph) for graph in ("steps", "named")]
 
     assert unnamed["state_schema"] and unnamed["state_schema"]["title"] == "steps_state"
-    assert named["state_schema"] and named["state_schema"]["title"] == "Support_state"
+    assert named["state_schema"] and named["state_schema"]["title"] == "SupportState"
 
 
 async def test_a_graph_that_has_a_name_gives_it_to_its_assistant(client: LangGraphClient) -> None:
