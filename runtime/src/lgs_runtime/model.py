@@ -156,6 +156,8 @@ class NewRun:
     """Make the thread when it does not exist (`if_not_exists: create`, and stateless runs)."""
     thread_metadata: Json = field(default_factory=dict)
     """Merged into the thread's metadata (graph_id and assistant_id of its latest run)."""
+    thread_config: Json | None = None
+    """What the thread shows as its config from now on; None: what it showed before."""
     delete_thread_after: bool = False
     """Stateless run: the thread's record goes when it ends; the run's record keeps the values as its
     `result`."""
@@ -349,6 +351,14 @@ def with_questions(values: Json | None, asked: Sequence[Any]) -> Json:
         return values or {}
     named = {name: value for name, value in (values or {}).items() if name != ROOT}
     return {**named, QUESTIONS: list(asked)}
+
+
+def failure_of(reason: str) -> Json:
+    """Why a run failed, kept as `Name: text` of an exception or as any other reason, as clients expect it."""
+    name, colon, message = reason.partition(": ")
+    if colon and name.replace(".", "").isidentifier():
+        return {"error": name, "message": message}
+    return {"error": "RunFailed", "message": reason}
 
 
 def without_questions(values: Json | None) -> Json | None:

@@ -29,6 +29,7 @@ def _load(name: str, file: str) -> None:
 
 _load("api_graphs", "graphs.py")
 _load("api_outputs", "outputs.py")
+_load("api_recorded", "recorded.py")
 _load("api_auth", "identities.py")
 _load("api_webapps", "webapps.py")
 _load("api_contexts", "contexts.py")

@@ -46,6 +46,10 @@ async def test_a_run_is_given_what_its_maker_said(client: LangGraphClient, way: 
 
     run: Any = (await client.runs.list(thread_id))[0]
     await client.runs.join(thread_id, run["run_id"])
+    config = run["kwargs"]["config"]
+    ids = {name: config["configurable"].pop(name) for name in ("thread_id", "run_id", "assistant_id")}
+    assert ids == {name: run[name] for name in ids}
+    assert config.pop("metadata") == run["metadata"]
     assert {name: run["kwargs"].get(name) for name in KEPT} == KEPT
     assert (run["metadata"], run["multitask_strategy"]) == ({**run["metadata"], "by": "night"}, "rollback")
 

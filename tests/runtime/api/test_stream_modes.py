@@ -121,12 +121,39 @@ async def test_subgraphs_are_told_only_when_asked_for(client: LangGraphClient, m
     assert set(names(within)) == {mode, f"{mode}|inner"}
 
 
-async def test_messages_of_a_subgraph_carry_its_namespace(client: LangGraphClient) -> None:
+async def test_tokens_of_a_subgraph_carry_its_namespace_and_messages_that_grow_do_not(
+    client: LangGraphClient,
+) -> None:
     tokens = await streamed(
         client, "chat_inside", input=SAY, stream_mode=["messages-tuple", "messages"], stream_subgraphs=True
     )
 
-    assert {"messages|inner", "messages/partial|inner"} <= set(names(tokens))
+    assert {"messages|inner", "messages/metadata", "messages/partial"} <= set(names(tokens))
+    assert not any(name.startswith("messages/") and "|" in name for name in names(tokens))
+
+
+async def test_a_checkpoint_of_debug_names_itself_its_parent_and_those_inside(
+    client: LangGraphClient,
+) -> None:
+    parts = await streamed(client, "nested", stream_mode="debug", stream_subgraphs=True)
+
+    told = [part.data["payload"] for part in parts if part.data["type"] == "checkpoint"]
+    outer = [one for one in told if one["checkpoint"]["checkpoint_ns"] == ""]
+    assert [one["parent_checkpoint"] for one in outer] == [None, *(one["checkpoint"] for one in outer[:-1])]
+    [task] = [
+        task for one in outer for task in one["tasks"] if task["name"] == "inner" and "result" not in one
+    ]
+    inside = {one["checkpoint"]["checkpoint_ns"] for one in told} - {""}
+    assert {task["checkpoint"]["checkpoint_ns"]} == inside
+    assert "state" not in task
+
+
+async def test_events_leave_out_the_stream_of_the_graph_itself(client: LangGraphClient) -> None:
+    parts = await streamed(client, "steps", stream_mode=["events", "values"])
+
+    events = [part.data for part in parts if part.event == "events"]
+    assert [one["name"] for one in events if one["event"] == "on_chain_stream"] == ["first", "second"]
+    assert {"steps"} < {one["name"] for one in events}
 
 
 async def test_a_question_is_told_in_the_stream(client: LangGraphClient) -> None:

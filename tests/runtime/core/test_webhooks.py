@@ -162,7 +162,8 @@ async def test_a_webhook_is_stored_with_a_run_that_is_given_out_at_once(
     await send(service.storage)
 
     assert stored.claimed
-    assert (receiver.calls[0]["status"], receiver.calls[0]["error"]) == ("error", "ValueError: no")
+    assert receiver.calls[0]["status"] == "error"
+    assert receiver.calls[0]["error"] == {"error": "ValueError", "message": "no"}
 
 
 async def ended(service: Service, url: str) -> None:

@@ -19,6 +19,13 @@ OF_THE_REQUEST: Final = frozenset(
 )
 """What a graph is told of who asked. Savers write what they find in a config into a checkpoint's metadata,
 where everybody would read it who may read the thread."""
+NAMES_OF_A_CHECKPOINT: Final[tuple[str, ...]] = (
+    "thread_id",
+    "checkpoint_ns",
+    "checkpoint_id",
+    "checkpoint_map",
+)
+"""What of a configuration names a checkpoint, for clients."""
 
 
 def checkpoint_config(

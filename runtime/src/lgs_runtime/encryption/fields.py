@@ -117,11 +117,12 @@ class Fields:
 
     async def new_run(self, new: NewRun) -> NewRun:
         """A run to be kept; the context that it is asked for with goes along."""
-        metadata, kwargs, created, names, scope = await asyncio.gather(
+        metadata, kwargs, created, names, config, scope = await asyncio.gather(
             self._cipher.seal("run", "metadata", new.metadata),
             self._cipher.seal("run", "kwargs", new.kwargs),
             self._cipher.seal("thread", "metadata", new.created_metadata),
             self._cipher.seal("thread", "metadata", new.thread_metadata),
+            self._config(new.thread_config),
             self.scope("thread", new.scope),
         )
         return replace(
@@ -130,9 +131,13 @@ class Fields:
             kwargs=carrying_context(kwargs),
             created_metadata=created,
             thread_metadata=names,
+            thread_config=config,
             scope=scope,
             webhook=None if new.webhook is None else await self.url(new.webhook),
         )
+
+    async def _config(self, config: Json | None) -> Json | None:
+        return None if config is None else await self._cipher.seal("thread", "config", config)
 
     async def url(self, url: str) -> str:
         """The receiver of a webhook, whose address may hold a secret."""

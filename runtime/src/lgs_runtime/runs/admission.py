@@ -31,7 +31,7 @@ from lgs_runtime.model import (
     Scope,
     Standing,
 )
-from lgs_runtime.runs.configuration import merge_config, merge_context
+from lgs_runtime.runs.configuration import config_of_thread, merge_config, merge_context
 from lgs_runtime.runs.permission import permitted, readable_assistants
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
@@ -152,6 +152,7 @@ def new_run(
         delay_seconds=request.delay_seconds,
         create_thread=stateless or request.create_thread,
         thread_metadata=names,
+        thread_config=None if temporary else config_of_thread(assistant, request.config),
         delete_thread_after=temporary,
         webhook=request.webhook,
         group=group_of(request.user),

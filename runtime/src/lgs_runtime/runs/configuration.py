@@ -38,6 +38,16 @@ def merge_config(assistant: Assistant, over: Json, context: Json) -> dict[str, A
     return merged
 
 
+def config_of_thread(assistant: Assistant, over: Json) -> dict[str, Any] | None:
+    """What a thread shows as its config once a run was made on it, as LangGraph's server has it: the
+    request's over the assistant's, but for `configurable`, which is the assistant's. None where that is
+    empty."""
+    configurable = dict(_object(assistant.config, "configurable"))
+    given = {**assistant.config, **{name: value for name, value in over.items() if value is not None}}
+    given.pop("configurable", None)
+    return {**given, "configurable": configurable} if given or configurable else None
+
+
 def merge_context(assistant: Assistant, over: Json, context: Json) -> dict[str, Any]:
     """The assistant's context under a request's. A request that gives a field of the assistant's context as
     `configurable` means it, too."""

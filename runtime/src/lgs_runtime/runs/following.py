@@ -17,7 +17,17 @@ import structlog
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import NotFound, StorageUnavailable
-from lgs_runtime.model import FINAL, Json, Run, Thread, questions, rooted, unrooted, with_questions
+from lgs_runtime.model import (
+    FINAL,
+    Json,
+    Run,
+    Thread,
+    failure_of,
+    questions,
+    rooted,
+    unrooted,
+    with_questions,
+)
 from lgs_runtime.services import Services
 from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.encoding import encode, to_json
@@ -90,11 +100,7 @@ async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
 
 
 def _failure(reason: str) -> Json:
-    """`Name: text` of an exception, or any other reason, as clients expect it."""
-    name, colon, message = reason.partition(": ")
-    if colon and name.replace(".", "").isidentifier():
-        return {"__error__": {"error": name, "message": message}}
-    return {"__error__": {"error": "RunFailed", "message": reason}}
+    return {"__error__": failure_of(reason)}
 
 
 async def events(

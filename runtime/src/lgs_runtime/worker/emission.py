@@ -2,17 +2,18 @@
 
 The names: the mode, then the namespaces of a subgraph (`updates|child:6f…`). `messages-tuple` comes out as
 event `messages` with `[chunk, metadata]`; `messages` as `messages/metadata` once a message, then
-`messages/partial` with what there is of it so far, or `messages/complete`.
+`messages/partial` with what there is of it so far, or `messages/complete`, of whatever subgraph it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
 
+from lgs_runtime.checkpoint.configs import NAMES_OF_A_CHECKPOINT
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.worker.kwargs import RunKwargs
 from lgs_runtime.worker.publisher import Publisher
@@ -22,13 +23,13 @@ HIDDEN_TAG = "langsmith:hidden"
 
 
 def graph_modes(wanted: Sequence[str]) -> list[str]:
-    """The modes to ask of the graph; values always, since the last ones are the run's result."""
+    """The modes to ask of the graph, which must be asked for one."""
     asked = ["messages" if mode == "messages-tuple" else mode for mode in wanted]
-    return list(dict.fromkeys(["values", *(mode for mode in asked if mode in GRAPH_MODES)]))
+    return list(dict.fromkeys(mode for mode in asked if mode in GRAPH_MODES)) or ["values"]
 
 
 class Emitter:
-    """Publishes what one attempt streams, and keeps the last values of the root graph."""
+    """Publishes what one attempt streams."""
 
     def __init__(self, publisher: Publisher, kwargs: RunKwargs) -> None:
         self._publisher = publisher
@@ -36,16 +37,14 @@ class Emitter:
         self._subgraphs = kwargs.stream_subgraphs
         self._messages: dict[str, BaseMessageChunk] = {}
         self._announced: set[str] = set()
-        self.values: Any = None
 
     async def emit(self, namespace: Sequence[str], mode: str, data: Any) -> None:
         """One chunk of the graph's stream."""
-        if mode == "values" and not namespace:
-            self.values = data
         if mode == "messages":
             await self._message(namespace, data)
         elif mode in self._wanted:
-            await self._publisher.send(_name(mode, namespace), data)
+            told = debug_event(data) if mode == "debug" else data
+            await self._publisher.send(_name(mode, namespace), told)
 
     async def event(self, event: Any) -> None:
         """One event of `astream_events`."""
@@ -61,18 +60,14 @@ class Emitter:
         message_id = str(message.id)
         if message_id not in self._announced:
             self._announced.add(message_id)
-            await self._publisher.send(
-                _name("messages/metadata", namespace), {message_id: {"metadata": metadata}}
-            )
+            await self._publisher.send("messages/metadata", {message_id: {"metadata": metadata}})
         if isinstance(message, BaseMessageChunk):
             before = self._messages.get(message_id)
             whole = message if before is None else before + message
             self._messages[message_id] = whole
-            await self._publisher.send(
-                _name("messages/partial", namespace), [message_chunk_to_message(whole)]
-            )
+            await self._publisher.send("messages/partial", [message_chunk_to_message(whole)])
         else:
-            await self._publisher.send(_name("messages/complete", namespace), [message])
+            await self._publisher.send("messages/complete", [message])
 
 
 async def stream(
@@ -110,9 +105,40 @@ async def _with_events(
 ) -> AsyncIterator[Any]:
     run_id = str(config["run_id"])
     async for event in graph.astream_events(graph_input, config, version="v2", **options):
-        await emitter.event(event)
         if event["event"] == "on_chain_stream" and event["run_id"] == run_id:
             yield event["data"]["chunk"]
+        else:
+            await emitter.event(event)
+
+
+def debug_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An event of `debug` as LangGraph's server tells it: a checkpoint names itself, its parent and those of
+    its subgraphs in the form in which clients name checkpoints, beside the configurations."""
+    payload = event["payload"]
+    if event["type"] != "checkpoint" or not payload:
+        return event
+    named = {
+        "checkpoint": checkpoint_of(payload["config"]),
+        "parent_checkpoint": checkpoint_of(payload.get("parent_config")),
+        "tasks": [_debug_task(task) for task in payload["tasks"]],
+    }
+    return {**event, "payload": {**payload, **named}}
+
+
+def _debug_task(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    configurable = (task.get("state") or {}).get("configurable")
+    if not configurable:
+        return task
+    return {**{name: value for name, value in task.items() if name != "state"}, "checkpoint": configurable}
+
+
+def checkpoint_of(config: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The checkpoint that a configuration names, as `langgraph_sdk.schema.Checkpoint`; None where it names
+    none."""
+    named = (config or {}).get("configurable") or {}
+    if not named.get("thread_id") or not named.get("checkpoint_id"):
+        return None
+    return {name: named[name] for name in NAMES_OF_A_CHECKPOINT if name in named}
 
 
 def _name(mode: str, namespace: Sequence[str]) -> str:

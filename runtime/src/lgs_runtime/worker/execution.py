@@ -246,7 +246,7 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
         configurable.pop(address, None)
     said = {**run.metadata, **given.pop("metadata", {})}
     own = {name: value for name, value in said.items() if name not in ABOUT_THE_CALLER}
-    metadata = {**own, **ids, "attempt": run.attempt}
+    metadata = {**own, **ids, "run_attempt": run.attempt}
     known = {name: given[name] for name in ("tags", "recursion_limit", "max_concurrency") if name in given}
     config: RunnableConfig = {
         "configurable": configurable,

@@ -16,7 +16,7 @@ import httpx
 import structlog
 
 from lgs_runtime.graphs.webhook_section import WebhookSection
-from lgs_runtime.model import Run, Webhook, unrooted, without_questions
+from lgs_runtime.model import Run, Webhook, failure_of, unrooted, without_questions
 from lgs_runtime.repeating import repeatedly
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.encoding import encode
@@ -104,8 +104,10 @@ class WebhookSender:
 def payload(described: Mapping[str, Any], webhook: Webhook) -> dict[str, Any]:
     """What a receiver is told: the run, when it ran, and the values it left."""
     run = webhook.run
+    failed = {} if run.error is None else {"error": failure_of(run.error)}
     return {
         **described,
+        **failed,
         "run_started_at": run.claimed_at,
         "run_ended_at": run.updated_at,
         "values": unrooted(without_questions(webhook.values)),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeIs
 
+from lgs_runtime.checkpoint.configs import NAMES_OF_A_CHECKPOINT
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
-from lgs_runtime.model import Assistant, AuditEntry, Cron, Json, Run, Thread, Version, unrooted
+from lgs_runtime.model import Assistant, AuditEntry, Cron, Json, Run, Thread, Version, failure_of, unrooted
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -21,7 +22,21 @@ if TYPE_CHECKING:
 
 PRIVATE_KWARGS = frozenset({"user", "request_id", "encryption_context"})
 """A user's fields may hold secrets of theirs; who may read the run need not see them."""
-CHECKPOINT_KEYS = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
+
+
+NOT_GIVEN: Mapping[str, Any] = {
+    "input": None,
+    "command": None,
+    "context": {},
+    "stream_mode": ["values"],
+    "interrupt_before": None,
+    "interrupt_after": None,
+    "webhook": None,
+    "feedback_keys": None,
+    "temporary": False,
+    "durability": "async",
+}
+"""What a run has that nobody gave: it is not kept."""
 
 
 def select(record: Mapping[str, Any], fields: Iterable[str] | None) -> Mapping[str, Any]:
@@ -53,12 +68,23 @@ def thread_json(thread: Thread) -> dict[str, Any]:
         "updated_at": thread.updated_at,
         "state_updated_at": thread.state_updated_at,
         "metadata": thread.metadata,
-        "config": thread.config,
+        "config": {"configurable": {}, **thread.config} if "graph_id" in thread.metadata else thread.config,
         "status": thread.status,
         "values": unrooted(thread.values),
-        "interrupts": thread.interrupts,
-        "error": thread.error,
+        "interrupts": {task: _asked(interrupts) for task, interrupts in thread.interrupts.items()},
+        "error": None if thread.error is None else failure_of(thread.error),
     }
+
+
+def _asked(interrupts: Any) -> Any:
+    """A task's questions as they are told beside a state: `response_schema` only where there is one. What
+    could not be decrypted is shown as it is kept."""
+    if not isinstance(interrupts, list):
+        return interrupts
+    return [
+        {name: value for name, value in one.items() if name != "response_schema" or value is not None}
+        for one in interrupts
+    ]
 
 
 def ttl_json(thread: Thread) -> dict[str, Any] | None:
@@ -71,6 +97,7 @@ def ttl_json(thread: Thread) -> dict[str, Any] | None:
 
 def run_json(run: Run) -> dict[str, Any]:
     """As `langgraph_sdk.schema.Run`, with its priority, attempts and reason of failure besides."""
+    kwargs = _kwargs_json(run)
     return {
         "run_id": run.run_id,
         "thread_id": run.thread_id,
@@ -78,14 +105,38 @@ def run_json(run: Run) -> dict[str, Any]:
         "created_at": run.created_at,
         "updated_at": run.updated_at,
         "status": run.status,
-        "metadata": run.metadata,
-        "kwargs": {name: value for name, value in run.kwargs.items() if name not in PRIVATE_KWARGS},
+        "metadata": kwargs["config"]["metadata"],
+        "kwargs": kwargs,
         "multitask_strategy": run.multitask_strategy,
         "priority": run.priority,
         "attempt": run.attempt,
         "version": run.version,
         "error": run.error,
     }
+
+
+def _kwargs_json(run: Run) -> dict[str, Any]:
+    """What a run was given, by the names of LangGraph's server: also what nobody gave, and in its config what
+    its graph finds there."""
+    given = {name: value for name, value in run.kwargs.items() if name not in PRIVATE_KWARGS}
+    config = _object(given, "config")
+    configurable = _object(config, "configurable")
+    ids = {"run_id": run.run_id, "thread_id": run.thread_id, "assistant_id": run.assistant_id}
+    graph = {"graph_id": configurable["graph_id"]} if "graph_id" in configurable else {}
+    metadata = {**run.metadata, **graph, "assistant_id": run.assistant_id}
+    return {
+        **NOT_GIVEN,
+        **given,
+        "config": {**config, "configurable": {**configurable, **ids}, "metadata": metadata},
+        "subgraphs": given.get("stream_subgraphs", False),
+        "resumable": given.get("stream_resumable", False),
+        "checkpoint_during": given.get("durability") != "exit",
+    }
+
+
+def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = given.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def version_json(version: Version) -> dict[str, Any]:
@@ -173,7 +224,7 @@ def state_json(snapshot: StateSnapshot) -> dict[str, Any]:
         "values": snapshot.values,
         "next": list(snapshot.next),
         "tasks": [_task_json(task) for task in snapshot.tasks],
-        "metadata": snapshot.metadata or {},
+        "metadata": _metadata_of_checkpoint(snapshot),
         "created_at": snapshot.created_at,
         "checkpoint": checkpoint,
         "parent_checkpoint": parent,
@@ -181,6 +232,12 @@ def state_json(snapshot: StateSnapshot) -> dict[str, Any]:
         "checkpoint_id": checkpoint["checkpoint_id"] if checkpoint else None,
         "parent_checkpoint_id": parent["checkpoint_id"] if parent else None,
     }
+
+
+def _metadata_of_checkpoint(snapshot: StateSnapshot) -> Mapping[str, Any]:
+    """With the id of the thread, which savers leave out."""
+    thread_id = snapshot.config["configurable"].get("thread_id")
+    return {**snapshot.metadata, "thread_id": thread_id} if snapshot.metadata and thread_id else {}
 
 
 def select_state(state: Json, fields: Sequence[str] | None) -> Json:
@@ -199,7 +256,7 @@ def checkpoint_json(config: RunnableConfig | None) -> dict[str, Any] | None:
     if not config or "configurable" not in config:
         return None
     named = config["configurable"]
-    checkpoint = {key: named[key] for key in CHECKPOINT_KEYS if key in named}
+    checkpoint = {key: named[key] for key in NAMES_OF_A_CHECKPOINT if key in named}
     return {"checkpoint_ns": "", "checkpoint_id": None, **checkpoint}
 
 
@@ -212,7 +269,7 @@ def _task_json(task: PregelTask) -> dict[str, Any]:
         "path": task.path,
         "error": None if task.error is None else str(task.error) or repr(task.error),
         "interrupts": [_interrupt_json(interrupt) for interrupt in task.interrupts],
-        "checkpoint": None if _is_snapshot(task.state) else checkpoint_json(task.state),
+        "checkpoint": None if task.state is None or _is_snapshot(task.state) else task.state["configurable"],
         "state": nested,
         "result": task.result,
     }
@@ -223,4 +280,5 @@ def _is_snapshot(state: RunnableConfig | StateSnapshot | None) -> TypeIs[StateSn
 
 
 def _interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
-    return {"value": interrupt.value, "id": interrupt.id}
+    schema = getattr(interrupt, "response_schema", None)
+    return {"value": interrupt.value, "id": interrupt.id, **({"response_schema": schema} if schema else {})}

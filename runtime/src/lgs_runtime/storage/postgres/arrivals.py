@@ -10,7 +10,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.model import NewRun
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump, dump_searchable
+from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable
 from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.lifetime import columns as lifetime_columns
 from lgs_runtime.storage.postgres import run_statements
@@ -78,6 +78,7 @@ def row(new: NewRun, claim_for: str | None, room: int) -> Row:
         clean(new.standing.group) if new.standing else None,
         *lifetime_columns(new.thread_ttl),
         new.assistant_as_of,
+        dump_optional(new.thread_config),
     )
 
 

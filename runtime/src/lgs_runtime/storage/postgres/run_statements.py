@@ -17,15 +17,15 @@ _NEW: Final = """
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::float8[],
         $9::boolean[], $10::text[], $11::boolean[], $12::text[], $13::integer[], $14::float8[], $15::text[],
         $16::text[], $17::text[], $18::text[], $19::smallint[], $20::text[], $21::smallint[], $22::text[],
-        $23::float8[], $24::text[], $25::timestamptz[]
+        $23::float8[], $24::text[], $25::timestamptz[], $26::text[]
     ) WITH ORDINALITY AS n (
         run_id, thread_id, assistant_id, kwargs, metadata, priority, strategy, delay,
         create_thread, thread_metadata, delete_thread_after, claim_for, room, rank_offset, webhook,
         created_by, created_metadata, scope, level, fairness_group, kept_level, kept_group,
-        ttl_seconds, ttl_strategy, assistant_as_of, number)
+        ttl_seconds, ttl_strategy, assistant_as_of, thread_config, number)
 """
-"""`arrivals.row`. `claim_for`, `scope`, what the thread keeps, its time to live and `assistant_as_of` may be
-null."""
+"""`arrivals.row`. `claim_for`, `scope`, what the thread keeps, its time to live and config and
+`assistant_as_of` may be null."""
 
 _NEXT_TURN: Final = """
     greatest((SELECT max(turn) FROM lgs_run r
@@ -83,6 +83,7 @@ WITH new AS MATERIALIZED ({_NEW}), ahead AS (
 ), joined AS (
     UPDATE lgs_thread t
     SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || g.thread_metadata::jsonb,
+        config = coalesce(g.thread_config::jsonb, t.config),
         level = coalesce(t.level, g.kept_level),
         fairness_group = coalesce(t.fairness_group, g.kept_group), updated_at = now()
     FROM gate g JOIN locked USING (thread_id)
@@ -92,10 +93,11 @@ WITH new AS MATERIALIZED ({_NEW}), ahead AS (
            OR EXISTS (SELECT FROM jsonb_array_elements(g.scope::jsonb) d WHERE t.metadata @> d.value))
     RETURNING t.thread_id, t.runs AS seq, t.unfinished
 ), made AS (
-    INSERT INTO lgs_thread (thread_id, metadata, unfinished, runs, created_by, level, fairness_group,
+    INSERT INTO lgs_thread (thread_id, metadata, config, unfinished, runs, created_by, level, fairness_group,
                             ttl_seconds, ttl_strategy)
-    SELECT g.thread_id, g.created_metadata::jsonb || g.thread_metadata::jsonb, 1, 1, g.created_by,
-           g.kept_level, g.kept_group, g.ttl_seconds, g.ttl_strategy
+    SELECT g.thread_id, g.created_metadata::jsonb || g.thread_metadata::jsonb,
+           coalesce(g.thread_config::jsonb, '{{}}'), 1, 1, g.created_by, g.kept_level, g.kept_group,
+           g.ttl_seconds, g.ttl_strategy
     FROM gate g
     WHERE g.create_thread AND (g.may_claim OR g.has_room)
       AND NOT EXISTS (SELECT FROM locked l WHERE l.thread_id = g.thread_id)
@@ -114,6 +116,7 @@ INSERT_RUN: Final = f"""
 WITH new AS ({_NEW}), thread AS (
     UPDATE lgs_thread t
     SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || n.thread_metadata::jsonb,
+        config = coalesce(n.thread_config::jsonb, t.config),
         level = coalesce(t.level, n.kept_level),
         fairness_group = coalesce(t.fairness_group, n.kept_group), updated_at = now()
     FROM new n WHERE t.thread_id = n.thread_id

@@ -7,7 +7,7 @@ import sqlite3
 from lgs_runtime.errors import NotFound, QueueFull, UserLimit
 from lgs_runtime.model import NewRun, Priority, QueueLimits, Signal
 from lgs_runtime.storage import fairness, law
-from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
+from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable, load
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers
 from lgs_runtime.storage.sqlite import rows, statements
@@ -85,7 +85,8 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         "level": new.standing.level if new.standing else None,
         "group": clean(new.standing.group) if new.standing else None,
     }
-    seq = change.value(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, **kept)
+    config = dump_optional(new.thread_config)
+    seq = change.value(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, config=config, **kept)
     level, group = fairness.level_of(new), clean(new.group)
     turns = change.all(statements.TURNS, level=level, group=group)[0]
     due_at = change.now + new.delay_seconds
