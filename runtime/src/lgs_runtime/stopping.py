@@ -2,18 +2,16 @@
 whoever stops a replica should not wait for it: nothing has been claimed or answered, so nothing is lost.
 
 As process 1 of a container this one is sent no signal that it does not handle, whence the first instructions
-of the command come here. To stay without imports that take time.
+of the command come here. Nothing may be imported here that takes time, `typing` neither.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from types import FrameType
-from typing import Final
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-WORDS: Final = b'{"event": "replica.stopped", "level": "info", "reason": "asked to stop before it served"}\n'
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+WORDS = b'{"event": "replica.stopped", "level": "info", "reason": "asked to stop before it served"}\n'
 
 
 def end_at_once() -> None:
@@ -22,7 +20,7 @@ def end_at_once() -> None:
         signal.signal(number, _end)
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
+def _end(_number: int, _frame: object) -> None:
     # What writes logs may have been interrupted, and can't be called.
     os.write(2, WORDS)
     os._exit(0)

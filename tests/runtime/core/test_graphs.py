@@ -163,6 +163,12 @@ def test_a_graph_that_is_not_there_is_told_with_what_is(source: Path, path: str,
         ("x = 1\nraise KeyError('no key')\n", "KeyError: 'no key'"),
         ("x = 1\ndef f(:\n", "SyntaxError: invalid syntax"),
         ("x = 1\nimport not_installed\n", "No module named 'not_installed'"),
+        (
+            "x = 1\nraise ValueError('1 error for Model\\n  key: missing\\nread more')\n",
+            "1 error for Model key: missing",
+        ),
+        ("x = 1\nraise SystemExit('no key')\n", "SystemExit: no key"),
+        ("x = 1\nraise ExceptionGroup('two', [ValueError('a'), KeyError('b')])\n", "two (2 sub-exceptions)"),
     ],
 )
 def test_a_module_that_raises_at_import_is_told_with_its_line(source: Path, text: str, said: str) -> None:
