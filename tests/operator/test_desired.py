@@ -143,6 +143,15 @@ def test_code_from_a_config_map_is_mounted_where_the_runtime_looks() -> None:
     assert template["spec"]["containers"][0]["image"] == Images().runtime
 
 
+def test_an_image_of_the_application_keeps_its_working_folder() -> None:
+    """That of its langgraph.json, which in a repository of several applications is below /app."""
+    stock = runtime(image=None, source={"configMap": "code"})["spec"]["containers"][0]
+    own = runtime(image="example.com/support:1")["spec"]["containers"][0]
+
+    assert stock["workingDir"] == "/app"
+    assert "workingDir" not in own
+
+
 def test_api_keys_are_a_file_that_the_pods_read_anew() -> None:
     keys = {"apiKeys": {"secret": {"name": "callers"}}, "path": "./auth.py:auth", "disableStudioAuth": True}
     pod = runtime(auth=keys)["spec"]

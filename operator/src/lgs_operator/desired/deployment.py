@@ -83,7 +83,6 @@ def _container(inputs: Inputs) -> Manifest:
         "name": CONTAINER,
         "image": image_of(inputs),
         "command": ["lgs-runtime", "serve"],
-        "workingDir": SOURCE_DIR,
         "ports": [{"name": "http", "containerPort": RUNTIME_PORT, "protocol": "TCP"}],
         "env": environment(inputs),
         "securityContext": container_security(),
@@ -95,6 +94,9 @@ def _container(inputs: Inputs) -> Manifest:
     }
     policy = pod.image_pull_policy or inputs.images.pull_policy
     optional = {"resources": pod.resources, "envFrom": pod.env_from, "imagePullPolicy": policy}
+    if inputs.service.spec.image is None:
+        # An image of the application's own knows its folder: that of its langgraph.json may be below /app.
+        optional["workingDir"] = SOURCE_DIR
     return container | {name: value for name, value in optional.items() if value}
 
 
