@@ -103,6 +103,9 @@ def pointing_at(stub: str) -> dict[str, str]:
         "GROQ_API_BASE": stub,
         "FIREWORKS_API_KEY": "none",
         "FIREWORKS_API_BASE": f"{stub}/v1",
+        "GEMINI_API_KEY": "none",
+        "GOOGLE_API_KEY": "none",
+        "GOOGLE_GEMINI_BASE_URL": stub,
         "DEEPSEEK_API_KEY": "none",
         "DEEPSEEK_API_BASE": f"{stub}/v1",
     }
