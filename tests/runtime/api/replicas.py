@@ -85,6 +85,7 @@ def settings_of(folder: Path, uris: dict[str, Any]) -> Settings:
         graphs={
             **{name: GraphSpec(f"api_graphs:{name}") for name in GRAPHS},
             **{name: GraphSpec(f"api_outputs:{name}") for name in OUTPUTS},
+            "values": GraphSpec("support.values:values"),
         },
         source=folder,
         data_dir=folder,

@@ -1,65 +1,123 @@
-"""JSON for stream events and stored values: what graphs emit (messages, pydantic models, dataclasses, sets,
-exceptions) becomes what LangGraph's clients expect. Nothing raises: what has no JSON form becomes its
-text."""
+"""The JSON of whatever graphs keep and emit: one encoder for answers, streams, webhooks and stored values.
+
+What becomes of a type is what LangGraph's own server makes of it, so that clients find the same: bytes are
+base64, a `timedelta` its seconds, a `Decimal` a number, a pattern its text, a model its fields, an object
+without any form null. Nothing raises: `careful` writes what orjson refuses.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import json
+import re
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Mapping, Set
-from typing import Any
+from datetime import timedelta, timezone
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import BaseModel
+from langgraph.types import Send
 
-OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
+from lgs_runtime.streams import careful
 
-CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    (BaseModel, lambda model: model.model_dump(mode="python")),
-    (BaseException, lambda raised: {"error": type(raised).__name__, "message": str(raised)}),
-    (Mapping, dict),
-    ((Set, deque), list),
-    (bytes, lambda raw: raw.decode("utf-8", errors="replace")),
-)
+OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+LARGEST_EXPONENT: Final = 400
+"""Beyond is no double, and the digits of such an integer could fill the memory."""
+
+Conversion = Callable[[Any], Any]
 
 
 def encode(value: Any) -> bytes:
     """JSON bytes of any value."""
     try:
         # Copied: what orjson returns goes on taking the four KiB that it wrote into, and events are kept.
-        return bytes(memoryview(orjson.dumps(value, default=_plain, option=OPTIONS)))
-    except (TypeError, orjson.JSONEncodeError, RecursionError):
-        # Deep inside is a key or a text that JSON can't hold; its readable form is better than a lost event.
-        return orjson.dumps(_readable(value, depth=0))
+        return bytes(memoryview(orjson.dumps(value, default=simpler, option=OPTIONS)))
+    except (TypeError, RecursionError):
+        # Deep inside is something that orjson doesn't write; only that is to be told otherwise.
+        return careful.encode(value, simpler, OPTIONS)
 
 
 def to_json(value: Any) -> Any:
-    """The plain JSON value of anything: what `encode` writes, read back."""
-    return orjson.loads(encode(value))
+    """The plain JSON value of anything: what `encode` writes, read back, with integers of any size."""
+    try:
+        return orjson.loads(orjson.dumps(value, default=simpler, option=OPTIONS))
+    except (TypeError, RecursionError):
+        return _read(careful.encode(value, simpler, OPTIONS))
 
 
-def _plain(value: Any) -> Any:
-    """The `default` of orjson: one level nearer to JSON."""
-    for kind, convert in CONVERSIONS:
-        if isinstance(value, kind):
-            return convert(value)
-    return value._asdict() if hasattr(value, "_asdict") else str(value)
+def _read(document: bytes) -> Any:
+    try:
+        return json.loads(document)
+    except RecursionError:
+        # Deeper than the one parser goes; the other makes doubles of integers beyond 64 bits.
+        return orjson.loads(document)
 
 
-def _readable(value: Any, depth: int) -> Any:
-    if depth > 50:
-        return str(type(value).__name__)
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="python")
-    if isinstance(value, Mapping):
-        return {_text(key): _readable(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | Set | deque):
-        return [_readable(item, depth + 1) for item in value]
-    if value is None or isinstance(value, bool | float):
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**64:
-        return value
-    return _text(value)
+def simpler(value: Any) -> Any:
+    """A value that orjson doesn't know, one level nearer to JSON: its `default`."""
+    return conversion(type(value))(value)
 
 
-def _text(value: Any) -> str:
-    return str(value).encode("utf-8", errors="replace").decode("utf-8")
+def _conversion(kind: Any) -> Conversion:
+    """How values of a type are told; the first rule that fits, in the order of LangGraph's server."""
+    if issubclass(kind, Send):
+        return lambda send: {"node": send.node, "args": send.arg}
+    for method in ("model_dump", "dict", "_asdict"):
+        if callable(getattr(kind, method, None)) and not issubclass(kind, type):
+            return _call(method)
+    for kinds, convert in CONVERSIONS:
+        if issubclass(kind, kinds):
+            return convert
+    # Arrays that orjson leaves to us: such as are not contiguous, or of kinds that it doesn't know.
+    return _call("tolist") if kind.__module__.partition(".")[0] == "numpy" else _nothing
+
+
+conversion: Callable[[Any], Conversion] = lru_cache(maxsize=1024)(_conversion)
+
+
+def _call(method: str) -> Conversion:
+    return lambda value: getattr(value, method)()
+
+
+def _nothing(_value: Any) -> None:
+    return None
+
+
+def _number(value: Decimal) -> int | float:
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= 0 and value.adjusted() < LARGEST_EXPONENT:
+        return int(value)
+    return float(value)
+
+
+CONVERSIONS: Final[tuple[tuple[Any, Conversion], ...]] = (
+    (BaseException, lambda raised: {"error": type(raised).__name__, "message": str(raised)}),
+    ((Set, deque), list),
+    ((timezone, ZoneInfo), lambda zone: zone.tzname(None) or str(zone)),
+    (timedelta, timedelta.total_seconds),
+    (Decimal, _number),
+    (
+        (
+            UUID,
+            PurePath,
+            ipaddress.IPv4Address,
+            ipaddress.IPv6Address,
+            ipaddress.IPv4Interface,
+            ipaddress.IPv6Interface,
+            ipaddress.IPv4Network,
+            ipaddress.IPv6Network,
+        ),
+        str,
+    ),
+    (re.Pattern, lambda pattern: pattern.pattern),
+    ((bytes, bytearray, memoryview), lambda raw: b64encode(raw).decode()),
+    (Mapping, dict),
+)
+"""Theirs leaves out the message of most exceptions, and makes null of mappings that are no `dict`; here both
+are whole."""
