@@ -282,7 +282,7 @@ async def test_the_end_of_a_run_is_the_state_of_its_thread(service: Service) -> 
     thread = await service.storage.thread(run.thread_id)
     assert ended.status == "interrupted"
     assert (thread.status, thread.interrupts, thread.error) == ("interrupted", {"t": [{"value": 1}]}, None)
-    assert thread.values is not None and thread.values["n"] == 1
+    assert thread.values == {"n": 1, "s": "\u0000x"}
 
 
 async def test_a_failed_run_says_why(service: Service) -> None:
@@ -294,7 +294,7 @@ async def test_a_failed_run_says_why(service: Service) -> None:
     )
 
     ended = await service.storage.run(run.run_id)
-    assert ended.status == "error" and ended.error is not None and ended.error.startswith("ValueError: bad")
+    assert (ended.status, ended.error) == ("error", "ValueError: \u0000bad \ud800")
     assert (await service.storage.thread(run.thread_id)).error == ended.error
 
 

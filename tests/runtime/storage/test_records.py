@@ -141,7 +141,7 @@ async def test_the_metadata_of_a_thread_is_merged(storage: Storage) -> None:
 
     thread = await storage.update_thread("t1", {"b": 2, "c": "\u0000"})
 
-    assert thread.metadata == {"a": 1, "b": 2, "c": ""}
+    assert thread.metadata == {"a": 1, "b": 2, "c": "\u0000"}
     with pytest.raises(NotFound):
         await storage.update_thread("t2", {})
 

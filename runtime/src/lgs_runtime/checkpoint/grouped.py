@@ -21,12 +21,12 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from lgs_runtime.checkpoint.behind import WritesBehind
 from lgs_runtime.checkpoint.blocking import BlockingSaver
 from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.checkpoint.rows import Address, Rows, address_of, write_rows
+from lgs_runtime.checkpoint.serializer import Serializer
 from lgs_runtime.checkpoint.weight import is_heavy
 from lgs_runtime.storage.gathering import Gatherer
 
@@ -227,6 +227,6 @@ class GroupedSaver(BlockingSaver, WritesBehind):
         raise NotImplementedError
 
 
-def strict_serializer(allow: Allowed = ()) -> JsonPlusSerializer:
+def strict_serializer(allow: Allowed = ()) -> Serializer:
     """LangGraph's serialiser that makes only known types from what is stored, and those in `allow`."""
-    return JsonPlusSerializer(allowed_msgpack_modules=allow if allow is True else [*allow] or None)
+    return Serializer(allowed_msgpack_modules=allow if allow is True else [*allow] or None)

@@ -14,7 +14,7 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.model import Ttl, TtlStrategy
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+    from lgs_runtime.checkpoint.serializer import Serializer
 
 Modules = Literal[True] | tuple[tuple[str, ...], ...] | None
 """Types that may be made from stored values, each by module and name: these, all (True), or none of the
@@ -43,9 +43,9 @@ class SerdeOptions:
     """`environment`: all, or only what the schemas of the graphs name with `LANGGRAPH_STRICT_MSGPACK`."""
     pickle_fallback: bool = False
 
-    def serializer(self) -> JsonPlusSerializer:
+    def serializer(self) -> Serializer:
         """LangGraph's serialiser with these rules."""
-        from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: PLC0415 - settings are light
+        from lgs_runtime.checkpoint.serializer import Serializer  # noqa: PLC0415 - settings are light
 
         rules: dict[str, Any] = {
             "pickle_fallback": self.pickle_fallback,
@@ -53,7 +53,7 @@ class SerdeOptions:
         }
         if self.allowed_msgpack_modules != "environment":
             rules["allowed_msgpack_modules"] = self.allowed_msgpack_modules
-        return JsonPlusSerializer(**rules)
+        return Serializer(**rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import BaseStore, TTLConfig
 
+from lgs_runtime.checkpoint.serializer import Serializer
 from lgs_runtime.checkpoint.store_options import Index
 from lgs_runtime.checkpoint.upkeep import Upkeep
 from lgs_runtime.storage.addresses import address
@@ -37,12 +37,10 @@ def open_checkpointer(
     if where.path is not None:
         from lgs_runtime.checkpoint.sqlite.saver import FastSqliteSaver  # noqa: PLC0415 - load one driver only
 
-        return FastSqliteSaver.from_conn_string(
-            f"{where.path}-checkpoints", serde=serde or JsonPlusSerializer()
-        )
+        return FastSqliteSaver.from_conn_string(f"{where.path}-checkpoints", serde=serde or Serializer())
     from lgs_runtime.checkpoint.postgres.saver import FastPostgresSaver  # noqa: PLC0415
 
-    return FastPostgresSaver.from_conn_string(where.uri, serde=serde or JsonPlusSerializer())
+    return FastPostgresSaver.from_conn_string(where.uri, serde=serde or Serializer())
 
 
 def open_store(

@@ -7,12 +7,12 @@ Setup is guarded: replicas that start together take turns. Failures to reach the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, LiteralString, cast
 
 import psycopg
-from langgraph.store.base import TTLConfig
+from langgraph.store.base import Op, Result, TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
 from psycopg import AsyncConnection, AsyncCursor
@@ -28,6 +28,7 @@ from lgs_runtime.checkpoint.store_connections import (
     translated,
 )
 from lgs_runtime.checkpoint.store_options import Index, check_dimensions
+from lgs_runtime.checkpoint.store_values import stored, told
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.storage.addresses import masked
 from lgs_runtime.storage.postgres.access import look
@@ -49,6 +50,10 @@ WHERE attrelid = to_regclass('store_vectors') AND attname = 'embedding' AND attt
 
 class PostgresStore(FailsAlone, AsyncPostgresStore):
     """LangGraph's store, whose connections fail in this runtime's words, and nothing else does."""
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Reads and writes, as LangGraph's contract says."""
+        return [told(result) for result in await super().abatch([stored(op) for op in ops])]
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:

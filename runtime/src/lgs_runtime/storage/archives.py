@@ -93,7 +93,7 @@ def _is_time(value: Any) -> bool:
 
 
 FITS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "text": (lambda value: isinstance(value, str) and "\x00" not in value, "a text without NUL"),
+    "text": (lambda value: isinstance(value, str), "a text"),
     "json": (lambda value: isinstance(value, dict), "an object"),
     "int": (lambda value: type(value) is int and abs(value) < 2**31, "a whole number of 32 bit"),
     "seconds": (

@@ -10,7 +10,7 @@ from typing import Any
 
 from lgs_runtime.errors import Forbidden
 from lgs_runtime.model import Json, Scope
-from lgs_runtime.storage.encoding import contains, dump_searchable
+from lgs_runtime.storage.encoding import contains, dump
 
 
 def covers(scope: Scope, metadata: Json) -> bool:
@@ -43,9 +43,9 @@ def check_kept(scope: Scope | None, changes: Json) -> None:
 
 def documents(scope: Scope | None) -> list[str] | None:
     """The parameter of a statement of PostgreSQL: `jsonb[]`, or null for all."""
-    return None if scope is None else [dump_searchable(document) for document in scope.any_of]
+    return None if scope is None else [dump(document) for document in scope.any_of]
 
 
 def document_list(scope: Scope | None) -> str | None:
     """The parameter of a statement of SQLite: a JSON array, or null for all."""
-    return None if scope is None else dump_searchable(list(scope.any_of))
+    return None if scope is None else dump(list(scope.any_of))

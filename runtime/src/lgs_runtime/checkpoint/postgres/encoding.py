@@ -2,7 +2,8 @@
 
 As in langgraph-checkpoint-postgres, plain values (None, text, numbers, booleans) stand in the checkpoint's
 JSON and all others in `checkpoint_blobs`, once for each version of their channel. A plain value that JSON in
-Postgres can't hold (NUL, NaN, infinities) is a blob too; the official saver reads it as well.
+Postgres would make another of (text with NUL or half a character, NaN, infinities, minus zero, large floats,
+members of enumerations) is a blob too; the official saver reads it as well. In metadata such text has marks.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.rows import Row, Rows
-from lgs_runtime.storage.encoding import dump_searchable
+from lgs_runtime.storage.encoding import dump, escape
+from lgs_runtime.storage.encoding import load as unmarked
 
 _EXACT_FLOATS: Final = 2.0**53
+_LARGEST_FLOAT: Final = 1e16
+"""From here on floats are written without a point."""
 
 
 @dataclass(slots=True)
@@ -97,7 +101,7 @@ def checkpoint_rows(
             blobs.append((thread_id, namespace, channel, str(new_versions[channel]), kind, data))
             size += len(data)
     document = _dump({**checkpoint, "channel_values": plain})
-    about = _dump(get_serializable_checkpoint_metadata(config, metadata))
+    about = dump(get_serializable_checkpoint_metadata(config, metadata))
     row = (
         thread_id,
         namespace,
@@ -164,7 +168,7 @@ def first_version() -> str:
 
 def load(document: str) -> Any:
     """The value of a JSON object. Integers beyond 64 bit come back whole."""
-    value = orjson.loads(document)
+    value = unmarked(document)
     plain = value.get("channel_values")
     rounded = _rounded(value.values()) or (isinstance(plain, dict) and _rounded(plain.values()))
     return json.loads(document) if rounded else value
@@ -176,17 +180,19 @@ def _rounded(values: Iterable[Any]) -> bool:
 
 
 def _fits_json(value: Any) -> bool:
-    if value is None or isinstance(value, int):
+    kind = type(value)
+    if value is None or kind is int or kind is bool:
         return True
-    if isinstance(value, str):
-        return "\x00" not in value
-    return isinstance(value, float) and math.isfinite(value)
+    if kind is str:
+        return (value.isascii() and "\x00" not in value) or escape(value) == value
+    # Of minus zero Postgres keeps no sign, and of a large float no mark that it is none of the integers.
+    return kind is float and abs(value) < _LARGEST_FLOAT and (value != 0 or math.copysign(1, value) > 0)
 
 
 def _dump(document: Mapping[str, Any]) -> str:
     try:
         text = orjson.dumps(document).decode()
     except TypeError:
-        # Integers beyond 64 bit, and keys that are not text. What no JSON can hold raises here.
+        # Integers beyond 64 bit. What no JSON can hold raises here.
         text = json.dumps(document)
-    return dump_searchable(document) if "\\u0000" in text else text
+    return dump(document) if "\\u0000" in text else text

@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import get_checkpoint_id
 
 from lgs_runtime.checkpoint.postgres import statements
-from lgs_runtime.storage.encoding import dump_searchable
+from lgs_runtime.storage.encoding import dump
 
 
 def list_query(
@@ -35,7 +35,7 @@ def list_query(
         if checkpoint_id := get_checkpoint_id(config):
             add("checkpoint_id = {}", checkpoint_id)
     if wanted:
-        add("metadata @> ({}::text)::jsonb", dump_searchable(wanted))
+        add("metadata @> ({}::text)::jsonb", dump(wanted))
     if before is not None:
         add("checkpoint_id < {}", get_checkpoint_id(before))
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""

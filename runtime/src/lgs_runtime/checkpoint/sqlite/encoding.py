@@ -21,6 +21,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.rows import Rows
+from lgs_runtime.storage.encoding import MARK_BYTES, dump, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def checkpoint_rows(
     """A checkpoint with all its values."""
     configurable = config["configurable"]
     kind, data = serde.dumps_typed(checkpoint)
-    about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
+    about = _dump(get_checkpoint_metadata(config, metadata))
     row = (
         str(configurable["thread_id"]),
         configurable.get("checkpoint_ns", ""),
@@ -45,7 +46,7 @@ def checkpoint_rows(
         configurable.get("checkpoint_id"),
         kind,
         data,
-        about.encode("utf-8", "ignore"),
+        about,
     )
     return Rows(checkpoints=(row,), size=len(data) + len(about))
 
@@ -56,7 +57,7 @@ def checkpoint_tuple(serde: SerializerProtocol, stored: Stored) -> CheckpointTup
     return CheckpointTuple(
         checkpoint_config(thread_id, namespace, checkpoint_id),
         serde.loads_typed((kind, data)),
-        json.loads(about) if about is not None else {},
+        _load(about) if about is not None else {},
         checkpoint_config(thread_id, namespace, parent_id) if parent_id else None,
         pending_writes(serde, stored.writes),
     )
@@ -66,3 +67,15 @@ def pending_writes(serde: SerializerProtocol, rows: Iterable[Sequence[Any]]) -> 
     """Rows of `statements.WRITES`, in the order in which LangGraph applies them."""
     ordered = sorted(rows, key=lambda row: writes_sort_key(row[4], row[0], row[5]))
     return [(row[0], row[1], serde.loads_typed((row[2], row[3]))) for row in ordered]
+
+
+def _dump(metadata: CheckpointMetadata) -> bytes:
+    try:
+        return json.dumps(metadata, ensure_ascii=False).encode()
+    except (TypeError, ValueError):
+        # Half a character, or what is no JSON.
+        return dump(metadata).encode()
+
+
+def _load(about: bytes) -> Any:
+    return load(about) if MARK_BYTES in about else json.loads(about)

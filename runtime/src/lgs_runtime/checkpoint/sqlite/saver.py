@@ -22,11 +22,11 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.sqlite.utils import search_where
 
 from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver
 from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.checkpoint.sqlite import encoding, statements, tables
+from lgs_runtime.checkpoint.sqlite.queries import list_condition
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.storage.encoding import dump
 from lgs_runtime.storage.sqlite.database import Database
@@ -90,7 +90,7 @@ class FastSqliteSaver(GroupedSaver):
         Raises `StorageUnavailable`."""
         if config is not None:
             await self._writes.settled(str(config["configurable"]["thread_id"]))
-        where, values = search_where(config, filter, before)
+        where, values = list_condition(config, filter, before)
         found = await self._database.read(lambda connection: tables.keys(connection, where, values, limit))
         for first in range(0, len(found), PAGE):
             page = partial(tables.read_all, addresses=found[first : first + PAGE])

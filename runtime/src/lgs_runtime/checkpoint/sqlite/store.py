@@ -17,6 +17,7 @@ from langgraph.store.sqlite.base import SqliteIndexConfig
 
 from lgs_runtime.checkpoint.store_batches import FailsAlone
 from lgs_runtime.checkpoint.store_options import Index, check_dimensions
+from lgs_runtime.checkpoint.store_values import stored, told
 from lgs_runtime.checkpoint.vectors import FLOAT_BYTES, VectorConnection
 from lgs_runtime.errors import StorageUnavailable
 
@@ -36,7 +37,7 @@ class SqliteStore(FailsAlone, AsyncSqliteStore):
             expired = await cursor.fetchone()
         if expired is not None:
             await self.sweep_ttl()
-        return await super().abatch(ops)
+        return [told(result) for result in await super().abatch([stored(op) for op in ops])]
 
     @asynccontextmanager
     async def _cursor(self, *, transaction: bool = True) -> AsyncIterator[aiosqlite.Cursor]:

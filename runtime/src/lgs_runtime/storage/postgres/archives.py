@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
-from lgs_runtime.storage.encoding import dump_searchable
+from lgs_runtime.storage.encoding import dump, escape, unescape
 from lgs_runtime.storage.postgres.database import Database
 
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
@@ -31,6 +31,9 @@ INSERT: Final = {
     f"VALUES ({', '.join(f'${place}' for place in range(1, len(columns) + 1))})"
     for table, columns in TABLES.items()
 }
+
+
+_IN: Final[Mapping[str, Callable[[Any], Any]]] = {"json": dump, "text": escape}
 
 
 class PostgresArchives:
@@ -83,10 +86,13 @@ class PostgresArchives:
 
 
 def _plain(table: str, row: Mapping[str, Any]) -> Json:
-    found = {name: row[name] for name in TABLES[table]}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()
-    }
+    return {name: _out(kind.rstrip("?"), row[name]) for name, kind in TABLES[table].items()}
+
+
+def _out(kind: str, value: Any) -> Any:
+    if kind == "text":
+        return unescape(value)
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _values(table: str, row: Json) -> list[Any]:
@@ -96,6 +102,6 @@ def _values(table: str, row: Json) -> list[Any]:
 def _value(kind: str, value: Any) -> Any:
     if value is None:
         return None
-    if kind == "json":
-        return dump_searchable(value)
+    if kind in _IN:
+        return _IN[kind](value)
     return datetime.fromisoformat(value) if kind == "time" else value

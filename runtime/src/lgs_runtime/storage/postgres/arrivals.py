@@ -10,7 +10,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.model import NewRun
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable
+from lgs_runtime.storage.encoding import dump, dump_optional, escape
 from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.lifetime import columns as lifetime_columns
 from lgs_runtime.storage.postgres import run_statements
@@ -58,24 +58,24 @@ def row(new: NewRun, claim_for: str | None, room: int) -> Row:
         new.thread_id,
         new.assistant_id,
         dump(new.kwargs),
-        dump_searchable(new.metadata),
+        dump(new.metadata),
         law.CODE[new.priority],
         new.multitask_strategy,
         float(new.delay_seconds),
         new.create_thread,
-        dump_searchable(new.thread_metadata),
+        dump(new.thread_metadata),
         new.delete_thread_after,
         claim_for,
         room,
         fairness.rank_offset(level),
         new.webhook,
-        clean(who()),
-        dump_searchable(new.created_metadata),
+        escape(who()),
+        dump(new.created_metadata),
         document_list(new.scope),
         level,
-        clean(new.group),
+        escape(new.group),
         new.standing.level if new.standing else None,
-        clean(new.standing.group) if new.standing else None,
+        escape(new.standing.group) if new.standing else None,
         *lifetime_columns(new.thread_ttl),
         new.assistant_as_of,
         dump_optional(new.thread_config),

@@ -13,7 +13,7 @@ import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.model import AuditEntry, Json, Page
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_searchable
+from lgs_runtime.storage.encoding import dump, escape, unescape
 from lgs_runtime.storage.postgres.database import Database
 
 # What has the same moment stands in the order in which it must have happened.
@@ -72,7 +72,7 @@ class PostgresAudit:
     async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
         """See the contract."""
         found = await self._database.rows(AUDIT, thread_id, page.limit, page.offset)
-        return [AuditEntry(row["at"], row["who"], row["what"], row["details"]) for row in found]
+        return [AuditEntry(row["at"], unescape(row["who"]), row["what"], row["details"]) for row in found]
 
     async def note(self, thread_id: str, what: str, details: Json) -> None:
         """See the contract."""
@@ -87,4 +87,4 @@ class PostgresAudit:
 
 async def note(connection: asyncpg.Connection, thread_id: str, what: str, details: Json) -> None:
     """An entry of the caller's transaction."""
-    await connection.execute(NOTE, thread_id, clean(who()), what, dump_searchable(details))
+    await connection.execute(NOTE, thread_id, escape(who()), what, dump(details))

@@ -11,7 +11,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Cron, Json, Page, Scope
 from lgs_runtime.storage import sorting
-from lgs_runtime.storage.encoding import dump, dump_optional, dump_searchable
+from lgs_runtime.storage.encoding import dump_optional
 from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.record_statements import within
 from lgs_runtime.storage.schedules import CHANGEABLE
@@ -137,8 +137,8 @@ class PostgresCrons:
 def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> list[Any]:
     """The changeable columns, in their order."""
     changed = {name: (changes or {}).get(name, getattr(cron, name)) for name in CHANGEABLE}
-    for name, encode in (("payload", dump), ("metadata", dump_searchable), ("caller", dump)):
-        changed[name] = None if changed[name] is None else encode(changed[name])
+    for name in ("payload", "metadata", "caller"):
+        changed[name] = dump_optional(changed[name])
     return list(changed.values())
 
 

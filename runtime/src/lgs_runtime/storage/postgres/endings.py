@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from lgs_runtime.model import Finished, Outcome, Run
-from lgs_runtime.storage.encoding import clean, dump_optional
+from lgs_runtime.storage.encoding import dump_optional, escape
 from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import run_statements
@@ -61,7 +61,7 @@ def row(run: Run, replica: str, outcome: Outcome) -> Row:
         replica,
         run.attempt,
         outcome.status,
-        clean(outcome.error),
+        escape(outcome.error),
         outcome.thread_status,
         dump_optional(outcome.values),
         dump_optional(outcome.interrupts),

@@ -13,7 +13,7 @@ from lgs_runtime.errors import NotFound, QueueFull, UserLimit
 from lgs_runtime.model import CancelAction, NewRun, Priority, QueueLimits
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_searchable
+from lgs_runtime.storage.encoding import dump, escape
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.postgres import arrivals, run_statements, statements
 from lgs_runtime.storage.postgres.change import Change
@@ -44,8 +44,8 @@ async def look_closer(
     connection = change.connection
     law.check_assistant(new, await connection.fetchval(statements.ASSISTANT_AS_OF, new.assistant_id))
     if new.create_thread:
-        metadata = dump_searchable({**new.created_metadata, **new.thread_metadata})
-        made = (new.thread_id, metadata, clean(who()), *columns(new.thread_ttl))
+        metadata = dump({**new.created_metadata, **new.thread_metadata})
+        made = (new.thread_id, metadata, escape(who()), *columns(new.thread_ttl))
         await connection.execute(statements.CREATE_THREAD_FOR_RUN, *made)
     locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
     stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
@@ -73,7 +73,7 @@ async def _take_place(connection: asyncpg.Connection, priority: Priority, limits
     """Raises `UserLimit`, or holds the user's lock until the transaction ends, so that the count stays
     true."""
     assert limits.user is not None
-    user = clean(who())
+    user = escape(who())
     await connection.execute(statements.LOCK_USER, user)
     if await connection.fetchval(statements.COUNT_UNFINISHED_OF, user) >= limits.user:
         raise UserLimit(priority, limits.user, law.retry_after_seconds(limits.user))

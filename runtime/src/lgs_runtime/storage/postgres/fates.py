@@ -11,7 +11,7 @@ from lgs_runtime.errors import NotFound
 from lgs_runtime.model import CancelAction, Run, RunStatus, Scope, Signal
 from lgs_runtime.storage import law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean
+from lgs_runtime.storage.encoding import escape
 from lgs_runtime.storage.postgres import rows, statements
 from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
 from lgs_runtime.storage.postgres.change import Change
@@ -23,7 +23,7 @@ async def carry_out(change: Change, step: law.Cancellation, action: CancelAction
     connection, news = change.connection, change.news
     told = [*step.end, *step.delete, *step.ask]
     if told:
-        await connection.execute(NOTE_CANCELLED, told, clean(who()), action)
+        await connection.execute(NOTE_CANCELLED, told, escape(who()), action)
     await _end(connection, [(run_id, None) for run_id in step.end], "interrupted")
     await _delete(connection, step.delete)
     if step.ask:

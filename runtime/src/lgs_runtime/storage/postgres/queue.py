@@ -35,7 +35,7 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import fairness, law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_optional
+from lgs_runtime.storage.encoding import dump_optional, escape
 from lgs_runtime.storage.postgres import entering, fates, rows, statements
 from lgs_runtime.storage.postgres.arrivals import Arrivals
 from lgs_runtime.storage.postgres.change import Change
@@ -85,7 +85,7 @@ class PostgresQueue:
             connection = change.connection
             await connection.fetch(statements.LOCK_THREADS, [one.thread_id for one in new])
             if entering.is_limited(limits):
-                await connection.execute(statements.LOCK_USER, clean(who()))
+                await connection.execute(statements.LOCK_USER, escape(who()))
             for code in sorted({law.CODE[one.priority] for one in new}):
                 await connection.execute(statements.LOCK_PRIORITY, code)
             change.news.append(Signal("queued", ""))
@@ -233,12 +233,12 @@ class PostgresQueue:
         self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
     ) -> Sequence[Run]:
         """See the contract."""
-        wanted = (clean(user), status, documents(scope), page.limit, page.offset)
+        wanted = (escape(user), status, documents(scope), page.limit, page.offset)
         return [rows.run(row) for row in await self._database.rows(statements.RUNS_OF, *wanted)]
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
-        values = (run_id, thread_id, documents(scope), clean(who()))
+        values = (run_id, thread_id, documents(scope), escape(who()))
         if await self._database.value(statements.DELETE_RUN, *values) is None:
             run = await self.run(run_id, thread_id, scope)
             raise Conflict(

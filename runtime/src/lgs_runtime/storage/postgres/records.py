@@ -12,7 +12,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable
+from lgs_runtime.storage.encoding import dump, dump_optional, escape
 from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.postgres import record_statements as statements
@@ -109,7 +109,7 @@ class PostgresRecords:
     ) -> Sequence[Assistant]:
         """See the contract."""
         statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
-        wanted = (graph_id, clean(name), dump_optional(metadata), documents(scope))
+        wanted = (graph_id, escape(name), dump_optional(metadata), documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
         return [rows.assistant(row) for row in found]
 
@@ -122,7 +122,7 @@ class PostgresRecords:
     ) -> int:
         """See the contract."""
         count: int = await self._database.value(
-            statements.COUNT_ASSISTANTS, graph_id, clean(name), dump_optional(metadata), documents(scope)
+            statements.COUNT_ASSISTANTS, graph_id, escape(name), dump_optional(metadata), documents(scope)
         )
         return count
 
@@ -136,7 +136,7 @@ class PostgresRecords:
     ) -> Thread:
         """See the contract."""
         row = await self._database.row(
-            statements.CREATE_THREAD, thread_id, dump_searchable(metadata), *columns(ttl), clean(who())
+            statements.CREATE_THREAD, thread_id, dump(metadata), *columns(ttl), escape(who())
         )
         if row is not None:
             return rows.thread(row)
@@ -162,11 +162,11 @@ class PostgresRecords:
         row = await self._database.row(
             statements.UPDATE_THREAD,
             thread_id,
-            dump_searchable(metadata),
+            dump(metadata),
             seconds,
             documents(scope),
-            clean(who()),
-            [clean(str(name)) for name in metadata],
+            escape(who()),
+            [escape(str(name)) for name in metadata],
             strategy,
         )
         return rows.thread(_found(row, "thread", thread_id))
@@ -178,10 +178,10 @@ class PostgresRecords:
         row = await self._database.row(
             statements.SET_THREAD_STATE,
             thread_id,
-            dump_searchable(values),
-            dump_searchable(interrupts),
+            dump(values),
+            dump(interrupts),
             status,
-            clean(who()),
+            escape(who()),
         )
         return rows.thread(_found(row, "thread", thread_id))
 
@@ -220,7 +220,7 @@ class PostgresRecords:
         ttl: Ttl | None = None,
     ) -> Thread:
         """See the contract."""
-        values = (thread_id, new_thread_id, clean(who()), dump_optional(metadata), documents(scope))
+        values = (thread_id, new_thread_id, escape(who()), dump_optional(metadata), documents(scope))
         try:
             row = await self._database.row(statements.COPY_THREAD, *values, *columns(ttl))
         except asyncpg.UniqueViolationError as error:
@@ -280,9 +280,9 @@ def _found(row: asyncpg.Record | None, kind: str, name: str) -> asyncpg.Record:
 def _assistant_values(assistant: Assistant) -> tuple[str | None, ...]:
     return (
         assistant.graph_id,
-        clean(assistant.name),
-        clean(assistant.description),
-        dump_searchable(assistant.config),
-        dump_searchable(assistant.context),
-        dump_searchable(assistant.metadata),
+        escape(assistant.name),
+        escape(assistant.description),
+        dump(assistant.config),
+        dump(assistant.context),
+        dump(assistant.metadata),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
+from lgs_runtime.storage.encoding import unescape
 from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.law import PRIORITY
 from lgs_runtime.storage.lifetime import expiry, ttl_of
@@ -22,14 +23,14 @@ def run(row: asyncpg.Record) -> Run:
         kwargs=row["kwargs"],
         multitask_strategy=row["multitask_strategy"],
         attempt=row["attempt"],
-        error=row["error"],
+        error=unescape(row["error"]),
         cancel_requested=row["cancel_requested"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         due_at=row["due_at"],
         claimed_at=row["claimed_at"],
         result=row["result"],
-        created_by=row["created_by"],
+        created_by=unescape(row["created_by"]),
         version=row["version"],
         handed_back=row["turn"] == FIRST_TURN,
     )
@@ -51,11 +52,11 @@ def thread(row: asyncpg.Record) -> Thread:
         status=row["status"],
         values=row["values"],
         interrupts=row["interrupts"],
-        error=row["error"],
+        error=unescape(row["error"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         state_updated_at=row["state_updated_at"],
-        standing=None if row["level"] is None else Standing(row["level"], row["fairness_group"]),
+        standing=None if row["level"] is None else Standing(row["level"], unescape(row["fairness_group"])),
         ttl=ttl,
         expires_at=expiry(ttl, row["updated_at"], row["ttl_from"], row["thinned_at"]),
     )
@@ -68,11 +69,11 @@ def version(row: asyncpg.Record) -> Version:
         version=row["version"],
         checkpoint_id=row["checkpoint_id"],
         run_id=row["run_id"],
-        description=row["description"],
+        description=unescape(row["description"]),
         metadata=row["metadata"],
         interrupts=row["interrupts"],
         created_at=row["created_at"],
-        created_by=row["created_by"],
+        created_by=unescape(row["created_by"]),
     )
 
 
@@ -81,8 +82,8 @@ def assistant(row: asyncpg.Record) -> Assistant:
     return Assistant(
         assistant_id=row["assistant_id"],
         graph_id=row["graph_id"],
-        name=row["name"],
-        description=row["description"],
+        name=unescape(row["name"]),
+        description=unescape(row["description"]),
         config=row["config"],
         context=row["context"],
         metadata=row["metadata"],

@@ -10,7 +10,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_searchable
+from lgs_runtime.storage.encoding import dump, escape
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.audit import note
@@ -78,7 +78,7 @@ class PostgresVersions:
 
     async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
         """See the contract."""
-        wanted = None if metadata is None else dump_searchable(metadata)
+        wanted = None if metadata is None else dump(metadata)
         found = await self._database.rows(VERSIONS, thread_id, wanted, page.limit, page.offset)
         return [rows.version(row) for row in found]
 
@@ -91,7 +91,7 @@ class PostgresVersions:
         self, thread_id: str, version: int, description: str | None, metadata: Json
     ) -> Version:
         """See the contract."""
-        values = (clean(description), dump_searchable(metadata), clean(who()))
+        values = (escape(description), dump(metadata), escape(who()))
         return _found(
             await self._database.row(DESCRIBE_VERSION, thread_id, version, *values), thread_id, version
         )
@@ -109,11 +109,11 @@ class PostgresVersions:
                 ADD_VERSION,
                 new.thread_id,
                 new.checkpoint_id,
-                dump_searchable(new.interrupts),
-                clean(new.description),
-                dump_searchable(new.metadata),
-                clean(who()),
-                None if new.values is None else dump_searchable(new.values),
+                dump(new.interrupts),
+                escape(new.description),
+                dump(new.metadata),
+                escape(who()),
+                None if new.values is None else dump(new.values),
                 new.status,
                 self._versions_limit,
             )

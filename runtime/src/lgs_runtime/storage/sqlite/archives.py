@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
-from lgs_runtime.storage.encoding import dump_searchable, load
+from lgs_runtime.storage.encoding import dump, escape, load, unescape
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.database import Database
 
@@ -29,6 +29,10 @@ INSERT: Final = {
     table: f"INSERT INTO lgs_{table} ({', '.join(_QUOTED[table])}) VALUES ({', '.join('?' * len(columns))})"
     for table, columns in TABLES.items()
 }
+
+
+_IN: Final[Mapping[str, Callable[[Any], Any]]] = {"json": dump, "text": escape}
+_OUT: Final[Mapping[str, Callable[[Any], Any]]] = {"json": load, "text": unescape}
 
 
 class SqliteArchives:
@@ -86,8 +90,8 @@ def _plain(table: str, row: sqlite3.Row) -> Json:
 def _out(kind: str, value: Any) -> Any:
     if value is None:
         return None
-    if kind == "json":
-        return load(value)
+    if kind in _OUT:
+        return _OUT[kind](value)
     if kind == "time":
         return rows.time(value).isoformat()
     return bool(value) if kind == "bool" else value
@@ -100,6 +104,6 @@ def _values(table: str, row: Json) -> list[Any]:
 def _in(kind: str, value: Any) -> Any:
     if value is None:
         return None
-    if kind == "json":
-        return dump_searchable(value)
+    if kind in _IN:
+        return _IN[kind](value)
     return datetime.fromisoformat(value).timestamp() if kind == "time" else value

@@ -7,7 +7,7 @@ import sqlite3
 from lgs_runtime.errors import NotFound, QueueFull, UserLimit
 from lgs_runtime.model import NewRun, Priority, QueueLimits, Signal
 from lgs_runtime.storage import fairness, law
-from lgs_runtime.storage.encoding import clean, dump, dump_optional, dump_searchable, load
+from lgs_runtime.storage.encoding import dump, dump_optional, escape, load
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers
 from lgs_runtime.storage.sqlite import rows, statements
@@ -29,7 +29,7 @@ def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | N
         change.run(
             statements.CREATE_THREAD_FOR_RUN,
             thread_id=new.thread_id,
-            metadata=dump_searchable(new.created_metadata),
+            metadata=dump(new.created_metadata),
             created_by=change.asker,
             ttl_seconds=seconds,
             ttl_strategy=strategy,
@@ -80,14 +80,14 @@ def _take_room(change: Change, priority: Priority, limit: int) -> None:
 
 def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
     metadata = load(change.value(statements.THREAD_METADATA, thread_id=new.thread_id))
-    merged = dump_searchable({**metadata, **new.thread_metadata})
+    merged = dump({**metadata, **new.thread_metadata})
     kept = {
         "level": new.standing.level if new.standing else None,
-        "group": clean(new.standing.group) if new.standing else None,
+        "group": escape(new.standing.group) if new.standing else None,
     }
     config = dump_optional(new.thread_config)
     seq = change.value(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, config=config, **kept)
-    level, group = fairness.level_of(new), clean(new.group)
+    level, group = fairness.level_of(new), escape(new.group)
     turns = change.all(statements.TURNS, level=level, group=group)[0]
     due_at = change.now + new.delay_seconds
     row = change.one(
@@ -99,7 +99,7 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         status="pending" if claimed_by is None else "running",
         priority=law.CODE[new.priority],
         rank=due_at + fairness.rank_offset(level),
-        metadata=dump_searchable(new.metadata),
+        metadata=dump(new.metadata),
         kwargs=dump(new.kwargs),
         multitask_strategy=new.multitask_strategy,
         delete_thread_after=new.delete_thread_after,

@@ -13,7 +13,7 @@ from typing import Final
 
 from lgs_runtime.model import AuditEntry, Json, Page
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_searchable, load
+from lgs_runtime.storage.encoding import dump, escape, load, unescape
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.database import Database
 
@@ -77,8 +77,8 @@ class SqliteAudit:
 
 def note(connection: sqlite3.Connection, thread_id: str, what: str, details: Json, asker: str | None) -> None:
     """An entry of the caller's transaction."""
-    entry = {"thread_id": thread_id, "now": time.time(), "who": clean(asker), "what": what}
-    connection.execute(NOTE, {**entry, "details": dump_searchable(details)})
+    entry = {"thread_id": thread_id, "now": time.time(), "who": escape(asker), "what": what}
+    connection.execute(NOTE, {**entry, "details": dump(details)})
 
 
 def note_deleted(connection: sqlite3.Connection, thread_id: str, asker: str | None) -> None:
@@ -89,4 +89,4 @@ def note_deleted(connection: sqlite3.Connection, thread_id: str, asker: str | No
 
 def _entry(row: sqlite3.Row) -> AuditEntry:
     details = {name: value for name, value in load(row["details"]).items() if value is not None}
-    return AuditEntry(rows.time(row["at"]), row["who"], row["what"], details)
+    return AuditEntry(rows.time(row["at"]), unescape(row["who"]), row["what"], details)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Run, Scope, Signal
-from lgs_runtime.storage.encoding import clean
+from lgs_runtime.storage.encoding import escape
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import rows, statements
 
@@ -23,7 +23,7 @@ class Change:
     ) -> None:
         self.connection = connection
         self.news = news
-        self.asker = clean(asker)
+        self.asker = escape(asker)
         self.versions_limit = versions_limit
         self.now = time.time()
         self.kept: str | None = None

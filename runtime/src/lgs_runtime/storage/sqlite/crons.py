@@ -11,7 +11,7 @@ from typing import Any, Final
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Cron, Json, Page, Scope
 from lgs_runtime.storage import sorting
-from lgs_runtime.storage.encoding import dump, dump_searchable, load
+from lgs_runtime.storage.encoding import dump, load
 from lgs_runtime.storage.schedules import CHANGEABLE
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import rows
@@ -166,7 +166,7 @@ def _filter(
     metadata: Json | None,
     scope: Scope | None,
 ) -> dict[str, Any]:
-    contained = None if metadata is None else dump_searchable(metadata)
+    contained = None if metadata is None else dump(metadata)
     return {
         "assistant_id": assistant_id,
         "thread_id": thread_id,
@@ -184,7 +184,7 @@ def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> dict[str, A
     """The changeable columns."""
     changed = {name: (changes or {}).get(name, getattr(cron, name)) for name in CHANGEABLE}
     changed["payload"] = dump(changed["payload"])
-    changed["metadata"] = dump_searchable(changed["metadata"])
+    changed["metadata"] = dump(changed["metadata"])
     changed["caller"] = None if changed["caller"] is None else dump(changed["caller"])
     for name in ("end_time", "next_run_date"):
         changed[name] = _seconds(changed[name])

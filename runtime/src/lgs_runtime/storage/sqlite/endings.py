@@ -7,7 +7,7 @@ import sqlite3
 from lgs_runtime.errors import LeaseLost
 from lgs_runtime.model import Finished, Outcome, Run, RunStatus, Signal
 from lgs_runtime.storage import law
-from lgs_runtime.storage.encoding import clean, dump_optional
+from lgs_runtime.storage.encoding import dump_optional, escape
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.sqlite import statements
 from lgs_runtime.storage.sqlite.change import Change
@@ -19,7 +19,7 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
     row = change.one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
     if row is None:
         raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
-    values, error = dump_optional(outcome.values), clean(outcome.error)
+    values, error = dump_optional(outcome.values), escape(outcome.error)
     answer = dump_optional(outcome.answer)
     interrupts = dump_optional(outcome.interrupts)
     taken_back = row["cancel_requested"] == "rollback"

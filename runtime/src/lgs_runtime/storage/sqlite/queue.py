@@ -30,7 +30,7 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import law
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump, dump_optional
+from lgs_runtime.storage.encoding import dump, dump_optional, escape
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import arrivals, cancelling, claims, endings, rows, statements
 from lgs_runtime.storage.sqlite.change import Change
@@ -169,7 +169,7 @@ class SqliteQueue:
     ) -> Sequence[Run]:
         """See the contract."""
         wanted = {
-            "user": clean(user),
+            "user": escape(user),
             "status": status,
             "scope": document_list(scope),
             "limit": page.limit,

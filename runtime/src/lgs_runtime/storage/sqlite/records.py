@@ -12,7 +12,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump_optional, dump_searchable, load
+from lgs_runtime.storage.encoding import dump, dump_optional, escape, load
 from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers, document_list
@@ -107,7 +107,7 @@ class SqliteRecords:
         """See the contract."""
         values = {
             "assistant_id": assistant_id,
-            "metadata": dump_searchable({"assistant_id": assistant_id}),
+            "metadata": dump({"assistant_id": assistant_id}),
             "scope": document_list(scope),
             "threads_scope": document_list(threads_scope),
         }
@@ -161,8 +161,8 @@ class SqliteRecords:
         """See the contract."""
         values = {
             "thread_id": thread_id,
-            "metadata": dump_searchable(metadata),
-            "created_by": clean(who()),
+            "metadata": dump(metadata),
+            "created_by": escape(who()),
             **_ttl(ttl),
         }
         row = await self._database.write(lambda c: _one(c, statements.CREATE_THREAD, values))
@@ -194,7 +194,7 @@ class SqliteRecords:
             merged = {**load(stored), **metadata}
             if scope is not None and not covers(scope, merged):
                 return None
-            changed = {**named, "metadata": dump_searchable(merged), **_ttl(ttl)}
+            changed = {**named, "metadata": dump(merged), **_ttl(ttl)}
             note(connection, thread_id, "thread.updated", {"metadata": list(metadata)}, asker)
             return _one(connection, statements.UPDATE_THREAD, changed)
 
@@ -206,8 +206,8 @@ class SqliteRecords:
         """See the contract."""
         state = {
             "thread_id": thread_id,
-            "values": dump_searchable(values),
-            "interrupts": dump_searchable(interrupts),
+            "values": dump(values),
+            "interrupts": dump(interrupts),
             "rest": status,
         }
         asker = who()
@@ -239,7 +239,7 @@ class SqliteRecords:
     ) -> Thread:
         """See the contract."""
         asker = who()
-        values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": clean(asker)}
+        values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": escape(asker)}
         values |= {"metadata": dump_optional(metadata), **_ttl(ttl)}
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
@@ -268,7 +268,7 @@ class SqliteRecords:
         """See the contract."""
         statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
         wanted = {**_thread_filter(metadata, values, status, scope), **_slice(page)}
-        wanted["ids"] = None if ids is None else dump_searchable(list(ids))
+        wanted["ids"] = None if ids is None else dump(list(ids))
         return [rows.thread(row) for row in await self._read(statement, wanted)]
 
     async def count_threads(
@@ -366,16 +366,16 @@ def _thread_filter(
 def _assistant_filter(
     graph_id: str | None, name: str | None, metadata: Json | None, scope: Scope | None
 ) -> dict[str, Any]:
-    wanted = {"graph_id": graph_id, "name": clean(name), "metadata": dump_optional(metadata)}
+    wanted = {"graph_id": graph_id, "name": escape(name), "metadata": dump_optional(metadata)}
     return {**wanted, "scope": document_list(scope)}
 
 
 def _assistant_values(assistant: Assistant) -> dict[str, Any]:
     return {
         "graph_id": assistant.graph_id,
-        "name": clean(assistant.name),
-        "description": clean(assistant.description),
-        "config": dump_searchable(assistant.config),
-        "context": dump_searchable(assistant.context),
-        "metadata": dump_searchable(assistant.metadata),
+        "name": escape(assistant.name),
+        "description": escape(assistant.description),
+        "config": dump(assistant.config),
+        "context": dump(assistant.context),
+        "metadata": dump(assistant.metadata),
     }

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
-from lgs_runtime.storage.encoding import load
+from lgs_runtime.storage.encoding import load, unescape
 from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.law import PRIORITY
 from lgs_runtime.storage.lifetime import expiry, ttl_of
@@ -38,14 +38,14 @@ def run(row: sqlite3.Row) -> Run:
         kwargs=load(row["kwargs"]),
         multitask_strategy=row["multitask_strategy"],
         attempt=row["attempt"],
-        error=row["error"],
+        error=unescape(row["error"]),
         cancel_requested=row["cancel_requested"],
         created_at=time(row["created_at"]),
         updated_at=time(row["updated_at"]),
         due_at=time(row["due_at"]),
         claimed_at=None if row["claimed_at"] is None else time(row["claimed_at"]),
         result=_optional(row["result"]),
-        created_by=row["created_by"],
+        created_by=unescape(row["created_by"]),
         version=row["version"],
         handed_back=row["turn"] == FIRST_TURN,
     )
@@ -67,11 +67,11 @@ def thread(row: sqlite3.Row) -> Thread:
         status=row["status"],
         values=_optional(row["values"]),
         interrupts=load(row["interrupts"]),
-        error=row["error"],
+        error=unescape(row["error"]),
         created_at=time(row["created_at"]),
         updated_at=time(row["updated_at"]),
         state_updated_at=time(row["state_updated_at"]),
-        standing=None if row["level"] is None else Standing(row["level"], row["fairness_group"]),
+        standing=None if row["level"] is None else Standing(row["level"], unescape(row["fairness_group"])),
         ttl=ttl,
         expires_at=expiry(
             ttl, time(row["updated_at"]), _optional_time(row["ttl_from"]), _optional_time(row["thinned_at"])
@@ -86,11 +86,11 @@ def version(row: sqlite3.Row) -> Version:
         version=row["version"],
         checkpoint_id=row["checkpoint_id"],
         run_id=row["run_id"],
-        description=row["description"],
+        description=unescape(row["description"]),
         metadata=load(row["metadata"]),
         interrupts=load(row["interrupts"]),
         created_at=time(row["created_at"]),
-        created_by=row["created_by"],
+        created_by=unescape(row["created_by"]),
     )
 
 
@@ -99,8 +99,8 @@ def assistant(row: sqlite3.Row) -> Assistant:
     return Assistant(
         assistant_id=row["assistant_id"],
         graph_id=row["graph_id"],
-        name=row["name"],
-        description=row["description"],
+        name=unescape(row["name"]),
+        description=unescape(row["description"]),
         config=load(row["config"]),
         context=load(row["context"]),
         metadata=load(row["metadata"]),

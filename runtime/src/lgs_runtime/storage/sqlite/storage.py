@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.encoding import dump_searchable
+from lgs_runtime.storage.encoding import dump
 from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.archives import SqliteArchives
 from lgs_runtime.storage.sqlite.audit import SqliteAudit
@@ -45,13 +45,13 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
 
     async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
         """See the contract."""
-        asked = {"run_ids": dump_searchable(list(run_ids))}
+        asked = {"run_ids": dump(list(run_ids))}
         return await self._ids(statements.ENDED_OF, asked)
 
     async def stirred(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
         """See the contract."""
         moments = {thread_id: None if at is None else at.timestamp() for thread_id, at in seen.items()}
-        return await self._ids(statements.STIRRED, {"seen": dump_searchable(moments)})
+        return await self._ids(statements.STIRRED, {"seen": dump(moments)})
 
     async def _ids(self, statement: str, values: Mapping[str, Any]) -> list[str]:
         found = await self._database.read(lambda connection: connection.execute(statement, values).fetchall())

@@ -10,7 +10,7 @@ from typing import Any, Final
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import clean, dump, dump_searchable, load
+from lgs_runtime.storage.encoding import dump, escape, load
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.audit import note
@@ -77,7 +77,7 @@ class SqliteVersions:
         """See the contract."""
         wanted = {
             "thread_id": thread_id,
-            "metadata": None if metadata is None else dump_searchable(metadata),
+            "metadata": None if metadata is None else dump(metadata),
             "limit": page.limit,
             "offset": page.offset,
         }
@@ -99,8 +99,8 @@ class SqliteVersions:
             stored = _one(connection, VERSION, named)
             if stored is None:
                 return None
-            merged = dump_searchable({**load(stored["metadata"]), **metadata})
-            changed = {**named, "description": clean(description), "metadata": merged}
+            merged = dump({**load(stored["metadata"]), **metadata})
+            changed = {**named, "description": escape(description), "metadata": merged}
             note(connection, thread_id, "version.described", {"version": version}, asker)
             return _one(connection, DESCRIBE_VERSION, changed)
 
@@ -152,11 +152,11 @@ def _add(connection: sqlite3.Connection, new: NewVersion, made_by: str | None, l
         raise NotFound("thread", new.thread_id)
     if thread["unfinished"]:
         raise Conflict(f"thread {new.thread_id} is busy: wait for its runs, or cancel them, first")
-    interrupts = dump_searchable(new.interrupts)
+    interrupts = dump(new.interrupts)
     counted = _one(connection, COUNT_VERSION, named)
     assert counted is not None, "the thread was there, and this transaction is alone"
     if new.values is not None:
-        state = {"values": dump_searchable(new.values), "interrupts": interrupts, "rest": new.status}
+        state = {"values": dump(new.values), "interrupts": interrupts, "rest": new.status}
         connection.execute(SET_STATE, {**named, **state})
     version = {
         **named,
@@ -164,9 +164,9 @@ def _add(connection: sqlite3.Connection, new: NewVersion, made_by: str | None, l
         "checkpoint_id": new.checkpoint_id,
         "run_id": None,
         "interrupts": interrupts,
-        "description": clean(new.description),
-        "metadata": dump_searchable(new.metadata),
-        "created_by": clean(made_by),
+        "description": escape(new.description),
+        "metadata": dump(new.metadata),
+        "created_by": escape(made_by),
     }
     made = keep_version(connection, limit, version)
     what, details = entry_of(rows.version(made))

@@ -1,0 +1,36 @@
+"""The condition behind `alist`. Pure: takes what is asked for, returns text and arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite.utils import search_where
+
+from lgs_runtime.storage.encoding import dump
+
+_NAME: Final = re.compile("[a-zA-Z0-9_]+")
+
+
+def list_condition(
+    config: RunnableConfig | None, wanted: dict[str, Any] | None, before: RunnableConfig | None
+) -> tuple[str, Sequence[Any]]:
+    """Checkpoints of a thread (and namespace and id, where `config` names them) whose metadata contains
+    `wanted`, older than `before`."""
+    plain = {name: value for name, value in (wanted or {}).items() if _is_plain(name, value)}
+    where, values = search_where(config, plain, before)
+    if len(plain) == len(wanted or {}):
+        return where, values
+    # SQLite's own way to a value knows only plain names, and compares others by their text.
+    contained = "lgs_contains(CAST(metadata AS TEXT), ?)"
+    return f"{where} AND {contained}" if where else f"WHERE {contained}", [*values, dump(wanted)]
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    if not _NAME.fullmatch(name):
+        return False
+    if isinstance(value, str):
+        return value.isascii() and value.isprintable()
+    return type(value) is int and abs(value) < 2**53
