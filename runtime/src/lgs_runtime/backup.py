@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import IO, Literal, cast
 
+import structlog
+
 from lgs_runtime.encryption.opening import open_cipher, sealed_saver, sealed_storage
-from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
+from lgs_runtime.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import open_persistence
 from lgs_runtime.runs.archive import Archive, Arrival
@@ -25,6 +29,9 @@ from lgs_runtime.storage.opening import open_storage
 
 IfExists = Literal["raise", "replace", "skip"]
 PAGE = 500
+MEMORY_BYTES = 16 * 1024 * 1024
+"""Of a thread on its way to the file; a longer one waits on the disk."""
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +40,43 @@ class Count:
 
     done: int = 0
     skipped: int = 0
+    failed: Sequence[str] = ()
+    """Those that can't be exported."""
 
 
 async def export_to(settings: Settings, path: Path, thread_ids: Sequence[str]) -> Count:
-    """Writes threads, all of them if none are named. One that goes meanwhile is skipped. Raises `NotFound`
-    for one that was named, `ConfigError`, `StorageUnavailable`."""
+    """Writes threads, all of them if none are named. One that goes meanwhile is skipped; one that can't be
+    exported is told, and the others are. Raises `NotFound` for one that was named, `ConfigError`,
+    `StorageUnavailable`."""
     part = path.with_name(f"{path.name}.part")
     done = skipped = 0
+    failed: list[str] = []
     async with _opened(settings) as archive:
         with _file(part, path, "wb") as file:
             async for thread_id in _named(archive, thread_ids):
                 try:
-                    async for line in archive.lines(thread_id):
-                        file.write(line)
+                    await _export_one(archive, thread_id, file)
                     done += 1
                 except NotFound:
                     if thread_ids:
                         raise
                     skipped += 1
+                except StorageUnavailable:
+                    raise
+                except Exception as reason:
+                    log.exception("thread.export_failed", thread_id=thread_id, reason=str(reason))
+                    failed.append(thread_id)
     part.replace(path)
-    return Count(done, skipped)
+    return Count(done, skipped, tuple(failed))
+
+
+async def _export_one(archive: Archive, thread_id: str, file: IO[bytes]) -> None:
+    """A thread is in the file as a whole, or not at all."""
+    with SpooledTemporaryFile(MEMORY_BYTES) as whole:
+        async for line in archive.lines(thread_id):
+            whole.write(line)
+        whole.seek(0)
+        shutil.copyfileobj(whole, file)
 
 
 async def import_from(settings: Settings, path: Path, if_exists: IfExists) -> Count:

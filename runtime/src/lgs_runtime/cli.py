@@ -124,7 +124,10 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
         _fail(2, wrong)
     except (RuntimeFault, OSError) as failed:
         _fail(1, failed)
-    _exit(0, f"threads: {count.done}, skipped: {count.skipped}")
+    told = f"threads: {count.done}, skipped: {count.skipped}"
+    if count.failed:
+        _exit(1, f"{told}, failed: {len(count.failed)}: {' '.join(count.failed)}")
+    _exit(0, told)
 
 
 def _log_as(env: Mapping[str, str]) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from lgs_runtime.errors import Conflict, InvalidRequest
 from lgs_runtime.model import Page
 from lgs_runtime.settings import Settings
 from lgs_runtime.worker.kwargs import RunKwargs
+from support.values import spoil
 
 NewReplica = Callable[..., Any]
 
@@ -103,3 +104,18 @@ async def test_the_commands_say_what_they_did(
     assert (unknown.returncode, (tmp_path / "none").exists()) == (2, False)
     assert (skipped.returncode, skipped.stderr.splitlines()[-1]) == (0, "threads: 0, skipped: 1")
     assert (refused.returncode, f"thread {thread_id} exists" in refused.stderr) == (2, True)
+
+
+async def test_a_thread_that_can_not_be_exported_is_named_and_the_others_are(
+    new_replica: NewReplica, settings: Settings, tmp_path: Path
+) -> None:
+    threads = await filled(new_replica, tmp_path, 3)
+    replica = await new_replica("b")
+    await spoil(replica.services.checkpointer, threads[1])
+
+    exported = command(settings, tmp_path, "export", "backup")
+
+    assert exported.returncode == 1
+    assert exported.stderr.splitlines()[-1] == f"threads: 2, skipped: 0, failed: 1: {threads[1]}"
+    other = replace(settings, database_uri=f"sqlite:///{tmp_path}/other.db")
+    assert await import_from(other, tmp_path / "backup", "raise") == Count(2)

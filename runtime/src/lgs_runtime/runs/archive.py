@@ -2,8 +2,8 @@
 
 The document is lines of JSON: the thread, its runs that have ended, its versions, its audit trail, then its
 checkpoints by namespace, newest first, and a last line that says how many there were. A value of the state is
-a line of its own before the first checkpoint that has it. Reader and writer keep one state in memory, never
-the thread.
+a line of its own before the first checkpoint that has it. What JSON can't hold is marked as in the databases.
+Reader and writer keep one state in memory, never the thread.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4, uuid5
 
 import orjson
+import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
@@ -27,13 +28,14 @@ from lgs_runtime.model import Json, Ttl
 from lgs_runtime.runs.archive_values import ValueCodec
 from lgs_runtime.storage.archives import Record, checked
 from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.encoding import MARK_BYTES, dump, restored
 from lgs_runtime.storage.lifetime import columns
-from lgs_runtime.streams.encoding import encode
 
 FORMAT: Final = 1
 PAGE: Final = 20
 STAGING_SECONDS: Final = 24 * 3600.0
 """What an import that was cut leaves behind goes after this time."""
+log = structlog.get_logger(__name__)
 PLURAL: Final = {"run": "runs", "version": "versions", "audit": "audit"}
 
 
@@ -63,6 +65,20 @@ class Archive:
                     yield line
                 count += 1
         yield _line("end", {"checkpoints": count})
+
+    async def answer(self, thread_id: str) -> AsyncIterator[bytes]:
+        """As `lines`, for who can't be told otherwise of a failure in the middle: its last line is then of
+        the kind `failed`, with the reason."""
+        begun = False
+        try:
+            async for line in self.lines(thread_id):
+                yield line
+                begun = True
+        except Exception as failed:
+            if not begun:
+                raise
+            log.exception("thread.export_failed", thread_id=thread_id)
+            yield _line("failed", {"reason": f"{type(failed).__name__}: {failed}"})
 
     async def _checkpoints(self, thread_id: str, namespace: str) -> AsyncIterator[CheckpointTuple]:
         """All checkpoints of a namespace, newest first, a few at a time."""
@@ -170,6 +186,8 @@ class Arrival:
                     f"{place}: checkpoints: {line.get('checkpoints')!r}: {self._checkpoints} came"
                 )
             self.ended = True
+        elif kind == "failed":
+            raise InvalidRequest(f"{place}: the export of the thread failed: {line.get('reason')!r:.400}")
         else:
             raise InvalidRequest(f"{place}: kind {kind!r}: must be one that format {FORMAT} has")
 
@@ -279,12 +297,12 @@ class Arrival:
 
 
 def _line(kind: str, content: Mapping[str, Any]) -> bytes:
-    return encode({"kind": kind, **content}) + b"\n"
+    return dump({"kind": kind, **content}).encode() + b"\n"
 
 
 def _parsed(raw: bytes, place: str) -> dict[str, Any]:
     try:
-        line = orjson.loads(raw)
+        line = restored(orjson.loads(raw)) if MARK_BYTES in raw else orjson.loads(raw)
     except orjson.JSONDecodeError as wrong:
         raise InvalidRequest(f"{place}: {raw[:40]!r}: must be JSON: {wrong}") from wrong
     if not isinstance(line, dict) or not isinstance(line.get("kind"), str):

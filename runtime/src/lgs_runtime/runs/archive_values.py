@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from langgraph._internal._serde import build_serde_allowlist
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from lgs_runtime.checkpoint.serializer import Serializer
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.schemas import Graph
 
@@ -28,7 +28,7 @@ class ValueCodec:
 
     def __init__(self, graphs: Iterable[Graph] = (), *, trusted: bool = False) -> None:
         allowed: Any = True if trusted else tuple(_types_of(graphs))
-        self._serde = JsonPlusSerializer(allowed_msgpack_modules=allowed)
+        self._serde = Serializer(allowed_msgpack_modules=allowed)
 
     def dump(self, value: Any, place: str) -> list[str]:
         """The form and the text of a value. Raises `InvalidRequest` for one that only pickle could keep."""

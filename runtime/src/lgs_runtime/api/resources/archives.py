@@ -48,7 +48,7 @@ async def export_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) 
     await caller.thread("read", thread_id)
     await parts.storage.note(thread_id, "thread.exported", {})
     archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, ValueCodec())
-    lines = archive.lines(thread_id)
+    lines = archive.answer(thread_id)
     first = await anext(lines)
     headers = {"Content-Disposition": f'attachment; filename="{thread_id}.ndjson"'}
     return StreamingResponse(_with_first(first, lines), media_type=LINES, headers=headers)

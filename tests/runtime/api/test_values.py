@@ -1,0 +1,134 @@
+"""Values of any kind reach clients alike in every answer and stream, and leave and come back with their
+thread."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from api_replicas import Replica
+
+from support.values import AS_THEIRS, KEPT, SAID, spoil
+
+
+async def stream_of(url: str, name: str, how: str, mode: str) -> list[tuple[str, Any]]:
+    """Events of a stateless run, with their JSON read as Python reads it: integers whole."""
+    body = {"assistant_id": "values", "input": {"which": name, "how": how}, "stream_mode": [mode]}
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        return events((await http.post("/runs/stream", json=body)).text)
+
+
+def events(text: str) -> list[tuple[str, Any]]:
+    """Server-sent events."""
+    blocks = [block.splitlines() for block in text.split("\r\n\r\n")]
+    fields = [dict(line.split(": ", 1) for line in lines if ": " in line) for lines in blocks]
+    return [(each["event"], json.loads(each["data"])) for each in fields if "data" in each]
+
+
+@pytest.mark.parametrize("name", KEPT)
+async def test_a_value_is_told_alike_everywhere(replica: Replica, name: str) -> None:
+    told = KEPT[name][1]
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        thread_id = (await http.post("/threads", json={})).json()["thread_id"]
+        run = {"assistant_id": "values", "input": {"which": name, "how": "keep"}}
+        waited = json.loads((await http.post(f"/threads/{thread_id}/runs/wait", json=run)).content)
+        thread = json.loads((await http.get(f"/threads/{thread_id}")).content)
+        state = json.loads((await http.get(f"/threads/{thread_id}/state")).content)
+        (latest, *_) = json.loads((await http.get(f"/threads/{thread_id}/history")).content)
+    updates = dict(await stream_of(replica.url, name, "keep", "updates"))
+
+    for values in (waited, thread["values"], state["values"], latest["values"], updates["updates"]["act"]):
+        assert values["value"] == told
+    # Named tuples inside of a message are lists to pydantic.
+    inside = [values["messages"][0]["additional_kwargs"]["v"] for values in (waited, state["values"])]
+    assert inside == [told] * 2 or name == "named tuple"
+
+
+@pytest.mark.parametrize("name", SAID)
+async def test_what_a_node_says_is_told_so_too(replica: Replica, name: str) -> None:
+    assert ("custom", SAID[name][1]) in await stream_of(replica.url, name, "say", "custom")
+
+
+@pytest.mark.parametrize("name", ["bytes", "timedelta", "half a character", "NUL", "beyond 64 bits", "model"])
+async def test_what_a_node_asks_is_told_so_too(replica: Replica, name: str) -> None:
+    told = KEPT[name][1]
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        thread_id = (await http.post("/threads", json={})).json()["thread_id"]
+        run = {"assistant_id": "values", "input": {"which": name, "how": "ask"}}
+        waited = json.loads((await http.post(f"/threads/{thread_id}/runs/wait", json=run)).content)
+        thread = json.loads((await http.get(f"/threads/{thread_id}")).content)
+        state = json.loads((await http.get(f"/threads/{thread_id}/state")).content)
+
+    ((asked,),) = thread["interrupts"].values()
+    (task,) = state["tasks"]
+    for questions in (waited["__interrupt__"], [asked], state["interrupts"], task["interrupts"]):
+        assert questions[0]["value"] == told
+
+
+@pytest.mark.parametrize("name", ["half a character", "NUL", "NUL in a key", "beyond 64 bits inside"])
+async def test_what_the_database_can_not_hold_is_no_failure_of_the_store_either(
+    replica: Replica, name: str
+) -> None:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        run = {"assistant_id": "values", "input": {"which": name, "how": "store"}}
+        await http.post("/runs/wait", json=run)
+        found = await http.get("/store/items", params={"key": name, "namespace": "values"})
+
+    assert json.loads(found.content)["value"] == {"value": KEPT[name][1]}
+
+
+async def test_the_words_of_a_failure_are_kept(replica: Replica) -> None:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        thread_id = (await http.post("/threads", json={})).json()["thread_id"]
+        run = {"assistant_id": "values", "input": {"which": "NUL", "how": "raise"}}
+        waited = (await http.post(f"/threads/{thread_id}/runs/wait", json=run)).json()
+        thread = (await http.get(f"/threads/{thread_id}")).json()
+
+    assert waited["__error__"] == {"error": "ValueError", "message": "a\x00b"}
+    assert thread["error"] == "ValueError: a\x00b"
+
+
+async def test_any_values_leave_and_come_back_with_their_thread(replica: Replica) -> None:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        thread_id = (await http.post("/threads", json={"metadata": {"k": 2**80}})).json()["thread_id"]
+        # LangGraph finds no named tuples in schemas; `lgs-runtime import` takes those as well.
+        for name in KEPT.keys() - {"named tuple"}:
+            run = {"assistant_id": "values", "input": {"which": name, "how": "keep"}}
+            await http.post(f"/threads/{thread_id}/runs/wait", json=run)
+        document = await http.get(f"/threads/{thread_id}/export")
+        copy = await http.post("/threads/import", content=document.content, params={"if_exists": "new"})
+        assert copy.status_code == 200, copy.text
+        again = await http.get(f"/threads/{copy.json()['thread_id']}/export")
+        limit = {"limit": 1000}
+        before = (await http.post(f"/threads/{thread_id}/history", json=limit)).json()
+        after = (await http.post(f"/threads/{copy.json()['thread_id']}/history", json=limit)).json()
+
+    assert json.loads(document.content.splitlines()[-1])["kind"] == "end"
+    assert [state["values"] for state in after] == [state["values"] for state in before]
+    assert checkpoints(again.content) == checkpoints(document.content)
+    assert len(checkpoints(document.content)) > 2 * len(AS_THEIRS)
+
+
+async def test_an_export_that_fails_in_the_middle_says_so_in_its_last_line(replica: Replica) -> None:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        thread_id = (await http.post("/threads", json={})).json()["thread_id"]
+        run = {"assistant_id": "values", "input": {"which": "bytes", "how": "keep"}}
+        await http.post(f"/threads/{thread_id}/runs/wait", json=run)
+        await spoil(replica.services.checkpointer, thread_id)
+        document = await http.get(f"/threads/{thread_id}/export")
+        back = await http.post("/threads/import", content=document.content, params={"if_exists": "new"})
+
+    last = json.loads(document.content.splitlines()[-1])
+    assert last["kind"] == "failed"
+    assert "odd" in last["reason"]
+    assert back.status_code == 422
+    assert "the export of the thread failed" in back.json()["detail"]
+
+
+def checkpoints(document: bytes) -> list[dict[str, Any]]:
+    """The lines that hold the state. Which of its values comes first, PostgreSQL does not keep."""
+    lines = [json.loads(line) for line in document.splitlines()]
+    kept = [line for line in lines if line["kind"] in ("value", "checkpoint")]
+    return sorted(({**line, "channels": sorted(line.get("channels", ()))} for line in kept), key=json.dumps)
