@@ -10,8 +10,9 @@ import pytest
 
 from lgs_crds import ManifestError
 from lgs_operator.application import read
+from lgs_operator.application.pythons import python_for
 from lgs_operator.images.dockerfile import dockerfile
-from lgs_operator.images.plan import Plan, plan, python_of, stock_image
+from lgs_operator.images.plan import Plan, plan, stock_image
 
 GRAPH = "graph = None\n"
 PACKAGE = """
@@ -260,13 +261,13 @@ def test_the_python_is_found_out(tmp_path: Path, allowed: str, pinned: str | Non
     if pinned:
         write(tmp_path, **{".python-version": f"{pinned}\n"})
 
-    assert python_of(planned(tmp_path).application) == version
+    assert python_for(tmp_path, None) == version
 
 
 def test_the_python_is_found_out_from_poetry_too(tmp_path: Path) -> None:
     write(tmp_path, **{"pyproject.toml": '[tool.poetry.dependencies]\npython = ">=3.9,<3.13"\n'})
 
-    assert python_of(planned(tmp_path).application) == "3.12"
+    assert python_for(tmp_path, None) == "3.12"
 
 
 def test_the_stock_image_of_a_registry_with_a_port_keeps_it() -> None:

@@ -131,6 +131,15 @@ def test_requirements_beside_the_file_that_it_does_not_name_are_a_note(tmp_path:
     assert application(tmp_path).notes == ()
 
 
+def test_a_python_that_the_project_does_not_allow_is_a_note(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nrequires-python = ">=3.12"\n')
+
+    (note,) = application(tmp_path, python_version="3.11").notes
+
+    assert "python_version: 3.11: is none that pyproject.toml allows, which requires >=3.12" in str(note)
+    assert application(tmp_path, python_version="3.12").notes == ()
+
+
 def test_names_are_found_where_an_import_would_make_them(tmp_path: Path) -> None:
     file = tmp_path / "agent.py"
     file.write_text(

@@ -13,6 +13,7 @@ from lgs_operator.application.document import document
 from lgs_operator.application.findings import Findings, nearest
 from lgs_operator.application.image_keys import image_section, user_of
 from lgs_operator.application.model import Application
+from lgs_operator.application.pythons import allows, required_by
 from lgs_operator.application.variables import Places, check_variable
 
 SERVER_KEYS: Final = ("auth", "checkpointer", "encryption", "http", "priority", "store", "webhooks")
@@ -50,6 +51,10 @@ def read(path: Path, *, look: bool = True) -> Application:
             check_variable(findings, f"{section}.{key}", value, places, example)
     env_file, env = _env(findings, content, path.parent)
     image = image_section(findings, content, path.parent)
+    required = required_by(path.parent)
+    if image.python_version and not allows(required, image.python_version):
+        rule = f"is none that pyproject.toml allows, which requires {required}"
+        findings.note("python_version", rule, image.python_version)
     if findings.problems:
         raise ManifestError(str(path), tuple(findings.problems))
     return Application(

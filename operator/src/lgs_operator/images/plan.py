@@ -12,8 +12,8 @@ from typing import Final
 
 from lgs_crds import ManifestError, Problem
 from lgs_operator.application import Application
-from lgs_operator.application.model import PACKAGE_TOOLS, SUPPORTED_PYTHONS
-from lgs_operator.application.project import pyproject_of, upwards
+from lgs_operator.application.model import PACKAGE_TOOLS
+from lgs_operator.application.pythons import python_for
 from lgs_operator.application.workspace import normal, workspace_members
 from lgs_operator.images.members import Member, members_of, needed_from_outside
 
@@ -85,7 +85,7 @@ def plan(application: Application, base_image: str | None = None, stock: str = S
         application=application,
         base_image=base_image
         or section.base_image
-        or stock_image(stock, python_of(application), section.image_distro),
+        or stock_image(stock, python_for(application.folder, section.python_version), section.image_distro),
         root=root,
         place=place,
         parts=parts,
@@ -109,49 +109,6 @@ def plan(application: Application, base_image: str | None = None, stock: str = S
 
 
 _OF_THE_BASE: Final = ("base_image", "image_distro", "python_version")
-
-
-def python_of(application: Application) -> str:
-    """The Python of the image: as the file says, or the repository's `.python-version`, or the newest that
-    `requires-python` allows.
-    """
-    if application.image.python_version:
-        return application.image.python_version
-    for folder in upwards(application.folder):
-        try:
-            pinned = (folder / ".python-version").read_text("utf-8").strip().removeprefix("cpython-")
-        except (OSError, UnicodeDecodeError):
-            continue
-        version = ".".join(pinned.split(".")[:2])
-        if version in SUPPORTED_PYTHONS:
-            return version
-    content = pyproject_of(application.folder)
-    poetry = content.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
-    allowed = str(content.get("project", {}).get("requires-python", poetry))
-    fitting = [version for version in SUPPORTED_PYTHONS if _allows(allowed, version)]
-    return (fitting or SUPPORTED_PYTHONS)[-1]
-
-
-def _allows(specifier: str, version: str) -> bool:
-    """Whether `requires-python` allows a minor version; only its upper bounds can rule one of ours out."""
-    minor = tuple(map(int, version.split(".")))
-    for clause in (part.strip() for part in specifier.split(",")):
-        sign = "".join(character for character in clause[:2] if character in "<>=!~")
-        numbers = clause[len(sign) :].strip().removesuffix(".*").split(".")
-        if not sign or not all(number.isdigit() for number in numbers):
-            continue
-        bound = tuple(map(int, numbers))
-        if sign == "<" and (minor >= bound if len(bound) <= 2 else minor > bound[:2]):
-            return False
-        if sign == "<=" and minor > bound[:2]:
-            return False
-        if sign == "==" and minor != bound[:2]:
-            return False
-        if sign == "~=" and len(bound) > 2 and minor != bound[:2]:
-            return False
-        if sign in (">=", ">") and minor < bound[:2]:
-            return False
-    return True
 
 
 def stock_image(stock: str, python: str, distro: str | None = None) -> str:

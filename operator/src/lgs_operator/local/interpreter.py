@@ -63,6 +63,8 @@ class Interpreter:
 
     def activated(self, env: Mapping[str, str]) -> dict[str, str]:
         """The environment variables, with this environment active: what a graph starts by name is its own."""
+        if not (self.prefix / "pyvenv.cfg").is_file():
+            return dict(env)
         path = f"{self.prefix / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
         kept = {name: value for name, value in env.items() if name not in ("PYTHONHOME", "CONDA_PREFIX")}
         return {**kept, "VIRTUAL_ENV": str(self.prefix), "PATH": path}
