@@ -33,8 +33,11 @@ class Names:
 def plain(value: Any, names: Names, unordered: bool = False) -> Any:
     """The value with times replaced by a word, ids that the script named by their names, others marked,
     so that `compare` can tell whether they recur at the same places."""
-    if unordered and isinstance(value, dict) and isinstance(value.get("body"), list):
-        value = {**value, "body": sorted(value["body"], key=_order)}
+    body = value.get("body") if isinstance(value, dict) else None
+    if unordered and isinstance(body, list):
+        value = {**value, "body": sorted(body, key=_order)}
+    elif unordered and isinstance(body, dict) and isinstance(body.get("items"), list):
+        value = {**value, "body": {**body, "items": sorted(body["items"], key=_order)}}
     return _plain(value, names)
 
 
