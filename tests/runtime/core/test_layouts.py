@@ -300,3 +300,29 @@ def test_a_graph_that_needs_its_package_is_told_what_the_package_raised(tmp_path
         load_graph("agent", GraphSpec("./cracked/agent.py:graph"), source)
 
     assert f"No module named 'not_installed' ({source}/cracked/__init__.py:1)" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("imports", "said"),
+    [
+        (
+            "import beside_it",
+            "; beside_it stands beside it: add {source}/agents to dependencies of langgraph.json",
+        ),
+        (
+            "import not_installed.at_all",
+            "; not_installed must be installed beside lgs-runtime, or stand in a folder",
+        ),
+        (
+            "import langgraph.no_such_part",
+            "No module named 'langgraph.no_such_part' ({source}/agents/graph.py:4)",
+        ),
+    ],
+)
+def test_a_module_that_is_not_found_is_told_with_the_way_out(tmp_path: Path, imports: str, said: str) -> None:
+    source = written(tmp_path, {"agents/graph.py": graph(imports), "agents/beside_it.py": TOOLS})
+
+    with pytest.raises(ConfigError) as raised:
+        load_graph("agent", GraphSpec("./agents/graph.py:graph"), source)
+
+    assert said.format(source=source) in str(raised.value)

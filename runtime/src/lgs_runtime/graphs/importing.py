@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.module_names import ModuleName, absolute, free_name, is_file, names_of
+from lgs_runtime.graphs.module_names import ModuleName, absolute, free_name, is_file, known, names_of
 from lgs_runtime.graphs.private_modules import import_privately
-from lgs_runtime.tracebacks import passed_through, told, user_traceback
+from lgs_runtime.tracebacks import passed_through, place_of, told, user_traceback
 
 FILE_SUFFIXES: Final = (".py",)
 OTHER_LANGUAGE: Final = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
@@ -27,8 +27,19 @@ class ImportFailed(ConfigError):
     """A module of the user's raised while it was imported."""
 
     def __init__(self, where: str, raised: BaseException) -> None:
-        super().__init__(f"{where}: it raised at import: {told(raised)}", shown=user_traceback(raised))
+        said = f"{where}: it raised at import: {told(raised)}{_way_out(raised)}"
+        super().__init__(said, shown=user_traceback(raised))
         self.raised = raised
+
+
+def _way_out(raised: BaseException) -> str:
+    """What to do about a module that was not found; nothing about one that is an older version's."""
+    if not isinstance(raised, ModuleNotFoundError) or not raised.name or known(raised.name):
+        return ""
+    name, folder = raised.name.partition(".")[0], Path(place_of(raised).rpartition(":")[0]).parent
+    if (folder / f"{name}.py").is_file() or (folder / name).is_dir():
+        return f"; {name} stands beside it: add {folder} to dependencies of langgraph.json"
+    return f"; {name} must be installed beside lgs-runtime, or stand in a folder of dependencies"
 
 
 def extend_import_path(paths: tuple[Path, ...]) -> None:

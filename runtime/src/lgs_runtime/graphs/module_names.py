@@ -59,6 +59,11 @@ def free_name(path: Path) -> ModuleName | None:
     return ModuleName(root, parts)
 
 
+def known(module: str) -> bool:
+    """Whether there is something to import that the name begins with."""
+    return _spec(module.partition(".")[0]) is not None
+
+
 def package_root(path: Path) -> Path:
     """The folder above the outermost package that the file is in; its own folder when it is in none."""
     folder = path.parent
