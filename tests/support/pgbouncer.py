@@ -28,6 +28,13 @@ def binary() -> str:
     return found
 
 
+def keeps_statements() -> bool:
+    """Whether the installed one can keep prepared statements in transaction mode (from 1.21 on)."""
+    said = subprocess.run([binary(), "--version"], check=True, capture_output=True, text=True).stdout
+    major, minor = said.split()[1].split(".")[:2]
+    return (int(major), int(minor)) >= (1, 21)
+
+
 class PgBouncer:
     """One pooler before the server of a URI, with the users of its own list (`postgres`, a password)."""
 
@@ -45,6 +52,7 @@ class PgBouncer:
             "auth_type": "md5",
             "auth_file": self.folder / "userlist.txt",
             "pool_mode": mode,
+            **({"max_prepared_statements": 200} if keeps_statements() else {}),
             **settings,
         }
         section = "".join(f"{name} = {value}\n" for name, value in lines.items())

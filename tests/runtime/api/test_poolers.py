@@ -22,7 +22,7 @@ from lgs_runtime.errors import ConfigError, NotFound
 from lgs_runtime.runs.crons import run_id_of
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.postgres.signals import LOOK_SECONDS
-from support.pgbouncer import PgBouncer
+from support.pgbouncer import PgBouncer, keeps_statements
 from support.postgres import fresh_database
 from support.servers import running
 
@@ -34,6 +34,7 @@ class Pooled:
     settings: Settings
     pooler: PgBouncer
     straight: str
+    mode: str
 
 
 @pytest.fixture(params=["transaction", "session", "transaction, and a direct way"])
@@ -45,7 +46,7 @@ def pooled(
     with fresh_database(postgres_service) as uri, running(PgBouncer(uri, mode)) as pooler:
         uris = {"database_uri": pooler.uri(uri), "redis_uri": redis_uri}
         settings = settings_of(tmp_path, {**uris, "database_direct_uri": uri if more else None})
-        yield Pooled(replace(settings, lease_seconds=4.0), pooler, uri)
+        yield Pooled(replace(settings, lease_seconds=4.0), pooler, uri, mode)
 
 
 @pytest.fixture
@@ -80,7 +81,8 @@ async def test_twenty_threads_of_several_turns_on_two_replicas_all_end_right(poo
     assert told == [["first", "second"] * 3] * 20
     assert locks == []
     (chosen, _) = [line for line in said if line["event"] == "database.pooler"]
-    assert chosen["statements"] == "prepared in their transaction"
+    by_name = keeps_statements() and pooled.mode == "transaction"
+    assert chosen["statements"] == ("prepared by name" if by_name else "prepared in their transaction")
     assert ("LGS_DATABASE_DIRECT_URI" in chosen["signals"]) == bool(pooled.settings.database_direct_uri)
 
 
