@@ -123,6 +123,8 @@ class Run:
     """Who asked for it; None: nobody is known."""
     version: int | None = None
     """The version of its thread that its end made."""
+    graph_id: str | None = None
+    """The graph that it needs; None: it was stored by a replica that did not tell."""
     handed_back: bool = False
     """An attempt that was not charged may have touched its thread."""
 
@@ -177,6 +179,8 @@ class NewRun:
     """Kept with the thread for its later runs, unless it has one."""
     assistant_as_of: datetime | None = None
     """`updated_at` of the assistant that it was made from, when that was not read just now."""
+    graph_id: str | None = None
+    """The graph that it needs; None: any replica may take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +292,9 @@ class QueueDepth:
     normal: PriorityDepth
     low: PriorityDepth
     blocked: int
+    unserved: Mapping[str, int] = field(default_factory=dict)
+    """Runs, by their graph, that wait for a replica that has it: none that lives does. They are among none of
+    the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,7 @@ class _Opening:
             settings.replica_id,
             settings.lease_seconds,
             lost,
+            graphs=services.graphs.ids,
             on_held=fence.held_until,
             keeper=Keeper(
                 settings.database_uri, settings.replica_id, settings.lease_seconds, settings.stall_seconds

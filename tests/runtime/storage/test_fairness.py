@@ -278,20 +278,24 @@ async def test_the_first_run_settles_where_its_thread_stands(service: Service) -
 
 FILL = """
 INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
-                     multitask_strategy, delete_thread_after, attempt, due_at, level, fairness_group, turn)
+                     multitask_strategy, delete_thread_after, attempt, due_at, level, fairness_group, turn,
+                     graph_id)
 SELECT 'run' || i, 'thread' || i, 1, 'a', 'pending', 1, extract(epoch FROM now()), '{}', '{}', 'enqueue',
-       false, 0, now(), i % 11 - 5, 'g' || i % 300, i / 300 + 1
+       false, 0, now(), i % 11 - 5, 'g' || i % 300, i / 300 + 1, $1
 FROM generate_series(1, 10000) i
 """
 
 
+@pytest.mark.parametrize("graph", ["agent", None])
 @pytest.mark.parametrize("analysed", [True, False])
-async def test_a_claim_looks_at_a_few_of_ten_thousand_waiting_runs(postgres_uri: str, analysed: bool) -> None:
+async def test_a_claim_looks_at_a_few_of_ten_thousand_waiting_runs(
+    postgres_uri: str, analysed: bool, graph: str | None
+) -> None:
     storage = await open_storage(postgres_uri, lease_seconds=60)
-    lease = await storage.leases("r1")
+    lease = await storage.leases("r1", ["agent", "other"])
     connection = await asyncpg.connect(postgres_uri)
     try:
-        await connection.execute(FILL)
+        await connection.execute(FILL, graph)
         if analysed:
             await connection.execute("ANALYZE lgs_run")
 

@@ -66,7 +66,8 @@ class Queue(Protocol):
         """Stores a run durably, applying its multitask strategy, or stores nothing.
 
         `claim_for` names the asking replica when it has a free slot: the run is inserted as claimed by it if
-        it is due, its thread is free and no claimable run has a smaller rank. Otherwise it waits, if its
+        it is due, its thread is free, the replica has its graph, and no run that the replica could claim has
+        a smaller rank. Otherwise it waits, if its
         queue has room.
 
         Strategies on a thread with unfinished runs: `reject` raises `Conflict`; `enqueue` waits its turn;
@@ -86,11 +87,11 @@ class Queue(Protocol):
         the first that is refused raises."""
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        """Up to `slots` runs, now `running` and owned by `replica`, attempt charged: the first in line, in
-        that order. Most urgent first, with aging, and fair between the groups of a level: `fairness` has the
-        law. A run's rank is its due time plus 0 s (high), 30 s (normal) or 120 s (low), finer by its level.
-        One running run a thread, and a thread's runs in the order they were stored. Two replicas never get
-        the same run. A replica without a lease that lives gets none."""
+        """Up to `slots` runs of graphs that `replica` has, now `running` and owned by it, attempt charged:
+        the first in line, in that order. Most urgent first, with aging, and fair between the groups of a
+        level: `fairness` has the law. A run's rank is its due time plus 0 s (high), 30 s (normal) or 120 s
+        (low), finer by its level. One running run a thread, and a thread's runs in the order they were
+        stored. Two replicas never get the same run. A replica without a lease that lives gets none."""
 
     async def held(self, replica: str) -> Sequence[Run]:
         """The runs that are `replica`'s by the storage's account: running, and claimed by it. A claim whose
@@ -337,8 +338,9 @@ class Storage(Queue, Records, Versions, Audit, Archives, Crons, Protocol):
     async def now(self) -> datetime:
         """The database's clock."""
 
-    async def leases(self, replica: str) -> Leases:
-        """The replica's lease, taken. To be awaited on the event loop that is going to renew it."""
+    async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> Leases:
+        """The replica's lease, taken, and what graphs it has (None: any). To be awaited on the event loop
+        that is going to renew it."""
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
         """News from all replicas, this one included, while the context is open. Reconnects by itself; after a

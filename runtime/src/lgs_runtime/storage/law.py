@@ -6,7 +6,8 @@ Nothing here reads a clock or a database. The storages look at their rows, ask h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -107,6 +108,15 @@ def lost_reason(attempt: int, max_attempts: int) -> str:
         f"the replica that ran it was lost in attempt {attempt} of {max_attempts}; "
         "start a new run on the thread to go on from its last checkpoint, or raise workers.maxAttempts"
     )
+
+
+def by_graph(counted: Iterable[tuple[str | None, int]]) -> Mapping[str, int]:
+    """The sums of what was counted of each graph; None is no graph."""
+    sums: Counter[str] = Counter()
+    for graph_id, count in counted:
+        if graph_id is not None:
+            sums[graph_id] += count
+    return {graph_id: count for graph_id, count in sums.items() if count}
 
 
 def retry_after_seconds(limit: int) -> int:

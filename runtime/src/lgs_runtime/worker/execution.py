@@ -226,6 +226,8 @@ class Executor:
         named = kwargs.config.get("configurable", {}).get("graph_id")
         if named in self._graphs.ids:
             return str(named)
+        if run.graph_id is not None:
+            return run.graph_id
         return (await self._storage.assistant(run.assistant_id)).graph_id
 
 

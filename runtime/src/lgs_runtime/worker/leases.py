@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -36,14 +36,17 @@ class Heartbeat:
         lease_seconds: float,
         on_lost: Callable[[], None],
         *,
+        graphs: Sequence[str] | None = None,
         on_held: Callable[[float], None] = lambda _: None,
         keeper: Keeper | None = None,
     ) -> None:
-        """`on_held` is told, in any thread, until when the lease is held (seconds of `time.monotonic`)."""
+        """`graphs`: those that the replica has. `on_held` is told, in any thread, until when the lease is
+        held (seconds of `time.monotonic`)."""
         self._storage = storage
         self._replica = replica
         self._lease_seconds = lease_seconds
         self._on_lost = on_lost
+        self._graphs = graphs
         self._on_held = on_held
         self._keeper = keeper
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,7 +78,7 @@ class Heartbeat:
     async def _beat(self, home: asyncio.AbstractEventLoop, taken: asyncio.Future[None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            lease = await self._storage.leases(self._replica)
+            lease = await self._storage.leases(self._replica, self._graphs)
         except StorageUnavailable as gone:
             home.call_soon_threadsafe(taken.set_exception, gone)
             return

@@ -116,6 +116,9 @@ class Metrics:
         self._depth = Gauge("lgs_queue_depth", "Runs that wait and could be claimed.", p, registry=None)
         self._oldest = Gauge("lgs_queue_oldest_seconds", "Age of the oldest of them.", p, registry=None)
         self._blocked = Gauge("lgs_queue_blocked", "Runs that wait for thread or time.", registry=None)
+        self._unserved = Gauge(
+            "lgs_queue_unserved", "Runs that wait for a graph that no replica has.", ["graph"], registry=None
+        )
         self._slots = Gauge("lgs_slots", "Runs this replica may execute at a time.", registry=to)
         self._in_use = Gauge("lgs_slots_in_use", "Runs it executes now.", registry=to)
         self._draining = Gauge("lgs_draining", "1 from SIGTERM on.", registry=to)
@@ -241,7 +244,7 @@ class Metrics:
 
     def _show_depth(self, depth: QueueDepth) -> None:
         if self._blocked not in self._queue_gauges:
-            for gauge in (self._depth, self._oldest, self._blocked):
+            for gauge in (self._depth, self._oldest, self._blocked, self._unserved):
                 self.registry.register(gauge)
                 self._queue_gauges.add(gauge)
         for priority in Priority:
@@ -249,6 +252,9 @@ class Metrics:
             self._depth.labels(priority.value).set(of.waiting)
             self._oldest.labels(priority.value).set(of.oldest_seconds)
         self._blocked.set(depth.blocked)
+        self._unserved.clear()
+        for graph_id, runs in depth.unserved.items():
+            self._unserved.labels(graph_id).set(runs)
 
     def _show_no_depth(self) -> None:
         for gauge in list(self._queue_gauges):

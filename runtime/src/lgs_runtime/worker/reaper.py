@@ -78,6 +78,8 @@ class Reaper:
         runs = await self._storage.expire_runs(self._run_ttl_hours)
         await self._storage.expire_audit(AUDIT_DAYS)
         left = await self.clear_spent(SPENT_SECONDS)
+        if unserved := (await self._storage.depth()).unserved:
+            log.warning("queue.unserved", graphs=dict(unserved))
         if runs or left:
             log.info("janitor.deleted", runs=runs, left_behind=left)
 

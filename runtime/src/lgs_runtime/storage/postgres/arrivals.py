@@ -79,6 +79,7 @@ def row(new: NewRun, claim_for: str | None, room: int) -> Row:
         *lifetime_columns(new.thread_ttl),
         new.assistant_as_of,
         dump_optional(new.thread_config),
+        new.graph_id,
     )
 
 

@@ -4,6 +4,7 @@ lost."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -32,10 +33,13 @@ async def _extended(connection: asyncpg.Connection, replica: str, seconds: float
 class PostgresLeases:
     """Belongs to the event loop that made it."""
 
-    def __init__(self, access: Access, replica: str, lease_seconds: float) -> None:
+    def __init__(
+        self, access: Access, replica: str, lease_seconds: float, graphs: Sequence[str] | None = None
+    ) -> None:
         self._access = access
         self._replica = replica
         self._seconds = lease_seconds
+        self._graphs = None if graphs is None else list(graphs)
         self._connection: asyncpg.Connection | None = None
         self._lost = False
         """There is no lease, and nobody was told so yet."""
@@ -44,7 +48,7 @@ class PostgresLeases:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
         connection = await self._connected()
         with translated():
-            await connection.execute(statements.TAKE_LEASE, self._replica, self._seconds)
+            await connection.execute(statements.TAKE_LEASE, self._replica, self._seconds, self._graphs)
 
     async def renew(self) -> bool:
         """One statement; see the contract. That the lease was lost is told also when the first answer that
@@ -56,7 +60,7 @@ class PostgresLeases:
                     if await _extended(connection, self._replica, self._seconds):
                         return True
                     self._lost = True
-                take = (statements.TAKE_LEASE, self._replica, self._seconds)
+                take = (statements.TAKE_LEASE, self._replica, self._seconds, self._graphs)
                 await connection.execute(*take, timeout=self._seconds)
         except (StorageUnavailable, asyncio.CancelledError):
             # A connection that does not answer may never do so again, though a new one would.

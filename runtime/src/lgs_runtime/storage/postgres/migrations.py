@@ -227,6 +227,15 @@ ALTER TABLE lgs_thread
     ADD COLUMN thinned_at timestamptz;
 """
 
+_GRAPHS: Final = """
+-- graph_id: the graph that a run needs, null: any replica may take it. graphs: those that a replica has,
+-- null: it did not tell.
+ALTER TABLE lgs_run ADD COLUMN graph_id text;
+ALTER TABLE lgs_replica ADD COLUMN graphs text[];
+UPDATE lgs_run r SET graph_id = a.graph_id FROM lgs_assistant a
+WHERE a.assistant_id = r.assistant_id AND r.status IN ('pending', 'running');
+"""
+
 MIGRATIONS: Final = (
     _TABLES,
     _SPENT_THREADS,
@@ -237,6 +246,7 @@ MIGRATIONS: Final = (
     _FAIRNESS,
     _AUDIT,
     _TTL,
+    _GRAPHS,
 )
 
 

@@ -272,14 +272,16 @@ class PostgresQueue:
 
     async def depth(self) -> QueueDepth:
         """See the contract. One statement over the waiting runs."""
-        found = {row["priority"]: row for row in await self._database.rows(statements.DEPTH)}
+        counted = await self._database.rows(statements.DEPTH)
+        found = {row["priority"]: row for row in counted if row["unserved"] is None}
 
         def of(priority: Priority) -> PriorityDepth:
             row = found.get(law.CODE[priority])
             return PriorityDepth(row["waiting"], max(0.0, row["oldest"])) if row else PriorityDepth(0, 0.0)
 
-        blocked = sum(row["blocked"] for row in found.values())
-        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked)
+        blocked = sum(row["blocked"] for row in counted)
+        unserved = law.by_graph((row["unserved"], row["waiting"]) for row in counted)
+        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked, unserved)
 
 
 def _in_line(claimed: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:

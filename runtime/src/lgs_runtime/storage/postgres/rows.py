@@ -32,6 +32,7 @@ def run(row: asyncpg.Record) -> Run:
         result=row["result"],
         created_by=unescape(row["created_by"]),
         version=row["version"],
+        graph_id=row["graph_id"],
         handed_back=row["turn"] == FIRST_TURN,
     )
 

@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from lgs_runtime.storage.postgres.statements import CLAIMABLE
+from lgs_runtime.storage.postgres.statements import CLAIMABLE, has
 
 _NEW: Final = """
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::float8[],
         $9::boolean[], $10::text[], $11::boolean[], $12::text[], $13::integer[], $14::float8[], $15::text[],
         $16::text[], $17::text[], $18::text[], $19::smallint[], $20::text[], $21::smallint[], $22::text[],
-        $23::float8[], $24::text[], $25::timestamptz[], $26::text[]
+        $23::float8[], $24::text[], $25::timestamptz[], $26::text[], $27::text[]
     ) WITH ORDINALITY AS n (
         run_id, thread_id, assistant_id, kwargs, metadata, priority, strategy, delay,
         create_thread, thread_metadata, delete_thread_after, claim_for, room, rank_offset, webhook,
         created_by, created_metadata, scope, level, fairness_group, kept_level, kept_group,
-        ttl_seconds, ttl_strategy, assistant_as_of, thread_config, number)
+        ttl_seconds, ttl_strategy, assistant_as_of, thread_config, graph_id, number)
 """
-"""`arrivals.row`. `claim_for`, `scope`, what the thread keeps, its time to live and config and
-`assistant_as_of` may be null."""
+"""`arrivals.row`. `claim_for`, `scope`, what the thread keeps, its time to live and config, `assistant_as_of`
+and `graph_id` may be null. The replica in `claim_for` is the same in all."""
 
 _NEXT_TURN: Final = """
     greatest((SELECT max(turn) FROM lgs_run r
@@ -42,23 +42,28 @@ entry of an index."""
 _INSERT_RUN: Final = f"""
     INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                          multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at,
-                         webhook, created_by, thread_metadata, level, fairness_group, turn)
+                         webhook, created_by, thread_metadata, level, fairness_group, turn, graph_id)
     SELECT p.run_id, p.thread_id, p.seq, p.assistant_id, CASE WHEN claimed THEN 'running' ELSE 'pending' END,
            p.priority, extract(epoch FROM now()) + p.delay + p.rank_offset + p.number * 1e-6,
            p.metadata::jsonb, p.kwargs::json, p.strategy, p.delete_thread_after,
            CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN p.claim_for END,
            CASE WHEN claimed THEN now() END, now() + make_interval(secs => p.delay), p.webhook, p.created_by,
            CASE WHEN p.delete_thread_after THEN p.created_metadata::jsonb || p.thread_metadata::jsonb END,
-           p.level, p.fairness_group, {_NEXT_TURN}
+           p.level, p.fairness_group, {_NEXT_TURN}, p.graph_id
     FROM place p
     RETURNING *
 """
 """What arrives together keeps its order: a microsecond of rank from one to the next."""
 
 ENQUEUE: Final = f"""
-WITH new AS MATERIALIZED ({_NEW}), ahead AS (
+WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
+    SELECT graphs FROM lgs_replica
+    WHERE replica = (SELECT max(claim_for) FROM new) AND expires_at > now()
+), ahead AS (
     SELECT o.rank_offset, EXISTS (
-        SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + o.rank_offset AND {CLAIMABLE}
+        SELECT FROM lgs_run r
+        WHERE r.rank < extract(epoch FROM now()) + o.rank_offset
+          AND {has("r.graph_id", "SELECT graphs FROM asker")} AND {CLAIMABLE}
     ) AS somebody
     FROM (SELECT DISTINCT rank_offset FROM new WHERE claim_for IS NOT NULL) o
 ), waiting AS (
@@ -69,8 +74,7 @@ WITH new AS MATERIALIZED ({_NEW}), ahead AS (
 ), gate AS MATERIALIZED (
     SELECT n.*,
            n.delay <= 0 AND NOT a.somebody
-           AND EXISTS (SELECT FROM lgs_replica l WHERE l.replica = n.claim_for AND l.expires_at > now())
-           AS may_claim,
+           AND EXISTS (SELECT FROM asker WHERE {has("n.graph_id", "graphs")}) AS may_claim,
            w.runs + row_number() OVER (PARTITION BY n.priority ORDER BY n.number) <= n.room AS has_room
     FROM new n JOIN waiting w USING (priority)
     LEFT JOIN ahead a ON n.claim_for IS NOT NULL AND a.rank_offset = n.rank_offset

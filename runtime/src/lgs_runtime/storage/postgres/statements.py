@@ -12,6 +12,8 @@ from typing import Final
 
 from lgs_runtime.storage.fairness import FIRST_TURN, LEAST_URGENT, MOST_URGENT
 
+REMEMBERED_SECONDS: Final = 60.0
+"""So long after its lease the graphs of a replica are taken for served."""
 SPARE: Final = 16
 """How many more runs of each level a claim looks at than it wants."""
 
@@ -54,26 +56,37 @@ SELECT run_id, status = 'running' AS running FROM lgs_run
 WHERE thread_id = $1 AND status IN ('pending', 'running') ORDER BY seq
 """
 
+
+def has(graph: str, graphs: str) -> str:
+    """Whether a graph is among those that a replica has; also where one of them is not known. In this form
+    the planner takes it to be true as a rule, and goes by the order of the line."""
+    return f"coalesce({graph} = ANY(({graphs})::text[]), true)"
+
+
 MAY_CLAIM: Final = f"""
-SELECT EXISTS (SELECT FROM lgs_replica WHERE replica = $1 AND expires_at > now())
+WITH asker AS MATERIALIZED (SELECT graphs FROM lgs_replica WHERE replica = $1 AND expires_at > now())
+SELECT EXISTS (SELECT FROM asker WHERE {has("$3::text", "graphs")})
    AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $2::float8
-                   AND {CLAIMABLE})
+                   AND {has("r.graph_id", "SELECT graphs FROM asker")} AND {CLAIMABLE})
 """
+"""Runs that the asking replica can't take are not before any of its own."""
 
 LOCK_PRIORITY: Final = "SELECT pg_advisory_xact_lock(hashtext('lgs_queue'), $1::integer)"
 
 COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = $1::smallint"
 
 CLAIM: Final = f"""
-WITH line AS MATERIALIZED (
+WITH asker AS MATERIALIZED (
+    SELECT graphs FROM lgs_replica WHERE replica = $1 AND expires_at > now()
+), line AS MATERIALIZED (
     SELECT run_id, level, turn, rank,
            max(rank) OVER (PARTITION BY level ORDER BY turn, rank ROWS UNBOUNDED PRECEDING) AS held_up
     FROM generate_series({MOST_URGENT}, {LEAST_URGENT}) AS levels (level) CROSS JOIN LATERAL (
         SELECT r.run_id, r.turn, r.rank FROM lgs_run r
-        WHERE r.level = levels.level AND {_CLAIMABLE_FEW}
+        WHERE r.level = levels.level AND {has("r.graph_id", "SELECT graphs FROM asker")} AND {_CLAIMABLE_FEW}
         ORDER BY r.turn, r.rank LIMIT $2::integer + {SPARE}
     ) first
-    WHERE EXISTS (SELECT FROM lgs_replica WHERE replica = $1 AND expires_at > now())
+    WHERE EXISTS (SELECT FROM asker)
 ), picked AS (
     SELECT locked.run_id
     FROM (SELECT run_id FROM line ORDER BY held_up, level, turn, rank) ordered CROSS JOIN LATERAL (
@@ -246,18 +259,30 @@ SELECT count(*) FROM gone
 """
 
 DEPTH: Final = f"""
-SELECT r.priority, count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
+WITH fleet AS MATERIALIZED (
+    SELECT CASE WHEN bool_or(p.graphs IS NULL) THEN NULL
+                ELSE array_agg(DISTINCT has.graph) FILTER (WHERE has.graph IS NOT NULL) END AS graphs
+    FROM lgs_replica p LEFT JOIN LATERAL unnest(p.graphs) AS has (graph) ON true
+    WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
+)
+SELECT r.priority, c.unserved,
+       count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
        coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest
-FROM lgs_run r CROSS JOIN LATERAL (SELECT {CLAIMABLE} AS now) c
-WHERE r.status = 'pending' GROUP BY r.priority
+FROM lgs_run r CROSS JOIN LATERAL (
+    SELECT {CLAIMABLE} AS now,
+           CASE WHEN NOT {has("r.graph_id", "SELECT graphs FROM fleet")} THEN r.graph_id END AS unserved
+) c
+WHERE r.status = 'pending' GROUP BY r.priority, c.unserved
 """
+"""`unserved`: the graph that no replica has. One whose lease ran out a moment ago may be back at once."""
 
 TAKE_LEASE: Final = """
 WITH old AS (
     UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = $1 AND status = 'running'
 )
-INSERT INTO lgs_replica (replica, expires_at) VALUES ($1, now() + make_interval(secs => $2::float8))
-ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
+INSERT INTO lgs_replica (replica, expires_at, graphs)
+VALUES ($1, now() + make_interval(secs => $2::float8), $3::text[])
+ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at, graphs = excluded.graphs
 """
 """A replica that starts holds nothing: what an earlier one of its name held is for the reaper."""
 

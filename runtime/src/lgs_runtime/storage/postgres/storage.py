@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
@@ -105,9 +105,9 @@ class PostgresStorage(
         now: datetime = await self._database.value("SELECT now()")
         return now
 
-    async def leases(self, replica: str) -> PostgresLeases:
+    async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> PostgresLeases:
         """See the contract."""
-        leases = PostgresLeases(self._database.access, replica, self._lease_seconds)
+        leases = PostgresLeases(self._database.access, replica, self._lease_seconds, graphs)
         await leases.take()
         return leases
 

@@ -58,12 +58,14 @@ def _apply_strategy(change: Change, new: NewRun) -> bool:
 
 
 def _may_claim(change: Change, new: NewRun, replica: str) -> bool:
+    lease = change.one(statements.ALIVE, replica=replica)
+    if lease is None or new.delay_seconds > 0:
+        return False
+    graphs = lease["graphs"]
+    if graphs is not None and new.graph_id is not None and new.graph_id not in load(graphs):
+        return False
     rank = change.now + fairness.rank_offset(fairness.level_of(new))
-    return (
-        new.delay_seconds <= 0
-        and change.one(statements.ALIVE, replica=replica) is not None
-        and change.one(statements.SOMEBODY_AHEAD, rank=rank) is None
-    )
+    return change.one(statements.SOMEBODY_AHEAD, rank=rank, graphs=graphs) is None
 
 
 def _take_place(change: Change, priority: Priority, limit: int | None) -> None:
@@ -113,6 +115,7 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         level=level,
         fairness_group=group,
         turn=fairness.next_turn(*turns),
+        graph_id=new.graph_id,
     )
     assert row is not None, "an INSERT that returns nothing raises"
     return row

@@ -14,11 +14,13 @@ from lgs_runtime.storage.sqlite.endings import meet
 
 
 def claim(change: Change, replica: str, slots: int) -> list[sqlite3.Row]:
-    """The first in line, in that order, become the replica's, as many as it has slots; none when its lease
-    has run out."""
-    if change.one(statements.ALIVE, replica=replica) is None:
+    """The first in line, in that order, become the replica's, as many as it has slots, and of graphs
+    that it has; none when its lease has run out."""
+    lease = change.one(statements.ALIVE, replica=replica)
+    if lease is None:
         return []
-    first = [fairness.Waiting(*row) for row in change.all(statements.FIRST_OF_LEVELS, slots=slots)]
+    found = change.all(statements.FIRST_OF_LEVELS, slots=slots, graphs=lease["graphs"])
+    first = [fairness.Waiting(*row) for row in found]
     run_ids = [run.run_id for run in fairness.in_line(first)[:slots]]
     claimed = change.all(statements.CLAIM, replica=replica, run_ids=dump(run_ids))
     return sorted(claimed, key=lambda row: run_ids.index(row["run_id"]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.storage.encoding import dump
 from lgs_runtime.storage.sqlite import statements
 from lgs_runtime.storage.sqlite.database import connect, transaction, translated
 
@@ -32,10 +33,13 @@ def _extended(connection: sqlite3.Connection, replica: str, seconds: float) -> b
 class SqliteLeases:
     """May be used from any one event loop."""
 
-    def __init__(self, path: Path, replica: str, lease_seconds: float) -> None:
+    def __init__(
+        self, path: Path, replica: str, lease_seconds: float, graphs: Sequence[str] | None = None
+    ) -> None:
         self._path = path
         self._replica = replica
         self._seconds = lease_seconds
+        self._graphs = None if graphs is None else dump(list(graphs))
         self._thread = ThreadPoolExecutor(1, "lgs-sqlite-lease")
         self._connection: sqlite3.Connection | None = None
         self._lost = False
@@ -72,7 +76,8 @@ class SqliteLeases:
 
     def _take(self, connection: sqlite3.Connection) -> None:
         connection.execute(statements.DISOWN, {"replica": self._replica})
-        lease = {"replica": self._replica, "expires_at": time.time() + self._seconds}
+        expires_at = time.time() + self._seconds
+        lease = {"replica": self._replica, "expires_at": expires_at, "graphs": self._graphs}
         connection.execute(statements.SET_LEASE, lease)
 
     async def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:

@@ -217,6 +217,16 @@ ALTER TABLE lgs_thread ADD COLUMN ttl_from REAL;
 ALTER TABLE lgs_thread ADD COLUMN thinned_at REAL
 """
 
+_GRAPHS: Final = """
+-- graph_id: the graph that a run needs, null: any replica may take it. graphs: those that a replica has,
+-- null: it did not tell.
+ALTER TABLE lgs_run ADD COLUMN graph_id TEXT;
+ALTER TABLE lgs_replica ADD COLUMN graphs TEXT;
+UPDATE lgs_run
+SET graph_id = (SELECT graph_id FROM lgs_assistant a WHERE a.assistant_id = lgs_run.assistant_id)
+WHERE status IN ('pending', 'running')
+"""
+
 MIGRATIONS: Final = (
     _TABLES,
     _SPENT_THREADS,
@@ -227,6 +237,7 @@ MIGRATIONS: Final = (
     _FAIRNESS,
     _AUDIT,
     _TTL,
+    _GRAPHS,
 )
 
 

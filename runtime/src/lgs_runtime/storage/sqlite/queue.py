@@ -72,7 +72,7 @@ class SqliteQueue:
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
         """See the contract. Looks before it takes the write lock, so that idle replicas don't disturb."""
-        if slots < 1 or not await self._database.read(_anything_claimable):
+        if slots < 1 or not await self._database.read(lambda c: _anything_claimable(c, replica)):
             return []
         found = await self._change(lambda change: claims.claim(change, replica, slots))
         return [rows.run(row) for row in found]
@@ -218,18 +218,21 @@ class SqliteQueue:
         """See the contract. One statement over the waiting runs."""
         now = {"now": time.time()}
         counted = await self._database.read(lambda c: c.execute(statements.DEPTH, now).fetchall())
-        found = {row["priority"]: row for row in counted}
+        found = {row["priority"]: row for row in counted if row["unserved"] is None}
 
         def of(priority: Priority) -> PriorityDepth:
             row = found.get(law.CODE[priority])
             return PriorityDepth(row["waiting"], row["oldest"]) if row else PriorityDepth(0, 0.0)
 
-        blocked = sum(row["blocked"] for row in found.values())
-        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked)
+        blocked = sum(row["blocked"] for row in counted)
+        unserved = law.by_graph((row["unserved"], row["waiting"]) for row in counted)
+        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked, unserved)
 
 
-def _anything_claimable(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute(statements.ANYTHING_CLAIMABLE, {"now": time.time()}).fetchall())
+def _anything_claimable(connection: sqlite3.Connection, replica: str) -> bool:
+    lease = connection.execute(statements.GRAPHS_OF, {"replica": replica}).fetchone()
+    asked = {"now": time.time(), "graphs": lease["graphs"] if lease else None}
+    return bool(connection.execute(statements.ANYTHING_CLAIMABLE, asked).fetchall())
 
 
 def _any_webhook(connection: sqlite3.Connection) -> bool:

@@ -47,6 +47,7 @@ def run(row: sqlite3.Row) -> Run:
         result=_optional(row["result"]),
         created_by=unescape(row["created_by"]),
         version=row["version"],
+        graph_id=row["graph_id"],
         handed_back=row["turn"] == FIRST_TURN,
     )
 

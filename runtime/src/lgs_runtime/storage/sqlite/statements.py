@@ -16,6 +16,13 @@ _CLAIMABLE: Final = """
                     AND o.seq < r.seq AND o.due_at <= :now)
 """
 
+_HAS: Final = """
+    (r.graph_id IS NULL OR :graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(:graphs)))
+"""
+"""Whether the replica that asks has the graph of a run; `:graphs` is what it told with its lease."""
+
+GRAPHS_OF: Final = "SELECT graphs FROM lgs_replica WHERE replica = :replica"
+
 ASSISTANT: Final = "SELECT updated_at FROM lgs_assistant WHERE assistant_id = :assistant_id"
 
 THREAD_EXISTS: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
@@ -31,9 +38,9 @@ SELECT run_id, status = 'running' AS running FROM lgs_run
 WHERE thread_id = :thread_id AND status IN ('pending', 'running') ORDER BY seq
 """
 
-ALIVE: Final = "SELECT 1 FROM lgs_replica WHERE replica = :replica AND expires_at > :now"
+ALIVE: Final = "SELECT graphs FROM lgs_replica WHERE replica = :replica AND expires_at > :now"
 
-SOMEBODY_AHEAD: Final = f"SELECT 1 FROM lgs_run r WHERE r.rank < :rank AND {_CLAIMABLE} LIMIT 1"
+SOMEBODY_AHEAD: Final = f"SELECT 1 FROM lgs_run r WHERE r.rank < :rank AND {_HAS} AND {_CLAIMABLE} LIMIT 1"
 
 COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = :priority"
 
@@ -50,17 +57,18 @@ WHERE thread_id = :thread_id RETURNING runs
 INSERT_RUN: Final = """
 INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                      multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, created_at,
-                     updated_at, due_at, webhook, created_by, thread_metadata, level, fairness_group, turn)
+                     updated_at, due_at, webhook, created_by, thread_metadata, level, fairness_group, turn,
+                     graph_id)
 VALUES (:run_id, :thread_id, :seq, :assistant_id, :status, :priority, :rank, :metadata, :kwargs,
         :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at,
-        :webhook, :created_by, :thread_metadata, :level, :fairness_group, :turn)
+        :webhook, :created_by, :thread_metadata, :level, :fairness_group, :turn, :graph_id)
 RETURNING *
 """
 
 FIRST_OF_LEVELS: Final = " UNION ALL ".join(
     f"""
     SELECT * FROM (SELECT r.run_id, r.level, r.turn, r.rank FROM lgs_run r
-                   WHERE r.level = {level} AND {_CLAIMABLE} ORDER BY r.turn, r.rank LIMIT :slots)
+                   WHERE r.level = {level} AND {_HAS} AND {_CLAIMABLE} ORDER BY r.turn, r.rank LIMIT :slots)
     """
     for level in LEVELS
 )
@@ -80,7 +88,7 @@ SELECT (SELECT max(turn) FROM lgs_run WHERE level = :level AND status = 'running
 """
 """What `fairness.next_turn` asks. Each part reads one entry of an index."""
 
-ANYTHING_CLAIMABLE: Final = f"SELECT 1 FROM lgs_run r WHERE {_CLAIMABLE} LIMIT 1"
+ANYTHING_CLAIMABLE: Final = f"SELECT 1 FROM lgs_run r WHERE {_HAS} AND {_CLAIMABLE} LIMIT 1"
 
 HELD: Final = """
 SELECT * FROM lgs_run
@@ -197,18 +205,29 @@ SELECT count(*) FROM lgs_run WHERE created_by = :user AND status IN ('pending', 
 
 EXPIRE_RUNS: Final = "DELETE FROM lgs_run WHERE ended_at < :before"
 
+REMEMBERED_SECONDS: Final = 60.0
+"""So long after its lease the graphs of a replica are taken for served: it may be back at once."""
+
 DEPTH: Final = f"""
-SELECT priority, sum(claimable) AS waiting, sum(NOT claimable) AS blocked,
+WITH fleet AS (SELECT graphs FROM lgs_replica WHERE expires_at > :now - {REMEMBERED_SECONDS}),
+served AS (SELECT value AS graph_id FROM fleet, json_each(fleet.graphs)),
+waits AS (
+    SELECT r.priority, r.due_at, ({_CLAIMABLE}) AS claimable,
+           CASE WHEN EXISTS (SELECT 1 FROM served) AND NOT EXISTS (SELECT 1 FROM fleet WHERE graphs IS NULL)
+                     AND r.graph_id NOT IN (SELECT graph_id FROM served) THEN r.graph_id END AS unserved
+    FROM lgs_run r WHERE r.status = 'pending'
+)
+SELECT priority, unserved, sum(claimable) AS waiting, sum(NOT claimable) AS blocked,
        max(0, :now - coalesce(min(CASE WHEN claimable THEN due_at END), :now)) AS oldest
-FROM (SELECT r.priority, r.due_at, ({_CLAIMABLE}) AS claimable FROM lgs_run r WHERE r.status = 'pending')
-GROUP BY priority
+FROM waits GROUP BY priority, unserved
 """
+"""`unserved`: the graph that no replica has."""
 
 DISOWN: Final = "UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = :replica AND status = 'running'"
 
 SET_LEASE: Final = """
-INSERT INTO lgs_replica (replica, expires_at) VALUES (:replica, :expires_at)
-ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at
+INSERT INTO lgs_replica (replica, expires_at, graphs) VALUES (:replica, :expires_at, :graphs)
+ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at, graphs = excluded.graphs
 """
 
 RENEW_LEASE: Final = "UPDATE lgs_replica SET expires_at = :expires_at WHERE replica = :replica"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -65,9 +65,9 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
         """See the contract. The clock of a file is that of its machine."""
         return rows.time(time.time())
 
-    async def leases(self, replica: str) -> SqliteLeases:
+    async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> SqliteLeases:
         """See the contract."""
-        leases = SqliteLeases(self._database.path, replica, self._lease_seconds)
+        leases = SqliteLeases(self._database.path, replica, self._lease_seconds, graphs)
         await leases.take()
         return leases
 

@@ -1,0 +1,82 @@
+"""Two releases share a database: one has a graph that the other lacks. Either takes requests for all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import httpx
+from api_replicas import Replica, open_replica
+
+from lgs_runtime.settings import Settings
+
+
+def release(settings: Settings, name: str, *graphs: str) -> Settings:
+    only = {graph: settings.graphs[graph] for graph in graphs}
+    return replace(settings, graphs=only, replica_id=name)
+
+
+async def unserved(replica: Replica) -> list[str]:
+    async with httpx.AsyncClient(base_url=replica.url) as http:
+        page = (await http.get("/metrics")).text
+    return [
+        line for line in page.splitlines() if line.startswith(("lgs_queue_unserved{", "lgs_queue_depth{"))
+    ]
+
+
+async def test_a_run_asked_of_the_old_release_is_executed_by_the_new_one(alone: Settings) -> None:
+    async with (
+        open_replica(release(alone, "old", "steps")) as old,
+        open_replica(release(alone, "new", "steps", "chat")) as new,
+    ):
+        key = (await old.client.threads.create())["thread_id"]
+
+        run = await old.client.runs.create(key, "chat", input={"messages": []})
+        await old.client.runs.join(key, run["run_id"])
+
+        ended = await new.client.runs.get(key, run["run_id"])
+        own = await old.client.runs.wait(None, "steps", input={})
+
+    assert ended["status"] == "success"
+    assert own == {"steps": ["first", "second"]}
+
+
+async def test_a_run_of_a_graph_that_no_replica_has_waits_visibly_and_is_executed_by_one_that_comes(
+    alone: Settings,
+) -> None:
+    async with open_replica(release(alone, "new", "steps", "chat")):
+        pass
+    async with open_replica(release(alone, "old", "steps")) as old:
+        key = (await old.client.threads.create())["thread_id"]
+        run = await old.client.runs.create(key, "chat", input={"messages": []})
+        waiting = asyncio.create_task(old.client.runs.join(key, run["run_id"]))
+        beside = await old.client.runs.wait(None, "steps", input={})
+        seen = (await old.client.runs.get(key, run["run_id"]))["status"]
+        shown = await unserved(old)
+
+        async with open_replica(release(alone, "newer", "steps", "chat")):
+            await asyncio.wait_for(waiting, 30)
+            ended = await old.client.runs.get(key, run["run_id"])
+
+    assert (seen, ended["status"]) == ("pending", "success")
+    assert beside == {"steps": ["first", "second"]}
+    assert 'lgs_queue_unserved{graph="chat"} 1.0' in shown
+    assert 'lgs_queue_depth{priority="normal"} 0.0' in shown
+
+
+async def test_a_run_that_waits_for_a_graph_can_be_cancelled(alone: Settings) -> None:
+    async with open_replica(release(alone, "new", "steps", "chat")):
+        pass
+    async with open_replica(release(alone, "old", "steps")) as old:
+        key = (await old.client.threads.create())["thread_id"]
+        run = await old.client.runs.create(key, "chat", input={"messages": []})
+        followed = asyncio.create_task(_events(old, key, run["run_id"]))
+
+        await old.client.runs.cancel(key, run["run_id"], wait=True)
+
+        assert (await old.client.runs.get(key, run["run_id"]))["status"] == "interrupted"
+        await asyncio.wait_for(followed, 30)
+
+
+async def _events(replica: Replica, thread_id: str, run_id: str) -> list[str]:
+    return [part.event async for part in replica.client.runs.join_stream(thread_id, run_id)]

@@ -1,0 +1,128 @@
+"""A replica gets runs of the graphs that it has; others wait for one that has theirs, and are told apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from lgs_runtime.model import Priority, QueueLimits
+from lgs_runtime.storage import Storage
+from support.service import Service
+
+Another = Callable[..., Awaitable[Storage]]
+
+
+@pytest.fixture
+async def fleet(service: Service) -> Service:
+    """A replica of an old release, one of a new release, and one that does not tell."""
+    for name, graphs in (("old", ["a"]), ("new", ["a", "b"]), ("silent", None)):
+        service.leases[name] = await service.storage.leases(name, graphs)
+    return service
+
+
+async def test_a_replica_claims_only_runs_whose_graph_it_has(fleet: Service) -> None:
+    other = await fleet.enqueue(graph_id="b")
+    own = await fleet.enqueue(graph_id="a")
+
+    claimed = await fleet.storage.claim("old", 10)
+
+    assert [run.run_id for run in claimed] == [own.run.run_id]
+    assert [run.run_id for run in await fleet.storage.claim("new", 10)] == [other.run.run_id]
+
+
+async def test_a_replica_that_does_not_tell_claims_any_run_and_a_run_of_no_graph_goes_to_any(
+    fleet: Service,
+) -> None:
+    other = await fleet.enqueue(graph_id="b")
+    unknown = await fleet.enqueue(graph_id=None)
+
+    assert [run.run_id for run in await fleet.storage.claim("old", 10)] == [unknown.run.run_id]
+    assert [run.run_id for run in await fleet.storage.claim("silent", 10)] == [other.run.run_id]
+
+
+async def test_a_run_is_inserted_as_claimed_only_by_a_replica_that_has_its_graph(fleet: Service) -> None:
+    by_old = await fleet.enqueue(graph_id="b", claim_for="old")
+    by_new = await fleet.enqueue(graph_id="b", claim_for="new", priority=Priority.HIGH)
+
+    assert (by_old.claimed, by_new.claimed) == (False, True)
+    assert by_new.run.graph_id == "b"
+
+
+@pytest.mark.parametrize("limit", [500, 2], ids=["with room", "near its limit"])
+async def test_runs_that_a_replica_can_not_take_are_not_before_its_own(fleet: Service, limit: int) -> None:
+    await fleet.enqueue(graph_id="b", priority=Priority.HIGH)
+    limits = QueueLimits(limit, limit, limit)
+
+    own = await fleet.enqueue(graph_id="a", limits=limits, claim_for="old")
+    other = await fleet.enqueue(graph_id="b", limits=limits, claim_for="old")
+
+    assert (own.claimed, other.claimed) == (True, False)
+
+
+async def test_the_runs_of_a_thread_keep_their_order_whoever_has_their_graph(fleet: Service) -> None:
+    first = await fleet.enqueue(graph_id="b")
+    second = await fleet.enqueue(first.run.thread_id, graph_id="a")
+
+    claimed = await fleet.storage.claim("old", 10)
+
+    assert claimed == []
+    assert (await fleet.storage.run(second.run.run_id)).status == "pending"
+
+
+async def test_a_run_that_is_handed_back_or_lost_goes_to_a_replica_that_has_its_graph(
+    fleet: Service, open_another: Another
+) -> None:
+    handed_back, lost = await fleet.enqueue(graph_id="b"), await fleet.enqueue(graph_id="b")
+    dying = await (await open_another(0.5)).leases("dying", ["b"])
+    runs = {run.run_id: run for run in await fleet.storage.claim("dying", 2)}
+    await fleet.storage.release("dying", [runs[handed_back.run.run_id]])
+    async with asyncio.timeout(20):
+        while not await fleet.storage.reap(3):
+            await asyncio.sleep(0.05)
+
+    by_old = await fleet.storage.claim("old", 10)
+    by_new = await fleet.storage.claim("new", 10)
+
+    assert by_old == []
+    assert {run.run_id for run in by_new} == {handed_back.run.run_id, lost.run.run_id}
+    await dying.close()
+
+
+async def test_runs_of_a_graph_that_no_replica_has_are_counted_apart(service: Service) -> None:
+    service.leases["old"] = await service.storage.leases("old", ["a"])
+    await service.enqueue(graph_id="a")
+    for priority in (Priority.HIGH, Priority.NORMAL):
+        await service.enqueue(graph_id="b", priority=priority)
+
+    alone = await service.storage.depth()
+    service.leases["new"] = await service.storage.leases("new", ["a", "b"])
+    together = await service.storage.depth()
+
+    assert (alone.high.waiting, alone.normal.waiting, alone.unserved) == (0, 1, {"b": 2})
+    assert (together.high.waiting, together.normal.waiting, together.unserved) == (1, 2, {})
+
+
+async def test_a_run_of_a_graph_that_no_replica_has_can_be_cancelled(service: Service) -> None:
+    service.leases["old"] = await service.storage.leases("old", ["a"])
+    waiting = await service.enqueue(graph_id="b")
+
+    (stopped,) = await service.storage.cancel(None, [waiting.run.run_id], "interrupt")
+
+    assert stopped.status == "interrupted"
+    assert (await service.storage.depth()).unserved == {}
+
+
+async def test_a_graph_whose_replica_was_lost_a_moment_ago_is_taken_for_served(
+    service: Service, open_another: Another
+) -> None:
+    service.leases["old"] = await service.storage.leases("old", ["a"])
+    short = await (await open_another(0.1)).leases("new", ["b"])
+    await service.enqueue(graph_id="b")
+    await asyncio.sleep(0.2)  # The lease's time is what is tested.
+
+    depth = await service.storage.depth()
+
+    assert (depth.normal.waiting, depth.unserved) == (1, {})
+    await short.close()
