@@ -285,3 +285,14 @@ async def test_a_strategy_holds_for_streamed_and_background_runs_too(
             "rollback": ["new", "first", "second"],
         }[strategy]
     )
+
+
+@pytest.mark.parametrize("command", [{}, {"resume": None}, {"update": None, "goto": None}])
+async def test_a_command_that_says_nothing_leaves_the_run_its_input(
+    client: LangGraphClient, command: Any
+) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+
+    values: Any = await client.runs.wait(thread_id, "steps", input={"text": "given"}, command=command)
+
+    assert values == {"text": "given", "steps": ["first", "second"]}

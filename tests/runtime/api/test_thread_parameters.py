@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from api_graphs import entrance, gate
 from langgraph_sdk.client import LangGraphClient
@@ -214,3 +215,28 @@ async def test_a_copy_has_its_own_id_and_the_same_history(client: LangGraphClien
     assert [state["values"] for state in one] == [state["values"] for state in two]
     with pytest.raises(NotFoundError):
         await client.threads.copy(str(uuid4()))
+
+
+async def test_history_before_a_configuration_is_that_before_its_checkpoint(
+    client: LangGraphClient, url: str
+) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "steps", input={})
+    whole = await client.threads.get_history(thread_id)
+
+    # JavaScript's client gives a configuration, Python's the checkpoint itself.
+    before = {"configurable": {"checkpoint_id": whole[0]["checkpoint"]["checkpoint_id"]}}
+    async with httpx.AsyncClient(base_url=url) as http:
+        answer = await http.post(f"/threads/{thread_id}/history", json={"before": before, "limit": 2})
+
+    assert [state["checkpoint_id"] for state in answer.json()] == [
+        state["checkpoint"]["checkpoint_id"] for state in whole[1:3]
+    ]
+
+
+async def test_a_checkpoint_made_by_hand_says_which_graph_it_is_of(client: LangGraphClient) -> None:
+    thread_id = (await client.threads.create(metadata={"graph_id": "steps"}))["thread_id"]
+
+    await client.threads.update_state(thread_id, {"text": "by hand"}, as_node="first")
+
+    assert (await client.threads.get_state(thread_id))["metadata"]["graph_id"] == "steps"  # type: ignore[index]

@@ -10,6 +10,7 @@ from lgs_runtime.api.callers import request_id_of, user_of, will_be_asked
 from lgs_runtime.api.http.limits import check_text
 from lgs_runtime.api.http.tracing import TRACE_HEADER, traced
 from lgs_runtime.api.schemas.bodies import RunBatch, RunCreateStateful, RunCreateStateless
+from lgs_runtime.api.schemas.bodies.fields import Command
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
 from lgs_runtime.runs.admission import priority_of
@@ -38,7 +39,7 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
         assistant=body.assistant_id,
         thread_id=thread_id,
         input=body.input,
-        command=body.command.model_dump(exclude_unset=True) if body.command else None,
+        command=_command(body.command),
         metadata=body.metadata,
         config=config,
         context=body.context,
@@ -61,6 +62,12 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
         user=user.to_json() if user else None,
         request_id=request_id_of(asked) if isinstance(asked, Request) else None,
     )
+
+
+def _command(command: Command | None) -> Json | None:
+    """A command that says nothing is none: the run takes its input."""
+    given = command.model_dump(exclude_unset=True) if command else {}
+    return {name: value for name, value in given.items() if value is not None} or None
 
 
 def _configurable(request: Request) -> dict[str, Any]:

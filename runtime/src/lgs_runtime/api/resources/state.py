@@ -93,6 +93,7 @@ async def update_state(
             f"thread {thread_id}: no graph: a thread's state can be changed once it had a run, "
             "or has graph_id in its metadata"
         )
+    config["configurable"]["graph_id"] = graph_id
     async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
         try:
             changed = await graph.aupdate_state(without_who_asked(config), body.values, as_node=body.as_node)

@@ -149,11 +149,16 @@ class StateUpdate(Body):
     checkpoint_id: str | None = None
 
 
+def _named(given: Any) -> Any:
+    """JavaScript's client names a checkpoint by its whole configuration."""
+    return given["configurable"] if isinstance(given, Mapping) and "configurable" in given else given
+
+
 class StateHistory(Body):
     """`POST /threads/{thread_id}/history`."""
 
     limit: int = Field(10, ge=1, le=1000)
-    before: str | Checkpoint | None = None
+    before: Annotated[str | Checkpoint | None, BeforeValidator(_named)] = None
     metadata: Object | None = None
     checkpoint: Checkpoint | None = None
     select: list[str] | None = None
