@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from api_replicas import Replica
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from lgs_runtime.storage.encoding import MARK
 from support.values import AS_THEIRS, KEPT, SAID, spoil
 
 
@@ -88,6 +91,89 @@ async def test_the_words_of_a_failure_are_kept(replica: Replica) -> None:
 
     assert waited["__error__"] == {"error": "ValueError", "message": "a\x00b"}
     assert thread["error"] == "ValueError: a\x00b"
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=5) | st.sampled_from(
+    ["\x00", "k\x00", MARK, f"{MARK}0000", f"{MARK}i1"]
+)
+SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+DOCUMENT = st.recursive(
+    SCALAR,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=st.dictionaries(TEXT, DOCUMENT, max_size=3), other=TEXT)
+async def test_what_clients_send_is_kept_and_found_by_what_it_holds(
+    replica: Replica, document: dict[str, Any], other: str
+) -> None:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        metadata = {"mine": document, "graph_id": "values"}
+        made = await http.post("/threads", content=json.dumps({"metadata": metadata}))
+        thread_id = made.json()["thread_id"]
+        found = await http.post(
+            "/threads/search", content=json.dumps({"metadata": metadata, "ids": [thread_id]})
+        )
+        wanted = {"mine": {**document, f"{other}?": 1}}
+        missed = await http.post(
+            "/threads/search", content=json.dumps({"metadata": wanted, "ids": [thread_id]})
+        )
+        update = {"values": {"value": document}}
+        await http.post(f"/threads/{thread_id}/state", content=json.dumps(update))
+        thread = await http.get(f"/threads/{thread_id}")
+        state = await http.get(f"/threads/{thread_id}/state")
+        await http.delete(f"/threads/{thread_id}")
+
+    assert json.loads(made.content)["metadata"] == metadata
+    assert [each["metadata"] for each in json.loads(found.content)] == [metadata]
+    assert json.loads(missed.content) == []
+    assert json.loads(thread.content)["values"]["value"] == document
+    assert json.loads(state.content)["values"]["value"] == document
+
+
+ODD: dict[str, Any] = {"k\x00": ["\x00", 2**80, {MARK: -(2**70)}], "k": 1e17}
+
+
+async def test_every_document_of_every_kind_of_record_is_kept(replica: Replica) -> None:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+
+        async def told(method: str, path: str, **body: Any) -> Any:
+            answer = await http.request(method, path, content=json.dumps(body) if body else None)
+            assert answer.status_code in (200, 204), answer.text
+            return json.loads(answer.content or b"null")
+
+        made = await told("POST", "/assistants", graph_id="values", metadata=ODD, context=ODD)
+        assistant = await told("GET", f"/assistants/{made['assistant_id']}")
+        (found,) = await told("POST", "/assistants/search", metadata=ODD)
+        thread = await told("POST", "/threads", metadata=ODD)
+        runs = f"/threads/{thread['thread_id']}/runs"
+        given = {"which": "bytes", "how": "keep", "messages": [ODD]}
+        run = await told("POST", runs, assistant_id="values", input=given, metadata=ODD, context=ODD)
+        left = await told("GET", f"{runs}/{run['run_id']}/join")
+        history = await told("POST", f"/threads/{thread['thread_id']}/history", metadata={"k": 1e17})
+        cron = await told(
+            "POST", "/runs/crons", assistant_id="values", schedule="0 0 1 1 *", input=given, metadata=ODD
+        )
+        crons = await told("POST", "/runs/crons/search", metadata=ODD)
+        await told("DELETE", f"/runs/crons/{cron['cron_id']}")
+        item = {"namespace": ["odd"], "key": "k", "value": ODD}
+        await told("PUT", "/store/items", **item)
+        items = await told("POST", "/store/items/search", namespace_prefix=["odd"], filter={"k": 1e17})
+        version = f"/threads/{thread['thread_id']}/versions/1"
+        described = await told("PATCH", version, metadata=ODD)
+
+    assert (assistant["metadata"], assistant["context"]) == (ODD, ODD)
+    assert found["assistant_id"] == assistant["assistant_id"]
+    assert (thread["metadata"], described["metadata"]) == (ODD, ODD)
+    assert {name: run["metadata"][name] for name in ODD} == ODD
+    assert (run["kwargs"]["input"], run["kwargs"]["context"]) == (given, ODD)
+    assert left["value"] == "AP9hYmM="
+    assert history != []
+    assert [(each["metadata"], each["payload"]["input"]) for each in crons] == [(cron["metadata"], given)]
+    assert {name: cron["metadata"][name] for name in ODD} == ODD
+    assert [each["value"] for each in items["items"]] == [ODD]
 
 
 async def test_any_values_leave_and_come_back_with_their_thread(replica: Replica) -> None:

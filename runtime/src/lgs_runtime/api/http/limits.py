@@ -1,12 +1,16 @@
 """What a request body may be, checked before anything looks inside it.
 
-Too long is 413; not JSON, or not UTF-8, is 400; nested too deep, or with a NUL character (PostgreSQL has
-none), is 422. The body is parsed once, and FastAPI gets the result.
+Too long is 413; not JSON, or not UTF-8, is 400; nested too deep, or with what can't be kept, is 422: half a
+character, a number that is not finite, a NUL character outside of the documents that graphs and records hold.
+The body is parsed once, and FastAPI gets the result. Integers of any size are integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import json
+import math
+import re
+from collections.abc import Callable, Coroutine, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +25,10 @@ from lgs_runtime.errors import InvalidRequest
 
 MAX_NESTING = 128
 """Levels of objects and arrays. Well above what graphs use, and below what encoders take (254)."""
+DOCUMENTS = frozenset({"input", "values", "value", "metadata", "context", "command", "supersteps", "filter"})
+"""Parts of a body that are kept, or compared, as they are; texts of all others are names."""
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse_body(raw: bytes) -> Any:
@@ -33,12 +41,38 @@ def parse_body(raw: bytes) -> Any:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as wrong:
-        raise BrokenBody(f"body: {_excerpt(raw)}: must be JSON in UTF-8: {wrong}") from wrong
+        value = _as_others_read(raw, wrong)
     if raw.count(b"{") + raw.count(b"[") > MAX_NESTING:
         _check_nesting(value)
+    if _LONG_NUMBER.search(raw):
+        # The fast parser makes floats of integers beyond 64 bits.
+        value = _as_others_read(raw)
     if b"\\u0000" in raw:
         _check_nul(value, "body")
     return value
+
+
+def _as_others_read(raw: bytes, wrong: Exception | None = None) -> Any:
+    """The value as a parser reads it that takes more. Raises `BrokenBody` where this one doesn't either,
+    `InvalidRequest` that names what can't be kept."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as reason:
+        raise BrokenBody(f"body: {_excerpt(raw)}: must be JSON in UTF-8: {wrong or reason}") from reason
+    _check_nesting(value)
+    _check_whole(value, "body")
+    return value
+
+
+def _check_whole(value: Any, name: str) -> None:
+    if isinstance(value, str) and _HALF.search(value):
+        raise InvalidRequest(f"{name}: {value!r:.80}: must have both halves of a surrogate pair, or none")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequest(f"{name}: {value}: must be a finite number")
+    for key, inner in _named(value):
+        if isinstance(key, str):
+            _check_whole(key, f"{name}: key")
+        _check_whole(inner, _inside(name, key))
 
 
 def check_text(name: str, text: str) -> str:
@@ -66,13 +100,21 @@ def _inner(outer: dict[str, Any] | list[Any]) -> Any:
 def _check_nul(value: Any, name: str) -> None:
     if isinstance(value, str):
         check_text(name, value)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
+    for key, inner in _named(value):
+        if isinstance(key, str):
             check_text(f"{name}: key", key)
-            _check_nul(inner, f"{name}.{key}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            _check_nul(inner, f"{name}[{index}]")
+        if key not in DOCUMENTS:
+            _check_nul(inner, _inside(name, key))
+
+
+def _named(value: Any) -> Iterable[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+def _inside(name: str, key: str | int) -> str:
+    return f"{name}.{key}" if isinstance(key, str) else f"{name}[{key}]"
 
 
 def _excerpt(raw: bytes) -> str:
