@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 
-from lgs_runtime.worker.lending import Lending, Slot, Threads
+from lgs_runtime.worker.lending import Lending, Slot, Threads, own_slot
+
+
+def slot_of(lending: Lending, stack: ExitStack) -> Slot:
+    stack.enter_context(lending.held("t"))
+    slot = own_slot.get()
+    assert slot is not None
+    return slot
 
 
 def test_a_run_lends_its_slot_once_however_many_runs_it_waits_for() -> None:
     lending = Lending(lambda: None)
-    slot, other = Slot("t", lending), Slot("u", lending)
+    with ExitStack() as stack:
+        slot, other = slot_of(lending, stack), slot_of(lending, stack)
+        assert slot is not other
 
-    with slot.lent(any_may=False, in_thread=False):
-        with slot.lent(any_may=False, in_thread=False), other.lent(any_may=False, in_thread=False):
-            assert lending.slots == 2
-        assert lending.slots == 1
-    assert lending.slots == 0
+        with slot.lent(any_may=False, in_thread=False):
+            with slot.lent(any_may=False, in_thread=False), other.lent(any_may=False, in_thread=False):
+                assert lending.slots == 2
+            assert lending.slots == 1
+        assert lending.slots == 0
+
+
+def test_what_a_run_left_behind_lends_no_slot() -> None:
+    lending = Lending(lambda: None)
+    with ExitStack() as left_behind:
+        with ExitStack() as run:
+            slot = slot_of(lending, run)
+            left_behind.enter_context(slot.lent(any_may=False, in_thread=False))
+            assert lending.slots == 1
+        assert lending.slots == 0
 
 
 def test_others_hear_of_a_slot_that_any_run_may_have() -> None:

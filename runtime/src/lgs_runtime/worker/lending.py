@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -23,12 +23,27 @@ class Lending:
         """`on_free` is called when any run may have a slot that was lent."""
         self._on_free = on_free
         self._waits: Counter[Slot] = Counter()
+        self._held: set[Slot] = set()
         self.threads: Threads | None = None
 
     @property
     def slots(self) -> int:
-        """How many are lent. A run has one, however many runs it waits for."""
-        return len(self._waits)
+        """How many are lent. A run has one, however many runs it waits for; one that has ended has none, even
+        if something that it began still waits."""
+        return len(self._waits.keys() & self._held)
+
+    @contextmanager
+    def held(self, thread_id: str) -> Iterator[None]:
+        """An attempt at a run of this thread has a slot as long as the context is open: `own_slot` of what
+        is started in it."""
+        slot = Slot(thread_id, self)
+        self._held.add(slot)
+        before = own_slot.set(slot)
+        try:
+            yield
+        finally:
+            own_slot.reset(before)
+            self._held.discard(slot)
 
     @contextmanager
     def waiting(self, slot: Slot, *, any_may: bool, in_thread: bool) -> Iterator[None]:
@@ -73,4 +88,5 @@ class Threads(ThreadPoolExecutor):
         self._max_workers += number
         if number > 0:
             # Threads are started by what is submitted: something may wait already.
-            self.submit(int)
+            with suppress(RuntimeError):
+                self.submit(int)

@@ -31,7 +31,7 @@ from lgs_runtime.worker.clearing import Clearing
 from lgs_runtime.worker.endings import Endings
 from lgs_runtime.worker.execution import Executor
 from lgs_runtime.worker.hub import SignalHub
-from lgs_runtime.worker.lending import Lending, Slot, own_slot
+from lgs_runtime.worker.lending import Lending
 from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.publisher import Publisher
 
@@ -270,9 +270,9 @@ class Worker:
             await asyncio.wait({before.task})
         publisher = Publisher(self._streams, self._metrics, run)
         structlog.contextvars.bind_contextvars(run_id=run.run_id, thread_id=run.thread_id)
-        own_slot.set(Slot(run.thread_id, self.lending))
         try:
-            result = await self._executor.execute(attempt, publisher)
+            with self.lending.held(run.thread_id):
+                result = await self._executor.execute(attempt, publisher)
             if isinstance(result, Outcome):
                 self._ended(attempt, await self._endings.store(attempt, result, publisher))
             elif result is HandBack.RELEASE:
