@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lgs_operator.application import read
-from lgs_operator.images.builder import Request, build_command
+from lgs_operator.images.builder import BuildError, Request, build, build_command, chosen
 from lgs_operator.images.context import stage
 from lgs_operator.images.ignore import Ignored, as_dockerignore, ignored
 from lgs_operator.images.plan import plan
@@ -131,3 +131,28 @@ def test_each_builder_gets_a_command_that_it_knows(tmp_path: Path) -> None:
     ]
     layered = ["buildah", "build", "--layers", *common]
     assert build_command("buildah", request, Path("Dockerfile"), Path("context")) == layered
+
+
+def test_a_build_that_fails_says_what_it_was_built_on_and_how_to_choose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "podman").write_text('#!/bin/sh\n[ "$1" = version ] || exit 125\n')
+    (programs / "podman").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    said: list[str] = []
+
+    with pytest.raises(BuildError, match=r"podman build: exit code 125: .*LGS_RUNTIME_IMAGE"):
+        build(plan(read(repository(tmp_path / "app"))), Request("a:1", builder="podman"), said.append)
+
+    assert any("on ghcr.io/langgraphservice/runtime:0.1.0-py3.13" in line for line in said)
+
+
+def test_a_builder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(BuildError, match="--builder: buildah: is not installed"):
+        chosen("buildah")
+    with pytest.raises(BuildError, match="one of docker, buildah, podman must be installed"):
+        chosen(None)

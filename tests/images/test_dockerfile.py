@@ -13,6 +13,7 @@ from lgs_operator.application import read
 from lgs_operator.application.pythons import python_for
 from lgs_operator.images.dockerfile import dockerfile
 from lgs_operator.images.plan import Plan, plan, stock_image
+from lgs_operator.images.poetry import requirements, versions
 
 GRAPH = "graph = None\n"
 PACKAGE = """
@@ -143,6 +144,41 @@ def test_what_only_a_build_system_knows_is_installed_with_the_code(
     text = lines(planned(tmp_path))
 
     assert position(text, "COPY . /app/") < position(text, "lgs-runtime -e /app")
+
+
+def test_requirements_of_poetry_are_read_where_no_build_system_would_read_them(tmp_path: Path) -> None:
+    project = (
+        '[tool.poetry]\nname = "agent"\n[tool.poetry.dependencies]\npython = "^3.11"\nlangmem = "^0.0.5"\n'
+    )
+    write(tmp_path, **{"pyproject.toml": project})
+
+    text = lines(planned(tmp_path))
+
+    assert "lgs-runtime 'langmem>=0.0.5,<0.0.6'" in text[position(text, "langmem")]
+    assert position(text, "langmem") < position(text, "COPY . /app/")
+
+
+@pytest.mark.parametrize(
+    ("poetry", "pip"),
+    [
+        ("^1.2.3", ">=1.2.3,<2"), ("^0.2", ">=0.2,<0.3"), ("^0.0.3", ">=0.0.3,<0.0.4"), ("^0", ">=0,<1"),
+        ("~1.2.3", ">=1.2.3,<1.3"), ("~1", ">=1,<2"), ("~=1.2", "~=1.2"), ("*", ""), ("1.4", "==1.4"),
+        ("1.*", "==1.*"), (">=1, <3", ">=1,<3"), ("^1.0.0rc1", ">=1.0.0rc1,<2"),
+    ],
+)  # fmt: skip
+def test_versions_of_poetry_mean_the_same_to_pip(poetry: str, pip: str) -> None:
+    assert versions(poetry) == pip
+
+
+def test_what_poetry_says_beside_the_version_is_kept() -> None:
+    given = {
+        "a": {"version": "^1", "extras": ["x", "y"], "markers": "python_version > '3'"},
+        "b": {"git": "https://e.com/b", "tag": "v1"},
+        "c": {"version": "1", "optional": True},
+        "d": {"path": "../d"},
+    }
+
+    assert requirements(given) == ("a[x,y]>=1,<2 ; python_version > '3'", "b @ git+https://e.com/b@v1")
 
 
 def test_requirements_that_name_other_files_wait_for_the_code(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     shutil.copy(EXAMPLE, folder / "graph.py")
     (folder / "pyproject.toml").write_text('[project]\nname = "tried"\nversion = "1"\n')
     (folder / "langgraph.json").write_text(
-        json.dumps({"graphs": {"agent": "./graph.py:graph"}, "package_manager": "uv"})
+        json.dumps({"graphs": {"agent": "./graph.py:graph"}, "env": ".env"})
     )
     it = Up(folder)
     it.manifest = folder / "langgraph.json"
@@ -49,13 +49,13 @@ def environment(folder: Path, *, with_ours: bool) -> Path:
     return folder / ".venv" / "bin" / "python"
 
 
-def test_a_langgraph_json_is_served_without_a_manifest_and_what_has_no_effect_is_said(up: Up) -> None:
+def test_a_langgraph_json_is_served_without_a_manifest_or_its_file_of_variables(up: Up) -> None:
     up.serve()
     thread, run = up.session(steps=1, step_seconds=0.1)
     up.wait(lambda: up.status(thread, run) == "success")
 
     assert up.said("tried serves on")
-    assert up.said(r"langgraph\.json: package_manager: is no key")
+    assert up.said(r"langgraph\.json: env: \.env: no such file")
 
 
 def test_studio_gets_in_with_one_warning_where_the_graphs_have_authentication(up: Up) -> None:

@@ -44,7 +44,7 @@ def build(plan: Plan, request: Request, say: Callable[[str], None]) -> None:
         secrets = stage(plan, context)
         for name in secrets:
             say(f"{name}: left out: it may hold secrets; give them to the service by a Secret")
-        say(f"{request.tag} is built by {program} from {plan.root}")
+        say(f"{request.tag} is built by {program} from {plan.root}, on {plan.base_image}")
         _run(build_command(program, request, file, context), environment(program, os.environ))
     if request.push:
         _run(push_command(program, request.tag), os.environ)
@@ -104,4 +104,5 @@ def _answers(*command: str) -> bool:
 def _run(command: Sequence[str], env: Mapping[str, str]) -> None:
     done = subprocess.run(command, env=dict(env), check=False)
     if done.returncode:
-        raise BuildError(f"{' '.join(command[:2])}: exit code {done.returncode}: what it said stands above")
+        way_out = "what it said stands above; --base-image and LGS_RUNTIME_IMAGE name what to build on"
+        raise BuildError(f"{' '.join(command[:2])}: exit code {done.returncode}: {way_out}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from lgs_operator.application.project import pyproject_of
 from lgs_operator.application.workspace import normal, workspace_members, workspace_of
+from lgs_operator.images.poetry import requirements
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,10 @@ def _member(folder: Path) -> tuple[Member, list[Path]]:
             return Member(folder, installable=True, requirements=None), []
         return _without_package(folder), []
     if not isinstance(project, dict):
-        # Poetry before its version 2, or a bare setup: only the build system knows.
+        poetry = content.get("tool", {}).get("poetry", {})
+        if poetry.get("dependencies") and "build-system" not in content:
+            return Member(folder, poetry.get("name"), requirements=requirements(poetry["dependencies"])), []
+        # Only the build system knows.
         return Member(folder, installable=True, requirements=None), []
     sources = _sources(folder, content)
     nearby = {name: path for name, path in sources.items() if isinstance(path, Path)}

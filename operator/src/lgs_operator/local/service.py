@@ -77,6 +77,7 @@ def read(options: Options) -> LocalService:
     if options.database_uri:
         env["DATABASE_URI"] = options.database_uri
     _say_database(spec, env, data_dir, notes)
+    notes.append(f"logs of the replicas are under {data_dir / 'logs'}")
     if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
         notes.append("spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here")
     most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.scaling.min_replicas)
