@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -84,10 +83,16 @@ def install() -> None:
     """Makes the SDK's clients without a URL use `LoopbackTransport`, from now on."""
     # Else they would import LangGraph's own server, where an application's environment has it.
     os.environ[DEFER] = "true"
-    for name in SDK_MODULES:
-        module = importlib.import_module(name) if importlib.util.find_spec(name) else None
+    for module in _of_the_sdk():
         if hasattr(module, MAKES):
             setattr(module, MAKES, lambda: LoopbackTransport)
+
+
+def _of_the_sdk() -> Iterator[Any]:
+    """Those modules that this version of the SDK has."""
+    for name in SDK_MODULES:
+        with suppress(ImportError):
+            yield importlib.import_module(name)
 
 
 class LoopbackTransport(httpx.AsyncBaseTransport):
@@ -98,9 +103,9 @@ class LoopbackTransport(httpx.AsyncBaseTransport):
         self.root_path = root_path
         # The SDK remembers each transport to give it its application later. Ours finds it, and code that
         # makes a client for each run would let the list grow for ever.
-        registered = getattr(importlib.import_module(SDK_MODULES[0]), REGISTERED, None)
-        if isinstance(registered, list):
-            registered.clear()
+        for module in _of_the_sdk():
+            if isinstance(registered := getattr(module, REGISTERED, None), list):
+                registered.clear()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Gives the request to the server, and the answer when its headers are there. Raises `Conflict` for
