@@ -69,6 +69,7 @@ async def test_filters_compare_and_pages_follow(replica: Replica) -> None:
     assert {item["key"] for item in exact["items"]} == {"k0", "k2", "k4"}
     assert {item["key"] for item in above["items"]} == {"k3", "k4"}
     assert len(page["items"]) == 1
+    assert all(item["score"] is None for item in above["items"])  # not found by meaning
 
 
 async def test_an_item_that_is_put_again_is_replaced_and_keeps_its_birth(replica: Replica) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 from api_graphs import entrance, gate
 from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
@@ -90,6 +91,26 @@ async def test_a_listener_may_want_beginnings_and_ends_or_values_only(client: La
     assert [part.event for part in life] == ["metadata", "metadata"]
     assert [part.event for part in both] == ["metadata", "state_update", "metadata"]
     assert both[1].data["values"]["steps"] == ["first", "second"]
+
+
+async def test_what_a_listener_wants_may_be_said_as_langgraphs_own_server_takes_it(
+    client: LangGraphClient, url: str
+) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "steps", input={"text": "x"})
+    wanted = {"params": {"stream_modes": "lifecycle,state_update"}, "headers": {"Last-Event-ID": "-1"}}
+
+    told: list[str] = []
+    async with (
+        httpx.AsyncClient(base_url=url) as raw,
+        raw.stream("GET", f"/threads/{thread}/stream", **wanted) as parts,
+    ):
+        async for line in parts.aiter_lines():
+            told += [line.removeprefix("event: ").strip()] if line.startswith("event: ") else []
+            if told.count("metadata") == 2:
+                break
+
+    assert told == ["metadata", "state_update", "metadata"]
 
 
 async def test_a_run_that_waits_for_its_time_does_not_hold_the_stream_up(client: LangGraphClient) -> None:

@@ -17,7 +17,7 @@ from lgs_runtime.api.resources.state import apply_supersteps
 from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.encoding import select, storage_json, thread_json, ttl_json
 from lgs_runtime.api.schemas.extraction import extract
-from lgs_runtime.api.schemas.queries import Included, ThreadModes
+from lgs_runtime.api.schemas.queries import AlsoThreadModes, Included, ThreadModes
 from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page, Scope, Ttl
@@ -140,13 +140,19 @@ async def get_thread_storage(parts: Parts, caller: Asking, thread_id: bodies.Pat
     openapi_extra=operations.LAST_EVENT_ID,
 )
 async def stream_thread(
-    parts: Parts, caller: Asking, request: Request, thread_id: bodies.PathId, modes: ThreadModes = None
+    parts: Parts,
+    caller: Asking,
+    request: Request,
+    thread_id: bodies.PathId,
+    *,
+    modes: ThreadModes = None,
+    also: AlsoThreadModes = None,
 ) -> Response:
     """The events of the thread's runs, present and to come: later than `Last-Event-ID` (-1: all that are
     kept)."""
     after = last_event_id(request)
     await caller.thread("read", thread_id)
-    return answer_thread_events(parts, thread_id, after, modes or ["run_modes"])
+    return answer_thread_events(parts, thread_id, after, [*(modes or ()), *(also or ())] or ["run_modes"])
 
 
 @routes.delete("/threads/{thread_id}", status_code=204)

@@ -199,15 +199,14 @@ def cron_json(cron: Cron) -> dict[str, Any]:
 
 
 def item_json(item: Item) -> dict[str, Any]:
-    """As `langgraph_sdk.schema.Item`, with the score of a search that has one."""
-    score = getattr(item, "score", None)
+    """As `langgraph_sdk.schema.Item`; what a search found has its score, null where it was not by meaning."""
     return {
         "namespace": list(item.namespace),
         "key": item.key,
         "value": item.value,
         "created_at": _in_utc(item.created_at),
         "updated_at": _in_utc(item.updated_at),
-        **({} if score is None else {"score": score}),
+        **({"score": item.score} if hasattr(item, "score") else {}),
     }
 
 

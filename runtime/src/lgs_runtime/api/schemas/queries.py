@@ -87,6 +87,11 @@ ThreadModes = Annotated[
     _LISTED,
     Query(alias="stream_mode", description="what of the thread's runs to tell; everything without it"),
 ]
+AlsoThreadModes = Annotated[
+    list[Literal["run_modes", "lifecycle", "state_update"]] | None,
+    _LISTED,
+    Query(alias="stream_modes", description="the same, as LangGraph's own server calls it"),
+]
 Included = Annotated[
     list[Literal["ttl"]] | None, _LISTED, Query(description="`ttl` adds the thread's time to live")
 ]
