@@ -25,6 +25,7 @@ import httpx
 import psycopg
 
 from chaos.proxy import Proxy
+from e2e.harness.records import in_flight
 from support.ports import free_port, shared_port, wait_until
 from support.postgres import PostgresServer
 from support.redis import RedisServer
@@ -114,9 +115,17 @@ class Fleet:
             wait_until(replica.ready, f"{replica.name} is ready (log in {self.folder})", START_SECONDS)
 
     def at_work(self) -> Replica:
-        """The replica that began a step last."""
-        name = self.records()[-1]["replica"]
-        return next(replica for replica in self.replicas if replica.name == name)
+        """A replica that is in the middle of a step, as soon as there is one: of several, that which began
+        last."""
+        names = {replica.name: replica for replica in self.replicas}
+        found: list[Replica] = []
+
+        def look() -> bool:
+            found[:] = [names[name] for name in in_flight(self.records()) if name in names][-1:]
+            return bool(found)
+
+        wait_until(look, f"a replica is in a step (records in {self.folder})", START_SECONDS)
+        return found[0]
 
     def end(self, replica: Replica, number: signal.Signals = signal.SIGKILL) -> None:
         """Ends a replica; `SIGKILL` gives it no time for anything."""

@@ -203,7 +203,7 @@ async def test_processes_that_share_a_sqlite_file_carry_on_for_one_that_is_kille
             player = Player(client, Work("agent", 4, 0.3, "sync"), time.monotonic() + 120)
             playing = [asyncio.create_task(player.play("normal")) for _ in range(15)]
             await asyncio.to_thread(wait_until, lambda: len(fleet.records()) >= 15, "steps have begun")
-            await asyncio.to_thread(fleet.end, fleet.replicas[0])
+            await asyncio.to_thread(lambda: fleet.end(fleet.at_work()))
             played = await asyncio.gather(*playing)
 
         said, told = summary(list(played), 0.0), account(fleet.records(), 4)

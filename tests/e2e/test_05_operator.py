@@ -38,7 +38,8 @@ def test_the_successor_of_a_killed_operator_goes_on_with_the_spike(story: Story,
         play = story.stage.play(
             "spike-without-operator",
             *("spike", "--url", URL, "--step-seconds", "2", "--base-rate", "0.5", "--spike-rate", "5"),
-            *("--base-seconds", "10", "--spike-seconds", "60", "--after-seconds", "10", "--deadline", "400"),
+            # Long enough that it is still going on when the successor leads, on a busy machine too.
+            *("--base-seconds", "10", "--spike-seconds", "120", "--after-seconds", "10", "--deadline", "500"),
         )
         play.said("spike", 90)
         kill(story, before)
@@ -46,7 +47,7 @@ def test_the_successor_of_a_killed_operator_goes_on_with_the_spike(story: Story,
         story.system.until("another leader", lambda: leader(story) not in {"", before}, 60)
         led = time.time()
         story.kubectl.until("a decision of the successor", lambda: replicas.first_above(minimum, led), 60)
-        summary = play.summary(500)
+        summary = play.summary(600)
 
     report.add("operator killed: until another leads", led - killed, "s")
     report.add("operator killed: runs lost", summary["lost"], "", "0")

@@ -56,6 +56,18 @@ def account(records: list[dict[str, Any]], steps: int) -> Account:
     )
 
 
+def in_flight(records: list[dict[str, Any]]) -> list[str]:
+    """The replicas that are in a step: one name for each that has begun and not ended, oldest first."""
+    steps: dict[tuple[Any, ...], str] = {}
+    for record in records:
+        step = (record["run_id"], record["step"], record["attempt"], record["replica"])
+        if record["phase"] == "start":
+            steps[step] = record["replica"]
+        else:
+            steps.pop(step, None)
+    return list(steps.values())
+
+
 def _repetitions(told: list[dict[str, Any]]) -> tuple[list[int], list[int]]:
     """Steps that started again, and those of them that started after a later step had: that one's start
     shows that the checkpoint between was committed.
