@@ -122,6 +122,11 @@ async def test_a_role_that_may_make_no_tables_is_told_and_is_enough_where_they_a
             pass
 
     await (await open_storage(postgres_uri, lease_seconds=60)).close()
+    admin(postgres_uri, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO lgs_guest")
+    with pytest.raises(
+        ConfigError, match=r"must be allowed to SELECT, INSERT, UPDATE and DELETE in table lgs_"
+    ):
+        await open_storage(guest, lease_seconds=60)
     async with open_checkpointer(postgres_uri), open_store(postgres_uri):
         pass
     admin(

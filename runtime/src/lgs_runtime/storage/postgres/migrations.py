@@ -254,6 +254,16 @@ UNHURRIED: Final = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
 """What an administrator allows a statement of the service is not meant for the making of its tables."""
 
 
+_CLOSED: Final = """
+SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relname LIKE 'lgs\\_%' AND pg_table_is_visible(oid)
+  AND relname NOT IN ('lgs_migration', 'lgs_audit')
+  AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+           AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
+ORDER BY relname LIMIT 1
+"""
+
+
 async def migrate(connection: asyncpg.Connection) -> None:
     """Brings the database to the newest form, once, whoever else tries at the same time. Where nothing is to
     be done the role need not be allowed to make tables."""
@@ -277,3 +287,13 @@ async def _done(connection: asyncpg.Connection) -> int:
     if not await connection.fetchval("SELECT to_regclass('lgs_migration') IS NOT NULL"):
         return 0
     return int(await connection.fetchval("SELECT coalesce(max(version), 0) FROM lgs_migration"))
+
+
+async def check_rights(connection: asyncpg.Connection) -> None:
+    """Raises `asyncpg.InsufficientPrivilegeError` where the role may not read and write a table of the
+    service: a start that went on would end in the middle of its work."""
+    closed = await connection.fetchval(_CLOSED)
+    if closed is not None:
+        raise asyncpg.InsufficientPrivilegeError(
+            f"the role must be allowed to SELECT, INSERT, UPDATE and DELETE in table {closed}"
+        )

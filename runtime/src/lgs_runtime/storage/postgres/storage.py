@@ -19,7 +19,7 @@ from lgs_runtime.storage.postgres.crons import PostgresCrons
 from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
 from lgs_runtime.storage.postgres.endings import COMMITS_AT_ONCE as ENDINGS_AT_ONCE
 from lgs_runtime.storage.postgres.leases import PostgresLeases
-from lgs_runtime.storage.postgres.migrations import migrate
+from lgs_runtime.storage.postgres.migrations import check_rights, migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.records import PostgresRecords
 from lgs_runtime.storage.postgres.signals import Listener, Looker, Sender
@@ -67,6 +67,7 @@ class PostgresStorage(
             with refused(uri):
                 async with database.connection() as connection:
                     await migrate(connection)
+                    await check_rights(connection)
             by_key = database
             if not access.pooled:
                 by_key = await Database.open(access, connections=RUN_CONNECTIONS, settings=PLANNED_ONCE)
