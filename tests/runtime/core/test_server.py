@@ -24,6 +24,7 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.opening import open_storage
 from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.worker.leases import Heartbeat
 from runtime.core.stories import ran
 from support.ports import free_port, shared_port
 from support.postgres import PostgresServer
@@ -249,3 +250,18 @@ async def test_a_replica_that_drains_is_not_ready(new_replica: Callable[..., Any
     readiness.state = server.State.DRAINING
 
     assert await readiness.check() == (False, {"database": "ok", "streams": "ok", "queue": "draining"})
+
+
+async def test_a_lease_that_can_not_be_had_for_a_reason_that_nobody_thought_of_ends_the_start() -> None:
+    class Refusing:
+        async def leases(self, replica: str, graphs: object) -> None:
+            raise KeyError("nobody thought of this")
+
+    storage: Any = Refusing()
+    heartbeat = Heartbeat(storage, "a", 10.0, lambda: None)
+
+    async with asyncio.timeout(30):
+        with pytest.raises(KeyError, match="nobody thought of this"):
+            await heartbeat.start()
+
+    await heartbeat.close()

@@ -79,8 +79,8 @@ class Heartbeat:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
             lease = await self._storage.leases(self._replica, self._graphs)
-        except StorageUnavailable as gone:
-            home.call_soon_threadsafe(taken.set_exception, gone)
+        except Exception as failed:  # noqa: BLE001 - it reaches who starts, who would wait for ever
+            home.call_soon_threadsafe(taken.set_exception, failed)
             return
         home.call_soon_threadsafe(taken.set_result, None)
         try:
