@@ -40,6 +40,7 @@ class Interrupt(BaseModel):
 
     value: Any
     id: str
+    response_schema: Any = Field(None, description="what an answer must be, where the graph says so")
 
 
 class ThreadTtl(BaseModel):
@@ -62,7 +63,9 @@ class Thread(BaseModel):
     status: ThreadStatus
     values: Any = Field(description="null before the first run")
     interrupts: dict[str, list[Any]] = Field(description="the open interrupts, by task")
-    error: Any
+    error: Object | None = Field(
+        description="`error` and `message` of the exception that its latest run failed with"
+    )
     extracted: Object | None = Field(None, description="what `extract` asked for")
     ttl: ThreadTtl | None = Field(None, description="with `include=ttl`; null: it is kept for ever")
 
@@ -72,7 +75,7 @@ class Checkpoint(BaseModel):
 
     thread_id: str | None = None
     checkpoint_ns: str
-    checkpoint_id: str | None
+    checkpoint_id: str | None = Field(None, description="absent: the latest")
     checkpoint_map: Object | None = None
 
 
