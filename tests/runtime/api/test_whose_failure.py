@@ -54,7 +54,8 @@ async def ended(replica: Replica, graph: str, asked: dict[str, str]) -> Any:
     await client.runs.join(thread, run["run_id"])
     found: Any = await client.runs.get(thread, run["run_id"])
     state: Any = await client.threads.get(thread)
-    return found["status"], state["error"], len(application.executed)
+    said = state["error"]
+    return found["status"], None if said is None else str(said), len(application.executed)
 
 
 @pytest.mark.parametrize("graph", ["failing", "failing_in_a_thread"])
