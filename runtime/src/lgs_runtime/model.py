@@ -157,7 +157,8 @@ class NewRun:
     create_thread: bool = False
     """Make the thread when it does not exist (`if_not_exists: create`, and stateless runs)."""
     thread_metadata: Json = field(default_factory=dict)
-    """Merged into the thread's metadata (graph_id and assistant_id of its latest run)."""
+    """Merged into the thread's metadata (graph_id and assistant_id), unless it has unfinished runs: its state
+    is read by the graph that made it, and not by that of a run which waits."""
     thread_config: Json | None = None
     """What the thread shows as its config from now on; None: what it showed before."""
     delete_thread_after: bool = False

@@ -269,6 +269,18 @@ async def test_a_run_marks_its_thread(service: Service) -> None:
     assert thread.status == "busy"
 
 
+async def test_a_run_that_waits_behind_another_does_not_mark_their_thread(service: Service) -> None:
+    replica = await service.replica()
+    first = await service.running("t1", thread_metadata={"graph_id": "chatbot"})
+
+    await service.enqueue("t1", thread_metadata={"graph_id": "memory"}, delay_seconds=3600)
+    marked = (await service.storage.thread("t1")).metadata
+    await service.storage.finish(first, replica, Outcome("success"))
+    after = (await service.storage.thread("t1")).metadata
+
+    assert (marked, after) == ({"graph_id": "chatbot"}, {"graph_id": "chatbot"})
+
+
 async def test_the_end_of_a_run_is_the_state_of_its_thread(service: Service) -> None:
     replica = await service.replica()
     run = await service.running()

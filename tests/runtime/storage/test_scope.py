@@ -112,7 +112,7 @@ async def test_a_thread_made_for_a_run_has_the_metadata_it_is_made_with(service:
         thread_id, scope=ALICE, created_metadata={"owner": "x"}, thread_metadata={"graph_id": "h"}
     )
 
-    assert (await service.storage.thread(thread_id)).metadata == {"owner": "alice", "graph_id": "h"}
+    assert (await service.storage.thread(thread_id)).metadata == {"owner": "alice", "graph_id": "g"}
 
 
 async def test_runs_are_within_the_scope_of_their_thread(service: Service) -> None:

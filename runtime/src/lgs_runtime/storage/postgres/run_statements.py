@@ -86,7 +86,8 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
     SELECT t.thread_id FROM lgs_thread t WHERE t.thread_id = ANY($2::text[]) ORDER BY t.thread_id FOR UPDATE
 ), joined AS (
     UPDATE lgs_thread t
-    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || g.thread_metadata::jsonb,
+    SET unfinished = t.unfinished + 1, runs = t.runs + 1,
+        metadata = CASE WHEN t.unfinished = 0 THEN t.metadata || g.thread_metadata::jsonb ELSE t.metadata END,
         config = coalesce(g.thread_config::jsonb, t.config),
         level = coalesce(t.level, g.kept_level),
         fairness_group = coalesce(t.fairness_group, g.kept_group), updated_at = now()
@@ -119,7 +120,8 @@ back needs a closer look, which finds out why, or makes room."""
 INSERT_RUN: Final = f"""
 WITH new AS ({_NEW}), thread AS (
     UPDATE lgs_thread t
-    SET unfinished = t.unfinished + 1, runs = t.runs + 1, metadata = t.metadata || n.thread_metadata::jsonb,
+    SET unfinished = t.unfinished + 1, runs = t.runs + 1,
+        metadata = CASE WHEN t.unfinished = 0 THEN t.metadata || n.thread_metadata::jsonb ELSE t.metadata END,
         config = coalesce(n.thread_config::jsonb, t.config),
         level = coalesce(t.level, n.kept_level),
         fairness_group = coalesce(t.fairness_group, n.kept_group), updated_at = now()

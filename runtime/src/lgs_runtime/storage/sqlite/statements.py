@@ -48,7 +48,8 @@ THREAD_METADATA: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thr
 
 COUNT_RUN: Final = """
 UPDATE lgs_thread
-SET unfinished = unfinished + 1, runs = runs + 1, metadata = :metadata, config = coalesce(:config, config),
+SET unfinished = unfinished + 1, runs = runs + 1,
+    metadata = CASE WHEN unfinished = 0 THEN :metadata ELSE metadata END, config = coalesce(:config, config),
     level = coalesce(level, :level),
     fairness_group = coalesce(fairness_group, :group), updated_at = :now
 WHERE thread_id = :thread_id RETURNING runs
