@@ -42,3 +42,12 @@ def test_the_parts_of_the_api_are_those_that_there_are() -> None:
     line = next(row for row in PAGE.splitlines() if row.startswith("| `api/` |"))
 
     assert packages == set(re.findall(r"`(\w+/)`", line.split("|")[2]))
+
+
+def test_the_walks_lead_to_files_that_are_there() -> None:
+    walks = PAGE.split("## Where to add what")[1].split("\n## ")[0]
+
+    paths = re.findall(r"`((?:crds|operator|runtime|tests)/[^`]+)`", walks)
+
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -11,8 +11,8 @@ import pytest
 from lgs_operator.scaling import Memory, Observation, Policy, decide
 from lgs_operator.scaling.exposition import COUNTERS, GAUGES, HISTOGRAMS, parse
 from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Priority, PriorityDepth, QueueDepth
-from lgs_runtime.worker.metrics import Metrics
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 FULL = QueueDepth(

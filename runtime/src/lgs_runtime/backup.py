@@ -18,14 +18,14 @@ from typing import IO, Literal, cast
 
 import structlog
 
-from lgs_runtime.encryption.opening import open_cipher, sealed_saver, sealed_storage
+from lgs_runtime.encryption.wrapping import open_cipher, sealed_saver, sealed_storage
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import open_persistence
-from lgs_runtime.runs.archive import Archive, Arrival
-from lgs_runtime.runs.archive_values import ValueCodec
 from lgs_runtime.settings import Settings
-from lgs_runtime.storage.opening import open_storage
+from lgs_runtime.storage.backends import open_storage
+from lgs_runtime.threads.archive import Archive, Arrival
+from lgs_runtime.threads.archive_values import ValueCodec
 
 IfExists = Literal["raise", "replace", "skip"]
 PAGE = 500

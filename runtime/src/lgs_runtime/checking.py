@@ -9,7 +9,7 @@ from typing import Any
 
 from lgs_runtime.api.custom.application import load_custom_app
 from lgs_runtime.auth.gate import Gate
-from lgs_runtime.encryption.opening import open_cipher
+from lgs_runtime.encryption.wrapping import open_cipher
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.factories import parameters_of
 from lgs_runtime.graphs.importing import extend_import_path

@@ -15,7 +15,8 @@ import structlog
 import typer
 import uvloop
 
-from lgs_runtime import garbage, logs, stopping
+from lgs_runtime import gc_tuning as garbage
+from lgs_runtime import logs, stopping
 from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
 from lgs_runtime.variables import Variables

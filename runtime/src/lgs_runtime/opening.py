@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from lgs_runtime import logs
 from lgs_runtime.api import loopback
-from lgs_runtime.api.resources.crons import request_of
-from lgs_runtime.api.schemas.encoding import run_json
 from lgs_runtime.auth.gate import Gate
+from lgs_runtime.background.duties import start_duties
+from lgs_runtime.background.heartbeat import Heartbeat
+from lgs_runtime.background.keeping import Keeper
 from lgs_runtime.cache.response import ResponseCache
-from lgs_runtime.checkpoint.fence import Fence, fenced
-from lgs_runtime.checkpoint.sweeping import sweep
+from lgs_runtime.checkpoint.wrappers.fence import Fence, fenced
+from lgs_runtime.database.addresses import masked
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.context import taking_sealed
-from lgs_runtime.encryption.opening import (
+from lgs_runtime.encryption.wrapping import (
     open_cipher,
     sealed_broker,
     sealed_saver,
@@ -37,25 +38,16 @@ from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.graphs.assistants import KnownAssistants
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.metrics import Metrics
+from lgs_runtime.notifier import Notifier
 from lgs_runtime.persistence import Persistence, open_persistence
 from lgs_runtime.readiness import Readiness
-from lgs_runtime.repeating import repeatedly
-from lgs_runtime.runs.crons import Scheduler
-from lgs_runtime.runs.expiry import Expiry
-from lgs_runtime.runs.pruning import Pruner
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
-from lgs_runtime.storage.addresses import masked
+from lgs_runtime.storage.backends import open_storage
 from lgs_runtime.storage.contract import Storage
-from lgs_runtime.storage.opening import open_storage
+from lgs_runtime.streams.brokers import open_broker
 from lgs_runtime.streams.contract import StreamBroker
-from lgs_runtime.streams.opening import open_broker
-from lgs_runtime.worker.hub import SignalHub
-from lgs_runtime.worker.keeping import Keeper
-from lgs_runtime.worker.leases import Heartbeat
-from lgs_runtime.worker.metrics import Metrics
-from lgs_runtime.worker.reaper import Reaper
-from lgs_runtime.worker.webhooks import WebhookSender
 from lgs_runtime.worker.worker import Worker
 
 DATABASE_PATIENCE_SECONDS = 30.0
@@ -93,8 +85,8 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         # What is there already need not be read: a key service that is away must not stop the start.
         await opening.patiently(lambda: graphs.ensure_assistants(storage))
     streams = opening.streams(cipher, metrics)
-    hub = SignalHub(storage)
-    stack.push_async_callback(hub.close)
+    notifier = Notifier(storage)
+    stack.push_async_callback(notifier.close)
     services = Services(
         settings=settings,
         storage=storage,
@@ -103,14 +95,14 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         upkeep=kept.upkeep,
         graphs=graphs,
         streams=streams,
-        hub=hub,
+        notifier=notifier,
         worker=Worker(
             settings,
             storage=storage,
             graphs=graphs,
             checkpointer=kept.checkpointer,
             streams=streams,
-            hub=hub,
+            notifier=notifier,
             metrics=metrics,
         ),
         metrics=metrics,
@@ -189,8 +181,7 @@ class _Opening:
         return streams
 
     async def companions(self, services: Services, fence: Fence) -> None:
-        """What keeps a replica alive beside its work: its lease, the signals, the reaper, the janitor, the
-        webhooks and the crons."""
+        """What keeps a replica alive beside its work: its lease, the signals, and its duties."""
         settings = self._settings
 
         def lost() -> None:
@@ -210,35 +201,8 @@ class _Opening:
         )
         await self.patiently(heartbeat.start)
         self._stack.push_async_callback(heartbeat.close)
-        await services.hub.start()
-        reaper = Reaper(
-            services.storage,
-            services.checkpointer,
-            services.streams,
-            services.hub,
-            services.metrics,
-            replica=settings.replica_id,
-            lease_seconds=settings.lease_seconds,
-            max_attempts=settings.max_attempts,
-            run_ttl_hours=settings.run_ttl_hours,
-        )
-        sender = WebhookSender(
-            services.storage, run_json, settings.webhooks, enabled="webhooks" not in settings.http.disabled
-        )
-        for name, work in (
-            ("reaper", reaper.reap_forever()),
-            ("janitor", reaper.clean_forever()),
-            ("webhooks", sender.send_forever()),
-            ("crons", Scheduler(services, request_of).fire_forever()),
-            ("store", self._sweep_store(services)),
-            ("expiry", Expiry(services).sweep_forever()),
-            ("pruning", Pruner(services).prune_forever()),
-        ):
-            await self._stack.enter_async_context(_running(work, name))
-
-    async def _sweep_store(self, services: Services) -> None:
-        minutes = self._settings.store.ttl.sweep_interval_minutes
-        await repeatedly("store", lambda: sweep(services.store), minutes * 60, at_once=False)
+        await services.notifier.start()
+        await start_duties(services, self._stack)
 
     async def patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """What a step of the start gives, waiting for a database that is still starting, or has gone again
@@ -262,20 +226,3 @@ class _Opening:
 def _priorities(settings: Settings) -> PriorityHandler | None:
     path = settings.priority_path
     return PriorityHandler.load(path, settings.source, settings.import_paths) if path else None
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """A task that lives as long as the context."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_tell_failure)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (raised := task.exception()) is not None:
-        log.error("task.failed", task=task.get_name(), exc_info=raised)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from lgs_runtime.checkpoint.options import SerdeOptions
-from lgs_runtime.checkpoint.savers import open_checkpointer, open_store, open_upkeep
-from lgs_runtime.checkpoint.store_options import Index, StoreOptions, open_index
+from lgs_runtime.checkpoint.savers import open_checkpointer, open_upkeep
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.importing import extend_import_path, variable_in
 from lgs_runtime.settings import Settings
+from lgs_runtime.store.backends import open_store
+from lgs_runtime.store.options import Index, StoreOptions, open_index
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -53,7 +54,7 @@ async def _checkpoints(settings: Settings) -> AsyncIterator[tuple[BaseCheckpoint
             yield checkpointer, open_upkeep(settings.database_uri)
         return
     from lgs_runtime.checkpoint.custom import open_custom_saver  # noqa: PLC0415 - seldom needed
-    from lgs_runtime.checkpoint.foreign import ForeignUpkeep, has  # noqa: PLC0415
+    from lgs_runtime.checkpoint.wrappers.foreign import ForeignUpkeep, has  # noqa: PLC0415
 
     if options.serde != SerdeOptions():
         log.warning("checkpointer.serde_ignored", reason="the checkpointer of checkpointer.path has its own")

@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from lgs_runtime import garbage
+from lgs_runtime import gc_tuning as garbage
 from lgs_runtime.api.app import create_app
 from lgs_runtime.api.custom.application import open_custom_app
 from lgs_runtime.api.loopback import answering

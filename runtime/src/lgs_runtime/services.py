@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lgs_runtime.streams.audience import Audiences
+from lgs_runtime.streams.delivery import DeliveryBarriers
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from lgs_runtime.graphs.assistants import KnownAssistants
     from lgs_runtime.graphs.priority import PriorityHandler
     from lgs_runtime.graphs.registry import GraphRegistry
+    from lgs_runtime.metrics import Metrics
+    from lgs_runtime.notifier import Notifier
     from lgs_runtime.readiness import Readiness
     from lgs_runtime.settings import Settings
     from lgs_runtime.storage.contract import Storage
     from lgs_runtime.streams.contract import StreamBroker
-    from lgs_runtime.worker.hub import SignalHub
-    from lgs_runtime.worker.metrics import Metrics
     from lgs_runtime.worker.worker import Worker
 
 
@@ -37,7 +37,7 @@ class Services:
     upkeep: Upkeep
     graphs: GraphRegistry
     streams: StreamBroker
-    hub: SignalHub
+    notifier: Notifier
     worker: Worker
     metrics: Metrics
     readiness: Readiness
@@ -47,5 +47,5 @@ class Services:
     """Seals what is kept; None: it is kept as it is."""
     priorities: PriorityHandler | None = None
     """Says where new runs stand in the queue; None: the requests do."""
-    audiences: Audiences = field(default_factory=Audiences)
+    deliveries: DeliveryBarriers = field(default_factory=DeliveryBarriers)
     """Who listens to which thread in this replica."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
-from lgs_runtime.checkpoint.store_options import StoreOptions, parse_store
+from lgs_runtime.database.addresses import masked, through
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.http_section import HttpSection
@@ -25,8 +25,8 @@ from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
-from lgs_runtime.storage.addresses import masked, through
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
+from lgs_runtime.store.options import StoreOptions, parse_store
 from lgs_runtime.surroundings import Surroundings, not_a_laptop
 from lgs_runtime.variables import Variables
 

@@ -16,11 +16,11 @@ from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
 from websockets.asyncio.client import connect
 
-from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.auth.filters import BadFilter, parse_filter
+from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.model import Assistant, Page, QueueLimits, Scope
-from lgs_runtime.runs.crons import Scheduler, run_id_of
+from lgs_runtime.runs.crons import run_id_of
 from lgs_runtime.settings import Settings
 
 ALICE = {"Authorization": "Bearer alice-token"}
@@ -133,7 +133,7 @@ async def test_the_runs_of_a_cron_are_made_in_the_name_of_who_made_it(guarded: R
     stored = await storage.cron(made["cron_id"])
     due = replace(stored, next_run_date=past)
     # The replica's own scheduler may have been first: it makes the same run.
-    await Scheduler(guarded.services, request_of)._fire(due)
+    await CronScheduler(guarded.services)._fire(due)
 
     assert (made["user_id"], stored.caller and stored.caller["identity"]) == ("alice", "alice")
     run = await storage.run(run_id_of(due))

@@ -13,10 +13,11 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
 from lgs_runtime.api.resources.crons import request_of
+from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.model import Page, QueueLimits, Run
 from lgs_runtime.runs.admission import new_run
-from lgs_runtime.runs.crons import Scheduler, next_after, run_id_of
+from lgs_runtime.runs.crons import next_after, run_id_of
 
 YEARLY = "0 0 1 1 *"
 
@@ -109,7 +110,7 @@ async def test_a_cron_without_a_thread_gives_each_run_its_own(
 async def test_a_due_cron_makes_one_run_whoever_looks(replica: Replica, client: LangGraphClient) -> None:
     thread = (await client.threads.create())["thread_id"]
     cron: Any = await client.crons.create_for_thread(thread, "steps", schedule=YEARLY, input={})
-    schedulers = [Scheduler(replica.services, request_of) for _ in range(4)]
+    schedulers = [CronScheduler(replica.services) for _ in range(4)]
 
     past = await replica.services.storage.now() - timedelta(days=3 * 365)
     due = await replica.services.storage.update_cron(cron["cron_id"], {"next_run_date": past})

@@ -16,9 +16,9 @@ from langgraph_sdk.errors import UnprocessableEntityError
 
 from lgs_runtime.checkpoint.options import parse_checkpointer
 from lgs_runtime.checkpoint.savers import open_checkpointer
-from lgs_runtime.checkpoint.store_options import parse_store
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.settings import Settings
+from lgs_runtime.store.options import parse_store
 
 
 def with_saver(settings: Settings, variable: str, **more: Any) -> Settings:

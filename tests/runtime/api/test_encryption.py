@@ -81,7 +81,7 @@ async def asked(replica: Replica, **more: Any) -> str:
 
 async def until_final(replica: Replica, run_id: str) -> Run:
     """The run, when it has ended."""
-    run = await replica.services.hub.finished(run_id)
+    run = await replica.services.notifier.finished(run_id)
     assert run is not None and run.status in FINAL
     return run
 

@@ -13,11 +13,10 @@ import httpx
 import pytest
 from api_replicas import Replica, open_replica
 
-from lgs_runtime.api.resources.crons import request_of
+from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.model import Page, Standing
-from lgs_runtime.runs.crons import Scheduler
 from lgs_runtime.settings import Settings, load_settings
 
 
@@ -146,6 +145,6 @@ async def test_a_cron_tells_the_function_which_it_is(planned: Replica) -> None:
         next_run_date=await planned.services.storage.now(),
     )
 
-    made = await Scheduler(planned.services, request_of)._make(due)
+    made = await CronScheduler(planned.services)._make(due)
 
     assert made and [asked.cron_id for asked in api_priorities.seen] == [cron["cron_id"]]

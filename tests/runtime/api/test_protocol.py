@@ -19,9 +19,9 @@ from langgraph_sdk.stream.transport import ProtocolSseTransport, ProtocolWebSock
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 
-from lgs_runtime.runs import protocol_stream
+from lgs_runtime.runs import stream_v2 as protocol_stream
 from lgs_runtime.settings import Settings
-from lgs_runtime.streams.protocol import CHANNELS
+from lgs_runtime.streams.stream_v2 import CHANNELS
 
 EVERYTHING = sorted(CHANNELS)
 Event = dict[str, Any]
@@ -246,7 +246,7 @@ async def test_a_stream_tells_the_end_of_a_run_that_ends_while_it_is_opened(
     async with listening(replica.url, thread, channels=["lifecycle"]) as events:
         await looking.wait()
         gate(thread).set()
-        await replica.services.hub.finished(run)
+        await replica.services.notifier.finished(run)
         ended.set()
         heard = await until_the_end(events)
 
@@ -262,7 +262,7 @@ async def test_a_question_is_told_to_who_watches_after_those_who_read_have_the_r
         run = await start(replica.url, thread, "asks", {})
         assert (await anext(watched))["params"]["data"]["event"] == "running"
         question = asyncio.ensure_future(anext(watched))
-        await replica.services.hub.finished(run)
+        await replica.services.notifier.finished(run)
 
         async with listening(replica.url, thread, channels=["updates"]) as read:
             update = await anext(read)
@@ -545,7 +545,7 @@ async def test_no_subscription_of_a_socket_tells_an_end_before_the_others_have_t
         await say(connection, {**lifecycle, "id": 2, "params": {"channels": ["updates"]}})
         await looking.wait()
         gate(thread).set()
-        await replica.services.hub.finished(run)
+        await replica.services.notifier.finished(run)
         ended.set()
         while not (heard and is_end(heard[-1])):
             heard.append(json.loads(await connection.recv()))

@@ -12,7 +12,7 @@ import pytest
 from api_graphs import entrance, gate
 from api_replicas import Replica, open_replica
 
-from lgs_runtime.runs.pruning import Pruner
+from lgs_runtime.background.pruning import Pruner
 from lgs_runtime.settings import Settings
 
 

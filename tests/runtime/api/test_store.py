@@ -10,9 +10,9 @@ import pytest
 from api_replicas import Replica, open_replica
 from langgraph_sdk.client import LangGraphClient
 
-from lgs_runtime.checkpoint.store_options import parse_store
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.settings import Settings
+from lgs_runtime.store.options import parse_store
 
 PLACE = ("users", "ada")
 EMBED = """

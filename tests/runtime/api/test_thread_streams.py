@@ -58,7 +58,7 @@ async def test_a_listener_without_an_id_hears_what_is_to_come(
 
     listening = asyncio.create_task(until_done(follow(client, thread), runs=2))
     async with asyncio.timeout(20):
-        while thread not in replica.services.hub.followed:
+        while thread not in replica.services.notifier.followed:
             await asyncio.sleep(0.01)
     then = await client.runs.create(thread, "steps", input={"text": "next"})
     gate(thread).set()

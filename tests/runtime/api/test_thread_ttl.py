@@ -15,9 +15,9 @@ from api_replicas import Replica, open_replica
 from langchain_core.runnables import RunnableConfig
 from langgraph_sdk.errors import NotFoundError
 
+from lgs_runtime.background.expiry import Expiry
 from lgs_runtime.checkpoint.options import parse_checkpointer
 from lgs_runtime.model import Ttl
-from lgs_runtime.runs.expiry import Expiry
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage import open_storage
 

@@ -12,7 +12,7 @@ from api_replicas import Replica
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lgs_runtime.storage.encoding import MARK
+from lgs_runtime.database.json_columns import MARK
 from support.values import AS_THEIRS, KEPT, SAID, spoil
 
 

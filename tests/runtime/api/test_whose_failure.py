@@ -14,11 +14,11 @@ import pytest
 from api_replicas import Replica, open_replica
 
 from lgs_runtime.checkpoint.options import parse_checkpointer
-from lgs_runtime.checkpoint.store_options import parse_store
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
+from lgs_runtime.store.options import parse_store
 
 KINDS = sorted(application.ERRORS)
 INDEX = {"index": {"dims": 3, "embed": "./meaning.py:embed", "fields": ["text"]}}

@@ -21,9 +21,9 @@ from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import NewRun, QueueLimits, Run
 from lgs_runtime.opening import open_services
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
-from lgs_runtime.worker.kwargs import RunKwargs
 
 HERE = Path(__file__).parent
 GRAPHS = (
@@ -66,7 +66,7 @@ class Replica:
     async def ended(self, run: Run) -> Run | None:
         """The run when it has ended."""
         async with asyncio.timeout(90):
-            return await self.services.hub.finished(run.run_id)
+            return await self.services.notifier.finished(run.run_id)
 
     async def close(self) -> None:
         await self._stack.aclose()

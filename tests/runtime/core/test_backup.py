@@ -16,8 +16,8 @@ import pytest
 from lgs_runtime.backup import Count, export_to, import_from
 from lgs_runtime.errors import Conflict, InvalidRequest
 from lgs_runtime.model import Page
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
-from lgs_runtime.worker.kwargs import RunKwargs
 from support.values import spoil
 
 NewReplica = Callable[..., Any]

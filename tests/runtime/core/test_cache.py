@@ -12,9 +12,9 @@ import redis.asyncio
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from lgs_runtime.cache.encoding import Encoding
 from lgs_runtime.cache.memory import MemoryLru
 from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.cache.value_encoding import Encoding
 from support.redis import RedisServer
 
 KEY = (("graph", "node"), "input")

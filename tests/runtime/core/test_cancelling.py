@@ -68,9 +68,9 @@ async def _looked_at_again(replica: Any, run: Run) -> None:
     """Everything that may tell the worker of a cancellation has told it, more than once."""
     worker, storage = replica.services.worker, replica.services.storage
     for _ in range(3):
-        storage.tell(Signal("cancel", run.run_id))
-        replica.services.hub.announce(Signal("cancel", run.run_id))
-        replica.services.hub.announce(Signal("queued", ""))
+        storage.notify(Signal("cancel", run.run_id))
+        replica.services.notifier.announce(Signal("cancel", run.run_id))
+        replica.services.notifier.announce(Signal("queued", ""))
         if worker._accepting:
             worker._doubtful = True
             worker._wake.set()

@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import id as ids
 from langgraph.checkpoint.base import uuid6
 
 from lgs_runtime.checkpoint.order import written_after
-from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.run_kwargs import RunKwargs
 from runtime.core.stories import ran
 
 

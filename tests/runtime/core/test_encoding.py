@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_runtime.streams.encoding import encode, to_json
+from lgs_runtime.streams.json_encoding import encode, to_json
 from support.values import AS_THEIRS, SAID
 
 

@@ -15,7 +15,7 @@ from lgs_runtime.auth.users import User
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.context import encrypting_with
 from lgs_runtime.encryption.loading import check_handlers, load_cipher
-from lgs_runtime.encryption.opening import open_cipher
+from lgs_runtime.encryption.wrapping import open_cipher
 from lgs_runtime.errors import ConfigError, EncryptionFailed
 from lgs_runtime.settings import Settings, load_settings
 

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.worker.kwargs import RunKwargs
-from lgs_runtime.worker.outages import (
+from lgs_runtime.run_kwargs import RunKwargs
+from lgs_runtime.worker.retry_budget import (
     APART_SECONDS,
     LONGEST_PAUSE_SECONDS,
     PATIENCE_SECONDS,
-    Outages,
+    RetryBudget,
 )
 from runtime.core.stories import ran
 
 
 def test_a_run_waits_through_an_outage_with_ever_longer_pauses() -> None:
-    outages = Outages(at_least=3)
+    outages = RetryBudget(at_least=3)
 
     pauses = [outages.failed("run", float(second)) for second in range(0, 500, 5)]
 
@@ -28,7 +28,7 @@ def test_a_run_waits_through_an_outage_with_ever_longer_pauses() -> None:
 
 
 def test_a_run_under_which_the_database_always_fails_ends_at_last() -> None:
-    outages = Outages(at_least=3)
+    outages = RetryBudget(at_least=3)
 
     ends = [second for second in range(0, 1200, 5) if outages.failed("run", float(second)) is None]
 
@@ -36,7 +36,7 @@ def test_a_run_under_which_the_database_always_fails_ends_at_last() -> None:
 
 
 def test_failures_that_lie_far_apart_end_no_run() -> None:
-    outages = Outages(at_least=3)
+    outages = RetryBudget(at_least=3)
 
     pauses = [outages.failed("run", each * (APART_SECONDS + 1)) for each in range(100)]
 
@@ -44,7 +44,7 @@ def test_failures_that_lie_far_apart_end_no_run() -> None:
 
 
 def test_one_run_pays_nothing_for_the_failures_of_another() -> None:
-    outages = Outages(at_least=1)
+    outages = RetryBudget(at_least=1)
     for second in range(int(PATIENCE_SECONDS)):
         outages.failed("first", float(second))
 

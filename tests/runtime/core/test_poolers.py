@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.run_kwargs import RunKwargs
 from runtime.core.stories import ran
 from support.pgbouncer import PASSWORD, PgBouncer
 from support.servers import running

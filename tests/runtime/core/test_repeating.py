@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Run
-from lgs_runtime.repeating import repeatedly
+from lgs_runtime.periodic import repeatedly
 
 
 async def test_a_turn_that_fails_is_told_and_followed_by_the_next() -> None:

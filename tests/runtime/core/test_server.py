@@ -20,11 +20,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from lgs_runtime import opening, server
+from lgs_runtime.background.heartbeat import Heartbeat
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
-from lgs_runtime.storage.opening import open_storage
-from lgs_runtime.worker.kwargs import RunKwargs
-from lgs_runtime.worker.leases import Heartbeat
+from lgs_runtime.storage.backends import open_storage
 from runtime.core.stories import ran
 from support.ports import free_port, shared_port
 from support.postgres import PostgresServer

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import structlog
 
+from lgs_runtime.database.addresses import masked
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.settings import load_settings
-from lgs_runtime.storage.addresses import masked
 
 GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
 

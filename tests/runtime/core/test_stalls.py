@@ -16,11 +16,11 @@ from uuid import uuid4
 
 import pytest
 
+from lgs_runtime.background.keeper import Vigil, runs
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import FINAL, NewRun, QueueLimits, Run
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage import Storage, open_storage
-from lgs_runtime.worker.keeper import Vigil, runs
 from runtime.core.stories import ran
 from runtime.core.test_worker import given, hold, until
 
@@ -62,7 +62,7 @@ async def keeper_of(process: subprocess.Popen[bytes], *, other_than: int = 0) ->
         with suppress(OSError):
             children = Path(f"/proc/{process.pid}/task").glob("*/children")
             for child in (int(pid) for path in children for pid in path.read_text().split()):
-                if b"lgs_runtime.worker.keeper" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if b"lgs_runtime.background.keeper" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found[:] = [child]
         return bool(found) and found[0] != other_than
 

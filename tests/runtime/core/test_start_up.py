@@ -32,7 +32,10 @@ def test_the_server_loads_no_driver_before_it_knows_which_it_needs() -> None:
     ],
 )
 def test_a_database_loads_its_own_drivers_alone(opening: str, needed: str, others: set[str]) -> None:
-    code = "from lgs_runtime.checkpoint.savers import open_checkpointer, open_store"
+    code = (
+        "from lgs_runtime.checkpoint.savers import open_checkpointer; "
+        "from lgs_runtime.store.backends import open_store"
+    )
     loaded = loaded_by(f"{code}; open_checkpointer({opening!r}); open_store({opening!r})")
 
     assert needed in loaded

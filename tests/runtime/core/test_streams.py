@@ -12,12 +12,12 @@ import pytest
 from redis.asyncio import Redis
 
 from lgs_runtime.streams.contract import StreamBroker
-from lgs_runtime.streams.ears import Ear
-from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.events import FROM_START, StreamEvent
+from lgs_runtime.streams.json_encoding import encode
 from lgs_runtime.streams.local import LocalBroker
 from lgs_runtime.streams.memory import MemoryBroker
 from lgs_runtime.streams.redis import RedisBroker
+from lgs_runtime.streams.subscribers import Subscriber
 from support.redis import RedisServer
 
 
@@ -134,11 +134,11 @@ async def test_many_listeners_follow_one_run_live(broker: StreamBroker) -> None:
 async def test_a_listener_that_is_asked_to_stop_gets_what_there_is_and_then_stops(
     broker: StreamBroker,
 ) -> None:
-    run_id, ear = str(uuid4()), Ear()
+    run_id, subscriber = str(uuid4()), Subscriber()
     await broker.publish(run_id, events(1000, "metadata", "values"))
 
-    ear.end()
-    heard = [event.id async for found in broker.subscribe(run_id, FROM_START, ear) for event in found]
+    subscriber.end()
+    heard = [event.id async for found in broker.subscribe(run_id, FROM_START, subscriber) for event in found]
 
     assert heard == ["1000-1", "1000-2"]
 

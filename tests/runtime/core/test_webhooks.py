@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from lgs_runtime.api.schemas.encoding import run_json
+from lgs_runtime.api.schemas.record_json import run_json
+from lgs_runtime.background.webhook_receivers import open_client
+from lgs_runtime.background.webhooks import MOST_ATTEMPTS, WebhookSender
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
 from lgs_runtime.model import NewRun, Outcome, QueueLimits
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.storage import Storage, open_storage
-from lgs_runtime.worker.kwargs import RunKwargs
-from lgs_runtime.worker.receivers import open_client
-from lgs_runtime.worker.webhooks import MOST_ATTEMPTS, WebhookSender
 from support.receiver import Receiver, receiving
 from support.service import Service, at_work, new_id
 

@@ -18,13 +18,13 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from lgs_runtime.background.cleanup import Cleanup
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import NewRun, QueueLimits
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
 from lgs_runtime.streams.events import FROM_START
 from lgs_runtime.worker import worker
-from lgs_runtime.worker.kwargs import RunKwargs
-from lgs_runtime.worker.reaper import Reaper
 from runtime.core.stories import ran
 
 NewReplica = Callable[..., Any]
@@ -429,18 +429,9 @@ async def test_what_a_stateless_run_left_behind_is_cleared_by_any_replica(
     services = replica.services
     config = {"configurable": {"thread_id": run.thread_id}}
     assert await services.checkpointer.aget_tuple(config) is not None
-    reaper = Reaper(
-        services.storage,
-        services.checkpointer,
-        services.streams,
-        services.hub,
-        services.metrics,
-        lease_seconds=2.0,
-        max_attempts=3,
-        run_ttl_hours=1.0,
-    )
+    cleanup = Cleanup(services.storage, services.checkpointer, run_ttl_hours=1.0)
 
-    cleared = [await reaper.clear_spent(0), await reaper.clear_spent(0)]
+    cleared = [await cleanup.clean_orphaned(0), await cleanup.clean_orphaned(0)]
 
     assert cleared == [1, 0]
     assert await services.checkpointer.aget_tuple(config) is None

@@ -15,10 +15,10 @@ from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
-from lgs_runtime.checkpoint.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
-from lgs_runtime.checkpoint.fence import Fence, fenced
 from lgs_runtime.checkpoint.postgres.saver import FastPostgresSaver
 from lgs_runtime.checkpoint.savers import open_checkpointer
+from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
+from lgs_runtime.checkpoint.wrappers.fence import Fence, fenced
 from lgs_runtime.errors import StorageUnavailable
 
 

@@ -8,13 +8,14 @@ import pytest
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.memory import InMemorySaver
 
-from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.encryption.cipher import Cipher
-from lgs_runtime.encryption.opening import sealed_saver, sealed_storage, sealed_store
 from lgs_runtime.encryption.storage import PASSED_ON, EncryptedStorage
+from lgs_runtime.encryption.wrapping import sealed_saver, sealed_storage, sealed_store
 from lgs_runtime.model import Page, Scope
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.store.backends import open_store
 from support.ciphers import encryption
 
 CIPHER = Cipher(encryption, "encryption.path: here")

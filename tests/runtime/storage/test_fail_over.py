@@ -11,15 +11,16 @@ import psycopg
 import pytest
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
-from lgs_runtime.checkpoint.savers import open_checkpointer, open_store
+from lgs_runtime.checkpoint.savers import open_checkpointer
+from lgs_runtime.database.postgres import Database
+from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_connections import connect
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import Signal
 from lgs_runtime.storage import Storage, open_storage
 from lgs_runtime.storage.postgres import signals
-from lgs_runtime.storage.postgres.access import look
-from lgs_runtime.storage.postgres.connections import connect
-from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.migrations import LOCK, migrate
+from lgs_runtime.store.backends import open_store
 from support.postgres import PostgresServer, PostgresStandby
 from support.servers import running
 
@@ -94,7 +95,7 @@ async def test_after_a_fail_over_nothing_keeps_to_the_old_primary_though_it_keep
         async with asyncio.timeout(30):
             while await anext(heard) != Signal("queued", ""):
                 pass
-        storage.tell(Signal("cancel", "somebody"))
+        storage.notify(Signal("cancel", "somebody"))
         async with asyncio.timeout(30):
             while await anext(heard) != Signal("cancel", "somebody"):
                 pass
@@ -162,7 +163,7 @@ async def test_a_password_that_is_wrong_is_told_at_once_and_never_shown(
 
 
 async def test_a_server_of_an_old_version_is_told(postgres_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lgs_runtime.storage.postgres.access.OLDEST", 99)
+    monkeypatch.setattr("lgs_runtime.database.postgres_access.OLDEST", 99)
 
     with pytest.raises(ConfigError, match=r"PostgreSQL \d+.*: must be 99 or later"):
         await open_storage(postgres_uri, lease_seconds=60)

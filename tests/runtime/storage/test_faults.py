@@ -340,7 +340,7 @@ async def test_news_of_threads_reach_every_replica(service: Service, open_anothe
     waiting = await service.enqueue()
 
     async with other.signals() as theirs, service.storage.signals() as ours:
-        service.storage.tell(Signal("thread", "one"))
+        service.storage.notify(Signal("thread", "one"))
         await heard(theirs, Signal("thread", "one"))
         await heard(ours, Signal("thread", "one"))
 

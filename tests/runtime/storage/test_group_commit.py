@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lgs_runtime.checkpoint.postgres.encoding import Group
+from lgs_runtime.checkpoint.postgres.row_encoding import Group
 from lgs_runtime.checkpoint.rows import Rows
+from lgs_runtime.database.group_commit import GroupCommitter
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.gathering import Gatherer
 
 Work = tuple[str, int]
 
@@ -27,20 +27,20 @@ FATES = ("stored", "lost", "stored, then cut off")
 class Table:
     """A database that stores groups as a whole or not at all, and forgets no order."""
 
-    fates: list[str] = field(default_factory=list)
+    decided: list[str] = field(default_factory=list)
     poison: frozenset[Work] = frozenset()
     stored: list[Work] = field(default_factory=list)
     groups: int = 0
 
     async def run(self, works: Sequence[Work]) -> Sequence[Work]:
         self.groups += 1
-        fate = self.fates.pop(0) if self.fates else "stored"
+        transition = self.decided.pop(0) if self.decided else "stored"
         await asyncio.sleep(0)
         if self.poison & set(works):
             raise ValueError("a row that can't be stored")
-        if fate != "lost":
+        if transition != "lost":
             self.stored += [work for work in works if work not in self.stored]
-        if fate != "stored":
+        if transition != "stored":
             raise StorageUnavailable("cut")
         return works
 
@@ -52,7 +52,7 @@ SUBMISSIONS = st.lists(
 
 
 async def submit_all(
-    gatherer: Gatherer[Work, Work], submissions: Sequence[tuple[str, bool, int]]
+    committer: GroupCommitter[Work, Work], submissions: Sequence[tuple[str, bool, int]]
 ) -> list[tuple[Work, asyncio.Future[Work]]]:
     """Submits them, numbered, and returns their futures."""
     submitted = []
@@ -64,7 +64,7 @@ async def submit_all(
                 await asyncio.sleep(0)
             return work, 1
 
-        done = gatherer.submit_later(lane, prepare) if later else gatherer.submit(lane, work, 1)
+        done = committer.submit_later(lane, prepare) if later else committer.submit(lane, work, 1)
         submitted.append((work, done))
         for _ in range(pause):
             await asyncio.sleep(0)
@@ -79,13 +79,13 @@ def lanes_of(works: Sequence[Work]) -> dict[str, list[Work]]:
 @settings(max_examples=150, deadline=None)
 @given(SUBMISSIONS, st.lists(st.sampled_from(FATES), max_size=12), st.integers(1, 3), st.integers(0, 12))
 def test_wherever_it_is_cut_each_thread_has_a_prefix(
-    submissions: list[tuple[str, bool, int]], fates: list[str], at_once: int, turns: int
+    submissions: list[tuple[str, bool, int]], decided: list[str], at_once: int, turns: int
 ) -> None:
-    table = Table(fates)
+    table = Table(decided)
 
     async def story() -> list[tuple[Work, asyncio.Future[Work]]]:
-        gatherer = Gatherer(table.run, at_once=at_once, patience_seconds=0.5)
-        submitted = await submit_all(gatherer, submissions)
+        committer = GroupCommitter(table.run, at_once=at_once, patience_seconds=0.5)
+        submitted = await submit_all(committer, submissions)
         for _ in range(turns):
             await asyncio.sleep(0)
         acknowledged = [work for work, done in submitted if done.done() and done.exception() is None]
@@ -94,7 +94,7 @@ def test_wherever_it_is_cut_each_thread_has_a_prefix(
         for lane, works in lanes_of([work for work, _ in submitted]).items():
             assert lanes_of(cut)[lane] == works[: len(lanes_of(cut)[lane])]
         await asyncio.wait([done for _, done in submitted])
-        await gatherer.close()
+        await committer.close()
         return submitted
 
     submitted = asyncio.run(story())
@@ -115,8 +115,8 @@ def test_a_row_that_can_not_be_stored_fails_alone(
     table = Table(poison=frozenset(work for work in works if work[1] in bad))
 
     async def story() -> list[tuple[Work, asyncio.Future[Work]]]:
-        gatherer = Gatherer(table.run, at_once=2, patience_seconds=0.5)
-        submitted = await submit_all(gatherer, submissions)
+        committer = GroupCommitter(table.run, at_once=2, patience_seconds=0.5)
+        submitted = await submit_all(committer, submissions)
         await asyncio.wait([done for _, done in submitted])
         return submitted
 
@@ -130,11 +130,11 @@ def test_a_row_that_can_not_be_stored_fails_alone(
 
 async def test_what_gathers_while_a_group_is_under_way_goes_together() -> None:
     table = Table()
-    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0)
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
 
-    first = gatherer.submit("a", ("a", 0))
+    first = committer.submit("a", ("a", 0))
     await asyncio.sleep(0)
-    others = [gatherer.submit(f"{number}", ("b", number)) for number in range(50)]
+    others = [committer.submit(f"{number}", ("b", number)) for number in range(50)]
     await asyncio.wait([first, *others])
 
     assert table.groups == 2
@@ -142,20 +142,20 @@ async def test_what_gathers_while_a_group_is_under_way_goes_together() -> None:
 
 async def test_a_database_that_stays_away_is_told_of() -> None:
     table = Table(["lost"] * 1000)
-    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0.05)
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0.05)
 
     with pytest.raises(StorageUnavailable, match="cut"):
-        await gatherer.submit("a", ("a", 0))
+        await committer.submit("a", ("a", 0))
 
     assert table.stored == []
 
 
 async def test_a_call_that_was_given_up_holds_nobody_up() -> None:
     table = Table()
-    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0)
-    first = gatherer.submit("a", ("a", 0))
-    given_up = gatherer.submit("a", ("a", 1))
-    last = gatherer.submit("a", ("a", 2))
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
+    first = committer.submit("a", ("a", 0))
+    given_up = committer.submit("a", ("a", 1))
+    last = committer.submit("a", ("a", 2))
 
     given_up.cancel()
     await asyncio.wait([first, last])
@@ -165,13 +165,13 @@ async def test_a_call_that_was_given_up_holds_nobody_up() -> None:
 
 async def test_who_is_alone_in_a_thread_comes_after_what_was_before_and_holds_up_what_comes() -> None:
     table = Table()
-    gatherer = Gatherer(table.run, at_once=2, patience_seconds=0)
-    before = gatherer.submit("a", ("a", 0))
+    committer = GroupCommitter(table.run, at_once=2, patience_seconds=0)
+    before = committer.submit("a", ("a", 0))
 
-    async with gatherer.alone("a"):
+    async with committer.alone("a"):
         assert before.done() and table.stored == [("a", 0)]
-        after = gatherer.submit("a", ("a", 1))
-        await gatherer.submit("b", ("b", 0))
+        after = committer.submit("a", ("a", 1))
+        await committer.submit("b", ("b", 0))
         assert not after.done()
 
     await after
@@ -180,17 +180,17 @@ async def test_who_is_alone_in_a_thread_comes_after_what_was_before_and_holds_up
 
 async def test_closing_ends_what_is_under_way_and_takes_nothing_more() -> None:
     table = Table(["lost"] * 1000)
-    gatherer = Gatherer(table.run, at_once=1, patience_seconds=3600)
-    waiting = gatherer.submit("a", ("a", 0))
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=3600)
+    waiting = committer.submit("a", ("a", 0))
     await asyncio.sleep(0)
 
     async with asyncio.timeout(20):
-        await gatherer.close()
+        await committer.close()
 
     with pytest.raises(StorageUnavailable):
         await waiting
     with pytest.raises(StorageUnavailable, match="closed"):
-        gatherer.submit("a", ("a", 1))
+        committer.submit("a", ("a", 1))
 
 
 KEYS = st.integers(0, 3)
@@ -248,11 +248,11 @@ def test_a_group_does_what_its_calls_would_do_one_by_one(
 
 async def test_what_was_to_go_after_what_failed_is_not_done() -> None:
     table = Table(poison=frozenset({("a", 1)}))
-    gatherer = Gatherer(table.run, at_once=1, patience_seconds=0.0)
-    first = gatherer.submit("a", ("a", 1), 1)
-    second = gatherer.submit("a", ("a", 2), 1, after=first)
-    third = gatherer.submit("a", ("a", 3), 1, after=second)
-    alone = gatherer.submit("a", ("a", 4), 1)
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0.0)
+    first = committer.submit("a", ("a", 1), 1)
+    second = committer.submit("a", ("a", 2), 1, after=first)
+    third = committer.submit("a", ("a", 3), 1, after=second)
+    alone = committer.submit("a", ("a", 4), 1)
 
     ends = await asyncio.gather(first, second, third, alone, return_exceptions=True)
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lgs_runtime.database.json_columns import MARK, contains, dump, escape, load, unescape
 from lgs_runtime.model import Priority, Signal
-from lgs_runtime.storage import fairness, law
-from lgs_runtime.storage.encoding import MARK, contains, dump, escape, load, unescape
-from lgs_runtime.storage.news import packed, unpacked
+from lgs_runtime.storage import fairness, transitions
+from lgs_runtime.storage.notifications import packed, unpacked
 
 AWKWARD = st.sampled_from(
     ["\x00", "k\x00", "\ud83d", "\udc00\ud83d", MARK, f"{MARK}0000", f"{MARK}i1", "\\u0000"]
@@ -38,7 +38,7 @@ def test_a_rank_ages_by_the_time_that_runs_have_waited() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "cancelled", "fate"),
+    ("attempt", "cancelled", "transition"),
     [
         (1, None, "wait"),
         (2, None, "wait"),
@@ -48,9 +48,9 @@ def test_a_rank_ages_by_the_time_that_runs_have_waited() -> None:
     ],
 )
 def test_a_lost_run_has_three_attempts_unless_it_was_to_stop_anyway(
-    attempt: int, cancelled: Any, fate: str
+    attempt: int, cancelled: Any, transition: str
 ) -> None:
-    assert law.lost(attempt, cancelled, max_attempts=3) == fate
+    assert transitions.lost(attempt, cancelled, max_attempts=3) == transition
 
 
 @given(JSON)

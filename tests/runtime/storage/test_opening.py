@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lgs_runtime.database.addresses import masked
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage import Storage, open_storage
-from lgs_runtime.storage.addresses import masked
 from lgs_runtime.storage.sqlite.signals import folder_of
 from support.ports import free_port
 from support.service import Service

@@ -385,7 +385,7 @@ async def test_the_last_of_the_cancelled_runs_decides_whether_their_thread_stays
 
     await service.storage.cancel(None, [run.run_id for run in named], "interrupt")
 
-    assert bool(await service.storage.spent_threads(0)) == stateless_is_last
+    assert bool(await service.storage.orphaned_threads(0)) == stateless_is_last
 
 
 async def test_a_run_ends_once(service: Service) -> None:
@@ -493,13 +493,13 @@ async def test_what_a_stateless_run_leaves_is_known_until_it_is_cleared(service:
     kept = await service.running()
     await service.storage.finish(kept, "r1", Outcome("success"))
 
-    spent = await service.storage.spent_threads(0)
-    young = await service.storage.spent_threads(3600)
-    await service.storage.forget_spent([ended.thread_id])
+    orphaned = await service.storage.orphaned_threads(0)
+    young = await service.storage.orphaned_threads(3600)
+    await service.storage.forget_orphaned([ended.thread_id])
 
-    assert set(spent) == {ended.thread_id, stopped.thread_id}
+    assert set(orphaned) == {ended.thread_id, stopped.thread_id}
     assert young == []
-    assert await service.storage.spent_threads(0) == [stopped.thread_id]
+    assert await service.storage.orphaned_threads(0) == [stopped.thread_id]
 
 
 async def test_runs_that_arrive_together_each_get_what_they_would_get_alone(service: Service) -> None:

@@ -244,12 +244,12 @@ async def test_threads_to_be_thinned_out_are_found_until_that_is_done_and_again_
     await service.enqueue("busy")
 
     (found,) = await storage.stale_threads(10)
-    await storage.note_thinned(found)
+    await storage.note_pruned(found)
     noted = await storage.stale_threads(10)
     told = (await storage.thread("over")).expires_at
     await storage.update_thread("over", {"a": 1})
     (again,) = await storage.stale_threads(10)
-    await storage.note_thinned(found)
+    await storage.note_pruned(found)
 
     assert (found.thread_id, found.ttl) == ("over", over)
     assert (noted, told) == ([], None)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lgs_runtime.database.json_columns import contains
 from lgs_runtime.errors import Conflict, Forbidden, NotFound
 from lgs_runtime.model import Assistant, Cron, NewRun, Outcome, Page, Scope
 from lgs_runtime.storage.actor import acting
-from lgs_runtime.storage.encoding import contains
 from lgs_runtime.storage.scope import check_kept, covers, made_within
 from support.service import LIMITS, Service, new_id
 

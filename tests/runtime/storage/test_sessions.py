@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lgs_runtime.checkpoint.store import postgres_store
-from lgs_runtime.storage.postgres.access import look
-from lgs_runtime.storage.postgres.connections import SESSION_SETTINGS, connect
-from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.database.postgres import Database
+from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_connections import SESSION_SETTINGS, connect
+from lgs_runtime.store.postgres import postgres_store
 
 ASKED = "SELECT name, setting FROM pg_settings WHERE name = ANY(ARRAY[{}])".format(
     ", ".join(f"'{name}'" for name in SESSION_SETTINGS)

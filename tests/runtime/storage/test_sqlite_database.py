@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import Conflict, StorageUnavailable
-from lgs_runtime.storage.sqlite.database import Database
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -145,7 +145,7 @@ async def test_a_commit_is_on_the_disk_before_it_is_told(database: Database) -> 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from lgs_runtime.storage.sqlite.database import Database
+from lgs_runtime.database.sqlite import Database
 
 def prepare(connection):
     connection.execute("CREATE TABLE IF NOT EXISTS word (word TEXT PRIMARY KEY) WITHOUT ROWID")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.sqlite.database import Database
 
 TABLES = """
 CREATE TABLE thread (name TEXT PRIMARY KEY) STRICT;

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from langgraph.store.base import BaseStore
 
-from lgs_runtime.checkpoint.savers import open_store
-from lgs_runtime.checkpoint.store_options import Index, open_index, parse_store
-from lgs_runtime.checkpoint.sweeping import Sweeps
-from lgs_runtime.checkpoint.vectors import cosine_distance
 from lgs_runtime.errors import ConfigError, HandlerFailed
+from lgs_runtime.store.backends import open_store
+from lgs_runtime.store.options import Index, open_index, parse_store
+from lgs_runtime.store.sweeping import Sweeps
+from lgs_runtime.store.vectors import cosine_distance
 
 MOMENT = 0.0005
 """In minutes."""

@@ -27,7 +27,7 @@ from langgraph.types import Command, Interrupt, Send
 from pydantic import BaseModel
 from pydantic.v1 import BaseModel as OldModel
 
-from lgs_runtime.storage.encoding import MARK
+from lgs_runtime.database.json_columns import MARK
 from support.savers import fast_saver
 
 THREAD: Any = {"configurable": {"thread_id": "t1", "checkpoint_ns": ""}}

@@ -137,23 +137,23 @@ async def test_only_threads_over_the_limit_are_pruned_and_numbers_go_on(
 ) -> None:
     small = await open_storage(database_uri, lease_seconds=60.0, versions_limit=2)
     await service.replica()
-    crowded, other = new_id(), new_id()
+    over_limit, other = new_id(), new_id()
     storage, service.storage = service.storage, small
     try:
         for number in range(4):
             outcome = replace(SUCCESS, checkpoint_id=f"c{number}")
-            await finished(service, crowded, outcome)
+            await finished(service, over_limit, outcome)
         await finished(service, other)
 
-        assert await small.crowded_threads() == [crowded]
-        assert await small.prune_versions(crowded, 2) == PrunedVersions(2, "c2")
-        await small.forget_crowded([crowded])
+        assert await small.threads_over_version_limit() == [over_limit]
+        assert await small.prune_versions(over_limit, 2) == PrunedVersions(2, "c2")
+        await small.forget_crowded([over_limit])
 
-        assert await numbers(service, crowded) == [4, 3]
-        assert await small.crowded_threads() == []
+        assert await numbers(service, over_limit) == [4, 3]
+        assert await small.threads_over_version_limit() == []
         assert await small.prune_versions(new_id(), 2) == PrunedVersions(0, None)
-        await finished(service, crowded)
-        assert await numbers(service, crowded) == [5, 4, 3]
+        await finished(service, over_limit)
+        assert await numbers(service, over_limit) == [5, 4, 3]
     finally:
         service.storage = storage
         await small.close()

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from lgs_runtime.model import Outcome, Run, Signal
-from lgs_runtime.worker.hub import SignalHub
+from lgs_runtime.notifier import Notifier
 from support.service import Service, new_id
 
 
@@ -33,12 +33,12 @@ async def test_a_run_that_was_just_stored_is_read_once_when_it_has_ended(
 ) -> None:
     await service.replica()
     run = await service.running()
-    hub = SignalHub(service.storage)
-    waiting = asyncio.create_task(hub.finished(run.run_id, run.thread_id, seen_unfinished=True))
+    notifier = Notifier(service.storage)
+    waiting = asyncio.create_task(notifier.finished(run.run_id, run.thread_id, seen_unfinished=True))
     await asyncio.sleep(0)
 
     await service.storage.finish(run, "r1", Outcome("success"))
-    hub.announce(Signal("finished", run.run_id))
+    notifier.announce(Signal("finished", run.run_id))
     ended = await waiting
 
     assert ended is not None and ended.status == "success"
@@ -50,11 +50,11 @@ async def test_an_end_that_came_before_the_wait_began_is_not_missed(
 ) -> None:
     await service.replica()
     run = await service.running()
-    hub = SignalHub(service.storage)
+    notifier = Notifier(service.storage)
 
     await service.storage.finish(run, "r1", Outcome("success"))
-    hub.announce(Signal("finished", run.run_id))
-    ended = await hub.finished(run.run_id, run.thread_id, seen_unfinished=True)
+    notifier.announce(Signal("finished", run.run_id))
+    ended = await notifier.finished(run.run_id, run.thread_id, seen_unfinished=True)
 
     assert ended is not None and ended.status == "success"
     assert looks == [run.run_id]
@@ -63,11 +63,11 @@ async def test_an_end_that_came_before_the_wait_began_is_not_missed(
 async def test_a_lost_signal_only_makes_the_wait_longer(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.worker.hub.RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr("lgs_runtime.notifier.RECHECK_SECONDS", 0.01)
     await service.replica()
     run = await service.running()
-    hub = SignalHub(service.storage)
-    waiting = asyncio.create_task(hub.finished(run.run_id, run.thread_id, seen_unfinished=True))
+    notifier = Notifier(service.storage)
+    waiting = asyncio.create_task(notifier.finished(run.run_id, run.thread_id, seen_unfinished=True))
 
     await service.storage.finish(run, "r1", Outcome("success"))
 
@@ -77,16 +77,16 @@ async def test_a_lost_signal_only_makes_the_wait_longer(
 async def test_all_who_wait_ask_the_storage_together(
     service: Service, looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.worker.hub.RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr("lgs_runtime.notifier.RECHECK_SECONDS", 0.01)
     await service.replica()
     runs = [await service.running() for _ in range(5)]
-    hub = SignalHub(service.storage)
-    waiting = [asyncio.create_task(hub.finished(run.run_id, seen_unfinished=True)) for run in runs]
+    notifier = Notifier(service.storage)
+    waiting = [asyncio.create_task(notifier.finished(run.run_id, seen_unfinished=True)) for run in runs]
     asked = await _rounds(service, monkeypatch, 3)
 
     await service.storage.finish(runs[0], "r1", Outcome("success"))
     ended = await waiting[0]
-    await hub.close()
+    await notifier.close()
     for task in waiting[1:]:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -100,15 +100,15 @@ async def _rounds(service: Service, monkeypatch: pytest.MonkeyPatch, count: int)
     """Waits until the storage was asked so often which runs have ended; gives what was asked."""
     asked: list[set[str]] = []
     enough = asyncio.Event()
-    ask = service.storage.ended_of
+    ask = service.storage.finished_runs
 
-    async def ended_of(run_ids: Collection[str]) -> Collection[str]:
+    async def finished_runs(run_ids: Collection[str]) -> Collection[str]:
         asked.append(set(run_ids))
         if len(asked) >= count:
             enough.set()
         return await ask(run_ids)
 
-    monkeypatch.setattr(service.storage, "ended_of", ended_of)
+    monkeypatch.setattr(service.storage, "finished_runs", finished_runs)
     async with asyncio.timeout(20):
         await enough.wait()
     return asked
@@ -117,17 +117,17 @@ async def _rounds(service: Service, monkeypatch: pytest.MonkeyPatch, count: int)
 async def test_who_follows_a_thread_is_woken_when_it_is_not_as_it_was_seen_though_no_signal_came(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.worker.hub.RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr("lgs_runtime.notifier.RECHECK_SECONDS", 0.01)
     quiet = await service.storage.create_thread(new_id(), {})
     changed = await service.storage.create_thread(new_id(), {})
-    hub = SignalHub(service.storage)
+    notifier = Notifier(service.storage)
 
-    with hub.following(quiet.thread_id) as idle, hub.following(changed.thread_id) as follower:
+    with notifier.following(quiet.thread_id) as idle, notifier.following(changed.thread_id) as follower:
         idle.seen, follower.seen = quiet.updated_at, changed.updated_at
         await service.storage.update_thread(changed.thread_id, {"is": "changed"})
         async with asyncio.timeout(20):
             woken = await follower.woken()
-    await hub.close()
+    await notifier.close()
 
     assert woken
     assert not idle.wakes
@@ -145,14 +145,14 @@ async def test_which_runs_have_ended_and_which_threads_have_changed_is_told_for_
     at_rest = await service.storage.thread(ended.thread_id)
     other = at_rest.updated_at - timedelta(milliseconds=1)
 
-    runs = await service.storage.ended_of([running.run_id, ended.run_id, GONE])
-    busy = await service.storage.stirred({running.thread_id: at_rest.updated_at, GONE: None})
-    same = await service.storage.stirred({at_rest.thread_id: at_rest.updated_at})
-    changed = [await service.storage.stirred({at_rest.thread_id: seen}) for seen in (other, None)]
+    runs = await service.storage.finished_runs([running.run_id, ended.run_id, GONE])
+    busy = await service.storage.changed_threads({running.thread_id: at_rest.updated_at, GONE: None})
+    same = await service.storage.changed_threads({at_rest.thread_id: at_rest.updated_at})
+    changed = [await service.storage.changed_threads({at_rest.thread_id: seen}) for seen in (other, None)]
 
     assert set(runs) == {ended.run_id, GONE}
     assert set(busy) == {running.thread_id, GONE}
     assert not same
     assert [list(found) for found in changed] == [[at_rest.thread_id]] * 2
-    assert not await service.storage.ended_of([])
-    assert not await service.storage.stirred({})
+    assert not await service.storage.finished_runs([])
+    assert not await service.storage.changed_threads({})

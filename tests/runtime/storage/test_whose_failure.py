@@ -13,14 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 
-import lgs_runtime.checkpoint.sqlite.store as sqlite_store
+import lgs_runtime.store.sqlite as sqlite_store
 from lgs_runtime.checkpoint.failures import from_persistence
-from lgs_runtime.checkpoint.savers import open_store
-from lgs_runtime.checkpoint.store import PostgresStore
-from lgs_runtime.checkpoint.store_connections import open_pool
-from lgs_runtime.checkpoint.store_options import open_index, parse_store
+from lgs_runtime.database.postgres_connections import Access
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.postgres.connections import Access
+from lgs_runtime.store.backends import open_store
+from lgs_runtime.store.options import open_index, parse_store
+from lgs_runtime.store.postgres import PostgresStore
+from lgs_runtime.store.postgres_connections import open_pool
 from support.postgres import PostgresServer
 
 ERRORS = (ConnectionResetError("cut"), TimeoutError("late"), psycopg.OperationalError("their server"))

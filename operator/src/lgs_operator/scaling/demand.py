@@ -44,7 +44,7 @@ class Demand:
     run_seconds: float | None
     offered: float
     """What arrivals keep in use, seen one start-up ahead."""
-    came: float
+    offered_now: float
     """The same without looking ahead: the runs that came in one run time. A batch that came at once is no
     rate that goes on, so this is what is remembered of a burst."""
     backlog: float
@@ -103,7 +103,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         rate=rate,
         run_seconds=memory.run_seconds,
         offered=offered,
-        came=min(offered, _came(memory, offered)),
+        offered_now=min(offered, _offered_now(memory, offered)),
         backlog=_backlog(policy, memory, waiting, observation.starting),
         floor=floor,
         episodes=episodes,
@@ -119,15 +119,15 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
 
 
 def remembered(
-    policy: Policy, peaks: tuple[tuple[float, float], ...], now: float, came: float
+    policy: Policy, peaks: tuple[tuple[float, float], ...], now: float, offered_now: float
 ) -> tuple[tuple[float, float], ...]:
     """`peaks` with the demand of now: the largest of each sixtieth of the look-back."""
     look_back = max(policy.hold_seconds, 1.0) * LOOK_BACK_HOLDS
     kept = [(at, demand) for at, demand in peaks if now - at <= look_back]
     if kept and now - kept[-1][0] < look_back / MOST_PEAKS:
-        kept[-1] = (kept[-1][0], max(kept[-1][1], came))
+        kept[-1] = (kept[-1][0], max(kept[-1][1], offered_now))
     else:
-        kept.append((now, came))
+        kept.append((now, offered_now))
     return tuple(kept[-MOST_PEAKS:])
 
 
@@ -181,7 +181,7 @@ def _offered(rate: Rate, memory: Memory, present: int) -> float:
     return rate.per_second * now_on + max(0.0, before)
 
 
-def _came(memory: Memory, offered: float) -> float:
+def _offered_now(memory: Memory, offered: float) -> float:
     """Arrivals of the last run time; `offered` while that is further back than anything known."""
     if memory.run_seconds is None or memory.flow.seconds < memory.run_seconds:
         return offered

@@ -24,7 +24,7 @@ BACKLOG_WITHIN_SECONDS = 60.0
 LOOP_LAG_SECONDS = 0.25
 WAIT_SHARE = 0.25
 LONGEST_HOLD = 4.0
-CALM = 1.1
+SCALE_IN_MARGIN = 1.1
 """A replica goes only if the load would have to grow by a tenth to need it again."""
 
 Limit = Literal["min", "max"]
@@ -80,7 +80,7 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
     learned = learn(memory, observation)
     demand = measure(policy, observation, learned)
-    learned = replace(learned, peaks=remembered(policy, learned.peaks, now, demand.came))
+    learned = replace(learned, peaks=remembered(policy, learned.peaks, now, demand.offered_now))
     want = _staffed(policy, demand)
     moment = Moment(policy, observation, demand, learned, current, now)
     tripped = _tripped(moment, want)
@@ -170,8 +170,8 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
     """`want` within the bounds of the policy, and after the hold when it is less than before."""
     policy, demand, current = moment.policy, moment.demand, moment.current
     blind = _unknown(moment) is not None
-    calm = min(current, _calm(policy, demand, current))
-    within = _within(policy, max(want.replicas, calm))
+    fewest = min(current, _fewest(policy, demand, current))
+    within = _within(policy, max(want.replicas, fewest))
     hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
     wanted = _held(moment.memory.wanted, moment.now, hold, within, current)
     replicas = _within(policy, max(wanted[0][1], current if blind else 0))
@@ -197,11 +197,11 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
     )
 
 
-def _calm(policy: Policy, demand: Demand, current: int) -> int:
+def _fewest(policy: Policy, demand: Demand, current: int) -> int:
     """The fewest replicas to go down to: none goes while runs wait for a slot, and long runs keep theirs."""
     if demand.saturated:
         return current
-    load = CALM * max(demand.offered, demand.floor)
+    load = SCALE_IN_MARGIN * max(demand.offered, demand.floor)
     return max(_replicas(load, policy), ceil(demand.in_use / policy.slots))
 
 

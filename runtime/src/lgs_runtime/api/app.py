@@ -17,7 +17,8 @@ from lgs_runtime.api.http.cors import cors_middleware
 from lgs_runtime.api.http.entrance import Entrance, RequestLog
 from lgs_runtime.api.http.problems import install_problems
 from lgs_runtime.api.http.route_index import RouteIndex
-from lgs_runtime.api.protocols import a2a, mcp, v2
+from lgs_runtime.api.protocols import a2a, mcp
+from lgs_runtime.api.protocols import stream_v2 as v2
 from lgs_runtime.api.resources import (
     archives,
     assistants,

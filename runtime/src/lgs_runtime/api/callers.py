@@ -19,10 +19,10 @@ from lgs_runtime.encryption.context import HEADER, context_in, encrypt_with
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import SYSTEM_METADATA
 from lgs_runtime.model import Scope, Thread
+from lgs_runtime.run_kwargs import about_the_caller
 from lgs_runtime.runs.admission import NOBODY
 from lgs_runtime.services import Services
 from lgs_runtime.storage.scope import widened
-from lgs_runtime.worker.kwargs import about_the_caller
 
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128

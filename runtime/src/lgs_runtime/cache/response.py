@@ -16,9 +16,9 @@ import structlog
 from langgraph.cache.base import BaseCache, FullKey, Namespace
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from lgs_runtime.cache.encoding import Encoding
 from lgs_runtime.cache.memory import MemoryLru
 from lgs_runtime.cache.shared import SharedEntries, SharedGone
+from lgs_runtime.cache.value_encoding import Encoding
 
 AWAY_SECONDS = 2.0
 SHARED_SECONDS = 60.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph.store.base import BaseStore
 
-from lgs_runtime.checkpoint.foreign import ForeignSaver, check_saver
+from lgs_runtime.checkpoint.wrappers.foreign import ForeignSaver, check_saver
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.tracebacks import told, user_traceback
 

@@ -22,13 +22,13 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from lgs_runtime.checkpoint.behind import WritesBehind
 from lgs_runtime.checkpoint.blocking import BlockingSaver
 from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.checkpoint.rows import Address, Rows, address_of, write_rows
 from lgs_runtime.checkpoint.serializer import Serializer
 from lgs_runtime.checkpoint.weight import is_heavy
-from lgs_runtime.storage.gathering import Gatherer
+from lgs_runtime.checkpoint.wrappers.write_behind import WritesBehind
+from lgs_runtime.database.group_commit import GroupCommitter
 
 COMMIT_PATIENCE_SECONDS: Final = 10.0
 """For so long a commit is tried again while the database is away."""
@@ -49,7 +49,7 @@ class GroupedSaver(BlockingSaver, WritesBehind):
     ) -> None:
         """`store` commits all that it is given, or nothing; `at_once`: how many groups may be under way."""
         super().__init__(serde=serde or strict_serializer(allow))
-        self._writes: Gatherer[Rows, None] = Gatherer(
+        self._writes: GroupCommitter[Rows, None] = GroupCommitter(
             store, at_once=at_once, patience_seconds=COMMIT_PATIENCE_SECONDS
         )
 

@@ -5,11 +5,10 @@ Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from lgs_runtime.checks import LONGEST_MINUTES, checked_object, checked_path, checked_positive
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.model import Ttl, TtlStrategy
 
@@ -24,7 +23,6 @@ CHECKPOINTER_KEYS: Final = ("path", "serde", "ttl", "backend")
 BACKENDS: Final = {"default": False, "custom": True}
 """Whether each has a `path`."""
 TTL_KEYS: Final = ("strategy", "default_ttl", "sweep_interval_minutes", "sweep_limit")
-LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
 SWEEP_MINUTES: Final = 1.0
 SWEEP_LIMIT: Final = 1000
 SERDE_KEYS: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
@@ -142,30 +140,3 @@ def _modules(value: Any, where: str) -> Modules:
 
 def _is_symbol(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 1 and all(isinstance(part, str) for part in value)
-
-
-def checked_positive(value: Any, where: str, at_most: float) -> float | None:
-    """A number that is more than 0, or None. Raises `ConfigError`."""
-    if value is None:
-        return None
-    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not valid or not 0 < value <= at_most:
-        raise ConfigError(f"{where}: {value!r}: must be more than 0 and at most {at_most:.0f}")
-    return float(value)
-
-
-def checked_path(value: Any, where: str) -> str | None:
-    """`path:variable`, or None. Raises `ConfigError`."""
-    if value is not None and not (isinstance(value, str) and ":" in value.strip(":")):
-        raise ConfigError(f"{where}: {value!r}: must be path:variable, such as ./mine.py:create")
-    return value
-
-
-def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
-    """An object that has no other keys than the known ones; null is an empty one. Raises `ConfigError`."""
-    if not isinstance(content, dict | None):
-        raise ConfigError(f"{where}: {content!r}: must be an object")
-    for name in content or {}:
-        if name not in known:
-            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
-    return content or {}

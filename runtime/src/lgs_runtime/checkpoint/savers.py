@@ -1,5 +1,5 @@
-"""Opens the checkpointer, its upkeep and the store that belong to a `DATABASE_URI`, and does to checkpoints
-what LangGraph's interface has no sure way for.
+"""Opens the checkpointer and its upkeep that belong to a `DATABASE_URI`, and does to checkpoints what
+LangGraph's interface has no sure way for.
 
 Values are encoded by LangGraph's own serialiser, msgpack without pickle. `LANGGRAPH_STRICT_MSGPACK=true` in
 the environment makes it refuse every type that neither LangGraph nor the schemas of the graphs name.
@@ -12,12 +12,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.store.base import BaseStore, TTLConfig
 
 from lgs_runtime.checkpoint.serializer import Serializer
-from lgs_runtime.checkpoint.store_options import Index
 from lgs_runtime.checkpoint.upkeep import Upkeep
-from lgs_runtime.storage.addresses import address
+from lgs_runtime.database.addresses import address
 
 
 @runtime_checkable
@@ -41,21 +39,6 @@ def open_checkpointer(
     from lgs_runtime.checkpoint.postgres.saver import FastPostgresSaver  # noqa: PLC0415
 
     return FastPostgresSaver.from_conn_string(where.uri, serde=serde or Serializer())
-
-
-def open_store(
-    uri: str, *, index: Index | None = None, ttl: TTLConfig | None = None
-) -> AbstractAsyncContextManager[BaseStore]:
-    """The store of a database, set up, while the context is open. With `index` it searches by meaning; `ttl`
-    says how long items live. Raises `ConfigError`, `StorageUnavailable`."""
-    where = address(uri)
-    if where.path is not None:
-        from lgs_runtime.checkpoint.sqlite.store import sqlite_store  # noqa: PLC0415 - load one driver only
-
-        return sqlite_store(where.path, index=index, ttl=ttl)
-    from lgs_runtime.checkpoint.store import postgres_store  # noqa: PLC0415
-
-    return postgres_store(where.uri, index=index, ttl=ttl)
 
 
 def open_upkeep(uri: str) -> Upkeep:

@@ -9,8 +9,8 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
-from lgs_runtime.storage.postgres.access import look
-from lgs_runtime.storage.postgres.connections import Access, connect, translated
+from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_connections import Access, connect, translated
 
 CHECKPOINTS: Final = """
 SELECT count(*) AS count, coalesce(sum(pg_column_size(checkpoint) + pg_column_size(metadata)), 0) AS bytes

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
-from lgs_runtime.storage.sqlite.database import connect, transaction, translated
+from lgs_runtime.database.sqlite import connect, transaction, translated
 
 _Result = TypeVar("_Result")
 

@@ -17,9 +17,9 @@ import structlog
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.streams.contract import StreamBroker
-from lgs_runtime.streams.ears import Ear
-from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.events import StreamEvent
+from lgs_runtime.streams.json_encoding import encode
+from lgs_runtime.streams.subscribers import Subscriber
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +55,10 @@ class EncryptedBroker:
             del self._sealing[run_id]
 
     async def subscribe(
-        self, run_id: str, after: str | None = None, ear: Ear | None = None
+        self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """See the contract."""
-        async with aclosing(self._inner.subscribe(run_id, after, ear)) as source:
+        async with aclosing(self._inner.subscribe(run_id, after, subscriber)) as source:
             async for events in source:
                 yield await asyncio.gather(*map(self._opened, events))
 

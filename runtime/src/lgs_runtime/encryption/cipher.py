@@ -23,10 +23,10 @@ import structlog
 from langgraph_sdk import Encryption, EncryptionContext
 from langgraph_sdk.encryption.types import DecryptResult
 
+from lgs_runtime.database.json_columns import dump, load
 from lgs_runtime.encryption.context import encryption_context
 from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.model import Json
-from lgs_runtime.storage.encoding import dump, load
 
 MARK: Final = "__encryption_context__"
 """Beside what is sealed: the context. Alone it is that of a whole document; `….key` that of one key."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from langgraph.store.base import BaseStore, Item, Op, PutOp, Result, SearchOp
 
-from lgs_runtime.checkpoint.sweeping import Sweeps
 from lgs_runtime.encryption.cipher import Cipher
+from lgs_runtime.store.sweeping import Sweeps
 
 EQUALITY: Final = frozenset({"$eq", "$ne"})
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lgs_runtime.checks import object_of, texts_of
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.checks import object_of, texts_of
 
 TTL_SECONDS, MAX_SIZE = 60.0, 1000
 KNOWN = ("path", "disable_studio_auth", "allow_langsmith_api_keys", "openapi", "cache")

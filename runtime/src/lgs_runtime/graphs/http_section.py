@@ -13,8 +13,7 @@ from typing import Any, Final, Literal, get_args
 
 import structlog
 
-from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.checks import (
+from lgs_runtime.checks import (
     boolean_of,
     object_of,
     regex_of,
@@ -22,6 +21,7 @@ from lgs_runtime.graphs.checks import (
     texts_of,
     variable_of,
 )
+from lgs_runtime.errors import ConfigError
 
 Group = Literal["assistants", "threads", "runs", "store", "mcp", "a2a", "meta", "ui", "webhooks"]
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)

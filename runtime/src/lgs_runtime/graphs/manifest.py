@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import structlog
 
+from lgs_runtime.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthSpec, parse_auth
-from lgs_runtime.graphs.checks import object_of, texts_of, warn_unknown
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
 from lgs_runtime.graphs.manifest_file import ManifestFile, parse_json
 from lgs_runtime.variables import Variables

@@ -13,8 +13,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from lgs_runtime.checks import boolean_of, object_of, text_of, texts_of, whole_of
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.graphs.checks import boolean_of, object_of, text_of, texts_of, whole_of
 
 DEFAULT_PREFIX: Final = "LG_WEBHOOK_"
 LONGEST_URL: Final = 4096

@@ -31,12 +31,12 @@ from lgs_runtime.model import (
     Scope,
     Standing,
 )
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.runs.configuration import config_of_thread, merge_config, merge_context
 from lgs_runtime.runs.permission import permitted, readable_assistants
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
 from lgs_runtime.storage.fairness import LEVEL, priority_of_level
-from lgs_runtime.worker.kwargs import RunKwargs
 
 Read = Callable[[str], Awaitable[Assistant]]
 """Gives an assistant by its id. Raises `NotFound`, `StorageUnavailable`."""

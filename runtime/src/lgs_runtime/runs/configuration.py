@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lgs_runtime.model import Assistant, Json
-from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER
+from lgs_runtime.run_kwargs import ABOUT_THE_CALLER
 
 SET_HERE = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 

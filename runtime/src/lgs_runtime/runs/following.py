@@ -29,10 +29,10 @@ from lgs_runtime.model import (
     with_questions,
 )
 from lgs_runtime.services import Services
-from lgs_runtime.streams.ears import Ear
-from lgs_runtime.streams.encoding import encode, to_json
 from lgs_runtime.streams.events import FROM_START, StreamEvent
-from lgs_runtime.streams.protocol import PROTOCOL, to_plain
+from lgs_runtime.streams.json_encoding import encode, to_json
+from lgs_runtime.streams.stream_v2 import PROTOCOL, to_plain
+from lgs_runtime.streams.subscribers import Subscriber
 from lgs_runtime.worker.outcomes import output_of
 from lgs_runtime.worker.publisher import epoch_of
 
@@ -53,7 +53,9 @@ async def result(services: Services, run: Run) -> Json:
     A run that failed gives `{"__error__": {"error": name, "message": text}}`, one that stopped at
     interrupts has them under `__interrupt__`.
     """
-    ended = await services.hub.finished(run.run_id, run.thread_id, seen_unfinished=run.status not in FINAL)
+    ended = await services.notifier.finished(
+        run.run_id, run.thread_id, seen_unfinished=run.status not in FINAL
+    )
     if ended is None:
         return _failure("UserRollback: the run was rolled back or deleted")
     return await result_of(services, ended)
@@ -132,10 +134,12 @@ async def published(
     """As `events`, in the form in which the worker published them."""
     if after is None and run.status in FINAL:
         return
-    ear = Ear()
-    ended = asyncio.ensure_future(services.hub.finished(run.run_id, seen_unfinished=run.status not in FINAL))
-    ended.add_done_callback(partial(_expect_end, ear))
-    source = services.streams.subscribe(run.run_id, _start(run, after), ear)
+    subscriber = Subscriber()
+    ended = asyncio.ensure_future(
+        services.notifier.finished(run.run_id, seen_unfinished=run.status not in FINAL)
+    )
+    ended.add_done_callback(partial(_expect_end, subscriber))
+    source = services.streams.subscribe(run.run_id, _start(run, after), subscriber)
     try:
         with _break_logged():
             async for found in source:
@@ -156,10 +160,10 @@ async def published(
         await asyncio.wait({ended})
 
 
-def _expect_end(ear: Ear, ended: asyncio.Future[Run | None]) -> None:
+def _expect_end(subscriber: Subscriber, ended: asyncio.Future[Run | None]) -> None:
     """A broker that stays silent although the run has ended has lost its end."""
     if not ended.cancelled():
-        ear.end_when_silent(LATE_EVENTS_SECONDS)
+        subscriber.end_when_silent(LATE_EVENTS_SECONDS)
 
 
 def _start(run: Run, after: str | None) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lgs_runtime.model import Json, MultitaskStrategy, Priority, Scope
-from lgs_runtime.worker.kwargs import Durability, NodeNames
+from lgs_runtime.run_kwargs import Durability, NodeNames
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from contextlib import aclosing, suppress
 
 from lgs_runtime.errors import NotFound, StorageUnavailable
 from lgs_runtime.model import FINAL, Page, Run, unrooted
+from lgs_runtime.notifier import Follower
 from lgs_runtime.runs.following import LATE_EVENTS_SECONDS, events, result_of
 from lgs_runtime.services import Services
-from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.events import FROM_START, StreamEvent, position
-from lgs_runtime.worker.hub import Follower
+from lgs_runtime.streams.json_encoding import encode
 from lgs_runtime.worker.publisher import epoch_of
 
 RUNS_BACK = 100
@@ -32,7 +32,7 @@ async def thread_events(
     `modes`: `run_modes` gives all events of its runs, `lifecycle` only their beginnings and ends,
     `state_update` the values that each leaves.
     """
-    with services.hub.following(thread_id) as follower:
+    with services.notifier.following(thread_id) as follower:
         runs, first = ThreadRuns(services, thread_id, follower), True
         while (started := await runs.look()) is not None:
             for run in started:
@@ -114,7 +114,7 @@ async def _of_run(
             last = found[-1].id or last
             if shown := found if "run_modes" in modes else _beginnings(found, modes):
                 yield shown
-    ended = await services.hub.finished(run.run_id)
+    ended = await services.notifier.finished(run.run_id)
     if ended is None:
         return
     end_id = _next(last) if last else ""

@@ -147,4 +147,4 @@ class Archives(Protocol):
 
     async def expect_spent(self, thread_id: str, seconds: float) -> None:
         """A thread without a record has checkpoints for a while: unless it is forgotten before
-        (`Queue.forget_spent`), the janitor deletes them so much later."""
+        (`Queue.forget_orphaned`), the janitor deletes them so much later."""

@@ -169,11 +169,11 @@ class Queue(Protocol):
     async def drop_webhook(self, run_id: str) -> None:
         """The call was made, or is given up."""
 
-    async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
+    async def orphaned_threads(self, older_than_seconds: float) -> Sequence[str]:
         """Threads of stateless runs whose record went so long ago, and whose checkpoints nobody has said to
         be gone: at most a thousand. Their ids are never used again."""
 
-    async def forget_spent(self, thread_ids: Sequence[str]) -> None:
+    async def forget_orphaned(self, thread_ids: Sequence[str]) -> None:
         """The checkpoints of these threads are gone."""
 
     async def depth(self) -> QueueDepth:
@@ -310,7 +310,7 @@ class Records(Protocol):
         """At most `limit` threads without unfinished runs whose time to live has passed, of strategy
         `keep_latest`, that were changed since they were last noted as thinned."""
 
-    async def note_thinned(self, thread: Thread) -> None:
+    async def note_pruned(self, thread: Thread) -> None:
         """What `keep_latest` asks for was done to the thread as it is here: nothing more is due until it
         changes. A change since then counts."""
 
@@ -325,14 +325,14 @@ class Storage(Queue, Records, Versions, Audit, Archives, Crons, Protocol):
     async def ping(self) -> None:
         """Raises `StorageUnavailable` unless a statement runs now."""
 
-    async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
+    async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
         """Those of the runs that have ended or are gone, for all who wait for one in a single look."""
 
-    async def stirred(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
+    async def changed_threads(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
         """Those of the threads that are busy, gone, or changed since they were seen: whose `updated_at` is
         another, or was not seen."""
 
-    def tell(self, *signals: Signal) -> None:
+    def notify(self, *signals: Signal) -> None:
         """Hands news to all replicas, this one included: soon, without waiting, and never failing."""
 
     async def now(self) -> datetime:

@@ -75,7 +75,7 @@ class Versions(Protocol):
     async def add_version(self, new: NewVersion) -> Version:
         """Stores a version now. Raises `NotFound` (thread), `Conflict` when a run is unfinished on it."""
 
-    async def crowded_threads(self) -> Sequence[str]:
+    async def threads_over_version_limit(self) -> Sequence[str]:
         """Threads that may have more versions than are kept: at most a thousand."""
 
     async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lgs_runtime.database.json_columns import contains, dump
 from lgs_runtime.errors import Forbidden
 from lgs_runtime.model import Json, Scope
-from lgs_runtime.storage.encoding import contains, dump
 
 
 def covers(scope: Scope, metadata: Json) -> bool:

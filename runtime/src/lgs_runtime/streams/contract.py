@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from typing import Any, Protocol
 
-from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.events import StreamEvent
+from lgs_runtime.streams.subscribers import Subscriber
 
 
 class Delivery:
@@ -42,11 +42,11 @@ class StreamBroker(Protocol):
         event of a run is one named `end` (never shown to clients)."""
 
     def subscribe(
-        self, run_id: str, after: str | None = None, ear: Ear | None = None
+        self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than the id `after` (`FROM_START`: all that are kept; None: only those to come), then
-        live ones; together what has come together, never nothing. Ends after the `end` event, or at once
-        when the run ended and nothing is kept; and when there is nothing left to give after `ear.end()`."""
+        live ones; together what has come together, never nothing. Ends after the `end` event, or at once when
+        the run ended and nothing is kept; and when there is nothing left to give after `subscriber.end()`."""
 
     async def discard(self, run_id: str) -> None:
         """Drops what is kept of a run. Brokers also drop the events of a run by themselves some time after

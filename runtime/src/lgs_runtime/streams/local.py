@@ -17,8 +17,8 @@ from typing import TypeVar
 import structlog
 
 from lgs_runtime.streams.contract import Delivery
-from lgs_runtime.streams.ears import Ear, Ears
 from lgs_runtime.streams.events import StreamEvent, position, up_to_end
+from lgs_runtime.streams.subscribers import Subscriber, SubscriberRegistry
 
 KEEP_SECONDS = 300.0
 CLEAN_SECONDS = 30.0
@@ -59,7 +59,7 @@ class LocalBroker:
         self._keep_seconds = keep_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="streams")
         self._database = self._thread.submit(_open, path).result()
-        self._ears = Ears()
+        self._subscribers = SubscriberRegistry()
         self._waiting: list[tuple[str, Sequence[StreamEvent]]] = []
         self._delivery = Delivery()
         self._writer: asyncio.Task[None] | None = None
@@ -87,13 +87,13 @@ class LocalBroker:
             finally:
                 delivery.arrived()
             for run_id in {run_id for run_id, _ in batch}:
-                self._ears.wake(run_id)
+                self._subscribers.wake(run_id)
 
     async def subscribe(
-        self, run_id: str, after: str | None = None, ear: Ear | None = None
+        self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than `after`, then live ones, until the end."""
-        with self._ears.listening(run_id, ear) as listening:
+        with self._subscribers.listening(run_id, subscriber) as listening:
             if self._watcher is None or self._watcher.done():
                 self._watcher = asyncio.create_task(self._watch(), name="local-streams")
             seen = position(after) if after is not None else await self._do(lambda: self._last(run_id))
@@ -127,7 +127,7 @@ class LocalBroker:
             await asyncio.gather(self._watcher, return_exceptions=True)
         if self._writer is not None:
             await asyncio.gather(self._writer, return_exceptions=True)
-        self._ears.end_all()
+        self._subscribers.end_all()
         await self._do(self._database.close)
         self._thread.shutdown(wait=False)
 
@@ -137,12 +137,12 @@ class LocalBroker:
     async def _watch(self) -> None:
         """Wakes all who listen when another process has written."""
         before = await self._do(self._version)
-        while self._ears:
+        while self._subscribers:
             await asyncio.sleep(LOOK_SECONDS)
             now = await self._do(self._version)
             if now != before:
                 before = now
-                self._ears.wake_all()
+                self._subscribers.wake_all()
 
     def _version(self) -> int:
         return int(self._database.execute("PRAGMA data_version").fetchone()[0])

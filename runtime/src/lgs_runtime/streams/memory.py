@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from lgs_runtime.streams.contract import Delivery
-from lgs_runtime.streams.ears import Ear
 from lgs_runtime.streams.events import StreamEvent, position, up_to_end
+from lgs_runtime.streams.subscribers import Subscriber
 
 KEEP_SECONDS = 300.0
 MOST_EVENTS = 10_000
@@ -33,7 +33,7 @@ class Topic:
     last: tuple[int, int] = (-1, 0)
     touched: float = 0.0
     ended: bool = False
-    ears: set[Ear] = field(default_factory=set)
+    subscribers: set[Subscriber] = field(default_factory=set)
 
     def append(self, events: Sequence[StreamEvent], now: float) -> list[StreamEvent]:
         """Takes what is later than the last, and wakes the listeners; gives what it took."""
@@ -67,8 +67,8 @@ class Topic:
 
     def wake(self) -> None:
         """Wakes the listeners."""
-        for ear in self.ears:
-            ear.wake()
+        for subscriber in self.subscribers:
+            subscriber.wake()
 
 
 class MemoryBroker:
@@ -109,13 +109,13 @@ class MemoryBroker:
         return topic.later_than(after) if topic else []
 
     async def subscribe(
-        self, run_id: str, after: str | None = None, ear: Ear | None = None
+        self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than `after`, then live ones, until the end."""
         topic = self._topics.setdefault(run_id, Topic(touched=time.monotonic()))
         seen = topic.last if after is None else position(after)
-        ear = ear or Ear()
-        topic.ears.add(ear)
+        subscriber = subscriber or Subscriber()
+        topic.subscribers.add(subscriber)
         try:
             while True:
                 if found := up_to_end(topic.later_than(seen)):
@@ -123,13 +123,13 @@ class MemoryBroker:
                     yield found
                     if found[-1].is_end:
                         return
-                elif self._closed or ear.over or (topic.ended and topic.last <= seen):
+                elif self._closed or subscriber.over or (topic.ended and topic.last <= seen):
                     return
                 else:
-                    await ear.woken()
+                    await subscriber.woken()
         finally:
-            topic.ears.discard(ear)
-            if not topic.ears and not topic.events and self._topics.get(run_id) is topic:
+            topic.subscribers.discard(subscriber)
+            if not topic.subscribers and not topic.events and self._topics.get(run_id) is topic:
                 del self._topics[run_id]
 
     async def discard(self, run_id: str) -> None:
@@ -154,7 +154,7 @@ class MemoryBroker:
         old = [
             run_id
             for run_id, topic in self._topics.items()
-            if not topic.ears and now - topic.touched > self._keep_seconds
+            if not topic.subscribers and now - topic.touched > self._keep_seconds
         ]
         for run_id in old:
             self._forget(run_id)

@@ -19,11 +19,11 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from lgs_runtime.streams.batches import GONE, TIMEOUT_SECONDS, Batches
-from lgs_runtime.streams.bells import Bells
 from lgs_runtime.streams.contract import Delivery
-from lgs_runtime.streams.ears import Ear, Ears
 from lgs_runtime.streams.events import FROM_START, StreamEvent, position, up_to_end
 from lgs_runtime.streams.memory import MemoryBroker
+from lgs_runtime.streams.redis_pubsub import RedisPubSub
+from lgs_runtime.streams.subscribers import Subscriber, SubscriberRegistry
 
 PAGE = 500
 MOST_CONNECTIONS = 32
@@ -42,9 +42,9 @@ class RedisBroker:
         self._prefix = f"lgs:{service}:stream:"
         self._failed = failed
         self._memory = MemoryBroker()
-        self._bells = Bells(redis)
-        self._ears = Ears()
-        self._batches = Batches(redis, self._ears.hear, self._keep)
+        self._pubsub = RedisPubSub(redis)
+        self._subscribers = SubscriberRegistry()
+        self._batches = Batches(redis, self._subscribers.hear, self._keep)
 
     @classmethod
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
@@ -67,15 +67,16 @@ class RedisBroker:
     def _keep(self, key: str, events: Sequence[StreamEvent]) -> None:
         """Keeps here what Redis could not take, and tells it who listens here."""
         self._failed()
-        self._ears.hear(key, self._memory.append(key, events))
+        self._subscribers.hear(key, self._memory.append(key, events))
 
     async def subscribe(
-        self, run_id: str, after: str | None = None, ear: Ear | None = None
+        self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than `after`, then live ones, from Redis and from what Redis did not take here."""
         key = self._key(run_id)
-        # The ear first: what is published while Redis is read is heard, and dropped if it was read too.
-        with self._ears.listening(key, ear) as listening:
+        # The subscriber first: what is published while Redis is read is heard, and dropped if it was read
+        # too.
+        with self._subscribers.listening(key, subscriber) as listening:
             if after is None or not _is_start(position(after)):
                 latest = await self._latest(key)
                 if after is None:
@@ -89,17 +90,19 @@ class RedisBroker:
                     if whole[-1].is_end:
                         return
 
-    async def _heard(self, key: str, after: Place, ear: Ear) -> AsyncGenerator[Sequence[StreamEvent], None]:
+    async def _heard(
+        self, key: str, after: Place, subscriber: Subscriber
+    ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """All events later than `after`: what there is, then those of this replica; and those of others while
         this one is silent."""
         last, patience = after, SOON_SECONDS
         # Who comes as the run begins here hears all of it, and need not ask Redis for what is before.
-        if last == START or not _is_start(last) or not await ear.woken(SOON_SECONDS):
+        if last == START or not _is_start(last) or not await subscriber.woken(SOON_SECONDS):
             async for page in self._kept(key, last):
                 yield page
                 last = page[-1].position
         while True:
-            heard = ear.take()
+            heard = subscriber.take()
             for _, part in groupby(heard, _epoch):
                 events = list(part)
                 if not _follows(last, events[0].position):
@@ -113,24 +116,26 @@ class RedisBroker:
                 patience = RECHECK_SECONDS
             if heard:
                 continue
-            if ear.over:
+            if subscriber.over:
                 return
-            if not await ear.woken(patience):
-                async with aclosing(self._rung(key, last, ear)) as rung:
+            if not await subscriber.woken(patience):
+                async with aclosing(self._rung(key, last, subscriber)) as rung:
                     async for page in rung:
                         yield page
                         last = page[-1].position
 
-    async def _rung(self, key: str, after: Place, ear: Ear) -> AsyncGenerator[Sequence[StreamEvent], None]:
+    async def _rung(
+        self, key: str, after: Place, subscriber: Subscriber
+    ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """What is published elsewhere, until something is published here."""
         last = after
-        with self._bells.listening(key, ear):
-            while not ear.has_events and not ear.over:
+        with self._pubsub.listening(key, subscriber):
+            while not subscriber.has_events and not subscriber.over:
                 async for page in self._kept(key, last):
                     yield page
                     last = page[-1].position
                 # What came while Redis answered has woken it, and causes another look.
-                await ear.woken(RECHECK_SECONDS)
+                await subscriber.woken(RECHECK_SECONDS)
 
     async def _kept(self, key: str, after: Place) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """What is kept later than `after`, by Redis and of what it did not take, in order."""
@@ -150,7 +155,7 @@ class RedisBroker:
         key = self._key(run_id)
         await self._memory.discard(key)
         self._batches.forget(key)
-        self._ears.end(key)
+        self._subscribers.end(key)
         with suppress(*GONE):
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._redis.delete(key)
@@ -165,10 +170,10 @@ class RedisBroker:
 
     async def close(self) -> None:
         """Ends every subscription and closes the connections."""
-        self._ears.end_all()
+        self._subscribers.end_all()
         await self._batches.close()
         await self._memory.close()
-        await self._bells.close()
+        await self._pubsub.close()
         await self._redis.aclose()
 
     def _key(self, run_id: str) -> str:

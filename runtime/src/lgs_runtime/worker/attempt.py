@@ -16,9 +16,9 @@ from typing import Any
 import structlog
 from langgraph.runtime import RunControl
 
-from lgs_runtime.checkpoint.attempt import AttemptSaver
+from lgs_runtime.checkpoint.wrappers.attempt import AttemptSaver
 from lgs_runtime.model import Outcome, Run
-from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.run_kwargs import RunKwargs
 
 CLEANUP_SECONDS = 60.0
 """How long the nodes of a graph that was cancelled may clean up."""

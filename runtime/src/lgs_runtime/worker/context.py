@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.run_kwargs import RunKwargs
 
 ADDED_HERE = frozenset({"graph_id"})
 """What `merge_config` puts among what the client gives."""

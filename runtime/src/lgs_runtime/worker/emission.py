@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 
 from lgs_runtime.checkpoint.configs import NAMES_OF_A_CHECKPOINT
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.worker.kwargs import RunKwargs
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.worker.publisher import Publisher
 
 GRAPH_MODES = frozenset({"values", "updates", "messages", "tasks", "checkpoints", "debug", "custom", "tools"})

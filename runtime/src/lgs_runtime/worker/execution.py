@@ -18,26 +18,26 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
 
 from lgs_runtime.auth.users import User
-from lgs_runtime.checkpoint.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
+from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
 from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Outcome, Run
+from lgs_runtime.run_kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
-from lgs_runtime.worker.kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
-from lgs_runtime.worker.metrics import Metrics
-from lgs_runtime.worker.outages import Outages
 from lgs_runtime.worker.outcomes import alone, outcome_of
-from lgs_runtime.worker.protocol import stream_protocol
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import UnknownInterruptError, starting_point
+from lgs_runtime.worker.retry_budget import RetryBudget
+from lgs_runtime.worker.stream_v2 import stream_protocol
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Executor:
         self._checkpointer = checkpointer
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
-        self._outages = Outages(at_least=max_attempts)
+        self._retry_budget = RetryBudget(at_least=max_attempts)
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
@@ -99,7 +99,7 @@ class Executor:
 
     def ended(self, run: Run) -> None:
         """Forgets a run whose end is stored."""
-        self._outages.ended(run.run_id)
+        self._retry_budget.ended(run.run_id)
 
     async def _run(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         run, kwargs = attempt.run, attempt.kwargs
@@ -204,7 +204,7 @@ class Executor:
     async def _database_failed(
         self, attempt: Attempt, publisher: Publisher, raised: BaseException
     ) -> Outcome | HandBack:
-        pause = self._outages.failed(attempt.run.run_id, time.monotonic())
+        pause = self._retry_budget.failed(attempt.run.run_id, time.monotonic())
         log.warning("run.checkpoints_failed", reason=str(raised), next_try_seconds=pause)
         if attempt.lost:
             return HandBack.DROP

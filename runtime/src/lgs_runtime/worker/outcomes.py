@@ -11,7 +11,7 @@ from langgraph.types import StateSnapshot
 
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Json, Outcome, questions, rooted, with_questions
-from lgs_runtime.streams.encoding import to_json
+from lgs_runtime.streams.json_encoding import to_json
 
 
 def outcome_of(graph: Graph, state: StateSnapshot) -> Outcome:

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Run
 from lgs_runtime.streams.contract import StreamBroker
-from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.events import StreamEvent
-from lgs_runtime.worker.metrics import Metrics
+from lgs_runtime.streams.json_encoding import encode
 
 MOST_WAITING = 1000
 

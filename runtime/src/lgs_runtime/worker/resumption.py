@@ -28,7 +28,7 @@ from langgraph.types import Command, Send, StateSnapshot
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
-from lgs_runtime.worker.kwargs import NodeNames, RunKwargs
+from lgs_runtime.run_kwargs import NodeNames, RunKwargs
 
 MARK = "__lgs_command__"
 NULL_TASK = "00000000-0000-0000-0000-000000000000"

@@ -22,17 +22,17 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.errors import LeaseLost, NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import CancelAction, Finished, Outcome, Run, Signal
+from lgs_runtime.notifier import Notifier
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
-from lgs_runtime.worker.clearing import Clearing
-from lgs_runtime.worker.endings import Endings
+from lgs_runtime.worker.cleanup import Clearing
+from lgs_runtime.worker.completer import Completer
 from lgs_runtime.worker.execution import Executor
-from lgs_runtime.worker.hub import SignalHub
 from lgs_runtime.worker.lending import Lending
-from lgs_runtime.worker.metrics import Metrics
 from lgs_runtime.worker.publisher import Publisher
 
 POLL_SECONDS = 1.0
@@ -55,13 +55,13 @@ class Worker:
         graphs: GraphRegistry,
         checkpointer: BaseCheckpointSaver[Any],
         streams: StreamBroker,
-        hub: SignalHub,
+        notifier: Notifier,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._storage = storage
         self._streams = streams
-        self._hub = hub
+        self._notifier = notifier
         self._metrics = metrics
         self._executor = Executor(
             storage,
@@ -71,7 +71,7 @@ class Worker:
             timeout_seconds=settings.run_timeout_seconds,
             max_attempts=settings.max_attempts,
         )
-        self._endings = Endings(storage, settings.replica_id, hub, metrics)
+        self._completer = Completer(storage, settings.replica_id, notifier, metrics)
         self._clearing = Clearing(storage, checkpointer)
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
@@ -90,9 +90,9 @@ class Worker:
         self.lending = Lending(self._news)
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
-        hub.on_queued(self._news)
-        hub.on_cancel(self._cancel_asked)
-        hub.on_gap(self._cancels_missed)
+        notifier.on_queued(self._news)
+        notifier.on_cancel(self._cancel_asked)
+        notifier.on_gap(self._cancels_missed)
 
     @property
     def replica(self) -> str:
@@ -147,8 +147,8 @@ class Worker:
             attempt.stop(Stop(run.cancel_requested))
         attempt.task = asyncio.create_task(self._carry(attempt, before), name=f"run-{run.run_id}")
         begins = Signal("thread", run.thread_id)
-        self._hub.announce(begins)
-        self._storage.tell(begins)
+        self._notifier.announce(begins)
+        self._storage.notify(begins)
 
     def stop_run(self, run_id: str, action: CancelAction) -> None:
         """Stops a run that executes here, as its client asked; one that does not is ignored."""
@@ -274,7 +274,7 @@ class Worker:
             with self.lending.held(run.thread_id):
                 result = await self._executor.execute(attempt, publisher)
             if isinstance(result, Outcome):
-                self._ended(attempt, await self._endings.store(attempt, result, publisher))
+                self._ended(attempt, await self._completer.store(attempt, result, publisher))
             elif result is HandBack.RELEASE:
                 await publisher.close()
                 await self._release([run])
@@ -288,7 +288,7 @@ class Worker:
             # take the run: it must end here, with the reason.
             log.exception("run.broke", attempt=run.attempt)
             said = f"{type(broken).__name__}: {broken}"
-            if (finished := await self._endings.store_broken(attempt, said, publisher)) is not None:
+            if (finished := await self._completer.store_broken(attempt, said, publisher)) is not None:
                 self._ended(attempt, finished)
         finally:
             if self._attempts.get(run.run_id) is attempt:

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.json_encoding import encode
 
 
 class JsonResponse(JSONResponse):

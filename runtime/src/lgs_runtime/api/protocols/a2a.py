@@ -55,8 +55,8 @@ from lgs_runtime.model import FINAL, Assistant, Run
 from lgs_runtime.runs.admission import admit, assistant_id_of, find_assistant
 from lgs_runtime.runs.following import events, result, result_of
 from lgs_runtime.services import Services
-from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.events import FROM_START, StreamEvent
+from lgs_runtime.streams.json_encoding import encode
 
 routes = rpc_router("A2A")
 cards = router("A2A")
@@ -196,7 +196,7 @@ async def _cancelled(services: Services, caller: Caller, call: Call) -> dict[str
     if run.status in FINAL:
         raise RpcError(TASK_NOT_CANCELABLE, f"task {run.run_id}: has ended: must go on to be cancelled")
     await services.storage.cancel(run.thread_id, [run.run_id], "interrupt")
-    ended = await services.hub.finished(run.run_id)
+    ended = await services.notifier.finished(run.run_id)
     return agents.task(ended or replace(run, status="interrupted"))
 
 
@@ -207,7 +207,7 @@ async def _whole(services: Services, run: Run, call_id: Any, wire: Wire, *, wait
 
 async def _ended(services: Services, run: Run) -> dict[str, Any]:
     values = await result(services, run)
-    ended = await services.hub.finished(run.run_id)
+    ended = await services.notifier.finished(run.run_id)
     if ended is None or ended.status == "interrupted":
         return agents.task(ended or replace(run, status="interrupted"))
     return agents.task(ended, values)

@@ -29,11 +29,11 @@ from lgs_runtime.errors import NotFound, RuntimeFault
 from lgs_runtime.model import Assistant, Run, Thread, Ttl, questions
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.runs.following import result
-from lgs_runtime.runs.threads import remove_thread
 from lgs_runtime.services import Services
 from lgs_runtime.storage.scope import made_within
-from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.events import StreamEvent
+from lgs_runtime.streams.json_encoding import encode
+from lgs_runtime.threads.removal import remove_thread
 
 WAITS: Final = Ttl(3600.0, "delete")
 """How long a question waits for its answer."""

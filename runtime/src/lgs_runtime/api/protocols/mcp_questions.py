@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from lgs_runtime.api.protocols.jsonrpc import INVALID_PARAMS, RpcError
-from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.json_encoding import encode
 
 ANSWER: Final = "answer"
 FIELDS: Final = frozenset({"string", "number", "integer", "boolean", "array"})

@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core import messages
 
 from lgs_runtime.model import Assistant, Json
-from lgs_runtime.streams.encoding import encode
+from lgs_runtime.streams.json_encoding import encode
 
 NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]")
 LONGEST_NAME = 128

@@ -15,8 +15,8 @@ from lgs_runtime.model import Run, unrooted
 from lgs_runtime.runs.following import cancel_quietly, events, result, result_of
 from lgs_runtime.runs.thread_stream import thread_events
 from lgs_runtime.services import Services
-from lgs_runtime.streams.encoding import encode
 from lgs_runtime.streams.events import FROM_START, StreamEvent
+from lgs_runtime.streams.json_encoding import encode
 
 
 def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = False) -> Response:
@@ -32,7 +32,7 @@ def answer_cancelled(services: Services, run: Run) -> Response:
     """What a cancelled run answers, when it has stopped; nothing when it was rolled back."""
 
     async def find() -> bytes:
-        ended = await services.hub.finished(run.run_id, run.thread_id)
+        ended = await services.notifier.finished(run.run_id, run.thread_id)
         return encode({} if ended is None else unrooted(await result_of(services, ended)))
 
     return AwaitedJson(find, naming(run, "join"))

@@ -16,14 +16,14 @@ from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.problems import BodyTooLarge
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, operations, shapes
-from lgs_runtime.api.schemas.encoding import thread_json
+from lgs_runtime.api.schemas.record_json import thread_json
 from lgs_runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.runs.archive import Archive, Arrival
-from lgs_runtime.runs.archive_values import ValueCodec
-from lgs_runtime.runs.threads import nested_graphs, remove_thread
 from lgs_runtime.services import Services
 from lgs_runtime.storage.scope import covers, made_within
+from lgs_runtime.threads.archive import Archive, Arrival
+from lgs_runtime.threads.archive_values import ValueCodec
+from lgs_runtime.threads.removal import nested_graphs, remove_thread
 
 
 class StreamedRoute(Route):

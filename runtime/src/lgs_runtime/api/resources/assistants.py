@@ -16,15 +16,15 @@ from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, operations, shapes
-from lgs_runtime.api.schemas.encoding import assistant_json, select
 from lgs_runtime.api.schemas.queries import Flag, Xray
+from lgs_runtime.api.schemas.record_json import assistant_json, select
+from lgs_runtime.database.json_columns import contains
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.registry import SYSTEM_METADATA
 from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant, Page, Scope
 from lgs_runtime.runs.admission import assistant_id_of, find_assistant, named_assistant
 from lgs_runtime.services import Services
-from lgs_runtime.storage.encoding import contains
 from lgs_runtime.storage.scope import check_kept, made_within, widened
 
 routes = router("Assistants")

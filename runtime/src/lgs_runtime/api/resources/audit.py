@@ -6,8 +6,8 @@ from fastapi import Response
 
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import audit_json
 from lgs_runtime.api.schemas.queries import Limit, Offset
+from lgs_runtime.api.schemas.record_json import audit_json
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
 

@@ -14,7 +14,7 @@ from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.requests import PRIORITY_HEADER, run_request
 from lgs_runtime.api.schemas import bodies, operations, shapes
-from lgs_runtime.api.schemas.encoding import cron_json, select
+from lgs_runtime.api.schemas.record_json import cron_json, select
 from lgs_runtime.model import Cron, Page, Scope
 from lgs_runtime.runs.admission import assistant_id_of, check_webhook, permitted_run, priority_of
 from lgs_runtime.runs.crons import next_after

@@ -12,12 +12,12 @@ from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.answers import answer_cancelled, answer_events, answer_result
 from lgs_runtime.api.resources.requests import last_event_id, run_path, run_request
 from lgs_runtime.api.schemas import bodies, operations, shapes
-from lgs_runtime.api.schemas.encoding import run_json, select
 from lgs_runtime.api.schemas.queries import Action, Flag, Limit, Offset, RunKeys, RunModes, Status
+from lgs_runtime.api.schemas.record_json import run_json, select
 from lgs_runtime.model import Page, Run
 from lgs_runtime.runs.admission import admit
-from lgs_runtime.runs.threads import UNFINISHED, cancel_all
 from lgs_runtime.services import Services
+from lgs_runtime.threads.removal import UNFINISHED, cancel_all
 
 routes = router("Thread Runs")
 CANCELLING: dict[int | str, dict[str, Any]] = {

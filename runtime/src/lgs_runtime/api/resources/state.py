@@ -18,13 +18,13 @@ from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import checkpoint_json, select_state, state_json
 from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
+from lgs_runtime.api.schemas.record_json import checkpoint_json, select_state, state_json
 from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
 from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus, rooted
-from lgs_runtime.streams.encoding import to_json
+from lgs_runtime.streams.json_encoding import to_json
 from lgs_runtime.worker.resumption import as_command
 
 routes = router("Threads")

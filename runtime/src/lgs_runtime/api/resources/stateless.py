@@ -12,7 +12,7 @@ from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.resources.answers import answer_events, answer_result
 from lgs_runtime.api.resources.requests import batch_request, run_path, run_request
 from lgs_runtime.api.schemas import bodies, operations, shapes
-from lgs_runtime.api.schemas.encoding import run_json
+from lgs_runtime.api.schemas.record_json import run_json
 from lgs_runtime.runs.admission import admit, admit_all
 
 routes = router("Stateless Runs")

@@ -14,12 +14,12 @@ from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.limits import check_text
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, shapes
-from lgs_runtime.api.schemas.encoding import item_json
 from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, refusals
 from lgs_runtime.api.schemas.queries import Key, Labels, OptionalFlag
+from lgs_runtime.api.schemas.record_json import item_json
 from lgs_runtime.auth.permits import Action
-from lgs_runtime.checkpoint.embeddings import raised_by_embeddings
 from lgs_runtime.errors import InvalidRequest, ProviderFailed, RuntimeFault
+from lgs_runtime.store.embeddings import raised_by_embeddings
 
 log = structlog.get_logger(__name__)
 routes = router("Store", responses=refusals(*EVERYWHERE, *GUARDED, 502))

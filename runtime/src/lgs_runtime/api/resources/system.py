@@ -10,7 +10,7 @@ from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import operations, shapes
 from lgs_runtime.api.schemas.queries import Flag
-from lgs_runtime.worker.metrics import CONTENT_TYPE
+from lgs_runtime.metrics import CONTENT_TYPE
 
 probes = router("System", public=True)
 routes = router("System", public=True)

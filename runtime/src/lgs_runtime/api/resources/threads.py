@@ -15,14 +15,14 @@ from lgs_runtime.api.resources.answers import answer_thread_events
 from lgs_runtime.api.resources.requests import last_event_id
 from lgs_runtime.api.resources.state import apply_supersteps
 from lgs_runtime.api.schemas import bodies, operations, shapes
-from lgs_runtime.api.schemas.encoding import select, storage_json, thread_json, ttl_json
 from lgs_runtime.api.schemas.extraction import extract
 from lgs_runtime.api.schemas.queries import AlsoThreadModes, Included, ThreadModes
+from lgs_runtime.api.schemas.record_json import select, storage_json, thread_json, ttl_json
 from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page, Scope, Ttl
-from lgs_runtime.runs.threads import keep_latest, remove_thread
 from lgs_runtime.storage.scope import check_kept, made_within
+from lgs_runtime.threads.removal import keep_latest, remove_thread
 
 routes = router("Threads")
 MINUTE = 60.0

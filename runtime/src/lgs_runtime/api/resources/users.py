@@ -6,8 +6,8 @@ from fastapi import Response
 
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.schemas import shapes
-from lgs_runtime.api.schemas.encoding import run_json, select
 from lgs_runtime.api.schemas.queries import Limit, Offset, RunKeys, Status
+from lgs_runtime.api.schemas.record_json import run_json, select
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
 

@@ -9,10 +9,10 @@ from fastapi import Path, Response
 from lgs_runtime.api.access import Asking, Parts, page_response, router
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, operations, shapes
-from lgs_runtime.api.schemas.encoding import state_json, version_json
 from lgs_runtime.api.schemas.queries import Limit, Offset
+from lgs_runtime.api.schemas.record_json import state_json, version_json
 from lgs_runtime.model import Page
-from lgs_runtime.runs.versions import difference, roll_back, save_version, state_at
+from lgs_runtime.threads.versions import difference, roll_back, save_version, state_at
 
 routes = router("Thread Versions")
 NOTHING = bodies.VersionSave(description=None)

@@ -11,7 +11,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lgs_runtime.checkpoint.postgres.thread_statements import DELTA_HISTORY
 from lgs_runtime.checkpoint.rows import Address
-from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.database.postgres import Database
 
 
 async def delta_history(

@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import get_checkpoint_id
 
 from lgs_runtime.checkpoint.postgres import statements
-from lgs_runtime.storage.encoding import dump
+from lgs_runtime.database.json_columns import dump
 
 
 def list_query(

@@ -23,15 +23,16 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver
-from lgs_runtime.checkpoint.postgres import encoding, threads
+from lgs_runtime.checkpoint.postgres import row_encoding as encoding
+from lgs_runtime.checkpoint.postgres import threads
 from lgs_runtime.checkpoint.postgres.deltas import delta_history
 from lgs_runtime.checkpoint.postgres.queries import list_query
 from lgs_runtime.checkpoint.postgres.tables import Tables
 from lgs_runtime.checkpoint.rows import Address, Rows
-from lgs_runtime.storage.gathering import Gatherer
-from lgs_runtime.storage.postgres.access import look, refused
-from lgs_runtime.storage.postgres.connections import Access
-from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
+from lgs_runtime.database.group_commit import GroupCommitter
+from lgs_runtime.database.postgres import PLANNED_ONCE, POOL_SIZE, Database
+from lgs_runtime.database.postgres_access import look, refused
+from lgs_runtime.database.postgres_connections import Access
 
 COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2
@@ -64,7 +65,7 @@ class FastPostgresSaver(GroupedSaver):
         self._database = Database(Access(""), pool)
         self._tables = Tables(self._database)
         super().__init__(self._tables.write, at_once=COMMITS_AT_ONCE, serde=serde, allow=allow)
-        self._reads: Gatherer[Address, Mapping[str, Any] | None] = Gatherer(
+        self._reads: GroupCommitter[Address, Mapping[str, Any] | None] = GroupCommitter(
             self._tables.read, at_once=READS_AT_ONCE, patience_seconds=READ_PATIENCE_SECONDS
         )
         self._read_number = 0

@@ -12,9 +12,9 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.checkpoint.postgres import statements
-from lgs_runtime.checkpoint.postgres.encoding import Group
+from lgs_runtime.checkpoint.postgres.row_encoding import Group
 from lgs_runtime.checkpoint.rows import Address, Rows
-from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.database.postgres import Database
 
 SETUP_LOCK: Final = 0x6C67735F63686B70
 """Key of the advisory lock: `lgs_chkp` in ASCII."""

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.checkpoint.postgres import thread_statements as statements
-from lgs_runtime.storage.postgres.database import Database
+from lgs_runtime.database.postgres import Database
 
 
 async def delete_threads(database: Database, thread_ids: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.utils import search_where
 
-from lgs_runtime.storage.encoding import dump
+from lgs_runtime.database.json_columns import dump
 
 _NAME: Final = re.compile("[a-zA-Z0-9_]+")
 

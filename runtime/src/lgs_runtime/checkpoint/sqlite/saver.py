@@ -25,11 +25,12 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver
 from lgs_runtime.checkpoint.rows import Address, Rows
-from lgs_runtime.checkpoint.sqlite import encoding, statements, tables
+from lgs_runtime.checkpoint.sqlite import row_encoding as encoding
+from lgs_runtime.checkpoint.sqlite import statements, tables
 from lgs_runtime.checkpoint.sqlite.queries import list_condition
+from lgs_runtime.database.json_columns import dump
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.storage.encoding import dump
-from lgs_runtime.storage.sqlite.database import Database
 
 MEMORY: Final = ":memory:"
 PAGE: Final = 32

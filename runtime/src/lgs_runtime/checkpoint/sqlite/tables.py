@@ -13,7 +13,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lgs_runtime.checkpoint.rows import Address, Row, Rows
 from lgs_runtime.checkpoint.sqlite import statements
-from lgs_runtime.checkpoint.sqlite.encoding import Stored, pending_writes
+from lgs_runtime.checkpoint.sqlite.row_encoding import Stored, pending_writes
 
 MOST_ROWS: Final = 64
 """In one statement: each releases the interpreter's lock, and may wait for it."""

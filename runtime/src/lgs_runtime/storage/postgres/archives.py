@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.json_columns import dump, escape, unescape
+from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
-from lgs_runtime.storage.encoding import dump, escape, unescape
-from lgs_runtime.storage.postgres.database import Database
 
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
 RUNS: Final = """

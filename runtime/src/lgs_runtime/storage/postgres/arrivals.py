@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.group_commit import GroupCommitter
+from lgs_runtime.database.json_columns import dump, dump_optional, escape
+from lgs_runtime.database.postgres import Database
 from lgs_runtime.model import NewRun
-from lgs_runtime.storage import fairness, law
+from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, dump_optional, escape
-from lgs_runtime.storage.gathering import Gatherer
 from lgs_runtime.storage.lifetime import columns as lifetime_columns
 from lgs_runtime.storage.postgres import run_statements
-from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.scope import document_list
 
 COMMITS_AT_ONCE: Final = 3
@@ -29,18 +29,18 @@ class Arrivals:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gatherer: Gatherer[Row, asyncpg.Record | None] = Gatherer(
+        self._committer: GroupCommitter[Row, asyncpg.Record | None] = GroupCommitter(
             self._store, at_once=COMMITS_AT_ONCE, patience_seconds=0.0
         )
 
     async def store(self, new: NewRun, claim_for: str | None, room: int) -> asyncpg.Record | None:
         """The row of the run that was stored; None when it needs a closer look. `room`: how many runs of its
         priority may wait. Raises `StorageUnavailable`, and the driver's errors of a lost race."""
-        return await self._gatherer.submit(new.thread_id, row(new, claim_for, room))
+        return await self._committer.submit(new.thread_id, row(new, claim_for, room))
 
     async def close(self) -> None:
         """Ends what is under way."""
-        await self._gatherer.close()
+        await self._committer.close()
 
     async def _store(self, works: Sequence[Row]) -> Sequence[asyncpg.Record | None]:
         # The statement gives each thread one run; others of a thread need a closer look anyway.
@@ -59,7 +59,7 @@ def row(new: NewRun, claim_for: str | None, room: int) -> Row:
         new.assistant_id,
         dump(new.kwargs),
         dump(new.metadata),
-        law.CODE[new.priority],
+        transitions.CODE[new.priority],
         new.multitask_strategy,
         float(new.delay_seconds),
         new.create_thread,

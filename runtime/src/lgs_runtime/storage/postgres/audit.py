@@ -11,10 +11,10 @@ from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.json_columns import dump, escape, unescape
+from lgs_runtime.database.postgres import Database
 from lgs_runtime.model import AuditEntry, Json, Page
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, escape, unescape
-from lgs_runtime.storage.postgres.database import Database
 
 # What has the same moment stands in the order in which it must have happened.
 AUDIT: Final = """

@@ -14,4 +14,4 @@ class Change:
     """What the steps of the queue work with."""
 
     connection: asyncpg.Connection
-    news: list[Signal] = field(default_factory=list)
+    notifications: list[Signal] = field(default_factory=list)

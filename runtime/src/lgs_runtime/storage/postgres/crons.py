@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.json_columns import dump_optional
+from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Cron, Json, Page, Scope
 from lgs_runtime.storage import sorting
-from lgs_runtime.storage.encoding import dump_optional
-from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.record_statements import within
 from lgs_runtime.storage.schedules import CHANGEABLE
 from lgs_runtime.storage.scope import documents

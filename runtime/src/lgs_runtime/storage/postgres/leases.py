@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.postgres_connections import Access, connect, translated
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.postgres import statements
-from lgs_runtime.storage.postgres.connections import Access, connect, translated
 
 
 async def extend(uri: str, replica: str, lease_seconds: float) -> bool:

@@ -2,7 +2,7 @@
 
 The three steps that every run takes (enqueue, claim, finish) are one statement each. The rest (strategies, a
 queue near its limit, cancelling, reaping) are short transactions that lock the threads first, then the runs,
-and carry out what `law` decides.
+and carry out what `transitions` decides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.json_columns import dump_optional, escape
+from lgs_runtime.database.postgres import Database
+from lgs_runtime.database.postgres_connections import LOST_RACE
 from lgs_runtime.errors import Conflict, LeaseLost, NotFound, StorageUnavailable
 from lgs_runtime.model import (
     CancelAction,
@@ -33,15 +36,12 @@ from lgs_runtime.model import (
     Signal,
     Webhook,
 )
-from lgs_runtime.storage import fairness, law
+from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump_optional, escape
-from lgs_runtime.storage.postgres import entering, fates, rows, statements
+from lgs_runtime.storage.postgres import apply_transitions, enqueue_locked, rows, statements
 from lgs_runtime.storage.postgres.arrivals import Arrivals
 from lgs_runtime.storage.postgres.change import Change
-from lgs_runtime.storage.postgres.connections import LOST_RACE
-from lgs_runtime.storage.postgres.database import Database
-from lgs_runtime.storage.postgres.endings import Endings
+from lgs_runtime.storage.postgres.completion import BatchCompleter
 from lgs_runtime.storage.postgres.signals import Sender
 from lgs_runtime.storage.scope import documents
 
@@ -57,21 +57,23 @@ class PostgresQueue:
         self._database = database
         self._sender = sender
         self._arrivals = Arrivals(by_key)
-        self._endings = Endings(by_key, versions_limit)
+        self._completer = BatchCompleter(by_key, versions_limit)
         self._versions_limit = versions_limit
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
         """See the contract. One statement for all that arrive at the moment, unless the thread or the queue
         needs a closer look."""
-        room = limits.of(new.priority) - law.NEAR_LIMIT
+        room = limits.of(new.priority) - transitions.NEAR_LIMIT
         row = None
         try:
-            if not entering.is_limited(limits):
+            if not enqueue_locked.is_limited(limits):
                 row = await self._arrivals.store(new, claim_for, room)
         except LOST_RACE:
             row = None  # Stored before, or its thread has just become busy.
         if row is None:
-            row = await self._change(lambda change: entering.look_closer(change, new, limits, claim_for))
+            row = await self._change(
+                lambda change: enqueue_locked.enqueue_locked(change, new, limits, claim_for)
+            )
         assert row is not None, "the slow way stores or raises"
         claimed = row["status"] == "running" and row["claimed_by"] == claim_for
         if not claimed:
@@ -84,12 +86,12 @@ class PostgresQueue:
         async def work(change: Change) -> list[asyncpg.Record]:
             connection = change.connection
             await connection.fetch(statements.LOCK_THREADS, [one.thread_id for one in new])
-            if entering.is_limited(limits):
+            if enqueue_locked.is_limited(limits):
                 await connection.execute(statements.LOCK_USER, escape(who()))
-            for code in sorted({law.CODE[one.priority] for one in new}):
+            for code in sorted({transitions.CODE[one.priority] for one in new}):
                 await connection.execute(statements.LOCK_PRIORITY, code)
-            change.news.append(Signal("queued", ""))
-            return [await entering.next_of_many(change, one, limits) for one in new]
+            change.notifications.append(Signal("queued", ""))
+            return [await enqueue_locked.next_of_many(change, one, limits) for one in new]
 
         return [rows.run(row) for row in await self._change(work)]
 
@@ -98,10 +100,10 @@ class PostgresQueue:
 
         async def attempt(connection: asyncpg.Connection) -> tuple[_Result, list[Signal]]:
             change = Change(connection)
-            return await work(change), change.news
+            return await work(change), change.notifications
 
-        result, news = await self._database.transact(attempt)
-        self._sender.send(*news)
+        result, notifications = await self._database.transact(attempt)
+        self._sender.send(*notifications)
         return result
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
@@ -129,7 +131,7 @@ class PostgresQueue:
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """See the contract. One statement for all that end at the moment."""
-        finished = await self._endings.store(run, replica, outcome)
+        finished = await self._completer.store(run, replica, outcome)
         if finished is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
         self._sender.send(Signal("finished", run.run_id))
@@ -145,8 +147,8 @@ class PostgresQueue:
         async def work(change: Change) -> None:
             await change.connection.fetch(statements.LOCK_THREADS, threads)
             held = await change.connection.fetch(statements.OWN_RUNS, *own)
-            met = {row["run_id"]: law.handed_back(row["cancel_requested"]) for row in held}
-            await fates.meet(change, held, met, {}, charge=False)
+            met = {row["run_id"]: transitions.handed_back(row["cancel_requested"]) for row in held}
+            await apply_transitions.apply(change, held, met, {}, charge=False)
 
         if runs:
             await self._change(work)
@@ -161,10 +163,12 @@ class PostgresQueue:
             await connection.execute(statements.BURY_REPLICAS, replica)
             await connection.fetch(statements.LOCK_THREADS, threads)
             held = await connection.fetch(statements.LOST_RUNS, threads)
-            met = {r["run_id"]: law.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held}
-            reasons = {row["run_id"]: law.lost_reason(row["attempt"], max_attempts) for row in held}
-            await fates.meet(change, held, met, reasons, charge=True)
-            return await fates.afterwards(change, held)
+            met = {
+                r["run_id"]: transitions.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held
+            }
+            reasons = {row["run_id"]: transitions.lost_reason(row["attempt"], max_attempts) for row in held}
+            await apply_transitions.apply(change, held, met, reasons, charge=True)
+            return await apply_transitions.afterwards(change, held)
 
         return await self._change(work) if threads else []
 
@@ -178,22 +182,22 @@ class PostgresQueue:
         """See the contract."""
 
         async def work(change: Change) -> Sequence[Run]:
-            held = await fates.named(change, run_ids, thread_id, scope)
+            held = await apply_transitions.named(change, run_ids, thread_id, scope)
             await change.connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
-            held = await fates.named(change, run_ids, thread_id, scope)
+            held = await apply_transitions.named(change, run_ids, thread_id, scope)
             unfinished = [
-                law.Unfinished(row["run_id"], row["status"] == "running")
+                transitions.Unfinished(row["run_id"], row["status"] == "running")
                 for row in held
                 if row["status"] in ("pending", "running")
             ]
-            await fates.carry_out(change, law.cancellation(unfinished, action), action)
+            await apply_transitions.carry_out(change, transitions.cancellation(unfinished, action), action)
             # Those that had ended left before; of the others of a thread, the last named leaves last.
             left = {row["thread_id"]: row for row in held if row["status"] == "pending"}
-            await fates.drop_spent(change, left.values())
-            change.news.extend(Signal("thread", thread) for thread in left)
+            await apply_transitions.drop_orphaned(change, left.values())
+            change.notifications.extend(Signal("thread", thread) for thread in left)
             if unfinished:
-                change.news.append(Signal("queued", ""))
-            return await fates.afterwards(change, held)
+                change.notifications.append(Signal("queued", ""))
+            return await apply_transitions.afterwards(change, held)
 
         return await self._change(work) if run_ids else []
 
@@ -261,14 +265,14 @@ class PostgresQueue:
         """See the contract."""
         await self._database.rows(statements.DROP_WEBHOOK, run_id)
 
-    async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
+    async def orphaned_threads(self, older_than_seconds: float) -> Sequence[str]:
         """See the contract."""
-        found = await self._database.rows(statements.SPENT_THREADS, older_than_seconds)
+        found = await self._database.rows(statements.ORPHANED_THREADS, older_than_seconds)
         return [row["thread_id"] for row in found]
 
-    async def forget_spent(self, thread_ids: Sequence[str]) -> None:
+    async def forget_orphaned(self, thread_ids: Sequence[str]) -> None:
         """See the contract."""
-        await self._database.rows(statements.FORGET_SPENT, list(thread_ids))
+        await self._database.rows(statements.FORGET_ORPHANED, list(thread_ids))
 
     async def depth(self) -> QueueDepth:
         """See the contract. One statement over the waiting runs."""
@@ -276,11 +280,11 @@ class PostgresQueue:
         found = {row["priority"]: row for row in counted if row["unserved"] is None}
 
         def of(priority: Priority) -> PriorityDepth:
-            row = found.get(law.CODE[priority])
+            row = found.get(transitions.CODE[priority])
             return PriorityDepth(row["waiting"], max(0.0, row["oldest"])) if row else PriorityDepth(0, 0.0)
 
         blocked = sum(row["blocked"] for row in counted)
-        unserved = law.by_graph((row["unserved"], row["waiting"]) for row in counted)
+        unserved = transitions.by_graph((row["unserved"], row["waiting"]) for row in counted)
         return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked, unserved)
 
 

@@ -185,7 +185,7 @@ SELECT * FROM lgs_thread
 WHERE {_OVER} AND ttl_strategy = 'keep_latest' AND thinned_at IS DISTINCT FROM updated_at LIMIT $1
 """
 
-NOTE_THINNED: Final = """
+NOTE_PRUNED: Final = """
 UPDATE lgs_thread SET thinned_at = updated_at WHERE thread_id = $1 AND updated_at = $2
 """
 

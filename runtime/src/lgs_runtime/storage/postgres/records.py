@@ -8,19 +8,19 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.json_columns import dump, dump_optional, escape
+from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, dump_optional, escape
-from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.postgres import record_statements as statements
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.audit import NOTE_CREATED, note
-from lgs_runtime.storage.postgres.database import Database
 from lgs_runtime.storage.postgres.signals import Sender
 from lgs_runtime.storage.scope import documents
+from lgs_runtime.storage.transitions import with_changes
 
 
 class PostgresRecords:
@@ -266,9 +266,9 @@ class PostgresRecords:
         """See the contract."""
         return [rows.thread(row) for row in await self._database.rows(statements.STALE_THREADS, limit)]
 
-    async def note_thinned(self, thread: Thread) -> None:
+    async def note_pruned(self, thread: Thread) -> None:
         """See the contract."""
-        await self._database.rows(statements.NOTE_THINNED, thread.thread_id, thread.updated_at)
+        await self._database.rows(statements.NOTE_PRUNED, thread.thread_id, thread.updated_at)
 
 
 def _found(row: asyncpg.Record | None, kind: str, name: str) -> asyncpg.Record:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.json_columns import unescape
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
-from lgs_runtime.storage.encoding import unescape
 from lgs_runtime.storage.fairness import FIRST_TURN
-from lgs_runtime.storage.law import PRIORITY
 from lgs_runtime.storage.lifetime import expiry, ttl_of
+from lgs_runtime.storage.transitions import PRIORITY
 
 
 def run(row: asyncpg.Record) -> Run:

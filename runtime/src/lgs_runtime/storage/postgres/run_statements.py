@@ -187,7 +187,7 @@ WITH ends AS MATERIALIZED (
 ), dropped AS (
     DELETE FROM lgs_thread t USING gone WHERE t.thread_id = gone.thread_id AND gone.last
     RETURNING t.thread_id, 0 AS unfinished
-), spent AS (
+), orphaned AS (
     INSERT INTO lgs_spent_thread (thread_id) SELECT thread_id FROM dropped ON CONFLICT DO NOTHING
 )
 SELECT gone.run_id, gone.kept, rest.unfinished

@@ -14,12 +14,12 @@ from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.postgres import TAKES_WRITES, Database
+from lgs_runtime.database.postgres_connections import Access, connect
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.news import KEPT, Inbox, packed, unpacked
+from lgs_runtime.storage.notifications import KEPT, Inbox, packed, unpacked
 from lgs_runtime.storage.postgres import statements
-from lgs_runtime.storage.postgres.connections import Access, connect
-from lgs_runtime.storage.postgres.database import Database
 
 CHANNEL: Final = "lgs"
 GAP: Final = Signal("queued", "")
@@ -144,7 +144,7 @@ class Listener:
                 await asyncio.wait_for(gone.wait(), _CHECK_SECONDS)
             except TimeoutError:
                 try:
-                    if await connection.fetchval(statements.TAKES_WRITES, timeout=_CHECK_SECONDS):
+                    if await connection.fetchval(TAKES_WRITES, timeout=_CHECK_SECONDS):
                         continue
                     connection.terminate()
                     return

@@ -196,12 +196,12 @@ RETURNING r.*, w.url AS webhook_url, w.values AS webhook_values, w.attempts AS w
 
 DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = $1"
 
-SPENT_THREADS: Final = """
+ORPHANED_THREADS: Final = """
 SELECT thread_id FROM lgs_spent_thread WHERE spent_at <= now() - make_interval(secs => $1::float8)
 ORDER BY spent_at LIMIT 1000
 """
 
-FORGET_SPENT: Final = "DELETE FROM lgs_spent_thread WHERE thread_id = ANY($1::text[])"
+FORGET_ORPHANED: Final = "DELETE FROM lgs_spent_thread WHERE thread_id = ANY($1::text[])"
 
 ASK_TO_STOP: Final = """
 UPDATE lgs_run SET cancel_requested = $2, updated_at = now()
@@ -295,8 +295,6 @@ untouched, also when the lease has run out."""
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
 
-TAKES_WRITES: Final = "SELECT current_setting('transaction_read_only') = 'off'"
-"""A primary that became a standby keeps its connections, and answers on."""
 
 ASKED_TO_STOP: Final = """
 SELECT run_id FROM lgs_run WHERE status = 'running' AND cancel_requested IS NOT NULL

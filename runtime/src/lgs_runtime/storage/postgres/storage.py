@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
+from lgs_runtime.database.addresses import masked
+from lgs_runtime.database.postgres import PLANNED_ONCE, POOL_SIZE, Database
+from lgs_runtime.database.postgres_access import look, refused, tell
+from lgs_runtime.database.postgres_connections import Access
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.addresses import masked
 from lgs_runtime.storage.postgres import statements
-from lgs_runtime.storage.postgres.access import look, refused, tell
 from lgs_runtime.storage.postgres.archives import PostgresArchives
 from lgs_runtime.storage.postgres.arrivals import COMMITS_AT_ONCE as ARRIVALS_AT_ONCE
 from lgs_runtime.storage.postgres.audit import PostgresAudit
-from lgs_runtime.storage.postgres.connections import Access
+from lgs_runtime.storage.postgres.completion import COMMITS_AT_ONCE as ENDINGS_AT_ONCE
 from lgs_runtime.storage.postgres.crons import PostgresCrons
-from lgs_runtime.storage.postgres.database import PLANNED_ONCE, POOL_SIZE, Database
-from lgs_runtime.storage.postgres.endings import COMMITS_AT_ONCE as ENDINGS_AT_ONCE
 from lgs_runtime.storage.postgres.leases import PostgresLeases
 from lgs_runtime.storage.postgres.migrations import check_rights, migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
@@ -87,17 +87,17 @@ class PostgresStorage(
         """See the contract."""
         await self._database.check()
 
-    async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
+    async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
         """See the contract."""
         found = await self._database.rows(statements.ENDED_OF, list(run_ids))
         return [row["run_id"] for row in found]
 
-    async def stirred(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
+    async def changed_threads(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
         """See the contract."""
         found = await self._database.rows(statements.STIRRED, list(seen), list(seen.values()))
         return [row["thread_id"] for row in found]
 
-    def tell(self, *signals: Signal) -> None:
+    def notify(self, *signals: Signal) -> None:
         """See the contract."""
         self._sender.send(*signals)
 
@@ -123,7 +123,7 @@ class PostgresStorage(
     async def close(self) -> None:
         """See the contract."""
         await self._arrivals.close()
-        await self._endings.close()
+        await self._completer.close()
         await self._sender.close()
         if self._by_key is not self._database:
             await self._by_key.close()

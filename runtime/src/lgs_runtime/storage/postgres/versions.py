@@ -7,14 +7,14 @@ from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.json_columns import dump, escape
+from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, escape
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.audit import note
-from lgs_runtime.storage.postgres.database import Database
 
 VERSIONS: Final = """
 SELECT * FROM lgs_version WHERE thread_id = $1 AND ($2::jsonb IS NULL OR metadata @> $2)
@@ -56,7 +56,7 @@ SELECT $1, versions, $2, $3::jsonb, $4, $5::jsonb, $6 FROM thread
 RETURNING *
 """
 
-CROWDED_THREADS: Final = "SELECT thread_id FROM lgs_crowded_thread LIMIT 1000"
+THREADS_OVER_VERSION_LIMIT: Final = "SELECT thread_id FROM lgs_crowded_thread LIMIT 1000"
 
 PRUNE_VERSIONS: Final = """
 WITH kept AS (
@@ -123,9 +123,9 @@ class PostgresVersions:
 
         return await self._database.transact(work)
 
-    async def crowded_threads(self) -> Sequence[str]:
+    async def threads_over_version_limit(self) -> Sequence[str]:
         """See the contract."""
-        return [row["thread_id"] for row in await self._database.rows(CROWDED_THREADS)]
+        return [row["thread_id"] for row in await self._database.rows(THREADS_OVER_VERSION_LIMIT)]
 
     async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:
         """See the contract. One statement."""

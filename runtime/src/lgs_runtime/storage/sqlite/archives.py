@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from lgs_runtime.database.json_columns import dump, escape, load, unescape
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
-from lgs_runtime.storage.encoding import dump, escape, load, unescape
 from lgs_runtime.storage.sqlite import rows
-from lgs_runtime.storage.sqlite.database import Database
 
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = ?"
 RUNS: Final = """

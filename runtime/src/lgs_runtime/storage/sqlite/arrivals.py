@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+from lgs_runtime.database.json_columns import dump, dump_optional, escape, load
 from lgs_runtime.errors import NotFound, QueueFull, UserLimit
 from lgs_runtime.model import NewRun, Priority, QueueLimits, Signal
-from lgs_runtime.storage import fairness, law
-from lgs_runtime.storage.encoding import dump, dump_optional, escape, load
+from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers
 from lgs_runtime.storage.sqlite import rows, statements
@@ -22,7 +22,7 @@ def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | N
     if stored is not None:
         return stored
     assistant = change.one(statements.ASSISTANT, assistant_id=new.assistant_id)
-    law.check_assistant(new, rows.time(assistant["updated_at"]) if assistant else None)
+    transitions.check_assistant(new, rows.time(assistant["updated_at"]) if assistant else None)
     thread = change.one(statements.THREAD_EXISTS, thread_id=new.thread_id)
     if thread is None and new.create_thread:
         seconds, strategy = columns(new.thread_ttl)
@@ -42,15 +42,15 @@ def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | N
     claimed = claim_for is not None and not busy and _may_claim(change, new, claim_for)
     if not claimed:
         _take_room(change, new.priority, limits.of(new.priority))
-        change.news.append(Signal("queued", new.run_id))
+        change.notifications.append(Signal("queued", new.run_id))
     return _insert(change, new, claim_for if claimed else None)
 
 
 def _apply_strategy(change: Change, new: NewRun) -> bool:
     """Carries the strategy out; whether the thread still has unfinished runs."""
     found = change.all(statements.UNFINISHED, thread_id=new.thread_id)
-    unfinished = [law.Unfinished(row["run_id"], bool(row["running"])) for row in found]
-    step = law.strategy(new.multitask_strategy, new.thread_id, unfinished)
+    unfinished = [transitions.Unfinished(row["run_id"], bool(row["running"])) for row in found]
+    step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)
     if step is None:
         return bool(unfinished)
     carry_out(change, step, "rollback" if new.multitask_strategy == "rollback" else "interrupt")
@@ -72,12 +72,12 @@ def _take_place(change: Change, priority: Priority, limit: int | None) -> None:
     if limit is None or change.asker is None:
         return
     if change.value(statements.COUNT_UNFINISHED_OF, user=change.asker) >= limit:
-        raise UserLimit(priority, limit, law.retry_after_seconds(limit))
+        raise UserLimit(priority, limit, transitions.retry_after_seconds(limit))
 
 
 def _take_room(change: Change, priority: Priority, limit: int) -> None:
-    if change.value(statements.COUNT_WAITING, priority=law.CODE[priority]) >= limit:
-        raise QueueFull(priority, limit, law.retry_after_seconds(limit))
+    if change.value(statements.COUNT_WAITING, priority=transitions.CODE[priority]) >= limit:
+        raise QueueFull(priority, limit, transitions.retry_after_seconds(limit))
 
 
 def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
@@ -99,7 +99,7 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         seq=seq,
         assistant_id=new.assistant_id,
         status="pending" if claimed_by is None else "running",
-        priority=law.CODE[new.priority],
+        priority=transitions.CODE[new.priority],
         rank=due_at + fairness.rank_offset(level),
         metadata=dump(new.metadata),
         kwargs=dump(new.kwargs),

@@ -11,11 +11,11 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from lgs_runtime.database.json_columns import dump, escape, load, unescape
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.model import AuditEntry, Json, Page
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, escape, load, unescape
 from lgs_runtime.storage.sqlite import rows
-from lgs_runtime.storage.sqlite.database import Database
 
 # What has the same moment stands in the order in which it must have happened.
 AUDIT: Final = """

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from lgs_runtime.errors import Conflict
 from lgs_runtime.model import FINAL, CancelAction, Run, Scope, Signal
-from lgs_runtime.storage import law
+from lgs_runtime.storage import transitions
 from lgs_runtime.storage.sqlite import statements
 from lgs_runtime.storage.sqlite.audit import note
 from lgs_runtime.storage.sqlite.change import Change
-from lgs_runtime.storage.sqlite.endings import meet
+from lgs_runtime.storage.sqlite.completion import apply
 
 
 def cancel(
@@ -20,13 +20,13 @@ def cancel(
     and has done nothing."""
     named = [change.named(run_id, thread_id, scope) for run_id in dict.fromkeys(run_ids)]
     unfinished = [
-        law.Unfinished(row["run_id"], row["status"] == "running")
+        transitions.Unfinished(row["run_id"], row["status"] == "running")
         for row in named
         if row["status"] not in FINAL
     ]
-    carry_out(change, law.cancellation(unfinished, action), action)
+    carry_out(change, transitions.cancellation(unfinished, action), action)
     left = dict.fromkeys(row["thread_id"] for row in named if row["status"] == "pending")
-    change.news.extend(Signal("thread", thread) for thread in left)
+    change.notifications.extend(Signal("thread", thread) for thread in left)
     return change.afterwards(named)
 
 
@@ -39,17 +39,17 @@ def delete_finished(change: Change, thread_id: str, run_id: str, scope: Scope | 
     note(change.connection, thread_id, "run.deleted", {"run_id": run_id}, change.asker)
 
 
-def carry_out(change: Change, step: law.Cancellation, action: CancelAction) -> None:
-    """Does what `law` decided, and writes it down."""
+def carry_out(change: Change, step: transitions.Cancellation, action: CancelAction) -> None:
+    """Does what `transitions` decided, and writes it down."""
     for run_id in (*step.end, *step.delete, *step.ask):
         row = change.named(run_id)
         if not row["delete_thread_after"]:
             told = {"run_id": run_id, "action": action}
             note(change.connection, row["thread_id"], "run.cancelled", told, change.asker)
     for run_id in step.end:
-        meet(change, change.named(run_id), "stop", None, charge=True)
+        apply(change, change.named(run_id), "stop", None, charge=True)
     for run_id in step.delete:
-        meet(change, change.named(run_id), "delete", None, charge=True)
+        apply(change, change.named(run_id), "delete", None, charge=True)
     for run_id in step.ask:
         change.run(statements.ASK_TO_STOP, run_id=run_id, action=action)
-        change.news.append(Signal("cancel", run_id))
+        change.notifications.append(Signal("cancel", run_id))

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from lgs_runtime.database.json_columns import escape
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Run, Scope, Signal
-from lgs_runtime.storage.encoding import escape
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import rows, statements
 
@@ -19,10 +19,14 @@ class Change:
     """What the steps of the queue work with. Every statement may name `:now`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, news: list[Signal], asker: str | None, versions_limit: int
+        self,
+        connection: sqlite3.Connection,
+        notifications: list[Signal],
+        asker: str | None,
+        versions_limit: int,
     ) -> None:
         self.connection = connection
-        self.news = news
+        self.notifications = notifications
         self.asker = escape(asker)
         self.versions_limit = versions_limit
         self.now = time.time()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from lgs_runtime.database.json_columns import dump
 from lgs_runtime.model import Run
-from lgs_runtime.storage import fairness, law
-from lgs_runtime.storage.encoding import dump
+from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.sqlite import statements
 from lgs_runtime.storage.sqlite.change import Change
-from lgs_runtime.storage.sqlite.endings import meet
+from lgs_runtime.storage.sqlite.completion import apply
 
 
 def claim(change: Change, replica: str, slots: int) -> list[sqlite3.Row]:
@@ -31,7 +31,7 @@ def release(change: Change, replica: str, runs: Sequence[Run]) -> None:
     for run in runs:
         row = change.one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
         if row is not None:
-            meet(change, row, law.handed_back(row["cancel_requested"]), None, charge=False)
+            apply(change, row, transitions.handed_back(row["cancel_requested"]), None, charge=False)
 
 
 def reap(change: Change, max_attempts: int, replica: str | None) -> list[Run]:
@@ -40,8 +40,8 @@ def reap(change: Change, max_attempts: int, replica: str | None) -> list[Run]:
     lost = change.all(statements.LOST, replica=replica)
     change.run(statements.BURY_REPLICAS, replica=replica)
     for row in lost:
-        fate = law.lost(row["attempt"], row["cancel_requested"], max_attempts)
-        meet(change, row, fate, law.lost_reason(row["attempt"], max_attempts), charge=True)
+        transition = transitions.lost(row["attempt"], row["cancel_requested"], max_attempts)
+        apply(change, row, transition, transitions.lost_reason(row["attempt"], max_attempts), charge=True)
     return change.afterwards(lost)
 
 

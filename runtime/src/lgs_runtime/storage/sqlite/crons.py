@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from lgs_runtime.database.json_columns import dump, load
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Cron, Json, Page, Scope
 from lgs_runtime.storage import sorting
-from lgs_runtime.storage.encoding import dump, load
 from lgs_runtime.storage.schedules import CHANGEABLE
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import rows
-from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.record_statements import within
 
 CREATE: Final = """

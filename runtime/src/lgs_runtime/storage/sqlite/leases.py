@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+from lgs_runtime.database.json_columns import dump
+from lgs_runtime.database.sqlite import connect, transaction, translated
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.encoding import dump
 from lgs_runtime.storage.sqlite import statements
-from lgs_runtime.storage.sqlite.database import connect, transaction, translated
 
 _Result = TypeVar("_Result")
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from lgs_runtime.database.json_columns import dump, dump_optional, escape
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import (
     CancelAction,
@@ -28,13 +30,12 @@ from lgs_runtime.model import (
     Signal,
     Webhook,
 )
-from lgs_runtime.storage import law
+from lgs_runtime.storage import transitions
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, dump_optional, escape
 from lgs_runtime.storage.scope import document_list
-from lgs_runtime.storage.sqlite import arrivals, cancelling, claims, endings, rows, statements
+from lgs_runtime.storage.sqlite import arrivals, cancelling, claims, rows, statements
+from lgs_runtime.storage.sqlite import completion as endings
 from lgs_runtime.storage.sqlite.change import Change
-from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.signals import Sender
 
 _Result = TypeVar("_Result")
@@ -52,10 +53,10 @@ class SqliteQueue:
 
     async def _change(self, work: Callable[[Change], _Result]) -> _Result:
         """Runs `work` in a transaction and sends the news it makes when that is committed."""
-        news: list[Signal] = []
+        notifications: list[Signal] = []
         asker, limit = who(), self._versions_limit
-        result = await self._database.write(lambda c: work(Change(c, news, asker, limit)))
-        self._sender.send(*news)
+        result = await self._database.write(lambda c: work(Change(c, notifications, asker, limit)))
+        self._sender.send(*notifications)
         return result
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
@@ -203,16 +204,16 @@ class SqliteQueue:
         named = {"run_id": run_id}
         await self._database.write(lambda c: c.execute(statements.DROP_WEBHOOK, named).rowcount)
 
-    async def spent_threads(self, older_than_seconds: float) -> Sequence[str]:
+    async def orphaned_threads(self, older_than_seconds: float) -> Sequence[str]:
         """See the contract."""
         before = {"before": time.time() - older_than_seconds}
-        found = await self._database.read(lambda c: c.execute(statements.SPENT_THREADS, before).fetchall())
+        found = await self._database.read(lambda c: c.execute(statements.ORPHANED_THREADS, before).fetchall())
         return [row["thread_id"] for row in found]
 
-    async def forget_spent(self, thread_ids: Sequence[str]) -> None:
+    async def forget_orphaned(self, thread_ids: Sequence[str]) -> None:
         """See the contract."""
         named = {"thread_ids": dump(list(thread_ids))}
-        await self._database.write(lambda c: c.execute(statements.FORGET_SPENT, named).rowcount)
+        await self._database.write(lambda c: c.execute(statements.FORGET_ORPHANED, named).rowcount)
 
     async def depth(self) -> QueueDepth:
         """See the contract. One statement over the waiting runs."""
@@ -221,11 +222,11 @@ class SqliteQueue:
         found = {row["priority"]: row for row in counted if row["unserved"] is None}
 
         def of(priority: Priority) -> PriorityDepth:
-            row = found.get(law.CODE[priority])
+            row = found.get(transitions.CODE[priority])
             return PriorityDepth(row["waiting"], row["oldest"]) if row else PriorityDepth(0, 0.0)
 
         blocked = sum(row["blocked"] for row in counted)
-        unserved = law.by_graph((row["unserved"], row["waiting"]) for row in counted)
+        unserved = transitions.by_graph((row["unserved"], row["waiting"]) for row in counted)
         return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked, unserved)
 
 

@@ -153,7 +153,7 @@ WHERE {_OVER} AND ttl_strategy = 'keep_latest' AND thinned_at IS NOT updated_at 
 """
 
 # The model's times are rounded to microseconds; a change since then is later by the whole time to live.
-NOTE_THINNED: Final = """
+NOTE_PRUNED: Final = """
 UPDATE lgs_thread SET thinned_at = updated_at
 WHERE thread_id = :thread_id AND abs(updated_at - :updated_at) < 0.000002
 """

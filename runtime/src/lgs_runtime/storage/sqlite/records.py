@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from lgs_runtime.database.json_columns import dump, dump_optional, escape, load
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
 from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, dump_optional, escape, load
-from lgs_runtime.storage.law import with_changes
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import record_statements as statements
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.audit import note, note_deleted
-from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.signals import Sender
+from lgs_runtime.storage.transitions import with_changes
 
 
 class SqliteRecords:
@@ -224,10 +224,10 @@ class SqliteRecords:
     async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
         """See the contract."""
         asker = who()
-        news = await self._database.write(lambda c: _delete_thread(c, thread_id, scope, asker))
-        if news is None:
+        notifications = await self._database.write(lambda c: _delete_thread(c, thread_id, scope, asker))
+        if notifications is None:
             raise NotFound("thread", thread_id)
-        self._sender.send(*news)
+        self._sender.send(*notifications)
 
     async def copy_thread(
         self,
@@ -298,10 +298,10 @@ class SqliteRecords:
         """See the contract."""
         return [rows.thread(row) for row in await self._read(statements.STALE_THREADS, {"limit": limit})]
 
-    async def note_thinned(self, thread: Thread) -> None:
+    async def note_pruned(self, thread: Thread) -> None:
         """See the contract."""
         values = {"thread_id": thread.thread_id, "updated_at": thread.updated_at.timestamp()}
-        await self._database.write(lambda c: c.execute(statements.NOTE_THINNED, values).rowcount)
+        await self._database.write(lambda c: c.execute(statements.NOTE_PRUNED, values).rowcount)
 
     async def _read(self, statement: str, values: Mapping[str, Any]) -> list[sqlite3.Row]:
         return await self._database.read(lambda connection: _all(connection, statement, values))

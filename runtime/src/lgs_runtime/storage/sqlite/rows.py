@@ -6,11 +6,11 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
+from lgs_runtime.database.json_columns import load, unescape
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
-from lgs_runtime.storage.encoding import load, unescape
 from lgs_runtime.storage.fairness import FIRST_TURN
-from lgs_runtime.storage.law import PRIORITY
 from lgs_runtime.storage.lifetime import expiry, ttl_of
+from lgs_runtime.storage.transitions import PRIORITY
 
 
 def time(seconds: float) -> datetime:

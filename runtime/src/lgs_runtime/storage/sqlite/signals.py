@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.news import KEPT, Inbox, packed, unpacked
+from lgs_runtime.storage.notifications import KEPT, Inbox, packed, unpacked
 
 _LONGEST_ADDRESS: Final = 100
 _RETRY_SECONDS: Final = 0.02

@@ -135,7 +135,7 @@ SET unfinished = unfinished - 1, rest = coalesce(:rest, rest),
 WHERE thread_id = :thread_id RETURNING unfinished
 """
 
-DROP_SPENT_THREAD: Final = """
+DROP_ORPHANED_THREAD: Final = """
 DELETE FROM lgs_thread WHERE thread_id = :thread_id AND unfinished = 0 RETURNING thread_id
 """
 
@@ -160,11 +160,11 @@ WHERE run_id = :run_id
 
 DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = :run_id"
 
-SPENT_THREADS: Final = """
+ORPHANED_THREADS: Final = """
 SELECT thread_id FROM lgs_spent_thread WHERE spent_at <= :before ORDER BY spent_at LIMIT 1000
 """
 
-FORGET_SPENT: Final = """
+FORGET_ORPHANED: Final = """
 DELETE FROM lgs_spent_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
 """
 

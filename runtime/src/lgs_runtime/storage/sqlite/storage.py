@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lgs_runtime.database.json_columns import dump
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.model import Signal
-from lgs_runtime.storage.encoding import dump
 from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.archives import SqliteArchives
 from lgs_runtime.storage.sqlite.audit import SqliteAudit
 from lgs_runtime.storage.sqlite.crons import SqliteCrons
-from lgs_runtime.storage.sqlite.database import Database
 from lgs_runtime.storage.sqlite.leases import SqliteLeases
 from lgs_runtime.storage.sqlite.migrations import migrate
 from lgs_runtime.storage.sqlite.queue import SqliteQueue
@@ -43,12 +43,12 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
         """See the contract."""
         await self._database.read(lambda connection: connection.execute("SELECT 1").fetchall())
 
-    async def ended_of(self, run_ids: Collection[str]) -> Collection[str]:
+    async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
         """See the contract."""
         asked = {"run_ids": dump(list(run_ids))}
         return await self._ids(statements.ENDED_OF, asked)
 
-    async def stirred(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
+    async def changed_threads(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
         """See the contract."""
         moments = {thread_id: None if at is None else at.timestamp() for thread_id, at in seen.items()}
         return await self._ids(statements.STIRRED, {"seen": dump(moments)})
@@ -57,7 +57,7 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
         found = await self._database.read(lambda connection: connection.execute(statement, values).fetchall())
         return [row[0] for row in found]
 
-    def tell(self, *signals: Signal) -> None:
+    def notify(self, *signals: Signal) -> None:
         """See the contract."""
         self._sender.send(*signals)
 

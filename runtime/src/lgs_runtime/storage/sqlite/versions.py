@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from lgs_runtime.database.json_columns import dump, escape, load
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.encoding import dump, escape, load
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.audit import note
-from lgs_runtime.storage.sqlite.database import Database
 
 VERSIONS: Final = """
 SELECT * FROM lgs_version
@@ -52,7 +52,7 @@ RETURNING *
 
 MARK_CROWDED: Final = "INSERT OR IGNORE INTO lgs_crowded_thread (thread_id) VALUES (:thread_id)"
 
-CROWDED_THREADS: Final = "SELECT thread_id FROM lgs_crowded_thread LIMIT 1000"
+THREADS_OVER_VERSION_LIMIT: Final = "SELECT thread_id FROM lgs_crowded_thread LIMIT 1000"
 
 KEPT_VERSIONS: Final = """
 SELECT min(version) AS version, min(checkpoint_id) AS checkpoint_id FROM (
@@ -112,9 +112,9 @@ class SqliteVersions:
         row = await self._database.write(lambda connection: _add(connection, new, made_by, limit))
         return rows.version(row)
 
-    async def crowded_threads(self) -> Sequence[str]:
+    async def threads_over_version_limit(self) -> Sequence[str]:
         """See the contract."""
-        found = await self._database.read(lambda c: c.execute(CROWDED_THREADS).fetchall())
+        found = await self._database.read(lambda c: c.execute(THREADS_OVER_VERSION_LIMIT).fetchall())
         return [row["thread_id"] for row in found]
 
     async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:

@@ -1,0 +1,47 @@
+"""Deletes what has outlived its time: records of old runs, old audit trails, and the checkpoints that
+stateless runs left behind because their replica died before it could."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.worker.cleanup import clear
+
+ORPHANED_SECONDS = 120.0
+"""Longer than a replica takes to clear up after its own runs."""
+AUDIT_DAYS = 30.0
+"""How long the audit trail of a deleted thread is kept."""
+log = structlog.get_logger(__name__)
+
+
+class Cleanup:
+    """A duty of each replica."""
+
+    def __init__(
+        self, storage: Storage, checkpointer: BaseCheckpointSaver[Any], *, run_ttl_hours: float
+    ) -> None:
+        self._storage = storage
+        self._checkpointer = checkpointer
+        self._run_ttl_hours = run_ttl_hours
+
+    async def clean_once(self) -> None:
+        """Deletes the records of old runs, old audit trails, and what stateless runs left behind."""
+        runs = await self._storage.expire_runs(self._run_ttl_hours)
+        await self._storage.expire_audit(AUDIT_DAYS)
+        left = await self.clean_orphaned(ORPHANED_SECONDS)
+        if unserved := (await self._storage.depth()).unserved:
+            log.warning("queue.unserved", graphs=dict(unserved))
+        if runs or left:
+            log.info("cleanup.deleted", runs=runs, left_behind=left)
+
+    async def clean_orphaned(self, older_than_seconds: float) -> int:
+        """Deletes the checkpoints that stateless runs left behind because their replica died before it could;
+        how many threads they were of."""
+        orphaned = await self._storage.orphaned_threads(older_than_seconds)
+        if orphaned:
+            await clear(self._storage, self._checkpointer, orphaned)
+        return len(orphaned)

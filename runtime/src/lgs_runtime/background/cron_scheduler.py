@@ -1,0 +1,91 @@
+"""Makes the runs of crons that are due, each once, whichever replica makes it.
+
+A cron that is due is given to one replica for a while. The id of its run is derived from the cron and the due
+time, and a run is stored once under its id; so a replica that dies halfway, or is slow, makes no second one.
+What was missed while no replica lived is made up for by one run.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import structlog
+
+from lgs_runtime.api.resources.crons import request_of
+from lgs_runtime.encryption.cipher import CARRIED
+from lgs_runtime.encryption.context import encrypt_with
+from lgs_runtime.errors import (
+    Conflict,
+    Forbidden,
+    HandlerFailed,
+    InvalidRequest,
+    NotFound,
+    QueueFull,
+    RefusedByHandler,
+)
+from lgs_runtime.model import Cron, Priority
+from lgs_runtime.runs.admission import new_run, permitted_run, placed
+from lgs_runtime.runs.crons import identity_of, next_after, run_id_of
+from lgs_runtime.services import Services
+from lgs_runtime.storage.actor import acting
+
+AT_A_TIME = 50
+HOLD_SECONDS = 30.0
+"""After so long a cron whose run could not be made is tried again, by any replica."""
+log = structlog.get_logger(__name__)
+
+
+class CronScheduler:
+    """A duty of each replica."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def fire_due(self) -> int:
+        """Makes the runs that are due now, some at a time; how many. Raises `StorageUnavailable`."""
+        made = 0
+        for cron in await self._services.storage.claim_crons(AT_A_TIME, HOLD_SECONDS):
+            try:
+                made += await self._fire(cron)
+            except (InvalidRequest, HandlerFailed, RefusedByHandler) as wrong:
+                # What was valid when it was stored may not be here, such as a time zone: another may know it.
+                log.error("cron.failed", cron_id=cron.cron_id, reason=str(wrong))
+        return made
+
+    async def _fire(self, cron: Cron) -> bool:
+        """Makes the run of a cron and advances it; whether there is a run."""
+        made = False
+        try:
+            made = await self._make(cron)
+        except QueueFull as full:
+            self._services.metrics.rejected(Priority(full.priority))
+            log.warning("cron.waits", cron_id=cron.cron_id, reason=str(full))
+            return False
+        except NotFound as missing:
+            log.warning("cron.deleted", cron_id=cron.cron_id, reason=str(missing))
+            with suppress(NotFound):
+                await self._services.storage.delete_cron(cron.cron_id)
+            return False
+        except (Conflict, Forbidden) as refused:
+            log.warning("cron.skipped", cron_id=cron.cron_id, reason=str(refused))
+        assert cron.next_run_date is not None, "a cron that is due has a time"
+        now = max(await self._services.storage.now(), cron.next_run_date)
+        following = next_after(cron.schedule, cron.timezone, now, cron.end_time)
+        await self._services.storage.advance_cron(cron.cron_id, cron.next_run_date, following)
+        return made
+
+    async def _make(self, cron: Cron) -> bool:
+        services, request = self._services, request_of(cron)
+        encrypt_with(cron.payload.get(CARRIED))
+        request, assistant = await permitted_run(services, request)
+        new = await placed(
+            services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id
+        )
+        with acting(identity_of(cron)):
+            enqueued = await services.storage.enqueue(new, services.settings.queue_limits)
+        if enqueued.run.thread_id != new.thread_id:
+            # Another replica made it and did not live to say so.
+            return False
+        services.metrics.arrived(new.priority)
+        log.info("cron.fired", cron_id=cron.cron_id, run_id=new.run_id)
+        return True

@@ -1,0 +1,81 @@
+"""What a replica does again and again beside its work: the name of each duty, how often it is done, by whom.
+Every replica does all of them, each at its own moments; what may be done by one alone, the storage sees to.
+
+The heartbeat is not among them: it has a thread of its own, and a process that stands in for it
+(`heartbeat.py`, `keeper.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from lgs_runtime.api.schemas.record_json import run_json
+from lgs_runtime.background.cleanup import Cleanup
+from lgs_runtime.background.cron_scheduler import CronScheduler
+from lgs_runtime.background.expiry import Expiry
+from lgs_runtime.background.pruning import Pruner
+from lgs_runtime.background.reaper import Reaper
+from lgs_runtime.background.webhook_receivers import open_client
+from lgs_runtime.background.webhooks import ANSWER_SECONDS, WebhookSender
+from lgs_runtime.periodic import repeatedly, running
+from lgs_runtime.services import Services
+from lgs_runtime.store.sweeping import sweep
+
+REAPS_PER_LEASE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Done every `seconds`, sooner or later by up to `spread` of them; first `at_once`, or after a pause."""
+
+    name: str
+    seconds: float
+    turn: Callable[[], Awaitable[object]]
+    at_once: bool = True
+    spread: float = 0.2
+
+
+async def start_duties(services: Services, stack: AsyncExitStack) -> None:
+    """Does all duties until `stack` is closed."""
+    settings = services.settings
+    http = await stack.enter_async_context(open_client(settings.webhooks, ANSWER_SECONDS))
+    sender = WebhookSender(
+        services.storage, run_json, settings.webhooks, enabled="webhooks" not in settings.http.disabled
+    )
+    calls = Duty("webhooks", 1.0, partial(sender.send_all_due, http))
+    for duty in (*_of_runs(services), calls, *_of_data(services)):
+        work = repeatedly(duty.name, duty.turn, duty.seconds, at_once=duty.at_once, spread=duty.spread)
+        await stack.enter_async_context(running(work, duty.name))
+
+
+def _of_runs(services: Services) -> tuple[Duty, ...]:
+    settings = services.settings
+    reaper = Reaper(
+        services.storage,
+        services.checkpointer,
+        services.streams,
+        services.notifier,
+        services.metrics,
+        replica=settings.replica_id,
+        max_attempts=settings.max_attempts,
+    )
+    return (
+        Duty("reaper", settings.lease_seconds / REAPS_PER_LEASE, reaper.reap_once, at_once=False, spread=0.3),
+        Duty("crons", 1.0, CronScheduler(services).fire_due),
+    )
+
+
+def _of_data(services: Services) -> tuple[Duty, ...]:
+    settings = services.settings
+    cleanup = Cleanup(services.storage, services.checkpointer, run_ttl_hours=settings.run_ttl_hours)
+    store_seconds = settings.store.ttl.sweep_interval_minutes * 60
+    thread_seconds = settings.checkpointer.ttl.sweep_interval_minutes * 60
+    return (
+        Duty("cleanup", 60.0, cleanup.clean_once),
+        Duty("store", store_seconds, partial(sweep, services.store), at_once=False),
+        Duty("expiry", thread_seconds, Expiry(services).sweep_once),
+        Duty("pruning", 60.0, Pruner(services).prune_once, at_once=False),
+    )

@@ -1,0 +1,173 @@
+"""The heartbeat of this replica, in a thread with an event loop of its own.
+
+A node that blocks the replica's event loop for longer than the lease must not cost the lease: the runs would
+be given to others while they still execute here. While this thread can't run either, the keeper extends the
+lease. A replica that stood still as a whole (stopped, throttled, asleep) asks the storage when it wakes: its
+lease may have run out while nobody took its runs, and then it goes on. When they are gone, or the storage
+can't tell, `on_lost` is called on the replica's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from lgs_runtime.background.keeping import Keeper
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.storage.contract import Leases, Storage
+
+BEATS_PER_LEASE = 3
+RETRY_SECONDS = 0.5
+log = structlog.get_logger(__name__)
+
+
+class Heartbeat:
+    """Holds the lease from `start` to `close`."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        replica: str,
+        lease_seconds: float,
+        on_lost: Callable[[], None],
+        *,
+        graphs: Sequence[str] | None = None,
+        on_held: Callable[[float], None] = lambda _: None,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """`graphs`: those that the replica has. `on_held` is told, in any thread, until when the lease is
+        held (seconds of `time.monotonic`)."""
+        self._storage = storage
+        self._replica = replica
+        self._lease_seconds = lease_seconds
+        self._on_lost = on_lost
+        self._graphs = graphs
+        self._on_held = on_held
+        self._keeper = keeper
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    async def start(self) -> None:
+        """Takes the lease; returns when it is held. Raises `StorageUnavailable`."""
+        home = asyncio.get_running_loop()
+        taken: asyncio.Future[None] = home.create_future()
+
+        def live() -> None:
+            with asyncio.Runner() as runner:
+                runner.run(self._beat(home, taken))
+
+        self._thread = threading.Thread(target=live, name="heartbeat", daemon=True)
+        self._thread.start()
+        await taken
+
+    async def close(self) -> None:
+        """Gives the lease up and waits for the thread."""
+        if self._thread is None:
+            return
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        await asyncio.to_thread(self._thread.join)
+        self._thread = None
+
+    async def _beat(self, home: asyncio.AbstractEventLoop, taken: asyncio.Future[None]) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            lease = await self._storage.leases(self._replica, self._graphs)
+        except Exception as failed:  # noqa: BLE001 - it reaches who starts, who would wait for ever
+            home.call_soon_threadsafe(taken.set_exception, failed)
+            return
+        home.call_soon_threadsafe(taken.set_result, None)
+        try:
+            await self._renew(lease, home, self._stop)
+        finally:
+            if self._keeper is not None:
+                self._keeper.close()
+            try:
+                await lease.close()
+            except StorageUnavailable as gone:
+                log.warning("lease.not_given_up", reason=str(gone))
+
+    async def _renew(self, lease: Leases, home: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+        held_until = time.monotonic() + self._lease_seconds
+        self._held(held_until)
+        beat = self._lease_seconds / BEATS_PER_LEASE
+        pause, woke = beat, False
+        while True:
+            due = time.monotonic() + (0.0 if woke else pause)
+            if not woke and await _stops_within(stop, pause):
+                return
+            asked = time.monotonic()
+            # A beat that hangs leaves time for another one, on a new connection; and what executes here must
+            # be stopped as soon as others may take it, whether or not the answer comes.
+            left = held_until - asked
+            patience = min(left, beat) if left > 0 else self._lease_seconds
+            answer = await _answer(lease, patience, beat)
+            if answer.kept is None:
+                log.warning("lease.not_renewed", reason=answer.reason)
+                # A replica that stood still may have found a connection that did not outlive it, and asks on
+                # a new one before it knows.
+                woke, pause = answer.stood_still or asked - due > beat, RETRY_SECONDS
+                if time.monotonic() >= held_until and not woke:
+                    # Others may take the runs from now on: what executes here must not go on beside them, nor
+                    # what was claimed since.
+                    home.call_soon_threadsafe(self._on_lost)
+                continue
+            held_until, woke, pause = asked + self._lease_seconds, False, beat
+            if answer.kept:
+                self._held(held_until)
+            else:
+                # In this order: what executed under the old lease must not write under the new one.
+                home.call_soon_threadsafe(self._on_lost)
+                home.call_soon_threadsafe(self._on_held, held_until)
+
+    def _held(self, until: float) -> None:
+        self._on_held(until)
+        if self._keeper is not None:
+            self._keeper.held_until(until)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What became of a renewal. `kept` None: there was no answer. `stood_still`: this thread could not run
+    for longer than a beat meanwhile."""
+
+    kept: bool | None
+    stood_still: bool = False
+    reason: str = ""
+
+
+async def _answer(lease: Leases, patience: float, beat: float) -> _Answer:
+    """Asks for a renewal, and waits for so long. Who stood still looks again before the time counts: the
+    answer may have come meanwhile."""
+    renewal = asyncio.ensure_future(lease.renew())
+    stood_still = waits = True
+    while waits:
+        asked = time.monotonic()
+        await asyncio.wait({renewal}, timeout=patience)
+        stood_still = time.monotonic() - asked > patience + beat
+        waits = stood_still and not renewal.done()
+    if not renewal.done():
+        renewal.cancel()
+        await asyncio.wait({renewal})
+    if renewal.cancelled():
+        return _Answer(None, stood_still, f"no answer within {patience:.1f} s")
+    if (failed := renewal.exception()) is None:
+        return _Answer(renewal.result())
+    if not isinstance(failed, StorageUnavailable):
+        raise failed
+    return _Answer(None, stood_still, str(failed))
+
+
+async def _stops_within(stop: asyncio.Event, seconds: float) -> bool:
+    """Whether the heartbeat is to end, after so long at most."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""Keeps the versions of threads within their limit, in the background.
+
+The oldest versions go, and with them the checkpoints before the oldest version that is left: never one that a
+version, the thread's present or an unfinished run names. A thread whose values are made of its past
+(`DeltaChannel`), or whose graph this replica does not know, keeps its checkpoints.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from lgs_runtime.errors import EncryptionFailed, NotFound
+from lgs_runtime.model import Page
+from lgs_runtime.run_kwargs import RunKwargs
+from lgs_runtime.services import Services
+from lgs_runtime.threads.removal import UNFINISHED, needs_past
+
+MOST_RUNS = 1000
+log = structlog.get_logger(__name__)
+
+
+class Pruner:
+    """A duty of each replica."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def prune_once(self) -> int:
+        """Prunes every thread that has too many versions; how many threads. Two replicas may do so at once.
+        Raises `StorageUnavailable`."""
+        over_limit = await self._services.storage.threads_over_version_limit()
+        for thread_id in over_limit:
+            try:
+                checkpoints = await self._prune(thread_id)
+            except EncryptionFailed as failed:
+                # Its keys may come back; the others have to be pruned meanwhile.
+                log.warning("thread.not_pruned", thread_id=thread_id, reason=str(failed))
+                continue
+            await self._services.storage.forget_crowded([thread_id])
+            log.info("thread.pruned", thread_id=thread_id, checkpoints=checkpoints)
+        return len(over_limit)
+
+    async def _prune(self, thread_id: str) -> int:
+        storage = self._services.storage
+        try:
+            thread = await storage.thread(thread_id)
+        except NotFound:
+            return 0
+        left = await storage.prune_versions(thread_id, self._services.settings.versions_limit)
+        self._services.metrics.pruned(0, left.deleted)
+        known = thread.metadata.get("graph_id") in self._services.graphs.ids
+        if left.oldest is None or not known or await needs_past(self._services, thread):
+            return 0
+        floor = min([left.oldest, *await self._named_by_runs(thread_id)])
+        checkpoints = await self._services.upkeep.prune(thread_id, floor)
+        self._services.metrics.pruned(checkpoints, 0)
+        return checkpoints
+
+    async def _named_by_runs(self, thread_id: str) -> list[str]:
+        """The checkpoints that unfinished runs are going to start from."""
+        unfinished = [
+            RunKwargs.from_json(run.kwargs).checkpoint or {}
+            for status in UNFINISHED
+            for run in await self._services.storage.runs(thread_id, Page(limit=MOST_RUNS), status=status)
+        ]
+        return [at["checkpoint_id"] for at in unfinished if at.get("checkpoint_id")]

@@ -1,0 +1,108 @@
+"""Calls back when runs have ended: POSTs what became of each to the URL its client gave.
+
+At least once: the call is stored with the end of the run, and goes away only when the receiver has answered
+2xx or has had `MOST_ATTEMPTS`. Any replica may send it, so one that dies loses nothing; a receiver whose
+answer was lost is called again, and knows the run by its `run_id`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import structlog
+
+from lgs_runtime.background.webhook_receivers import Forbidden, call
+from lgs_runtime.graphs.webhook_section import WebhookSection
+from lgs_runtime.model import Run, Webhook, failure_of, unrooted, without_questions
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.streams.json_encoding import encode
+
+AT_A_TIME = 20
+ANSWER_SECONDS = 10.0
+RETRY_SECONDS = 15.0
+"""Before the second attempt, and doubled before each that follows. Longer than an answer may take, so that
+two replicas don't send the same call at once."""
+LONGEST_RETRY_SECONDS = 600.0
+MOST_ATTEMPTS = 12
+"""Over about an hour."""
+log = structlog.get_logger(__name__)
+
+
+class WebhookSender:
+    """A duty of each replica. `describe` gives the JSON of a run; `section` says which receivers may be
+    called; without `enabled` none is."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        describe: Callable[[Run], Mapping[str, Any]],
+        section: WebhookSection | None = None,
+        *,
+        enabled: bool = True,
+    ) -> None:
+        self._storage = storage
+        self._describe = describe
+        self._section = section or WebhookSection()
+        self._enabled = enabled
+
+    async def send_all_due(self, http: httpx.AsyncClient) -> None:
+        """Sends what is due, as long as there is more. Raises `StorageUnavailable`."""
+        while await self.send_due(http) >= AT_A_TIME:
+            pass
+
+    async def send_due(self, http: httpx.AsyncClient) -> int:
+        """Sends the calls that are due now, some at a time; how many. Raises `StorageUnavailable`."""
+        due = await self._storage.claim_webhooks(AT_A_TIME, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        ends = await asyncio.gather(*(self._send(http, webhook) for webhook in due), return_exceptions=True)
+        for failed in ends:
+            if failed is not None:
+                raise failed
+        return len(due)
+
+    async def _send(self, http: httpx.AsyncClient, webhook: Webhook) -> None:
+        run_id, attempt = webhook.run.run_id, webhook.attempt
+        try:
+            refused = await self._refusal(http, webhook)
+        except Forbidden as rule:
+            log.error("webhook.forbidden", run_id=run_id, rule=str(rule))
+            await self._storage.drop_webhook(run_id)
+            return
+        if refused is None:
+            log.info("webhook.sent", run_id=run_id, attempt=attempt)
+        elif attempt < MOST_ATTEMPTS:
+            log.warning("webhook.refused", run_id=run_id, attempt=attempt, reason=refused)
+            return
+        else:
+            log.error("webhook.given_up", run_id=run_id, attempt=attempt, reason=refused)
+        await self._storage.drop_webhook(run_id)
+
+    async def _refusal(self, http: httpx.AsyncClient, webhook: Webhook) -> str | None:
+        """Calls the receiver; why it did not take the call, if it did not. Raises `Forbidden`."""
+        if not self._enabled:
+            raise Forbidden("http.disable_webhooks: true: nobody is called")
+        told = {**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)}
+        allowed = self._section.allowed_fields
+        body = encode(told if allowed is None else {name: told[name] for name in told if name in allowed})
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await call(http, self._section, webhook.url, body)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError, ValueError) as failed:
+            return f"{type(failed).__name__}: {failed}"
+        return None if answer.is_success else f"it answered {answer.status_code}"
+
+
+def payload(described: Mapping[str, Any], webhook: Webhook) -> dict[str, Any]:
+    """What a receiver is told: the run, when it ran, and the values it left."""
+    run = webhook.run
+    failed = {} if run.error is None else {"error": failure_of(run.error)}
+    return {
+        **described,
+        **failed,
+        "run_started_at": run.claimed_at,
+        "run_ended_at": run.updated_at,
+        "values": unrooted(without_questions(webhook.values)),
+    }

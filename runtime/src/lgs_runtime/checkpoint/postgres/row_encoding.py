@@ -1,0 +1,198 @@
+"""Checkpoints as rows and back. Pure: knows the tables and LangGraph's values, and neither driver nor loop.
+
+As in langgraph-checkpoint-postgres, plain values (None, text, numbers, booleans) stand in the checkpoint's
+JSON and all others in `checkpoint_blobs`, once for each version of their channel. A plain value that JSON in
+Postgres would make another of (text with NUL or half a character, NaN, infinities, minus zero, large floats,
+members of enumerations) is a blob too; the official saver reads it as well. In metadata such text has marks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import orjson
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    PendingWrite,
+    get_serializable_checkpoint_metadata,
+    writes_sort_key,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
+
+from lgs_runtime.checkpoint.configs import checkpoint_config
+from lgs_runtime.checkpoint.rows import Row, Rows
+from lgs_runtime.database.json_columns import dump, escape
+from lgs_runtime.database.json_columns import load as unmarked
+
+_EXACT_FLOATS: Final = 2.0**53
+_LARGEST_FLOAT: Final = 1e16
+"""From here on floats are written without a point."""
+
+
+@dataclass(slots=True)
+class Group:
+    """What many calls store, with each row once, as if they had been made one after the other."""
+
+    blobs: dict[Row, Row] = field(default_factory=dict)
+    new_writes: dict[Row, Row] = field(default_factory=dict)
+    replaced_writes: dict[Row, Row] = field(default_factory=dict)
+    checkpoints: dict[Row, Row] = field(default_factory=dict)
+
+    def add(self, rows: Rows) -> None:
+        """Takes in the rows of the next call."""
+        for row in rows.blobs:
+            self.blobs.setdefault(row[:4], row)
+        for row in rows.new_writes:
+            key = _write_key(row)
+            if key not in self.replaced_writes:
+                self.new_writes.setdefault(key, row)
+        for row in rows.replaced_writes:
+            key = _write_key(row)
+            before = self.new_writes.pop(key, None) or self.replaced_writes.get(key)
+            # Postgres keeps the path of the write that is replaced, and so does a group.
+            self.replaced_writes[key] = row if before is None else (*row[:4], before[4], *row[5:])
+        for row in rows.checkpoints:
+            before = self.checkpoints.get(row[:3])
+            self.checkpoints[row[:3]] = row if before is None else (*before[:4], *row[4:])
+
+    def columns(self) -> tuple[tuple[int, ...], list[Sequence[Any]]]:
+        """The parts of the group that have rows (numbers into `statements.GROUP`), and their columns."""
+        tables = (self.blobs, self.new_writes, self.replaced_writes, self.checkpoints)
+        columns: list[Sequence[Any]] = []
+        for rows in tables:
+            if rows:
+                columns.extend(zip(*rows.values(), strict=True))
+        return tuple(part for part, rows in enumerate(tables) if rows), columns
+
+
+def _write_key(row: Row) -> Row:
+    return (row[0], row[1], row[2], row[3], row[5])
+
+
+def checkpoint_rows(
+    serde: SerializerProtocol,
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    new_versions: ChannelVersions,
+) -> Rows:
+    """A checkpoint and the values that are new in it."""
+    configurable = config["configurable"]
+    thread_id, namespace = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
+    plain: dict[str, Any] = {}
+    blobs, size = [], 0
+    for channel, value in checkpoint["channel_values"].items():
+        if _fits_json(value):
+            plain[channel] = value
+            continue
+        if isinstance(value, _DeltaSnapshot):
+            plain[channel] = True
+        if channel in new_versions:
+            kind, data = serde.dumps_typed(value)
+            blobs.append((thread_id, namespace, channel, str(new_versions[channel]), kind, data))
+            size += len(data)
+    document = _dump({**checkpoint, "channel_values": plain})
+    about = dump(get_serializable_checkpoint_metadata(config, metadata))
+    row = (
+        thread_id,
+        namespace,
+        checkpoint["id"],
+        configurable.get("checkpoint_id"),
+        document,
+        about,
+    )
+    return Rows(blobs=blobs, checkpoints=(row,), size=size + len(document) + len(about))
+
+
+def checkpoint_tuple(serde: SerializerProtocol, row: Mapping[str, Any]) -> CheckpointTuple:
+    """The checkpoint of a row of `statements.LATEST`, `EXACT` or `LIST`."""
+    checkpoint = cast(Checkpoint, load(row["checkpoint"]))
+    values = dict(checkpoint.get("channel_values") or {})
+    for channel, kind, data in zip(
+        row["channels"] or (), row["types"] or (), row["blobs"] or (), strict=True
+    ):
+        if kind != "empty":
+            values[channel] = serde.loads_typed((kind, data))
+    if row["send_types"]:
+        values[TASKS] = [
+            serde.loads_typed(sent) for sent in zip(row["send_types"], row["send_blobs"], strict=True)
+        ]
+        versions = checkpoint["channel_versions"]
+        versions[TASKS] = max(versions.values(), default=cast(Any, None)) or first_version()
+    checkpoint["channel_values"] = values
+    thread_id, namespace = row["thread_id"], row["checkpoint_ns"]
+    parent_id = row["parent_checkpoint_id"]
+    return CheckpointTuple(
+        checkpoint_config(thread_id, namespace, row["checkpoint_id"]),
+        checkpoint,
+        cast(CheckpointMetadata, load(row["metadata"])),
+        checkpoint_config(thread_id, namespace, parent_id) if parent_id else None,
+        pending_writes(serde, row),
+    )
+
+
+def pending_writes(serde: SerializerProtocol, row: Mapping[str, Any]) -> list[PendingWrite]:
+    """The writes beside the checkpoint of a row, in the order in which LangGraph applies them."""
+    if not row["task_ids"]:
+        return []
+    stored = zip(
+        row["task_paths"],
+        row["task_ids"],
+        row["idxs"],
+        row["write_channels"],
+        row["write_types"],
+        row["write_blobs"],
+        strict=True,
+    )
+    return [
+        (task_id, channel, serde.loads_typed((kind, data)))
+        for _, task_id, _, channel, kind, data in sorted(
+            stored, key=lambda write: writes_sort_key(*write[:3])
+        )
+    ]
+
+
+def first_version() -> str:
+    """The version of a channel that had none."""
+    return f"{1:032}.{0.0:016}"
+
+
+def load(document: str) -> Any:
+    """The value of a JSON object. Integers beyond 64 bit come back whole."""
+    value = unmarked(document)
+    plain = value.get("channel_values")
+    rounded = _rounded(value.values()) or (isinstance(plain, dict) and _rounded(plain.values()))
+    return json.loads(document) if rounded else value
+
+
+def _rounded(values: Iterable[Any]) -> bool:
+    """Whether a value may be an integer that the fast parser made a float of."""
+    return any(type(value) is float and abs(value) > _EXACT_FLOATS for value in values)
+
+
+def _fits_json(value: Any) -> bool:
+    kind = type(value)
+    if value is None or kind is int or kind is bool:
+        return True
+    if kind is str:
+        return (value.isascii() and "\x00" not in value) or escape(value) == value
+    # Of minus zero Postgres keeps no sign, and of a large float no mark that it is none of the integers.
+    return kind is float and abs(value) < _LARGEST_FLOAT and (value != 0 or math.copysign(1, value) > 0)
+
+
+def _dump(document: Mapping[str, Any]) -> str:
+    try:
+        text = orjson.dumps(document).decode()
+    except TypeError:
+        # Integers beyond 64 bit. What no JSON can hold raises here.
+        text = json.dumps(document)
+    return dump(document) if "\\u0000" in text else text

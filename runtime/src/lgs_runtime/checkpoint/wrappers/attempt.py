@@ -1,0 +1,251 @@
+"""The saver of one attempt of a run. It knows what the attempt has stored, so that nothing is read back that
+was just written, and with durability `async` the graph goes on while its checkpoints are on their way.
+
+Nobody else writes to a thread while a run holds it, so its latest checkpoint is the one that the attempt put
+last. `settle` must be awaited before the end of the attempt is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    PendingWrite,
+    copy_checkpoint,
+    get_checkpoint_id,
+    get_serializable_checkpoint_metadata,
+    writes_sort_key,
+)
+
+from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
+from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
+from lgs_runtime.checkpoint.wrappers.write_behind import WritesBehind
+from lgs_runtime.errors import LeaseLost
+
+CHECKPOINTER: Final = "__pregel_checkpointer"
+"""The key of `configurable` by which LangGraph hands a saver to a graph for one call."""
+MOST_BEHIND: Final = 64
+"""So many stores may be on their way before the graph waits for one."""
+
+
+class AttemptSaver(DelegatingSaver):
+    """A saver for one attempt on one thread. Other threads and namespaces (subgraphs) pass through."""
+
+    def __init__(
+        self,
+        saver: BaseCheckpointSaver[Any],
+        thread_id: str,
+        *,
+        behind: bool = False,
+        empty: bool = False,
+        memory: _Memory | None = None,
+    ) -> None:
+        """`behind`: what is stored need not have reached the disk before the graph goes on. `empty`: nobody
+        can have stored anything for the thread yet."""
+        super().__init__(saver)
+        self._thread_id = thread_id
+        self._behind = saver if behind and isinstance(saver, WritesBehind) else None
+        self._memory = memory or _Memory(empty=empty)
+
+    def before(self, saver: BaseCheckpointSaver[Any]) -> AttemptSaver:
+        """The same attempt's, on another saver."""
+        behind = self._behind is not None
+        return AttemptSaver(saver, self._thread_id, behind=behind, memory=self._memory)
+
+    async def settle(self) -> None:
+        """Waits until all is stored. Raises what storing it raised."""
+        await self._memory.settle()
+
+    def abandon(self) -> None:
+        """Gives up what has not gone out yet: for an attempt whose thread goes with it, and whose result is
+        stored with the run."""
+        self._memory.abandon()
+
+    async def arrived(self) -> None:
+        """As `settle`, and raises nothing: for an attempt that failed already."""
+        await self._memory.arrived()
+
+    def shut(self) -> None:
+        """Nothing more is stored, of subgraphs neither: the attempt ended without its graph."""
+        self._memory.shut = True
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """See LangGraph's interface, as for all that follow."""
+        if self._is_root(config):
+            known = self._memory.latest(checkpoint_id := get_checkpoint_id(config))
+            if known is not None or (self._memory.empty and not checkpoint_id):
+                return known
+        return await super().aget_tuple(config)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        self._memory.check()
+        config = without_who_asked(config)
+        if not self._is_root(config):
+            return await super().aput(config, checkpoint, metadata, new_versions)
+        if self._behind is None:
+            stored = await super().aput(config, checkpoint, metadata, new_versions)
+        else:
+            await self._behind.admitted()
+            after = self._memory.last_put
+            put = self._behind.put_behind(config, checkpoint, metadata, new_versions, after)
+            self._memory.last_put = put
+            await self._memory.keep_up(put)
+            stored = checkpoint_config(self._thread_id, checkpoint_id=checkpoint["id"])
+        self._memory.put(config, checkpoint, metadata)
+        return stored
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self._memory.check()
+        if not self._is_root(config):
+            await super().aput_writes(config, writes, task_id, task_path)
+            return
+        if self._behind is None:
+            await super().aput_writes(config, writes, task_id, task_path)
+        else:
+            await self._behind.admitted()
+            await self._memory.keep_up(self._behind.put_writes_behind(config, writes, task_id, task_path))
+        self._memory.write(config, writes, task_id, task_path)
+
+    # LangGraph asks each run anew which parameters its saver takes: with this it need not look at the code.
+    aput_writes.__signature__ = signature(aput_writes)  # type: ignore[attr-defined]
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        self._memory.check()
+        self._memory.forget()
+        return super().put(without_who_asked(config), checkpoint, metadata, new_versions)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self._memory.check()
+        self._memory.forget()
+        super().put_writes(config, writes, task_id, task_path)
+
+    def _is_root(self, config: RunnableConfig) -> bool:
+        configurable = config["configurable"]
+        return configurable.get("thread_id") == self._thread_id and not configurable.get("checkpoint_ns")
+
+
+class _Memory:
+    """The latest checkpoint that an attempt has put, and what is on its way."""
+
+    def __init__(self, *, empty: bool = False) -> None:
+        self.empty = empty
+        """Whether there is nothing: no checkpoint was put, neither by the attempt nor before it."""
+        self.shut = False
+        self.last_put: asyncio.Future[Any] | None = None
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self._failed: BaseException | None = None
+        self._known: tuple[RunnableConfig, Checkpoint, CheckpointMetadata] | None = None
+        self._writes: dict[str, dict[tuple[str, str, int], PendingWrite]] = {}
+        """By checkpoint: a task's writes may come before the checkpoint that it ran from."""
+
+    def put(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
+        """A checkpoint became the latest."""
+        self._known, self.empty = (config, checkpoint, metadata), False
+        self._writes = {id: writes for id, writes in self._writes.items() if id >= checkpoint["id"]}
+
+    def write(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> None:
+        """A task wrote beside a checkpoint: the savers' rule is that a new write leaves one that is there as
+        it is, and that special ones take its place."""
+        known = self._writes.setdefault(config["configurable"]["checkpoint_id"], {})
+        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        for place, (channel, value) in enumerate(writes):
+            key = (task_path, task_id, WRITES_IDX_MAP.get(channel, place))
+            if special or key not in known:
+                known[key] = (task_id, channel, value)
+
+    def latest(self, checkpoint_id: str | None) -> CheckpointTuple | None:
+        """The latest checkpoint, if it is known, and the one that is asked for."""
+        if self._known is None:
+            return None
+        config, checkpoint, metadata = self._known
+        if checkpoint_id not in (None, "", checkpoint["id"]):
+            return None
+        thread_id, parent_id = (
+            config["configurable"]["thread_id"],
+            config["configurable"].get("checkpoint_id"),
+        )
+        writes = self._writes.get(checkpoint["id"], {})
+        ordered = sorted(writes.items(), key=lambda write: writes_sort_key(*write[0]))
+        return CheckpointTuple(
+            checkpoint_config(thread_id, checkpoint_id=checkpoint["id"]),
+            copy_checkpoint(checkpoint),
+            get_serializable_checkpoint_metadata(config, metadata),
+            checkpoint_config(thread_id, checkpoint_id=parent_id) if parent_id else None,
+            [write for _, write in ordered],
+        )
+
+    def check(self) -> None:
+        """Raises `LeaseLost` where nothing more is stored."""
+        if self.shut:
+            raise LeaseLost("the attempt has ended without its graph: nothing that it stores now is kept")
+
+    def forget(self) -> None:
+        """Somebody stored past this memory: what is latest must be read."""
+        self._known, self.empty = None, False
+
+    async def keep_up(self, stored: asyncio.Future[Any]) -> None:
+        """Notes what is on its way, and waits when too much is. Raises what an earlier one failed with."""
+        self._under_way.add(stored)
+        stored.add_done_callback(self._arrived)
+        while len(self._under_way) > MOST_BEHIND:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        self._raise()
+
+    async def settle(self) -> None:
+        """Waits for all that is on its way. Raises what one failed with."""
+        await self.arrived()
+        self._raise()
+
+    def abandon(self) -> None:
+        """Gives up what is on its way, as far as it has not gone out."""
+        for stored in list(self._under_way):
+            stored.cancel()
+
+    async def arrived(self) -> None:
+        """Waits for all that is on its way, well or not."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def _arrived(self, stored: asyncio.Future[Any]) -> None:
+        self._under_way.discard(stored)
+        if not stored.cancelled() and self._failed is None:
+            self._failed = stored.exception()
+
+    def _raise(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
+
+def may_write_behind(channels: Mapping[str, object], durability: str) -> bool:
+    """Whether a graph with such channels may go on before its checkpoints are stored. A `DeltaChannel` is
+    made of the writes of all steps, which must be there before a checkpoint that stands on them."""
+    return durability == "async" and not any(isinstance(each, DeltaChannel) for each in channels.values())

@@ -1,0 +1,170 @@
+"""No checkpoint is written by a replica whose lease has run out.
+
+A process that stood still (a paused machine, a long swap) wakes in the middle of a step that another
+replica has long carried on, and would write its own checkpoint behind the other's: the thread would fall
+back. So each write looks at the time first, by a clock that goes on meanwhile, and waits to be told whether
+the lease was renewed or lost. Reads pass, and are noted: what is written next sorts after what was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+
+from lgs_runtime.checkpoint.order import seen
+from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
+from lgs_runtime.checkpoint.wrappers.write_behind import WritesBehind
+from lgs_runtime.errors import StorageUnavailable
+
+LOOK_SECONDS = 0.02
+
+
+class Fence:
+    """Until when this replica's lease is known to be held, in seconds of `time.monotonic`. Open until the
+    first lease is taken."""
+
+    def __init__(self, patience_seconds: float = 0.0) -> None:
+        """`patience_seconds`: for so long a write waits to be told what became of a lease that has run
+        out."""
+        self._patience_seconds = patience_seconds
+        self._until = float("inf")
+        self._lost = False
+        self._losses = 0
+
+    def held_until(self, moment: float) -> None:
+        """The lease was taken or renewed. May be called from any thread."""
+        self._until, self._lost = moment, False
+
+    def lost(self) -> None:
+        """The lease is gone, and what was executed under it must write no more."""
+        self._lost, self._losses = True, self._losses + 1
+
+    def check(self) -> None:
+        """Raises `StorageUnavailable` when the lease has run out."""
+        if self._lost or time.monotonic() >= self._until:
+            raise StorageUnavailable("the lease of this replica has run out: it writes no checkpoints")
+
+    async def passed(self) -> None:
+        """Returns when the lease is held. One that ran out may be renewed in a moment, where the replica
+        stood still and has just woken. Raises `StorageUnavailable` when it is lost."""
+        if not self._lost and time.monotonic() < self._until:
+            return
+        losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds
+        while self._is_undecided(losses) and time.monotonic() < give_up_at:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(LOOK_SECONDS)
+        self._judge(losses)
+
+    def wait(self) -> None:
+        """As `passed`, for threads other than the event loop's."""
+        losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds
+        while self._is_undecided(losses) and time.monotonic() < give_up_at:
+            time.sleep(LOOK_SECONDS)
+        self._judge(losses)
+
+    def _is_undecided(self, losses: int) -> bool:
+        return not self._lost and self._losses == losses and time.monotonic() >= self._until
+
+    def _judge(self, losses: int) -> None:
+        if self._losses != losses:
+            raise StorageUnavailable("the lease of this replica was lost: it writes no checkpoints")
+        self.check()
+
+
+class FencedSaver(DelegatingSaver):
+    """Another saver, behind a fence."""
+
+    def __init__(self, saver: BaseCheckpointSaver[Any], fence: Fence) -> None:
+        super().__init__(saver)
+        self._fence = fence
+
+    def before(self, saver: BaseCheckpointSaver[Any]) -> FencedSaver:
+        """Another saver, behind the same fence."""
+        return fenced(saver, self._fence)
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """See LangGraph's interface, as for all that follow."""
+        self._fence.wait()
+        return super().put(config, checkpoint, metadata, new_versions)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        await self._fence.passed()
+        return await super().aput(config, checkpoint, metadata, new_versions)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self._fence.wait()
+        super().put_writes(config, writes, task_id, task_path)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        await self._fence.passed()
+        await super().aput_writes(config, writes, task_id, task_path)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return seen(super().get_tuple(config))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return seen(await super().aget_tuple(config))
+
+
+class FencedBehindSaver(FencedSaver, WritesBehind):
+    """A saver that writes behind, behind a fence."""
+
+    _saver: Any
+
+    async def admitted(self) -> None:
+        """See `WritesBehind`."""
+        await self._fence.passed()
+
+    def put_behind(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        after: asyncio.Future[Any] | None,
+    ) -> asyncio.Future[Any]:
+        """See `WritesBehind`."""
+        self._fence.check()
+        stored: asyncio.Future[Any] = self._saver.put_behind(
+            config, checkpoint, metadata, new_versions, after
+        )
+        return stored
+
+    def put_writes_behind(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> asyncio.Future[Any]:
+        """See `WritesBehind`."""
+        self._fence.check()
+        stored: asyncio.Future[Any] = self._saver.put_writes_behind(config, writes, task_id, task_path)
+        return stored
+
+
+def fenced(saver: BaseCheckpointSaver[Any], fence: Fence) -> FencedSaver:
+    """A saver behind a fence; one that writes behind still does."""
+    return FencedBehindSaver(saver, fence) if isinstance(saver, WritesBehind) else FencedSaver(saver, fence)

@@ -1,0 +1,109 @@
+"""Small checks of what a configuration file holds: each gives the value in its type, or raises a
+`ConfigError` in the words `name: value: rule`. `where` is the name of the value in the file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import structlog
+
+from lgs_runtime.errors import ConfigError
+
+log = structlog.get_logger(__name__)
+LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
+
+
+def object_of(content: Any, where: str, known: Collection[str] | None = None) -> dict[str, Any]:
+    """An object; nothing is an empty one. Keys that are not `known` are left out, with a warning that names
+    those that are."""
+    if not isinstance(content, dict | None):
+        raise ConfigError(f"{where}: {content!r}: must be an object")
+    given = content or {}
+    if known is None:
+        return given
+    warn_unknown(given, known, where)
+    return {name: value for name, value in given.items() if name in known}
+
+
+def warn_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
+    """Names, once, the keys that nothing reads: one is most often a slip of the pen."""
+    if unknown := sorted(str(name) for name in given if name not in known):
+        log.warning("config.unknown_keys", where=where, keys=unknown, known=sorted(known))
+
+
+def boolean_of(value: Any, where: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where}: {value!r}: must be true or false")
+    return value
+
+
+def whole_of(value: Any, where: str, *, at_least: int, at_most: int | None = None) -> int:
+    """A whole number within bounds."""
+    bounds = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+    valid = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+    if not valid or (at_most is not None and value > at_most):
+        raise ConfigError(f"{where}: {value!r}: must be a whole number, {bounds}")
+    return int(value)
+
+
+def text_of(value: Any, where: str) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{where}: {value!r}: must be a text that is not empty")
+    return value
+
+
+def texts_of(value: Any, where: str) -> tuple[str, ...]:
+    """A list of texts; nothing is an empty one."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise ConfigError(f"{where}: {value!r}: must be a list of strings")
+    return tuple(value)
+
+
+def variable_of(value: Any, where: str, example: str) -> str:
+    """`path:variable`."""
+    if not isinstance(value, str) or not all(value.rpartition(":")[::2]):
+        raise ConfigError(f"{where}: {value!r}: must be path:variable, such as {example}")
+    return value
+
+
+def regex_of(value: Any, where: str) -> str:
+    """A regular expression."""
+    try:
+        re.compile(value)
+    except (re.error, TypeError):
+        raise ConfigError(f"{where}: {value!r}: must be a regular expression") from None
+    return str(value)
+
+
+def checked_positive(value: Any, where: str, at_most: float) -> float | None:
+    """A number that is more than 0, or None. Raises `ConfigError`."""
+    if value is None:
+        return None
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not valid or not 0 < value <= at_most:
+        raise ConfigError(f"{where}: {value!r}: must be more than 0 and at most {at_most:.0f}")
+    return float(value)
+
+
+def checked_path(value: Any, where: str) -> str | None:
+    """`path:variable`, or None. Raises `ConfigError`."""
+    if value is not None and not (isinstance(value, str) and ":" in value.strip(":")):
+        raise ConfigError(f"{where}: {value!r}: must be path:variable, such as ./mine.py:create")
+    return value
+
+
+def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
+    """An object that has no other keys than the known ones; null is an empty one. Raises `ConfigError`."""
+    if not isinstance(content, dict | None):
+        raise ConfigError(f"{where}: {content!r}: must be an object")
+    for name in content or {}:
+        if name not in known:
+            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
+    return content or {}

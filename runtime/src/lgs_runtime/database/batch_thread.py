@@ -1,0 +1,94 @@
+"""A thread that does what it is asked, in order; what comes while it is busy it takes up together.
+
+A crossing between threads costs more than most of what is asked of SQLite, so many callers share one way
+there and one way back. Belongs to the event loop in which it is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+Work = TypeVar("Work")
+
+MOST_TOGETHER: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer to work that raised."""
+
+    reason: BaseException
+
+
+@dataclass(slots=True, eq=False)
+class _Asked(Generic[Work]):
+    work: Work
+    done: asyncio.Future[Any]
+
+
+class BatchThread(Generic[Work]):
+    """`answer` runs on the thread, gets the works of a group and returns the result of each, or `Failed`."""
+
+    def __init__(self, name: str, answer: Callable[[Sequence[Work]], Sequence[Any]]) -> None:
+        self._answer = answer
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, name)
+        self._waiting: list[_Asked[Work]] = []
+        self._busy = False
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._closed
+
+    def ask(self, work: Work) -> asyncio.Future[Any]:
+        """The future gets what the work returns, or raises. One that is cancelled before its turn is not
+        done."""
+        done = self._loop.create_future()
+        self._waiting.append(_Asked(work, done))
+        if not self._busy:
+            # After all that is ready to run now: what it asks comes along.
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._take_up)
+        return done
+
+    async def close(self) -> None:
+        """Takes nothing more, and waits for what was asked."""
+        self._closed = True
+        await self._idle.wait()
+        self._thread.shutdown(wait=False)
+
+    def _take_up(self) -> None:
+        wanted = [asked for asked in self._waiting if not asked.done.done()]
+        group, self._waiting = wanted[:MOST_TOGETHER], wanted[MOST_TOGETHER:]
+        self._busy = bool(group)
+        if group:
+            self._thread.submit(self._work, group)
+        else:
+            self._idle.set()
+
+    def _work(self, group: Sequence[_Asked[Work]]) -> None:
+        answers: Sequence[Any]
+        try:
+            answers = self._answer([asked.work for asked in group])
+        except BaseException as failed:  # noqa: BLE001 - it reaches those who asked
+            answers = [Failed(failed)] * len(group)
+        self._loop.call_soon_threadsafe(self._hand_out, group, answers)
+
+    def _hand_out(self, group: Sequence[_Asked[Work]], answers: Sequence[Any]) -> None:
+        self._take_up()
+        for asked, answer in zip(group, answers, strict=True):
+            if asked.done.done():
+                continue
+            if isinstance(answer, Failed):
+                asked.done.set_exception(answer.reason)
+            else:
+                asked.done.set_result(answer)

@@ -1,0 +1,167 @@
+"""A pool of connections to PostgreSQL that heals by itself.
+
+A transaction that lost a race against another (deadlock, serialisation, a unique index) is tried again as a
+whole. After a fail-over no connection to the old primary is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.database import postgres_connections as ways
+from lgs_runtime.database.postgres_access import refused
+from lgs_runtime.database.postgres_connections import (
+    CONNECT_SECONDS,
+    LOST_RACE,
+    NO_SETTINGS,
+    Access,
+    prepare,
+    translated,
+)
+from lgs_runtime.errors import StorageUnavailable
+
+TAKES_WRITES: Final = "SELECT current_setting('transaction_read_only') = 'off'"
+"""A primary that became a standby keeps its connections, and answers on."""
+POOL_SIZE: Final = 10
+POOLED_IDLE_SECONDS: Final = 30.0
+"""After so long without use a connection to a pooler is given back: in session mode it is a server's."""
+_TRIES: Final = 5
+_FULL_PAUSE_SECONDS: Final = 0.02
+_LONGEST_FULL_PAUSE_SECONDS: Final = 0.5
+
+_Result = TypeVar("_Result")
+
+PLANNED_ONCE: Final = {"plan_cache_mode": "force_generic_plan"}
+"""For statements that go by keys, with arrays of them: planning takes several times as long as the statement
+itself, and PostgreSQL would plan it anew each time, as it takes the arrays to be longer than they are."""
+
+
+_OPEN: Final[WeakSet[Database]] = WeakSet()
+"""Those of this process."""
+
+
+class Database:
+    """The pool, and statements on it."""
+
+    def __init__(self, access: Access, pool: asyncpg.Pool) -> None:
+        self.access = access
+        self._pool = pool
+        _OPEN.add(self)
+
+    @classmethod
+    async def open(
+        cls, access: Access, *, connections: int = POOL_SIZE, settings: Mapping[str, str] = NO_SETTINGS
+    ) -> Database:
+        """Connects, with at most `connections`, whose sessions have `settings` besides ours where they are
+        ours. Raises `StorageUnavailable` when nobody answers, `ConfigError` when the URI can't work."""
+        idle = {"max_inactive_connection_lifetime": POOLED_IDLE_SECONDS} if access.pooled else {}
+        with translated(), refused(access.uri):
+            pool = await asyncpg.create_pool(
+                access.uri,
+                min_size=1,
+                max_size=connections,
+                init=prepare,
+                **idle,
+                **access.options(settings),
+            )
+        return cls(access, pool)
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The connections."""
+        return self._pool
+
+    async def close(self) -> None:
+        """Closes every connection, those in use too after a moment."""
+        try:
+            await asyncio.wait_for(self._pool.close(), CONNECT_SECONDS)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        """Runs a statement in a transaction of its own and returns its rows."""
+        async with self._connection(None) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *values)
+            return rows
+
+    async def row(self, statement: str, *values: Any) -> asyncpg.Record | None:
+        """The first row."""
+        async with self._connection(None) as connection:
+            return await connection.fetchrow(statement, *values)
+
+    async def value(self, statement: str, *values: Any) -> Any:
+        """The first value of the first row."""
+        async with self._connection(None) as connection:
+            return await connection.fetchval(statement, *values)
+
+    async def check(self) -> None:
+        """Raises `StorageUnavailable` unless a statement runs now, and could write."""
+        async with self._connection(None) as connection:
+            if not await connection.fetchval(TAKES_WRITES):
+                raise asyncpg.ReadOnlySQLTransactionError("the server takes no writes any more")
+
+    def connection(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
+        """A connection of the pool."""
+        return self._connection(ways.STATEMENT_SECONDS)
+
+    @asynccontextmanager
+    async def _connection(self, patience: float | None) -> AsyncIterator[asyncpg.Connection]:
+        try:
+            with translated():
+                connection = await self._acquired(patience)
+                try:
+                    yield connection
+                finally:
+                    await self._pool.release(connection)
+        except StorageUnavailable as gone:
+            # A statement that was never answered may have had a connection to a server that is gone without a
+            # good-bye: the others in the pool are no better then, and all are made anew.
+            if isinstance(gone.__cause__, TimeoutError):
+                await self._pool.expire_connections()
+            elif isinstance(gone.__cause__, asyncpg.ReadOnlySQLTransactionError):
+                await self._leave()
+            raise
+
+    async def _leave(self) -> None:
+        """A server that takes no writes is a primary no longer. No pool of this process keeps a connection to
+        it: what one read there would be old, and another would write the new primary by it."""
+        for database in [each for each in _OPEN if each.access.uri == self.access.uri]:
+            await database.pool.expire_connections()
+
+    async def _acquired(self, patience: float | None) -> asyncpg.Connection:
+        """A connection, waited for. Where the server has no room for another one, those of the pool are
+        waited for, as long as it has any."""
+        pause, waited = _FULL_PAUSE_SECONDS, 0.0
+        while True:
+            try:
+                return await self._pool.acquire(timeout=patience)
+            except asyncpg.TooManyConnectionsError:
+                if not self._pool.get_size() or waited > ways.STATEMENT_SECONDS:
+                    raise
+            await asyncio.sleep(pause)
+            waited += pause
+            pause = min(2 * pause, _LONGEST_FULL_PAUSE_SECONDS)
+
+    async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:
+        """Runs `work` in one transaction, again from its start when it lost a race."""
+        return await self.retried(lambda: self._transact(work))
+
+    async def retried(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Runs `work` until it loses no race. Raises `StorageUnavailable` when it loses too often."""
+        for attempt in range(_TRIES):
+            try:
+                return await work()
+            except LOST_RACE:
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+        raise StorageUnavailable(f"the database is too busy: {_TRIES} tries met conflicting transactions")
+
+    async def _transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:
+        async with self.connection() as connection, connection.transaction():
+            return await work(connection)

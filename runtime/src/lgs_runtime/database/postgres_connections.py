@@ -1,0 +1,152 @@
+"""Connections to PostgreSQL, straight or through a pooler, and the only place that knows the driver's errors.
+
+Straight, a session is ours: it has settings, and its prepared statements are there the next time. Through a
+pooler (PgBouncer in transaction mode, and whatever is like it) each transaction may be another session's, so
+nothing is set for longer than a transaction, and a statement's preparation and execution are one transaction.
+Every failure to reach the database leaves as `StorageUnavailable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.database import json_columns as encoding
+from lgs_runtime.errors import StorageUnavailable
+
+CONNECT_SECONDS: Final = 5.0
+STATEMENT_SECONDS: Final = 30.0
+
+_UNREACHABLE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    # They worked at the start, so they pass: a password that is being changed, a server that is set up anew.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InterfaceError,
+    # An idle connection that was told that the server stops, and has not noticed its end yet.
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+LOST_RACE: Final = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns the driver's errors of an unreachable database into `StorageUnavailable`."""
+    try:
+        yield
+    except asyncpg.DataError:
+        # A value of a wrong type is a mistake in this code, though the driver counts it among the others.
+        raise
+    except _UNREACHABLE as error:
+        raise StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {error}") from error
+
+
+SESSION_SETTINGS: Final = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "idle_in_transaction_session_timeout": "15000",
+}
+"""What each session asks of the server. A replica whose node loses its power says no good-bye: without these
+its open transaction would hold its locks for hours, and whoever takes its runs over would wait for them."""
+TRANSACTION_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = 15000"
+"""The same for a transaction whose session is not ours; the pooler looks after its connections itself."""
+NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+
+class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that is not reset when it returns to the pool: we set nothing on it, and it saves a round
+    trip."""
+
+    def get_reset_query(self) -> str:
+        """Nothing to run."""
+        return ""
+
+
+class BorrowedConnection(PlainConnection):
+    """A connection through a pooler that keeps no prepared statements. The driver prepares a statement in one
+    round trip and executes it in the next, between which another client's could take its place: both go into
+    one transaction, where there is none yet."""
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        """See asyncpg, as for all that follow. Without values it is one message, which needs nothing."""
+        if args:
+            async with self._together():
+                return str(await super().execute(query, *args, timeout=timeout))
+        opening = f"{query.rstrip(';')}; {TRANSACTION_SETTINGS}" if query.startswith("BEGIN") else query
+        return str(await super().execute(opening, timeout=timeout))
+
+    async def fetch(self, query: str, *args: Any, **options: Any) -> list[asyncpg.Record]:
+        async with self._together():
+            rows: list[asyncpg.Record] = await super().fetch(query, *args, **options)
+            return rows
+
+    async def fetchrow(self, query: str, *args: Any, **options: Any) -> asyncpg.Record | None:
+        async with self._together():
+            return await super().fetchrow(query, *args, **options)
+
+    async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        async with self._together():
+            return await super().fetchval(query, *args, **options)
+
+    @asynccontextmanager
+    async def _together(self) -> AsyncIterator[None]:
+        if self.is_in_transaction():
+            yield
+            return
+        async with self.transaction():
+            yield
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a database is talked to: what `look` has found."""
+
+    uri: str
+    pooled: bool = False
+    """A pooler stands between: what a transaction leaves in its session, the next one need not find."""
+    names: bool = True
+    """Prepared statements can have names: the session is ours, or the pooler (PgBouncer 1.21 and later, with
+    `max_prepared_statements`) has each of them wherever it is executed."""
+
+    def options(self, settings: Mapping[str, str] = NO_SETTINGS) -> dict[str, Any]:
+        """The driver's, for sessions with `settings` besides ours where they can have any."""
+        shared = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
+        if not self.pooled:
+            own = {**SESSION_SETTINGS, **settings}
+            return {**shared, "connection_class": PlainConnection, "server_settings": own}
+        if self.names:
+            # The driver would prepare long statements without a name, which the pooler does not keep.
+            return {**shared, "connection_class": PlainConnection, "max_cacheable_statement_size": 0}
+        return {**shared, "connection_class": BorrowedConnection, "statement_cache_size": 0}
+
+
+async def connect(access: Access) -> asyncpg.Connection:
+    """One connection outside of the pool. Raises `StorageUnavailable`."""
+    with translated():
+        connection = await asyncpg.connect(access.uri, **access.options())
+        await prepare(connection)
+        return connection
+
+
+async def prepare(connection: asyncpg.Connection) -> None:
+    """JSON goes in as text and comes out as values."""
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, encoder=str, decoder=encoding.load, schema="pg_catalog")

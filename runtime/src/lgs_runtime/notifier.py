@@ -1,0 +1,208 @@
+"""News from the other replicas, brought to whoever waits for it here.
+
+One subscription to the storage's signals. A signal may be lost, so it only ever shortens a wait: every few
+seconds the storage is asked, once for all who wait, what has happened without their hearing of it; and the
+worker polls. Who waits costs nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+import structlog
+
+from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.model import FINAL, Run, Signal
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.streams.subscribers import Subscriber
+
+RECHECK_SECONDS = 4.0
+RECONNECT_SECONDS = 0.5
+REMEMBERED_ENDS = 4096
+"""More than can end between the moment in which a run is read and the one in which its end is waited for."""
+log = structlog.get_logger(__name__)
+
+
+class _Waiter(Subscriber):
+    """One who waits for the end of a run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: Run | None = None
+
+
+class Follower(Subscriber):
+    """One who follows a thread: woken when a run of it begins or was cancelled before it could, when the
+    thread is gone, and when it is not as it was seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: datetime | None = None
+        """When the thread had changed last, as the follower has seen it."""
+
+
+class Notifier:
+    """Owned by `server.py`: `start` before use, `close` at the end."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._waiters: defaultdict[str, set[_Waiter]] = defaultdict(set)
+        self._followers: defaultdict[str, set[Follower]] = defaultdict(set)
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._on_queued: list[Callable[[], None]] = []
+        self._on_cancel: list[Callable[[str], None]] = []
+        self._on_gap: list[Callable[[], None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._gap = asyncio.Event()
+        self._listening = asyncio.Event()
+
+    def on_queued(self, wake: Callable[[], None]) -> None:
+        """Calls `wake` when a run may be claimable. It must not block."""
+        self._on_queued.append(wake)
+
+    def on_cancel(self, stop: Callable[[str], None]) -> None:
+        """Calls `stop` with the id of a run that was asked to stop. It must not block."""
+        self._on_cancel.append(stop)
+
+    def on_gap(self, look: Callable[[], None]) -> None:
+        """Calls `look` when signals may have been missed. It must not block."""
+        self._on_gap.append(look)
+
+    async def start(self) -> None:
+        """Subscribes; returns as soon as signals can arrive, or after a second if the database is away."""
+        self._task = asyncio.create_task(self._follow(), name="signals")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), timeout=1.0)
+
+    async def finished(
+        self, run_id: str, thread_id: str | None = None, *, seen_unfinished: bool = False
+    ) -> Run | None:
+        """Waits until a run has ended and returns it; None when it is gone (deleted, or rolled back).
+        `seen_unfinished`: it was, a moment ago, so that there is nothing to look at before there is news.
+
+        A database that is away meanwhile is waited for. Cancel the call to stop waiting.
+        """
+        waiter = _Waiter()
+        self._waiters[run_id].add(waiter)
+        self._look_now_and_then()
+        try:
+            if seen_unfinished and run_id not in self._ended:
+                await waiter.woken()
+            while waiter.ended is None:
+                with suppress(StorageUnavailable):
+                    try:
+                        run = await self._storage.run(run_id, thread_id)
+                    except NotFound:
+                        return None
+                    if run.status in FINAL:
+                        return run
+                # What was signalled while the storage answered has woken it, and causes another look.
+                await waiter.woken()
+            return waiter.ended
+        finally:
+            self._waiters[run_id].discard(waiter)
+            if not self._waiters[run_id]:
+                del self._waiters[run_id]
+
+    @property
+    def followed(self) -> Collection[str]:
+        """The threads that are followed here."""
+        return self._followers.keys()
+
+    @contextmanager
+    def following(self, thread_id: str) -> Iterator[Follower]:
+        """Who follows a thread, while the context is open. It looks at the thread first, and again whenever
+        it was woken."""
+        follower = Follower()
+        self._followers[thread_id].add(follower)
+        self._look_now_and_then()
+        try:
+            yield follower
+        finally:
+            self._followers[thread_id].discard(follower)
+            if not self._followers[thread_id]:
+                del self._followers[thread_id]
+
+    def ended_here(self, run: Run) -> None:
+        """Hands a run whose end was stored just now to those who wait for it here: they need not ask the
+        storage."""
+        for waiter in self._waiters.get(run.run_id, ()):
+            waiter.ended = run
+        self.announce(Signal("finished", run.run_id))
+
+    def announce(self, signal: Signal) -> None:
+        """Hands a signal to those who wait for it here; the worker uses it for what it knows at first
+        hand."""
+        if signal.kind == "queued":
+            for wake in self._on_queued:
+                wake()
+            if not signal.subject:
+                self._gap.set()
+                for look in self._on_gap:
+                    look()
+        elif signal.kind == "cancel":
+            for stop in self._on_cancel:
+                stop(signal.subject)
+        elif signal.kind == "thread":
+            for follower in self._followers.get(signal.subject, ()):
+                follower.wake()
+        else:
+            self._ended[signal.subject] = None
+            if len(self._ended) > REMEMBERED_ENDS:
+                self._ended.popitem(last=False)
+            for waiter in self._waiters.get(signal.subject, ()):
+                waiter.wake()
+
+    async def close(self) -> None:
+        """Ends the subscription. Nobody is told anything any more."""
+        for task in (self._task, self._looking):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with self._storage.signals() as signals:
+                    self._listening.set()
+                    async for signal in signals:
+                        self.announce(signal)
+            except StorageUnavailable as gone:
+                log.warning("signals.lost", reason=str(gone))
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _look_now_and_then(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_for_missed(), name="missed-signals")
+
+    async def _look_for_missed(self) -> None:
+        """Looks at what is waited for, for as long as anybody waits."""
+        while self._waiters or self._followers:
+            self._gap.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RECHECK_SECONDS * random.uniform(0.7, 1.3)):
+                    await self._gap.wait()
+            with suppress(StorageUnavailable):
+                await self._look()
+
+    async def _look(self) -> None:
+        if self._waiters:
+            for run_id in await self._storage.finished_runs(list(self._waiters)):
+                for waiter in self._waiters.get(run_id, ()):
+                    waiter.wake()
+        if seen := {thread_id: _seen(followers) for thread_id, followers in self._followers.items()}:
+            for thread_id in await self._storage.changed_threads(seen):
+                for follower in self._followers.get(thread_id, ()):
+                    follower.wake()
+
+
+def _seen(followers: set[Follower]) -> datetime | None:
+    """When the thread had changed last, as all of its followers have seen it; None: they do not agree."""
+    moments = {follower.seen for follower in followers}
+    return moments.pop() if len(moments) == 1 else None

@@ -1,0 +1,236 @@
+"""What a subscriber of protocol v2 hears of a thread: the events of its runs, one run after the other, those
+still kept first and then those to come, for as long as it listens.
+
+Beginnings and ends of runs come from the storage, not from the broker, so that a subscriber learns how a run
+ended whatever was lost. Of runs that were over before it came, only the last one's are told, and not while
+another waits or goes on: an end is what clients wait for, and it must be that of the run they wait for.
+
+A question is told when the run that asked has ended, so that the answer finds the thread at rest. Clients
+watch for questions by a stream of its own, and stop reading their others as soon as they hear one: such a
+watcher hears of it when all other streams of the thread here have been sent the run. A client asks for a
+run first and opens the stream that reads it next, and nothing says that it is about to; so while nobody
+reads, a watcher hears a question no sooner than `ABSENT_SECONDS` after the run was asked for.
+The subscriptions of one connection are one to its client, which drops what it has not read when any of them
+tells the end: all are told what the run did before one is told its end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.model import FINAL, Run, Scope, Thread, questions
+from lgs_runtime.runs.following import published
+from lgs_runtime.runs.thread_stream import ThreadRuns
+from lgs_runtime.services import Services
+from lgs_runtime.streams.delivery import DeliveryBarrier, Listener
+from lgs_runtime.streams.events import FROM_START, StreamEvent
+from lgs_runtime.streams.stream_v2 import (
+    NUMBERS_OF_EVENT,
+    PROTOCOL,
+    Wire,
+    asked,
+    envelope,
+    first_number,
+    from_plain,
+    milliseconds,
+    number_of,
+    root_lifecycle,
+    wire_event,
+)
+from lgs_runtime.worker.publisher import epoch_of
+
+LOOK_SECONDS = 1.0
+"""How often a thread is looked for that is not made yet: only the begin of a run is told."""
+KEPT = timedelta(seconds=300)
+"""So long after its end the broker keeps the events of a run; older runs are not asked for."""
+ABSENT_SECONDS = 2.0
+"""So long after it asked for a run, or began to watch, a client may take to open the stream that reads it."""
+CANCELLED = "the run was cancelled"
+
+
+async def protocol_events(
+    services: Services,
+    thread_id: str,
+    since: int = -1,
+    *,
+    watches: bool = False,
+    beside: Listener | None = None,
+) -> AsyncGenerator[Wire, None]:
+    """The events of a thread with numbers above `since`, until the thread is gone. `watches`: for who hears
+    beginnings, ends and questions only, and reads what runs do by other streams. `beside`: the
+    subscriber as one of several on its connection, which all hear what a run did before any hears its end."""
+    async with AsyncExitStack() as stack:
+        follower = stack.enter_context(services.notifier.following(thread_id))
+        runs, first = ThreadRuns(services, thread_id, follower), True
+        barrier = stack.enter_context(services.deliveries.of(thread_id))
+        reads = None if watches else stack.enter_context(barrier.joined())
+        now, opened = await services.storage.now(), time.monotonic()
+        visit = _Visit(since, now, opened, barrier if watches else None, beside)
+        while (found := await runs.look(never_begun=True)) is not None:
+            for run in found:
+                ends = not first or run.status not in FINAL or (run is found[-1] and not runs.goes_on)
+                async with aclosing(_Story(services, run, visit, ends=ends).events()) as events:
+                    async for event in events:
+                        if event["seq"] > since:
+                            yield event
+                for listener in (reads, beside):
+                    if listener is not None:
+                        listener.sent(run.run_id)
+            first = False
+            if not found:
+                await follower.woken()
+
+
+async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
+    """Returns when there is a thread of this id within the scope."""
+    with services.notifier.following(thread_id) as follower:
+        while True:
+            with suppress(NotFound, StorageUnavailable):
+                await services.storage.thread(thread_id, scope)
+                return
+            await follower.woken(LOOK_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One subscriber: the number of the last event that it has, the database's time and that of the
+    monotonic clock when it came, whose readers it lets go first when a question is asked, and itself
+    among the subscribers of its connection."""
+
+    since: int
+    now: datetime
+    opened: float
+    readers: DeliveryBarrier | None
+    beside: Listener | None
+
+
+class _Story:
+    """One run as a subscriber hears it. `ends`: with its beginning, its questions and its end."""
+
+    def __init__(self, services: Services, run: Run, visit: _Visit, *, ends: bool) -> None:
+        self._services = services
+        self._run = run
+        self._visit = visit
+        self._since = visit.since
+        self._ends = ends
+        self._forgotten = run.status in FINAL and visit.now - run.updated_at > KEPT
+        self._questions: dict[str, Wire] = {}
+        self._begin = first_number(milliseconds(run.claimed_at or run.updated_at))
+        self._last = -1
+        configurable = run.kwargs.get("config", {}).get("configurable", {})
+        self._graph_name = str(configurable.get("graph_id", ""))
+
+    async def events(self) -> AsyncGenerator[Wire, None]:
+        """All that is left of the run's events for this subscriber."""
+        run = self._run
+        if run.status in FINAL and self._since > _end_number(run):
+            return
+        if run.claimed_at is not None and not self._forgotten:
+            async with aclosing(published(self._services, run, self._after())) as source:
+                async for found in source:
+                    for event in found:
+                        for told in self._told(event):
+                            yield told
+        if self._ends:
+            last = await self._end()
+            await self._others_first(asks=len(last) > 1)
+            for wire in last:
+                yield wire
+
+    async def _others_first(self, *, asks: bool) -> None:
+        """Waits until those who listen beside this subscriber are as far, and until those who read for one
+        that watches have been sent the run, if it asks. A stream that its client is about to open is waited
+        for as long as that may take, one that does not get on no longer than that again."""
+        visit, run = self._visit, self._run
+        if visit.beside is not None:
+            await visit.beside.wait_delivered(run.run_id, ABSENT_SECONDS)
+        if asks and visit.readers is not None:
+            asked_at = visit.opened + (run.created_at - visit.now).total_seconds()
+            opened_by = max(asked_at, visit.opened) + ABSENT_SECONDS
+            await visit.readers.wait_delivered(run.run_id, opened_by - time.monotonic())
+            if visit.readers.has_listeners:
+                await visit.readers.wait_delivered(run.run_id, ABSENT_SECONDS)
+
+    def _after(self) -> str:
+        """Where to begin in the run's own stream: an event before the one that the subscriber has."""
+        had = (self._since - self._begin) // NUMBERS_OF_EVENT - 1
+        return f"{epoch_of(self._run.claimed_at)}-{had}" if had > 0 else FROM_START
+
+    def _told(self, event: StreamEvent) -> Iterator[Wire]:
+        number = number_of(event.id) if event.id else max(self._last, self._begin) + 1
+        if event.id:
+            self._last = max(self._last, number)
+        for place, wire in enumerate(self._wires(event)):
+            event_id = event.id if not place else f"{event.id}.{place}"
+            if event.event == "metadata":
+                event_id = self._event_id(f"running|{event.id}")
+            if wire["method"] == "input.requested":
+                self._questions.setdefault(wire["params"]["data"]["interrupt_id"], wire)
+                continue
+            yield envelope(wire, event_id, number + min(place, NUMBERS_OF_EVENT - 1))
+
+    def _wires(self, event: StreamEvent) -> Iterator[Wire]:
+        if not event.id:
+            # The broker lost the end of the run, and this is what it left; an error is told with its end.
+            if event.event == "values":
+                yield wire_event("values", (), orjson.loads(event.data), milliseconds(self._run.updated_at))
+        elif event.event == PROTOCOL:
+            yield orjson.loads(event.data)
+        elif event.event == "metadata":
+            if self._ends:
+                yield root_lifecycle("running", self._graph_name, event.position[0])
+        else:
+            yield from from_plain(event, orjson.loads(event.data))
+
+    def _event_id(self, name: str) -> str:
+        """The id of an event that the run itself did not publish, in the form from which JavaScript's client
+        reads the id of the run."""
+        return f"synth:{self._run.run_id}:{name}"
+
+    async def _end(self) -> list[Wire]:
+        run, services = self._run, self._services
+        ended = await services.notifier.finished(run.run_id)
+        if ended is None:
+            gone = root_lifecycle("failed", self._graph_name, run.updated_at, CANCELLED)
+            return [envelope(gone, self._event_id("end"), max(self._last, _end_number(run)) + 1)]
+        number = max(self._last + 1, _end_number(ended))
+        waiting = await self._waiting_thread(ended)
+        status, error = "interrupted" if waiting or self._questions else "completed", None
+        if ended.status != "success":
+            # `interrupted` would say that the run waits for an answer; who waits for its end must not go on.
+            self._questions, status, error = {}, "failed", ended.error or CANCELLED
+        elif waiting is not None:
+            # What asked them is not kept any more, or the subscriber had it before its connection broke.
+            for interrupt in questions(waiting.interrupts):
+                question = asked(interrupt, (), milliseconds(ended.updated_at))
+                self._questions.setdefault(interrupt["id"], question)
+        told = [
+            envelope(wire, self._event_id(f"input|{interrupt_id}"), number)
+            for interrupt_id, wire in self._questions.items()
+        ]
+        end = root_lifecycle(status, self._graph_name, ended.updated_at, error)
+        return [*told, envelope(end, self._event_id("end"), number + 1)]
+
+    async def _waiting_thread(self, ended: Run) -> Thread | None:
+        """The thread, if this run left it waiting for a person and nothing has gone on since."""
+        if ended.status != "success":
+            return None
+        try:
+            thread = await self._services.storage.thread(ended.thread_id)
+        except NotFound:
+            return None
+        at_rest = thread.status == "interrupted" and thread.state_updated_at <= ended.updated_at
+        return thread if at_rest else None
+
+
+def _end_number(run: Run) -> int:
+    """The first of a run's last numbers, in the millisecond of its end, before those of the events of a run
+    that is claimed in that very millisecond."""
+    return first_number(milliseconds(run.updated_at))

@@ -1,0 +1,101 @@
+"""What becomes of runs that somebody wants ended, or whose attempt ended without an outcome: what
+`transitions` decides is carried out here, in the transaction of a change whose threads are locked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.database.json_columns import escape
+from lgs_runtime.errors import NotFound
+from lgs_runtime.model import CancelAction, Run, RunStatus, Scope, Signal
+from lgs_runtime.storage import transitions
+from lgs_runtime.storage.actor import who
+from lgs_runtime.storage.postgres import rows, statements
+from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
+from lgs_runtime.storage.postgres.change import Change
+from lgs_runtime.storage.scope import documents
+
+
+async def carry_out(change: Change, step: transitions.Cancellation, action: CancelAction) -> None:
+    """Does what `transitions` decided, and writes it down."""
+    connection, notifications = change.connection, change.notifications
+    told = [*step.end, *step.delete, *step.ask]
+    if told:
+        await connection.execute(NOTE_CANCELLED, told, escape(who()), action)
+    await _end(connection, [(run_id, None) for run_id in step.end], "interrupted")
+    await _delete(connection, step.delete)
+    if step.ask:
+        await connection.execute(statements.ASK_TO_STOP, step.ask, action)
+    notifications.extend(Signal("cancel", run_id) for run_id in step.ask)
+    notifications.extend(Signal("finished", run_id) for run_id in (*step.end, *step.delete))
+
+
+async def apply(
+    change: Change,
+    held: Sequence[asyncpg.Record],
+    decided: dict[str, transitions.Transition],
+    reasons: dict[str, str],
+    *,
+    charge: bool,
+) -> None:
+    """Carries out the decided of runs whose attempt ended without an outcome."""
+    connection, notifications = change.connection, change.notifications
+    met = {
+        transition: [run_id for run_id in decided if decided[run_id] == transition]
+        for transition in set(decided.values())
+    }
+    if "wait" in met:
+        bonus = 0.0 if charge else transitions.HANDED_BACK_SECONDS
+        await connection.execute(statements.WAIT_AGAIN, met["wait"], 0 if charge else 1, bonus)
+    await _end(connection, [(run_id, reasons[run_id]) for run_id in met.get("fail", [])], "error")
+    await _end(connection, [(run_id, None) for run_id in met.get("stop", [])], "interrupted")
+    await _delete(connection, met.get("delete", []))
+    await drop_orphaned(change, held)
+    if held:
+        notifications.append(Signal("queued", ""))
+    notifications.extend(
+        Signal("finished", run_id) for run_id, transition in decided.items() if transition != "wait"
+    )
+
+
+async def _end(
+    connection: asyncpg.Connection, ends: Sequence[tuple[str, str | None]], status: RunStatus
+) -> None:
+    if ends:
+        ids, errors = [run_id for run_id, _ in ends], [error for _, error in ends]
+        await connection.execute(
+            statements.END_RUNS, ids, status, errors, "error" if status == "error" else None
+        )
+
+
+async def _delete(connection: asyncpg.Connection, run_ids: Sequence[str]) -> None:
+    if run_ids:
+        await connection.execute(statements.DELETE_RUNS, list(run_ids))
+
+
+async def drop_orphaned(change: Change, held: Iterable[asyncpg.Record]) -> None:
+    """Stateless threads go when their last run ended."""
+    threads = [row["thread_id"] for row in held if row["delete_thread_after"]]
+    if threads:
+        await change.connection.execute(statements.DROP_SPENT_THREADS, threads)
+
+
+async def named(
+    change: Change, run_ids: Sequence[str], thread_id: str | None, scope: Scope | None
+) -> list[asyncpg.Record]:
+    """Runs by their ids, in that order. Raises `NotFound` when one is missing."""
+    rows_found = await change.connection.fetch(statements.RUNS_BY_ID, list(run_ids), documents(scope))
+    found = {row["run_id"]: row for row in rows_found}
+    for run_id in run_ids:
+        if run_id not in found or thread_id not in (None, found[run_id]["thread_id"]):
+            raise NotFound("run", run_id)
+    return [found[run_id] for run_id in dict.fromkeys(run_ids)]
+
+
+async def afterwards(change: Change, held: Sequence[asyncpg.Record]) -> list[Run]:
+    """Runs as they are now, a deleted one as it was."""
+    ids = [row["run_id"] for row in held]
+    now = {row["run_id"]: row for row in await change.connection.fetch(statements.RUNS_BY_ID, ids, None)}
+    return [rows.run(now.get(row["run_id"], row)) for row in held]

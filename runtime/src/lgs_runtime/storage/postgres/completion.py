@@ -1,0 +1,70 @@
+"""Ends of runs on their way to the table: all that come while others are stored go in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from lgs_runtime.database.group_commit import GroupCommitter
+from lgs_runtime.database.json_columns import dump_optional, escape
+from lgs_runtime.database.postgres import Database
+from lgs_runtime.model import Finished, Outcome, Run
+from lgs_runtime.storage.histories import checkpoint_of
+from lgs_runtime.storage.postgres import run_statements
+
+COMMITS_AT_ONCE: Final = 3
+RUN: Final = 1
+"""The column of the run's id."""
+
+Row = tuple[Any, ...]
+
+
+class BatchCompleter:
+    """Stores how runs ended."""
+
+    def __init__(self, database: Database, versions_limit: int) -> None:
+        self._database = database
+        self._versions_limit = versions_limit
+        self._committer: GroupCommitter[Row, Finished | None] = GroupCommitter(
+            self._store, at_once=COMMITS_AT_ONCE, patience_seconds=0.0
+        )
+
+    async def store(self, run: Run, replica: str, outcome: Outcome) -> Finished | None:
+        """What the end left; None when the attempt is no longer the replica's. Raises
+        `StorageUnavailable`."""
+        return await self._committer.submit(run.thread_id, row(run, replica, outcome))
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._committer.close()
+
+    async def _store(self, works: Sequence[Row]) -> Sequence[Finished | None]:
+        ends = await self._end(works)
+        # A cancellation that arrived while the statement waited for the thread is only seen by a second look.
+        if again := [work for work in works if work[RUN] not in ends]:
+            ends |= await self._end(again)
+        return [ends.get(work[RUN]) for work in works]
+
+    async def _end(self, works: Sequence[Row]) -> dict[str, Finished]:
+        values = [*zip(*works, strict=True), self._versions_limit]
+        statement = partial(self._database.rows, run_statements.FINISH, *values)
+        found = await self._database.retried(statement)
+        return {end["run_id"]: Finished(end["kept"], end["unfinished"]) for end in found}
+
+
+def row(run: Run, replica: str, outcome: Outcome) -> Row:
+    """An end as the statement takes it, in the order of its columns."""
+    return (
+        run.thread_id,
+        run.run_id,
+        replica,
+        run.attempt,
+        outcome.status,
+        escape(outcome.error),
+        outcome.thread_status,
+        dump_optional(outcome.values),
+        dump_optional(outcome.interrupts),
+        checkpoint_of(outcome),
+        dump_optional(outcome.answer),
+    )

@@ -1,0 +1,99 @@
+"""Runs that come into the queue with a closer look: where the one statement for all that arrive could not
+store them, or where many are to be stored together or not at all.
+
+Each is stored in a transaction that locks its thread first, then what counts the waiting; `transitions`
+decides what its multitask strategy means."""
+
+from __future__ import annotations
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.database.json_columns import dump, escape
+from lgs_runtime.errors import NotFound, QueueFull, UserLimit
+from lgs_runtime.model import CancelAction, NewRun, Priority, QueueLimits
+from lgs_runtime.storage import fairness, transitions
+from lgs_runtime.storage.actor import who
+from lgs_runtime.storage.lifetime import columns
+from lgs_runtime.storage.postgres import arrivals, run_statements, statements
+from lgs_runtime.storage.postgres.apply_transitions import carry_out
+from lgs_runtime.storage.postgres.change import Change
+from lgs_runtime.storage.scope import documents
+
+
+def is_limited(limits: QueueLimits) -> bool:
+    """Whether the runs of who asks are counted."""
+    return limits.user is not None and who() is not None
+
+
+async def next_of_many(change: Change, new: NewRun, limits: QueueLimits) -> asyncpg.Record:
+    """One of many in a transaction, in one statement if it can be. Raises as `enqueue_locked`."""
+    connection = change.connection
+    room = limits.of(new.priority) - transitions.NEAR_LIMIT
+    row = await connection.fetchrow(statements.RUN, new.run_id, None, None)
+    if row is None and not is_limited(limits):
+        values = arrivals.columns([arrivals.row(new, None, room)])
+        row = await connection.fetchrow(run_statements.ENQUEUE, *values)
+    return row or await enqueue_locked(change, new, limits, None)
+
+
+async def enqueue_locked(
+    change: Change, new: NewRun, limits: QueueLimits, claim_for: str | None
+) -> asyncpg.Record:
+    """The row of a run, stored in the transaction of `change`. Raises as the contract's `enqueue`."""
+    connection = change.connection
+    transitions.check_assistant(new, await connection.fetchval(statements.ASSISTANT_AS_OF, new.assistant_id))
+    if new.create_thread:
+        metadata = dump({**new.created_metadata, **new.thread_metadata})
+        made = (new.thread_id, metadata, escape(who()), *columns(new.thread_ttl))
+        await connection.execute(statements.CREATE_THREAD_FOR_RUN, *made)
+    locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
+    stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
+    if stored is not None:
+        return stored
+    within = (new.thread_id, documents(new.scope))
+    if not locked or not await connection.fetchval(statements.THREAD_WITHIN, *within):
+        raise NotFound("thread", new.thread_id)
+    busy = await _apply_strategy(change, new)
+    if is_limited(limits):
+        await _take_place(connection, new.priority, limits)
+    claimed = False
+    if claim_for is not None and not busy and new.delay_seconds <= 0:
+        offset = fairness.rank_offset(fairness.level_of(new))
+        claimed = await connection.fetchval(statements.MAY_CLAIM, claim_for, offset, new.graph_id)
+    if not claimed:
+        await _take_room(connection, new.priority, limits)
+    values = arrivals.columns([arrivals.row(new, claim_for if claimed else None, 0)])
+    row = await connection.fetchrow(run_statements.INSERT_RUN, *values)
+    assert row is not None, "the thread is locked, so it is there"
+    return row
+
+
+async def _take_place(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
+    """Raises `UserLimit`, or holds the user's lock until the transaction ends, so that the count stays
+    true."""
+    assert limits.user is not None
+    user = escape(who())
+    await connection.execute(statements.LOCK_USER, user)
+    if await connection.fetchval(statements.COUNT_UNFINISHED_OF, user) >= limits.user:
+        raise UserLimit(priority, limits.user, transitions.retry_after_seconds(limits.user))
+
+
+async def _take_room(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
+    """Raises `QueueFull`, or holds the queue's lock until the transaction ends, so that the count stays
+    true."""
+    limit = limits.of(priority)
+    await connection.execute(statements.LOCK_PRIORITY, transitions.CODE[priority])
+    if await connection.fetchval(statements.COUNT_WAITING, transitions.CODE[priority]) >= limit:
+        raise QueueFull(priority, limit, transitions.retry_after_seconds(limit))
+
+
+async def _apply_strategy(change: Change, new: NewRun) -> bool:
+    """Carries the strategy out; whether the thread still has unfinished runs."""
+    found = await change.connection.fetch(statements.UNFINISHED, new.thread_id)
+    unfinished = [transitions.Unfinished(row["run_id"], row["running"]) for row in found]
+    step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)
+    if step is None:
+        return bool(unfinished)
+    action: CancelAction = "rollback" if new.multitask_strategy == "rollback" else "interrupt"
+    await carry_out(change, step, action)
+    return bool(step.ask)

@@ -1,0 +1,120 @@
+"""Ends of runs in SQLite's queue, with an outcome or without one, and what they leave on their threads."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from lgs_runtime.database.json_columns import dump_optional, escape
+from lgs_runtime.errors import LeaseLost
+from lgs_runtime.model import Finished, Outcome, Run, RunStatus, Signal
+from lgs_runtime.storage import transitions
+from lgs_runtime.storage.histories import checkpoint_of
+from lgs_runtime.storage.sqlite import statements
+from lgs_runtime.storage.sqlite.change import Change
+from lgs_runtime.storage.sqlite.versions import COUNT_VERSION, keep_version
+
+
+def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished:
+    """Ends an attempt as it came out. Raises `LeaseLost`."""
+    row = change.one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
+    if row is None:
+        raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
+    values, error = dump_optional(outcome.values), escape(outcome.error)
+    answer = dump_optional(outcome.answer)
+    interrupts = dump_optional(outcome.interrupts)
+    taken_back = row["cancel_requested"] == "rollback"
+    if taken_back:
+        change.run(statements.DELETE_RUN, run_id=run.run_id)
+    else:
+        result = answer or (values if row["delete_thread_after"] else None)
+        version = _keep_version(change, row, checkpoint_of(outcome), interrupts)
+        _end(change, row, outcome.status, error, result=result, values=answer or values, version=version)
+    change.notifications.append(Signal("finished", run.run_id))
+    waiting = _leave(change, row, outcome.thread_status, error, values=values, interrupts=interrupts)
+    return Finished(not taken_back, waiting)
+
+
+def apply(
+    change: Change, row: sqlite3.Row, transition: transitions.Transition, reason: str | None, *, charge: bool
+) -> None:
+    """Carries out the transition of a run that ends without an outcome, or waits again."""
+    run_id = row["run_id"]
+    if transition == "wait":
+        refund, bonus = (0, 0.0) if charge else (1, transitions.HANDED_BACK_SECONDS)
+        change.run(statements.WAIT_AGAIN, run_id=run_id, refund=refund, bonus=bonus)
+        change.notifications.append(Signal("queued", run_id))
+        return
+    if transition == "delete":
+        change.run(statements.DELETE_RUN, run_id=run_id)
+    else:
+        failed = transition == "fail"
+        _end(change, row, "error" if failed else "interrupted", reason if failed else None)
+    change.notifications.append(Signal("finished", run_id))
+    _leave(change, row, "error" if transition == "fail" else None, reason)
+
+
+def _end(
+    change: Change,
+    row: sqlite3.Row,
+    status: RunStatus,
+    error: str | None,
+    *,
+    result: str | None = None,
+    values: str | None = None,
+    version: int | None = None,
+) -> None:
+    run_id = row["run_id"]
+    ending = {"status": status, "error": error, "result": result, "version": version}
+    change.run(statements.END_RUN, run_id=run_id, **ending)
+    if row["webhook"] is not None:
+        change.run(statements.KEEP_WEBHOOK, run_id=run_id, url=row["webhook"], values=values)
+
+
+def _keep_version(
+    change: Change, row: sqlite3.Row, checkpoint_id: str | None, interrupts: str | None
+) -> int | None:
+    """The number of the version that the end of this run makes, if it makes one."""
+    if checkpoint_id is None or row["delete_thread_after"]:
+        return None
+    counted = change.one(COUNT_VERSION, thread_id=row["thread_id"])
+    if counted is None:
+        return None
+    version = {
+        "thread_id": row["thread_id"],
+        "version": counted["versions"],
+        "checkpoint_id": checkpoint_id,
+        "run_id": row["run_id"],
+        "interrupts": interrupts or "{}",
+        "created_by": row["created_by"],
+        "now": change.now,
+    }
+    return int(keep_version(change.connection, change.versions_limit, version)["version"])
+
+
+def _leave(
+    change: Change,
+    row: sqlite3.Row,
+    rest: str | None,
+    error: str | None,
+    *,
+    values: str | None = None,
+    interrupts: str | None = None,
+) -> int:
+    """The run no longer stands on its thread; returns how many still do. `rest` None: the thread becomes
+    what it was."""
+    thread_id = row["thread_id"]
+    left = change.one(
+        statements.LEAVE_THREAD,
+        thread_id=thread_id,
+        rest=rest,
+        error=error,
+        values=values,
+        interrupts=interrupts,
+    )
+    waiting = int(left["unfinished"]) if left is not None else 0
+    if waiting:
+        change.notifications.append(Signal("queued", ""))
+    orphaned = row["delete_thread_after"] and thread_id != change.kept
+    if orphaned and change.one(statements.DROP_ORPHANED_THREAD, thread_id=thread_id):
+        change.run(statements.KEEP_SPENT, thread_id=thread_id)
+    return waiting

@@ -1,0 +1,136 @@
+"""What both storages decide alike, as pure functions of values: strategies, and what becomes of a lost run.
+The order of the queue is in `fairness`.
+
+Nothing here reads a clock or a database. The storages look at their rows, ask here, and act.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from lgs_runtime.errors import AssistantChanged, Conflict, InvalidRequest, NotFound
+from lgs_runtime.model import Assistant, CancelAction, MultitaskStrategy, NewRun, Priority
+
+CHANGEABLE: Final = ("graph_id", "name", "description", "config", "context", "metadata")
+"""What a new version of an assistant may change."""
+
+HANDED_BACK_SECONDS = 1e9
+"""Taken off the rank of a run that was handed back, so that it goes before all that never started."""
+
+NEAR_LIMIT = 128
+"""Within so many runs of its limit a queue is counted under a lock; further away, more writers than a
+database has connections would be needed to pass the limit unseen."""
+
+CODE = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
+"""How priorities are stored."""
+
+PRIORITY = {code: priority for priority, code in CODE.items()}
+
+Transition = Literal["wait", "fail", "stop", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What a strategy needs to know of a run that stands on the thread."""
+
+    run_id: str
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What cancelling does to each run: those that waited end now, those that run are asked to stop."""
+
+    end: Sequence[str]
+    """Waiting: become `interrupted`."""
+    delete: Sequence[str]
+    """Waiting, rolled back: their record goes."""
+    ask: Sequence[str]
+    """Running: get `cancel_requested`."""
+
+
+def check_assistant(new: NewRun, changed_at: datetime | None) -> None:
+    """Raises `NotFound` for a run of an assistant that is not there, `AssistantChanged` for one that was made
+    from what the assistant no longer is. `changed_at`: when it was changed last; None: it is not there."""
+    if new.assistant_as_of is not None and changed_at != new.assistant_as_of:
+        raise AssistantChanged(f"assistant {new.assistant_id}: was changed or deleted meanwhile")
+    if changed_at is None:
+        raise NotFound("assistant", new.assistant_id)
+
+
+def cancellation(unfinished: Sequence[Unfinished], action: CancelAction) -> Cancellation:
+    """What `action` does to unfinished runs."""
+    waiting = [run.run_id for run in unfinished if not run.running]
+    return Cancellation(
+        end=waiting if action == "interrupt" else [],
+        delete=waiting if action == "rollback" else [],
+        ask=[run.run_id for run in unfinished if run.running],
+    )
+
+
+def strategy(
+    name: MultitaskStrategy, thread_id: str, unfinished: Sequence[Unfinished]
+) -> Cancellation | None:
+    """What a new run with this strategy does to the unfinished runs of its thread. Raises `Conflict`
+    (`reject`)."""
+    if not unfinished or name == "enqueue":
+        return None
+    if name == "reject":
+        raise Conflict(
+            f"thread {thread_id} is busy with run {unfinished[0].run_id}: multitask_strategy is reject; "
+            "wait for it, cancel it, or use enqueue, interrupt or rollback"
+        )
+    return cancellation(unfinished, name)
+
+
+def lost(attempt: int, cancel_requested: CancelAction | None, max_attempts: int) -> Transition:
+    """What becomes of a running run whose replica is gone. A cancellation that its worker never answered is
+    carried out here."""
+    if cancel_requested is not None:
+        return handed_back(cancel_requested)
+    return "wait" if attempt < max_attempts else "fail"
+
+
+def handed_back(cancel_requested: CancelAction | None) -> Transition:
+    """What becomes of a run that its replica gives back unfinished."""
+    if cancel_requested is None:
+        return "wait"
+    return "stop" if cancel_requested == "interrupt" else "delete"
+
+
+def lost_reason(attempt: int, max_attempts: int) -> str:
+    """The error of a run that lost its replica too often."""
+    return (
+        f"the replica that ran it was lost in attempt {attempt} of {max_attempts}; "
+        "start a new run on the thread to go on from its last checkpoint, or raise workers.maxAttempts"
+    )
+
+
+def by_graph(counted: Iterable[tuple[str | None, int]]) -> Mapping[str, int]:
+    """The sums of what was counted of each graph; None is no graph."""
+    sums: Counter[str] = Counter()
+    for graph_id, count in counted:
+        if graph_id is not None:
+            sums[graph_id] += count
+    return {graph_id: count for graph_id, count in sums.items() if count}
+
+
+def retry_after_seconds(limit: int) -> int:
+    """When a client may try a full queue again: longer for long queues, between 1 and 10 s."""
+    return max(1, min(10, limit // 100))
+
+
+def with_changes(assistant: Assistant, changes: Mapping[str, Any]) -> Assistant:
+    """The assistant with `changes`; metadata is merged, None leaves a field as it is. Raises
+    `InvalidRequest`."""
+    unknown = sorted(set(changes) - set(CHANGEABLE))
+    if unknown:
+        raise InvalidRequest(f"{unknown[0]} can't be changed; it must be one of {', '.join(CHANGEABLE)}")
+    given = {name: value for name, value in changes.items() if value is not None}
+    if "metadata" in given:
+        given["metadata"] = {**assistant.metadata, **given["metadata"]}
+    return replace(assistant, **given)

@@ -1,0 +1,151 @@
+"""`store` of langgraph.json, checked key by key, as frozen values: search by meaning, how long items live.
+
+Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule`. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from lgs_runtime.checks import LONGEST_MINUTES, checked_object, checked_path, checked_positive
+from lgs_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from langgraph.store.base import TTLConfig
+    from langgraph.store.base.embed import AEmbeddingsFunc, EmbeddingsFunc
+
+STORE_KEYS: Final = ("path", "index", "ttl")
+INDEX_KEYS: Final = ("dims", "embed", "fields")
+TTL_KEYS: Final = ("refresh_on_read", "default_ttl", "sweep_interval_minutes")
+MOST_DIMENSIONS: Final = 16_000
+"""As many as a vector of pgvector may have."""
+SWEEP_MINUTES: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """`store.index`: what is embedded, and by what."""
+
+    dims: int
+    embed: str
+    """`provider:model`, or `path:variable` of a function or an `Embeddings` object."""
+    fields: tuple[str, ...] = ("$",)
+
+    @property
+    def is_path(self) -> bool:
+        """Whether `embed` names the application's own code, rather than a provider's model."""
+        location = self.embed.rpartition(":")[0]
+        return location.endswith(".py") or "/" in location or "." in location
+
+
+@dataclass(frozen=True, slots=True)
+class TtlOptions:
+    """`store.ttl`. Times in minutes."""
+
+    refresh_on_read: bool = True
+    default_ttl: float | None = None
+    sweep_interval_minutes: float = SWEEP_MINUTES
+
+    def config(self) -> TTLConfig:
+        """The same, as LangGraph's stores take it."""
+        return {
+            "refresh_on_read": self.refresh_on_read,
+            "default_ttl": self.default_ttl,
+            "omit_expired": True,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """`store` of langgraph.json."""
+
+    path: str | None = None
+    """`path:variable` of the application's own store; None: the database's."""
+    index: IndexOptions | None = None
+    ttl: TtlOptions = field(default_factory=TtlOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`store.index` with its embeddings at hand."""
+
+    dims: int
+    embeddings: Embeddings
+    fields: Sequence[str]
+
+    def config(self) -> dict[str, Any]:
+        """The same, as LangGraph's stores take it."""
+        # LangGraph's store of SQLite calls the fields `text_fields`.
+        fields = list(self.fields)
+        return {"dims": self.dims, "embed": self.embeddings, "fields": fields, "text_fields": fields}
+
+
+def parse_store(content: Any, where: str) -> StoreOptions:
+    """The object `store`. Raises `ConfigError`."""
+    given = checked_object(content, STORE_KEYS, where)
+    index = given.get("index")
+    return StoreOptions(
+        checked_path(given.get("path"), f"{where}.path"),
+        None if index is None else _index(index, f"{where}.index"),
+        _ttl(given.get("ttl"), f"{where}.ttl"),
+    )
+
+
+def open_index(options: IndexOptions, found: Any = None) -> Index:
+    """The index with its embeddings: `found`, what `embed` names in the application, or the provider's model
+    by LangChain's `init_embeddings`. Raises `ConfigError`."""
+    from langchain_core.embeddings import Embeddings  # noqa: PLC0415 - settings are light
+    from langgraph.store.base import ensure_embeddings  # noqa: PLC0415
+
+    from lgs_runtime.store.embeddings import SizedEmbeddings  # noqa: PLC0415
+
+    where = f"store.index.embed: {options.embed}"
+    if found is not None and not isinstance(found, Embeddings) and not callable(found):
+        raise ConfigError(f"{where}: it is a {type(found).__name__}; it must be a function or Embeddings")
+    embed: Embeddings | EmbeddingsFunc | AEmbeddingsFunc | str = options.embed if found is None else found
+    try:
+        embeddings = ensure_embeddings(embed)
+    except (ImportError, ValueError) as missing:
+        raise ConfigError(
+            f"{where}: must be a model whose packages are installed (langchain and the provider's own), or "
+            f"path:function: {missing}"
+        ) from missing
+    sized = SizedEmbeddings(embeddings, options.dims, options.embed)
+    return Index(options.dims, sized, options.fields)
+
+
+def check_dimensions(index: Index, stored: int | None) -> None:
+    """Raises `ConfigError` when the database holds vectors (None: it holds none) of another length."""
+    if stored is not None and stored != index.dims:
+        raise ConfigError(
+            f"store.index.dims: {index.dims}: must be {stored}, as the vectors that this database holds; to "
+            "embed anew, drop its table store_vectors (and vector_migrations) and put the items again"
+        )
+
+
+def _index(content: Any, where: str) -> IndexOptions:
+    given = checked_object(content, INDEX_KEYS, where)
+    dims, embed, fields = given.get("dims"), given.get("embed"), given.get("fields")
+    if isinstance(dims, bool) or not isinstance(dims, int) or not 0 < dims <= MOST_DIMENSIONS:
+        raise ConfigError(f"{where}.dims: {dims!r}: must be a whole number from 1 to {MOST_DIMENSIONS}")
+    if not isinstance(embed, str) or ":" not in embed.strip(":"):
+        raise ConfigError(f"{where}.embed: {embed!r}: must be provider:model or path:function")
+    if fields is None:
+        return IndexOptions(dims, embed)
+    if not isinstance(fields, list) or not fields or not all(isinstance(name, str) for name in fields):
+        raise ConfigError(f"{where}.fields: {fields!r}: must be a list of paths into an item, such as text")
+    return IndexOptions(dims, embed, tuple(fields))
+
+
+def _ttl(content: Any, where: str) -> TtlOptions:
+    given = checked_object(content, TTL_KEYS, where)
+    refresh = given.get("refresh_on_read", True)
+    if not isinstance(refresh, bool):
+        raise ConfigError(f"{where}.refresh_on_read: {refresh!r}: must be true or false")
+    default = checked_positive(given.get("default_ttl"), f"{where}.default_ttl", LONGEST_MINUTES)
+    interval = given.get("sweep_interval_minutes")
+    sweep = checked_positive(interval, f"{where}.sweep_interval_minutes", LONGEST_MINUTES)
+    return TtlOptions(refresh, default, sweep or SWEEP_MINUTES)

@@ -1,0 +1,176 @@
+"""LangGraph's Postgres store on a pool that outlives a restart of the server.
+
+Setup is guarded: replicas that start together take turns. Failures to reach the database leave as
+`StorageUnavailable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, LiteralString, cast
+
+import psycopg
+from langgraph.store.base import Op, Result, TTLConfig
+from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.postgres.base import PostgresIndexConfig
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import DictRow
+
+from lgs_runtime.database.addresses import masked
+from lgs_runtime.database.postgres_access import look
+from lgs_runtime.errors import ConfigError, StorageUnavailable
+from lgs_runtime.store.batches import FailsAlone
+from lgs_runtime.store.options import Index, check_dimensions
+from lgs_runtime.store.postgres_connections import (
+    CONNECT_SECONDS,
+    HealingPool,
+    Pool,
+    open_pool,
+    takes_no_writes,
+    translated,
+)
+from lgs_runtime.store.values import stored, told
+
+SETUP_SECONDS: Final = 120.0
+_TRY_SETUP_LOCK: Final[LiteralString] = "SELECT WHERE pg_try_advisory_xact_lock(7811338932493512562)"
+"""The key of the advisory lock is `lgs_stor` in ASCII."""
+_HOLD_ON: Final = "SET LOCAL idle_in_transaction_session_timeout = '150s'"
+_IS_THERE: Final = "SELECT to_regclass(%s) IS NOT NULL AS there"
+_NEWEST: Final[Mapping[str, LiteralString]] = {
+    "store_migrations": "SELECT max(v) AS v FROM store_migrations",
+    "vector_migrations": "SELECT max(v) AS v FROM vector_migrations",
+}
+_STORED_DIMENSIONS: Final = """
+SELECT atttypmod AS dims FROM pg_attribute
+WHERE attrelid = to_regclass('store_vectors') AND attname = 'embedding' AND atttypmod > 0
+"""
+
+
+class PostgresStore(FailsAlone, AsyncPostgresStore):
+    """LangGraph's store, whose connections fail in this runtime's words, and nothing else does."""
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Reads and writes, as LangGraph's contract says."""
+        return [told(result) for result in await super().abatch([stored(op) for op in ops])]
+
+    @asynccontextmanager
+    async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
+        foreign: list[BaseException] = []
+        pool = cast(HealingPool, self.conn)
+        try:
+            with translated(foreign):
+                async with super()._cursor(pipeline=pipeline) as cursor:
+                    try:
+                        yield cursor
+                    except BaseException as inside:
+                        # What the cursor raises is translated already: this is the embedding provider's.
+                        foreign.append(inside)
+                        raise
+        except StorageUnavailable as gone:
+            if takes_no_writes(gone):
+                pool.leave()
+            raise
+
+
+_WHOLE_MINUTES: Final = """
+SELECT FROM pg_attribute
+WHERE attrelid = 'store'::regclass AND attname = 'ttl_minutes' AND atttypid = 'integer'::regtype
+"""
+_FRACTIONS_OF_MINUTES: Final = "ALTER TABLE store ALTER COLUMN ttl_minutes TYPE numeric"
+
+
+@asynccontextmanager
+async def postgres_store(
+    uri: str, *, connections: int = 5, index: Index | None = None, ttl: TTLConfig | None = None
+) -> AsyncIterator[AsyncPostgresStore]:
+    """A store on a pool of at most `connections`. An `index` needs the extension pgvector on the server.
+    Raises `ConfigError`, `StorageUnavailable`."""
+    given = cast(PostgresIndexConfig, index.config()) if index else None
+    access = await look(uri)
+    async with (
+        open_pool(access, connections) as pool,
+        PostgresStore(pool, index=given, ttl=ttl) as store,
+    ):
+        if index:
+            await _check_vectors(pool, index)
+        if not await _is_set_up(pool, store):
+            with _allowed(uri):
+                async with _turn(uri):
+                    await store.setup()
+                    await _keep_fractions(pool)
+        yield store
+
+
+async def _is_set_up(pool: Pool, store: AsyncPostgresStore) -> bool:
+    """Whether there is nothing to do: then the role need not be allowed to make tables, either."""
+    wanted = {"store_migrations": len(store.MIGRATIONS) - 1}
+    if store.index_config:
+        wanted["vector_migrations"] = len(store.VECTOR_MIGRATIONS) - 1
+    with translated():
+        async with pool.connection() as connection:
+            for table, version in wanted.items():
+                there = await (await connection.execute(_IS_THERE, (table,))).fetchone()
+                if there is None or not there["there"]:
+                    return False
+                newest = await (await connection.execute(_NEWEST[table])).fetchone()
+                if newest is None or newest["v"] is None or newest["v"] < version:
+                    return False
+            return await (await connection.execute(_WHOLE_MINUTES)).fetchone() is None
+
+
+@contextmanager
+def _allowed(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as refused:
+        raise ConfigError(
+            f"DATABASE_URI: {masked(uri)}: the server refused it: {refused.diag.message_primary}"
+        ) from refused
+
+
+async def _keep_fractions(pool: Pool) -> None:
+    """LangGraph keeps the minutes that an item lives as a whole number, so that reading an item of half a
+    minute would end it. Its own store takes the wider column as it is."""
+    with translated():
+        async with pool.connection() as connection:
+            found = await connection.execute(_WHOLE_MINUTES)
+            if await found.fetchone() is not None:
+                await connection.execute(_FRACTIONS_OF_MINUTES)
+
+
+async def _check_vectors(pool: Pool, index: Index) -> None:
+    with translated():
+        async with pool.connection() as connection:
+            found = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
+            if await found.fetchone() is None:
+                raise ConfigError(
+                    "store.index: set: must be absent on a PostgreSQL server without the extension vector "
+                    "(pgvector); install it on the server, or use another one"
+                )
+            column = await (await connection.execute(_STORED_DIMENSIONS)).fetchone()
+    check_dimensions(index, column["dims"] if column else None)
+
+
+@asynccontextmanager
+async def _turn(uri: str) -> AsyncIterator[None]:
+    """Holds the setup lock, which is a transaction's, as a session may be another's behind a pooler. Asks for
+    it again and again rather than waiting inside of a statement: building an index concurrently waits for all
+    older statements, and the two would wait for each other."""
+    with translated():
+        connection = await AsyncConnection.connect(
+            uri, prepare_threshold=None, connect_timeout=int(CONNECT_SECONDS)
+        )
+    async with connection:
+        with translated():
+            await connection.execute(_HOLD_ON)
+            async with asyncio.timeout(SETUP_SECONDS):
+                while not await _taken(connection):  # noqa: ASYNC110 - the database has no event to wait for
+                    await asyncio.sleep(0.05)
+        yield
+
+
+async def _taken(connection: AsyncConnection[Any]) -> bool:
+    # Without parameters it is a simple query, which leaves no snapshot behind for others to wait for.
+    return (await connection.execute(_TRY_SETUP_LOCK)).rowcount == 1

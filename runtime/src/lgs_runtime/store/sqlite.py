@@ -1,0 +1,95 @@
+"""LangGraph's SQLite store, in a file of its own beside the queue's, for several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, cast
+
+import aiosqlite
+from langgraph.store.base import Op, Result, TTLConfig
+from langgraph.store.sqlite.aio import AsyncSqliteStore
+from langgraph.store.sqlite.base import SqliteIndexConfig
+
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.store.batches import FailsAlone
+from lgs_runtime.store.options import Index, check_dimensions
+from lgs_runtime.store.values import stored, told
+from lgs_runtime.store.vectors import FLOAT_BYTES, VectorConnection
+
+BUSY_SECONDS: Final = 30.0
+
+_STORED_BYTES: Final = "SELECT length(embedding) FROM store_vectors LIMIT 1"
+_ANY_EXPIRED: Final = "SELECT 1 FROM store WHERE expires_at < CURRENT_TIMESTAMP LIMIT 1"
+
+
+class SqliteStore(FailsAlone, AsyncSqliteStore):
+    """The official store, from which nothing is read whose time has passed."""
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Reads and writes, as LangGraph's contract says."""
+        async with self._cursor(transaction=False) as cursor:
+            await cursor.execute(_ANY_EXPIRED)
+            expired = await cursor.fetchone()
+        if expired is not None:
+            await self.sweep_ttl()
+        return [told(result) for result in await super().abatch([stored(op) for op in ops])]
+
+    @asynccontextmanager
+    async def _cursor(self, *, transaction: bool = True) -> AsyncIterator[aiosqlite.Cursor]:
+        failed: StorageUnavailable | None = None
+        try:
+            async with super()._cursor(transaction=transaction) as cursor:
+                try:
+                    yield cursor
+                except StorageUnavailable as unavailable:
+                    failed = unavailable
+                    raise
+        except BaseException:
+            # A commit that failed leaves its transaction open, in which none could begin any more; a full
+            # disk has ended it, so that there is nothing to commit.
+            if self.conn.in_transaction:
+                await self.conn.rollback()
+            if failed is not None:
+                raise failed from failed.__cause__
+            raise
+
+
+@asynccontextmanager
+async def sqlite_store(
+    path: Path, *, index: Index | None = None, ttl: TTLConfig | None = None
+) -> AsyncIterator[AsyncSqliteStore]:
+    """A store in the file `path` with `-store` added. Raises `ConfigError`."""
+    file = Path(f"{path}-store")
+    await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+    async with VectorConnection(file, timeout=BUSY_SECONDS, isolation_level=None) as connection:
+        async with _turn(file):
+            await connection.execute("PRAGMA journal_mode=WAL")
+            given = cast(SqliteIndexConfig, index.config()) if index else None
+            store = SqliteStore(connection, index=given, ttl=ttl)
+            await store.setup()
+            if index is not None:
+                found = await (await connection.execute(_STORED_BYTES)).fetchone()
+                check_dimensions(index, found[0] // FLOAT_BYTES if found else None)
+        async with store:
+            yield store
+
+
+@asynccontextmanager
+async def _turn(file: Path) -> AsyncIterator[None]:
+    """Holds a lock beside the file: SQLite doesn't wait when two processes turn WAL on at once."""
+    lock = await asyncio.to_thread(_locked, Path(f"{file}.lock"))
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock

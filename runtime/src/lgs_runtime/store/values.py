@@ -1,0 +1,61 @@
+"""Items as both databases take them, and back: with NUL, halves of characters and integers of any size, in
+namespaces, keys, values and filters. All others stand in LangGraph's tables as its own stores have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import orjson
+from langgraph.store.base import GetOp, Item, ListNamespacesOp, Op, PutOp, Result, SearchOp
+
+from lgs_runtime.database.json_columns import dump, escape, restored, unescape
+
+
+def stored(op: Op) -> Op:
+    """An operation with what databases take."""
+    if isinstance(op, PutOp):
+        value = None if op.value is None else _document(op.value)
+        return op._replace(namespace=_labels(op.namespace), key=escape(op.key), value=value)
+    if isinstance(op, GetOp):
+        return op._replace(namespace=_labels(op.namespace), key=escape(op.key))
+    if isinstance(op, SearchOp):
+        wanted = None if op.filter is None else _document(op.filter)
+        return op._replace(namespace_prefix=_labels(op.namespace_prefix), filter=wanted)
+    if isinstance(op, ListNamespacesOp) and op.match_conditions:
+        conditions = tuple(each._replace(path=_labels(each.path)) for each in op.match_conditions)
+        return op._replace(match_conditions=conditions)
+    return op
+
+
+def _labels(namespace: Iterable[str]) -> Any:
+    return tuple(map(escape, namespace))
+
+
+def _document(value: Mapping[str, Any]) -> Any:
+    try:
+        orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # What is no JSON raises here.
+        json.dumps(value)
+    return orjson.loads(dump(value))
+
+
+def told(result: Result) -> Result:
+    """What a store found, as it was before `stored`."""
+    if isinstance(result, Item):
+        return _item(result)
+    if isinstance(result, list):
+        return cast(Result, [_item(each) if isinstance(each, Item) else _names(each) for each in result])
+    return result
+
+
+def _item(item: Item) -> Item:
+    item.namespace, item.key = _names(item.namespace), unescape(item.key)
+    item.value = restored(item.value)
+    return item
+
+
+def _names(namespace: Iterable[str]) -> tuple[str, ...]:
+    return tuple(map(unescape, namespace))

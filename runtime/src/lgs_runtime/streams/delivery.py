@@ -1,0 +1,95 @@
+"""Who listens to a thread, and which runs each of them has been sent: so that news which ends a client's
+listening can wait until its other streams have all that came before.
+
+Promises: `wait_delivered` waits until there is a listener and every one that there is has been sent the run,
+but not longer than it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Listener:
+    """One stream of a thread."""
+
+    def __init__(self, barrier: DeliveryBarrier) -> None:
+        self._barrier = barrier
+        self.has: set[str] = set()
+        """Ids of the runs that it has been sent."""
+
+    def sent(self, run_id: str) -> None:
+        """Says that the client has been sent a run."""
+        self.has.add(run_id)
+        self._barrier.notify()
+
+    async def wait_delivered(self, run_id: str, seconds: float) -> None:
+        """As `sent`, and waits until all other listeners have been sent the run too, or so many seconds."""
+        self.sent(run_id)
+        await self._barrier.wait_delivered(run_id, seconds)
+
+
+class DeliveryBarrier:
+    """Those who listen to one thread, by one connection or in one replica."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Listener] = set()
+        self._waiting = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether somebody listens."""
+        return bool(self._listeners)
+
+    @property
+    def unused(self) -> bool:
+        """Whether nobody listens, or waits for who does."""
+        return not self._listeners and not self._waiting
+
+    @contextmanager
+    def joined(self, listener: Listener | None = None) -> Iterator[Listener]:
+        """A listener (a new one if none is given), for as long as it stays."""
+        listener = listener or Listener(self)
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+            self.notify()
+
+    async def wait_delivered(self, run_id: str, seconds: float) -> None:
+        """Waits until somebody listens and all who do have been sent the run, or so many seconds."""
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._listeners or not all(run_id in listener.has for listener in self._listeners):
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting -= 1
+
+    def notify(self) -> None:
+        """Something has changed: who waits looks again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class DeliveryBarriers:
+    """The barriers of a replica's threads."""
+
+    def __init__(self) -> None:
+        self._threads: defaultdict[str, DeliveryBarrier] = defaultdict(DeliveryBarrier)
+
+    @contextmanager
+    def of(self, thread_id: str) -> Iterator[DeliveryBarrier]:
+        """The barrier of a thread, kept while somebody has to do with it."""
+        barrier = self._threads[thread_id]
+        try:
+            yield barrier
+        finally:
+            if barrier.unused and self._threads.get(thread_id) is barrier:
+                del self._threads[thread_id]

@@ -1,0 +1,111 @@
+"""What concerns a thread's record and its checkpoints together, which live in different tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
+
+from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
+from lgs_runtime.encryption.context import taking_sealed
+from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
+from lgs_runtime.services import Services
+from lgs_runtime.threads.snapshots import stand_alone
+
+UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
+STOP_SECONDS = 5.0
+"""How long a deletion waits for the thread's running run to stop, so that it leaves no checkpoint behind."""
+
+
+async def remove_thread(services: Services, thread_id: str, scope: Scope | None = None) -> None:
+    """Stops the thread's runs, then deletes runs, record and checkpoints, also of a thread that can't be
+    decrypted any more. Raises `NotFound`."""
+    with taking_sealed():
+        await _remove_thread(services, thread_id, scope)
+
+
+async def _remove_thread(services: Services, thread_id: str, scope: Scope | None) -> None:
+    await services.storage.thread(thread_id, scope)
+    unfinished = [
+        run.run_id
+        for status in UNFINISHED
+        for run in await services.storage.runs(thread_id, Page(limit=1000), status=status)
+    ]
+    if unfinished:
+        await services.storage.cancel(thread_id, unfinished, "rollback", scope)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                for run_id in unfinished:
+                    await services.notifier.finished(run_id)
+    await services.storage.delete_thread(thread_id, scope)
+    await services.checkpointer.adelete_thread(thread_id)
+
+
+async def keep_latest(
+    services: Services, thread_id: str, scope: Scope | None = None, *, reason: str = "asked"
+) -> bool:
+    """Deletes the thread's past, not its present; whether it did. A busy thread is left alone. What the
+    present is made of (`DeltaChannel`) becomes part of it first. Raises `NotFound`, `InvalidRequest` where
+    that can't be."""
+    thread = await services.storage.thread(thread_id, scope)
+    if thread.status == "busy":
+        return False
+    await stand_alone(services, thread)
+    before = await services.upkeep.use(thread_id)
+    try:
+        await keep_latest_checkpoints(services.checkpointer, thread_id)
+    except NotImplementedError as needed:
+        raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {needed}") from needed
+    after = await services.upkeep.use(thread_id)
+    checkpoints = max(0, before.checkpoints.count - after.checkpoints.count)
+    versions = await services.storage.prune_versions(thread_id, keep=1)
+    services.metrics.pruned(checkpoints, versions.deleted)
+    if checkpoints or versions.deleted:
+        told = {"reason": reason, "checkpoints": checkpoints, "versions": versions.deleted}
+        await services.storage.note(thread_id, "thread.pruned", told)
+    return True
+
+
+async def needs_past(services: Services, thread: Thread) -> bool:
+    """Whether the thread's values are made of earlier checkpoints."""
+    graph_id = thread.metadata.get("graph_id")
+    if not isinstance(graph_id, str) or graph_id not in services.graphs.ids:
+        return False
+    config: RunnableConfig = {"configurable": {"thread_id": thread.thread_id}}
+    async with services.graphs.open(graph_id, config) as graph:
+        return any(has_deltas(one) for one in (graph, *await nested_graphs(graph)))
+
+
+async def nested_graphs(graph: Graph) -> list[Any]:
+    """The subgraphs of a graph, at every depth."""
+    return [subgraph async for _, subgraph in graph.aget_subgraphs(recurse=True)]
+
+
+def graph_of(thread: Thread) -> str:
+    """The graph that a thread belongs to. Raises `Conflict` when it never had a run."""
+    graph_id = thread.metadata.get("graph_id")
+    if not isinstance(graph_id, str):
+        raise Conflict(f"thread {thread.thread_id} has no graph yet: run something on it first")
+    return graph_id
+
+
+def has_deltas(graph: Any) -> bool:
+    """Whether a graph has a channel whose values are made of earlier checkpoints."""
+    return any(isinstance(channel, DeltaChannel) for channel in graph.channels.values())
+
+
+async def cancel_all(
+    services: Services, statuses: Sequence[RunStatus], action: CancelAction, scope: Scope | None = None
+) -> None:
+    """Stops the runs of all threads that have one of these statuses now."""
+    before = await services.storage.now()
+    while run_ids := await services.storage.unfinished(statuses, action, before, scope):
+        # A run may be gone since: the others are found again.
+        with suppress(NotFound):
+            await services.storage.cancel(None, run_ids, action, scope)

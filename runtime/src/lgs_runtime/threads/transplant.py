@@ -1,0 +1,176 @@
+"""Copies what waits at a checkpoint onto a copy of that checkpoint, so that the copy asks the same questions.
+
+LangGraph derives a task's id from its checkpoint's, and an interrupt's id from its task's. So at a copy the
+tasks have new ids: the results and questions that were there are written again under those, and a subgraph
+that waited gets its checkpoint again in the namespace of its new task. What came later to the old checkpoint
+(answers, the results they led to) is left out: `questions` are those that waited at the time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.types import Interrupt, PregelTask
+
+from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of, namespace_of
+from lgs_runtime.errors import Conflict
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.streams.json_encoding import to_json
+
+INTERRUPT: Final = "__interrupt__"
+RESUME: Final = "__resume__"
+NESTED: Final = "|"
+MOST_ANSWERS: Final = 64
+"""How many questions one task is thought to ask in a row."""
+
+Question = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Twins:
+    """A task and the one that stands for it at the copy, with the namespaces inside of them."""
+
+    old: PregelTask
+    new: PregelTask
+    old_ns: str
+    new_ns: str
+
+
+@dataclass(slots=True)
+class Transplant:
+    """One copying. `mark` is added to the metadata of every checkpoint that it makes; `moment` is the time
+    whose state is wanted."""
+
+    graph: Graph
+    saver: BaseCheckpointSaver[Any]
+    questions: Mapping[str, Sequence[Question]]
+    """What waited for a person, by the task of the root graph."""
+    moment: datetime
+    mark: Mapping[str, Any]
+    subgraphs: bool = True
+    """Whether checkpoints of subgraphs can stand alone (they can't with a `DeltaChannel`)."""
+    _parents: dict[str, str] = field(default_factory=dict)
+
+    async def waiting(self, source: CheckpointTuple, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
+        """Writes to `copy` what waited at `source`. Returns the questions as they are asked there, by the
+        ids that they had. Raises `Conflict` when the graph has other tasks there by now."""
+        old_ns, new_ns = namespace_of(source.config), namespace_of(copy)
+        self._parents[new_ns] = checkpoint_id_of(copy)
+        before = (await self.graph.aget_state(_address(source.config))).tasks
+        after = (await self.graph.aget_state(_address(copy))).tasks
+        if [task.name for task in before] != [task.name for task in after]:
+            raise Conflict(
+                f"checkpoint {source.checkpoint['id']}: its graph has changed: it would go on elsewhere"
+            )
+        asked: dict[str, Interrupt[Any]] = {}
+        for old, new in zip(before, after, strict=True):
+            twins = _Twins(old, new, _inner(old_ns, old), _inner(new_ns, new))
+            asked |= await self._task(source, copy, twins)
+        return asked
+
+    async def _task(
+        self, source: CheckpointTuple, copy: RunnableConfig, twins: _Twins
+    ) -> Mapping[str, Interrupt[Any]]:
+        old = twins.old
+        own = [(channel, value) for task, channel, value in source.pending_writes or () if task == old.id]
+        asked, answers = self._own_questions(own, twins)
+        if old.state is not None and self.subgraphs:
+            asked = {**asked, **await self._inside(twins, copy)}
+        if not asked and old.id in self.questions:
+            asked = {question["id"]: _interrupt(own, question) for question in self.questions[old.id]}
+        if asked:
+            kept = [(INTERRUPT, list(asked.values())), *_answered(own, answers)]
+        else:
+            # Beside a task that waits, this one had ended; where none waited, none had begun.
+            kept = own if self.questions else []
+        for writes in _together(kept):
+            await self.saver.aput_writes(copy, writes, twins.new.id)
+        return asked
+
+    def _own_questions(
+        self, own: Sequence[tuple[str, Any]], twins: _Twins
+    ) -> tuple[Mapping[str, Interrupt[Any]], int]:
+        """The questions of the task itself, and how many it had had answered before them."""
+        flat = {question["id"]: question for asked in self.questions.values() for question in asked}
+        for answers in range(MOST_ANSWERS):
+            old_id = _interrupt_id(twins.old_ns, answers)
+            if old_id in flat:
+                again = _interrupt(own, flat[old_id])
+                again.id = _interrupt_id(twins.new_ns, answers)
+                return {old_id: again}, answers
+        return {}, MOST_ANSWERS
+
+    async def _inside(self, twins: _Twins, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
+        """The checkpoint that the subgraph of a task had at the time, copied, and what waited there."""
+        thread_id = copy["configurable"]["thread_id"]
+        found = await self._as_it_was(thread_id, twins.old_ns)
+        if found is None:
+            return {}
+        metadata: Any = {**found.metadata, **self.mark, "parents": dict(self._parents)}
+        stored = await self.saver.aput(
+            checkpoint_config(thread_id, twins.new_ns),
+            found.checkpoint,
+            metadata,
+            found.checkpoint["channel_versions"],
+        )
+        return await self.waiting(found, stored)
+
+    async def _as_it_was(self, thread_id: str, namespace: str) -> CheckpointTuple | None:
+        """The checkpoint that was the latest of a namespace at the time; the first, if clocks disagree."""
+        wanted = checkpoint_config(thread_id, namespace)
+        found = None
+        # Savers hold a lock, or a connection, until the listing is closed.
+        async with aclosing(
+            cast("AsyncGenerator[CheckpointTuple, None]", self.saver.alist(wanted))
+        ) as history:
+            async for entry in history:
+                found = entry
+                if datetime.fromisoformat(entry.checkpoint["ts"]) <= self.moment:
+                    break
+        return found
+
+
+def _answered(own: Sequence[tuple[str, Any]], answers: int) -> list[tuple[str, Any]]:
+    given = [value for channel, value in own if channel == RESUME]
+    kept = [answer for value in given for answer in (value if isinstance(value, list) else [value])][:answers]
+    return [(RESUME, kept)] if kept else []
+
+
+def _together(writes: Sequence[tuple[str, Any]]) -> list[list[tuple[str, Any]]]:
+    """Groups as savers take them: what may be replaced apart from what is written once."""
+    groups: defaultdict[bool, list[tuple[str, Any]]] = defaultdict(list)
+    for channel, value in writes:
+        groups[channel in (INTERRUPT, RESUME)].append((channel, value))
+    return list(groups.values())
+
+
+def _interrupt(own: Sequence[tuple[str, Any]], question: Question) -> Interrupt[Any]:
+    """The question as the graph asked it; from its JSON when a later one has taken its place."""
+    for channel, value in own:
+        for asked in value if channel == INTERRUPT and isinstance(value, list | tuple) else ():
+            if asked.id == question["id"] and to_json(asked.value) == question["value"]:
+                return Interrupt(asked.value, asked.id, response_schema=asked.response_schema)
+    return Interrupt(question["value"], question["id"], response_schema=question.get("response_schema"))
+
+
+def _interrupt_id(namespace: str, answers: int) -> str:
+    """The id LangGraph gives the next question of a task that has had so many answers."""
+    return Interrupt.from_ns(None, f"{namespace}{NESTED}{answers}" if answers else namespace).id
+
+
+def _inner(namespace: str, task: PregelTask) -> str:
+    own = f"{task.name}:{task.id}"
+    return f"{namespace}{NESTED}{own}" if namespace else own
+
+
+def _address(config: RunnableConfig) -> RunnableConfig:
+    return checkpoint_config(
+        config["configurable"]["thread_id"], namespace_of(config), checkpoint_id_of(config)
+    )

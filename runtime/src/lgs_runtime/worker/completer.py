@@ -1,0 +1,87 @@
+"""How an attempt ends: its end is stored, however long that takes, and whoever waits for the run is told.
+
+Only a lost lease ends the trying: what a run did must not be lost for a moment without database, and a run
+that is held and not under way would be found, and its graph executed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+
+from lgs_runtime.errors import LeaseLost, StorageUnavailable
+from lgs_runtime.metrics import Metrics
+from lgs_runtime.model import Finished, Outcome, Run, Signal, questions, with_questions
+from lgs_runtime.notifier import Notifier
+from lgs_runtime.storage.contract import Storage
+from lgs_runtime.worker.attempt import Attempt
+from lgs_runtime.worker.publisher import Publisher
+
+RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 60.0
+log = structlog.get_logger(__name__)
+
+
+class Completer:
+    """Stores the ends of attempts of one replica."""
+
+    def __init__(self, storage: Storage, replica: str, notifier: Notifier, metrics: Metrics) -> None:
+        self._storage = storage
+        self._replica = replica
+        self._notifier = notifier
+        self._metrics = metrics
+
+    async def store(self, attempt: Attempt, outcome: Outcome, publisher: Publisher) -> Finished:
+        """Stores how a run ended, ends its stream, and tells who waits for it. Raises `LeaseLost`."""
+        finished = await self._stored(attempt, outcome)
+        run, now = attempt.run, datetime.now(UTC)
+        since = run.claimed_at or now
+        self._metrics.finished(
+            outcome.status, (now - since).total_seconds(), (now - run.due_at).total_seconds()
+        )
+        log.info("run.finished", status=outcome.status, attempt=run.attempt, error=outcome.error)
+        await publisher.end()
+        if finished.kept and outcome.error is None:
+            self._notifier.ended_here(_ended(run, outcome, now))
+        else:
+            self._notifier.announce(Signal("finished", run.run_id))
+        return finished
+
+    async def store_broken(self, attempt: Attempt, said: str, publisher: Publisher) -> Finished | None:
+        """Stores that a run broke, trying ever more seldom; None when the lease is lost before."""
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                return await self.store(attempt, Outcome("error", "error", said), publisher)
+            except LeaseLost:
+                return None
+            except Exception:
+                log.exception("run.end_refused", attempt=attempt.run.attempt, again_in_seconds=pause)
+                # What the message says may be what is refused.
+                said = "the end of the run could not be stored; the log of its replica has the reason"
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    async def _stored(self, attempt: Attempt, outcome: Outcome) -> Finished:
+        while True:
+            try:
+                return await self._storage.finish(attempt.run, self._replica, outcome)
+            except StorageUnavailable as gone:
+                log.warning("run.finish_waits", reason=str(gone))
+                if attempt.lost:
+                    raise LeaseLost(
+                        f"run {attempt.run.run_id}: its lease ran out before its end was stored"
+                    ) from gone
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+def _ended(run: Run, outcome: Outcome, now: datetime) -> Run:
+    """A run that ended without an error (whose words the storage may have changed), as its end was stored,
+    with its answer, if that is known."""
+    result = outcome.answer
+    if result is None and outcome.values is not None and outcome.interrupts is not None:
+        result = with_questions(outcome.values, questions(outcome.interrupts))
+    return replace(run, status=outcome.status, error=None, result=result, updated_at=now)

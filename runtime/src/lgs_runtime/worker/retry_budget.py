@@ -1,0 +1,49 @@
+"""How long the database may fail under a run before that ends the run.
+
+A run is not at fault when the database goes away, so it waits for as long as an outage may last. But a
+checkpoint that the database will never take (too large, say) fails in the same way for ever, so at some point
+its run ends in error. Pure: time is an argument, in seconds of any clock that goes forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PATIENCE_SECONDS: Final = 600.0
+"""A run ends when the database has failed under it for so long."""
+APART_SECONDS: Final = 60.0
+"""Failures further apart than this have nothing to do with each other."""
+FIRST_PAUSE_SECONDS: Final = 0.25
+LONGEST_PAUSE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Failures under one run that followed each other."""
+
+    since: float
+    last: float
+    failures: int
+
+
+class RetryBudget:
+    """The failures that this replica saw, by run. `at_least` of them are needed to end a run."""
+
+    def __init__(self, at_least: int) -> None:
+        self._at_least = at_least
+        self._by_run: dict[str, Outage] = {}
+
+    def failed(self, run_id: str, now: float) -> float | None:
+        """Notes a failure. Returns the pause before the next try in seconds, None to end the run."""
+        # A run that goes on elsewhere is never heard of again.
+        self._by_run = {run: each for run, each in self._by_run.items() if now - each.last <= APART_SECONDS}
+        before = self._by_run.get(run_id, Outage(now, now, 0))
+        outage = self._by_run[run_id] = Outage(before.since, now, before.failures + 1)
+        if outage.failures >= self._at_least and now - outage.since >= PATIENCE_SECONDS:
+            return None
+        return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(outage.failures - 1, 10))
+
+    def ended(self, run_id: str) -> None:
+        """The run has ended here."""
+        self._by_run.pop(run_id, None)
