@@ -22,6 +22,9 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.contract import Leases, Storage
 
 BEATS_PER_LEASE = 3
+STILL = 0.1
+"""A thread that wakes later than it wanted, by this part of a beat, stood still: calls that hold the
+interpreter lock come one after the other, with gaps too short to hear an answer in."""
 RETRY_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
@@ -97,6 +100,7 @@ class Heartbeat:
         held_until = time.monotonic() + self._lease_seconds
         self._held(held_until)
         beat = self._lease_seconds / BEATS_PER_LEASE
+        still = beat * STILL
         pause, woke = beat, False
         while True:
             due = time.monotonic() + (0.0 if woke else pause)
@@ -107,12 +111,12 @@ class Heartbeat:
             # be stopped as soon as others may take it, whether or not the answer comes.
             left = held_until - asked
             patience = min(left, beat) if left > 0 else self._lease_seconds
-            answer = await _answer(lease, patience, beat)
+            answer = await _answer(lease, patience, still)
             if answer.kept is None:
                 log.warning("lease.not_renewed", reason=answer.reason)
                 # A replica that stood still may have found a connection that did not outlive it, and asks on
                 # a new one before it knows.
-                woke, pause = answer.stood_still or asked - due > beat, RETRY_SECONDS
+                woke, pause = answer.stood_still or asked - due > still, RETRY_SECONDS
                 if time.monotonic() >= held_until and not woke:
                     # Others may take the runs from now on: what executes here must not go on beside them, nor
                     # what was claimed since.
@@ -135,14 +139,14 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """What became of a renewal. `kept` None: there was no answer. `stood_still`: this thread could not run
-    for longer than a beat meanwhile."""
+    for a while meanwhile."""
 
     kept: bool | None
     stood_still: bool = False
     reason: str = ""
 
 
-async def _answer(lease: Leases, patience: float, beat: float) -> _Answer:
+async def _answer(lease: Leases, patience: float, still: float) -> _Answer:
     """Asks for a renewal, and waits for so long. Who stood still looks again before the time counts: the
     answer may have come meanwhile."""
     renewal = asyncio.ensure_future(lease.renew())
@@ -150,7 +154,7 @@ async def _answer(lease: Leases, patience: float, beat: float) -> _Answer:
     while waits:
         asked = time.monotonic()
         await asyncio.wait({renewal}, timeout=patience)
-        stood_still = time.monotonic() - asked > patience + beat
+        stood_still = time.monotonic() - asked > patience + still
         waits = stood_still and not renewal.done()
     if not renewal.done():
         renewal.cancel()
