@@ -89,7 +89,6 @@ class PostgresUpkeep:
         self._access: Access | None = None
 
     async def use(self, thread_id: str) -> StorageUse:
-        """See the contract."""
         async with self._connection() as connection:
             checkpoints = await connection.fetchrow(CHECKPOINTS, thread_id)
             writes = await connection.fetchrow(PENDING_WRITES, thread_id)
@@ -99,7 +98,7 @@ class PostgresUpkeep:
         )
 
     async def prune(self, thread_id: str, floor: str) -> int:
-        """See the contract. One transaction: the checkpoints go last, as they say what else goes."""
+        """One transaction: the checkpoints go last, as they say what else goes."""
         async with self._connection() as connection, connection.transaction():
             await connection.execute(PRUNE_VALUES, thread_id, floor)
             await connection.execute(PRUNE_WRITES, thread_id, floor)
@@ -107,12 +106,11 @@ class PostgresUpkeep:
             return pruned
 
     async def namespaces(self, thread_id: str) -> Sequence[str]:
-        """See the contract."""
         async with self._connection() as connection:
             return [row["checkpoint_ns"] for row in await connection.fetch(NAMESPACES, thread_id)]
 
     async def adopt(self, source: str, thread_id: str) -> None:
-        """See the contract. One transaction."""
+        """One transaction."""
         async with self._connection() as connection, connection.transaction():
             for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
                 await connection.execute(CLEAR.format(table=table), thread_id)

@@ -62,7 +62,6 @@ class SqliteUpkeep:
         self._path = Path(f"{path}-checkpoints")
 
     async def use(self, thread_id: str) -> StorageUse:
-        """See the contract."""
         named = {"thread": thread_id}
 
         def work(connection: sqlite3.Connection) -> StorageUse:
@@ -74,7 +73,6 @@ class SqliteUpkeep:
         return await asyncio.to_thread(self._run, work)
 
     async def prune(self, thread_id: str, floor: str) -> int:
-        """See the contract."""
         named = {"thread": thread_id, "floor": floor}
 
         def work(connection: sqlite3.Connection) -> int:
@@ -84,14 +82,12 @@ class SqliteUpkeep:
         return await asyncio.to_thread(self._run, work)
 
     async def namespaces(self, thread_id: str) -> Sequence[str]:
-        """See the contract."""
         named = {"thread": thread_id}
         return await asyncio.to_thread(
             self._run, lambda c: [row[0] for row in c.execute(NAMESPACES, named).fetchall()]
         )
 
     async def adopt(self, source: str, thread_id: str) -> None:
-        """See the contract."""
         named = {"source": source, "thread": thread_id}
 
         def work(connection: sqlite3.Connection) -> None:

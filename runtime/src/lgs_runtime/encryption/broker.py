@@ -35,7 +35,6 @@ class EncryptedBroker:
         self._sealing: dict[str, asyncio.Task[None]] = {}
 
     def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Awaitable[None]:
-        """See the contract."""
         self._waiting.setdefault(run_id, []).extend(events)
         if run_id not in self._sealing:
             self._sealing[run_id] = asyncio.create_task(self._seal(run_id))
@@ -57,21 +56,17 @@ class EncryptedBroker:
     async def subscribe(
         self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
-        """See the contract."""
         async with aclosing(self._inner.subscribe(run_id, after, subscriber)) as source:
             async for events in source:
                 yield await asyncio.gather(*map(self._opened, events))
 
     async def discard(self, run_id: str) -> None:
-        """See the contract."""
         await self._inner.discard(run_id)
 
     async def ping(self) -> None:
-        """See the contract."""
         await self._inner.ping()
 
     async def close(self) -> None:
-        """See the contract."""
         await self._inner.close()
 
     async def _sealed(self, event: StreamEvent) -> StreamEvent | None:

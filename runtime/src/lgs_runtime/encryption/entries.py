@@ -23,11 +23,9 @@ class EncryptedEntries:
         self._cipher = cipher
 
     async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        """See the contract."""
         return await asyncio.gather(*map(self._opened, await self._inner.read(keys)))
 
     async def write(self, entries: Sequence[tuple[str, bytes, float]]) -> None:
-        """See the contract."""
         sealed = await asyncio.gather(*(self._sealed(raw) for _, raw, _ in entries))
         kept = [
             (key, raw, ttl) for (key, _, ttl), raw in zip(entries, sealed, strict=True) if raw is not None
@@ -36,11 +34,9 @@ class EncryptedEntries:
             await self._inner.write(kept)
 
     async def forget(self, prefixes: Sequence[str]) -> None:
-        """See the contract."""
         await self._inner.forget(prefixes)
 
     async def close(self) -> None:
-        """See the contract."""
         await self._inner.close()
 
     async def _sealed(self, raw: bytes) -> bytes | None:

@@ -33,13 +33,11 @@ class EncryptedQueue:
     _fields: Fields
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
-        """See the contract."""
         sealed = await self._fields.new_run(new)
         enqueued = await self._inner.enqueue(sealed, limits, claim_for)
         return replace(enqueued, run=await self._stored(enqueued.run, new, sealed))
 
     async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
-        """See the contract."""
         sealed = await asyncio.gather(*(self._fields.new_run(one) for one in new))
         stored = await self._inner.enqueue_all(sealed, limits)
         return await asyncio.gather(*map(self._stored, stored, new, sealed))
@@ -54,19 +52,16 @@ class EncryptedQueue:
         return replace(known, kwargs={**new.kwargs, "encryption_context": context}) if context else known
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        """See the contract."""
         return await self._fields.runs_to_execute(await self._inner.claim(replica, slots))
 
     async def held(self, replica: str) -> Sequence[Run]:
-        """See the contract."""
         return await self._fields.runs_to_execute(await self._inner.held(replica))
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
-        """See the contract. Raises `EncryptionFailed` when its values can't be sealed: nothing is changed."""
+        """Raises `EncryptionFailed` when its values can't be sealed: nothing is changed."""
         return await self._inner.finish(run, replica, await self._fields.outcome(outcome))
 
     async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
-        """See the contract."""
         return await self._fields.runs_to_execute(await self._inner.reap(max_attempts, replica))
 
     async def cancel(
@@ -76,7 +71,6 @@ class EncryptedQueue:
         action: CancelAction,
         scope: Scope | None = None,
     ) -> Sequence[Run]:
-        """See the contract."""
         within = await self._fields.scope("thread", scope)
         stopped = await self._inner.cancel(thread_id, run_ids, action, within)
         return await self._fields.runs_to_execute(stopped)
@@ -88,12 +82,10 @@ class EncryptedQueue:
         before: datetime,
         scope: Scope | None = None,
     ) -> Sequence[str]:
-        """See the contract."""
         within = await self._fields.scope("thread", scope)
         return await self._inner.unfinished(statuses, not_asked, before, within)
 
     async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
-        """See the contract."""
         within = await self._fields.scope("thread", scope)
         return await self._fields.run(await self._inner.run(run_id, thread_id, within))
 
@@ -105,7 +97,6 @@ class EncryptedQueue:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> Sequence[Run]:
-        """See the contract."""
         wanted = await self._fields.wanted("run", "metadata", metadata)
         within = await self._fields.scope("thread", scope)
         return await self._fields.runs(await self._inner.runs(thread_id, page, status, wanted, within))
@@ -113,18 +104,16 @@ class EncryptedQueue:
     async def runs_of(
         self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
     ) -> Sequence[Run]:
-        """See the contract."""
         within = await self._fields.scope("thread", scope)
         return await self._fields.runs(await self._inner.runs_of(user, page, status, within))
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         await self._inner.delete_run(thread_id, run_id, await self._fields.scope("thread", scope))
 
     async def claim_webhooks(
         self, limit: int, retry_seconds: float, longest_seconds: float
     ) -> Sequence[Webhook]:
-        """See the contract. One that can't be opened is left for a later attempt."""
+        """One that can't be opened is left for a later attempt."""
         due = await self._inner.claim_webhooks(limit, retry_seconds, longest_seconds)
         opened = await asyncio.gather(*map(self._fields.webhook, due))
         return [webhook for webhook in opened if webhook is not None]

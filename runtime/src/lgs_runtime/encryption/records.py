@@ -35,21 +35,18 @@ class EncryptedRecords:
     async def create_assistant(
         self, assistant: Assistant, if_exists: str = "raise", scope: Scope | None = None
     ) -> Assistant:
-        """See the contract."""
         plain = {name: getattr(assistant, name) for name in ("config", "context", "metadata")}
         sealed = replace(assistant, **await self._fields.sealed("assistant", plain))
         within = await self._fields.scope("assistant", scope)
         return await self._assistant(await self._inner.create_assistant(sealed, if_exists, within))
 
     async def assistant(self, assistant_id: str, scope: Scope | None = None) -> Assistant:
-        """See the contract."""
         within = await self._fields.scope("assistant", scope)
         return await self._assistant(await self._inner.assistant(assistant_id, within))
 
     async def update_assistant(
         self, assistant_id: str, changes: Mapping[str, Any], scope: Scope | None = None
     ) -> Assistant:
-        """See the contract."""
         sealed = await self._fields.sealed("assistant", changes)
         within = await self._fields.scope("assistant", scope)
         return await self._assistant(await self._inner.update_assistant(assistant_id, sealed, within))
@@ -57,14 +54,12 @@ class EncryptedRecords:
     async def assistant_versions(
         self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
-        """See the contract."""
         wanted = await self._fields.wanted("assistant", "metadata", metadata)
         within = await self._fields.scope("assistant", scope)
         found = await self._inner.assistant_versions(assistant_id, page, wanted, within)
         return await self._fields.records("assistant", found)
 
     async def set_latest(self, assistant_id: str, version: int, scope: Scope | None = None) -> Assistant:
-        """See the contract."""
         within = await self._fields.scope("assistant", scope)
         return await self._assistant(await self._inner.set_latest(assistant_id, version, within))
 
@@ -76,7 +71,6 @@ class EncryptedRecords:
         scope: Scope | None = None,
         threads_scope: Scope | None = None,
     ) -> None:
-        """See the contract."""
         await self._inner.delete_assistant(
             assistant_id,
             delete_threads=delete_threads,
@@ -92,7 +86,6 @@ class EncryptedRecords:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> Sequence[Assistant]:
-        """See the contract."""
         wanted = await self._fields.wanted("assistant", "metadata", metadata)
         within = await self._fields.scope("assistant", scope)
         found = await self._inner.assistants(page, graph_id, name, wanted, within)
@@ -105,7 +98,6 @@ class EncryptedRecords:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         wanted = await self._fields.wanted("assistant", "metadata", metadata)
         within = await self._fields.scope("assistant", scope)
         return await self._inner.count_assistants(graph_id, name, wanted, within)
@@ -121,14 +113,12 @@ class EncryptedRecords:
         ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
-        """See the contract."""
         sealed = await self._metadata("thread", metadata)
         within = await self._fields.scope("thread", scope)
         made = await self._inner.create_thread(thread_id, sealed, if_exists, ttl, within)
         return await self._fields.record("thread", made)
 
     async def thread(self, thread_id: str, scope: Scope | None = None) -> Thread:
-        """See the contract."""
         within = await self._fields.scope("thread", scope)
         return await self._fields.record("thread", await self._inner.thread(thread_id, within))
 
@@ -139,7 +129,6 @@ class EncryptedRecords:
         ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
-        """See the contract."""
         sealed = await self._metadata("thread", metadata)
         within = await self._fields.scope("thread", scope)
         changed = await self._inner.update_thread(thread_id, sealed, ttl, within)
@@ -148,7 +137,6 @@ class EncryptedRecords:
     async def set_thread_state(
         self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
     ) -> Thread:
-        """See the contract."""
         sealed = await self._fields.sealed("thread", {"values": values, "interrupts": interrupts})
         changed = await self._inner.set_thread_state(
             thread_id, sealed["values"], sealed["interrupts"], status
@@ -156,7 +144,6 @@ class EncryptedRecords:
         return await self._fields.record("thread", changed)
 
     async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         await self._inner.delete_thread(thread_id, await self._fields.scope("thread", scope))
 
     async def copy_thread(
@@ -167,14 +154,13 @@ class EncryptedRecords:
         scope: Scope | None = None,
         ttl: Ttl | None = None,
     ) -> Thread:
-        """See the contract."""
         sealed = None if metadata is None else await self._metadata("thread", metadata)
         within = await self._fields.scope("thread", scope)
         made = await self._inner.copy_thread(thread_id, new_thread_id, sealed, within, ttl)
         return await self._fields.record("thread", made)
 
     async def stale_threads(self, limit: int) -> Sequence[Thread]:
-        """See the contract. One that can't be opened is left for a later look."""
+        """One that can't be opened is left for a later look."""
         opened = await asyncio.gather(*map(self._fields.stale_thread, await self._inner.stale_threads(limit)))
         return [thread for thread in opened if thread is not None]
 
@@ -188,7 +174,6 @@ class EncryptedRecords:
         *,
         scope: Scope | None = None,
     ) -> Sequence[Thread]:
-        """See the contract."""
         metadata = await self._fields.wanted("thread", "metadata", metadata)
         values = await self._fields.wanted("thread", "values", values)
         within = await self._fields.scope("thread", scope)
@@ -202,7 +187,6 @@ class EncryptedRecords:
         status: ThreadStatus | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         metadata = await self._fields.wanted("thread", "metadata", metadata)
         values = await self._fields.wanted("thread", "values", values)
         within = await self._fields.scope("thread", scope)
@@ -220,39 +204,32 @@ class EncryptedHistories:
     _fields: Fields
 
     async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
-        """See the contract."""
         wanted = await self._fields.wanted("version", "metadata", metadata)
         return await self._fields.records("version", await self._inner.versions(thread_id, page, wanted))
 
     async def version(self, thread_id: str, version: int) -> Version:
-        """See the contract."""
         return await self._fields.record("version", await self._inner.version(thread_id, version))
 
     async def describe_version(
         self, thread_id: str, version: int, description: str | None, metadata: Json
     ) -> Version:
-        """See the contract."""
         told = {"description": description, "metadata": metadata}
         sealed = await self._fields.sealed("version", told)
         changed = await self._inner.describe_version(thread_id, version, **sealed)
         return await self._fields.record("version", changed)
 
     async def add_version(self, new: NewVersion) -> Version:
-        """See the contract."""
         made = await self._inner.add_version(await self._fields.new_version(new))
         return await self._fields.record("version", made)
 
     async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
-        """See the contract."""
         found = await self._inner.audit(thread_id, page)
         return await asyncio.gather(*map(self._fields.entry, found))
 
     async def record(self, thread_id: str) -> Record:
-        """See the contract."""
         return await self._fields.archived(await self._inner.record(thread_id))
 
     async def restore(self, record: Record) -> None:
-        """See the contract."""
         await self._inner.restore(await self._fields.arrived(record))
 
 
@@ -263,7 +240,7 @@ class EncryptedCrons:
     _fields: Fields
 
     async def create_cron(self, cron: Cron) -> Cron:
-        """See the contract. The context of who makes it goes along, for its runs."""
+        """The context of who makes it goes along, for its runs."""
         plain = {name: getattr(cron, name) for name in ("payload", "metadata", "caller")}
         sealed = await self._fields.sealed("cron", plain)
         sealed["payload"] = carrying_context(sealed["payload"])
@@ -271,12 +248,11 @@ class EncryptedCrons:
         return await self._fields.record("cron", made)
 
     async def cron(self, cron_id: str, scope: Scope | None = None) -> Cron:
-        """See the contract."""
         within = await self._fields.scope("cron", scope)
         return await self._fields.record("cron", await self._inner.cron(cron_id, within))
 
     async def update_cron(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
-        """See the contract. Its runs get the context of who changes what they do."""
+        """Its runs get the context of who changes what they do."""
         sealed = await self._fields.sealed("cron", changes)
         if sealed.get("payload") is not None:
             sealed["payload"] = carrying_context(sealed["payload"])
@@ -284,7 +260,6 @@ class EncryptedCrons:
         return await self._fields.record("cron", await self._inner.update_cron(cron_id, sealed, within))
 
     async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         await self._inner.delete_cron(cron_id, await self._fields.scope("cron", scope))
 
     async def crons(
@@ -297,7 +272,6 @@ class EncryptedCrons:
         *,
         scope: Scope | None = None,
     ) -> Sequence[Cron]:
-        """See the contract."""
         wanted = await self._fields.wanted("cron", "metadata", metadata)
         within = await self._fields.scope("cron", scope)
         found = await self._inner.crons(page, assistant_id, thread_id, enabled, wanted, scope=within)
@@ -311,13 +285,12 @@ class EncryptedCrons:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         wanted = await self._fields.wanted("cron", "metadata", metadata)
         within = await self._fields.scope("cron", scope)
         return await self._inner.count_crons(assistant_id, thread_id, enabled, wanted, within)
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
-        """See the contract. One that can't be opened is left for a later look."""
+        """One that can't be opened is left for a later look."""
         due = await self._inner.claim_crons(limit, hold_seconds)
         opened = await asyncio.gather(*map(self._fields.cron_to_fire, due))
         return [cron for cron in opened if cron is not None]

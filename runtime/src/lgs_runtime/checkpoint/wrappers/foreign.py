@@ -190,7 +190,7 @@ class ForeignUpkeep:
         self._saver = saver
 
     async def use(self, thread_id: str) -> StorageUse:
-        """See the contract. The bytes are those that the saver's serialiser makes of the values."""
+        """The bytes are those that the saver's serialiser makes of the values."""
         checkpoints, sizes, writes, waiting = 0, 0, 0, 0
         async for entry in self._saver.alist({"configurable": {"thread_id": thread_id}}):
             checkpoints, sizes = checkpoints + 1, sizes + self._size(entry.checkpoint)
@@ -203,12 +203,11 @@ class ForeignUpkeep:
         return 0
 
     async def namespaces(self, thread_id: str) -> Sequence[str]:
-        """See the contract."""
         everywhere = self._saver.alist({"configurable": {"thread_id": thread_id}})
         return sorted({namespace_of(entry.config) async for entry in everywhere})
 
     async def adopt(self, source: str, thread_id: str) -> None:
-        """See the contract. In three steps: one that is cut is made again by the next import."""
+        """In three steps: one that is cut is made again by the next import."""
         await self._saver.adelete_thread(thread_id)
         await self._saver.acopy_thread(source, thread_id)
         await self._saver.adelete_thread(source)

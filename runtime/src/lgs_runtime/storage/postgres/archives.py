@@ -42,7 +42,7 @@ class PostgresArchives:
     _database: Database
 
     async def record(self, thread_id: str) -> Record:
-        """See the contract. One moment of the database: the statements share a snapshot."""
+        """One moment of the database: the statements share a snapshot."""
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -60,7 +60,6 @@ class PostgresArchives:
         )
 
     async def restore(self, record: Record) -> None:
-        """See the contract."""
 
         async def work(connection: asyncpg.Connection) -> None:
             taken = await connection.fetchval(TAKEN_RUNS, [run["run_id"] for run in record.runs])
@@ -77,11 +76,9 @@ class PostgresArchives:
         await self._database.transact(work)
 
     async def thread_ids(self, after: str, limit: int) -> Sequence[str]:
-        """See the contract."""
         return [row["thread_id"] for row in await self._database.rows(THREAD_IDS, after, limit)]
 
     async def expect_spent(self, thread_id: str, seconds: float) -> None:
-        """See the contract."""
         await self._database.rows(EXPECT_SPENT, thread_id, seconds)
 
 

@@ -70,17 +70,14 @@ class PostgresAudit:
     _database: Database
 
     async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
-        """See the contract."""
         found = await self._database.rows(AUDIT, thread_id, page.limit, page.offset)
         return [AuditEntry(row["at"], unescape(row["who"]), row["what"], row["details"]) for row in found]
 
     async def note(self, thread_id: str, what: str, details: Json) -> None:
-        """See the contract."""
         async with self._database.connection() as connection:
             await note(connection, thread_id, what, details)
 
     async def expire_audit(self, older_than_days: float) -> int:
-        """See the contract."""
         expired: int = await self._database.value(EXPIRE_AUDIT, older_than_days)
         return expired
 

@@ -74,16 +74,13 @@ class PostgresCrons:
         self._database = database
 
     async def create_cron(self, cron: Cron) -> Cron:
-        """See the contract."""
         named = (cron.cron_id, cron.assistant_id, cron.thread_id)
         return _cron(await self._database.row(CREATE, *named, *_values(cron)), cron.cron_id)
 
     async def cron(self, cron_id: str, scope: Scope | None = None) -> Cron:
-        """See the contract."""
         return _cron(await self._database.row(CRON, cron_id, documents(scope)), cron_id)
 
     async def update_cron(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
-        """See the contract."""
 
         async def work(connection: asyncpg.Connection) -> Cron:
             stored = _cron(await connection.fetchrow(LOCK_CRON, cron_id, documents(scope)), cron_id)
@@ -93,7 +90,6 @@ class PostgresCrons:
         return await self._database.transact(work)
 
     async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         if await self._database.value(DELETE, cron_id, documents(scope)) is None:
             raise NotFound("cron", cron_id)
 
@@ -107,7 +103,6 @@ class PostgresCrons:
         *,
         scope: Scope | None = None,
     ) -> Sequence[Cron]:
-        """See the contract."""
         statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
         wanted = (assistant_id, thread_id, enabled, dump_optional(metadata), documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
@@ -121,16 +116,14 @@ class PostgresCrons:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         wanted = (assistant_id, thread_id, enabled, dump_optional(metadata), documents(scope))
         return int(await self._database.value(COUNT, *wanted))
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
-        """See the contract. One statement."""
+        """One statement."""
         return [_cron(row, "") for row in await self._database.rows(CLAIM, limit, hold_seconds)]
 
     async def advance_cron(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
-        """See the contract."""
         return await self._database.value(ADVANCE, cron_id, due, following) is not None
 
 

@@ -61,7 +61,7 @@ class PostgresQueue:
         self._versions_limit = versions_limit
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
-        """See the contract. One statement for all that arrive at the moment, unless the thread or the queue
+        """One statement for all that arrive at the moment, unless the thread or the queue
         needs a closer look."""
         room = limits.of(new.priority) - transitions.NEAR_LIMIT
         row = None
@@ -81,7 +81,7 @@ class PostgresQueue:
         return Enqueued(rows.run(row), claimed)
 
     async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
-        """See the contract. One transaction; it takes the locks of all threads, then those of the queues."""
+        """One transaction; it takes the locks of all threads, then those of the queues."""
 
         async def work(change: Change) -> list[asyncpg.Record]:
             connection = change.connection
@@ -107,7 +107,7 @@ class PostgresQueue:
         return result
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        """See the contract. One statement, again when others were claiming the same runs."""
+        """One statement, again when others were claiming the same runs."""
         found: list[asyncpg.Record] = []
         for _ in range(CLAIM_TRIES if slots > 0 else 0):
             try:
@@ -126,11 +126,10 @@ class PostgresQueue:
         return await self._database.rows(statements.CLAIM, replica, slots)
 
     async def held(self, replica: str) -> Sequence[Run]:
-        """See the contract."""
         return [rows.run(row) for row in await self._database.rows(statements.HELD_BY, replica)]
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
-        """See the contract. One statement for all that end at the moment."""
+        """One statement for all that end at the moment."""
         finished = await self._completer.store(run, replica, outcome)
         if finished is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
@@ -140,7 +139,6 @@ class PostgresQueue:
         return finished
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
-        """See the contract."""
         threads = [run.thread_id for run in runs]
         own = ([run.run_id for run in runs], [run.attempt for run in runs], replica)
 
@@ -154,7 +152,7 @@ class PostgresQueue:
             await self._change(work)
 
     async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
-        """See the contract. One cheap statement when nobody was lost."""
+        """One cheap statement when nobody was lost."""
         found = await self._database.rows(statements.LOST_THREADS, replica)
         threads = [row["thread_id"] for row in found]
 
@@ -179,7 +177,6 @@ class PostgresQueue:
         action: CancelAction,
         scope: Scope | None = None,
     ) -> Sequence[Run]:
-        """See the contract."""
 
         async def work(change: Change) -> Sequence[Run]:
             held = await apply_transitions.named(change, run_ids, thread_id, scope)
@@ -208,13 +205,11 @@ class PostgresQueue:
         before: datetime,
         scope: Scope | None = None,
     ) -> Sequence[str]:
-        """See the contract."""
         wanted = (list(statuses), not_asked, before, documents(scope))
         found = await self._database.rows(statements.UNFINISHED_RUNS, *wanted)
         return [row["run_id"] for row in found]
 
     async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
-        """See the contract."""
         row = await self._database.row(statements.RUN, run_id, thread_id, documents(scope))
         if row is None:
             raise NotFound("run", run_id)
@@ -228,7 +223,6 @@ class PostgresQueue:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> Sequence[Run]:
-        """See the contract."""
         wanted = (thread_id, status, dump_optional(metadata), page.limit, page.offset, documents(scope))
         found = await self._database.rows(statements.RUNS, *wanted)
         return [rows.run(row) for row in found]
@@ -236,12 +230,10 @@ class PostgresQueue:
     async def runs_of(
         self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
     ) -> Sequence[Run]:
-        """See the contract."""
         wanted = (escape(user), status, documents(scope), page.limit, page.offset)
         return [rows.run(row) for row in await self._database.rows(statements.RUNS_OF, *wanted)]
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         values = (run_id, thread_id, documents(scope), escape(who()))
         if await self._database.value(statements.DELETE_RUN, *values) is None:
             run = await self.run(run_id, thread_id, scope)
@@ -250,32 +242,28 @@ class PostgresQueue:
             )
 
     async def expire_runs(self, older_than_hours: float) -> int:
-        """See the contract."""
         expired: int = await self._database.value(statements.EXPIRE_RUNS, older_than_hours)
         return expired
 
     async def claim_webhooks(
         self, limit: int, retry_seconds: float, longest_seconds: float
     ) -> Sequence[Webhook]:
-        """See the contract. One statement."""
+        """One statement."""
         found = await self._database.rows(statements.CLAIM_WEBHOOKS, limit, retry_seconds, longest_seconds)
         return [rows.webhook(row) for row in found]
 
     async def drop_webhook(self, run_id: str) -> None:
-        """See the contract."""
         await self._database.rows(statements.DROP_WEBHOOK, run_id)
 
     async def orphaned_threads(self, older_than_seconds: float) -> Sequence[str]:
-        """See the contract."""
         found = await self._database.rows(statements.ORPHANED_THREADS, older_than_seconds)
         return [row["thread_id"] for row in found]
 
     async def forget_orphaned(self, thread_ids: Sequence[str]) -> None:
-        """See the contract."""
         await self._database.rows(statements.FORGET_ORPHANED, list(thread_ids))
 
     async def depth(self) -> QueueDepth:
-        """See the contract. One statement over the waiting runs."""
+        """One statement over the waiting runs."""
         counted = await self._database.rows(statements.DEPTH)
         found = {row["priority"]: row for row in counted if row["unserved"] is None}
 

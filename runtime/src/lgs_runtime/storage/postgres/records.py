@@ -33,7 +33,6 @@ class PostgresRecords:
     async def create_assistant(
         self, assistant: Assistant, if_exists: str = "raise", scope: Scope | None = None
     ) -> Assistant:
-        """See the contract."""
         row = await self._database.row(
             statements.CREATE_ASSISTANT, assistant.assistant_id, *_assistant_values(assistant)
         )
@@ -47,14 +46,12 @@ class PostgresRecords:
         )
 
     async def assistant(self, assistant_id: str, scope: Scope | None = None) -> Assistant:
-        """See the contract."""
         row = await self._database.row(statements.ASSISTANT, assistant_id, documents(scope))
         return rows.assistant(_found(row, "assistant", assistant_id))
 
     async def update_assistant(
         self, assistant_id: str, changes: Mapping[str, Any], scope: Scope | None = None
     ) -> Assistant:
-        """See the contract."""
 
         async def work(connection: asyncpg.Connection) -> Assistant:
             locked = await connection.fetchrow(statements.LOCK_ASSISTANT, assistant_id, documents(scope))
@@ -71,13 +68,11 @@ class PostgresRecords:
     async def assistant_versions(
         self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
-        """See the contract."""
         wanted = (assistant_id, dump_optional(metadata), page.limit, page.offset, documents(scope))
         found = await self._database.rows(statements.VERSIONS, *wanted)
         return [rows.assistant(row) for row in found]
 
     async def set_latest(self, assistant_id: str, version: int, scope: Scope | None = None) -> Assistant:
-        """See the contract."""
         row = await self._database.row(statements.SET_LATEST, assistant_id, version, documents(scope))
         return rows.assistant(_found(row, "assistant", f"{assistant_id} version {version}"))
 
@@ -89,7 +84,6 @@ class PostgresRecords:
         scope: Scope | None = None,
         threads_scope: Scope | None = None,
     ) -> None:
-        """See the contract."""
         threads = []
         if delete_threads:
             within = documents(threads_scope)
@@ -107,7 +101,6 @@ class PostgresRecords:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> Sequence[Assistant]:
-        """See the contract."""
         statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
         wanted = (graph_id, escape(name), dump_optional(metadata), documents(scope))
         found = await self._database.rows(statement, *wanted, page.limit, page.offset)
@@ -120,7 +113,6 @@ class PostgresRecords:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         count: int = await self._database.value(
             statements.COUNT_ASSISTANTS, graph_id, escape(name), dump_optional(metadata), documents(scope)
         )
@@ -134,7 +126,6 @@ class PostgresRecords:
         ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
-        """See the contract."""
         row = await self._database.row(
             statements.CREATE_THREAD, thread_id, dump(metadata), *columns(ttl), escape(who())
         )
@@ -146,7 +137,6 @@ class PostgresRecords:
         raise Conflict(f"thread {thread_id} exists: if_exists is raise; use do_nothing to get it")
 
     async def thread(self, thread_id: str, scope: Scope | None = None) -> Thread:
-        """See the contract."""
         row = await self._database.row(statements.THREAD, thread_id, documents(scope))
         return rows.thread(_found(row, "thread", thread_id))
 
@@ -157,7 +147,6 @@ class PostgresRecords:
         ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
-        """See the contract."""
         seconds, strategy = columns(ttl)
         row = await self._database.row(
             statements.UPDATE_THREAD,
@@ -174,7 +163,6 @@ class PostgresRecords:
     async def set_thread_state(
         self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
     ) -> Thread:
-        """See the contract."""
         row = await self._database.row(
             statements.SET_THREAD_STATE,
             thread_id,
@@ -186,7 +174,6 @@ class PostgresRecords:
         return rows.thread(_found(row, "thread", thread_id))
 
     async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         if not await self._delete_thread(thread_id, scope):
             raise NotFound("thread", thread_id)
 
@@ -219,7 +206,6 @@ class PostgresRecords:
         scope: Scope | None = None,
         ttl: Ttl | None = None,
     ) -> Thread:
-        """See the contract."""
         values = (thread_id, new_thread_id, escape(who()), dump_optional(metadata), documents(scope))
         try:
             row = await self._database.row(statements.COPY_THREAD, *values, *columns(ttl))
@@ -237,7 +223,6 @@ class PostgresRecords:
         *,
         scope: Scope | None = None,
     ) -> Sequence[Thread]:
-        """See the contract."""
         statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
         named = None if ids is None else list(ids)
         wanted = (named, dump_optional(metadata), dump_optional(values), status, documents(scope))
@@ -251,23 +236,19 @@ class PostgresRecords:
         status: ThreadStatus | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         wanted = (None, dump_optional(metadata), dump_optional(values), status, documents(scope))
         count: int = await self._database.value(statements.COUNT_THREADS, *wanted)
         return count
 
     async def expire_threads(self, limit: int) -> Sequence[str]:
-        """See the contract."""
         found = await self._database.rows(statements.MORTAL_THREADS, limit)
         gone = [await self._database.value(statements.EXPIRE_THREAD, row["thread_id"]) for row in found]
         return [thread_id for thread_id in gone if thread_id is not None]
 
     async def stale_threads(self, limit: int) -> Sequence[Thread]:
-        """See the contract."""
         return [rows.thread(row) for row in await self._database.rows(statements.STALE_THREADS, limit)]
 
     async def note_pruned(self, thread: Thread) -> None:
-        """See the contract."""
         await self._database.rows(statements.NOTE_PRUNED, thread.thread_id, thread.updated_at)
 
 

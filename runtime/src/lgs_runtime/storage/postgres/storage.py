@@ -84,36 +84,29 @@ class PostgresStorage(
         )
 
     async def ping(self) -> None:
-        """See the contract."""
         await self._database.check()
 
     async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
-        """See the contract."""
         found = await self._database.rows(statements.ENDED_OF, list(run_ids))
         return [row["run_id"] for row in found]
 
     async def changed_threads(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
-        """See the contract."""
         found = await self._database.rows(statements.STIRRED, list(seen), list(seen.values()))
         return [row["thread_id"] for row in found]
 
     def notify(self, *signals: Signal) -> None:
-        """See the contract."""
         self._sender.send(*signals)
 
     async def now(self) -> datetime:
-        """See the contract."""
         now: datetime = await self._database.value("SELECT now()")
         return now
 
     async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> PostgresLeases:
-        """See the contract."""
         leases = PostgresLeases(self._database.access, replica, self._lease_seconds, graphs)
         await leases.take()
         return leases
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """See the contract."""
         if self._direct is not None:
             return Listener(self._direct)
         if self._database.access.pooled:
@@ -121,7 +114,6 @@ class PostgresStorage(
         return Listener(self._database.access)
 
     async def close(self) -> None:
-        """See the contract."""
         await self._arrivals.close()
         await self._completer.close()
         await self._sender.close()

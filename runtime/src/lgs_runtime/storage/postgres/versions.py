@@ -77,27 +77,23 @@ class PostgresVersions:
     _versions_limit: int
 
     async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
-        """See the contract."""
         wanted = None if metadata is None else dump(metadata)
         found = await self._database.rows(VERSIONS, thread_id, wanted, page.limit, page.offset)
         return [rows.version(row) for row in found]
 
     async def version(self, thread_id: str, version: int) -> Version:
-        """See the contract."""
         row = await self._database.row(VERSION, thread_id, version)
         return _found(row, thread_id, version)
 
     async def describe_version(
         self, thread_id: str, version: int, description: str | None, metadata: Json
     ) -> Version:
-        """See the contract."""
         values = (escape(description), dump(metadata), escape(who()))
         return _found(
             await self._database.row(DESCRIBE_VERSION, thread_id, version, *values), thread_id, version
         )
 
     async def add_version(self, new: NewVersion) -> Version:
-        """See the contract."""
 
         async def work(connection: asyncpg.Connection) -> Version:
             unfinished = await connection.fetchval(LOCK_THREAD, new.thread_id)
@@ -124,17 +120,15 @@ class PostgresVersions:
         return await self._database.transact(work)
 
     async def threads_over_version_limit(self) -> Sequence[str]:
-        """See the contract."""
         return [row["thread_id"] for row in await self._database.rows(THREADS_OVER_VERSION_LIMIT)]
 
     async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:
-        """See the contract. One statement."""
+        """One statement."""
         row = await self._database.row(PRUNE_VERSIONS, thread_id, keep)
         assert row is not None, "a statement of aggregates always has a row"
         return PrunedVersions(row["deleted"], row["oldest"])
 
     async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
-        """See the contract."""
         await self._database.rows(FORGET_CROWDED, list(thread_ids))
 
 

@@ -41,7 +41,6 @@ class SqliteArchives:
     _database: Database
 
     async def record(self, thread_id: str) -> Record:
-        """See the contract."""
 
         def work(connection: sqlite3.Connection) -> Record:
             thread = connection.execute(THREAD, (thread_id,)).fetchone()
@@ -57,7 +56,6 @@ class SqliteArchives:
         return await self._database.write(work)
 
     async def restore(self, record: Record) -> None:
-        """See the contract."""
 
         def work(connection: sqlite3.Connection) -> None:
             thread_id = record.thread["thread_id"]
@@ -73,12 +71,10 @@ class SqliteArchives:
         await self._database.write(work)
 
     async def thread_ids(self, after: str, limit: int) -> Sequence[str]:
-        """See the contract."""
         found = await self._database.read(lambda c: c.execute(THREAD_IDS, (after, limit)).fetchall())
         return [row["thread_id"] for row in found]
 
     async def expect_spent(self, thread_id: str, seconds: float) -> None:
-        """See the contract."""
         values = (thread_id, time.time() + seconds)
         await self._database.write(lambda c: c.execute(EXPECT_SPENT, values).rowcount)
 

@@ -59,18 +59,15 @@ class SqliteAudit:
     _database: Database
 
     async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
-        """See the contract."""
         wanted = {"thread_id": thread_id, "limit": page.limit, "offset": page.offset}
         found = await self._database.read(lambda c: c.execute(AUDIT, wanted).fetchall())
         return [_entry(row) for row in found]
 
     async def note(self, thread_id: str, what: str, details: Json) -> None:
-        """See the contract."""
         asker = who()
         await self._database.write(lambda connection: note(connection, thread_id, what, details, asker))
 
     async def expire_audit(self, older_than_days: float) -> int:
-        """See the contract."""
         before = {"before": time.time() - older_than_days * 86400}
         return await self._database.write(lambda c: c.execute(EXPIRE_AUDIT, before).rowcount)
 

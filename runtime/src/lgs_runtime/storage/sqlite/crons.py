@@ -75,19 +75,16 @@ class SqliteCrons:
         self._database = database
 
     async def create_cron(self, cron: Cron) -> Cron:
-        """See the contract."""
         named = {"assistant_id": cron.assistant_id, "thread_id": cron.thread_id}
         return await self._write_one(CREATE, cron.cron_id, {**named, **_values(cron)})
 
     async def cron(self, cron_id: str, scope: Scope | None = None) -> Cron:
-        """See the contract."""
         found = await self._read(CRON, {"cron_id": cron_id, "scope": document_list(scope)})
         if not found:
             raise NotFound("cron", cron_id)
         return _cron(found[0])
 
     async def update_cron(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
-        """See the contract."""
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
             stored = _all(connection, CRON, {"cron_id": cron_id, "scope": document_list(scope)})
@@ -102,7 +99,6 @@ class SqliteCrons:
         return _cron(row)
 
     async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         named = {"cron_id": cron_id, "scope": document_list(scope)}
         if not await self._database.write(lambda c: _all(c, DELETE, named)):
             raise NotFound("cron", cron_id)
@@ -117,7 +113,6 @@ class SqliteCrons:
         *,
         scope: Scope | None = None,
     ) -> Sequence[Cron]:
-        """See the contract."""
         statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
         wanted = _filter(assistant_id, thread_id, enabled, metadata, scope)
         found = await self._read(statement, {**wanted, "limit": page.limit, "offset": page.offset})
@@ -131,19 +126,17 @@ class SqliteCrons:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         found = await self._read(COUNT, _filter(assistant_id, thread_id, enabled, metadata, scope))
         return int(found[0][0])
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
-        """See the contract. One read when none is due."""
+        """One read when none is due."""
         if not await self._read(ANY_DUE, {}):
             return []
         wanted = {"limit": limit, "hold": hold_seconds}
         return [_cron(row) for row in await self._database.write(lambda c: _all(c, CLAIM, wanted))]
 
     async def advance_cron(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
-        """See the contract."""
         values = {"cron_id": cron_id, "due": due.timestamp(), "following": _seconds(following)}
         return bool(await self._database.write(lambda c: _all(c, ADVANCE, values)))
 

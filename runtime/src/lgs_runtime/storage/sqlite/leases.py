@@ -50,7 +50,7 @@ class SqliteLeases:
         await self._run(self._take)
 
     async def renew(self) -> bool:
-        """See the contract. That the lease was lost is told also when the first answer that said so was
+        """That the lease was lost is told also when the first answer that said so was
         lost."""
         kept = await self._run(self._renew)
         self._lost = False

@@ -60,41 +60,36 @@ class SqliteQueue:
         return result
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
-        """See the contract."""
         row = await self._change(lambda change: arrivals.enqueue(change, new, limits, claim_for))
         return Enqueued(rows.run(row), row["status"] == "running" and row["claimed_by"] == claim_for)
 
     async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
-        """See the contract."""
         stored = await self._change(
             lambda change: [arrivals.enqueue(change, one, limits, None) for one in new]
         )
         return [rows.run(row) for row in stored]
 
     async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        """See the contract. Looks before it takes the write lock, so that idle replicas don't disturb."""
+        """Looks before it takes the write lock, so that idle replicas don't disturb."""
         if slots < 1 or not await self._database.read(lambda c: _anything_claimable(c, replica)):
             return []
         found = await self._change(lambda change: claims.claim(change, replica, slots))
         return [rows.run(row) for row in found]
 
     async def held(self, replica: str) -> Sequence[Run]:
-        """See the contract."""
         by = {"replica": replica}
         found = await self._database.read(lambda c: c.execute(statements.HELD_BY, by).fetchall())
         return [rows.run(row) for row in found]
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
-        """See the contract."""
         return await self._change(lambda change: endings.finish(change, run, replica, outcome))
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
-        """See the contract."""
         if runs:
             await self._change(lambda change: claims.release(change, replica, runs))
 
     async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
-        """See the contract. One read when nobody was lost."""
+        """One read when nobody was lost."""
         if not await self._database.read(lambda connection: _lost(connection, replica)):
             return []
         asked_at = time.monotonic()
@@ -115,7 +110,6 @@ class SqliteQueue:
         action: CancelAction,
         scope: Scope | None = None,
     ) -> Sequence[Run]:
-        """See the contract."""
         if not run_ids:
             return []
         return await self._change(lambda change: cancelling.cancel(change, thread_id, run_ids, action, scope))
@@ -127,7 +121,6 @@ class SqliteQueue:
         before: datetime,
         scope: Scope | None = None,
     ) -> Sequence[str]:
-        """See the contract."""
         wanted = {
             "statuses": dump(list(statuses)),
             "not_asked": not_asked,
@@ -138,7 +131,6 @@ class SqliteQueue:
         return [row["run_id"] for row in found]
 
     async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
-        """See the contract."""
         wanted = {"run_id": run_id, "thread_id": thread_id, "scope": document_list(scope)}
         row = await self._database.read(lambda c: c.execute(statements.RUN, wanted).fetchone())
         if row is None:
@@ -153,7 +145,6 @@ class SqliteQueue:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> Sequence[Run]:
-        """See the contract."""
         wanted = {
             "thread_id": thread_id,
             "status": status,
@@ -168,7 +159,6 @@ class SqliteQueue:
     async def runs_of(
         self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
     ) -> Sequence[Run]:
-        """See the contract."""
         wanted = {
             "user": escape(user),
             "status": status,
@@ -180,18 +170,16 @@ class SqliteQueue:
         return [rows.run(row) for row in found]
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         await self._change(lambda change: cancelling.delete_finished(change, thread_id, run_id, scope))
 
     async def expire_runs(self, older_than_hours: float) -> int:
-        """See the contract."""
         before = {"before": time.time() - older_than_hours * 3600}
         return await self._database.write(lambda c: c.execute(statements.EXPIRE_RUNS, before).rowcount)
 
     async def claim_webhooks(
         self, limit: int, retry_seconds: float, longest_seconds: float
     ) -> Sequence[Webhook]:
-        """See the contract. One read when none is due."""
+        """One read when none is due."""
         if not await self._database.read(_any_webhook):
             return []
         due = await self._change(
@@ -200,23 +188,20 @@ class SqliteQueue:
         return [rows.webhook(row) for row in due]
 
     async def drop_webhook(self, run_id: str) -> None:
-        """See the contract."""
         named = {"run_id": run_id}
         await self._database.write(lambda c: c.execute(statements.DROP_WEBHOOK, named).rowcount)
 
     async def orphaned_threads(self, older_than_seconds: float) -> Sequence[str]:
-        """See the contract."""
         before = {"before": time.time() - older_than_seconds}
         found = await self._database.read(lambda c: c.execute(statements.ORPHANED_THREADS, before).fetchall())
         return [row["thread_id"] for row in found]
 
     async def forget_orphaned(self, thread_ids: Sequence[str]) -> None:
-        """See the contract."""
         named = {"thread_ids": dump(list(thread_ids))}
         await self._database.write(lambda c: c.execute(statements.FORGET_ORPHANED, named).rowcount)
 
     async def depth(self) -> QueueDepth:
-        """See the contract. One statement over the waiting runs."""
+        """One statement over the waiting runs."""
         now = {"now": time.time()}
         counted = await self._database.read(lambda c: c.execute(statements.DEPTH, now).fetchall())
         found = {row["priority"]: row for row in counted if row["unserved"] is None}

@@ -33,7 +33,6 @@ class SqliteRecords:
     async def create_assistant(
         self, assistant: Assistant, if_exists: str = "raise", scope: Scope | None = None
     ) -> Assistant:
-        """See the contract."""
         values = {"assistant_id": assistant.assistant_id, **_assistant_values(assistant)}
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
@@ -53,7 +52,6 @@ class SqliteRecords:
         )
 
     async def assistant(self, assistant_id: str, scope: Scope | None = None) -> Assistant:
-        """See the contract."""
         named = {"assistant_id": assistant_id, "scope": document_list(scope)}
         return rows.assistant(
             _found(await self._read_one(statements.ASSISTANT, named), "assistant", assistant_id)
@@ -62,7 +60,6 @@ class SqliteRecords:
     async def update_assistant(
         self, assistant_id: str, changes: Mapping[str, Any], scope: Scope | None = None
     ) -> Assistant:
-        """See the contract."""
         named = {"assistant_id": assistant_id, "scope": document_list(scope)}
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row:
@@ -79,13 +76,11 @@ class SqliteRecords:
     async def assistant_versions(
         self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
-        """See the contract."""
         wanted = {"assistant_id": assistant_id, "metadata": dump_optional(metadata), **_slice(page)}
         wanted["scope"] = document_list(scope)
         return [rows.assistant(row) for row in await self._read(statements.VERSIONS, wanted)]
 
     async def set_latest(self, assistant_id: str, version: int, scope: Scope | None = None) -> Assistant:
-        """See the contract."""
         values = {"assistant_id": assistant_id, "version": version, "now": time.time()}
         values["scope"] = document_list(scope)
 
@@ -104,7 +99,6 @@ class SqliteRecords:
         scope: Scope | None = None,
         threads_scope: Scope | None = None,
     ) -> None:
-        """See the contract."""
         values = {
             "assistant_id": assistant_id,
             "metadata": dump({"assistant_id": assistant_id}),
@@ -134,7 +128,6 @@ class SqliteRecords:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> Sequence[Assistant]:
-        """See the contract."""
         statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
         wanted = {**_assistant_filter(graph_id, name, metadata, scope), **_slice(page)}
         return [rows.assistant(row) for row in await self._read(statement, wanted)]
@@ -146,7 +139,6 @@ class SqliteRecords:
         metadata: Json | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         wanted = _assistant_filter(graph_id, name, metadata, scope)
         return int((await self._read(statements.COUNT_ASSISTANTS, wanted))[0][0])
 
@@ -158,7 +150,6 @@ class SqliteRecords:
         ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
-        """See the contract."""
         values = {
             "thread_id": thread_id,
             "metadata": dump(metadata),
@@ -174,7 +165,6 @@ class SqliteRecords:
         raise Conflict(f"thread {thread_id} exists: if_exists is raise; use do_nothing to get it")
 
     async def thread(self, thread_id: str, scope: Scope | None = None) -> Thread:
-        """See the contract."""
         row = await self._read_one(statements.THREAD, _thread(thread_id, scope))
         return rows.thread(_found(row, "thread", thread_id))
 
@@ -185,7 +175,6 @@ class SqliteRecords:
         ttl: Ttl | None = None,
         scope: Scope | None = None,
     ) -> Thread:
-        """See the contract."""
         asker = who()
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
@@ -203,7 +192,6 @@ class SqliteRecords:
     async def set_thread_state(
         self, thread_id: str, values: Json, interrupts: Json, status: ThreadStatus
     ) -> Thread:
-        """See the contract."""
         state = {
             "thread_id": thread_id,
             "values": dump(values),
@@ -222,7 +210,6 @@ class SqliteRecords:
         return rows.thread(_found(row, "thread", thread_id))
 
     async def delete_thread(self, thread_id: str, scope: Scope | None = None) -> None:
-        """See the contract."""
         asker = who()
         notifications = await self._database.write(lambda c: _delete_thread(c, thread_id, scope, asker))
         if notifications is None:
@@ -237,7 +224,6 @@ class SqliteRecords:
         scope: Scope | None = None,
         ttl: Ttl | None = None,
     ) -> Thread:
-        """See the contract."""
         asker = who()
         values = {**_thread(thread_id, scope), "new_thread_id": new_thread_id, "created_by": escape(asker)}
         values |= {"metadata": dump_optional(metadata), **_ttl(ttl)}
@@ -265,7 +251,6 @@ class SqliteRecords:
         *,
         scope: Scope | None = None,
     ) -> Sequence[Thread]:
-        """See the contract."""
         statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
         wanted = {**_thread_filter(metadata, values, status, scope), **_slice(page)}
         wanted["ids"] = None if ids is None else dump(list(ids))
@@ -278,12 +263,10 @@ class SqliteRecords:
         status: ThreadStatus | None = None,
         scope: Scope | None = None,
     ) -> int:
-        """See the contract."""
         wanted = {**_thread_filter(metadata, values, status, scope), "ids": None}
         return int((await self._read(statements.COUNT_THREADS, wanted))[0][0])
 
     async def expire_threads(self, limit: int) -> Sequence[str]:
-        """See the contract."""
 
         def work(connection: sqlite3.Connection) -> list[str]:
             found = _all(connection, statements.MORTAL_THREADS, {"limit": limit})
@@ -295,11 +278,9 @@ class SqliteRecords:
         return await self._database.write(work)
 
     async def stale_threads(self, limit: int) -> Sequence[Thread]:
-        """See the contract."""
         return [rows.thread(row) for row in await self._read(statements.STALE_THREADS, {"limit": limit})]
 
     async def note_pruned(self, thread: Thread) -> None:
-        """See the contract."""
         values = {"thread_id": thread.thread_id, "updated_at": thread.updated_at.timestamp()}
         await self._database.write(lambda c: c.execute(statements.NOTE_PRUNED, values).rowcount)
 

@@ -40,16 +40,13 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
         return cls(database, Sender(folder_of(path)), lease_seconds, versions_limit)
 
     async def ping(self) -> None:
-        """See the contract."""
         await self._database.read(lambda connection: connection.execute("SELECT 1").fetchall())
 
     async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
-        """See the contract."""
         asked = {"run_ids": dump(list(run_ids))}
         return await self._ids(statements.ENDED_OF, asked)
 
     async def changed_threads(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
-        """See the contract."""
         moments = {thread_id: None if at is None else at.timestamp() for thread_id, at in seen.items()}
         return await self._ids(statements.STIRRED, {"seen": dump(moments)})
 
@@ -58,25 +55,22 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
         return [row[0] for row in found]
 
     def notify(self, *signals: Signal) -> None:
-        """See the contract."""
         self._sender.send(*signals)
 
     async def now(self) -> datetime:
-        """See the contract. The clock of a file is that of its machine."""
+        """The clock of a file is that of its machine."""
         return rows.time(time.time())
 
     async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> SqliteLeases:
-        """See the contract."""
         leases = SqliteLeases(self._database.path, replica, self._lease_seconds, graphs)
         await leases.take()
         return leases
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """See the contract. Nothing is lost between sockets of one machine, so there are no gaps to tell
+        """Nothing is lost between sockets of one machine, so there are no gaps to tell
         of."""
         return Listener(folder_of(self._database.path))
 
     async def close(self) -> None:
-        """See the contract."""
         self._sender.close()
         await self._database.close()

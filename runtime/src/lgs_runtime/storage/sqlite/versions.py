@@ -74,7 +74,6 @@ class SqliteVersions:
     _versions_limit: int
 
     async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
-        """See the contract."""
         wanted = {
             "thread_id": thread_id,
             "metadata": None if metadata is None else dump(metadata),
@@ -85,14 +84,12 @@ class SqliteVersions:
         return [rows.version(row) for row in found]
 
     async def version(self, thread_id: str, version: int) -> Version:
-        """See the contract."""
         named = {"thread_id": thread_id, "version": version}
         return _found(await self._database.read(lambda c: _one(c, VERSION, named)), thread_id, version)
 
     async def describe_version(
         self, thread_id: str, version: int, description: str | None, metadata: Json
     ) -> Version:
-        """See the contract."""
         named, asker = {"thread_id": thread_id, "version": version}, who()
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
@@ -107,18 +104,15 @@ class SqliteVersions:
         return _found(await self._database.write(work), thread_id, version)
 
     async def add_version(self, new: NewVersion) -> Version:
-        """See the contract."""
         made_by, limit = who(), self._versions_limit
         row = await self._database.write(lambda connection: _add(connection, new, made_by, limit))
         return rows.version(row)
 
     async def threads_over_version_limit(self) -> Sequence[str]:
-        """See the contract."""
         found = await self._database.read(lambda c: c.execute(THREADS_OVER_VERSION_LIMIT).fetchall())
         return [row["thread_id"] for row in found]
 
     async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:
-        """See the contract."""
         named = {"thread_id": thread_id}
 
         def work(connection: sqlite3.Connection) -> PrunedVersions:
@@ -130,7 +124,6 @@ class SqliteVersions:
         return await self._database.write(work)
 
     async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
-        """See the contract."""
         named = {"thread_ids": dump(list(thread_ids))}
         await self._database.write(lambda c: c.execute(FORGET_CROWDED, named).rowcount)
 
