@@ -10,7 +10,7 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.worker.retry_budget import (
     APART_SECONDS,
-    LONGEST_PAUSE_SECONDS,
+    BACKOFF,
     PATIENCE_SECONDS,
     RetryBudget,
 )
@@ -18,13 +18,13 @@ from runtime.core.stories import ran
 
 
 def test_a_run_waits_through_an_outage_with_ever_longer_pauses() -> None:
-    outages = RetryBudget(at_least=3)
+    outages = RetryBudget(at_least=3, chance=lambda: 0.5)
 
     pauses = [outages.failed("run", float(second)) for second in range(0, 500, 5)]
 
     assert None not in pauses
     assert pauses == sorted(pauses, key=lambda pause: pause or 0.0)
-    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    assert pauses[-1] == BACKOFF.longest_seconds
 
 
 def test_a_run_under_which_the_database_always_fails_ends_at_last() -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lgs_operator.backoff import Backoff
+
 Phase = Literal["starting", "ready", "draining"]
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+# Processes of one machine need not keep out of each other's way.
+BACKOFF = Backoff(first_seconds=0.5, longest_seconds=30.0, jitter=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +87,4 @@ def pause_after(crashes: int) -> float:
     """
     if crashes <= 1:
         return 0.0
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (crashes - 2))
+    return BACKOFF.pause(crashes - 1)

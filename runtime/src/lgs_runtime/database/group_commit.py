@@ -10,19 +10,19 @@ group is tried again, for a bounded time.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final, Generic, TypeVar
 
+from lgs_runtime.backoff import Backoff
 from lgs_runtime.errors import StorageUnavailable
 
 MOST_ITEMS: Final = 256
 MOST_BYTES: Final = 4 * 1024 * 1024
-_FIRST_PAUSE_SECONDS: Final = 0.02
-_LONGEST_PAUSE_SECONDS: Final = 0.5
+BACKOFF: Final = Backoff(first_seconds=0.02, longest_seconds=0.5, jitter=0.3)
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -236,15 +236,15 @@ class GroupCommitter(Generic[Work, Result]):
         if not works:
             return ()
         give_up_at = self._loop.time() + self._patience_seconds
-        pause = 0.0
-        while True:
+        for failures in count():
             try:
                 return await self._run(works)
             except StorageUnavailable:
-                if pause and (self._loop.time() >= give_up_at or self._closing.is_set()):
+                if failures and (self._loop.time() >= give_up_at or self._closing.is_set()):
                     raise
-            await self._pause(pause * random.uniform(0.5, 1.0))
-            pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+            # The first failure may be that of connections which a restart has cut: the next are new ones.
+            await self._pause(BACKOFF.pause(failures) if failures else 0.0)
+        raise AssertionError("it is tried until it is given up")
 
     async def _pause(self, seconds: float) -> None:
         """Waits, unless it is closed meanwhile."""
@@ -256,7 +256,7 @@ class GroupCommitter(Generic[Work, Result]):
 
 
 def _may_go(item: _Item[Any, Any]) -> bool:
-    """Whether a item is still to be delivered: nobody gave it up, and what it goes after has not failed."""
+    """Whether an item is still to be delivered: nobody gave it up, and what it goes after has not failed."""
     before = item.after
     if not item.done.done() and before is not None and before.done():
         if before.cancelled():

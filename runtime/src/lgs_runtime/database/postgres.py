@@ -10,11 +10,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.backoff import Backoff
 from lgs_runtime.database import postgres_connections as ways
 from lgs_runtime.database.postgres_access import refused
 from lgs_runtime.database.postgres_connections import (
@@ -33,8 +35,7 @@ POOL_SIZE: Final = 10
 POOLED_IDLE_SECONDS: Final = 30.0
 """After so long without use a connection to a pooler is given back: in session mode it is a server's."""
 _TRIES: Final = 5
-_FULL_PAUSE_SECONDS: Final = 0.02
-_LONGEST_FULL_PAUSE_SECONDS: Final = 0.5
+FULL_BACKOFF: Final = Backoff(first_seconds=0.02, longest_seconds=0.5)
 
 _Result = TypeVar("_Result")
 
@@ -138,16 +139,17 @@ class Database:
     async def _acquired(self, patience: float | None) -> asyncpg.Connection:
         """A connection, waited for. Where the server has no room for another one, those of the pool are
         waited for, as long as it has any."""
-        pause, waited = _FULL_PAUSE_SECONDS, 0.0
-        while True:
+        waited = 0.0
+        for failures in count(1):
             try:
                 return await self._pool.acquire(timeout=patience)
             except asyncpg.TooManyConnectionsError:
                 if not self._pool.get_size() or waited > ways.STATEMENT_SECONDS:
                     raise
+            pause = FULL_BACKOFF.pause(failures)
             await asyncio.sleep(pause)
             waited += pause
-            pause = min(2 * pause, _LONGEST_FULL_PAUSE_SECONDS)
+        raise AssertionError("it is tried until it is given up")
 
     async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:
         """Runs `work` in one transaction, again from its start when it lost a race."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 import structlog
 
+from lgs_runtime.backoff import Backoff
 from lgs_runtime.errors import LeaseLost, StorageUnavailable
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Finished, Outcome, Run, Signal, questions, with_questions
@@ -21,7 +23,7 @@ from lgs_runtime.worker.attempt import Attempt
 from lgs_runtime.worker.publisher import Publisher
 
 RETRY_SECONDS = 0.5
-LONGEST_RETRY_SECONDS = 60.0
+BACKOFF = Backoff(first_seconds=RETRY_SECONDS, longest_seconds=60.0)
 log = structlog.get_logger(__name__)
 
 
@@ -52,18 +54,18 @@ class Completer:
 
     async def store_broken(self, attempt: Attempt, said: str, publisher: Publisher) -> Finished | None:
         """Stores that a run broke, trying ever more seldom; None when the lease is lost before."""
-        pause = RETRY_SECONDS
-        while True:
+        for failures in count(1):
             try:
                 return await self.store(attempt, Outcome("error", "error", said), publisher)
             except LeaseLost:
                 return None
             except Exception:
+                pause = BACKOFF.pause(failures)
                 log.exception("run.end_refused", attempt=attempt.run.attempt, again_in_seconds=pause)
                 # What the message says may be what is refused.
                 said = "the end of the run could not be stored; the log of its replica has the reason"
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+        raise AssertionError("it is tried for ever")
 
     async def _stored(self, attempt: Attempt, outcome: Outcome) -> Finished:
         while True:

@@ -7,15 +7,18 @@ its run ends in error. Pure: time is an argument, in seconds of any clock that g
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+from lgs_runtime.backoff import Backoff
 
 PATIENCE_SECONDS: Final = 600.0
 """A run ends when the database has failed under it for so long."""
 APART_SECONDS: Final = 60.0
 """Failures further apart than this have nothing to do with each other."""
-FIRST_PAUSE_SECONDS: Final = 0.25
-LONGEST_PAUSE_SECONDS: Final = 5.0
+BACKOFF: Final = Backoff(first_seconds=0.25, longest_seconds=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class Outage:
 class RetryBudget:
     """The failures that this replica saw, by run. `at_least` of them are needed to end a run."""
 
-    def __init__(self, at_least: int) -> None:
+    def __init__(self, at_least: int, chance: Callable[[], float] = random.random) -> None:
         self._at_least = at_least
+        self._chance = chance
         self._by_run: dict[str, Outage] = {}
 
     def failed(self, run_id: str, now: float) -> float | None:
@@ -42,7 +46,7 @@ class RetryBudget:
         outage = self._by_run[run_id] = Outage(before.since, now, before.failures + 1)
         if outage.failures >= self._at_least and now - outage.since >= PATIENCE_SECONDS:
             return None
-        return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(outage.failures - 1, 10))
+        return BACKOFF.pause(outage.failures, self._chance)
 
     def ended(self, run_id: str) -> None:
         """The run has ended here."""
