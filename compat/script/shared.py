@@ -36,7 +36,10 @@ async def store(player: Player) -> None:
     more = {"namespace_prefix": ["compat"], "filter": {"n": {"$gt": 1}}}
     await player.call(f"POST {items}/search", "compared", body=more)
     await player.call(
-        f"POST {items}/search", "by meaning", body={"namespace_prefix": ["compat"], "query": "red apples"}
+        f"POST {items}/search",
+        "by meaning",
+        body={"namespace_prefix": ["compat"], "query": "red apples"},
+        unordered=True,
     )
     await player.call("POST /store/namespaces", body={"prefix": ["compat"]})
     await player.call("POST /store/namespaces", "of one level", body={"prefix": ["compat"], "max_depth": 1})
