@@ -55,7 +55,7 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
     asyncio.get_running_loop().set_default_executor(threads)
     async with AsyncExitStack() as stack:
         services = await open_services(settings, stack, stop)
-        services.worker.lending.threads = threads
+        services.worker.slots.lending.threads = threads
         async with serve(services, listeners, loaded) as failed:
             # Until here a signal ends the process at once (`stopping.py`).
             for number in SIGNALS:

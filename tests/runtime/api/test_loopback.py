@@ -111,7 +111,7 @@ async def test_runs_that_wait_for_runs_leave_them_a_slot(alone: Settings, graph:
         async with asyncio.timeout(10):
             while worker.running():
                 await asyncio.sleep(0.01)
-        assert (worker.free_slots(), worker.lending.slots) == (1, 0)
+        assert (worker.slots.free, worker.slots.lending.slots) == (1, 0)
 
 
 async def test_code_of_a_run_has_the_rights_of_who_asked_for_it(alone: Settings) -> None:

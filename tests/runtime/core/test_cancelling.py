@@ -71,10 +71,10 @@ async def _looked_at_again(replica: Any, run: Run) -> None:
         storage.notify(Signal("cancel", run.run_id))
         replica.services.notifier.announce(Signal("cancel", run.run_id))
         replica.services.notifier.announce(Signal("queued", ""))
-        if worker._accepting:
-            worker._doubtful = True
+        if worker.slots.open:
+            worker.slots.doubtful = True
             worker._wake.set()
-            await until(lambda: not (worker._doubtful and worker._accepting))
+            await until(lambda: not (worker.slots.doubtful and worker.slots.open))
         await asyncio.gather(*worker._background)
 
 

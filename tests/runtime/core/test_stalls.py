@@ -91,7 +91,7 @@ async def test_a_call_that_holds_the_interpreter_for_longer_than_the_lease_runs_
     new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
 ) -> None:
     other = await new_replica("b")
-    other.services.worker._accepting = False
+    other.services.worker.slots.open = False
     new_process("a", LGS_LEASE_SECONDS="4")
 
     run = await other.start("stalling", given(tmp_path))
@@ -105,7 +105,7 @@ async def test_a_call_that_holds_the_interpreter_for_too_long_loses_its_run_to_o
     new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
 ) -> None:
     other = await new_replica("b")
-    other.services.worker._accepting = False
+    other.services.worker.slots.open = False
     new_process("a", LGS_STALL_SECONDS="0.5")
 
     run = await other.start("stalling", given(tmp_path))
@@ -141,7 +141,7 @@ async def test_the_runs_of_a_replica_that_stands_still_go_on_elsewhere_after_its
     new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
 ) -> None:
     other = await new_replica("b")
-    other.services.worker._accepting = False
+    other.services.worker.slots.open = False
     sleeper = new_process("a")
     gate = hold(tmp_path, "two")
     run = await other.start("three_steps", given(tmp_path, durability="sync"))

@@ -139,7 +139,7 @@ async def test_a_replica_that_wakes_after_its_lease_writes_no_checkpoint(
     new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
 ) -> None:
     other = await new_replica("b")
-    other.services.worker._accepting = False
+    other.services.worker.slots.open = False
     sleeper = new_process("a")
     gate = hold(tmp_path, "two")
     run = await other.start("three_steps", given(tmp_path, durability="sync"))
@@ -478,7 +478,7 @@ async def test_a_replica_whose_lease_was_lost_drops_its_runs_and_others_carry_th
     gate = hold(tmp_path, "two")
     run = await first.start("three_steps", given(tmp_path, durability="sync"))
     await until(lambda: ran(tmp_path) == ["one", "two"])
-    first.services.worker._accepting = False
+    first.services.worker.slots.open = False
 
     first.services.worker.lease_lost()
     await until(lambda: first.services.worker.running() == 0)
@@ -497,7 +497,7 @@ async def test_a_run_that_kills_every_replica_ends_in_error_and_its_followers_he
     new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
 ) -> None:
     watcher = await new_replica("b", max_attempts=1)
-    watcher.services.worker._accepting = False
+    watcher.services.worker.slots.open = False
     process = new_process("a")
     hold(tmp_path, "one")
     run = await watcher.start("three_steps", given(tmp_path))

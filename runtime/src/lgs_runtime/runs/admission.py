@@ -37,6 +37,7 @@ from lgs_runtime.runs.permission import permitted, readable_assistants
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
 from lgs_runtime.storage.fairness import LEVEL, priority_of_level
+from lgs_runtime.worker.slots import SlotPermit
 
 Read = Callable[[str], Awaitable[Assistant]]
 """Gives an assistant by its id. Raises `NotFound`, `StorageUnavailable`."""
@@ -241,21 +242,22 @@ async def admit(services: Services, request: RunRequest) -> Run:
     while True:
         new = await _made(services, request, _run_id())
         try:
-            enqueued = await _enqueue(services, new)
+            enqueued, permit = await _enqueue(services, new)
             break
         except AssistantChanged:
             services.assistants.forget(new.assistant_id)
     services.metrics.arrived(new.priority)
     if enqueued.claimed:
-        services.worker.take(enqueued.run)
+        services.worker.take(enqueued.run, permit)
     return enqueued.run
 
 
-async def _enqueue(services: Services, new: NewRun) -> Enqueued:
-    reserved = services.worker.reserve(new.run_id)
+async def _enqueue(services: Services, new: NewRun) -> tuple[Enqueued, SlotPermit | None]:
+    """Stores the run; as claimed, if a slot here could be kept for it."""
+    permit = services.worker.slots.permit(new.run_id)
     enqueued, doubtful = None, True
     try:
-        claim_for = services.worker.replica if reserved else None
+        claim_for = services.worker.replica if permit else None
         enqueued = await services.storage.enqueue(new, services.settings.queue_limits, claim_for)
         doubtful = False
     except UserLimit:
@@ -265,9 +267,9 @@ async def _enqueue(services: Services, new: NewRun) -> Enqueued:
         services.metrics.rejected(new.priority)
         raise
     finally:
-        if reserved and not (enqueued and enqueued.claimed):
-            services.worker.unreserve(new.run_id, doubtful=doubtful)
-    return enqueued
+        if permit and not (enqueued and enqueued.claimed):
+            permit.give_back(doubtful=doubtful)
+    return enqueued, permit
 
 
 def _run_id() -> str:

@@ -32,8 +32,8 @@ from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.cleanup import Clearing
 from lgs_runtime.worker.completer import Completer
 from lgs_runtime.worker.execution import Executor
-from lgs_runtime.worker.lending import Lending
 from lgs_runtime.worker.publisher import Publisher
+from lgs_runtime.worker.slots import SlotPermit, SlotPool
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
@@ -75,22 +75,17 @@ class Worker:
         self._clearing = Clearing(storage, checkpointer)
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
-        self._accepting = False
         self._stopped = False
         self._looked_at = float("-inf")
         self._counted_at = float("-inf")
-        self._reserved = 0
-        self._expected: set[str] = set()
-        self._known: set[str] | None = None
-        self._doubtful = False
         self._lost = False
         self._unseen = True
         """Whether runs may wait that the last claim did not see: a slot that becomes free is a reason to
         claim."""
-        self.lending = Lending(self._news)
+        self.slots = SlotPool(settings.concurrency, self._attempts.keys(), self._wake_up)
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
-        notifier.on_queued(self._news)
+        notifier.on_queued(self._wake_up)
         notifier.on_cancel(self._cancel_asked)
         notifier.on_gap(self._cancels_missed)
 
@@ -103,38 +98,10 @@ class Worker:
         """Runs that execute here now."""
         return len(self._attempts)
 
-    def free_slots(self) -> int:
-        """How many more runs may start here now; 0 while the replica starts or drains."""
-        if not self._accepting:
-            return 0
-        return max(0, self._settings.concurrency - self._busy_slots() - self._reserved)
-
-    def _busy_slots(self) -> int:
-        return len(self._attempts) - self.lending.slots
-
-    def reserve(self, run_id: str) -> bool:
-        """Keeps a free slot for an enqueue that is about to ask for it, so that a claim can't take it
-        meanwhile. `take` uses the reservation up; `unreserve` gives it back when the run was not inserted as
-        claimed."""
-        if self.free_slots() == 0:
-            return False
-        self._reserved += 1
-        self._expected.add(run_id)
-        return True
-
-    def unreserve(self, run_id: str, *, doubtful: bool = False) -> None:
-        """Gives a reservation back. `doubtful`: the run may be stored as claimed all the same."""
-        self._reserved = max(0, self._reserved - 1)
-        self._expected.discard(run_id)
-        self._doubtful = self._doubtful or doubtful
-        self._news()
-
-    def take(self, run: Run) -> None:
-        """Executes a run that this replica owns already: claimed, or inserted as claimed by `enqueue`."""
-        self._reserved = max(0, self._reserved - 1)
-        self._expected.discard(run.run_id)
-        if self._known is not None:
-            self._known.add(run.run_id)
+    def take(self, run: Run, permit: SlotPermit | None = None) -> None:
+        """Executes a run that this replica owns already: claimed, or inserted as claimed by `enqueue`, for
+        which a slot was kept by `permit`."""
+        (permit or self.slots.claimed(run.run_id)).use()
         if self._stopped:
             self._in_background(self._release([run]))
             return
@@ -142,7 +109,7 @@ class Worker:
         self._metrics.claimed(run.priority, (claimed_at - run.due_at).total_seconds())
         attempt, before = Attempt(run), self._attempts.get(run.run_id)
         self._attempts[run.run_id] = attempt
-        self._metrics.slots_in_use(self._busy_slots())
+        self._metrics.slots_in_use(self.slots.used)
         if run.cancel_requested is not None:
             attempt.stop(Stop(run.cancel_requested))
         attempt.task = asyncio.create_task(self._carry(attempt, before), name=f"run-{run.run_id}")
@@ -158,7 +125,7 @@ class Worker:
     def lease_lost(self) -> None:
         """Drops everything that executes here: the runs may be others' by now. Called when a renewal says
         so."""
-        self._doubtful = True
+        self.slots.doubtful = True
         if self._lost and not self._attempts:
             return
         self._lost = True
@@ -169,7 +136,7 @@ class Worker:
 
     async def start(self) -> None:
         """Begins to claim. The lease must be held."""
-        self._accepting = True
+        self.slots.open = True
         self._loop = asyncio.create_task(self._claim_loop(), name="claims")
 
     async def drain(self, seconds: float | None = None) -> int:
@@ -179,7 +146,7 @@ class Worker:
         step runs twice; when the time is up, what still runs is cut.
         """
         budget = self._settings.drain_seconds if seconds is None else seconds
-        self._accepting = False
+        self.slots.open = False
         self._metrics.draining()
         self._wake.set()
         if self._loop is not None:
@@ -208,18 +175,17 @@ class Worker:
                     await asyncio.sleep(0)
 
     async def _claim_loop(self) -> None:
-        while self._accepting:
+        while self.slots.open:
             self._wake.clear()
             try:
                 await self._take_stock()
-                free = self.free_slots()
+                free = self.slots.free
                 runs = await self._claim(free) if free else ()
             except StorageUnavailable as gone:
                 log.warning("claim.failed", reason=str(gone))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             for run in runs:
-                self._reserved += 1
                 self.take(run)
             if free:
                 # Neither a storm of signals with nothing to claim, nor slots that become free one after the
@@ -230,13 +196,13 @@ class Worker:
 
     async def _claim(self, slots: int) -> Sequence[Run]:
         # If the answer is lost on its way, the runs are ours without our knowing.
-        self._doubtful, self._unseen = True, False
+        self.slots.doubtful, self._unseen = True, False
         try:
             runs = await self._storage.claim(self.replica, slots)
         except StorageUnavailable:
             self._unseen = True
             raise
-        self._doubtful = self._lost = False
+        self.slots.doubtful = self._lost = False
         self._unseen = self._unseen or len(runs) >= slots
         return runs
 
@@ -245,19 +211,17 @@ class Worker:
         whose answer was lost, a run that could not be handed back. Nobody else would take it while the lease
         lives. Also hears of cancellations whose signals were lost. No claim is under way meanwhile."""
         now = time.monotonic()
-        if not self._doubtful and now - self._counted_at < LOOK_SECONDS:
+        if not self.slots.doubtful and now - self._counted_at < LOOK_SECONDS:
             return
-        self._known = {*self._attempts, *self._expected}
+        self.slots.begin_count()
         try:
             held = await self._storage.held(self.replica)
-            known = self._known
         finally:
-            self._known = None
-        self._counted_at, self._doubtful = now, False
+            known = self.slots.end_count()
+        self._counted_at, self.slots.doubtful = now, False
         for run in held:
             if run.run_id not in known:
                 log.warning("run.found", run_id=run.run_id, attempt=run.attempt)
-                self._reserved += 1
                 self.take(run)
             elif run.cancel_requested is not None:
                 self.stop_run(run.run_id, run.cancel_requested)
@@ -271,7 +235,7 @@ class Worker:
         publisher = Publisher(self._streams, self._metrics, run)
         structlog.contextvars.bind_contextvars(run_id=run.run_id, thread_id=run.thread_id)
         try:
-            with self.lending.held(run.thread_id):
+            with self.slots.lending.held(run.thread_id):
                 result = await self._executor.execute(attempt, publisher)
             if isinstance(result, Outcome):
                 self._ended(attempt, await self._completer.store(attempt, result, publisher))
@@ -293,14 +257,14 @@ class Worker:
         finally:
             if self._attempts.get(run.run_id) is attempt:
                 del self._attempts[run.run_id]
-            self._metrics.slots_in_use(self._busy_slots())
+            self._metrics.slots_in_use(self.slots.used)
             if self._unseen:
                 self._wake.set()
 
     def _ended(self, attempt: Attempt, finished: Finished) -> None:
         """The end of an attempt is stored."""
         if finished.waiting:
-            self._news()
+            self._wake_up()
         self._executor.ended(attempt.run)
         if attempt.kwargs.temporary:
             self._clearing.soon(attempt.run.thread_id)
@@ -311,13 +275,13 @@ class Worker:
         except (StorageUnavailable, LeaseLost) as gone:
             # They are found when the storage's account is looked at; the reaper brings them back if the lease
             # ends before.
-            self._doubtful = True
+            self.slots.doubtful = True
             log.warning("runs.not_released", reason=str(gone), runs=[run.run_id for run in runs])
             return
         self._metrics.released(len(runs))
         log.info("runs.released", runs=[run.run_id for run in runs])
 
-    def _news(self) -> None:
+    def _wake_up(self) -> None:
         self._unseen = True
         self._wake.set()
 
