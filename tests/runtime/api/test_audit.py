@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
-from api_replicas import open_replica
+from api_replicas import Replica, open_replica
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.settings import Settings
@@ -37,6 +37,27 @@ async def test_the_trail_names_who_asked(alone: Settings, tmp_path: Path) -> Non
     ]
     assert version["created_by"] == "bob"
     assert afterwards.status_code == 404
+
+
+async def test_who_makes_a_thread_of_a_deleted_ones_id_learns_nothing_of_that_one(guarded: Replica) -> None:
+    async with httpx.AsyncClient(base_url=guarded.url, timeout=30) as http:
+        thread_id = (await http.post("/threads", json={}, headers=ALICE)).json()["thread_id"]
+        path = f"/threads/{thread_id}"
+        run = {"assistant_id": "steps", "input": {"text": "a"}}
+        await http.post(f"{path}/runs/wait", json=run, headers=ALICE)
+        await http.post(f"{path}/runs", json={**run, "after_seconds": 600}, headers=ALICE)
+        await http.delete(path, headers=ALICE)
+        await http.post("/threads", json={"thread_id": thread_id}, headers=BOB)
+        await http.patch(path, json={"metadata": {"n": 1}}, headers=BOB)
+
+        trail = (await http.get(f"{path}/audit", headers=BOB)).json()
+        document = (await http.get(f"{path}/export", headers=BOB)).text
+
+    assert [(entry["what"], entry["who"]) for entry in trail] == [
+        ("thread.updated", "bob"),
+        ("thread.created", "bob"),
+    ]
+    assert "alice" not in document
 
 
 async def test_the_trail_is_paged_and_outlasts_its_thread(client: LangGraphClient, url: str) -> None:

@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 NOBODY = "d56c324a-4a00-410c-b89f-27867dfa2e0e"
 """The id of nothing. Always the same, so that the names of the tests are."""
 
+CRON = "{'assistant_id': 'steps', 'schedule': '0 0 1 1 *',"
+
 
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
@@ -56,6 +58,14 @@ async def test_a_body_that_is_no_json_or_no_object_is_refused(
     ("method", "path", "told"),
     [
         ("POST", "/threads/search {'limit': -1}", "limit: -1"),
+        (
+            "POST",
+            "/store/namespaces {'max_depth': 1180591620717411303424}",
+            "max_depth: 1180591620717411303424",
+        ),
+        ("GET", f"/threads/{NOBODY}/history?before=%00", "before: "),
+        ("POST", f"/runs/crons {CRON} 'end_time': '0001-01-01T00:00:00+23:59'}}", "end_time: "),
+        ("POST", f"/runs/crons {CRON} 'end_time': '9999-12-31T23:59:59-23:59'}}", "end_time: "),
         ("POST", "/threads/search {'limit': 0}", "limit: 0"),
         ("POST", "/threads/search {'limit': 100000}", "limit: 100000"),
         ("POST", "/threads/search {'offset': -1}", "offset: -1"),

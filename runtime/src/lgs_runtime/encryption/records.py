@@ -222,8 +222,8 @@ class EncryptedHistories:
         made = await self._inner.add_version(await self._fields.new_version(new))
         return await self._fields.record("version", made)
 
-    async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
-        found = await self._inner.audit(thread_id, page)
+    async def audit(self, thread_id: str, page: Page, *, present_only: bool = False) -> Sequence[AuditEntry]:
+        found = await self._inner.audit(thread_id, page, present_only=present_only)
         return await asyncio.gather(*map(self._fields.entry, found))
 
     async def record(self, thread_id: str) -> Record:

@@ -90,8 +90,9 @@ class Audit(Protocol):
     thread created, updated, copied and deleted, its state updated, a run created, ended, cancelled, rolled
     back and deleted, a version saved, rolled back to and described. Threads of stateless runs have none."""
 
-    async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
-        """The trail of a thread, newest first; that of a deleted one too, as long as it is kept."""
+    async def audit(self, thread_id: str, page: Page, *, present_only: bool = False) -> Sequence[AuditEntry]:
+        """The trail of a thread, newest first; that of a deleted one too, as long as it is kept.
+        `present_only`: nothing of a thread that was deleted, also where a later one has its id."""
 
     async def note(self, thread_id: str, what: str, details: Json) -> None:
         """Adds what was done outside of the storage."""

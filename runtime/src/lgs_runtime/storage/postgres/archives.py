@@ -13,13 +13,14 @@ from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
+from lgs_runtime.storage.postgres.audit import PRESENT
 
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
 RUNS: Final = """
 SELECT * FROM lgs_run WHERE thread_id = $1 AND ended_at IS NOT NULL AND NOT delete_thread_after ORDER BY seq
 """
 VERSIONS: Final = "SELECT * FROM lgs_version WHERE thread_id = $1 ORDER BY version"
-AUDIT: Final = "SELECT * FROM lgs_audit WHERE thread_id = $1 ORDER BY seq"
+AUDIT: Final = f"SELECT * FROM lgs_audit WHERE thread_id = $1 AND {PRESENT} ORDER BY seq"
 THREAD_IDS: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id > $1 ORDER BY thread_id LIMIT $2"
 TAKEN_RUNS: Final = "SELECT run_id FROM lgs_run WHERE run_id = ANY($1::text[]) LIMIT 1"
 EXPECT_SPENT: Final = """

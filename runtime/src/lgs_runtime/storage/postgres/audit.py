@@ -16,12 +16,20 @@ from lgs_runtime.database.postgres import Database
 from lgs_runtime.model import AuditEntry, Json, Page
 from lgs_runtime.storage.actor import who
 
+PRESENT: Final = """
+at > coalesce((SELECT max(d.at) FROM lgs_audit d WHERE d.thread_id = $1 AND d.what = 'thread.deleted'),
+              '-infinity')
+AND (at >= (SELECT t.created_at FROM lgs_thread t WHERE t.thread_id = $1)
+     OR NOT EXISTS (SELECT FROM lgs_audit d WHERE d.thread_id = $1 AND d.what = 'thread.deleted'))
+"""
+"""An entry is not of an earlier thread that had the same id."""
+
 # What has the same moment stands in the order in which it must have happened.
-AUDIT: Final = """
+AUDIT: Final = f"""
 SELECT at, who, what, jsonb_strip_nulls(details) AS details FROM (
-    SELECT at, seq, who, what, details FROM lgs_audit WHERE thread_id = $1
+    SELECT at, seq, who, what, details FROM lgs_audit WHERE thread_id = $1 AND (NOT $4 OR {PRESENT})
     UNION ALL
-    SELECT created_at, -3, created_by, 'thread.created', '{}' FROM lgs_thread WHERE thread_id = $1
+    SELECT created_at, -3, created_by, 'thread.created', '{{}}' FROM lgs_thread WHERE thread_id = $1
     UNION ALL
     SELECT created_at, -2, created_by, 'run.created',
            jsonb_build_object('run_id', run_id, 'assistant_id', assistant_id)
@@ -69,8 +77,8 @@ class PostgresAudit:
 
     _database: Database
 
-    async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
-        found = await self._database.rows(AUDIT, thread_id, page.limit, page.offset)
+    async def audit(self, thread_id: str, page: Page, *, present_only: bool = False) -> Sequence[AuditEntry]:
+        found = await self._database.rows(AUDIT, thread_id, page.limit, page.offset, present_only)
         return [AuditEntry(row["at"], unescape(row["who"]), row["what"], row["details"]) for row in found]
 
     async def note(self, thread_id: str, what: str, details: Json) -> None:

@@ -14,13 +14,15 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
 from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.audit import PRESENT
 
 THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = ?"
 RUNS: Final = """
-SELECT * FROM lgs_run WHERE thread_id = ? AND ended_at IS NOT NULL AND NOT delete_thread_after ORDER BY seq
+SELECT * FROM lgs_run
+WHERE thread_id = :thread_id AND ended_at IS NOT NULL AND NOT delete_thread_after ORDER BY seq
 """
-VERSIONS: Final = "SELECT * FROM lgs_version WHERE thread_id = ? ORDER BY version"
-AUDIT: Final = "SELECT * FROM lgs_audit WHERE thread_id = ? ORDER BY seq"
+VERSIONS: Final = "SELECT * FROM lgs_version WHERE thread_id = :thread_id ORDER BY version"
+AUDIT: Final = f"SELECT * FROM lgs_audit WHERE thread_id = :thread_id AND {PRESENT} ORDER BY seq"
 THREAD_IDS: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id > ? ORDER BY thread_id LIMIT ?"
 RUN: Final = "SELECT 1 FROM lgs_run WHERE run_id = ?"
 EXPECT_SPENT: Final = "INSERT OR IGNORE INTO lgs_spent_thread (thread_id, spent_at) VALUES (?, ?)"
@@ -48,7 +50,10 @@ class SqliteArchives:
                 raise NotFound("thread", thread_id)
             named = (("run", RUNS), ("version", VERSIONS), ("audit", AUDIT))
             found = [
-                [_plain(table, row) for row in connection.execute(statement, (thread_id,)).fetchall()]
+                [
+                    _plain(table, row)
+                    for row in connection.execute(statement, {"thread_id": thread_id}).fetchall()
+                ]
                 for table, statement in named
             ]
             return Record(_plain("thread", thread), *found)

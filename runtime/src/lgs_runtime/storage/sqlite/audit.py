@@ -17,12 +17,22 @@ from lgs_runtime.model import AuditEntry, Json, Page
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.sqlite import rows
 
+PRESENT: Final = """
+at > coalesce((SELECT max(d.at) FROM lgs_audit d
+               WHERE d.thread_id = :thread_id AND d.what = 'thread.deleted'), 0)
+AND (at >= (SELECT t.created_at FROM lgs_thread t WHERE t.thread_id = :thread_id)
+     OR NOT EXISTS (SELECT 1 FROM lgs_audit d WHERE d.thread_id = :thread_id AND d.what = 'thread.deleted'))
+"""
+"""An entry is not of an earlier thread that had the same id."""
+
 # What has the same moment stands in the order in which it must have happened.
-AUDIT: Final = """
+AUDIT: Final = f"""
 SELECT at, who, what, details FROM (
-    SELECT at, seq, who, what, details FROM lgs_audit WHERE thread_id = :thread_id
+    SELECT at, seq, who, what, details FROM lgs_audit
+    WHERE thread_id = :thread_id AND (NOT :present_only OR {PRESENT})
     UNION ALL
-    SELECT created_at, -3, created_by, 'thread.created', '{}' FROM lgs_thread WHERE thread_id = :thread_id
+    SELECT created_at, -3, created_by, 'thread.created', '{{}}'
+    FROM lgs_thread WHERE thread_id = :thread_id
     UNION ALL
     SELECT created_at, -2, created_by, 'run.created',
            json_object('run_id', run_id, 'assistant_id', assistant_id)
@@ -58,8 +68,9 @@ class SqliteAudit:
 
     _database: Database
 
-    async def audit(self, thread_id: str, page: Page) -> Sequence[AuditEntry]:
+    async def audit(self, thread_id: str, page: Page, *, present_only: bool = False) -> Sequence[AuditEntry]:
         wanted = {"thread_id": thread_id, "limit": page.limit, "offset": page.offset}
+        wanted["present_only"] = present_only
         found = await self._database.read(lambda c: c.execute(AUDIT, wanted).fetchall())
         return [_entry(row) for row in found]
 
