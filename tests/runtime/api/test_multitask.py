@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
 import pytest
 from api_graphs import entrance, gate
 from langgraph_sdk.client import LangGraphClient
@@ -61,3 +64,30 @@ async def test_rollback_undoes_the_old_run(client: LangGraphClient) -> None:
     with pytest.raises(NotFoundError):
         await client.runs.get(thread_id, old)
     assert values["steps"] == ["new", "first", "second"]
+
+
+@pytest.mark.parametrize("delay", [0, 3600])
+async def test_the_state_of_a_thread_with_unfinished_runs_is_changed_by_nobody_else(
+    client: LangGraphClient, url: str, delay: int
+) -> None:
+    if delay:
+        thread_id = (await client.threads.create(graph_id="steps"))["thread_id"]
+        run = await client.runs.create(thread_id, "steps", input={"steps": []}, after_seconds=delay)
+        run_id = run["run_id"]
+    else:
+        thread_id, run_id = await running(client)
+    before = await client.threads.get_history(thread_id)
+    superstep: Any = {"updates": [{"values": {"steps": ["mine"]}, "as_node": "first"}]}
+
+    with pytest.raises(ConflictError, match=run_id):
+        await client.threads.update_state(thread_id, {"steps": ["mine"]}, as_node="first")
+    with pytest.raises(ConflictError, match=run_id):
+        await client.threads.create(thread_id=thread_id, if_exists="do_nothing", supersteps=[superstep])
+    async with httpx.AsyncClient(base_url=url) as http:
+        rolled = await http.post(f"/threads/{thread_id}/versions", json={})
+
+    assert rolled.status_code == 409
+    assert await client.threads.get_history(thread_id) == before
+    await client.runs.cancel(thread_id, run_id, wait=True)
+    await client.threads.update_state(thread_id, {"steps": ["mine"]}, as_node="first")
+    assert (await client.threads.get_state(thread_id))["values"]["steps"][-1] == "mine"  # type: ignore[call-overload]

@@ -269,17 +269,19 @@ async def test_a_subgraph_that_remembers_by_its_past_remembers_without_it(replic
 
 
 async def test_a_thread_whose_graph_is_gone_is_not_thinned_out_where_its_past_is_needed(
-    replica: Replica,
+    alone: Settings,
 ) -> None:
-    client, storage = replica.client, replica.services.storage
-    thread_id = (await client.threads.create())["thread_id"]
-    await client.runs.wait(thread_id, "deltas", input={"text": "a"})
-    before = await client.threads.get_history(thread_id, limit=100)
-    await client.threads.update(
-        thread_id, metadata={"graph_id": "gone"}, ttl={"ttl": MOMENT, "strategy": "keep_latest"}
-    )
+    thread_id = str(uuid4())
+    async with open_replica(alone) as replica:
+        given: Any = {"input": {"text": "a"}, "if_not_exists": "create"}
+        await replica.client.runs.wait(thread_id, "deltas", **given)
+        before = await replica.client.threads.get_history(thread_id, limit=100)
+    left = {name: spec for name, spec in alone.graphs.items() if name != "deltas"}
 
-    await thinned(replica, thread_id)
+    async with open_replica(replace(alone, graphs=left)) as replica:
+        ttl: Any = {"ttl": MOMENT, "strategy": "keep_latest"}
+        await replica.client.threads.update(thread_id, metadata={}, ttl=ttl)
+        await thinned(replica, thread_id)
 
-    await storage.update_thread(thread_id, {"graph_id": "deltas"})
-    assert await client.threads.get_history(thread_id, limit=100) == before
+    async with open_replica(alone) as replica:
+        assert await replica.client.threads.get_history(thread_id, limit=100) == before

@@ -281,6 +281,21 @@ async def test_a_run_that_waits_behind_another_does_not_mark_their_thread(servic
     assert (marked, after) == ({"graph_id": "chatbot"}, {"graph_id": "chatbot"})
 
 
+async def test_the_run_that_ended_last_marks_its_thread_unless_it_is_rolled_back(service: Service) -> None:
+    replica = await service.replica()
+    waits = await service.enqueue("t1", thread_metadata={"graph_id": "late"}, delay_seconds=3600)
+
+    first = await service.running("t1", created_metadata={"owner": "me"})
+    await service.storage.finish(first, replica, Outcome("success", thread_metadata={"graph_id": "g"}))
+    ended = (await service.storage.thread("t1")).metadata
+    second = await service.running("t1")
+    await service.storage.cancel("t1", [second.run_id], "rollback")
+    await service.storage.finish(second, replica, Outcome("interrupted", thread_metadata={"graph_id": "h"}))
+
+    assert waits.run.status == "pending"
+    assert (ended, (await service.storage.thread("t1")).metadata) == ({"graph_id": "g"}, {"graph_id": "g"})
+
+
 async def test_the_end_of_a_run_is_the_state_of_its_thread(service: Service) -> None:
     replica = await service.replica()
     run = await service.running()

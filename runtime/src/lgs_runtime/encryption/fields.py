@@ -155,6 +155,9 @@ class Fields:
             if interrupts is None
             else await self._cipher.seal("thread", "interrupts", interrupts),
             error=None if outcome.error is None else await self._error(outcome.error),
+            thread_metadata=await self._cipher.seal("thread", "metadata", outcome.thread_metadata)
+            if outcome.thread_metadata
+            else {},
         )
 
     async def _error(self, error: str) -> str:

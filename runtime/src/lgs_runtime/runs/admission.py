@@ -175,8 +175,7 @@ async def placed(
     says, and it stands where the service's priority handler wants the thread's runs. The handler is asked for
     the first run of a thread; later ones stand where that one stood. A priority that the client gave stays;
     the group is the handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
-    named = (request.config.get("configurable") or {}).get("graph_id")
-    new = replace(new, graph_id=str(named) if named in services.graphs.ids else assistant.graph_id)
+    new = replace(new, graph_id=assistant.graph_id)
     if (ttl := services.settings.checkpointer.ttl.default) is not None:
         new = replace(new, thread_ttl=ttl)
     if services.priorities is None:

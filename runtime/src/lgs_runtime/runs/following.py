@@ -33,6 +33,7 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.json_encoding import encode, to_json
 from lgs_runtime.streams.stream_v2 import PROTOCOL, to_plain
 from lgs_runtime.streams.subscribers import Subscriber
+from lgs_runtime.threads.reading import graph_at, graph_that_made, named_graph
 from lgs_runtime.worker.outcomes import output_of
 from lgs_runtime.worker.publisher import epoch_of
 
@@ -80,10 +81,11 @@ async def result_of(services: Services, run: Run) -> Json:
 
 async def _told(services: Services, thread: Thread) -> Json | None:
     """What the thread's graph gives out of its values."""
-    graph_id = thread.metadata.get("graph_id")
-    if thread.values is None or graph_id not in services.graphs.ids:
+    latest = checkpoint_config(thread.thread_id)
+    graph_id = None if thread.values is None else await graph_at(services, thread, latest)
+    if thread.values is None or graph_id is None or graph_id not in services.graphs.ids:
         return thread.values
-    async with services.graphs.open(str(graph_id), checkpoint_config(thread.thread_id)) as graph:
+    async with services.graphs.open(graph_id, latest) as graph:
         return output_of(graph, thread.values)
 
 
@@ -92,8 +94,9 @@ async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
     at = checkpoint_config(run.thread_id)
     history = services.checkpointer.alist(at, filter={"run_id": run.run_id}, limit=1)
     last = [entry async for entry in history]
-    graph_id = thread.metadata.get("graph_id")
-    if not last or not isinstance(graph_id, str):
+    graph_id = graph_that_made(services, last[0].metadata) if last else None
+    graph_id = graph_id or named_graph(thread)
+    if not last or graph_id is None:
         return await _told(services, thread) or {}
     async with services.graphs.open(graph_id, last[0].config) as graph:
         snapshot = await graph.aget_state(last[0].config)

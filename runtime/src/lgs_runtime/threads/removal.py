@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 
+from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.savers import keep_latest_checkpoints
 from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
 from lgs_runtime.services import Services
+from lgs_runtime.threads.reading import graph_at, named_graph
 from lgs_runtime.threads.snapshots import stand_alone
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
@@ -72,27 +73,34 @@ async def keep_latest(
     return True
 
 
+async def refuse_busy(services: Services, thread: Thread) -> None:
+    """Raises `Conflict`, naming a run, for a thread whose state a run is going to change: what was changed by
+    hand meanwhile would be lost behind it."""
+    if thread.status != "busy":
+        return
+    for status in ("running", "pending"):
+        for run in await services.storage.runs(thread.thread_id, Page(limit=1), status):
+            raise Conflict(
+                f"thread {thread.thread_id} is busy with run {run.run_id}: "
+                "wait for its runs, or cancel them, first"
+            )
+
+
 async def needs_past(services: Services, thread: Thread) -> bool:
     """Whether the thread's values are made of earlier checkpoints."""
-    graph_id = thread.metadata.get("graph_id")
-    if not isinstance(graph_id, str) or graph_id not in services.graphs.ids:
-        return False
-    config: RunnableConfig = {"configurable": {"thread_id": thread.thread_id}}
-    async with services.graphs.open(graph_id, config) as graph:
-        return any(has_deltas(one) for one in (graph, *await nested_graphs(graph)))
+    config = checkpoint_config(thread.thread_id)
+    for graph_id in {named_graph(thread), await graph_at(services, thread, config)}:
+        if graph_id is None or graph_id not in services.graphs.ids:
+            continue
+        async with services.graphs.open(graph_id, config) as graph:
+            if any(has_deltas(one) for one in (graph, *await nested_graphs(graph))):
+                return True
+    return False
 
 
 async def nested_graphs(graph: Graph) -> list[Any]:
     """The subgraphs of a graph, at every depth."""
     return [subgraph async for _, subgraph in graph.aget_subgraphs(recurse=True)]
-
-
-def graph_of(thread: Thread) -> str:
-    """The graph that a thread belongs to. Raises `Conflict` when it never had a run."""
-    graph_id = thread.metadata.get("graph_id")
-    if not isinstance(graph_id, str):
-        raise Conflict(f"thread {thread.thread_id} has no graph yet: run something on it first")
-    return graph_id
 
 
 def has_deltas(graph: Any) -> bool:

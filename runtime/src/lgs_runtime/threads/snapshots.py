@@ -21,6 +21,7 @@ from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
+from lgs_runtime.threads.reading import graph_that_made, named_graph
 
 COUNTERS: Final = "counters_since_delta_snapshot"
 """Metadata of a checkpoint: the channels whose values are made of the past."""
@@ -36,7 +37,8 @@ async def stand_alone(services: Services, thread: Thread) -> None:
     heads = await _heads(services, thread.thread_id)
     if not heads:
         return
-    specs = await _specs(services, thread)
+    head = heads.get("")
+    specs = await _specs(services, thread, graph_that_made(services, head.metadata if head else None))
     for namespace, head in heads.items():
         await _store(services.checkpointer, head, specs.get(_path(namespace)))
 
@@ -55,10 +57,10 @@ async def _heads(services: Services, thread_id: str) -> Mapping[str, CheckpointT
     return heads
 
 
-async def _specs(services: Services, thread: Thread) -> Mapping[str, Specs]:
+async def _specs(services: Services, thread: Thread, made_by: str | None) -> Mapping[str, Specs]:
     """The channels of the thread's graph and of its subgraphs by path; nothing of a graph that is unknown."""
-    graph_id = thread.metadata.get("graph_id")
-    if not isinstance(graph_id, str) or graph_id not in services.graphs.ids:
+    graph_id = made_by or named_graph(thread)
+    if graph_id is None or graph_id not in services.graphs.ids:
         return {}
     config: RunnableConfig = {"configurable": {"thread_id": thread.thread_id}}
     async with services.graphs.open(graph_id, config) as graph:

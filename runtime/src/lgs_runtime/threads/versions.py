@@ -26,7 +26,8 @@ from lgs_runtime.model import Json, Version
 from lgs_runtime.services import Services
 from lgs_runtime.storage.histories import NewVersion
 from lgs_runtime.streams.json_encoding import to_json
-from lgs_runtime.threads.removal import graph_of, has_deltas, nested_graphs
+from lgs_runtime.threads.reading import graph_of, graph_that_made, read_state
+from lgs_runtime.threads.removal import has_deltas, nested_graphs, refuse_busy
 from lgs_runtime.threads.transplant import Transplant
 from lgs_runtime.worker.outcomes import outcome_of
 
@@ -51,9 +52,8 @@ async def state_at(services: Services, version: Version) -> StateSnapshot:
     """The state that a version names. Raises `NotFound` when its checkpoint was deleted."""
     config = _config(version)
     thread = await services.storage.thread(version.thread_id)
-    async with services.graphs.open(graph_of(thread), config) as graph:
-        snapshot = await graph.aget_state(config)
-    if snapshot.created_at is None:
+    snapshot = await read_state(services, thread, config)
+    if snapshot is None or snapshot.created_at is None:
         raise _gone(version)
     return snapshot
 
@@ -75,15 +75,15 @@ async def roll_back(services: Services, version: Version, description: str | Non
     """Makes the thread what it was at a version, as a new version. Raises `NotFound`, `Conflict` for a busy
     thread."""
     thread = await services.storage.thread(version.thread_id)
-    if thread.status == "busy":
-        raise Conflict(f"thread {thread.thread_id} is busy: wait for its runs, or cancel them, first")
+    await refuse_busy(services, thread)
     source = await services.checkpointer.aget_tuple(_config(version))
     if source is None:
         raise _gone(version)
     operation = str(uuid4())
     marks = {"rollback_from": version.version, "run_id": operation}
     try:
-        async with services.graphs.open(graph_of(thread), checkpoint_config(version.thread_id)) as graph:
+        graph_id = graph_that_made(services, source.metadata) or await graph_of(services, thread)
+        async with services.graphs.open(graph_id, checkpoint_config(version.thread_id)) as graph:
             checkpoint_id = await _copy(services, graph, source, version, marks)
             now = outcome_of(graph, await graph.aget_state(checkpoint_config(version.thread_id)))
         new = NewVersion(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from lgs_runtime.runs.admission import admit
 from lgs_runtime.services import Services
 from lgs_runtime.streams.json_encoding import to_json
 from lgs_runtime.streams.stream_v2 import first_number, milliseconds
+from lgs_runtime.threads.reading import assistant_of, read_history, read_state
 
 SETTLE_SECONDS = 5.0
 """A client answers a question as soon as it hears it; the run that asked needs a moment to be stored as
@@ -130,8 +131,8 @@ async def _input_respond(
             raise CommandFailed(
                 "no_such_interrupt", f"interrupt {interrupt_id}: nothing waits for its answer"
             )
-    assistant_id = thread.metadata.get("assistant_id")
-    if not isinstance(assistant_id, str):
+    assistant_id = await assistant_of(services, thread)
+    if assistant_id is None:
         raise CommandFailed("no_such_run", f"thread {thread_id}: had no run that could have asked")
     command = {"resume": answers, "update": given.update, "goto": given.goto}
     return await _started(
@@ -178,16 +179,13 @@ async def _list_checkpoints(
     services: Services, request: Request, thread_id: str, params: Mapping[str, Any]
 ) -> Done:
     given = bodies.checked(asked.ListCheckpoints, params)
-    graph_id = await _graph_id(services, thread_id)
-    if graph_id is None:
-        return {"checkpoints": []}, None
     caller = Caller(request)
     config = config_at(thread_id, bodies.Checkpoint(checkpoint_ns="|".join(given.namespace)), caller)
     before = (
         config_at(thread_id, bodies.Checkpoint(checkpoint_id=given.before), caller) if given.before else None
     )
-    async with services.graphs.open(graph_id, config) as graph:
-        history = graph.aget_state_history(config, before=before, limit=given.limit)
+    thread = await services.storage.thread(thread_id)
+    async with aclosing(read_history(services, thread, config, before=before, limit=given.limit)) as history:
         return {"checkpoints": [_summary(snapshot) async for snapshot in history]}, None
 
 
@@ -206,8 +204,8 @@ async def _state_fork(
 ) -> Done:
     given = bodies.checked(asked.StateFork, params)
     thread = await services.storage.thread(thread_id)
-    assistant_id = thread.metadata.get("assistant_id")
-    if not isinstance(assistant_id, str):
+    assistant_id = await assistant_of(services, thread)
+    if assistant_id is None:
         raise CommandFailed("no_such_checkpoint", f"thread {thread_id}: has no checkpoints")
     run, number = await _started(
         services,
@@ -269,16 +267,13 @@ def _children(snapshot: StateSnapshot) -> list[dict[str, Any]]:
 async def _snapshot(
     services: Services, request: Request, thread_id: str, namespace: str, *, subgraphs: bool = False
 ) -> StateSnapshot | None:
-    graph_id = await _graph_id(services, thread_id)
-    if graph_id is None:
-        return None
     config = config_at(thread_id, bodies.Checkpoint(checkpoint_ns=namespace), Caller(request))
-    async with services.graphs.open(graph_id, config) as graph:
-        try:
-            return await graph.aget_state(config, subgraphs=subgraphs)
-        except ValueError as wrong:
-            # A subgraph that the graph does not have, or has no more.
-            raise CommandFailed("no_such_namespace", f"namespace: {namespace!r}: {wrong}") from wrong
+    thread = await services.storage.thread(thread_id)
+    try:
+        return await read_state(services, thread, config, subgraphs=subgraphs)
+    except ValueError as wrong:
+        # A subgraph that the graph does not have, or has no more.
+        raise CommandFailed("no_such_namespace", f"namespace: {namespace!r}: {wrong}") from wrong
 
 
 def _checkpoint_of(snapshot: StateSnapshot) -> dict[str, Any]:
@@ -286,11 +281,6 @@ def _checkpoint_of(snapshot: StateSnapshot) -> dict[str, Any]:
     if not named.get("checkpoint_id"):
         return {}
     return {"checkpoint": {"id": named["checkpoint_id"], "ns": named.get("checkpoint_ns", "")}}
-
-
-async def _graph_id(services: Services, thread_id: str) -> str | None:
-    graph_id = (await services.storage.thread(thread_id)).metadata.get("graph_id")
-    return graph_id if isinstance(graph_id, str) else None
 
 
 COMMANDS: Mapping[str, Callable[[Services, Request, str, Mapping[str, Any]], Awaitable[Done]]] = {

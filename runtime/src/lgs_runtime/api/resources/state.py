@@ -1,12 +1,12 @@
 """The state of threads: now, at a checkpoint, over time, and changed by hand.
 
-A thread knows its graph by `graph_id` in its metadata, which its first run writes. Without one it has no
-state yet.
+A thread is read by the graph that made its state (`threads.reading`). Without one it has no state yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import Response
@@ -17,7 +17,7 @@ from langgraph.types import StateSnapshot, StateUpdate
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas import bodies, shapes
+from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
 from lgs_runtime.api.schemas.record_json import checkpoint_json, select_state, state_json
 from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
@@ -25,6 +25,8 @@ from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus, rooted
 from lgs_runtime.streams.json_encoding import to_json
+from lgs_runtime.threads.reading import graph_at, read_history, read_state
+from lgs_runtime.threads.removal import refuse_busy
 from lgs_runtime.worker.resumption import as_command
 
 routes = router("Threads")
@@ -79,15 +81,18 @@ async def search_history(
     return await _history(parts, caller, thread_id, body)
 
 
-@routes.post("/threads/{thread_id}/state", response_model=shapes.StateUpdated)
+@routes.post(
+    "/threads/{thread_id}/state", response_model=shapes.StateUpdated, responses=operations.refusals(409)
+)
 async def update_state(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.StateUpdate
 ) -> Response:
-    """Changes the state as if a node had, and makes a checkpoint of it."""
+    """Changes the state as if a node had, and makes a checkpoint of it. A busy thread answers 409."""
     thread = await caller.thread("update", thread_id)
+    await refuse_busy(parts, thread)
     at = body.checkpoint or bodies.Checkpoint(checkpoint_id=body.checkpoint_id)
     config = config_at(thread_id, at, caller)
-    graph_id = _graph_id(thread)
+    graph_id = await graph_at(parts, thread, config)
     if graph_id is None:
         raise InvalidRequest(
             f"thread {thread_id}: no graph: a thread's state can be changed once it had a run, "
@@ -107,9 +112,10 @@ async def update_state(
 async def apply_supersteps(
     parts: Parts, caller: Caller, thread: Thread, supersteps: Sequence[bodies.Superstep]
 ) -> Thread:
-    """Writes a history into a new thread, step by step."""
+    """Writes a history into a new thread, step by step. Raises `Conflict` for one that is there and busy."""
+    await refuse_busy(parts, thread)
     config = config_at(thread.thread_id, bodies.Checkpoint(), caller)
-    graph_id = _graph_id(thread)
+    graph_id = await graph_at(parts, thread, config)
     if graph_id is None:
         raise InvalidRequest("supersteps: metadata.graph_id must say which graph they belong to")
     steps = [[_update(update) for update in step.updates] for step in supersteps]
@@ -133,11 +139,6 @@ def _update(update: bodies.SuperstepUpdate) -> StateUpdate:
     return StateUpdate(values, update.as_node)  # type: ignore[arg-type]
 
 
-def _graph_id(thread: Thread) -> str | None:
-    graph_id = thread.metadata.get("graph_id")
-    return graph_id if isinstance(graph_id, str) else None
-
-
 async def _remember(parts: Parts, caller: Caller, graph: Graph, thread_id: str) -> Thread:
     """Keeps the thread's record in step with its latest checkpoint."""
     snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint(), caller))
@@ -158,19 +159,14 @@ async def _state(
 ) -> Response:
     thread = await caller.thread("read", thread_id)
     config = config_at(thread_id, checkpoint or bodies.Checkpoint(), caller)
-    graph_id = _graph_id(thread)
-    if graph_id is None:
-        if checkpoint and checkpoint.checkpoint_id:
-            raise NotFound("checkpoint", checkpoint.checkpoint_id)
-        return JsonResponse(select_state(_nothing_yet(config), fields))
-    async with parts.graphs.open(graph_id, config) as graph:
-        try:
-            snapshot = await graph.aget_state(config, subgraphs=subgraphs)
-        except ValueError as wrong:
-            raise NotFound("checkpoint", f"{checkpoint and checkpoint.checkpoint_ns}: {wrong}") from wrong
-    if checkpoint and checkpoint.checkpoint_id and snapshot.created_at is None:
+    try:
+        snapshot = await read_state(parts, thread, config, subgraphs=subgraphs)
+    except ValueError as wrong:
+        raise NotFound("checkpoint", f"{checkpoint and checkpoint.checkpoint_ns}: {wrong}") from wrong
+    if checkpoint and checkpoint.checkpoint_id and (snapshot is None or snapshot.created_at is None):
         raise NotFound("checkpoint", checkpoint.checkpoint_id)
-    return JsonResponse(select_state(state_json(snapshot), fields))
+    shown = _nothing_yet(config) if snapshot is None else state_json(snapshot)
+    return JsonResponse(select_state(shown, fields))
 
 
 def _nothing_yet(config: RunnableConfig) -> Mapping[str, Any]:
@@ -179,16 +175,15 @@ def _nothing_yet(config: RunnableConfig) -> Mapping[str, Any]:
 
 async def _history(parts: Parts, caller: Caller, thread_id: str, body: bodies.StateHistory) -> Response:
     thread = await caller.thread("read", thread_id)
-    graph_id = _graph_id(thread)
-    if graph_id is None:
-        return JsonResponse([])
     config = config_at(thread_id, body.checkpoint or bodies.Checkpoint(), caller)
     before = bodies.Checkpoint(checkpoint_id=body.before) if isinstance(body.before, str) else body.before
-    async with parts.graphs.open(graph_id, config) as graph:
-        history = graph.aget_state_history(
-            config,
-            filter=body.metadata,
-            before=config_at(thread_id, before, caller) if before and before.checkpoint_id else None,
-            limit=body.limit,
-        )
+    history = read_history(
+        parts,
+        thread,
+        config,
+        filter=body.metadata,
+        before=config_at(thread_id, before, caller) if before and before.checkpoint_id else None,
+        limit=body.limit,
+    )
+    async with aclosing(history):
         return JsonResponse([select_state(state_json(snapshot), body.select) async for snapshot in history])

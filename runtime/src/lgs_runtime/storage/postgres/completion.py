@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from lgs_runtime.database.group_commit import GroupCommitter
-from lgs_runtime.database.json_columns import dump_optional, escape
+from lgs_runtime.database.json_columns import dump, dump_optional, escape
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.model import Finished, Outcome, Run
 from lgs_runtime.storage.histories import checkpoint_of
@@ -67,4 +67,5 @@ def row(run: Run, replica: str, outcome: Outcome) -> Row:
         dump_optional(outcome.interrupts),
         checkpoint_of(outcome),
         dump_optional(outcome.answer),
+        dump(outcome.thread_metadata),
     )

@@ -138,9 +138,9 @@ one."""
 FINISH: Final = """
 WITH ends AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[],
-                         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+                         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
         AS e (thread_id, run_id, replica, attempt, status, error, rest, values, interrupts, checkpoint_id,
-              answer)
+              answer, names)
 ), thread AS MATERIALIZED (
     SELECT t.thread_id, t.unfinished, t.values, t.versions FROM lgs_thread t
     WHERE t.thread_id = ANY($1::text[]) ORDER BY t.thread_id FOR UPDATE
@@ -170,7 +170,7 @@ WITH ends AS MATERIALIZED (
            d.created_by
     FROM ended d JOIN ends e USING (run_id) WHERE d.version IS NOT NULL
 ), crowd AS (
-    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $12::bigint
+    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $13::bigint
     ON CONFLICT DO NOTHING
 ), gone AS (
     SELECT g.*, g.delete_thread_after AND thread.unfinished = 1 AS last
@@ -181,6 +181,8 @@ WITH ends AS MATERIALIZED (
     UPDATE lgs_thread t
     SET unfinished = t.unfinished - 1, rest = e.rest, values = coalesce(e.values::jsonb, t.values),
         error = e.error, interrupts = coalesce(e.interrupts::jsonb, t.interrupts),
+        metadata = CASE WHEN gone.kept AND NOT t.metadata @> e.names::jsonb
+                        THEN t.metadata || e.names::jsonb ELSE t.metadata END,
         versions = coalesce(gone.version, t.versions), updated_at = now(), state_updated_at = now()
     FROM gone JOIN ends e USING (run_id) WHERE t.thread_id = gone.thread_id AND NOT gone.last
     RETURNING t.thread_id, t.unfinished
@@ -193,5 +195,5 @@ WITH ends AS MATERIALIZED (
 SELECT gone.run_id, gone.kept, rest.unfinished
 FROM gone JOIN (SELECT * FROM kept UNION ALL SELECT * FROM dropped) rest USING (thread_id)
 """
-"""`endings.row`; $12: versions that a thread keeps. A run that does not come back was not the replica's at
+"""`completion.row`; $13: versions that a thread keeps. A run that does not come back was not the replica's at
 that attempt, or was cancelled while the statement waited for its thread, which a second look sees."""

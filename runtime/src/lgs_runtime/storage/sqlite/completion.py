@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from lgs_runtime.database.json_columns import dump_optional, escape
+from lgs_runtime.database.json_columns import dump, dump_optional, escape, load
 from lgs_runtime.errors import LeaseLost
-from lgs_runtime.model import Finished, Outcome, Run, RunStatus, Signal
+from lgs_runtime.model import Finished, Json, Outcome, Run, RunStatus, Signal
 from lgs_runtime.storage import transitions
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.sqlite import statements
@@ -29,9 +29,17 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
         result = answer or (values if row["delete_thread_after"] else None)
         version = _keep_version(change, row, checkpoint_of(outcome), interrupts)
         _end(change, row, outcome.status, error, result=result, values=answer or values, version=version)
+        _mark(change, row["thread_id"], outcome.thread_metadata)
     change.notifications.append(Signal("finished", run.run_id))
     waiting = _leave(change, row, outcome.thread_status, error, values=values, interrupts=interrupts)
     return Finished(not taken_back, waiting)
+
+
+def _mark(change: Change, thread_id: str, names: Json) -> None:
+    """Says on a thread whose run ended on it last."""
+    metadata = load(change.value(statements.THREAD_METADATA, thread_id=thread_id))
+    if not names.items() <= metadata.items():
+        change.run(statements.MARK_THREAD, thread_id=thread_id, metadata=dump({**metadata, **names}))
 
 
 def apply(

@@ -46,6 +46,8 @@ COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AN
 
 THREAD_METADATA: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
 
+MARK_THREAD: Final = "UPDATE lgs_thread SET metadata = :metadata WHERE thread_id = :thread_id"
+
 COUNT_RUN: Final = """
 UPDATE lgs_thread
 SET unfinished = unfinished + 1, runs = runs + 1,

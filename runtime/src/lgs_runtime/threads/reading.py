@@ -1,0 +1,107 @@
+"""By which graph a thread is read: the one that made its state.
+
+A thread's metadata name the graph of the last run that ended on it, or that was put on it while it had no
+other. That need not be the graph of its state: a run waits for its time, was cancelled before it began, or
+failed to build its graph. Every checkpoint says which graph made it; one that does not, or whose graph this
+service does not have, is read by the graph that the metadata name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StateSnapshot
+
+from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
+from lgs_runtime.errors import Conflict
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.model import Thread
+from lgs_runtime.services import Services
+
+
+def named_graph(thread: Thread) -> str | None:
+    """The graph that a thread's metadata name."""
+    graph_id = thread.metadata.get("graph_id")
+    return graph_id if isinstance(graph_id, str) else None
+
+
+def graph_that_made(services: Services, metadata: Mapping[str, Any] | None) -> str | None:
+    """The graph that made the checkpoint with these metadata, if this service has it."""
+    graph_id = (metadata or {}).get("graph_id")
+    return graph_id if graph_id in services.graphs.ids else None
+
+
+async def graph_at(services: Services, thread: Thread, config: RunnableConfig) -> str | None:
+    """The graph to read a checkpoint of a thread by; without an id in `config`, the latest. None: the thread
+    has no graph yet."""
+    found = await services.checkpointer.aget_tuple(config)
+    return graph_that_made(services, found.metadata if found else None) or named_graph(thread)
+
+
+async def graph_of(services: Services, thread: Thread) -> str:
+    """The graph of a thread's latest state. Raises `Conflict` when it never had a run."""
+    graph_id = await graph_at(services, thread, checkpoint_config(thread.thread_id))
+    if graph_id is None:
+        raise Conflict(f"thread {thread.thread_id} has no graph yet: run something on it first")
+    return graph_id
+
+
+async def assistant_of(services: Services, thread: Thread) -> str | None:
+    """The assistant whose run made a thread's latest state; else the one that its metadata name."""
+    found = await services.checkpointer.aget_tuple(checkpoint_config(thread.thread_id))
+    made = found.metadata.get("assistant_id") if found else None
+    assistant_id = made or thread.metadata.get("assistant_id")
+    return assistant_id if isinstance(assistant_id, str) else None
+
+
+async def read_state(
+    services: Services, thread: Thread, config: RunnableConfig, *, subgraphs: bool = False
+) -> StateSnapshot | None:
+    """The state that `config` names. None: the thread has no graph yet. Raises `ValueError` for a namespace
+    that its graph does not have."""
+    graph_id = await _first_guess(services, thread, config)
+    if graph_id is None:
+        return None
+    async with services.graphs.open(graph_id, config) as graph:
+        snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+    made = graph_that_made(services, snapshot.metadata)
+    if made in (None, graph_id):
+        return snapshot
+    async with services.graphs.open(made, config) as graph:
+        return await graph.aget_state(config, subgraphs=subgraphs)
+
+
+async def read_history(
+    services: Services,
+    thread: Thread,
+    config: RunnableConfig,
+    *,
+    filter: Mapping[str, Any] | None = None,
+    before: RunnableConfig | None = None,
+    limit: int | None = None,
+) -> AsyncGenerator[StateSnapshot, None]:
+    """Past states, newest first, each by the graph that made it."""
+    graph_id = await _first_guess(services, thread, config)
+    if graph_id is None:
+        return
+    async with AsyncExitStack() as stack:
+        opened: dict[str, Graph] = {}
+        graph = opened[graph_id] = await stack.enter_async_context(services.graphs.open(graph_id, config))
+        given = None if filter is None else dict(filter)
+        async for snapshot in graph.aget_state_history(config, filter=given, before=before, limit=limit):
+            made = graph_that_made(services, snapshot.metadata) or graph_id
+            if made not in opened:
+                opened[made] = await stack.enter_async_context(services.graphs.open(made, config))
+            yield snapshot if made == graph_id else await opened[made].aget_state(snapshot.config)
+
+
+async def _first_guess(services: Services, thread: Thread, config: RunnableConfig) -> str | None:
+    """The graph that the metadata name, which is the right one nearly always; where another one could not
+    even be asked (a subgraph, or a graph that is gone), the right one at once."""
+    graph_id = named_graph(thread)
+    if graph_id in services.graphs.ids and not namespace_of(config):
+        return graph_id
+    return await graph_at(services, thread, config)
