@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from lgs_runtime.streams.contract import Delivery
@@ -34,7 +35,8 @@ GONE = (RedisError, OSError, TimeoutError)
 APPEND = """
 -- KEYS: streams. ARGV: how many events a stream may hold; then for each stream the number of its events, the
 -- seconds after which it goes ('0': as said before), and of each event its id, name and data.
--- Gives the numbers of the events that were refused, since a later one is there.
+-- Gives the numbers of the events that were refused, since a later one is there. What is there already was
+-- taken before, and its answer was lost.
 local refused, at, number = {}, 2, 0
 for _, key in ipairs(KEYS) do
   local count, keep = tonumber(ARGV[at]), ARGV[at + 1]
@@ -44,7 +46,7 @@ for _, key in ipairs(KEYS) do
       'XADD', key, 'MAXLEN', '~', ARGV[1], ARGV[at], 'e', ARGV[at + 1], 'd', ARGV[at + 2])
     if type(told) == 'table' and told.err then
       if not string.find(told.err, 'equal or smaller') then return told end
-      refused[#refused + 1] = number
+      if #redis.call('XRANGE', key, ARGV[at], ARGV[at]) == 0 then refused[#refused + 1] = number end
     end
     at, number = at + 3, number + 1
   end
@@ -119,7 +121,7 @@ class Batches:
         if time.monotonic() >= self._away_until:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    refused = await self._round_trip(batch)
+                    refused = await self._twice(batch)
             except GONE as gone:
                 self._away_until = time.monotonic() + AWAY_SECONDS
                 self._expires.clear()
@@ -129,6 +131,15 @@ class Batches:
                 return
         for key, events in batch.items():
             self._lost(key, events)
+
+    async def _twice(self, batch: Batch) -> Sequence[int]:
+        """A round trip, and another one on a new connection when the first one broke under it."""
+        try:
+            return await self._round_trip(batch)
+        except (ConnectionError, RedisConnectionError):
+            # The new Redis, if it is another one, has not been told.
+            self._expires.clear()
+            return await self._round_trip(batch)
 
     async def _round_trip(self, batch: Batch) -> Sequence[int]:
         """The places of the events that were overtaken, by others of a later attempt."""

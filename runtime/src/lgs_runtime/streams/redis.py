@@ -145,7 +145,9 @@ class RedisBroker:
             more = len(page) == PAGE
             untaken = self._memory.kept(key, after)
             if untaken and not more:
-                page = sorted([*page, *untaken], key=lambda event: event.position)
+                # Redis may have taken what it could not say that it took.
+                both = {event.position: event for event in (*page, *untaken)}
+                page = [both[place] for place in sorted(both)]
             if new := [event for event in page if event.position > after]:
                 yield new
                 after = new[-1].position

@@ -72,6 +72,10 @@ class RedisPubSub:
         """One connection after the other, for as long as the replica lives."""
         while not self._closed:
             await self._changed.wait()
+            if not self._subscribers:
+                # Who came has gone again: the driver can't read where nothing was ever listened to.
+                self._changed.clear()
+                continue
             self._pubsub = self._redis.pubsub()
             try:
                 await self._tell()
