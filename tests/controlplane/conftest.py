@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from controlplane.controlplane_server import ControlPlane, binaries, control_plane
 from controlplane.operators import Operators
+from controlplane.story import Story
 from lgs_operator.kube.client import KubeClient
 
 CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
@@ -48,3 +49,8 @@ async def operators(plane: ControlPlane, namespace: str, tmp_path: Path) -> Asyn
     running = Operators(plane, namespace, tmp_path)
     yield running
     await running.stop_all()
+
+
+@pytest.fixture
+def story(plane: ControlPlane, cluster: KubeClient, namespace: str) -> Story:
+    return Story(plane, cluster, namespace)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
-from controlplane.manifests import condition, service
+from controlplane.manifests import service
 from controlplane.operators import Operators
+from controlplane.story import Story
 from controlplane.waiting import until
-from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -23,49 +21,10 @@ from lgs_operator.kube.kinds import (
     SERVICE_ACCOUNT,
     SERVICE_OF_OURS,
     STATEFUL_SET,
-    Kind,
 )
 
 pytestmark = pytest.mark.controlplane
 MANAGED = {"postgres": {"managed": {"storage": "1Gi"}}}
-
-
-class Story:
-    """What a user does and sees in one namespace."""
-
-    def __init__(self, plane: ControlPlane, cluster: KubeClient, namespace: str) -> None:
-        self.plane, self.cluster, self.namespace = plane, cluster, namespace
-
-    def apply(self, manifest: dict[str, Any]) -> None:
-        self.plane.run("apply", "-n", self.namespace, "-f", "-", stdin=json.dumps(manifest))
-
-    async def get(self, kind: Kind, name: str = "support") -> dict[str, Any]:
-        return await self.cluster.get(kind, self.namespace, name) or {}
-
-    async def appears(self, kind: Kind, name: str = "support") -> dict[str, Any]:
-        return await until(lambda: self.get(kind, name), f"{kind.name} {name} does not appear")
-
-    async def vanishes(self, kind: Kind, name: str = "support") -> None:
-        async def gone() -> bool:
-            return not await self.get(kind, name)
-
-        await until(gone, f"{kind.name} {name} stays")
-
-    async def has_condition(self, kind: str, status: str, reason: str) -> dict[str, Any]:
-        async def seen() -> dict[str, Any] | None:
-            self.status = (await self.get(SERVICE_OF_OURS)).get("status", {})
-            found = condition(self.status, kind)
-            return found if (found.get("status"), found.get("reason")) == (status, reason) else None
-
-        return await until(seen, lambda: f"{kind} is not {status} {reason}: {json.dumps(self.status)}")
-
-    async def template(self) -> dict[str, Any]:
-        return (await self.get(DEPLOYMENT))["spec"]["template"]
-
-
-@pytest.fixture
-def story(plane: ControlPlane, cluster: KubeClient, namespace: str) -> Story:
-    return Story(plane, cluster, namespace)
 
 
 async def test_a_manifest_becomes_its_objects_and_deletion_leaves_nothing(

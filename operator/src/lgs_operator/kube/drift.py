@@ -1,8 +1,8 @@
 """Does a live object still have all that is wanted of it? Pure.
 
 Only what the wanted object says is compared: defaults that the API server fills in, fields of other
-controllers and list entries that others added (by `name`) are no drift. A false alarm costs one apply that
-changes nothing.
+controllers and list entries that others added (by `name`) are no drift, nor is a quantity that the API server
+writes otherwise. A false alarm costs one apply that changes nothing.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lgs_operator.kube.quantity import is_quantity, same_quantity
 
-def covers(live: Any, wanted: Any) -> bool:
-    """True when each field of `wanted` stands in `live` with the same value."""
+
+def covers(live: Any, wanted: Any, path: tuple[str, ...] = ()) -> bool:
+    """True when each field of `wanted` stands in `live` with the same value; `path` leads to them."""
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
-            covers(live.get(name), value) if name in live else _is_empty(value)
+            covers(live.get(name), value, (*path, name)) if name in live else _is_empty(value)
             for name, value in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(live, list) and _list_covers(live, wanted)
-    return bool(live == wanted)
+        return isinstance(live, list) and _list_covers(live, wanted, path)
+    return same_quantity(live, wanted) if is_quantity(path) else bool(live == wanted)
 
 
-def _list_covers(live: list[Any], wanted: list[Any]) -> bool:
+def _list_covers(live: list[Any], wanted: list[Any], path: tuple[str, ...]) -> bool:
     if wanted and all(isinstance(each, Mapping) and "name" in each for each in wanted):
         named = {each.get("name"): each for each in live if isinstance(each, Mapping)}
-        return all(each["name"] in named and covers(named[each["name"]], each) for each in wanted)
-    return len(live) == len(wanted) and all(covers(a, b) for a, b in zip(live, wanted, strict=True))
+        return all(each["name"] in named and covers(named[each["name"]], each, path) for each in wanted)
+    return len(live) == len(wanted) and all(covers(a, b, path) for a, b in zip(live, wanted, strict=True))
 
 
 def _is_empty(value: Any) -> bool:

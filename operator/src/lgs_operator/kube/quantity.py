@@ -1,0 +1,51 @@
+"""Kubernetes' quantities, and where they stand in an object. Pure.
+
+The API server writes them in a form of its own: `0.5` comes back as `500m`, `1024Mi` as `1Gi`.
+See https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from math import ceil
+from typing import Any, Final
+
+_FORM: Final = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(?:([eE][+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
+_DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+# The API server keeps no finer ones, and rounds away from zero.
+_SMALLEST: Final = Fraction(1, 10**9)
+_MAPS: Final = frozenset({"limits", "requests"})
+_FIELDS: Final = frozenset({("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor")})
+
+
+def is_quantity(path: tuple[str, ...]) -> bool:
+    """Whether what stands there is one; `path` are the names of the fields that lead there. A text that only
+    looks like one (the value of a variable or a label) is none."""
+    return len(path) > 1 and (path[-2] in _MAPS or path[-2:] in _FIELDS)
+
+
+def same_quantity(one: Any, other: Any) -> bool:
+    """Whether two texts or numbers are the same quantity; what is none equals only itself."""
+    if one == other:
+        return True
+    first, second = _parsed(one), _parsed(other)
+    return first is not None and first == second
+
+
+def _parsed(value: Any) -> Fraction | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    form = _FORM.fullmatch(str(value).strip())
+    if form is None:
+        return None
+    sign, digits, exponent, suffix = form.groups()
+    number = Fraction(digits)
+    if exponent:
+        number *= Fraction(10) ** int(exponent[1:])
+    elif suffix in _BINARY:
+        number *= 2 ** _BINARY[suffix]
+    elif suffix:
+        number *= Fraction(10) ** _DECIMAL[suffix]
+    return (-1 if sign == "-" else 1) * ceil(number / _SMALLEST) * _SMALLEST
