@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
@@ -44,6 +45,23 @@ async def test_what_kubernetes_writes_otherwise_is_written_once(story: Story, op
     assert written["requests"] == {"cpu": "500m", "memory": "1Gi"}
     assert await operator.metric("lgs_operator_writes_total") == writes
     assert await operator.metric("lgs_operator_drift_repaired_total") == 0
+
+
+async def test_a_paused_service_is_ready_only_while_a_replica_takes_work(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(service())
+    async with FakeKubelet(story.cluster, story.namespace):
+        await story.has_condition("Ready", "True", "Serving")
+        story.apply(service(paused=True))
+        await story.has_condition("Ready", "True", "Paused")
+
+        story.plane.run("delete", "deployment", "support", "-n", story.namespace)
+
+        said = await story.has_condition("Ready", "False", "Paused")
+        assert "no replica takes work" in said["message"]
+        assert story.status["readyReplicas"] == 0
 
 
 async def reconciles(operator: Running, times: int) -> None:

@@ -11,11 +11,12 @@ from lgs_crds import LangGraphService, parse
 from lgs_crds.status import ScalingStatus, condition
 from lgs_operator.kube.kinds import SECRET
 from lgs_operator.kube.referenced import MissingReference, Reference
+from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.halted import halted_status
 from lgs_operator.status.scaling import ScalingView, scaling_before
 from lgs_operator.status.service import (
     ObservedService,
     cache_ready,
-    halted_status,
     persistence_ready,
     progressing,
     ready,
@@ -192,15 +193,45 @@ def test_an_unchanged_service_has_an_unchanged_status() -> None:
     assert first["selector"] == "lgs.dev/service=support,app.kubernetes.io/component=runtime"
 
 
+PAUSED = Diagnosis("Paused", "spec.paused is true")
+
+
+def said_of(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+
+
 def test_a_paused_service_keeps_what_was_known() -> None:
     serving = status_of(view(pod(ready=True)), ScalingView(), {}, NOW)
 
-    paused = halted_status(serving, 4, "Paused", "spec.paused is true", NOW)
+    paused = halted_status(serving, 4, PAUSED, (pod(ready=True),), NOW)
 
-    known = {each["type"]: (each["status"], each["reason"]) for each in paused["conditions"]}
+    known = said_of(paused)
     assert known["Ready"] == ("True", "Paused")
     assert known["PersistenceReady"] == ("True", "Embedded")
     assert (paused["observedGeneration"], paused["readyReplicas"]) == (4, 1)
+
+
+@pytest.mark.parametrize("pods", [(), (pod(),)])
+def test_a_paused_service_without_a_replica_that_takes_work_is_not_ready(
+    pods: tuple[dict[str, Any], ...],
+) -> None:
+    serving = status_of(view(pod(ready=True)), ScalingView(), {}, NOW)
+
+    paused = halted_status(serving, 4, PAUSED, pods, NOW)
+
+    assert said_of(paused)["Ready"] == ("False", "Paused")
+    assert (paused["replicas"], paused["readyReplicas"]) == (len(pods), 0)
+
+
+def test_replicas_of_a_paused_service_follow_no_load() -> None:
+    active = condition("ScalingActive", "True", "Measuring", "replicas follow the load")
+    decided = ScalingView((active,), ScalingStatus(desired_replicas=4, memory='{"v":1}'), 7, "1.50s", 4)
+    serving = status_of(view(pod(ready=True)), decided, {}, NOW)
+
+    paused = halted_status(serving, 4, PAUSED, (pod(ready=True),), NOW)
+
+    assert said_of(paused)["ScalingActive"] == ("False", "Paused")
+    assert paused["scaling"]["memory"] == '{"v":1}'
 
 
 def test_what_the_law_remembers_outlives_the_operator_that_remembered_it() -> None:
@@ -216,7 +247,7 @@ def test_what_the_law_remembers_outlives_the_operator_that_remembered_it() -> No
 def test_a_status_of_another_version_is_no_reason_to_fail() -> None:
     foreign = {"scaling": {"memory": {"v": 0}}}
 
-    halted = halted_status(foreign, 2, "InvalidSpec", "spec.image: not set", NOW)
+    halted = halted_status(foreign, 2, Diagnosis("InvalidSpec", "spec.image: not set"), (), NOW)
 
     assert scaling_before(foreign) == scaling_before({}) == ScalingView()
     said = {each["type"]: each["reason"] for each in halted["conditions"]}

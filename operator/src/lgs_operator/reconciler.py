@@ -23,6 +23,7 @@ from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, Key, Manifest, ServiceKe
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import object_name
 from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, plan, replicas_only
+from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
@@ -68,10 +69,11 @@ class Reconciler:
         try:
             service = parse(_without_status(body), on_cluster=True)
         except ManifestError as error:
-            await self._halt(key, body, "InvalidSpec", invalid_message(error.problems))
+            await self._halt(key, body, Diagnosis("InvalidSpec", invalid_message(error.problems)))
             return None
         if service.spec.paused:
-            await self._halt(key, body, "Paused", "spec.paused is true: nothing is changed or repaired")
+            words = "spec.paused is true: nothing is changed or repaired"
+            await self._halt(key, body, Diagnosis("Paused", words))
             return None
         self._states.of(key).manifest = service
         return await self._bring(key, service)
@@ -171,9 +173,9 @@ class Reconciler:
             "delete it or give the service another name"
         )
 
-    async def _halt(self, key: ServiceKey, body: Mapping[str, Any], reason: str, message: str) -> None:
+    async def _halt(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         self._states.halt(key)
-        await self._reporter.report_halted(key, body, reason, message)
+        await self._reporter.report_halted(key, body, halt)
 
     def _forget(self, key: ServiceKey) -> None:
         self._states.forget(key)

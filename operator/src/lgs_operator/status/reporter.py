@@ -12,9 +12,11 @@ import structlog
 
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.halted import crashed_status, halted_status
 from lgs_operator.status.publisher import Publisher
 from lgs_operator.status.scaling import ScalingView, scaling_before
-from lgs_operator.status.service import crashed_status, halted_status, status_of
+from lgs_operator.status.service import status_of
 from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
@@ -49,13 +51,12 @@ class StatusReporter:
         self._states.of(key).scaling = scaling
         await self.report(key)
 
-    async def report_halted(
-        self, key: ServiceKey, body: Mapping[str, Any], reason: str, message: str
-    ) -> None:
-        """Says why the service is not worked on; all else stays as it was reported last."""
+    async def report_halted(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
+        """Says why the service is not worked on and how many replicas it has; all else stays as it was
+        reported last."""
         before = self._publisher.current(key, body)
         generation = body["metadata"].get("generation", 0)
-        status = halted_status(before, generation, reason, message, datetime.now(UTC))
+        status = halted_status(before, generation, halt, self._state.pods(key), datetime.now(UTC))
         await self._write(key, body, before, status)
 
     async def report_crash(self, key: ServiceKey, error: Exception) -> None:

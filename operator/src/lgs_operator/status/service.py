@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from lgs_crds import LangGraphService, Problem
-from lgs_crds.status import Condition, Status, Truth, condition, merged, status_before
+from lgs_crds.status import Condition, Status, condition, merged
 from lgs_operator.desired.service import endpoint
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ended, is_ready
@@ -82,36 +82,6 @@ def status_of(
         scaling=scaling.status,
     )
     return as_json(status)
-
-
-def halted_status(
-    before: Mapping[str, Any], generation: int, reason: str, message: str, now: datetime
-) -> dict[str, Any]:
-    """The status of a service that is not worked on (paused, or with a spec that can't work).
-
-    All else stays as it was last seen: the pods go on running. `Ready` turns False only for a wrong spec.
-    """
-    seen = status_before(before)
-    kept = {each.type: each for each in seen.conditions}
-    if reason == "Paused":
-        known = kept.get("Ready")
-        status: Truth = known.status if known is not None else "Unknown"
-        kept["Ready"] = condition("Ready", status, reason, message)
-    else:
-        kept["Ready"] = condition("Ready", "False", reason, message)
-    kept["Progressing"] = condition("Progressing", "False", reason, message)
-    kept["Reconciled"] = condition("Reconciled", "False", reason, message)
-    conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
-    return as_json(seen.model_copy(update={"conditions": conditions, "observed_generation": generation}))
-
-
-def crashed_status(before: Mapping[str, Any], generation: int, message: str, now: datetime) -> dict[str, Any]:
-    """The status of a service that an error of the operator itself stopped at; all else is as it was."""
-    seen = status_before(before)
-    kept = {each.type: each for each in seen.conditions}
-    kept["Reconciled"] = condition("Reconciled", "False", "InternalError", message)
-    conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
-    return as_json(seen.model_copy(update={"conditions": conditions}))
 
 
 def invalid_message(problems: tuple[Problem, ...]) -> str:

@@ -1,0 +1,57 @@
+"""The status of a service that is not worked on: paused, with a spec that can't work, or one that an error of
+the operator itself stopped at. Pure; what is not known anew stays as it was reported last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from lgs_crds.status import Truth, condition, merged, status_before
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.kube.pods import is_ended, is_ready
+from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.service import as_json
+
+
+def halted_status(
+    before: Mapping[str, Any],
+    generation: int,
+    halt: Diagnosis,
+    pods: tuple[Manifest, ...],
+    now: datetime,
+) -> dict[str, Any]:
+    """The status of a service that is not worked on (paused, or with a spec that can't work).
+
+    Its pods go on running and are counted; all else stays as it was last seen. A paused service is Ready
+    while a replica takes work, one with a wrong spec is not.
+    """
+    seen = status_before(before)
+    kept = {each.type: each for each in seen.conditions}
+    serving = sum(1 for pod in pods if is_ready(pod))
+    kept["Ready"] = condition("Ready", "False", halt.reason, halt.message)
+    if halt.reason == "Paused":
+        count = f"{serving or 'no'} {'replica takes' if serving < 2 else 'replicas take'} work"
+        status: Truth = "True" if serving else "False"
+        kept["Ready"] = condition("Ready", status, halt.reason, f"{halt.message}; {count}")
+    kept["Progressing"] = condition("Progressing", "False", halt.reason, halt.message)
+    kept["Reconciled"] = condition("Reconciled", "False", halt.reason, halt.message)
+    if "ScalingActive" in kept:
+        kept["ScalingActive"] = condition("ScalingActive", "False", halt.reason, halt.message)
+    update = {
+        "conditions": merged(before.get("conditions", []), kept.values(), generation=generation, at=now),
+        "observed_generation": generation,
+        "replicas": sum(1 for pod in pods if not is_ended(pod)),
+        "ready_replicas": serving,
+    }
+    return as_json(seen.model_copy(update=update))
+
+
+def crashed_status(before: Mapping[str, Any], generation: int, message: str, now: datetime) -> dict[str, Any]:
+    """The status of a service that an error of the operator itself stopped at; all else is as it was."""
+    seen = status_before(before)
+    kept = {each.type: each for each in seen.conditions}
+    kept["Reconciled"] = condition("Reconciled", "False", "InternalError", message)
+    conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
+    return as_json(seen.model_copy(update={"conditions": conditions}))
