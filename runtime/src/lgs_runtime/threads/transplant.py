@@ -156,8 +156,13 @@ def _interrupt(own: Sequence[tuple[str, Any]], question: Question) -> Interrupt[
     for channel, value in own:
         for asked in value if channel == INTERRUPT and isinstance(value, list | tuple) else ():
             if asked.id == question["id"] and to_json(asked.value) == question["value"]:
-                return Interrupt(asked.value, asked.id, response_schema=asked.response_schema)
-    return Interrupt(question["value"], question["id"], response_schema=question.get("response_schema"))
+                return _asked(asked.value, asked.id, getattr(asked, "response_schema", None))
+    return _asked(question["value"], question["id"], question.get("response_schema"))
+
+
+def _asked(value: Any, interrupt_id: str, schema: Any) -> Interrupt[Any]:
+    """A question; an older LangGraph knows none with a schema of its answer."""
+    return Interrupt(value, interrupt_id, **({} if schema is None else {"response_schema": schema}))
 
 
 def _interrupt_id(namespace: str, answers: int) -> str:
