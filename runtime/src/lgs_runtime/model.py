@@ -127,6 +127,8 @@ class Run:
     """The graph that it needs; None: it was stored by a replica that did not tell."""
     handed_back: bool = False
     """An attempt that was not charged may have touched its thread."""
+    thread_metadata: Json = field(default_factory=dict)
+    """Those of its thread when it was made, which its graph finds among its own."""
 
     @property
     def untouched(self) -> bool:

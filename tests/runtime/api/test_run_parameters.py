@@ -296,3 +296,38 @@ async def test_a_command_that_says_nothing_leaves_the_run_its_input(
     values: Any = await client.runs.wait(thread_id, "steps", input={"text": "given"}, command=command)
 
     assert values == {"text": "given", "steps": ["first", "second"]}
+
+
+async def test_the_metadata_of_a_thread_reach_its_graphs_below_those_of_the_run(
+    client: LangGraphClient,
+) -> None:
+    thread_id = (await client.threads.create(metadata={"from_run": "t", "from_config": "t", "x": 1}))[
+        "thread_id"
+    ]
+
+    values: Any = await client.runs.wait(thread_id, "settings", input={}, metadata={"from_run": "r"})
+
+    (run,) = await client.runs.list(thread_id)
+    kept: Any = (await client.threads.get_state(thread_id))["metadata"]
+    assert values["told"]["metadata"] == {"from_run": "r", "from_config": "t", "graph_id": "settings"}
+    for found in (run["metadata"], kept):
+        assert (found["from_run"], found["from_config"], found["x"]) == ("r", "t", 1)
+
+
+async def test_what_a_thread_is_told_later_reaches_its_later_runs(client: LangGraphClient) -> None:
+    thread_id = await new_thread(client)
+    await client.runs.wait(thread_id, "settings", input={})
+
+    await client.threads.update(thread_id, metadata={"from_run": "t", "run_id": "?", "graph_id": "steps"})
+    values: Any = await client.runs.wait(thread_id, "settings", input={})
+
+    assert values["told"]["metadata"] == {"from_run": "t", "from_config": None, "graph_id": "settings"}
+
+
+async def test_no_metadata_of_a_thread_say_who_asks(client: LangGraphClient) -> None:
+    thread_id = (await client.threads.create(metadata={"langgraph_auth_user_id": "forged"}))["thread_id"]
+
+    await client.runs.wait(thread_id, "settings", input={})
+
+    kept: Any = (await client.threads.get_state(thread_id))["metadata"]
+    assert "forged" not in str(kept)

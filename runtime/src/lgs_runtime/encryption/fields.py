@@ -32,7 +32,7 @@ from lgs_runtime.storage.histories import NewVersion
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "assistant": ("config", "context", "metadata"),
     "thread": ("metadata", "config", "values", "interrupts"),
-    "run": ("metadata", "kwargs"),
+    "run": ("metadata", "kwargs", "thread_metadata"),
     "version": ("metadata", "interrupts"),
     "cron": ("payload", "metadata", "caller"),
 }
@@ -43,6 +43,10 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("description",),
 }
 """Texts that the application, or its user, has written."""
+ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    ("run", "thread_metadata"): ("thread", "metadata")
+}
+"""What the database has copied as it was sealed: by its place, where it stood."""
 _Value = TypeVar("_Value")
 _Kept = TypeVar("_Kept", Assistant, Thread, Run, Version, Cron)
 log = structlog.get_logger(__name__)
@@ -72,7 +76,9 @@ class Fields:
         work: dict[str, Awaitable[Any]] = {}
         for kind, names in ((document, FIELDS.get(model, ())), (text, TEXTS.get(model, ()))):
             call: Any = kind
-            work |= {name: call(model, name, values[name]) for name in names if values.get(name) is not None}
+            for name in names:
+                if values.get(name) is not None:
+                    work[name] = call(*ELSEWHERE.get((model, name), (model, name)), values[name])
         made = await asyncio.gather(*work.values())
         return {**values, **dict(zip(work, made, strict=True))}
 
@@ -107,7 +113,9 @@ class Fields:
         try:
             run = await self.run(kept)
         except EncryptionFailed as failed:
-            return replace(kept, kwargs={"unreadable": str(failed)}, metadata={}, result=None)
+            return replace(
+                kept, kwargs={"unreadable": str(failed)}, metadata={}, result=None, thread_metadata={}
+            )
         context = kept.kwargs.get(CARRIED)
         return replace(run, kwargs={**run.kwargs, "encryption_context": context}) if context else run
 

@@ -60,6 +60,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "level": "int",
         "fairness_group": "text",
         "turn": "int",
+        "thread_metadata": "json?",
     },
     "version": {
         "thread_id": "text",

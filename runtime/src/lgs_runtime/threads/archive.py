@@ -292,6 +292,7 @@ class Arrival:
         if self._claimed:
             for run in runs:
                 run["kwargs"] = {name: value for name, value in run["kwargs"].items() if name != "user"}
+                run["thread_metadata"] = thread["metadata"]
             return Record(thread, runs, versions)
         return Record(thread, runs, versions, [placed(row) for row in self._rows["audit"]])
 

@@ -246,7 +246,7 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
     configurable["user_id"] = configurable.get("user_id") or asked["langgraph_auth_user_id"]
     for address in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
         configurable.pop(address, None)
-    said = {**run.metadata, **given.pop("metadata", {})}
+    said = {**run.thread_metadata, **run.metadata, **given.pop("metadata", {})}
     own = {name: value for name, value in said.items() if name not in ABOUT_THE_CALLER}
     metadata = {**own, **ids, "run_attempt": run.attempt}
     known = {name: given[name] for name in ("tags", "recursion_limit", "max_concurrency") if name in given}

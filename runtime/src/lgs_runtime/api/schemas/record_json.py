@@ -123,7 +123,7 @@ def _kwargs_json(run: Run) -> dict[str, Any]:
     configurable = _object(config, "configurable")
     ids = {"run_id": run.run_id, "thread_id": run.thread_id, "assistant_id": run.assistant_id}
     graph = {"graph_id": configurable["graph_id"]} if "graph_id" in configurable else {}
-    metadata = {**run.metadata, **graph, "assistant_id": run.assistant_id}
+    metadata = {**run.thread_metadata, **run.metadata, **graph, "assistant_id": run.assistant_id}
     return {
         **NOT_GIVEN,
         **given,

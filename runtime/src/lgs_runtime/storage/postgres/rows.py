@@ -34,6 +34,7 @@ def run(row: asyncpg.Record) -> Run:
         version=row["version"],
         graph_id=row["graph_id"],
         handed_back=row["turn"] == FIRST_TURN,
+        thread_metadata=row["thread_metadata"] or {},
     )
 
 

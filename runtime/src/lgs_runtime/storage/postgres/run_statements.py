@@ -48,7 +48,7 @@ _INSERT_RUN: Final = f"""
            p.metadata::jsonb, p.kwargs::json, p.strategy, p.delete_thread_after,
            CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN p.claim_for END,
            CASE WHEN claimed THEN now() END, now() + make_interval(secs => p.delay), p.webhook, p.created_by,
-           CASE WHEN p.delete_thread_after THEN p.created_metadata::jsonb || p.thread_metadata::jsonb END,
+           p.of_thread,
            p.level, p.fairness_group, {_NEXT_TURN}, p.graph_id
     FROM place p
     RETURNING *
@@ -96,7 +96,7 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
       AND (t.unfinished = 0 OR (g.strategy = 'enqueue' AND g.has_room))
       AND (g.scope IS NULL
            OR EXISTS (SELECT FROM jsonb_array_elements(g.scope::jsonb) d WHERE t.metadata @> d.value))
-    RETURNING t.thread_id, t.runs AS seq, t.unfinished
+    RETURNING t.thread_id, t.runs AS seq, t.unfinished, t.metadata AS of_thread
 ), made AS (
     INSERT INTO lgs_thread (thread_id, metadata, config, unfinished, runs, created_by, level, fairness_group,
                             ttl_seconds, ttl_strategy)
@@ -107,9 +107,9 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
     WHERE g.create_thread AND (g.may_claim OR g.has_room)
       AND NOT EXISTS (SELECT FROM locked l WHERE l.thread_id = g.thread_id)
     ON CONFLICT DO NOTHING
-    RETURNING thread_id, runs AS seq, unfinished
+    RETURNING thread_id, runs AS seq, unfinished, metadata AS of_thread
 ), place AS (
-    SELECT g.*, p.seq, p.unfinished = 1 AND coalesce(g.may_claim, false) AS claimed
+    SELECT g.*, p.seq, p.of_thread, p.unfinished = 1 AND coalesce(g.may_claim, false) AS claimed
     FROM gate g JOIN (SELECT * FROM joined UNION ALL SELECT * FROM made) p USING (thread_id)
 )
 {_INSERT_RUN}
@@ -126,9 +126,10 @@ WITH new AS ({_NEW}), thread AS (
         level = coalesce(t.level, n.kept_level),
         fairness_group = coalesce(t.fairness_group, n.kept_group), updated_at = now()
     FROM new n WHERE t.thread_id = n.thread_id
-    RETURNING t.thread_id, t.runs AS seq
+    RETURNING t.thread_id, t.runs AS seq, t.metadata AS of_thread
 ), place AS (
-    SELECT n.*, t.seq, n.claim_for IS NOT NULL AS claimed FROM new n JOIN thread t USING (thread_id)
+    SELECT n.*, t.seq, t.of_thread, n.claim_for IS NOT NULL AS claimed
+    FROM new n JOIN thread t USING (thread_id)
 )
 {_INSERT_RUN}
 """

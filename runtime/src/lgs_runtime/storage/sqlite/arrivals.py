@@ -88,7 +88,8 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         "group": escape(new.standing.group) if new.standing else None,
     }
     config = dump_optional(new.thread_config)
-    seq = change.value(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, config=config, **kept)
+    thread = change.one(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, config=config, **kept)
+    assert thread is not None, "the thread is there, and this transaction is alone"
     level, group = fairness.level_of(new), escape(new.group)
     turns = change.all(statements.TURNS, level=level, group=group)[0]
     due_at = change.now + new.delay_seconds
@@ -96,7 +97,7 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         statements.INSERT_RUN,
         run_id=new.run_id,
         thread_id=new.thread_id,
-        seq=seq,
+        seq=thread["runs"],
         assistant_id=new.assistant_id,
         status="pending" if claimed_by is None else "running",
         priority=transitions.CODE[new.priority],
@@ -111,7 +112,7 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         due_at=due_at,
         webhook=new.webhook,
         created_by=change.asker,
-        thread_metadata=merged if new.delete_thread_after else None,
+        thread_metadata=thread["metadata"],
         level=level,
         fairness_group=group,
         turn=fairness.next_turn(*turns),

@@ -49,6 +49,7 @@ def run(row: sqlite3.Row) -> Run:
         version=row["version"],
         graph_id=row["graph_id"],
         handed_back=row["turn"] == FIRST_TURN,
+        thread_metadata=_optional(row["thread_metadata"]) or {},
     )
 
 

@@ -54,7 +54,7 @@ SET unfinished = unfinished + 1, runs = runs + 1,
     metadata = CASE WHEN unfinished = 0 THEN :metadata ELSE metadata END, config = coalesce(:config, config),
     level = coalesce(level, :level),
     fairness_group = coalesce(fairness_group, :group), updated_at = :now
-WHERE thread_id = :thread_id RETURNING runs
+WHERE thread_id = :thread_id RETURNING runs, metadata
 """
 
 INSERT_RUN: Final = """
