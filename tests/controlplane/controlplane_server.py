@@ -29,6 +29,7 @@ _CONTROLLERS = (
     "serviceaccount-controller",
     "namespace-controller",
     "disruption-controller",
+    "resourcequota-controller",
 )
 _STARTED_WITHIN = 60.0
 

@@ -105,9 +105,9 @@ class FakeKubelet:
         """The containers can't start."""
         self._state = lambda _: _status(False, {"waiting": {"reason": reason, "message": message}})
 
-    def crashes(self, code: int, message: str) -> None:
+    def crashes(self, code: int, message: str, reason: str = "Error") -> None:
         """The containers end again and again."""
-        ended = {"terminated": {"exitCode": code, "reason": "Error", "message": message}}
+        ended = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
         waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
         self._state = lambda _: _status(False, waiting, last=ended)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -62,6 +63,93 @@ async def test_a_paused_service_is_ready_only_while_a_replica_takes_work(
         said = await story.has_condition("Ready", "False", "Paused")
         assert "no replica takes work" in said["message"]
         assert story.status["readyReplicas"] == 0
+
+
+async def test_a_quota_that_is_used_up_is_named_and_room_in_it_is_enough(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(quota("1"))
+    await until(lambda: story.plane.run(*CPU_OF_QUOTA, "-n", story.namespace), "the quota is not counted")
+    two = {"resources": {"limits": {"cpu": "2"}}}
+
+    story.apply(service(pod=two))
+
+    said = await story.has_condition("Ready", "False", "QuotaExceeded")
+    await story.has_condition("Progressing", "False", "QuotaExceeded")
+    assert "exceeded quota: team, requested: limits.cpu=2" in said["message"]
+    assert "spec.pod.resources" in said["message"]
+    assert "QuotaExceeded" in events(story)
+
+    story.apply(service(pod={"resources": {"limits": {"cpu": "1"}}}))
+    await story.has_condition("Ready", "False", "Starting")
+
+
+async def test_a_pod_outside_a_limit_range_is_told_with_the_range(story: Story, operators: Operators) -> None:
+    await operators.start()
+    story.apply(limit_range(max={"memory": "100Mi"}))
+
+    story.apply(service(pod={"resources": {"limits": {"memory": "1Gi"}}}))
+
+    said = await story.has_condition("Ready", "False", "LimitRangeViolated")
+    assert "maximum memory usage per Container is 100Mi" in said["message"]
+
+
+async def test_the_default_of_a_limit_range_is_blamed_for_what_it_kills(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(limit_range(default={"memory": "64Mi"}))
+    story.apply(service())
+
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.crashes(137, "", reason="OOMKilled")
+
+        said = await story.has_condition("Ready", "False", "OOMKilled")
+        assert "its limit of 64Mi, which is the default of a LimitRange" in said["message"]
+        assert "spec.pod.resources.limits.memory is not set" in said["message"]
+
+
+async def test_a_rollout_that_stands_still_is_told_with_its_cause_and_an_event(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(service())
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.waits("ImagePullBackOff", "no such image")
+        await story.has_condition("Progressing", "False", "ImagePullBackOff")
+
+        # ten minutes later, as the Deployment's controller would say it
+        late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+        patch = json.dumps({"status": {"conditions": [late]}})
+        where = ("deployment", "support", "-n", story.namespace, "--subresource=status")
+        story.plane.run("patch", *where, "-p", patch)
+
+        said = await story.has_condition("Progressing", "False", "ProgressDeadlineExceeded")
+        assert "image example.com/support:1 can't be had: no such image" in said["message"]
+        await until(lambda: "ProgressDeadlineExceeded" in events(story), "there is no Event")
+
+        kubelet.runs()
+        await story.has_condition("Progressing", "False", "Complete")
+
+
+CPU_OF_QUOTA = ("get", "resourcequota", "team", "-o", "jsonpath={.status.hard}")
+
+
+def quota(cpu: str) -> dict[str, Any]:
+    spec = {"hard": {"limits.cpu": cpu}}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": spec}
+
+
+def limit_range(**limits: dict[str, str]) -> dict[str, Any]:
+    spec = {"limits": [{"type": "Container"} | limits]}
+    return {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "team"}, "spec": spec}
+
+
+def events(story: Story) -> str:
+    """The reasons of the service's own Events."""
+    ours = "--field-selector=involvedObject.kind=LangGraphService"
+    return story.plane.run("get", "events", "-n", story.namespace, ours, "-o", "jsonpath={.items[*].reason}")
 
 
 async def reconciles(operator: Running, times: int) -> None:

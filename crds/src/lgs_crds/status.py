@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from lgs_crds.reasons import Reason
+
 ConditionType = Literal[
     "Ready",
     "Progressing",
@@ -82,7 +84,7 @@ def status_before(written: Mapping[str, Any]) -> Status:
         return Status()
 
 
-def condition(kind: ConditionType, status: Truth, reason: str, message: str = "") -> Condition:
+def condition(kind: ConditionType, status: Truth, reason: Reason, message: str = "") -> Condition:
     """A condition as it is now; `merged` gives it its generation and time."""
     if len(message) > _LONGEST_MESSAGE:
         message = message[: _LONGEST_MESSAGE - 1] + "…"

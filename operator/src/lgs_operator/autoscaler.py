@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from lgs_crds import LangGraphService
+from lgs_crds.reasons import Reason
 from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
@@ -169,7 +170,7 @@ class Autoscaler:
         self._state.put(await self._cluster.apply(replicas, manager=SCALER))
         self._metrics.decisions.labels(decision.code).inc()
         words = f"{live} to {decision.replicas} replicas: {decision.reason}"
-        reason = "ScaledOut" if decision.replicas > live else "ScaledIn"
+        reason: Reason = "ScaledOut" if decision.replicas > live else "ScaledIn"
         await self._recorder.emit(key, service.metadata.uid or "", "Normal", reason, words)
 
     async def _prefer_idle(self, key: ServiceKey, observation: Observation) -> None:

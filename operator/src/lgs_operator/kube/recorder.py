@@ -16,6 +16,7 @@ from typing import Literal
 import structlog
 
 from lgs_crds import API_VERSION, KIND
+from lgs_crds.reasons import Reason
 from lgs_crds.status import timestamp
 from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import EVENT, Manifest, ServiceKey
@@ -55,7 +56,7 @@ class EventRecorder:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
-    async def emit(self, key: ServiceKey, uid: str, kind: EventType, reason: str, message: str) -> None:
+    async def emit(self, key: ServiceKey, uid: str, kind: EventType, reason: Reason, message: str) -> None:
         """Says that something happened to the service."""
         message = message[:_LONGEST_MESSAGE]
         log.info("event", service=f"{key.namespace}/{key.name}", type=kind, reason=reason, message=message)

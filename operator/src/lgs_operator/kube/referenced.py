@@ -12,12 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from lgs_crds.reasons import Reason
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import Key, Kind, ServiceKey
 
 Digests = Mapping[str, str]
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 LONGEST_NAME: Final = 253
+_NOT_FOUND: Final[Mapping[str, Reason]] = {"Secret": "SecretNotFound", "ConfigMap": "ConfigMapNotFound"}
+_NO_SUCH_KEY: Final[Mapping[str, Reason]] = {
+    "Secret": "SecretKeyNotFound",
+    "ConfigMap": "ConfigMapKeyNotFound",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Reference:
 class MissingReference:
     """A reference that leads nowhere, in words for a condition."""
 
-    reason: str
+    reason: Reason
     message: str
     reference: Reference
 
@@ -122,11 +128,11 @@ def _missing(reference: Reference, digests: Digests | None, namespace: str) -> M
         return None
     if digests is None:
         message = f"{field}: {name}: there is no {kind} of this name in namespace {namespace}; create it"
-        return MissingReference(f"{kind}NotFound", message, reference)
+        return MissingReference(_NOT_FOUND[kind], message, reference)
     if reference.key is not None and reference.key not in digests:
         # Its other keys are not told: who may write a manifest need not be one who may read Secrets.
         message = f"{field}: {name}: the {kind} has no key {reference.key[:253]!r}; add it"
-        return MissingReference(f"{kind}KeyNotFound", message, reference)
+        return MissingReference(_NO_SUCH_KEY[kind], message, reference)
     return None
 
 

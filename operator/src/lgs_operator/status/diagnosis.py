@@ -5,22 +5,20 @@ The newest pod with trouble speaks for all: it runs what the manifest says now.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, get_args
 
+from lgs_crds import reasons
+from lgs_crds.reasons import Reason
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, is_going
 
-_IMAGE_REASONS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "ImageInspectError",
-    "RegistryUnavailable",
-}
-_START_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_IMAGE: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.Image)}
+_START: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.Start)}
+_NODE: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.Node)}
+_LIMIT_RANGER: Final = "kubernetes.io/limit-ranger"
 _LONGEST_QUOTE = 600
 
 
@@ -28,17 +26,26 @@ _LONGEST_QUOTE = 600
 class Diagnosis:
     """`reason` is one word for programs, `message` says it all."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
-def diagnose(pods: Iterable[Manifest]) -> Diagnosis | None:
+@dataclass(frozen=True)
+class Budget:
+    """What the manifest gives a pod's container: `field` is where it says so, `given` what it says."""
+
+    field: str = "spec.pod.resources"
+    given: Mapping[str, Any] | None = None
+
+
+def diagnose(pods: Iterable[Manifest], budget: Budget) -> Diagnosis | None:
     """What keeps the newest troubled pod from running, or None."""
     newest_first = sorted(pods, key=created_at, reverse=True)
-    return next((found for pod in newest_first if (found := diagnose_pod(pod)) is not None), None)
+    found = (diagnose_pod(pod, budget) for pod in newest_first)
+    return next((each for each in found if each is not None), None)
 
 
-def diagnose_pod(pod: Manifest) -> Diagnosis | None:
+def diagnose_pod(pod: Manifest, budget: Budget) -> Diagnosis | None:
     """What keeps this pod from running, or None. A pod that is on its way out has no trouble."""
     if is_going(pod):
         return None
@@ -47,26 +54,54 @@ def diagnose_pod(pod: Manifest) -> Diagnosis | None:
     for condition in status.get("conditions", []):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             why = condition.get("message") or "no node takes it"
-            return Diagnosis(condition.get("reason") or "Unschedulable", f"pod {name} has no node: {why}")
+            reason = _NODE.get(condition.get("reason", ""), "Unschedulable")
+            return Diagnosis(reason, f"pod {name} has no node: {why}")
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-    found = (_diagnose_container(name, container) for container in containers)
+    found = (_diagnose_container(pod, container, budget) for container in containers)
     return next((each for each in found if each is not None), None)
 
 
-def _diagnose_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
-    state = container.get("state", {})
+def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Budget) -> Diagnosis | None:
+    name, state = pod["metadata"]["name"], container.get("state", {})
     waiting = state.get("waiting", {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in _IMAGE_REASONS:
-        return Diagnosis(reason, f"image {container.get('image')} can't be had: {message or reason}")
-    if reason in _START_REASONS:
-        return Diagnosis(reason, f"pod {pod} can't start: {message or reason}")
+    if reason in _IMAGE:
+        words = f"image {container.get('image')} can't be had: {message or reason}"
+        return Diagnosis(_IMAGE[reason], words)
+    if reason in _START:
+        return Diagnosis(_START[reason], f"pod {name} can't start: {message or reason}")
     if container.get("ready"):
         return None
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
     if not ended or not ended.get("exitCode"):
         return None
     if ended.get("reason") == "OOMKilled":
-        return Diagnosis("OOMKilled", f"pod {pod} needed more memory than spec.pod.resources allows")
+        return Diagnosis("OOMKilled", _killed(pod, container.get("name", ""), budget))
     words = (ended.get("message") or "").strip()[-_LONGEST_QUOTE:] or "it left no message"
-    return Diagnosis("CrashLoopBackOff", f"pod {pod} ended with exit code {ended['exitCode']}: {words}")
+    return Diagnosis("CrashLoopBackOff", f"pod {name} ended with exit code {ended['exitCode']}: {words}")
+
+
+def _killed(pod: Manifest, container: str, budget: Budget) -> str:
+    """Whose limit it was: of the manifest, of a LimitRange, of something else, or the node's memory."""
+    name, field = pod["metadata"]["name"], f"{budget.field}.limits.memory"
+    containers: list[Manifest] = pod.get("spec", {}).get("containers", [])
+    spec = next((each for each in containers if each.get("name") == container), Manifest())
+    limit = spec.get("resources", {}).get("limits", {}).get("memory")
+    if limit is None:
+        return (
+            f"pod {name} was killed when its node had no memory left, as {field} is not set; set it, and "
+            f"{budget.field}.requests.memory to what a replica needs"
+        )
+    head = f"pod {name} needed more memory than its limit of {limit}"
+    if _is_default_limit(pod, container):
+        return f"{head}, which is the default of a LimitRange of the namespace, as {field} is not set; set it"
+    if not ((budget.given or {}).get("limits") or {}).get("memory"):
+        return f"{head}, which something in the cluster has set, as {field} is not set; set it"
+    return f"{head}; raise {field}"
+
+
+def _is_default_limit(pod: Manifest, container: str) -> bool:
+    """By what the LimitRanger leaves: `LimitRanger plugin set: cpu, memory limit for container runtime`."""
+    words = pod["metadata"].get("annotations", {}).get(_LIMIT_RANGER, "")
+    form = rf"\bmemory\b[^;]* limit for container {re.escape(container)}(;|$)"
+    return re.search(form, words) is not None

@@ -4,7 +4,7 @@ Both the reconciler and the autoscaler report through this, so that the status h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import structlog
 
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.kube.recorder import EventType
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import crashed_status, halted_status
 from lgs_operator.status.publisher import Publisher
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 LONGEST_ERROR: Final = 500
 TOLD: Final = frozenset({"Ready", "Reconciled", "PersistenceReady", "CacheReady"})
 """The conditions whose changes are Events."""
-EXPECTED: Final = frozenset({"Starting", "ScaledToZero", "Paused"})
+EXPECTED: Final = frozenset({"Starting", "ScaledToZero", "Paused", "Complete"})
 """Reasons for which a condition is False and nothing is wrong."""
 
 
@@ -83,13 +84,31 @@ class StatusReporter:
     ) -> None:
         if not await self._publisher.publish(key, body, status):
             return
-        old = {each["type"]: each for each in before.get("conditions", [])}
-        for each in self._publisher.current(key, body).get("conditions", []):
-            if each["type"] in TOLD and _is_news(old.get(each["type"], {}), each):
-                bad = each["status"] == "False" and each["reason"] not in EXPECTED
-                words = f"{each['type']} is {each['status']}: {each['message']}"
-                uid = body["metadata"]["uid"]
-                await self._recorder.emit(key, uid, "Warning" if bad else "Normal", each["reason"], words)
+        after = self._publisher.current(key, body).get("conditions", [])
+        uid = body["metadata"]["uid"]
+        for each in news(before.get("conditions", []), after):
+            kind: EventType = "Warning" if _is_bad(each) else "Normal"
+            words = f"{each['type']} is {each['status']}: {each['message']}"
+            await self._recorder.emit(key, uid, kind, each["reason"], words)
+
+
+def news(
+    before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """The conditions that say something new and are Events. Of `Progressing` only that nothing moves, unless
+    `Ready` says the same: where all is well it changes with each pod."""
+    old = {each["type"]: each for each in before}
+    now = {each["type"]: each for each in after}
+    for name, each in now.items():
+        is_told = name in TOLD
+        if name == "Progressing":
+            is_told = _is_bad(each) and each["reason"] != now.get("Ready", {}).get("reason")
+        if is_told and _is_news(old.get(name, {}), each):
+            yield each
+
+
+def _is_bad(each: Mapping[str, Any]) -> bool:
+    return each["status"] == "False" and each["reason"] not in EXPECTED
 
 
 def _is_news(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -7,14 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from lgs_crds import LangGraphService
 from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
 from lgs_operator.scaling import Decision
 
 SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited"})
-_WITHOUT_DATA = frozenset({"NoData"})
 
 
 @dataclass(frozen=True)
@@ -74,15 +73,15 @@ def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
     return ScalingView((inactive, *others), before.status, before.queue, before.p95, before.desired)
 
 
-def _active(mode: str, decision: Decision) -> Condition:
+def _active(mode: Literal["Auto", "Manual", "External"], decision: Decision) -> Condition:
     if mode != "Auto":
         return _not_ours(mode)
-    if decision.code in _WITHOUT_DATA:
-        return condition("ScalingActive", "False", decision.code, decision.reason)
+    if decision.code == "NoData":
+        return condition("ScalingActive", "False", "NoData", decision.reason)
     return condition("ScalingActive", "True", "Measuring", "replicas follow the load")
 
 
-def _not_ours(mode: str) -> Condition:
+def _not_ours(mode: Literal["Manual", "External"]) -> Condition:
     words = "spec.replicas sets the number" if mode == "Manual" else "the scale subresource sets the number"
     return condition("ScalingActive", "False", mode, f"spec.scaling.mode is {mode}: {words}")
 

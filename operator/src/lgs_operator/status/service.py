@@ -18,7 +18,8 @@ from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import selector
-from lgs_operator.status.diagnosis import Diagnosis, diagnose
+from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
+from lgs_operator.status.rollout import refused_pods, seconds_past
 from lgs_operator.status.scaling import ScalingView
 
 Reports = Mapping[str, Mapping[str, str]]
@@ -103,9 +104,20 @@ def ready(view: ObservedService) -> Condition:
 
 def progressing(view: ObservedService) -> Condition:
     """The pods are on their way to what the manifest says."""
-    stuck = Diagnosis("Refused", view.refused) if view.refused is not None else _blocker(view)
+    if view.refused is not None:
+        return condition("Progressing", "False", "Refused", view.refused)
+    stuck, late = _blocker(view), seconds_past(view.deployment)
+    if late is not None and not view.missing:
+        why = stuck or _diagnose_servers(view) or _report(view)
+        words = why.message if why else "pods run and don't get ready; `kubectl describe pod` tells more"
+        words = f"for {late} s nothing came closer to what the manifest says: {words}"
+        return condition("Progressing", "False", "ProgressDeadlineExceeded", words)
     if stuck is not None:
         return condition("Progressing", "False", stuck.reason, stuck.message)
+    return _moving(view)
+
+
+def _moving(view: ObservedService) -> Condition:
     deployment = view.deployment or {}
     status = deployment.get("status", {})
     seen = status.get("observedGeneration") == deployment.get("metadata", {}).get("generation")
@@ -139,7 +151,7 @@ def persistence_ready(view: ObservedService) -> Condition:
     if missing is not None:
         return condition("PersistenceReady", "False", missing.reason, missing.message)
     if postgres.managed is not None:
-        server = _managed(view.postgres, view.postgres_pods, "the managed database")
+        server = _diagnose_postgres(view)
         if server is not None:
             return condition("PersistenceReady", "False", server.reason, server.message)
     if view.ready:
@@ -159,7 +171,7 @@ def cache_ready(view: ObservedService) -> Condition:
     if missing is not None:
         return condition("CacheReady", "False", missing.reason, missing.message)
     if redis.managed is not None:
-        server = _managed(view.redis, view.redis_pods, "the managed Redis")
+        server = _diagnose_redis(view)
         if server is not None:
             return condition("CacheReady", "False", server.reason, server.message)
         return condition("CacheReady", "True", "Running", "the managed Redis takes connections")
@@ -171,32 +183,46 @@ def as_json(status: Status) -> dict[str, Any]:
     return status.model_dump(by_alias=True, exclude_none=True, mode="json")
 
 
-def _managed(server: Manifest | None, pods: tuple[Manifest, ...], what: str) -> Diagnosis | None:
+def _diagnose_servers(view: ObservedService) -> Diagnosis | None:
+    return _diagnose_postgres(view) or _diagnose_redis(view)
+
+
+def _diagnose_postgres(view: ObservedService) -> Diagnosis | None:
+    postgres = view.service.spec.persistence.postgres
+    if postgres is None or postgres.managed is None:
+        return None
+    budget = Budget("spec.persistence.postgres.managed.resources", postgres.managed.resources)
+    return _managed(view.postgres, view.postgres_pods, "the managed database", budget)
+
+
+def _diagnose_redis(view: ObservedService) -> Diagnosis | None:
+    redis = view.service.spec.cache.redis
+    if redis is None or redis.managed is None:
+        return None
+    budget = Budget("spec.cache.redis.managed.resources", redis.managed.resources)
+    return _managed(view.redis, view.redis_pods, "the managed Redis", budget)
+
+
+def _managed(
+    server: Manifest | None, pods: tuple[Manifest, ...], what: str, budget: Budget
+) -> Diagnosis | None:
     if server is not None and server.get("status", {}).get("readyReplicas"):
         return None
-    found = diagnose(pods)
+    found = refused_pods(server, budget.field) or diagnose(pods, budget)
     if found is not None:
         return Diagnosis(found.reason, f"{what}: {found.message}")
+    if server is not None and not pods:
+        # a StatefulSet has no condition for pods that are refused, only Events of its own
+        where = f"{server.get('kind', 'object').lower()} {server['metadata']['name']}"
+        return Diagnosis("Starting", f"{what} has no pod yet; `kubectl describe {where}` tells why")
     return Diagnosis("Starting", f"{what} is starting")
-
-
-def _diagnose_servers(view: ObservedService) -> Diagnosis | None:
-    spec = view.service.spec
-    postgres, redis = spec.persistence.postgres, spec.cache.redis
-    if postgres is not None and postgres.managed is not None:
-        found = _managed(view.postgres, view.postgres_pods, "the managed database")
-        if found is not None:
-            return found
-    if redis is not None and redis.managed is not None:
-        return _managed(view.redis, view.redis_pods, "the managed Redis")
-    return None
 
 
 def _diagnose_database(view: ObservedService) -> Diagnosis | None:
     report = _report(view)
     if report is not None and report.reason == "DatabaseUnreachable":
         return report
-    found = diagnose(view.pods)
+    found = diagnose(view.pods, _budget(view))
     if found is None or found.reason != "CrashLoopBackOff":
         return None
     # The last line has the reason; above may stand a traceback of the application's, with any word in it.
@@ -219,7 +245,13 @@ def _report(view: ObservedService) -> Diagnosis | None:
 def _blocker(view: ObservedService) -> Diagnosis | None:
     if view.missing:
         return Diagnosis(view.missing[0].reason, _missing_words(view))
-    return diagnose(view.pods)
+    # pods that are refused are newer than any that is there
+    budget = _budget(view)
+    return refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
+
+
+def _budget(view: ObservedService) -> Budget:
+    return Budget(given=view.service.spec.pod.resources)
 
 
 def _missing_words(view: ObservedService) -> str:

@@ -1,0 +1,73 @@
+"""The reasons that conditions and Events of a service have: docs/errors.md says of each what to do.
+
+Those that Kubernetes has a word for have that word.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+State = Literal[
+    "Complete",
+    "Configured",
+    "Connected",
+    "Done",
+    "Embedded",
+    "InMemory",
+    "Paused",
+    "RollingOut",
+    "Running",
+    "ScaledToZero",
+    "Serving",
+    "Starting",
+]
+"""How a service is, with nothing to mend."""
+
+Manifest = Literal[
+    "ConfigMapKeyNotFound",
+    "ConfigMapNotFound",
+    "InvalidReference",
+    "InvalidSpec",
+    "Refused",
+    "SecretKeyNotFound",
+    "SecretNotFound",
+]
+"""What the manifest says can't be brought about."""
+
+Refusal = Literal[
+    "AdmissionDenied",
+    "FailedCreate",
+    "FailedDelete",
+    "LimitRangeViolated",
+    "PodSecurityViolated",
+    "QuotaExceeded",
+    "ResourcesRequired",
+]
+"""The namespace or the cluster takes no pod of the service."""
+
+Image = Literal[
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RegistryUnavailable",
+]
+Start = Literal["CreateContainerConfigError", "CreateContainerError", "RunContainerError"]
+Node = Literal["SchedulingGated", "Unschedulable"]
+Pod = Literal["CrashLoopBackOff", "OOMKilled"]
+Service = Literal["DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"]
+Scaling = Literal[
+    "External",
+    "Manual",
+    "Measuring",
+    "NoData",
+    "NoReplica",
+    "NotLimited",
+    "TooFewReplicas",
+    "TooManyReplicas",
+]
+Event = Literal["DriftRepaired", "ScaledIn", "ScaledOut"]
+"""What only Events tell."""
+
+Reason = State | Manifest | Refusal | Image | Start | Node | Pod | Service | Scaling | Event

@@ -1,0 +1,72 @@
+"""What Kubernetes says of a Deployment whose pods it can't make, or that stands still. Pure.
+
+Both are conditions of the Deployment: `ReplicaFailure` and `Progressing`. Those of a generation that is not
+the Deployment's own any more say nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lgs_crds.reasons import Refusal
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.status.diagnosis import Diagnosis
+
+# What the API server says when it takes no pod, the reason, and the way out.
+_REFUSALS: Final[tuple[tuple[str, Refusal, str], ...]] = (
+    (
+        r"exceeded quota: ",
+        "QuotaExceeded",
+        "raise the ResourceQuota of the namespace, or ask for less in {field} or for fewer replicas",
+    ),
+    (r"failed quota: .* must specify ", "ResourcesRequired", "set what is named in {field}"),
+    (
+        r"(maximum|minimum) \S+ usage per |max limit to request ratio per ",
+        "LimitRangeViolated",
+        "change {field} to what the LimitRange of the namespace allows",
+    ),
+    (
+        r"violates PodSecurity ",
+        "PodSecurityViolated",
+        "pods keep to the level restricted; what was added to them by the manifest or by others does not",
+    ),
+    (
+        r"admission webhook .* denied |ValidatingAdmissionPolicy ",
+        "AdmissionDenied",
+        "a rule of this cluster refuses the pods; its owner can say what they must have",
+    ),
+)
+_POD: Final = re.compile(r'^pods "[^"]*" is forbidden: ')
+OTHERWISE: Final = "`kubectl describe replicaset` tells more"
+
+
+def refused_pods(deployment: Manifest | None, field: str) -> Diagnosis | None:
+    """Why no pod can be made, or None; `field` is where the manifest says what its pods ask for."""
+    failure = _condition(deployment, "ReplicaFailure")
+    if failure.get("status") != "True":
+        return None
+    # the name of a pod that was not made is another one at each try
+    said = _POD.sub("", failure.get("message", "")) or "no reason is told"
+    if failure.get("reason") == "FailedDelete":
+        return Diagnosis("FailedDelete", f"a pod can't be deleted: {said}: {OTHERWISE}")
+    for form, reason, way_out in _REFUSALS:
+        if re.search(form, said):
+            return Diagnosis(reason, f"pods are refused: {said}: {way_out.format(field=field)}")
+    return Diagnosis("FailedCreate", f"pods can't be made: {said}: {OTHERWISE}")
+
+
+def seconds_past(deployment: Manifest | None) -> int | None:
+    """For how long at least the rollout has stood still, if that is longer than it may."""
+    progress = _condition(deployment, "Progressing")
+    if progress.get("reason") != "ProgressDeadlineExceeded":
+        return None
+    return int((deployment or {}).get("spec", {}).get("progressDeadlineSeconds", 600))
+
+
+def _condition(deployment: Manifest | None, kind: str) -> Mapping[str, Any]:
+    status = (deployment or {}).get("status", {})
+    if status.get("observedGeneration") != (deployment or {}).get("metadata", {}).get("generation"):
+        return {}
+    return next((each for each in status.get("conditions", []) if each.get("type") == kind), {})

@@ -1,0 +1,182 @@
+"""A stranger sees why: what keeps pods away is told in the service's own conditions, with the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lgs_crds import LangGraphService, parse
+from lgs_operator.status.reporter import news
+from lgs_operator.status.service import ObservedService, cache_ready, persistence_ready, progressing, ready
+
+
+def service(**spec: Any) -> LangGraphService:
+    return parse(
+        {
+            "apiVersion": "lgs.dev/v1alpha1",
+            "kind": "LangGraphService",
+            "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
+            "spec": {"image": "example.com/support:1"} | spec,
+        }
+    )
+
+
+def deployment(*conditions: dict[str, Any], seen: int = 1) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "support", "generation": 1},
+        "spec": {"replicas": 2, "progressDeadlineSeconds": 600},
+        "status": {"observedGeneration": seen, "conditions": list(conditions)},
+    }
+
+
+def failure(message: str, reason: str = "FailedCreate") -> dict[str, Any]:
+    words = f'pods "support-7f9-x2x4z" is forbidden: {message}'
+    return {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": words}
+
+
+LATE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+QUOTA = "exceeded quota: team, requested: limits.memory=1Gi, used: limits.memory=2Gi, limited: 2Gi"
+SERVING = {"conditions": [{"type": "Ready", "status": "True"}], "phase": "Running"}
+
+
+def pod(name: str = "support-1", *, status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name} | metadata, "status": status or {}}
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "way_out"),
+    [
+        (QUOTA, "QuotaExceeded", "raise the ResourceQuota"),
+        (
+            "failed quota: team: must specify limits.cpu for: runtime",
+            "ResourcesRequired",
+            "spec.pod.resources",
+        ),
+        (
+            "maximum memory usage per Container is 100Mi, but limit is 1Gi",
+            "LimitRangeViolated",
+            "change spec.pod.resources",
+        ),
+        (
+            "cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000",
+            "LimitRangeViolated",
+            "change spec.pod.resources",
+        ),
+        ('violates PodSecurity "restricted:latest": runAsNonRoot', "PodSecurityViolated", "restricted"),
+        ('admission webhook "policy.example.com" denied the request: no', "AdmissionDenied", "its owner"),
+        (
+            "error looking up service account team/support: not found",
+            "FailedCreate",
+            "describe",
+        ),
+    ],
+)
+def test_pods_that_are_refused_are_told_with_the_way_out(message: str, reason: str, way_out: str) -> None:
+    seen = ObservedService(service(), deployment(failure(message)))
+
+    for said in (ready(seen), progressing(seen)):
+        assert (said.status, said.reason) == ("False", reason)
+        assert message in said.message
+        assert way_out in said.message
+        assert "x2x4z" not in said.message, "the name of a pod that was not made changes with each try"
+
+
+def test_replicas_that_serve_go_on_where_more_are_refused() -> None:
+    seen = ObservedService(service(), deployment(failure(QUOTA)), (pod(status=SERVING),))
+
+    assert ready(seen).status == "True"
+    assert (progressing(seen).status, progressing(seen).reason) == ("False", "QuotaExceeded")
+
+
+def test_what_was_said_of_an_older_manifest_is_not_repeated() -> None:
+    seen = ObservedService(service(), deployment(failure(QUOTA), LATE, seen=0))
+
+    assert (progressing(seen).status, progressing(seen).reason) == ("True", "RollingOut")
+
+
+def test_a_managed_server_whose_pods_are_refused_says_so() -> None:
+    wanted = service(cache={"redis": {"managed": {}}}, persistence={"postgres": {"managed": {}}})
+    postgres = {"kind": "StatefulSet", "metadata": {"name": "support-postgres"}, "status": {}}
+
+    seen = ObservedService(wanted, deployment(), postgres=postgres, redis=deployment(failure(QUOTA)))
+
+    assert cache_ready(seen).reason == "QuotaExceeded"
+    assert "spec.cache.redis.managed.resources" in cache_ready(seen).message
+    assert "`kubectl describe statefulset support-postgres`" in persistence_ready(seen).message
+
+
+def test_a_rollout_that_stands_still_is_told_with_what_keeps_it() -> None:
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "gone"}}, "image": "a:2"}
+    new = pod("support-2", status={"containerStatuses": [waiting]}, creationTimestamp="2")
+    seen = ObservedService(service(), deployment(LATE), (pod(status=SERVING), new))
+
+    said = progressing(seen)
+
+    assert (said.status, said.reason) == ("False", "ProgressDeadlineExceeded")
+    assert "600 s" in said.message
+    assert "image a:2 can't be had: gone" in said.message
+
+
+def test_a_rollout_that_stands_still_is_an_event() -> None:
+    before = [{"type": "Progressing", "status": "False", "reason": "ImagePullBackOff"}]
+    serving = {"type": "Ready", "status": "True", "reason": "Serving"}
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+
+    assert list(news([*before, serving], [serving, late])) == [late]
+    assert list(news([serving, late], [serving, late])) == []
+
+
+def test_progress_and_what_ready_says_already_are_no_events() -> None:
+    moving = {"type": "Progressing", "status": "True", "reason": "RollingOut"}
+    done = {"type": "Progressing", "status": "False", "reason": "Complete"}
+    broken = [{"type": kind, "status": "False", "reason": "OOMKilled"} for kind in ("Ready", "Progressing")]
+
+    assert list(news([], [moving])) == list(news([moving], [done])) == []
+    assert [each["type"] for each in news([], broken)] == ["Ready"]
+
+
+def killed(limit: str | None, **annotations: str) -> dict[str, Any]:
+    ended = {"name": "runtime", "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+    resources = {"limits": {"memory": limit}} if limit else {}
+    spec = {"containers": [{"name": "runtime", "resources": resources}]}
+    return pod(status={"containerStatuses": [ended]}, annotations=annotations) | {"spec": spec}
+
+
+DEFAULTS = {
+    "kubernetes.io/limit-ranger": "LimitRanger plugin set: cpu, memory request for container runtime; "
+    "cpu, memory limit for container runtime"
+}
+ONLY_CPU = {
+    "kubernetes.io/limit-ranger": "LimitRanger plugin set: memory request for container runtime; "
+    "cpu limit for container runtime"
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "troubled", "words"),
+    [
+        (
+            {"limits": {"memory": "1Gi"}},
+            killed("1Gi"),
+            "its limit of 1Gi; raise spec.pod.resources",
+        ),
+        (None, killed("256Mi", **DEFAULTS), "its limit of 256Mi, which is the default of a LimitRange"),
+        (None, killed("256Mi", **ONLY_CPU), "its limit of 256Mi, which something in the cluster has set"),
+        (
+            None,
+            killed(None),
+            "when its node had no memory left, as spec.pod.resources",
+        ),
+    ],
+)
+def test_memory_that_is_too_little_is_blamed_on_who_set_it(
+    given: dict[str, Any] | None, troubled: dict[str, Any], words: str
+) -> None:
+    wanted = service(pod={"resources": given} if given else {})
+
+    said = ready(ObservedService(wanted, deployment(), (troubled,)))
+
+    assert said.reason == "OOMKilled"
+    assert words in said.message
