@@ -80,6 +80,24 @@ async def test_its_middleware_sees_every_request_but_the_probes(serve: Serve) ->
     assert seen == ["/shop/till", "/info", "/nowhere"]
 
 
+async def test_at_the_root_a_health_check_is_answered_unless_the_application_has_a_page_there(
+    serve: Serve,
+) -> None:
+    async with serve("api_auth:tokens") as (_, client):
+        found = [await client.request(method, path) for method in ("GET", "HEAD") for path in ("/", "/ok")]
+    async with serve("api_auth:tokens", app="api_webapps:shop") as (_, client):
+        beside = await client.get("/")
+    async with serve("api_auth:tokens", app="api_webapps:front") as (_, client):
+        page = await client.get("/")
+    async with serve("api_auth:tokens", disabled=frozenset({"meta"})) as (_, client):
+        nothing = await client.get("/")
+
+    assert [(answer.status_code, answer.text) for answer in found] == [(200, '{"ok":true}')] * 2 + [
+        (200, "")
+    ] * 2
+    assert (beside.json(), page.text, nothing.status_code) == ({"ok": True}, "hello", 404)
+
+
 async def test_where_both_have_a_route_the_application_answers_what_it_knows(serve: Serve) -> None:
     async with serve(app="api_webapps:shop") as (_, client):
         shadowed = await client.get("/store/namespaces")
@@ -285,7 +303,8 @@ async def test_a_service_may_stand_under_a_prefix(serve: Serve, app: str | None)
     assert values["steps"] == answer.json()["steps"] == followed.json()["steps"]
     assert (probes, beneath_too.status_code) == ([200] * 3, 200)
     assert described["servers"] == [{"url": "/team/v1"}]
-    assert "/team/v1/openapi.json" in docs.text
+    # Also for who can't load what shows it.
+    assert '<a href="/team/v1/openapi.json">' in docs.text
     assert outside.status_code == 404
     assert outside.json() == {"detail": "path: /threads: must begin with /team/v1, where the API stands"}
 

@@ -21,7 +21,9 @@ from lgs_runtime.api.app import ROUTES, create_app
 SECRET = "the-treasure-is-under-the-oak"
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
-PUBLIC = {("GET", "/ok"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/info")}
+PUBLIC = {
+    ("GET", path) for path in ("/", "/ok", "/ready", "/metrics", "/info", "/docs", "/docs/oauth2-redirect")
+} | {("HEAD", path) for path in ("/", "/ok", "/ready")}
 SOCKET = ("SOCKET", "/threads/{thread_id}/stream/events")
 Things = dict[str, Any]
 Body = Callable[[Things], Any]

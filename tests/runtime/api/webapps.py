@@ -140,6 +140,7 @@ async def hello(request: Request) -> Response:
     return PlainTextResponse("hello")
 
 
+front = Starlette(routes=[Route("/", hello)])
 plain = Starlette(routes=[Route("/hello", hello)])
 
 

@@ -81,6 +81,7 @@ def _core(services: Services) -> FastAPI:
         summary="The LangGraph Server API with durable runs.",
         version=version("lgs-runtime"),
         openapi_url="/openapi.json" if described else None,
+        docs_url=None,  # `system.docs`
         redoc_url=None,
         redirect_slashes=False,
     )

@@ -36,7 +36,7 @@ from lgs_runtime.tracebacks import told, user_traceback
 
 OURS = frozenset({"/ok", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 """Paths that no application takes over, nor serves itself where `disable_meta` has taken them away."""
-PUBLIC = OURS | {"/info"}
+PUBLIC = OURS | {"/", "/info"}
 """Paths of ours that answer everybody."""
 FRAMEWORK_HANDLERS = "fastapi.exception_handlers"
 TOLD = "lgs.error_told"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import Response
+from fastapi import Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 
 from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
@@ -14,8 +15,10 @@ from lgs_runtime.metrics import CONTENT_TYPE
 
 probes = router("System", public=True)
 routes = router("System", public=True)
+SHOWN_IN = '<div id="swagger-ui">'
 
 
+@probes.head("/ok", include_in_schema=False)
 @probes.get("/ok", response_model=shapes.Alive)
 async def ok(parts: Parts, check_db: Flag = False) -> Response:
     """Whether the process lives; with `check_db` also whether the database answers, unless the service tells
@@ -25,6 +28,7 @@ async def ok(parts: Parts, check_db: Flag = False) -> Response:
     return JsonResponse({"ok": True})
 
 
+@probes.head("/ready", include_in_schema=False)
 @probes.get("/ready", response_model=shapes.Readiness, responses={503: {"model": shapes.Readiness}})
 async def ready(parts: Parts) -> Response:
     """Whether this replica takes work, and what it found when it looked."""
@@ -36,6 +40,35 @@ async def ready(parts: Parts) -> Response:
 async def metrics(parts: Parts) -> Response:
     """The metrics of this replica and the service's queue, as Prometheus text."""
     return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@routes.head("/", include_in_schema=False)
+@routes.get("/", include_in_schema=False)
+async def root() -> Response:
+    """That there is a server: health checks of load balancers ask here, and who opens its address."""
+    return JsonResponse({"ok": True})
+
+
+@routes.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """The description as a page. What shows it is from a CDN: without that, the page says where to read."""
+    prefix = request.scope.get("root_path", "")
+    page = get_swagger_ui_html(
+        openapi_url=f"{prefix}/openapi.json",
+        title=f"{request.app.title} - Swagger UI",
+        oauth2_redirect_url=f"{prefix}{request.app.swagger_ui_oauth2_redirect_url}",
+    )
+    instead = (
+        f'<p>The API is described by <a href="{prefix}/openapi.json">openapi.json</a>.'
+        " This page shows it with what it loads from cdn.jsdelivr.net.</p>"
+    )
+    return Response(bytes(page.body).decode().replace(SHOWN_IN, SHOWN_IN + instead), media_type="text/html")
+
+
+@routes.get("/docs/oauth2-redirect", include_in_schema=False)
+async def signed_in() -> Response:
+    """Where a provider of identities sends the browser back to the page."""
+    return get_swagger_ui_oauth2_redirect_html()
 
 
 @routes.get("/info", response_model=shapes.Info)
