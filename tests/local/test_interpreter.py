@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lgs_operator.local import interpreter
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.interpreter import choose
 from lgs_operator.local.trouble import MOST_LINES, missing_module, readable, warned
@@ -101,3 +102,43 @@ def test_the_package_that_an_import_missed_is_found_in_a_log() -> None:
 
     assert missing_module(log) == "tavily"
     assert missing_module(["ValueError"]) is None
+
+
+@pytest.fixture
+def no_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter, "uv_runs", lambda: False)
+
+
+@pytest.mark.usefixtures("no_uv")
+def test_an_application_without_an_environment_is_told_how_to_make_one_with_the_runtime_in_it(
+    tmp_path: Path,
+) -> None:
+    made = interpreter.making_one(tmp_path, ["-e", str(tmp_path)])
+
+    runtime, python = interpreter.runtime_source(), tmp_path / ".venv" / "bin" / "python"
+    assert made == (
+        f"{sys.executable} -m venv {tmp_path / '.venv'} && {python} -m pip install {runtime} -e {tmp_path}"
+    )
+    assert choose(tmp_path, None, {}, OWN).of_lgs
+    environment(tmp_path / ".venv")
+    assert not choose(tmp_path, None, {}, OWN).of_lgs
+
+
+@pytest.mark.usefixtures("no_uv")
+def test_an_environment_of_uv_gets_a_pip_before_it_is_used_where_there_is_no_uv() -> None:
+    told = interpreter.installing(Path("/app/bin/python"), ["tavily"], has_pip=False)
+
+    assert told == "/app/bin/python -m ensurepip && /app/bin/python -m pip install tavily"
+
+
+def test_the_runtime_is_named_by_its_folder_where_lgs_alone_was_installed_from_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / "pyproject.toml").write_text("")
+    folders = {"lgs-operator": tmp_path / "operator"}
+    monkeypatch.setattr(interpreter, "_folder_of", folders.get)
+
+    assert interpreter.runtime_source() == str(tmp_path / "runtime")
+    (tmp_path / "runtime" / "pyproject.toml").unlink()
+    assert interpreter.runtime_source() == "lgs-runtime"

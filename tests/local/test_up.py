@@ -94,6 +94,20 @@ def test_what_cannot_work_says_why_and_recovers_when_the_file_is_mended(up: Up) 
     assert up.client.get("/ready").status_code == 200
 
 
+def test_a_change_that_cannot_work_says_that_what_was_there_serves_on_and_ctrl_c_how_long_it_drains(
+    up: Up,
+) -> None:
+    up.serve()
+    before = up.workers()
+
+    (up.folder / "graph.py").write_text("raise RuntimeError('no such model')\n")
+    up.wait(lambda: up.said("what served before goes on serving; waiting for a change"))
+    assert up.workers() == before
+    up.end()
+
+    assert up.said("draining tried-1, 2 s at most; Ctrl-C again ends them at once")
+
+
 def test_a_manifest_that_breaks_while_it_runs_changes_nothing_and_says_what_is_wrong(up: Up) -> None:
     up.serve()
     before = up.workers()

@@ -137,7 +137,7 @@ def test_a_graph_that_fails_to_load_is_shown_with_its_traceback_its_log_and_how_
     assert up.said(r"from its log, .*/\.lgs/application/logs/application-1\.err")
     assert up.said("No module named 'tavily_that_nobody_has'")
     assert up.said(r"tavily_that_nobody_has is not installed in the application's environment; try:")
-    assert up.said(r"pip install .*-r .*requirements\.txt")
+    assert up.said(rf"{up.folder}/\.venv.* pip install .*-r .*requirements\.txt\nand start lgs up again")
 
 
 def test_a_langgraph_json_that_can_not_work_is_refused_with_all_its_problems(up: Up) -> None:

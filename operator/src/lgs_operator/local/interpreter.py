@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
@@ -33,27 +34,35 @@ print(json.dumps({
     "prefix": sys.prefix,
     "version": sys.version_info[:3],
     "runtime": importlib.util.find_spec("lgs_runtime") is not None,
+    "pip": importlib.util.find_spec("pip") is not None,
 }))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A Python that was chosen, and why. `project`: the folder whose environment `uv run` gives."""
+    """A Python that was chosen, and why. `project`: the folder whose environment `uv run` gives; `of_lgs`:
+    the application has none of its own.
+    """
 
     why: str
     python: Path | None = None
     project: Path | None = None
+    of_lgs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python that has the runtime. `why` it was chosen, in words."""
+    """A Python that has the runtime. `why` it was chosen, in words; `of_lgs`: for want of one of the
+    application's own.
+    """
 
     python: Path
     prefix: Path
     version: str
     why: str
+    of_lgs: bool = False
+    has_pip: bool = True
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -87,7 +96,7 @@ def choose(folder: Path, flag: Path | None, env: Mapping[str, str], own: Path) -
                 return Choice(f"the application's own environment, {place / name}", python)
     if (root := lock_root(folder)) is not None and shutil.which("uv", path=env.get("PATH")):
         return Choice(f"uv run, from {root / 'uv.lock'}", project=root)
-    return Choice("the one that lgs runs on", Path(sys.executable))
+    return Choice("the one that lgs runs on", Path(sys.executable), of_lgs=True)
 
 
 def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Interpreter:
@@ -106,34 +115,67 @@ def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Inte
     if tuple(told["version"][:2]) < OLDEST:
         raise LocalError(f"{told['executable']}: Python {version}: must be 3.11 or newer; choose by --python")
     if not told["runtime"]:
-        raise LocalError(_no_runtime(Path(told["executable"]), choice.why))
-    return Interpreter(Path(told["executable"]), Path(told["prefix"]), version, choice.why)
-
-
-def installing(python: Path, arguments: list[str]) -> str:
-    """The command that installs into an environment: by uv where there is one, since its environments have no
-    pip.
-    """
-    if shutil.which("uv"):
-        return shlex.join(["uv", "pip", "install", "--python", str(python), *arguments])
-    return shlex.join([str(python), "-m", "pip", "install", *arguments])
-
-
-def _no_runtime(python: Path, why: str) -> str:
-    return (
-        f"{python}: {why}: has no lgs-runtime, which serves the graphs; install it there:\n"
-        f"  {installing(python, [_runtime_source()])}\nor choose another Python with --python"
+        raise LocalError(_no_runtime(Path(told["executable"]), choice, told["pip"], folder))
+    return Interpreter(
+        Path(told["executable"]), Path(told["prefix"]), version, choice.why, choice.of_lgs, told["pip"]
     )
 
 
-def _runtime_source() -> str:
-    """What to install: a folder where `lgs` itself has the runtime from one, else the distribution's name."""
+def installing(python: Path, arguments: list[str], *, has_pip: bool = True) -> str:
+    """The command that installs into an environment: by uv where there is one, since its environments have no
+    pip.
+    """
+    if uv_runs():
+        return shlex.join(["uv", "pip", "install", "--python", str(python), *arguments])
+    install = shlex.join([str(python), "-m", "pip", "install", *arguments])
+    return install if has_pip else f"{shlex.join([str(python), '-m', 'ensurepip'])} && {install}"
+
+
+def making_one(folder: Path, arguments: list[str]) -> str:
+    """The command that makes an environment of the application's own, where it is found, with the runtime."""
+    place = folder / NAMES[0]
+    make = ["uv", "venv", "--python"] if uv_runs() else []
+    make = [*make, sys.executable, *([] if make else ["-m", "venv"]), str(place)]
+    needs = [runtime_source(), *arguments]
+    return f"{shlex.join(make)} && {installing(place / 'bin' / 'python', needs)}"
+
+
+def runtime_source() -> str:
+    """What to install for the runtime: the folder that `lgs` has it from, or that stands beside its own, else
+    the distribution's name.
+    """
+    if (folder := _folder_of("lgs-runtime")) is not None:
+        return str(folder)
+    own = _folder_of("lgs-operator")
+    beside = own.parent / "runtime" if own else None
+    return str(beside) if beside and (beside / "pyproject.toml").is_file() else "lgs-runtime"
+
+
+@cache
+def uv_runs() -> bool:
+    """Whether there is a `uv` that works: a shim of a version manager may have nothing behind it."""
+    if shutil.which("uv") is None:
+        return False
+    return subprocess.run(["uv", "--version"], capture_output=True, check=False).returncode == 0
+
+
+def _no_runtime(python: Path, choice: Choice, has_pip: bool, folder: Path) -> str:
+    lacks = f"{python}: {choice.why}: has no lgs-runtime, which serves the graphs"
+    if choice.of_lgs:
+        way = f"make the application an environment of its own:\n  {making_one(folder, [])}"
+    else:
+        way = f"install it there:\n  {installing(python, [runtime_source()], has_pip=has_pip)}"
+    return f"{lacks}; {way}\nor choose another Python with --python"
+
+
+def _folder_of(name: str) -> Path | None:
+    """The folder that a distribution was installed from; None where it is from an index, or not there."""
     try:
-        told = distribution("lgs-runtime").read_text("direct_url.json")
+        told = distribution(name).read_text("direct_url.json")
     except PackageNotFoundError:
-        return "lgs-runtime"
+        return None
     url = urlparse(json.loads(told).get("url", "")) if told else None
-    return unquote(url.path) if url is not None and url.scheme == "file" else "lgs-runtime"
+    return Path(unquote(url.path)) if url is not None and url.scheme == "file" else None
 
 
 def _flagged(flag: Path) -> Path:

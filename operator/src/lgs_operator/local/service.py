@@ -19,7 +19,7 @@ from lgs_operator.application.target import CONFIG, kind_of
 from lgs_operator.application.workspace import lock_root
 from lgs_operator.desired.environment import variables_of
 from lgs_operator.local.errors import LocalError
-from lgs_operator.local.interpreter import Interpreter, installing, interpreter
+from lgs_operator.local.interpreter import Interpreter, installing, interpreter, making_one
 from lgs_operator.scaling import Policy
 
 
@@ -116,8 +116,12 @@ def _install(python: Interpreter, source: Path, application: Application | None)
             application = read_application(source / CONFIG, look=False)
         except ManifestError:
             application = None
-    needs = what_to_install(application) if application else []
-    return installing(python.python, needs or ["THE PACKAGE"])
+    needs = (what_to_install(application) if application else []) or ["THE PACKAGE"]
+    return (
+        making_one(source, needs)
+        if python.of_lgs
+        else installing(python.python, needs, has_pip=python.has_pip)
+    )
 
 
 def _source(options: Options, spec: Spec) -> Path:

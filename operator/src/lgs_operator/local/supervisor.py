@@ -134,8 +134,12 @@ class Supervisor:
                 for warning in warned(ready[0].written()):
                     self._view.say(warning)
                 self._view.say(f"{state.service.name} serves on {self._url}")
-            self._view.show(f"{state.service.name}  {self._url}", state.processes, state.decision)
+            self._show(state)
             await asyncio.sleep(TICK_SECONDS)
+
+    def _show(self, state: State) -> None:
+        there = [each for each in state.processes if each.handle.returncode is None]
+        self._view.show(f"{state.service.name}  {self._url}", there, state.decision)
 
     def _reap(self, state: State) -> None:
         for process in [each for each in state.processes if each.handle.returncode is not None]:
@@ -153,14 +157,17 @@ class Supervisor:
         if process.generation == state.generation and state.can_work:
             state.can_work = False
             self._show_log(state, process)
-            self._view.say("waiting for a change of the files")
+            serving = any(each.phase == "ready" for each in state.processes)
+            goes_on = "what served before goes on serving; " if serving else ""
+            self._view.say(f"{goes_on}waiting for a change of the files")
 
     def _show_log(self, state: State, process: Process) -> None:
         written = process.written()
         self._view.say("\n".join([f"from its log, {process.log}:", *readable(written)]))
         if (module := missing_module(written)) is not None:
             self._view.say(
-                f"{module} is not installed in the application's environment; try:\n  {state.service.install}"
+                f"{module} is not installed in the application's environment; try:\n"
+                f"  {state.service.install}\nand start lgs up again"
             )
 
     def _crashed(self, state: State, process: Process) -> None:
@@ -241,7 +248,8 @@ class Supervisor:
         running = [each for each in state.processes if each.handle.returncode is None]
         if running:
             names = ", ".join(each.name for each in running)
-            self._view.say(f"draining {names}; ask again to end them at once")
+            seconds = f"{state.service.drain_seconds:g} s"
+            self._view.say(f"draining {names}, {seconds} at most; Ctrl-C again ends them at once")
         for process in running:
             if process.phase != "draining":
                 workers.drain(process)
@@ -250,6 +258,7 @@ class Supervisor:
             if self._hurry.is_set() or time.monotonic() > late:
                 for process in running:
                     workers.kill(process)
+            self._show(state)
             await asyncio.sleep(TICK_SECONDS / 2)
         remember(state.service.data_dir, [])
         self._view.say("all workers have ended; sessions are kept")
