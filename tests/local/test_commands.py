@@ -8,6 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from lgs_operator.cli import app
+from lgs_operator.local.machine import lock
+
 
 def test_only_lgs_up_loads_an_http_client() -> None:
     code = "import json, sys, lgs_operator.cli; print(json.dumps(sorted(sys.modules)))"
@@ -53,3 +59,37 @@ def test_the_operator_says_which_extra_it_lacks(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "pip install 'lgs-operator[cluster]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_there_can_not_be_is_refused_by_its_option(port: str) -> None:
+    done = CliRunner().invoke(app, ["up", "--port", port])
+
+    assert done.exit_code == 2
+    assert "--port" in done.stderr
+
+
+def test_sessions_are_kept_out_of_the_repository_of_the_application(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+
+    lock(tmp_path / ".lgs" / "support").close()
+    lock(tmp_path / ".lgs" / "support").close()
+
+    told = subprocess.run(
+        ["git", "-C", str(tmp_path), "status", "--porcelain"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == ""
+
+
+def test_a_lock_of_uv_that_no_image_is_made_from_is_named(tmp_path: Path) -> None:
+    (tmp_path / "graph.py").write_text("graph = None\n")
+    (tmp_path / "langgraph.json").write_text(
+        '{"graphs": {"agent": "./graph.py:graph"}, "dependencies": ["."]}'
+    )
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "support"\nversion = "1"\n')
+    (tmp_path / "uv.lock").write_text("")
+
+    done = CliRunner().invoke(app, ["dockerfile", str(tmp_path)])
+
+    assert done.exit_code == 0
+    assert "uv.lock is not read" in done.stderr

@@ -55,6 +55,16 @@ def test_a_langgraph_json_is_told_all_that_is_wrong_with_it(folder: Path) -> Non
     assert "dependencies[0]: ./lost: must be a folder that exists" in done.stderr
 
 
+def test_a_key_that_was_meant_for_another_is_told_with_what_is_missing(folder: Path) -> None:
+    (folder / "langgraph.json").write_text(json.dumps({"graph": {"agent": "./graph.py:graph"}}))
+
+    done = validated(str(folder))
+
+    assert done.exit_code == 2
+    assert "graphs: none: must name a graph" in done.stderr
+    assert "graph: is no key of langgraph.json and has no effect; did you mean graphs?" in done.stderr
+
+
 def test_what_only_keeps_it_from_an_image_is_said_and_it_is_valid(folder: Path) -> None:
     document = {"graphs": {"agent": "./graph.py:graph"}, "node_version": "20"}
     (folder / "langgraph.json").write_text(json.dumps(document))

@@ -72,6 +72,7 @@ def test_what_a_config_map_can_not_hold_goes_into_an_image_and_says_why(
     assert service.spec.image == "registry.example.com/app:0.1.0"
     assert f"An image, because {why}." in text
     assert "lgs build langgraph.json --tag registry.example.com/app:0.1.0 --push" in text
+    assert "registry.example.com stands for yours" in text
 
 
 def test_an_import_a_requirement_a_folder_or_too_much_code_asks_for_an_image(tmp_path: Path) -> None:

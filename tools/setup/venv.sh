@@ -19,6 +19,7 @@ uv_command() {
 one_at_a_time "$TOOLCHAIN/venv.lock"
 UV=$(uv_command)
 [ -x .venv/bin/python ] || "$UV" venv --quiet --python '>=3.11' .venv
+say "installing the packages of requirements.lock into .venv: a quarter of a minute, the first time longer"
 # --no-deps: requirements.lock is the whole closure, so that nothing unpinned slips in.
 "$UV" pip install --quiet --python .venv/bin/python --no-deps -r requirements.lock -e crds -e operator -e runtime
 # Where PYTHONDONTWRITEBYTECODE is set, each process would compile all that it imports, which takes longer than all

@@ -56,7 +56,9 @@ def read(path: Path, *, look: bool = True) -> Application:
         rule = f"is none that pyproject.toml allows, which requires {required}"
         findings.note("python_version", rule, image.python_version)
     if findings.problems:
-        raise ManifestError(str(path), tuple(findings.problems))
+        # A key that nobody knows is no problem by itself, but it may be why another is missed.
+        slips = [note for note in findings.notes if note.path not in KEYS]
+        raise ManifestError(str(path), (*findings.problems, *slips))
     return Application(
         path=path,
         graphs=graphs,

@@ -14,6 +14,7 @@ from lgs_operator.application import Application, read
 from lgs_operator.application.image_keys import user_of
 from lgs_operator.application.project import name_of, pyproject_of
 from lgs_operator.application.target import CONFIG
+from lgs_operator.application.workspace import lock_root
 from lgs_operator.commands.console import refused, say, warn
 from lgs_operator.images.builder import BuildError, Request, build
 from lgs_operator.images.context import env_files
@@ -89,6 +90,9 @@ def _plan(file: Path, base_image: str | None, without: list[str]) -> Plan:
     left = tuple(each for each in application.unbuildable if each.path not in without)
     for note in application.notes:
         warn(f"{file}: note: {note}")
+    if application.image.source is None and (root := lock_root(application.folder)) is not None:
+        way = '"source": {"kind": "uv"} in place of dependencies installs what it pins'
+        warn(f"{file}: note: {root / 'uv.lock'} is not read: {way}")
     for name, value in application.env.items():
         if value and any(mark in name.upper() for mark in ("KEY", "TOKEN", "SECRET", "PASSWORD")):
             warn(f"{file}: env.{name}: is in the image with {CONFIG}; a secret belongs in a Secret")

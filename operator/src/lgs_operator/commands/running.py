@@ -18,7 +18,9 @@ from lgs_operator.commands.console import Named, refused
 def up(
     file: Named = None,
     *,
-    port: Annotated[int, typer.Option(help="Port that the replicas share; 0 takes a free one.")] = 8123,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port that the replicas share; 0 takes a free one.")
+    ] = 8123,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     source: Annotated[Path | None, typer.Option(help="Folder of the graph's code.")] = None,
     python: Annotated[

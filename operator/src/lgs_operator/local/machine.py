@@ -4,6 +4,7 @@ folder.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -58,6 +59,7 @@ def lock(data_dir: Path) -> IO[str]:
     Raises `LocalError` when another `lgs up` holds it.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
+    _out_of_git(data_dir.parent)
     file = (data_dir / "lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,6 +75,12 @@ def lock(data_dir: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _out_of_git(folder: Path) -> None:
+    """Keeps sessions out of the application's repository, as tools do with their caches."""
+    with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
+        file.write("*\n")
 
 
 def left_over(data_dir: Path) -> list[int]:

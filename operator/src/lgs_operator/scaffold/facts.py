@@ -18,6 +18,8 @@ from lgs_operator.images.ignore import Ignored
 from lgs_operator.images.members import Member, members_of, name_in
 
 EXAMPLES: Final = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example")
+NO_REGISTRY: Final = "registry.example.com"
+"""Stands where none can be found out."""
 MOST_BYTES: Final = 900 * 1024
 """A ConfigMap holds 1 MiB, its keys and the object around it among that."""
 IN_STOCK: Final = frozenset({
@@ -180,7 +182,7 @@ def _registry(folder: Path) -> str:
             continue
         if (owner := re.search(r"url\s*=\s*\S*github\.com[:/]([\w.-]+)/", text)) is not None:
             return f"ghcr.io/{owner.group(1).lower()}"
-    return "registry.example.com"
+    return NO_REGISTRY
 
 
 def _version(folder: Path) -> str:

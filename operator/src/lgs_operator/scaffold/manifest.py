@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from lgs_crds import API_VERSION, KIND
-from lgs_operator.scaffold.facts import Facts
+from lgs_operator.scaffold.facts import NO_REGISTRY, Facts
 
 OURS: Final = ("DATABASE_URI", "POSTGRES_URI", "REDIS_URI")
 CONFIG: Final = "langgraph.json"
@@ -48,6 +48,8 @@ def _source(facts: Facts) -> Iterator[str]:
         yield f"  # An image, because {facts.why_image}."
         yield "  # This makes it and puts it into its registry:"
         yield f"  #   lgs build {facts.config} --tag {facts.image} --push"
+        if facts.image.startswith(f"{NO_REGISTRY}/"):
+            yield f"  # {NO_REGISTRY} stands for yours, which is not known here: put it in its place."
         yield f"  image: {_plain(facts.image)}"
         yield f"  source: {{folder: {_plain(facts.folder)}}}  # what `lgs up` runs"
         if facts.config != CONFIG:
