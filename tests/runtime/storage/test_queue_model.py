@@ -405,7 +405,7 @@ def in_sqlite(tmp_path: Path) -> Callable[[], Stories]:
 
         def run_out(replica: str) -> None:
             with closing(sqlite3.connect(file)) as connection, connection:
-                connection.execute("UPDATE lgs_replica SET expires_at = 0 WHERE replica = ?", (replica,))
+                connection.execute("UPDATE lgs_replica SET held_until = 0 WHERE replica = ?", (replica,))
 
         return Stories(f"sqlite:///{file}", run_out)
 

@@ -96,7 +96,8 @@ WITH asker AS MATERIALIZED (
     LIMIT $2::integer
 ), claimed AS (
     UPDATE lgs_run r
-    SET status = 'running', claimed_by = $1, claimed_at = now(), updated_at = now(), attempt = attempt + 1
+    SET status = 'running', claimed_by = $1, updated_at = now(), attempt = attempt + 1,
+        claimed_at = greatest(now(), r.claimed_at + interval '1 millisecond')
     FROM picked WHERE r.run_id = picked.run_id
     RETURNING r.*
 )
@@ -105,7 +106,8 @@ SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) look LEFT JOIN c
 """`fairness.in_line`, of the first of each level; some more of them than are wanted, since others may be
 claiming those. `seen` tells whether there were any: then a claim that got too few is tried again. The unique
 index on running threads is the last word: two claims that see a delayed run become due at different moments
-can't both win, and the loser tries again."""
+can't both win, and the loser tries again. Ids of events begin with the time of the claim: those of an attempt
+are later than those of the one before it, also when the clock was set back."""
 
 RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {_within('$2')}"
 

@@ -16,7 +16,7 @@ from lgs_runtime.storage.sqlite import rows, statements
 
 
 class Change:
-    """What the steps of the queue work with. Every statement may name `:now`."""
+    """What the steps of the queue work with. Every statement may name `:now` and `:steady`."""
 
     def __init__(
         self,
@@ -30,16 +30,19 @@ class Change:
         self.asker = escape(asker)
         self.versions_limit = versions_limit
         self.now = time.time()
+        self.steady = time.monotonic()
         self.kept: str | None = None
         """The thread that is to get a run, and stays although the last of its others may end for it."""
 
     def run(self, statement: str, **values: Any) -> None:
         """Runs a statement whose rows nobody needs."""
-        self.connection.execute(statement, {"now": self.now, **values})
+        self.connection.execute(statement, {"now": self.now, "steady": self.steady, **values})
 
     def all(self, statement: str, **values: Any) -> list[sqlite3.Row]:
         """All rows of a statement."""
-        return self.connection.execute(statement, {"now": self.now, **values}).fetchall()
+        return self.connection.execute(
+            statement, {"now": self.now, "steady": self.steady, **values}
+        ).fetchall()
 
     def one(self, statement: str, **values: Any) -> sqlite3.Row | None:
         """The first row. All are fetched: a statement that is left half way would keep the transaction from

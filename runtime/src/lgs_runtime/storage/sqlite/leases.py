@@ -1,4 +1,9 @@
-"""The lease of one replica in SQLite, with a connection and a thread of its own."""
+"""The lease of one replica in SQLite, with a connection and a thread of its own.
+
+It is kept by the machine's monotonic clock, which the processes that share a file share too: the wall clock
+may be set, and a replica that lives must not lose its runs by that. A lease that was taken later than now is
+of a time before the machine was started.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +31,14 @@ def extend(path: Path, replica: str, lease_seconds: float) -> bool:
 
 
 def _extended(connection: sqlite3.Connection, replica: str, seconds: float) -> bool:
-    lease = {"replica": replica, "expires_at": time.time() + seconds}
+    lease = {"replica": replica, **_until(seconds)}
     return connection.execute(statements.RENEW_LEASE, lease).rowcount == 1
+
+
+def _until(seconds: float) -> dict[str, float]:
+    """From now on for so long. `expires_at` is for replicas of an earlier release."""
+    steady = time.monotonic()
+    return {"expires_at": time.time() + seconds, "held_from": steady, "held_until": steady + seconds}
 
 
 class SqliteLeases:
@@ -76,8 +87,7 @@ class SqliteLeases:
 
     def _take(self, connection: sqlite3.Connection) -> None:
         connection.execute(statements.DISOWN, {"replica": self._replica})
-        expires_at = time.time() + self._seconds
-        lease = {"replica": self._replica, "expires_at": expires_at, "graphs": self._graphs}
+        lease = {"replica": self._replica, "graphs": self._graphs, **_until(self._seconds)}
         connection.execute(statements.SET_LEASE, lease)
 
     async def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:

@@ -227,6 +227,13 @@ SET graph_id = (SELECT graph_id FROM lgs_assistant a WHERE a.assistant_id = lgs_
 WHERE status IN ('pending', 'running')
 """
 
+_STEADY_LEASES: Final = """
+-- held_from, held_until: the lease by the machine's monotonic clock, null: a replica of an earlier release,
+-- whose lease is by the wall clock alone.
+ALTER TABLE lgs_replica ADD COLUMN held_from REAL;
+ALTER TABLE lgs_replica ADD COLUMN held_until REAL
+"""
+
 MIGRATIONS: Final = (
     _TABLES,
     _SPENT_THREADS,
@@ -238,6 +245,7 @@ MIGRATIONS: Final = (
     _AUDIT,
     _TTL,
     _GRAPHS,
+    _STEADY_LEASES,
 )
 
 

@@ -202,7 +202,7 @@ class SqliteQueue:
 
     async def depth(self) -> QueueDepth:
         """One statement over the waiting runs."""
-        now = {"now": time.time()}
+        now = _clocks()
         counted = await self._database.read(lambda c: c.execute(statements.DEPTH, now).fetchall())
         found = {row["priority"]: row for row in counted if row["unserved"] is None}
 
@@ -215,16 +215,20 @@ class SqliteQueue:
         return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked, unserved)
 
 
+def _clocks() -> dict[str, float]:
+    return {"now": time.time(), "steady": time.monotonic()}
+
+
 def _anything_claimable(connection: sqlite3.Connection, replica: str) -> bool:
     lease = connection.execute(statements.GRAPHS_OF, {"replica": replica}).fetchone()
-    asked = {"now": time.time(), "graphs": lease["graphs"] if lease else None}
+    asked = {**_clocks(), "graphs": lease["graphs"] if lease else None}
     return bool(connection.execute(statements.ANYTHING_CLAIMABLE, asked).fetchall())
 
 
 def _any_webhook(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute(statements.ANY_WEBHOOK, {"now": time.time()}).fetchall())
+    return bool(connection.execute(statements.ANY_WEBHOOK, _clocks()).fetchall())
 
 
 def _lost(connection: sqlite3.Connection, replica: str | None) -> bool:
-    asked = {"now": time.time(), "replica": replica}
+    asked = {**_clocks(), "replica": replica}
     return bool(connection.execute(statements.LOST, asked).fetchall())

@@ -1,4 +1,5 @@
-"""Every statement of the SQLite queue, by name; `:now` is the machine's clock in seconds since the epoch.
+"""Every statement of the SQLite queue, by name; `:now` is the machine's clock in seconds since the epoch,
+`:steady` its monotonic one.
 
 Each runs inside of a transaction that has the file to itself, so they are plain: no locks, no second looks.
 """
@@ -9,12 +10,27 @@ from typing import Final
 
 from lgs_runtime.storage.fairness import FIRST_TURN, LEVELS
 
+REMEMBERED_SECONDS: Final = 60.0
+"""So long after its lease the graphs of a replica are taken for served: it may be back at once."""
+
+
+def _lease(seconds_ago: float = 0.0) -> str:
+    """Whether the lease `p` holds, or did so long ago."""
+    return f"""
+    CASE WHEN p.held_until IS NULL THEN p.expires_at > :now - {seconds_ago}
+         ELSE p.held_from <= :steady AND p.held_until > :steady - {seconds_ago} END
+"""
+
+
+_HOLDS: Final = _lease()
+
 _CLAIMABLE: Final = """
-    r.status = 'pending' AND r.due_at <= :now
+    r.status = 'pending' AND r.due_at <= max(:now, r.created_at)
     AND NOT EXISTS (SELECT 1 FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'running')
     AND NOT EXISTS (SELECT 1 FROM lgs_run o WHERE o.thread_id = r.thread_id AND o.status = 'pending'
-                    AND o.seq < r.seq AND o.due_at <= :now)
+                    AND o.seq < r.seq AND o.due_at <= max(:now, o.created_at))
 """
+"""A run that nobody delayed is due as it is made, also when the clock is set back after that."""
 
 _HAS: Final = """
     (r.graph_id IS NULL OR :graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(:graphs)))
@@ -38,7 +54,7 @@ SELECT run_id, status = 'running' AS running FROM lgs_run
 WHERE thread_id = :thread_id AND status IN ('pending', 'running') ORDER BY seq
 """
 
-ALIVE: Final = "SELECT graphs FROM lgs_replica WHERE replica = :replica AND expires_at > :now"
+ALIVE: Final = f"SELECT graphs FROM lgs_replica p WHERE replica = :replica AND {_HOLDS}"
 
 SOMEBODY_AHEAD: Final = f"SELECT 1 FROM lgs_run r WHERE r.rank < :rank AND {_HAS} AND {_CLAIMABLE} LIMIT 1"
 
@@ -78,10 +94,13 @@ FIRST_OF_LEVELS: Final = " UNION ALL ".join(
 
 CLAIM: Final = """
 UPDATE lgs_run
-SET status = 'running', claimed_by = :replica, claimed_at = :now, updated_at = :now, attempt = attempt + 1
+SET status = 'running', claimed_by = :replica, claimed_at = max(:now, coalesce(claimed_at + 0.001, 0)),
+    updated_at = :now, attempt = attempt + 1
 WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *
 """
+"""Ids of events begin with the time of the claim: those of an attempt are later than those of the one before
+it, also when the clock was set back."""
 
 TURNS: Final = """
 SELECT (SELECT max(turn) FROM lgs_run WHERE level = :level AND status = 'running' AND turn >= 0) AS running,
@@ -100,15 +119,15 @@ WHERE run_id = :run_id AND status = 'running' AND claimed_by = :replica AND atte
 
 HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = :replica AND status = 'running'"
 
-LOST: Final = """
+LOST: Final = f"""
 SELECT r.* FROM lgs_run r
 WHERE r.status = 'running' AND NOT EXISTS (
     SELECT 1 FROM lgs_replica p
-    WHERE p.replica = r.claimed_by AND (p.expires_at > :now OR p.replica = :replica))
+    WHERE p.replica = r.claimed_by AND (p.replica = :replica OR {_HOLDS}))
 """
 """:replica is who asks. It lives, though its lease may have run out while it stood still."""
 
-BURY_REPLICAS: Final = "DELETE FROM lgs_replica WHERE expires_at <= :now AND replica IS NOT :replica"
+BURY_REPLICAS: Final = f"DELETE FROM lgs_replica AS p WHERE NOT ({_HOLDS}) AND replica IS NOT :replica"
 
 END_RUN: Final = """
 UPDATE lgs_run
@@ -208,11 +227,8 @@ SELECT count(*) FROM lgs_run WHERE created_by = :user AND status IN ('pending', 
 
 EXPIRE_RUNS: Final = "DELETE FROM lgs_run WHERE ended_at < :before"
 
-REMEMBERED_SECONDS: Final = 60.0
-"""So long after its lease the graphs of a replica are taken for served: it may be back at once."""
-
 DEPTH: Final = f"""
-WITH fleet AS (SELECT graphs FROM lgs_replica WHERE expires_at > :now - {REMEMBERED_SECONDS}),
+WITH fleet AS (SELECT graphs FROM lgs_replica p WHERE {_lease(REMEMBERED_SECONDS)}),
 served AS (SELECT value AS graph_id FROM fleet, json_each(fleet.graphs)),
 waits AS (
     SELECT r.priority, r.due_at, ({_CLAIMABLE}) AS claimable,
@@ -229,11 +245,17 @@ FROM waits GROUP BY priority, unserved
 DISOWN: Final = "UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = :replica AND status = 'running'"
 
 SET_LEASE: Final = """
-INSERT INTO lgs_replica (replica, expires_at, graphs) VALUES (:replica, :expires_at, :graphs)
-ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at, graphs = excluded.graphs
+INSERT INTO lgs_replica (replica, expires_at, held_from, held_until, graphs)
+VALUES (:replica, :expires_at, :held_from, :held_until, :graphs)
+ON CONFLICT (replica) DO UPDATE
+SET expires_at = excluded.expires_at, held_from = excluded.held_from, held_until = excluded.held_until,
+    graphs = excluded.graphs
 """
 
-RENEW_LEASE: Final = "UPDATE lgs_replica SET expires_at = :expires_at WHERE replica = :replica"
+RENEW_LEASE: Final = """
+UPDATE lgs_replica SET expires_at = :expires_at, held_from = :held_from, held_until = :held_until
+WHERE replica = :replica
+"""
 """Whoever takes a replica's runs deletes its row too: while it is there they are untouched, also when the
 lease has run out."""
 

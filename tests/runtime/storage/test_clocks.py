@@ -1,0 +1,155 @@
+"""The clock of the machine is set, forward or back: on SQLite it is the database's too. Nobody who lives
+loses its runs by that, those of the dead come back, and what waits goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lgs_runtime.model import Outcome
+from lgs_runtime.storage import Storage, open_storage
+from support.service import Service, at_work
+
+HOUR = 3600.0
+Another = Callable[[float], Awaitable[Storage]]
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the machine's wall clock forward by so many seconds; its monotonic clock goes on."""
+    right = time.time
+
+    def move(seconds: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: right() + seconds)
+
+    return move
+
+
+@pytest.fixture
+async def service(database_uri: str) -> AsyncIterator[Service]:
+    storage = await open_storage(database_uri, lease_seconds=60)
+    async with at_work(storage) as service:
+        yield service
+    await storage.close()
+
+
+@pytest.fixture
+async def open_another(database_uri: str) -> AsyncIterator[Another]:
+    opened: list[Storage] = []
+
+    async def another(lease_seconds: float) -> Storage:
+        opened.append(await open_storage(database_uri, lease_seconds=lease_seconds))
+        return opened[-1]
+
+    yield another
+    for each in opened:
+        await each.close()
+
+
+async def lost(storage: Storage) -> Any:
+    async with asyncio.timeout(20):
+        while not (found := await storage.reap(3, "other")):
+            await asyncio.sleep(0.05)
+    return found[0]
+
+
+async def test_a_clock_that_is_set_forward_takes_no_run_from_a_replica_that_lives(
+    service: Service, set_clock: Callable[[float], None]
+) -> None:
+    await service.replica()
+    run = await service.running()
+
+    set_clock(HOUR)
+
+    assert await service.storage.reap(3, "other") == []
+    assert await service.leases["r1"].renew()
+    (mine,) = await service.storage.held("r1")
+    assert mine.run_id == run.run_id
+    new = (await service.enqueue()).run
+    (claimed,) = await service.storage.claim("r1", 1)
+    assert claimed.run_id == new.run_id
+    await service.storage.finish(run, "r1", Outcome("success"))
+
+
+async def test_runs_of_a_replica_that_died_come_back_after_its_lease_though_the_clock_was_set_back(
+    service: Service, open_another: Another, set_clock: Callable[[float], None]
+) -> None:
+    lease = await (await open_another(0.3)).leases("dying")
+    run = await service.running(replica="dying")
+
+    set_clock(-HOUR)
+
+    assert (await lost(service.storage)).run_id == run.run_id
+    await lease.close()
+
+
+async def test_what_waits_is_claimed_though_the_clock_was_set_back(
+    service: Service, set_clock: Callable[[float], None]
+) -> None:
+    waiting = (await service.enqueue()).run
+    later = (await service.enqueue(thread_id=waiting.thread_id)).run
+
+    set_clock(-HOUR)
+    await service.replica()
+
+    (first,) = await service.storage.claim("r1", 2)
+    assert first.run_id == waiting.run_id
+    await service.storage.finish(first, "r1", Outcome("success"))
+    (second,) = await service.storage.claim("r1", 2)
+    assert second.run_id == later.run_id
+
+
+async def test_an_attempt_is_later_than_the_one_before_it_though_the_clock_was_set_back(
+    service: Service, set_clock: Callable[[float], None]
+) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.storage.release("r1", [run])
+
+    set_clock(-HOUR)
+    (again,) = await service.storage.claim("r1", 1)
+
+    assert run.claimed_at is not None and again.claimed_at is not None
+    assert again.claimed_at >= run.claimed_at + timedelta(milliseconds=1)
+
+
+async def test_a_lease_of_a_machine_that_was_started_anew_since_is_over(tmp_path: Path) -> None:
+    file = tmp_path / "lgs.db"
+    storage = await open_storage(f"sqlite:///{file}", lease_seconds=60)
+    async with at_work(storage) as service:
+        await service.replica()
+        run = await service.running()
+
+        with sqlite3.connect(file) as beside:
+            beside.execute(
+                "UPDATE lgs_replica SET held_from = held_from + 1e6, held_until = held_until + 1e6"
+            )
+
+        (found,) = await storage.reap(3, "other")
+        assert found.run_id == run.run_id
+    await storage.close()
+
+
+async def test_a_lease_of_an_earlier_release_is_by_the_wall_clock(tmp_path: Path) -> None:
+    file = tmp_path / "lgs.db"
+    storage = await open_storage(f"sqlite:///{file}", lease_seconds=60)
+    async with at_work(storage) as service:
+        await service.replica()
+        await service.running()
+        with sqlite3.connect(file) as beside:
+            beside.execute("UPDATE lgs_replica SET held_from = NULL, held_until = NULL")
+
+        alive = await storage.reap(3, "other")
+        with sqlite3.connect(file) as beside:
+            beside.execute("UPDATE lgs_replica SET expires_at = expires_at - 120")
+        (found,) = await storage.reap(3, "other")
+
+        assert (alive, found.status) == ([], "pending")
+    await storage.close()
