@@ -17,6 +17,8 @@ from api_graphs import entrance
 from google.protobuf.json_format import MessageToDict
 from langgraph_sdk.client import LangGraphClient
 
+from lgs_runtime.api.protocols.a2a_agents import result_parts
+
 
 async def talk(url: str, agent: str, text: str, *, streaming: bool) -> list[dict[str, Any]]:
     """What the stock client hears when it says something to an agent."""
@@ -162,3 +164,21 @@ async def test_what_is_wrong_is_a_json_rpc_error(
 
     assert error["code"] == code
     assert said in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "text"),
+    [
+        ([("human", "q"), ("ai", "so"), ("ai", "")], "so"),
+        ([("human", "q"), ("ai", "look"), ("tool", "found"), ("ai", "")], "look"),
+        ([("ai", "before"), ("human", "q"), ("ai", ""), ("tool", "found")], ""),
+        ([("ai", "before"), ("human", "q")], "q"),
+        ([("human", "q"), ("ai", [{"type": "text", "text": "in blocks"}])], "in blocks"),
+    ],
+)
+def test_a_result_is_what_the_assistant_said_last_since_it_was_spoken_to(
+    spoken: list[tuple[str, Any]], text: str
+) -> None:
+    messages = [{"type": kind, "content": content} for kind, content in spoken]
+
+    assert result_parts({"messages": messages}) == [{"text": text}]

@@ -14,6 +14,8 @@ from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Assistant, Json, Run
 
 MODES = ["text/plain", "application/json"]
+ASSISTANTS = ("ai", "assistant", "AIMessageChunk")
+PEOPLE = ("human", "user")
 STATE_PREFIX = "TASK_STATE_"
 STATES: Mapping[str, str] = {
     "pending": "TASK_STATE_SUBMITTED",
@@ -126,8 +128,23 @@ def result_parts(values: Json) -> list[dict[str, Any]]:
     """What the assistant said last; all that it left when it says nothing."""
     spoken = values.get("messages")
     if isinstance(spoken, list) and spoken and isinstance(spoken[-1], Mapping):
-        return [_part(text_of(spoken[-1].get("content")))]
+        return [_part(_said(spoken))]
     return [_part(values)]
+
+
+def _said(messages: Sequence[Any]) -> str:
+    """The last text of the assistant since it was spoken to. What a tool answered is for the assistant."""
+    last = messages[-1]
+    for message in reversed(messages):
+        if not isinstance(message, Mapping) or _speaker(message) in PEOPLE:
+            break
+        if _speaker(message) in ASSISTANTS and (text := text_of(message.get("content"))):
+            return text
+    return "" if _speaker(last) in (*ASSISTANTS, "tool") else text_of(last.get("content"))
+
+
+def _speaker(message: Mapping[str, Any]) -> Any:
+    return message.get("type") or message.get("role")
 
 
 def text_of(content: Any) -> str:
