@@ -93,7 +93,7 @@ class QueueModel:
         standing = self.on(thread_id)
         if standing and strategy == "reject":
             return "busy"
-        ending = standing if strategy in ("interrupt", "rollback") else []
+        ending = [run for run in standing if not self._stays(run, strategy)]
         waiting = [
             run for run in self.with_status("pending") if run.priority == priority and run not in ending
         ]
@@ -107,7 +107,7 @@ class QueueModel:
             return False
         standing = self.on(thread_id)
         if strategy in ("interrupt", "rollback"):
-            standing = [run for run in standing if run.status == "running"]
+            standing = [run for run in standing if run.status == "running" or self._stays(run, strategy)]
         if standing:
             return False
         ahead = [run for run in self.claimable() if run.thread_id != thread_id or strategy == "enqueue"]
@@ -135,13 +135,18 @@ class QueueModel:
 
     def ask_to_stop(self, run: ModelRun, action: CancelAction, *, keep_thread: bool = False) -> None:
         """A cancellation: at once for a run that waits, a request for one that runs."""
-        if run.status == "running":
-            run.cancel = action
+        if run.status == "running" or (run.status == "pending" and self._stays(run, action)):
+            run.cancel = "rollback" if run.cancel == "rollback" else action
         elif run.status == "pending":
             self._stop(run, action, keep_thread=keep_thread)
 
+    def _stays(self, run: ModelRun, action: MultitaskStrategy | CancelAction) -> bool:
+        """Whether a waiting run must be undone by a replica: what it did goes before its record does."""
+        begun = run.attempt > 0 or run.place == HANDED_BACK_PLACE
+        return run.cancel == "rollback" or (begun and action == "rollback") or action in ("enqueue", "reject")
+
     def finish(self, run: ModelRun, status: RunStatus, rest: ThreadStatus) -> None:
-        """The holder of a run has told its end."""
+        """The holder of a run has told its end, and has undone what it did if that was asked."""
         self.rests[run.thread_id] = rest
         if run.cancel == "rollback":
             self._delete(run)
@@ -150,11 +155,11 @@ class QueueModel:
 
     def release(self, run: ModelRun) -> None:
         """The holder gives the run back: it goes before all that nobody gave back."""
-        if run.cancel is None:
+        if run.cancel == "interrupt":
+            self._stop(run, run.cancel)
+        else:
             run.status, run.held_by, run.attempt = "pending", None, run.attempt - 1
             run.place, run.rank = HANDED_BACK_PLACE, run.rank - HANDED_BACK_SECONDS
-        else:
-            self._stop(run, run.cancel)
 
     def lost(self) -> list[ModelRun]:
         """The runs whose holder's lease ran out."""
@@ -164,7 +169,7 @@ class QueueModel:
         """Takes the lost runs from their holders."""
         for run in self.lost():
             if run.cancel is not None:
-                self._stop(run, run.cancel)
+                self.release(run)
             elif run.attempt < max_attempts:
                 run.status, run.held_by = "pending", None
             else:

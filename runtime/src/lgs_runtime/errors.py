@@ -116,6 +116,11 @@ class UserLimit(QueueFull):
         )
 
 
+class RollbackAsked(RuntimeFault):
+    """A run that was to be stored as ended was asked to be rolled back meanwhile: its checkpoints must go
+    first. No client hears of this."""
+
+
 class StorageUnavailable(RuntimeFault):
     """The database can't be reached now (503 with `Retry-After`). Nothing was acknowledged."""
 

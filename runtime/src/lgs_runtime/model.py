@@ -247,6 +247,8 @@ class Outcome:
     """The thread's latest checkpoint at its end (None: unknown, or there is none)."""
     answer: Json | None = None
     """What the run answers, where its graph's output is less than `values` (None: those)."""
+    undone: bool = False
+    """Its checkpoints were deleted."""
     thread_metadata: Json = field(default_factory=dict)
     """Merged into the thread's metadata (graph_id and assistant_id), unless the run is rolled back."""
 

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from lgs_runtime.background.cleanup import Cleanup
 from lgs_runtime.graphs.registry import default_assistant_id
-from lgs_runtime.model import NewRun, QueueLimits
+from lgs_runtime.model import Finished, NewRun, Outcome, QueueLimits, Run
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
 from lgs_runtime.streams.events import FROM_START
@@ -278,6 +278,51 @@ async def test_a_rolled_back_run_leaves_no_trace(new_replica: NewReplica, tmp_pa
     assert latest.metadata["run_id"] == before.run_id
     thread = await replica.services.storage.thread(run.thread_id)
     assert (thread.status, thread.values["done"]) == ("idle", ["one", "two", "three"])
+
+
+async def test_a_run_that_is_rolled_back_at_the_moment_of_its_end_leaves_no_trace(
+    new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await new_replica("a")
+    before = await replica.start("three_steps", given(tmp_path))
+    await replica.ended(before)
+    storage = replica.services.storage
+    finish = storage.finish
+
+    async def finish_after_rollback(run: Run, by: str, outcome: Outcome) -> Finished:
+        await storage.cancel(run.thread_id, [run.run_id], "rollback")
+        return await finish(run, by, outcome)
+
+    monkeypatch.setattr(storage, "finish", finish_after_rollback)
+    run = await replica.start("three_steps", given(tmp_path), thread_id=before.thread_id)
+
+    assert await replica.ended(run) is None
+    latest = await replica.services.checkpointer.aget_tuple({"configurable": {"thread_id": run.thread_id}})
+    assert latest.metadata["run_id"] == before.run_id
+    thread = await storage.thread(run.thread_id)
+    assert (thread.status, thread.values["done"]) == ("idle", ["one", "two", "three"])
+
+
+async def test_a_run_that_was_handed_back_and_is_rolled_back_while_it_waits_leaves_no_trace(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    here = await new_replica("a")
+    before = await here.start("three_steps", given(tmp_path))
+    await here.ended(before)
+    hold(tmp_path, "two")
+    run = await here.start("three_steps", given(tmp_path), thread_id=before.thread_id)
+    await until(lambda: len(ran(tmp_path)) == 5)
+    await here.services.worker.drain(0)
+    storage = here.services.storage
+    (waits,) = await storage.cancel(run.thread_id, [run.run_id], "rollback")
+
+    there = await new_replica("b")
+
+    assert (waits.status, waits.cancel_requested) == ("pending", "rollback")
+    assert await there.ended(run) is None
+    latest = await there.services.checkpointer.aget_tuple({"configurable": {"thread_id": run.thread_id}})
+    assert latest.metadata["run_id"] == before.run_id
+    assert ran(tmp_path)[3:] == ["one", "two"]
 
 
 async def test_a_graph_that_asks_leaves_its_thread_interrupted_and_goes_on_with_the_answers(

@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Literal
 from uuid import uuid4
 
+import psycopg
 import pytest
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, StorageUnavailable
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, RollbackAsked, StorageUnavailable
 from lgs_runtime.model import Outcome, QueueLimits, Run, Signal
 from lgs_runtime.storage import Storage, open_storage
+from support.ports import wait_until
 from support.postgres import PostgresServer
-from support.service import Service
+from support.service import Service, at_work
 
 Another = Callable[..., Awaitable[Storage]]
 
@@ -241,12 +245,89 @@ async def test_a_run_rolled_back_leaves_nothing(service: Service) -> None:
     run = await service.running()
     await service.storage.cancel(run.thread_id, [run.run_id], "rollback")
 
-    await service.storage.finish(run, "r1", Outcome("interrupted", values={"before": True}))
+    with pytest.raises(RollbackAsked):
+        await service.storage.finish(run, "r1", Outcome("success", values={"after": True}))
+    await service.storage.finish(run, "r1", Outcome("interrupted", values={"before": True}, undone=True))
 
     with pytest.raises(NotFound):
         await service.storage.run(run.run_id)
     thread = await service.storage.thread(run.thread_id)
     assert (thread.status, thread.values) == ("idle", {"before": True})
+
+
+@pytest.mark.parametrize("given_up_by", ["a drain", "a death"])
+async def test_a_run_that_is_to_be_rolled_back_is_undone_by_a_replica_when_its_own_is_gone(
+    service: Service, given_up_by: str
+) -> None:
+    await service.replica()
+    run = await service.running()
+    await service.storage.cancel(run.thread_id, [run.run_id], "rollback")
+    await service.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+
+    if given_up_by == "a drain":
+        await service.storage.release("r1", [run])
+    else:
+        await service.leases.pop("r1").close()
+        await service.storage.reap(max_attempts=1)
+    await service.replica("r2")
+    (again,) = await service.storage.claim("r2", 1)
+
+    assert (again.run_id, again.cancel_requested) == (run.run_id, "rollback")
+
+
+async def test_a_run_that_began_and_waits_again_is_not_forgotten_before_it_is_undone(
+    service: Service,
+) -> None:
+    await service.replica()
+    run = await service.running("t1")
+    await service.storage.release("r1", [run])
+
+    new = await service.enqueue("t1", multitask_strategy="rollback", claim_for="r1")
+    await service.storage.cancel("t1", [run.run_id], "interrupt")
+    (claimed,) = await service.storage.claim("r1", 5)
+    await service.storage.finish(claimed, "r1", Outcome("interrupted", undone=True))
+    (then,) = await service.storage.claim("r1", 5)
+
+    assert not new.claimed
+    assert (claimed.run_id, claimed.cancel_requested) == (run.run_id, "rollback")
+    assert then.run_id == new.run.run_id
+
+
+@pytest.mark.parametrize("asked_by", ["a cancellation", "another run"])
+@pytest.mark.parametrize("action", ["rollback", "interrupt"])
+async def test_a_run_that_is_claimed_while_it_is_cancelled_is_asked_to_stop(
+    postgres_uri: str, action: Literal["rollback", "interrupt"], asked_by: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        storage = await open_storage(postgres_uri, lease_seconds=600)
+        stack.push_async_callback(storage.close)
+        service = await stack.enter_async_context(at_work(storage))
+        run = (await service.enqueue("t1")).run
+        with psycopg.connect(postgres_uri) as claim:
+            claim.execute(
+                "UPDATE lgs_run SET status = 'running', claimed_by = 'r1', attempt = 1 WHERE run_id = %s",
+                (run.run_id,),
+            )
+            if asked_by == "another run":
+                work = asyncio.create_task(service.enqueue("t1", multitask_strategy=action))
+            else:
+                work = asyncio.create_task(storage.cancel("t1", [run.run_id], action))  # type: ignore[assignment]
+            await asyncio.to_thread(
+                wait_until, lambda: waits_for_a_lock(postgres_uri), "it waits for the claim"
+            )
+            claim.commit()
+        await work
+
+        seen = await storage.run(run.run_id)
+    assert (seen.status, seen.cancel_requested) == ("running", action)
+
+
+def waits_for_a_lock(uri: str) -> bool:
+    with psycopg.connect(uri, autocommit=True) as look:
+        found = look.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return found.fetchone() is not None
 
 
 async def test_cancelling_is_all_or_nothing(service: Service) -> None:

@@ -44,7 +44,7 @@ def test_a_rank_ages_by_the_time_that_runs_have_waited() -> None:
         (2, None, "wait"),
         (3, None, "fail"),
         (1, "interrupt", "stop"),
-        (3, "rollback", "delete"),
+        (3, "rollback", "undo"),
     ],
 )
 def test_a_lost_run_has_three_attempts_unless_it_was_to_stop_anyway(

@@ -290,7 +290,8 @@ async def test_the_run_that_ended_last_marks_its_thread_unless_it_is_rolled_back
     ended = (await service.storage.thread("t1")).metadata
     second = await service.running("t1")
     await service.storage.cancel("t1", [second.run_id], "rollback")
-    await service.storage.finish(second, replica, Outcome("interrupted", thread_metadata={"graph_id": "h"}))
+    undone = Outcome("interrupted", thread_metadata={"graph_id": "h"}, undone=True)
+    await service.storage.finish(second, replica, undone)
 
     assert waits.run.status == "pending"
     assert (ended, (await service.storage.thread("t1")).metadata) == ({"graph_id": "g"}, {"graph_id": "g"})

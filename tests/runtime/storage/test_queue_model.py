@@ -32,7 +32,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, RollbackAsked
 from lgs_runtime.model import (
     Assistant,
     CancelAction,
@@ -236,6 +236,10 @@ class Stories(RuleBasedStateMachine):
     @rule(number=picks, outcome=outcomes)
     def a_run_ends(self, number: int, outcome: Outcome) -> None:
         if run := self.pick(self.model.held(), number):
+            if run.cancel == "rollback":
+                with pytest.raises(RollbackAsked):
+                    self.do(self.storage.finish(self.handle(run), str(run.held_by), outcome))
+                outcome = replace(outcome, undone=True)
             self.do(self.storage.finish(self.handle(run), str(run.held_by), outcome))
             self.model.finish(run, outcome.status, outcome.thread_status)
 

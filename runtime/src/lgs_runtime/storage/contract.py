@@ -102,8 +102,9 @@ class Queue(Protocol):
         other runs wait on it). An `answer` is kept as the run's `result`, and told to its webhook. With
         `delete_thread_after` the thread's record goes and the run keeps the answer, else the values, as
         `result` (the checkpoints are the caller's); else the state it ended with becomes a version of the
-        thread (`histories.checkpoint_of`). A run that was cancelled with `rollback` is
-        deleted. Raises `LeaseLost` when the attempt is no longer the replica's: nothing is changed."""
+        thread (`histories.checkpoint_of`). A run that was cancelled with `rollback` is deleted. Raises
+        `RollbackAsked` where the outcome is not `undone` then, `LeaseLost` when the attempt is no longer the
+        replica's: nothing is changed."""
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
         """Hands runs back unfinished: they wait again, first in rank, and no attempt is charged."""
@@ -121,7 +122,9 @@ class Queue(Protocol):
         scope: Scope | None = None,
     ) -> Sequence[Run]:
         """Asks runs to stop. A waiting run ends at once (`interrupted`, or deleted with rollback); a running
-        one gets `cancel_requested` and a `cancel` signal, and ends when its worker has stopped. Finished runs
+        one gets `cancel_requested` and a `cancel` signal, and ends when its worker has stopped. So does, with
+        rollback, one that waits after an attempt: it goes first in line, to a replica that deletes its
+        checkpoints. A rollback that was asked for stays, whatever is asked for later. Finished runs
         are left alone. Returns the runs as they are afterwards (a deleted one as it was). Raises
         `NotFound`."""
 

@@ -30,7 +30,8 @@ CODE = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
 PRIORITY = {code: priority for priority, code in CODE.items()}
 
-Transition = Literal["wait", "fail", "stop", "delete"]
+Transition = Literal["wait", "fail", "stop", "delete", "undo"]
+"""`undo`: it waits, uncharged and first in line, for a replica that deletes its checkpoints and ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Unfinished:
 
     run_id: str
     running: bool
+    begun: bool = False
+    """An attempt of it was lost or given back, and may have left checkpoints."""
+    asked: CancelAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Cancellation:
     delete: Sequence[str]
     """Waiting, rolled back: their record goes."""
     ask: Sequence[str]
-    """Running: get `cancel_requested`."""
+    """Running, or to be undone by a replica: get `cancel_requested`."""
 
 
 def check_assistant(new: NewRun, changed_at: datetime | None) -> None:
@@ -63,12 +67,18 @@ def check_assistant(new: NewRun, changed_at: datetime | None) -> None:
 
 
 def cancellation(unfinished: Sequence[Unfinished], action: CancelAction) -> Cancellation:
-    """What `action` does to unfinished runs."""
-    waiting = [run.run_id for run in unfinished if not run.running]
+    """What `action` does to unfinished runs. One that has begun is rolled back by a replica, also where it
+    waits: its checkpoints go before its record does."""
+    asked = [
+        run.run_id
+        for run in unfinished
+        if run.running or run.asked == "rollback" or (run.begun and action == "rollback")
+    ]
+    waiting = [run.run_id for run in unfinished if run.run_id not in asked]
     return Cancellation(
         end=waiting if action == "interrupt" else [],
         delete=waiting if action == "rollback" else [],
-        ask=[run.run_id for run in unfinished if run.running],
+        ask=asked,
     )
 
 
@@ -99,7 +109,7 @@ def handed_back(cancel_requested: CancelAction | None) -> Transition:
     """What becomes of a run that its replica gives back unfinished."""
     if cancel_requested is None:
         return "wait"
-    return "stop" if cancel_requested == "interrupt" else "delete"
+    return "stop" if cancel_requested == "interrupt" else "undo"
 
 
 def lost_reason(attempt: int, max_attempts: int) -> str:

@@ -57,9 +57,10 @@ class Completer:
 
     async def store_broken(self, attempt: Attempt, said: str, publisher: Publisher) -> Finished | None:
         """Stores that a run broke, trying ever more seldom; None when the lease is lost before."""
+        # It must end, whatever was asked meanwhile: it counts as undone.
         for failures in count(1):
             try:
-                return await self._store(attempt, Outcome("error", "error", said), publisher)
+                return await self._store(attempt, Outcome("error", "error", said, undone=True), publisher)
             except LeaseLost:
                 return None
             except Exception:

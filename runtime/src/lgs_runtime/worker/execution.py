@@ -97,6 +97,16 @@ class Executor:
         await over
         return timed_out
 
+    async def undo(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
+        """How an attempt ends that has ended already when its run is asked to be rolled back."""
+        attempt.stop(Stop.ROLLBACK)
+        try:
+            return await self._stopped(attempt)
+        except Exception as failed:
+            if not from_persistence(failed):
+                raise
+            return await self._database_failed(attempt, publisher, failed)
+
     def ended(self, run: Run) -> None:
         """Forgets a run whose end is stored."""
         self._retry_budget.ended(run.run_id)
@@ -166,10 +176,10 @@ class Executor:
             if work is not None and work.done() and not work.cancelled() and work.exception() is None:
                 return work.result()
             return HandBack.RELEASE
-        if attempt.stopped is Stop.ROLLBACK:
+        if undone := attempt.stopped is Stop.ROLLBACK:
             await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
         at_end = await self._look(attempt)
-        return replace(at_end, status="interrupted")
+        return replace(at_end, status="interrupted", undone=undone)
 
     async def _raised(
         self, attempt: Attempt, publisher: Publisher, raised: BaseException

@@ -20,7 +20,7 @@ import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from lgs_runtime.encryption.context import taking_sealed
-from lgs_runtime.errors import LeaseLost, NotFound, StorageUnavailable
+from lgs_runtime.errors import LeaseLost, NotFound, RollbackAsked, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import CancelAction, Finished, Outcome, Run, Signal
@@ -237,9 +237,10 @@ class Worker:
         try:
             with self.slots.lending.held(run.thread_id):
                 result = await self._executor.execute(attempt, publisher)
-            if isinstance(result, Outcome):
-                self._ended(attempt, await self._completer.store(attempt, result, publisher))
-            elif result is HandBack.RELEASE:
+            end = await self._complete(attempt, result, publisher) if isinstance(result, Outcome) else result
+            if isinstance(end, Finished):
+                self._ended(attempt, end)
+            elif end is HandBack.RELEASE:
                 await publisher.close()
                 await self._release([run])
             else:
@@ -260,6 +261,18 @@ class Worker:
             self._metrics.slots_in_use(self.slots.used)
             if self._unseen:
                 self._wake.set()
+
+    async def _complete(
+        self, attempt: Attempt, outcome: Outcome, publisher: Publisher
+    ) -> Finished | HandBack:
+        """Stores an end. That of a run that was asked to be rolled back in the meantime is another one."""
+        try:
+            return await self._completer.store(attempt, outcome, publisher)
+        except RollbackAsked:
+            undone = await self._executor.undo(attempt, publisher)
+        if isinstance(undone, HandBack):
+            return undone
+        return await self._completer.store(attempt, undone, publisher)
 
     def _ended(self, attempt: Attempt, finished: Finished) -> None:
         """The end of an attempt is stored."""

@@ -49,6 +49,8 @@ async def apply(
     if "wait" in met:
         bonus = 0.0 if charge else transitions.HANDED_BACK_SECONDS
         await connection.execute(statements.WAIT_AGAIN, met["wait"], 0 if charge else 1, bonus)
+    if "undo" in met:
+        await connection.execute(statements.WAIT_AGAIN, met["undo"], 1, transitions.HANDED_BACK_SECONDS)
     await _end(connection, [(run_id, reasons[run_id]) for run_id in met.get("fail", [])], "error")
     await _end(connection, [(run_id, None) for run_id in met.get("stop", [])], "interrupted")
     await _delete(connection, met.get("delete", []))
@@ -56,7 +58,9 @@ async def apply(
     if held:
         notifications.append(Signal("queued", ""))
     notifications.extend(
-        Signal("finished", run_id) for run_id, transition in decided.items() if transition != "wait"
+        Signal("finished", run_id)
+        for run_id, transition in decided.items()
+        if transition not in ("wait", "undo")
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from lgs_runtime.database.group_commit import GroupCommitter
 from lgs_runtime.database.json_columns import dump, dump_optional, escape
 from lgs_runtime.database.postgres import Database
+from lgs_runtime.errors import RollbackAsked
 from lgs_runtime.model import Finished, Outcome, Run
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.postgres import run_statements
@@ -18,6 +19,7 @@ RUN: Final = 1
 """The column of the run's id."""
 
 Row = tuple[Any, ...]
+Result = Finished | RollbackAsked
 
 
 class BatchCompleter:
@@ -26,12 +28,13 @@ class BatchCompleter:
     def __init__(self, database: Database, versions_limit: int) -> None:
         self._database = database
         self._versions_limit = versions_limit
-        self._committer: GroupCommitter[Row, Finished | None] = GroupCommitter(
+        self._committer: GroupCommitter[Row, Result | None] = GroupCommitter(
             self._store, at_once=COMMITS_AT_ONCE, patience_seconds=0.0
         )
 
-    async def store(self, run: Run, replica: str, outcome: Outcome) -> Finished | None:
-        """What the end left; None when the attempt is no longer the replica's. Raises
+    async def store(self, run: Run, replica: str, outcome: Outcome) -> Result | None:
+        """What the end left; `RollbackAsked` where it must be undone
+        first; None when the attempt is no longer the replica's. Raises
         `StorageUnavailable`."""
         return await self._committer.submit(run.thread_id, row(run, replica, outcome))
 
@@ -39,14 +42,22 @@ class BatchCompleter:
         """Ends what is under way."""
         await self._committer.close()
 
-    async def _store(self, works: Sequence[Row]) -> Sequence[Finished | None]:
+    async def _store(self, works: Sequence[Row]) -> Sequence[Result | None]:
         ends = await self._end(works)
         # A cancellation that arrived while the statement waited for the thread is only seen by a second look.
         if again := [work for work in works if work[RUN] not in ends]:
             ends |= await self._end(again)
+        if refused := [work for work in works if work[RUN] not in ends]:
+            ends |= await self._to_roll_back(refused)
         return [ends.get(work[RUN]) for work in works]
 
-    async def _end(self, works: Sequence[Row]) -> dict[str, Finished]:
+    async def _to_roll_back(self, works: Sequence[Row]) -> dict[str, Result]:
+        _, run_ids, replicas, attempts, *_ = zip(*works, strict=True)
+        statement = partial(self._database.rows, run_statements.TO_ROLL_BACK, run_ids, replicas, attempts)
+        found = await self._database.retried(statement)
+        return {row["run_id"]: RollbackAsked(f"run {row['run_id']}: is to be rolled back") for row in found}
+
+    async def _end(self, works: Sequence[Row]) -> dict[str, Result]:
         values = [*zip(*works, strict=True), self._versions_limit]
         statement = partial(self._database.rows, run_statements.FINISH, *values)
         found = await self._database.retried(statement)
@@ -68,4 +79,5 @@ def row(run: Run, replica: str, outcome: Outcome) -> Row:
         checkpoint_of(outcome),
         dump_optional(outcome.answer),
         dump(outcome.thread_metadata),
+        outcome.undone,
     )

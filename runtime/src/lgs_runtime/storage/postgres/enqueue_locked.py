@@ -14,7 +14,7 @@ from lgs_runtime.model import CancelAction, NewRun, Priority, QueueLimits
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.lifetime import columns
-from lgs_runtime.storage.postgres import arrivals, run_statements, statements
+from lgs_runtime.storage.postgres import arrivals, rows, run_statements, statements
 from lgs_runtime.storage.postgres.apply_transitions import carry_out
 from lgs_runtime.storage.postgres.change import Change
 from lgs_runtime.storage.scope import documents
@@ -89,8 +89,10 @@ async def _take_room(connection: asyncpg.Connection, priority: Priority, limits:
 
 async def _apply_strategy(change: Change, new: NewRun) -> bool:
     """Carries the strategy out; whether the thread still has unfinished runs."""
-    found = await change.connection.fetch(statements.UNFINISHED, new.thread_id)
-    unfinished = [transitions.Unfinished(row["run_id"], row["running"]) for row in found]
+    stops = new.multitask_strategy in ("interrupt", "rollback")
+    looked_at = statements.TO_BE_STOPPED if stops else statements.UNFINISHED
+    found = await change.connection.fetch(looked_at, new.thread_id)
+    unfinished = [rows.unfinished_of(row) for row in found]
     step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)
     if step is None:
         return bool(unfinished)

@@ -17,7 +17,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.database.json_columns import dump_optional, escape
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.database.postgres_connections import LOST_RACE
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, StorageUnavailable
+from lgs_runtime.errors import Conflict, LeaseLost, NotFound, RollbackAsked, StorageUnavailable
 from lgs_runtime.model import (
     CancelAction,
     Enqueued,
@@ -131,6 +131,8 @@ class PostgresQueue:
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """One statement for all that end at the moment."""
         finished = await self._completer.store(run, replica, outcome)
+        if isinstance(finished, RollbackAsked):
+            raise finished
         if finished is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
         self._sender.send(Signal("finished", run.run_id))
@@ -181,12 +183,9 @@ class PostgresQueue:
         async def work(change: Change) -> Sequence[Run]:
             held = await apply_transitions.named(change, run_ids, thread_id, scope)
             await change.connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
+            await change.connection.execute(statements.LOCK_RUNS, list(run_ids))
             held = await apply_transitions.named(change, run_ids, thread_id, scope)
-            unfinished = [
-                transitions.Unfinished(row["run_id"], row["status"] == "running")
-                for row in held
-                if row["status"] in ("pending", "running")
-            ]
+            unfinished = [rows.unfinished_of(row) for row in held if row["status"] in ("pending", "running")]
             await apply_transitions.carry_out(change, transitions.cancellation(unfinished, action), action)
             # Those that had ended left before; of the others of a thread, the last named leaves last.
             left = {row["thread_id"]: row for row in held if row["status"] == "pending"}

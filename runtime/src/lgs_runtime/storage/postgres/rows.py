@@ -8,7 +8,7 @@ from lgs_runtime.database.json_columns import unescape
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
 from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.lifetime import expiry, ttl_of
-from lgs_runtime.storage.transitions import PRIORITY
+from lgs_runtime.storage.transitions import PRIORITY, Unfinished
 
 
 def run(row: asyncpg.Record) -> Run:
@@ -93,3 +93,10 @@ def assistant(row: asyncpg.Record) -> Assistant:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
+
+
+def unfinished_of(row: asyncpg.Record) -> Unfinished:
+    """What a strategy needs to know of a run."""
+    running = row["status"] == "running"
+    begun = row["attempt"] > 0 or row["turn"] == FIRST_TURN
+    return Unfinished(row["run_id"], running, begun, row["cancel_requested"])

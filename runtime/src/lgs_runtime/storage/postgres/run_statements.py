@@ -139,9 +139,10 @@ one."""
 FINISH: Final = """
 WITH ends AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[],
-                         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
+                         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+                         $13::boolean[])
         AS e (thread_id, run_id, replica, attempt, status, error, rest, values, interrupts, checkpoint_id,
-              answer, names)
+              answer, names, undone)
 ), thread AS MATERIALIZED (
     SELECT t.thread_id, t.unfinished, t.values, t.versions FROM lgs_thread t
     WHERE t.thread_id = ANY($1::text[]) ORDER BY t.thread_id FOR UPDATE
@@ -163,7 +164,7 @@ WITH ends AS MATERIALIZED (
 ), deleted AS (
     DELETE FROM lgs_run r USING ends e JOIN thread USING (thread_id)
     WHERE r.run_id = e.run_id AND r.status = 'running' AND r.claimed_by = e.replica AND r.attempt = e.attempt
-      AND r.cancel_requested = 'rollback'
+      AND r.cancel_requested = 'rollback' AND e.undone
     RETURNING r.run_id, r.thread_id, r.delete_thread_after
 ), version AS (
     INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, interrupts, created_by)
@@ -171,7 +172,7 @@ WITH ends AS MATERIALIZED (
            d.created_by
     FROM ended d JOIN ends e USING (run_id) WHERE d.version IS NOT NULL
 ), crowd AS (
-    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $13::bigint
+    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $14::bigint
     ON CONFLICT DO NOTHING
 ), gone AS (
     SELECT g.*, g.delete_thread_after AND thread.unfinished = 1 AS last
@@ -196,5 +197,13 @@ WITH ends AS MATERIALIZED (
 SELECT gone.run_id, gone.kept, rest.unfinished
 FROM gone JOIN (SELECT * FROM kept UNION ALL SELECT * FROM dropped) rest USING (thread_id)
 """
-"""`completion.row`; $13: versions that a thread keeps. A run that does not come back was not the replica's at
-that attempt, or was cancelled while the statement waited for its thread, which a second look sees."""
+"""`completion.row`; $14: versions that a thread keeps. A run that does not come back was not the replica's at
+that attempt, or is to be rolled back and is not undone, or was cancelled while the statement waited for its
+thread, which a second look sees."""
+
+TO_ROLL_BACK: Final = """
+SELECT r.run_id FROM lgs_run r
+JOIN unnest($1::text[], $2::text[], $3::integer[]) AS e (run_id, replica, attempt) USING (run_id)
+WHERE r.status = 'running' AND r.claimed_by = e.replica AND r.attempt = e.attempt
+  AND r.cancel_requested = 'rollback'
+"""

@@ -52,9 +52,16 @@ SELECT thread_id FROM lgs_thread WHERE thread_id = ANY($1::text[]) ORDER BY thre
 """
 
 UNFINISHED: Final = """
-SELECT run_id, status = 'running' AS running FROM lgs_run
+SELECT run_id, status, attempt, turn, cancel_requested FROM lgs_run
 WHERE thread_id = $1 AND status IN ('pending', 'running') ORDER BY seq
 """
+
+TO_BE_STOPPED: Final = f"{UNFINISHED} FOR UPDATE"
+"""Claims do not lock threads: a run that waits must still wait when it is ended or deleted as such."""
+
+
+LOCK_RUNS: Final = "SELECT FROM lgs_run WHERE run_id = ANY($1::text[]) FOR UPDATE"
+"""As `TO_BE_STOPPED`, of runs by their ids."""
 
 
 def has(graph: str, graphs: str) -> str:
@@ -206,14 +213,16 @@ ORDER BY spent_at LIMIT 1000
 FORGET_ORPHANED: Final = "DELETE FROM lgs_spent_thread WHERE thread_id = ANY($1::text[])"
 
 ASK_TO_STOP: Final = """
-UPDATE lgs_run SET cancel_requested = $2, updated_at = now()
-WHERE run_id = ANY($1::text[]) AND status = 'running'
+UPDATE lgs_run
+SET cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' ELSE $2 END, updated_at = now()
+WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running')
 """
 
 UNFINISHED_RUNS: Final = f"""
 SELECT run_id FROM lgs_run r
 WHERE status IN ('pending', 'running') AND status = ANY($1::text[])
-  AND cancel_requested IS DISTINCT FROM $2 AND created_at <= $3 AND {_within("$4")}
+  AND cancel_requested IS DISTINCT FROM $2 AND cancel_requested IS DISTINCT FROM 'rollback'
+  AND created_at <= $3 AND {_within("$4")}
 LIMIT 500
 """
 

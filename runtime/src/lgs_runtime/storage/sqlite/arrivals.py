@@ -49,7 +49,7 @@ def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | N
 def _apply_strategy(change: Change, new: NewRun) -> bool:
     """Carries the strategy out; whether the thread still has unfinished runs."""
     found = change.all(statements.UNFINISHED, thread_id=new.thread_id)
-    unfinished = [transitions.Unfinished(row["run_id"], bool(row["running"])) for row in found]
+    unfinished = [rows.unfinished_of(row) for row in found]
     step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)
     if step is None:
         return bool(unfinished)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lgs_runtime.errors import Conflict
 from lgs_runtime.model import FINAL, CancelAction, Run, Scope, Signal
 from lgs_runtime.storage import transitions
-from lgs_runtime.storage.sqlite import statements
+from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.audit import note
 from lgs_runtime.storage.sqlite.change import Change
 from lgs_runtime.storage.sqlite.completion import apply
@@ -19,11 +19,7 @@ def cancel(
     """Ends runs that wait, asks those that run to stop, and returns them as they are then. Raises `NotFound`,
     and has done nothing."""
     named = [change.named(run_id, thread_id, scope) for run_id in dict.fromkeys(run_ids)]
-    unfinished = [
-        transitions.Unfinished(row["run_id"], row["status"] == "running")
-        for row in named
-        if row["status"] not in FINAL
-    ]
+    unfinished = [rows.unfinished_of(row) for row in named if row["status"] not in FINAL]
     carry_out(change, transitions.cancellation(unfinished, action), action)
     left = dict.fromkeys(row["thread_id"] for row in named if row["status"] == "pending")
     change.notifications.extend(Signal("thread", thread) for thread in left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from lgs_runtime.database.json_columns import dump, dump_optional, escape, load
-from lgs_runtime.errors import LeaseLost
+from lgs_runtime.errors import LeaseLost, RollbackAsked
 from lgs_runtime.model import Finished, Json, Outcome, Run, RunStatus, Signal
 from lgs_runtime.storage import transitions
 from lgs_runtime.storage.histories import checkpoint_of
@@ -15,7 +15,7 @@ from lgs_runtime.storage.sqlite.versions import COUNT_VERSION, keep_version
 
 
 def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished:
-    """Ends an attempt as it came out. Raises `LeaseLost`."""
+    """Ends an attempt as it came out. Raises `LeaseLost`, `RollbackAsked`."""
     row = change.one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
     if row is None:
         raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
@@ -23,6 +23,8 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
     answer = dump_optional(outcome.answer)
     interrupts = dump_optional(outcome.interrupts)
     taken_back = row["cancel_requested"] == "rollback"
+    if taken_back and not outcome.undone:
+        raise RollbackAsked(f"run {run.run_id}: is to be rolled back")
     if taken_back:
         change.run(statements.DELETE_RUN, run_id=run.run_id)
     else:
@@ -47,8 +49,9 @@ def apply(
 ) -> None:
     """Carries out the transition of a run that ends without an outcome, or waits again."""
     run_id = row["run_id"]
-    if transition == "wait":
-        refund, bonus = (0, 0.0) if charge else (1, transitions.HANDED_BACK_SECONDS)
+    if transition in ("wait", "undo"):
+        charged = charge and transition == "wait"
+        refund, bonus = (0, 0.0) if charged else (1, transitions.HANDED_BACK_SECONDS)
         change.run(statements.WAIT_AGAIN, run_id=run_id, refund=refund, bonus=bonus)
         change.notifications.append(Signal("queued", run_id))
         return

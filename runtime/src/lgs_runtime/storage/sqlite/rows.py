@@ -10,7 +10,7 @@ from lgs_runtime.database.json_columns import load, unescape
 from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
 from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.lifetime import expiry, ttl_of
-from lgs_runtime.storage.transitions import PRIORITY
+from lgs_runtime.storage.transitions import PRIORITY, Unfinished
 
 
 def time(seconds: float) -> datetime:
@@ -110,3 +110,10 @@ def assistant(row: sqlite3.Row) -> Assistant:
         created_at=time(row["created_at"]),
         updated_at=time(row["updated_at"]),
     )
+
+
+def unfinished_of(row: sqlite3.Row) -> Unfinished:
+    """What a strategy needs to know of a run."""
+    running = row["status"] == "running"
+    begun = row["attempt"] > 0 or row["turn"] == FIRST_TURN
+    return Unfinished(row["run_id"], running, begun, row["cancel_requested"])

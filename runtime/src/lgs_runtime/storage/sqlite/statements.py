@@ -50,7 +50,7 @@ VALUES (:thread_id, :metadata, :now, :now, :now, :created_by, :ttl_seconds, :ttl
 """
 
 UNFINISHED: Final = """
-SELECT run_id, status = 'running' AS running FROM lgs_run
+SELECT run_id, status, attempt, turn, cancel_requested FROM lgs_run
 WHERE thread_id = :thread_id AND status IN ('pending', 'running') ORDER BY seq
 """
 
@@ -145,7 +145,13 @@ SET status = 'pending', claimed_by = NULL, updated_at = :now, attempt = attempt 
 WHERE run_id = :run_id
 """
 
-ASK_TO_STOP: Final = "UPDATE lgs_run SET cancel_requested = :action, updated_at = :now WHERE run_id = :run_id"
+ASK_TO_STOP: Final = """
+UPDATE lgs_run
+SET cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' ELSE :action END,
+    updated_at = :now
+WHERE run_id = :run_id
+"""
+"""Whoever asks for a rollback gets it, whatever others ask for."""
 
 LEAVE_THREAD: Final = """
 UPDATE lgs_thread
@@ -199,7 +205,8 @@ _WITHIN: Final = """
 UNFINISHED_RUNS: Final = f"""
 SELECT run_id FROM lgs_run r
 WHERE status IN ('pending', 'running') AND status IN (SELECT value FROM json_each(:statuses))
-  AND cancel_requested IS NOT :not_asked AND created_at <= :before AND {_WITHIN}
+  AND cancel_requested IS NOT :not_asked AND cancel_requested IS NOT 'rollback'
+  AND created_at <= :before AND {_WITHIN}
 LIMIT 500
 """
 
