@@ -220,7 +220,8 @@ def test_the_file_may_hold_variables_of_any_simple_kind(tmp_path: Path) -> None:
 def test_keys_that_nobody_knows_are_a_warning_and_those_of_the_image_are_not(tmp_path: Path) -> None:
     file = tmp_path / "langgraph.json"
     file.write_text(
-        '{"graphs": {"a": "./a.py:a"}, "grpahs": {}, "python_version": "3.12", "dependencies": ["httpx"]}'
+        '{"$schema": "https://langgra.ph/schema.json", "graphs": {"a": "./a.py:a"}, "grpahs": {},'
+        ' "python_version": "3.12", "dependencies": ["httpx"]}'
     )
 
     with structlog.testing.capture_logs() as logs:

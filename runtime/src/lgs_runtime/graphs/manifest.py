@@ -114,7 +114,7 @@ def manifest_of(file: ManifestFile, values: Variables) -> Manifest:
     `ConfigError`."""
     content, where = file.content, str(file.path)
     warn_unknown(content, USED | FOR_THE_IMAGE, where)
-    if unused := sorted(set(content) & FOR_THE_IMAGE):
+    if unused := sorted(set(content) & FOR_THE_IMAGE - {"$schema"}):
         log.info("config.keys_not_used", path=where, keys=unused)
     if "ui" in content:
         log.warning(
