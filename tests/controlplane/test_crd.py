@@ -93,3 +93,20 @@ def test_kubectl_scale_sets_the_replicas(plane: ControlPlane, namespace: str) ->
     plane.run("scale", "lgs/support", "-n", namespace, "--replicas=3")
 
     assert plane.run("get", "lgs", "support", "-n", namespace, "-o", "jsonpath={.spec.replicas}") == "3"
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (
+            "spec.workers.drainSeconds",
+            "Seconds that running work gets when its replica is to stop. Default: 60",
+        ),
+        ("spec.pod.resources", "What one replica asks for and may use at most."),
+        ("status.conditions.reason", "docs/errors.md"),
+    ],
+)
+def test_kubectl_explains_each_field(plane: ControlPlane, field: str, words: str) -> None:
+    told = plane.run("explain", f"lgs.{field}")
+
+    assert words in " ".join(told.split())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import yaml
 
@@ -26,6 +28,37 @@ def test_every_object_of_the_schema_is_structural() -> None:
             check(each, f"{path}.{name}")
 
     check(version["schema"]["openAPIV3Schema"], "")
+
+
+def fields(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each field of a schema, with the way to it."""
+    for name, each in node.get("properties", {}).items():
+        yield f"{path}.{name}", each
+        yield from fields(each, f"{path}.{name}")
+    for inner in ("items", "additionalProperties"):
+        if isinstance(node.get(inner), dict):
+            yield from fields(node[inner], path)
+
+
+SCHEMA = yaml.safe_load(crd_yaml())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+
+def test_every_field_has_a_text_for_kubectl_explain() -> None:
+    without = {path for path, field in fields(SCHEMA) if not field.get("description", "").strip()}
+
+    assert without == {".metadata"}, "Kubernetes has a text for that one, and takes no other"
+
+
+def test_a_text_says_the_default_and_the_unit() -> None:
+    units = {"Seconds": "seconds", "Hours": "hours", "Bytes": "bytes"}
+
+    for path, field in fields(SCHEMA):
+        text, default = field.get("description", ""), field.get("default")
+        if isinstance(default, str | int | float) and default != "" and path.startswith(".spec"):
+            assert f"Default: {default}.".lower() in text.lower(), path
+        for ending, unit in units.items():
+            if path.endswith(ending) and path.startswith(".spec") and ".tolerations." not in path:
+                assert unit in text.lower(), path
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:

@@ -112,8 +112,8 @@ def _root_schema() -> dict[str, Any]:
         "description": "A LangGraph application that is deployed, kept running and scaled.",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
+            "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
+            "kind": {"type": "string", "description": f"{KIND}."},
             "metadata": {"type": "object"},
             "spec": spec,
             "status": _structural(Status),
@@ -147,11 +147,18 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
         own = {"description": node["description"]} if "description" in node else {}
         return _fragments()[kind] | own
     if node.get("x-int-or-string"):
-        return {key: node[key] for key in ("description", "default") if key in node} | {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-        }
+        own = {"default": node["default"]} if "default" in node else {}
+        return (
+            {"description": _explained(node)}
+            | own
+            | {
+                "x-kubernetes-int-or-string": True,
+                "anyOf": [{"type": "integer"}, {"type": "string"}],
+            }
+        )
     result = {key: node[key] for key in _PASSED_ON if node.get(key) is not None}
+    if "description" in node:
+        result["description"] = _explained(node)
     if "const" in node:
         result["enum"] = [node["const"]]
     for bound, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -167,6 +174,14 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
         result["items"] = _converted(node["items"], definitions)
     keys = node.get("x-list-keys")
     return result | ({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys} if keys else {})
+
+
+def _explained(node: dict[str, Any]) -> str:
+    """The field's text with its default, which `kubectl explain` does not show by itself."""
+    text, default = node["description"], node.get("default")
+    if default is None or default == "" or isinstance(default, dict | list):
+        return str(text)
+    return f"{text} Default: {json.dumps(default).strip(chr(34))}."
 
 
 @cache

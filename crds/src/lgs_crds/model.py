@@ -52,7 +52,9 @@ class Part(BaseModel):
 class Source(Part):
     """Where the graph's code comes from when it is not in the image."""
 
-    config_map: Name | None = Field(default=None, description="ConfigMap whose files are mounted at /app.")
+    config_map: Name | None = Field(
+        default=None, description="ConfigMap whose files are mounted at /app; changes are rolled out."
+    )
     folder: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
         default=None,
         description="Folder that `lgs up` reads, relative to the manifest. A cluster does not use it.",
@@ -66,13 +68,17 @@ class Target(Part):
         default=None,
         gt=0,
         le=86400,
-        description="95th percentile of due to ended. Above it replicas are added when waiting is why.",
+        description="Seconds from due to ended that 95 of 100 runs should keep to. Above it replicas are "
+        "added when waiting is why. Not set: how long runs take is not looked at.",
     )
     queue_wait_seconds: float = Field(
-        default=1.0, gt=0, le=3600, description="Time in which the waiting runs should be taken up."
+        default=1.0, gt=0, le=3600, description="Seconds in which the waiting runs should be taken up."
     )
     utilization: float = Field(
-        default=0.75, ge=0.05, le=1, description="Highest share of the slots that is planned to be in use."
+        default=0.75,
+        ge=0.05,
+        le=1,
+        description="Highest share of the slots (0.05 to 1) that is planned to be in use.",
     )
 
 
@@ -80,7 +86,7 @@ class ScaleDown(Part):
     """How careful scaling in is."""
 
     hold_seconds: float = Field(
-        default=60, ge=0, le=3600, description="Time for which fewer replicas must have been enough."
+        default=60, ge=0, le=3600, description="Seconds for which fewer replicas must have been enough."
     )
 
 
@@ -107,9 +113,9 @@ class Scaling(Part):
 class Queues(Part):
     """How many runs of the whole service may wait, by priority. Beyond it a request is answered 429."""
 
-    high: int = Field(default=100, ge=1, le=1000000)
-    normal: int = Field(default=500, ge=1, le=1000000)
-    low: int = Field(default=1000, ge=1, le=1000000)
+    high: int = Field(default=100, ge=1, le=1000000, description="Runs of priority high that may wait.")
+    normal: int = Field(default=500, ge=1, le=1000000, description="Runs of priority normal that may wait.")
+    low: int = Field(default=1000, ge=1, le=1000000, description="Runs of priority low that may wait.")
     user: int | None = Field(
         default=None,
         ge=1,
@@ -123,27 +129,32 @@ class Workers(Part):
 
     concurrency: int = Field(default=50, ge=1, le=10000, description="Runs at a time in one replica.")
     queues: Queues = Field(default_factory=Queues, json_schema_extra=FILLED)
-    run_timeout_seconds: float = Field(default=3600, gt=0, le=604800, description="Longest time of one run.")
+    run_timeout_seconds: float = Field(
+        default=3600, gt=0, le=604800, description="Seconds after which one run is ended."
+    )
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="How often a run is started again after its replica was lost."
     )
     drain_seconds: int = Field(
-        default=60, ge=0, le=86400, description="Time that running work gets when a replica is told to stop."
+        default=60,
+        ge=0,
+        le=86400,
+        description="Seconds that running work gets when its replica is to stop.",
     )
 
 
 class SecretKey(Part):
     """A key of a Secret in the namespace of the service."""
 
-    name: Name
-    key: Key = "uri"
+    name: Name = Field(description="Name of the Secret.")
+    key: Key = Field(default="uri", description="Key of the Secret.")
 
 
 class ApiKeysSecret(Part):
     """A key of a Secret that holds API keys, one a line: `key`, or `name=key`."""
 
-    name: Name
-    key: Key = "keys"
+    name: Name = Field(description="Name of the Secret.")
+    key: Key = Field(default="keys", description="Key of the Secret.")
 
 
 class ApiKeys(Part):
@@ -168,7 +179,9 @@ class Auth(Part):
 class CloudNativePG(Part):
     """A database cluster of CloudNativePG: the key `uri` of its Secret `<cluster>-app` is used."""
 
-    cluster: Annotated[Name, StringConstraints(max_length=240)]
+    cluster: Annotated[Name, StringConstraints(max_length=240)] = Field(
+        description="Name of the Cluster of CloudNativePG, in the namespace of the service."
+    )
 
 
 class ManagedPostgres(Part):
@@ -201,7 +214,7 @@ class Versions(Part):
         default=100,
         ge=1,
         le=100000,
-        description="Older ones are removed, with the checkpoints only they need.",
+        description="Versions kept of a session. Older ones go, with the checkpoints only they need.",
     )
 
 
@@ -212,7 +225,11 @@ class Persistence(Part):
         default=None, description="Not set: SQLite inside the single replica, which is lost with its pod."
     )
     run_ttl_hours: float = Field(
-        default=24, alias="runTTLHours", gt=0, le=87600, description="Ended runs are removed after this time."
+        default=24,
+        alias="runTTLHours",
+        gt=0,
+        le=87600,
+        description="Hours after which ended runs are removed.",
     )
     versions: Versions = Field(
         default_factory=Versions, description="How many versions of each session are kept."
@@ -224,7 +241,7 @@ class ManagedRedis(Part):
 
     resources: Resources | None = Field(default=None, description="Resources of the server's container.")
     max_memory: Quantity = Field(
-        default="256Mi", description="Memory for data; the least used keys go first."
+        default="256Mi", description="Memory for data, as a quantity; the least used keys go first."
     )
 
 
@@ -241,9 +258,11 @@ class Cache(Part):
     """The response cache, and Redis for it and for streams."""
 
     redis: Redis | None = Field(default=None, description="Not set: each replica caches in its own memory.")
-    ttl_seconds: int = Field(default=3600, ge=1, le=31536000)
+    ttl_seconds: int = Field(
+        default=3600, ge=1, le=31536000, description="Seconds for which an answer is kept in the cache."
+    )
     compression_threshold_bytes: int = Field(
-        default=1024, ge=0, le=1073741824, description="Values of at least this size are compressed."
+        default=1024, ge=0, le=1073741824, description="Values of at least so many bytes are compressed."
     )
 
 
@@ -258,8 +277,12 @@ class Disruption(Part):
 class Network(Part):
     """How the service is reached."""
 
-    service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    service_annotations: dict[str, str] = Field(default_factory=dict)
+    service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
+        default="ClusterIP", description="Type of the Service: who can reach it, as Kubernetes has it."
+    )
+    service_annotations: dict[str, str] = Field(
+        default_factory=dict, description="Annotations of the Service, such as those of a load balancer."
+    )
     allow_from: list[PolicyPeer] | None = Field(
         default=None,
         description="NetworkPolicy peers that may connect. Not set: everybody, without a NetworkPolicy. "
@@ -270,33 +293,59 @@ class Network(Part):
 class EnvVar(Part):
     """An environment variable of the runtime's container, as in a pod."""
 
-    name: VariableName
-    value: str | None = None
+    name: VariableName = Field(description="Name of the variable.")
+    value: str | None = Field(default=None, description="Its value. Not set: valueFrom, else empty.")
     value_from: EnvValueFrom | None = None
 
 
 class LocalReference(Part):
     """The name of an object in the namespace of the service."""
 
-    name: Name
+    name: Name = Field(description="Name of the object.")
 
 
 class Pod(Part):
     """What is added to the runtime's pods; each field has its meaning and form in a pod."""
 
-    resources: Resources | None = None
-    env: list[EnvVar] = Field(default_factory=list, json_schema_extra={"x-list-keys": ["name"]})
-    env_from: list[EnvFrom] = Field(default_factory=list)
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    tolerations: list[Toleration] = Field(default_factory=list)
-    affinity: Affinity | None = None
+    resources: Resources | None = Field(
+        default=None,
+        description="What one replica asks for and may use at most. Not set: no request and no limit, unless "
+        "a LimitRange of the namespace sets them.",
+    )
+    env: list[EnvVar] = Field(
+        default_factory=list,
+        description="Environment variables of the runtime. Not set: none beside the operator's own.",
+        json_schema_extra={"x-list-keys": ["name"]},
+    )
+    env_from: list[EnvFrom] = Field(
+        default_factory=list, description="ConfigMaps and Secrets whose keys become environment variables."
+    )
+    node_selector: dict[str, str] = Field(
+        default_factory=dict, description="Labels that a node must have to get a replica. Not set: any node."
+    )
+    tolerations: list[Toleration] = Field(
+        default_factory=list,
+        description="Taints of nodes that replicas bear, beside a short wait for a lost node.",
+    )
+    affinity: Affinity | None = Field(
+        default=None,
+        description="Which nodes and neighbours replicas prefer or need. Not set: zones with fewer of them.",
+    )
     topology_spread_constraints: list[TopologySpread] | None = Field(
         default=None, description="Not set: replicas are spread over nodes and zones where that is possible."
     )
-    annotations: dict[str, str] = Field(default_factory=dict)
-    labels: dict[str, str] = Field(default_factory=dict)
-    image_pull_secrets: list[LocalReference] = Field(default_factory=list)
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    annotations: dict[str, str] = Field(default_factory=dict, description="Annotations of the pods.")
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Labels of the pods; those that the operator sets win."
+    )
+    image_pull_secrets: list[LocalReference] = Field(
+        default_factory=list, description="Secrets by which the image is fetched from a private registry."
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        default=None,
+        description="When the image is fetched. Not set: the operator's own setting, else Kubernetes' "
+        "(Always for the tag latest, IfNotPresent for others).",
+    )
 
 
 class Spec(Part):

@@ -37,20 +37,35 @@ class StatusPart(BaseModel):
 class Condition(StatusPart):
     """One aspect of the service, as of `observedGeneration`."""
 
-    type: Annotated[str, StringConstraints(max_length=316)]
-    status: Truth
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-    message: Annotated[str, StringConstraints(max_length=32768)] = ""
-    observed_generation: int = Field(default=0, ge=0)
-    last_transition_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    type: Annotated[str, StringConstraints(max_length=316)] = Field(
+        description="Which aspect: Ready, Progressing, Reconciled, PersistenceReady, CacheReady, "
+        "ScalingActive or ScalingLimited."
+    )
+    status: Truth = Field(description="Whether it is so: True, False or Unknown.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
+        description="Why, in one word; docs/errors.md says of each what to do."
+    )
+    message: Annotated[str, StringConstraints(max_length=32768)] = Field(
+        default="", description="Why, with the names and values of this case and the way out."
+    )
+    observed_generation: int = Field(
+        default=0, ge=0, description="The generation of the manifest that it speaks of."
+    )
+    last_transition_time: str | None = Field(
+        default=None,
+        description="When its status changed last.",
+        json_schema_extra={"format": "date-time"},
+    )
 
 
 class ScalingStatus(StatusPart):
     """The autoscaler's last decision, what it was based on, and what the scaling law remembers."""
 
-    desired_replicas: int | None = None
-    reason: str | None = None
-    decided_at: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    desired_replicas: int | None = Field(default=None, description="Replicas that it came to.")
+    reason: str | None = Field(default=None, description="Why, in words and numbers.")
+    decided_at: str | None = Field(
+        default=None, description="When it was made.", json_schema_extra={"format": "date-time"}
+    )
     inputs: dict[str, Any] | None = Field(
         default=None,
         description="The numbers behind the decision.",
@@ -65,7 +80,11 @@ class Status(StatusPart):
     """What the operator saw and did."""
 
     observed_generation: int | None = Field(default=None, description="The generation that was acted on.")
-    conditions: list[Condition] = Field(default_factory=list, json_schema_extra={"x-list-keys": ["type"]})
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="What is and what is not as it should be, one aspect each.",
+        json_schema_extra={"x-list-keys": ["type"]},
+    )
     replicas: int | None = Field(default=None, description="Pods that exist.")
     ready_replicas: int | None = Field(default=None, description="Pods that take work.")
     desired_replicas: int | None = Field(default=None, description="Pods that are wanted now.")
