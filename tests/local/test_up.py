@@ -73,7 +73,7 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on_from_its_last_checkpoin
     up.wait(lambda: len(up.done(thread)) >= 2)
 
     os.kill(victim, signal.SIGKILL)
-    up.wait(lambda: up.said("was killed by SIGKILL; replaced now"))
+    up.wait(lambda: up.said("was killed by SIGKILL; replaced now\n"))
     up.wait(lambda: up.status(thread, run) == "success")
 
     assert up.done(thread) == list(range(6))

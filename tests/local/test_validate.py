@@ -55,6 +55,22 @@ def test_a_langgraph_json_is_told_all_that_is_wrong_with_it(folder: Path) -> Non
     assert "dependencies[0]: ./lost: must be a folder that exists" in done.stderr
 
 
+def test_a_manifest_without_graphs_is_checked_with_the_langgraph_json_that_names_them(folder: Path) -> None:
+    head = "apiVersion: lgs.dev/v1alpha1\nkind: LangGraphService\nmetadata: {name: support}\n"
+    (folder / "service.yaml").write_text(head + "spec: {source: {folder: .}}\n")
+    good = validated(str(folder))
+    (folder / "langgraph.json").write_text(json.dumps({"graphs": {"agent": "./graph.py:grpah"}}))
+    wrong = validated(str(folder))
+    (folder / "service.yaml").write_text(
+        head + "spec: {source: {folder: .}, graphs: {agent: ./graph.py:graph}}\n"
+    )
+    named = validated(str(folder))
+
+    assert (good.exit_code, "langgraph.json: valid; its graphs: agent" in good.stdout) == (0, True)
+    assert (wrong.exit_code, "did you mean graph?" in wrong.stderr) == (2, True)
+    assert (named.exit_code, "langgraph.json" in named.output) == (0, False)
+
+
 def test_a_key_that_was_meant_for_another_is_told_with_what_is_missing(folder: Path) -> None:
     (folder / "langgraph.json").write_text(json.dumps({"graph": {"agent": "./graph.py:graph"}}))
 

@@ -11,7 +11,7 @@ import typer
 from lgs_crds import ManifestError
 from lgs_crds import load as read_manifest
 from lgs_operator.application import read as read_application
-from lgs_operator.application.target import found, kind_of
+from lgs_operator.application.target import CONFIG, found, kind_of
 from lgs_operator.commands.console import Named, refused, say, warn
 
 
@@ -42,14 +42,21 @@ def _manifest(path: Path, cluster: bool) -> tuple[str, Path]:
     service = read_manifest(path, on_cluster=cluster)
     source = service.spec.source
     folder = path.absolute().parent / (source.folder if source and source.folder else ".")
-    return f"{path}: {service.metadata.name} is valid", folder
+    told = f"{path}: {service.metadata.name} is valid"
+    # Where the manifest names no graphs, the file beside the code does, and is what the service reads.
+    beside = folder / CONFIG
+    return (told if service.spec.graphs or not beside.is_file() else f"{told}\n{_read(beside)}"), folder
 
 
 def _application(path: Path) -> tuple[str, Path]:
+    return _read(path), path.parent
+
+
+def _read(path: Path) -> str:
     application = read_application(path)
     warn(*(f"{path}: note: {note}" for note in application.notes))
     warn(*(f"{path}: not for lgs build: {problem}" for problem in application.unbuildable))
-    return f"{path}: valid; its graphs: {', '.join(application.graphs)}", path.parent
+    return f"{path}: valid; its graphs: {', '.join(application.graphs)}"
 
 
 def _load(path: Path, folder: Path, python: Path | None) -> None:

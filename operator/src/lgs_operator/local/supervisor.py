@@ -179,7 +179,9 @@ class Supervisor:
         code = process.handle.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = f"in {pause:.1f} s" if pause else "now"
-        self._view.say(f"{process.name} {how}; replaced {when}; its last words: {process.last_words()}")
+        # The log of one that was killed ends with what is no reason: only what went wrong is shown.
+        words = "".join(f"; its last words: {line}" for line in readable(process.written())[-1:])
+        self._view.say(f"{process.name} {how}; replaced {when}{words}")
         if state.crashes == 1:
             self._view.say(f"its log: {process.log}")
 
