@@ -104,5 +104,8 @@ def _answers(*command: str) -> bool:
 def _run(command: Sequence[str], env: Mapping[str, str]) -> None:
     done = subprocess.run(command, env=dict(env), check=False)
     if done.returncode:
-        way_out = "what it said stands above; --base-image and LGS_RUNTIME_IMAGE name what to build on"
+        way_out = (
+            "what it said stands above; --base-image and LGS_RUNTIME_IMAGE name what to build on: the stock"
+            " runtime, which images/runtime/Dockerfile of LangGraphService makes"
+        )
         raise BuildError(f"{' '.join(command[:2])}: exit code {done.returncode}: {way_out}")
