@@ -85,6 +85,18 @@ async def test_a_quota_that_is_used_up_is_named_and_room_in_it_is_enough(
     await story.has_condition("Ready", "False", "Starting")
 
 
+async def test_a_managed_database_outside_a_limit_range_is_told(story: Story, operators: Operators) -> None:
+    await operators.start()
+    story.apply(limit_range(max={"memory": "100Mi"}))
+
+    managed = {"resources": {"limits": {"memory": "1Gi"}}}
+    story.apply(service(persistence={"postgres": {"managed": managed}}))
+
+    said = await story.has_condition("PersistenceReady", "False", "LimitRangeViolated")
+    assert "the managed database: its pod is refused" in said["message"]
+    assert "spec.persistence.postgres.managed.resources" in said["message"]
+
+
 async def test_a_pod_outside_a_limit_range_is_told_with_the_range(story: Story, operators: Operators) -> None:
     await operators.start()
     story.apply(limit_range(max={"memory": "100Mi"}))

@@ -107,6 +107,31 @@ def test_a_managed_server_whose_pods_are_refused_says_so() -> None:
     assert "`kubectl describe statefulset support-postgres`" in persistence_ready(seen).message
 
 
+SET = "support-postgres-0 in StatefulSet support-postgres"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "field"),
+    [
+        (f'create Pod {SET} failed error: pods "support-postgres-0" is forbidden: {QUOTA}',
+         "QuotaExceeded", "postgres.managed.resources"),
+        (f"create Claim data-{SET} failed error: persistentvolumeclaims is forbidden: "
+         "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 10Gi",
+         "LimitRangeViolated", "postgres.managed.storage"),
+    ],
+)  # fmt: skip
+def test_a_managed_database_that_is_refused_is_told_from_its_events(
+    said: str, reason: str, field: str
+) -> None:
+    postgres = {"kind": "StatefulSet", "metadata": {"name": "support-postgres"}, "status": {}}
+    wanted = service(persistence={"postgres": {"managed": {}}})
+
+    seen = ObservedService(wanted, deployment(), postgres=postgres, postgres_refused=said)
+
+    assert ready(seen).reason == persistence_ready(seen).reason == reason
+    assert field in persistence_ready(seen).message
+
+
 def test_a_rollout_that_stands_still_is_told_with_what_keeps_it() -> None:
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "gone"}}, "image": "a:2"}
     new = pod("support-2", status={"containerStatuses": [waiting]}, creationTimestamp="2")

@@ -7,15 +7,19 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import structlog
+
 from lgs_crds import LangGraphService
 from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.context import Context
-from lgs_operator.kube.kinds import DEPLOYMENT, STATEFUL_SET, Key, Manifest, ServiceKey
+from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.kinds import DEPLOYMENT, EVENT, STATEFUL_SET, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import object_name
 from lgs_operator.status.service import ObservedService, Reports
 
+log = structlog.get_logger(__name__)
 PODS_ASKED: Final = 3
 ANSWER_SECONDS: Final = 1.0
 ANSWER_BYTES: Final = 64 * 1024
@@ -26,6 +30,7 @@ class Inspector:
     """Reads the watched copies, and asks pods."""
 
     def __init__(self, context: Context) -> None:
+        self._cluster = context.cluster
         self._state = context.state
         self._http = context.http
 
@@ -39,18 +44,36 @@ class Inspector:
         """The service as it is now. `missing` and `refused` are what the reconciler met."""
         live = self._state.owned(key)
         pods = self._state.pods(key)
+        postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
+        postgres_pods = self._state.pods(key, "postgres")
         return ObservedService(
             service=service,
             deployment=live.get(Key(DEPLOYMENT, key.namespace, key.name)),
             pods=pods,
-            postgres=live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres"))),
-            postgres_pods=self._state.pods(key, "postgres"),
+            postgres=postgres,
+            postgres_pods=postgres_pods,
+            postgres_refused=None if postgres_pods else await self._refused(postgres),
             redis=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "redis"))),
             redis_pods=self._state.pods(key, "redis"),
             missing=missing,
             refused=refused,
             reports=await self._reports(pods),
         )
+
+    async def _refused(self, stateful_set: Manifest | None) -> str | None:
+        """Why it has no pod, as its newest Event says: unlike a Deployment it has no condition for that."""
+        if stateful_set is None:
+            return None
+        metadata = stateful_set["metadata"]
+        fields = f"involvedObject.uid={metadata['uid']},reason=FailedCreate"
+        try:
+            events, _ = await self._cluster.list(EVENT, metadata["namespace"], fields=fields)
+        except KubeError as error:
+            # An explanation is worth no failure: an older chart's role may not read Events.
+            log.info("events.unread", namespace=metadata["namespace"], error=str(error))
+            return None
+        newest = max(events, key=lambda event: event.get("lastTimestamp") or "", default=None)
+        return None if newest is None else str(newest.get("message", ""))
 
     async def _reports(self, pods: tuple[Manifest, ...]) -> Reports:
         """What running pods that take no work say is wrong, if they answer."""

@@ -90,11 +90,18 @@ class KubeClient:
             raise
 
     async def list(
-        self, kind: Kind, namespace: str | None, *, labels: str | None = None, metadata_only: bool = False
+        self,
+        kind: Kind,
+        namespace: str | None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+        metadata_only: bool = False,
     ) -> tuple[list[Manifest], str]:
         """All objects of a kind, each with its kind filled in, and the version to watch from."""
         accept = _METADATA_ONLY.format(list="List") if metadata_only else None
-        query = {"labelSelector": labels} if labels else {}
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        query = {name: selector for name, selector in selectors.items() if selector}
         answer = await self._json("GET", kind.path(namespace), query=query, accept=accept)
         # an empty list of metadata is null
         items = [item | {"apiVersion": kind.api_version, "kind": kind.name} for item in answer["items"] or []]

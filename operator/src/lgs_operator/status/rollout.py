@@ -1,7 +1,8 @@
-"""What Kubernetes says of a Deployment whose pods it can't make, or that stands still. Pure.
+"""What Kubernetes says of a Deployment or StatefulSet whose pods it can't make, and of a rollout that stands
+still. Pure.
 
-Both are conditions of the Deployment: `ReplicaFailure` and `Progressing`. Those of a generation that is not
-the Deployment's own any more say nothing.
+Both are conditions of a Deployment, `ReplicaFailure` and `Progressing`; those of a generation that is not its
+own any more say nothing. A StatefulSet has only Events.
 """
 
 from __future__ import annotations
@@ -51,10 +52,24 @@ def refused_pods(deployment: Manifest | None, field: str) -> Diagnosis | None:
     said = _POD.sub("", failure.get("message", "")) or "no reason is told"
     if failure.get("reason") == "FailedDelete":
         return Diagnosis("FailedDelete", f"a pod can't be deleted: {said}: {OTHERWISE}")
+    return _refusal("pods are refused", said, field, OTHERWISE)
+
+
+def refused_server(said: str, field: str) -> Diagnosis:
+    """Why a StatefulSet has no pod, from the words of its Event `FailedCreate`; what the manifest says of its
+    claim stands beside the field."""
+    why = _POD.sub("", said.rpartition(" failed error: ")[2])
+    if said.startswith("create Claim "):
+        field = field.replace("resources", "storage")
+        return _refusal("its volume is refused", why, field, "`kubectl describe statefulset` tells more")
+    return _refusal("its pod is refused", why, field, "`kubectl describe statefulset` tells more")
+
+
+def _refusal(head: str, said: str, field: str, otherwise: str) -> Diagnosis:
     for form, reason, way_out in _REFUSALS:
         if re.search(form, said):
-            return Diagnosis(reason, f"pods are refused: {said}: {way_out.format(field=field)}")
-    return Diagnosis("FailedCreate", f"pods can't be made: {said}: {OTHERWISE}")
+            return Diagnosis(reason, f"{head}: {said}: {way_out.format(field=field)}")
+    return Diagnosis("FailedCreate", f"{head}: {said}: {otherwise}")
 
 
 def seconds_past(deployment: Manifest | None) -> int | None:

@@ -19,7 +19,7 @@ from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import selector
 from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
-from lgs_operator.status.rollout import refused_pods, seconds_past
+from lgs_operator.status.rollout import refused_pods, refused_server, seconds_past
 from lgs_operator.status.scaling import ScalingView
 
 Reports = Mapping[str, Mapping[str, str]]
@@ -36,6 +36,7 @@ class ObservedService:
     pods: tuple[Manifest, ...] = ()
     postgres: Manifest | None = None
     postgres_pods: tuple[Manifest, ...] = ()
+    postgres_refused: str | None = None
     redis: Manifest | None = None
     redis_pods: tuple[Manifest, ...] = ()
     missing: tuple[MissingReference, ...] = ()
@@ -192,6 +193,9 @@ def _diagnose_postgres(view: ObservedService) -> Diagnosis | None:
     if postgres is None or postgres.managed is None:
         return None
     budget = Budget("spec.persistence.postgres.managed.resources", postgres.managed.resources)
+    if view.postgres_refused and not view.postgres_pods:
+        found = refused_server(view.postgres_refused, budget.field)
+        return Diagnosis(found.reason, f"the managed database: {found.message}")
     return _managed(view.postgres, view.postgres_pods, "the managed database", budget)
 
 
@@ -212,7 +216,6 @@ def _managed(
     if found is not None:
         return Diagnosis(found.reason, f"{what}: {found.message}")
     if server is not None and not pods:
-        # a StatefulSet has no condition for pods that are refused, only Events of its own
         where = f"{server.get('kind', 'object').lower()} {server['metadata']['name']}"
         return Diagnosis("Starting", f"{what} has no pod yet; `kubectl describe {where}` tells why")
     return Diagnosis("Starting", f"{what} is starting")
