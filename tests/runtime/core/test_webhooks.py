@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,52 @@ async def test_a_call_that_failed_is_made_again_until_it_is_taken(
 
     assert made == [1, 1, 1, 0]
     assert [call["values"] for call in receiver.calls] == [{"n": 1}] * 3
+
+
+async def test_an_answer_that_never_ends_is_one_and_takes_no_memory(service: Service) -> None:
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with suppress(OSError):
+            while sent < 256 * 1024 * 1024:
+                writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+                await writer.drain()
+                sent += 0x10000
+        writer.close()
+
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
+        await ended(service, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+        made = await send(Impatient(service.storage), rounds=2)
+
+    assert made == [1, 0]
+    assert sent < 64 * 1024 * 1024, "what the kernel takes for a connection"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/",
+        "http://no-such-host.invalid/",
+        "http://xn--/",
+        "http://\u2603.example/",
+        "https://127.0.0.1:{port}/",
+    ],
+)
+async def test_a_receiver_that_can_not_be_reached_keeps_no_other_from_its_call(
+    service: Service, receiver: Receiver, url: str
+) -> None:
+    port = receiver.url.split(":")[2].split("/")[0]
+    await ended(service, url.replace("{port}", port))
+    await ended(service, receiver.url)
+
+    made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 1)
+
+    assert len(receiver.calls) == 1
+    assert made == [2, *[1] * (MOST_ATTEMPTS - 1), 0]
 
 
 async def test_a_call_that_nobody_takes_is_given_up(service: Service, receiver: Receiver) -> None:

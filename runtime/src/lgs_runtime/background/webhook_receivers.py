@@ -3,17 +3,24 @@
 A host is looked up once, every address it has is checked, and the call goes to an address that was checked: a
 name that leads elsewhere a moment later leads nowhere. Such calls don't go through a proxy, which would look
 the name up again. Redirects are not followed.
+
+What a receiver answers is its status. The rest may be endless: it is read only so far as keeps the
+connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from ipaddress import ip_address
 
 import httpx
 
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
+
+MOST_ANSWER_BYTES = 64 * 1024
+REST_SECONDS = 1.0
 
 
 class Forbidden(Exception):
@@ -30,7 +37,7 @@ def open_client(section: WebhookSection, timeout_seconds: float) -> httpx.AsyncC
 
 
 async def call(http: httpx.AsyncClient, section: WebhookSection, url: str, body: bytes) -> httpx.Response:
-    """POSTs JSON to a receiver. Raises `Forbidden`, and what httpx raises."""
+    """POSTs JSON to a receiver; its answer has no body. Raises `Forbidden`, and what httpx raises."""
     if rule := section.url.refusal(url):
         raise Forbidden(rule)
     headers = httpx.Headers({"Content-Type": "application/json", **section.headers})
@@ -39,7 +46,21 @@ async def call(http: httpx.AsyncClient, section: WebhookSection, url: str, body:
         headers["Host"] = target.netloc.decode()
         target, host = await _pinned(target, section.url), target.host
     extensions = {"sni_hostname": host} if host else {}
-    return await http.post(target, content=body, headers=headers, extensions=extensions)
+    sent = http.stream("POST", target, content=body, headers=headers, extensions=extensions)
+    async with sent as answer:
+        await _rest(answer)
+        return answer
+
+
+async def _rest(answer: httpx.Response) -> None:
+    """A connection whose answer was read to its end is used again, another one is closed."""
+    read = 0
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(REST_SECONDS):
+            async for piece in answer.aiter_raw():
+                read += len(piece)
+                if read > MOST_ANSWER_BYTES:
+                    return
 
 
 async def _pinned(target: httpx.URL, policy: UrlPolicy) -> httpx.URL:
