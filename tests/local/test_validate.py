@@ -71,6 +71,39 @@ def test_a_manifest_without_graphs_is_checked_with_the_langgraph_json_that_names
     assert (named.exit_code, "langgraph.json" in named.output) == (0, False)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param('{"graphs": ' + "[" * 100_000 + "]" * 100_000 + "}", "JSON: can't be read", id="levels"),
+        pytest.param('{"graphs": {"a": ' + "9" * 5000 + "}}", "JSON: can't be read", id="digits"),
+        pytest.param('{"graphs": {"a\\ud800": "./graph.py:graph"}}', "JSON: can't be read", id="half"),
+        pytest.param('{"graphs": {"": "./graph.py:graph"}}', "graphs: ", id="no name"),
+        pytest.param('{"graphs": {"a": "./graph.py:graph"}, "env": {"A=B": "x"}}', "env: A=B", id="variable"),
+    ],
+)
+def test_a_langgraph_json_that_the_runtime_would_not_take_is_not_valid(
+    folder: Path, text: str, said: str
+) -> None:
+    (folder / "langgraph.json").write_text(text)
+
+    done = validated(str(folder / "langgraph.json"))
+
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["spec: " + "[" * 20_000, "spec: 2026-99-99", "spec: " + "9" * 5000], ids=len
+)
+def test_a_manifest_that_can_not_be_read_is_told_as_that(tmp_path: Path, text: str) -> None:
+    (tmp_path / "service.yaml").write_text(f"kind: LangGraphService\n{text}\n")
+
+    done = validated(str(tmp_path / "service.yaml"))
+
+    assert done.exit_code == 2
+    assert "YAML: can't be read" in done.stderr
+
+
 def test_a_key_that_was_meant_for_another_is_told_with_what_is_missing(folder: Path) -> None:
     (folder / "langgraph.json").write_text(json.dumps({"graph": {"agent": "./graph.py:graph"}}))
 

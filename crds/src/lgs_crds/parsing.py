@@ -65,6 +65,9 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
         raise ManifestError(str(path), (Problem("YAML", str(error)),)) from None
     except UnicodeDecodeError as error:
         raise ManifestError(str(path), (Problem("YAML", f"is not UTF-8: {error.reason}"),)) from None
+    except (RecursionError, ValueError) as error:
+        # Too many levels or digits, or a date that there can't be.
+        raise ManifestError(str(path), (Problem("YAML", f"can't be read: {error}"),)) from None
     ours = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
     if len(ours) > 1:
         raise ManifestError(str(path), (Problem("kind", f"must occur once, not {len(ours)} times", KIND),))

@@ -87,6 +87,8 @@ def _graphs(findings: Findings, content: Mapping[str, Any], places: Places) -> M
         findings.wrong("graphs", 'must name a graph, such as {"agent": "./graph.py:graph"}', "none")
     paths: dict[str, Any] = {}
     for name, spec in graphs.items():
+        if not str(name).strip() or "\0" in str(name):
+            findings.wrong("graphs", "must be a name that is not empty, without NUL", name)
         where = f"graphs.{name}.path" if isinstance(spec, dict) else f"graphs.{name}"
         if isinstance(spec, dict):
             findings.text(spec, "description", f"graphs.{name}.description")
@@ -137,6 +139,8 @@ def _env(
         return file, {}
     if isinstance(value, dict):
         for name, text in value.items():
+            if not name or "=" in str(name) or "\0" in f"{name}{text}":
+                findings.wrong("env", "must be a variable's name without =, and no NUL", name)
             if not isinstance(text, str | int | float):
                 findings.wrong(f"env.{name}", "must be a text, a number, or true or false", text)
         return None, {str(name): str(text) for name, text in value.items()}

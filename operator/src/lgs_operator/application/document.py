@@ -32,10 +32,16 @@ def document(path: Path) -> Mapping[str, Any]:
 
 def _json(path: Path, text: str) -> Any:
     try:
-        return json.loads(text)
+        content = json.loads(text)
+        json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as wrong:
         rule = f"{wrong.msg} (column {wrong.colno})"
         raise _refused(path, Problem("JSON", rule, line=wrong.lineno)) from None
+    except (RecursionError, ValueError) as wrong:
+        # Too many levels or digits, or half a character, which is valid JSON and can't be printed.
+        rule = str(wrong).encode("ascii", "backslashreplace").decode()
+        raise _refused(path, Problem("JSON", f"can't be read: {rule}")) from None
+    return content
 
 
 def _yaml(path: Path, text: str) -> Any:
@@ -44,7 +50,7 @@ def _yaml(path: Path, text: str) -> Any:
     except yaml.MarkedYAMLError as wrong:
         line = wrong.problem_mark.line + 1 if wrong.problem_mark else None
         raise _refused(path, Problem("YAML", wrong.problem or "can't be read", line=line)) from None
-    except yaml.YAMLError as wrong:
+    except (yaml.YAMLError, RecursionError, ValueError) as wrong:
         raise _refused(path, Problem("YAML", str(wrong))) from None
 
 

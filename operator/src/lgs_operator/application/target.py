@@ -54,6 +54,6 @@ def _is_ours(path: Path) -> bool:
 def _documents(path: Path) -> list[dict[str, Any]]:
     try:
         documents = list(yaml.safe_load_all(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []
     return [each for each in documents if isinstance(each, dict)]

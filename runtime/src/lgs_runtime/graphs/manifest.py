@@ -177,6 +177,9 @@ def parse_graphs(content: Any, where: str) -> Mapping[str, GraphSpec]:
     """`{"id": "path:variable"}` or `{"id": {"path": …, "description": …}}`. Raises `ConfigError`."""
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: {content!r}: must be an object of graph id to path:variable")
+    for graph_id in map(str, content):
+        if not graph_id.strip() or "\0" in graph_id:
+            raise ConfigError(f"{where}: {graph_id!r}: must be a name that is not empty, without NUL")
     return {str(graph_id): _graph(spec, f"{where}.{graph_id}") for graph_id, spec in content.items()}
 
 

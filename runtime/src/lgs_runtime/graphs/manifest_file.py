@@ -56,11 +56,16 @@ def _text(path: Path, name: str) -> str:
 def parse_json(text: str, where: str) -> Any:
     """JSON, or a `ConfigError` with line and column."""
     try:
-        return json.loads(text)
+        content = json.loads(text)
+        json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as wrong:
         raise ConfigError(
             f"{where}: line {wrong.lineno} column {wrong.colno}: must be JSON: {wrong.msg}"
         ) from wrong
+    except (RecursionError, ValueError) as wrong:
+        # Too many levels or digits, or half a character, which is valid JSON and no text.
+        raise ConfigError(f"{where}: must be JSON that can be read: {wrong}") from wrong
+    return content
 
 
 def _parse_yaml(text: str, where: str) -> Any:
@@ -71,7 +76,7 @@ def _parse_yaml(text: str, where: str) -> Any:
     except yaml.MarkedYAMLError as wrong:
         line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
         raise ConfigError(f"{where}: line {line}: must be YAML: {wrong.problem}") from wrong
-    except yaml.YAMLError as wrong:
+    except (yaml.YAMLError, RecursionError, ValueError) as wrong:
         raise ConfigError(f"{where}: line 1: must be YAML: {wrong}") from wrong
 
 
@@ -79,7 +84,7 @@ def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
     if content is None:
         return {}
     if isinstance(content, dict):
-        return {str(name): _variable(value, f"{where}.{name}") for name, value in content.items()}
+        return dict(_variable(str(name), value, where) for name, value in content.items())
     if isinstance(content, list):
         # A list names variables that the environment must bring.
         return {}
@@ -91,12 +96,14 @@ def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
         log.warning("config.env_file_missing", where=where, file=content, looked_at=str(path))
         return {}
     given = dotenv_values(stream=StringIO(_text(path, where)))
-    return {name: value for name, value in given.items() if value is not None}
+    return dict(_variable(name, value, where) for name, value in given.items() if value is not None)
 
 
-def _variable(value: Any, where: str) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if not isinstance(value, str | int | float):
-        raise ConfigError(f"{where}: {value!r}: must be a text, a number, or true or false")
-    return str(value)
+def _variable(name: str, value: Any, where: str) -> tuple[str, str]:
+    if not name or "=" in name or "\0" in name:
+        raise ConfigError(f"{where}: {name!r}: must be a name of a variable, without = and NUL")
+    if not isinstance(value, str | int | float) or "\0" in str(value):
+        raise ConfigError(
+            f"{where}.{name}: {value!r}: must be a text, a number, or true or false, without NUL"
+        )
+    return name, str(value).lower() if isinstance(value, bool) else str(value)
