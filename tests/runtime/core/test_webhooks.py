@@ -128,11 +128,16 @@ async def test_an_answer_that_never_ends_is_one_and_takes_no_memory(service: Ser
 async def test_a_receiver_that_can_not_be_reached_keeps_no_other_from_its_call(
     service: Service, receiver: Receiver, url: str
 ) -> None:
-    port = receiver.url.split(":")[2].split("/")[0]
-    await ended(service, url.replace("{port}", port))
-    await ended(service, receiver.url)
+    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
 
-    made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 1)
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as without_tls:
+        await ended(service, url.replace("{port}", str(without_tls.sockets[0].getsockname()[1])))
+        await ended(service, receiver.url)
+
+        made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 1)
 
     assert len(receiver.calls) == 1
     assert made == [2, *[1] * (MOST_ATTEMPTS - 1), 0]

@@ -18,7 +18,6 @@ from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.extraction import extract
 from lgs_runtime.api.schemas.queries import AlsoThreadModes, Included, ThreadModes
 from lgs_runtime.api.schemas.record_json import select, storage_json, thread_json, ttl_json
-from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page, Scope, Ttl
 from lgs_runtime.storage.scope import check_kept, made_within
@@ -170,7 +169,7 @@ async def copy_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) ->
     target = str(uuid4())
     value: dict[str, Any] = {"thread_id": target, "metadata": dict(source.metadata), "if_exists": "raise"}
     metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
-    await copy_checkpoints(parts.checkpointer, source.thread_id, target)
+    await parts.checkpointer.acopy_thread(source.thread_id, target)
     ttl = parts.settings.checkpointer.ttl.default
     copied = await parts.storage.copy_thread(thread_id, target, metadata, readable, ttl)
     return JsonResponse(thread_json(copied))
