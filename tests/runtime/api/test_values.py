@@ -90,7 +90,7 @@ async def test_the_words_of_a_failure_are_kept(replica: Replica) -> None:
         thread = (await http.get(f"/threads/{thread_id}")).json()
 
     assert waited["__error__"] == {"error": "ValueError", "message": "a\x00b"}
-    assert thread["error"] == "ValueError: a\x00b"
+    assert thread["error"] == {"error": "ValueError", "message": "a\x00b"}
 
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=5) | st.sampled_from(

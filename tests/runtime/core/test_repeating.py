@@ -60,11 +60,11 @@ async def test_a_reaper_that_met_what_nobody_thought_of_still_takes_the_runs_of_
     reap, failed = replica.services.storage.reap, asyncio.Event()
     reaped = asyncio.Event()
 
-    async def fails_first(max_attempts: int) -> Sequence[Run]:
+    async def fails_first(*asked: Any) -> Sequence[Run]:
         if not failed.is_set():
             failed.set()
             raise RuntimeError("nobody thought of this")
-        found: Sequence[Run] = await reap(max_attempts)
+        found: Sequence[Run] = await reap(*asked)
         reaped.set()
         return found
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lgs_crds import ManifestError, Problem
+from lgs_crds import ManifestError
 from lgs_operator.application import read
 from lgs_operator.application.target import CONFIG
 from lgs_operator.commands.console import refused, say, warn
@@ -38,7 +38,7 @@ def init(
                 written.write(manifest(facts))
         except FileExistsError:
             rule = "is there already and is left as it is; name another with --output"
-            raise ManifestError("lgs init", (Problem("output", rule, str(target)),)) from None
+            raise FileExistsError(f"{target}: {rule}") from None
     except (ManifestError, OSError) as error:
         raise refused(error) from None
     warn(*(f"{application.path.name}: note: {note}" for note in application.notes))
