@@ -87,6 +87,11 @@ def _is_forwarding(name: str) -> bool:
 def _host_of(address: str) -> str:
     try:
         parts: SplitResult = urlsplit(address)
-        return "" if parts.username is not None else parts.hostname or ""
+        # `port` raises for what is none. Nothing but host and port may be there: who reads it as a whole may
+        # read another host.
+        plain = (
+            parts.port != 0 and parts.username is None and not (parts.path or parts.query or parts.fragment)
+        )
+        return parts.hostname or "" if plain else ""
     except ValueError:
         return ""
