@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -40,7 +40,9 @@ def next_after(
     try:
         if len(schedule.split()) != FIELDS:
             raise CronSimError("Wrong number of fields")
-        following: datetime = next(CronSim(schedule, local))
+        # In the hour that a change from summer time repeats, the first one found may be of the hour before.
+        later = (each.astimezone(UTC) for each in CronSim(schedule, local))
+        utc = next(each for each in later if each > moment.astimezone(UTC))
     except CronSimError as wrong:
         raise InvalidRequest(
             f"schedule: {schedule!r}: must be minute, hour, day of month, month and day of week, "
@@ -48,7 +50,6 @@ def next_after(
         ) from wrong
     except StopIteration:
         return None
-    utc = following.astimezone(zone(None))
     return None if end_time is not None and utc > end_time else utc
 
 
