@@ -43,10 +43,7 @@ def without_who_asked(config: RunnableConfig) -> RunnableConfig:
     told: RunnableConfig = {**config}
     for part in ("configurable", "metadata"):
         if part in told:
-            # Copied and taken from: this is done for each checkpoint.
-            told[part] = dict(told[part])
-            for name in OF_THE_REQUEST:
-                told[part].pop(name, None)
+            told[part] = {name: said for name, said in told[part].items() if name not in OF_THE_REQUEST}
     return told
 
 

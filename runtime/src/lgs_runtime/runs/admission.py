@@ -146,6 +146,7 @@ def new_run(
         run_id=run_id,
         thread_id=request.thread_id or str(uuid4()),
         assistant_id=assistant.assistant_id,
+        graph_id=assistant.graph_id,
         kwargs=kwargs.to_json(),
         metadata={**assistant.metadata, **request.metadata},
         priority=request.priority,
@@ -175,7 +176,6 @@ async def placed(
     says, and it stands where the service's priority handler wants the thread's runs. The handler is asked for
     the first run of a thread; later ones stand where that one stood. A priority that the client gave stays;
     the group is the handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
-    new = replace(new, graph_id=assistant.graph_id)
     if (ttl := services.settings.checkpointer.ttl.default) is not None:
         new = replace(new, thread_ttl=ttl)
     if services.priorities is None:
