@@ -6,6 +6,7 @@ import functools
 from types import SimpleNamespace
 from typing import Annotated, Any
 
+import httpx
 import pytest
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -58,12 +59,21 @@ def echo(endpoint: Any) -> Any:
 
 
 def client_of(route_class: type[APIRoute], route: APIRoute) -> TestClient:
-    app = FastAPI(redirect_slashes=False)
+    app = FastAPI(redirect_slashes=False, openapi_url=None)  # Without pages of FastAPI's own.
     app.state.services = SERVICES
     echoing = route_class(route.path, echo(route.endpoint), methods=route.methods)
     assert not isinstance(echoing, LimitedRoute) or echoing.binding is not None
     app.router.routes.append(echoing)
     return TestClient(app, raise_server_exceptions=False)
+
+
+def told(response: httpx.Response) -> tuple[int, str | None, Any]:
+    """The status, the length, which is all that a HEAD tells of a body, and the body."""
+    return (
+        response.status_code,
+        response.headers.get("content-length"),
+        response.json() if response.content else None,
+    )
 
 
 def bodies_of(route: APIRoute) -> st.SearchStrategy[Any]:
@@ -87,7 +97,7 @@ def test_a_binding_gives_and_refuses_as_fastapi_does(route: Route) -> None:
 
         ours, theirs = (client.request(method, path, **sent) for client in (bound, general))
 
-        assert (ours.status_code, ours.json()) == (theirs.status_code, theirs.json())
+        assert told(ours) == told(theirs)
 
     compare()
 
