@@ -8,6 +8,7 @@ import pytest
 
 from lgs_crds import LangGraphService, parse
 from lgs_operator.status.reporter import news
+from lgs_operator.status.rollout import refused_pods
 from lgs_operator.status.service import ObservedService, cache_ready, persistence_ready, progressing, ready
 
 
@@ -205,3 +206,12 @@ def test_memory_that_is_too_little_is_blamed_on_who_set_it(
 
     assert said.reason == "OOMKilled"
     assert words in said.message
+
+
+def test_what_is_refused_of_an_older_template_is_not_told_of_one_whose_pods_are_all_there() -> None:
+    refused = deployment(failure(QUOTA))
+    refused["status"]["updatedReplicas"] = 1
+    assert refused_pods(refused, "spec.pod.resources") is not None
+
+    refused["status"]["updatedReplicas"] = 2
+    assert refused_pods(refused, "spec.pod.resources") is None

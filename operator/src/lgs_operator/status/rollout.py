@@ -52,7 +52,15 @@ def refused_pods(deployment: Manifest | None, field: str) -> Diagnosis | None:
     said = _POD.sub("", failure.get("message", "")) or "no reason is told"
     if failure.get("reason") == "FailedDelete":
         return Diagnosis("FailedDelete", f"a pod can't be deleted: {said}: {OTHERWISE}")
+    if _is_of_an_older_template(deployment or {}):
+        return None
     return _refusal("pods are refused", said, field, OTHERWISE)
+
+
+def _is_of_an_older_template(deployment: Manifest) -> bool:
+    """Every pod of this template is there: what is refused is the old ReplicaSet's, which asks for its pods
+    until one of the new ones is ready."""
+    return bool(deployment["status"].get("updatedReplicas", 0) >= deployment["spec"].get("replicas", 1) > 0)
 
 
 def refused_server(said: str, field: str) -> Diagnosis:
