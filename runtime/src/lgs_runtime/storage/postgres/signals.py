@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.backoff import Backoff
 from lgs_runtime.database.postgres import TAKES_WRITES, Database
 from lgs_runtime.database.postgres_connections import Access, connect
 from lgs_runtime.errors import StorageUnavailable
@@ -23,7 +25,7 @@ from lgs_runtime.storage.postgres import statements
 
 CHANNEL: Final = "lgs"
 GAP: Final = Signal("queued", "")
-_RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
+_BACKOFF: Final = Backoff(first_seconds=0.05, longest_seconds=0.9)
 _CHECK_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 1.0
 """So late at most, and a statement's time, comes news behind a pooler."""
@@ -59,9 +61,7 @@ class Sender:
 
     async def close(self) -> None:
         """Sends what is left, if that is possible, and ends."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await _end(self._task)
         with contextlib.suppress(StorageUnavailable):
             await self._flush()
 
@@ -103,9 +103,7 @@ class Listener:
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await _end(self._task)
         if self._connection is not None:
             self._connection.terminate()
 
@@ -124,12 +122,12 @@ class Listener:
     async def _stay_connected(self) -> None:
         while True:
             await self._lost()
-            for failures in range(10**9):
+            for failures in itertools.count(1):
                 try:
                     await self._listen()
                     break
                 except StorageUnavailable:
-                    await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                    await asyncio.sleep(_BACKOFF.pause(failures))
             self._inbox.put(GAP)
 
     async def _lost(self) -> None:
@@ -169,9 +167,7 @@ class Looker:
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await _end(self._task)
 
     async def _look(self) -> None:
         while True:
@@ -183,3 +179,9 @@ class Looker:
                 self._inbox.put(*(Signal("cancel", run_id) for run_id in asked - self._told))
                 self._told = asked
             self._inbox.put(GAP)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
