@@ -6,10 +6,10 @@ Everybody is the same user. Applications are pointed at it by `{identity}` in th
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from support.http_stub import QuietHandler, http_stub
 
 USER = {
     "id": "7d0f7c1e-0000-4000-8000-000000000001",
@@ -23,7 +23,7 @@ USER = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """One request."""
 
     def do_GET(self) -> None:
@@ -36,18 +36,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
-
 
 @contextmanager
 def identity_provider() -> Iterator[str]:
     """Its address while the context is open."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_stub(Handler) as address:
+        yield address

@@ -36,9 +36,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     try:
         yield it
     finally:
-        it.client.close()
-        if it.process is not None:
-            it.end(signal.SIGTERM)
+        it.close()
 
 
 def test_it_serves_and_a_change_of_the_code_replaces_every_worker_with_its_sessions_intact(up: Up) -> None:

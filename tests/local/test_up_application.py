@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -33,9 +32,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     try:
         yield it
     finally:
-        it.client.close()
-        if it.process is not None:
-            it.end(signal.SIGTERM)
+        it.close()
 
 
 def environment(folder: Path, *, with_ours: bool) -> Path:

@@ -9,13 +9,12 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from support.ports import free_port, wait_until
+from support.server_program import ServerProgram
 
 PASSWORD = "let-me-in"
 
@@ -35,16 +34,17 @@ def keeps_statements() -> bool:
     return (int(major), int(minor)) >= (1, 21)
 
 
-class PgBouncer:
+class PgBouncer(ServerProgram):
     """One pooler before the server of a URI, with the users of its own list (`postgres`, a password)."""
+
+    name = "PgBouncer"
+    drops_root = True
+    stop_by = signal.SIGTERM
 
     def __init__(self, server_uri: str, mode: str, **settings: object) -> None:
         """`mode`: transaction or session. `settings`: of its file, besides the usual ones."""
-        self.folder = Path(tempfile.mkdtemp(prefix="lgs-pgbouncer-"))
-        self.port = free_port()
+        super().__init__()
         self._server = urlsplit(server_uri)
-        self._user = "postgres" if os.geteuid() == 0 else None
-        self._process: subprocess.Popen[bytes] | None = None
         lines = {
             "listen_addr": "127.0.0.1",
             "listen_port": self.port,
@@ -68,30 +68,10 @@ class PgBouncer:
         place = f"{user}:{password}@127.0.0.1:{self.port}"
         return urlunsplit(urlsplit(server_uri)._replace(netloc=place))
 
-    def start(self) -> None:
-        """Starts it and returns when it answers."""
-        command = [binary(), str(self.folder / "pgbouncer.ini")]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, user=self._user, cwd=self.folder, start_new_session=True
-            )
-        wait_until(self._answers, f"PgBouncer on port {self.port} answers (log in {self.folder}/log)")
-
-    def stop(self) -> None:
-        """Stops it and cuts every connection."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(timeout=30)
-            self._process = None
-
-    def remove(self) -> None:
-        """Stops it and deletes its folder."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def _command(self) -> Sequence[str]:
+        return [binary(), str(self.folder / "pgbouncer.ini")]
 
     def _answers(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise RuntimeError(f"pgbouncer ended: {(self.folder / 'log').read_text()[-2000:]}")
         try:
             psycopg.connect(self.uri(urlunsplit(self._server)), connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -6,11 +6,9 @@ refuses to run as root, so its processes are then those of the user `postgres`.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from support.ports import free_port, wait_until
+from support.server_program import ServerProgram
 
 SPEED = ("fsync=off", "full_page_writes=off", "max_connections=200")
 """A crash of the server, as against one of the machine, loses nothing of what was committed."""
@@ -37,17 +35,18 @@ def binary(name: str) -> str:
     return found
 
 
-class PostgresServer:
+class PostgresServer(ServerProgram):
     """One server with its own data folder. `uri` names its database `postgres`."""
+
+    name = "PostgreSQL"
+    drops_root = True
+    stop_by = signal.SIGINT
 
     def __init__(self, within: Path | None = None, settings: Sequence[str] = SPEED) -> None:
         """`within`: the folder that holds its folder. `settings`: those of the server, as `name=value`."""
         self.settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix="lgs-postgres-", dir=within))
-        self.port = free_port()
+        super().__init__(within)
         self.uri = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-        self._user = "postgres" if os.geteuid() == 0 else None
-        self._process: subprocess.Popen[bytes] | None = None
         if self._user:
             shutil.chown(self.folder, self._user)
         self._make_data()
@@ -57,44 +56,18 @@ class PostgresServer:
         command += ["--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
         subprocess.run(command, check=True, capture_output=True, user=self._user, cwd=self.folder)
 
-    def start(self) -> None:
-        """Starts the server and returns when it answers."""
+    def stop(self, *, crash: bool = False) -> None:
+        """Stops it and cuts every connection; `crash` leaves it no time to write anything."""
+        self._end(signal.SIGQUIT if crash else self.stop_by)
+
+    def _command(self) -> Sequence[str]:
         command = [binary("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         command += ["-h", "127.0.0.1", "-k", str(self.folder)]
         for setting in self.settings:
             command += ["-c", setting]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, user=self._user, cwd=self.folder, start_new_session=True
-            )
-        wait_until(self._answers, f"PostgreSQL on port {self.port} answers (log in {self.folder}/log)")
-
-    @property
-    def pid(self) -> int:
-        """The server's first process, which leads a group of its own."""
-        if self._process is None:
-            raise RuntimeError(f"PostgreSQL on port {self.port} does not run")
-        return self._process.pid
-
-    def alive(self) -> bool:
-        """Whether its first process runs."""
-        return self._process is not None and self._process.poll() is None
-
-    def stop(self, *, crash: bool = False) -> None:
-        """Stops it and cuts every connection; `crash` leaves it no time to write anything."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
-            self._process.wait(timeout=30)
-            self._process = None
-
-    def remove(self) -> None:
-        """Stops it and deletes its data."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        return command
 
     def _answers(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise RuntimeError(f"postgres ended: {(self.folder / 'log').read_text()[-2000:]}")
         try:
             psycopg.connect(self.uri, connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -90,3 +90,9 @@ class Up:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(30)
+
+    def close(self) -> None:
+        """Ends what was started."""
+        self.client.close()
+        if self.process is not None:
+            self.end(signal.SIGTERM)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from support.http_stub import QuietHandler, http_stub
 from support.model_stub import anthropic_messages, embeddings, openai_chat, openai_responses
 from support.model_stub.decide import Asked, Reply, decide
 
@@ -27,7 +26,7 @@ KINDS: dict[str, tuple[Read, Whole, Parts]] = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
@@ -71,23 +70,12 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a test says what it saw."""
-
 
 @contextmanager
 def model_stub(port: int = 0) -> Iterator[str]:
     """The stub's address (`http://127.0.0.1:port`) while the context is open."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with http_stub(Handler, port) as address:
+        yield address
 
 
 def pointing_at(stub: str) -> dict[str, str]:
