@@ -15,8 +15,7 @@ import structlog
 import typer
 import uvloop
 
-from lgs_runtime import gc_tuning as garbage
-from lgs_runtime import logs, stopping
+from lgs_runtime import gc_tuning, logs, stopping
 from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
 from lgs_runtime.variables import Variables
@@ -146,7 +145,7 @@ def _log_as(env: Mapping[str, str]) -> Callable[[], None]:
 
 def _live(settings: Settings, log_again: Callable[[], None]) -> None:
     """One life of a replica; returns when it ended well."""
-    with garbage.ignored():
+    with gc_tuning.paused():
         # Wrong settings are told before slow imports.
         from lgs_runtime import opening, server  # noqa: PLC0415
         from lgs_runtime.api.custom.application import AppFailed  # noqa: PLC0415

@@ -18,7 +18,7 @@ some 15 ms; a generation after ten looks at the younger one."""
 
 
 @contextmanager
-def ignored() -> Iterator[None]:
+def paused() -> Iterator[None]:
     """Leaves garbage alone while the context is open; what is there at its end is never looked at again."""
     gc.disable()
     try:
@@ -28,7 +28,7 @@ def ignored() -> Iterator[None]:
         gc.enable()
 
 
-def rarely() -> None:
+def tune() -> None:
     """Clears up, sets what is left aside for good, and looks seldom from now on. For a process that has
     opened all it needs."""
     gc.collect()

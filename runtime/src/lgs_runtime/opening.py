@@ -20,7 +20,7 @@ from lgs_runtime.api import loopback
 from lgs_runtime.auth.gate import Gate
 from lgs_runtime.background.duties import start_duties
 from lgs_runtime.background.heartbeat import Heartbeat
-from lgs_runtime.background.keeping import Keeper
+from lgs_runtime.background.keeper_process import KeeperProcess
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.wrappers.fence import Fence, fenced
 from lgs_runtime.database.addresses import masked
@@ -195,7 +195,7 @@ class _Opening:
             lost,
             graphs=services.graphs.ids,
             on_held=fence.held_until,
-            keeper=Keeper(
+            keeper=KeeperProcess(
                 settings.database_uri, settings.replica_id, settings.lease_seconds, settings.stall_seconds
             ),
         )

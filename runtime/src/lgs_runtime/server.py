@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from lgs_runtime import gc_tuning as garbage
+from lgs_runtime import gc_tuning
 from lgs_runtime.api.app import create_app
 from lgs_runtime.api.custom.application import open_custom_app
 from lgs_runtime.api.loopback import answering
@@ -61,7 +61,7 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             await services.worker.start()
-            garbage.rarely()
+            gc_tuning.tune()
             services.readiness.state = State.SERVING
             log.info("replica.serves", replica=settings.replica_id, graphs=list(services.graphs.ids))
             await _first(stop.wait(), failed)

@@ -25,9 +25,9 @@ from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
+from lgs_runtime.process_context import ProcessContext, not_a_laptop
 from lgs_runtime.storage.histories import VERSIONS_LIMIT
 from lgs_runtime.store.options import StoreOptions, parse_store
-from lgs_runtime.surroundings import Surroundings, not_a_laptop
 from lgs_runtime.variables import Variables
 
 DEFAULT_CONFIG = "langgraph.json"
@@ -158,7 +158,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         encryption_path=manifest.encryption,
         auth_path=auth_path,
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
-        not_a_laptop=not_a_laptop(_host(flags.get("host"), values), Surroundings.look(outer)),
+        not_a_laptop=not_a_laptop(_host(flags.get("host"), values), ProcessContext.detect(outer)),
         auth_openapi=manifest.auth.openapi,
         auth_cache=manifest.auth.cache,
         api_keys=values.text("LGS_API_KEYS", ""),

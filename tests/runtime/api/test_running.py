@@ -11,7 +11,7 @@ from api_graphs import entrance, gate
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError
 
-from lgs_runtime.api.http import awaited
+from lgs_runtime.api.http import long_poll
 from support.receiver import receiving
 
 
@@ -44,7 +44,7 @@ async def test_a_graph_that_raises_makes_wait_raise_with_its_words(client: LangG
 
 
 async def test_a_run_that_is_soon_over_is_answered_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(awaited, "WHOLE_WITHIN_SECONDS", 60)
+    monkeypatch.setattr(long_poll, "WHOLE_WITHIN_SECONDS", 60)
     async with httpx.AsyncClient(base_url=url) as http:
         answer = await http.post("/runs/wait", json={"assistant_id": "steps", "input": {}})
 

@@ -16,12 +16,12 @@ from structlog.testing import capture_logs
 from lgs_runtime.auth.studio import may_ask
 from lgs_runtime.graphs.http_section import Cors
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.process_context import ProcessContext, not_a_laptop
 from lgs_runtime.settings import Settings, load_settings
-from lgs_runtime.surroundings import Surroundings, not_a_laptop
 
 STUDIO = {"x-auth-scheme": "langsmith"}
 PAGE = {"Origin": "https://smith.langchain.com"}
-LAPTOP = Surroundings(
+LAPTOP = ProcessContext(
     env={}, pid=4711, parent=4700, container=False, first_command="/sbin/init ", log_is_journal=False
 )
 
@@ -211,7 +211,7 @@ def test_the_settings_know_where_they_are_read() -> None:
 
     beyond = load_settings({**graphs, "LGS_HOST": "0.0.0.0"})
     in_cluster = load_settings({**graphs, "KUBERNETES_SERVICE_HOST": "10.0.0.1"})
-    journal = Surroundings.look({"JOURNAL_STREAM": "1:2"})
+    journal = ProcessContext.detect({"JOURNAL_STREAM": "1:2"})
 
     assert "0.0.0.0" in (beyond.not_a_laptop or "")
     assert "sidecar" in (in_cluster.not_a_laptop or "")

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 
-from lgs_runtime.background.keeper import Vigil, runs
+from lgs_runtime.background.keeper import LeaseTimer, is_running
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import FINAL, NewRun, QueueLimits, Run
 from lgs_runtime.settings import Settings
@@ -71,7 +71,7 @@ async def keeper_of(process: subprocess.Popen[bytes], *, other_than: int = 0) ->
 
 
 def exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists() and runs(pid)
+    return Path(f"/proc/{pid}").exists() and is_running(pid)
 
 
 async def test_a_call_that_holds_the_interpreter_for_longer_than_the_lease_runs_once_on_a_replica_alone(
@@ -188,53 +188,53 @@ async def test_a_keeper_that_dies_is_replaced(
 
 
 def test_a_lease_is_extended_when_half_of_it_has_gone_by_without_news() -> None:
-    vigil = Vigil(lease_seconds=10, stall_seconds=60, now=0)
+    timer = LeaseTimer(lease_seconds=10, stall_seconds=60, now=0)
 
-    before = vigil.pause(0)
-    vigil.heard(until=10, now=0)
+    before = timer.pause(0)
+    timer.renewed(until=10, now=0)
 
     assert before is None
-    assert [vigil.pause(now) for now in (0, 4, 5, 7)] == [5, 1, 0, 0]
+    assert [timer.pause(now) for now in (0, 4, 5, 7)] == [5, 1, 0, 0]
 
 
 def test_a_lease_is_extended_again_and_again_until_the_replica_was_silent_for_too_long() -> None:
-    vigil = Vigil(lease_seconds=10, stall_seconds=60, now=0)
-    vigil.heard(until=10, now=0)
+    timer = LeaseTimer(lease_seconds=10, stall_seconds=60, now=0)
+    timer.renewed(until=10, now=0)
     extended = []
     now: float = 0
 
-    while (pause := vigil.pause(now)) is not None:
+    while (pause := timer.pause(now)) is not None:
         now += pause
-        vigil.extended(now)
+        timer.extended(now)
         extended.append(now)
 
     assert extended == list(range(5, 65, 5))
-    vigil.heard(until=80, now=70)
-    assert vigil.pause(70) == 5
+    timer.renewed(until=80, now=70)
+    assert timer.pause(70) == 5
 
 
 def test_a_lease_that_is_lost_is_extended_no_more() -> None:
-    vigil = Vigil(lease_seconds=10, stall_seconds=60, now=0)
-    vigil.heard(until=10, now=0)
+    timer = LeaseTimer(lease_seconds=10, stall_seconds=60, now=0)
+    timer.renewed(until=10, now=0)
 
-    vigil.lost()
+    timer.lost()
 
-    assert vigil.pause(6) is None
+    assert timer.pause(6) is None
 
 
 def test_a_process_that_is_stopped_or_dead_does_not_run() -> None:
     process = subprocess.Popen(["sleep", "60"])
     try:
-        running = runs(process.pid)
+        running = is_running(process.pid)
         process.send_signal(signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
-        stopped = runs(process.pid)
+        stopped = is_running(process.pid)
     finally:
         process.kill()
     give_up_at = time.monotonic() + 10
-    while runs(process.pid) and time.monotonic() < give_up_at:
+    while is_running(process.pid) and time.monotonic() < give_up_at:
         time.sleep(0.01)
-    dead = runs(process.pid)
+    dead = is_running(process.pid)
     process.wait()
 
-    assert (running, stopped, dead, runs(process.pid)) == (True, False, False, False)
+    assert (running, stopped, dead, is_running(process.pid)) == (True, False, False, False)

@@ -68,7 +68,7 @@ async def test_what_is_remembered_is_what_is_stored(database_uri: str, durabilit
         app = graph().copy({"checkpointer": stored})
         thread_id = str(uuid4())
         for given in ({"done": []}, Command(resume="A"), Command(resume="B"), {"done": ["again"]}):
-            own = AttemptSaver(stored, thread_id, behind=may_write_behind(app.channels, durability))
+            own = AttemptSaver(stored, thread_id, write_behind=may_write_behind(app.channels, durability))
             config: Any = {"configurable": {"thread_id": thread_id, CHECKPOINTER: own}}
             await app.ainvoke(given, config, durability=durability)
             await own.settle()
@@ -108,7 +108,7 @@ async def test_a_checkpoint_is_not_stored_where_the_one_before_it_was_not(databa
         ("bad\x00", {}, asyncpg.PostgresError) if postgres else ("bad", {"id": "\ud800"}, UnicodeEncodeError)
     )
     async with open_checkpointer(database_uri) as saver:
-        own = AttemptSaver(saver, thread_id := str(uuid4()), behind=True)
+        own = AttemptSaver(saver, thread_id := str(uuid4()), write_behind=True)
         address: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
 
         address = await own.aput(address, {**checkpoint({name: [1]}), **id}, {}, {name: "1"})
@@ -122,7 +122,7 @@ async def test_a_checkpoint_is_not_stored_where_the_one_before_it_was_not(databa
 async def test_a_replica_without_a_lease_writes_nothing_behind_either(database_uri: str) -> None:
     async with open_checkpointer(database_uri) as saver:
         fence = Fence()
-        own = AttemptSaver(fenced(saver, fence), thread_id := str(uuid4()), behind=True)
+        own = AttemptSaver(fenced(saver, fence), thread_id := str(uuid4()), write_behind=True)
         fence.held_until(0.0)
 
         with pytest.raises(StorageUnavailable, match="lease"):
@@ -139,7 +139,7 @@ async def test_a_replica_without_a_lease_writes_nothing_behind_either(database_u
 
 async def test_a_graph_that_runs_ahead_waits_when_too_much_is_on_its_way() -> None:
     saver = Slow()
-    own = AttemptSaver(saver, "t", behind=True)
+    own = AttemptSaver(saver, "t", write_behind=True)
     address: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "c"}}
 
     async def write_all() -> None:
@@ -159,7 +159,7 @@ async def test_a_graph_that_runs_ahead_waits_when_too_much_is_on_its_way() -> No
 
 
 async def test_a_thread_that_nobody_wrote_to_is_not_read() -> None:
-    own = AttemptSaver(Slow(), "t", behind=True, empty=True)
+    own = AttemptSaver(Slow(), "t", write_behind=True, empty=True)
     root: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 
     assert await own.aget_tuple(root) is None
@@ -174,7 +174,7 @@ async def test_what_is_abandoned_is_not_waited_for_and_a_deletion_waits_for_what
 ) -> None:
     async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
         thread_id = str(uuid4())
-        own = AttemptSaver(saver, thread_id, behind=True, empty=True)
+        own = AttemptSaver(saver, thread_id, write_behind=True, empty=True)
         address: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
         address = await own.aput(address, checkpoint({"done": [1]}), {}, {"done": "1"})
         while not saver._writes._turns:
@@ -196,13 +196,13 @@ class Slow(FastPostgresSaver):
         self.serde = None  # type: ignore[assignment]
         self._seen = 0
 
-    def put_behind(
+    def submit_put(
         self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any, after: Any = None
     ) -> asyncio.Future[None]:
         self.stored.append(asyncio.get_running_loop().create_future())
         return self.stored[-1]
 
-    def put_writes_behind(
+    def submit_put_writes(
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> asyncio.Future[None]:
         self.stored.append(asyncio.get_running_loop().create_future())

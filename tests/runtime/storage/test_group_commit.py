@@ -56,24 +56,24 @@ async def submit_all(
 ) -> list[tuple[Work, asyncio.Future[Work]]]:
     """Submits them, numbered, and returns their futures."""
     submitted = []
-    for number, (lane, later, pause) in enumerate(submissions):
-        work = (lane, number)
+    for number, (key, later, pause) in enumerate(submissions):
+        work = (key, number)
 
         async def prepare(work: Work = work, turns: int = number % 3) -> tuple[Work, int]:
             for _ in range(turns):
                 await asyncio.sleep(0)
             return work, 1
 
-        done = committer.submit_later(lane, prepare) if later else committer.submit(lane, work, 1)
+        done = committer.submit_later(key, prepare) if later else committer.submit(key, work, 1)
         submitted.append((work, done))
         for _ in range(pause):
             await asyncio.sleep(0)
     return submitted
 
 
-def lanes_of(works: Sequence[Work]) -> dict[str, list[Work]]:
-    """Works by lane, in order."""
-    return {lane: [work for work in works if work[0] == lane] for lane in "abcd"}
+def works_by_key(works: Sequence[Work]) -> dict[str, list[Work]]:
+    """Works by key, in order."""
+    return {key: [work for work in works if work[0] == key] for key in "abcd"}
 
 
 @settings(max_examples=150, deadline=None)
@@ -91,8 +91,8 @@ def test_wherever_it_is_cut_each_thread_has_a_prefix(
         acknowledged = [work for work, done in submitted if done.done() and done.exception() is None]
         cut = list(table.stored)
         assert set(acknowledged) <= set(cut)
-        for lane, works in lanes_of([work for work, _ in submitted]).items():
-            assert lanes_of(cut)[lane] == works[: len(lanes_of(cut)[lane])]
+        for key, works in works_by_key([work for work, _ in submitted]).items():
+            assert works_by_key(cut)[key] == works[: len(works_by_key(cut)[key])]
         await asyncio.wait([done for _, done in submitted])
         await committer.close()
         return submitted
@@ -102,8 +102,8 @@ def test_wherever_it_is_cut_each_thread_has_a_prefix(
     for work, done in submitted:
         if done.exception() is None:
             assert work in table.stored and done.result() == work
-    for lane, works in lanes_of([work for work, _ in submitted]).items():
-        assert lanes_of(table.stored)[lane] == [work for work in works if work in table.stored]
+    for key, works in works_by_key([work for work, _ in submitted]).items():
+        assert works_by_key(table.stored)[key] == [work for work in works if work in table.stored]
 
 
 @settings(max_examples=100, deadline=None)
@@ -111,7 +111,7 @@ def test_wherever_it_is_cut_each_thread_has_a_prefix(
 def test_a_row_that_can_not_be_stored_fails_alone(
     submissions: list[tuple[str, bool, int]], bad: set[int]
 ) -> None:
-    works = [(lane, number) for number, (lane, _, _) in enumerate(submissions)]
+    works = [(key, number) for number, (key, _, _) in enumerate(submissions)]
     table = Table(poison=frozenset(work for work in works if work[1] in bad))
 
     async def story() -> list[tuple[Work, asyncio.Future[Work]]]:
@@ -124,8 +124,8 @@ def test_a_row_that_can_not_be_stored_fails_alone(
 
     failed = {work for work, done in submitted if isinstance(done.exception(), ValueError)}
     assert failed == table.poison
-    for lane, mine in lanes_of(works).items():
-        assert lanes_of(table.stored)[lane] == [work for work in mine if work not in failed]
+    for key, mine in works_by_key(works).items():
+        assert works_by_key(table.stored)[key] == [work for work in mine if work not in failed]
 
 
 async def test_what_gathers_while_a_group_is_under_way_goes_together() -> None:

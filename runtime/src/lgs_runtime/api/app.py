@@ -1,7 +1,7 @@
 """The application: every route over the open parts of one replica, and the service's own application beside
 them.
 
-From the outside in: the log of requests, the probes and the prefix (`http/entrance.py`), the service's own
+From the outside in: the log of requests, the probes and the prefix (`http/root_router.py`), the service's own
 application with its middleware (`custom/`), browsers' rules (`http/cors.py`), our routes.
 """
 
@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 
 from lgs_runtime.api.custom.application import CustomApp, join
 from lgs_runtime.api.http.cors import cors_middleware
-from lgs_runtime.api.http.entrance import Entrance, RequestLog
 from lgs_runtime.api.http.problems import install_problems
+from lgs_runtime.api.http.root_router import RequestLog, RootRouter
 from lgs_runtime.api.http.route_index import RouteIndex
 from lgs_runtime.api.protocols import a2a, mcp
 from lgs_runtime.api.protocols import stream_v2 as v2
@@ -69,8 +69,8 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
     cors = cors_middleware(http.cors)
     plain = cors.cls(core, *cors.args, **cors.kwargs)
     whole = plain if custom is None else join(core, custom, services)
-    entrance = Entrance(whole, plain, http.mount_prefix)
-    return entrance if http.logging_headers is None else RequestLog(entrance, http.logging_headers)
+    router = RootRouter(whole, plain, http.mount_prefix)
+    return router if http.logging_headers is None else RequestLog(router, http.logging_headers)
 
 
 def _core(services: Services) -> FastAPI:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from fastapi import Request
 
-from lgs_runtime.auth.permits import Action, Resource
+from lgs_runtime.auth.authorization import Action, Resource
 from lgs_runtime.auth.users import User
 from lgs_runtime.encryption.context import HEADER, context_in, encrypt_with
 from lgs_runtime.graphs.factories import caller
@@ -92,7 +92,7 @@ class Caller:
         it. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
         """
         will_be_asked(self._request)
-        return await self._services.gate.permit(self.user, resource, action, value)
+        return await self._services.gate.authorize(self.user, resource, action, value)
 
     async def threads(self, action: Action, thread_id: str | None, /, **more: Any) -> Scope | None:
         """As `may`, for one thread, or for all with None."""

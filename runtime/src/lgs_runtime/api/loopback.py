@@ -25,7 +25,7 @@ import httpx
 from starlette.types import ASGIApp, Message, Scope
 
 from lgs_runtime.api.callers import FOUND_USER
-from lgs_runtime.auth.permits import for_nobody
+from lgs_runtime.auth.authorization import for_nobody
 from lgs_runtime.errors import Conflict
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.worker.lending import Slot, own_slot

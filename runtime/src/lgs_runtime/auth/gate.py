@@ -19,12 +19,12 @@ from starlette.authentication import AuthenticationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from lgs_runtime.auth.authorization import Action, Resource, authorize, has_handlers
 from lgs_runtime.auth.dependencies import solved
 from lgs_runtime.auth.keys import ApiKeys
 from lgs_runtime.auth.loading import asked, load_auth
-from lgs_runtime.auth.memory import UserMemory
-from lgs_runtime.auth.permits import Action, Resource, has_handlers, permit
 from lgs_runtime.auth.studio import NAME, comes_from_here, marked
+from lgs_runtime.auth.user_cache import UserCache
 from lgs_runtime.auth.users import MalformedUser, User, refusal_of, studio_user, user_from
 from lgs_runtime.errors import ConfigError, Forbidden, HandlerFailed, Unauthenticated
 from lgs_runtime.graphs.http_section import Cors
@@ -42,7 +42,7 @@ class Gate:
     auth: Auth | None = None
     keys: ApiKeys | None = None
     studio: bool = True
-    memory: UserMemory | None = None
+    cache: UserCache | None = None
     laptop: Cors | None = None
     """The pages that may be Studio without a key, as `http.cors` says; None: there is no Studio without."""
 
@@ -58,9 +58,9 @@ class Gate:
                 f"auth.path: {settings.auth_path}: no handler says who asks: it must have a function under "
                 "@auth.authenticate, or the service must have API keys"
             )
-        memory = UserMemory(settings.auth_cache) if settings.auth_cache else None
+        cache = UserCache(settings.auth_cache) if settings.auth_cache else None
         laptop = settings.http.cors if keys is None and _believes_studio(settings) else None
-        return cls(auth, keys, studio=not settings.disable_studio_auth, memory=memory, laptop=laptop)
+        return cls(auth, keys, studio=not settings.disable_studio_auth, cache=cache, laptop=laptop)
 
     @property
     def closed(self) -> bool:
@@ -85,13 +85,13 @@ class Gate:
 
     async def _remembered(self, handler: Any, request: Request) -> User:
         """As `_ask`, but for users that are still known from a moment ago."""
-        key = self.memory.key_of(request.headers) if self.memory else None
-        if self.memory is None or key is None:
+        key = self.cache.key_of(request.headers) if self.cache else None
+        if self.cache is None or key is None:
             return await _ask(handler, request)
-        known = self.memory.user(key)
+        known = self.cache.get(key)
         if known is None:
             known = await _ask(handler, request)
-            self.memory.remember(key, known)
+            self.cache.put(key, known)
         return known
 
     @property
@@ -99,11 +99,11 @@ class Gate:
         """Whether there is anything that not every user may do."""
         return self.auth is not None and has_handlers(self.auth)
 
-    async def permit(
+    async def authorize(
         self, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
     ) -> Scope | None:
-        """As `permits.permit`; everything is permitted where nothing is said."""
-        return None if self.auth is None else await permit(self.auth, user, resource, action, value)
+        """As `authorization.authorize`; everything is permitted where nothing is said."""
+        return None if self.auth is None else await authorize(self.auth, user, resource, action, value)
 
     def _key(self, request: Request) -> str | None:
         """The name of the key that came with the request; None where no keys are needed."""

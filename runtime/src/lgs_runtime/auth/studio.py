@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from starlette.datastructures import Headers
 
 from lgs_runtime.graphs.http_section import Cors
-from lgs_runtime.surroundings import is_loopback
+from lgs_runtime.process_context import is_loopback
 
 HEADER = "x-auth-scheme"
 SCHEME = "langsmith"

@@ -9,7 +9,7 @@ import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from lgs_runtime.storage.contract import Storage
-from lgs_runtime.worker.cleanup import clear
+from lgs_runtime.worker.cleanup import delete_checkpoints
 
 ORPHANED_SECONDS = 120.0
 """Longer than a replica takes to clear up after its own runs."""
@@ -43,5 +43,5 @@ class Cleanup:
         how many threads they were of."""
         orphaned = await self._storage.orphaned_threads(older_than_seconds)
         if orphaned:
-            await clear(self._storage, self._checkpointer, orphaned)
+            await delete_checkpoints(self._storage, self._checkpointer, orphaned)
         return len(orphaned)

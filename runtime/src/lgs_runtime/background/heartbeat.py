@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from lgs_runtime.background.keeping import Keeper
+from lgs_runtime.background.keeper_process import KeeperProcess
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.contract import Leases, Storage
 
@@ -41,7 +41,7 @@ class Heartbeat:
         *,
         graphs: Sequence[str] | None = None,
         on_held: Callable[[float], None] = lambda _: None,
-        keeper: Keeper | None = None,
+        keeper: KeeperProcess | None = None,
     ) -> None:
         """`graphs`: those that the replica has. `on_held` is told, in any thread, until when the lease is
         held (seconds of `time.monotonic`)."""

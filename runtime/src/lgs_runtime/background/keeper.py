@@ -17,25 +17,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-LOOKS_PER_LEASE = 10
+TRIES_PER_LEASE = 10
 STOPPED = "TtZXx"
 """States of a process that does nothing more, or nothing until somebody lets it (`proc(5)`)."""
 
 
-class Vigil:
-    """When the lease is to be extended, by what was heard of the replica; times of `time.monotonic`."""
+class LeaseTimer:
+    """When the lease is to be extended, by the renewals of the replica; times are of
+    `time.monotonic`."""
 
     def __init__(self, lease_seconds: float, stall_seconds: float, now: float) -> None:
         self._lease_seconds = lease_seconds
         self._stall_seconds = stall_seconds
-        self._heard_at = now
+        self._renewed_at = now
         self._until: float | None = None
 
-    def heard(self, until: float, now: float) -> None:
+    def renewed(self, until: float, now: float) -> None:
         """The replica has renewed its lease itself."""
-        self._until, self._heard_at = until, now
+        self._until, self._renewed_at = until, now
 
     def extended(self, asked_at: float) -> None:
         """The lease was extended by a statement that began at this time."""
@@ -46,13 +48,13 @@ class Vigil:
         self._until = None
 
     def pause(self, now: float) -> float | None:
-        """Seconds until the lease is to be extended; 0: now; None: not before there is news."""
-        if self._until is None or now - self._heard_at >= self._stall_seconds:
+        """Seconds until the lease is to be extended; 0: now; None: not before the next renewal."""
+        if self._until is None or now - self._renewed_at >= self._stall_seconds:
             return None
         return max(0.0, self._until - self._lease_seconds / 2 - now)
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Whether a process is neither stopped nor dead; where there is no `/proc` nobody can tell."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
@@ -62,39 +64,50 @@ def runs(pid: int) -> bool:
 
 
 def keep(
-    news: int, parent: int, vigil: Vigil, extend: Callable[[], bool | None], *, look_seconds: float
+    pipe: int, parent: int, timer: LeaseTimer, extend: Callable[[], bool | None], *, retry_seconds: float
 ) -> None:
-    """Reads news from a pipe until its end, or until the parent is another. `extend` gives None when the
+    """Reads renewals from a pipe until its end, or until the parent is another. `extend` gives None when the
     database did not answer."""
     while os.getppid() == parent:
-        pause = vigil.pause(time.monotonic())
-        if select.select([news], [], [], pause)[0]:
-            told = os.read(news, 65536)
-            if not told:
+        pause = timer.pause(time.monotonic())
+        if select.select([pipe], [], [], pause)[0]:
+            received = os.read(pipe, 65536)
+            if not received:
                 return
-            vigil.heard(float(told.split()[-1]), time.monotonic())
-        elif runs(parent):
+            timer.renewed(float(received.split()[-1]), time.monotonic())
+        elif is_running(parent):
             asked_at = time.monotonic()
             if (kept := extend()) is None:
-                time.sleep(look_seconds)
+                time.sleep(retry_seconds)
             elif kept:
-                vigil.extended(asked_at)
+                timer.extended(asked_at)
             else:
-                vigil.lost()
+                timer.lost()
         else:
             # It may be let go on before its lease has run out.
-            time.sleep(look_seconds)
+            time.sleep(retry_seconds)
 
 
-def extending(uri: str, replica: str, lease_seconds: float) -> Callable[[], bool | None]:
-    """A function that extends a lease, and says whether there is one."""
+def extend_lease(uri: str, replica: str, lease_seconds: float) -> bool | None:
+    """Extends a lease with one statement on a new connection. False: there is none; None: the database did
+    not answer."""
+    # Most replicas never need it, and no process needs both drivers.
+    import asyncio  # noqa: PLC0415
 
-    def extend() -> bool | None:
-        from lgs_runtime.background.extending import extend_lease  # noqa: PLC0415 - most replicas never need it
+    from lgs_runtime.database.addresses import address  # noqa: PLC0415
+    from lgs_runtime.errors import ConfigError, StorageUnavailable  # noqa: PLC0415
 
-        return extend_lease(uri, replica, lease_seconds)
+    where = address(uri)
+    try:
+        if where.path is not None:
+            from lgs_runtime.storage.sqlite import leases as of_sqlite  # noqa: PLC0415
 
-    return extend
+            return of_sqlite.extend(where.path, replica, lease_seconds)
+        from lgs_runtime.storage.postgres import leases as of_postgres  # noqa: PLC0415
+
+        return asyncio.run(of_postgres.extend(where.uri, replica, lease_seconds))
+    except (StorageUnavailable, ConfigError):
+        return None
 
 
 def main() -> None:
@@ -102,17 +115,17 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # The replica still drains; its end is the end of the pipe.
         signal.signal(number, signal.SIG_IGN)
-    told = b""
-    while not told.endswith(b"\n"):
+    received = b""
+    while not received.endswith(b"\n"):
         part = os.read(sys.stdin.fileno(), 1)
         if not part:
             return
-        told += part
-    given = json.loads(told)
+        received += part
+    given = json.loads(received)
     lease = float(given["lease_seconds"])
-    vigil = Vigil(lease, float(given["stall_seconds"]), time.monotonic())
-    extend = extending(given["uri"], given["replica"], lease)
-    keep(sys.stdin.fileno(), int(given["parent"]), vigil, extend, look_seconds=lease / LOOKS_PER_LEASE)
+    timer = LeaseTimer(lease, float(given["stall_seconds"]), time.monotonic())
+    extend = partial(extend_lease, given["uri"], given["replica"], lease)
+    keep(sys.stdin.fileno(), int(given["parent"]), timer, extend, retry_seconds=lease / TRIES_PER_LEASE)
 
 
 if __name__ == "__main__":

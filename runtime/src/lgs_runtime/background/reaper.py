@@ -14,7 +14,7 @@ from lgs_runtime.notifier import Notifier
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
-from lgs_runtime.worker.cleanup import clear
+from lgs_runtime.worker.cleanup import delete_checkpoints
 from lgs_runtime.worker.publisher import publish_failure
 
 log = structlog.get_logger(__name__)
@@ -58,4 +58,4 @@ class Reaper:
         await publish_failure(self._streams, run, "ReplicaLost", run.error or "its replica was lost")
         self._notifier.announce(Signal("finished", run.run_id))
         if RunKwargs.from_json(run.kwargs).temporary:
-            await clear(self._storage, self._checkpointer, [run.thread_id])
+            await delete_checkpoints(self._storage, self._checkpointer, [run.thread_id])

@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
-from lgs_runtime.cache.shared import SharedGone
+from lgs_runtime.cache.shared import SharedCacheUnavailable
 
 GONE = (RedisError, OSError, TimeoutError)
 TIMEOUT_SECONDS = 1.0
@@ -20,7 +20,7 @@ SCAN_PAGE = 500
 
 
 class RedisEntries:
-    """`SharedEntries` in the database of a URI; Redis need not be there yet."""
+    """`SharedCache` in the database of a URI; Redis need not be there yet."""
 
     def __init__(self, uri: str) -> None:
         # Bounded: a burst of lookups waits for a connection instead of opening hundreds.
@@ -65,4 +65,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except GONE as gone:
-        raise SharedGone(str(gone) or type(gone).__name__) from gone
+        raise SharedCacheUnavailable(str(gone) or type(gone).__name__) from gone

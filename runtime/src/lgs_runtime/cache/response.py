@@ -17,7 +17,7 @@ from langgraph.cache.base import BaseCache, FullKey, Namespace
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from lgs_runtime.cache.memory import MemoryLru
-from lgs_runtime.cache.shared import SharedEntries, SharedGone
+from lgs_runtime.cache.shared import SharedCache, SharedCacheUnavailable
 from lgs_runtime.cache.value_encoding import Encoding
 
 AWAY_SECONDS = 2.0
@@ -42,7 +42,7 @@ class ResponseCache(BaseCache[Any]):
 
     def __init__(
         self,
-        shared: SharedEntries | None,
+        shared: SharedCache | None,
         service: str,
         ttl_seconds: float,
         observe: Observer = _nobody,
@@ -69,7 +69,7 @@ class ResponseCache(BaseCache[Any]):
         observe: Observer = _nobody,
         *,
         compression_threshold_bytes: int = 1024,
-        before: Callable[[SharedEntries], SharedEntries] = lambda entries: entries,
+        before: Callable[[SharedCache], SharedCache] = lambda entries: entries,
     ) -> ResponseCache:
         """A cache for a URI (None: memory alone); Redis need not be there yet. `before` puts something before
         the entries in Redis."""
@@ -96,7 +96,7 @@ class ResponseCache(BaseCache[Any]):
             try:
                 stored = await shared.read([self._key(key) for key in missing])
                 self._back()
-            except SharedGone as gone:
+            except SharedCacheUnavailable as gone:
                 self._gone(gone)
             for key, raw in zip(missing, stored, strict=False):
                 if raw is not None and self._put_decoded(key, raw, found):
@@ -116,7 +116,7 @@ class ResponseCache(BaseCache[Any]):
             try:
                 await shared.write(entries)
                 self._back()
-            except SharedGone as gone:
+            except SharedCacheUnavailable as gone:
                 self._gone(gone)
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
@@ -130,7 +130,7 @@ class ResponseCache(BaseCache[Any]):
             prefixes = [self._prefix] if namespaces is None else [self._space(ns) for ns in namespaces]
             try:
                 await shared.forget(prefixes)
-            except SharedGone as gone:
+            except SharedCacheUnavailable as gone:
                 self._gone(gone)
 
     async def close(self) -> None:
@@ -138,10 +138,10 @@ class ResponseCache(BaseCache[Any]):
         if self._shared is not None:
             await self._shared.close()
 
-    def _within_reach(self) -> SharedEntries | None:
+    def _within_reach(self) -> SharedCache | None:
         return self._shared if time.monotonic() >= self._away_until else None
 
-    def _gone(self, reason: SharedGone) -> None:
+    def _gone(self, reason: SharedCacheUnavailable) -> None:
         self._observe("error")
         self._away_until = time.monotonic() + AWAY_SECONDS
         if not self._told:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 
-class SharedGone(Exception):
+class SharedCacheUnavailable(Exception):
     """The shared entries can't be reached just now; says why."""
 
 
-class SharedEntries(Protocol):
-    """Bytes by key. All methods but `close` raise `SharedGone`."""
+class SharedCache(Protocol):
+    """Bytes by key. All methods but `close` raise `SharedCacheUnavailable`."""
 
     async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         """The value of each key."""

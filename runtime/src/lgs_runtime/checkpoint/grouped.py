@@ -27,7 +27,7 @@ from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.checkpoint.rows import Address, Rows, address_of, write_rows
 from lgs_runtime.checkpoint.serializer import Serializer
 from lgs_runtime.checkpoint.weight import is_heavy
-from lgs_runtime.checkpoint.wrappers.write_behind import WritesBehind
+from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.database.group_commit import GroupCommitter
 
 COMMIT_PATIENCE_SECONDS: Final = 10.0
@@ -36,7 +36,7 @@ COMMIT_PATIENCE_SECONDS: Final = 10.0
 Allowed = Literal[True] | Collection[tuple[str, ...] | type]
 
 
-class GroupedSaver(BlockingSaver, WritesBehind):
+class GroupedSaver(BlockingSaver, WriteBehindSaver):
     """A subclass reads, makes rows of checkpoints, and does to whole threads what the interface asks."""
 
     def __init__(
@@ -82,11 +82,11 @@ class GroupedSaver(BlockingSaver, WritesBehind):
     ) -> RunnableConfig:
         """Stores a checkpoint and returns its address when it is committed. Raises `StorageUnavailable`."""
         # Who is cancelled meanwhile has stored it all the same: what reads the thread next waits for it.
-        await asyncio.shield(self.put_behind(config, checkpoint, metadata, new_versions))
+        await asyncio.shield(self.submit_put(config, checkpoint, metadata, new_versions))
         thread_id, namespace = config["configurable"]["thread_id"], namespace_of(config)
         return checkpoint_config(thread_id, namespace, checkpoint["id"])
 
-    def put_behind(
+    def submit_put(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
@@ -112,9 +112,9 @@ class GroupedSaver(BlockingSaver, WritesBehind):
         task_path: str = "",
     ) -> None:
         """Stores what a task wrote and returns when it is committed. Raises `StorageUnavailable`."""
-        await asyncio.shield(self.put_writes_behind(config, writes, task_id, task_path))
+        await asyncio.shield(self.submit_put_writes(config, writes, task_id, task_path))
 
-    def put_writes_behind(
+    def submit_put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> asyncio.Future[None]:
         """As `aput_writes`, without waiting: the future ends when it is committed."""

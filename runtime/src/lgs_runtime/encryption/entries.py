@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from lgs_runtime.cache.shared import SharedEntries
+from lgs_runtime.cache.shared import SharedCache
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.errors import EncryptionFailed
 
@@ -16,9 +16,9 @@ log = structlog.get_logger(__name__)
 
 
 class EncryptedEntries:
-    """`SharedEntries`, behind a cipher."""
+    """`SharedCache`, behind a cipher."""
 
-    def __init__(self, inner: SharedEntries, cipher: Cipher) -> None:
+    def __init__(self, inner: SharedCache, cipher: Cipher) -> None:
         self._inner = inner
         self._cipher = cipher
 

@@ -9,7 +9,7 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
-from lgs_runtime.cache.shared import SharedEntries
+from lgs_runtime.cache.shared import SharedCache
 from lgs_runtime.encryption.broker import EncryptedBroker
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.entries import EncryptedEntries
@@ -54,10 +54,10 @@ def sealed_store(store: BaseStore, cipher: Cipher | None) -> BaseStore:
     return store if cipher is None or not cipher.seals_json else EncryptedStore(store, cipher)
 
 
-def sealing_entries(cipher: Cipher | None) -> Callable[[SharedEntries], SharedEntries]:
+def sealing_entries(cipher: Cipher | None) -> Callable[[SharedCache], SharedCache]:
     """Puts the cipher before the shared entries of the response cache."""
 
-    def before(entries: SharedEntries) -> SharedEntries:
+    def before(entries: SharedCache) -> SharedCache:
         return entries if cipher is None else EncryptedEntries(entries, cipher)
 
     return before

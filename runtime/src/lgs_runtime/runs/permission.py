@@ -29,7 +29,7 @@ async def permitted(gate: Gate, request: RunRequest, assistant_id: str) -> RunRe
     if not gate.decides:
         return request
     value = _value(request, assistant_id)
-    scope = await gate.permit(_user(request.user), "threads", "create_run", value)
+    scope = await gate.authorize(_user(request.user), "threads", "create_run", value)
     metadata, kwargs = _changed(value, "metadata"), _changed(value, "kwargs")
     changes = {name: kwargs[name] for name in KWARGS if name in kwargs}
     changed = replace(request, metadata=metadata, scope=scope, **changes)
@@ -46,7 +46,7 @@ async def permitted(gate: Gate, request: RunRequest, assistant_id: str) -> RunRe
 
 async def readable_assistants(gate: Gate, user: Mapping[str, Any] | None, assistant_id: str) -> Scope | None:
     """The assistants that a user may run, when it is not the one that a graph has from the start."""
-    scope = await gate.permit(
+    scope = await gate.authorize(
         _user(user), "assistants", "read", {"assistant_id": assistant_id, "metadata": {}}
     )
     return widened(scope, SYSTEM_METADATA)

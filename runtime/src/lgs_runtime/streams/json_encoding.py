@@ -2,7 +2,7 @@
 
 What becomes of a type is what LangGraph's own server makes of it, so that clients find the same: bytes are
 base64, a `timedelta` its seconds, a `Decimal` a number, a pattern its text, a model its fields, an object
-without any form null. Nothing raises: `careful` writes what orjson refuses.
+without any form null. Nothing raises: `json_fallback` writes what orjson refuses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from langgraph.types import Send
 
-from lgs_runtime.streams import careful
+from lgs_runtime.streams import json_fallback
 
 OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 LARGEST_EXPONENT: Final = 400
@@ -40,7 +40,7 @@ def encode(value: Any) -> bytes:
         return bytes(memoryview(orjson.dumps(value, default=simpler, option=OPTIONS)))
     except (TypeError, RecursionError):
         # Deep inside is something that orjson doesn't write; only that is to be told otherwise.
-        return careful.encode(value, simpler, OPTIONS)
+        return json_fallback.encode(value, simpler, OPTIONS)
 
 
 def to_json(value: Any) -> Any:
@@ -48,7 +48,7 @@ def to_json(value: Any) -> Any:
     try:
         return orjson.loads(orjson.dumps(value, default=simpler, option=OPTIONS))
     except (TypeError, RecursionError):
-        return _read(careful.encode(value, simpler, OPTIONS))
+        return _read(json_fallback.encode(value, simpler, OPTIONS))
 
 
 def _read(document: bytes) -> Any:

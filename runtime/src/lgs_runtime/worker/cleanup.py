@@ -1,8 +1,8 @@
-"""Clears up after stateless runs: the checkpoints of a thread that was made for one run go soon after its
-end, those of many threads at once.
+"""Deletes the checkpoints of stateless runs: those of a thread that was made for one run, soon after its
+end, and those of many threads at once.
 
-What a replica does not clear because it died, or because the database was away, any janitor finds: the
-storage keeps the threads' ids until it is told.
+What a replica did not delete because it died, or because the database was away, the cleanup of any replica
+finds (`background/cleanup.py`): the storage keeps the ids of such threads until they are forgotten.
 """
 
 from __future__ import annotations
@@ -18,47 +18,49 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.contract import Storage
 
-CLEAR_SECONDS: Final = 1.0
-"""Threads whose runs end within so long are cleared together."""
-MOST_THREADS: Final = 500
+BATCH_SECONDS: Final = 1.0
+"""Threads whose runs end within so long are deleted together."""
+BATCH_THREADS: Final = 500
 log = structlog.get_logger(__name__)
 
 
-class Clearing:
+class CheckpointCleanup:
     """Owned by the worker, which closes it last."""
 
     def __init__(self, storage: Storage, checkpointer: BaseCheckpointSaver[Any]) -> None:
         self._storage = storage
         self._checkpointer = checkpointer
-        self._spent: list[str] = []
-        self._round: asyncio.Task[None] | None = None
+        self._orphaned: list[str] = []
+        self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
-    def soon(self, thread_id: str) -> None:
+    def schedule(self, thread_id: str) -> None:
         """The thread's only run has ended, and its end is stored."""
-        self._spent.append(thread_id)
-        if self._round is None or self._round.done():
-            self._round = asyncio.create_task(self._clear_soon(), name="clearing")
+        self._orphaned.append(thread_id)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="checkpoint-cleanup")
 
     async def close(self) -> None:
-        """Clears what is left now."""
+        """Deletes what is left now."""
         self._closing.set()
-        if self._round is not None:
-            await self._round
+        if self._task is not None:
+            await self._task
 
-    async def _clear_soon(self) -> None:
+    async def _run(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLEAR_SECONDS):
+            async with asyncio.timeout(BATCH_SECONDS):
                 await self._closing.wait()
-        while self._spent:
-            now, self._spent = self._spent[:MOST_THREADS], self._spent[MOST_THREADS:]
+        while self._orphaned:
+            now, self._orphaned = self._orphaned[:BATCH_THREADS], self._orphaned[BATCH_THREADS:]
             try:
-                await clear(self._storage, self._checkpointer, now)
+                await delete_checkpoints(self._storage, self._checkpointer, now)
             except StorageUnavailable as gone:
-                log.warning("clearing.failed", reason=str(gone), threads=len(now))
+                log.warning("cleanup.failed", reason=str(gone), threads=len(now))
 
 
-async def clear(storage: Storage, checkpointer: BaseCheckpointSaver[Any], thread_ids: Sequence[str]) -> None:
+async def delete_checkpoints(
+    storage: Storage, checkpointer: BaseCheckpointSaver[Any], thread_ids: Sequence[str]
+) -> None:
     """Deletes all checkpoints of threads whose runs were stateless, and tells the storage. Raises
     `StorageUnavailable`."""
     await checkpointer.aprune(thread_ids, strategy="delete")

@@ -123,12 +123,12 @@ class Executor:
         ) as graph:
             if graph.context_schema is not None:
                 kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
-            behind = may_write_behind(graph.channels, kwargs.durability)
+            write_behind = may_write_behind(graph.channels, kwargs.durability)
             assert isinstance(graph.checkpointer, BaseCheckpointSaver), "the registry attaches one"
             saver = attempt.saver = AttemptSaver(
                 graph.checkpointer,
                 run.thread_id,
-                behind=behind,
+                write_behind=write_behind,
                 empty=kwargs.temporary and run.untouched,
             )
             config["configurable"][CHECKPOINTER] = saver

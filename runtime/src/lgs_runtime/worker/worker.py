@@ -29,7 +29,7 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
-from lgs_runtime.worker.cleanup import Clearing
+from lgs_runtime.worker.cleanup import CheckpointCleanup
 from lgs_runtime.worker.completer import Completer
 from lgs_runtime.worker.execution import Executor
 from lgs_runtime.worker.publisher import Publisher
@@ -72,7 +72,7 @@ class Worker:
             max_attempts=settings.max_attempts,
         )
         self._completer = Completer(storage, settings.replica_id, notifier, metrics)
-        self._clearing = Clearing(storage, checkpointer)
+        self._cleanup = CheckpointCleanup(storage, checkpointer)
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
         self._stopped = False
@@ -162,7 +162,7 @@ class Worker:
         await self._settle(STOP_SECONDS)
         if stuck := [attempt.run for attempt in self._attempts.values()]:
             await self._release(stuck)
-        await self._clearing.close()
+        await self._cleanup.close()
         await asyncio.gather(*self._background, return_exceptions=True)
         return self._metrics.released_total - handed_back
 
@@ -280,7 +280,7 @@ class Worker:
             self._wake_up()
         self._executor.ended(attempt.run)
         if attempt.kwargs.temporary:
-            self._clearing.soon(attempt.run.thread_id)
+            self._cleanup.schedule(attempt.run.thread_id)
 
     async def _release(self, runs: list[Run]) -> None:
         try:

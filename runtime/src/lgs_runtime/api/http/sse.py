@@ -12,7 +12,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from lgs_runtime.api.http.lasting import LastingResponse, client_gone, piece_of_body
+from lgs_runtime.api.http.long_lived import LongLivedResponse, client_gone, piece_of_body
 from lgs_runtime.streams.events import StreamEvent
 
 HEARTBEAT_SECONDS = 3.0
@@ -62,7 +62,7 @@ class _Pulse:
         self._timer = self._loop.call_at(due if due > now else now + HEARTBEAT_SECONDS, self._look)
 
 
-class LiveResponse(LastingResponse):
+class LiveResponse(LongLivedResponse):
     """Streams `source` until it ends or the client has gone; then closes it, and in the second case calls
     `on_gone`.
 

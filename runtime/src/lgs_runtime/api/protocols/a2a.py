@@ -19,7 +19,7 @@ from fastapi import Query, Request, Response
 
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.callers import Caller, will_be_asked
-from lgs_runtime.api.http.awaited import AwaitedJson
+from lgs_runtime.api.http.long_poll import LongPollResponse
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols import a2a_agents as agents
@@ -100,7 +100,7 @@ async def _done(services: Services, request: Request, name: str, call: Call) -> 
     match wanted:
         case "send":
             run = await _send(services, request, name, call)
-            return AwaitedJson(
+            return LongPollResponse(
                 partial(_whole, services, run, call.id, wire, wait=wire.waits(call.params)), {}
             )
         case "stream":

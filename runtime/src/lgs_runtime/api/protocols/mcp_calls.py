@@ -17,7 +17,7 @@ import structlog
 from fastapi import Request, Response
 
 from lgs_runtime.api.callers import Caller
-from lgs_runtime.api.http.awaited import AwaitedJson
+from lgs_runtime.api.http.long_poll import LongPollResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols.jsonrpc import INVALID_PARAMS, Call, RpcError, result_json
 from lgs_runtime.api.protocols.mcp_questions import Declined, answers, input_required
@@ -56,7 +56,7 @@ async def call_tool(
         await _cleared(services, str(state))
         found = spoken.told(declined_result())
     answer = partial(_message, services, found, call.id, spoken)
-    return event_stream(_event(answer), {}) if as_events else AwaitedJson(answer, {})
+    return event_stream(_event(answer), {}) if as_events else LongPollResponse(answer, {})
 
 
 async def _begun(

@@ -8,7 +8,7 @@ from functools import partial
 
 from fastapi import Response
 
-from lgs_runtime.api.http.awaited import AwaitedJson
+from lgs_runtime.api.http.long_poll import LongPollResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.resources.requests import naming
 from lgs_runtime.model import Run, unrooted
@@ -25,7 +25,7 @@ def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = 
     async def find() -> bytes:
         return encode(unrooted(await result(services, run)))
 
-    return AwaitedJson(find, naming(run, "join"), _gone(services, run, cancel_on_disconnect))
+    return LongPollResponse(find, naming(run, "join"), _gone(services, run, cancel_on_disconnect))
 
 
 def answer_cancelled(services: Services, run: Run) -> Response:
@@ -35,7 +35,7 @@ def answer_cancelled(services: Services, run: Run) -> Response:
         ended = await services.notifier.finished(run.run_id, run.thread_id)
         return encode({} if ended is None else unrooted(await result_of(services, ended)))
 
-    return AwaitedJson(find, naming(run, "join"))
+    return LongPollResponse(find, naming(run, "join"))
 
 
 def answer_events(

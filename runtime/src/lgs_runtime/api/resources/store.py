@@ -17,7 +17,7 @@ from lgs_runtime.api.schemas import bodies, shapes
 from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, refusals
 from lgs_runtime.api.schemas.queries import Key, Labels, OptionalFlag
 from lgs_runtime.api.schemas.record_json import item_json
-from lgs_runtime.auth.permits import Action
+from lgs_runtime.auth.authorization import Action
 from lgs_runtime.errors import InvalidRequest, ProviderFailed, RuntimeFault
 from lgs_runtime.store.embeddings import raised_by_embeddings
 

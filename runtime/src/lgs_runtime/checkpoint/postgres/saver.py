@@ -123,7 +123,7 @@ class FastPostgresSaver(GroupedSaver):
             yield encoding.checkpoint_tuple(self.serde, row)
 
     async def _read(self, address: Address) -> CheckpointTuple | None:
-        # Reads don't wait for each other: each has a lane of its own.
+        # Reads don't wait for each other: each has a key of its own.
         self._read_number += 1
         row = await self._reads.submit(str(self._read_number), address)
         return None if row is None else encoding.checkpoint_tuple(self.serde, row)

@@ -30,7 +30,7 @@ from langgraph.checkpoint.base import (
 
 from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
 from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
-from lgs_runtime.checkpoint.wrappers.write_behind import WritesBehind
+from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.errors import LeaseLost
 
 CHECKPOINTER: Final = "__pregel_checkpointer"
@@ -47,21 +47,21 @@ class AttemptSaver(DelegatingSaver):
         saver: BaseCheckpointSaver[Any],
         thread_id: str,
         *,
-        behind: bool = False,
+        write_behind: bool = False,
         empty: bool = False,
         memory: _Memory | None = None,
     ) -> None:
-        """`behind`: what is stored need not have reached the disk before the graph goes on. `empty`: nobody
-        can have stored anything for the thread yet."""
+        """`write_behind`: what is stored need not have reached the disk before the graph goes on. `empty`:
+        nobody can have stored anything for the thread yet."""
         super().__init__(saver)
         self._thread_id = thread_id
-        self._behind = saver if behind and isinstance(saver, WritesBehind) else None
+        self._write_behind = saver if write_behind and isinstance(saver, WriteBehindSaver) else None
         self._memory = memory or _Memory(empty=empty)
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> AttemptSaver:
         """The same attempt's, on another saver."""
-        behind = self._behind is not None
-        return AttemptSaver(saver, self._thread_id, behind=behind, memory=self._memory)
+        write_behind = self._write_behind is not None
+        return AttemptSaver(saver, self._thread_id, write_behind=write_behind, memory=self._memory)
 
     async def settle(self) -> None:
         """Waits until all is stored. Raises what storing it raised."""
@@ -99,12 +99,12 @@ class AttemptSaver(DelegatingSaver):
         config = without_who_asked(config)
         if not self._is_root(config):
             return await super().aput(config, checkpoint, metadata, new_versions)
-        if self._behind is None:
+        if self._write_behind is None:
             stored = await super().aput(config, checkpoint, metadata, new_versions)
         else:
-            await self._behind.admitted()
+            await self._write_behind.admitted()
             after = self._memory.last_put
-            put = self._behind.put_behind(config, checkpoint, metadata, new_versions, after)
+            put = self._write_behind.submit_put(config, checkpoint, metadata, new_versions, after)
             self._memory.last_put = put
             await self._memory.keep_up(put)
             stored = checkpoint_config(self._thread_id, checkpoint_id=checkpoint["id"])
@@ -118,11 +118,13 @@ class AttemptSaver(DelegatingSaver):
         if not self._is_root(config):
             await super().aput_writes(config, writes, task_id, task_path)
             return
-        if self._behind is None:
+        if self._write_behind is None:
             await super().aput_writes(config, writes, task_id, task_path)
         else:
-            await self._behind.admitted()
-            await self._memory.keep_up(self._behind.put_writes_behind(config, writes, task_id, task_path))
+            await self._write_behind.admitted()
+            await self._memory.keep_up(
+                self._write_behind.submit_put_writes(config, writes, task_id, task_path)
+            )
         self._memory.write(config, writes, task_id, task_path)
 
     # LangGraph asks each run anew which parameters its saver takes: with this it need not look at the code.

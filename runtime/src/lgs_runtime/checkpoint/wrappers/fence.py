@@ -24,7 +24,7 @@ from langgraph.checkpoint.base import (
 
 from lgs_runtime.checkpoint.order import seen
 from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
-from lgs_runtime.checkpoint.wrappers.write_behind import WritesBehind
+from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.errors import StorageUnavailable
 
 LOOK_SECONDS = 0.02
@@ -132,16 +132,16 @@ class FencedSaver(DelegatingSaver):
         return seen(await super().aget_tuple(config))
 
 
-class FencedBehindSaver(FencedSaver, WritesBehind):
+class FencedWriteBehindSaver(FencedSaver, WriteBehindSaver):
     """A saver that writes behind, behind a fence."""
 
     _saver: Any
 
     async def admitted(self) -> None:
-        """See `WritesBehind`."""
+        """See `WriteBehindSaver`."""
         await self._fence.passed()
 
-    def put_behind(
+    def submit_put(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
@@ -149,22 +149,26 @@ class FencedBehindSaver(FencedSaver, WritesBehind):
         new_versions: ChannelVersions,
         after: asyncio.Future[Any] | None,
     ) -> asyncio.Future[Any]:
-        """See `WritesBehind`."""
+        """See `WriteBehindSaver`."""
         self._fence.check()
-        stored: asyncio.Future[Any] = self._saver.put_behind(
+        stored: asyncio.Future[Any] = self._saver.submit_put(
             config, checkpoint, metadata, new_versions, after
         )
         return stored
 
-    def put_writes_behind(
+    def submit_put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> asyncio.Future[Any]:
-        """See `WritesBehind`."""
+        """See `WriteBehindSaver`."""
         self._fence.check()
-        stored: asyncio.Future[Any] = self._saver.put_writes_behind(config, writes, task_id, task_path)
+        stored: asyncio.Future[Any] = self._saver.submit_put_writes(config, writes, task_id, task_path)
         return stored
 
 
 def fenced(saver: BaseCheckpointSaver[Any], fence: Fence) -> FencedSaver:
     """A saver behind a fence; one that writes behind still does."""
-    return FencedBehindSaver(saver, fence) if isinstance(saver, WritesBehind) else FencedSaver(saver, fence)
+    return (
+        FencedWriteBehindSaver(saver, fence)
+        if isinstance(saver, WriteBehindSaver)
+        else FencedSaver(saver, fence)
+    )

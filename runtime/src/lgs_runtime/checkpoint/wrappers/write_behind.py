@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 
 
-class WritesBehind(ABC):
+class WriteBehindSaver(ABC):
     """A saver whose caller may go on while what it stores is on its way to the disk. What is stored to one
     thread keeps its order."""
 
@@ -20,7 +20,7 @@ class WritesBehind(ABC):
         return
 
     @abstractmethod
-    def put_behind(
+    def submit_put(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
@@ -33,7 +33,7 @@ class WritesBehind(ABC):
         have stored."""
 
     @abstractmethod
-    def put_writes_behind(
+    def submit_put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> asyncio.Future[Any]:
         """Begins to store what a task wrote. The future ends when it is committed."""

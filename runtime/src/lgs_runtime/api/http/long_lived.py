@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 
-class LastingResponse(Response):
+class LongLivedResponse(Response):
     """`on_gone` is for the subclass to call when the client has gone before the end. A server that stops is
     not a client that has gone."""
 

@@ -20,7 +20,7 @@ FIRST_COMMAND = Path("/proc/1/cmdline")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ProcessContext:
     """What tells a laptop from a service."""
 
     env: Mapping[str, str]
@@ -34,7 +34,7 @@ class Surroundings:
     """Whether the log goes straight to systemd's journal, as that of its services does."""
 
     @classmethod
-    def look(cls, env: Mapping[str, str]) -> Surroundings:
+    def detect(cls, env: Mapping[str, str]) -> ProcessContext:
         """Those of this process."""
         return cls(
             env=env,
@@ -56,18 +56,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def not_a_laptop(host: str, around: Surroundings) -> str | None:
+def not_a_laptop(host: str, process: ProcessContext) -> str | None:
     """Why a replica that listens on `host` may be reached by others than the one who started it; None when
     nothing says so."""
     if not is_loopback(host):
         return f"it listens on {host}, which is not the loopback interface"
-    if "KUBERNETES_SERVICE_HOST" in around.env:
+    if "KUBERNETES_SERVICE_HOST" in process.env:
         return "it runs in a cluster, where a sidecar reaches the loopback interface for others"
-    if around.pid == 1 or (around.container and around.parent == 1):
+    if process.pid == 1 or (process.container and process.parent == 1):
         return "it is what its container was started for"
-    if any(name in around.first_command for name in COMMAND):
+    if any(name in process.first_command for name in COMMAND):
         return "it is what its container was started for"
-    if around.log_is_journal:
+    if process.log_is_journal:
         return "it is a service of systemd"
     return None
 

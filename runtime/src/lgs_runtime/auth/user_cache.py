@@ -18,7 +18,7 @@ from lgs_runtime.auth.users import User
 from lgs_runtime.graphs.auth_section import AuthCache
 
 
-class UserMemory:
+class UserCache:
     """Forgets after `rule.ttl_seconds`, and beyond `rule.max_size` whom it has not seen for longest."""
 
     def __init__(self, rule: AuthCache, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +32,7 @@ class UserMemory:
         given = [headers.getlist(name) for name in self._rule.headers]
         return sha256(repr(given).encode()).digest() if any(given) else None
 
-    def user(self, key: bytes) -> User | None:
+    def get(self, key: bytes) -> User | None:
         """Who is known by this key."""
         until, user = self._known.get(key, (0.0, None))
         if user is None or until <= self._clock():
@@ -42,7 +42,7 @@ class UserMemory:
         # Handlers may write into what they are given.
         return User(deepcopy(user.to_json()))
 
-    def remember(self, key: bytes, user: User) -> None:
+    def put(self, key: bytes, user: User) -> None:
         """From now on, for `ttl_seconds`."""
         self._known[key] = (self._clock() + self._rule.ttl_seconds, User(deepcopy(user.to_json())))
         self._known.move_to_end(key)

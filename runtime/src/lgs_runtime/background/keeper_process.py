@@ -20,7 +20,7 @@ END_SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 
-class Keeper:
+class KeeperProcess:
     """Belongs to the thread that renews the lease."""
 
     def __init__(self, uri: str, replica: str, lease_seconds: float, stall_seconds: float) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 from starlette.types import Message
 
-from lgs_runtime.api.http import awaited
-from lgs_runtime.api.http.awaited import AwaitedJson
+from lgs_runtime.api.http import long_poll
+from lgs_runtime.api.http.long_poll import LongPollResponse
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Value:
 
 
 @asynccontextmanager
-async def answering(answer: AwaitedJson, client: Client) -> AsyncIterator[asyncio.Task[None]]:
+async def answering(answer: LongPollResponse, client: Client) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(answer({"type": "http"}, client.receive, client.send))
     try:
         yield task
@@ -55,14 +55,14 @@ async def answering(answer: AwaitedJson, client: Client) -> AsyncIterator[asynci
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that begins, and beats, at once."""
-    monkeypatch.setattr(awaited, "WHOLE_WITHIN_SECONDS", 0)
-    monkeypatch.setattr(awaited, "HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr(long_poll, "WHOLE_WITHIN_SECONDS", 0)
+    monkeypatch.setattr(long_poll, "HEARTBEAT_SECONDS", 0)
 
 
 async def test_a_value_that_is_soon_there_is_answered_whole() -> None:
     client, value = Client(), Value()
 
-    async with answering(AwaitedJson(value.find, {"Location": "/here"}), client) as task:
+    async with answering(LongPollResponse(value.find, {"Location": "/here"}), client) as task:
         value.found.set_result(b'{"a":1}')
         await task
 
@@ -81,7 +81,7 @@ async def test_a_value_that_is_soon_there_is_answered_whole() -> None:
 async def test_a_client_that_waits_longer_hears_where_its_value_is_and_then_white_space() -> None:
     client, value = Client(), Value()
 
-    async with answering(AwaitedJson(value.find, {"Location": "/here"}), client) as task:
+    async with answering(LongPollResponse(value.find, {"Location": "/here"}), client) as task:
         start, beat = await client.hears(), await client.hears()
         value.found.set_result(b'{"a":1}')
         await task
@@ -95,13 +95,13 @@ async def test_a_client_that_waits_longer_hears_where_its_value_is_and_then_whit
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_client_that_goes_ends_the_search(begun: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(awaited, "WHOLE_WITHIN_SECONDS", 0 if begun else 60)
+    monkeypatch.setattr(long_poll, "WHOLE_WITHIN_SECONDS", 0 if begun else 60)
     client, value, told = Client(), Value(), asyncio.Event()
 
     async def left() -> None:
         told.set()
 
-    async with answering(AwaitedJson(value.find, {}, left), client) as task:
+    async with answering(LongPollResponse(value.find, {}, left), client) as task:
         if begun:
             await client.hears()
         client.gone.set()
@@ -118,7 +118,7 @@ async def test_a_server_that_stops_is_not_a_client_that_has_gone() -> None:
     async def left() -> None:
         told.set()
 
-    async with answering(AwaitedJson(value.find, {}, left), client) as task:
+    async with answering(LongPollResponse(value.find, {}, left), client) as task:
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
@@ -131,7 +131,7 @@ async def test_a_server_that_stops_is_not_a_client_that_has_gone() -> None:
 async def test_what_goes_wrong_in_time_is_answered_by_the_application() -> None:
     client, value = Client(), Value()
 
-    async with answering(AwaitedJson(value.find, {}), client) as task:
+    async with answering(LongPollResponse(value.find, {}), client) as task:
         value.found.set_exception(ConnectionError("the database is away"))
         with pytest.raises(ConnectionError):
             await task
@@ -143,7 +143,7 @@ async def test_what_goes_wrong_in_time_is_answered_by_the_application() -> None:
 async def test_a_client_that_goes_while_it_waits_long_ends_the_search() -> None:
     client, value = Client(), Value()
 
-    async with answering(AwaitedJson(value.find, {}), client) as task:
+    async with answering(LongPollResponse(value.find, {}), client) as task:
         await client.hears()
         client.gone.set()
         await task

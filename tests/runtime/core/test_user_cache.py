@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from lgs_runtime.auth.memory import UserMemory
+from lgs_runtime.auth.user_cache import UserCache
 from lgs_runtime.auth.users import User
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthCache, parse_auth
@@ -22,63 +22,63 @@ class Clock:
         return self.now
 
 
-def remembering(names: str, clock: Clock, **rule: Any) -> UserMemory:
-    """A memory of these users, by their names as tokens."""
-    memory = UserMemory(AuthCache(("authorization",), **rule), clock)
+def remembering(names: str, clock: Clock, **rule: Any) -> UserCache:
+    """A cache of these users, by their names as tokens."""
+    cache = UserCache(AuthCache(("authorization",), **rule), clock)
     for name in names:
-        memory.remember(key(memory, name), User({"identity": name}))
-    return memory
+        cache.put(key(cache, name), User({"identity": name}))
+    return cache
 
 
-def key(memory: UserMemory, token: str) -> bytes:
-    found = memory.key_of(Headers({"Authorization": token}))
+def key(cache: UserCache, token: str) -> bytes:
+    found = cache.key_of(Headers({"Authorization": token}))
     assert found is not None
     return found
 
 
-def known(memory: UserMemory, names: str) -> str:
-    return "".join(name for name in names if memory.user(key(memory, name)))
+def known(cache: UserCache, names: str) -> str:
+    return "".join(name for name in names if cache.get(key(cache, name)))
 
 
 def test_a_user_is_known_until_the_time_is_over() -> None:
     clock = Clock()
-    memory = remembering("a", clock, ttl_seconds=10)
+    cache = remembering("a", clock, ttl_seconds=10)
 
     clock.now = 9.9
-    before = known(memory, "ab")
+    before = known(cache, "ab")
     clock.now = 10.0
 
-    assert (before, known(memory, "ab")) == ("a", "")
+    assert (before, known(cache, "ab")) == ("a", "")
 
 
 def test_the_one_not_seen_for_longest_is_forgotten_first() -> None:
-    memory = remembering("abc", Clock(), max_size=3)
-    known(memory, "a")
+    cache = remembering("abc", Clock(), max_size=3)
+    known(cache, "a")
 
-    memory.remember(key(memory, "d"), User({"identity": "d"}))
+    cache.put(key(cache, "d"), User({"identity": "d"}))
 
-    assert known(memory, "abcd") == "acd"
+    assert known(cache, "abcd") == "acd"
 
 
 def test_all_headers_named_tell_users_apart() -> None:
-    memory = UserMemory(AuthCache(("authorization", "x-tenant")), Clock())
+    cache = UserCache(AuthCache(("authorization", "x-tenant")), Clock())
     given = [{"Authorization": "a"}, {"Authorization": "a", "X-Tenant": "t"}, {"X-Tenant": "a"}, {}]
 
-    keys = [memory.key_of(Headers(each)) for each in given]
+    keys = [cache.key_of(Headers(each)) for each in given]
 
     assert len(set(keys)) == 4
     assert keys[3] is None
 
 
 def test_what_a_handler_writes_into_a_user_is_not_remembered() -> None:
-    memory = UserMemory(AuthCache(("authorization",)), Clock())
-    memory.remember(b"k", User({"identity": "a", "teams": ["x"]}))
-    first = memory.user(b"k")
+    cache = UserCache(AuthCache(("authorization",)), Clock())
+    cache.put(b"k", User({"identity": "a", "teams": ["x"]}))
+    first = cache.get(b"k")
     assert first is not None
 
     first["teams"].append("admin")
 
-    again = memory.user(b"k")
+    again = cache.get(b"k")
     assert again is not None and again["teams"] == ["x"]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from lgs_runtime.api.http.lasting import LastingResponse, client_gone, piece_of_body
+from lgs_runtime.api.http.long_lived import LongLivedResponse, client_gone, piece_of_body
 from lgs_runtime.api.http.sse import HEARTBEAT_SECONDS
 
 WHOLE_WITHIN_SECONDS = 1.0
@@ -23,7 +23,7 @@ WHOLE_WITHIN_SECONDS = 1.0
 WHITE_SPACE = b"\n"
 
 
-class AwaitedJson(LastingResponse):
+class LongPollResponse(LongLivedResponse):
     """Answers with the bytes that `find` gives. If the client goes before, `find` is cancelled and `on_gone`
     called; a server that stops is not a client that has gone, and calls nothing.
 

@@ -18,9 +18,9 @@ from runtime.core.stories import ran
 
 
 def test_a_run_waits_through_an_outage_with_ever_longer_pauses() -> None:
-    outages = RetryBudget(at_least=3, chance=lambda: 0.5)
+    budget = RetryBudget(at_least=3, chance=lambda: 0.5)
 
-    pauses = [outages.failed("run", float(second)) for second in range(0, 500, 5)]
+    pauses = [budget.failed("run", float(second)) for second in range(0, 500, 5)]
 
     assert None not in pauses
     assert pauses == sorted(pauses, key=lambda pause: pause or 0.0)
@@ -28,28 +28,28 @@ def test_a_run_waits_through_an_outage_with_ever_longer_pauses() -> None:
 
 
 def test_a_run_under_which_the_database_always_fails_ends_at_last() -> None:
-    outages = RetryBudget(at_least=3)
+    budget = RetryBudget(at_least=3)
 
-    ends = [second for second in range(0, 1200, 5) if outages.failed("run", float(second)) is None]
+    ends = [second for second in range(0, 1200, 5) if budget.failed("run", float(second)) is None]
 
     assert ends[0] == PATIENCE_SECONDS
 
 
 def test_failures_that_lie_far_apart_end_no_run() -> None:
-    outages = RetryBudget(at_least=3)
+    budget = RetryBudget(at_least=3)
 
-    pauses = [outages.failed("run", each * (APART_SECONDS + 1)) for each in range(100)]
+    pauses = [budget.failed("run", each * (APART_SECONDS + 1)) for each in range(100)]
 
     assert None not in pauses
 
 
 def test_one_run_pays_nothing_for_the_failures_of_another() -> None:
-    outages = RetryBudget(at_least=1)
+    budget = RetryBudget(at_least=1)
     for second in range(int(PATIENCE_SECONDS)):
-        outages.failed("first", float(second))
+        budget.failed("first", float(second))
 
-    assert outages.failed("first", PATIENCE_SECONDS) is None
-    assert outages.failed("second", PATIENCE_SECONDS) is not None
+    assert budget.failed("first", PATIENCE_SECONDS) is None
+    assert budget.failed("second", PATIENCE_SECONDS) is not None
 
 
 async def test_a_run_outlives_more_failures_of_the_checkpoints_than_it_has_attempts(

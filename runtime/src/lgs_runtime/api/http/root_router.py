@@ -20,7 +20,7 @@ PROBES = frozenset({"/ok", "/ready", "/metrics"})
 log = structlog.get_logger(__name__)
 
 
-class Entrance:
+class RootRouter:
     """An ASGI application that gives the probes to `probes`, and everything else to `app` at `prefix`."""
 
     def __init__(self, app: ASGIApp, probes: ASGIApp, prefix: str = "") -> None:

@@ -36,7 +36,7 @@ def has_handlers(auth: Auth) -> bool:
     return bool(auth._handlers or auth._global_handlers)
 
 
-async def permit(
+async def authorize(
     auth: Auth, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
 ) -> Scope | None:
     """The records that the user may touch in this way, None for all. `value` is what the request says; the
