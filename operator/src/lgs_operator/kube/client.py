@@ -7,6 +7,7 @@ Every failure is a `KubeError` with the HTTP status (0 when the server was not r
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from kubernetes.aio import config as kubernetes_config
 from lgs_operator.kube.kinds import Kind, Manifest, key_of
 
 FIELD_MANAGER = "lgs-operator"
-_APPLY = "application/apply-patch+yaml"
+# with its charset, so that the client library sends the text as it is
+_APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
+_NO_YAML = re.compile(r"[\x7f-\uffff]")
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _WATCH_SECONDS = 290
 # who we are, somebody was faster, too many requests, not now
@@ -149,7 +152,7 @@ class KubeClient:
             "PATCH",
             key.kind.path(key.namespace, key.name, sub),
             query={"fieldManager": manager, "force": "true"},
-            body=manifest,
+            body=as_yaml(manifest),
             content_type=_APPLY,
         )
 
@@ -192,7 +195,7 @@ class KubeClient:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Manifest | None = None,
+        body: Manifest | str | None = None,
         content_type: str = "application/json",
         accept: str | None = None,
     ) -> Manifest:
@@ -212,7 +215,7 @@ class KubeClient:
         *,
         timeout: aiohttp.ClientTimeout,
         query: Mapping[str, str] | None = None,
-        body: Manifest | None = None,
+        body: Manifest | str | None = None,
         content_type: str = "application/json",
         accept: str | None = None,
     ) -> aiohttp.ClientResponse:
@@ -236,6 +239,17 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
         raise _refusal(response.status, text)
+
+
+def as_yaml(manifest: Manifest) -> str:
+    """JSON for a reader of YAML, too. That knows no pairs of surrogates, which is how JSON in ASCII has
+    an emoji, and takes no control character as it is. Half a pair is no character: U+FFFD stands for it."""
+    return _NO_YAML.sub(_escaped, json.dumps(manifest, ensure_ascii=False))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{0xFFFD if 0xD800 <= code < 0xE000 else code:04x}"
 
 
 def _refusal(status: int, text: str) -> KubeError:

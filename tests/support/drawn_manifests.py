@@ -1,0 +1,259 @@
+"""Manifests drawn from the CRD's own schema, as the API server would take them.
+
+Each field, also of the fragments of a pod, is drawn by what the schema says of it: its edges, what looks like
+something else, and what is just odd. Most texts are plausible, so that what stands behind them is reached.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+
+CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
+TIMES = int(os.environ.get("LGS_OPERATOR_FUZZ_TIMES", "1"))
+MOST_FIELDS = 4
+PLAUSIBLE = (
+    *(
+        "a",
+        "x-1",
+        "main",
+        "example.com/part",
+        "true",
+        "1",
+        "0",
+        "10.0.0.0/8",
+        "NoExecute",
+        "topology.kubernetes.io/zone",
+    ),
+    *(
+        "Exists",
+        "In",
+        "Equal",
+        "NoSchedule",
+        "kubernetes.io/hostname",
+        "ScheduleAnyway",
+        "DoNotSchedule",
+        "Honor",
+    ),
+)
+ODD = (
+    *(
+        "",
+        " ",
+        ".",
+        "..",
+        "../../kube-system/secrets/x",
+        "a/b",
+        "?watch=true",
+        "a\nb",
+        "\0",
+        "\x1b[31m",
+        "\u2028",
+        "İ",
+    ),
+    *(
+        "%s%n%d",
+        "$(HOME)",
+        "{{.}}",
+        "null",
+        "NaN",
+        "-1",
+        "1e999",
+        "9" * 400,
+        "é" * 70,
+        "😀",
+        "a" * 3000,
+        "-a",
+        "A_b",
+    ),
+    *(
+        "lgs.dev/contents",
+        "lgs.dev/desired",
+        "lgs.dev/service",
+        "app.kubernetes.io/managed-by",
+        "LGS_PORT",
+        "PATH",
+    ),
+)
+ODD_QUANTITIES = (
+    *(
+        "0",
+        "1",
+        "0.5",
+        "1024Mi",
+        "1e3",
+        "1E3",
+        "+1",
+        "1.",
+        ".5",
+        "1n",
+        "0.1n",
+        "1u",
+        "100m",
+        "1Ki",
+        "1.5Gi",
+        "12E",
+    ),
+    *(
+        "-1",
+        "9223372036854775807",
+        "9223372036854775808",
+        "1e30",
+        "1e-30",
+        "1e300",
+        "1e-300",
+        "1e.5",
+        "1e1.5",
+    ),
+    *(
+        "9" * 30 + "Pi",
+        "0" * 20 + "1",
+        "1" * 5000,
+        "0." + "3" * 5000,
+        "16Ei",
+        "8Ei",
+        "7.9Ei",
+        "1000k",
+        "5e-1",
+    ),
+)
+
+
+def examples(number: int) -> settings:
+    """The settings of every fuzz test: as many examples as are asked for, the same ones each time."""
+    return settings(
+        max_examples=number * TIMES,
+        database=None,
+        deadline=None,
+        derandomize=TIMES == 1,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@cache
+def spec_schema() -> Mapping[str, Any]:
+    """The schema of `spec` in the CRD as it is committed."""
+    crd = yaml.safe_load(CRD.read_text("utf-8"))
+    schema: Mapping[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema["properties"]["spec"]
+
+
+TEXTS = st.one_of(*[st.sampled_from(PLAUSIBLE)] * 5, st.sampled_from(ODD), st.text(max_size=20))
+RESOURCES = st.sampled_from(["cpu", "memory", "ephemeral-storage", "example.com/gpu"])
+
+
+def _strings(node: Mapping[str, Any]) -> st.SearchStrategy[str]:
+    least, most = node.get("minLength", 0), node.get("maxLength", 4000)
+    if "enum" in node:
+        return st.sampled_from(node["enum"])
+    if pattern := node.get("pattern"):
+        # `$` is the end of the text in the API server's dialect, also before a line feed.
+        drawn = st.from_regex(pattern.removesuffix("$") + r"\Z")
+        matches = st.sampled_from(
+            [each for each in (*PLAUSIBLE, *ODD) if re.fullmatch(pattern, each)] or ["a"]
+        )
+        drawn = st.one_of(matches, matches, drawn) if re.fullmatch(pattern, "a") else drawn
+    else:
+        drawn = TEXTS
+    return drawn.map(lambda text: text[:most]).filter(lambda text: len(text) >= least)
+
+
+def _numbers(node: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    whole = node["type"] == "integer"
+    widest = 2**31 - 1 if node.get("format") == "int32" else 2**53
+    low, high = node.get("minimum", -widest), node.get("maximum", widest)
+    if whole:
+        near = {low, low + 1, high - 1, high, 0, 1, 2, 3}
+        return st.sampled_from(sorted(each for each in near if low <= each <= high)) | st.integers(low, high)
+    edges = [high, (low + high) / 2, low + 1e-9, low + 1e-300, low + 1, 5e-324]
+    open_low, open_high = bool(node.get("exclusiveMinimum")), bool(node.get("exclusiveMaximum"))
+    inside = [each for each in edges if (low < each or (each == low and not open_low)) and each <= high]
+    return st.sampled_from(inside) | st.floats(low, high, exclude_min=open_low, exclude_max=open_high)
+
+
+@st.composite
+def _mappings(draw: st.DrawFn, fields: Mapping[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
+    optional = sorted(fields.keys() - set(required))
+    chosen = draw(st.lists(st.sampled_from(optional), max_size=MOST_FIELDS, unique=True)) if optional else []
+    return {name: draw(fields[name]) for name in (*required, *chosen)}
+
+
+def drawn_from(node: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that a structural schema admits."""
+    if node.get("x-kubernetes-int-or-string"):
+        pattern = node.get("pattern", r"^[1-9][0-9]?%$|^100%$")
+        texts = [each for each in (*ODD_QUANTITIES, "25%", "100%") if re.fullmatch(pattern, each)]
+        texts = [each for each in texts if len(each) <= node.get("maxLength", 64)]
+        return st.sampled_from(texts) | st.integers(1, 9) | st.integers(-(2**63), 2**63 - 1)
+    kind = node["type"]
+    if kind == "string":
+        return _strings(node)
+    if kind in {"integer", "number"}:
+        return _numbers(node)
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "array":
+        # Whatever has a name has it once in a list; Kubernetes says so of some only when it writes them.
+        named = "name" in node["items"].get("properties", {})
+        by = (lambda item: item.get("name")) if named else None
+        return st.lists(drawn_from(node["items"]), max_size=3, unique_by=by)
+    if "properties" in node:
+        fields = {name: drawn_from(each) for name, each in node["properties"].items()}
+        return _mappings(fields, tuple(node.get("required", ())))
+    values = node["additionalProperties"]
+    keys = RESOURCES | TEXTS if values.get("x-kubernetes-int-or-string") else TEXTS
+    return st.dictionaries(keys, drawn_from(values), max_size=3)
+
+
+def specs() -> st.SearchStrategy[dict[str, Any]]:
+    """Specs that keep to the schema and, nearly all, to the rules between fields."""
+    return st.builds(_ruled, drawn_from(spec_schema()), st.integers(0, 5))
+
+
+def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
+    """As `spec`, without what one of the rules between fields would refuse."""
+    spec = json.loads(json.dumps(spec))
+    if not spec.get("source", {}).get("configMap"):
+        spec.setdefault("image", "example.com/support:1")
+    persistence, cache_ = spec.get("persistence", {}), spec.get("cache", {})
+    _only_one(persistence.get("postgres"), ("uriSecret", "cloudNativePG", "managed"), choice)
+    _only_one(cache_.get("redis"), ("uriSecret", "managed"), choice)
+    if "managed" in persistence.get("postgres", {}):
+        persistence["postgres"].pop("pooler", None)
+    scaling = spec.get("scaling", {})
+    if "postgres" not in persistence:
+        spec.pop("replicas", None)
+        scaling.pop("minReplicas", None)
+        scaling.pop("maxReplicas", None)
+    elif scaling.get("minReplicas", 1) > scaling.get("maxReplicas", 1000):
+        scaling["minReplicas"], scaling["maxReplicas"] = scaling["maxReplicas"], scaling["minReplicas"]
+    return spec
+
+
+def _only_one(part: dict[str, Any] | None, names: tuple[str, ...], choice: int) -> None:
+    if part is None:
+        return
+    given = [name for name in names if name in part]
+    chosen = given[0] if given else names[choice % len(names)]
+    made = {"uriSecret": {"name": "db"}, "cloudNativePG": {"cluster": "main"}, "managed": {}}
+    kept = part.get(chosen, made[chosen])
+    for name in names:
+        part.pop(name, None)
+    part[chosen] = kept
+
+
+def services(name: str = "support", namespace: str = "team") -> st.SearchStrategy[dict[str, Any]]:
+    """Whole manifests of one service."""
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService"}
+    metadata = {"name": name, "namespace": namespace, "uid": "u-1", "generation": 3}
+    return specs().map(lambda spec: head | {"metadata": dict(metadata), "spec": spec})
