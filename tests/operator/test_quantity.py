@@ -28,7 +28,9 @@ def container(**resources: Any) -> dict[str, Any]:
         ("1E", "1000P"),
         ("+1", "1"),
         ("100000u", "100m"),
-        ("0.00000000001", "1n"),
+        ("0.00000000001", "1m"),
+        ("8Ei", "9223372036854775807"),
+        ("999999999999Pi", "9223372036854775807"),
     ],
 )
 def test_a_quantity_that_kubernetes_writes_otherwise_is_no_drift(wanted: Any, live: str) -> None:
@@ -36,7 +38,8 @@ def test_a_quantity_that_kubernetes_writes_otherwise_is_no_drift(wanted: Any, li
 
 
 @pytest.mark.parametrize(
-    ("wanted", "live"), [("0.5", "501m"), ("1Gi", "1G"), ("1", "1m"), ("1", "-1"), ("1", None), ("1", "much")]
+    ("wanted", "live"),
+    [("0.5", "501m"), ("1Gi", "1G"), ("1", "1m"), ("1", "-1"), ("1", None), ("1", "much"), ("1" * 5000, "1")],
 )
 def test_another_quantity_is_drift(wanted: Any, live: Any) -> None:
     assert not covers(container(memory=live), container(memory=wanted))
@@ -45,11 +48,13 @@ def test_another_quantity_is_drift(wanted: Any, live: Any) -> None:
 def test_sizes_and_divisors_are_quantities_too() -> None:
     claim = {"spec": {"resources": {"requests": {"storage": "1024Gi"}}}}
     memory = {"emptyDir": {"sizeLimit": "1024Mi"}}
+    finest = {"valueFrom": {"resourceFieldRef": {"divisor": "0.1n"}}}
     divided = {"valueFrom": {"resourceFieldRef": {"divisor": "0.001"}}}
 
     assert covers({"spec": {"resources": {"requests": {"storage": "1Ti"}}}}, claim)
     assert covers({"emptyDir": {"sizeLimit": "1Gi"}}, memory)
     assert covers({"valueFrom": {"resourceFieldRef": {"divisor": "1m"}}}, divided)
+    assert covers({"valueFrom": {"resourceFieldRef": {"divisor": "1n"}}}, finest)
 
 
 def test_a_text_that_looks_like_a_quantity_is_compared_as_a_text() -> None:

@@ -42,7 +42,11 @@ PASSED_ON: Final = (
     "pattern",
 )
 NUMBER: Final = r"(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
-QUANTITY: Final = rf"^(\+|-)?{NUMBER}(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?{NUMBER}))?$"
+# What Kubernetes can read: its own pattern has exponents such as 1e.5 too, and numbers of any length.
+QUANTITY: Final = {
+    "pattern": rf"^(\+|-)?{NUMBER}(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]{{1,3}}))?$",
+    "maxLength": 64,
+}
 INT_OR_STRING: Final = {
     "x-kubernetes-int-or-string": True,
     "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -60,7 +64,7 @@ def structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     words = node.get("description")
     node = resolved(node, definitions)
     if node.get("title") == "Quantity":
-        found: dict[str, Any] = INT_OR_STRING | {"pattern": QUANTITY}
+        found: dict[str, Any] = INT_OR_STRING | QUANTITY
     elif node.get("format") == "int-or-string":
         found = dict(INT_OR_STRING)
     else:

@@ -339,7 +339,9 @@ class Pod(Part):
         default_factory=dict, description="Labels of the pods; those that the operator sets win."
     )
     image_pull_secrets: list[LocalReference] = Field(
-        default_factory=list, description="Secrets by which the image is fetched from a private registry."
+        default_factory=list,
+        description="Secrets by which the image is fetched from a private registry.",
+        json_schema_extra={"x-list-keys": ["name"]},
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         default=None,

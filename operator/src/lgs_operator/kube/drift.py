@@ -22,7 +22,7 @@ def covers(live: Any, wanted: Any, path: tuple[str, ...] = ()) -> bool:
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and _list_covers(live, wanted, path)
-    return same_quantity(live, wanted) if is_quantity(path) else bool(live == wanted)
+    return same_quantity(live, wanted, path) if is_quantity(path) else bool(live == wanted)
 
 
 def _list_covers(live: list[Any], wanted: list[Any], path: tuple[str, ...]) -> bool:

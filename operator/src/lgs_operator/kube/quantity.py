@@ -14,8 +14,13 @@ from typing import Any, Final
 _FORM: Final = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(?:([eE][+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-# The API server keeps no finer ones, and rounds away from zero.
+# The API server keeps no finer ones, and rounds away from zero; to thousandths what a container or a claim
+# asks for.
 _SMALLEST: Final = Fraction(1, 10**9)
+_SMALLEST_RESOURCE: Final = Fraction(1, 10**3)
+# It cuts binary ones at this.
+_MOST_BINARY: Final = 2**63 - 1
+_LONGEST: Final = 64
 _MAPS: Final = frozenset({"limits", "requests"})
 _FIELDS: Final = frozenset({("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor")})
 
@@ -26,18 +31,20 @@ def is_quantity(path: tuple[str, ...]) -> bool:
     return len(path) > 1 and (path[-2] in _MAPS or path[-2:] in _FIELDS)
 
 
-def same_quantity(one: Any, other: Any) -> bool:
-    """Whether two texts or numbers are the same quantity; what is none equals only itself."""
+def same_quantity(one: Any, other: Any, path: tuple[str, ...]) -> bool:
+    """Whether two texts or numbers are the same quantity where `path` leads; else only a value itself is."""
     if one == other:
         return True
-    first, second = _parsed(one), _parsed(other)
+    smallest = _SMALLEST_RESOURCE if path[-2] in _MAPS else _SMALLEST
+    first, second = _parsed(one, smallest), _parsed(other, smallest)
     return first is not None and first == second
 
 
-def _parsed(value: Any) -> Fraction | None:
+def _parsed(value: Any, smallest: Fraction) -> Fraction | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    form = _FORM.fullmatch(str(value).strip())
+    text = str(value).strip()
+    form = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if form is None:
         return None
     sign, digits, exponent, suffix = form.groups()
@@ -45,7 +52,7 @@ def _parsed(value: Any) -> Fraction | None:
     if exponent:
         number *= Fraction(10) ** int(exponent[1:])
     elif suffix in _BINARY:
-        number *= 2 ** _BINARY[suffix]
+        number = min(number * 2 ** _BINARY[suffix], Fraction(_MOST_BINARY))
     elif suffix:
         number *= Fraction(10) ** _DECIMAL[suffix]
-    return (-1 if sign == "-" else 1) * ceil(number / _SMALLEST) * _SMALLEST
+    return (-1 if sign == "-" else 1) * ceil(number / smallest) * smallest
