@@ -1,0 +1,167 @@
+"""`CircuitBreaker`: a circuit, its bulkhead, time-out and fallback around functions and blocks of code."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+from lgs_runtime.breaker import guarding
+from lgs_runtime.breaker.bulkhead import Bulkhead, bulkhead
+from lgs_runtime.breaker.call import Call, Ignored, check_ignored, result_of
+from lgs_runtime.breaker.circuit import Circuit
+from lgs_runtime.breaker.machine import Phase, Result
+from lgs_runtime.breaker.policy import DEFAULT, LONGEST_SECONDS, InvalidPolicy, Policy, check_number
+from lgs_runtime.breaker.registry import CIRCUITS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class CircuitBreaker:
+    """Stands before one thing that is called. A decorator (of functions, coroutine functions, and generators
+    of both kinds) and a context manager, `with` and `async with`; one breaker may be used by many threads and
+    tasks at once. Breakers of one `name` share their circuit.
+
+    Durations in seconds. `ignore`: exceptions that are no failure of what is called (classes, or a function
+    of the exception). `timeout`: after it an asynchronous call fails with `TimeoutError`. `max_concurrent`
+    calls are made at a time; others wait `max_wait_seconds`, or are refused. `fallback`: what a decorated
+    function answers instead of a failure or a refusal: a value, or a function of the exception and the call's
+    arguments.
+
+    Raises `ValueError` for what can't work, in the words `name: value: rule`.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        failure_threshold: float = DEFAULT.failure_threshold,
+        recovery_timeout: float = DEFAULT.recovery_timeout,
+        minimum_calls: int = DEFAULT.minimum_calls,
+        window_seconds: float = DEFAULT.window_seconds,
+        probes: int = DEFAULT.probes,
+        slow_call_seconds: float | None = None,
+        slow_call_threshold: float = DEFAULT.slow_call_threshold,
+        ignore: Ignored = (),
+        timeout: float | None = None,
+        max_concurrent: int | None = None,
+        max_wait_seconds: float = 0.0,
+        fallback: Any = guarding.NO_FALLBACK,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._policy = Policy(
+            failure_threshold=failure_threshold,
+            minimum_calls=minimum_calls,
+            window_seconds=window_seconds,
+            recovery_timeout=recovery_timeout,
+            probes=probes,
+            slow_call_seconds=slow_call_seconds,
+            slow_call_threshold=slow_call_threshold,
+        )
+        if timeout is not None:
+            check_number("timeout", timeout, most=LONGEST_SECONDS)
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise InvalidPolicy("name", name, "must be a text that names what is called")
+        self.ignore = check_ignored(ignore)
+        self.timeout = timeout
+        self.fallback = fallback
+        self._clock = clock
+        self._wanted = bulkhead(max_concurrent, max_wait_seconds)
+        self._parts: tuple[Circuit, Bulkhead | None] | None = None
+        self._entered: dict[object, list[Call]] = {}
+        self._lock = threading.Lock()
+        self._place = _place()
+        if name is not None:
+            self._parts = self._made(name)
+
+    @property
+    def name(self) -> str:
+        """Its name in logs and metrics: as given, else that of the first function it decorates, else where it
+        was made."""
+        return self.circuit.name
+
+    @property
+    def state(self) -> Phase:
+        """`closed`, `open` or `half-open`."""
+        return self.circuit.phase
+
+    @property
+    def circuit(self) -> Circuit:
+        """What it shares with breakers of its name."""
+        return self.parts[0]
+
+    @property
+    def parts(self) -> tuple[Circuit, Bulkhead | None]:
+        """The circuit and its bulkhead."""
+        if self._parts is None:
+            self._parts = self._made(self._place)
+        return self._parts
+
+    def __call__(self, function: F) -> F:
+        """The function, guarded. Raises `TypeError` for what can't be."""
+        if not callable(function):
+            raise TypeError(f"{self._place}: a breaker decorates functions, not {function!r}")
+        if self._parts is None:
+            named = f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+            self._parts = self._made(named)
+        return guarding.guarded(self, function)
+
+    def result_of(self, raised: BaseException | None) -> Result:
+        """What the end of a call says of what was called."""
+        return result_of(raised, self.ignore)
+
+    def __enter__(self) -> CircuitBreaker:
+        if self.timeout is not None:
+            raise InvalidPolicy("timeout", self.timeout, "needs `async with`: a thread's call can't be cut")
+        self._enter(Call(self).__enter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._leave().__exit__(kind, raised, at)
+
+    async def __aenter__(self) -> CircuitBreaker:
+        self._enter(await Call(self).__aenter__())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._leave().__aexit__(kind, raised, at)
+
+    def _made(self, name: str) -> tuple[Circuit, Bulkhead | None]:
+        return CIRCUITS.of(name, self._policy, self._wanted, self._clock)
+
+    def _enter(self, call: Call) -> None:
+        with self._lock:
+            self._entered.setdefault(_who(), []).append(call)
+
+    def _leave(self) -> Call:
+        """The block that is left: the innermost of this task or thread. One that was entered by another (an
+        asynchronous generator that nobody read to its end is closed by a task of its own) is the oldest."""
+        with self._lock:
+            who = _who() if _who() in self._entered else next(iter(self._entered))
+            calls = self._entered[who]
+            call = calls.pop()
+            if not calls:
+                del self._entered[who]
+            return call
+
+
+def _who() -> object:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident() if task is None else task
+
+
+def _place() -> str:
+    """The module and line that makes a breaker."""
+    frame = sys._getframe(2)
+    return f"{frame.f_globals.get('__name__', '?')}:{frame.f_lineno}"

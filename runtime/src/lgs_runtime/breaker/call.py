@@ -1,0 +1,131 @@
+"""One call through a breaker, from the moment it is let through to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from langgraph.errors import GraphBubbleUp
+
+from lgs_runtime.breaker.machine import Permit, Result
+from lgs_runtime.breaker.policy import InvalidPolicy
+
+if TYPE_CHECKING:
+    from lgs_runtime.breaker.breaker import CircuitBreaker
+
+Ignored = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
+"""Exceptions that are no failure: classes, or whatever a function says `True` of."""
+
+
+def check_ignored(ignore: Ignored) -> Ignored:
+    """Raises `InvalidPolicy` for what can't tell exceptions apart."""
+    kinds = ignore if isinstance(ignore, tuple | list | set | frozenset) else (ignore,)
+    if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        return tuple(kinds)  # type: ignore[arg-type]
+    if callable(ignore) and not isinstance(ignore, type):
+        return ignore
+    raise InvalidPolicy("ignore", ignore, "must be exception classes, or a function of an exception")
+
+
+def result_of(raised: BaseException | None, ignore: Ignored) -> Result:
+    """What the end of a call says. Cancellation and the end of the program say nothing, nor does a graph that
+    is interrupted inside of the call; a group of exceptions says what the worst of them does."""
+    if raised is None:
+        return Result.SUCCESS
+    if isinstance(raised, BaseExceptionGroup):
+        results = [result_of(each, ignore) for each in raised.exceptions]
+        return Result.FAILURE if Result.FAILURE in results else Result.NEITHER
+    if not isinstance(raised, Exception) or isinstance(raised, GraphBubbleUp):
+        return Result.NEITHER
+    return Result.NEITHER if _is_ignored(raised, ignore) else Result.FAILURE
+
+
+def _is_ignored(raised: Exception, ignore: Ignored) -> bool:
+    if isinstance(ignore, tuple | type):
+        return isinstance(raised, ignore)
+    try:
+        return bool(ignore(raised))
+    except Exception:  # noqa: BLE001
+        # What the call raised is what its caller must hear of, not what judged it.
+        return False
+
+
+class Call:
+    """Entered once, left once: `with`, or `async with`, which waits for a place without blocking the event
+    loop, and raises `TimeoutError` when the call takes longer than the breaker's time-out (if `timed`)."""
+
+    __slots__ = ("_breaker", "_bulkhead", "_circuit", "_permit", "_timed", "_timeout", "says_nothing")
+
+    def __init__(self, breaker: CircuitBreaker, *, timed: bool = True) -> None:
+        self._breaker = breaker
+        self._circuit, self._bulkhead = breaker.parts
+        self._permit: Permit | None = None
+        self._timed = timed and breaker.timeout is not None
+        self._timeout: AbstractAsyncContextManager[None] | None = None
+        self.says_nothing = False
+        """Whether what was called has not been asked yet when this ends."""
+
+    def __enter__(self) -> Call:
+        if self._bulkhead is not None:
+            self._circuit.check()
+            self._bulkhead.enter(self._circuit.name)
+        self._acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._end(raised)
+
+    async def __aenter__(self) -> Call:
+        if self._bulkhead is not None:
+            self._circuit.check()
+            await self._bulkhead.enter_async(self._circuit.name)
+        self._acquire()
+        if self._timed:
+            self._timeout = self.timed()
+            await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
+    ) -> None:
+        try:
+            if self._timeout is not None:
+                await self._timeout.__aexit__(kind, raised, at)
+        except TimeoutError as late:
+            self._end(late)
+            raise
+        self._end(raised)
+
+    @asynccontextmanager
+    async def timed(self) -> AsyncIterator[None]:
+        """What is inside must be over within the breaker's time-out."""
+        limit = self._breaker.timeout
+        clock = asyncio.timeout(limit)
+        try:
+            async with clock:
+                yield
+        except TimeoutError as late:
+            if not clock.expired():
+                raise
+            said = f"circuit {self._circuit.name!r}: no answer within {limit:g} s"
+            raise TimeoutError(said) from late
+
+    def _end(self, raised: BaseException | None) -> None:
+        if self._bulkhead is not None:
+            self._bulkhead.leave()
+        assert self._permit is not None, "left without being entered"
+        result = Result.NEITHER if self.says_nothing else self._breaker.result_of(raised)
+        self._circuit.report(self._permit, result)
+
+    def _acquire(self) -> None:
+        try:
+            self._permit = self._circuit.acquire()
+        except BaseException:
+            if self._bulkhead is not None:
+                self._bulkhead.leave()
+            raise

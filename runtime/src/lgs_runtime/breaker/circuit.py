@@ -1,0 +1,119 @@
+"""One circuit: its state behind a lock, its clock, and what it has counted. Safe for threads and event loops:
+the lock is held only while `machine` decides, never while a call is made.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from lgs_runtime.breaker import machine
+from lgs_runtime.breaker.machine import Permit, Phase, Refusal, Result, State
+from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.refusals import CircuitOpen
+from lgs_runtime.breaker.window import Counts
+
+Listener = Callable[["Circuit", State, State], None]
+"""Is told of each change of phase, by the thread that made it, and must not wait."""
+log = structlog.get_logger(__name__)
+
+
+class Circuit:
+    """`kind` tells circuits around graphs from those in the code."""
+
+    def __init__(
+        self, name: str, policy: Policy, *, kind: str = "code", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.policy = policy
+        self.clock = clock
+        self.results: Counter[Result] = Counter()
+        self.opened_as: Counter[Phase] = Counter()
+        """How often each phase began."""
+        self.refused = 0
+        self.listeners: list[Listener] = []
+        self.may_probe: Callable[[], bool] = lambda: True
+        """Whether this circuit may become half-open, asked under its lock."""
+        self._lock = threading.Lock()
+        self._state = State(since=clock())
+
+    @property
+    def phase(self) -> Phase:
+        """The phase, as it was decided last."""
+        return self._state.phase
+
+    @property
+    def state(self) -> State:
+        """All of its state, as it was decided last."""
+        return self._state
+
+    def acquire(self) -> Permit:
+        """Lets a call through; its end must be reported. Raises `CircuitOpen`."""
+        if isinstance(answer := self._acquired(), Refusal):
+            self.refused += 1
+            raise CircuitOpen(self.name, answer.retry_after_seconds)
+        return answer
+
+    def check(self) -> None:
+        """Refuses a call that `acquire` would refuse for some time. Raises `CircuitOpen`."""
+        state = self._state
+        left = state.since + self.policy.recovery_timeout - self.clock()
+        if state.phase is Phase.OPEN and left > 0:
+            self.refused += 1
+            raise CircuitOpen(self.name, left)
+
+    def _acquired(self) -> Permit | Refusal:
+        with self._lock:
+            before, now = self._state, self.clock()
+            may_probe = before.phase is not Phase.OPEN or self.may_probe()
+            after, answer = machine.acquire(self.policy, before, now, may_probe=may_probe)
+            self._state = after
+        self._tell(before, after)
+        return answer
+
+    def acquire_some(self, most: int) -> list[Permit]:
+        """As many calls as may be made now, up to `most`. A refusal is not counted: nobody asked."""
+        permits: list[Permit] = []
+        while len(permits) < most and isinstance(permit := self._acquired(), Permit):
+            permits.append(permit)
+        return permits
+
+    def report(self, permit: Permit, result: Result) -> None:
+        """A call that was let through has ended."""
+        with self._lock:
+            self.results[result] += 1
+            before = self._state
+            after = machine.report(self.policy, before, permit, result, self.clock())
+            self._state = after
+        self._tell(before, after)
+
+    def change(self, decide: Callable[[State, float], State]) -> State:
+        """The state after it was changed by somebody who knows better: the other replicas."""
+        with self._lock:
+            before = self._state
+            after = self._state = decide(before, self.clock())
+        self._tell(before, after)
+        return after
+
+    def _tell(self, before: State, after: State) -> None:
+        if before.generation == after.generation:
+            return
+        self.opened_as[after.phase] += 1
+        told = {"circuit": self.name, "kind": self.kind, **_told_of(after, self.policy)}
+        event = f"circuit.{after.phase.name.lower()}"
+        (log.warning if after.phase is Phase.OPEN else log.info)(event, before=before.phase.value, **told)
+        for listener in self.listeners:
+            listener(self, before, after)
+
+
+def _told_of(state: State, policy: Policy) -> dict[str, Any]:
+    if state.phase is not Phase.OPEN:
+        return {}
+    cause: Counts = state.cause
+    return {**cause._asdict(), "recovery_timeout": policy.recovery_timeout}

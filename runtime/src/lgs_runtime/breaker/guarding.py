@@ -1,0 +1,143 @@
+"""Functions behind a breaker: a wrapper for each kind of function, so that a call lasts as long as its work.
+That of a generator begins with its first item and ends with its last; who leaves before says nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from lgs_runtime.breaker.call import Call
+from lgs_runtime.breaker.machine import Result
+from lgs_runtime.breaker.policy import InvalidPolicy
+from lgs_runtime.breaker.refusals import CallRefused
+
+if TYPE_CHECKING:
+    from lgs_runtime.breaker.breaker import CircuitBreaker
+
+F = TypeVar("F", bound=Callable[..., Any])
+NO_FALLBACK: Final = object()
+
+
+def guarded(breaker: CircuitBreaker, function: F) -> F:
+    """The function behind the breaker. Raises `InvalidPolicy` for a time-out that nothing could keep, or a
+    fallback that the function could not wait for."""
+    target = _target(function)
+    if inspect.isasyncgenfunction(target):
+        wrapper: Any = _async_generator(breaker, function)
+    elif inspect.iscoroutinefunction(target):
+        wrapper = _coroutine(breaker, function)
+    else:
+        _check_plain(breaker, target)
+        plain = _generator if inspect.isgeneratorfunction(target) else _function
+        wrapper = plain(breaker, function)
+    return cast(F, functools.update_wrapper(wrapper, function))
+
+
+def _target(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What is called: an object's `__call__`, where it is no function itself."""
+    inner = functools.partial(function).func
+    return inner if inspect.isroutine(inner) else type(inner).__call__
+
+
+def _check_plain(breaker: CircuitBreaker, target: Callable[..., Any]) -> None:
+    if breaker.timeout is not None:
+        raise InvalidPolicy("timeout", breaker.timeout, "needs an async function: nothing can cut a thread's")
+    waits = inspect.iscoroutinefunction(breaker.fallback) or inspect.isasyncgenfunction(breaker.fallback)
+    if waits:
+        raise InvalidPolicy("fallback", breaker.fallback, f"must not be async where {target!r} is not")
+
+
+def _function(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            with Call(breaker) as one:
+                result = function(*args, **kwargs)
+                # What is only a promise says nothing yet; the call is made when it is awaited.
+                one.says_nothing = promised = inspect.iscoroutine(result)
+        except Exception as failed:  # noqa: BLE001
+            return _instead(breaker, failed, args, kwargs)
+        return _finished(breaker, result, args, kwargs) if promised else result
+
+    return call
+
+
+def _coroutine(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await _finished(breaker, function(*args, **kwargs), args, kwargs)
+
+    return call
+
+
+async def _finished(
+    breaker: CircuitBreaker, work: Coroutine[Any, Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    try:
+        async with Call(breaker):
+            return await work
+    except Exception as failed:  # noqa: BLE001
+        answer = _instead(breaker, failed, args, kwargs)
+        return await answer if inspect.isawaitable(answer) else answer
+    finally:
+        work.close()  # One that was refused was never begun.
+
+
+def _generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        begun = False
+        try:
+            with Call(breaker), closing(function(*args, **kwargs)) as items:
+                for item in items:
+                    begun = True
+                    yield item
+            return
+        except Exception as failed:
+            if begun:
+                raise
+            answer = _instead(breaker, failed, args, kwargs)
+        yield from answer
+
+    return call
+
+
+def _async_generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        begun = False
+        try:
+            async with Call(breaker, timed=False) as one, aclosing(function(*args, **kwargs)) as items:
+                while True:
+                    try:
+                        async with one.timed():
+                            item = await anext(items)
+                    except StopAsyncIteration:
+                        break
+                    begun = True
+                    yield item
+            return
+        except Exception as failed:
+            if begun:
+                raise
+            answer = _instead(breaker, failed, args, kwargs)
+        if hasattr(answer, "__aiter__"):
+            async for item in answer:
+                yield item
+        else:
+            for item in await answer if inspect.isawaitable(answer) else answer:
+                yield item
+
+    return call
+
+
+def _instead(
+    breaker: CircuitBreaker, failed: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What is answered instead. Raises the failure where there is nothing, or where it is none of what was
+    called."""
+    fallback = breaker.fallback
+    refused = isinstance(failed, CallRefused)
+    if fallback is NO_FALLBACK or not (refused or breaker.result_of(failed) is Result.FAILURE):
+        raise failed
+    return fallback(failed, *args, **kwargs) if callable(fallback) else fallback

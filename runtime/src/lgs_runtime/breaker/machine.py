@@ -1,0 +1,159 @@
+"""The law of a circuit breaker, as pure functions: a state, what happens and the time go in, a state comes
+out.
+
+Closed: calls are let through and counted in a sliding window; when enough of them failed, or were slow, it
+opens. Open: calls are refused until the recovery time is over. Half-open: as many calls as there are probes
+are let through at a time; when that many have ended it closes, or it opens again as soon as their failures
+must reach the threshold.
+
+Each change of phase begins a generation. A result counts in the generation in which its call began: what was
+begun before a circuit opened neither closes nor opens it later. A probe that never comes back, or is
+cancelled, gives its place to another one.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum, auto
+from typing import NamedTuple
+
+from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.window import NONE, Counts, Window, number_at, recorded, total
+
+PROBING_RETRY_SECONDS = 1.0
+"""When a call may be tried again that found all probes under way."""
+
+
+class Phase(StrEnum):
+    """What a circuit does with a call."""
+
+    CLOSED = "closed"
+    HALF_OPEN = "half-open"
+    OPEN = "open"
+
+
+class Result(Enum):
+    """What a call says of what was called."""
+
+    SUCCESS = auto()
+    FAILURE = auto()
+    NEITHER = auto()
+    """It was cancelled, or failed by what its caller gave: it says nothing."""
+
+
+class Permit(NamedTuple):
+    """A call that was let through. `probe` is its number among those of a half-open circuit, else 0."""
+
+    generation: int
+    probe: int
+    at: float
+
+
+class Refusal(NamedTuple):
+    """A call that was not."""
+
+    retry_after_seconds: float
+
+
+class Probe(NamedTuple):
+    """A call that a half-open circuit let through, and that has not ended."""
+
+    number: int
+    at: float
+
+
+class State(NamedTuple):
+    """All that is known of a circuit. `since`: when its phase began."""
+
+    phase: Phase = Phase.CLOSED
+    since: float = 0.0
+    generation: int = 0
+    window: Window = ()
+    probes: tuple[Probe, ...] = ()
+    probed: Counts = NONE
+    """The results of this generation's probes."""
+    next_probe: int = 1
+    cause: Counts = NONE
+    """The calls that opened it."""
+
+
+def changed(state: State, phase: Phase, now: float, cause: Counts = NONE) -> State:
+    """A new generation, in this phase."""
+    return State(phase, now, state.generation + 1, next_probe=state.next_probe, cause=cause)
+
+
+def acquire(
+    policy: Policy, state: State, now: float, *, may_probe: bool = True
+) -> tuple[State, Permit | Refusal]:
+    """Whether a call may be made now. `may_probe`: whether an open circuit may become half-open."""
+    if state.phase is Phase.CLOSED:
+        return state, Permit(state.generation, 0, now)
+    if state.phase is Phase.OPEN:
+        state = state if state.since <= now else state._replace(since=now)  # The clock went back.
+        left = state.since + policy.recovery_timeout - now
+        if left > 0:
+            return state, Refusal(left)
+        if not may_probe:
+            return state, Refusal(PROBING_RETRY_SECONDS)
+        state = changed(state, Phase.HALF_OPEN, now, state.cause)
+    return _probe(policy, state, now)
+
+
+def free_probes(policy: Policy, state: State, now: float) -> int:
+    """How many calls a half-open circuit would let through now."""
+    return max(0, policy.probes - len(_under_way(policy, state, now)) - state.probed.calls)
+
+
+def report(policy: Policy, state: State, permit: Permit, result: Result, now: float) -> State:
+    """A call has ended."""
+    if permit.generation != state.generation:
+        return state
+    slow = policy.slow_call_seconds is not None and now - permit.at >= policy.slow_call_seconds
+    failed = result is Result.FAILURE
+    if state.phase is Phase.HALF_OPEN:
+        rest = tuple(probe for probe in state.probes if probe.number != permit.probe)
+        state = state._replace(probes=rest)
+        if result is Result.NEITHER:
+            return state
+        return _judged(policy, state._replace(probed=state.probed.plus(failed=failed, slow=slow)), now)
+    if result is Result.NEITHER:
+        return state
+    number = number_at(now, policy.window_seconds)
+    window = recorded(state.window, number, failed=failed, slow=slow)
+    counted = total(window, number)
+    if (failed or slow) and too_bad(policy, counted):
+        return changed(state, Phase.OPEN, now, counted)
+    return state._replace(window=window)
+
+
+def too_bad(policy: Policy, counted: Counts) -> bool:
+    """Whether so many calls, failed and slow ones among them, open a circuit."""
+    return counted.calls >= policy.minimum_calls and _bad(policy, counted, counted.calls)
+
+
+def _bad(policy: Policy, counted: Counts, calls: int) -> bool:
+    if counted.failures / calls >= policy.failure_threshold:
+        return True
+    return policy.slow_call_seconds is not None and counted.slow / calls >= policy.slow_call_threshold
+
+
+def _judged(policy: Policy, state: State, now: float) -> State:
+    """What becomes of a half-open circuit by the results so far."""
+    if _bad(policy, state.probed, max(policy.probes, state.probed.calls)):
+        return changed(state, Phase.OPEN, now, state.probed)
+    if state.probed.calls >= policy.probes:
+        return changed(state, Phase.CLOSED, now)
+    return state
+
+
+def _probe(policy: Policy, state: State, now: float) -> tuple[State, Permit | Refusal]:
+    under_way = _under_way(policy, state, now)
+    if free_probes(policy, state, now) == 0:
+        return state._replace(probes=under_way), Refusal(PROBING_RETRY_SECONDS)
+    probe = Probe(state.next_probe, now)
+    state = state._replace(probes=(*under_way, probe), next_probe=probe.number + 1)
+    return state, Permit(state.generation, probe.number, now)
+
+
+def _under_way(policy: Policy, state: State, now: float) -> tuple[Probe, ...]:
+    """The probes that may still come back; one from a later time is of a clock that went back."""
+    return tuple(probe for probe in state.probes if 0 <= now - probe.at < policy.recovery_timeout)
