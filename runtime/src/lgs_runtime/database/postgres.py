@@ -85,6 +85,7 @@ class Database:
             await asyncio.wait_for(self._pool.close(), CONNECT_SECONDS)
         except TimeoutError:
             self._pool.terminate()
+        await ways.cut_closing()
 
     async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
         """Runs a statement in a transaction of its own and returns its rows."""

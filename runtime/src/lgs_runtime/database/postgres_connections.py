@@ -8,8 +8,9 @@ Every failure to reach the database leaves as `StorageUnavailable`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from lgs_runtime.errors import StorageUnavailable
 
 CONNECT_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0
+CLOSE_SECONDS: Final = 5.0
 
 _UNREACHABLE: Final = (
     asyncpg.PostgresConnectionError,
@@ -71,9 +73,24 @@ TRANSACTION_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = 1
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 
+_closing: Final[dict[asyncpg.Connection, asyncio.Future[None]]] = {}
+"""Connections of this process that are saying good-bye, and what is done when they have."""
+
+
 class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
     """A connection that is not reset when it returns to the pool: we set nothing on it, and it saves a round
-    trip."""
+    trip. One whose server does not answer is cut when it is closed, and nobody is told: the pool closes old
+    ones in tasks of its own, whose errors nobody would hear."""
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        """Says good-bye within `CLOSE_SECONDS`, or cuts the connection."""
+        closed = _closing[self] = asyncio.get_running_loop().create_future()
+        try:
+            with suppress(*_UNREACHABLE):
+                await super().close(timeout=CLOSE_SECONDS if timeout is None else min(timeout, CLOSE_SECONDS))
+        finally:
+            del _closing[self]
+            closed.set_result(None)
 
     def get_reset_query(self) -> str:
         """Nothing to run."""
@@ -136,6 +153,15 @@ class Access:
             # The driver would prepare long statements without a name, which the pooler does not keep.
             return {**shared, "connection_class": PlainConnection, "max_cacheable_statement_size": 0}
         return {**shared, "connection_class": BorrowedConnection, "statement_cache_size": 0}
+
+
+async def cut_closing() -> None:
+    """Cuts the connections that are saying good-bye. A pool no longer knows those that it has replaced, and
+    whoever closes it would leave their tasks behind."""
+    waiting = dict(_closing)
+    for connection in waiting:
+        connection.terminate()
+    await asyncio.gather(*waiting.values())
 
 
 async def connect(access: Access) -> asyncpg.Connection:

@@ -9,37 +9,63 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Sequence
+from typing import Final
 
 from langgraph.store.base import Op, PutOp, SearchOp
 from langgraph.store.base.batch import AsyncBatchedBaseStore, _dedupe_ops
 
 from lgs_runtime.errors import StorageUnavailable
 
-_Asked = tuple[asyncio.Future[object], Op]
+CLOSED: Final = "the store is closed: the replica stops"
+_Request = tuple[asyncio.Future[object], Op]
 
 
-class FailsAlone(AsyncBatchedBaseStore):
-    """A store in which one's failure is nobody else's."""
+class IsolatedBatchStore(AsyncBatchedBaseStore):
+    """A store in which one's failure is nobody else's. Whoever opens it closes it (`aclose`)."""
+
+    _closed = False
 
     def _ensure_task(self) -> None:
-        """Where LangGraph begins the work on what is asked."""
+        """Where LangGraph begins the work on what is asked. Raises `StorageUnavailable` once closed."""
+        if self._closed:
+            raise StorageUnavailable(CLOSED)
         if self._task is None or self._task.done():
-            self._task = self._loop.create_task(_serve(self._aqueue, weakref.ref(self)))
+            self._task = self._loop.create_task(_serve(self._aqueue, weakref.ref(self)), name="store-batches")
+
+    async def aclose(self) -> None:
+        """Ends the work. What is not answered yet fails with `StorageUnavailable`, as does what is asked from
+        now on."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        while not self._aqueue.empty():
+            _fail([self._aqueue.get_nowait()], StorageUnavailable(CLOSED))
 
 
-async def _serve(queue: asyncio.Queue[_Asked], store: weakref.ReferenceType[FailsAlone]) -> None:
+async def _serve(queue: asyncio.Queue[_Request], store: weakref.ReferenceType[IsolatedBatchStore]) -> None:
     while True:
-        asked = [await queue.get()]
+        requests = [await queue.get()]
         while not queue.empty():
-            asked.append(queue.get_nowait())
+            requests.append(queue.get_nowait())
         serving = store()
         if serving is None:
             return
-        await _answer(serving, [each for each in asked if not each[0].done()])
+        try:
+            await _answer(serving, [each for each in requests if not each[0].done()])
+        except asyncio.CancelledError:
+            _fail(requests, StorageUnavailable(CLOSED))
+            raise
         del serving
 
 
-async def _answer(store: FailsAlone, asked: Sequence[_Asked]) -> None:
+def _fail(requests: Sequence[_Request], failed: Exception) -> None:
+    for future, _ in requests:
+        if not future.done():
+            future.set_exception(failed)
+
+
+async def _answer(store: IsolatedBatchStore, asked: Sequence[_Request]) -> None:
     if not asked:
         return
     places, ops = _dedupe_ops([op for _, op in asked])
@@ -53,9 +79,7 @@ async def _answer(store: FailsAlone, asked: Sequence[_Asked]) -> None:
             groups = [plain, *apart] if apart else [[each] for each in asked]
             await asyncio.gather(*(_answer(store, group) for group in groups))
             return
-        for future, _ in asked:
-            if not future.done():
-                future.set_exception(failed)
+        _fail(asked, failed)
         return
     for number, (future, _) in enumerate(asked):
         if not future.done():

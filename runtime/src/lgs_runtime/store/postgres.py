@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Final, LiteralString, cast
 
 import psycopg
@@ -21,7 +21,7 @@ from psycopg.rows import DictRow
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.database.postgres_access import look
 from lgs_runtime.errors import ConfigError, StorageUnavailable
-from lgs_runtime.store.batches import FailsAlone
+from lgs_runtime.store.batches import IsolatedBatchStore
 from lgs_runtime.store.options import Index, check_dimensions
 from lgs_runtime.store.postgres_connections import (
     CONNECT_SECONDS,
@@ -48,7 +48,7 @@ WHERE attrelid = to_regclass('store_vectors') AND attname = 'embedding' AND attt
 """
 
 
-class PostgresStore(FailsAlone, AsyncPostgresStore):
+class PostgresStore(IsolatedBatchStore, AsyncPostgresStore):
     """LangGraph's store, whose connections fail in this runtime's words, and nothing else does."""
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -91,7 +91,7 @@ async def postgres_store(
     access = await look(uri)
     async with (
         open_pool(access, connections) as pool,
-        PostgresStore(pool, index=given, ttl=ttl) as store,
+        aclosing(PostgresStore(pool, index=given, ttl=ttl)) as store,
     ):
         if index:
             await _check_vectors(pool, index)

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
 
@@ -16,7 +16,7 @@ from langgraph.store.sqlite.aio import AsyncSqliteStore
 from langgraph.store.sqlite.base import SqliteIndexConfig
 
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.store.batches import FailsAlone
+from lgs_runtime.store.batches import IsolatedBatchStore
 from lgs_runtime.store.options import Index, check_dimensions
 from lgs_runtime.store.values import stored, told
 from lgs_runtime.store.vectors import FLOAT_BYTES, VectorConnection
@@ -27,7 +27,7 @@ _STORED_BYTES: Final = "SELECT length(embedding) FROM store_vectors LIMIT 1"
 _ANY_EXPIRED: Final = "SELECT 1 FROM store WHERE expires_at < CURRENT_TIMESTAMP LIMIT 1"
 
 
-class SqliteStore(FailsAlone, AsyncSqliteStore):
+class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
     """The official store, from which nothing is read whose time has passed."""
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -66,17 +66,20 @@ async def sqlite_store(
     """A store in the file `path` with `-store` added. Raises `ConfigError`."""
     file = Path(f"{path}-store")
     await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
-    async with VectorConnection(file, timeout=BUSY_SECONDS, isolation_level=None) as connection:
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(
+            VectorConnection(file, timeout=BUSY_SECONDS, isolation_level=None)
+        )
         async with _turn(file):
             await connection.execute("PRAGMA journal_mode=WAL")
             given = cast(SqliteIndexConfig, index.config()) if index else None
             store = SqliteStore(connection, index=given, ttl=ttl)
+            await stack.enter_async_context(aclosing(store))
             await store.setup()
             if index is not None:
                 found = await (await connection.execute(_STORED_BYTES)).fetchone()
                 check_dimensions(index, found[0] // FLOAT_BYTES if found else None)
-        async with store:
-            yield store
+        yield store
 
 
 @asynccontextmanager
