@@ -33,6 +33,17 @@ class Running:
             float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
         )
 
+    async def readiness(self) -> tuple[int, str]:
+        """What it answers at `/readyz`; status 0 while it does not."""
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"http://127.0.0.1:{self.port}/readyz") as answer,
+            ):
+                return answer.status, await answer.text()
+        except aiohttp.ClientError as error:
+            return 0, str(error)
+
     async def leads(self) -> bool:
         """It holds the Lease."""
         try:
@@ -50,24 +61,31 @@ class Operators:
         self._folder = folder
         self._all: list[Running] = []
 
-    async def start(self, *, kubeconfig: Path | None = None, leads: bool = True) -> Running:
-        """A new operator; returns when it leads, or at once."""
+    async def start(
+        self, *, kubeconfig: Path | None = None, leads: bool = True, env: dict[str, str] | None = None
+    ) -> Running:
+        """A new operator; returns when it leads, or at once. `env` are settings that differ."""
         port = free_port()
         number = len(self._all)
         log = self._folder / f"operator-{number}.log"
-        env = os.environ | {
-            "KUBECONFIG": str(kubeconfig or self._plane.kubeconfig),
-            "LGS_OPERATOR_NAMESPACES": self._namespace,
-            "LGS_OPERATOR_PORT": str(port),
-            "LGS_OPERATOR_SCALE_INTERVAL": "0.3",
-            "LGS_OPERATOR_LEASE_SECONDS": "3",
-            "POD_NAMESPACE": self._namespace,
-            "POD_NAME": f"operator-{number}",
-            "LGS_RUNTIME_IMAGE": "stock-runtime:1",
-        }
+        settings = (
+            os.environ
+            | {
+                "KUBECONFIG": str(kubeconfig or self._plane.kubeconfig),
+                "LGS_OPERATOR_NAMESPACES": self._namespace,
+                "LGS_OPERATOR_PORT": str(port),
+                "LGS_OPERATOR_SCALE_INTERVAL": "0.3",
+                "LGS_OPERATOR_LEASE_SECONDS": "3",
+                "POD_NAMESPACE": self._namespace,
+                "POD_NAME": f"operator-{number}",
+                "LGS_OPERATOR_CLAIM_SECONDS": "3",
+                "LGS_RUNTIME_IMAGE": "stock-runtime:1",
+            }
+            | (env or {})
+        )
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "lgs_operator.main", stdout=out, stderr=out, env=env
+                sys.executable, "-m", "lgs_operator.main", stdout=out, stderr=out, env=settings
             )
         running = Running(process, port, log)
         self._all.append(running)

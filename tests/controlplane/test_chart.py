@@ -34,13 +34,16 @@ def helm(*arguments: str) -> str:
 async def test_the_operator_works_with_the_rights_of_the_chart(
     plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators, tmp_path: Path, scope: str
 ) -> None:
-    values = [f"namespaces={{{namespace}}}"] if scope == "namespaced" else []
+    values = [f"namespaces={{{namespace}}}" if scope == "namespaced" else "clusterWide=true"]
     sets = [part for value in [*values, "crds.install=false"] for part in ("--set", value)]
     rendered = helm("template", "lgs-operator", str(CHART), "-n", namespace, "--kube-version=1.35.0", *sets)
-    plane.run("apply", "-n", namespace, "-f", "-", stdin=rendered)
+    plane.run("apply", "-f", "-", stdin=rendered)
     token = plane.run("create", "token", "lgs-operator", "-n", namespace).strip()
 
-    await operators.start(kubeconfig=plane.kubeconfig_for(token, tmp_path / "operator.conf"))
+    await operators.start(
+        kubeconfig=plane.kubeconfig_for(token, tmp_path / "operator.conf"),
+        env={"LGS_OPERATOR_NAMESPACES": namespace if scope == "namespaced" else ""},
+    )
     wanted = service(persistence={"postgres": {"managed": {}}}, cache={"redis": {"managed": {}}})
     plane.run("apply", "-n", namespace, "-f", "-", stdin=json.dumps(wanted))
 
@@ -61,7 +64,7 @@ async def test_the_operator_works_with_the_rights_of_the_chart(
         return "PersistenceReady" in status and "LangGraphService" in events
 
     await until(told, "neither status nor Event tells of it")
-    plane.run("delete", "-n", namespace, "-f", "-", "--wait=false", stdin=rendered)
+    plane.run("delete", "-f", "-", "--wait=false", stdin=rendered)
 
 
 def test_the_crd_of_the_chart_is_kept_only_when_asked_for() -> None:
@@ -90,6 +93,20 @@ def test_the_operator_gets_the_times_of_the_values() -> None:
     assert (settings.lease_seconds, settings.scale_interval, settings.port) == (20, 2.5, 8080)
     with pytest.raises(AssertionError, match="leaseSeconds"):
         helm("template", "x", str(CHART), "--kube-version=1.35.0", "--set", "leaseSeconds=0")
+
+
+def test_an_installation_looks_after_its_own_namespace_unless_it_is_told_more() -> None:
+    def namespaces(*sets: str) -> str:
+        rendered = helm("template", "x", str(CHART), "-n", "team", "--kube-version=1.35.0", *sets)
+        roles = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] == "ClusterRole"]
+        assert bool(roles) == ("clusterWide=true" in sets)
+        return rendered.split("LGS_OPERATOR_NAMESPACES\n")[1].split("value: ")[1].splitlines()[0]
+
+    assert namespaces() == '"team"'
+    assert namespaces("--set", "namespaces={a,b}") == '"a,b"'
+    assert namespaces("--set", "clusterWide=true") == '""'
+    with pytest.raises(AssertionError, match="set one of them"):
+        namespaces("--set", "clusterWide=true,namespaces={a}")
 
 
 def test_a_misspelt_value_is_refused() -> None:

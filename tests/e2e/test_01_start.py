@@ -92,4 +92,5 @@ def operator_values(story: Story) -> str:
         "redis": story.image("lgs-testing-redis"),
         "pullPolicy": "IfNotPresent",
     }
-    return json.dumps({"replicas": 2, "image": {"repository": repository, "tag": tag}, "images": images})
+    operator = {"repository": repository, "tag": tag}
+    return json.dumps({"replicas": 2, "clusterWide": True, "image": operator, "images": images})

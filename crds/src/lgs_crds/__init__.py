@@ -3,6 +3,7 @@
 from lgs_crds.errors import ABSENT, ManifestError, Problem
 from lgs_crds.model import (
     API_VERSION,
+    DEFAULT_OPERATOR_CLASS,
     GROUP,
     KIND,
     PLURAL,
@@ -11,10 +12,12 @@ from lgs_crds.model import (
     Spec,
 )
 from lgs_crds.parsing import load, parse
+from lgs_crds.texts import is_operator_class
 
 __all__ = [
     "ABSENT",
     "API_VERSION",
+    "DEFAULT_OPERATOR_CLASS",
     "GROUP",
     "KIND",
     "PLURAL",
@@ -23,6 +26,7 @@ __all__ = [
     "ManifestError",
     "Problem",
     "Spec",
+    "is_operator_class",
     "load",
     "parse",
 ]

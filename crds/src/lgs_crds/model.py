@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from lgs_crds.texts import GraphPath, HostPort, Key, Name, Quantity, ServiceName, VariableName
+from lgs_crds.texts import GraphPath, HostPort, Key, Name, OperatorClass, Quantity, ServiceName, VariableName
 
 GROUP = "lgs.dev"
 VERSION = "v1alpha1"
@@ -21,6 +21,7 @@ KIND = "LangGraphService"
 PLURAL = "langgraphservices"
 
 DEFAULT_MAX_REPLICAS = 10
+DEFAULT_OPERATOR_CLASS = "default"
 
 
 def _fragment(kind: str) -> Any:
@@ -371,6 +372,11 @@ class Spec(Part):
     disruption: Disruption = Field(default_factory=Disruption, json_schema_extra=FILLED)
     network: Network = Field(default_factory=Network, json_schema_extra=FILLED)
     pod: Pod = Field(default_factory=Pod, json_schema_extra=FILLED)
+    operator_class: OperatorClass | None = Field(
+        default=None,
+        description="Class of the operators that serve it. Not set: default. Another one takes it over as it "
+        "is; one of a class that no operator has is not touched.",
+    )
     paused: bool = Field(
         default=False,
         description="The operator leaves the service as it is: no repair, no change, no scaling.",

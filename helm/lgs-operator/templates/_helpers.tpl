@@ -20,6 +20,18 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
+{{- /* The namespaces to look after, between commas; none: the whole cluster. */}}
+{{- define "lgs-operator.namespaces" -}}
+{{- if .Values.clusterWide }}
+{{- if .Values.namespaces }}{{ fail "namespaces and clusterWide: set one of them" }}{{ end }}
+{{- else }}{{ .Values.namespaces | default (list .Release.Namespace) | join "," }}
+{{- end }}
+{{- end }}
+
+{{- /* The Leases by which an operator's class is claimed, in the cluster and in a namespace. */}}
+{{- define "lgs-operator.clusterClaim" -}}lgs-operator-cluster-{{ .Values.operatorClass }}{{- end }}
+{{- define "lgs-operator.namespaceClaim" -}}lgs-operator-namespace-{{ .Values.operatorClass }}{{- end }}
+
 {{- /* What the operator does to services and to what belongs to them; nothing here is wider than its calls. */}}
 {{- define "lgs-operator.rules" -}}
 - apiGroups: [lgs.dev]

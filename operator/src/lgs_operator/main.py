@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
+from typing import NamedTuple
 
 import aiohttp
 import structlog
@@ -20,10 +21,13 @@ from prometheus_client import generate_latest
 from lgs_operator import handlers
 from lgs_operator.autoscaler import Autoscaler
 from lgs_operator.context import Context
+from lgs_operator.kube.claim import ClassClaim
 from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, ServiceKey
-from lgs_operator.kube.leader import LeaderElector, LostLease
+from lgs_operator.kube.leader import LeaderElector
+from lgs_operator.kube.lease import LostLease
 from lgs_operator.kube.recorder import EventRecorder
+from lgs_operator.kube.scope import OperatorScope
 from lgs_operator.kube.state import ClusterState
 from lgs_operator.kube.workqueue import WorkQueue
 from lgs_operator.metrics import Metrics
@@ -33,6 +37,26 @@ from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
+
+
+class _Leases(NamedTuple):
+    """What must be held to act: the lead of this installation, and the installation's class."""
+
+    leader: LeaderElector
+    claim: ClassClaim
+
+
+class _Standing:
+    """What the operator tells of itself: its metrics, and why it stays out, or None."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.stays_out: str | None = None
+
+    def told(self, why: str | None) -> None:
+        """Hears whether another installation has the class."""
+        self.stays_out = why
+        self.metrics.stays_out.set(why is not None)
 
 
 class _Stopped(Exception):
@@ -73,17 +97,18 @@ async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None
         cluster = await KubeClient.connect()
         stack.push_async_callback(cluster.close)
         metrics = Metrics()
+        standing = _Standing(metrics)
         leader = LeaderElector(cluster, settings)
-        await _serve(stack, settings, metrics)
+        await _serve(stack, settings, standing)
         if not await _first(leader.acquire(), stop):
             return
         stack.push_async_callback(leader.release)
-        metrics.leading.set(1)
-        await _act(cluster, settings, metrics, leader, stop)
+        claim = ClassClaim(cluster, settings, standing.told)
+        await _act(cluster, settings, metrics, _Leases(leader, claim), stop)
 
 
 async def _act(
-    cluster: KubeClient, settings: Settings, metrics: Metrics, leader: LeaderElector, stop: asyncio.Event
+    cluster: KubeClient, settings: Settings, metrics: Metrics, leases: _Leases, stop: asyncio.Event
 ) -> None:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
@@ -98,7 +123,8 @@ async def _act(
             await reporter.report_crash(key, error)
 
         queue = WorkQueue(reconcile, crashed)
-        state = ClusterState(cluster, settings.namespaces, queue.add)
+
+        state = ClusterState(cluster, settings.namespaces, queue.add, OperatorScope(cluster, settings))
         recorder = EventRecorder(cluster, settings.identity)
         context = Context(cluster, state, recorder, metrics, http, settings)
         states = ServiceStates()
@@ -108,11 +134,18 @@ async def _act(
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until(stop))
-                tasks.create_task(leader.hold())
+                tasks.create_task(leases.leader.hold())
+                await leases.claim.acquire()
+                metrics.leading.set(1)
+                tasks.create_task(leases.claim.hold())
                 tasks.create_task(state.run())
                 await state.synced()
                 await _crd_is_there(cluster, settings)
-                log.info("operator.started", namespaces=settings.namespaces or "all")
+                log.info(
+                    "operator.started",
+                    namespaces=settings.namespaces or "all",
+                    operator_class=settings.operator_class,
+                )
                 tasks.create_task(queue.run())
                 tasks.create_task(autoscaler.run())
                 tasks.create_task(_watch(state, settings, stop))
@@ -140,15 +173,23 @@ async def _crd_is_there(cluster: KubeClient, settings: Settings) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _serve(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> None:
+async def _serve(stack: AsyncExitStack, settings: Settings, standing: _Standing) -> None:
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
+    async def readyz(_: web.Request) -> web.Response:
+        why = standing.stays_out
+        return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
+
     async def exposition(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": "text/plain"})
+        return web.Response(
+            body=generate_latest(standing.metrics.registry), headers={"Content-Type": "text/plain"}
+        )
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/metrics", exposition)])
+    app.add_routes(
+        [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition)]
+    )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -13,6 +13,11 @@ class Metrics:
         self.services = Gauge("lgs_operator_services", "Services that are known.", registry=registry)
         self.due = Gauge("lgs_operator_due", "Services that wait to be reconciled.", registry=registry)
         self.leading = Gauge("lgs_operator_leading", "1 when this replica acts.", registry=registry)
+        self.stays_out = Gauge(
+            "lgs_operator_stays_out",
+            "1 while another installation serves this operator's class, so that this one does nothing.",
+            registry=registry,
+        )
         self.reconciles = Counter(
             "lgs_operator_reconciles",
             "Reconciliations of a service, by result.",

@@ -14,6 +14,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "lgs-operator"
 OURS = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 CONTENTS_ANNOTATION = "lgs.dev/contents"
+CLASS_LABEL = "lgs.dev/operator-class"
 
 RUNTIME_PORT = 8000
 POSTGRES_PORT = 5432
@@ -23,6 +24,11 @@ REDIS_PORT = 6379
 def object_name(service: str, component: Component) -> str:
     """The runtime's objects have the service's own name; those of the servers add theirs."""
     return service if component == "runtime" else f"{service}-{component}"
+
+
+def class_claim(operator_class: str, *, cluster_wide: bool) -> str:
+    """The name of the Lease by which an installation claims a class, in the cluster or in a namespace."""
+    return f"lgs-operator-{'cluster' if cluster_wide else 'namespace'}-{operator_class}"
 
 
 def selector(name: str, component: Component) -> dict[str, str]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lgs_crds import DEFAULT_OPERATOR_CLASS, is_operator_class
+
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -32,9 +34,17 @@ class Settings:
     identity: str = "lgs-operator"
     lease_name: str = "lgs-operator"
     lease_seconds: float = 10.0
+    operator_class: str = DEFAULT_OPERATOR_CLASS
+    claim_namespace: str = "kube-system"
+    claim_seconds: float = 300.0
     port: int = 8080
     scale_interval: float = 1.5
     images: Images = field(default_factory=Images)
+
+    @property
+    def installation(self) -> str:
+        """All replicas of one release of the chart, by the Lease that they share."""
+        return f"{self.operator_namespace}/{self.lease_name}"
 
 
 class SettingsError(ValueError):
@@ -53,6 +63,9 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         identity=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         lease_name=env.get("LGS_OPERATOR_LEASE", usual.lease_name),
         lease_seconds=_number(env, "LGS_OPERATOR_LEASE_SECONDS", usual.lease_seconds),
+        operator_class=_class(env),
+        claim_namespace=env.get("LGS_OPERATOR_CLAIM_NAMESPACE") or usual.claim_namespace,
+        claim_seconds=_number(env, "LGS_OPERATOR_CLAIM_SECONDS", usual.claim_seconds),
         port=int(_number(env, "LGS_OPERATOR_PORT", usual.port)),
         scale_interval=_number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
         images=Images(
@@ -68,6 +81,14 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
 
 def _own_namespace() -> str:
     return _NAMESPACE_FILE.read_text("utf-8").strip() if _NAMESPACE_FILE.exists() else "default"
+
+
+def _class(env: Mapping[str, str]) -> str:
+    name = "LGS_OPERATOR_CLASS"
+    value = env.get(name) or DEFAULT_OPERATOR_CLASS
+    if not is_operator_class(value):
+        raise SettingsError(f"{name}: {value}: must have at most 40 lower-case letters, digits and '-'")
+    return value
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

@@ -103,8 +103,7 @@ class KubeClient:
     ) -> tuple[list[Manifest], str]:
         """All objects of a kind, each with its kind filled in, and the version to watch from."""
         accept = _METADATA_ONLY.format(list="List") if metadata_only else None
-        selectors = {"labelSelector": labels, "fieldSelector": fields}
-        query = {name: selector for name, selector in selectors.items() if selector}
+        query = _selectors(labels, fields)
         answer = await self._json("GET", kind.path(namespace), query=query, accept=accept)
         # an empty list of metadata is null
         items = [item | {"apiVersion": kind.api_version, "kind": kind.name} for item in answer["items"] or []]
@@ -117,6 +116,7 @@ class KubeClient:
         version: str,
         *,
         labels: str | None = None,
+        fields: str | None = None,
         metadata_only: bool = False,
     ) -> AsyncIterator[tuple[str, Manifest]]:
         """(ADDED | MODIFIED | DELETED | BOOKMARK, object) after `version`, until the server stops."""
@@ -125,7 +125,7 @@ class KubeClient:
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
-        } | ({"labelSelector": labels} if labels else {})
+        } | _selectors(labels, fields)
         accept = _METADATA_ONLY.format(list="") if metadata_only else None
         timeout = aiohttp.ClientTimeout(total=_WATCH_SECONDS + 30, sock_connect=10)
         response = await self._send("GET", kind.path(namespace), query=query, accept=accept, timeout=timeout)
@@ -250,6 +250,11 @@ def as_yaml(manifest: Manifest) -> str:
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\u{0xFFFD if 0xD800 <= code < 0xE000 else code:04x}"
+
+
+def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
+    given = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: selector for name, selector in given.items() if selector}
 
 
 def _refusal(status: int, text: str) -> KubeError:

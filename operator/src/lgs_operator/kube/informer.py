@@ -30,6 +30,7 @@ class Informer:
         namespace: str | None,
         labels: str | None,
         changed: Callable[[Manifest], None],
+        fields: str | None = None,
         group_label: str | None = None,
     ) -> None:
         self.kind = kind
@@ -37,6 +38,7 @@ class Informer:
         self._cluster = cluster
         self.namespace = namespace
         self._labels = labels
+        self._fields = fields
         self._changed = changed
         # without a label to group by nothing is kept: only names are watched, not contents
         self._metadata_only = group_label is None
@@ -88,7 +90,11 @@ class Informer:
 
     async def _list(self) -> str:
         items, version = await self._cluster.list(
-            self.kind, self.namespace, labels=self._labels, metadata_only=self._metadata_only
+            self.kind,
+            self.namespace,
+            labels=self._labels,
+            fields=self._fields,
+            metadata_only=self._metadata_only,
         )
         before, self._objects, self._groups = self._objects, {}, {}
         for item in items:
@@ -101,7 +107,12 @@ class Informer:
 
     async def _follow(self, version: str) -> str:
         events = self._cluster.watch(
-            self.kind, self.namespace, version, labels=self._labels, metadata_only=self._metadata_only
+            self.kind,
+            self.namespace,
+            version,
+            labels=self._labels,
+            fields=self._fields,
+            metadata_only=self._metadata_only,
         )
         async for event, item in events:
             version = item["metadata"]["resourceVersion"]

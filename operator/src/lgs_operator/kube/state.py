@@ -13,6 +13,7 @@ from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import CONFIG_MAP, OWNED, POD, SECRET, Key, Kind, Manifest, ServiceKey, key_of
 from lgs_operator.kube.referenced import ReferencedObjects
+from lgs_operator.kube.scope import OperatorScope
 from lgs_operator.naming import COMPONENT_LABEL, OURS, SERVICE_LABEL
 
 
@@ -20,29 +21,53 @@ class ClusterState:
     """`due` is called with each service that is to be reconciled."""
 
     def __init__(
-        self, cluster: KubeClient, namespaces: tuple[str, ...], due: Callable[[ServiceKey], None]
+        self,
+        cluster: KubeClient,
+        namespaces: tuple[str, ...],
+        due: Callable[[ServiceKey], None],
+        scope: OperatorScope,
     ) -> None:
         self.services: dict[ServiceKey, Mapping[str, Any]] = {}
+        """Those that this operator serves; `_seen` are all."""
+        self._seen: dict[ServiceKey, Mapping[str, Any]] = {}
+        self._scope = scope
         self.referenced = ReferencedObjects(cluster)
         self._due = due
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._owned = {kind: self._informers(kind, ours=True) for kind in (*OWNED, POD)}
+        scope.changed = self._namespace_changed
         self._references = [*self._informers(SECRET, ours=False), *self._informers(CONFIG_MAP, ours=False)]
 
     def service_seen(self, body: Mapping[str, Any], *, gone: bool) -> None:
         """A service came, changed or went. A change of nothing but its status is none."""
         metadata = body["metadata"]
         key = ServiceKey(metadata["namespace"], metadata["name"])
-        before = self.services.get(key)
-        if gone:
-            if before is not None and before["metadata"]["uid"] == metadata["uid"]:
-                del self.services[key]
-                self._due(key)
+        if not gone:
+            self._seen[key] = body
+            self._look_at(key)
+        elif key in self._seen and self._seen[key]["metadata"]["uid"] == metadata["uid"]:
+            del self._seen[key]
+            self._leave(key)
+
+    def _look_at(self, key: ServiceKey) -> None:
+        """Whether it is ours to serve may have changed, too."""
+        before, body = self.services.get(key), self._seen[key]
+        if not self._scope.serves(body):
+            self._leave(key)
             return
         self.services[key] = body
         if before is None or _identity(before) != _identity(body):
             self._due(key)
+
+    def _leave(self, key: ServiceKey) -> None:
+        # what is forgotten is not touched: it may be another operator's from now on
+        if self.services.pop(key, None) is not None:
+            self._due(key)
+
+    def _namespace_changed(self, namespace: str) -> None:
+        for key in [each for each in self._seen if each.namespace == namespace]:
+            self._look_at(key)
 
     def owned(self, key: ServiceKey) -> dict[Key, Manifest]:
         """All objects of a service but its pods."""
@@ -76,6 +101,7 @@ class ClusterState:
         return [
             *(informer for informers in self._owned.values() for informer in informers),
             *self._references,
+            *self._scope.informers,
         ]
 
     def _informers(self, kind: Kind, *, ours: bool) -> list[Informer]:

@@ -1,0 +1,88 @@
+"""Which installation of the operator serves the services of a class: a Lease that names the installation, one
+for the cluster, or one in each namespace of an operator that looks after namespaces.
+
+An installation keeps its claim over restarts and fail-overs: another one takes it when it was not renewed for
+`claim_seconds`, or when it is gone, as after `helm uninstall`. Until then the other stays out and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.lease import HeldLease, LostLease
+from lgs_operator.naming import CLASS_LABEL, class_claim
+from lgs_operator.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class ClassClaim:
+    """`acquire`, then `hold` while this process acts. `told` hears why it stays out, None when it doesn't."""
+
+    def __init__(self, cluster: KubeClient, settings: Settings, told: Callable[[str | None], None]) -> None:
+        self._class = settings.operator_class
+        self._lease_seconds = settings.lease_seconds
+        self._claim_seconds = settings.claim_seconds
+        self._told = told
+        name = class_claim(settings.operator_class, cluster_wide=not settings.namespaces)
+        # In one order everywhere: of two operators with the same namespaces one gets all of them.
+        self._leases = [
+            HeldLease(
+                cluster,
+                namespace,
+                name,
+                identity=settings.installation,
+                seconds=settings.claim_seconds,
+                labels={CLASS_LABEL: settings.operator_class},
+            )
+            for namespace in sorted(settings.namespaces) or [settings.claim_namespace]
+        ]
+
+    async def acquire(self) -> None:
+        """Returns when the class is this installation's, in all that it looks after."""
+        before = None
+        while True:
+            why = await self._take_all()
+            self._told(why)
+            if why is None:
+                log.info("class.claimed", operator_class=self._class)
+                return
+            if why != before:
+                log.error("class.stays_out", operator_class=self._class, why=why)
+            before = why
+            await asyncio.sleep(self._lease_seconds / 5)
+
+    async def hold(self) -> None:
+        """Renews until cancelled. Raises `LostLease` when another installation has the class."""
+        while True:
+            await asyncio.sleep(self._claim_seconds / 10)
+            for lease in self._leases:
+                try:
+                    held = await lease.take()
+                except KubeError as error:
+                    log.warning("class.renew_failed", error=str(error))
+                    continue
+                if not held:
+                    raise LostLease(self._taken(lease))
+
+    async def _take_all(self) -> str | None:
+        """Why one of them can't be had, or None; then all of them are ours."""
+        for lease in self._leases:
+            try:
+                held = await lease.take()
+            except KubeError as error:
+                return f"Lease {lease.namespace}/{lease.name}: {error}"
+            if not held:
+                return self._taken(lease)
+        return None
+
+    def _taken(self, lease: HeldLease) -> str:
+        return (
+            f"operator class {self._class} is served by {lease.holder or 'another installation'} "
+            f"(Lease {lease.namespace}/{lease.name}); give this one another operatorClass, or uninstall "
+            "that one"
+        )
