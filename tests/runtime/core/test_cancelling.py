@@ -11,8 +11,10 @@ from uuid import uuid4
 
 import pytest
 
+from lgs_runtime.errors import NotFound
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import NewRun, QueueLimits, Run, Signal
+from lgs_runtime.threads.removal import remove_thread
 from runtime.core.stories import ran
 from runtime.core.test_worker import given, hold, until
 
@@ -159,3 +161,27 @@ async def test_a_node_that_goes_on_after_its_time_to_clean_up_is_left_and_reache
     config = {"configurable": {"thread_id": run.thread_id}}
     latest = await replica.services.checkpointer.aget_tuple(config)
     assert latest.checkpoint["channel_values"].get("done", []) == []
+
+
+@pytest.mark.parametrize("claims", [True, False], ids=["that can be undone", "that nobody undoes yet"])
+async def test_a_thread_whose_run_waits_to_be_undone_is_deleted_at_once(
+    new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claims: bool
+) -> None:
+    monkeypatch.setattr("lgs_runtime.threads.removal.STOP_SECONDS", 300.0)
+    first = await new_replica("a")
+    hold(tmp_path, "two")
+    run = await first.start("three_steps", given(tmp_path))
+    await until(lambda: "two" in ran(tmp_path))
+    await first.services.worker.drain(0)
+    await _rollback(first, run)
+    assert (await first.services.storage.run(run.run_id)).status == "pending"
+
+    second = await new_replica("b") if claims else first
+    async with asyncio.timeout(30):
+        await remove_thread(second.services, run.thread_id)
+
+    with pytest.raises(NotFound):
+        await second.services.storage.run(run.run_id)
+    config = {"configurable": {"thread_id": run.thread_id}}
+    await until(lambda: second.services.worker.running() == 0)
+    assert await second.services.checkpointer.aget_tuple(config) is None

@@ -39,11 +39,13 @@ async def _remove_thread(services: Services, thread_id: str, scope: Scope | None
         for run in await services.storage.runs(thread_id, Page(limit=1000), status=status)
     ]
     if unfinished:
-        await services.storage.cancel(thread_id, unfinished, "rollback", scope)
+        stopping = await services.storage.cancel(thread_id, unfinished, "rollback", scope)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
-                for run_id in unfinished:
-                    await services.notifier.finished(run_id)
+                for run in stopping:
+                    # One that waits, be it to be rolled back, executes nowhere: it goes with its thread.
+                    if run.status == "running":
+                        await services.notifier.finished(run.run_id)
     await services.storage.delete_thread(thread_id, scope)
     await services.checkpointer.adelete_thread(thread_id)
 
