@@ -1,5 +1,6 @@
 """Every second or two: asks the replicas how they are, lets the scaling law decide, and sets their number.
 
+Each service is asked by itself: replicas that answer slowly delay the next decision of theirs alone.
 A replica that does not answer is told apart from one without load. The law's memory goes into the status, so
 that another operator continues where this one stopped. A service without a replica is left as it is.
 """
@@ -19,6 +20,7 @@ from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_going, is_ready, url_of
+from lgs_operator.kube.turns import FairSlots
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.scrape import scrape
@@ -66,24 +68,20 @@ class Autoscaler:
         self._reporter = reporter
         self._now = now
         self._tracks: dict[ServiceKey, _Track] = {}
-        self._scrapes = asyncio.Semaphore(_SCRAPES_AT_ONCE)
+        self._scrapes = FairSlots(_SCRAPES_AT_ONCE, _SCRAPES_AT_ONCE // 2)
+        self._busy: set[ServiceKey] = set()
 
     async def run(self) -> None:
-        """Rounds until cancelled; a slow round delays the next one and never overlaps it."""
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            await self.round()
-            await asyncio.sleep(max(0.1, self._settings.scale_interval - (loop.time() - began)))
-
-    async def round(self) -> None:
-        """One decision for every service; the trouble of one is not that of the others."""
-        services = self._states.manifests()
-        for gone in self._tracks.keys() - services.keys():
-            del self._tracks[gone]
+        """Decides for every service again and again until cancelled; for none twice at a time."""
         async with asyncio.TaskGroup() as tasks:
-            for key, service in services.items():
-                tasks.create_task(self._guarded(key, service))
+            while True:
+                services = self._states.manifests()
+                for gone in self._tracks.keys() - services.keys():
+                    del self._tracks[gone]
+                for key in services.keys() - self._busy:
+                    self._busy.add(key)
+                    tasks.create_task(self._guarded(key, services[key]))
+                await asyncio.sleep(self._settings.scale_interval)
 
     async def _guarded(self, key: ServiceKey, service: LangGraphService) -> None:
         try:
@@ -95,6 +93,8 @@ class Autoscaler:
             log.exception("scaling.crashed", service=f"{key.namespace}/{key.name}")
             self._metrics.internal_errors.labels("scale").inc()
             await self._report_crash(key, error)
+        finally:
+            self._busy.discard(key)
 
     async def _report_crash(self, key: ServiceKey, error: Exception) -> None:
         try:
@@ -137,7 +137,7 @@ class Autoscaler:
     async def _observe(self, key: ServiceKey, pods: list[Manifest], live: int) -> Observation:
         ready = [pod for pod in pods if is_ready(pod) and url_of(pod, "/metrics") is not None]
         going = [pod for pod in pods if is_going(pod)]
-        answers = await asyncio.gather(*(self._ask(pod) for pod in ready))
+        answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in ready))
         samples = tuple(each for each in answers if each is not None)
         return Observation(
             at=self._now(),
@@ -149,8 +149,8 @@ class Autoscaler:
             failed=len(ready) - len(samples),
         )
 
-    async def _ask(self, pod: Manifest) -> ReplicaSample | None:
-        async with self._scrapes:
+    async def _ask(self, namespace: str, pod: Manifest) -> ReplicaSample | None:
+        async with self._scrapes.slot(namespace):
             url = url_of(pod, "/metrics") or ""
             sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()

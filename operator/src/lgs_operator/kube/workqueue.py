@@ -3,7 +3,7 @@ the whole.
 
 One that fails comes again after a pause that doubles up to a minute, whatever it failed by: an error that
 nobody expected is told to `crashed`, and concerns no other service. A service that is added while it is being
-reconciled is reconciled once more.
+reconciled is reconciled once more. Namespaces take turns, and none has all of the workers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import structlog
 from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.kube.turns import Turns
 
 log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=60.0)
@@ -34,7 +35,9 @@ class WorkQueue:
         self._reconcile = reconcile
         self._crashed = crashed
         self._at_once = at_once
-        self._queue: asyncio.Queue[ServiceKey] = asyncio.Queue()
+        # A quarter of the workers is left for others, whatever one namespace has waiting.
+        self._turns: Turns[ServiceKey] = Turns(at_once - at_once // 4)
+        self._news = asyncio.Event()
         self._waiting: set[ServiceKey] = set()
         self._busy: set[ServiceKey] = set()
         self._again: set[ServiceKey] = set()
@@ -53,7 +56,8 @@ class WorkQueue:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._queue.put_nowait(key)
+            self._turns.put(key.namespace, key)
+            self._news.set()
 
     def add_after(self, key: ServiceKey, seconds: float) -> None:
         """This service is due then, unless it is sooner."""
@@ -80,16 +84,24 @@ class WorkQueue:
 
     async def _work(self) -> None:
         while True:
-            key = await self._queue.get()
+            key = await self._next()
             self._waiting.discard(key)
             self._busy.add(key)
             try:
                 await self._one(key)
             finally:
                 self._busy.discard(key)
+                self._turns.done(key.namespace)
+                self._news.set()
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
+
+    async def _next(self) -> ServiceKey:
+        while (taken := self._turns.take()) is None:
+            self._news.clear()
+            await self._news.wait()
+        return taken[1]
 
     async def _one(self, key: ServiceKey) -> None:
         try:

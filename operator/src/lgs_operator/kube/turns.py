@@ -1,0 +1,84 @@
+"""Whose turn it is: what waits is taken from one group after the other, however much each has waiting, and of
+one group only so many are under way at a time. Groups are namespaces: a tenant waits for no other's load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Turns(Generic[T]):
+    """What waits, by group; first come, first served within one."""
+
+    def __init__(self, most_of_one: int) -> None:
+        self._most = most_of_one
+        self._waiting: dict[str, deque[T]] = {}
+        self._under_way: Counter[str] = Counter()
+
+    def put(self, group: str, item: T) -> None:
+        """It waits behind those of its group."""
+        self._waiting.setdefault(group, deque()).append(item)
+
+    def take(self) -> tuple[str, T] | None:
+        """The next one and its group; None when nothing waits that may be begun. `done` ends it."""
+        for group, items in self._waiting.items():
+            if self._under_way[group] < self._most:
+                item = items.popleft()
+                # behind the others, if it has more
+                del self._waiting[group]
+                if items:
+                    self._waiting[group] = items
+                self._under_way[group] += 1
+                return group, item
+        return None
+
+    def done(self, group: str) -> None:
+        """One of the group that was taken is over."""
+        self._under_way[group] -= 1
+        if not self._under_way[group]:
+            del self._under_way[group]
+
+
+class FairSlots:
+    """So many at a time, of which one group has at most `most_of_one`."""
+
+    def __init__(self, total: int, most_of_one: int) -> None:
+        self._free = total
+        self._turns: Turns[asyncio.Future[None]] = Turns(most_of_one)
+
+    @asynccontextmanager
+    async def slot(self, group: str) -> AsyncIterator[None]:
+        """Waits for the group's turn, and has a slot for as long as the block runs."""
+        mine = asyncio.get_running_loop().create_future()
+        self._turns.put(group, mine)
+        self._grant()
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():
+                self._give_back(group)
+            raise
+        try:
+            yield
+        finally:
+            self._give_back(group)
+
+    def _grant(self) -> None:
+        while self._free and (taken := self._turns.take()) is not None:
+            group, turn = taken
+            if turn.cancelled():
+                self._turns.done(group)
+                continue
+            self._free -= 1
+            turn.set_result(None)
+
+    def _give_back(self, group: str) -> None:
+        self._free += 1
+        self._turns.done(group)
+        self._grant()

@@ -1,0 +1,134 @@
+"""One tenant's load on the operator is not another's wait: namespaces take turns, at work and at scrapes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.kube.turns import FairSlots, Turns
+from lgs_operator.kube.workqueue import WorkQueue
+
+QUIET = ServiceKey("quiet", "support")
+NOISY = [ServiceKey("noisy", f"s{number}") for number in range(300)]
+
+
+def test_groups_take_turns_however_much_each_has_waiting() -> None:
+    turns: Turns[int] = Turns(most_of_one=100)
+    for number in range(50):
+        turns.put("noisy", number)
+    turns.put("quiet", 0)
+    turns.put("third", 0)
+
+    first = [turns.take() for _ in range(6)]
+
+    assert first == [("noisy", 0), ("quiet", 0), ("third", 0), ("noisy", 1), ("noisy", 2), ("noisy", 3)]
+
+
+def test_one_group_leaves_room_for_others() -> None:
+    turns: Turns[int] = Turns(most_of_one=2)
+    for number in range(5):
+        turns.put("noisy", number)
+
+    begun = [turns.take() for _ in range(3)]
+    turns.put("quiet", 0)
+
+    assert begun == [("noisy", 0), ("noisy", 1), None]
+    assert turns.take() == ("quiet", 0)
+    turns.done("noisy")
+    assert turns.take() == ("noisy", 2)
+
+
+class Desk:
+    """Counts what is reconciled; what is in `slow` is not ended until it is let go."""
+
+    def __init__(self, *, slow: frozenset[str]) -> None:
+        self.slow = slow
+        self.let_go = asyncio.Event()
+        self.begun: list[ServiceKey] = []
+        self.changed = asyncio.Event()
+
+    async def reconcile(self, key: ServiceKey) -> float | None:
+        self.begun.append(key)
+        self.changed.set()
+        if key.namespace in self.slow:
+            await self.let_go.wait()
+        await asyncio.sleep(0)
+        return None
+
+    async def crashed(self, key: ServiceKey, error: Exception) -> None:
+        raise error
+
+    async def until(self, what: Callable[[], bool]) -> None:
+        while not what():
+            self.changed.clear()
+            await self.changed.wait()
+
+
+async def played(desk: Desk, story: Callable[[WorkQueue], Awaitable[None]]) -> None:
+    queue = WorkQueue(desk.reconcile, desk.crashed)
+    running = asyncio.create_task(queue.run())
+    try:
+        async with asyncio.timeout(20):
+            await story(queue)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_hundreds_of_services_that_change_all_the_time_starve_no_other_namespace() -> None:
+    desk = Desk(slow=frozenset())
+
+    async def story(queue: WorkQueue) -> None:
+        for key in NOISY:
+            queue.add(key)
+        await desk.until(lambda: len(desk.begun) >= 16)
+
+        before = len(desk.begun)
+        queue.add(QUIET)
+        await desk.until(lambda: QUIET in desk.begun)
+
+        assert desk.begun.index(QUIET) - before < 16, "it waited behind the others' hundreds"
+
+    await played(desk, story)
+
+
+async def test_a_namespace_whose_services_are_slow_to_look_at_holds_up_no_other() -> None:
+    desk = Desk(slow=frozenset({"noisy"}))
+
+    async def story(queue: WorkQueue) -> None:
+        for key in NOISY:
+            queue.add(key)
+        await desk.until(lambda: len(desk.begun) >= 6)
+
+        queue.add(QUIET)
+        await desk.until(lambda: QUIET in desk.begun)
+
+        desk.let_go.set()
+        await desk.until(lambda: len(desk.begun) == len(NOISY) + 1)
+
+    await played(desk, story)
+
+
+async def test_replicas_that_do_not_answer_take_no_place_from_those_of_other_namespaces() -> None:
+    slots, asked = FairSlots(total=4, most_of_one=2), asyncio.Event()
+
+    async def silent() -> None:
+        async with slots.slot("noisy"):
+            await asyncio.Event().wait()
+
+    async def prompt() -> None:
+        async with slots.slot("quiet"):
+            asked.set()
+
+    tasks = [asyncio.create_task(silent()) for _ in range(100)]
+    await asyncio.sleep(0)
+    tasks.append(asyncio.create_task(prompt()))
+
+    async with asyncio.timeout(20):
+        await asked.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with slots.slot("noisy"), slots.slot("noisy"), slots.slot("quiet"), slots.slot("quiet"):
+            pass  # all of them were given back
