@@ -60,7 +60,7 @@ def test_nearly_all_that_is_drawn_is_worked_on() -> None:
     assert seen[True] > 9 * seen[False]
 
 
-@examples(600)
+@examples(300)
 @given(services())
 def test_all_that_a_manifest_renders_is_its_services_own_and_stays_so(document: dict[str, Any]) -> None:
     service = parsed(document)
@@ -115,7 +115,7 @@ def assert_is_settled_when_written(service: LangGraphService, wanted: list[Manif
     assert not plan(wanted, live, uid="u-1", first_replicas=first_replicas(service))
 
 
-@examples(300)
+@examples(150)
 @given(services(), pods(), pods("postgres"), st.none() | st.text(max_size=50))
 def test_whatever_state_pods_are_in_the_status_can_be_written(
     document: dict[str, Any],

@@ -5,7 +5,8 @@ wrong with them.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import itertools
+from typing import Any, Final
 
 import structlog
 
@@ -24,6 +25,7 @@ PODS_ASKED: Final = 3
 ANSWER_SECONDS: Final = 1.0
 ANSWER_BYTES: Final = 64 * 1024
 LONGEST_CHECK: Final = 500
+MOST_CHECKS: Final = 20
 
 
 class Inspector:
@@ -97,10 +99,22 @@ class Inspector:
             )
         except NoAnswer:
             return None
-        checks = answer.get("checks") if isinstance(answer, dict) else None
-        if not isinstance(checks, dict):
-            return None
-        return {str(name)[:LONGEST_CHECK]: str(said)[:LONGEST_CHECK] for name, said in checks.items()}
+        return checks_of(answer)
+
+
+def checks_of(answer: Any) -> dict[str, str] | None:
+    """The `checks` of an answer to `/ready`, as texts that can be told; None where there are none."""
+    checks = answer.get("checks") if isinstance(answer, dict) else None
+    if not isinstance(checks, dict):
+        return None
+    return {_told(name): _told(said) for name, said in itertools.islice(checks.items(), MOST_CHECKS)}
+
+
+def _told(said: Any) -> str:
+    """One line of text, whatever it was: half a surrogate pair is no text, and what is nested need not be one
+    that Python can show."""
+    text = f"a {type(said).__name__}" if isinstance(said, dict | list) else str(said)
+    return "".join(each if each.isprintable() else "\ufffd" for each in text[:LONGEST_CHECK])
 
 
 def _takes_no_work(pod: Manifest) -> bool:

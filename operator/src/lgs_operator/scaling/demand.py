@@ -121,9 +121,10 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
 def remembered(
     policy: Policy, peaks: tuple[tuple[float, float], ...], now: float, offered_now: float
 ) -> tuple[tuple[float, float], ...]:
-    """`peaks` with the demand of now: the largest of each sixtieth of the look-back."""
+    """`peaks` with the demand of now: the largest of each sixtieth of the look-back. The clock may have been
+    set back since."""
     look_back = max(policy.hold_seconds, 1.0) * LOOK_BACK_HOLDS
-    kept = [(at, demand) for at, demand in peaks if now - at <= look_back]
+    kept = [(min(at, now), demand) for at, demand in peaks if now - at <= look_back]
     if kept and now - kept[-1][0] < look_back / MOST_PEAKS:
         kept[-1] = (kept[-1][0], max(kept[-1][1], offered_now))
     else:

@@ -2,14 +2,15 @@
 
 Only the lines that the law reads are parsed, and of their labels only `le`: a page takes a tenth of a
 millisecond that way, where a parser of the whole format takes several. A series that is absent is None where
-absence says something, never 0. Pure; a page that is not one of ours raises `NotOurMetrics`.
+absence says something, never 0. Pure; a page that is not one of ours raises `NotOurMetrics`: also one whose
+numbers no replica can have, since what comes of them would be the whole service's.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from math import isfinite
+from math import inf, isfinite
 from typing import Final
 
 from lgs_operator.scaling.samples import Histogram, ReplicaSample
@@ -29,6 +30,11 @@ HISTOGRAMS: Final = ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_r
 _NAMES: Final = frozenset(
     (*GAUGES, *COUNTERS, *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")))
 )
+_OURS: Final = re.compile(rf"^(?:{'|'.join(sorted(_NAMES))})(?=[ {{])[^\r\n]*", re.MULTILINE)
+_WHOLE: Final = ("_total", "_bucket", "_count")
+MOST_SERIES: Final = 2000
+MOST: Final = 1e12
+"""Of anything that is counted or measured; sums of such numbers stay numbers."""
 _LINE: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)(?: -?\d+)?(?: #.*)?")
 _BOUND: Final = re.compile(r'(?:^|,) *le="([^"]*)"')
 
@@ -42,17 +48,18 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
     totals: dict[str, float] = {}
     largest: dict[str, float] = {}
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-    for line in text.splitlines():
+    for count, ours in enumerate(_OURS.finditer(text)):
+        if count == MOST_SERIES:
+            raise NotOurMetrics(f"metrics of {replica}: more than {MOST_SERIES} series of ours")
+        line = ours[0]
         name = line[: _end_of_name(line)]
-        if name not in _NAMES:
-            continue
         found = _LINE.fullmatch(line)
         value = _number(found[3] if found else "", line, replica)
         if not isfinite(value):
             continue
+        _must_be_possible(name, value, line, replica)
         if name.endswith("_bucket"):
-            bound = _BOUND.search(found[2] or "") if found else None
-            buckets[name.removesuffix("_bucket")][_number(bound[1] if bound else "", line, replica)] += value
+            buckets[name.removesuffix("_bucket")][_bound(found, line, replica)] += value
         totals[name] = totals.get(name, 0.0) + value
         largest[name] = max(largest.get(name, value), value)
     if "lgs_slots" not in totals:
@@ -90,6 +97,21 @@ def _number(text: str, line: str, replica: str) -> float:
         raise NotOurMetrics(
             f"metrics of {replica}: {line[:120]!r}: must be a series and its value"
         ) from error
+
+
+def _bound(found: re.Match[str] | None, line: str, replica: str) -> float:
+    within = _BOUND.search(found[2] or "") if found else None
+    bound = _number(within[1] if within else "", line, replica)
+    if not (0 <= bound <= MOST or bound == inf):
+        raise NotOurMetrics(f"metrics of {replica}: {line[:120]!r}: le must be a time in seconds or +Inf")
+    return bound
+
+
+def _must_be_possible(name: str, value: float, line: str, replica: str) -> None:
+    if not 0 <= value <= MOST:
+        raise NotOurMetrics(f"metrics of {replica}: {line[:120]!r}: must be between 0 and {MOST:g}")
+    if name.endswith(_WHOLE) and not value.is_integer():
+        raise NotOurMetrics(f"metrics of {replica}: {line[:120]!r}: must be a whole number")
 
 
 def _whole(value: float | None) -> int | None:

@@ -153,7 +153,7 @@ def _tripped(moment: Moment, want: Want) -> Want | None:
         return None
     pause = memory.startup_seconds + (memory.run_seconds or 0.0)
     if moment.observation.starting or (
-        memory.tripped_at is not None and moment.now - memory.tripped_at < pause
+        memory.tripped_at is not None and 0 <= moment.now - memory.tripped_at < pause
     ):
         return None
     more = moment.observation.ready + max(1, moment.observation.ready // 10)
@@ -245,10 +245,11 @@ def _held(
     """What was wanted in the last `hold` seconds, strictly falling: the first is the largest, the last is
     now's.
 
-    Without a past, `current` counts as wanted now, so that a new law takes nothing away at once.
+    Without a past, `current` counts as wanted now, so that a new law takes nothing away at once. What was
+    wanted later than now (the clock was set back) was wanted now: it is held for one hold, and no longer.
     """
     start = earlier or ((now, current),)
-    kept = [(at, replicas) for at, replicas in start if now - at <= hold and replicas > within]
+    kept = [(min(at, now), replicas) for at, replicas in start if now - at <= hold and replicas > within]
     kept.append((now, within))
     while len(kept) > MOST_WANTED:
         closest = min(range(len(kept) - 1), key=lambda index: kept[index][1] - kept[index + 1][1])

@@ -65,7 +65,7 @@ def _startups(memory: Memory, observation: Observation) -> tuple[tuple[float, ..
     gone = max(0, len(since) - observation.starting)
     became_ready = min(gone, max(0, observation.ready - memory.ready))
     for started in since[:became_ready]:
-        took = min(LONGEST_STARTUP, observation.at - started)
+        took = min(LONGEST_STARTUP, max(0.0, observation.at - started))
         estimate += 0.5 * (took - estimate)
     since = since[gone:]
     return since + (observation.at,) * (observation.starting - len(since)), estimate

@@ -23,6 +23,7 @@ MOST_WANTED = 48
 MOST_STARTING = 64
 MOST_BUCKETS = 32
 MOST_CHUNKS = 6
+MOST = 1e15
 CHUNK_SECONDS = 5.0
 DEFAULT_STARTUP_SECONDS = 5.0
 
@@ -90,32 +91,37 @@ class Memory:
         """The memory in `line`; an empty one when there is none, or when it is of another version or
         damaged.
 
-        Losing the memory costs a hold and some seconds of measuring, so damage is no error.
+        Losing the memory costs a hold and some seconds of measuring, so damage is no error. It stands in a
+        status, which a person may have written.
         """
         try:
             stored = json.loads(line) if line else {}
             return _read(stored) if stored.get("v") == VERSION else Memory()
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, OverflowError):
             return Memory()
 
 
 def _read(stored: Mapping[str, Any]) -> Memory:
-    flat = [float(number) for number in stored["flow"]]
-    bounds = [float(bound) for bound in stored["bounds"]]
+    flat = [_possible(number) for number in stored["flow"][-2 * MOST_SPANS :]]
+    spans = zip(flat[::2], flat[1::2], strict=True)
+    bounds = [_possible(bound) for bound in stored["bounds"][:MOST_BUCKETS]]
     return Memory(
         at=_number(stored["at"]),
-        replicas=None if stored["n"] is None else int(stored["n"]),
-        flow=Flow(end=_number(stored["end"]), spans=tuple(zip(flat[::2], flat[1::2], strict=True))),
+        replicas=None if stored["n"] is None else int(_possible(stored["n"])),
+        # what was rounded to no time at all is no part of a rate
+        flow=Flow(
+            end=_number(stored["end"]), spans=tuple((length, count) for length, count in spans if length)
+        ),
         run_seconds=_number(stored["run"]),
-        runs_learned=float(stored["runs"]),
-        startup_seconds=float(stored["startup"]),
-        starting_since=tuple(float(at) for at in stored["starting"]),
-        ready=int(stored["ready"]),
-        peaks=tuple((float(at), float(demand)) for at, demand in stored["peaks"]),
-        wanted=tuple((float(at), int(replicas)) for at, replicas in stored["wanted"]),
+        runs_learned=_possible(stored["runs"]),
+        startup_seconds=_possible(stored["startup"]),
+        starting_since=tuple(_possible(at) for at in stored["starting"][-MOST_STARTING:]),
+        ready=int(_possible(stored["ready"])),
+        peaks=tuple((_possible(at), _possible(demand)) for at, demand in stored["peaks"][-MOST_PEAKS:]),
+        wanted=tuple((_possible(at), int(_possible(most))) for at, most in stored["wanted"][:MOST_WANTED]),
         chunks=tuple(
-            Chunk(float(at), _histogram(bounds, wait), _histogram(bounds, latency))
-            for at, wait, latency in stored["chunks"]
+            Chunk(_possible(at), _histogram(bounds, wait), _histogram(bounds, latency))
+            for at, wait, latency in stored["chunks"][-MOST_CHUNKS:]
         ),
         tripped_at=_number(stored["tripped"]),
     )
@@ -151,12 +157,20 @@ def _histogram(bounds: list[float], counts: list[int]) -> Histogram:
     if not counts:
         return Histogram()
     return Histogram(
-        buckets=tuple(zip([*bounds, inf], map(float, counts), strict=True)), count=float(counts[-1])
+        buckets=tuple(zip([*bounds, inf], map(_possible, counts), strict=True)), count=_possible(counts[-1])
     )
 
 
 def _number(stored: Any) -> float | None:
-    return None if stored is None else float(stored)
+    return None if stored is None else _possible(stored)
+
+
+def _possible(stored: Any) -> float:
+    """A number that the law can have written: none is negative or no number. Raises `ValueError`."""
+    number = float(stored)
+    if not 0 <= number <= MOST:
+        raise ValueError(f"{number} is no number of the law's")
+    return number
 
 
 def _short(number: float | None) -> float | None:

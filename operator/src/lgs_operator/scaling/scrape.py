@@ -12,7 +12,8 @@ from lgs_operator.scaling.exposition import NotOurMetrics, parse
 from lgs_operator.scaling.samples import ReplicaSample
 
 log = structlog.get_logger(__name__)
-MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 256 * 1024
+"""A page of ours has about 12 KiB; what is longer costs time that other services need."""
 
 
 async def scrape(
