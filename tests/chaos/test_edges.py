@@ -24,7 +24,7 @@ from chaos.ordeal import ordeal
 from chaos.proxy import Proxy
 from e2e.harness.records import account
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage import open_storage
+from lgs_runtime.storage import StorageOptions, open_storage
 from load.player import Player, Work, summary
 from support.ports import wait_until
 from support.postgres import PostgresServer
@@ -156,7 +156,7 @@ async def test_after_a_fail_over_that_says_no_good_bye_one_unanswered_statement_
 ) -> None:
     monkeypatch.setattr("lgs_runtime.database.postgres_connections.STATEMENT_SECONDS", 4.0)
     proxy = Proxy(postgres_server.port)
-    storage = await open_storage(through(postgres_server.uri, proxy), lease_seconds=60)
+    storage = await open_storage(through(postgres_server.uri, proxy), StorageOptions(lease_seconds=60))
     lease = await storage.leases("a")
     await asyncio.gather(*(storage.ping() for _ in range(8)))
 

@@ -11,7 +11,7 @@ import gzip
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Literal, cast
@@ -132,11 +132,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Archive]:
     """The database, with the graphs loaded: the types of their states are needed to read them."""
     cipher = open_cipher(settings)
     async with AsyncExitStack() as stack:
-        storage = await open_storage(
-            settings.database_uri,
-            lease_seconds=settings.lease_seconds,
-            versions_limit=settings.versions_limit,
-        )
+        options = replace(settings.storage_options, direct_uri=None)
+        storage = await open_storage(settings.database_uri, options)
         stack.push_async_callback(storage.close)
         persistence = await stack.enter_async_context(open_persistence(settings))
         await asyncio.to_thread(

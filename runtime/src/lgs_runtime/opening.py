@@ -127,12 +127,7 @@ class _Opening:
     async def storage(self, cipher: Cipher | None) -> Storage:
         """Queue and records, sealed."""
         opened = await self.patiently(
-            lambda: open_storage(
-                self._settings.database_uri,
-                lease_seconds=self._settings.lease_seconds,
-                versions_limit=self._settings.versions_limit,
-                direct_uri=self._settings.database_direct_uri,
-            )
+            lambda: open_storage(self._settings.database_uri, self._settings.storage_options)
         )
         self._stack.push_async_callback(opened.close)
         return sealed_storage(opened, cipher)

@@ -26,7 +26,7 @@ from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.process_context import ProcessContext, not_a_laptop
-from lgs_runtime.storage.histories import VERSIONS_LIMIT
+from lgs_runtime.storage.options import VERSIONS_LIMIT, StorageOptions
 from lgs_runtime.store.options import StoreOptions, parse_store
 from lgs_runtime.variables import Variables
 
@@ -93,6 +93,11 @@ class Settings:
     api_keys_file: Path | None = None
     file_env: Mapping[str, str] = field(default_factory=dict)
     """Variables that `langgraph.json` gives to the graphs; the process's own win."""
+
+    @property
+    def storage_options(self) -> StorageOptions:
+        """What the storage is opened with."""
+        return StorageOptions(self.lease_seconds, self.versions_limit, self.database_direct_uri)
 
 
 def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Settings:

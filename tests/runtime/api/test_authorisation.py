@@ -19,9 +19,10 @@ from websockets.asyncio.client import connect
 from lgs_runtime.auth.filters import BadFilter, parse_filter
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.graphs.manifest import GraphSpec
-from lgs_runtime.model import Assistant, Page, QueueLimits, Scope
+from lgs_runtime.model import Assistant, QueueLimits, Scope
 from lgs_runtime.runs.crons import run_id_of
 from lgs_runtime.settings import Settings
+from lgs_runtime.storage.queries import RunQuery
 
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
@@ -138,7 +139,7 @@ async def test_the_runs_of_a_cron_are_made_in_the_name_of_who_made_it(guarded: R
     assert (made["user_id"], stored.caller and stored.caller["identity"]) == ("alice", "alice")
     run = await storage.run(run_id_of(due))
     thread = await storage.thread(run.thread_id, Scope(({"owner": "alice", "graph_id": "steps"},)))
-    assert [each.run_id for each in await storage.runs(thread.thread_id, Page(limit=10))] == [run.run_id]
+    assert [each.run_id for each in await storage.runs(thread.thread_id, RunQuery())] == [run.run_id]
     assert run.metadata["cron_id"] == made["cron_id"]
     assert (run.created_by, run.kwargs["user"]["identity"]) == ("alice", "alice")
 

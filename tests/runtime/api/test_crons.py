@@ -15,9 +15,10 @@ from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.errors import InvalidRequest, NotFound
-from lgs_runtime.model import Page, QueueLimits, Run
+from lgs_runtime.model import QueueLimits, Run
 from lgs_runtime.runs.admission import new_run
 from lgs_runtime.runs.crons import next_after, run_id_of
+from lgs_runtime.storage.queries import RunQuery
 
 YEARLY = "0 0 1 1 *"
 
@@ -118,7 +119,7 @@ async def test_a_due_cron_makes_one_run_whoever_looks(replica: Replica, client: 
     await made(replica, run_id_of(due))
     await asyncio.gather(*(scheduler.fire_due() for scheduler in schedulers))
 
-    assert len(await replica.services.storage.runs(thread, Page())) == 1
+    assert len(await replica.services.storage.runs(thread, RunQuery())) == 1
     await client.crons.delete(cron["cron_id"])
 
 
@@ -138,7 +139,7 @@ async def test_a_replica_that_died_between_run_and_advance_causes_no_second_run(
         while (await services.storage.cron(cron.cron_id)).next_run_date == past:
             await asyncio.sleep(0.05)
 
-    assert [run.run_id for run in await services.storage.runs(thread, Page())] == [run_id_of(cron)]
+    assert [run.run_id for run in await services.storage.runs(thread, RunQuery())] == [run_id_of(cron)]
     await client.crons.delete(cron.cron_id)
 
 

@@ -24,6 +24,7 @@ from lgs_runtime.model import FINAL, Page, Run
 from lgs_runtime.runs.admission import new_run
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.settings import Settings
+from lgs_runtime.storage.queries import AssistantQuery, ThreadQuery
 from support import ciphers
 from support.at_rest import postgres_at_rest, redis_at_rest, sqlite_at_rest
 from support.receiver import receiving
@@ -90,7 +91,7 @@ async def left_behind(replica: Replica, **more: Any) -> str:
     """A run that a replica had begun which died then."""
     services, ghost = replica.services, f"ghost-{uuid4()}"
     lease = await services.storage.leases(ghost)
-    assistant = (await services.storage.assistants(Page()))[0]
+    assistant = (await services.storage.assistants(AssistantQuery()))[0]
     request = RunRequest(assistant="agent", input={"text": secret("input")}, context={"mood": "calm"}, **more)
     new = new_run(request, assistant, str(uuid4()))
     stored = await services.storage.enqueue(new, services.settings.queue_limits, ghost)
@@ -309,7 +310,7 @@ async def test_a_handler_that_can_not_seal_refuses_and_nothing_is_stored(sealed:
         with pytest.raises(APIStatusError) as run_refused:
             await replica.client.runs.create(thread_id, "agent", input={"text": SECRET})
         ciphers.broken.clear()
-        threads = await replica.services.storage.count_threads()
+        threads = await replica.services.storage.count_threads(ThreadQuery())
         runs = await replica.client.runs.list(thread_id)
 
     assert (threads, runs) == (1, [])
@@ -424,4 +425,4 @@ async def test_what_can_not_be_opened_any_more_can_be_deleted(sealed: Settings) 
 
         await client.threads.delete(thread_id)
 
-        assert await replica.services.storage.count_threads() == 0
+        assert await replica.services.storage.count_threads(ThreadQuery()) == 0

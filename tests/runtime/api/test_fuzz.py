@@ -13,12 +13,13 @@ from api_replicas import Replica, open_replica
 from lgs_runtime.model import Page
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
+from lgs_runtime.storage.queries import ThreadQuery
 from support.api_fuzz import PATIENCE_SECONDS, Known, fuzzed
 
 
 async def stuck(services: Services) -> list[str]:
     """Threads that are neither idle, interrupted nor failed."""
-    busy = await services.storage.threads(Page(limit=1000), None, None, None, "busy")
+    busy = await services.storage.threads(ThreadQuery(page=Page(limit=1000), status="busy"))
     return [thread.thread_id for thread in busy]
 
 

@@ -16,8 +16,9 @@ from api_replicas import Replica, open_replica
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.priority import PriorityHandler
-from lgs_runtime.model import Page, Standing
+from lgs_runtime.model import Standing
 from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.storage.queries import RunQuery
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ async def test_a_function_that_fails_refuses_the_run_and_nothing_is_stored(
         answer = await http.post(f"/threads/{thread_id}/runs", json=body)
 
     assert answer.status_code == status and said in answer.json()["detail"]
-    assert await planned.services.storage.runs(thread_id, Page()) == []
+    assert await planned.services.storage.runs(thread_id, RunQuery()) == []
     assert (await planned.client.threads.get(thread_id))["status"] == "idle"
 
 

@@ -19,7 +19,7 @@ from lgs_runtime.background.expiry import Expiry
 from lgs_runtime.checkpoint.options import parse_checkpointer
 from lgs_runtime.model import Ttl
 from lgs_runtime.settings import Settings
-from lgs_runtime.storage import open_storage
+from lgs_runtime.storage import StorageOptions, open_storage
 
 MOMENT = 0.0005
 """In minutes."""
@@ -141,7 +141,7 @@ async def test_the_service_sweeps_as_often_as_it_is_told(alone: Settings) -> Non
 
 
 async def test_a_sweep_deals_with_no_more_threads_than_it_may(alone: Settings) -> None:
-    first = await open_storage(alone.database_uri, lease_seconds=10)
+    first = await open_storage(alone.database_uri, StorageOptions(lease_seconds=10))
     await first.create_thread("first", {}, ttl=Ttl(-1.0, "keep_latest"))
     await first.close()
     async with open_replica(kept_for(alone, sweep_limit=3)) as replica:

@@ -24,7 +24,7 @@ from lgs_runtime.background.heartbeat import Heartbeat
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
-from lgs_runtime.storage.backends import open_storage
+from lgs_runtime.storage import StorageOptions, open_storage
 from runtime.core.stories import ran
 from support.ports import free_port, shared_port
 from support.postgres import PostgresServer
@@ -104,7 +104,7 @@ async def test_a_replica_serves_without_redis_and_hands_back_at_sigterm(
                 await asyncio.sleep(0.01)
 
     assert await ended(process) == 0
-    storage = await open_storage(settings.database_uri, lease_seconds=2.0)
+    storage = await open_storage(settings.database_uri, StorageOptions(lease_seconds=2.0))
     handed_back = await storage.run(run)
     await storage.close()
     assert (handed_back.status, handed_back.attempt) == ("pending", 0)

@@ -20,7 +20,7 @@ from lgs_runtime.background.keeper import LeaseTimer, is_running
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import FINAL, NewRun, QueueLimits, Run
 from lgs_runtime.settings import Settings
-from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from runtime.core.stories import ran
 from runtime.core.test_worker import given, hold, until
 
@@ -31,7 +31,7 @@ NewProcess = Callable[..., subprocess.Popen[bytes]]
 @pytest.fixture
 async def storage(settings: Settings) -> AsyncIterator[Storage]:
     """The database by itself, in which nobody reaps."""
-    opened = await open_storage(settings.database_uri, lease_seconds=settings.lease_seconds)
+    opened = await open_storage(settings.database_uri, StorageOptions(lease_seconds=settings.lease_seconds))
     yield opened
     await opened.close()
 

@@ -17,7 +17,7 @@ from lgs_runtime.background.webhooks import MOST_ATTEMPTS, WebhookSender
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
 from lgs_runtime.model import NewRun, Outcome, QueueLimits
 from lgs_runtime.run_kwargs import RunKwargs
-from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from support.receiver import Receiver, receiving
 from support.service import Service, at_work, new_id
 
@@ -32,7 +32,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def storage(database_uri: str) -> AsyncIterator[Storage]:
-    opened = await open_storage(database_uri, lease_seconds=60)
+    opened = await open_storage(database_uri, StorageOptions(lease_seconds=60))
     yield opened
     await opened.close()
 
@@ -160,7 +160,7 @@ async def test_a_call_that_its_replica_did_not_live_to_make_is_made_by_another(
     await service.storage.finish(run, "r1", Outcome("success", values={"n": 2}))
     (lost,) = await service.storage.claim_webhooks(10, 0.0, 0.0)
 
-    other = await open_storage(database_uri, lease_seconds=60)
+    other = await open_storage(database_uri, StorageOptions(lease_seconds=60))
     made = await send(other)
     await other.close()
 

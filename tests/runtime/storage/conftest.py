@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from support.service import Service, at_work
 
 
@@ -17,7 +17,7 @@ async def open_another(database_uri: str) -> AsyncIterator[Callable[..., Awaitab
     async with AsyncExitStack() as stack:
 
         async def another(lease_seconds: float = 60.0) -> Storage:
-            storage = await open_storage(database_uri, lease_seconds=lease_seconds)
+            storage = await open_storage(database_uri, StorageOptions(lease_seconds=lease_seconds))
             stack.push_async_callback(storage.close)
             return storage
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lgs_runtime.model import Outcome
-from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from support.service import Service, at_work
 
 HOUR = 3600.0
@@ -34,7 +34,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @pytest.fixture
 async def service(database_uri: str) -> AsyncIterator[Service]:
-    storage = await open_storage(database_uri, lease_seconds=60)
+    storage = await open_storage(database_uri, StorageOptions(lease_seconds=60))
     async with at_work(storage) as service:
         yield service
     await storage.close()
@@ -45,7 +45,7 @@ async def open_another(database_uri: str) -> AsyncIterator[Another]:
     opened: list[Storage] = []
 
     async def another(lease_seconds: float) -> Storage:
-        opened.append(await open_storage(database_uri, lease_seconds=lease_seconds))
+        opened.append(await open_storage(database_uri, StorageOptions(lease_seconds=lease_seconds)))
         return opened[-1]
 
     yield another
@@ -122,7 +122,7 @@ async def test_an_attempt_is_later_than_the_one_before_it_though_the_clock_was_s
 
 async def test_a_lease_of_a_machine_that_was_started_anew_since_is_over(tmp_path: Path) -> None:
     file = tmp_path / "lgs.db"
-    storage = await open_storage(f"sqlite:///{file}", lease_seconds=60)
+    storage = await open_storage(f"sqlite:///{file}", StorageOptions(lease_seconds=60))
     async with at_work(storage) as service:
         await service.replica()
         run = await service.running()
@@ -139,7 +139,7 @@ async def test_a_lease_of_a_machine_that_was_started_anew_since_is_over(tmp_path
 
 async def test_a_lease_of_an_earlier_release_is_by_the_wall_clock(tmp_path: Path) -> None:
     file = tmp_path / "lgs.db"
-    storage = await open_storage(f"sqlite:///{file}", lease_seconds=60)
+    storage = await open_storage(f"sqlite:///{file}", StorageOptions(lease_seconds=60))
     async with at_work(storage) as service:
         await service.replica()
         await service.running()

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Cron, Page
+from lgs_runtime.model import Cron
 from lgs_runtime.storage import Storage
+from lgs_runtime.storage.queries import CronQuery
 from support.service import new_id
 
 Another = Callable[..., Awaitable[Storage]]
@@ -96,13 +97,13 @@ async def test_crons_are_found_changed_and_deleted(storage: Storage) -> None:
     mine = await due_cron(storage, metadata={"user": "ada", "n": 1})
     await due_cron(storage, metadata={"user": "bob"})
 
-    found = await storage.crons(Page(), metadata={"user": "ada"})
+    found = await storage.crons(CronQuery(metadata={"user": "ada"}))
     changed = await storage.update_cron(mine.cron_id, {"schedule": "5 * * * *", "metadata": {}})
     await storage.delete_cron(mine.cron_id)
 
     assert found == [mine]
     assert (changed.schedule, changed.metadata, changed.payload) == ("5 * * * *", {}, {"input": 1})
-    assert await storage.count_crons() == 1
+    assert await storage.count_crons(CronQuery()) == 1
     for gone in (storage.cron, storage.delete_cron):
         with pytest.raises(NotFound, match=mine.cron_id):
             await gone(mine.cron_id)

@@ -15,6 +15,7 @@ from lgs_runtime.encryption.wrapping import sealed_saver, sealed_storage, sealed
 from lgs_runtime.model import Page, Scope
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.queries import ThreadQuery
 from lgs_runtime.store.backends import open_store
 from support.ciphers import encryption
 
@@ -80,7 +81,7 @@ async def test_a_scope_covers_what_was_stored_before_and_what_is_sealed(
     await sealed.create_thread("new", {"team": "a"})
     await sealed.create_thread("other", {"team": "b"})
 
-    found = await sealed.threads(Page(), scope=Scope(({"team": "a"},)))
+    found = await sealed.threads(ThreadQuery(scope=Scope(({"team": "a"},))))
 
     assert {thread.thread_id for thread in found} == {"old", "new"}
 

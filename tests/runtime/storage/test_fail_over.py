@@ -17,7 +17,7 @@ from lgs_runtime.database.postgres_access import look
 from lgs_runtime.database.postgres_connections import connect
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import Signal
-from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.postgres import signals
 from lgs_runtime.storage.postgres.migrations import LOCK, migrate
 from lgs_runtime.store.backends import open_store
@@ -59,7 +59,7 @@ async def test_after_a_fail_over_nothing_keeps_to_the_old_primary_though_it_keep
     monkeypatch.setattr(signals, "_CHECK_SECONDS", 0.2)
     hosts = f"127.0.0.1:{postgres_server.port},127.0.0.1:{standby.port}"
     uri = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
-    storage = await open_storage(uri, lease_seconds=60)
+    storage = await open_storage(uri, StorageOptions(lease_seconds=60))
     lease = await storage.leases("r1")
     async with open_checkpointer(uri) as saver, open_store(uri) as store, storage.signals() as heard:
         await store.aput(("n",), "before", {"n": 1})
@@ -107,14 +107,14 @@ async def test_after_a_fail_over_nothing_keeps_to_the_old_primary_though_it_keep
 
 async def test_a_standby_ends_the_start_at_once_and_says_so(standby: PostgresStandby) -> None:
     with pytest.raises(ConfigError, match=r"DATABASE_URI: postgresql://.*: it takes no writes \(a standby"):
-        await open_storage(standby.uri, lease_seconds=60)
+        await open_storage(standby.uri, StorageOptions(lease_seconds=60))
 
 
 async def test_a_role_that_may_make_no_tables_is_told_and_is_enough_where_they_are(postgres_uri: str) -> None:
     admin(postgres_uri, "DROP ROLE IF EXISTS lgs_guest", "CREATE ROLE lgs_guest LOGIN")
     guest = as_role(postgres_uri, "lgs_guest")
     with pytest.raises(ConfigError, match=r"DATABASE_URI: .*: the server refused it: permission denied for"):
-        await open_storage(guest, lease_seconds=60)
+        await open_storage(guest, StorageOptions(lease_seconds=60))
     with pytest.raises(ConfigError, match=r"DATABASE_URI: .*: the server refused it: permission denied for"):
         async with open_checkpointer(guest):
             pass
@@ -122,12 +122,12 @@ async def test_a_role_that_may_make_no_tables_is_told_and_is_enough_where_they_a
         async with open_store(guest):
             pass
 
-    await (await open_storage(postgres_uri, lease_seconds=60)).close()
+    await (await open_storage(postgres_uri, StorageOptions(lease_seconds=60))).close()
     admin(postgres_uri, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO lgs_guest")
     with pytest.raises(
         ConfigError, match=r"must be allowed to SELECT, INSERT, UPDATE and DELETE in table lgs_"
     ):
-        await open_storage(guest, lease_seconds=60)
+        await open_storage(guest, StorageOptions(lease_seconds=60))
     async with open_checkpointer(postgres_uri), open_store(postgres_uri):
         pass
     admin(
@@ -136,7 +136,7 @@ async def test_a_role_that_may_make_no_tables_is_told_and_is_enough_where_they_a
         "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO lgs_guest",
     )
 
-    storage = await open_storage(guest, lease_seconds=60)
+    storage = await open_storage(guest, StorageOptions(lease_seconds=60))
     async with open_checkpointer(guest), open_store(guest) as store:
         await store.aput(("n",), "a", {"n": 1})
         await storage.create_thread("t", {})
@@ -157,7 +157,7 @@ async def test_a_password_that_is_wrong_is_told_at_once_and_never_shown(
         f"postgresql://{place}?user=guarded&password=wrong-1",
     ):
         with pytest.raises(ConfigError, match="password authentication failed") as refused:
-            await open_storage(uri, lease_seconds=60)
+            await open_storage(uri, StorageOptions(lease_seconds=60))
         assert str(refused.value).startswith("DATABASE_URI: postgresql://")
         assert "wrong-1" not in str(refused.value)
 
@@ -166,7 +166,7 @@ async def test_a_server_of_an_old_version_is_told(postgres_uri: str, monkeypatch
     monkeypatch.setattr("lgs_runtime.database.postgres_access.OLDEST", 99)
 
     with pytest.raises(ConfigError, match=r"PostgreSQL \d+.*: must be 99 or later"):
-        await open_storage(postgres_uri, lease_seconds=60)
+        await open_storage(postgres_uri, StorageOptions(lease_seconds=60))
 
 
 async def test_where_the_server_has_no_room_the_connections_that_there_are_do_the_work(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgs_runtime.model import Outcome, Priority, QueueLimits, Run, Standing
-from lgs_runtime.storage import open_storage
+from lgs_runtime.storage import StorageOptions, open_storage
 from lgs_runtime.storage.fairness import (
     LEVELS,
     Waiting,
@@ -291,7 +291,7 @@ FROM generate_series(1, 10000) i
 async def test_a_claim_looks_at_a_few_of_ten_thousand_waiting_runs(
     postgres_uri: str, analysed: bool, graph: str | None
 ) -> None:
-    storage = await open_storage(postgres_uri, lease_seconds=60)
+    storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=60))
     lease = await storage.leases("r1", ["agent", "other"])
     connection = await asyncpg.connect(postgres_uri)
     try:

@@ -14,7 +14,7 @@ import pytest
 
 from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, RollbackAsked, StorageUnavailable
 from lgs_runtime.model import Outcome, QueueLimits, Run, Signal
-from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from support.ports import wait_until
 from support.postgres import PostgresServer
 from support.service import Service, at_work
@@ -299,7 +299,7 @@ async def test_a_run_that_is_claimed_while_it_is_cancelled_is_asked_to_stop(
     postgres_uri: str, action: Literal["rollback", "interrupt"], asked_by: str
 ) -> None:
     async with AsyncExitStack() as stack:
-        storage = await open_storage(postgres_uri, lease_seconds=600)
+        storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=600))
         stack.push_async_callback(storage.close)
         service = await stack.enter_async_context(at_work(storage))
         run = (await service.enqueue("t1")).run
@@ -465,7 +465,7 @@ async def test_the_end_of_a_run_wakes_who_waits_for_its_thread(
 
 
 async def test_a_postgres_that_was_restarted_is_used_again(postgres_server: PostgresServer) -> None:
-    storage = await open_storage(postgres_server.uri, lease_seconds=60)
+    storage = await open_storage(postgres_server.uri, StorageOptions(lease_seconds=60))
     leases = await storage.leases("r1")
     async with storage.signals() as signals:
         postgres_server.stop(crash=True)

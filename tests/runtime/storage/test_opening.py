@@ -13,7 +13,8 @@ import pytest
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import QueueLimits
-from lgs_runtime.storage import Storage, open_storage
+from lgs_runtime.storage import Storage, StorageOptions, open_storage
+from lgs_runtime.storage.queries import ThreadQuery
 from lgs_runtime.storage.sqlite.signals import folder_of
 from support.ports import free_port
 from support.service import Service
@@ -25,14 +26,14 @@ async def test_replicas_that_start_together_do_not_collide(open_another: Another
     storages = await asyncio.gather(*(open_another() for _ in range(6)))
 
     for storage in storages:
-        assert await storage.count_threads() == 0
+        assert await storage.count_threads(ThreadQuery()) == 0
 
 
 async def test_what_was_stored_is_there_after_a_restart(service: Service, database_uri: str) -> None:
     stored = await service.enqueue()
     await service.storage.close()
 
-    again = await open_storage(database_uri, lease_seconds=10)
+    again = await open_storage(database_uri, StorageOptions(lease_seconds=10))
 
     assert await again.run(stored.run.run_id) == stored.run
     await again.close()
@@ -53,7 +54,7 @@ async def test_what_was_stored_is_there_after_a_restart(service: Service, databa
 )
 async def test_a_uri_that_can_not_work_is_named_with_its_rule(uri: str, rule: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        await open_storage(uri, lease_seconds=10)
+        await open_storage(uri, StorageOptions(lease_seconds=10))
 
     assert str(refused.value).startswith(f"DATABASE_URI: {masked(uri)}: ")
     assert rule in str(refused.value)
@@ -62,26 +63,28 @@ async def test_a_uri_that_can_not_work_is_named_with_its_rule(uri: str, rule: st
 
 async def test_a_database_that_does_not_exist_is_a_wrong_setting(postgres_uri: str) -> None:
     with pytest.raises(ConfigError, match="no_such_database"):
-        await open_storage(postgres_uri.rsplit("/", 1)[0] + "/no_such_database", lease_seconds=10)
+        await open_storage(
+            postgres_uri.rsplit("/", 1)[0] + "/no_such_database", StorageOptions(lease_seconds=10)
+        )
 
 
 async def test_a_server_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(StorageUnavailable):
-        await open_storage(f"postgresql://u:p@127.0.0.1:{free_port()}/db", lease_seconds=10)
+        await open_storage(f"postgresql://u:p@127.0.0.1:{free_port()}/db", StorageOptions(lease_seconds=10))
 
 
 async def test_a_file_that_is_no_database_is_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes, and no database at all " * 100)
 
     with pytest.raises(ConfigError, match=r"notes\.txt: must be a SQLite file"):
-        await open_storage(f"sqlite:///{tmp_path}/notes.txt", lease_seconds=10)
+        await open_storage(f"sqlite:///{tmp_path}/notes.txt", StorageOptions(lease_seconds=10))
 
 
 async def test_a_folder_that_can_not_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(ConfigError, match="the folder must exist"):
-        await open_storage(f"sqlite:///{tmp_path}/file/queue.db", lease_seconds=10)
+        await open_storage(f"sqlite:///{tmp_path}/file/queue.db", StorageOptions(lease_seconds=10))
 
 
 def test_signals_of_a_deep_folder_go_through_a_short_one() -> None:
@@ -95,17 +98,19 @@ def test_signals_of_a_deep_folder_go_through_a_short_one() -> None:
 PROCESS = """
 import asyncio, sys
 from lgs_runtime.model import Outcome
-from lgs_runtime.storage import open_storage
+from lgs_runtime.storage import StorageOptions, open_storage
+from lgs_runtime.storage.queries import ThreadQuery
 
 async def main(uri, replica):
-    storage = await open_storage(uri, lease_seconds=60)
+    storage = await open_storage(uri, StorageOptions(lease_seconds=60))
     leases = await storage.leases(replica)
     async with storage.signals() as signals:
         print("ready", flush=True)
         while True:
             for run in await storage.claim(replica, 1):
                 await storage.finish(run, replica, Outcome("success", values={"by": replica}))
-            if await storage.count_threads(status="busy") == 0 and await storage.count_threads() == 30:
+            everything, busy = ThreadQuery(), ThreadQuery(status="busy")
+            if await storage.count_threads(busy) == 0 and await storage.count_threads(everything) == 30:
                 break
             try:
                 await asyncio.wait_for(anext(signals), 0.2)

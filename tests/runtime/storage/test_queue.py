@@ -12,6 +12,7 @@ import pytest
 from lgs_runtime.errors import AssistantChanged, Conflict, LeaseLost, NotFound, QueueFull
 from lgs_runtime.model import Enqueued, NewRun, Outcome, Page, Priority, QueueLimits
 from lgs_runtime.storage import Storage
+from lgs_runtime.storage.queries import RunQuery
 from support.service import Service, new_id
 
 Another = Callable[..., Awaitable[Storage]]
@@ -37,7 +38,7 @@ async def test_the_same_run_stored_again_is_returned_unchanged(service: Service)
     second = await service.storage.enqueue(again, QueueLimits())
 
     assert second.run == first.run
-    assert len(await service.storage.runs(first.run.thread_id, Page())) == 1
+    assert len(await service.storage.runs(first.run.thread_id, RunQuery())) == 1
 
 
 async def test_the_same_run_stored_by_many_at_once_is_stored_once(service: Service) -> None:
@@ -46,7 +47,7 @@ async def test_the_same_run_stored_by_many_at_once_is_stored_once(service: Servi
     stored = await asyncio.gather(*(service.enqueue(thread_id, run_id=run_id) for _ in range(8)))
 
     assert {enqueued.run.run_id for enqueued in stored} == {run_id}
-    assert len(await service.storage.runs(thread_id, Page())) == 1
+    assert len(await service.storage.runs(thread_id, RunQuery())) == 1
 
 
 async def test_a_free_replica_gets_a_new_run_at_once(service: Service) -> None:
@@ -418,12 +419,12 @@ async def test_a_run_ends_once(service: Service) -> None:
 async def test_the_runs_of_a_thread_are_listed_newest_first(service: Service) -> None:
     stored = [await service.enqueue("t1", metadata={"n": number}) for number in range(3)]
 
-    listed = await service.storage.runs("t1", Page(limit=2))
-    found = await service.storage.runs("t1", Page(), "pending", {"n": 1})
+    listed = await service.storage.runs("t1", RunQuery(page=Page(limit=2)))
+    found = await service.storage.runs("t1", RunQuery(status="pending", metadata={"n": 1}))
 
     assert [run.run_id for run in listed] == [stored[2].run.run_id, stored[1].run.run_id]
     assert [run.run_id for run in found] == [stored[1].run.run_id]
-    assert await service.storage.runs("t1", Page(), "success") == []
+    assert await service.storage.runs("t1", RunQuery(status="success")) == []
 
 
 async def test_a_run_is_found_only_on_its_thread(service: Service) -> None:
@@ -531,7 +532,7 @@ async def test_runs_that_arrive_together_each_get_what_they_would_get_alone(serv
     )
 
     for first, second in zip(stored[::2], stored[1::2], strict=True):
-        runs = await service.storage.runs(first.run.thread_id, Page())
+        runs = await service.storage.runs(first.run.thread_id, RunQuery())
         assert {run.run_id for run in runs} == {first.run.run_id, second.run.run_id}
         assert sorted(run.status for run in runs) in (["pending", "pending"], ["pending", "running"])
     depth = await service.storage.depth()

@@ -43,7 +43,7 @@ from lgs_runtime.model import (
     QueueLimits,
     Run,
 )
-from lgs_runtime.storage import Leases, Storage, open_storage
+from lgs_runtime.storage import Leases, Storage, StorageOptions, open_storage
 from support.queue_model import OFFSET_SECONDS, ModelRun, QueueModel
 from support.service import new_id
 
@@ -110,7 +110,7 @@ class Stories(RuleBasedStateMachine):
     def __init__(self, uri: str, run_out: Callable[[str], None]) -> None:
         super().__init__()
         self._runner = asyncio.Runner()
-        self.storage: Storage = self.do(open_storage(uri, lease_seconds=600))
+        self.storage: Storage = self.do(open_storage(uri, StorageOptions(lease_seconds=600)))
         self.run_out = run_out
         """Lets the lease of a replica run out now, which saves the wait for it."""
         self.model = QueueModel()

@@ -10,6 +10,7 @@ import pytest
 from lgs_runtime.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from lgs_runtime.model import Assistant, Outcome, Page, Ttl
 from lgs_runtime.storage import Storage
+from lgs_runtime.storage.queries import AssistantQuery, RunQuery, ThreadQuery
 from support.service import Service, new_id
 
 
@@ -93,8 +94,9 @@ async def test_assistants_are_found_by_graph_name_and_metadata(storage: Storage)
     await made(storage, name="Other", graph_id="second")
 
     async def names(**wanted: object) -> list[str]:
-        found = await storage.assistants(Page(sort_by="name", sort_order="asc"), **wanted)  # type: ignore[arg-type]
-        assert await storage.count_assistants(**wanted) == len(found)  # type: ignore[arg-type]
+        query = AssistantQuery(**wanted)  # type: ignore[arg-type]
+        found = await storage.assistants(replace(query, page=Page(sort_by="name", sort_order="asc")))
+        assert await storage.count_assistants(query) == len(found)
         return [assistant.name for assistant in found]
 
     assert await names() == ["100% Helper_one", "Other"]
@@ -103,14 +105,14 @@ async def test_assistants_are_found_by_graph_name_and_metadata(storage: Storage)
     assert await names(graph_id="second") == ["Other"]
     assert await names(metadata={"tags": ["b"], "team": {"id": 1}}) == ["100% Helper_one"]
     assert await names(metadata={"team": {"id": True}}) == []
-    assert len(await storage.assistants(Page(limit=1, offset=1))) == 1
+    assert len(await storage.assistants(AssistantQuery(page=Page(limit=1, offset=1)))) == 1
     await storage.delete_assistant(first.assistant_id)
     assert await names() == ["Other"]
 
 
 async def test_a_sort_column_is_never_taken_as_sql(storage: Storage) -> None:
     with pytest.raises(InvalidRequest, match="sort_by is name; DROP TABLE lgs_run"):
-        await storage.assistants(Page(sort_by="name; DROP TABLE lgs_run"))
+        await storage.assistants(AssistantQuery(page=Page(sort_by="name; DROP TABLE lgs_run")))
 
 
 async def test_a_deleted_assistant_takes_its_versions_and_if_asked_its_threads(service: Service) -> None:
@@ -121,7 +123,7 @@ async def test_a_deleted_assistant_takes_its_versions_and_if_asked_its_threads(s
     await storage.delete_assistant(service.assistant_id, delete_threads=True)
 
     assert await storage.assistant_versions(service.assistant_id, Page()) == []
-    assert [thread.thread_id for thread in await storage.threads(Page())] == ["other"]
+    assert [thread.thread_id for thread in await storage.threads(ThreadQuery())] == ["other"]
     with pytest.raises(NotFound):
         await storage.delete_assistant(service.assistant_id)
 
@@ -165,9 +167,9 @@ async def test_threads_are_found_by_id_metadata_values_and_status(service: Servi
     await service.enqueue("c", thread_metadata={"user": "u2"})
 
     async def ids(**wanted: object) -> list[str]:
-        found = await storage.threads(Page(sort_by="thread_id", sort_order="asc"), **wanted)  # type: ignore[arg-type]
-        if "ids" not in wanted:
-            assert await storage.count_threads(**wanted) == len(found)  # type: ignore[arg-type]
+        query = ThreadQuery(**wanted)  # type: ignore[arg-type]
+        found = await storage.threads(replace(query, page=Page(sort_by="thread_id", sort_order="asc")))
+        assert await storage.count_threads(query) == len(found)
         return [thread.thread_id for thread in found]
 
     assert await ids() == ["a", "b", "c"]
@@ -203,7 +205,7 @@ async def test_a_deleted_thread_takes_its_runs_along_and_stops_them(service: Ser
             while (await anext(signals)).kind != "cancel":
                 pass
 
-    assert await service.storage.runs("t1", Page()) == []
+    assert await service.storage.runs("t1", RunQuery()) == []
     with pytest.raises(LeaseLost):
         await service.storage.finish(run, "r1", Outcome("success"))
     with pytest.raises(NotFound):
@@ -221,7 +223,7 @@ async def test_threads_whose_time_has_passed_go_unless_they_are_busy(service: Se
     gone = await storage.expire_threads(100)
 
     assert list(gone) == ["old"]
-    assert await storage.count_threads() == 3
+    assert await storage.count_threads(ThreadQuery()) == 3
 
 
 async def test_a_sweep_deletes_no_more_threads_than_it_may(storage: Storage) -> None:

@@ -12,6 +12,7 @@ from lgs_runtime.database.json_columns import contains
 from lgs_runtime.errors import Conflict, Forbidden, NotFound
 from lgs_runtime.model import Assistant, Cron, NewRun, Outcome, Page, Scope
 from lgs_runtime.storage.actor import acting
+from lgs_runtime.storage.queries import AssistantQuery, CronQuery, RunQuery, ThreadQuery
 from lgs_runtime.storage.scope import check_kept, covers, made_within
 from support.service import LIMITS, Service, new_id
 
@@ -63,16 +64,19 @@ async def test_a_search_and_a_count_know_nothing_else(service: Service) -> None:
 
     found = {
         name: {
-            t.thread_id for t in await service.storage.threads(PAGE, metadata={"tag": "scope"}, scope=scope)
+            t.thread_id
+            for t in await service.storage.threads(
+                ThreadQuery(page=PAGE, metadata={"tag": "scope"}, scope=scope)
+            )
         }
         for name, scope in {"bob": BOB, "both": BOTH, "none": none, "all": None}.items()
     }
-    by_id = await service.storage.threads(PAGE, ids=[own, foreign], scope=BOB)
+    by_id = await service.storage.threads(ThreadQuery(page=PAGE, ids=[own, foreign], scope=BOB))
 
     assert found == {"bob": {own}, "both": {own, shared}, "none": set(), "all": {own, shared, foreign}}
     assert [thread.thread_id for thread in by_id] == [own]
     counted = [
-        await service.storage.count_threads(metadata={"tag": "scope"}, scope=scope)
+        await service.storage.count_threads(ThreadQuery(metadata={"tag": "scope"}, scope=scope))
         for scope in (BOB, BOTH, none, None)
     ]
     assert counted == [1, 2, 0, 3]
@@ -99,8 +103,8 @@ async def test_no_run_is_put_on_a_thread_outside_of_the_scope(service: Service) 
         with pytest.raises(NotFound):
             await service.enqueue(thread_id, scope=BOB, multitask_strategy=strategy)
 
-    assert len(await service.storage.runs(thread_id, PAGE)) == 1
-    assert (await service.storage.runs(thread_id, PAGE))[0].cancel_requested is None
+    assert len(await service.storage.runs(thread_id, RunQuery(page=PAGE))) == 1
+    assert (await service.storage.runs(thread_id, RunQuery(page=PAGE)))[0].cancel_requested is None
 
 
 async def test_a_thread_made_for_a_run_has_the_metadata_it_is_made_with(service: Service) -> None:
@@ -129,7 +133,7 @@ async def test_runs_are_within_the_scope_of_their_thread(service: Service) -> No
         with pytest.raises(NotFound):
             await attempt
 
-    assert await storage.runs(thread_id, PAGE, scope=BOB) == []
+    assert await storage.runs(thread_id, RunQuery(page=PAGE, scope=BOB)) == []
     assert run.run_id not in await storage.unfinished(["running"], "interrupt", later, BOB)
     assert run.run_id in await storage.unfinished(["running"], "interrupt", later, ALICE)
     assert (await storage.run(run.run_id, None, ALICE)).cancel_requested is None
@@ -161,7 +165,7 @@ async def test_many_runs_are_stored_within_the_scope_or_none(service: Service) -
     with pytest.raises(NotFound):
         await service.storage.enqueue_all(new, LIMITS)
 
-    assert await service.storage.runs(mine, PAGE) == []
+    assert await service.storage.runs(mine, RunQuery(page=PAGE)) == []
 
 
 async def test_assistants_and_their_versions_are_within_a_scope(service: Service) -> None:
@@ -184,9 +188,9 @@ async def test_assistants_and_their_versions_are_within_a_scope(service: Service
 
     assert await storage.assistant_versions(made.assistant_id, PAGE, None, BOB) == []
     assert len(await storage.assistant_versions(made.assistant_id, PAGE, None, ALICE)) == 2
-    assert await storage.assistants(PAGE, name="scoped", scope=BOB) == []
-    assert await storage.count_assistants(name="scoped", scope=BOB) == 0
-    assert await storage.count_assistants(name="scoped", scope=ALICE) == 1
+    assert await storage.assistants(AssistantQuery(page=PAGE, name="scoped", scope=BOB)) == []
+    assert await storage.count_assistants(AssistantQuery(name="scoped", scope=BOB)) == 0
+    assert await storage.count_assistants(AssistantQuery(name="scoped", scope=ALICE)) == 1
     assert (await storage.set_latest(made.assistant_id, 1, ALICE)).version == 1
 
 
@@ -233,8 +237,8 @@ async def test_crons_are_within_a_scope_and_know_who_made_them(service: Service)
             await attempt
 
     assert (await storage.cron(cron.cron_id, ALICE)).caller == {"identity": "alice"}
-    assert await storage.crons(PAGE, metadata={"owner": "alice"}, scope=BOB) == []
-    assert await storage.count_crons(metadata={"owner": "alice"}, scope=BOB) == 0
+    assert await storage.crons(CronQuery(page=PAGE, metadata={"owner": "alice"}, scope=BOB)) == []
+    assert await storage.count_crons(CronQuery(metadata={"owner": "alice"}, scope=BOB)) == 0
     changed = await storage.update_cron(cron.cron_id, {"caller": {"identity": "root"}}, ALICE)
     assert changed.caller == {"identity": "root"}
     await storage.delete_cron(cron.cron_id, ALICE)
@@ -276,4 +280,6 @@ async def test_both_databases_agree_with_the_scope(
     scope, thread_id = Scope(tuple(wanted)), new_id()
     await service.storage.create_thread(thread_id, metadata)
 
-    assert len(await service.storage.threads(PAGE, ids=[thread_id], scope=scope)) == covers(scope, metadata)
+    assert len(await service.storage.threads(ThreadQuery(page=PAGE, ids=[thread_id], scope=scope))) == covers(
+        scope, metadata
+    )

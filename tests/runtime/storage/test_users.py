@@ -11,6 +11,7 @@ from lgs_runtime.errors import QueueFull, UserLimit
 from lgs_runtime.model import NewRun, Outcome, Page, QueueLimits, Scope
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.actor import acting
+from lgs_runtime.storage.queries import RunQuery
 from support.service import Service, new_id
 
 TWO = QueueLimits(user=2)
@@ -21,20 +22,21 @@ async def test_a_user_has_the_runs_they_asked_for(service: Service) -> None:
     await service.replica()
     with acting("alice"):
         first = await service.running(created_metadata={"team": "red"})
-        second = (await service.enqueue(created_metadata={"team": "blue"})).run
+        second = (await service.enqueue(created_metadata={"team": "blue"}, metadata={"kind": "b"})).run
     with acting("bob"):
         await service.enqueue()
     await service.enqueue()
     await service.storage.finish(first, "r1", Outcome("success"))
 
     async def found(**more: object) -> list[str]:
-        runs = await service.storage.runs_of("alice", PAGE, **more)  # type: ignore[arg-type]
+        runs = await service.storage.runs_of("alice", RunQuery(page=PAGE, **more))  # type: ignore[arg-type]
         return [run.run_id for run in runs]
 
     assert await found() == [second.run_id, first.run_id]
     assert await found(status="success") == [first.run_id]
     assert await found(scope=Scope(({"team": "blue"},))) == [second.run_id]
-    assert await service.storage.runs_of("alice", Page(limit=1, offset=1)) == [
+    assert await found(metadata={"kind": "b"}) == [second.run_id]
+    assert await service.storage.runs_of("alice", RunQuery(page=Page(limit=1, offset=1))) == [
         await service.storage.run(first.run_id)
     ]
 
@@ -56,7 +58,7 @@ async def test_one_run_too_many_is_refused_and_not_stored(service: Service) -> N
     assert isinstance(refused.value, QueueFull)
     assert refused.value.retry_after_seconds >= 1
     assert again.run.run_id == waiting.run_id
-    assert len(await service.storage.runs_of("alice", PAGE)) == 2
+    assert len(await service.storage.runs_of("alice", RunQuery(page=PAGE))) == 2
     await service.storage.finish(running, "r1", Outcome("success"))
     with acting("alice"):
         await service.enqueue(limits=TWO)
@@ -77,7 +79,7 @@ async def test_a_batch_is_stored_within_the_limit_or_not_at_all(service: Service
             await service.storage.enqueue_all([new_run(service) for _ in range(3)], TWO)
         stored = await service.storage.enqueue_all([new_run(service) for _ in range(2)], TWO)
 
-    assert len(stored) == len(await service.storage.runs_of("alice", PAGE)) == 2
+    assert len(stored) == len(await service.storage.runs_of("alice", RunQuery(page=PAGE))) == 2
 
 
 async def test_the_limit_is_exact_however_many_ask_at_once(
@@ -99,7 +101,7 @@ async def test_the_limit_is_exact_however_many_ask_at_once(
     with acting("alice"):
         stored = await asyncio.gather(*(attempt(number) for number in range(24)))
 
-    assert sum(stored) == len(await service.storage.runs_of("alice", PAGE)) == 2
+    assert sum(stored) == len(await service.storage.runs_of("alice", RunQuery(page=PAGE))) == 2
 
 
 def new_run(service: Service, run_id: str | None = None) -> NewRun:

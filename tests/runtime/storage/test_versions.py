@@ -10,7 +10,7 @@ import pytest
 
 from lgs_runtime.errors import Conflict, LeaseLost, NotFound
 from lgs_runtime.model import Outcome, Page, Run
-from lgs_runtime.storage import open_storage
+from lgs_runtime.storage import StorageOptions, open_storage
 from lgs_runtime.storage.actor import acting
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions
 from support.service import Service, new_id
@@ -135,7 +135,7 @@ async def test_a_version_is_described_and_found_by_its_metadata(service: Service
 async def test_only_threads_over_the_limit_are_pruned_and_numbers_go_on(
     service: Service, database_uri: str
 ) -> None:
-    small = await open_storage(database_uri, lease_seconds=60.0, versions_limit=2)
+    small = await open_storage(database_uri, StorageOptions(60.0, versions_limit=2))
     await service.replica()
     over_limit, other = new_id(), new_id()
     storage, service.storage = service.storage, small

@@ -13,6 +13,7 @@ from lgs_runtime.errors import EncryptionFailed, NotFound
 from lgs_runtime.model import Page
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.services import Services
+from lgs_runtime.storage.queries import RunQuery
 from lgs_runtime.threads.removal import UNFINISHED, needs_past
 
 MOST_RUNS = 1000
@@ -61,6 +62,8 @@ class Pruner:
         unfinished = [
             RunKwargs.from_json(run.kwargs).checkpoint or {}
             for status in UNFINISHED
-            for run in await self._services.storage.runs(thread_id, Page(limit=MOST_RUNS), status=status)
+            for run in await self._services.storage.runs(
+                thread_id, RunQuery(page=Page(limit=MOST_RUNS), status=status)
+            )
         ]
         return [at["checkpoint_id"] for at in unfinished if at.get("checkpoint_id")]

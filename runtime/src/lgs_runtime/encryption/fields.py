@@ -28,6 +28,7 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage.archives import Record
 from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.queries import AssistantQuery, CronQuery, RunQuery, ThreadQuery
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "assistant": ("config", "context", "metadata"),
@@ -49,6 +50,7 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
 """What the database has copied as it was sealed: by its place, where it stood."""
 _Value = TypeVar("_Value")
 _Kept = TypeVar("_Kept", Assistant, Thread, Run, Version, Cron)
+_Query = TypeVar("_Query", AssistantQuery, ThreadQuery, RunQuery, CronQuery)
 log = structlog.get_logger(__name__)
 
 
@@ -263,6 +265,27 @@ class Fields:
     async def wanted(self, model: str, field: str, document: Json | None) -> Json | None:
         """What a search looks for, as it would be kept."""
         return await self._cipher.wanted(model, field, document)
+
+    async def assistant_query(self, query: AssistantQuery) -> AssistantQuery:
+        """A search for assistants, as they are kept."""
+        return await self._query("assistant", "assistant", query)
+
+    async def thread_query(self, query: ThreadQuery) -> ThreadQuery:
+        """A search for threads, as they are kept."""
+        values = await self.wanted("thread", "values", query.values)
+        return replace(await self._query("thread", "thread", query), values=values)
+
+    async def run_query(self, query: RunQuery) -> RunQuery:
+        """A search for runs, as they are kept; their scope is that of their threads."""
+        return await self._query("run", "thread", query)
+
+    async def cron_query(self, query: CronQuery) -> CronQuery:
+        """A search for crons, as they are kept."""
+        return await self._query("cron", "cron", query)
+
+    async def _query(self, model: str, within: str, query: _Query) -> _Query:
+        metadata = await self.wanted(model, "metadata", query.metadata)
+        return replace(query, metadata=metadata, scope=await self.scope(within, query.scope))
 
     async def scope(self, model: str, scope: Scope | None) -> Scope | None:
         """What a caller may touch: records that were stored before there was encryption, and those sealed."""

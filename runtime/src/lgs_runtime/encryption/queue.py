@@ -13,10 +13,8 @@ from lgs_runtime.model import (
     CancelAction,
     Enqueued,
     Finished,
-    Json,
     NewRun,
     Outcome,
-    Page,
     QueueLimits,
     Run,
     RunStatus,
@@ -24,6 +22,7 @@ from lgs_runtime.model import (
     Webhook,
 )
 from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.queries import RunQuery
 
 
 class EncryptedQueue:
@@ -89,23 +88,11 @@ class EncryptedQueue:
         within = await self._fields.scope("thread", scope)
         return await self._fields.run(await self._inner.run(run_id, thread_id, within))
 
-    async def runs(
-        self,
-        thread_id: str,
-        page: Page,
-        status: RunStatus | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Run]:
-        wanted = await self._fields.wanted("run", "metadata", metadata)
-        within = await self._fields.scope("thread", scope)
-        return await self._fields.runs(await self._inner.runs(thread_id, page, status, wanted, within))
+    async def runs(self, thread_id: str, query: RunQuery) -> Sequence[Run]:
+        return await self._fields.runs(await self._inner.runs(thread_id, await self._fields.run_query(query)))
 
-    async def runs_of(
-        self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
-    ) -> Sequence[Run]:
-        within = await self._fields.scope("thread", scope)
-        return await self._fields.runs(await self._inner.runs_of(user, page, status, within))
+    async def runs_of(self, user: str, query: RunQuery) -> Sequence[Run]:
+        return await self._fields.runs(await self._inner.runs_of(user, await self._fields.run_query(query)))
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         await self._inner.delete_run(thread_id, run_id, await self._fields.scope("thread", scope))

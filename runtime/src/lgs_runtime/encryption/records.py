@@ -24,6 +24,7 @@ from lgs_runtime.model import (
 from lgs_runtime.storage.archives import Record
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.queries import AssistantQuery, CronQuery, ThreadQuery
 
 
 class EncryptedRecords:
@@ -78,29 +79,12 @@ class EncryptedRecords:
             threads_scope=await self._fields.scope("thread", threads_scope),
         )
 
-    async def assistants(
-        self,
-        page: Page,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Assistant]:
-        wanted = await self._fields.wanted("assistant", "metadata", metadata)
-        within = await self._fields.scope("assistant", scope)
-        found = await self._inner.assistants(page, graph_id, name, wanted, within)
+    async def assistants(self, query: AssistantQuery) -> Sequence[Assistant]:
+        found = await self._inner.assistants(await self._fields.assistant_query(query))
         return await self._fields.records("assistant", found)
 
-    async def count_assistants(
-        self,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        wanted = await self._fields.wanted("assistant", "metadata", metadata)
-        within = await self._fields.scope("assistant", scope)
-        return await self._inner.count_assistants(graph_id, name, wanted, within)
+    async def count_assistants(self, query: AssistantQuery) -> int:
+        return await self._inner.count_assistants(await self._fields.assistant_query(query))
 
     async def _assistant(self, kept: Assistant) -> Assistant:
         return await self._fields.record("assistant", kept)
@@ -164,33 +148,12 @@ class EncryptedRecords:
         opened = await asyncio.gather(*map(self._fields.stale_thread, await self._inner.stale_threads(limit)))
         return [thread for thread in opened if thread is not None]
 
-    async def threads(
-        self,
-        page: Page,
-        ids: Sequence[str] | None = None,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Thread]:
-        metadata = await self._fields.wanted("thread", "metadata", metadata)
-        values = await self._fields.wanted("thread", "values", values)
-        within = await self._fields.scope("thread", scope)
-        found = await self._inner.threads(page, ids, metadata, values, status, scope=within)
+    async def threads(self, query: ThreadQuery) -> Sequence[Thread]:
+        found = await self._inner.threads(await self._fields.thread_query(query))
         return await self._fields.records("thread", found)
 
-    async def count_threads(
-        self,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        metadata = await self._fields.wanted("thread", "metadata", metadata)
-        values = await self._fields.wanted("thread", "values", values)
-        within = await self._fields.scope("thread", scope)
-        return await self._inner.count_threads(metadata, values, status, within)
+    async def count_threads(self, query: ThreadQuery) -> int:
+        return await self._inner.count_threads(await self._fields.thread_query(query))
 
     async def _metadata(self, model: str, metadata: Json) -> Json:
         sealed: Json = (await self._fields.sealed(model, {"metadata": metadata}))["metadata"]
@@ -262,32 +225,13 @@ class EncryptedCrons:
     async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
         await self._inner.delete_cron(cron_id, await self._fields.scope("cron", scope))
 
-    async def crons(
-        self,
-        page: Page,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Cron]:
-        wanted = await self._fields.wanted("cron", "metadata", metadata)
-        within = await self._fields.scope("cron", scope)
-        found = await self._inner.crons(page, assistant_id, thread_id, enabled, wanted, scope=within)
-        return await self._fields.records("cron", found)
+    async def crons(self, query: CronQuery) -> Sequence[Cron]:
+        return await self._fields.records(
+            "cron", await self._inner.crons(await self._fields.cron_query(query))
+        )
 
-    async def count_crons(
-        self,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        wanted = await self._fields.wanted("cron", "metadata", metadata)
-        within = await self._fields.scope("cron", scope)
-        return await self._inner.count_crons(assistant_id, thread_id, enabled, wanted, within)
+    async def count_crons(self, query: CronQuery) -> int:
+        return await self._inner.count_crons(await self._fields.cron_query(query))
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
         """One that can't be opened is left for a later look."""

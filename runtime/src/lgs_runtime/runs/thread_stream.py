@@ -16,6 +16,7 @@ from lgs_runtime.model import FINAL, Page, Run, unrooted
 from lgs_runtime.notifier import Follower
 from lgs_runtime.runs.following import LATE_EVENTS_SECONDS, events, result_of
 from lgs_runtime.services import Services
+from lgs_runtime.storage.queries import RunQuery
 from lgs_runtime.streams.events import FROM_START, StreamEvent, position
 from lgs_runtime.streams.json_encoding import encode
 from lgs_runtime.worker.publisher import epoch_of
@@ -64,7 +65,7 @@ class ThreadRuns:
             thread = await self._storage.thread(self._thread_id)
             if thread.status != "busy" and thread.updated_at == self._follower.seen:
                 return ()
-            found = await self._storage.runs(self._thread_id, Page(limit=RUNS_BACK))
+            found = await self._storage.runs(self._thread_id, RunQuery(page=Page(limit=RUNS_BACK)))
         except NotFound:
             return None
         except StorageUnavailable:

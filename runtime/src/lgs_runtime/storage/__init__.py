@@ -2,5 +2,6 @@
 
 from lgs_runtime.storage.backends import open_storage
 from lgs_runtime.storage.contract import Leases, Queue, Records, Storage
+from lgs_runtime.storage.options import StorageOptions
 
-__all__ = ["Leases", "Queue", "Records", "Storage", "open_storage"]
+__all__ = ["Leases", "Queue", "Records", "Storage", "StorageOptions", "open_storage"]

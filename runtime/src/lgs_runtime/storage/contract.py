@@ -42,6 +42,7 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage.archives import Archives
 from lgs_runtime.storage.histories import Audit, Versions
+from lgs_runtime.storage.queries import AssistantQuery, RunQuery, ThreadQuery
 from lgs_runtime.storage.schedules import Crons
 
 
@@ -141,19 +142,10 @@ class Queue(Protocol):
     async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
         """One run. Raises `NotFound`, also when it is not of `thread_id`."""
 
-    async def runs(
-        self,
-        thread_id: str,
-        page: Page,
-        status: RunStatus | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Run]:
+    async def runs(self, thread_id: str, query: RunQuery) -> Sequence[Run]:
         """The runs of a thread, newest first."""
 
-    async def runs_of(
-        self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
-    ) -> Sequence[Run]:
+    async def runs_of(self, user: str, query: RunQuery) -> Sequence[Run]:
         """The runs that a user asked for, on all threads, newest first."""
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
@@ -219,24 +211,10 @@ class Records(Protocol):
     ) -> None:
         """Deletes an assistant with its versions, and its threads in `threads_scope`. Raises `NotFound`."""
 
-    async def assistants(
-        self,
-        page: Page,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Assistant]:
-        """Assistants that match all that is given; `metadata` is contained, `name` is part of the name, any
-        case."""
+    async def assistants(self, query: AssistantQuery) -> Sequence[Assistant]:
+        """A page of the assistants that match."""
 
-    async def count_assistants(
-        self,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
+    async def count_assistants(self, query: AssistantQuery) -> int:
         """How many match."""
 
     async def create_thread(
@@ -283,25 +261,10 @@ class Records(Protocol):
         """A new idle thread with the metadata (unless another is given) and values of one in the scope, and
         a time to live of its own. Raises `NotFound`."""
 
-    async def threads(
-        self,
-        page: Page,
-        ids: Sequence[str] | None = None,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Thread]:
-        """Threads that match all that is given; `metadata` and `values` are contained."""
+    async def threads(self, query: ThreadQuery) -> Sequence[Thread]:
+        """A page of the threads that match."""
 
-    async def count_threads(
-        self,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        scope: Scope | None = None,
-    ) -> int:
+    async def count_threads(self, query: ThreadQuery) -> int:
         """How many match."""
 
     async def expire_threads(self, limit: int) -> Sequence[str]:

@@ -12,9 +12,6 @@ from typing import Final, Protocol
 
 from lgs_runtime.model import AuditEntry, Json, Outcome, Page, ThreadStatus, Version
 
-VERSIONS_LIMIT: Final = 100
-"""How many versions of a thread are kept unless the settings say otherwise."""
-
 MAKES_VERSION: Final = ("success", "interrupted")
 """How a run must end to make a version of its thread: with a state that somebody may want back."""
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from lgs_runtime.model import Cron, Json, Page, Scope
+from lgs_runtime.model import Cron, Scope
+from lgs_runtime.storage.queries import CronQuery
 
 CHANGEABLE: Final = (
     "schedule",
@@ -40,26 +41,10 @@ class Crons(Protocol):
     async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
         """Deletes a cron. Raises `NotFound`."""
 
-    async def crons(
-        self,
-        page: Page,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Cron]:
-        """Crons that match all that is given; `metadata` is contained."""
+    async def crons(self, query: CronQuery) -> Sequence[Cron]:
+        """A page of the crons that match."""
 
-    async def count_crons(
-        self,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
+    async def count_crons(self, query: CronQuery) -> int:
         """How many match."""
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:

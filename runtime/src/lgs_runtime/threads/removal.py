@@ -16,6 +16,7 @@ from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
 from lgs_runtime.services import Services
+from lgs_runtime.storage.queries import RunQuery
 from lgs_runtime.threads.reading import graph_at, named_graph
 from lgs_runtime.threads.snapshots import stand_alone
 
@@ -36,7 +37,7 @@ async def _remove_thread(services: Services, thread_id: str, scope: Scope | None
     unfinished = [
         run.run_id
         for status in UNFINISHED
-        for run in await services.storage.runs(thread_id, Page(limit=1000), status=status)
+        for run in await services.storage.runs(thread_id, RunQuery(page=Page(limit=1000), status=status))
     ]
     if unfinished:
         stopping = await services.storage.cancel(thread_id, unfinished, "rollback", scope)
@@ -81,7 +82,7 @@ async def refuse_busy(services: Services, thread: Thread) -> None:
     if thread.status != "busy":
         return
     for status in ("running", "pending"):
-        for run in await services.storage.runs(thread.thread_id, Page(limit=1), status):
+        for run in await services.storage.runs(thread.thread_id, RunQuery(page=Page(limit=1), status=status)):
             raise Conflict(
                 f"thread {thread.thread_id} is busy with run {run.run_id}: "
                 "wait for its runs, or cancel them, first"

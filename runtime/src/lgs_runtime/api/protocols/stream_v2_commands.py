@@ -22,6 +22,7 @@ from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.model import Page, Run, Thread, questions
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.services import Services
+from lgs_runtime.storage.queries import RunQuery
 from lgs_runtime.streams.json_encoding import to_json
 from lgs_runtime.streams.stream_v2 import first_number, milliseconds
 from lgs_runtime.threads.reading import assistant_of, read_history, read_state
@@ -155,7 +156,7 @@ async def _settled(services: Services, thread_id: str) -> Thread:
         return thread
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
-            for run in await services.storage.runs(thread_id, Page(limit=1), "running"):
+            for run in await services.storage.runs(thread_id, RunQuery(page=Page(limit=1), status="running")):
                 await services.notifier.finished(run.run_id)
     return await services.storage.thread(thread_id)
 
@@ -224,7 +225,7 @@ async def _state_fork(
 async def _get_tree(services: Services, request: Request, thread_id: str, params: Mapping[str, Any]) -> Done:
     run_id = params.get("run_id")
     if run_id is None:
-        run = next(iter(await services.storage.runs(thread_id, Page(limit=1))), None)
+        run = next(iter(await services.storage.runs(thread_id, RunQuery(page=Page(limit=1)))), None)
     else:
         run = await services.storage.run(str(run_id), thread_id)
     if run is None:

@@ -6,6 +6,7 @@ Wherever an assistant is named by id, the name of a graph stands for that graph'
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant, Page, Scope
 from lgs_runtime.runs.admission import assistant_id_of, find_assistant, named_assistant
 from lgs_runtime.services import Services
+from lgs_runtime.storage.queries import AssistantQuery
 from lgs_runtime.storage.scope import check_kept, made_within, widened
 
 routes = router("Assistants")
@@ -61,7 +63,7 @@ async def search_assistants(parts: Parts, caller: Asking, body: bodies.Assistant
     """Assistants that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
     scope = await _search(caller, body, limit=body.limit, offset=body.offset)
-    found = await parts.storage.assistants(page, body.graph_id, body.name, body.metadata, scope)
+    found = await parts.storage.assistants(replace(_query(body, scope), page=page))
     records = [select(assistant_json(assistant), body.select) for assistant in found]
     return page_response(records, body.limit, body.offset)
 
@@ -70,7 +72,11 @@ async def search_assistants(parts: Parts, caller: Asking, body: bodies.Assistant
 async def count_assistants(parts: Parts, caller: Asking, body: bodies.AssistantCount) -> Response:
     """How many assistants match."""
     scope = await _search(caller, body)
-    return JsonResponse(await parts.storage.count_assistants(body.graph_id, body.name, body.metadata, scope))
+    return JsonResponse(await parts.storage.count_assistants(_query(body, scope)))
+
+
+def _query(body: bodies.AssistantCount, scope: Scope | None) -> AssistantQuery:
+    return AssistantQuery(graph_id=body.graph_id, name=body.name, metadata=body.metadata, scope=scope)
 
 
 async def _search(caller: Caller, body: bodies.AssistantCount, **more: Any) -> Scope | None:

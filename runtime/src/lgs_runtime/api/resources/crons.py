@@ -20,6 +20,7 @@ from lgs_runtime.runs.admission import assistant_id_of, check_webhook, permitted
 from lgs_runtime.runs.crons import next_after
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
+from lgs_runtime.storage.queries import CronQuery
 from lgs_runtime.storage.scope import made_within
 
 routes = router("Crons")
@@ -47,7 +48,7 @@ async def search_crons(parts: Parts, caller: Asking, body: bodies.CronSearch) ->
     """Crons that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
     scope = await _search(caller, body, limit=body.limit, offset=body.offset)
-    found = await parts.storage.crons(page, *_wanted(body), scope=scope)
+    found = await parts.storage.crons(replace(_query(body, scope), page=page))
     return page_response([select(cron_json(cron), body.select) for cron in found], body.limit, body.offset)
 
 
@@ -55,7 +56,7 @@ async def search_crons(parts: Parts, caller: Asking, body: bodies.CronSearch) ->
 async def count_crons(parts: Parts, caller: Asking, body: bodies.CronCount) -> Response:
     """How many crons match."""
     scope = await _search(caller, body)
-    return JsonResponse(await parts.storage.count_crons(*_wanted(body), scope))
+    return JsonResponse(await parts.storage.count_crons(_query(body, scope)))
 
 
 async def _search(caller: Caller, body: bodies.CronCount, **more: Any) -> Scope | None:
@@ -171,6 +172,11 @@ def _payload(body: bodies.RunOptions) -> Mapping[str, Any]:
     return body.model_dump(mode="json", exclude_unset=True, exclude=OF_THE_CRON)
 
 
-def _wanted(body: bodies.CronCount) -> tuple[str | None, str | None, bool | None, dict[str, Any] | None]:
-    assistant_id = assistant_id_of(body.assistant_id) if body.assistant_id else None
-    return assistant_id, body.thread_id, body.enabled, body.metadata
+def _query(body: bodies.CronCount, scope: Scope | None) -> CronQuery:
+    return CronQuery(
+        assistant_id=assistant_id_of(body.assistant_id) if body.assistant_id else None,
+        thread_id=body.thread_id,
+        enabled=body.enabled,
+        metadata=body.metadata,
+        scope=scope,
+    )

@@ -17,6 +17,7 @@ from lgs_runtime.api.schemas.record_json import run_json, select
 from lgs_runtime.model import Page, Run
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.services import Services
+from lgs_runtime.storage.queries import RunQuery
 from lgs_runtime.threads.removal import UNFINISHED, cancel_all
 
 routes = router("Thread Runs")
@@ -82,7 +83,8 @@ async def list_runs(
     """The runs of a thread, newest first."""
     scope = await caller.threads("search", thread_id, limit=limit, offset=offset)
     await parts.storage.thread(thread_id, scope)
-    found = await parts.storage.runs(thread_id, Page(limit + 1, offset), status, scope=scope)
+    query = RunQuery(page=Page(limit + 1, offset), status=status, scope=scope)
+    found = await parts.storage.runs(thread_id, query)
     return page_response([select(run_json(run), keys) for run in found], limit, offset)
 
 
@@ -175,7 +177,8 @@ async def cancel_runs(
     if body.run_ids is None:
         await parts.storage.thread(body.thread_id, scope)
         page = Page(limit=1000)
-        found = [await parts.storage.runs(body.thread_id, page, status) for status in statuses]
+        queries = [RunQuery(page=page, status=status) for status in statuses]
+        found = [await parts.storage.runs(body.thread_id, query) for query in queries]
         run_ids = [run.run_id for runs in found for run in runs]
     else:
         run_ids = body.run_ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +20,8 @@ from lgs_runtime.api.schemas.extraction import extract
 from lgs_runtime.api.schemas.queries import AlsoThreadModes, Included, ThreadModes
 from lgs_runtime.api.schemas.record_json import select, storage_json, thread_json, ttl_json
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Page, Scope, Ttl
+from lgs_runtime.model import Page, Ttl
+from lgs_runtime.storage.queries import ThreadQuery
 from lgs_runtime.storage.scope import check_kept, made_within
 from lgs_runtime.threads.removal import keep_latest, remove_thread
 
@@ -51,8 +53,8 @@ async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate)
 async def search_threads(parts: Parts, caller: Asking, body: bodies.ThreadSearch) -> Response:
     """Threads that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
-    scope, metadata = await _search(caller, body, limit=body.limit, offset=body.offset, ids=body.ids)
-    found = await parts.storage.threads(page, body.ids, metadata, body.values, body.status, scope=scope)
+    query = await _search(caller, body, limit=body.limit, offset=body.offset, ids=body.ids)
+    found = await parts.storage.threads(replace(query, page=page, ids=body.ids))
     records = [thread_json(thread) for thread in found]
     shown = [
         {**select(one, body.select), **({"extracted": extract(one, body.extract)} if body.extract else {})}
@@ -64,14 +66,11 @@ async def search_threads(parts: Parts, caller: Asking, body: bodies.ThreadSearch
 @routes.post("/threads/count", response_model=int)
 async def count_threads(parts: Parts, caller: Asking, body: bodies.ThreadCount) -> Response:
     """How many threads match."""
-    scope, metadata = await _search(caller, body)
-    return JsonResponse(await parts.storage.count_threads(metadata, body.values, body.status, scope))
+    return JsonResponse(await parts.storage.count_threads(await _search(caller, body)))
 
 
-async def _search(
-    caller: Caller, body: bodies.ThreadCount, **more: Any
-) -> tuple[Scope | None, dict[str, Any] | None]:
-    """What the caller may see, and the metadata to look for as the handler leaves them."""
+async def _search(caller: Caller, body: bodies.ThreadCount, **more: Any) -> ThreadQuery:
+    """What is looked for: the metadata as the handler leaves them, among what the caller may see."""
     value = {
         "metadata": dict(body.metadata or {}),
         "values": body.values or {},
@@ -79,7 +78,8 @@ async def _search(
         **more,
     }
     scope = await caller.may("threads", "search", value)
-    return scope, value["metadata"] or None
+    metadata = value["metadata"] or None
+    return ThreadQuery(metadata=metadata, values=body.values, status=body.status, scope=scope)
 
 
 @routes.post("/threads/prune", response_model=shapes.Pruned)

@@ -10,6 +10,7 @@ from lgs_runtime.api.schemas.queries import Limit, Offset, RunKeys, Status
 from lgs_runtime.api.schemas.record_json import run_json, select
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Page
+from lgs_runtime.storage.queries import RunQuery
 
 routes = router("Users")
 
@@ -28,5 +29,6 @@ async def list_own_runs(
     scope = await caller.threads("search", None, limit=limit, offset=offset)
     if caller.user is None:
         raise NotFound("user", "me", "this service asks nobody who they are")
-    found = await parts.storage.runs_of(caller.user.identity, Page(limit + 1, offset), status, scope)
+    query = RunQuery(page=Page(limit + 1, offset), status=status, scope=scope)
+    found = await parts.storage.runs_of(caller.user.identity, query)
     return page_response([select(run_json(run), keys) for run in found], limit, offset)

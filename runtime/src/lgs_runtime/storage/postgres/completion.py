@@ -12,6 +12,7 @@ from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import RollbackAsked
 from lgs_runtime.model import Finished, Outcome, Run
 from lgs_runtime.storage.histories import checkpoint_of
+from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.postgres import run_statements
 
 COMMITS_AT_ONCE: Final = 3
@@ -25,9 +26,9 @@ Result = Finished | RollbackAsked
 class BatchCompleter:
     """Stores how runs ended."""
 
-    def __init__(self, database: Database, versions_limit: int) -> None:
+    def __init__(self, database: Database, options: StorageOptions) -> None:
         self._database = database
-        self._versions_limit = versions_limit
+        self._versions_limit = options.versions_limit
         self._committer: GroupCommitter[Row, Result | None] = GroupCommitter(
             self._store, at_once=COMMITS_AT_ONCE, patience_seconds=0.0
         )

@@ -11,9 +11,9 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.database.json_columns import dump_optional
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Cron, Json, Page, Scope
-from lgs_runtime.storage import sorting
+from lgs_runtime.model import Cron, Scope
 from lgs_runtime.storage.postgres.record_statements import within
+from lgs_runtime.storage.queries import CronQuery
 from lgs_runtime.storage.schedules import CHANGEABLE
 from lgs_runtime.storage.scope import documents
 
@@ -93,31 +93,13 @@ class PostgresCrons:
         if await self._database.value(DELETE, cron_id, documents(scope)) is None:
             raise NotFound("cron", cron_id)
 
-    async def crons(
-        self,
-        page: Page,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Cron]:
-        statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
-        wanted = (assistant_id, thread_id, enabled, dump_optional(metadata), documents(scope))
-        found = await self._database.rows(statement, *wanted, page.limit, page.offset)
+    async def crons(self, query: CronQuery) -> Sequence[Cron]:
+        statement, page = CRONS.format(order=query.order), query.page
+        found = await self._database.rows(statement, *_wanted(query), page.limit, page.offset)
         return [_cron(row, "") for row in found]
 
-    async def count_crons(
-        self,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        wanted = (assistant_id, thread_id, enabled, dump_optional(metadata), documents(scope))
-        return int(await self._database.value(COUNT, *wanted))
+    async def count_crons(self, query: CronQuery) -> int:
+        return int(await self._database.value(COUNT, *_wanted(query)))
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
         """One statement."""
@@ -125,6 +107,12 @@ class PostgresCrons:
 
     async def advance_cron(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
         return await self._database.value(ADVANCE, cron_id, due, following) is not None
+
+
+def _wanted(query: CronQuery) -> tuple[Any, ...]:
+    """What is looked for, as the statements take it."""
+    named = (query.assistant_id, query.thread_id, query.enabled)
+    return (*named, dump_optional(query.metadata), documents(query.scope))
 
 
 def _values(cron: Cron, changes: Mapping[str, Any] | None = None) -> list[Any]:

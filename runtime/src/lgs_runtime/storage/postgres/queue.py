@@ -22,10 +22,8 @@ from lgs_runtime.model import (
     CancelAction,
     Enqueued,
     Finished,
-    Json,
     NewRun,
     Outcome,
-    Page,
     Priority,
     PriorityDepth,
     QueueDepth,
@@ -38,11 +36,13 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
+from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.postgres import apply_transitions, enqueue_locked, rows, statements
 from lgs_runtime.storage.postgres.arrivals import Arrivals
 from lgs_runtime.storage.postgres.change import Change
 from lgs_runtime.storage.postgres.completion import BatchCompleter
 from lgs_runtime.storage.postgres.signals import Sender
+from lgs_runtime.storage.queries import RunQuery
 from lgs_runtime.storage.scope import documents
 
 _Result = TypeVar("_Result")
@@ -52,13 +52,13 @@ CLAIM_TRIES = 5
 class PostgresQueue:
     """The `Queue` of the contract."""
 
-    def __init__(self, database: Database, by_key: Database, sender: Sender, versions_limit: int) -> None:
+    def __init__(self, database: Database, by_key: Database, sender: Sender, options: StorageOptions) -> None:
         """`by_key`: the same database, whose connections plan a statement once."""
         self._database = database
         self._sender = sender
         self._arrivals = Arrivals(by_key)
-        self._completer = BatchCompleter(by_key, versions_limit)
-        self._versions_limit = versions_limit
+        self._completer = BatchCompleter(by_key, options)
+        self._options = options
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
         """One statement for all that arrive at the moment, unless the thread or the queue
@@ -214,23 +214,16 @@ class PostgresQueue:
             raise NotFound("run", run_id)
         return rows.run(row)
 
-    async def runs(
-        self,
-        thread_id: str,
-        page: Page,
-        status: RunStatus | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Run]:
-        wanted = (thread_id, status, dump_optional(metadata), page.limit, page.offset, documents(scope))
-        found = await self._database.rows(statements.RUNS, *wanted)
-        return [rows.run(row) for row in found]
+    async def runs(self, thread_id: str, query: RunQuery) -> Sequence[Run]:
+        return await self._runs(statements.RUNS, thread_id, query)
 
-    async def runs_of(
-        self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
-    ) -> Sequence[Run]:
-        wanted = (escape(user), status, documents(scope), page.limit, page.offset)
-        return [rows.run(row) for row in await self._database.rows(statements.RUNS_OF, *wanted)]
+    async def runs_of(self, user: str, query: RunQuery) -> Sequence[Run]:
+        return await self._runs(statements.RUNS_OF, escape(user), query)
+
+    async def _runs(self, statement: str, owner: str | None, query: RunQuery) -> Sequence[Run]:
+        page, wanted = query.page, (query.status, dump_optional(query.metadata), documents(query.scope))
+        found = await self._database.rows(statement, owner, *wanted, page.limit, page.offset)
+        return [rows.run(row) for row in found]
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         values = (run_id, thread_id, documents(scope), escape(who()))

@@ -12,13 +12,13 @@ from lgs_runtime.database.json_columns import dump, dump_optional, escape
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
-from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.postgres import record_statements as statements
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.audit import NOTE_CREATED, note
 from lgs_runtime.storage.postgres.signals import Sender
+from lgs_runtime.storage.queries import AssistantQuery, ThreadQuery
 from lgs_runtime.storage.scope import documents
 from lgs_runtime.storage.transitions import with_changes
 
@@ -93,29 +93,14 @@ class PostgresRecords:
         for row in threads:
             await self._delete_thread(row["thread_id"], threads_scope)
 
-    async def assistants(
-        self,
-        page: Page,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Assistant]:
-        statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
-        wanted = (graph_id, escape(name), dump_optional(metadata), documents(scope))
-        found = await self._database.rows(statement, *wanted, page.limit, page.offset)
+    async def assistants(self, query: AssistantQuery) -> Sequence[Assistant]:
+        statement = statements.ASSISTANTS.format(order=query.order)
+        page = query.page
+        found = await self._database.rows(statement, *_assistants(query), page.limit, page.offset)
         return [rows.assistant(row) for row in found]
 
-    async def count_assistants(
-        self,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        count: int = await self._database.value(
-            statements.COUNT_ASSISTANTS, graph_id, escape(name), dump_optional(metadata), documents(scope)
-        )
+    async def count_assistants(self, query: AssistantQuery) -> int:
+        count: int = await self._database.value(statements.COUNT_ASSISTANTS, *_assistants(query))
         return count
 
     async def create_thread(
@@ -213,31 +198,14 @@ class PostgresRecords:
             raise Conflict(f"thread {new_thread_id} exists: a copy needs an id of its own") from error
         return rows.thread(_found(row, "thread", thread_id))
 
-    async def threads(
-        self,
-        page: Page,
-        ids: Sequence[str] | None = None,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Thread]:
-        statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
-        named = None if ids is None else list(ids)
-        wanted = (named, dump_optional(metadata), dump_optional(values), status, documents(scope))
-        found = await self._database.rows(statement, *wanted, page.limit, page.offset)
+    async def threads(self, query: ThreadQuery) -> Sequence[Thread]:
+        statement = statements.THREADS.format(order=query.order)
+        page = query.page
+        found = await self._database.rows(statement, *_threads(query), page.limit, page.offset)
         return [rows.thread(row) for row in found]
 
-    async def count_threads(
-        self,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        wanted = (None, dump_optional(metadata), dump_optional(values), status, documents(scope))
-        count: int = await self._database.value(statements.COUNT_THREADS, *wanted)
+    async def count_threads(self, query: ThreadQuery) -> int:
+        count: int = await self._database.value(statements.COUNT_THREADS, *_threads(query))
         return count
 
     async def expire_threads(self, limit: int) -> Sequence[str]:
@@ -256,6 +224,18 @@ def _found(row: asyncpg.Record | None, kind: str, name: str) -> asyncpg.Record:
     if row is None:
         raise NotFound(kind, name)
     return row
+
+
+def _assistants(query: AssistantQuery) -> tuple[Any, ...]:
+    """What is looked for, as the statements take it."""
+    return (query.graph_id, escape(query.name), dump_optional(query.metadata), documents(query.scope))
+
+
+def _threads(query: ThreadQuery) -> tuple[Any, ...]:
+    """What is looked for, as the statements take it."""
+    ids = None if query.ids is None else list(query.ids)
+    contained = (dump_optional(query.metadata), dump_optional(query.values))
+    return (ids, *contained, query.status, documents(query.scope))
 
 
 def _assistant_values(assistant: Assistant) -> tuple[str | None, ...]:

@@ -230,17 +230,20 @@ RUN: Final = f"""
 SELECT * FROM lgs_run r WHERE run_id = $1 AND ($2::text IS NULL OR thread_id = $2) AND {_within("$3")}
 """
 
+_MATCHES: Final = f"""
+($2::text IS NULL OR status = $2) AND ($3::jsonb IS NULL OR metadata @> $3) AND {_within("$4")}
+"""
+
 RUNS: Final = f"""
 SELECT * FROM lgs_run r
-WHERE thread_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::jsonb IS NULL OR metadata @> $3)
-  AND {_within("$6")}
-ORDER BY seq DESC LIMIT $4 OFFSET $5
+WHERE thread_id = $1 AND {_MATCHES}
+ORDER BY seq DESC LIMIT $5 OFFSET $6
 """
 
 RUNS_OF: Final = f"""
 SELECT * FROM lgs_run r
-WHERE created_by = $1 AND ($2::text IS NULL OR status = $2) AND {_within("$3")}
-ORDER BY created_at DESC, run_id DESC LIMIT $4 OFFSET $5
+WHERE created_by = $1 AND {_MATCHES}
+ORDER BY created_at DESC, run_id DESC LIMIT $5 OFFSET $6
 """
 
 COUNT_UNFINISHED_OF: Final = """

@@ -12,6 +12,7 @@ from lgs_runtime.database.postgres_access import look, refused, tell
 from lgs_runtime.database.postgres_connections import Access
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.archives import PostgresArchives
 from lgs_runtime.storage.postgres.arrivals import COMMITS_AT_ONCE as ARRIVALS_AT_ONCE
@@ -44,24 +45,19 @@ class PostgresStorage(
         database: Database,
         by_key: Database,
         sender: Sender,
-        *,
-        lease_seconds: float,
-        versions_limit: int,
+        options: StorageOptions,
         direct: Access | None = None,
     ) -> None:
         """`direct`: the database without a pooler, where that is another way."""
-        super().__init__(database, by_key, sender, versions_limit)
+        super().__init__(database, by_key, sender, options)
         self._by_key = by_key
-        self._lease_seconds = lease_seconds
         self._direct = direct
 
     @classmethod
-    async def open(
-        cls, uri: str, *, lease_seconds: float, versions_limit: int, direct_uri: str | None = None
-    ) -> PostgresStorage:
+    async def open(cls, uri: str, options: StorageOptions) -> PostgresStorage:
         """Connects and migrates. Raises `ConfigError`, `StorageUnavailable`."""
-        access, direct = await look(uri), await _direct(direct_uri)
-        tell(access, direct_uri)
+        access, direct = await look(uri), await _direct(options.direct_uri)
+        tell(access, options.direct_uri)
         database = await Database.open(access, connections=POOLED_CONNECTIONS if access.pooled else POOL_SIZE)
         try:
             with refused(uri):
@@ -74,14 +70,7 @@ class PostgresStorage(
         except BaseException:
             await database.close()
             raise
-        return cls(
-            database,
-            by_key,
-            Sender(database),
-            lease_seconds=lease_seconds,
-            versions_limit=versions_limit,
-            direct=direct,
-        )
+        return cls(database, by_key, Sender(database), options, direct)
 
     async def ping(self) -> None:
         await self._database.check()
@@ -102,7 +91,7 @@ class PostgresStorage(
         return now
 
     async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> PostgresLeases:
-        leases = PostgresLeases(self._database.access, replica, self._lease_seconds, graphs)
+        leases = PostgresLeases(self._database.access, replica, self._options.lease_seconds, graphs)
         await leases.take()
         return leases
 

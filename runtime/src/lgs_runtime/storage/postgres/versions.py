@@ -13,6 +13,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
+from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.postgres import rows
 from lgs_runtime.storage.postgres.audit import note
 
@@ -74,7 +75,7 @@ class PostgresVersions:
     """The `Versions` of the contract."""
 
     _database: Database
-    _versions_limit: int
+    _options: StorageOptions
 
     async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
         wanted = None if metadata is None else dump(metadata)
@@ -111,7 +112,7 @@ class PostgresVersions:
                 escape(who()),
                 None if new.values is None else dump(new.values),
                 new.status,
-                self._versions_limit,
+                self._options.versions_limit,
             )
             made = rows.version(row)
             await note(connection, new.thread_id, *entry_of(made))

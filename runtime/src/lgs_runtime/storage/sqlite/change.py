@@ -11,6 +11,7 @@ from typing import Any
 from lgs_runtime.database.json_columns import escape
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Run, Scope, Signal
+from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import rows, statements
 
@@ -23,12 +24,12 @@ class Change:
         connection: sqlite3.Connection,
         notifications: list[Signal],
         asker: str | None,
-        versions_limit: int,
+        options: StorageOptions,
     ) -> None:
         self.connection = connection
         self.notifications = notifications
         self.asker = escape(asker)
-        self.versions_limit = versions_limit
+        self.options = options
         self.now = time.time()
         self.steady = time.monotonic()
         self.kept: str | None = None

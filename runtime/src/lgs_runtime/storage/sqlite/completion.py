@@ -99,7 +99,7 @@ def _keep_version(
         "created_by": row["created_by"],
         "now": change.now,
     }
-    return int(keep_version(change.connection, change.versions_limit, version)["version"])
+    return int(keep_version(change.connection, change.options, version)["version"])
 
 
 def _leave(

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from lgs_runtime.database.json_columns import dump, load
+from lgs_runtime.database.json_columns import dump, dump_optional, load
 from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Cron, Json, Page, Scope
-from lgs_runtime.storage import sorting
+from lgs_runtime.model import Cron, Scope
+from lgs_runtime.storage.queries import CronQuery
 from lgs_runtime.storage.schedules import CHANGEABLE
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import rows
@@ -103,30 +103,13 @@ class SqliteCrons:
         if not await self._database.write(lambda c: _all(c, DELETE, named)):
             raise NotFound("cron", cron_id)
 
-    async def crons(
-        self,
-        page: Page,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Cron]:
-        statement = CRONS.format(order=sorting.order(page, sorting.CRONS))
-        wanted = _filter(assistant_id, thread_id, enabled, metadata, scope)
-        found = await self._read(statement, {**wanted, "limit": page.limit, "offset": page.offset})
+    async def crons(self, query: CronQuery) -> Sequence[Cron]:
+        statement, page = CRONS.format(order=query.order), query.page
+        found = await self._read(statement, {**_wanted(query), "limit": page.limit, "offset": page.offset})
         return [_cron(row) for row in found]
 
-    async def count_crons(
-        self,
-        assistant_id: str | None = None,
-        thread_id: str | None = None,
-        enabled: bool | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        found = await self._read(COUNT, _filter(assistant_id, thread_id, enabled, metadata, scope))
+    async def count_crons(self, query: CronQuery) -> int:
+        found = await self._read(COUNT, _wanted(query))
         return int(found[0][0])
 
     async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
@@ -152,21 +135,10 @@ def _all(connection: sqlite3.Connection, statement: str, values: Mapping[str, An
     return connection.execute(statement, {"now": time.time(), **values}).fetchall()
 
 
-def _filter(
-    assistant_id: str | None,
-    thread_id: str | None,
-    enabled: bool | None,
-    metadata: Json | None,
-    scope: Scope | None,
-) -> dict[str, Any]:
-    contained = None if metadata is None else dump(metadata)
-    return {
-        "assistant_id": assistant_id,
-        "thread_id": thread_id,
-        "enabled": enabled,
-        "metadata": contained,
-        "scope": document_list(scope),
-    }
+def _wanted(query: CronQuery) -> dict[str, Any]:
+    """What is looked for, as the statements take it."""
+    named = {"assistant_id": query.assistant_id, "thread_id": query.thread_id, "enabled": query.enabled}
+    return {**named, "metadata": dump_optional(query.metadata), "scope": document_list(query.scope)}
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -16,10 +16,8 @@ from lgs_runtime.model import (
     CancelAction,
     Enqueued,
     Finished,
-    Json,
     NewRun,
     Outcome,
-    Page,
     Priority,
     PriorityDepth,
     QueueDepth,
@@ -32,6 +30,8 @@ from lgs_runtime.model import (
 )
 from lgs_runtime.storage import transitions
 from lgs_runtime.storage.actor import who
+from lgs_runtime.storage.options import StorageOptions
+from lgs_runtime.storage.queries import RunQuery
 from lgs_runtime.storage.scope import document_list
 from lgs_runtime.storage.sqlite import arrivals, cancelling, claims, rows, statements
 from lgs_runtime.storage.sqlite import completion as endings
@@ -46,16 +46,16 @@ LONG_WAIT_SECONDS = 0.5
 class SqliteQueue:
     """The `Queue` of the contract."""
 
-    def __init__(self, database: Database, sender: Sender, versions_limit: int) -> None:
+    def __init__(self, database: Database, sender: Sender, options: StorageOptions) -> None:
         self._database = database
         self._sender = sender
-        self._versions_limit = versions_limit
+        self._options = options
 
     async def _change(self, work: Callable[[Change], _Result]) -> _Result:
         """Runs `work` in a transaction and sends the news it makes when that is committed."""
         notifications: list[Signal] = []
-        asker, limit = who(), self._versions_limit
-        result = await self._database.write(lambda c: work(Change(c, notifications, asker, limit)))
+        asker, options = who(), self._options
+        result = await self._database.write(lambda c: work(Change(c, notifications, asker, options)))
         self._sender.send(*notifications)
         return result
 
@@ -137,36 +137,22 @@ class SqliteQueue:
             raise NotFound("run", run_id)
         return rows.run(row)
 
-    async def runs(
-        self,
-        thread_id: str,
-        page: Page,
-        status: RunStatus | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Run]:
-        wanted = {
-            "thread_id": thread_id,
-            "status": status,
-            "metadata": dump_optional(metadata),
-            "scope": document_list(scope),
-            "limit": page.limit,
-            "offset": page.offset,
-        }
-        found = await self._database.read(lambda c: c.execute(statements.RUNS, wanted).fetchall())
-        return [rows.run(row) for row in found]
+    async def runs(self, thread_id: str, query: RunQuery) -> Sequence[Run]:
+        return await self._runs(statements.RUNS, {"thread_id": thread_id}, query)
 
-    async def runs_of(
-        self, user: str, page: Page, status: RunStatus | None = None, scope: Scope | None = None
-    ) -> Sequence[Run]:
+    async def runs_of(self, user: str, query: RunQuery) -> Sequence[Run]:
+        return await self._runs(statements.RUNS_OF, {"user": escape(user)}, query)
+
+    async def _runs(self, statement: str, owner: dict[str, str | None], query: RunQuery) -> Sequence[Run]:
         wanted = {
-            "user": escape(user),
-            "status": status,
-            "scope": document_list(scope),
-            "limit": page.limit,
-            "offset": page.offset,
+            **owner,
+            "status": query.status,
+            "metadata": dump_optional(query.metadata),
+            "scope": document_list(query.scope),
+            "limit": query.page.limit,
+            "offset": query.page.offset,
         }
-        found = await self._database.read(lambda c: c.execute(statements.RUNS_OF, wanted).fetchall())
+        found = await self._database.read(lambda c: c.execute(statement, wanted).fetchall())
         return [rows.run(row) for row in found]
 
     async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:

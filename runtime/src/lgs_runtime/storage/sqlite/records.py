@@ -12,9 +12,9 @@ from lgs_runtime.database.json_columns import dump, dump_optional, escape, load
 from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Assistant, Json, Page, Scope, Signal, Thread, ThreadStatus, Ttl
-from lgs_runtime.storage import sorting
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.lifetime import columns
+from lgs_runtime.storage.queries import AssistantQuery, ThreadQuery
 from lgs_runtime.storage.scope import covers, document_list
 from lgs_runtime.storage.sqlite import record_statements as statements
 from lgs_runtime.storage.sqlite import rows
@@ -120,27 +120,13 @@ class SqliteRecords:
 
         self._sender.send(*await self._database.write(work))
 
-    async def assistants(
-        self,
-        page: Page,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> Sequence[Assistant]:
-        statement = statements.ASSISTANTS.format(order=sorting.order(page, sorting.ASSISTANTS))
-        wanted = {**_assistant_filter(graph_id, name, metadata, scope), **_slice(page)}
+    async def assistants(self, query: AssistantQuery) -> Sequence[Assistant]:
+        statement = statements.ASSISTANTS.format(order=query.order)
+        wanted = {**_assistants(query), **_slice(query.page)}
         return [rows.assistant(row) for row in await self._read(statement, wanted)]
 
-    async def count_assistants(
-        self,
-        graph_id: str | None = None,
-        name: str | None = None,
-        metadata: Json | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        wanted = _assistant_filter(graph_id, name, metadata, scope)
-        return int((await self._read(statements.COUNT_ASSISTANTS, wanted))[0][0])
+    async def count_assistants(self, query: AssistantQuery) -> int:
+        return int((await self._read(statements.COUNT_ASSISTANTS, _assistants(query)))[0][0])
 
     async def create_thread(
         self,
@@ -241,30 +227,13 @@ class SqliteRecords:
             raise Conflict(f"thread {new_thread_id} exists: a copy needs an id of its own")
         return rows.thread(row)
 
-    async def threads(
-        self,
-        page: Page,
-        ids: Sequence[str] | None = None,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Sequence[Thread]:
-        statement = statements.THREADS.format(order=sorting.order(page, sorting.THREADS))
-        wanted = {**_thread_filter(metadata, values, status, scope), **_slice(page)}
-        wanted["ids"] = None if ids is None else dump(list(ids))
+    async def threads(self, query: ThreadQuery) -> Sequence[Thread]:
+        statement = statements.THREADS.format(order=query.order)
+        wanted = {**_threads(query), **_slice(query.page)}
         return [rows.thread(row) for row in await self._read(statement, wanted)]
 
-    async def count_threads(
-        self,
-        metadata: Json | None = None,
-        values: Json | None = None,
-        status: ThreadStatus | None = None,
-        scope: Scope | None = None,
-    ) -> int:
-        wanted = {**_thread_filter(metadata, values, status, scope), "ids": None}
-        return int((await self._read(statements.COUNT_THREADS, wanted))[0][0])
+    async def count_threads(self, query: ThreadQuery) -> int:
+        return int((await self._read(statements.COUNT_THREADS, _threads(query)))[0][0])
 
     async def expire_threads(self, limit: int) -> Sequence[str]:
 
@@ -337,18 +306,17 @@ def _ttl(ttl: Ttl | None) -> dict[str, Any]:
     return dict(zip(("ttl_seconds", "ttl_strategy"), columns(ttl), strict=True))
 
 
-def _thread_filter(
-    metadata: Json | None, values: Json | None, status: ThreadStatus | None, scope: Scope | None
-) -> dict[str, Any]:
-    wanted = {"metadata": dump_optional(metadata), "values": dump_optional(values), "status": status}
-    return {**wanted, "scope": document_list(scope)}
+def _threads(query: ThreadQuery) -> dict[str, Any]:
+    """What is looked for, as the statements take it."""
+    contained = {"metadata": dump_optional(query.metadata), "values": dump_optional(query.values)}
+    ids = None if query.ids is None else dump(list(query.ids))
+    return {**contained, "ids": ids, "status": query.status, "scope": document_list(query.scope)}
 
 
-def _assistant_filter(
-    graph_id: str | None, name: str | None, metadata: Json | None, scope: Scope | None
-) -> dict[str, Any]:
-    wanted = {"graph_id": graph_id, "name": escape(name), "metadata": dump_optional(metadata)}
-    return {**wanted, "scope": document_list(scope)}
+def _assistants(query: AssistantQuery) -> dict[str, Any]:
+    """What is looked for, as the statements take it."""
+    named = {"graph_id": query.graph_id, "name": escape(query.name)}
+    return {**named, "metadata": dump_optional(query.metadata), "scope": document_list(query.scope)}
 
 
 def _assistant_values(assistant: Assistant) -> dict[str, Any]:

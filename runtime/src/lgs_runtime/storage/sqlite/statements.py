@@ -215,16 +215,20 @@ SELECT * FROM lgs_run r
 WHERE run_id = :run_id AND (:thread_id IS NULL OR thread_id = :thread_id) AND {_WITHIN}
 """
 
+_MATCHES: Final = f"""
+(:status IS NULL OR status = :status) AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
+AND {_WITHIN}
+"""
+
 RUNS: Final = f"""
 SELECT * FROM lgs_run r
-WHERE thread_id = :thread_id AND (:status IS NULL OR status = :status)
-  AND (:metadata IS NULL OR lgs_contains(metadata, :metadata)) AND {_WITHIN}
+WHERE thread_id = :thread_id AND {_MATCHES}
 ORDER BY seq DESC LIMIT :limit OFFSET :offset
 """
 
 RUNS_OF: Final = f"""
 SELECT * FROM lgs_run r
-WHERE created_by = :user AND (:status IS NULL OR status = :status) AND {_WITHIN}
+WHERE created_by = :user AND {_MATCHES}
 ORDER BY created_at DESC, run_id DESC LIMIT :limit OFFSET :offset
 """
 

@@ -12,6 +12,7 @@ from typing import Any
 from lgs_runtime.database.json_columns import dump
 from lgs_runtime.database.sqlite import Database
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.sqlite import rows, statements
 from lgs_runtime.storage.sqlite.archives import SqliteArchives
 from lgs_runtime.storage.sqlite.audit import SqliteAudit
@@ -29,15 +30,11 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
 
     name = "sqlite"
 
-    def __init__(self, database: Database, sender: Sender, lease_seconds: float, versions_limit: int) -> None:
-        super().__init__(database, sender, versions_limit)
-        self._lease_seconds = lease_seconds
-
     @classmethod
-    async def open(cls, path: Path, *, lease_seconds: float, versions_limit: int) -> SqliteStorage:
+    async def open(cls, path: Path, options: StorageOptions) -> SqliteStorage:
         """Opens or makes the file and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
         database = await Database.open(path, migrate)
-        return cls(database, Sender(folder_of(path)), lease_seconds, versions_limit)
+        return cls(database, Sender(folder_of(path)), options)
 
     async def ping(self) -> None:
         await self._database.read(lambda connection: connection.execute("SELECT 1").fetchall())
@@ -62,7 +59,7 @@ class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, Sql
         return rows.time(time.time())
 
     async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> SqliteLeases:
-        leases = SqliteLeases(self._database.path, replica, self._lease_seconds, graphs)
+        leases = SqliteLeases(self._database.path, replica, self._options.lease_seconds, graphs)
         await leases.take()
         return leases
 

@@ -13,6 +13,7 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json, Page, Version
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
+from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.audit import note
 
@@ -71,7 +72,7 @@ class SqliteVersions:
     """The `Versions` of the contract."""
 
     _database: Database
-    _versions_limit: int
+    _options: StorageOptions
 
     async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
         wanted = {
@@ -104,8 +105,8 @@ class SqliteVersions:
         return _found(await self._database.write(work), thread_id, version)
 
     async def add_version(self, new: NewVersion) -> Version:
-        made_by, limit = who(), self._versions_limit
-        row = await self._database.write(lambda connection: _add(connection, new, made_by, limit))
+        made_by, options = who(), self._options
+        row = await self._database.write(lambda connection: _add(connection, new, made_by, options))
         return rows.version(row)
 
     async def threads_over_version_limit(self) -> Sequence[str]:
@@ -128,17 +129,21 @@ class SqliteVersions:
         await self._database.write(lambda c: c.execute(FORGET_CROWDED, named).rowcount)
 
 
-def keep_version(connection: sqlite3.Connection, limit: int, version: Mapping[str, Any]) -> sqlite3.Row:
+def keep_version(
+    connection: sqlite3.Connection, options: StorageOptions, version: Mapping[str, Any]
+) -> sqlite3.Row:
     """Stores a version whose number the thread's record has counted already (`COUNT_VERSION`), in the
     caller's transaction."""
     row = _one(connection, INSERT_VERSION, {"description": None, "metadata": "{}", **version})
     assert row is not None, "an INSERT that returns nothing raises"
-    if row["version"] > limit:
+    if row["version"] > options.versions_limit:
         connection.execute(MARK_CROWDED, version)
     return row
 
 
-def _add(connection: sqlite3.Connection, new: NewVersion, made_by: str | None, limit: int) -> sqlite3.Row:
+def _add(
+    connection: sqlite3.Connection, new: NewVersion, made_by: str | None, options: StorageOptions
+) -> sqlite3.Row:
     named = {"thread_id": new.thread_id, "now": time.time()}
     thread = _one(connection, THREAD, named)
     if thread is None:
@@ -161,7 +166,7 @@ def _add(connection: sqlite3.Connection, new: NewVersion, made_by: str | None, l
         "metadata": dump(new.metadata),
         "created_by": escape(made_by),
     }
-    made = keep_version(connection, limit, version)
+    made = keep_version(connection, options, version)
     what, details = entry_of(rows.version(made))
     note(connection, new.thread_id, what, details, made_by)
     return made
