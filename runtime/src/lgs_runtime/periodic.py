@@ -37,11 +37,17 @@ async def repeatedly(
         try:
             await turn()
         # Whatever it was, the next turn may do better; the log has what nobody thought of.
-        except Exception as failed:
-            if from_persistence(failed):
-                log.warning(f"{name}.failed", reason=str(failed))
-            else:
-                log.error(f"{name}.failed", exc_info=failed)
+        except Exception as failed:  # noqa: BLE001
+            log_failure(name, failed)
+
+
+def log_failure(name: str, failed: BaseException) -> None:
+    """Writes down what went wrong in a duty: the database's absence in a line, all else with its
+    traceback."""
+    if from_persistence(failed):
+        log.warning(f"{name}.failed", reason=str(failed))
+    else:
+        log.error(f"{name}.failed", exc_info=failed)
 
 
 @asynccontextmanager

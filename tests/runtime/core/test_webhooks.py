@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lgs_runtime.api.schemas.record_json import run_json
+from lgs_runtime.background import webhooks
 from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import MOST_ATTEMPTS, WebhookSender
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
@@ -61,8 +62,12 @@ async def send(storage: Any, rounds: int = 1, url: UrlPolicy | None = None, **ru
     """How many calls each of these rounds made."""
     section = WebhookSection(url or UrlPolicy(), rules.pop("headers", {}), rules.pop("allowed_fields", None))
     sender = WebhookSender(storage, run_json, section, **rules)
+    made = []
     async with open_client(section, 10) as http:
-        return [await sender.send_due(http) for _ in range(rounds)]
+        for _ in range(rounds):
+            made.append(await sender.send_due(http))
+            await sender.settled()
+    return made
 
 
 async def test_a_receiver_is_told_what_a_run_left(
@@ -141,6 +146,47 @@ async def test_a_receiver_that_can_not_be_reached_keeps_no_other_from_its_call(
 
     assert len(receiver.calls) == 1
     assert made == [2, *[1] * (MOST_ATTEMPTS - 1), 0]
+
+
+@pytest.mark.parametrize("hosts", [1, 25])
+async def test_slow_receivers_keep_no_other_from_its_call(
+    service: Service, receiver: Receiver, hosts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "ANSWER_SECONDS", 300)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    async with await asyncio.start_server(silent, "0.0.0.0", 0) as slow:
+        port = slow.sockets[0].getsockname()[1]
+        for number in range(50):
+            await ended(service, f"http://127.0.0.{number % hosts + 1}:{port}/")
+        await ended(service, receiver.url)
+        sender = WebhookSender(service.storage, run_json)
+        async with open_client(WebhookSection(), 300) as http:
+            begins = asyncio.create_task(sender.send_all_due(http))
+            told = await receiver.first()
+            await begins
+            await sender.close()
+
+    assert told["status"] == "success"
+
+
+async def test_a_call_that_gets_no_slot_in_time_is_given_back_and_counts_for_nothing(
+    service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "CALLS", 0)
+    monkeypatch.setattr(webhooks, "SLOT_SECONDS", 0.01)
+    monkeypatch.setattr(webhooks, "RETRY_SECONDS", 0.0)
+    await ended(service, receiver.url)
+
+    made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 1)
+    again = await service.storage.claim_webhooks(10, 60.0, 60.0)
+
+    assert made == [1] * (MOST_ATTEMPTS + 1)
+    assert [call.attempt for call in again] == [1]
+    assert receiver.calls == []
 
 
 async def test_a_call_that_nobody_takes_is_given_up(service: Service, receiver: Receiver) -> None:

@@ -587,3 +587,15 @@ async def test_a_run_that_was_made_from_an_older_assistant_is_not_stored(service
         await service.storage.thread(thread)
     now = await service.storage.assistant(service.assistant_id)
     assert (await service.enqueue(assistant_as_of=now.updated_at)).run.status == "pending"
+
+
+async def test_a_webhook_that_is_given_back_is_due_later_and_was_not_charged(service: Service) -> None:
+    run = await service.running(webhook="http://127.0.0.1:9/hook")
+    await service.storage.finish(run, await service.replica(), Outcome("success"))
+    (claimed,) = await service.storage.claim_webhooks(10, 0.0, 0.0)
+
+    await service.storage.release_webhook(run.run_id, 60.0)
+    later = await service.storage.claim_webhooks(10, 0.0, 0.0)
+    await service.storage.release_webhook(run.run_id, 0.0)
+
+    assert (claimed.attempt, later) == (1, [])

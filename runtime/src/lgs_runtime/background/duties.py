@@ -45,6 +45,7 @@ async def start_duties(services: Services, stack: AsyncExitStack) -> None:
     sender = WebhookSender(
         services.storage, run_json, settings.webhooks, enabled="webhooks" not in settings.http.disabled
     )
+    stack.push_async_callback(sender.close)
     calls = Duty("webhooks", 1.0, partial(sender.send_all_due, http))
     for duty in (*_of_runs(services), calls, *_of_data(services)):
         work = repeatedly(duty.name, duty.turn, duty.seconds, at_once=duty.at_once, spread=duty.spread)

@@ -2,7 +2,8 @@
 
 At least once: the call is stored with the end of the run, and goes away only when the receiver has answered
 2xx or has had `MOST_ATTEMPTS`. Any replica may send it, so one that dies loses nothing; a receiver whose
-answer was lost is called again, and knows the run by its `run_id`.
+answer was lost is called again, and knows the run by its `run_id`. A slow receiver delays its own calls
+(`webhook_slots.py`): one that gets no slot in time is given back, uncharged.
 """
 
 from __future__ import annotations
@@ -16,13 +17,21 @@ import httpx
 import structlog
 
 from lgs_runtime.background.webhook_receivers import Forbidden, call
+from lgs_runtime.background.webhook_slots import CallSlots, host_of
 from lgs_runtime.graphs.webhook_section import WebhookSection
 from lgs_runtime.model import Run, Webhook, failure_of, unrooted, without_questions
+from lgs_runtime.periodic import log_failure
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.json_encoding import encode
 
-AT_A_TIME = 20
+CLAIM = 20
+CALLS = 100
+"""Under way at a time: as many connections as the HTTP client has."""
+HELD = 2 * CALLS
+"""Under way, or waiting here for their receiver to have a slot."""
 ANSWER_SECONDS = 10.0
+SLOT_SECONDS = 2.0
+"""So long a call waits for a slot: less than what `RETRY_SECONDS` leaves beside an answer."""
 RETRY_SECONDS = 15.0
 """Before the second attempt, and doubled before each that follows. Longer than an answer may take, so that
 two replicas don't send the same call at once."""
@@ -48,20 +57,50 @@ class WebhookSender:
         self._describe = describe
         self._section = section or WebhookSection()
         self._enabled = enabled
+        self._slots = CallSlots(CALLS)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def send_all_due(self, http: httpx.AsyncClient) -> None:
-        """Sends what is due, as long as there is more. Raises `StorageUnavailable`."""
-        while await self.send_due(http) >= AT_A_TIME:
-            pass
+        """Begins the calls that are due, as long as there are more, and leaves them to themselves. Raises
+        `StorageUnavailable`."""
+        while await self.send_due(http) >= CLAIM:
+            while len(self._tasks) > HELD - CLAIM:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def send_due(self, http: httpx.AsyncClient) -> int:
-        """Sends the calls that are due now, some at a time; how many. Raises `StorageUnavailable`."""
-        due = await self._storage.claim_webhooks(AT_A_TIME, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
-        ends = await asyncio.gather(*(self._send(http, webhook) for webhook in due), return_exceptions=True)
-        for failed in ends:
-            if failed is not None:
-                raise failed
+        """Begins some of the calls that are due now; how many. Raises `StorageUnavailable`."""
+        due = await self._storage.claim_webhooks(CLAIM, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        for webhook in due:
+            task = asyncio.create_task(self._send_in_turn(http, webhook), name="webhook")
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
         return len(due)
+
+    async def settled(self) -> None:
+        """Waits for the calls that have begun."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Ends the calls that have begun: another replica makes them later."""
+        for task in self._tasks:
+            task.cancel()
+        await self.settled()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failed := task.exception()) is not None:
+            log_failure("webhooks", failed)
+
+    async def _send_in_turn(self, http: httpx.AsyncClient, webhook: Webhook) -> None:
+        host = host_of(webhook.url)
+        if not await self._slots.acquire(host, SLOT_SECONDS):
+            await self._storage.release_webhook(webhook.run.run_id, RETRY_SECONDS)
+            return
+        try:
+            await self._send(http, webhook)
+        finally:
+            self._slots.release(host)
 
     async def _send(self, http: httpx.AsyncClient, webhook: Webhook) -> None:
         run_id, attempt = webhook.run.run_id, webhook.attempt

@@ -15,6 +15,7 @@ PASSED_ON: Final = frozenset(
     {
         "release",
         "expire_runs",
+        "release_webhook",
         "drop_webhook",
         "orphaned_threads",
         "forget_orphaned",

@@ -161,6 +161,9 @@ class Queue(Protocol):
         due again after `retry_seconds`, doubled with each attempt up to `longest_seconds`. A webhook is
         stored with the end of its run, and goes with the run's record; a run that is rolled back has none."""
 
+    async def release_webhook(self, run_id: str, seconds: float) -> None:
+        """The call was not made: the attempt is not charged, and it is due again after so long."""
+
     async def drop_webhook(self, run_id: str) -> None:
         """The call was made, or is given up."""
 

@@ -244,6 +244,9 @@ class PostgresQueue:
         found = await self._database.rows(statements.CLAIM_WEBHOOKS, limit, retry_seconds, longest_seconds)
         return [rows.webhook(row) for row in found]
 
+    async def release_webhook(self, run_id: str, seconds: float) -> None:
+        await self._database.rows(statements.RELEASE_WEBHOOK, run_id, seconds)
+
     async def drop_webhook(self, run_id: str) -> None:
         await self._database.rows(statements.DROP_WEBHOOK, run_id)
 

@@ -203,6 +203,10 @@ WHERE w.run_id = picked.run_id
 RETURNING r.*, w.url AS webhook_url, w.values AS webhook_values, w.attempts AS webhook_attempts
 """
 
+RELEASE_WEBHOOK: Final = """
+UPDATE lgs_webhook SET attempts = attempts - 1, due_at = now() + make_interval(secs => $2) WHERE run_id = $1
+"""
+
 DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = $1"
 
 ORPHANED_THREADS: Final = """

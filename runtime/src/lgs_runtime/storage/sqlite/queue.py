@@ -173,6 +173,10 @@ class SqliteQueue:
         )
         return [rows.webhook(row) for row in due]
 
+    async def release_webhook(self, run_id: str, seconds: float) -> None:
+        given = {"run_id": run_id, "due_at": time.time() + seconds}
+        await self._database.write(lambda c: c.execute(statements.RELEASE_WEBHOOK, given).rowcount)
+
     async def drop_webhook(self, run_id: str) -> None:
         named = {"run_id": run_id}
         await self._database.write(lambda c: c.execute(statements.DROP_WEBHOOK, named).rowcount)

@@ -185,6 +185,10 @@ SET attempts = attempts + 1, due_at = :now + min(:retry * (1 << min(attempts, 20
 WHERE run_id = :run_id
 """
 
+RELEASE_WEBHOOK: Final = """
+UPDATE lgs_webhook SET attempts = attempts - 1, due_at = :due_at WHERE run_id = :run_id
+"""
+
 DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = :run_id"
 
 ORPHANED_THREADS: Final = """
