@@ -590,12 +590,15 @@ async def test_a_run_that_was_made_from_an_older_assistant_is_not_stored(service
 
 
 async def test_a_webhook_that_is_given_back_is_due_later_and_was_not_charged(service: Service) -> None:
+    replica = await service.replica()
     run = await service.running(webhook="http://127.0.0.1:9/hook")
-    await service.storage.finish(run, await service.replica(), Outcome("success"))
+    await service.storage.finish(run, replica, Outcome("success"))
     (claimed,) = await service.storage.claim_webhooks(10, 0.0, 0.0)
 
     await service.storage.release_webhook(run.run_id, 60.0)
     later = await service.storage.claim_webhooks(10, 0.0, 0.0)
     await service.storage.release_webhook(run.run_id, 0.0)
+    again = await service.storage.claim_webhooks(10, 0.0, 0.0)
 
     assert (claimed.attempt, later) == (1, [])
+    assert [webhook.attempt for webhook in again] == [1]

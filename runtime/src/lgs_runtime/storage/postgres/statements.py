@@ -204,7 +204,8 @@ RETURNING r.*, w.url AS webhook_url, w.values AS webhook_values, w.attempts AS w
 """
 
 RELEASE_WEBHOOK: Final = """
-UPDATE lgs_webhook SET attempts = attempts - 1, due_at = now() + make_interval(secs => $2) WHERE run_id = $1
+UPDATE lgs_webhook SET attempts = greatest(attempts - 1, 0), due_at = now() + make_interval(secs => $2)
+WHERE run_id = $1
 """
 
 DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = $1"

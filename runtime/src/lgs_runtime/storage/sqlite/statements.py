@@ -186,7 +186,7 @@ WHERE run_id = :run_id
 """
 
 RELEASE_WEBHOOK: Final = """
-UPDATE lgs_webhook SET attempts = attempts - 1, due_at = :due_at WHERE run_id = :run_id
+UPDATE lgs_webhook SET attempts = max(attempts - 1, 0), due_at = :due_at WHERE run_id = :run_id
 """
 
 DROP_WEBHOOK: Final = "DELETE FROM lgs_webhook WHERE run_id = :run_id"
