@@ -30,6 +30,7 @@ _CONTROLLERS = (
     "namespace-controller",
     "disruption-controller",
     "resourcequota-controller",
+    "persistentvolumeclaim-protection-controller",
 )
 _STARTED_WITHIN = 60.0
 

@@ -67,7 +67,10 @@ def test_a_long_name_is_refused(plane: ControlPlane, namespace: str) -> None:
 @pytest.mark.parametrize(
     ("after", "words"),
     [
-        ({"postgres": {"managed": {"storage": "2Gi"}}}, "managed.storage: 2Gi: can't be changed, it was 1Gi"),
+        (
+            {"postgres": {"managed": {"storage": "1023Mi"}}},
+            "managed.storage: 1023Mi: a volume can't shrink: must not be below its size, which is 1Gi",
+        ),
         (
             {"postgres": {"uriSecret": {"name": "db"}}},
             "managed: removed: the managed database can't be taken away",

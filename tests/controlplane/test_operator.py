@@ -12,6 +12,7 @@ from controlplane.operators import Operators
 from controlplane.story import Story
 from controlplane.waiting import until
 from lgs_operator.kube.kinds import (
+    CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
@@ -24,7 +25,7 @@ from lgs_operator.kube.kinds import (
 )
 
 pytestmark = pytest.mark.controlplane
-MANAGED = {"postgres": {"managed": {"storage": "1Gi"}}}
+DELETED = {"postgres": {"managed": {"storage": "1Gi", "deletionPolicy": "Delete"}}}
 
 
 async def test_a_manifest_becomes_its_objects_and_deletion_leaves_nothing(
@@ -34,7 +35,7 @@ async def test_a_manifest_becomes_its_objects_and_deletion_leaves_nothing(
     managed_redis = {"redis": {"managed": {}}}
 
     story.apply(
-        service(persistence=MANAGED, cache=managed_redis, network={"allowFrom": [{"podSelector": {}}]})
+        service(persistence=DELETED, cache=managed_redis, network={"allowFrom": [{"podSelector": {}}]})
     )
 
     everything = [
@@ -43,6 +44,7 @@ async def test_a_manifest_becomes_its_objects_and_deletion_leaves_nothing(
             for kind in (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, DISRUPTION_BUDGET, NETWORK_POLICY)
         ),
         *((kind, "support-postgres") for kind in (STATEFUL_SET, SERVICE, SECRET, NETWORK_POLICY)),
+        (CLAIM, "data-support-postgres-0"),
         *((kind, "support-redis") for kind in (DEPLOYMENT, SERVICE, SECRET, NETWORK_POLICY)),
     ]
     for kind, name in everything:

@@ -18,6 +18,10 @@ KINDS = (
 
 
 def test_nothing_of_the_service_is_left(story: Story, report: Report) -> None:
+    # What it had until now kept its volume; a policy that is changed before the end counts.
+    policy = {"persistence": {"postgres": {"managed": {"deletionPolicy": "Delete"}}}}
+    story.kubectl.merge(RESOURCE, {"spec": policy})
+    story.kubectl.until("the volume belongs to the service", lambda: owners_of_the_volume(story), 60)
     began = time.monotonic()
 
     story.kubectl("delete", RESOURCE, "--wait=true")
@@ -31,6 +35,13 @@ def test_nothing_of_the_service_is_left(story: Story, report: Report) -> None:
     assert [name for name in names if name.split("/")[1].startswith(f"{NAME}-")] == [
         "configmap/support-graph"
     ], names
+
+
+def owners_of_the_volume(story: Story) -> list[dict[str, str]]:
+    """To what it belongs."""
+    claim = story.kubectl.get("persistentvolumeclaim", f"data-{NAME}-postgres-0")
+    owners: list[dict[str, str]] = claim["metadata"].get("ownerReferences", [])
+    return owners
 
 
 def test_nothing_of_the_operator_is_left(story: Story) -> None:

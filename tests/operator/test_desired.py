@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from lgs_crds import parse
+from lgs_operator.desired.credentials import Credentials, Login
 from lgs_operator.desired.everything import everything
-from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
+from lgs_operator.desired.server_image import ServerImage
 from lgs_operator.kube.referenced import combined
 from lgs_operator.settings import Images
 
@@ -22,7 +24,13 @@ def inputs(contents: str = "abc", **spec: Any) -> Inputs:
         "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
         "spec": {"image": "example.com/support:1"} | spec,
     }
-    return Inputs(parse(document), Images(), contents, "pg-password", "redis-password", "lgs-system")
+    service, images = parse(document), Images()
+    postgres = service.spec.persistence.postgres
+    managed = None
+    if postgres is not None and postgres.managed is not None:
+        image = ServerImage(images.postgres, images.postgres_uid)
+        managed = PostgresInputs(postgres.managed, image, Credentials(Login("lgs", "pg-password")))
+    return Inputs(service, images, contents, managed, "redis-password", "lgs-system")
 
 
 def objects(**spec: Any) -> dict[tuple[str, str], Any]:
@@ -48,10 +56,26 @@ def test_a_small_service_wants_four_objects() -> None:
     }
 
 
-def test_everything_goes_with_its_service() -> None:
+def owners(wanted: dict[tuple[str, str], Any]) -> dict[tuple[str, str], list[str]]:
+    return {
+        key: [owner["uid"] for owner in each["metadata"].get("ownerReferences", [])]
+        for key, each in wanted.items()
+    }
+
+
+def test_everything_goes_with_its_service_but_the_volume_and_its_password() -> None:
     wanted = objects(persistence={"postgres": {"managed": {}}}, cache={"redis": {"managed": {}}})
 
-    assert all(each["metadata"]["ownerReferences"][0]["uid"] == "u1" for each in wanted.values())
+    kept = {key for key, uids in owners(wanted).items() if uids != ["u1"]}
+
+    assert kept == {("PersistentVolumeClaim", "data-support-postgres-0"), ("Secret", "support-postgres")}
+    assert all(owners(wanted)[key] == [] for key in kept)
+
+
+def test_with_the_policy_delete_everything_goes_with_its_service() -> None:
+    wanted = objects(persistence={"postgres": {"managed": {"deletionPolicy": "Delete"}}})
+
+    assert all(uids == ["u1"] for uids in owners(wanted).values())
 
 
 def test_the_replicas_are_the_autoscalers_unless_the_manifest_sets_them() -> None:
@@ -180,12 +204,12 @@ def test_changed_api_keys_start_no_new_pods() -> None:
     assert len(hashes) == 1
 
 
-def test_the_managed_database_keeps_its_volume_until_the_service_goes() -> None:
+def test_the_volume_of_the_managed_database_stays_when_its_server_goes() -> None:
     wanted = objects(persistence={"postgres": {"managed": {"storage": "5Gi"}}})
     stateful_set = wanted["StatefulSet", "support-postgres"]["spec"]
     uri = b64decode(wanted["Secret", "support-postgres"]["data"]["uri"]).decode()
 
-    assert stateful_set["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Delete"
+    assert stateful_set["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
     assert stateful_set["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "5Gi"
     assert uri == "postgres://lgs:pg-password@support-postgres.team.svc:5432/lgs"
 

@@ -90,7 +90,7 @@ def service(spec: Mapping[str, Any]) -> LangGraphService:
 
 
 def inputs(spec: Mapping[str, Any]) -> Inputs:
-    return Inputs(service(spec), Images(), "", "", "", operator_namespace="lgs-system")
+    return Inputs(service(spec), Images(), "", None, "", operator_namespace="lgs-system")
 
 
 def in_the_container(spec: Mapping[str, Any]) -> dict[str, str]:

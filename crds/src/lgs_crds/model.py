@@ -186,10 +186,16 @@ class CloudNativePG(Part):
 
 
 class ManagedPostgres(Part):
-    """One PostgreSQL server that the operator runs for this service. Its volume goes with the service."""
+    """One PostgreSQL server that the operator runs for this service."""
 
+    deletion_policy: Literal["Retain", "Delete"] = Field(
+        default="Retain",
+        description="Whether the volume and the Secret with its password stay when the service is deleted "
+        "(Retain), where a service of the same name finds them, or go with it (Delete).",
+    )
     storage: Quantity = Field(
-        default="10Gi", description="Size of the volume. It can't be changed afterwards."
+        default="10Gi",
+        description="Size of the volume. It can be raised where the storage class allows expansion.",
     )
     storage_class_name: Name | None = Field(default=None, description="Not set: the cluster's default class.")
     resources: Resources | None = Field(default=None, description="Resources of the server's container.")

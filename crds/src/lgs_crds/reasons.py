@@ -67,7 +67,16 @@ Scaling = Literal[
     "TooFewReplicas",
     "TooManyReplicas",
 ]
-Event = Literal["DriftRepaired", "ScaledIn", "ScaledOut"]
+Data = Literal["VolumeGoing", "VolumeNotExpandable"]
+Event = Literal[
+    "Adopted",
+    "DriftRepaired",
+    "PasswordChanged",
+    "PasswordRotated",
+    "ScaledIn",
+    "ScaledOut",
+    "UpgradeAvailable",
+]
 """What only Events tell."""
 
-Reason = State | Manifest | Refusal | Image | Start | Node | Pod | Service | Scaling | Event
+Reason = State | Manifest | Refusal | Image | Start | Node | Pod | Service | Scaling | Data | Event

@@ -190,12 +190,6 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "persistence.postgres.managed",
-        "self.storage == oldSelf.storage",
-        "'spec.persistence.postgres.managed.storage: ' + self.storage +"
-        " ': can\\'t be changed, it was ' + oldSelf.storage",
-    ),
-    Rule(
-        "persistence.postgres.managed",
         "has(self.storageClassName) == has(oldSelf.storageClassName) &&"
         " (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
         "'spec.persistence.postgres.managed.storageClassName: ' +"

@@ -76,6 +76,28 @@ class ScalingStatus(StatusPart):
     )
 
 
+class DatabaseStatus(StatusPart):
+    """The database of the service, as far as the operator knows it."""
+
+    volume: str | None = Field(default=None, description="Claim of the managed server's volume.")
+    size: Annotated[str, StringConstraints(max_length=32)] | None = Field(
+        default=None, description="Size that the volume's claim asks for; storage can't go below it."
+    )
+    image: str | None = Field(default=None, description="Image that the managed server runs.")
+    major_version: int | None = Field(
+        default=None, description="Major version of PostgreSQL that the volume belongs to, where it is known."
+    )
+    upgrade_available: str | None = Field(
+        default=None,
+        description="Image that the operator would run for a new service, whose major version is another.",
+    )
+    password_changed_at: str | None = Field(
+        default=None,
+        description="When the password of the managed server was made.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
 class Status(StatusPart):
     """What the operator saw and did."""
 
@@ -93,6 +115,7 @@ class Status(StatusPart):
     queue: int | None = Field(default=None, description="Runs that wait and could start now.")
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")
     scaling: ScalingStatus | None = None
+    database: DatabaseStatus | None = None
 
 
 def status_before(written: Mapping[str, Any]) -> Status:

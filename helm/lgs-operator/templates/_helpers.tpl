@@ -47,6 +47,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [""]
   resources: [services, serviceaccounts, secrets]
   verbs: [get, list, watch, create, patch, delete]
+# the volume of a managed database outlives its server, so nothing here deletes one
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [get, list, watch, create, patch, delete]

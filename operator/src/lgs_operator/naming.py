@@ -13,12 +13,22 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "lgs-operator"
 OURS = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+ROTATE_ANNOTATION = "lgs.dev/rotate-password"
+"""Of a service, put there by people: each new value asks for a new password of the managed database."""
 CONTENTS_ANNOTATION = "lgs.dev/contents"
 CLASS_LABEL = "lgs.dev/operator-class"
 
 RUNTIME_PORT = 8000
 POSTGRES_PORT = 5432
 REDIS_PORT = 6379
+
+
+DATA_VOLUME = "data"
+
+
+def claim_name(service: str) -> str:
+    """The claim of the managed database's volume: the name that its StatefulSet gives it."""
+    return f"{DATA_VOLUME}-{object_name(service, 'postgres')}-0"
 
 
 def object_name(service: str, component: Component) -> str:

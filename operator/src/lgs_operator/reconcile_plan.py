@@ -10,8 +10,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from lgs_crds import KIND
 from lgs_operator.kube.drift import covers
-from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, key_of
+from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, Key, Manifest, key_of
+from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL
 
 DESIRED_ANNOTATION = "lgs.dev/desired"
 SCALER = "lgs-autoscaler"
@@ -67,6 +69,23 @@ def owner_uid(manifest: Mapping[str, object]) -> str | None:
     metadata = manifest.get("metadata")
     references = metadata.get("ownerReferences", []) if isinstance(metadata, Mapping) else []
     return next((each.get("uid") for each in references if each.get("controller")), None)
+
+
+def is_taken(there: Manifest, uid: str, service: str) -> bool:
+    """Whether an object of the name that is wanted belongs to something else. What a service left behind that
+    was deleted belongs to nobody: the next one of its name has it."""
+    metadata = there["metadata"]
+    owners = metadata.get("ownerReferences", [])
+    if any(each.get("kind") == KIND and each.get("uid") == uid for each in owners):
+        return False
+    if any(each.get("kind") == KIND or each.get("controller") for each in owners):
+        return True
+    if there["kind"] == CLAIM.name:
+        # The StatefulSet would take it by its name, whoever made it: from a snapshot, for instance.
+        return False
+    given = metadata.get("labels", {})
+    is_left = given.get(SERVICE_LABEL) == service and given.get(MANAGED_BY_LABEL) == MANAGED_BY
+    return not (there["kind"] == SECRET.name and is_left)
 
 
 def scaler_owns_replicas(deployment: Manifest) -> bool:

@@ -9,20 +9,24 @@ from __future__ import annotations
 import secrets
 from base64 import b64decode
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lgs_crds import LangGraphService, ManifestError, parse
+from lgs_crds.status import DatabaseStatus
 from lgs_operator.context import Context
+from lgs_operator.desired.credentials import NotText
 from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
-from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, Key, Manifest, ServiceKey, key_of
 from lgs_operator.kube.referenced import MissingReference
-from lgs_operator.naming import object_name
-from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, plan, replicas_only
+from lgs_operator.managed_database import ManagedDatabase
+from lgs_operator.naming import SERVICE_LABEL, object_name
+from lgs_operator.reconcile_plan import SCALER, Plan, is_taken, owner_uid, plan, replicas_only
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.service import invalid_message
@@ -36,6 +40,17 @@ class Refused(Exception):
     """An object of the service can't be written as it is; says which and why."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a look: what was refused, and what could not be had while the service goes on."""
+
+    missing: tuple[MissingReference, ...]
+    refused: str | None = None
+    unmet: Diagnosis | None = None
+    database: DatabaseStatus | None = None
+    again: float | None = None
+
+
 class Reconciler:
     """Owns the way from a manifest to the cluster."""
 
@@ -46,6 +61,7 @@ class Reconciler:
         self._metrics = context.metrics
         self._settings = context.settings
         self._inspector = Inspector(context)
+        self._databases = ManagedDatabase(context)
         self._states = states
         self._reporter = reporter
 
@@ -80,47 +96,55 @@ class Reconciler:
 
     async def _bring(self, key: ServiceKey, service: LangGraphService) -> float | None:
         contents, missing = await self._state.referenced.read(key, references(service.spec))
+        live = self._state.owned(key)
         try:
-            wanted = everything(self._inputs(key, service, contents))
+            read = await self._databases.read(key, service, live)
+            inputs = self._inputs(key, service, contents, read.inputs if read else None)
+        except NotText as wrong:
+            words = _no_text(object_name(key.name, "postgres"), str(wrong))
+            return await self._observe(key, service, Outcome(missing, words))
         except Refused as refusal:
-            return await self._observe(key, service, missing, str(refusal))
+            return await self._observe(key, service, Outcome(missing, str(refusal)))
+        pause = self._databases.pause(key, live, read.inputs) if read else None
         runtime = Key(DEPLOYMENT, key.namespace, key.name)
         todo = plan(
-            wanted,
-            self._state.owned(key),
+            everything(inputs),
+            live,
             uid=service.metadata.uid or "",
             first_replicas=first_replicas(service),
             # pods that can't start are not rolled out: those that run go on with what they have
-            hold=frozenset({runtime}) if missing else frozenset(),
+            hold=frozenset({runtime}) if missing or pause else frozenset(),
         )
         refused = await self._carry_out(key, service, todo) if todo else None
-        return await self._observe(key, service, missing, refused)
+        unmet = await self._databases.follow(key, service, read) if read and refused is None else None
+        status = self._databases.status(key, read.inputs) if read else None
+        return await self._observe(key, service, Outcome(missing, refused, unmet, status, pause))
 
-    def _inputs(self, key: ServiceKey, service: LangGraphService, contents: str) -> Inputs:
+    def _inputs(
+        self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
+    ) -> Inputs:
         """What the builders know. Raises `Refused` for a password that can't be one."""
-        live = self._state.owned(key)
+        secret = Key(SECRET, key.namespace, object_name(key.name, "redis"))
         return Inputs(
             service=service,
             images=self._settings.images,
             contents=contents,
-            postgres_password=_password(live, Key(SECRET, key.namespace, object_name(key.name, "postgres"))),
-            redis_password=_password(live, Key(SECRET, key.namespace, object_name(key.name, "redis"))),
+            postgres=postgres,
+            redis_password=_password(self._state.owned(key), secret),
             operator_namespace=self._settings.operator_namespace,
         )
 
-    async def _observe(
-        self,
-        key: ServiceKey,
-        service: LangGraphService,
-        missing: tuple[MissingReference, ...],
-        refused: str | None,
-    ) -> float | None:
-        observed = await self._inspector.observe(key, service, missing, refused)
+    async def _observe(self, key: ServiceKey, service: LangGraphService, outcome: Outcome) -> float | None:
+        observed = await self._inspector.observe(key, service, outcome.missing, outcome.refused)
+        observed = replace(observed, unmet=outcome.unmet, database=outcome.database)
         self._states.of(key).observed = observed
         await self._reporter.report(key)
-        if refused is not None:
+        if outcome.refused is not None or outcome.unmet is not None:
             return RETRY_REFUSED_SECONDS
-        return None if observed.ready >= observed.desired and not missing else UNSETTLED_SECONDS
+        if outcome.again is not None:
+            return outcome.again
+        settled = observed.ready >= observed.desired and not outcome.missing
+        return None if settled else UNSETTLED_SECONDS
 
     async def _carry_out(self, key: ServiceKey, service: LangGraphService, todo: Plan) -> str | None:
         """Why something was refused, or None. What comes after a refused object is still written."""
@@ -149,7 +173,7 @@ class Reconciler:
     ) -> None:
         key = key_of(manifest)
         if owner_uid(live.get(key, {})) != uid:
-            await self._must_be_free(key, uid)
+            await self._must_be_free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
         is_adopted = key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]
         try:
             if is_adopted:
@@ -164,9 +188,9 @@ class Reconciler:
             raise
         self._metrics.writes.labels(key.kind.name, "apply").inc()
 
-    async def _must_be_free(self, key: Key, uid: str) -> None:
+    async def _must_be_free(self, key: Key, uid: str, service: str) -> None:
         there = await self._cluster.get(key.kind, key.namespace, key.name)
-        if there is None or owner_uid(there) == uid:
+        if there is None or not is_taken(there, uid, service):
             return
         raise Refused(
             f"{key.kind.name} {key.name} exists in namespace {key.namespace} and belongs to something else; "
@@ -191,8 +215,12 @@ def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
     try:
         return b64decode(kept, validate=True).decode()
     except ValueError:
-        words = "must be the server's password as UTF-8 text; put it there again"
-        raise Refused(f"Secret {secret.name}: password: bytes that are no text: {words}") from None
+        raise Refused(_no_text(secret.name, "password")) from None
+
+
+def _no_text(secret: str, key: str) -> str:
+    words = "must be the server's password as UTF-8 text; put it there again"
+    return f"Secret {secret}: {key}: bytes that are no text: {words}"
 
 
 def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ class Images:
     runtime: str = "ghcr.io/langgraphservice/runtime:0.1.0"
     postgres: str = "postgres:17-alpine"
     postgres_uid: int = 70
+    postgres_major: int | None = None
+    """Where the tag of `postgres` does not begin with it."""
     redis: str = "redis:7-alpine"
     redis_uid: int = 999
     pull_policy: str | None = None
@@ -72,6 +74,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             runtime=env.get("LGS_RUNTIME_IMAGE") or images.runtime,
             postgres=env.get("LGS_POSTGRES_IMAGE") or images.postgres,
             postgres_uid=int(_number(env, "LGS_POSTGRES_UID", images.postgres_uid)),
+            postgres_major=int(_number(env, "LGS_POSTGRES_MAJOR", 0)) or None,
             redis=env.get("LGS_REDIS_IMAGE") or images.redis,
             redis_uid=int(_number(env, "LGS_REDIS_UID", images.redis_uid)),
             pull_policy=env.get("LGS_IMAGE_PULL_POLICY") or None,

@@ -6,6 +6,11 @@ In mode Auto the number of replicas is not here: it belongs to the autoscaler.
 from __future__ import annotations
 
 from lgs_crds import LangGraphService
+from lgs_operator.desired.credentials import (
+    CREDENTIALS_ANNOTATION,
+    REDIS_CREDENTIALS_ANNOTATION,
+    password_digest,
+)
 from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.objects import container_security, owned, pod_security
@@ -71,6 +76,10 @@ def _template(inputs: Inputs) -> Manifest:
     }
     spec |= {name: value for name, value in optional.items() if value}
     annotations = pod.annotations | {CONTENTS_ANNOTATION: inputs.contents}
+    if inputs.postgres is not None:
+        annotations[CREDENTIALS_ANNOTATION] = inputs.postgres.credentials.digest
+    if inputs.managed_redis:
+        annotations[REDIS_CREDENTIALS_ANNOTATION] = password_digest(inputs.redis_password)
     return {
         "metadata": {"labels": pod.labels | labels(inputs.name, "runtime"), "annotations": annotations},
         "spec": spec,

@@ -10,11 +10,13 @@ from lgs_operator.desired.postgres import postgres_secret, postgres_service, pos
 from lgs_operator.desired.redis import redis_deployment, redis_secret, redis_service
 from lgs_operator.desired.service import service
 from lgs_operator.desired.service_account import service_account
+from lgs_operator.desired.volume import postgres_claim
 from lgs_operator.kube.kinds import Manifest
 
 BUILDERS = (
     postgres_secret,
     redis_secret,
+    postgres_claim,
     service_account,
     postgres_policy,
     redis_policy,

@@ -5,21 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lgs_crds import LangGraphService
+from lgs_crds.model import ManagedPostgres
+from lgs_operator.desired.credentials import Credentials
+from lgs_operator.desired.server_image import ServerImage
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.settings import Images
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """`contents` is a hash of the ConfigMaps and Secrets that the pods read.
+class PostgresInputs:
+    """The managed database: what the manifest says, what was decided, and what there is of it. `templates`
+    are the claims of its StatefulSet, which can't be changed once it is made."""
 
-    `postgres_password` and `redis_password` are those of the managed servers; kept once made.
-    """
+    spec: ManagedPostgres
+    image: ServerImage
+    credentials: Credentials
+    claim: Manifest | None = None
+    templates: list[Manifest] | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """`contents` is a hash of the ConfigMaps and Secrets that the pods read. `postgres` is None unless the
+    operator runs the database; `redis_password` is that of the managed Redis, kept once made."""
 
     service: LangGraphService
     images: Images
     contents: str
-    postgres_password: str
+    postgres: PostgresInputs | None
     redis_password: str
     operator_namespace: str
 
@@ -36,8 +49,7 @@ class Inputs:
     @property
     def managed_postgres(self) -> bool:
         """The operator runs the database."""
-        postgres = self.service.spec.persistence.postgres
-        return postgres is not None and postgres.managed is not None
+        return self.postgres is not None
 
     @property
     def managed_redis(self) -> bool:

@@ -3,6 +3,8 @@ parts of its container."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.objects import container_security, encoded, name_of, owned
 from lgs_operator.kube.kinds import SECRET, SERVICE, Manifest
@@ -14,10 +16,10 @@ def host_of(inputs: Inputs, component: Component) -> str:
     return f"{name_of(inputs, component)}.{inputs.namespace}.svc"
 
 
-def managed_secret(inputs: Inputs, component: Component, *, password: str, uri: str) -> Manifest:
-    """`password` for the server, and `uri` for the runtime."""
+def managed_secret(inputs: Inputs, component: Component, values: Mapping[str, str]) -> Manifest:
+    """`password` for the server, `uri` for the runtime, and what else the server needs."""
     manifest = owned(inputs, SECRET, component) | {"type": "Opaque"}
-    return manifest | {"data": encoded(password=password, uri=uri)}
+    return manifest | {"data": encoded(values)}
 
 
 def managed_container(inputs: Inputs, container: Manifest, resources: Manifest | None) -> Manifest:

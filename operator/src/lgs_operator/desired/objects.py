@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 
 from lgs_crds import API_VERSION, KIND
 from lgs_operator.desired.inputs import Inputs
@@ -59,6 +60,6 @@ def pod_security(uid: int) -> Manifest:
     }
 
 
-def encoded(**values: str) -> dict[str, str]:
+def encoded(values: Mapping[str, str]) -> dict[str, str]:
     """The `data` of a Secret."""
     return {name: b64encode(value.encode()).decode() for name, value in values.items()}

@@ -1,32 +1,47 @@
 """The managed database: one PostgreSQL server with a volume, its Service and its Secret.
 
 The image is an official `postgres` one or keeps its contract (POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB,
-PGDATA). The volume stays when the pod is replaced and goes when the service is deleted.
+PGDATA), and lets its own user in over the Unix socket. The volume and its password outlive the server and,
+unless the manifest says otherwise, the service (`volume.py`).
 """
 
 from __future__ import annotations
 
-from lgs_operator.desired.inputs import Inputs, Wanted
+from urllib.parse import quote
+
+from lgs_operator.desired.credentials import ROLES
+from lgs_operator.desired.inputs import Inputs, PostgresInputs, Wanted
 from lgs_operator.desired.managed import host_of, managed_container, managed_secret, managed_service
 from lgs_operator.desired.objects import name_of, owned, pod_security
+from lgs_operator.desired.passwords_script import passwords_script
+from lgs_operator.desired.volume import new_claim
+from lgs_operator.kube.drift import covers
 from lgs_operator.kube.kinds import STATEFUL_SET, Manifest
-from lgs_operator.naming import POSTGRES_PORT, labels, selector
+from lgs_operator.naming import DATA_VOLUME, POSTGRES_PORT, labels, selector
 
-_USER = "lgs"
+_USER = ROLES[0]
 _DATABASE = "lgs"
 _MOUNT = "/var/lib/postgresql/data"
+_SOCKET = "/var/run/postgresql"
+_CREDENTIALS = "/var/run/lgs/credentials"
 _MAX_CONNECTIONS = 500
 # A fast shutdown aborts what runs and writes a checkpoint; SIGTERM would wait for every client to leave.
 _GRACE_SECONDS = 60
 
 
 def postgres_secret(inputs: Inputs) -> Wanted:
-    """Wanted with a managed database: `password`, and `uri` for the runtime."""
-    if not inputs.managed_postgres:
+    """Wanted with a managed database: `password`, and `uri` for the runtime. It stays with the volume: a
+    password without its database is worth nothing, and the other way round it would be lost."""
+    if inputs.postgres is None:
         return None
-    host = host_of(inputs, "postgres")
-    uri = f"postgres://{_USER}:{inputs.postgres_password}@{host}:{POSTGRES_PORT}/{_DATABASE}"
-    return managed_secret(inputs, "postgres", password=inputs.postgres_password, uri=uri)
+    known = inputs.postgres.credentials
+    address = f"{host_of(inputs, 'postgres')}:{POSTGRES_PORT}/{_DATABASE}"
+    uri = f"postgres://{known.current.role}:{quote(known.current.password, safe='')}@{address}"
+    manifest = managed_secret(inputs, "postgres", known.values() | {"uri": uri})
+    manifest["metadata"]["annotations"] = known.annotations()
+    if inputs.postgres.spec.deletion_policy == "Retain":
+        del manifest["metadata"]["ownerReferences"]
+    return manifest
 
 
 def postgres_service(inputs: Inputs) -> Wanted:
@@ -38,50 +53,54 @@ def postgres_service(inputs: Inputs) -> Wanted:
 
 def postgres_stateful_set(inputs: Inputs) -> Wanted:
     """Wanted with a managed database."""
-    postgres = inputs.service.spec.persistence.postgres
-    if postgres is None or postgres.managed is None:
+    postgres = inputs.postgres
+    if postgres is None:
         return None
-    claim: Manifest = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": postgres.managed.storage}},
-    }
-    if postgres.managed.storage_class_name:
-        claim["storageClassName"] = postgres.managed.storage_class_name
     manifest = owned(inputs, STATEFUL_SET, "postgres")
     manifest["spec"] = {
         "replicas": 1,
         "serviceName": name_of(inputs, "postgres"),
         "selector": {"matchLabels": selector(inputs.name, "postgres")},
-        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "template": {
             "metadata": {"labels": labels(inputs.name, "postgres")},
             "spec": {
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
-                "securityContext": pod_security(inputs.images.postgres_uid),
+                "securityContext": pod_security(postgres.image.uid),
                 "terminationGracePeriodSeconds": _GRACE_SECONDS,
-                "containers": [_container(inputs, postgres.managed.resources)],
+                "containers": [_container(inputs, postgres)],
                 "volumes": [
                     {"name": "tmp", "emptyDir": {}},
                     {"name": "run", "emptyDir": {}},
                     {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
+                    {"name": "credentials", "secret": {"secretName": name_of(inputs, "postgres")}},
                 ],
             },
         },
-        "volumeClaimTemplates": [
-            {"metadata": {"name": "data", "labels": selector(inputs.name, "postgres")}, "spec": claim}
-        ],
+        "volumeClaimTemplates": _templates(inputs, postgres),
     }
     return manifest
 
 
-def _container(inputs: Inputs, resources: Manifest | None) -> Manifest:
+def _templates(inputs: Inputs, postgres: PostgresInputs) -> list[Manifest]:
+    """Those that it was made with, which can't be changed: the volume may have grown since."""
+    metadata = {"name": DATA_VOLUME, "labels": selector(inputs.name, "postgres")}
+    new: list[Manifest] = [{"metadata": metadata, "spec": new_claim(postgres.spec)}]
+    return new if not postgres.templates or covers(postgres.templates, new) else postgres.templates
+
+
+def _container(inputs: Inputs, postgres: PostgresInputs) -> Manifest:
     password = {"secretKeyRef": {"name": name_of(inputs, "postgres"), "key": "password"}}
     # over TCP: the server that initialises the volume listens on the Unix socket only
-    ready = {"exec": {"command": ["pg_isready", "-q", "-h", "127.0.0.1", "-U", _USER, "-d", _DATABASE]}}
+    alive = {"exec": {"command": ["pg_isready", "-q", "-h", "127.0.0.1", "-U", _USER, "-d", _DATABASE]}}
+    script = passwords_script(
+        database=_DATABASE, folder=_CREDENTIALS, socket=_SOCKET, marker="/tmp/lgs-credentials"
+    )
+    ready = {"exec": {"command": ["/bin/sh", "-c", script]}}
     container: Manifest = {
         "name": "postgres",
-        "image": inputs.images.postgres,
+        "image": postgres.image.name,
         "args": ["postgres", "-c", f"max_connections={_MAX_CONNECTIONS}"],
         "ports": [{"name": "postgres", "containerPort": POSTGRES_PORT, "protocol": "TCP"}],
         "env": [
@@ -92,13 +111,14 @@ def _container(inputs: Inputs, resources: Manifest | None) -> Manifest:
         ],
         "startupProbe": ready | {"periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 300},
         "readinessProbe": ready | {"periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
-        "livenessProbe": ready | {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        "livenessProbe": alive | {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
         "lifecycle": {"preStop": {"exec": {"command": ["pg_ctl", "stop", "-m", "fast", "--no-wait"]}}},
         "volumeMounts": [
-            {"name": "data", "mountPath": _MOUNT},
+            {"name": DATA_VOLUME, "mountPath": _MOUNT},
             {"name": "tmp", "mountPath": "/tmp"},
-            {"name": "run", "mountPath": "/var/run/postgresql"},
+            {"name": "run", "mountPath": _SOCKET},
             {"name": "shm", "mountPath": "/dev/shm"},
+            {"name": "credentials", "mountPath": _CREDENTIALS, "readOnly": True},
         ],
     }
-    return managed_container(inputs, container, resources)
+    return managed_container(inputs, container, postgres.spec.resources)

@@ -6,6 +6,7 @@ be lost at any time: live tokens and cached answers, never a result.
 
 from __future__ import annotations
 
+from lgs_operator.desired.credentials import REDIS_CREDENTIALS_ANNOTATION, password_digest
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.managed import host_of, managed_container, managed_secret, managed_service
 from lgs_operator.desired.objects import name_of, owned, pod_security
@@ -22,7 +23,7 @@ def redis_secret(inputs: Inputs) -> Wanted:
         return None
     host = host_of(inputs, "redis")
     uri = f"redis://:{inputs.redis_password}@{host}:{REDIS_PORT}/0"
-    return managed_secret(inputs, "redis", password=inputs.redis_password, uri=uri)
+    return managed_secret(inputs, "redis", {"password": inputs.redis_password, "uri": uri})
 
 
 def redis_service(inputs: Inputs) -> Wanted:
@@ -43,7 +44,11 @@ def redis_deployment(inputs: Inputs) -> Wanted:
         "strategy": {"type": "Recreate"},
         "selector": {"matchLabels": selector(inputs.name, "redis")},
         "template": {
-            "metadata": {"labels": labels(inputs.name, "redis")},
+            "metadata": {
+                "labels": labels(inputs.name, "redis"),
+                # The server knows the password that it was started with.
+                "annotations": {REDIS_CREDENTIALS_ANNOTATION: password_digest(inputs.redis_password)},
+            },
             "spec": {
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,

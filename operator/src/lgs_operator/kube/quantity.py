@@ -31,6 +31,12 @@ def is_quantity(path: tuple[str, ...]) -> bool:
     return len(path) > 1 and (path[-2] in _MAPS or path[-2:] in _FIELDS)
 
 
+def is_more(one: Any, other: Any) -> bool:
+    """Whether the first is the larger of two quantities; what is none is no more than anything."""
+    first, second = _parsed(one, _SMALLEST_RESOURCE), _parsed(other, _SMALLEST_RESOURCE)
+    return first is not None and second is not None and first > second
+
+
 def same_quantity(one: Any, other: Any, path: tuple[str, ...]) -> bool:
     """Whether two texts or numbers are the same quantity where `path` leads; else only a value itself is."""
     if one == other:

@@ -14,7 +14,7 @@ from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import CONFIG_MAP, OWNED, POD, SECRET, Key, Kind, Manifest, ServiceKey, key_of
 from lgs_operator.kube.referenced import ReferencedObjects
 from lgs_operator.kube.scope import OperatorScope
-from lgs_operator.naming import COMPONENT_LABEL, OURS, SERVICE_LABEL
+from lgs_operator.naming import COMPONENT_LABEL, OURS, ROTATE_ANNOTATION, SERVICE_LABEL
 
 
 class ClusterState:
@@ -131,4 +131,5 @@ class ClusterState:
 
 def _identity(body: Mapping[str, Any]) -> tuple[object, ...]:
     metadata = body["metadata"]
-    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp")
+    asked = metadata.get("annotations", {}).get(ROTATE_ANNOTATION)
+    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), asked

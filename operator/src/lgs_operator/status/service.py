@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from lgs_crds import LangGraphService, Problem
-from lgs_crds.status import Condition, Status, condition, merged
+from lgs_crds.status import Condition, DatabaseStatus, Status, condition, merged
 from lgs_operator.desired.service import endpoint
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ended, is_ready
@@ -42,6 +42,9 @@ class ObservedService:
     missing: tuple[MissingReference, ...] = ()
     refused: str | None = None
     reports: Reports = field(default_factory=dict)
+    unmet: Diagnosis | None = None
+    """What of the manifest could not be had while the service goes on."""
+    database: DatabaseStatus | None = None
 
     @property
     def ready(self) -> int:
@@ -82,6 +85,7 @@ def status_of(
         queue=scaling.queue,
         p95=scaling.p95,
         scaling=scaling.status,
+        database=view.database,
     )
     return as_json(status)
 
@@ -138,6 +142,8 @@ def reconciled(view: ObservedService) -> Condition:
         return condition("Reconciled", "False", "Refused", view.refused)
     if view.missing:
         return condition("Reconciled", "False", view.missing[0].reason, _missing_words(view))
+    if view.unmet is not None:
+        return condition("Reconciled", "False", view.unmet.reason, view.unmet.message)
     return condition("Reconciled", "True", "Done", "all objects are as the manifest says")
 
 

@@ -1,0 +1,123 @@
+"""The password of the managed database: made once, made anew when somebody asks or its Secret is lost. Pure.
+
+Two roles take turns, so that replicas of the old password go on until the last of them is gone: what they
+know is `previous` until then, and void afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from lgs_crds.status import timestamp
+from lgs_operator.kube.kinds import Manifest
+
+ROTATED_FOR_ANNOTATION: Final = "lgs.dev/rotated-for"
+CHANGED_AT_ANNOTATION: Final = "lgs.dev/password-changed-at"
+CREDENTIALS_ANNOTATION: Final = "lgs.dev/credentials"
+"""Of a pod: which credentials it was made for."""
+REDIS_CREDENTIALS_ANNOTATION: Final = "lgs.dev/redis-credentials"
+ROLES: Final = ("lgs", "lgs_turn")
+"""The first owns everything; the second acts as the first."""
+
+
+class NotText(ValueError):
+    """A value of the Secret that is no text; names its key."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """What a replica says to the database."""
+
+    role: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """`rotated_for` is what the annotation said when the password was made, `changed_at` when that was (None
+    where nobody noted it)."""
+
+    current: Login
+    previous: Login | None = None
+    rotated_for: str | None = None
+    changed_at: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Tells one password from another, and no more of it."""
+        return password_digest(f"{self.current.role}\0{self.current.password}")
+
+    def values(self) -> dict[str, str]:
+        """The keys of the Secret, but for the address."""
+        values = {"username": self.current.role, "password": self.current.password}
+        if self.previous is not None:
+            values |= {"previous-username": self.previous.role, "previous-password": self.previous.password}
+        return values
+
+    def annotations(self) -> dict[str, str]:
+        """Those of the Secret."""
+        noted = {ROTATED_FOR_ANNOTATION: self.rotated_for, CHANGED_AT_ANNOTATION: self.changed_at}
+        return {name: value for name, value in noted.items() if value is not None}
+
+
+def password_digest(text: str) -> str:
+    """Changes with the password. Pods carry it, so that a new password makes new pods."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_credentials(secret: Manifest | None) -> Credentials | None:
+    """What the Secret holds; None without a password. Raises `NotText`."""
+    data: Mapping[str, Any] = (secret or {}).get("data") or {}
+    password = _text(data, "password")
+    if secret is None or not password:
+        return None
+    previous = Login(_role(_text(data, "previous-username")), _text(data, "previous-password"))
+    current = Login(_role(_text(data, "username")), password)
+    noted = secret["metadata"].get("annotations") or {}
+    return Credentials(
+        current=current,
+        previous=previous if previous.password and previous.role != current.role else None,
+        rotated_for=noted.get(ROTATED_FOR_ANNOTATION),
+        changed_at=noted.get(CHANGED_AT_ANNOTATION),
+    )
+
+
+def is_rotation_due(known: Credentials | None, asked: str | None) -> bool:
+    """The annotation says something new, and no rotation is under way."""
+    return bool(known and known.previous is None and asked and asked != known.rotated_for)
+
+
+def decide(
+    known: Credentials | None,
+    *,
+    asked: str | None,
+    followed: bool,
+    now: datetime,
+    make: Callable[[], str],
+) -> Credentials:
+    """The credentials from now on. `asked` is the annotation's value; `followed`: no replica uses any but the
+    current ones; `make` makes a password."""
+    if known is None:
+        return Credentials(Login(ROLES[0], make()), rotated_for=asked, changed_at=timestamp(now))
+    if is_rotation_due(known, asked):
+        other = ROLES[1 - ROLES.index(known.current.role)]
+        return Credentials(Login(other, make()), known.current, asked, timestamp(now))
+    if known.previous is not None and followed:
+        return replace(known, previous=None)
+    return known
+
+
+def _role(text: str) -> str:
+    return text if text in ROLES else ROLES[0]
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    try:
+        return b64decode(data.get(key) or "", validate=True).decode()
+    except ValueError:
+        raise NotText(key) from None

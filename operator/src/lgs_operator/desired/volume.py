@@ -1,0 +1,97 @@
+"""The claim of the managed database's volume: whose it is, how large, and who finds it. Pure.
+
+The claim is applied before the StatefulSet, which takes the one that has the name it would give it. So its
+size and its owner are the operator's to say, while the StatefulSet's own template can't be changed any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lgs_crds.model import ManagedPostgres
+from lgs_operator.desired.inputs import Inputs, Wanted
+from lgs_operator.desired.objects import owned
+from lgs_operator.kube.client import FIELD_MANAGER
+from lgs_operator.kube.kinds import CLAIM, Manifest
+from lgs_operator.kube.quantity import is_more, same_quantity
+from lgs_operator.naming import claim_name
+
+SIZE_PATH: Final = ("spec", "resources", "requests", "storage")
+SERVICE_UID_ANNOTATION: Final = "lgs.dev/service-uid"
+
+
+def postgres_claim(inputs: Inputs) -> Wanted:
+    """Wanted with a managed database; one that is there keeps its size, which `growth` raises."""
+    postgres = inputs.postgres
+    if postgres is None:
+        return None
+    manifest = owned(inputs, CLAIM, "postgres")
+    metadata = manifest["metadata"] | {"name": claim_name(inputs.name)}
+    metadata["annotations"] = postgres.image.annotations() | {
+        SERVICE_UID_ANNOTATION: inputs.service.metadata.uid or ""
+    }
+    owner = metadata.pop("ownerReferences")
+    if postgres.spec.deletion_policy == "Delete":
+        # The StatefulSet's controller leaves a claim alone that has another controller, and warns of it.
+        metadata["ownerReferences"] = [each | {"controller": False} for each in owner]
+    spec = new_claim(postgres.spec) if postgres.claim is None else _as_it_is(postgres.claim, postgres.spec)
+    return manifest | {"metadata": metadata, "spec": spec}
+
+
+def new_claim(managed: ManagedPostgres) -> Manifest:
+    """The spec of a claim that is not there yet."""
+    spec: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": managed.storage}},
+    }
+    if managed.storage_class_name:
+        spec["storageClassName"] = managed.storage_class_name
+    return spec
+
+
+def size_of(claim: Manifest | None) -> str | None:
+    """What the claim asks for."""
+    size = (claim or {}).get("spec", {}).get("resources", {}).get("requests", {}).get("storage")
+    return None if size is None else str(size)
+
+
+def growth(claim: Manifest | None, storage: str) -> dict[str, Any] | None:
+    """The patch of the claim, where the manifest asks for more than it does. It can grow once it is bound."""
+    size = size_of(claim)
+    bound = (claim or {}).get("status", {}).get("phase") == "Bound"
+    if size is None or not bound or not is_more(storage, size):
+        return None
+    return {"spec": {"resources": {"requests": {"storage": storage}}}}
+
+
+def adopted(claim: Manifest | None, stateful_set: Manifest | None, uid: str) -> str | None:
+    """In words, what a service finds that an earlier one of its name left; None where it is its own."""
+    if claim is None or stateful_set is not None:
+        return None
+    metadata = claim["metadata"]
+    if (metadata.get("annotations") or {}).get(SERVICE_UID_ANNOTATION) == uid:
+        return None
+    made = metadata.get("creationTimestamp", "an unknown time")
+    return f"volume {metadata['name']} ({size_of(claim)}, made {made}) was there and is used, with its data"
+
+
+def _as_it_is(claim: Manifest, managed: ManagedPostgres) -> Manifest:
+    """All but its size is fixed when it is made; the size is raised apart, since a class may refuse that.
+    What is the same stays in the manifest's words."""
+    wanted, spec, size = new_claim(managed), claim["spec"], size_of(claim)
+    if not same_quantity(size, managed.storage, SIZE_PATH):
+        wanted["resources"] = {"requests": {"storage": size}}
+    wanted["accessModes"] = spec.get("accessModes", wanted["accessModes"])
+    if "storageClassName" in spec and ("storageClassName" in wanted or _is_ours(claim, "f:storageClassName")):
+        wanted["storageClassName"] = spec["storageClassName"]
+    return wanted
+
+
+def _is_ours(claim: Manifest, field: str) -> bool:
+    """An earlier apply has said it: one without it would take it away, which can't be."""
+    return any(
+        entry.get("manager") == FIELD_MANAGER
+        and entry.get("operation") == "Apply"
+        and field in entry.get("fieldsV1", {}).get("f:spec", {})
+        for entry in claim["metadata"].get("managedFields", [])
+    )

@@ -1,0 +1,228 @@
+"""The managed database of a service, beside the objects that are planned: what there is of it is read, and
+what can't be said in an object is done. Decisions are in `desired/`.
+
+The volume may outlive the service, and may have been made by an earlier one, or by hand; the password may be
+older than what the watched copy knows of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from lgs_crds import LangGraphService
+from lgs_crds.model import ManagedPostgres
+from lgs_crds.reasons import Reason
+from lgs_crds.status import DatabaseStatus
+from lgs_operator.context import Context
+from lgs_operator.desired.credentials import (
+    CREDENTIALS_ANNOTATION,
+    Credentials,
+    decide,
+    is_rotation_due,
+    read_credentials,
+)
+from lgs_operator.desired.inputs import PostgresInputs
+from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
+from lgs_operator.desired.volume import adopted, growth, size_of
+from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, POD, SECRET, STATEFUL_SET, Key, Manifest, ServiceKey
+from lgs_operator.kube.pods import is_ended, is_going
+from lgs_operator.kube.recorder import EventType
+from lgs_operator.naming import ROTATE_ANNOTATION, claim_name, object_name
+from lgs_operator.status.diagnosis import Diagnosis
+
+log = structlog.get_logger(__name__)
+_GOING: Final = (
+    "was told to go, and is there only as long as the pod that uses it: its data goes with that pod; "
+    "save them while it runs"
+)
+_MOVE: Final = "restore a backup into a service whose storage class allows expansion"
+News = tuple[EventType, Reason, str]
+HEARD_SECONDS: Final = 10.0
+"""In this time the kubelet has shown a new password to the database and that has taken it over; replicas that
+begin earlier with it would be refused. Where it took longer they are, and start again."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is of the managed database, as the API server knows it."""
+
+    claim: Manifest | None
+    stateful_set: Manifest | None
+    secret: Manifest | None
+    known: Credentials | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """What there is of a managed database, and what was decided by it."""
+
+    found: Found
+    inputs: PostgresInputs
+
+
+class ManagedDatabase:
+    """Reads and acts for one service at a time."""
+
+    def __init__(self, context: Context) -> None:
+        self._cluster = context.cluster
+        self._state = context.state
+        self._recorder = context.recorder
+        images = context.settings.images
+        self.offered = ServerImage(images.postgres, images.postgres_uid, images.postgres_major)
+
+    async def read(
+        self, key: ServiceKey, service: LangGraphService, live: Mapping[Key, Manifest]
+    ) -> Read | None:
+        """What there is, and what is decided by it; None without a managed database. Raises `NotText`."""
+        managed = _managed(service)
+        if managed is None:
+            return None
+        asked = service.metadata.annotations.get(ROTATE_ANNOTATION)
+        found = await self._find(key, live, asked)
+        credentials = decide(
+            found.known,
+            asked=asked,
+            followed=found.known is not None and self._followed(key, live, found.known),
+            now=datetime.now(UTC),
+            make=lambda: secrets.token_urlsafe(24),
+        )
+        image = image_to_run(recorded_image(found.claim, found.stateful_set), self.offered)
+        templates = (found.stateful_set or {}).get("spec", {}).get("volumeClaimTemplates")
+        return Read(found, PostgresInputs(managed, image, credentials, found.claim, templates))
+
+    async def _find(self, key: ServiceKey, live: Mapping[Key, Manifest], asked: str | None) -> Found:
+        name = object_name(key.name, "postgres")
+        claim_key = Key(CLAIM, key.namespace, claim_name(key.name))
+        # One that was made by hand, or by an older operator's StatefulSet, has no label to be watched by.
+        claim = live.get(claim_key) or await self._cluster.get(CLAIM, key.namespace, claim_key.name)
+        secret = live.get(Key(SECRET, key.namespace, name))
+        known = read_credentials(secret)
+        if known is None or is_rotation_due(known, asked):
+            # A password is not made by a copy that may be old.
+            secret = await self._cluster.get(SECRET, key.namespace, name)
+            known = read_credentials(secret)
+        return Found(claim, live.get(Key(STATEFUL_SET, key.namespace, name)), secret, known)
+
+    def _followed(self, key: ServiceKey, live: Mapping[Key, Manifest], known: Credentials) -> bool:
+        """No replica has another password than the current one, those that drain included."""
+        deployment = live.get(Key(DEPLOYMENT, key.namespace, key.name))
+        template = (deployment or {}).get("spec", {}).get("template", {})
+        carriers = [template, *(pod for pod in self._state.pods(key) if not is_ended(pod))]
+        return all(_credentials_of(each) == known.digest for each in carriers)
+
+    def pause(self, key: ServiceKey, live: Mapping[Key, Manifest], postgres: PostgresInputs) -> float | None:
+        """Seconds for which replicas are not to be made anew for a password that the database may not have
+        heard of yet."""
+        deployment, changed = (
+            live.get(Key(DEPLOYMENT, key.namespace, key.name)),
+            postgres.credentials.changed_at,
+        )
+        if deployment is None or changed is None:
+            return None
+        if _credentials_of(deployment["spec"]["template"]) == postgres.credentials.digest:
+            return None
+        try:
+            left = HEARD_SECONDS - (datetime.now(UTC) - datetime.fromisoformat(changed)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+        return left if 0 < left <= HEARD_SECONDS else None
+
+    async def follow(self, key: ServiceKey, service: LangGraphService, read: Read) -> Diagnosis | None:
+        """What is to be done when the objects are written: what is news is told, the server's pod is shown
+        its new password, and the volume grows. What the volume does not allow, or None."""
+        uid = service.metadata.uid or ""
+        for kind, reason, words in _news(uid, read.found, read.inputs.credentials):
+            await self._recorder.emit(key, uid, kind, reason, words)
+        await self._tell_upgrade(key, uid, read.inputs.image)
+        await self._show(key, read.inputs.credentials)
+        return await self._grow(key, read.inputs)
+
+    def status(self, key: ServiceKey, postgres: PostgresInputs) -> DatabaseStatus:
+        """What the service's status says of it."""
+        claim = self._state.owned(key).get(Key(CLAIM, key.namespace, claim_name(key.name)))
+        image = postgres.image
+        return DatabaseStatus(
+            volume=claim_name(key.name),
+            size=size_of(claim),
+            image=image.name,
+            major_version=image.version,
+            upgrade_available=None if image.name == self.offered.name else self.offered.name,
+            password_changed_at=postgres.credentials.changed_at,
+        )
+
+    async def _tell_upgrade(self, key: ServiceKey, uid: str, image: ServerImage) -> None:
+        """Once, which is when the status does not have it yet."""
+        if image.name == self.offered.name:
+            return
+        told = (self._state.services.get(key) or {}).get("status") or {}
+        if (told.get("database") or {}).get("upgradeAvailable") != self.offered.name:
+            words = f"{self.offered.name} is what a new service gets; the volume stays with {image.name}"
+            await self._recorder.emit(key, uid, "Normal", "UpgradeAvailable", words)
+
+    async def _grow(self, key: ServiceKey, postgres: PostgresInputs) -> Diagnosis | None:
+        claim, wanted = postgres.claim, postgres.spec.storage
+        if claim is not None and is_going(claim):
+            return Diagnosis("VolumeGoing", f"PersistentVolumeClaim {claim['metadata']['name']} {_GOING}")
+        patch = growth(claim, wanted)
+        if claim is None or patch is None:
+            return None
+        name = claim["metadata"]["name"]
+        try:
+            self._state.put(await self._cluster.merge(CLAIM, key.namespace, name, patch))
+        except KubeError as error:
+            if not error.refused:
+                raise
+            words = f"PersistentVolumeClaim {name} has {size_of(claim)} and can't get {wanted}: {error}"
+            return Diagnosis(
+                "VolumeNotExpandable", f"{words}; set storage to {size_of(claim)} again, or {_MOVE}"
+            )
+        return None
+
+    async def _show(self, key: ServiceKey, credentials: Credentials) -> None:
+        """A kubelet looks at its pods' Secrets once a minute, and at once when the pod changes."""
+        told = credentials.digest if credentials.previous is None else f"{credentials.digest}-and-previous"
+        for pod in self._state.pods(key, "postgres"):
+            if is_going(pod) or is_ended(pod) or _credentials_of(pod) == told:
+                continue
+            patch = {"metadata": {"annotations": {CREDENTIALS_ANNOTATION: told}}}
+            try:
+                await self._cluster.merge(POD, key.namespace, pod["metadata"]["name"], patch)
+            except KubeError as error:
+                log.info("database.not_shown", service="/".join(key), error=str(error))
+
+
+def _news(uid: str, found: Found, now: Credentials) -> list[News]:
+    before, said = found.known, list[News]()
+    if words := adopted(found.claim, found.stateful_set, uid):
+        said.append(("Normal", "Adopted", words))
+    if before is None and found.claim is not None and found.stateful_set is not None:
+        words = (
+            "the Secret with the database's password was gone: there is a new password, which the database "
+        )
+        said.append(("Warning", "PasswordChanged", f"{words}takes over; replicas follow one by one"))
+    elif before is not None and before.current != now.current:
+        words = (
+            "the database has a new password; replicas follow one by one, and the old one is valid until then"
+        )
+        said.append(("Normal", "PasswordChanged", words))
+    elif before is not None and before.previous is not None and now.previous is None:
+        said.append(("Normal", "PasswordRotated", "no replica uses the old password any more: it is void"))
+    return said
+
+
+def _managed(service: LangGraphService) -> ManagedPostgres | None:
+    postgres = service.spec.persistence.postgres
+    return None if postgres is None else postgres.managed
+
+
+def _credentials_of(carrier: Mapping[str, object]) -> str | None:
+    metadata = carrier.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return annotations.get(CREDENTIALS_ANNOTATION) if isinstance(annotations, Mapping) else None
