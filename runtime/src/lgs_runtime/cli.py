@@ -16,6 +16,7 @@ import typer
 import uvloop
 
 from lgs_runtime import gc_tuning, logs, stopping
+from lgs_runtime.dumps.command import dump_app
 from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
 from lgs_runtime.settings import Settings, load_settings
 from lgs_runtime.variables import Variables
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Serves LangGraph graphs with durable runs."
 )
+app.add_typer(dump_app, name="dump")
 log = structlog.get_logger(__name__)
 
 

@@ -1,0 +1,109 @@
+"""What the database is that a backup is made of, or restored into."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+import psycopg
+
+from lgs_runtime.checkpoint.postgres import statements as checkpoints
+from lgs_runtime.database.addresses import masked
+from lgs_runtime.dumps.record import Target
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.storage.postgres.migrations import MIGRATIONS
+
+KNOWN: Final = {"lgs_migration": len(MIGRATIONS), "checkpoint_migrations": len(checkpoints.MIGRATIONS) - 1}
+"""The parts of a database and the newest migration of each that this runtime knows."""
+_NEWEST: Final[dict[str, LiteralString]] = {
+    "lgs_migration": "SELECT max(version) FROM lgs_migration",
+    "checkpoint_migrations": "SELECT max(v) FROM checkpoint_migrations",
+}
+_IDENTITY: Final = "SELECT system_identifier::text FROM pg_control_system()"
+_IS_THERE: Final = "SELECT to_regclass(%s) IS NOT NULL"
+_THREADS: Final = "SELECT count(*) FROM lgs_thread"
+_FOREIGN: Final = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND n.nspname NOT LIKE 'pg\\_toast%'
+ORDER BY 1 LIMIT 1
+"""
+_NOTE: Final = (
+    "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+)
+RESTORED: Final = "restored from backup "
+_CONNECT_SECONDS: Final = 5
+_PAUSE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A database with the tables of a runtime. `restored` names the backup that it was restored from."""
+
+    postgres: int
+    identity: str
+    schemas: dict[str, int]
+    threads: int
+    restored: str | None
+
+
+def connected(uri: str, patience: float) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection, as soon as the database takes one. Raises `StorageUnavailable` after `patience`
+    seconds."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return psycopg.connect(uri, autocommit=True, connect_timeout=_CONNECT_SECONDS)
+        except psycopg.OperationalError as error:
+            if time.monotonic() > end:
+                words = str(error).strip().replace("\n", " ")
+                raise StorageUnavailable(f"DATABASE_URI: {masked(uri)}: {words}") from error
+        time.sleep(_PAUSE_SECONDS)
+
+
+def facts_of(connection: psycopg.Connection[tuple[object, ...]]) -> Facts | None:
+    """None for a database that has no tables of a runtime."""
+    schemas = {
+        part: int(str(_value(connection, newest)))
+        for part, newest in _NEWEST.items()
+        if _value(connection, _IS_THERE, part) and _value(connection, newest) is not None
+    }
+    if "lgs_migration" not in schemas:
+        return None
+    note = str(_value(connection, _NOTE) or "")
+    return Facts(
+        postgres=target_of(connection).postgres,
+        identity=str(_value(connection, _IDENTITY)),
+        schemas=schemas,
+        threads=int(str(_value(connection, _THREADS))),
+        restored=note.removeprefix(RESTORED) if note.startswith(RESTORED) else None,
+    )
+
+
+def target_of(connection: psycopg.Connection[tuple[object, ...]]) -> Target:
+    """What a backup must fit to be restored here."""
+    return Target(postgres=connection.info.server_version // 10000, schemas=KNOWN)
+
+
+def foreign_table(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
+    """A table or view of somebody, where there should be none."""
+    found = _value(connection, _FOREIGN)
+    return None if found is None else str(found)
+
+
+def note_restore(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    """Writes at the database which backup is about to be restored: a try that is made again after a restore
+    that was done knows it by that."""
+    database = connection.info.dbname
+    statement = psycopg.sql.SQL("COMMENT ON DATABASE {} IS {}")
+    connection.execute(
+        statement.format(psycopg.sql.Identifier(database), psycopg.sql.Literal(RESTORED + name))
+    )
+
+
+def _value(
+    connection: psycopg.Connection[tuple[object, ...]], statement: LiteralString, *values: object
+) -> object:
+    row = connection.execute(statement, values or None).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,63 @@
+"""The second half of a backup: pg_dump has written a file; it is named, described and kept, and what had its
+time goes. Nothing is removed before the new one is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from lgs_runtime.dumps.database import Facts
+from lgs_runtime.dumps.destination import Destination, digest_of
+from lgs_runtime.dumps.record import Record, new_name, spent
+from lgs_runtime.errors import InvalidRequest
+
+MAGIC: Final = b"PGDMP"
+"""How a dump in PostgreSQL's custom format begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a backup did: its record, and the names of those that went."""
+
+    record: Record
+    removed: Sequence[str]
+
+
+def keep_dump(
+    dump: Path,
+    facts: Facts | None,
+    destination: Destination,
+    *,
+    service: str,
+    keep: int,
+    began: datetime,
+    clock: Callable[[], datetime],
+) -> Kept:
+    """Keeps a dump that began at `began`. Raises `InvalidRequest` for one that is no backup,
+    `DestinationFailed`."""
+    if facts is None:
+        raise InvalidRequest("the database has no tables of a runtime: there is nothing to back up yet")
+    with dump.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise InvalidRequest(f"{dump}: is not what pg_dump --format=custom writes")
+    record = Record(
+        name=new_name(began),
+        service=service,
+        began=began,
+        ended=clock(),
+        bytes=dump.stat().st_size,
+        sha256=digest_of(dump),
+        postgres=facts.postgres,
+        database=facts.identity,
+        schemas=facts.schemas,
+        threads=facts.threads,
+    )
+    destination.put(dump, record)
+    gone = [each.name for each in spent(destination.records(), keep, facts.identity)]
+    gone += destination.abandoned(clock())
+    for name in gone:
+        destination.remove(name)
+    return Kept(record, gone)

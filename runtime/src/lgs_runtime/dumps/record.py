@@ -1,0 +1,86 @@
+"""What is known of a backup: the record that lies beside its dump, which of them a restore takes, and which
+have had their time. Pure."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from lgs_runtime.errors import InvalidRequest, NotFound
+
+LATEST: Final = "latest"
+NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+_SHOWN: Final = 10
+
+
+class Record(BaseModel):
+    """One backup, as its JSON says it. Times are UTC in ISO 8601.
+
+    `database` is the identity of the PostgreSQL that it is of (`pg_control_system`), `schemas` the newest
+    migration of each of its parts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    service: str
+    began: datetime
+    ended: datetime
+    bytes: int
+    sha256: str
+    postgres: int
+    database: str
+    schemas: dict[str, int]
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The database that a backup is to be restored into: PostgreSQL's major version, and the newest
+    migration of each part that this runtime knows."""
+
+    postgres: int
+    schemas: dict[str, int]
+
+
+def new_name(began: datetime) -> str:
+    """Names sort by time; two of one second have different ones."""
+    return f"{began.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def chosen(records: Iterable[Record], name: str, where: str) -> Record:
+    """The backup of this name, or the newest. Raises `NotFound`, with what there is instead."""
+    known = sorted(records, key=lambda record: record.name)
+    found = known[-1:] if name == LATEST else [record for record in known if record.name == name]
+    if found:
+        return found[0]
+    names = ", ".join(record.name for record in reversed(known[-_SHOWN:]))
+    raise NotFound("backup", name, f"{where} has {f'{names}' if names else 'none'}")
+
+
+def spent(records: Iterable[Record], keep: int, database: str) -> Sequence[Record]:
+    """Those beyond the newest `keep`, oldest first. Only those of this very database count and go: a new,
+    empty service of an old one's name must not push out what the old one left."""
+    own = sorted((record for record in records if record.database == database), key=lambda each: each.name)
+    return own[: max(0, len(own) - keep)]
+
+
+def check_fits(record: Record, target: Target) -> None:
+    """Raises `InvalidRequest` for a backup that this runtime and its PostgreSQL can't take."""
+    if record.postgres > target.postgres:
+        raise InvalidRequest(
+            f"backup {record.name} is of PostgreSQL {record.postgres} and the database is {target.postgres}: "
+            "restore it into one that is at least as new"
+        )
+    for part, version in sorted(record.schemas.items()):
+        known = target.schemas.get(part)
+        if known is not None and version > known:
+            raise InvalidRequest(
+                f"backup {record.name} was written by a newer runtime ({part} {version}) than this one, "
+                f"which knows {part} {known}: set spec.image to the release that wrote it, or a later one"
+            )
