@@ -34,6 +34,7 @@ format: setup ## format the code and mend what lint can mend
 test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real API server)
 	@tools/setup/system.sh services
 	@tools/kubernetes/build.sh apiserver
+	@tools/setup/s3.sh
 	node=$$(tools/setup/node.sh) && LGS_TEST_JAVASCRIPT=required \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \
 	  $(BIN)/pytest --ignore=tests/e2e --numprocesses=auto --maxprocesses=4 --dist=loadfile $(PYTEST_ARGS)

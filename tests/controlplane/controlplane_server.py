@@ -29,6 +29,7 @@ _CONTROLLERS = (
     "serviceaccount-controller",
     "namespace-controller",
     "disruption-controller",
+    "job-controller",
     "resourcequota-controller",
     "persistentvolumeclaim-protection-controller",
 )

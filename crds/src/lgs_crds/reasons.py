@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 State = Literal[
+    "BackedUp",
+    "BackupPending",
     "Complete",
     "Configured",
     "Connected",
@@ -15,6 +17,7 @@ State = Literal[
     "Embedded",
     "InMemory",
     "Paused",
+    "Restoring",
     "RollingOut",
     "Running",
     "ScaledToZero",
@@ -57,6 +60,9 @@ Start = Literal["CreateContainerConfigError", "CreateContainerError", "RunContai
 Node = Literal["SchedulingGated", "Unschedulable"]
 Pod = Literal["CrashLoopBackOff", "OOMKilled"]
 Service = Literal["DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"]
+Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
+"""A backup or a restore that does not come about."""
+
 Scaling = Literal[
     "External",
     "Manual",
@@ -73,10 +79,12 @@ Event = Literal[
     "DriftRepaired",
     "PasswordChanged",
     "PasswordRotated",
+    "RestoreSkipped",
+    "Restored",
     "ScaledIn",
     "ScaledOut",
     "UpgradeAvailable",
 ]
 """What only Events tell."""
 
-Reason = State | Manifest | Refusal | Image | Start | Node | Pod | Service | Scaling | Data | Event
+Reason = State | Manifest | Refusal | Image | Start | Node | Pod | Service | Backup | Scaling | Data | Event

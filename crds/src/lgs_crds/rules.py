@@ -11,14 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lgs_crds.errors import Problem
-from lgs_crds.model import Spec
+from lgs_crds.model import ManagedPostgres, Spec
 
 POSTGRES_SOURCES = ("uriSecret", "cloudNativePG", "managed")
 REDIS_SOURCES = ("uriSecret", "managed")
 NEEDS_POSTGRES = (
     "more than one replica needs persistence.postgres: without it each replica would have sessions of its own"
 )
+BACKUP_DESTINATIONS = ("volume", "s3")
+ONE_CLAIM = "must be absent with claimName, whose claim has a size and a class already"
 NO_MANAGED_POOLER = "must be absent with managed, whose server has no pooler before it"
+_BACKUP = "spec.persistence.postgres.managed.backup"
+_RESTORE = "spec.persistence.postgres.managed.restoreFrom"
 NEEDS_CODE = "set image, or source.configMap for code on the stock image"
 
 
@@ -65,6 +69,40 @@ def _pooler_not_managed(spec: Spec) -> Problem | None:
     if postgres is None or postgres.pooler is None or postgres.managed is None:
         return None
     return Problem("spec.persistence.postgres.pooler", NO_MANAGED_POOLER, postgres.pooler)
+
+
+def _managed(spec: Spec) -> ManagedPostgres | None:
+    return spec.persistence.postgres.managed if spec.persistence.postgres else None
+
+
+def _one_backup_destination(spec: Spec) -> Problem | None:
+    managed = _managed(spec)
+    if managed is None or managed.backup is None:
+        return None
+    values = zip(BACKUP_DESTINATIONS, (managed.backup.volume, managed.backup.s3), strict=True)
+    given = [name for name, value in values if value is not None]
+    return _exactly_one(_BACKUP, given, BACKUP_DESTINATIONS)
+
+
+def _one_backup_claim(spec: Spec) -> Problem | None:
+    managed = _managed(spec)
+    volume = managed.backup.volume if managed and managed.backup else None
+    if volume is None or volume.claim_name is None:
+        return None
+    given = [
+        name
+        for name, value in (("size", volume.size), ("storageClassName", volume.storage_class_name))
+        if value
+    ]
+    return Problem(f"{_BACKUP}.volume.{given[0]}", ONE_CLAIM) if given else None
+
+
+def _one_restore_source(spec: Spec) -> Problem | None:
+    managed = _managed(spec)
+    source = managed.restore_from if managed else None
+    if source is None or source.volume is None or source.s3 is None:
+        return None
+    return Problem(_RESTORE, f"must have at most one of {', '.join(BACKUP_DESTINATIONS)}", "volume s3")
 
 
 def _one_redis(spec: Spec) -> Problem | None:
@@ -146,6 +184,19 @@ RULES: tuple[Rule, ...] = (
         "!has(self.pooler) || !has(self.managed)",
         f"'spec.persistence.postgres.pooler: ' + self.pooler + ': {NO_MANAGED_POOLER}'",
         _pooler_not_managed,
+    ),
+    _exactly_one_cel("persistence.postgres.managed.backup", BACKUP_DESTINATIONS, _one_backup_destination),
+    Rule(
+        "persistence.postgres.managed.backup.volume",
+        "!has(self.claimName) || !(has(self.size) || has(self.storageClassName))",
+        f"'{_BACKUP}.volume.' + (has(self.size) ? 'size' : 'storageClassName') + ': {ONE_CLAIM}'",
+        _one_backup_claim,
+    ),
+    Rule(
+        "persistence.postgres.managed.restoreFrom",
+        "!(has(self.volume) && has(self.s3))",
+        f"'{_RESTORE}: volume s3: must have at most one of {', '.join(BACKUP_DESTINATIONS)}'",
+        _one_restore_source,
     ),
     _exactly_one_cel("cache.redis", REDIS_SOURCES, _one_redis),
     Rule(

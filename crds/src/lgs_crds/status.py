@@ -21,6 +21,7 @@ ConditionType = Literal[
     "Reconciled",
     "PersistenceReady",
     "CacheReady",
+    "BackupReady",
     "ScalingActive",
     "ScalingLimited",
 ]
@@ -39,7 +40,7 @@ class Condition(StatusPart):
 
     type: Annotated[str, StringConstraints(max_length=316)] = Field(
         description="Which aspect: Ready, Progressing, Reconciled, PersistenceReady, CacheReady, "
-        "ScalingActive or ScalingLimited."
+        "BackupReady, ScalingActive or ScalingLimited."
     )
     status: Truth = Field(description="Whether it is so: True, False or Unknown.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
@@ -98,6 +99,40 @@ class DatabaseStatus(StatusPart):
     )
 
 
+class BackupStatus(StatusPart):
+    """The last backup that was made, checked and kept."""
+
+    name: str | None = Field(default=None, description="Its name, as restoreFrom.name takes it.")
+    time: str | None = Field(
+        default=None,
+        description="The moment that it holds the database of.",
+        json_schema_extra={"format": "date-time"},
+    )
+    bytes: int | None = Field(
+        default=None, description="Size of its file in bytes.", json_schema_extra={"format": "int64"}
+    )
+    threads: int | None = Field(
+        default=None, description="Threads that it has.", json_schema_extra={"format": "int64"}
+    )
+
+
+class RestoreStatus(StatusPart):
+    """What became of restoreFrom. Once this is there, nothing is restored any more."""
+
+    result: str = Field(
+        description="Restored, or Skipped: the database had sessions, or the service its replicas, already."
+    )
+    name: str | None = Field(default=None, description="The backup that was restored.")
+    time: str | None = Field(
+        default=None,
+        description="The moment that the backup holds the database of.",
+        json_schema_extra={"format": "date-time"},
+    )
+    threads: int | None = Field(
+        default=None, description="Threads that it had.", json_schema_extra={"format": "int64"}
+    )
+
+
 class Status(StatusPart):
     """What the operator saw and did."""
 
@@ -116,6 +151,8 @@ class Status(StatusPart):
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")
     scaling: ScalingStatus | None = None
     database: DatabaseStatus | None = None
+    backup: BackupStatus | None = None
+    restore: RestoreStatus | None = None
 
 
 def status_before(written: Mapping[str, Any]) -> Status:

@@ -18,7 +18,33 @@ _KEY: Final = r"^[-._a-zA-Z0-9]+$"
 _QUANTITY: Final = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
 _HOST_PORT: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?$"
 _GRAPH_PATH: Final = r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$"
+_BUCKET: Final = r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$"
+_PREFIX: Final = r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$"
+_ENDPOINT: Final = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$"
+_REGION: Final = r"^[a-z0-9][-a-z0-9]*$"
+_BACKUP_NAME: Final = r"^(latest|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})$"
 _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _cron_field(number: str, names: str = "") -> str:
+    one = f"(?:{number}{names})"
+    part = f"(?:\\*|{one}(?:-{one})?)(?:/[1-9][0-9]?)?"
+    return f"{part}(?:,{part})*"
+
+
+_CRON: Final = (
+    r"^(?:@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)|"
+    + " ".join(
+        (
+            _cron_field("[0-5]?[0-9]"),
+            _cron_field("[01]?[0-9]|2[0-3]"),
+            _cron_field("0?[1-9]|[12][0-9]|3[01]"),
+            _cron_field("0?[1-9]|1[0-2]", "|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"),
+            _cron_field("[0-6]", "|SUN|MON|TUE|WED|THU|FRI|SAT"),
+        )
+    )
+    + ")$"
+)
 
 RULES: Final[Mapping[str, str]] = {
     SERVICE_NAME: "must have only lower-case letters, digits and '-', "
@@ -30,6 +56,13 @@ RULES: Final[Mapping[str, str]] = {
     _QUANTITY: "must be a quantity such as 10Gi",
     _HOST_PORT: "must be host or host:port, such as main-pooler-rw:5432",
     _GRAPH_PATH: "must be path:variable, such as ./graph.py:graph",
+    _CRON: "must be minute, hour, day of month, month and day of week, such as '0 3 * * *', or "
+    "one of @hourly, @daily, @weekly, @monthly and @yearly",
+    _BUCKET: "must be the name of a bucket: lower-case letters, digits, '-' and '.', 3 to 63 of them",
+    _PREFIX: "must be names between slashes, such as backups/production, without a slash around it",
+    _ENDPOINT: "must be http://host:port or https://host:port",
+    _REGION: "must have only lower-case letters, digits and '-'",
+    _BACKUP_NAME: "must be latest, or the name of a backup such as 20261128T030000Z-1a2b3c",
     _VARIABLE: "must have only letters, digits and '_', and not start with a digit",
 }
 
@@ -41,6 +74,12 @@ Quantity = Annotated[str, StringConstraints(pattern=_QUANTITY, max_length=32)]
 HostPort = Annotated[str, StringConstraints(pattern=_HOST_PORT, max_length=259)]
 GraphPath = Annotated[str, StringConstraints(pattern=_GRAPH_PATH, max_length=512)]
 VariableName = Annotated[str, StringConstraints(pattern=_VARIABLE, max_length=256)]
+CronSchedule = Annotated[str, StringConstraints(pattern=_CRON, max_length=256)]
+BucketName = Annotated[str, StringConstraints(pattern=_BUCKET)]
+ObjectPrefix = Annotated[str, StringConstraints(pattern=_PREFIX, max_length=512)]
+Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=512)]
+Region = Annotated[str, StringConstraints(pattern=_REGION, max_length=64)]
+BackupName = Annotated[str, StringConstraints(pattern=_BACKUP_NAME, max_length=64)]
 
 
 def is_operator_class(text: str) -> bool:

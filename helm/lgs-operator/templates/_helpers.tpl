@@ -47,12 +47,16 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [""]
   resources: [services, serviceaccounts, secrets]
   verbs: [get, list, watch, create, patch, delete]
-# the volume of a managed database outlives its server, so nothing here deletes one
+# the volumes of a managed database and of its backups outlive them, so nothing here deletes one
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+# restores are Jobs of a service, backups those of its CronJob
+- apiGroups: [batch]
+  resources: [cronjobs, jobs]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

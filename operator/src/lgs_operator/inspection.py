@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 
 from lgs_crds import LangGraphService
+from lgs_crds.model import ManagedPostgres
 from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import DEPLOYMENT, EVENT, STATEFUL_SET, Key, Manifest, ServiceKey
+from lgs_operator.kube.kinds import CRON_JOB, DEPLOYMENT, EVENT, JOB, STATEFUL_SET, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
-from lgs_operator.naming import object_name
+from lgs_operator.naming import COMPONENT_LABEL, Component, object_name
+from lgs_operator.status.backup import BackupView
+from lgs_operator.status.restore import RestoreView, restore_of
 from lgs_operator.status.service import ObservedService, Reports
 
 log = structlog.get_logger(__name__)
@@ -42,8 +47,9 @@ class Inspector:
         service: LangGraphService,
         missing: tuple[MissingReference, ...],
         refused: str | None,
+        restore: RestoreView,
     ) -> ObservedService:
-        """The service as it is now. `missing` and `refused` are what the reconciler met."""
+        """The service as it is now. `missing`, `refused` and `restore` are what the reconciler met."""
         live = self._state.owned(key)
         pods = self._state.pods(key)
         postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
@@ -60,7 +66,31 @@ class Inspector:
             missing=missing,
             refused=refused,
             reports=await self._reports(pods),
+            backup=self._backup(key, service),
+            restore=restore,
         )
+
+    def restore(self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]) -> RestoreView:
+        """Where the restore of a new service stands. `before` is its status as it was."""
+        live = self._state.owned(key)
+        managed = _managed(service)
+        return restore_of(
+            managed.restore_from if managed else None,
+            before,
+            has_replicas=Key(DEPLOYMENT, key.namespace, key.name) in live,
+            jobs=_jobs(live, "restore"),
+            pods=self._state.pods(key, "restore"),
+            generation=service.metadata.generation,
+            now=datetime.now(UTC),
+        )
+
+    def _backup(self, key: ServiceKey, service: LangGraphService) -> BackupView | None:
+        managed = _managed(service)
+        if managed is None or managed.backup is None:
+            return None
+        live = self._state.owned(key)
+        cron_job = live.get(Key(CRON_JOB, key.namespace, object_name(key.name, "backup")))
+        return BackupView(managed.backup, cron_job, _jobs(live, "backup"), self._state.pods(key, "backup"))
 
     async def _refused(self, stateful_set: Manifest | None) -> str | None:
         """Why it has no pod, as its newest Event says: unlike a Deployment it has no condition for that."""
@@ -115,6 +145,17 @@ def _told(said: Any) -> str:
     that Python can show."""
     text = f"a {type(said).__name__}" if isinstance(said, dict | list) else str(said)
     return "".join(each if each.isprintable() else "\ufffd" for each in text[:LONGEST_CHECK])
+
+
+def _managed(service: LangGraphService) -> ManagedPostgres | None:
+    postgres = service.spec.persistence.postgres
+    return postgres.managed if postgres is not None else None
+
+
+def _jobs(live: Mapping[Key, Manifest], component: Component) -> tuple[Manifest, ...]:
+    """Those of a component, whoever made them: of backups that is the CronJob, or somebody by hand."""
+    jobs = (each for key, each in live.items() if key.kind == JOB)
+    return tuple(job for job in jobs if job["metadata"]["labels"].get(COMPONENT_LABEL) == component)
 
 
 def _takes_no_work(pod: Manifest) -> bool:

@@ -39,6 +39,18 @@ class Metrics:
             ["where"],
             registry=registry,
         )
+        self.backup_ready = Gauge(
+            "lgs_operator_backup_ready",
+            "1 while backups of a service are made as its manifest says, 0 when one failed or none was kept.",
+            ["namespace", "service"],
+            registry=registry,
+        )
+        self.backup_last_success = Gauge(
+            "lgs_operator_backup_last_success_timestamp_seconds",
+            "The moment that the last backup of a service holds the database of.",
+            ["namespace", "service"],
+            registry=registry,
+        )
         self.scrapes = Counter(
             "lgs_operator_scrapes",
             "Replicas asked for their metrics, by result.",

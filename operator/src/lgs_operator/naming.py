@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Component = Literal["runtime", "postgres", "redis"]
+Component = Literal["runtime", "postgres", "redis", "backup", "restore"]
 SERVICE_LABEL = "lgs.dev/service"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"

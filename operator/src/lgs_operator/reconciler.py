@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lgs_crds import LangGraphService, ManifestError, parse
@@ -22,18 +22,20 @@ from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.kinds import DEPLOYMENT, JOB, SECRET, Key, Manifest, ServiceKey, key_of
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.naming import SERVICE_LABEL, object_name
 from lgs_operator.reconcile_plan import SCALER, Plan, is_taken, owner_uid, plan, replicas_only
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
+from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
 
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
+BACKUP_SECONDS: Final = 60.0
 
 
 class Refused(Exception):
@@ -49,6 +51,7 @@ class Outcome:
     unmet: Diagnosis | None = None
     database: DatabaseStatus | None = None
     again: float | None = None
+    restore: RestoreView = field(default_factory=RestoreView)
 
 
 class Reconciler:
@@ -97,14 +100,16 @@ class Reconciler:
     async def _bring(self, key: ServiceKey, service: LangGraphService) -> float | None:
         contents, missing = await self._state.referenced.read(key, references(service.spec))
         live = self._state.owned(key)
+        restore = self._inspector.restore(key, service, self._reporter.before(key))
         try:
             read = await self._databases.read(key, service, live)
             inputs = self._inputs(key, service, contents, read.inputs if read else None)
         except NotText as wrong:
             words = _no_text(object_name(key.name, "postgres"), str(wrong))
-            return await self._observe(key, service, Outcome(missing, words))
+            return await self._observe(key, service, Outcome(missing, words, restore=restore))
         except Refused as refusal:
-            return await self._observe(key, service, Outcome(missing, str(refusal)))
+            return await self._observe(key, service, Outcome(missing, str(refusal), restore=restore))
+        inputs = replace(inputs, restores=restore.waits)
         pause = self._databases.pause(key, live, read.inputs) if read else None
         runtime = Key(DEPLOYMENT, key.namespace, key.name)
         todo = plan(
@@ -113,12 +118,14 @@ class Reconciler:
             uid=service.metadata.uid or "",
             first_replicas=first_replicas(service),
             # pods that can't start are not rolled out: those that run go on with what they have
-            hold=frozenset({runtime}) if missing or pause else frozenset(),
+            hold=frozenset([runtime] if missing or pause or restore.waits else [])
+            | _ended_restores(live, restore),
         )
         refused = await self._carry_out(key, service, todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
         status = self._databases.status(key, read.inputs) if read else None
-        return await self._observe(key, service, Outcome(missing, refused, unmet, status, pause))
+        outcome = Outcome(missing, refused, unmet, status, pause, restore)
+        return await self._observe(key, service, outcome)
 
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
@@ -135,7 +142,9 @@ class Reconciler:
         )
 
     async def _observe(self, key: ServiceKey, service: LangGraphService, outcome: Outcome) -> float | None:
-        observed = await self._inspector.observe(key, service, outcome.missing, outcome.refused)
+        observed = await self._inspector.observe(
+            key, service, outcome.missing, outcome.refused, outcome.restore
+        )
         observed = replace(observed, unmet=outcome.unmet, database=outcome.database)
         self._states.of(key).observed = observed
         await self._reporter.report(key)
@@ -143,8 +152,10 @@ class Reconciler:
             return RETRY_REFUSED_SECONDS
         if outcome.again is not None:
             return outcome.again
-        settled = observed.ready >= observed.desired and not outcome.missing
-        return None if settled else UNSETTLED_SECONDS
+        if observed.ready < observed.desired or outcome.missing or outcome.restore.waits:
+            return UNSETTLED_SECONDS
+        # nothing happens where a backup does not come about
+        return None if observed.backup is None else BACKUP_SECONDS
 
     async def _carry_out(self, key: ServiceKey, service: LangGraphService, todo: Plan) -> str | None:
         """Why something was refused, or None. What comes after a refused object is still written."""
@@ -205,6 +216,11 @@ class Reconciler:
         self._states.forget(key)
         self._reporter.forget(key)
         self._state.referenced.forget(key)
+
+
+def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:
+    """The Jobs of a restore that is over: they stay for their logs, and go by themselves."""
+    return frozenset(key for key in live if key.kind == JOB and restore.result is not None)
 
 
 def _password(live: Mapping[Key, Manifest], secret: Key) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from lgs_operator.desired.backup import backup_claim, backup_cron_job
 from lgs_operator.desired.deployment import deployment
 from lgs_operator.desired.disruption_budget import disruption_budget
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.network_policy import postgres_policy, redis_policy, runtime_policy
 from lgs_operator.desired.postgres import postgres_secret, postgres_service, postgres_stateful_set
 from lgs_operator.desired.redis import redis_deployment, redis_secret, redis_service
+from lgs_operator.desired.restore import restore_job
 from lgs_operator.desired.service import service
 from lgs_operator.desired.service_account import service_account
 from lgs_operator.desired.volume import postgres_claim
@@ -26,6 +28,9 @@ BUILDERS = (
     service,
     postgres_stateful_set,
     redis_deployment,
+    backup_claim,
+    backup_cron_job,
+    restore_job,
     disruption_budget,
     deployment,
 )

@@ -35,6 +35,8 @@ class Inputs:
     postgres: PostgresInputs | None
     redis_password: str
     operator_namespace: str
+    restores: bool = False
+    """The database is to be filled from a backup, or is being filled."""
 
     @property
     def name(self) -> str:

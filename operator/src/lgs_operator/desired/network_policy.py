@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lgs_operator.desired.backup import backup_of
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import owned
 from lgs_operator.kube.kinds import NETWORK_POLICY, Manifest
@@ -22,17 +23,22 @@ def runtime_policy(inputs: Inputs) -> Wanted:
 
 def postgres_policy(inputs: Inputs) -> Wanted:
     """Wanted with a managed database."""
-    return _servers_policy(inputs, "postgres", POSTGRES_PORT) if inputs.managed_postgres else None
+    if not inputs.managed_postgres:
+        return None
+    users: list[Component] = ["runtime"]
+    users += ["backup"] if backup_of(inputs) is not None else []
+    users += ["restore"] if inputs.restores else []
+    return _servers_policy(inputs, "postgres", POSTGRES_PORT, users)
 
 
 def redis_policy(inputs: Inputs) -> Wanted:
     """Wanted with a managed Redis."""
-    return _servers_policy(inputs, "redis", REDIS_PORT) if inputs.managed_redis else None
+    return _servers_policy(inputs, "redis", REDIS_PORT, ["runtime"]) if inputs.managed_redis else None
 
 
-def _servers_policy(inputs: Inputs, component: Component, port: int) -> Manifest:
-    runtime = {"podSelector": {"matchLabels": selector(inputs.name, "runtime")}}
-    return _policy(inputs, component, port, [runtime])
+def _servers_policy(inputs: Inputs, component: Component, port: int, users: list[Component]) -> Manifest:
+    peers = [{"podSelector": {"matchLabels": selector(inputs.name, user)}} for user in users]
+    return _policy(inputs, component, port, peers)
 
 
 def _policy(inputs: Inputs, component: Component, port: int, peers: list[Manifest]) -> Manifest:

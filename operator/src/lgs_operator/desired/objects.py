@@ -39,6 +39,13 @@ def owned(inputs: Inputs, kind: Kind, component: Component) -> Manifest:
     }
 
 
+def retained(inputs: Inputs, kind: Kind, component: Component) -> Manifest:
+    """The head of an object that belongs to nobody, and is there after its service."""
+    manifest = owned(inputs, kind, component)
+    del manifest["metadata"]["ownerReferences"]
+    return manifest
+
+
 def container_security() -> Manifest:
     """A container that Kubernetes' restricted profile takes."""
     return {

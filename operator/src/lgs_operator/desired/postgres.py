@@ -20,7 +20,7 @@ from lgs_operator.kube.kinds import STATEFUL_SET, Manifest
 from lgs_operator.naming import DATA_VOLUME, POSTGRES_PORT, labels, selector
 
 _USER = ROLES[0]
-_DATABASE = "lgs"
+DATABASE = "lgs"
 _MOUNT = "/var/lib/postgresql/data"
 _SOCKET = "/var/run/postgresql"
 _CREDENTIALS = "/var/run/lgs/credentials"
@@ -35,7 +35,7 @@ def postgres_secret(inputs: Inputs) -> Wanted:
     if inputs.postgres is None:
         return None
     known = inputs.postgres.credentials
-    address = f"{host_of(inputs, 'postgres')}:{POSTGRES_PORT}/{_DATABASE}"
+    address = f"{host_of(inputs, 'postgres')}:{POSTGRES_PORT}/{DATABASE}"
     uri = f"postgres://{known.current.role}:{quote(known.current.password, safe='')}@{address}"
     manifest = managed_secret(inputs, "postgres", known.values() | {"uri": uri})
     manifest["metadata"]["annotations"] = known.annotations()
@@ -93,9 +93,9 @@ def _templates(inputs: Inputs, postgres: PostgresInputs) -> list[Manifest]:
 def _container(inputs: Inputs, postgres: PostgresInputs) -> Manifest:
     password = {"secretKeyRef": {"name": name_of(inputs, "postgres"), "key": "password"}}
     # over TCP: the server that initialises the volume listens on the Unix socket only
-    alive = {"exec": {"command": ["pg_isready", "-q", "-h", "127.0.0.1", "-U", _USER, "-d", _DATABASE]}}
+    alive = {"exec": {"command": ["pg_isready", "-q", "-h", "127.0.0.1", "-U", _USER, "-d", DATABASE]}}
     script = passwords_script(
-        database=_DATABASE, folder=_CREDENTIALS, socket=_SOCKET, marker="/tmp/lgs-credentials"
+        database=DATABASE, folder=_CREDENTIALS, socket=_SOCKET, marker="/tmp/lgs-credentials"
     )
     ready = {"exec": {"command": ["/bin/sh", "-c", script]}}
     container: Manifest = {
@@ -105,7 +105,7 @@ def _container(inputs: Inputs, postgres: PostgresInputs) -> Manifest:
         "ports": [{"name": "postgres", "containerPort": POSTGRES_PORT, "protocol": "TCP"}],
         "env": [
             {"name": "POSTGRES_USER", "value": _USER},
-            {"name": "POSTGRES_DB", "value": _DATABASE},
+            {"name": "POSTGRES_DB", "value": DATABASE},
             {"name": "POSTGRES_PASSWORD", "valueFrom": password},
             {"name": "PGDATA", "value": f"{_MOUNT}/pgdata"},
         ],

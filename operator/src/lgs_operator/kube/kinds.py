@@ -55,6 +55,8 @@ POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
 DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs")
+JOB = Kind("batch/v1", "Job", "jobs")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
@@ -67,6 +69,9 @@ OWNED = (
     STATEFUL_SET,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    CLAIM,
+    CRON_JOB,
+    JOB,
 )
 _BY_NAME = {kind.name: kind for kind in (*OWNED, POD, CONFIG_MAP, SERVICE_OF_OURS)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 
 from lgs_operator.kube.kinds import Manifest
@@ -23,6 +24,20 @@ def is_going(pod: Manifest) -> bool:
 def is_ended(pod: Manifest) -> bool:
     """The pod will never take work again."""
     return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def told_by(pod: Manifest) -> Manifest:
+    """What the last container of a pod that ended well left as its message, as JSON; empty when it is
+    none."""
+    for each in pod.get("status", {}).get("containerStatuses", []):
+        ended = each.get("state", {}).get("terminated") or {}
+        if ended.get("exitCode") == 0:
+            try:
+                told = json.loads(ended.get("message") or "")
+            except ValueError:
+                return {}
+            return told if isinstance(told, dict) else {}
+    return {}
 
 
 def created_at(pod: Manifest) -> str:

@@ -5,11 +5,13 @@ Both the reconciler and the autoscaler report through this, so that the status h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 
+from lgs_crds.reasons import Reason
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.recorder import EventType
@@ -22,9 +24,9 @@ from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
 LONGEST_ERROR: Final = 500
-TOLD: Final = frozenset({"Ready", "Reconciled", "PersistenceReady", "CacheReady"})
+TOLD: Final = frozenset({"Ready", "Reconciled", "PersistenceReady", "CacheReady", "BackupReady"})
 """The conditions whose changes are Events."""
-EXPECTED: Final = frozenset({"Starting", "ScaledToZero", "Paused", "Complete"})
+EXPECTED: Final = frozenset({"Starting", "Restoring", "ScaledToZero", "Paused", "Complete"})
 """Reasons for which a condition is False and nothing is wrong."""
 
 
@@ -34,8 +36,14 @@ class StatusReporter:
     def __init__(self, context: Context, states: ServiceStates) -> None:
         self._state = context.state
         self._recorder = context.recorder
+        self._metrics = context.metrics
         self._publisher = Publisher(context.cluster)
         self._states = states
+
+    def before(self, key: ServiceKey) -> Mapping[str, Any]:
+        """The status as it was reported last."""
+        body = self._state.services.get(key)
+        return {} if body is None else self._publisher.current(key, body)
 
     async def report(self, key: ServiceKey) -> None:
         """Writes the status from what was observed last and what the autoscaler said last."""
@@ -45,7 +53,9 @@ class StatusReporter:
             return
         before = self._publisher.current(key, body)
         scaling = known.scaling or scaling_before(before)
-        await self._write(key, body, before, status_of(observed, scaling, before, datetime.now(UTC)))
+        status = status_of(observed, scaling, before, datetime.now(UTC))
+        self._measure_backup(key, status)
+        await self._write(key, body, before, status)
 
     async def report_scaling(self, key: ServiceKey, scaling: ScalingView) -> None:
         """Writes the status with what the autoscaler says now."""
@@ -78,6 +88,19 @@ class StatusReporter:
     def forget(self, key: ServiceKey) -> None:
         """The service is gone."""
         self._publisher.forget(key)
+        self._measure_backup(key, {})
+
+    def _measure_backup(self, key: ServiceKey, status: Mapping[str, Any]) -> None:
+        """The gauges of a service that has backups; those of another are no more."""
+        ready = next((each for each in status.get("conditions", ()) if each["type"] == "BackupReady"), None)
+        for gauge in (self._metrics.backup_ready, self._metrics.backup_last_success):
+            if ready is None:
+                with suppress(KeyError):
+                    gauge.remove(*key)
+        if ready is not None:
+            self._metrics.backup_ready.labels(*key).set(ready["status"] != "False")
+        if ready is not None and (kept := (status.get("backup") or {}).get("time")):
+            self._metrics.backup_last_success.labels(*key).set(datetime.fromisoformat(kept).timestamp())
 
     async def _write(
         self, key: ServiceKey, body: Mapping[str, Any], before: Mapping[str, Any], status: dict[str, Any]
@@ -90,6 +113,24 @@ class StatusReporter:
             kind: EventType = "Warning" if _is_bad(each) else "Normal"
             words = f"{each['type']} is {each['status']}: {each['message']}"
             await self._recorder.emit(key, uid, kind, each["reason"], words)
+        told = restore_news(before.get("restore"), self._publisher.current(key, body).get("restore"))
+        if told is not None:
+            await self._recorder.emit(key, uid, *told)
+
+
+def restore_news(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> tuple[EventType, Reason, str] | None:
+    """The Event of a restore that is over."""
+    if before or not after:
+        return None
+    if after["result"] == "Skipped":
+        return (
+            "Normal",
+            "RestoreSkipped",
+            "nothing was restored: the service has sessions or replicas already",
+        )
+    return "Normal", "Restored", f"backup {after.get('name', '')} is restored: {after.get('threads')} threads"
 
 
 def news(

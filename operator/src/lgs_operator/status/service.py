@@ -18,7 +18,9 @@ from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import selector
+from lgs_operator.status.backup import BackupView, backup_ready, last_backup
 from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
+from lgs_operator.status.restore import RestoreView, restoring
 from lgs_operator.status.rollout import refused_pods, refused_server, seconds_past
 from lgs_operator.status.scaling import ScalingView
 
@@ -45,6 +47,8 @@ class ObservedService:
     unmet: Diagnosis | None = None
     """What of the manifest could not be had while the service goes on."""
     database: DatabaseStatus | None = None
+    backup: BackupView | None = None
+    restore: RestoreView = field(default_factory=RestoreView)
 
     @property
     def ready(self) -> int:
@@ -62,7 +66,9 @@ def status_of(
 ) -> dict[str, Any]:
     """The whole status, as it is to be applied. `before` is the status as it was."""
     metadata = view.service.metadata
+    backup = last_backup(view.backup, before) if view.backup else None
     conditions = (
+        *((backup_ready(view.backup, backup, now),) if view.backup else ()),
         ready(view),
         progressing(view),
         reconciled(view),
@@ -86,6 +92,8 @@ def status_of(
         p95=scaling.p95,
         scaling=scaling.status,
         database=view.database,
+        backup=backup,
+        restore=view.restore.result,
     )
     return as_json(status)
 
@@ -101,7 +109,11 @@ def ready(view: ObservedService) -> Condition:
         return condition("Ready", "False", "Refused", view.refused)
     if view.ready:
         return condition("Ready", "True", "Serving", _count(view))
-    found = _blocker(view) or _diagnose_servers(view) or _idle(view) or _report(view)
+    found = _blocker(view) or _diagnose_servers(view)
+    waits = restoring(view.restore, "Ready")
+    if found is None and waits is not None:
+        return waits
+    found = found or _idle(view) or _report(view)
     if found is None:
         return condition("Ready", "False", "Starting", _count(view))
     return condition("Ready", "False", found.reason, found.message)
@@ -119,6 +131,9 @@ def progressing(view: ObservedService) -> Condition:
         return condition("Progressing", "False", "ProgressDeadlineExceeded", words)
     if stuck is not None:
         return condition("Progressing", "False", stuck.reason, stuck.message)
+    waits = restoring(view.restore, "Progressing")
+    if waits is not None:
+        return waits
     return _moving(view)
 
 
@@ -155,12 +170,11 @@ def persistence_ready(view: ObservedService) -> Condition:
             "PersistenceReady", "True", "Embedded", "SQLite in the one replica: sessions go with its pod"
         )
     missing = _missing_of(view, "spec.persistence.")
-    if missing is not None:
-        return condition("PersistenceReady", "False", missing.reason, missing.message)
-    if postgres.managed is not None:
-        server = _diagnose_postgres(view)
-        if server is not None:
-            return condition("PersistenceReady", "False", server.reason, server.message)
+    found = missing or _diagnose_postgres(view)
+    if found is not None:
+        return condition("PersistenceReady", "False", found.reason, found.message)
+    if (waits := restoring(view.restore, "PersistenceReady")) is not None:
+        return waits
     if view.ready:
         return condition("PersistenceReady", "True", "Connected", "replicas reach the database")
     failing = _diagnose_database(view)

@@ -1,0 +1,105 @@
+"""The backups of a managed database: a CronJob, and the claim that keeps them where no bucket does.
+
+A backup is made in two steps, a container each: pg_dump writes a file that pg_restore then reads to its end,
+and the runtime's `dump keep` describes and keeps it. The claim belongs to nobody: it outlives the service.
+"""
+
+from __future__ import annotations
+
+from lgs_crds.model import Backup
+from lgs_operator.desired.dumps import (
+    BACKUPS,
+    TOLD,
+    dump_pod,
+    place,
+    runtime_program,
+    scratch,
+    server_programs,
+)
+from lgs_operator.desired.inputs import Inputs, PostgresInputs, Wanted
+from lgs_operator.desired.objects import name_of, owned, retained
+from lgs_operator.kube.kinds import CLAIM, CRON_JOB, Manifest
+from lgs_operator.naming import labels
+
+_SIZE = "10Gi"
+_PARTS = f"{BACKUPS}/.parts"
+# What a killed pod left of a dump goes after a day; the pod's name keeps two that work at once apart.
+_DUMP = f"""\
+part={_PARTS}/$POD_NAME
+mkdir -p "$part"
+find {_PARTS} -mindepth 1 -maxdepth 1 -mmin +1440 -exec rm -rf {{}} +
+rm -rf "$part"/*
+date -u +%Y-%m-%dT%H:%M:%SZ > "$part/began"
+pg_dump --format=custom --no-owner --no-privileges --lock-wait-timeout=60000 --file="$part/dump"
+pg_restore --file=/dev/null "$part/dump"
+"""
+_MOST_SECONDS = 6 * 3600
+"""A backup that hangs would hold up all that follow."""
+
+
+def backup_of(inputs: Inputs) -> Backup | None:
+    """What the manifest says of backups."""
+    return inputs.postgres.spec.backup if inputs.postgres is not None else None
+
+
+def claim_name(inputs: Inputs, backup: Backup) -> str | None:
+    """The claim that the backups are on; None for a bucket."""
+    if backup.volume is None:
+        return None
+    return backup.volume.claim_name or name_of(inputs, "backup")
+
+
+def backup_claim(inputs: Inputs) -> Wanted:
+    """Wanted with backups on a volume that the manifest does not bring. Never deleted by the operator."""
+    backup = backup_of(inputs)
+    if backup is None or backup.volume is None or backup.volume.claim_name is not None:
+        return None
+    manifest = retained(inputs, CLAIM, "backup")
+    manifest["spec"] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": backup.volume.size or _SIZE}},
+    }
+    if backup.volume.storage_class_name:
+        manifest["spec"]["storageClassName"] = backup.volume.storage_class_name
+    return manifest
+
+
+def backup_cron_job(inputs: Inputs) -> Wanted:
+    """Wanted with backups."""
+    backup = backup_of(inputs)
+    if inputs.postgres is None or backup is None:
+        return None
+    manifest = owned(inputs, CRON_JOB, "backup")
+    manifest["spec"] = {
+        "schedule": backup.schedule,
+        "timeZone": "Etc/UTC",
+        "concurrencyPolicy": "Forbid",
+        # without it a CronJob that missed a hundred times would never start again
+        "startingDeadlineSeconds": 3600,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {
+            "metadata": {"labels": labels(inputs.name, "backup")},
+            "spec": {
+                "backoffLimit": 2,
+                "activeDeadlineSeconds": _MOST_SECONDS,
+                "template": _pod(inputs, inputs.postgres, backup),
+            },
+        },
+    }
+    return manifest
+
+
+def _pod(inputs: Inputs, postgres: PostgresInputs, backup: Backup) -> Manifest:
+    mounts = [{"name": "backups", "mountPath": BACKUPS}]
+    claim = claim_name(inputs, backup)
+    volume: Manifest = scratch(postgres, "backups")
+    if claim is not None:
+        volume = {"name": "backups", "persistentVolumeClaim": {"claimName": claim}}
+    command = ["keep", f"{_PARTS}/$(POD_NAME)", "--at", place(inputs, backup.s3), "--service", inputs.name]
+    command += ["--keep", str(backup.keep), "--tell", TOLD]
+    containers = [
+        server_programs(inputs, postgres, "dump", _DUMP, mounts),
+        runtime_program(inputs, "keep", command, backup.s3, mounts),
+    ]
+    return dump_pod(inputs, "backup", containers, [volume])

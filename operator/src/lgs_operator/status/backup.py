@@ -1,0 +1,133 @@
+"""How the backups of a managed database stand: the last one that was kept, and whether they go on. Pure.
+
+What a backup's pod told when it ended is read from it; the status remembers the last one when its pod is
+gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
+
+from cronsim import CronSim, CronSimError
+
+from lgs_crds.model import Backup
+from lgs_crds.status import BackupStatus, Condition, condition, timestamp
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.kube.pods import created_at, told_by
+from lgs_operator.status.diagnosis import Budget, diagnose
+
+BUDGET: Final = Budget("spec.persistence.postgres.managed.backup.resources")
+_MACROS: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+
+@dataclass(frozen=True)
+class BackupView:
+    """What was seen of the backups: the CronJob, and its Jobs and pods that are still there."""
+
+    spec: Backup
+    cron_job: Manifest | None = None
+    jobs: tuple[Manifest, ...] = ()
+    pods: tuple[Manifest, ...] = ()
+
+
+def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | None:
+    """The newest backup that was kept: one that a pod tells of, or the one that the status remembers."""
+    known = [BackupStatus.model_validate(before["backup"])] if before.get("backup") else []
+    for pod in view.pods:
+        told = told_by(pod)
+        if told.get("name"):
+            began = str(told.get("began", "")).replace("+00:00", "Z")
+            known.append(
+                BackupStatus(
+                    name=str(told["name"]), time=began, bytes=told.get("bytes"), threads=told.get("threads")
+                )
+            )
+    return max(known, key=lambda each: each.name or "", default=None)
+
+
+def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> Condition:
+    """Backups are made as often as the manifest says."""
+    kept_until = _time(last.time) if last and last.time else None
+    trouble = _trouble(view, kept_until)
+    if trouble is not None:
+        since = f"; the last backup is {last.name}" if last else "; there is no backup yet"
+        return condition("BackupReady", "False", "BackupFailed", f"{trouble}{since}")
+    base = kept_until or _made(view.cron_job) or now
+    if base < two_periods_before(view.spec.schedule, now):
+        words = f"no backup for two periods of {view.spec.schedule!r}, since {timestamp(base)}"
+        where = f"cronjob/{view.cron_job['metadata']['name']}" if view.cron_job else "cronjob"
+        return condition(
+            "BackupReady", "False", "BackupOverdue", f"{words}; `kubectl describe {where}` tells why"
+        )
+    due = next_time(view.spec.schedule, now)
+    following = f"the next is due at {timestamp(due)}" if due else "no other is due"
+    if last is None:
+        return condition("BackupReady", "Unknown", "BackupPending", f"no backup yet; {following}")
+    return condition(
+        "BackupReady",
+        "True",
+        "BackedUp",
+        f"{last.name}: {last.threads} threads, {last.bytes} bytes; {following}",
+    )
+
+
+def two_periods_before(schedule: str, now: datetime) -> datetime:
+    """The time before the last one of a schedule; the earliest time there is where there is none."""
+    return next(islice(_times(schedule, now, reverse=True), 1, None), datetime.min.replace(tzinfo=UTC))
+
+
+def next_time(schedule: str, now: datetime) -> datetime | None:
+    """The next time of a schedule; None when there is none."""
+    return next(_times(schedule, now), None)
+
+
+def _times(schedule: str, now: datetime, *, reverse: bool = False) -> Iterator[datetime]:
+    """None of a schedule that has a day that never comes, such as February 31st."""
+    try:
+        yield from CronSim(_MACROS.get(schedule, schedule), now.astimezone(UTC), reverse=reverse)
+    except CronSimError:
+        return
+
+
+def _trouble(view: BackupView, kept_until: datetime | None) -> str | None:
+    """What keeps a backup that began after the last one that was kept from being one."""
+
+    def is_newer(each: Manifest) -> bool:
+        made = _made(each)
+        return kept_until is None or made is None or made > kept_until
+
+    found = diagnose([pod for pod in view.pods if is_newer(pod)], BUDGET)
+    if found is not None:
+        return found.message
+    failed = [(job, words) for job in view.jobs if is_newer(job) and (words := _failure(job)) is not None]
+    if not failed:
+        return None
+    job, words = max(failed, key=lambda each: created_at(each[0]))
+    return f"job {job['metadata']['name']}: {words}"
+
+
+def _failure(job: Manifest) -> str | None:
+    for each in job.get("status", {}).get("conditions", []):
+        if each.get("type") == "Failed" and each.get("status") == "True":
+            return str(each.get("message") or each.get("reason") or "it failed")
+    return None
+
+
+def _made(manifest: Manifest | None) -> datetime | None:
+    made = created_at(manifest) if manifest else ""
+    return _time(made) if made else None
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

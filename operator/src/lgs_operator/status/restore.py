@@ -1,0 +1,109 @@
+"""Where a new service's restore stands, from the Job that makes it and the pods of that. Pure.
+
+It is over for good once the status says what became of it. Until then the first replica waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from lgs_crds.model import RestoreFrom
+from lgs_crds.status import Condition, ConditionType, RestoreStatus, Truth, condition
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.kube.pods import created_at, told_by
+from lgs_operator.status.backup import BUDGET
+from lgs_operator.status.diagnosis import Diagnosis, diagnose
+
+GRACE_SECONDS: Final = 10.0
+"""So much later than its Job a pod that ended may be seen."""
+_WAY_OUT: Final = (
+    "It is tried again; mend spec.persistence.postgres.managed.restoreFrom, or take it away to begin empty"
+)
+
+
+@dataclass(frozen=True)
+class RestoreView:
+    """`waits`: the first replica must not start yet. `result` is what became of it, once that is known."""
+
+    waits: bool = False
+    source: RestoreFrom | None = None
+    result: RestoreStatus | None = None
+    trouble: Diagnosis | None = None
+
+
+def restore_of(
+    source: RestoreFrom | None,
+    before: Mapping[str, Any],
+    *,
+    has_replicas: bool,
+    jobs: Iterable[Manifest],
+    pods: Iterable[Manifest],
+    generation: int,
+    now: datetime,
+) -> RestoreView:
+    """`before` is the status as it was. A service that has a Deployment already restores nothing."""
+    known = before.get("restore")
+    if known:
+        return RestoreView(source=source, result=RestoreStatus.model_validate(known))
+    if source is None:
+        return RestoreView()
+    if has_replicas:
+        return RestoreView(source=source, result=RestoreStatus(result="Skipped"))
+    there = sorted(pods, key=created_at, reverse=True)
+    told = next((told for pod in there if (told := told_by(pod))), None)
+    if told is not None or any(_is_long_over(job, now) for job in jobs):
+        return RestoreView(source=source, result=_result(told or {}))
+    return RestoreView(True, source, None, _trouble(there) or _said_before(before, generation))
+
+
+def restoring(view: RestoreView, kind: ConditionType) -> Condition | None:
+    """The condition of a service that waits for its restore; None where it does not."""
+    if not view.waits or view.source is None:
+        return None
+    what = f"backup {view.source.name} of {view.source.service}"
+    if view.trouble is None:
+        moves: Truth = "True" if kind == "Progressing" else "False"
+        return condition(kind, moves, "Restoring", f"{what} is restored; replicas start when it is there")
+    if view.trouble.reason == "RestoreFailed":
+        return condition(kind, "False", "RestoreFailed", view.trouble.message)
+    return condition(kind, "False", view.trouble.reason, f"{what} can't be restored: {view.trouble.message}")
+
+
+def _trouble(pods: list[Manifest]) -> Diagnosis | None:
+    found = diagnose(pods, BUDGET)
+    if found is None or found.reason != "CrashLoopBackOff":
+        return found
+    return Diagnosis("RestoreFailed", f"the restore failed: {found.message}. {_WAY_OUT}")
+
+
+def _said_before(before: Mapping[str, Any], generation: int) -> Diagnosis | None:
+    """Between two tries the failure of the one before stands, as long as the manifest is the same."""
+    for each in before.get("conditions", []):
+        if each.get("type") == "Ready" and each.get("reason") == "RestoreFailed":
+            same = each.get("observedGeneration") == generation
+            return Diagnosis("RestoreFailed", str(each.get("message", ""))) if same else None
+    return None
+
+
+def _result(told: Mapping[str, Any]) -> RestoreStatus:
+    name, began = told.get("name"), told.get("began")
+    threads = told.get("threads")
+    return RestoreStatus(
+        result="Skipped" if told.get("result") == "Skipped" else "Restored",
+        name=str(name) if name else None,
+        time=str(began).replace("+00:00", "Z") if began else None,
+        threads=threads if isinstance(threads, int) else None,
+    )
+
+
+def _is_long_over(job: Manifest, now: datetime) -> bool:
+    status = job.get("status", {})
+    done = any(
+        each.get("type") == "Complete" and each.get("status") == "True"
+        for each in status.get("conditions", [])
+    )
+    ended = status.get("completionTime")
+    return bool(done and ended and (now - datetime.fromisoformat(ended)).total_seconds() > GRACE_SECONDS)

@@ -1,0 +1,251 @@
+"""Backups and restores against a real API server, whose Jobs make real pods; what the pods would tell at
+their end is written into their status."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controlplane.controlplane_server import ControlPlane
+from controlplane.manifests import service
+from controlplane.operators import Operators
+from controlplane.story import Story
+from controlplane.waiting import until
+from lgs_operator.kube.kinds import CLAIM, CRON_JOB, DEPLOYMENT, JOB, POD, SERVICE_OF_OURS, STATEFUL_SET
+
+pytestmark = pytest.mark.controlplane
+NAME = "20261128T030002Z-1a2b3c"
+TOLD = {"name": NAME, "began": "2026-11-28T03:00:02Z", "bytes": 1024, "threads": 3}
+S3 = {"bucket": "sessions", "credentialsSecret": {"name": "keys"}}
+MANAGED = "spec.persistence.postgres.managed"
+
+
+def managed(name: str = "support", **fields: Any) -> dict[str, Any]:
+    return service(name, persistence={"postgres": {"managed": {"storage": "1Gi"} | fields}})
+
+
+def backups(**fields: Any) -> dict[str, Any]:
+    return {"schedule": "0 3 * * *", "volume": {"size": "2Gi"}} | fields
+
+
+async def pods_of(story: Story, component: str) -> list[dict[str, Any]]:
+    pods, _ = await story.cluster.list(
+        POD, story.namespace, labels=f"app.kubernetes.io/component={component}"
+    )
+    return pods
+
+
+async def ends(story: Story, component: str, code: int, message: str) -> str:
+    """The newest pod of a component ends so. Gives its name."""
+
+    async def alive() -> dict[str, Any] | None:
+        pods = await pods_of(story, component)
+        return next((pod for pod in pods if pod["status"]["phase"] == "Pending"), None)
+
+    pod = await until(alive, f"there is no pod of a {component}")
+    container = pod["spec"]["containers"][0]
+    ended = {"exitCode": code, "message": message, "reason": "Completed" if code == 0 else "Error"}
+    status = {
+        "phase": "Failed" if code else "Succeeded",
+        "containerStatuses": [
+            {
+                "name": container["name"],
+                "image": container["image"],
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"terminated": ended},
+            }
+        ],
+    }
+    name = str(pod["metadata"]["name"])
+    patch = ["patch", "pod", name, "-n", story.namespace, "--subresource=status", "--type=merge"]
+    story.plane.run(*patch, "-p", json.dumps({"status": status}))
+    return name
+
+
+async def database_is_up(story: Story) -> None:
+    """The managed server's pod takes connections."""
+    await story.appears(POD, "support-postgres-0")
+    ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
+    patch = ["patch", "pod", "support-postgres-0", "-n", story.namespace, "--subresource=status"]
+    status = {"status": {"phase": "Running", "conditions": ready}}
+    story.plane.run(*patch, "--type=merge", "-p", json.dumps(status))
+
+
+async def status_of(story: Story, name: str = "support") -> dict[str, Any]:
+    status: dict[str, Any] = (await story.get(SERVICE_OF_OURS, name)).get("status", {})
+    return status
+
+
+def events(story: Story) -> str:
+    return story.plane.run("get", "events", "-n", story.namespace, "-o", "jsonpath={.items[*].reason}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"backup": backups(schedule="0 3 * *")}, f"{MANAGED}.backup.schedule"),
+        ({"backup": backups(schedule="61 3 * * *")}, f"{MANAGED}.backup.schedule"),
+        ({"backup": backups(schedule="every night")}, f"{MANAGED}.backup.schedule"),
+        ({"backup": backups(keep=0)}, f"{MANAGED}.backup.keep"),
+        ({"backup": backups(s3=S3)}, f"{MANAGED}.backup: volume s3: must have exactly one of volume, s3"),
+        ({"backup": {"schedule": "@daily"}}, f"{MANAGED}.backup: none of them: must have exactly one of"),
+        (
+            {"backup": backups(volume={"claimName": "nas", "size": "1Gi"})},
+            f"{MANAGED}.backup.volume.size: must be absent with claimName",
+        ),
+        (
+            {"backup": {"schedule": "@daily", "s3": S3 | {"endpoint": "minio:9000"}}},
+            f"{MANAGED}.backup.s3.endpoint",
+        ),
+        (
+            {"backup": {"schedule": "@daily", "s3": {"bucket": "sessions"}}},
+            f"{MANAGED}.backup.s3.credentialsSecret",
+        ),
+        ({"restoreFrom": {"name": "latest"}}, f"{MANAGED}.restoreFrom.service"),
+        ({"restoreFrom": {"service": "old", "name": "yesterday"}}, f"{MANAGED}.restoreFrom.name"),
+        (
+            {"restoreFrom": {"service": "old", "volume": {"claimName": "nas"}, "s3": S3}},
+            f"{MANAGED}.restoreFrom: volume s3: must have at most one of volume, s3",
+        ),
+    ],
+)
+def test_what_can_t_be_a_backup_is_refused_when_it_is_applied(
+    plane: ControlPlane, namespace: str, fields: dict[str, Any], words: str
+) -> None:
+    said = plane.run("apply", "-n", namespace, "-f", "-", stdin=json.dumps(managed(**fields)), check=False)
+
+    assert words in said
+
+
+async def test_backups_go_with_the_service_and_their_volume_stays_for_one_of_its_name(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(managed(backup=backups()))
+    await story.appears(CRON_JOB, "support-backup")
+    first = await story.appears(CLAIM, "support-backup")
+
+    story.plane.run("delete", "lgs", "support", "-n", story.namespace)
+    await story.vanishes(CRON_JOB, "support-backup")
+    story.apply(managed(backup=backups()))
+    await story.appears(CRON_JOB, "support-backup")
+    await story.has_condition("Reconciled", "True", "Done")
+
+    assert (await story.get(CLAIM, "support-backup"))["metadata"]["uid"] == first["metadata"]["uid"]
+
+
+async def test_a_backup_by_hand_is_told_like_one_by_the_schedule(story: Story, operators: Operators) -> None:
+    operator = await operators.start()
+    story.apply(managed(backup=backups()))
+    await story.appears(CRON_JOB, "support-backup")
+    await story.has_condition("BackupReady", "Unknown", "BackupPending")
+
+    story.plane.run(
+        "create", "job", "--from=cronjob/support-backup", "before-the-change", "-n", story.namespace
+    )
+    await ends(story, "backup", 0, json.dumps(TOLD))
+
+    told = await story.has_condition("BackupReady", "True", "BackedUp")
+    assert NAME in told["message"]
+    backup = (await status_of(story))["backup"]
+    assert backup == {"name": NAME, "time": "2026-11-28T03:00:02Z", "bytes": 1024, "threads": 3}
+    assert await operator.metric("lgs_operator_backup_last_success_timestamp_seconds") == 1795834802
+    assert await operator.metric("lgs_operator_backup_ready") == 1
+
+
+async def test_a_backup_that_fails_is_told_with_its_pods_words(story: Story, operators: Operators) -> None:
+    operator = await operators.start()
+    story.apply(managed(backup=backups()))
+    await story.appears(CRON_JOB, "support-backup")
+    story.plane.run("create", "job", "--from=cronjob/support-backup", "try", "-n", story.namespace)
+
+    await ends(story, "backup", 1, "s3://sessions/team/support: AccessDenied")
+
+    told = await story.has_condition("BackupReady", "False", "BackupFailed")
+    assert "AccessDenied" in told["message"]
+    assert "there is no backup yet" in told["message"]
+    assert "BackupFailed" in events(story)
+    assert await operator.metric("lgs_operator_backup_ready") == 0
+
+
+async def test_a_new_service_is_restored_before_its_first_replica_starts(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(managed(restoreFrom={"service": "old"}))
+    await story.appears(STATEFUL_SET, "support-postgres")
+
+    async def has_job() -> list[dict[str, Any]]:
+        return await pods_of(story, "restore")
+
+    await until(has_job, "no pod restores")
+    assert not await story.get(DEPLOYMENT)
+
+    await ends(story, "restore", 0, json.dumps(TOLD | {"result": "Restored"}))
+    await story.appears(DEPLOYMENT)
+
+    async def known() -> dict[str, Any] | None:
+        return (await status_of(story)).get("restore")
+
+    assert await until(known) == {
+        "result": "Restored",
+        "name": NAME,
+        "time": "2026-11-28T03:00:02Z",
+        "threads": 3,
+    }
+
+    async def is_told() -> bool:
+        return "Restored" in events(story).split()
+
+    await until(is_told, "no Event tells of the restore")
+
+
+async def test_a_restore_that_fails_keeps_the_service_from_starting_and_says_what_to_do(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(managed(restoreFrom={"service": "old"}))
+    await story.appears(STATEFUL_SET, "support-postgres")
+    await database_is_up(story)
+
+    await ends(story, "restore", 2, "backup 'latest' not found; old at file:///backups has none")
+
+    told = await story.has_condition("Ready", "False", "RestoreFailed")
+    await story.has_condition("PersistenceReady", "False", "RestoreFailed")
+    assert "has none" in told["message"]
+    assert "take it away to begin empty" in told["message"]
+    assert not await story.get(DEPLOYMENT)
+
+    story.plane.run(
+        *("patch", "lgs", "support", "-n", story.namespace, "--type=json", "-p"),
+        json.dumps([{"op": "remove", "path": "/spec/persistence/postgres/managed/restoreFrom"}]),
+    )
+    await story.appears(DEPLOYMENT)
+
+    async def jobs_are_gone() -> bool:
+        return not (await story.cluster.list(JOB, story.namespace))[0]
+
+    await until(jobs_are_gone, "the Job of the restore stays")
+
+
+async def test_a_service_that_is_up_restores_nothing_and_says_so(story: Story, operators: Operators) -> None:
+    await operators.start()
+    story.apply(managed())
+    await story.appears(DEPLOYMENT)
+
+    story.apply(managed(restoreFrom={"service": "old"}))
+
+    async def known() -> dict[str, Any] | None:
+        return (await status_of(story)).get("restore")
+
+    assert await until(known) == {"result": "Skipped"}
+    assert not (await story.cluster.list(JOB, story.namespace))[0]
+
+    async def is_told() -> bool:
+        return "RestoreSkipped" in events(story)
+
+    await until(is_told, "no Event tells that nothing was restored")
