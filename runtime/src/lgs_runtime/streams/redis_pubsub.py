@@ -1,8 +1,8 @@
 """Wakes subscribers when a Redis key has something new: one pub/sub connection for all of this replica.
 
 A subscriber may be woken too often and, while Redis is away, not at all: it looks by itself now and then.
-Nobody waits for Redis to begin or to end to listen. What has changed is told to Redis in one command for all
-channels, so that a thousand who come at once don't queue.
+Nobody waits for Redis to begin or to end to listen. Changes go to Redis in one command for all channels, so
+that a thousand who come at once don't queue.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ class RedisPubSub:
         self._redis = redis
         self._pubsub: Any = None
         self._subscribers: defaultdict[str, set[Subscriber]] = defaultdict(set)
-        self._told: set[str] = set()
+        self._subscribed: set[str] = set()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     @contextmanager
     def listening(self, channel: str, subscriber: Subscriber) -> Iterator[None]:
-        """Wakes `subscriber` when a channel has news, and once when Redis has begun to ring for it: what came
-        before then is to be looked for."""
+        """Wakes `subscriber` when a message comes on a channel, and once when Redis has confirmed the
+        subscription: what came before then is to be looked for."""
         self._subscribers[channel].add(subscriber)
-        if channel in self._told:
-            subscriber.wake()
-        self._changes()
+        if channel in self._subscribed:
+            subscriber.recheck()
+        self._change()
         try:
             yield
         finally:
             self._subscribers[channel].discard(subscriber)
             if not self._subscribers[channel]:
                 del self._subscribers[channel]
-                self._changes()
+                self._change()
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -61,14 +61,14 @@ class RedisPubSub:
         while self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
-        await self._hang_up()
+        await self._disconnect()
 
-    def _changes(self) -> None:
+    def _change(self) -> None:
         self._changed.set()
         if self._task is None:
-            self._task = asyncio.create_task(self._live(), name="stream-subscribers")
+            self._task = asyncio.create_task(self._run(), name="stream-subscribers")
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         """One connection after the other, for as long as the replica lives."""
         while not self._closed:
             await self._changed.wait()
@@ -78,51 +78,57 @@ class RedisPubSub:
                 continue
             self._pubsub = self._redis.pubsub()
             try:
-                await self._tell()
+                await self._synchronize()
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(self._tell_forever())
+                    both.create_task(self._synchronize_forever())
                     both.create_task(self._read_forever())
             except* GONE:
                 pass
             if not self._closed:
-                await self._hang_up()
-                self._changes()
+                await self._disconnect()
+                self._change()
                 await asyncio.sleep(AWAY_SECONDS)
 
-    async def _hang_up(self) -> None:
-        """Closes the connection. Everybody looks once, since news may be missed."""
-        self._told.clear()
+    async def _disconnect(self) -> None:
+        """Closes the connection. Who listened by it looks once, since messages may be missed."""
+        lost, self._subscribed = self._subscribed, set()
         if self._pubsub is not None:
             with suppress(*GONE):
                 await self._pubsub.aclose()
-        self._ring(list(self._subscribers))
+        self._recheck(lost)
 
-    async def _tell_forever(self) -> None:
+    async def _synchronize_forever(self) -> None:
         while not self._closed:
             await self._changed.wait()
-            await self._tell()
+            await self._synchronize()
 
-    async def _tell(self) -> None:
-        """Makes Redis ring for the channels that have listeners, and for no others."""
+    async def _synchronize(self) -> None:
+        """Subscribes at Redis to the channels that have listeners, and to no others."""
         self._changed.clear()
         wanted = set(self._subscribers)
-        new, old = wanted - self._told, self._told - wanted
+        new, old = wanted - self._subscribed, self._subscribed - wanted
         async with asyncio.timeout(COMMAND_SECONDS):
             if new:
                 await self._pubsub.subscribe(*new)
             if old:
                 await self._pubsub.unsubscribe(*old)
-        self._told = wanted
+        self._subscribed = wanted
 
     async def _read_forever(self) -> None:
         # A task group cancels its tasks once, and the driver may swallow it.
         while not self._closed:
             message = await self._pubsub.get_message(timeout=READ_SECONDS)
-            # A confirmation rings too: what came before it is to be looked for.
-            if message is not None and message["type"] in ("message", "subscribe"):
-                self._ring([message["channel"].decode()])
+            if message is None:
+                continue
+            channel = message["channel"].decode()
+            if message["type"] == "message":
+                for subscriber in self._subscribers.get(channel, ()):
+                    subscriber.wake()
+            elif message["type"] == "subscribe":
+                # What came before the confirmation is to be looked for.
+                self._recheck([channel])
 
-    def _ring(self, channels: Iterable[str]) -> None:
+    def _recheck(self, channels: Iterable[str]) -> None:
         for channel in channels:
             for subscriber in self._subscribers.get(channel, ()):
-                subscriber.wake()
+                subscriber.recheck()

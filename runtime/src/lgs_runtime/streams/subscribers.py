@@ -25,7 +25,7 @@ class Subscriber:
         self.over = False
         """Whether nothing more is to come: who listens stops when there is nothing left to give."""
         self.wakes = 0
-        """How often it was woken."""
+        """How often there was something for it."""
 
     def hear(self, events: Sequence[StreamEvent]) -> None:
         """Hands events over."""
@@ -45,6 +45,10 @@ class Subscriber:
     def wake(self) -> None:
         """Says that there is something to look at."""
         self.wakes += 1
+        self.recheck()
+
+    def recheck(self) -> None:
+        """Says that something may have been missed: that alone is no sign that more is to come."""
         self._woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
