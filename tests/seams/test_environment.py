@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lgs_crds import LangGraphService, parse
+from lgs_crds.model import CircuitBreaker, GraphCircuitBreaker
 from lgs_operator.desired.environment import (
     API_KEYS_DIR,
     API_KEYS_FILE,
@@ -21,6 +22,8 @@ from lgs_operator.desired.environment import (
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.naming import RUNTIME_PORT
 from lgs_operator.settings import Images
+from lgs_runtime.breaker.policy import Policy as BreakerPolicy
+from lgs_runtime.graphs.circuit_section import GraphPolicy
 from lgs_runtime.settings import Settings, load_settings
 
 FOLDER = Path(__file__).parent
@@ -46,6 +49,17 @@ SPEC: Mapping[str, Any] = {
         "redis": {"uriSecret": {"name": "cache", "key": "uri"}},
         "ttlSeconds": 20,
         "compressionThresholdBytes": 21,
+    },
+    "circuitBreaker": {
+        "failureThreshold": 0.22,
+        "minimumCalls": 23,
+        "windowSeconds": 24.5,
+        "recoverySeconds": 25.5,
+        "probes": 26,
+        "slowCallSeconds": 27.5,
+        "slowCallThreshold": 0.28,
+        "ignore": ["shop.errors.BadQuestion"],
+        "graphs": {"agent": {"recoverySeconds": 29}},
     },
     "auth": {
         "path": "./auth.py:auth",
@@ -76,6 +90,21 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     "LGS_AUTH_PATH": (lambda s: s.auth_path, "./auth.py:auth"),
     "LGS_DISABLE_STUDIO_AUTH": (lambda s: s.disable_studio_auth, True),
     "LGS_API_KEYS_FILE": (lambda s: s.api_keys_file, Path(API_KEYS_DIR) / API_KEYS_FILE),
+    "LGS_CIRCUIT_BREAKER": (
+        lambda s: s.circuits["agent"],
+        GraphPolicy(
+            BreakerPolicy(
+                failure_threshold=0.22,
+                minimum_calls=23,
+                window_seconds=24.5,
+                recovery_timeout=29,
+                probes=26,
+                slow_call_seconds=27.5,
+                slow_call_threshold=0.28,
+            ),
+            ignore=("shop.errors.BadQuestion",),
+        ),
+    ),
     "DATABASE_URI": (lambda s: s.database_uri, SECRETS["DATABASE_URI"]),
     "REDIS_URI": (lambda s: s.redis_uri, SECRETS["REDIS_URI"]),
 }
@@ -129,3 +158,17 @@ def test_what_a_manifest_leaves_out_is_what_the_runtime_takes_by_itself() -> Non
     for name in written:
         found, _ = READ[name]
         assert found(of_manifest) == found(of_runtime), name
+
+
+def test_what_a_circuit_breaker_leaves_out_is_what_the_runtime_takes_by_itself() -> None:
+    spec = service({"image": "example.com/support:1", "circuitBreaker": {}}).spec
+    graphs = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
+
+    of_manifest = load_settings(graphs | variables_of(spec))
+    of_runtime = load_settings(graphs | {"LGS_CIRCUIT_BREAKER": "{}"})
+
+    assert of_manifest.circuits == of_runtime.circuits == {"agent": GraphPolicy(BreakerPolicy())}
+
+
+def test_what_a_graph_may_have_of_its_own_is_what_all_have() -> None:
+    assert CircuitBreaker.model_fields.keys() - {"graphs"} == GraphCircuitBreaker.model_fields.keys()

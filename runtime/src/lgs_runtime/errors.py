@@ -7,6 +7,7 @@ status each becomes; errors of a driver are translated where the driver is calle
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 
 class RuntimeFault(Exception):
@@ -123,6 +124,19 @@ class RollbackAsked(RuntimeFault):
 
 class StorageUnavailable(RuntimeFault):
     """The database can't be reached now (503 with `Retry-After`). Nothing was acknowledged."""
+
+
+class GraphCircuitOpen(RuntimeFault):
+    """Too many runs of a graph have failed of late: none is taken for now; nothing was stored (503 with
+    `Retry-After`)."""
+
+    def __init__(self, graph_id: str, retry_after_seconds: float) -> None:
+        self.retry_after_seconds = max(1, ceil(retry_after_seconds))
+        super().__init__(
+            f"graph {graph_id!r}: too many of its runs have failed; its circuit breaker is open: "
+            f"try again in {self.retry_after_seconds} s"
+        )
+        self.graph_id = graph_id
 
 
 class LeaseLost(RuntimeFault):

@@ -22,6 +22,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.registry import Collector
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Priority, QueueDepth, TtlStrategy
@@ -117,7 +118,10 @@ class Metrics:
         self._oldest = Gauge("lgs_queue_oldest_seconds", "Age of the oldest of them.", p, registry=None)
         self._blocked = Gauge("lgs_queue_blocked", "Runs that wait for thread or time.", registry=None)
         self._unserved = Gauge(
-            "lgs_queue_unserved", "Runs that wait for a graph that no replica has.", ["graph"], registry=None
+            "lgs_queue_unserved",
+            "Runs that wait for a graph that no replica takes.",
+            ["graph"],
+            registry=None,
         )
         self._slots = Gauge("lgs_slots", "Runs this replica may execute at a time.", registry=to)
         self._in_use = Gauge("lgs_slots_in_use", "Runs it executes now.", registry=to)
@@ -206,6 +210,10 @@ class Metrics:
     def cache(self, result: str, count: int = 1) -> None:
         """`hit`, `miss`, `set` or `error` of the response cache."""
         self._cache.labels(result).inc(count)
+
+    def show(self, series: Collector) -> None:
+        """Shows what something else counts, each time the page is asked for."""
+        self.registry.register(series)
 
     async def start(self) -> None:
         """Begins to sample the event loop."""

@@ -21,6 +21,8 @@ from lgs_runtime.auth.gate import Gate
 from lgs_runtime.background.duties import start_duties
 from lgs_runtime.background.heartbeat import Heartbeat
 from lgs_runtime.background.keeper_process import KeeperProcess
+from lgs_runtime.breaker.exposition import CircuitSeries
+from lgs_runtime.breaker.registry import CIRCUITS
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.checkpoint.wrappers.fence import Fence, fenced
 from lgs_runtime.database.addresses import masked
@@ -36,6 +38,7 @@ from lgs_runtime.encryption.wrapping import (
 )
 from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.graphs.assistants import KnownAssistants
+from lgs_runtime.graphs.circuits import GraphCircuits
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.metrics import Metrics
@@ -87,6 +90,8 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     streams = opening.streams(cipher, metrics)
     notifier = Notifier(storage)
     stack.push_async_callback(notifier.close)
+    circuits = GraphCircuits(settings.circuits)
+    metrics.show(CircuitSeries(lambda: [*circuits.all(), *CIRCUITS.all()]))
     services = Services(
         settings=settings,
         storage=storage,
@@ -104,12 +109,14 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
             streams=streams,
             notifier=notifier,
             metrics=metrics,
+            circuits=circuits,
         ),
         metrics=metrics,
         readiness=Readiness(storage, streams),
         gate=gate,
         cipher=cipher,
         assistants=KnownAssistants(storage),
+        circuits=circuits,
         priorities=_priorities(settings),
     )
     await opening.companions(services, fence)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lgs_runtime.checkpoint.upkeep import Upkeep
     from lgs_runtime.encryption.cipher import Cipher
     from lgs_runtime.graphs.assistants import KnownAssistants
+    from lgs_runtime.graphs.circuits import GraphCircuits
     from lgs_runtime.graphs.priority import PriorityHandler
     from lgs_runtime.graphs.registry import GraphRegistry
     from lgs_runtime.metrics import Metrics
@@ -43,6 +44,7 @@ class Services:
     readiness: Readiness
     gate: Gate
     assistants: KnownAssistants
+    circuits: GraphCircuits
     cipher: Cipher | None = None
     """Seals what is kept; None: it is kept as it is."""
     priorities: PriorityHandler | None = None

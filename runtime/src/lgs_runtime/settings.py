@@ -19,6 +19,8 @@ from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpoint
 from lgs_runtime.database.addresses import masked, through
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthCache
+from lgs_runtime.graphs.circuit_section import VARIABLE as CIRCUIT_BREAKER
+from lgs_runtime.graphs.circuit_section import GraphPolicy, parse_circuits
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec, Manifest, import_folders, manifest_of
 from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
@@ -91,6 +93,8 @@ class Settings:
     auth_cache: AuthCache | None = None
     api_keys: str = field(default="", repr=False)
     api_keys_file: Path | None = None
+    circuits: Mapping[str, GraphPolicy] = field(default_factory=dict)
+    """When the circuit around each graph opens; none around one that is not here."""
     file_env: Mapping[str, str] = field(default_factory=dict)
     """Variables that `langgraph.json` gives to the graphs; the process's own win."""
 
@@ -172,6 +176,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         port=_port(flags.get("port"), values, outer),
         reuse_port=bool(flags.get("reuse_port")),
         admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
+        circuits=parse_circuits(values.text(CIRCUIT_BREAKER, ""), list(manifest.graphs)),
         file_env={name: text for name, text in file.env.items() if name not in outer},
     )
 

@@ -39,7 +39,9 @@ _load("api_priorities", "priorities.py")
 _load("api_secrets", "secrets.py")
 _load("api_persistence", "persistence.py")
 _load("api_foreign_failures", "foreign_failures.py")
+_load("api_dependency", "dependency.py")
 
+from api_dependency import guarded as guarded_by_circuits  # noqa: E402
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 
 
@@ -110,6 +112,17 @@ async def guarded(
     with database(kind, request, folder) as uris:
         settings = replace(settings_of(folder, uris), auth_path="api_auth:owners")
         async with open_replica(settings) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="session")
+async def circuits(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    """A replica with circuit breakers around its graphs."""
+    folder = tmp_path_factory.mktemp("circuits")
+    with database(kind, request, folder) as uris:
+        async with open_replica(guarded_by_circuits(settings_of(folder, uris))) as opened:
             yield opened
 
 

@@ -126,3 +126,44 @@ async def test_a_graph_whose_replica_was_lost_a_moment_ago_is_taken_for_served(
 
     assert (depth.normal.waiting, depth.unserved) == (1, {})
     await short.close()
+
+
+async def test_a_claim_may_name_the_graphs_it_is_of(fleet: Service) -> None:
+    await fleet.enqueue(graph_id="a")
+    other = await fleet.enqueue(graph_id="b")
+
+    named = await fleet.storage.claim("new", 10, ["b"])
+
+    assert [run.run_id for run in named] == [other.run.run_id]
+    assert await fleet.storage.claim("new", 10, ["c"]) == []
+
+
+async def test_a_graph_that_a_replica_takes_no_runs_of_for_now_is_before_none_and_unserved(
+    fleet: Service,
+) -> None:
+    for name in ("old", "new"):
+        await fleet.storage.take_only(name, [])
+    await fleet.leases.pop("silent").close()
+    waits = await fleet.enqueue(graph_id="a", priority=Priority.HIGH)
+    await fleet.storage.take_only("new", ["b"])
+
+    beside = await fleet.enqueue(graph_id="b", claim_for="new")
+    refused = await fleet.enqueue(graph_id="a", claim_for="new")
+    claimed = await fleet.storage.claim("new", 10)
+    depth = await fleet.storage.depth()
+
+    assert (beside.claimed, refused.claimed, claimed) == (True, False, [])
+    assert (depth.unserved, depth.high.waiting) == ({"a": 2}, 0)
+    await fleet.storage.take_only("new", ["a", "b"])
+    assert waits.run.run_id in [run.run_id for run in await fleet.storage.claim("new", 10)]
+
+
+async def test_a_lease_that_was_lost_and_is_taken_anew_is_of_all_graphs(fleet: Service) -> None:
+    await fleet.storage.take_only("old", [])
+    await fleet.enqueue(graph_id="a")
+    assert await fleet.storage.claim("old", 10) == []
+
+    await fleet.leases.pop("old").close()
+    fleet.leases["old"] = await fleet.storage.leases("old", ["a"])
+
+    assert len(await fleet.storage.claim("old", 10)) == 1

@@ -69,6 +69,9 @@ def variables_of(spec: Spec) -> dict[str, str]:
         values["LGS_QUEUE_USER"] = str(queues.user)
     if spec.graphs:
         values["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs, sort_keys=True)
+    if spec.circuit_breaker is not None:
+        written = spec.circuit_breaker.model_dump(by_alias=True, exclude_none=True)
+        values["LGS_CIRCUIT_BREAKER"] = json.dumps(written, sort_keys=True)
     if spec.auth.path is not None:
         values["LGS_AUTH_PATH"] = spec.auth.path
     if spec.auth.disable_studio_auth:

@@ -17,6 +17,7 @@ from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.errors import (
     Conflict,
     Forbidden,
+    GraphCircuitOpen,
     HandlerFailed,
     InvalidRequest,
     NotFound,
@@ -61,6 +62,9 @@ class CronScheduler:
             self._services.metrics.rejected(Priority(full.priority))
             log.warning("cron.waits", cron_id=cron.cron_id, reason=str(full))
             return False
+        except GraphCircuitOpen as refused:
+            log.warning("cron.waits", cron_id=cron.cron_id, reason=str(refused))
+            return False
         except NotFound as missing:
             log.warning("cron.deleted", cron_id=cron.cron_id, reason=str(missing))
             with suppress(NotFound):
@@ -81,7 +85,7 @@ class CronScheduler:
         new = await placed(
             services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id
         )
-        with acting(identity_of(cron)):
+        with services.circuits.admitted(new.graph_id), acting(identity_of(cron)):
             enqueued = await services.storage.enqueue(new, services.settings.queue_limits)
         if enqueued.run.thread_id != new.thread_id:
             # Another replica made it and did not live to say so.

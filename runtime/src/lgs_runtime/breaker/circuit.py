@@ -34,7 +34,7 @@ class Circuit:
         self.policy = policy
         self.clock = clock
         self.results: Counter[Result] = Counter()
-        self.opened_as: Counter[Phase] = Counter()
+        self.begun: Counter[Phase] = Counter()
         """How often each phase began."""
         self.refused = 0
         self.listeners: list[Listener] = []
@@ -93,6 +93,11 @@ class Circuit:
             self._state = after
         self._tell(before, after)
 
+    def withdraw(self, permit: Permit) -> None:
+        """A call that was let through is not made: nothing is counted."""
+        with self._lock:
+            self._state = machine.report(self.policy, self._state, permit, Result.NEITHER, self.clock())
+
     def change(self, decide: Callable[[State, float], State]) -> State:
         """The state after it was changed by somebody who knows better: the other replicas."""
         with self._lock:
@@ -104,7 +109,7 @@ class Circuit:
     def _tell(self, before: State, after: State) -> None:
         if before.generation == after.generation:
             return
-        self.opened_as[after.phase] += 1
+        self.begun[after.phase] += 1
         told = {"circuit": self.name, "kind": self.kind, **_told_of(after, self.policy)}
         event = f"circuit.{after.phase.name.lower()}"
         (log.warning if after.phase is Phase.OPEN else log.info)(event, before=before.phase.value, **told)

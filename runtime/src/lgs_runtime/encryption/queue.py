@@ -50,8 +50,8 @@ class EncryptedQueue:
         context = sealed.kwargs.get(CARRIED)
         return replace(known, kwargs={**new.kwargs, "encryption_context": context}) if context else known
 
-    async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        return await self._fields.runs_to_execute(await self._inner.claim(replica, slots))
+    async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
+        return await self._fields.runs_to_execute(await self._inner.claim(replica, slots, graphs))
 
     async def held(self, replica: str) -> Sequence[Run]:
         return await self._fields.runs_to_execute(await self._inner.held(replica))

@@ -14,6 +14,7 @@ from lgs_runtime.storage.contract import Storage
 PASSED_ON: Final = frozenset(
     {
         "release",
+        "take_only",
         "expire_runs",
         "release_webhook",
         "drop_webhook",

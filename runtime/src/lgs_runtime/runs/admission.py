@@ -19,6 +19,7 @@ from langgraph_sdk import PriorityContext
 
 from lgs_runtime.auth.users import User
 from lgs_runtime.errors import AssistantChanged, InvalidRequest, NotFound, QueueFull, UserLimit
+from lgs_runtime.graphs.circuits import RunPermit
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import (
     DEFAULT_GROUP,
@@ -234,24 +235,27 @@ def check_webhook(services: Services, url: str | None) -> None:
 async def admit(services: Services, request: RunRequest) -> Run:
     """Stores the run, and hands it to the worker here when it was stored as claimed.
 
-    Raises `NotFound`, `Conflict`, `QueueFull`, `StorageUnavailable`, and `Forbidden`, `RefusedByHandler`,
-    `HandlerFailed` for what the user may not do; nothing is stored then.
+    Raises `NotFound`, `Conflict`, `QueueFull`, `GraphCircuitOpen`, `StorageUnavailable`, and `Forbidden`,
+    `RefusedByHandler`, `HandlerFailed` for what the user may not do; nothing is stored then.
     """
     check_webhook(services, request.webhook)
     while True:
         new = await _made(services, request, _run_id())
+        admission = services.circuits.admit(new.graph_id)
         try:
-            enqueued, permit = await _enqueue(services, new)
+            enqueued, permit = await _enqueue(services, new, admission)
             break
         except AssistantChanged:
             services.assistants.forget(new.assistant_id)
     services.metrics.arrived(new.priority)
     if enqueued.claimed:
-        services.worker.take(enqueued.run, permit)
+        services.worker.take(enqueued.run, permit, admission)
     return enqueued.run
 
 
-async def _enqueue(services: Services, new: NewRun) -> tuple[Enqueued, SlotPermit | None]:
+async def _enqueue(
+    services: Services, new: NewRun, admission: RunPermit | None
+) -> tuple[Enqueued, SlotPermit | None]:
     """Stores the run; as claimed, if a slot here could be kept for it."""
     permit = services.worker.slots.permit(new.run_id)
     enqueued, doubtful = None, True
@@ -266,8 +270,11 @@ async def _enqueue(services: Services, new: NewRun) -> tuple[Enqueued, SlotPermi
         services.metrics.rejected(new.priority)
         raise
     finally:
-        if permit and not (enqueued and enqueued.claimed):
-            permit.give_back(doubtful=doubtful)
+        if not (enqueued and enqueued.claimed):
+            if permit:
+                permit.give_back(doubtful=doubtful)
+            if admission:
+                admission.give_back()
     return enqueued, permit
 
 
@@ -287,7 +294,8 @@ async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Seque
         for request, assistant in asked
     ]
     try:
-        stored = await services.storage.enqueue_all(new, services.settings.queue_limits)
+        with services.circuits.admitted(*(one.graph_id for one in new)):
+            stored = await services.storage.enqueue_all(new, services.settings.queue_limits)
     except UserLimit:
         raise
     except QueueFull as full:

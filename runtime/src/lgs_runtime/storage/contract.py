@@ -87,12 +87,16 @@ class Queue(Protocol):
         """Stores runs in this order, all of them or none, as `enqueue` without `claim_for` does. Raises what
         the first that is refused raises."""
 
-    async def claim(self, replica: str, slots: int) -> Sequence[Run]:
-        """Up to `slots` runs of graphs that `replica` has, now `running` and owned by it, attempt charged:
-        the first in line, in that order. Most urgent first, with aging, and fair between the groups of a
-        level: `fairness` has the law. A run's rank is its due time plus 0 s (high), 30 s (normal) or 120 s
-        (low), finer by its level. One running run a thread, and a thread's runs in the order they were
-        stored. Two replicas never get the same run. A replica without a lease that lives gets none."""
+    async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
+        """Up to `slots` runs of `graphs` (default: those that `replica` takes), now `running` and its own,
+        attempt charged: the first in line, in that order. Most urgent first, with aging, and fair between the
+        groups of a level: `fairness` has the law. A run's rank is its due time plus 0 s (high), 30 s (normal)
+        or 120 s (low), finer by its level. One running run a thread, and a thread's runs in the order they
+        were stored. Two replicas never get the same run. A replica without a lease that lives gets none."""
+
+    async def take_only(self, replica: str, graphs: Sequence[str]) -> None:
+        """Says which of its graphs `replica` takes runs of from now on, until its lease is taken anew. Runs
+        of a graph that no replica takes wait, and count as `unserved`."""
 
     async def held(self, replica: str) -> Sequence[Run]:
         """The runs that are `replica`'s by the storage's account: running, and claimed by it. A claim whose

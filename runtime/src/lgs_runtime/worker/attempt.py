@@ -17,6 +17,7 @@ import structlog
 from langgraph.runtime import RunControl
 
 from lgs_runtime.checkpoint.wrappers.attempt import AttemptSaver
+from lgs_runtime.graphs.circuits import RunPermit
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.run_kwargs import RunKwargs
 
@@ -62,6 +63,12 @@ class Attempt:
     over: asyncio.Future[None] | None = None
     """Done when `work` is, or when its nodes' time to clean up is."""
     cancelled: bool = False
+    permit: RunPermit | None = None
+    """That of the graph's circuit."""
+    opened: bool = False
+    """Whether the graph was there to be run."""
+    raised: BaseException | None = None
+    """What the graph raised."""
     _patience: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:

@@ -121,6 +121,7 @@ class Executor:
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=context_for_factory(kwargs)
         ) as graph:
+            attempt.opened = True
             if graph.context_schema is not None:
                 kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
             write_behind = may_write_behind(graph.channels, kwargs.durability)
@@ -188,6 +189,7 @@ class Executor:
             return HandBack.RELEASE
         if from_persistence(raised):
             return await self._database_failed(attempt, publisher, raised)
+        attempt.raised = raised
         name, said = type(raised).__name__, str(raised)
         log.warning("run.raised", error=name, message=said, exc_info=raised)
         await publisher.send("error", {"error": name, "message": said})

@@ -19,8 +19,10 @@ from typing import Any
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from lgs_runtime.breaker.machine import Result
 from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.errors import LeaseLost, NotFound, RollbackAsked, StorageUnavailable
+from lgs_runtime.graphs.circuits import GraphCircuits, RunPermit
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import CancelAction, Finished, Outcome, Run, Signal
@@ -29,6 +31,8 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
+from lgs_runtime.worker.blame import result_of
+from lgs_runtime.worker.claims import Claimed, Claims
 from lgs_runtime.worker.cleanup import CheckpointCleanup
 from lgs_runtime.worker.completer import Completer
 from lgs_runtime.worker.execution import Executor
@@ -57,6 +61,7 @@ class Worker:
         streams: StreamBroker,
         notifier: Notifier,
         metrics: Metrics,
+        circuits: GraphCircuits,
     ) -> None:
         self._settings = settings
         self._storage = storage
@@ -73,6 +78,9 @@ class Worker:
         )
         self._completer = Completer(storage, settings.replica_id, notifier, metrics)
         self._cleanup = CheckpointCleanup(storage, checkpointer)
+        self._claims = Claims(storage, settings.replica_id, graphs.ids, circuits)
+        self._circuits = circuits
+        circuits.listen(lambda *_: self._wake_up())
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
         self._stopped = False
@@ -98,16 +106,19 @@ class Worker:
         """Runs that execute here now."""
         return len(self._attempts)
 
-    def take(self, run: Run, permit: SlotPermit | None = None) -> None:
+    def take(self, run: Run, permit: SlotPermit | None = None, admission: RunPermit | None = None) -> None:
         """Executes a run that this replica owns already: claimed, or inserted as claimed by `enqueue`, for
-        which a slot was kept by `permit`."""
+        which a slot was kept by `permit`, and which its graph's circuit has let through (`admission`)."""
         (permit or self.slots.claimed(run.run_id)).use()
         if self._stopped:
+            if admission is not None:
+                admission.give_back()
             self._in_background(self._release([run]))
             return
         claimed_at = run.claimed_at or datetime.now(UTC)
         self._metrics.claimed(run.priority, (claimed_at - run.due_at).total_seconds())
         attempt, before = Attempt(run), self._attempts.get(run.run_id)
+        attempt.permit = admission or self._circuits.begin(run.graph_id)
         self._attempts[run.run_id] = attempt
         self._metrics.slots_in_use(self.slots.used)
         if run.cancel_requested is not None:
@@ -129,6 +140,7 @@ class Worker:
         if self._lost and not self._attempts:
             return
         self._lost = True
+        self._claims.lease_lost()
         log.error("lease.lost", replica=self.replica, runs=len(self._attempts))
         self._metrics.lease_lost()
         for attempt in list(self._attempts.values()):
@@ -185,8 +197,8 @@ class Worker:
                 log.warning("claim.failed", reason=str(gone))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            for run in runs:
-                self.take(run)
+            for run, permit in runs:
+                self.take(run, admission=permit)
             if free:
                 # Neither a storm of signals with nothing to claim, nor slots that become free one after the
                 # other, must become a storm of claims.
@@ -194,11 +206,11 @@ class Worker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
 
-    async def _claim(self, slots: int) -> Sequence[Run]:
+    async def _claim(self, slots: int) -> Sequence[Claimed]:
         # If the answer is lost on its way, the runs are ours without our knowing.
         self.slots.doubtful, self._unseen = True, False
         try:
-            runs = await self._storage.claim(self.replica, slots)
+            runs = await self._claims.claim(slots)
         except StorageUnavailable:
             self._unseen = True
             raise
@@ -237,6 +249,9 @@ class Worker:
         try:
             with self.slots.lending.held(run.thread_id):
                 result = await self._executor.execute(attempt, publisher)
+            if attempt.permit is not None:
+                ignored = self._circuits.ignored(attempt.permit.circuit.name)
+                attempt.permit.end(result_of(result, attempt, ignored))
             end = await self._complete(attempt, result, publisher) if isinstance(result, Outcome) else result
             if isinstance(end, Finished):
                 self._ended(attempt, end)
@@ -256,6 +271,8 @@ class Worker:
             if (finished := await self._completer.store_broken(attempt, said, publisher)) is not None:
                 self._ended(attempt, finished)
         finally:
+            if attempt.permit is not None:
+                attempt.permit.end(Result.NEITHER)
             if self._attempts.get(run.run_id) is attempt:
                 del self._attempts[run.run_id]
             self._metrics.slots_in_use(self.slots.used)

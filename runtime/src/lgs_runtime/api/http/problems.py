@@ -19,6 +19,7 @@ from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.errors import (
     Conflict,
     Forbidden,
+    GraphCircuitOpen,
     InvalidRequest,
     LeaseLost,
     NotFound,
@@ -44,6 +45,7 @@ STATUS: Mapping[type[RuntimeFault], HTTPStatus] = {
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     ProviderFailed: HTTPStatus.BAD_GATEWAY,
     StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    GraphCircuitOpen: HTTPStatus.SERVICE_UNAVAILABLE,
     LeaseLost: HTTPStatus.CONFLICT,
 }
 
@@ -79,7 +81,7 @@ def status_of(fault: RuntimeFault) -> int:
 
 def headers_of(fault: RuntimeFault) -> dict[str, str]:
     """`Retry-After` where trying again is what the client should do."""
-    if isinstance(fault, QueueFull):
+    if isinstance(fault, QueueFull | GraphCircuitOpen):
         return {"Retry-After": str(max(1, fault.retry_after_seconds))}
     if isinstance(fault, RefusedByHandler):
         return dict(fault.headers)

@@ -106,12 +106,18 @@ class PostgresQueue:
         self._sender.send(*notifications)
         return result
 
-    async def claim(self, replica: str, slots: int) -> Sequence[Run]:
+    async def take_only(self, replica: str, graphs: Sequence[str]) -> None:
+        await self._database.rows(statements.TAKE_ONLY, replica, list(graphs))
+
+    async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
         """One statement, again when others were claiming the same runs."""
+        among = None if graphs is None else list(graphs)
         found: list[asyncpg.Record] = []
         for _ in range(CLAIM_TRIES if slots > 0 else 0):
             try:
-                got = await self._database.retried(partial(self._claim_once, replica, slots - len(found)))
+                got = await self._database.retried(
+                    partial(self._claim_once, replica, slots - len(found), among)
+                )
             except StorageUnavailable:
                 if not found:
                     raise
@@ -122,8 +128,8 @@ class PostgresQueue:
                 break
         return [rows.run(row) for row in _in_line(found)]
 
-    async def _claim_once(self, replica: str, slots: int) -> list[asyncpg.Record]:
-        return await self._database.rows(statements.CLAIM, replica, slots)
+    async def _claim_once(self, replica: str, slots: int, graphs: list[str] | None) -> list[asyncpg.Record]:
+        return await self._database.rows(statements.CLAIM, replica, slots, graphs)
 
     async def held(self, replica: str) -> Sequence[Run]:
         return [rows.run(row) for row in await self._database.rows(statements.HELD_BY, replica)]

@@ -84,7 +84,7 @@ COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AN
 
 CLAIM: Final = f"""
 WITH asker AS MATERIALIZED (
-    SELECT graphs FROM lgs_replica WHERE replica = $1 AND expires_at > now()
+    SELECT coalesce($3::text[], graphs) AS graphs FROM lgs_replica WHERE replica = $1 AND expires_at > now()
 ), line AS MATERIALIZED (
     SELECT run_id, level, turn, rank,
            max(rank) OVER (PARTITION BY level ORDER BY turn, rank ROWS UNBOUNDED PRECEDING) AS held_up
@@ -311,6 +311,8 @@ RETURNING true
 """
 """Whoever takes a replica's runs deletes its row in the same transaction: while it is there they are
 untouched, also when the lease has run out."""
+
+TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = $2::text[] WHERE replica = $1"
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
 

@@ -13,13 +13,13 @@ from lgs_runtime.storage.sqlite.change import Change
 from lgs_runtime.storage.sqlite.completion import apply
 
 
-def claim(change: Change, replica: str, slots: int) -> list[sqlite3.Row]:
-    """The first in line, in that order, become the replica's, as many as it has slots, and of graphs
-    that it has; none when its lease has run out."""
+def claim(change: Change, replica: str, slots: int, graphs: str | None) -> list[sqlite3.Row]:
+    """The first in line, in that order, become the replica's, as many as it has slots, and of these graphs,
+    or those that it takes; none when its lease has run out."""
     lease = change.one(statements.ALIVE, replica=replica)
     if lease is None:
         return []
-    found = change.all(statements.FIRST_OF_LEVELS, slots=slots, graphs=lease["graphs"])
+    found = change.all(statements.FIRST_OF_LEVELS, slots=slots, graphs=graphs or lease["graphs"])
     first = [fairness.Waiting(*row) for row in found]
     run_ids = [run.run_id for run in fairness.in_line(first)[:slots]]
     claimed = change.all(statements.CLAIM, replica=replica, run_ids=dump(run_ids))

@@ -69,11 +69,16 @@ class SqliteQueue:
         )
         return [rows.run(row) for row in stored]
 
-    async def claim(self, replica: str, slots: int) -> Sequence[Run]:
+    async def take_only(self, replica: str, graphs: Sequence[str]) -> None:
+        named = {"replica": replica, "graphs": dump(list(graphs))}
+        await self._database.write(lambda c: c.execute(statements.TAKE_ONLY, named).rowcount)
+
+    async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
         """Looks before it takes the write lock, so that idle replicas don't disturb."""
-        if slots < 1 or not await self._database.read(lambda c: _anything_claimable(c, replica)):
+        among = None if graphs is None else dump(list(graphs))
+        if slots < 1 or not await self._database.read(lambda c: _anything_claimable(c, replica, among)):
             return []
-        found = await self._change(lambda change: claims.claim(change, replica, slots))
+        found = await self._change(lambda change: claims.claim(change, replica, slots, among))
         return [rows.run(row) for row in found]
 
     async def held(self, replica: str) -> Sequence[Run]:
@@ -209,9 +214,9 @@ def _clocks() -> dict[str, float]:
     return {"now": time.time(), "steady": time.monotonic()}
 
 
-def _anything_claimable(connection: sqlite3.Connection, replica: str) -> bool:
+def _anything_claimable(connection: sqlite3.Connection, replica: str, graphs: str | None) -> bool:
     lease = connection.execute(statements.GRAPHS_OF, {"replica": replica}).fetchone()
-    asked = {**_clocks(), "graphs": lease["graphs"] if lease else None}
+    asked = {**_clocks(), "graphs": graphs or (lease["graphs"] if lease else None)}
     return bool(connection.execute(statements.ANYTHING_CLAIMABLE, asked).fetchall())
 
 

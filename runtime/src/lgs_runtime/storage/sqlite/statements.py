@@ -274,6 +274,8 @@ WHERE replica = :replica
 """Whoever takes a replica's runs deletes its row too: while it is there they are untouched, also when the
 lease has run out."""
 
+TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = :graphs WHERE replica = :replica"
+
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = :replica"
 
 ENDED_OF: Final = """

@@ -1,0 +1,65 @@
+"""`LGS_CIRCUIT_BREAKER`: the circuit breakers around graphs, in JSON as `spec.circuitBreaker` of a manifest
+says it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lgs_runtime.breaker.policy import InvalidPolicy, Policy
+from lgs_runtime.checks import checked_object, texts_of
+from lgs_runtime.errors import ConfigError
+
+VARIABLE: Final = "LGS_CIRCUIT_BREAKER"
+FIELDS: Final = {
+    "failureThreshold": "failure_threshold",
+    "minimumCalls": "minimum_calls",
+    "windowSeconds": "window_seconds",
+    "recoverySeconds": "recovery_timeout",
+    "probes": "probes",
+    "slowCallSeconds": "slow_call_seconds",
+    "slowCallThreshold": "slow_call_threshold",
+}
+"""Names of the section, and what the policy calls them."""
+OWN: Final = (*FIELDS, "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPolicy:
+    """When the circuit around a graph opens."""
+
+    policy: Policy
+    ignore: tuple[str, ...] = ()
+    """Names of exceptions, with their module or without, by which a run fails through no fault of the
+    graph's."""
+
+
+def parse_circuits(text: str, graphs: Collection[str]) -> Mapping[str, GraphPolicy]:
+    """The policy of each graph; none without the variable. Raises `ConfigError`."""
+    if not text:
+        return {}
+    try:
+        content = json.loads(text)
+    except ValueError as broken:
+        raise ConfigError(f"{VARIABLE}: {text[:120]}: must be JSON: {broken}") from None
+    section = checked_object(content, (*OWN, "graphs"), VARIABLE)
+    of_graphs = checked_object(section.get("graphs"), graphs, f"{VARIABLE}.graphs")
+    common = {name: value for name, value in section.items() if name != "graphs"}
+    return {graph: _policy_of(common, of_graphs.get(graph), graph) for graph in graphs}
+
+
+def _policy_of(common: Mapping[str, Any], own: Any, graph: str) -> GraphPolicy:
+    where = f"{VARIABLE}.graphs.{graph}"
+    own = checked_object(own, OWN, where)
+    given = {**common, **own}
+    ignored = f"{where if 'ignore' in own else VARIABLE}.ignore"
+    values = {FIELDS[name]: value for name, value in given.items() if name in FIELDS and value is not None}
+    try:
+        return GraphPolicy(Policy(**values), texts_of(given.get("ignore"), ignored))
+    except InvalidPolicy as invalid:
+        name = next(name for name, ours in FIELDS.items() if ours == invalid.name)
+        place = where if name in own else VARIABLE
+        raise ConfigError(f"{place}.{name}: {json.dumps(invalid.value)}: {invalid.rule}") from None

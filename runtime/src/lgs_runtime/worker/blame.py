@@ -1,0 +1,61 @@
+"""What the end of an attempt says of its graph, for the graph's circuit breaker: whose failure an error is.
+
+A graph has failed when one of its nodes raised, when it could not be made, or when it took too long. Nothing
+is said by what was cancelled, interrupted, handed back or lost, by a database that is away, by input that the
+graph's schema refuses before a node runs, nor by an answer of a server that refuses what it was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from langgraph.errors import GraphBubbleUp, GraphRecursionError, InvalidUpdateError
+from langgraph.pregel import _retry as execution_of_nodes
+
+from lgs_runtime.breaker.machine import Result
+from lgs_runtime.errors import RuntimeFault
+from lgs_runtime.model import Outcome
+from lgs_runtime.tracebacks import passed_through
+from lgs_runtime.worker.attempt import Attempt, HandBack
+
+IN_A_NODE: Final = Path(execution_of_nodes.__file__)
+"""The file through which all goes that a node raises."""
+OF_THE_REQUEST: Final = (GraphBubbleUp, GraphRecursionError, InvalidUpdateError, RuntimeFault)
+REFUSED: Final = frozenset({400, 413, 422})
+"""What a server answers to what it can't take, whoever sends it: too many tokens, a bad argument."""
+
+
+def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str]) -> Result:
+    """What an attempt says that ended so. `ignored`: names of exceptions that say nothing."""
+    if isinstance(end, HandBack):
+        return Result.NEITHER
+    if end.status == "success":
+        return Result.SUCCESS
+    if end.status == "timeout":
+        return Result.FAILURE
+    raised = attempt.raised
+    if end.status != "error" or raised is None:
+        return Result.NEITHER
+    in_graph = not attempt.opened or passed_through(raised, IN_A_NODE)
+    return Result.FAILURE if in_graph and _is_failure(raised, ignored) else Result.NEITHER
+
+
+def _is_failure(raised: BaseException, ignored: Sequence[str]) -> bool:
+    if isinstance(raised, BaseExceptionGroup):
+        return any(_is_failure(each, ignored) for each in raised.exceptions)
+    if not isinstance(raised, Exception) or isinstance(raised, OF_THE_REQUEST):
+        return False
+    names = {
+        name
+        for kind in type(raised).__mro__
+        for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")
+    }
+    return names.isdisjoint(ignored) and _status_of(raised) not in REFUSED
+
+
+def _status_of(raised: Exception) -> Any:
+    """The HTTP status of an answer that clients of servers raise: openai, anthropic, httpx, requests."""
+    answer = getattr(raised, "response", None)
+    return getattr(raised, "status_code", None) or getattr(answer, "status_code", None)

@@ -1,0 +1,108 @@
+"""Graphs that call something outside, which the tests make well or sick."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any
+
+import httpx
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.graphs.circuit_section import GraphPolicy
+from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.settings import Settings
+
+POLICY = Policy(failure_threshold=0.5, minimum_calls=2, recovery_timeout=30, probes=2)
+
+
+class Outside:
+    """What the graphs depend on."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.error: Callable[[], Exception] | None = None
+        self.calls = 0
+        self.under_way = 0
+        self.most = 0
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def call(self) -> None:
+        self.calls += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await self.free.wait()
+            if self.error is not None:
+                raise self.error()
+        finally:
+            self.under_way -= 1
+
+
+outside = Outside()
+
+
+class Asked(TypedDict, total=False):
+    """What a run is to do."""
+
+    kind: str
+    steps: Annotated[list[str], operator.add]
+
+
+class BadQuestion(ValueError):
+    """The application's own word for what its users may not ask."""
+
+
+async def calls(state: Asked) -> Asked:
+    kind = state.get("kind", "")
+    if kind == "asks":
+        interrupt("well?")
+    if kind == "bad question":
+        raise BadQuestion("no")
+    if kind == "refused":
+        raise httpx.HTTPStatusError("no", request=REQUEST, response=httpx.Response(400, request=REQUEST))
+    await outside.call()
+    return {"steps": ["called"]}
+
+
+REQUEST = httpx.Request("POST", "http://model")
+dependent = StateGraph(Asked).add_node(calls).add_edge(START, "calls").compile()
+beside = (
+    StateGraph(Asked).add_node("stands", lambda _: {"steps": ["stood"]}).add_edge(START, "stands").compile()
+)
+
+
+class Strict(BaseModel):
+    """A state that pydantic checks."""
+
+    number: int
+
+
+strict = StateGraph(Strict).add_node("takes", lambda _: {}).add_edge(START, "takes").compile()
+
+
+async def made(_: Any) -> Any:
+    """A graph that can be made only while what it depends on is well."""
+    await outside.call()
+    return dependent
+
+
+def guarded(settings: Settings) -> Settings:
+    """A service of these graphs, with a circuit around each but the one beside them."""
+    policy = GraphPolicy(POLICY, ignore=("BadQuestion",))
+    return replace(
+        settings,
+        graphs={
+            name: GraphSpec(f"api_dependency:{name}") for name in ("dependent", "beside", "strict", "made")
+        },
+        circuits=dict.fromkeys(("dependent", "strict", "made"), policy),
+    )
