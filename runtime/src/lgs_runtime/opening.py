@@ -21,6 +21,7 @@ from lgs_runtime.auth.gate import Gate
 from lgs_runtime.background.duties import start_duties
 from lgs_runtime.background.heartbeat import Heartbeat
 from lgs_runtime.background.keeper_process import KeeperProcess
+from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.exposition import CircuitSeries
 from lgs_runtime.breaker.registry import CIRCUITS
 from lgs_runtime.cache.response import ResponseCache
@@ -43,6 +44,7 @@ from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.notifier import Notifier
+from lgs_runtime.periodic import running
 from lgs_runtime.persistence import Persistence, open_persistence
 from lgs_runtime.readiness import Readiness
 from lgs_runtime.services import Services
@@ -91,7 +93,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     notifier = Notifier(storage)
     stack.push_async_callback(notifier.close)
     circuits = GraphCircuits(settings.circuits)
-    metrics.show(CircuitSeries(lambda: [*circuits.all(), *CIRCUITS.all()]))
+    await opening.circuits(circuits, metrics)
     services = Services(
         settings=settings,
         storage=storage,
@@ -174,6 +176,20 @@ class _Opening:
             store=kept.store,
             cache=cache,
         )
+
+    async def circuits(self, around: GraphCircuits, metrics: Metrics) -> None:
+        """Circuits, around graphs and in their code: shown, and shared with the other replicas."""
+
+        def all_of_them() -> list[Circuit]:
+            return [*around.all(), *CIRCUITS.all()]
+
+        metrics.show(CircuitSeries(all_of_them))
+        if self._settings.redis_uri is not None:
+            from lgs_runtime.breaker.redis_sharing import RedisSharing  # noqa: PLC0415 - only drivers in use
+
+            sharing = RedisSharing.connect(self._settings.redis_uri, self._settings.service, all_of_them)
+            self._stack.push_async_callback(sharing.close)
+            await self._stack.enter_async_context(running(sharing.run(), "circuits"))
 
     def streams(self, cipher: Cipher | None, metrics: Metrics) -> StreamBroker:
         """The way of events to who follows runs, sealed."""

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from api_dependency import POLICY, guarded, outside
-from api_replicas import Replica, open_replica
+from api_replicas import Replica, open_replica, settings_of
 
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.breaker.machine import Phase, Result, changed
@@ -347,3 +348,23 @@ async def test_a_run_of_the_streaming_protocol_is_refused_too(breaking: Replica)
 
     assert answer.status_code == 503, answer.text
     assert await stored(breaking) == before
+
+
+async def test_replicas_with_a_redis_open_and_close_together(
+    postgres_uri: str, redis_uri: str, tmp_path: Path, clock: Clock
+) -> None:
+    service = guarded(settings_of(tmp_path, {"database_uri": postgres_uri, "redis_uri": redis_uri}))
+    async with open_replica(service) as one, open_replica(replace(service, replica_id="b")) as two:
+        on(clock, one)
+        on(clock, two)
+        await opened(one)
+
+        await until(lambda: phase_of(two) is Phase.OPEN)
+        assert 25 <= int(await refused(two)) <= 30
+        outside.error = None
+        clock.now += 31
+        for _ in range(POLICY.probes):
+            assert await run_to_its_end(two, "dependent") == "success"
+
+        await until(lambda: phase_of(one) is Phase.CLOSED)
+        assert await run_to_its_end(one, "dependent") == "success"

@@ -74,6 +74,8 @@ class State(NamedTuple):
     next_probe: int = 1
     cause: Counts = NONE
     """The calls that opened it."""
+    ended: Counts = NONE
+    """All calls of this generation that say something."""
 
 
 def changed(state: State, phase: Phase, now: float, cause: Counts = NONE) -> State:
@@ -114,15 +116,16 @@ def report(policy: Policy, state: State, permit: Permit, result: Result, now: fl
         state = state._replace(probes=rest)
         if result is Result.NEITHER:
             return state
-        return _judged(policy, state._replace(probed=state.probed.plus(failed=failed, slow=slow)), now)
-    if result is Result.NEITHER:
+        state = state._replace(probed=state.probed.plus(failed=failed, slow=slow))
+        return judged(policy, state, state.probed, now)
+    if result is Result.NEITHER or state.phase is Phase.OPEN:
         return state
     number = number_at(now, policy.window_seconds)
     window = recorded(state.window, number, failed=failed, slow=slow)
     counted = total(window, number)
     if (failed or slow) and too_bad(policy, counted):
         return changed(state, Phase.OPEN, now, counted)
-    return state._replace(window=window)
+    return state._replace(window=window, ended=state.ended.plus(failed=failed, slow=slow))
 
 
 def too_bad(policy: Policy, counted: Counts) -> bool:
@@ -136,11 +139,11 @@ def _bad(policy: Policy, counted: Counts, calls: int) -> bool:
     return policy.slow_call_seconds is not None and counted.slow / calls >= policy.slow_call_threshold
 
 
-def _judged(policy: Policy, state: State, now: float) -> State:
-    """What becomes of a half-open circuit by the results so far."""
-    if _bad(policy, state.probed, max(policy.probes, state.probed.calls)):
-        return changed(state, Phase.OPEN, now, state.probed)
-    if state.probed.calls >= policy.probes:
+def judged(policy: Policy, state: State, probed: Counts, now: float) -> State:
+    """What becomes of a half-open circuit by these results of probes."""
+    if _bad(policy, probed, max(policy.probes, probed.calls)):
+        return changed(state, Phase.OPEN, now, probed)
+    if probed.calls >= policy.probes:
         return changed(state, Phase.CLOSED, now)
     return state
 

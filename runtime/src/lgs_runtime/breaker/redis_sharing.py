@@ -1,0 +1,193 @@
+"""Circuits in a Redis: each a hash, changed by one short script. Loaded only where a Redis is configured.
+
+Every `EVERY_SECONDS`, and at once after a change here, a replica tells what is new and hears what is agreed,
+in one round trip for all of its circuits. No call waits for it. Redis' clock counts the time that is left, so
+clocks of replicas need not agree. While Redis is away each replica goes by what it sees itself; a Redis that
+comes back empty is told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from lgs_runtime.breaker.circuit import Circuit
+from lgs_runtime.breaker.machine import State
+from lgs_runtime.breaker.sharing import Answer, Link, Message, Told, answered, told
+from lgs_runtime.breaker.window import BUCKETS, Counts
+
+EVERY_SECONDS: Final = 0.5
+TIMEOUT_SECONDS: Final = 1.0
+GONE: Final = (RedisError, OSError, TimeoutError)
+log = structlog.get_logger(__name__)
+
+EXCHANGE: Final = """
+-- KEYS: the circuit. ARGV: generation known, phase, proposal or '', ms left, recovery ms, bucket ms, buckets,
+-- cause (calls, failures, slow), news (calls, failures, slow).
+local key, known, phase, proposal = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local left, recovery = tonumber(ARGV[4]), tonumber(ARGV[5])
+local width, buckets = tonumber(ARGV[6]), tonumber(ARGV[7])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function begin(generation, named, until_ms)
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'generation', generation, 'phase', named, 'until', until_ms,
+               'calls', ARGV[8], 'failures', ARGV[9], 'slow', ARGV[10])
+end
+local accepted = 0
+if redis.call('EXISTS', key) == 0 then
+    begin(known, phase, now + left)
+end
+local generation = tonumber(redis.call('HGET', key, 'generation'))
+if generation == known and proposal ~= '' then
+    generation, accepted = generation + 1, 1
+    begin(generation, proposal, proposal == 'open' and now + left or 0)
+end
+-- Probes of an open circuit count until it changes, calls of a closed one for the length of the window.
+local bucket = math.floor(now / width)
+local into = phase == 'closed' and bucket or ''
+if generation == known + accepted and tonumber(ARGV[11]) > 0 then
+    redis.call('HINCRBY', key, 'c' .. into, ARGV[11])
+    redis.call('HINCRBY', key, 'f' .. into, ARGV[12])
+    redis.call('HINCRBY', key, 's' .. into, ARGV[13])
+end
+local total, all = {c = 0, f = 0, s = 0}, redis.call('HGETALL', key)
+for at = 1, #all, 2 do
+    local kind, number = string.match(all[at], '^([cfs])(%d*)$')
+    if kind and number ~= '' and tonumber(number) <= bucket - buckets then
+        redis.call('HDEL', key, all[at])
+    elseif kind then
+        total[kind] = total[kind] + tonumber(all[at + 1])
+    end
+end
+redis.call('PEXPIRE', key, width * buckets + recovery + 3600000)
+local at = redis.call('HMGET', key, 'phase', 'until', 'calls', 'failures', 'slow')
+return {accepted, generation, at[1], math.max(0, tonumber(at[2]) - now), tonumber(at[3]), tonumber(at[4]),
+        tonumber(at[5]), total.c, total.f, total.s}
+"""
+
+
+class RedisSharing:
+    """The circuits of one replica; `circuits` are asked for anew each time. `run` until it is cancelled."""
+
+    def __init__(self, redis: Redis, service: str, circuits: Callable[[], Sequence[Circuit]]) -> None:
+        self._redis = redis
+        # A tag in braces keeps the circuits of a service together in a Redis Cluster.
+        self._prefix = f"lgs:{{{service}}}:circuit:"
+        self._circuits = circuits
+        self._links: dict[Circuit, Link] = {}
+        self._script = redis.register_script(EXCHANGE)
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._away = False
+
+    @classmethod
+    def connect(cls, uri: str, service: str, circuits: Callable[[], Sequence[Circuit]]) -> RedisSharing:
+        """For a URI; Redis need not be there yet."""
+        pool = BlockingConnectionPool.from_url(
+            uri,
+            max_connections=1,
+            timeout=TIMEOUT_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+        )
+        return cls(Redis.from_pool(pool), service, circuits)
+
+    async def run(self) -> None:
+        """Tells and hears, for ever."""
+        while True:
+            self._changed.clear()
+            await self.exchange()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_SECONDS):
+                    await self._changed.wait()
+
+    async def exchange(self) -> None:
+        """One round trip, for all circuits that there are."""
+        if not (circuits := self._circuits()):
+            return
+        said = {
+            circuit: told(circuit.policy, self._link(circuit), circuit.state, circuit.clock())
+            for circuit in circuits
+        }
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for circuit, each in said.items():
+                    key = f"{self._prefix}{circuit.kind}:{circuit.name}"
+                    await self._script(keys=[key], args=_arguments(circuit, each.message), client=pipe)
+                answers = await pipe.execute()
+        except GONE as gone:
+            self._tell(away=str(gone) or type(gone).__name__)
+            return
+        self._tell(away=None)
+        self._links = {
+            circuit: _heard(circuit, each, _answer(raw))
+            for (circuit, each), raw in zip(said.items(), answers, strict=True)
+        }
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        with suppress(*GONE):
+            await self._redis.aclose()
+
+    def _link(self, circuit: Circuit) -> Link:
+        if circuit not in self._links:
+            circuit.listeners.append(self._hurry)
+            self._links[circuit] = Link(local=circuit.state.generation)
+        return self._links[circuit]
+
+    def _hurry(self, _circuit: Circuit, _before: State, _after: State) -> None:
+        with suppress(RuntimeError):  # The loop is closed: a breaker of the code outlives the replica.
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    def _tell(self, away: str | None) -> None:
+        if away is not None and not self._away:
+            log.warning("circuits.not_shared", reason=away)
+        elif away is None and self._away:
+            log.info("circuits.shared")
+        self._away = away is not None
+
+
+def _heard(circuit: Circuit, said: Told, answer: Answer) -> Link:
+    """Changes the circuit as was agreed."""
+    found = said.link
+
+    def decide(state: State, now: float) -> State:
+        nonlocal found
+        state, found = answered(circuit.policy, said, answer, state, now)
+        return state
+
+    circuit.change(decide)
+    return found
+
+
+def _arguments(circuit: Circuit, message: Message) -> list[Any]:
+    policy = circuit.policy
+    return [
+        message.known,
+        message.phase,
+        message.proposes or "",
+        int(message.left_seconds * 1000),
+        int(policy.recovery_timeout * 1000),
+        max(1, int(policy.window_seconds * 1000 / BUCKETS)),
+        BUCKETS,
+        *message.cause,
+        *message.news,
+    ]
+
+
+def _answer(raw: Sequence[Any]) -> Answer:
+    return Answer(
+        accepted=bool(raw[0]),
+        generation=int(raw[1]),
+        phase="open" if raw[2] in (b"open", "open") else "closed",
+        left_seconds=raw[3] / 1000,
+        cause=Counts(*raw[4:7]),
+        total=Counts(*raw[7:10]),
+    )

@@ -1,0 +1,188 @@
+"""A circuit that replicas have in common, over a real Redis; each replica has a clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from lgs_runtime.breaker.circuit import Circuit
+from lgs_runtime.breaker.machine import Phase, Result
+from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.redis_sharing import RedisSharing
+from lgs_runtime.breaker.refusals import CircuitOpen
+from support.redis import RedisServer
+
+POLICY = Policy(failure_threshold=0.5, minimum_calls=6, recovery_timeout=30, probes=2)
+
+
+class SharingReplica:
+    """One replica's circuit, and what shares it."""
+
+    def __init__(self, uri: str, started_at: float, policy: Policy = POLICY) -> None:
+        self.now = started_at
+        self.circuit = Circuit("agent", policy, kind="graph", clock=lambda: self.now)
+        self.sharing = RedisSharing.connect(uri, "shop", lambda: [self.circuit])
+
+    def call(self, result: Result, times: int = 1) -> None:
+        for _ in range(times):
+            self.circuit.report(self.circuit.acquire(), result)
+
+    def refused_for(self) -> float:
+        with pytest.raises(CircuitOpen) as refused:
+            self.circuit.acquire()
+        return refused.value.retry_after_seconds
+
+
+async def exchange(*replicas: SharingReplica) -> None:
+    """Everybody hears of what everybody has told, and decided by that."""
+    for _ in range(3):
+        for replica in replicas:
+            await replica.sharing.exchange()
+
+
+def phases(*replicas: SharingReplica) -> set[Phase]:
+    return {replica.circuit.phase for replica in replicas}
+
+
+@pytest.fixture
+async def three(redis_uri: str) -> AsyncIterator[list[SharingReplica]]:
+    async with AsyncExitStack() as stack:
+        replicas = [SharingReplica(redis_uri, started_at) for started_at in (0.0, 5000.0, 1e6)]
+        for replica in replicas:
+            stack.push_async_callback(replica.sharing.close)
+        await exchange(*replicas)
+        yield replicas
+
+
+async def opened(*replicas: SharingReplica) -> None:
+    replicas[0].call(Result.FAILURE, POLICY.minimum_calls)
+    await exchange(*replicas)
+    assert phases(*replicas) == {Phase.OPEN}
+
+
+async def test_calls_of_all_replicas_count_together(three: list[SharingReplica]) -> None:
+    for replica in three:
+        replica.call(Result.FAILURE, POLICY.minimum_calls // 3)
+    assert phases(*three) == {Phase.CLOSED}
+
+    await exchange(*three)
+
+    assert phases(*three) == {Phase.OPEN}
+    assert all(28 < replica.refused_for() <= 30 for replica in three)
+
+
+async def test_calls_are_told_once(three: list[SharingReplica]) -> None:
+    three[0].call(Result.FAILURE, POLICY.minimum_calls - 1)
+
+    for _ in range(5):
+        await exchange(*three)
+
+    assert phases(*three) == {Phase.CLOSED}
+
+
+async def test_successes_elsewhere_keep_it_closed(three: list[SharingReplica]) -> None:
+    three[1].call(Result.SUCCESS, 20)
+    await exchange(*three)
+    for _ in range(3):
+        three[0].call(Result.FAILURE)
+        three[2].call(Result.FAILURE)
+        await exchange(*three)
+
+    assert phases(*three) == {Phase.CLOSED}
+
+
+async def test_what_opens_in_one_replica_is_open_in_all_for_as_long(three: list[SharingReplica]) -> None:
+    await opened(*three)
+
+    assert all(28 < replica.refused_for() <= 30 for replica in three)
+    assert [replica.circuit.begun[Phase.OPEN] for replica in three] == [1, 1, 1]
+
+
+async def test_a_replica_that_comes_finds_it_open(three: list[SharingReplica], redis_uri: str) -> None:
+    await opened(*three)
+
+    late = SharingReplica(redis_uri, 77.0)
+    await late.sharing.exchange()
+    await late.sharing.close()
+
+    assert 28 < late.refused_for() <= 30
+
+
+async def test_the_first_that_is_sure_closes_it_for_all(three: list[SharingReplica]) -> None:
+    await opened(*three)
+    for replica in three:
+        replica.now += 31
+    three[1].call(Result.SUCCESS, POLICY.probes)
+    still_out = three[2].circuit.acquire()
+
+    await exchange(*three)
+    three[2].circuit.report(still_out, Result.FAILURE)
+
+    assert phases(*three) == {Phase.CLOSED}
+
+
+async def test_probes_of_several_replicas_count_together(three: list[SharingReplica]) -> None:
+    await opened(*three)
+    for replica in three:
+        replica.now += 31
+    three[0].call(Result.SUCCESS)
+    three[2].call(Result.SUCCESS)
+    assert phases(*three) == {Phase.HALF_OPEN, Phase.OPEN}
+
+    await exchange(*three)
+
+    assert phases(*three) == {Phase.CLOSED}
+
+
+async def test_a_probe_that_fails_anywhere_opens_it_again_for_all(three: list[SharingReplica]) -> None:
+    await opened(*three)
+    for replica in three:
+        replica.now += 31
+    three[1].call(Result.FAILURE)
+
+    await exchange(*three)
+
+    assert phases(*three) == {Phase.OPEN}
+    assert all(28 < replica.refused_for() <= 30 for replica in three)
+
+
+async def test_replicas_that_open_it_at_once_agree_on_one_opening(three: list[SharingReplica]) -> None:
+    for replica in three:
+        replica.call(Result.FAILURE, POLICY.minimum_calls)
+
+    await exchange(*three)
+
+    assert phases(*three) == {Phase.OPEN}
+    assert [replica.circuit.begun[Phase.OPEN] for replica in three] == [1, 1, 1]
+
+
+async def test_without_redis_each_replica_goes_by_what_it_sees_and_redis_is_told_again_when_it_is_back(
+    redis_server: RedisServer,
+) -> None:
+    one, two = SharingReplica(redis_server.uri, 0.0), SharingReplica(redis_server.uri, 0.0)
+    await exchange(one, two)
+    redis_server.stop()
+
+    one.call(Result.FAILURE, POLICY.minimum_calls)
+    await exchange(one, two)
+    assert (one.circuit.phase, two.circuit.phase) == (Phase.OPEN, Phase.CLOSED)
+    two.call(Result.SUCCESS)
+
+    redis_server.start()
+    await exchange(one, two)
+    await one.sharing.close()
+    await two.sharing.close()
+
+    assert phases(one, two) == {Phase.OPEN}
+
+
+async def test_a_redis_that_lost_its_data_closes_nothing(three: list[SharingReplica], redis_uri: str) -> None:
+    await opened(*three)
+    await three[0].sharing._redis.flushdb()
+
+    await exchange(*three)
+
+    assert phases(*three) == {Phase.OPEN}
+    assert all(25 < replica.refused_for() <= 30 for replica in three)
