@@ -243,6 +243,35 @@ async def test_a_backup_that_is_not_there_is_told_with_those_that_are(
     assert made["name"] in wrong.said
 
 
+async def test_a_backup_of_a_newer_runtime_is_refused_by_an_older_one(
+    on_a_volume: Cluster, postgres_uri: str, other_uri: str
+) -> None:
+    await fill(postgres_uri)
+    with psycopg.connect(postgres_uri, autocommit=True) as connection:
+        connection.execute("INSERT INTO lgs_migration (version) VALUES (9999)")
+    on_a_volume.backs_up(postgres_uri)
+
+    restore = on_a_volume.restores(other_uri)
+
+    assert restore.failed == "fetch"
+    assert "was written by a newer runtime (lgs_migration 9999)" in restore.said
+    assert "set spec.image" in restore.said
+
+
+async def test_a_dump_that_is_not_what_was_kept_is_not_restored(
+    on_a_volume: Cluster, postgres_uri: str, other_uri: str
+) -> None:
+    await fill(postgres_uri)
+    made = json.loads(on_a_volume.backs_up(postgres_uri).told)
+    dump = on_a_volume.volume / "support" / f"{made['name']}.dump"
+    dump.write_bytes(dump.read_bytes()[:-1] + b"x")
+
+    restore = on_a_volume.restores(other_uri)
+
+    assert restore.failed == "fetch"
+    assert "its checksum is another" in restore.said
+
+
 async def test_a_database_with_something_else_in_it_is_left_alone(
     on_a_volume: Cluster, postgres_uri: str, other_uri: str
 ) -> None:
