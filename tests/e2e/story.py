@@ -101,9 +101,19 @@ def records_store(image: str, node: str) -> list[dict[str, Any]]:
                     "metadata": {"labels": labels},
                     "spec": {
                         "nodeSelector": {"kubernetes.io/hostname": node},
+                        "automountServiceAccountToken": False,
+                        "securityContext": {
+                            "runAsNonRoot": True,
+                            "runAsUser": 999,
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
                         "containers": [
                             {
                                 "name": "redis",
+                                "securityContext": {
+                                    "allowPrivilegeEscalation": False,
+                                    "capabilities": {"drop": ["ALL"]},
+                                },
                                 "image": image,
                                 "imagePullPolicy": "IfNotPresent",
                                 "args": ["redis-server", "--save", ""],

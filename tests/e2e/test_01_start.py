@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from typing import Any
 
 from e2e.harness import nodes
 from e2e.harness.kubectl import Kubectl, condition, run
@@ -18,11 +19,12 @@ RECORDS_URI = "redis://records:6379"
 
 
 def test_helm_installs_the_operator(story: Story, report: Report) -> None:
+    story.system.apply(restricted(story.system.namespace))
     began = time.monotonic()
 
     run(
         *("helm", "upgrade", "--install", RELEASE, str(story.root / "helm" / "lgs-operator")),
-        *("--namespace", story.system.namespace, "--create-namespace", "--wait", "--timeout", "3m"),
+        *("--namespace", story.system.namespace, "--wait", "--timeout", "3m"),
         *("--values", "-"),
         text=operator_values(story),
         timeout=240,
@@ -68,7 +70,7 @@ def is_true(story: Story, kind: str) -> bool:
 def prepare_stage(story: Story) -> None:
     """A namespace with the graph, the records' Redis and the player. Databases go to the node that stays."""
     run("kubectl", "delete", "namespace", "story", "--ignore-not-found", timeout=180)
-    story.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "story"}})
+    story.kubectl.apply(restricted("story"))
     if story.lose:
         if nodes.are_ours():
             nodes.one_name_server_on_each_worker()
@@ -80,6 +82,12 @@ def prepare_stage(story: Story) -> None:
         story.kubectl.apply(manifest)
     story.stage.prepare()
     story.kubectl("rollout", "status", "deployment/records", "--timeout=120s")
+
+
+def restricted(name: str) -> dict[str, Any]:
+    """A namespace that takes only pods of the restricted profile."""
+    enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforced}}
 
 
 def operator_values(story: Story) -> str:

@@ -15,6 +15,9 @@ KINDS = (
     "deployments,statefulsets,replicasets,pods,services,endpointslices,secrets,configmaps,serviceaccounts,"
     "persistentvolumeclaims,poddisruptionbudgets,networkpolicies,leases,roles,rolebindings"
 )
+CLUSTER_KINDS = (
+    "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
 
 
 def test_nothing_of_the_service_is_left(story: Story, report: Report) -> None:
@@ -52,5 +55,6 @@ def test_nothing_of_the_operator_is_left(story: Story) -> None:
         return not [name for name in left if "lgs" in name]
 
     story.system.until("nothing of the operator", gone, 120)
-    cluster_wide = run("kubectl", "get", "clusterroles,clusterrolebindings", "-o", "name").split()
-    assert [name for name in cluster_wide if "lgs" in name] == []
+    cluster_wide = run("kubectl", "get", CLUSTER_KINDS, "-o", "name").split()
+    claims = run("kubectl", "get", "leases,roles,rolebindings", "-n", "kube-system", "-o", "name").split()
+    assert [name for name in cluster_wide + claims if "lgs" in name] == []

@@ -1,0 +1,60 @@
+"""All pods of a service keep to the restricted profile: a namespace that enforces it takes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controlplane.manifests import service
+from controlplane.operators import Operators
+from controlplane.story import Story
+from controlplane.waiting import until
+from lgs_operator.kube.kinds import DEPLOYMENT, STATEFUL_SET
+
+pytestmark = pytest.mark.controlplane
+WORKLOADS = "deployments,statefulsets,cronjobs,jobs"
+TEMPLATE = {"CronJob": ("jobTemplate", "spec", "template")}
+
+
+def template_of(workload: dict[str, Any]) -> dict[str, Any]:
+    found = workload["spec"]
+    for name in TEMPLATE.get(workload["kind"], ("template",)):
+        found = found[name]
+    return dict(found)
+
+
+async def test_a_namespace_that_enforces_the_restricted_profile_takes_every_pod(
+    story: Story, operators: Operators
+) -> None:
+    enforce = "pod-security.kubernetes.io/enforce=restricted"
+    story.plane.run("label", "namespace", story.namespace, enforce)
+    await operators.start()
+    everything = {
+        "persistence": {"postgres": {"managed": {"storage": "1Gi"}}},
+        "cache": {"redis": {"managed": {}}},
+        "auth": {"apiKeys": {"secret": {"name": "keys"}}},
+    }
+    story.plane.run("create", "secret", "generic", "keys", "-n", story.namespace, "--from-literal=keys=x")
+
+    story.apply(service(**everything))
+
+    await story.appears(STATEFUL_SET, "support-postgres")
+    await story.appears(DEPLOYMENT, "support-redis")
+    await story.appears(DEPLOYMENT)
+    workloads = json.loads(story.plane.run("get", WORKLOADS, "-n", story.namespace, "-o", "json"))["items"]
+    for workload in workloads:
+        # The pod that its controller would make: the API server says at once whether it takes it.
+        head = {"apiVersion": "v1", "kind": "Pod"}
+        pod = head | template_of(workload)
+        claims = workload["spec"].get("volumeClaimTemplates", [])
+        pod["spec"]["volumes"] += [{"name": each["metadata"]["name"], "emptyDir": {}} for each in claims]
+        pod["metadata"] = pod["metadata"] | {"name": workload["metadata"]["name"]}
+        story.plane.run("create", "--dry-run=server", "-n", story.namespace, "-f", "-", stdin=json.dumps(pod))
+
+    async def made() -> bool:
+        pods = story.plane.run("get", "pods", "-n", story.namespace, "-o", "name").split()
+        return len({name.rsplit("-", 1)[0] for name in pods}) >= len(workloads)
+
+    await until(made, "a controller makes no pod")
