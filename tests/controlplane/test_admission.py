@@ -1,0 +1,289 @@
+"""Who may only write services gains nothing by it, and a stolen token of the operator is worth little: by the
+chart's policies the API server sees to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from controlplane.chart import objects, rendered
+from controlplane.controlplane_server import ControlPlane
+from controlplane.manifests import service
+from controlplane.waiting import until
+from lgs_crds import Spec
+from lgs_crds.model import ApiKeysSecret, LocalReference, SecretKey
+from lgs_operator.autoscaler import DELETION_COST
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import POD
+from lgs_operator.naming import labels
+
+pytestmark = pytest.mark.controlplane
+WRITES = [{"apiGroups": ["lgs.dev"], "resources": ["langgraphservices"], "verbs": ["*"]}]
+CREATES = [
+    *WRITES,
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["services"], "verbs": ["create"]},
+]
+READS_SOME = [
+    {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db", "keys", "pull"], "verbs": ["get"]}
+]
+READS_ALL = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
+USERS = {
+    "writer": WRITES,
+    "deployer": CREATES,
+    "reader": CREATES + READS_SOME,
+    "owner": CREATES + READS_ALL,
+}
+NAMES_OF_SECRETS = {
+    "postgres": {"persistence": {"postgres": {"uriSecret": {"name": "hidden"}}}},
+    "CloudNativePG": {"persistence": {"postgres": {"cloudNativePG": {"cluster": "hidden"}}}},
+    "redis": {"cache": {"redis": {"uriSecret": {"name": "hidden"}}}},
+    "API keys": {"auth": {"apiKeys": {"secret": {"name": "hidden"}}}},
+    "a variable": {
+        "pod": {"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "hidden", "key": "k"}}}]}
+    },
+    "variables": {"pod": {"envFrom": [{"secretRef": {"name": "hidden"}}]}},
+    "a registry": {"pod": {"imagePullSecrets": [{"name": "hidden"}]}},
+}
+
+
+SECRET_NAMES = {SecretKey, ApiKeysSecret, LocalReference}
+
+
+def role(user: str, rules: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
+    api, metadata = "rbac.authorization.k8s.io", {"name": user, "namespace": namespace}
+    return [
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": user},
+            "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
+        },
+    ]
+
+
+class Policed:
+    """A namespace with the chart's policies and users of different rights in it."""
+
+    namespace = "policed"
+    account = f"system:serviceaccount:{namespace}:lgs-operator"
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+
+    def run(self, *command: str, manifest: Any = None) -> str:
+        """What kubectl says to the administrator."""
+        return self._kubectl(*command, manifest=manifest, check=True)
+
+    def does(self, user: str, *command: str, manifest: Any = None) -> str:
+        """What kubectl says to a user, errors included."""
+        return self._kubectl(*command, "--as", user, manifest=manifest, check=False)
+
+    def creates(self, user: str, manifest: Any) -> str:
+        """What kubectl says; nothing is kept."""
+        return self.does(user, "create", "--dry-run=server", manifest=manifest)
+
+    def _kubectl(self, *command: str, manifest: Any, check: bool) -> str:
+        text = None if manifest is None else json.dumps(manifest)
+        given = () if manifest is None else ("-f", "-")
+        return self.plane.run(*command, *given, "-n", self.namespace, stdin=text, check=check)
+
+
+@pytest.fixture(scope="module")
+def policed(plane: ControlPlane) -> Iterator[Policed]:
+    here = Policed(plane)
+    chart = rendered("crds.install=false", namespace=here.namespace)
+    plane.run("create", "namespace", here.namespace)
+    plane.run("apply", "-f", "-", stdin=chart)
+    roles = [each for user, rules in USERS.items() for each in role(user, rules, here.namespace)]
+    here.run("apply", manifest={"apiVersion": "v1", "kind": "List", "items": roles})
+    foreign = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "foreign"}}
+
+    def in_force() -> bool:
+        # a policy is a moment after it was stored
+        author, operator = here.creates("writer", service()), here.creates(here.account, foreign)
+        return "may not create deployments" in author and "belongs to" in operator
+
+    asyncio.run(until(in_force, "the policies are not in force"))
+    yield here
+    plane.run("delete", "-f", "-", "--wait=false", stdin=chart)
+    plane.run("delete", "namespace", here.namespace, "--wait=false")
+
+
+def test_the_policies_are_for_the_namespaces_of_the_installation_and_can_be_left_out() -> None:
+    here = objects(rendered(namespace="team"), "ValidatingAdmissionPolicyBinding")
+
+    assert "team" in json.dumps(here[0]["spec"]["matchResources"])
+    assert not objects(rendered("admissionPolicies.enabled=false"), "ValidatingAdmissionPolicy")
+
+
+def test_every_place_of_the_manifest_that_names_a_secret_is_asked_about() -> None:
+    (authors, _) = objects(rendered(), "ValidatingAdmissionPolicy")
+    (asked,) = [each["expression"] for each in authors["spec"]["variables"] if each["name"] == "secrets"]
+
+    named = {place for place, kind in places(Spec) if kind in SECRET_NAMES}
+
+    assert len(named) >= 3
+    for place in named:
+        assert ".?".join(("object.spec", *place.split("."))) in asked, place
+
+
+def places(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Where each part of the manifest stands."""
+    for name, field in model.model_fields.items():
+        place = f"{at}.{field.alias or name}".lstrip(".")
+        for part in parts_in(field.annotation):
+            yield place, part
+            yield from places(part, place)
+
+
+def parts_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field's type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from parts_in(each)
+
+
+def test_an_author_must_be_one_who_may_create_what_the_operator_makes(policed: Policed) -> None:
+    managed = service(persistence={"postgres": {"managed": {}}})
+
+    assert "you may not create deployments" in policed.creates("writer", service())
+    assert "created" in policed.creates("deployer", service())
+    assert "you may not create statefulsets" in policed.creates("deployer", managed)
+
+    policed.does("deployer", "create", manifest=service())
+    change = json.dumps({"spec": {"image": "example.com/mine:1"}})
+    said = policed.does("writer", "patch", "lgs", "support", "--type=merge", "-p", change)
+    assert "you may not create deployments" in said
+    assert "labeled" in policed.does("writer", "label", "lgs", "support", "team=a"), "it changes no pod"
+    assert "deleted" in policed.does("writer", "delete", "lgs", "support")
+
+
+@pytest.mark.parametrize("spec", NAMES_OF_SECRETS.values(), ids=NAMES_OF_SECRETS.keys())
+def test_an_author_must_be_one_who_may_get_each_secret_that_is_named(
+    policed: Policed, spec: dict[str, Any]
+) -> None:
+    said = policed.creates("reader", service(**spec))
+
+    assert "you may not get the secret hidden" in said
+    assert "created" in policed.creates("owner", service(**spec))
+
+
+def test_secrets_may_be_many_and_each_is_asked_for_by_its_name(policed: Policed) -> None:
+    named = service(
+        persistence={"postgres": {"uriSecret": {"name": "db"}}},
+        pod={"envFrom": [{"secretRef": {"name": "keys"}}], "imagePullSecrets": [{"name": "pull"}]},
+    )
+    many = service(pod={"envFrom": [{"secretRef": {"name": f"s{number}"}} for number in range(40)]})
+
+    assert "created" in policed.creates("reader", named)
+    assert "created" in policed.creates("owner", many)
+    assert "you may not get the secret s0" in policed.creates("reader", many)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"hostNetwork": True},
+        {"hostPID": True},
+        {"volumes": [{"name": "x", "hostPath": {"path": "/"}}]},
+        {"serviceAccountName": "other"},
+        {"automountServiceAccountToken": True},
+        {"priorityClassName": "system-node-critical"},
+        {"runtimeClassName": "x"},
+        {"nodeName": "x"},
+        {"securityContext": {"privileged": True}},
+        {"containers": [{"name": "x", "image": "x"}]},
+        {"initContainers": [{"name": "x", "image": "x"}]},
+        {"hostAliases": []},
+        {"schedulerName": "x"},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+def test_what_a_pod_could_do_to_its_node_or_as_another_account_is_no_field(
+    policed: Policed, field: dict[str, Any]
+) -> None:
+    assert "unknown field" in policed.creates("owner", service(pod=field))
+
+
+def test_a_stolen_token_of_the_operator_writes_nothing_but_parts_of_services(policed: Policed) -> None:
+    policed.run("create", "secret", "generic", "theirs", "--from-literal=k=v")
+    policed.run("create", "deployment", "theirs", "--image=x")
+
+    def said(*command: str) -> str:
+        return policed.does(policed.account, *command)
+
+    refused = "only what belongs to a LangGraphService"
+    image = json.dumps({"spec": {"template": {"spec": {"containers": [{"name": "x", "image": "evil"}]}}}})
+    assert refused in said("patch", "deployment", "theirs", "-p", image)
+    assert refused in said("patch", "secret", "theirs", "-p", json.dumps({"stringData": {"k": "evil"}}))
+    assert refused in said("delete", "secret", "theirs")
+    assert refused in said("delete", "deployment", "theirs")
+    assert "theirs" in policed.run("get", "deployments,secrets", "-o", "name")
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        {"hostNetwork": True},
+        {"automountServiceAccountToken": True},
+        {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]},
+        {"containers": [{"name": "c", "image": "x", "securityContext": {"privileged": True}}]},
+        {"containers": [{"name": "c", "image": "x"}]},
+    ],
+    ids=[
+        "the node's network",
+        "an account's token",
+        "paths of the node",
+        "privileged",
+        "may gain privileges",
+    ],
+)
+def test_nor_makes_it_pods_with_more_than_a_service_has(policed: Policed, evil: dict[str, Any]) -> None:
+    marks = labels("support", "runtime")
+    safe = {"name": "c", "image": "x", "securityContext": {"allowPrivilegeEscalation": False}}
+
+    def deployment(**pod: Any) -> dict[str, Any]:
+        spec = {"automountServiceAccountToken": False, "containers": [safe]} | pod
+        template = {"metadata": {"labels": marks}, "spec": spec}
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "support", "labels": marks},
+            "spec": {"selector": {"matchLabels": marks}, "template": template},
+        }
+
+    assert "created" in policed.creates(policed.account, deployment())
+    assert "only pods without privileges" in policed.creates(policed.account, deployment(**evil))
+
+
+async def test_of_a_pod_it_changes_nothing_but_what_is_written_on_it(
+    policed: Policed, tmp_path: Path
+) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "support-0", "labels": labels("support", "runtime")},
+        "spec": {"automountServiceAccountToken": False, "containers": [{"name": "c", "image": "x"}]},
+    }
+    policed.run("apply", manifest=pod)
+    token = policed.run("create", "token", "lgs-operator").strip()
+    thief = await KubeClient.connect(str(policed.plane.kubeconfig_for(token, tmp_path / "thief.conf")))
+    image = {"spec": {"containers": [{"name": "c", "image": "evil"}]}}
+    cost = {"metadata": {"annotations": {DELETION_COST: "1"}}}
+
+    with pytest.raises(KubeError, match="changes nothing of a pod"):
+        await thief.merge(POD, policed.namespace, "support-0", image)
+    changed = await thief.merge(POD, policed.namespace, "support-0", cost)
+
+    assert changed["metadata"]["annotations"][DELETION_COST] == "1"
+    await thief.close()
