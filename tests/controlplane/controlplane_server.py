@@ -6,6 +6,7 @@ else from the cache of `make cluster`.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,12 +40,19 @@ _STARTED_WITHIN = 60.0
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """A running API server. `kubeconfig` is the administrator's."""
+    """A running API server. `kubeconfig` is the administrator's, `audit` has what service accounts asked."""
 
     url: str
     ca: Path
     kubeconfig: Path
     kubectl: Path
+    audit: Path
+
+    def asked_by(self, namespace: str, account: str) -> list[dict[str, Any]]:
+        """The requests of a service account that were answered, oldest first."""
+        user = f"system:serviceaccount:{namespace}:{account}"
+        entries = (json.loads(line) for line in self.audit.read_text().splitlines() if user in line)
+        return [each for each in entries if each["user"]["username"] == user and "responseStatus" in each]
 
     def kubeconfig_for(self, token: str, path: Path) -> Path:
         """Writes a kubeconfig for the owner of `token`."""
@@ -92,7 +101,7 @@ def control_plane(folder: Path, home: Path) -> Iterator[ControlPlane]:
         manager = _controller_manager(folder, kubeconfig, manager_port, key, ca)
         if (folder / "kube-controller-manager").exists():
             stack.enter_context(_process(home / "controllers.log", manager))
-        yield ControlPlane(url, ca, kubeconfig, folder / "kubectl")
+        yield ControlPlane(url, ca, kubeconfig, folder / "kubectl", home / "audit.log")
 
 
 def _etcd(folder: Path, home: Path, port: int, peer: int) -> list[str]:
@@ -110,6 +119,19 @@ def _etcd(folder: Path, home: Path, port: int, peer: int) -> list[str]:
     ]
 
 
+def _audit_policy(path: Path) -> Path:
+    """What service accounts ask for is noted; a watch when it begins."""
+    accounts = {"level": "Metadata", "userGroups": ["system:serviceaccounts"]}
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [accounts, {"level": "None"}],
+    }
+    path.write_text(yaml.safe_dump(policy))
+    return path
+
+
 def _api_server(folder: Path, home: Path, etcd: int, port: int, key: Path, tokens: Path) -> list[str]:
     return [
         str(folder / "kube-apiserver"),
@@ -120,6 +142,11 @@ def _api_server(folder: Path, home: Path, etcd: int, port: int, key: Path, token
         f"--cert-dir={home / 'certs'}",
         f"--token-auth-file={tokens}",
         "--authorization-mode=RBAC",
+        "--allow-privileged=true",
+        f"--audit-policy-file={_audit_policy(home / 'audit.yaml')}",
+        f"--audit-log-path={home / 'audit.log'}",
+        # As some distributions have it: who blocks a deletion must be one who could.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={key}",
         f"--service-account-signing-key-file={key}",

@@ -79,6 +79,7 @@ class Operators:
                 "POD_NAMESPACE": self._namespace,
                 "POD_NAME": f"operator-{number}",
                 "LGS_OPERATOR_CLAIM_SECONDS": "3",
+                "LGS_OPERATOR_SECRETS_SECONDS": "1",
                 "LGS_RUNTIME_IMAGE": "stock-runtime:1",
             }
             | (env or {})

@@ -11,10 +11,11 @@ from controlplane.manifests import service
 from controlplane.operators import Operators
 from controlplane.story import Story
 from controlplane.waiting import until
-from lgs_operator.kube.kinds import DEPLOYMENT, STATEFUL_SET
+from lgs_operator.kube.kinds import CRON_JOB, DEPLOYMENT, STATEFUL_SET
 
 pytestmark = pytest.mark.controlplane
 WORKLOADS = "deployments,statefulsets,cronjobs,jobs"
+BACKUP = {"schedule": "0 3 * * *", "volume": {}}
 TEMPLATE = {"CronJob": ("jobTemplate", "spec", "template")}
 
 
@@ -32,17 +33,20 @@ async def test_a_namespace_that_enforces_the_restricted_profile_takes_every_pod(
     story.plane.run("label", "namespace", story.namespace, enforce)
     await operators.start()
     everything = {
-        "persistence": {"postgres": {"managed": {"storage": "1Gi"}}},
+        "persistence": {"postgres": {"managed": {"backup": BACKUP}}},
         "cache": {"redis": {"managed": {}}},
         "auth": {"apiKeys": {"secret": {"name": "keys"}}},
     }
     story.plane.run("create", "secret", "generic", "keys", "-n", story.namespace, "--from-literal=keys=x")
 
     story.apply(service(**everything))
+    story.apply(service("copy", persistence={"postgres": {"managed": {"restoreFrom": {"service": "old"}}}}))
 
     await story.appears(STATEFUL_SET, "support-postgres")
     await story.appears(DEPLOYMENT, "support-redis")
     await story.appears(DEPLOYMENT)
+    await story.appears(CRON_JOB, "support-backup")
+    await until(lambda: "job.batch/" in story.plane.run("get", "jobs", "-n", story.namespace, "-o", "name"))
     workloads = json.loads(story.plane.run("get", WORKLOADS, "-n", story.namespace, "-o", "json"))["items"]
     for workload in workloads:
         # The pod that its controller would make: the API server says at once whether it takes it.
@@ -54,7 +58,8 @@ async def test_a_namespace_that_enforces_the_restricted_profile_takes_every_pod(
         story.plane.run("create", "--dry-run=server", "-n", story.namespace, "-f", "-", stdin=json.dumps(pod))
 
     async def made() -> bool:
-        pods = story.plane.run("get", "pods", "-n", story.namespace, "-o", "name").split()
-        return len({name.rsplit("-", 1)[0] for name in pods}) >= len(workloads)
+        pods = story.plane.run("get", "pods", "-n", story.namespace, "-o", "name")
+        names = [each["metadata"]["name"] for each in workloads if each["kind"] != "CronJob"]
+        return all(f"pod/{name}-" in pods for name in names)
 
     await until(made, "a controller makes no pod")

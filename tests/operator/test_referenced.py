@@ -12,6 +12,7 @@ from lgs_operator.desired.references import references
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import SECRET, ServiceKey
 from lgs_operator.kube.referenced import ReferencedObjects
+from lgs_operator.kube.secrets import SecretReader
 
 KEY = ServiceKey("team", "support")
 
@@ -41,7 +42,9 @@ def manifest(pod: dict[str, Any]) -> Any:
 async def test_a_name_that_can_not_be_is_told_and_nobody_is_asked(name: Any) -> None:
     service = parse(manifest({"envFrom": [{"secretRef": {"name": name, "optional": True}}]}))
 
-    _, [missing] = await ReferencedObjects(NoCluster()).read(KEY, references(service.spec))
+    _, [missing] = await ReferencedObjects(NoCluster(), SecretReader(NoCluster(), 30.0, lambda _: None)).read(
+        KEY, references(service.spec)
+    )
 
     assert missing.reason == "InvalidReference"
     assert "spec.pod.envFrom[0]" in missing.message

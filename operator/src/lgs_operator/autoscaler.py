@@ -164,7 +164,7 @@ class Autoscaler:
         decision: Decision,
         observation: Observation,
     ) -> None:
-        if decision.replicas < live:
+        if decision.replicas < live and self._settings.patch_pods:
             await self._prefer_idle(key, observation)
         replicas = replicas_only(Key(DEPLOYMENT, key.namespace, key.name), decision.replicas)
         self._state.put(await self._cluster.apply(replicas, manager=SCALER))

@@ -124,7 +124,13 @@ async def _act(
 
         queue = WorkQueue(reconcile, crashed)
 
-        state = ClusterState(cluster, settings.namespaces, queue.add, OperatorScope(cluster, settings))
+        state = ClusterState(
+            cluster,
+            settings.namespaces,
+            queue.add,
+            OperatorScope(cluster, settings),
+            secrets_seconds=settings.secrets_seconds,
+        )
         recorder = EventRecorder(cluster, settings.identity)
         context = Context(cluster, state, recorder, metrics, http, settings)
         states = ServiceStates()

@@ -47,6 +47,8 @@ News = tuple[EventType, Reason, str]
 HEARD_SECONDS: Final = 10.0
 """In this time the kubelet has shown a new password to the database and that has taken it over; replicas that
 begin earlier with it would be refused. Where it took longer they are, and start again."""
+UNSHOWN_SECONDS: Final = 100.0
+"""Where the operator may not patch pods: a kubelet looks at Secrets once a minute by itself."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class ManagedDatabase:
         self._cluster = context.cluster
         self._state = context.state
         self._recorder = context.recorder
+        self._patch_pods = context.settings.patch_pods
+        self._heard_seconds = HEARD_SECONDS if self._patch_pods else UNSHOWN_SECONDS
         images = context.settings.images
         self.offered = ServerImage(images.postgres, images.postgres_uid, images.postgres_major)
 
@@ -129,10 +133,10 @@ class ManagedDatabase:
         if _credentials_of(deployment["spec"]["template"]) == postgres.credentials.digest:
             return None
         try:
-            left = HEARD_SECONDS - (datetime.now(UTC) - datetime.fromisoformat(changed)).total_seconds()
+            left = self._heard_seconds - (datetime.now(UTC) - datetime.fromisoformat(changed)).total_seconds()
         except (ValueError, TypeError):
             return None
-        return left if 0 < left <= HEARD_SECONDS else None
+        return left if 0 < left <= self._heard_seconds else None
 
     async def follow(self, key: ServiceKey, service: LangGraphService, read: Read) -> Diagnosis | None:
         """What is to be done when the objects are written: what is news is told, the server's pod is shown
@@ -187,6 +191,8 @@ class ManagedDatabase:
 
     async def _show(self, key: ServiceKey, credentials: Credentials) -> None:
         """A kubelet looks at its pods' Secrets once a minute, and at once when the pod changes."""
+        if not self._patch_pods:
+            return
         told = credentials.digest if credentials.previous is None else f"{credentials.digest}-and-previous"
         for pod in self._state.pods(key, "postgres"):
             if is_going(pod) or is_ended(pod) or _credentials_of(pod) == told:

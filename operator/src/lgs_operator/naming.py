@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 Component = Literal["runtime", "postgres", "redis", "backup", "restore"]
+WITH_SECRET: Final[tuple[Component, ...]] = ("postgres", "redis")
+"""The components that have a Secret of their own."""
 SERVICE_LABEL = "lgs.dev/service"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"

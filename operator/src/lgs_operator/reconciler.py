@@ -98,6 +98,7 @@ class Reconciler:
         return await self._bring(key, service)
 
     async def _bring(self, key: ServiceKey, service: LangGraphService) -> float | None:
+        await self._state.read_secrets(key)
         contents, missing = await self._state.referenced.read(key, references(service.spec))
         live = self._state.owned(key)
         restore = self._inspector.restore(key, service, self._reporter.before(key))
@@ -215,7 +216,7 @@ class Reconciler:
     def _forget(self, key: ServiceKey) -> None:
         self._states.forget(key)
         self._reporter.forget(key)
-        self._state.referenced.forget(key)
+        self._state.forget(key)
 
 
 def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:

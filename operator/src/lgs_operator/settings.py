@@ -39,6 +39,8 @@ class Settings:
     operator_class: str = DEFAULT_OPERATOR_CLASS
     claim_namespace: str = "kube-system"
     claim_seconds: float = 300.0
+    secrets_seconds: float = 30.0
+    patch_pods: bool = True
     port: int = 8080
     scale_interval: float = 1.5
     images: Images = field(default_factory=Images)
@@ -68,6 +70,8 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         operator_class=_class(env),
         claim_namespace=env.get("LGS_OPERATOR_CLAIM_NAMESPACE") or usual.claim_namespace,
         claim_seconds=_number(env, "LGS_OPERATOR_CLAIM_SECONDS", usual.claim_seconds),
+        secrets_seconds=_number(env, "LGS_OPERATOR_SECRETS_SECONDS", usual.secrets_seconds),
+        patch_pods=_flag(env, "LGS_OPERATOR_PATCH_PODS", usual.patch_pods),
         port=int(_number(env, "LGS_OPERATOR_PORT", usual.port)),
         scale_interval=_number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
         images=Images(
@@ -92,6 +96,15 @@ def _class(env: Mapping[str, str]) -> str:
     if not is_operator_class(value):
         raise SettingsError(f"{name}: {value}: must have at most 40 lower-case letters, digits and '-'")
     return value
+
+
+def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:
+    text = env.get(name)
+    if not text:
+        return default
+    if text not in {"true", "false"}:
+        raise SettingsError(f"{name}: {text}: must be true or false")
+    return text == "true"
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

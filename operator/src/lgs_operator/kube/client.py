@@ -83,10 +83,13 @@ class KubeClient:
         """Ends all connections."""
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+    async def get(
+        self, kind: Kind, namespace: str, name: str, *, metadata_only: bool = False
+    ) -> Manifest | None:
         """The object, or None when it is not there."""
+        accept = _METADATA_ONLY.format(list="") if metadata_only else None
         try:
-            return await self._json("GET", kind.path(namespace, name))
+            return await self._json("GET", kind.path(namespace, name), accept=accept)
         except KubeError as error:
             if error.not_found:
                 return None

@@ -1,6 +1,6 @@
 """What the user's ConfigMaps and Secrets hold, as hashes, and what is missing of them.
 
-ReferencedObjects are read when needed and forgotten when the object changes; only hashes are kept in memory.
+They are read when needed and forgotten when the object changes; only hashes are kept in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final
 
 from lgs_crds.reasons import Reason
 from lgs_operator.kube.client import KubeClient
-from lgs_operator.kube.kinds import Key, Kind, ServiceKey
+from lgs_operator.kube.kinds import SECRET, Key, Kind, Manifest, ServiceKey
+from lgs_operator.kube.secrets import SecretReader
 
 Digests = Mapping[str, str]
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -51,8 +52,9 @@ class MissingReference:
 class ReferencedObjects:
     """Reads through to the cluster; `changed` tells it what to read anew."""
 
-    def __init__(self, cluster: KubeClient) -> None:
+    def __init__(self, cluster: KubeClient, secrets: SecretReader) -> None:
         self._cluster = cluster
+        self._secrets = secrets
         self._digests: dict[Key, Digests | None] = {}
         self._readers: dict[Key, set[ServiceKey]] = {}
         self._reads: dict[ServiceKey, set[Key]] = {}
@@ -70,12 +72,15 @@ class ReferencedObjects:
             key = Key(reference.kind, service.namespace, reference.name)
             self._readers.setdefault(key, set()).add(service)
             found[reference] = await self._digests_of(key) if _can_be(reference.name) else None
-        missing = (_missing(each, digests, service.namespace) for each, digests in found.items())
-        return combined(found), tuple(each for each in missing if each is not None)
+        told = (_missing(each, digests, service.namespace) for each, digests in found.items())
+        missing = tuple(each for each in told if each is not None)
+        for each in missing:
+            # Who waits for it looks again soon: it is not to wait for what may be known later.
+            self._digests.pop(Key(each.reference.kind, service.namespace, each.reference.name), None)
+        return combined(found), missing
 
-    def changed(self, kind: Kind, namespace: str, name: str) -> set[ServiceKey]:
+    def changed(self, key: Key) -> set[ServiceKey]:
         """The services that read this object, which will be read anew."""
-        key = Key(kind, namespace, name)
         self._digests.pop(key, None)
         return set(self._readers.get(key, ()))
 
@@ -90,12 +95,19 @@ class ReferencedObjects:
         if not readers:
             self._readers.pop(key, None)
             self._digests.pop(key, None)
+            if key.kind == SECRET:
+                self._secrets.forget(key)
 
     async def _digests_of(self, key: Key) -> Digests | None:
         if key not in self._digests:
-            manifest = await self._cluster.get(key.kind, key.namespace, key.name)
+            manifest = await self._get(key)
             self._digests[key] = None if manifest is None else _digests(manifest)
         return self._digests[key]
+
+    async def _get(self, key: Key) -> Manifest | None:
+        if key.kind == SECRET:
+            return await self._secrets.get(key)
+        return await self._cluster.get(key.kind, key.namespace, key.name)
 
 
 def combined(found: Mapping[Reference, Digests | None]) -> str:

@@ -14,7 +14,17 @@ from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import CONFIG_MAP, OWNED, POD, SECRET, Key, Kind, Manifest, ServiceKey, key_of
 from lgs_operator.kube.referenced import ReferencedObjects
 from lgs_operator.kube.scope import OperatorScope
-from lgs_operator.naming import COMPONENT_LABEL, OURS, ROTATE_ANNOTATION, SERVICE_LABEL
+from lgs_operator.kube.secrets import SecretReader
+from lgs_operator.naming import (
+    COMPONENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OURS,
+    ROTATE_ANNOTATION,
+    SERVICE_LABEL,
+    WITH_SECRET,
+    object_name,
+)
 
 
 class ClusterState:
@@ -26,18 +36,24 @@ class ClusterState:
         namespaces: tuple[str, ...],
         due: Callable[[ServiceKey], None],
         scope: OperatorScope,
+        *,
+        secrets_seconds: float = 30.0,
     ) -> None:
         self.services: dict[ServiceKey, Mapping[str, Any]] = {}
         """Those that this operator serves; `_seen` are all."""
         self._seen: dict[ServiceKey, Mapping[str, Any]] = {}
         self._scope = scope
-        self.referenced = ReferencedObjects(cluster)
+        # Two, since a manifest may refer to a Secret that is ours: each knows what it has to look at again.
+        self._secrets = SecretReader(cluster, secrets_seconds, self._own_secret_changed)
+        self._others_secrets = SecretReader(cluster, secrets_seconds, self._reference_changed)
+        self._own_secrets: dict[Key, Manifest | None] = {}
+        self.referenced = ReferencedObjects(cluster, self._others_secrets)
         self._due = due
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
-        self._owned = {kind: self._informers(kind, ours=True) for kind in (*OWNED, POD)}
+        self._owned = {kind: self._informers(kind, ours=True) for kind in (*OWNED, POD) if kind != SECRET}
         scope.changed = self._namespace_changed
-        self._references = [*self._informers(SECRET, ours=False), *self._informers(CONFIG_MAP, ours=False)]
+        self._references = self._informers(CONFIG_MAP, ours=False)
 
     def service_seen(self, body: Mapping[str, Any], *, gone: bool) -> None:
         """A service came, changed or went. A change of nothing but its status is none."""
@@ -71,8 +87,24 @@ class ClusterState:
 
     def owned(self, key: ServiceKey) -> dict[Key, Manifest]:
         """All objects of a service but its pods."""
-        found = (each for kind in OWNED for informer in self._owned[kind] for each in informer.of(*key))
-        return {key_of(each): each for each in found}
+        watched = (kind for kind in OWNED if kind in self._owned)
+        found = (each for kind in watched for informer in self._owned[kind] for each in informer.of(*key))
+        secrets = (self._own_secrets.get(each) for each in _names_of_secrets(key))
+        return {key_of(each): each for each in (*found, *secrets) if each is not None}
+
+    async def read_secrets(self, key: ServiceKey) -> None:
+        """Has the service's own Secrets among `owned`. They are read by name, once until they change."""
+        for name in _names_of_secrets(key):
+            if name not in self._own_secrets:
+                manifest = await self._secrets.get(name)
+                self._own_secrets[name] = manifest if manifest and _is_ours(manifest, key) else None
+
+    def forget(self, key: ServiceKey) -> None:
+        """The service is gone."""
+        self.referenced.forget(key)
+        for name in _names_of_secrets(key):
+            self._own_secrets.pop(name, None)
+            self._secrets.forget(name)
 
     def pods(self, key: ServiceKey, component: str = "runtime") -> tuple[Manifest, ...]:
         """The pods of a component of a service."""
@@ -82,6 +114,10 @@ class ClusterState:
     def put(self, manifest: Manifest) -> None:
         """What the API server answered to a write of ours."""
         key = key_of(manifest)
+        if key.kind == SECRET:
+            self._own_secrets[key] = manifest
+            self._secrets.put(key, manifest)
+            return
         for informer in self._owned[key.kind]:
             if informer.namespace in {None, key.namespace}:
                 informer.put(manifest)
@@ -89,6 +125,8 @@ class ClusterState:
     async def run(self) -> None:
         """Follows the cluster until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._secrets.run())
+            tasks.create_task(self._others_secrets.run())
             for informer in self._all():
                 tasks.create_task(informer.run(), name=f"watch {informer.kind.name}")
 
@@ -111,7 +149,7 @@ class ClusterState:
                 kind,
                 namespace=namespace,
                 labels=OURS if ours else f"!{SERVICE_LABEL}",
-                changed=self._owned_changed if ours else self._reference_changed,
+                changed=self._owned_changed if ours else self._config_map_changed,
                 group_label=SERVICE_LABEL if ours else None,
             )
             for namespace in self._namespaces
@@ -123,10 +161,27 @@ class ClusterState:
         if key in self.services:
             self._due(key)
 
-    def _reference_changed(self, manifest: Manifest) -> None:
-        metadata, kind = manifest["metadata"], SECRET if manifest["kind"] == SECRET.name else CONFIG_MAP
-        for service in self.referenced.changed(kind, metadata["namespace"], metadata["name"]):
+    def _config_map_changed(self, manifest: Manifest) -> None:
+        metadata = manifest["metadata"]
+        self._reference_changed(Key(CONFIG_MAP, metadata["namespace"], metadata["name"]))
+
+    def _reference_changed(self, key: Key) -> None:
+        for service in self.referenced.changed(key):
             self._due(service)
+
+    def _own_secret_changed(self, secret: Key) -> None:
+        self._own_secrets.pop(secret, None)
+        for key in [each for each in self.services if secret in _names_of_secrets(each)]:
+            self._due(key)
+
+
+def _names_of_secrets(key: ServiceKey) -> tuple[Key, ...]:
+    return tuple(Key(SECRET, key.namespace, object_name(key.name, each)) for each in WITH_SECRET)
+
+
+def _is_ours(manifest: Manifest, key: ServiceKey) -> bool:
+    labels = manifest["metadata"].get("labels", {})
+    return (labels.get(MANAGED_BY_LABEL), labels.get(SERVICE_LABEL)) == (MANAGED_BY, key.name)
 
 
 def _identity(body: Mapping[str, Any]) -> tuple[object, ...]:

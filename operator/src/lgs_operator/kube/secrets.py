@@ -1,0 +1,77 @@
+"""Secrets, each by its name: nothing lists or watches them, since whoever may do that may read them all.
+
+What was read is looked at again every so many seconds, for its version alone; `changed` hears of one that is
+another now. A namespace with many of them delays its own looks, and no other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import SECRET, Key, Manifest
+
+log = structlog.get_logger(__name__)
+
+
+class SecretReader:
+    """`seconds` is the time between two looks at one Secret."""
+
+    def __init__(self, cluster: KubeClient, seconds: float, changed: Callable[[Key], None]) -> None:
+        self._cluster = cluster
+        self._seconds = seconds
+        self._changed = changed
+        self._versions: dict[str, dict[Key, str]] = {}
+        self._looking: set[str] = set()
+
+    async def get(self, key: Key) -> Manifest | None:
+        """The Secret, or None when it is not there; it is looked at again from now on."""
+        manifest = await self._cluster.get(SECRET, key.namespace, key.name)
+        self.put(key, manifest)
+        return manifest
+
+    def put(self, key: Key, manifest: Manifest | None) -> None:
+        """How it is now, by a read or a write of ours."""
+        self._versions.setdefault(key.namespace, {})[key] = _version(manifest)
+
+    def forget(self, key: Key) -> None:
+        """Nobody reads it any more."""
+        keys = self._versions.get(key.namespace, {})
+        keys.pop(key, None)
+        if not keys:
+            self._versions.pop(key.namespace, None)
+
+    async def run(self) -> None:
+        """Looks until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for namespace in self._versions.keys() - self._looking:
+                    self._looking.add(namespace)
+                    tasks.create_task(self._look_through(namespace))
+                await asyncio.sleep(self._seconds / 10)
+
+    async def _look_through(self, namespace: str) -> None:
+        try:
+            await asyncio.sleep(self._seconds)
+            for key in list(self._versions.get(namespace, {})):
+                await self._look_at(key)
+        except KubeError as error:
+            log.warning("secrets.unread", namespace=namespace, error=str(error))
+        finally:
+            self._looking.discard(namespace)
+
+    async def _look_at(self, key: Key) -> None:
+        before = self._versions.get(key.namespace, {}).get(key)
+        now = _version(await self._cluster.get(SECRET, key.namespace, key.name, metadata_only=True))
+        # one that was written or forgotten meanwhile is known better
+        keys = self._versions.get(key.namespace, {})
+        if before != now and key in keys and keys[key] == before:
+            keys[key] = now
+            self._changed(key)
+
+
+def _version(manifest: Manifest | None) -> str:
+    return "" if manifest is None else str(manifest["metadata"]["resourceVersion"])

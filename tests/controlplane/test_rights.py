@@ -1,0 +1,267 @@
+"""The chart's rights are enough for the whole life of a service, and none of them is there for nothing.
+
+The API server's audit log tells what the operator asked for; each verb of each rule must be among it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from controlplane.chart import environment, objects, rendered
+from controlplane.fake_kubelet import FakeKubelet
+from controlplane.manifests import service
+from controlplane.operators import Operators, Running
+from controlplane.story import Story
+from controlplane.waiting import until
+from lgs_operator.kube.kinds import (
+    CRON_JOB,
+    DEPLOYMENT,
+    JOB,
+    NETWORK_POLICY,
+    SECRET,
+    SERVICE,
+    SERVICE_OF_OURS,
+    STATEFUL_SET,
+)
+
+pytestmark = pytest.mark.controlplane
+ACCOUNT = "lgs-operator"
+CODE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"graph.py": "1"}}
+NO_PODS = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "none"},
+    "spec": {"hard": {"pods": "0"}},
+}
+WHOLE: dict[str, Any] = {
+    "image": None,
+    "source": {"configMap": "code"},
+    "graphs": {"agent": "./graph.py:graph"},
+    "scaling": {"minReplicas": 1, "maxReplicas": 4, "scaleDown": {"holdSeconds": 0}},
+    "persistence": {
+        "postgres": {"managed": {"storage": "1Gi", "backup": {"schedule": "0 3 * * *", "volume": {}}}}
+    },
+    "cache": {"redis": {"managed": {}}},
+    "network": {"allowFrom": [{"podSelector": {}}]},
+    "pod": {"envFrom": [{"secretRef": {"name": "keys"}}]},
+}
+
+
+PLAIN = {"postgres": {"managed": {"storage": "1Gi"}}}
+
+
+class Right(NamedTuple):
+    """One verb on one resource; `name` is empty where it holds for all of them."""
+
+    group: str
+    resource: str
+    verb: str
+    name: str = ""
+
+
+BY_THE_API_SERVER = Right("lgs.dev", "langgraphservices/finalizers", "update")
+"""Never asked for by itself: looked up when an owner reference is written."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An operator that has the chart's rights and no others."""
+
+    story: Story
+    operator: Running
+    chart: str
+
+    def granted(self) -> set[Right]:
+        """All that its roles allow."""
+        roles = [*objects(self.chart, "Role"), *objects(self.chart, "ClusterRole")]
+        return {
+            Right(group, resource, verb, name)
+            for role in roles
+            for rule in role["rules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+            for name in rule.get("resourceNames", [""])
+        }
+
+    def asked(self) -> list[dict[str, Any]]:
+        """What it asked the API server for."""
+        return self.story.plane.asked_by(self.story.namespace, ACCOUNT)
+
+    def used(self) -> set[Right]:
+        """The rights that this took, by resource and by name."""
+        return {right for entry in self.asked() for right in rights_of(entry)}
+
+
+def rights_of(entry: dict[str, Any]) -> set[Right]:
+    """What an entry of the audit log needed: to apply what is not there yet is to create it, too."""
+    asked = entry.get("objectRef")
+    if asked is None:
+        return set()
+    group, resource = asked.get("apiGroup", ""), asked["resource"]
+    resource += f"/{asked['subresource']}" if "subresource" in asked else ""
+    verbs = {entry["verb"]} | ({"create"} if entry["responseStatus"]["code"] == 201 else set())
+    names = {"", asked.get("name", "")}
+    return {Right(group, resource, verb, name) for verb in verbs for name in names}
+
+
+@pytest.fixture(params=["cluster", "namespaced"])
+async def installation(
+    request: pytest.FixtureRequest,
+    story: Story,
+    operators: Operators,
+    tmp_path: Path,
+) -> Any:
+    """The chart's roles, and an operator with its settings, too."""
+    plane, namespace = story.plane, story.namespace
+    values = ["clusterWide=true"] if request.param == "cluster" else []
+    chart = rendered("crds.install=false", *values, namespace=namespace)
+    plane.run("apply", "-f", "-", stdin=chart)
+    # Only to have it made anew: what the chart brings is there.
+    plane.run("delete", "lease", ACCOUNT, "-n", namespace)
+    token = plane.run("create", "token", ACCOUNT, "-n", namespace).strip()
+    kept = ("LGS_OPERATOR_NAMESPACES", "LGS_OPERATOR_LEASE", "LGS_OPERATOR_PATCH_PODS", "LGS_OPERATOR_CLASS")
+    settings = {name: value for name, value in environment(chart).items() if name in kept}
+    operator = await operators.start(
+        kubeconfig=plane.kubeconfig_for(token, tmp_path / "operator.conf"), env=settings
+    )
+    yield Installation(story, operator, chart)
+    plane.run("delete", "-f", "-", "--wait=false", stdin=chart)
+
+
+async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no_other(
+    installation: Installation,
+) -> None:
+    story = installation.story
+    await begins(story)
+    await is_scaled_out_and_in(story)
+    await is_repaired(story)
+    await loses_what_is_not_wanted(story)
+    await is_restored(story)
+    await is_refused_pods(story)
+    story.plane.run("delete", "lgs", "--all", "-n", story.namespace)
+    await story.vanishes(DEPLOYMENT)
+
+    forbidden = [entry for entry in installation.asked() if entry["responseStatus"]["code"] in {401, 403}]
+    assert [(entry["verb"], entry["requestURI"]) for entry in forbidden] == []
+    assert installation.granted() - installation.used() == {BY_THE_API_SERVER}
+    assert all(
+        right.resource != "secrets" or right.verb not in {"list", "watch"} for right in installation.used()
+    )
+
+
+async def test_without_the_right_to_finalizers_an_api_server_that_looks_refuses_every_object(
+    installation: Installation,
+) -> None:
+    story = installation.story
+    roles = [*objects(installation.chart, "Role"), *objects(installation.chart, "ClusterRole")]
+    (role,) = [each for each in roles if "finalizers" in json.dumps(each)]
+    role["rules"] = [each for each in role["rules"] if "finalizers" not in json.dumps(each)]
+
+    story.plane.run("apply", "-f", "-", stdin=json.dumps(role))
+    story.apply(service())
+
+    said = await story.has_condition("Reconciled", "False", "Refused")
+    assert "cannot set blockOwnerDeletion" in said["message"]
+
+
+async def begins(story: Story) -> None:
+    """Everything that a service can have is made."""
+    story.plane.run("create", "secret", "generic", "keys", "-n", story.namespace, "--from-literal=KEY=x")
+    story.apply(CODE)
+    story.apply(service(**WHOLE))
+    for kind, name in (
+        (STATEFUL_SET, "support-postgres"),
+        (DEPLOYMENT, "support-redis"),
+        (DEPLOYMENT, "support"),
+    ):
+        await story.appears(kind, name)
+
+
+async def is_scaled_out_and_in(story: Story) -> None:
+    """A spike comes and goes."""
+
+    async def becomes(replicas: int) -> bool:
+        return bool((await story.get(DEPLOYMENT))["spec"].get("replicas") == replicas)
+
+    async with FakeKubelet(story.cluster, story.namespace) as pods:
+        await story.has_condition("ScalingActive", "True", "Measuring")
+        pods.load.serves(per_second=40, run_seconds=1.0, waiting=30)
+        await until(lambda: becomes(4), "the spike is not followed")
+        await story.has_condition("Ready", "True", "Serving")
+        pods.load.serves(per_second=2, run_seconds=1.0, waiting=0)
+        await until(lambda: becomes(1), "the replicas are not given back")
+
+
+async def is_repaired(story: Story) -> None:
+    """The same is changed by hand twice: the second time raises the count of its Event."""
+    image = (await story.template())["spec"]["containers"][0]["image"]
+    for _ in range(2):
+        story.plane.run("set", "image", "deployment/support", "runtime=wrong:1", "-n", story.namespace)
+
+        async def repaired() -> bool:
+            return bool((await story.template())["spec"]["containers"][0]["image"] == image)
+
+        await until(repaired, "the image stays")
+    counts = ("get", "events", "-o", 'jsonpath={.items[?(@.reason=="DriftRepaired")].count}')
+    await until(
+        lambda: "2" in story.plane.run(*counts, "-n", story.namespace), "the repair is not told a second time"
+    )
+
+
+async def loses_what_is_not_wanted(story: Story) -> None:
+    """An edit takes away the managed Redis, the NetworkPolicy and backups; a changed Secret is rolled out."""
+    before = (await story.template())["metadata"]["annotations"]
+    patch = json.dumps({"stringData": {"KEY": "y"}})
+    story.plane.run("patch", "secret", "keys", "-n", story.namespace, "-p", patch)
+
+    async def rolled() -> bool:
+        return bool((await story.template())["metadata"]["annotations"] != before)
+
+    await until(rolled, "a changed Secret does not reach the pods")
+    await story.appears(CRON_JOB, "support-backup")
+    less = {"persistence": PLAIN, "cache": {}, "network": {}}
+    story.apply(service(**(WHOLE | less)))
+    gone = (DEPLOYMENT, SERVICE, SECRET, NETWORK_POLICY)
+    for kind, name in [*((kind, "support-redis") for kind in gone), (NETWORK_POLICY, "support")]:
+        await story.vanishes(kind, name)
+    await story.vanishes(CRON_JOB, "support-backup")
+
+
+async def is_restored(story: Story) -> None:
+    """A new service begins with a backup; while it waits for it, another one is named."""
+
+    async def jobs() -> set[str]:
+        found, _ = await story.cluster.list(JOB, story.namespace, labels="lgs.dev/service=copy")
+        return {each["metadata"]["name"] for each in found}
+
+    def of(backup: str) -> dict[str, Any]:
+        source = {"service": "support", "name": backup}
+        return service("copy", persistence={"postgres": {"managed": {"restoreFrom": source}}})
+
+    story.apply(of("latest"))
+    before = await until(jobs, "there is no Job of the restore")
+    story.apply(of("20261128T030002Z-1a2b3c"))
+
+    async def another() -> bool:
+        now = await jobs()
+        return bool(now) and not now & before
+
+    await until(another, "the Job of the restore stays")
+
+
+async def is_refused_pods(story: Story) -> None:
+    """A namespace takes no more pods: why, the Events of the managed database's StatefulSet say."""
+    story.apply(NO_PODS)
+    story.apply(service("late", persistence=PLAIN))
+
+    async def told() -> bool:
+        late = await story.get(SERVICE_OF_OURS, "late")
+        return "QuotaExceeded" in json.dumps(late.get("status", {}))
+
+    await until(told, "it is not told why there is no pod")
