@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypedDict
 
 import asyncpg
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
@@ -48,13 +49,18 @@ async def value_of(saver: BaseCheckpointSaver[Any], thread_id: str = "t1") -> An
     return found and found.checkpoint["channel_values"]["a"]
 
 
+def unfit(at: RunnableConfig) -> RunnableConfig:
+    """An address that the database refuses."""
+    return {"configurable": {**at["configurable"], "checkpoint_id": "bad\x00"}}
+
+
 async def test_a_row_that_can_not_be_stored_fails_nobody_else(postgres_uri: str) -> None:
     async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
         stored = [await put(saver, [number], config(f"t{number}")) for number in range(20)]
 
         answers = await asyncio.gather(
             *(
-                saver.aput_writes(at, [("a", number)], "task", "bad\x00path" if number in (3, 11) else "")
+                saver.aput_writes(unfit(at) if number in (3, 11) else at, [("a", number)], "task")
                 for number, at in enumerate(stored)
             ),
             return_exceptions=True,
@@ -72,7 +78,7 @@ async def test_a_read_of_a_wrong_address_fails_nobody_else(postgres_uri: str) ->
         await put(saver, [1])
 
         good, bad, none = await asyncio.gather(
-            value_of(saver), value_of(saver, "bad\x00"), value_of(saver, "t2"), return_exceptions=True
+            value_of(saver), saver.aget_tuple(unfit(config())), value_of(saver, "t2"), return_exceptions=True
         )
 
         assert (good, none) == ([1], None)

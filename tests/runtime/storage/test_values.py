@@ -28,6 +28,7 @@ from pydantic import BaseModel
 from pydantic.v1 import BaseModel as OldModel
 
 from lgs_runtime.database.json_columns import MARK
+from lgs_runtime.errors import InvalidRequest
 from support.savers import fast_saver
 
 THREAD: Any = {"configurable": {"thread_id": "t1", "checkpoint_ns": ""}}
@@ -245,3 +246,35 @@ async def test_an_integer_of_any_size_comes_back(value: Any, database_uri: str) 
 
     assert channels == shape({"c": value, "inside": {"a": value}})
     assert writes == shape([("task", "c", value), ("task", "inside", {"a": value})])
+
+
+UNFIT = ["k\x00", "k\ud800"]
+
+
+@pytest.mark.parametrize("name", UNFIT)
+async def test_a_name_that_a_database_can_not_keep_is_refused_alike_with_its_rule(
+    database_uri: str, name: str
+) -> None:
+    channel: Any = {**empty_checkpoint(), "channel_values": {name: [1]}, "channel_versions": {name: "1"}}
+    thread: Any = {"configurable": {"thread_id": name, "checkpoint_ns": ""}}
+    nested: Any = {"configurable": {"thread_id": "t1", "checkpoint_ns": name}}
+    async with fast_saver(database_uri) as saver:
+        at = await saver.aput(THREAD, empty_checkpoint(), {}, {})
+        refused = [
+            ("channel", lambda: saver.aput(THREAD, channel, {}, {name: "1"})),
+            ("thread_id", lambda: saver.aput(thread, empty_checkpoint(), {}, {})),
+            ("thread_id", lambda: saver.aget_tuple(thread)),
+            ("checkpoint_ns", lambda: saver.aput(nested, empty_checkpoint(), {}, {})),
+            ("channel", lambda: saver.aput_writes(at, [(name, 1)], "task")),
+            ("task", lambda: saver.aput_writes(at, [("a", 1)], name)),
+            ("task", lambda: saver.aput_writes(at, [("a", 1)], "task", name)),
+        ]
+        for what, ask in refused:
+            with pytest.raises(InvalidRequest) as said:
+                await ask()
+            assert str(said.value).startswith(
+                f"{what}: {name!r}: must have neither the character NUL nor half"
+            )
+
+        kept = await saver.aget_tuple(at)
+        assert kept is not None and not kept.pending_writes

@@ -3,7 +3,11 @@ the root graph), and an id (none: the latest)."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
+
+from lgs_runtime.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -27,6 +31,8 @@ NAMES_OF_A_CHECKPOINT: Final[tuple[str, ...]] = (
 )
 """What of a configuration names a checkpoint, for clients."""
 
+_UNFIT: Final = re.compile("[\0\ud800-\udfff]")
+
 
 def checkpoint_config(
     thread_id: str, namespace: str = "", checkpoint_id: str | None = None
@@ -36,6 +42,22 @@ def checkpoint_config(
     if checkpoint_id:
         named["checkpoint_id"] = checkpoint_id
     return {"configurable": named}
+
+
+def check_names(config: RunnableConfig, channels: Collection[str] = (), *task: str) -> None:
+    """Raises `InvalidRequest` for a thread, a namespace, a channel or a task whose name can't be kept by one
+    of the databases."""
+    configurable = config["configurable"]
+    thread_id, namespace = configurable["thread_id"], configurable.get("checkpoint_ns", "")
+    together = f"{thread_id}{namespace}{''.join(channels)}{''.join(task)}"
+    if together.isascii() and "\0" not in together:
+        return
+    named = {"thread_id": (str(thread_id),), "checkpoint_ns": (namespace,), "channel": channels, "task": task}
+    for what, names in named.items():
+        for name in names:
+            if _UNFIT.search(name):
+                rule = "must have neither the character NUL nor half a character (a lone surrogate)"
+                raise InvalidRequest(f"{what}: {name!r}: {rule}")
 
 
 def without_who_asked(config: RunnableConfig) -> RunnableConfig:

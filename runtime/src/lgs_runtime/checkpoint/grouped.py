@@ -23,7 +23,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lgs_runtime.checkpoint.blocking import BlockingSaver
-from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
+from lgs_runtime.checkpoint.configs import check_names, checkpoint_config, namespace_of
 from lgs_runtime.checkpoint.rows import Address, Rows, address_of, write_rows
 from lgs_runtime.checkpoint.serializer import Serializer
 from lgs_runtime.checkpoint.weight import is_heavy
@@ -56,6 +56,7 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that `config` names, or the latest of its thread and namespace. Raises
         `StorageUnavailable`."""
+        check_names(config)
         address = address_of(config)
         await self._writes.settled(address[0])
         return await self._read(address)
@@ -96,7 +97,8 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
     ) -> asyncio.Future[None]:
         """As `aput`, without waiting: the future ends when it is committed. Where `after`, the future of a
         checkpoint of the thread before, has failed, so does this: its values may be among those that were
-        not stored."""
+        not stored. Raises `InvalidRequest` for a name that can't be kept."""
+        check_names(config, new_versions)
         return self._store(
             config,
             is_heavy(self._encoded(checkpoint, new_versions)),
@@ -117,7 +119,9 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
     def submit_put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> asyncio.Future[None]:
-        """As `aput_writes`, without waiting: the future ends when it is committed."""
+        """As `aput_writes`, without waiting: the future ends when it is committed. Raises `InvalidRequest`
+        for a name that can't be kept."""
+        check_names(config, [channel for channel, _ in writes], task_id, task_path)
         return self._store(
             config, is_heavy(writes), lambda: write_rows(self.serde, config, writes, task_id, task_path)
         )
