@@ -68,7 +68,7 @@ def cache_counts(service: Service) -> tuple[int, int]:
         with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=30) as answer:
             text = answer.read().decode()
         for result in counts:
-            for value in re.findall(rf'lgs_cache_operations_total{{result="{result}"}} (\S+)', text):
+            for value in re.findall(rf'lgs_cache_operations_total{{[^}}]*result="{result}"}} (\S+)', text):
                 counts[result] += float(value)
     return int(counts["hit"]), int(counts["miss"])
 

@@ -138,7 +138,6 @@ class Metrics:
         )
         self._events = Counter("lgs_stream_events", "Stream events published.", registry=to)
         self._stream_errors = Counter("lgs_stream_errors", "Publications that failed.", registry=to)
-        self._cache = Counter("lgs_cache_operations", "Cache operations.", ["result"], registry=to)
         self._expired = Counter("lgs_threads_expired", "Their TTL had passed.", ["strategy"], registry=to)
         self._checkpoints_pruned = Counter("lgs_checkpoints_pruned", "Checkpoints pruned.", registry=to)
         self._versions_pruned = Counter("lgs_versions_pruned", "Versions of threads pruned.", registry=to)
@@ -206,10 +205,6 @@ class Metrics:
         """The past of a thread was deleted, or the oldest of it; not the thread itself."""
         self._checkpoints_pruned.inc(checkpoints)
         self._versions_pruned.inc(versions)
-
-    def cache(self, result: str, count: int = 1) -> None:
-        """`hit`, `miss`, `set` or `error` of the response cache."""
-        self._cache.labels(result).inc(count)
 
     def show(self, series: Collector) -> None:
         """Shows what something else counts, each time the page is asked for."""

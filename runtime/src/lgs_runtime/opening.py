@@ -24,7 +24,10 @@ from lgs_runtime.background.keeper_process import KeeperProcess
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.exposition import CircuitSeries
 from lgs_runtime.breaker.registry import CIRCUITS
-from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.cache.current import serving
+from lgs_runtime.cache.exposition import CacheCollector
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.opening import open_cache
 from lgs_runtime.checkpoint.wrappers.fence import Fence, fenced
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.encryption.cipher import Cipher
@@ -40,6 +43,7 @@ from lgs_runtime.encryption.wrapping import (
 from lgs_runtime.errors import RuntimeFault, StorageUnavailable
 from lgs_runtime.graphs.assistants import KnownAssistants
 from lgs_runtime.graphs.circuits import GraphCircuits
+from lgs_runtime.graphs.factories import identity_of_caller
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.metrics import Metrics
@@ -81,11 +85,13 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     gate, cipher = Gate.open(settings), open_cipher(settings)
     storage = await opening.storage(cipher)
     kept = await opening.persistence(cipher)
+    cache = opening.cache(cipher)
     metrics = Metrics(settings.concurrency, storage)
+    metrics.show(CacheCollector(cache))
     await metrics.start()
     stack.push_async_callback(metrics.close)
     fence = Fence(patience_seconds=settings.lease_seconds)
-    graphs = await opening.graphs(kept, fence, opening.cache(cipher, metrics))
+    graphs = await opening.graphs(kept, fence, cache)
     with taking_sealed():
         # What is there already need not be read: a key service that is away must not stop the start.
         await opening.patiently(lambda: graphs.ensure_assistants(storage))
@@ -101,6 +107,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         store=kept.store,
         upkeep=kept.upkeep,
         graphs=graphs,
+        cache=cache,
         streams=streams,
         notifier=notifier,
         worker=Worker(
@@ -152,20 +159,21 @@ class _Opening:
             store=sealed_store(opened.store, cipher),
         )
 
-    def cache(self, cipher: Cipher | None, metrics: Metrics) -> ResponseCache:
-        """The response cache, which seals what it keeps."""
-        cache = ResponseCache.connect(
+    def cache(self, cipher: Cipher | None) -> CacheManager:
+        """The cache of results, which seals what it shares."""
+        cache = open_cache(
             self._settings.redis_uri,
             self._settings.service,
             self._settings.cache_ttl_seconds,
-            metrics.cache,
             compression_threshold_bytes=self._settings.cache_compression_threshold_bytes,
             before=sealing_entries(cipher),
+            user=identity_of_caller,
         )
         self._stack.push_async_callback(cache.close)
+        self._stack.enter_context(serving(cache))
         return cache
 
-    async def graphs(self, kept: Persistence, fence: Fence, cache: ResponseCache) -> GraphRegistry:
+    async def graphs(self, kept: Persistence, fence: Fence, cache: CacheManager) -> GraphRegistry:
         """The graphs, with checkpoints behind the fence of the replica's lease."""
         return await asyncio.to_thread(
             GraphRegistry.load,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
     from lgs_runtime.auth.gate import Gate
+    from lgs_runtime.cache.manager import CacheManager
     from lgs_runtime.checkpoint.upkeep import Upkeep
     from lgs_runtime.encryption.cipher import Cipher
     from lgs_runtime.graphs.assistants import KnownAssistants
@@ -37,6 +38,7 @@ class Services:
     store: BaseStore
     upkeep: Upkeep
     graphs: GraphRegistry
+    cache: CacheManager
     streams: StreamBroker
     notifier: Notifier
     worker: Worker

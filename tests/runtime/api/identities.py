@@ -115,6 +115,20 @@ async def own_store(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
     value["namespace"] = (ctx.user.identity, *(value["namespace"] or ()))
 
 
+cache_keepers = Auth()
+"""Alice looks after the cache."""
+
+
+@cache_keepers.authenticate
+async def of_cache_keepers(authorization: str | None) -> dict[str, Any]:
+    return await by_token(authorization)
+
+
+@cache_keepers.on(resources="cache")
+async def keepers_alone(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> bool:
+    return ctx.user.identity == "alice"
+
+
 rules = Auth()
 """One of each kind of handler and answer."""
 rules_asked: list[tuple[str, str, dict[str, Any]]] = []

@@ -200,6 +200,9 @@ TABLE: dict[tuple[str, str], list[Try]] = {
     ("POST", "/store/items/search"): [
         Try(200, lambda t: {"namespace_prefix": ["secrets"]}, answer={"items": []})
     ],
+    # All users share it: `test_cache.py` has the service that lets one in.
+    ("GET", "/cache/stats"): [Try(403, mine=403)],
+    ("DELETE", "/cache"): [Try(403, mine=403), Try(403, query={"namespace": "steps/one"}, mine=403)],
     ("POST", "/store/namespaces"): [
         Try(200, lambda t: {"prefix": ["secrets"]}, answer={"namespaces": []}),
         Try(200, lambda t: {"prefix": ["secrets"], "suffix": ["deep"]}, answer={"namespaces": []}),

@@ -23,6 +23,7 @@ from lgs_runtime.api.resources import (
     archives,
     assistants,
     audit,
+    cache,
     crons,
     runs,
     state,
@@ -40,6 +41,7 @@ from lgs_runtime.services import Services
 ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     (None, system.probes),
     ("meta", system.routes),
+    ("meta", cache.routes),
     ("assistants", assistants.routes),
     ("runs", crons.routes),
     ("runs", stateless.routes),

@@ -110,6 +110,11 @@ class Caller:
         scope = await self.may("assistants", action, value)
         return widened(scope, SYSTEM_METADATA) if action in ("read", "search") else scope
 
+    async def of_cache(self, action: Action, namespace: str | None = None) -> None:
+        """Raises `Forbidden` unless the caller may do this to the cache, which all users share."""
+        will_be_asked(self._request)
+        await self._services.gate.authorize_shared(self.user, "cache", action, {"namespace": namespace})
+
     def configurable(self) -> dict[str, Any]:
         """What a graph that is opened for this request finds of the caller in its `configurable`."""
         user = self.user

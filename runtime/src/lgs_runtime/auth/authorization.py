@@ -20,7 +20,7 @@ from lgs_runtime.auth.users import User, refusal_of, seen_by_handlers
 from lgs_runtime.errors import Forbidden, HandlerFailed
 from lgs_runtime.model import Scope
 
-Resource = Literal["threads", "assistants", "crons", "store"]
+Resource = Literal["threads", "assistants", "crons", "store", "cache"]
 Action = Literal[
     "create", "read", "update", "delete", "search", "create_run", "put", "get", "list_namespaces"
 ]
@@ -52,8 +52,9 @@ async def authorize(
     for name in IDS:
         if isinstance(value.get(name), str):
             value[name] = UUID(value[name])
+    named: Any = resource
     context = Auth.types.AuthContext(
-        permissions=list(user.permissions), user=seen_by_handlers(user), resource=resource, action=action
+        permissions=list(user.permissions), user=seen_by_handlers(user), resource=named, action=action
     )
     try:
         answer = await handler(ctx=context, value=value)
@@ -66,6 +67,22 @@ async def authorize(
         return _scope(answer, resource, action)
     except BadFilter as wrong:
         raise _failed(resource, action, wrong) from wrong
+
+
+async def authorize_shared(
+    auth: Auth, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
+) -> None:
+    """As `authorize`, for what all users share: where there are handlers, one that names this very resource
+    must let the user in. A handler for everything was not written with it in mind."""
+    if not has_handlers(auth) or (user is None and for_nobody.get()):
+        return
+    if not ({(resource, action), (resource, "*")} & auth._handlers.keys()):
+        raise Forbidden(
+            f"{resource}.{action}: not permitted: all users share it; a handler under "
+            f'@auth.on(resources="{resource}") may permit it'
+        )
+    if await authorize(auth, user, resource, action, value):
+        raise Forbidden(f"{resource}.{action}: a filter can't be applied to what all users share")
 
 
 def _failed(resource: str, action: str, raised: Exception) -> HandlerFailed:

@@ -19,7 +19,7 @@ from starlette.authentication import AuthenticationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from lgs_runtime.auth.authorization import Action, Resource, authorize, has_handlers
+from lgs_runtime.auth.authorization import Action, Resource, authorize, authorize_shared, has_handlers
 from lgs_runtime.auth.dependencies import solved
 from lgs_runtime.auth.keys import ApiKeys
 from lgs_runtime.auth.loading import asked, load_auth
@@ -104,6 +104,13 @@ class Gate:
     ) -> Scope | None:
         """As `authorization.authorize`; everything is permitted where nothing is said."""
         return None if self.auth is None else await authorize(self.auth, user, resource, action, value)
+
+    async def authorize_shared(
+        self, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
+    ) -> None:
+        """As `authorization.authorize_shared`; permitted where nothing is said."""
+        if self.auth is not None:
+            await authorize_shared(self.auth, user, resource, action, value)
 
     def _key(self, request: Request) -> str | None:
         """The name of the key that came with the request; None where no keys are needed."""

@@ -1,58 +1,162 @@
 """The entries of the response cache in Redis. Loaded only where a Redis is configured: its client takes long
-to import."""
+to import.
+
+The lease of a key has the key's hash tag, so that a script may touch both in a Redis Cluster.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+from uuid import uuid4
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
-from lgs_runtime.cache.shared import SharedCacheUnavailable
+from lgs_runtime.cache.shared import Change, SharedCacheUnavailable, Stored, Written
 
 GONE = (RedisError, OSError, TimeoutError)
 TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
-POOL_SECONDS = 5.0
+HEALTH_SECONDS = 5.0
+"""A connection that is dead without a word is found out after about so long."""
 SCAN_PAGE = 500
+CLEAR_SECONDS = 30.0
+LEASE: Final = ":lease"
+READ: Final = """
+local value = redis.call('GET', KEYS[1])
+return value and {value, redis.call('PTTL', KEYS[1])}
+"""
+READ_OR_LEASE: Final = """
+local value = redis.call('GET', KEYS[1])
+if value then return {value, redis.call('PTTL', KEYS[1])} end
+return redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
+"""
+RENEW: Final = """
+return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0
+"""
+RELEASE: Final = """
+return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
+"""
+WRITE_LEASED: Final = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return redis.call('DEL', KEYS[2])
+"""
 
 
 class RedisEntries:
     """`SharedCache` in the database of a URI; Redis need not be there yet."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, channel: str) -> None:
         # Bounded: a burst of lookups waits for a connection instead of opening hundreds.
         pool = BlockingConnectionPool.from_url(
             uri,
             max_connections=MOST_CONNECTIONS,
-            timeout=POOL_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
+            health_check_interval=int(HEALTH_SECONDS),
         )
-        self._redis = Redis.from_pool(pool)
+        self._redis: Any = Redis.from_pool(pool)
+        self._channel = channel
+        self._sender = uuid4().hex
 
-    async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        """The value of each key."""
-        with _translated():
-            found: Any = await self._redis.mget(list(keys))
-        return list(found)
+    async def ping(self) -> None:
+        """Raises `SharedCacheUnavailable`."""
+        async with _answered():
+            await self._redis.ping()
 
-    async def write(self, entries: Sequence[tuple[str, bytes, float]]) -> None:
-        """Stores key, value and seconds to live of each, in one round trip."""
-        with _translated():
+    async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """The entry of each key."""
+        async with _answered():
+            if len(keys) == 1:
+                return [_stored(await self._redis.eval(READ, 1, keys[0]))]
             async with self._redis.pipeline(transaction=False) as pipe:
-                for key, raw, ttl in entries:
-                    pipe.set(key, raw, px=int(ttl * 1000))
-                await pipe.execute()
+                for key in keys:
+                    pipe.eval(READ, 1, key)
+                return [_stored(found) for found in await pipe.execute()]
 
-    async def forget(self, prefixes: Sequence[str]) -> None:
-        """Deletes all whose keys begin so."""
-        with _translated():
-            for prefix in prefixes:
-                async for key in self._redis.scan_iter(match=f"{prefix}*", count=SCAN_PAGE):
-                    await self._redis.unlink(key)
+    async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
+        """The entry, or whether the lease is the caller's."""
+        async with _answered():
+            found = await self._redis.eval(READ_OR_LEASE, 2, key, key + LEASE, token, _milliseconds(seconds))
+        return _stored(found) or bool(found)
+
+    async def lease(self, key: str, token: str, seconds: float) -> bool:
+        """Whether the lease is the caller's."""
+        async with _answered():
+            return bool(await self._redis.set(key + LEASE, token, nx=True, px=_milliseconds(seconds)))
+
+    async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
+        """Makes leases last longer."""
+        async with _answered(), self._redis.pipeline(transaction=False) as pipe:
+            for key, token in leases:
+                pipe.eval(RENEW, 1, key + LEASE, token, _milliseconds(seconds))
+            await pipe.execute()
+
+    async def release(self, key: str, token: str) -> None:
+        """Gives a lease back."""
+        async with _answered():
+            await self._redis.eval(RELEASE, 1, key + LEASE, token)
+
+    async def write(self, entries: Sequence[Written]) -> None:
+        """Stores entries."""
+        async with _answered(), self._redis.pipeline(transaction=False) as pipe:
+            for entry in entries:
+                pipe.set(entry.key, entry.raw, px=_milliseconds(entry.seconds))
+            await pipe.execute()
+
+    async def write_leased(self, entry: Written, token: str) -> bool:
+        """Stores an entry under its lease."""
+        key, life = entry.key, _milliseconds(entry.seconds)
+        async with _answered():
+            return bool(await self._redis.eval(WRITE_LEASED, 2, key, key + LEASE, token, entry.raw, life))
+
+    async def forget(self, key: str) -> bool:
+        """Deletes an entry and its lease."""
+        async with _answered():
+            await self._redis.unlink(key + LEASE)
+            return bool(await self._redis.unlink(key))
+
+    async def clear(self, prefix: str) -> int:
+        """Deletes all whose keys begin so, page by page."""
+        gone = 0
+        async with _answered(CLEAR_SECONDS):
+            pattern = "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in prefix)
+            async for key in self._redis.scan_iter(match=f"{pattern}*", count=SCAN_PAGE):
+                removed = await self._redis.unlink(key)
+                gone += 0 if key.endswith(LEASE.encode()) else removed
+        return gone
+
+    async def tell(self, change: Change) -> None:
+        """Tells the other replicas."""
+        async with _answered():
+            await self._redis.publish(self._channel, f"{self._sender}\n{change.key}\n{change.prefix}")
+
+    async def changes(self) -> AsyncGenerator[Change, None]:
+        """What the other replicas tell."""
+        try:
+            async with self._redis.pubsub() as pubsub:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await pubsub.subscribe(self._channel)
+                while True:
+                    message = await pubsub.get_message(timeout=HEALTH_SECONDS)
+                    if (change := self._change(message)) is not None:
+                        yield change
+        except GONE as gone:
+            raise SharedCacheUnavailable(str(gone) or type(gone).__name__) from gone
+
+    def _change(self, message: Any) -> Change | None:
+        if message is None or message["type"] not in ("subscribe", "message"):
+            return None
+        if message["type"] == "subscribe":
+            return Change()
+        sender, _, told = message["data"].decode(errors="replace").partition("\n")
+        key, _, prefix = told.partition("\n")
+        return None if sender == self._sender else Change(key, prefix)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -60,9 +164,19 @@ class RedisEntries:
             await self._redis.aclose()
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
+@asynccontextmanager
+async def _answered(seconds: float = TIMEOUT_SECONDS) -> AsyncIterator[None]:
+    """As long as a caller waits for Redis, whatever it waits for. Raises `SharedCacheUnavailable`."""
     try:
-        yield
+        async with asyncio.timeout(seconds):
+            yield
     except GONE as gone:
         raise SharedCacheUnavailable(str(gone) or type(gone).__name__) from gone
+
+
+def _stored(found: Any) -> Stored | None:
+    return Stored(found[0], found[1] / 1000) if isinstance(found, list) else None
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))

@@ -1,195 +1,156 @@
-"""The response cache of graphs: LangGraph's `BaseCache` on Redis, with the latest entries in memory in front
-of it.
+"""The cache of a graph's nodes and tasks: LangGraph's `BaseCache`, over the manager of the replica.
 
-Without Redis, or while it is away, the memory alone serves. Values go through LangGraph's own serializer,
-never pickle. An error of Redis costs a hit, never a run; it is counted, and logged once until Redis is back.
+LangGraph names what it caches by the function and the node, which two graphs, or two subgraphs of one, can
+have in common without meaning the same. So the graph and the way to the subgraph are part of the key here.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+import asyncio
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
 
-import structlog
+from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.cache.base import BaseCache, FullKey, Namespace
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.pregel import Pregel
 
-from lgs_runtime.cache.memory import MemoryLru
-from lgs_runtime.cache.shared import SharedCache, SharedCacheUnavailable
-from lgs_runtime.cache.value_encoding import Encoding
-
-AWAY_SECONDS = 2.0
-SHARED_SECONDS = 60.0
-"""How long memory keeps what it had from Redis, whose own time to live it does not know."""
-log = structlog.get_logger(__name__)
-
-
-class Observer(Protocol):
-    """Who counts."""
-
-    def __call__(self, result: str, count: int = 1) -> None:
-        """`hit`, `miss`, `set` or `error`."""
-
-
-def _nobody(result: str, count: int = 1) -> None:
-    """Counts nothing."""
+from lgs_runtime.cache.current import current
+from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.values import Found, Life, Place
+from lgs_runtime.errors import ConfigError
 
 
 class ResponseCache(BaseCache[Any]):
-    """A cache of node results. Entries live `ttl_seconds` unless the graph's policy says otherwise."""
+    """What a graph sees. Values live `ttl` seconds of their policy, else as long as the service says."""
 
-    def __init__(
-        self,
-        shared: SharedCache | None,
-        service: str,
-        ttl_seconds: float,
-        observe: Observer = _nobody,
-        *,
-        compression_threshold_bytes: int = 1024,
-    ) -> None:
-        # Only what LangGraph itself stores may be made again from the bytes: Redis is shared ground.
-        super().__init__(serde=JsonPlusSerializer(pickle_fallback=False))
-        self._encoding = Encoding(self.serde, compression_threshold_bytes)
-        self._shared = shared
-        self._prefix = f"lgs:{service}:cache:"
-        self._ttl_seconds = ttl_seconds
-        self._observe = observe
-        self._memory = MemoryLru()
-        self._away_until = 0.0
-        self._told = False
+    def __init__(self, manager: CacheManager | None, graph_id: str) -> None:
+        """Without a manager, over the one that serves whoever asks."""
+        super().__init__()
+        self._given = manager
+        self._graph_id = graph_id
 
-    @classmethod
-    def connect(
-        cls,
-        uri: str | None,
-        service: str,
-        ttl_seconds: float,
-        observe: Observer = _nobody,
-        *,
-        compression_threshold_bytes: int = 1024,
-        before: Callable[[SharedCache], SharedCache] = lambda entries: entries,
-    ) -> ResponseCache:
-        """A cache for a URI (None: memory alone); Redis need not be there yet. `before` puts something before
-        the entries in Redis."""
-        threshold = compression_threshold_bytes
-        if uri is None:
-            return cls(None, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
-        from lgs_runtime.cache.redis import RedisEntries  # noqa: PLC0415 - load only the drivers in use
-
-        entries = before(RedisEntries(uri))
-        return cls(entries, service, ttl_seconds, observe, compression_threshold_bytes=threshold)
+    @property
+    def _manager(self) -> CacheManager:
+        return self._given or current()
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        """What memory holds: sync graphs don't wait for the network."""
-        found = self._from_memory(keys)
-        self._count(len(found), len(keys))
-        return found
+        """The values that are cached. A graph that runs without an event loop waits for Redis; on the thread
+        of an event loop memory alone is asked."""
+        places = self._places(keys)
+        return _values(places, self._manager.read_blocking(list(places.values())))
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        """The values that are cached, from memory or else from Redis."""
-        found = self._from_memory(keys)
-        missing = [key for key in keys if key not in found]
-        if missing and (shared := self._within_reach()):
-            stored: Sequence[bytes | None] = ()
-            try:
-                stored = await shared.read([self._key(key) for key in missing])
-                self._back()
-            except SharedCacheUnavailable as gone:
-                self._gone(gone)
-            for key, raw in zip(missing, stored, strict=False):
-                if raw is not None and self._put_decoded(key, raw, found):
-                    self._memory.put(self._key(key), raw, min(self._ttl_seconds, SHARED_SECONDS))
-        self._count(len(found), len(keys))
-        return found
+        """The values that are cached. One that another run computes is waited for, where it is all that is
+        missing; where more is, the step goes on with what there is to do."""
+        places = self._places(keys)
+        manager = self._manager
+        if len(places) == 1:
+            (place,) = places.values()
+            found = manager.peek(place) or await self._awaited(place)
+            return _values(places, {place: found} if isinstance(found, Found) else {})
+        return _values(places, await manager.on_loop(manager.read(list(places.values()))))
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
-        """Stores in memory."""
-        self._remember(self._encoded(pairs))
+        """Keeps values; Redis follows where this is an event loop's own thread."""
+        self._manager.write_blocking(self._entries(pairs))
 
     async def aset(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
-        """Stores in memory and in Redis."""
-        entries = self._encoded(pairs)
-        self._remember(entries)
-        if shared := self._within_reach():
-            try:
-                await shared.write(entries)
-                self._back()
-            except SharedCacheUnavailable as gone:
-                self._gone(gone)
+        """Keeps values."""
+        for place, value, life in self._entries(pairs):
+            flight = self._manager.flights.of(place.key)
+            if flight is not None:
+                await self._manager.land(place, flight, value, life)
+            else:
+                await self._manager.on_loop(self._manager.write([(place, value, life)]))
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Forgets namespaces, or all, in memory."""
-        self._memory.clear(None if namespaces is None else [self._space(ns) for ns in namespaces])
+        """Forgets nodes, or all; Redis follows where this is an event loop's own thread."""
+        for name in self._names(namespaces):
+            self._manager.clear_blocking(name)
 
     async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Forgets namespaces, or all, in memory and in Redis."""
-        self.clear(namespaces)
-        if shared := self._within_reach():
-            prefixes = [self._prefix] if namespaces is None else [self._space(ns) for ns in namespaces]
-            try:
-                await shared.forget(prefixes)
-            except SharedCacheUnavailable as gone:
-                self._gone(gone)
+        """Forgets nodes, or all."""
+        for name in self._names(namespaces):
+            await self._manager.clear(name)
 
-    async def close(self) -> None:
-        """Closes the connections."""
-        if self._shared is not None:
-            await self._shared.close()
+    async def _awaited(self, place: Place) -> Found | None:
+        """A value that another run may be computing. If none does, this run will, and who asks meanwhile
+        waits for it: until it has, or ends without."""
+        manager, run = self._manager, asyncio.current_task()
+        assert run is not None
+        if (before := manager.flights.of(place.key)) is not None and before.owner is run:
+            # It came to nothing, and the task went on: it would wait for itself.
+            manager.fail(before)
+        found = await manager.enter(place, Life(manager.ttl_seconds), frozenset())
+        if not isinstance(found, Flight):
+            return found
+        flight = found
+        flight.owner = run
+        run.add_done_callback(lambda _: manager.fail(flight))
+        return None
 
-    def _within_reach(self) -> SharedCache | None:
-        return self._shared if time.monotonic() >= self._away_until else None
+    def _names(self, namespaces: Sequence[Namespace] | None) -> Sequence[str]:
+        if namespaces is None:
+            known = [name for name, _ in self._manager.statistics.rows()]
+            return [name for name in known if name.startswith(f"{self._graph_id}/")]
+        return [self._name(namespace) for namespace in namespaces]
 
-    def _gone(self, reason: SharedCacheUnavailable) -> None:
-        self._observe("error")
-        self._away_until = time.monotonic() + AWAY_SECONDS
-        if not self._told:
-            self._told = True
-            log.warning("cache.redis_gone", reason=str(reason))
+    def _name(self, namespace: Namespace) -> str:
+        """A node of the graph by its name, a task by that of its function."""
+        return f"{self._graph_id}/{namespace[-1] if namespace else ''}"
 
-    def _back(self) -> None:
-        if self._told:
-            self._told = False
-            log.info("cache.redis_back")
+    def _places(self, keys: Sequence[FullKey]) -> dict[FullKey, Place]:
+        way = _way()
+        return {
+            (namespace, key): self._manager.place(self._name(namespace), *way, "", *namespace, "", key)
+            for namespace, key in keys
+        }
 
-    def _count(self, hits: int, asked: int) -> None:
-        if hits:
-            self._observe("hit", hits)
-        if asked > hits:
-            self._observe("miss", asked - hits)
+    def _entries(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> list[tuple[Place, Any, Life]]:
+        entries = []
+        for key, place in self._places(list(pairs)).items():
+            value, ttl = pairs[key]
+            if _lives(ttl):
+                entries.append((place, value, Life(self._manager.ttl_seconds if ttl is None else ttl)))
+            else:
+                if (flight := self._manager.flights.of(place.key)) is not None:
+                    self._manager.fail(flight)
+                self._manager.unstorable(place.namespace, f"ttl: {ttl}: must be more than 0 seconds")
+        return entries
 
-    def _from_memory(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        raw = {key: self._memory.get(self._key(key)) for key in keys}
-        return {key: self._encoding.loads(value) for key, value in raw.items() if value is not None}
 
-    def _put_decoded(self, key: FullKey, raw: bytes, found: dict[FullKey, Any]) -> bool:
-        """Decodes a value of Redis. One that can't be read (another version's, another's) counts as
-        missing."""
-        try:
-            found[key] = self._encoding.loads(raw)
-        except (NotImplementedError, ValueError, TypeError) as unreadable:
-            self._observe("error")
-            log.warning("cache.unreadable", reason=str(unreadable))
-            return False
-        return True
+class NodeCache(ResponseCache):
+    """The service's cache for a graph that the service does not compile: `compile(cache=NodeCache("search"))`
+    of a subgraph, whose policies have no effect otherwise. In the unit tests of an application it is one in
+    memory."""
 
-    def _space(self, namespace: Namespace) -> str:
-        digest = hashlib.sha256("\x1f".join(namespace).encode()).hexdigest()[:32]
-        return f"{self._prefix}{digest}:"
+    def __init__(self, name: str) -> None:
+        """`name` is what its nodes are counted under: `name/node`."""
+        super().__init__(None, name)
 
-    def _key(self, key: FullKey) -> str:
-        namespace, name = key
-        return self._space(namespace) + hashlib.sha256(name.encode()).hexdigest()[:32]
 
-    def _encoded(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> list[tuple[str, bytes, float]]:
-        """Key, bytes and seconds to live of each pair."""
-        return [
-            (self._key(key), self._encoding.dumps(value), ttl or self._ttl_seconds)
-            for key, (value, ttl) in pairs.items()
-        ]
+def _values(places: Mapping[FullKey, Place], found: Mapping[Place, Found]) -> dict[FullKey, Any]:
+    return {key: found[place].value for key, place in places.items() if place in found}
 
-    def _remember(self, entries: Sequence[tuple[str, bytes, float]]) -> None:
-        for key, raw, ttl in entries:
-            self._memory.put(key, raw, ttl)
-        self._observe("set", len(entries))
+
+def _way() -> Sequence[str]:
+    """The nodes in which the graph that asks is a subgraph, outermost first."""
+    config = var_child_runnable_config.get()
+    space = ((config or {}).get("configurable") or {}).get("checkpoint_ns") or ""
+    return [part.partition(":")[0] for part in space.split("|") if part]
+
+
+def check_policies(graph_id: str, graph: Pregel[Any, Any, Any, Any]) -> None:
+    """Raises `ConfigError` for a node whose policy has a time to live that none can have."""
+    policies = {"": graph.cache_policy}
+    policies.update((f": node {name}", node.cache_policy) for name, node in graph.nodes.items())
+    for where, policy in policies.items():
+        if policy is not None and not _lives(policy.ttl):
+            name = f"graphs.{graph_id}{where}: cache_policy.ttl"
+            raise ConfigError(f"{name}: {policy.ttl}: must be more than 0 seconds, or None")
+
+
+def _lives(ttl: float | None) -> bool:
+    return ttl is None or (isfinite(ttl) and ttl > 0)

@@ -1,8 +1,9 @@
-"""What the response cache asks of entries that all replicas share, so that it knows no driver."""
+"""What the cache asks of entries that all replicas share, so that it knows no driver."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -10,17 +11,71 @@ class SharedCacheUnavailable(Exception):
     """The shared entries can't be reached just now; says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry, and for how long it is still there by the clock of who keeps it: replicas' clocks differ."""
+
+    raw: bytes
+    left_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An entry to be written."""
+
+    key: str
+    raw: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What another replica says has changed; both empty: anything may have, unseen."""
+
+    key: str = ""
+    prefix: str = ""
+
+
 class SharedCache(Protocol):
-    """Bytes by key. All methods but `close` raise `SharedCacheUnavailable`."""
+    """Bytes by key, and a short lease by key for who computes it. All methods but `close` raise
+    `SharedCacheUnavailable`."""
 
-    async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        """The value of each key."""
+    async def ping(self) -> None:
+        """Whether it answers."""
 
-    async def write(self, entries: Sequence[tuple[str, bytes, float]]) -> None:
-        """Stores key, value and seconds to live of each, in one round trip."""
+    async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        """The entry of each key, in one round trip."""
 
-    async def forget(self, prefixes: Sequence[str]) -> None:
-        """Deletes all whose keys begin so."""
+    async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
+        """The entry of a key; where there is none, whether the lease to make it is the caller's now."""
+
+    async def lease(self, key: str, token: str, seconds: float) -> bool:
+        """Whether the lease to make an entry anew is the caller's now."""
+
+    async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
+        """Makes leases (key, token) last so long from now on."""
+
+    async def release(self, key: str, token: str) -> None:
+        """Gives a lease back."""
+
+    async def write(self, entries: Sequence[Written]) -> None:
+        """Stores entries, in one round trip."""
+
+    async def write_leased(self, entry: Written, token: str) -> bool:
+        """Stores an entry and gives its lease back; not, if the lease was lost or taken away meanwhile."""
+
+    async def forget(self, key: str) -> bool:
+        """Deletes an entry and takes its lease away; whether there was one."""
+
+    async def clear(self, prefix: str) -> int:
+        """Deletes all whose keys begin so, with their leases; how many there were."""
+
+    async def tell(self, change: Change) -> None:
+        """Tells the other replicas."""
+
+    def changes(self) -> AsyncGenerator[Change, None]:
+        """What the other replicas tell. Begins with a `Change` of anything, and raises
+        `SharedCacheUnavailable` when it can't go on."""
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -1,55 +1,85 @@
-"""How a cached value becomes bytes: LangGraph's serializer, never pickle, compressed where that pays.
+"""How a cached value becomes bytes: typed, never a pickle, compressed where that pays.
 
-The form is `kind[+zlib]`, a line feed, then the data. Whoever can write to the cache's Redis can make a
-replica read plain data, but not run code, and not fill its memory.
+The form is a mark of this version and of the compression, then the data. Whoever can write to the cache's
+Redis can make a replica read data, but not run code, and not fill its memory.
 """
 
 from __future__ import annotations
 
-import zlib
-from typing import Any
+import threading
+from dataclasses import dataclass
+from typing import Any, Final
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+import zstandard
 
-SEPARATOR = b"\n"
-COMPRESSED = "+zlib"
-LEAST_SAVED = 0.2
+from lgs_runtime.cache.value_types import Unreadable, pack, unpack
+
+PLAIN: Final = b"lgs2\x00"
+ZSTD: Final = b"lgs2\x01"
+LEAST_SAVED: Final = 0.2
 """Compression must save this share, or the value stays as it is: it is read more often than written."""
-LEVEL = 1
-MOST_BYTES = 256 * 1024 * 1024
+LEVEL: Final = 1
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of one value, before it is compressed."""
+
+
+class NotStorable(Exception):
+    """A value that can't be cached; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value as bytes, and what compression saved of them."""
+
+    raw: bytes
+    saved: int
 
 
 class Encoding:
-    """Encodes with `serde`; values of at least `threshold_bytes` are compressed."""
+    """Encodes and decodes; values of at least `threshold_bytes` are compressed. Safe in threads."""
 
-    def __init__(self, serde: SerializerProtocol, threshold_bytes: int) -> None:
-        self._serde = serde
+    def __init__(self, threshold_bytes: int) -> None:
         self._threshold_bytes = threshold_bytes
+        self._local = threading.local()
 
-    def dumps(self, value: Any) -> bytes:
-        """The bytes of a value."""
-        kind, raw = self._serde.dumps_typed(value)
+    def dumps(self, value: Any) -> Encoded:
+        """The bytes of a value. Raises `NotStorable`."""
+        try:
+            raw = pack(value)
+        # What a value's own methods raise as they are asked for its parts can be anything.
+        except Exception as failed:
+            raise NotStorable(f"{type(value).__name__}: {failed.__cause__ or failed}") from failed
+        if len(raw) > MOST_BYTES:
+            raise NotStorable(f"{len(raw)} bytes, and {MOST_BYTES} are the most")
         if len(raw) >= self._threshold_bytes:
-            packed = zlib.compress(raw, LEVEL)
+            packed = self._compressor().compress(raw)
             if len(packed) <= (1 - LEAST_SAVED) * len(raw):
-                kind, raw = kind + COMPRESSED, packed
-        return kind.encode() + SEPARATOR + raw
+                return Encoded(ZSTD + packed, len(raw) - len(packed))
+        return Encoded(PLAIN + raw, 0)
 
     def loads(self, stored: bytes) -> Any:
-        """The value of bytes. Raises `ValueError`, `TypeError` or `NotImplementedError` for foreign ones."""
-        head, _, raw = stored.partition(SEPARATOR)
-        kind = head.decode()
-        if kind.endswith(COMPRESSED):
-            kind, raw = kind.removesuffix(COMPRESSED), _unpack(raw)
-        return self._serde.loads_typed((kind, raw))
+        """The value of bytes. Raises `Unreadable` for those of others, of another version, or cut short."""
+        head, raw = stored[: len(PLAIN)], stored[len(PLAIN) :]
+        if head == ZSTD:
+            raw = _decompressed(raw)
+        elif head != PLAIN:
+            raise Unreadable("it is not of this version")
+        return unpack(raw)
+
+    def _compressor(self) -> zstandard.ZstdCompressor:
+        # One may not be used by two threads at once.
+        found: zstandard.ZstdCompressor | None = getattr(self._local, "compressor", None)
+        if found is None:
+            found = self._local.compressor = zstandard.ZstdCompressor(level=LEVEL)
+        return found
 
 
-def _unpack(packed: bytes) -> bytes:
-    unpacker = zlib.decompressobj()
+def _decompressed(packed: bytes) -> bytes:
     try:
-        raw = unpacker.decompress(packed, MOST_BYTES)
-    except zlib.error as broken:
-        raise ValueError(f"cached value can't be unpacked: {broken}") from broken
-    if not unpacker.eof:
-        raise ValueError(f"cached value can't be unpacked: cut short, or larger than {MOST_BYTES} bytes")
-    return raw
+        # The frame says how much it holds, and that much is set aside: so it is asked first.
+        size = zstandard.frame_content_size(packed)
+        if not 0 <= size <= MOST_BYTES:
+            raise Unreadable(f"it says to hold {size} bytes, and {MOST_BYTES} are the most")
+        return zstandard.ZstdDecompressor().decompress(packed)
+    except zstandard.ZstdError as broken:
+        raise Unreadable(f"it can't be unpacked: {broken}") from broken

@@ -4,11 +4,12 @@ shared, and what can't be opened counts as missing: that costs a hit, never a ru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import structlog
 
-from lgs_runtime.cache.shared import SharedCache
+from lgs_runtime.cache.shared import Change, SharedCache, Stored, Written
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.errors import EncryptionFailed
 
@@ -16,39 +17,73 @@ log = structlog.get_logger(__name__)
 
 
 class EncryptedEntries:
-    """`SharedCache`, behind a cipher."""
+    """`SharedCache`, behind a cipher. Keys and leases are digests and tokens, and stay as they are."""
 
     def __init__(self, inner: SharedCache, cipher: Cipher) -> None:
         self._inner = inner
         self._cipher = cipher
 
-    async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+    async def ping(self) -> None:
+        await self._inner.ping()
+
+    async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         return await asyncio.gather(*map(self._opened, await self._inner.read(keys)))
 
-    async def write(self, entries: Sequence[tuple[str, bytes, float]]) -> None:
-        sealed = await asyncio.gather(*(self._sealed(raw) for _, raw, _ in entries))
-        kept = [
-            (key, raw, ttl) for (key, _, ttl), raw in zip(entries, sealed, strict=True) if raw is not None
-        ]
-        if kept:
+    async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
+        answer = await self._inner.read_or_lease(key, token, seconds)
+        if not isinstance(answer, Stored):
+            return answer
+        # What can't be opened is computed and written over, by whoever holds the lease.
+        return await self._opened(answer) or await self._inner.lease(key, token, seconds)
+
+    async def lease(self, key: str, token: str, seconds: float) -> bool:
+        return await self._inner.lease(key, token, seconds)
+
+    async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
+        await self._inner.renew(leases, seconds)
+
+    async def release(self, key: str, token: str) -> None:
+        await self._inner.release(key, token)
+
+    async def write(self, entries: Sequence[Written]) -> None:
+        sealed = await asyncio.gather(*map(self._sealed, entries))
+        if kept := [entry for entry in sealed if entry is not None]:
             await self._inner.write(kept)
 
-    async def forget(self, prefixes: Sequence[str]) -> None:
-        await self._inner.forget(prefixes)
+    async def write_leased(self, entry: Written, token: str) -> bool:
+        sealed = await self._sealed(entry)
+        if sealed is None:
+            await self._inner.release(entry.key, token)
+            return True
+        return await self._inner.write_leased(sealed, token)
+
+    async def forget(self, key: str) -> bool:
+        return await self._inner.forget(key)
+
+    async def clear(self, prefix: str) -> int:
+        return await self._inner.clear(prefix)
+
+    async def tell(self, change: Change) -> None:
+        await self._inner.tell(change)
+
+    def changes(self) -> AsyncGenerator[Change, None]:
+        return self._inner.changes()
 
     async def close(self) -> None:
         await self._inner.close()
 
-    async def _sealed(self, raw: bytes) -> bytes | None:
+    async def _sealed(self, entry: Written) -> Written | None:
         try:
-            return await self._cipher.seal_bytes("cache", "value", raw)
+            return replace(entry, raw=await self._cipher.seal_bytes("cache", "value", entry.raw))
         except EncryptionFailed as failed:
             log.warning("cache.not_sealed", reason=str(failed))
             return None
 
-    async def _opened(self, kept: bytes | None) -> bytes | None:
+    async def _opened(self, kept: Stored | None) -> Stored | None:
         try:
-            return None if kept is None else await self._cipher.open_bytes("cache", "value", kept)
+            if kept is None:
+                return None
+            return replace(kept, raw=await self._cipher.open_bytes("cache", "value", kept.raw))
         except EncryptionFailed as failed:
             log.warning("cache.not_opened", reason=str(failed))
             return None

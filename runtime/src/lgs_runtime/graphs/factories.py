@@ -76,6 +76,12 @@ caller: ContextVar[Any] = ContextVar("caller", default=None)
 """The user on whose behalf graphs are opened: set by each request, and by each attempt of a run."""
 
 
+def identity_of_caller() -> str | None:
+    """Who that is; None when nobody is known."""
+    user = caller.get()
+    return None if user is None else str(user.identity)
+
+
 def runtime_of(
     access: AccessContext, store: BaseStore, context: Mapping[str, Any] | None
 ) -> _ExecutionRuntime[Any] | _ReadRuntime[Any]:

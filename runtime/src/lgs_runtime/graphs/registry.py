@@ -13,11 +13,12 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 from langgraph_sdk.runtime import AccessContext
 
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.response import ResponseCache, check_policies
 from lgs_runtime.errors import NotFound
 from lgs_runtime.graphs.factories import config_of, runtime_of
 from lgs_runtime.graphs.importing import extend_import_path
@@ -56,7 +57,7 @@ class GraphRegistry:
         loaded: Sequence[LoadedGraph],
         checkpointer: BaseCheckpointSaver[Any],
         store: BaseStore,
-        cache: BaseCache[Any] | None,
+        cache: CacheManager | None,
     ) -> None:
         self._loaded = {graph.graph_id: graph for graph in loaded}
         self._checkpointer = checkpointer
@@ -75,7 +76,7 @@ class GraphRegistry:
         import_paths: tuple[Path, ...],
         checkpointer: BaseCheckpointSaver[Any],
         store: BaseStore,
-        cache: BaseCache[Any] | None = None,
+        cache: CacheManager | None = None,
     ) -> GraphRegistry:
         """Loads every graph. Raises `ConfigError` that tells of all that can't work.
 
@@ -83,7 +84,11 @@ class GraphRegistry:
         thread that runs an event loop refuses.
         """
         extend_import_path(import_paths)
-        return cls(load_graphs(specs, source), checkpointer, store, cache)
+        loaded = load_graphs(specs, source)
+        for each in loaded:
+            if each.graph is not None:
+                check_policies(each.graph_id, each.graph)
+        return cls(loaded, checkpointer, store, cache)
 
     @property
     def ids(self) -> Sequence[str]:
@@ -168,6 +173,6 @@ class GraphRegistry:
 
     def _attached(self, graph_id: str, graph: Graph) -> Graph:
         # A cache and a name of the graph's own choice stay; checkpoints and the store are the service's.
-        kept = graph.cache or self._cache
+        kept = graph.cache or (self._cache and ResponseCache(self._cache, graph_id))
         given = {"checkpointer": self._checkpointer, "store": self._store, "cache": kept}
         return graph.copy({**given, "name": graph_id} if graph.name == UNNAMED else given)

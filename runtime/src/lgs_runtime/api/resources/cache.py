@@ -1,0 +1,39 @@
+"""The cache of this service: what it has done, and how to empty it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from lgs_runtime.api.access import Asking, Parts, router
+from lgs_runtime.api.http.responses import JsonResponse
+from lgs_runtime.api.schemas import cache_shapes as shapes
+
+routes = router("System")
+Namespace = Annotated[
+    str | None,
+    Query(min_length=1, max_length=512, description="A node (`graph/node`) or a function; without it, all."),
+]
+
+
+@routes.get("/cache/stats", response_model=shapes.CacheStatistics)
+async def get_cache_statistics(parts: Parts, caller: Asking) -> Response:
+    """What the cache of the replica that answers has done since it started, by namespace."""
+    await caller.of_cache("read")
+    cache = parts.cache
+    return JsonResponse(
+        {
+            "replica": parts.settings.replica_id,
+            "redis": cache.redis,
+            "memory": {"entries": len(cache.memory), "bytes": cache.memory.bytes},
+            **cache.statistics.to_json(),
+        }
+    )
+
+
+@routes.delete("/cache", response_model=shapes.CacheCleared)
+async def clear_cache(parts: Parts, caller: Asking, namespace: Namespace = None) -> Response:
+    """Forgets the results of a namespace, or all, in Redis and in the memory of every replica."""
+    await caller.of_cache("delete", namespace)
+    return JsonResponse({"deleted": await parts.cache.clear(namespace)})

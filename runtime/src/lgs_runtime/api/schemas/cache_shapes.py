@@ -1,0 +1,46 @@
+"""What the cache's answers look like, for the API's description."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class CacheCounts(BaseModel):
+    """What the cache did for one namespace since the replica started."""
+
+    hits: int
+    misses: int
+    stale: int = Field(description="hits whose time was up, answered while one caller computed anew")
+    sets: int
+    deletes: int
+    errors: int
+    waits: int = Field(description="callers that waited for another's computation")
+    refreshes: int
+    bytes: int
+    bytes_saved: int
+    hit_rate: float | None = Field(description="null while nobody has looked")
+
+
+class CacheMemory(BaseModel):
+    """What a replica's memory holds of the cache."""
+
+    entries: int
+    bytes: int
+
+
+class CacheStatistics(BaseModel):
+    """The cache, as the replica that answers counts it."""
+
+    replica: str
+    redis: Literal["none", "up", "away"]
+    memory: CacheMemory
+    total: CacheCounts
+    namespaces: dict[str, CacheCounts]
+
+
+class CacheCleared(BaseModel):
+    """How many results were forgotten."""
+
+    deleted: int

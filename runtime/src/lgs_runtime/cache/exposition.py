@@ -1,0 +1,50 @@
+"""What the cache counts, as metrics. Read when somebody asks, so that a hit costs no more for being shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from lgs_runtime.cache.manager import CacheManager
+
+RESULTS: Final = {
+    "hit": "hits",
+    "miss": "misses",
+    "stale": "stale",
+    "set": "sets",
+    "delete": "deletes",
+    "error": "errors",
+    "wait": "waits",
+    "refresh": "refreshes",
+}
+"""The label of each count."""
+
+
+class CacheCollector(Collector):
+    """The metrics of one manager."""
+
+    def __init__(self, manager: CacheManager) -> None:
+        self._manager = manager
+
+    def collect(self) -> Iterator[Metric]:
+        """Counts by namespace, and what memory holds now."""
+        labels = ["namespace"]
+        operations = CounterMetricFamily(
+            "lgs_cache_operations", "Cache operations.", labels=[*labels, "result"]
+        )
+        stored = CounterMetricFamily("lgs_cache_stored_bytes", "Bytes of values stored.", labels=labels)
+        saved = CounterMetricFamily("lgs_cache_saved_bytes", "Bytes saved by compression.", labels=labels)
+        for namespace, counts in self._manager.statistics.rows():
+            for result, name in RESULTS.items():
+                operations.add_metric([namespace, result], getattr(counts, name))
+            stored.add_metric([namespace], counts.bytes)
+            saved.add_metric([namespace], counts.bytes_saved)
+        yield from (operations, stored, saved)
+        memory = self._manager.memory
+        yield GaugeMetricFamily("lgs_cache_memory_entries", "Values in memory.", value=len(memory))
+        yield GaugeMetricFamily("lgs_cache_memory_bytes", "Their bytes.", value=memory.bytes)
+        up = {"none": 0, "away": 0, "up": 1}[self._manager.redis]
+        yield GaugeMetricFamily("lgs_cache_redis_up", "Whether the cache's Redis answered.", value=up)

@@ -1,0 +1,97 @@
+"""Who computes what in this replica: one at a time for a key, whether in a task or in a thread, and the
+others wait for it (single flight).
+
+The one who computes does so in its own task, so that its context, its stream and its cancellation are its
+own. When it is cancelled, one of those who wait goes on in its place.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import Enum
+from uuid import uuid4
+
+
+class Without(Enum):
+    """How a flight may end without a value for those who wait."""
+
+    AGAIN = "again"
+    """Who computed gave up: one of those who wait goes on."""
+    ALONE = "alone"
+    """The value can't be kept: each computes for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The computation raised, and would for all who wait."""
+
+    raised: Exception
+
+
+Landing = bytes | Without | Failed
+
+
+@dataclass(eq=False, slots=True)
+class Flight:
+    """One computation of the value of a key."""
+
+    key: str
+    token: str = field(default_factory=lambda: uuid4().hex)
+    leased: bool = False
+    """Whether the lease of the key among the replicas is its."""
+    owner: object = None
+    """The task that has it computed, where that is not who leads it."""
+    outdated: bool = False
+    """Whether the key was invalidated meanwhile, so that the value must not be kept."""
+    waits_for: set[Flight] = field(default_factory=set)
+    """What the computation itself waits for."""
+    future: Future[Landing] = field(default_factory=Future)
+
+    def leads_to(self, others: frozenset[Flight]) -> bool:
+        """Whether it waits, itself or through others, for one of these."""
+        return self in others or any(flight.leads_to(others) for flight in tuple(self.waits_for))
+
+
+class Flights:
+    """The computations under way, by key. Safe in threads."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, Flight] = {}
+        self._lock = threading.Lock()
+
+    def join(self, key: str) -> tuple[Flight, bool]:
+        """The flight of a key, and whether the caller leads it. Who leads must `land` it."""
+        with self._lock:
+            if (flight := self._under_way.get(key)) is not None:
+                return flight, False
+            flight = self._under_way[key] = Flight(key)
+        # A future that runs can't be cancelled by one of those who wait for it.
+        flight.future.set_running_or_notify_cancel()
+        return flight, True
+
+    def of(self, key: str) -> Flight | None:
+        """The flight of a key, if there is one."""
+        return self._under_way.get(key)
+
+    def land(self, flight: Flight, landing: Landing) -> bool:
+        """Ends a flight; whether it had not ended before."""
+        with self._lock:
+            if self._under_way.get(flight.key) is not flight:
+                return False
+            del self._under_way[flight.key]
+        flight.future.set_result(landing)
+        return True
+
+    def outdate(self, prefix: str) -> None:
+        """What is being computed for keys that begin so must not be kept."""
+        with self._lock:
+            for key, flight in self._under_way.items():
+                if key.startswith(prefix):
+                    flight.outdated = True
+
+    def leased(self) -> list[tuple[str, str]]:
+        """The keys and tokens of those that hold a lease."""
+        with self._lock:
+            return [(flight.key, flight.token) for flight in self._under_way.values() if flight.leased]

@@ -1,0 +1,183 @@
+"""What tells one call from another: values as canonical bytes, the same in every process and version.
+
+Each value is written with its type, so that `1`, `1.0`, `True` and `"1"` are four keys; mappings and sets are
+put in order. What has no such form (a client, a connection, an object with an identity of its own) is refused
+by name: `str()` of it would differ in each process, or, worse, be the same for two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel
+
+DEEPEST: Final = 64
+DIGEST: Final = 32
+"""Hexadecimal digits of a key: 128 bits."""
+TEXTS: Final[Mapping[type, Callable[[Any], str]]] = {
+    int: hex,
+    float: float.hex,
+    datetime: datetime.isoformat,
+    date: date.isoformat,
+    time: time.isoformat,
+    timedelta: lambda span: f"{span.days}d{span.seconds}s{span.microseconds}",
+    Decimal: lambda number: repr(number.as_tuple()),
+    UUID: str,
+    bool: str,
+    complex: repr,
+}
+"""Types whose values are a text."""
+
+
+class UncacheableArgument(TypeError):
+    """An argument from which no key can be made. Says which one, its type, and the way out."""
+
+
+class _NoForm(Exception):
+    """A value without a canonical form."""
+
+    def __init__(self, value: object, rule: str) -> None:
+        super().__init__(rule)
+        self.kind = _named(type(value))
+
+
+def cache_key(*args: Any, **kwargs: Any) -> str:
+    """A key of these values, for `CachePolicy(key_func=cache_key)` of a node or a task: the same for equal
+    values in every process, which LangGraph's own, a pickle, is not.
+
+    Raises `UncacheableArgument`.
+    """
+    named = {**{str(position): value for position, value in enumerate(args)}, **kwargs}
+    return digest(_canonical_arguments(named, "cache_key"))
+
+
+def digest(*parts: str | bytes) -> str:
+    """One name for several parts, each of any length."""
+    found = hashlib.sha256()
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        found.update(len(raw).to_bytes(8, "big") + raw)
+    return found.hexdigest()[:DIGEST]
+
+
+class Arguments:
+    """Makes keys of calls of one function: however an argument is given (by place, by name, by default), the
+    same call has the same key."""
+
+    def __init__(self, function: Callable[..., Any], name: str, leave_out: Collection[str] = ()) -> None:
+        """Raises `ValueError` when a parameter to `leave_out` is not there."""
+        self._signature = inspect.signature(function)
+        self._name = name
+        unknown = [one for one in leave_out if one not in self._signature.parameters]
+        if unknown:
+            there = ", ".join(self._signature.parameters) or "none"
+            raise ValueError(f"{name}: ignore: {unknown[0]}: must be a parameter; there are: {there}")
+        self._leave_out = frozenset(leave_out)
+
+    def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The canonical form of a call. Raises `UncacheableArgument`, and `TypeError` as the call would."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        named = {name: value for name, value in bound.arguments.items() if name not in self._leave_out}
+        return _canonical_arguments(named, self._name)
+
+
+def canonical(value: Any, name: str) -> bytes:
+    """The canonical form of what a `key` function returned. Raises `UncacheableArgument`."""
+    return _canonical_arguments({"key": value}, name)
+
+
+def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
+    found = bytearray()
+    for argument, value in sorted(named.items()):
+        try:
+            _write(argument, found, 0)
+            _write(value, found, 0)
+        except _NoForm as none:
+            given = _named(type(value))
+            inside = "" if given == none.kind else f" with a {none.kind} in it"
+            raise UncacheableArgument(
+                f"{name}: argument {argument!r} is a {given}{inside}: {none}; "
+                "leave it out with ignore=(...), or say what makes a call's key with key=..."
+            ) from None
+    return bytes(found)
+
+
+def _write(value: Any, to: bytearray, depth: int) -> None:
+    """Appends type, length and content: no value's bytes can be taken for those of two others."""
+    if depth > DEEPEST:
+        raise _NoForm(value, f"a key must not be deeper than {DEEPEST} levels")
+    kind = type(value)
+    if kind is str:
+        _part(to, b"str", value.encode("utf-8", "surrogatepass"))
+    elif value is None:
+        _part(to, b"None", b"")
+    elif kind in (bytes, bytearray):
+        _part(to, kind.__name__.encode(), bytes(value))
+    elif (text := TEXTS.get(kind)) is not None:
+        _part(to, kind.__name__.encode(), text(value).encode())
+    else:
+        inner = bytearray()
+        for part in _parts(value, depth + 1):
+            inner += part if isinstance(part, bytes) else _one(part, depth + 1)
+        _part(to, _named(kind).encode(), bytes(inner))
+
+
+def _parts(value: Any, depth: int) -> Sequence[Any]:
+    """What a value of several is made of; what is bytes already is in its form."""
+    kind = type(value)
+    if kind in (list, tuple):
+        return [_one(item, depth) for item in value]
+    if kind is dict:
+        return _in_order(value, depth)
+    if kind in (set, frozenset):
+        return sorted(_one(item, depth) for item in value)
+    return _parts_of_object(value, depth)
+
+
+def _parts_of_object(value: Any, depth: int) -> Sequence[Any]:
+    found: Sequence[Any] | None = None
+    if isinstance(value, Enum):
+        found = [value.name]
+    elif isinstance(value, PurePath):
+        found = [str(value)]
+    elif isinstance(value, BaseModel):
+        found = _in_order({**value.__dict__, **(value.__pydantic_extra__ or {})}, depth)
+    elif is_dataclass(value) and not isinstance(value, type):
+        compared = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
+        found = _in_order(compared, depth)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        found = [_one(item, depth) for item in value]
+    elif type(value).__module__ == "numpy" and hasattr(value, "dtype") and not value.dtype.hasobject:
+        found = [value.dtype.str, tuple(value.shape), _one(value.tobytes(), depth)]
+    if found is None:
+        raise _NoForm(value, "it has no form that is the same in every process")
+    return found
+
+
+def _in_order(items: Mapping[Any, Any], depth: int) -> Sequence[bytes]:
+    return sorted(_one(key, depth) + _one(item, depth) for key, item in items.items())
+
+
+def _one(value: Any, depth: int) -> bytes:
+    found = bytearray()
+    _write(value, found, depth)
+    return bytes(found)
+
+
+def _part(to: bytearray, kind: bytes, content: bytes) -> None:
+    to += b"%d:%b%d:%b" % (len(kind), kind, len(content), content)
+
+
+def _named(kind: type) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"

@@ -1,0 +1,222 @@
+"""The one manager behind every cache of a replica: LangGraph's node policies and `@cached` functions.
+
+A value that is missing is computed by one at a time, in this replica and among the replicas; the others wait
+for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+from lgs_runtime.cache.flights import Failed, Flight, Landing, Without
+from lgs_runtime.cache.shared import Change, Stored, Written
+from lgs_runtime.cache.values import Found, Life, Place, Values, on_a_loop
+
+FOLLOW_SECONDS: Final = 60.0
+"""So long at most a caller waits for what another computes, before it computes by itself."""
+Again = Literal[Without.AGAIN]
+POLL_SECONDS: Final = (0.02, 0.25)
+"""Between two looks whether another replica is done; a tenth of the time that it has taken so far."""
+MOST_REFRESHES: Final = 8
+"""At a time, of those that are computed beside the calls."""
+
+
+class CacheManager(Values):
+    """Values by place, and who computes them."""
+
+    _refreshes = 0
+
+    async def enter(self, place: Place, life: Life, inside: frozenset[Flight]) -> Found | Flight | None:
+        """What is cached, or the flight that is the caller's to compute, and to `land` or to `fail`. None:
+        compute by yourself, and tell nobody. `inside`: the flights in the midst of which the caller is.
+
+        Raises what the computation raised that was waited for.
+        """
+        give_up_at = time.monotonic() + FOLLOW_SECONDS
+        while True:
+            if (found := self.peek(place)) is not None:
+                return found
+            flight, leads = self.flights.join(place.key)
+            if leads:
+                return await self.on_loop(self._lead(place, flight, life))
+            if flight.leads_to(inside) or (left := give_up_at - time.monotonic()) <= 0:
+                self._missed(place)
+                return None
+            with self._waiting(place, flight, inside):
+                landed = asyncio.wrap_future(flight.future)
+                await asyncio.wait({landed}, timeout=left)
+            if landed.done() and (told := self._told(place, landed.result())) is not Without.AGAIN:
+                return told
+
+    def enter_blocking(self, place: Place, life: Life, inside: frozenset[Flight]) -> Found | Flight | None:
+        """As `enter`, for a thread. On an event loop's own thread nothing is waited for."""
+        give_up_at = time.monotonic() + FOLLOW_SECONDS
+        may_wait = not on_a_loop()
+        while True:
+            if (found := self.peek(place)) is not None:
+                return found
+            flight, leads = self.flights.join(place.key)
+            if leads:
+                return self._lead_blocking(place, flight, life, may_wait=may_wait)
+            left = give_up_at - time.monotonic()
+            if not may_wait or flight.leads_to(inside) or left <= 0:
+                self._missed(place)
+                return None
+            with self._waiting(place, flight, inside):
+                try:
+                    told = self._told(place, flight.future.result(left))
+                except TimeoutError:
+                    continue
+            if told is not Without.AGAIN:
+                return told
+
+    async def land(self, place: Place, flight: Flight, value: Any, life: Life, *, anew: bool = False) -> None:
+        """Keeps what the leader of a flight has computed. `anew`: others may have an older one."""
+        written = self._keep(place, flight, value, life)
+        if written is not None:
+            await self.on_loop(self._share(flight, written, anew=anew))
+
+    def land_blocking(
+        self, place: Place, flight: Flight, value: Any, life: Life, *, anew: bool = False
+    ) -> None:
+        """As `land`, for a thread; on an event loop's own thread Redis is told later."""
+        written = self._keep(place, flight, value, life)
+        if written is not None:
+            self.blocking(self._share(flight, written, anew=anew))
+
+    def fail(self, flight: Flight, raised: Exception | None = None) -> None:
+        """The leader of a flight has no value. `raised`: who waits would fail in the same way; else one of
+        them goes on."""
+        if self.flights.land(flight, Without.AGAIN if raised is None else Failed(raised)):
+            self._release(flight)
+
+    def led(self, place: Place) -> Flight | None:
+        """The computation of a value that is under way."""
+        return self.flights.of(place.key)
+
+    def claim(self, place: Place) -> Flight | None:
+        """A flight to compute a value anew beside the calls; None when somebody does, or enough is under
+        way. It must be ended even if nothing comes of it."""
+        if self._refreshes >= MOST_REFRESHES:
+            return None
+        flight, leads = self.flights.join(place.key)
+        return flight if leads else None
+
+    async def claim_shared(self, place: Place, flight: Flight) -> bool:
+        """Whether no other replica computes this value anew."""
+        leased = await self.on_loop(self._lease(place, flight))
+        if leased is False:
+            self.fail(flight)
+        return leased is not False
+
+    def claim_shared_blocking(self, place: Place, flight: Flight) -> bool:
+        """As `claim_shared`, for a thread."""
+        leased = self.blocking(self._lease(place, flight))
+        if leased is False:
+            self.fail(flight)
+        return leased is not False
+
+    @contextmanager
+    def refreshing(self, place: Place, flight: Flight) -> Iterator[None]:
+        """While a value is computed beside the calls. What it raises is counted: the old one is there."""
+        self._refreshes += 1
+        try:
+            yield
+        # The function is the application's, and nobody waits for it.
+        except Exception as failed:  # noqa: BLE001
+            self.fail(flight)
+            told = f"{type(failed).__name__}: {failed}"
+            self.statistics.failed(place.namespace, "cache.refresh_failed", told)
+        else:
+            self.statistics.of(place.namespace).refreshes += 1
+        finally:
+            self._refreshes -= 1
+
+    async def _lease(self, place: Place, flight: Flight) -> bool | None:
+        leased = await self._ask(lambda shared: shared.lease(place.key, flight.token, self._lease_seconds))
+        if leased and self._replicas is not None:
+            self._replicas.leased(flight)
+        return leased
+
+    async def _lead(self, place: Place, flight: Flight, life: Life) -> Found | Flight:
+        """Before the leader computes: another replica may have the value, or be computing it."""
+        began, waits = time.monotonic(), False
+        try:
+            while self._replicas is not None:
+                before = self._replicas.changes
+                answer = await self._ask(
+                    lambda shared: shared.read_or_lease(place.key, flight.token, self._lease_seconds)
+                )
+                if isinstance(answer, Stored):
+                    if (found := self._taken(place, answer, life, before)) is None:
+                        break
+                    self.flights.land(flight, answer.raw)
+                    return found
+                waited = time.monotonic() - began
+                if answer:
+                    self._replicas.leased(flight)
+                if answer is not False or waited > FOLLOW_SECONDS:
+                    break
+                self.statistics.of(place.namespace).waits += not waits
+                waits = True
+                await asyncio.sleep(min(max(waited / 10, POLL_SECONDS[0]), POLL_SECONDS[1]))
+        except BaseException:
+            self.fail(flight)
+            raise
+        self._missed(place)
+        return flight
+
+    def _lead_blocking(self, place: Place, flight: Flight, life: Life, *, may_wait: bool) -> Found | Flight:
+        if self.loop is None or not may_wait:
+            self._missed(place)
+            return flight
+        found = self.blocking(self._lead(place, flight, life))
+        return flight if found is None else found
+
+    def _keep(self, place: Place, flight: Flight, value: Any, life: Life) -> Written | None:
+        """Ends a flight with a value, which is kept in memory; what is to be shared of it."""
+        written = None if flight.outdated else self._encoded(place, value, life)
+        landing: Landing = Without.ALONE if written is None else written.raw
+        if not self.flights.land(flight, landing) or written is None:
+            self._release(flight)
+        return written
+
+    async def _share(self, flight: Flight, written: Written, *, anew: bool) -> None:
+        if not flight.leased:
+            await self._ask(lambda shared: shared.write([written]))
+        elif await self._ask(lambda shared: shared.write_leased(written, flight.token)) is False:
+            # Somebody invalidated it, or the lease ran out: there is another's value, or none.
+            self.memory.forget([written.key])
+            return
+        if anew:
+            await self._ask(lambda shared: shared.tell(Change(key=written.key)))
+
+    def _release(self, flight: Flight) -> None:
+        if flight.leased:
+            self.later(self._ask(lambda shared: shared.release(flight.key, flight.token)))
+
+    @contextmanager
+    def _waiting(self, place: Place, flight: Flight, inside: frozenset[Flight]) -> Iterator[None]:
+        self.statistics.of(place.namespace).waits += 1
+        for leader in inside:
+            leader.waits_for.add(flight)
+        try:
+            yield
+        finally:
+            for leader in inside:
+                leader.waits_for.discard(flight)
+
+    def _told(self, place: Place, landing: Landing) -> Found | Again | None:
+        """What a flight that was waited for has ended with. Raises what the computation raised."""
+        if isinstance(landing, Failed):
+            raise landing.raised
+        if landing is Without.AGAIN:
+            return landing
+        found = self._hit(place, landing) if isinstance(landing, bytes) else None
+        if found is None:
+            self._missed(place)
+        return found

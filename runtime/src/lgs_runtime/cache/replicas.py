@@ -1,0 +1,128 @@
+"""What the replicas of a service have in common of their caches: the entries and leases in Redis, and the
+word of what has changed. Belongs to one event loop.
+
+Nobody waits for a Redis that is away: one task looks whether it is back. What memory has of shared entries is
+forgotten whenever a change may have gone unheard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Final, TypeVar
+
+import structlog
+
+from lgs_runtime.cache.flights import Flight, Flights
+from lgs_runtime.cache.shared import Change, SharedCache, SharedCacheUnavailable
+
+LOOK_SECONDS: Final = 0.5
+CANCEL_AGAIN_SECONDS: Final = 0.1
+RENEWALS: Final = 0.3
+"""A lease is renewed each time this share of it has passed."""
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Replicas:
+    """The shared entries, while they answer."""
+
+    def __init__(
+        self,
+        shared: SharedCache,
+        flights: Flights,
+        *,
+        lease_seconds: float,
+        changed: Callable[[Change], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """`changed` hears what other replicas tell, `failed` counts."""
+        self._shared = shared
+        self._flights = flights
+        self._lease_seconds = lease_seconds
+        self._changed = changed
+        self._failed = failed
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.changes = 0
+        """Of those heard so far: what was asked for before one may be old."""
+
+    @property
+    def up(self) -> bool:
+        """Whether they answered last time."""
+        return not self._busy("look")
+
+    async def ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
+        """What they answer; None when they can't be reached."""
+        if not self.up:
+            return None
+        self._begin_to_listen()
+        try:
+            return await question(self._shared)
+        except SharedCacheUnavailable as gone:
+            self._gone(gone)
+            return None
+
+    def leased(self, flight: Flight) -> None:
+        """The lease of a flight is this replica's: it is renewed until the flight ends."""
+        flight.leased = True
+        if not self._busy("renew"):
+            self._tasks["renew"] = asyncio.create_task(self._renew(), name="cache-leases")
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
+        while left := [task for task in self._tasks.values() if not task.done()]:
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        await self._shared.close()
+
+    def _busy(self, name: str) -> bool:
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    def _gone(self, reason: SharedCacheUnavailable) -> None:
+        self._failed(str(reason))
+        if self.up:
+            log.warning("cache.redis_gone", reason=str(reason))
+            self._tasks["look"] = asyncio.create_task(self._look(), name="cache-redis")
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._shared.ping()
+            except SharedCacheUnavailable:
+                continue
+            log.info("cache.redis_back")
+            # Memory may hold what has changed meanwhile, and be asked long before Redis is.
+            self._begin_to_listen()
+            return
+
+    def _begin_to_listen(self) -> None:
+        if not self._busy("listen"):
+            self._tasks["listen"] = asyncio.create_task(self._listen(), name="cache-changes")
+
+    async def _listen(self) -> None:
+        """Hears changes until Redis is gone; who asks next begins anew."""
+        try:
+            async with aclosing(self._shared.changes()) as changes:
+                async for change in changes:
+                    self.changes += 1
+                    self._changed(change)
+        except SharedCacheUnavailable as gone:
+            self._gone(gone)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds * RENEWALS)
+            leases = self._flights.leased()
+            if not leases:
+                return
+            await self.ask(partial(_renewed, leases=leases, seconds=self._lease_seconds))
+
+
+async def _renewed(shared: SharedCache, leases: Sequence[tuple[str, str]], seconds: float) -> None:
+    await shared.renew(leases, seconds)

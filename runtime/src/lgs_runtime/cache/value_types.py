@@ -1,0 +1,202 @@
+"""How Python values become msgpack and are made again: LangGraph's form for what is plain, its own for types.
+
+A value comes back as what it was, or not at all: a tuple stays a tuple, and what LangGraph's serialiser keeps
+in part (an exception as its text, a `Counter` as a `dict`) is refused. An object is made from its fields
+without calling its constructor, and only if its type still has the shape it had: bytes of another version of
+the application are not for this one.
+
+Redis is shared ground. Of the types that bytes may name, only those are made that hold data (dataclasses,
+pydantic models, enumerations, named tuples, and LangGraph's list of safe ones), and only from modules that
+are loaded. LangGraph's own hook would call any function of any module.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import sys
+from collections import deque
+from datetime import datetime
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import ormsgpack
+from langgraph.checkpoint.serde import _msgpack as safe
+from langgraph.checkpoint.serde import jsonplus
+from langgraph.types import Send
+from pydantic import BaseModel
+
+TUPLE: Final = 40
+"""The extension for a tuple; LangGraph's own have the numbers below ten."""
+INTEGER: Final = 41
+"""The extension for an integer beyond 64 bits, as a text."""
+TYPED: Final = 42
+"""The extension for an object: module, name and shape of its type, then what it holds."""
+PACKING: Final = (
+    ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+)
+CONSTRUCTORS: Final = (
+    jsonplus.EXT_CONSTRUCTOR_SINGLE_ARG,
+    jsonplus.EXT_CONSTRUCTOR_POS_ARGS,
+    jsonplus.EXT_CONSTRUCTOR_KW_ARGS,
+)
+SEND: Final = ("node", "arg", "timeout")
+"""What a `Send` holds, in whichever version."""
+COLLECTIONS: Final[tuple[type, ...]] = (set, frozenset, deque)
+INEXACT: Final = (BaseException, str, int, float, bytes, list, tuple, dict, set, frozenset)
+ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
+
+
+class Unreadable(ValueError):
+    """Bytes that are not a value of this version and this application."""
+
+
+def pack(value: Any) -> bytes:
+    """The bytes of a value. Raises `TypeError` for one that would not come back as it is (but for
+    `bytearray` and `memoryview`, which come back as `bytes`)."""
+    try:
+        return ormsgpack.packb(value, default=_default, option=PACKING)
+    except TypeError as refused:
+        raw = ormsgpack.packb(value, default=_default, option=PACKING | ormsgpack.OPT_NON_STR_KEYS)
+        # Of the keys that are no texts, msgpack makes texts of some, such as dates.
+        if unpack(raw) != value:
+            raise TypeError("its keys would not come back as what they are") from refused
+        return raw
+
+
+def unpack(raw: bytes) -> Any:
+    """The value of bytes. Raises `Unreadable`."""
+    try:
+        return ormsgpack.unpackb(raw, ext_hook=_made, option=ormsgpack.OPT_NON_STR_KEYS)
+    # What is made here is the application's: whatever it raises, these bytes are not for it.
+    except Exception as failed:
+        raise Unreadable(f"{type(failed).__name__}: {failed}") from failed
+
+
+def _default(value: Any) -> ormsgpack.Ext:
+    kind = type(value)
+    if kind is tuple:
+        return ormsgpack.Ext(TUPLE, pack(list(value)))
+    if kind is int:
+        return ormsgpack.Ext(INTEGER, hex(value).encode())
+    held = _held(value)
+    if held is not None:
+        return _typed(kind, held[0])
+    if isinstance(value, INEXACT):
+        raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
+    plain: Any = jsonplus._msgpack_default(value)
+    if not isinstance(plain, ormsgpack.Ext):
+        raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
+    return plain
+
+
+def _held(value: Any) -> tuple[Any] | None:
+    """What an object of a type that holds data holds; None for others."""
+    kind = type(value)
+    held: Any = None
+    if kind in COLLECTIONS or (isinstance(value, tuple) and hasattr(value, "_fields")):
+        held = list(value)
+    elif isinstance(value, Enum):
+        held = value.value
+    elif kind is Send:
+        held = {name: getattr(value, name) for name in SEND if hasattr(value, name)}
+    elif kind is datetime and isinstance(value.tzinfo, ZoneInfo):
+        held = [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
+    elif isinstance(value, BaseModel):
+        held = value.__getstate__()
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        held = _state(value)
+    else:
+        return None
+    return (held,)
+
+
+def _typed(kind: type, content: Any) -> ormsgpack.Ext:
+    if _found(kind.__module__, kind.__qualname__) is not kind:
+        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not found by its name")
+    return ormsgpack.Ext(TYPED, pack([kind.__module__, kind.__qualname__, _shape(kind), content]))
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """All that a dataclass holds, with slots or without."""
+    fields = {field.name for field in dataclasses.fields(value)}
+    own = getattr(value, "__dict__", {})
+    return {**own, **{name: getattr(value, name) for name in fields if hasattr(value, name)}}
+
+
+@lru_cache(maxsize=1024)
+def _shape(kind: type) -> str:
+    """A short name for the fields of a type and what they are declared to be."""
+    if issubclass(kind, BaseModel):
+        told = {name: str(field.annotation) for name, field in kind.model_fields.items()}
+    elif dataclasses.is_dataclass(kind):
+        told = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    else:
+        told = dict.fromkeys(getattr(kind, "_fields", ()), "")
+    return hashlib.sha256(ADDRESS.sub("", repr(sorted(told.items()))).encode()).hexdigest()[:8]
+
+
+def _made(code: int, data: bytes) -> Any:
+    if code == TUPLE:
+        return tuple(unpack(data))
+    if code == INTEGER:
+        return int(data, 16)
+    if code == TYPED:
+        return _object(*unpack(data))
+    if code == jsonplus.EXT_NUMPY_ARRAY:
+        return jsonplus._create_msgpack_ext_hook(None)(code, data)
+    return _plain(code, *unpack(data))
+
+
+def _plain(code: int, module: str, name: str, content: Any, *method: str) -> Any:
+    """A value of one of LangGraph's safe types, in its form."""
+    kind = _found(module, name)
+    if code == jsonplus.EXT_METHOD_SINGLE_ARG and (module, name, *method) in safe.SAFE_MSGPACK_METHODS:
+        return getattr(kind, method[0])(content)
+    if code not in CONSTRUCTORS or (module, name) not in safe.SAFE_MSGPACK_TYPES:
+        raise Unreadable(f"{module}.{name} is not a type that holds data")
+    if code == jsonplus.EXT_CONSTRUCTOR_KW_ARGS:
+        return kind(**content)
+    return kind(*content) if code == jsonplus.EXT_CONSTRUCTOR_POS_ARGS else kind(content)
+
+
+def _object(module: str, name: str, shape: str, content: Any) -> Any:
+    """An object of a type that holds data, as it was."""
+    kind = _found(module, name)
+    if not isinstance(kind, type) or _shape(kind) != shape:
+        raise Unreadable(f"{module}.{name} is not what it was")
+    if kind in COLLECTIONS or issubclass(kind, Enum):
+        return kind(content)
+    made: Any
+    if kind is datetime:
+        moment, fold, zone = content
+        made = datetime.fromisoformat(moment).replace(fold=fold, tzinfo=zone)
+    elif issubclass(kind, BaseModel):
+        made = kind.__new__(kind)
+        made.__setstate__(content)
+    elif issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        made = tuple.__new__(kind, content)
+    elif kind is Send or dataclasses.is_dataclass(kind):
+        made = object.__new__(kind)
+        for field, held in content.items():
+            object.__setattr__(made, field, held)
+    else:
+        raise Unreadable(f"{module}.{name} is not a type that holds data")
+    return made
+
+
+def _found(module: str, name: str) -> Any:
+    """What a loaded module has under a name, None if nothing."""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found

@@ -1,0 +1,331 @@
+"""The values of a cache: in memory, and in Redis behind it, for any task and thread.
+
+Whatever fails costs a hit and is counted; nothing that fails here fails a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic as now
+from typing import Any, Final, TypeVar
+
+from lgs_runtime.cache.flights import Flights
+from lgs_runtime.cache.keys import digest
+from lgs_runtime.cache.memory import MemoryLru
+from lgs_runtime.cache.replicas import Replicas
+from lgs_runtime.cache.shared import Change, SharedCache, Stored, Written
+from lgs_runtime.cache.statistics import Statistics
+from lgs_runtime.cache.value_encoding import Encoding, NotStorable
+from lgs_runtime.cache.value_types import Unreadable
+
+LEASE_SECONDS: Final = 10.0
+"""So long a replica that died keeps others from computing what it computed."""
+SHARED_SECONDS: Final = 60.0
+"""How long memory keeps what it had from Redis at most."""
+BLOCKED_SECONDS: Final = 70.0
+"""So long at most a thread waits for the event loop."""
+REDIS: Final = "(redis)"
+"""The namespace that counts what Redis did not answer."""
+ALL: Final = "(all)"
+"""The namespace that counts what was deleted of all."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value is: the namespace that counts it, and its key in memory and in Redis."""
+
+    namespace: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value that is cached."""
+
+    value: Any
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """For how many seconds a value is fresh, and for how many more it may be answered while one computes it
+    anew."""
+
+    fresh_seconds: float
+    stale_seconds: float = 0.0
+
+
+class Values:
+    """Values by place. Redis is asked in the event loop that it was `open`ed in; all but `close` may be
+    called from any other, and what is no coroutine from any thread."""
+
+    def __init__(
+        self,
+        shared: SharedCache | None = None,
+        *,
+        service: str = "default",
+        ttl_seconds: float = 3600.0,
+        compression_threshold_bytes: int = 1024,
+        user: Callable[[], str | None] = lambda: None,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        """`user` says in whose name code runs."""
+        self.ttl_seconds = ttl_seconds
+        self.user = user
+        self.statistics = Statistics()
+        self.memory = MemoryLru()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.flights = Flights()
+        self._encoding = Encoding(compression_threshold_bytes)
+        self._prefix = f"lgs:{service}:cache:"
+        self._lease_seconds = lease_seconds
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._replicas = (
+            None
+            if shared is None
+            else Replicas(
+                shared,
+                self.flights,
+                lease_seconds=lease_seconds,
+                changed=self._changed,
+                failed=lambda reason: self.statistics.failed(REDIS, "cache.redis_failed", reason),
+            )
+        )
+
+    def open(self) -> None:
+        """From here on Redis is asked, in the event loop that runs. It need not be there yet."""
+        self.loop = asyncio.get_running_loop() if self._replicas is not None else None
+
+    async def close(self) -> None:
+        """Ends what goes on beside the calls, and closes the connections."""
+        self.loop = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._replicas is not None:
+            await self._replicas.close()
+
+    @property
+    def redis(self) -> str:
+        """`none`, `up` or `away`."""
+        return "none" if self._replicas is None else "up" if self._replicas.up else "away"
+
+    @property
+    def heard(self) -> int:
+        """How many changes other replicas have told of, the beginning to listen among them."""
+        return 0 if self._replicas is None else self._replicas.changes
+
+    def place(self, namespace: str, *parts: str | bytes) -> Place:
+        """Where the value is that these parts tell from others of the namespace."""
+        # What a script touches together has the same hash tag.
+        return Place(namespace, f"{self._space(namespace)}{{{digest(*parts)}}}")
+
+    def peek(self, place: Place) -> Found | None:
+        """What memory holds. Counts a hit, but no miss."""
+        kept = self.memory.get(place.key)
+        if kept is None:
+            return None
+        found = self._hit(place, kept.raw, fresh=now() < kept.fresh_until)
+        if found is None:
+            self.memory.forget([place.key])
+        return found
+
+    async def read(self, places: Sequence[Place]) -> dict[Place, Found]:
+        """What memory or Redis holds of these. Counts hits and misses."""
+        found = self._peeked(places)
+        missing = [place for place in places if place not in found]
+        found |= await self.on_loop(self._read_shared(missing))
+        self._missed_of(places, found)
+        return found
+
+    def read_blocking(self, places: Sequence[Place]) -> dict[Place, Found]:
+        """As `read`, for a thread; on an event loop's own thread memory alone is asked."""
+        found = self._peeked(places)
+        missing = [place for place in places if place not in found]
+        if missing and not on_a_loop():
+            found |= self.blocking(self._read_shared(missing)) or {}
+        self._missed_of(places, found)
+        return found
+
+    async def write(self, values: Sequence[tuple[Place, Any, Life]]) -> None:
+        """Keeps values."""
+        await self.on_loop(self._write_shared(self._kept(values)))
+
+    def write_blocking(self, values: Sequence[tuple[Place, Any, Life]]) -> None:
+        """As `write`, for a thread; on an event loop's own thread Redis follows."""
+        self.blocking(self._write_shared(self._kept(values)))
+
+    async def forget(self, place: Place) -> bool:
+        """Deletes a value everywhere; whether there was one. What is being computed is not kept."""
+        here = self._forget_here(place)
+        there = await self.on_loop(self._forget_shared(place))
+        return self._deleted(place.namespace, here or bool(there)) > 0
+
+    def forget_blocking(self, place: Place) -> bool:
+        """As `forget`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
+        here = self._forget_here(place)
+        there = self.blocking(self._forget_shared(place))
+        return self._deleted(place.namespace, here or bool(there)) > 0
+
+    async def clear(self, namespace: str | None = None) -> int:
+        """Deletes a namespace, or all, everywhere; how many values there were."""
+        here = self._clear_here(prefix := self._reach(namespace))
+        there = await self.on_loop(self._clear_shared(prefix))
+        return self._deleted(namespace or ALL, max(here, there or 0))
+
+    def clear_blocking(self, namespace: str | None = None) -> int:
+        """As `clear`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
+        here = self._clear_here(prefix := self._reach(namespace))
+        there = self.blocking(self._clear_shared(prefix))
+        return self._deleted(namespace or ALL, max(here, there or 0))
+
+    async def on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does work where Redis is asked, whichever event loop asks for it."""
+        loop = self.loop
+        if loop is None or loop is asyncio.get_running_loop():
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+    def blocking(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Does work where Redis is asked. On an event loop's own thread it is done later, and gives None."""
+        if (loop := self.loop) is None:
+            work.close()
+        elif on_a_loop():
+            self.later(work)
+        else:
+            with suppress(TimeoutError, CancelledError):
+                return asyncio.run_coroutine_threadsafe(work, loop).result(BLOCKED_SECONDS)
+        return None
+
+    def later(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Does work where Redis is asked, beside the calls."""
+        if self.loop is None:
+            work.close()
+        else:
+            self.loop.call_soon_threadsafe(lambda: self.keep_alive(asyncio.ensure_future(work)))
+
+    def keep_alive(self, task: asyncio.Future[Any]) -> None:
+        """Holds a task until it is done, or the manager closed."""
+        assert isinstance(task, asyncio.Task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def unstorable(self, namespace: str, reason: str) -> None:
+        """Counts what can't be cached, and tells of it once."""
+        self.statistics.failed(namespace, "cache.not_storable", reason)
+
+    def _peeked(self, places: Sequence[Place]) -> dict[Place, Found]:
+        return {place: found for place in places if (found := self.peek(place)) is not None}
+
+    async def _read_shared(self, places: Sequence[Place]) -> dict[Place, Found]:
+        if not places or self._replicas is None:
+            return {}
+        before, keys = self._replicas.changes, [place.key for place in places]
+        stored = await self._ask(lambda shared: shared.read(keys)) or ()
+        pairs = [(place, entry) for place, entry in zip(places, stored, strict=False) if entry]
+        taken = {place: self._taken(place, entry, Life(0.0), before) for place, entry in pairs}
+        return {place: found for place, found in taken.items() if found is not None}
+
+    def _kept(self, values: Sequence[tuple[Place, Any, Life]]) -> list[Written]:
+        encoded = [self._encoded(place, value, life) for place, value, life in values]
+        return [entry for entry in encoded if entry is not None]
+
+    async def _write_shared(self, entries: Sequence[Written]) -> None:
+        if entries:
+            await self._ask(lambda shared: shared.write(entries))
+
+    def _missed_of(self, places: Sequence[Place], found: Mapping[Place, Found]) -> None:
+        for place in places:
+            if place not in found:
+                self._missed(place)
+
+    def _forget_here(self, place: Place) -> int:
+        self.flights.outdate(place.key)
+        return self.memory.forget([place.key])
+
+    def _clear_here(self, prefix: str) -> int:
+        self.flights.outdate(prefix)
+        return self.memory.clear(prefix)
+
+    def _deleted(self, namespace: str, values: int) -> int:
+        self.statistics.of(namespace).deletes += values
+        return values
+
+    async def _forget_shared(self, place: Place) -> bool | None:
+        there = await self._ask(lambda shared: shared.forget(place.key))
+        await self._ask(lambda shared: shared.tell(Change(key=place.key)))
+        return there
+
+    async def _clear_shared(self, prefix: str) -> int | None:
+        there = await self._ask(lambda shared: shared.clear(prefix))
+        await self._ask(lambda shared: shared.tell(Change(prefix=prefix)))
+        return there
+
+    async def _ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
+        return None if self._replicas is None else await self._replicas.ask(question)
+
+    def _changed(self, change: Change) -> None:
+        """Another replica has changed something, or may have unseen."""
+        if change.key or change.prefix:
+            self._clear_here(change.key or change.prefix)
+        else:
+            self.memory.forget_shared()
+
+    def _space(self, namespace: str) -> str:
+        return f"{self._prefix}{digest(namespace)}:"
+
+    def _reach(self, namespace: str | None) -> str:
+        return self._prefix if namespace is None else self._space(namespace)
+
+    def _missed(self, place: Place) -> None:
+        self.statistics.of(place.namespace).misses += 1
+
+    def _hit(self, place: Place, raw: bytes, *, fresh: bool = True) -> Found | None:
+        counts = self.statistics.of(place.namespace)
+        try:
+            value = self._encoding.loads(raw)
+        except Unreadable as unreadable:
+            self.statistics.failed(place.namespace, "cache.unreadable", str(unreadable))
+            return None
+        counts.hits += 1
+        counts.stale += not fresh
+        return Found(value, fresh)
+
+    def _taken(self, place: Place, entry: Stored, life: Life, before: int) -> Found | None:
+        """What Redis has, kept in memory too unless something has changed since it was asked."""
+        fresh_seconds = max(0.0, entry.left_seconds - life.stale_seconds)
+        found = self._hit(place, entry.raw, fresh=fresh_seconds > 0)
+        if found is not None and self._replicas is not None and self._replicas.changes == before:
+            fresh = min(fresh_seconds, SHARED_SECONDS)
+            stale = min(entry.left_seconds, SHARED_SECONDS) - fresh
+            self.memory.put(place.key, entry.raw, fresh, stale, shared=True)
+        return found
+
+    def _encoded(self, place: Place, value: Any, life: Life) -> Written | None:
+        """A value as it is kept, and it is kept in memory from here on. None: it can't be kept."""
+        try:
+            encoded = self._encoding.dumps(value)
+        except NotStorable as reason:
+            self.unstorable(place.namespace, str(reason))
+            return None
+        shared = self._replicas is not None
+        self.memory.put(place.key, encoded.raw, life.fresh_seconds, life.stale_seconds, shared=shared)
+        counts = self.statistics.of(place.namespace)
+        counts.sets += 1
+        counts.bytes += len(encoded.raw)
+        counts.bytes_saved += encoded.saved
+        return Written(place.key, encoded.raw, life.fresh_seconds + life.stale_seconds)
+
+
+def on_a_loop() -> bool:
+    """Whether this thread runs an event loop, which must not be kept waiting."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

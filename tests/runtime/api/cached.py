@@ -1,0 +1,47 @@
+"""A graph that caches: a node by a policy, and two functions."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, TypedDict
+
+from langgraph.config import get_config
+from langgraph.graph import START, StateGraph
+from langgraph.types import CachePolicy
+
+from lgs_runtime.cache import cache_key, cached
+
+_numbers = count()
+
+
+class State(TypedDict, total=False):
+    question: str
+    price: int
+    answer: Any
+
+
+@cached(ttl=60)
+async def price() -> int:
+    return next(_numbers)
+
+
+@cached(ttl=60, per_user=True)
+async def balance() -> str:
+    return f"of {get_config()['configurable']['langgraph_auth_user']['identity']}"
+
+
+async def look_up(state: State) -> State:
+    return {"price": await price(), "answer": next(_numbers)}
+
+
+async def own(state: State) -> State:
+    return {"answer": await balance()}
+
+
+builder = StateGraph(State)
+builder.add_node("look_up", look_up, cache_policy=CachePolicy(key_func=cache_key))
+builder.add_node("own", own)
+builder.add_conditional_edges(
+    START, lambda state: "own" if state["question"] == "mine" else "look_up", ["own", "look_up"]
+)
+graph = builder.compile()

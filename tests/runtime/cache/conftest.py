@@ -1,0 +1,38 @@
+"""Caches of replicas for the tests, each with a Redis of the run or without."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from lgs_runtime.cache.current import serving
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.opening import open_cache
+
+NewCache = Callable[..., CacheManager]
+
+
+@pytest.fixture
+async def new_cache() -> AsyncIterator[NewCache]:
+    """Opens caches, each as a replica of its own; all are closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        def new(
+            uri: str | None = None, service: str = "test", ttl: float = 60.0, **more: Any
+        ) -> CacheManager:
+            manager = open_cache(uri, service, ttl, **more)
+            stack.push_async_callback(manager.close)
+            return manager
+
+        yield new
+
+
+@pytest.fixture
+async def cache(new_cache: NewCache) -> AsyncIterator[CacheManager]:
+    """A cache in memory alone, which serves this test."""
+    manager = new_cache()
+    with serving(manager):
+        yield manager

@@ -1,0 +1,215 @@
+"""What is stored comes back as it was, or not at all; and what others wrote makes no code run."""
+
+from __future__ import annotations
+
+import enum
+import random
+import re
+import sys
+from collections import Counter, OrderedDict, deque, namedtuple
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import ormsgpack
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.checkpoint.serde import jsonplus
+from langgraph.types import Command, Interrupt, Send
+from pydantic import BaseModel, Field, PrivateAttr
+
+from lgs_runtime.cache.value_encoding import MOST_BYTES, PLAIN, ZSTD, Encoding, NotStorable
+from lgs_runtime.cache.value_types import Unreadable
+
+ENCODING = Encoding(threshold_bytes=1024)
+
+
+class Level(enum.StrEnum):
+    HIGH = "high"
+
+
+class Answer(BaseModel):
+    text: str = Field(alias="Text")
+    parts: tuple[int, ...] = ()
+    _seen: int = PrivateAttr(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    values: tuple[int, ...] = ()
+    rank: int = field(init=False, default=3)
+
+
+@dataclass
+class Doubled:
+    amount: int
+
+    def __post_init__(self) -> None:
+        self.amount *= 2
+
+
+Point = namedtuple("Point", "x y")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, False, 0, 0.0, "", [], {}, (), set(), b"", 2**70, -(2**65), 1.5, {1: 2}, {None: 1}, {(1, 2): 3},
+        (1, (2, [3])), {"a": (1,)}, {1, 2}, frozenset("ab"), deque([(1,)]), Level.HIGH, Point(1, (2,)),
+        Answer(Text="a", parts=(1, 2)), Row("a", (1,)), Doubled(4), datetime(2026, 1, 1, tzinfo=UTC),
+        datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), date(2026, 1, 1), time(3), timedelta(1, 2, 3),
+        Decimal("1.50"), UUID(int=7), Path("/x"), re.compile("a+"), Send("a", {"b": (1,)}),
+        Command(goto="x", update={"a": (1,)}), Interrupt("x"), Document("x", metadata={"a": 1}),
+        AIMessage("x", tool_calls=[{"name": "a", "args": {"b": 1}, "id": "1"}]),
+        [HumanMessage("a", id="1"), ToolMessage("b", tool_call_id="1")],
+        deque([("messages", [HumanMessage("a")]), ("__end__", None)]),
+    ],
+    ids=lambda value: repr(value)[:30],
+)  # fmt: skip
+def test_a_value_comes_back_as_it_was(value: Any) -> None:
+    found = ENCODING.loads(ENCODING.dumps(value).raw)
+
+    assert found == value
+    assert repr(found) == repr(value)
+    assert type(found) is type(value)
+
+
+class Lines(list[str]):
+    pass
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(), ValueError("a"), Counter("aa"), OrderedDict(a=1), Lines(), {date(2026, 1, 1): 1}, range(3),
+        (x for x in "ab"), sys, str, {"a": [open]}, SimpleNamespace(a=1), "\ud800", b"a" * (MOST_BYTES + 1),
+    ],
+    ids=lambda value: repr(value)[:30],
+)  # fmt: skip
+def test_what_would_come_back_as_something_else_is_not_stored(value: Any) -> None:
+    with pytest.raises(NotStorable):
+        ENCODING.dumps(value)
+
+
+def test_a_type_that_nobody_finds_by_its_name_is_not_stored() -> None:
+    @dataclass
+    class Local:
+        a: int
+
+    with pytest.raises(NotStorable, match="Local"):
+        ENCODING.dumps(Local(1))
+
+
+def test_what_is_private_to_a_model_is_kept() -> None:
+    answer = Answer(Text="a")
+    answer._seen = 3
+
+    found = ENCODING.loads(ENCODING.dumps(answer).raw)
+
+    assert found._seen == 3
+    assert found.model_fields_set == {"text"}
+
+
+def test_what_a_caller_does_to_a_value_does_not_change_what_is_kept() -> None:
+    stored = ENCODING.dumps({"a": [1]}).raw
+
+    ENCODING.loads(stored)["a"].append(2)
+
+    assert ENCODING.loads(stored) == {"a": [1]}
+
+
+@pytest.mark.parametrize("change", ["gone", "field", "type", "no data"])
+def test_bytes_of_another_version_of_the_application_are_not_read(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = ENCODING.dumps([Row("a")]).raw
+    here = sys.modules[__name__]
+    if change == "gone":
+        monkeypatch.delattr(here, "Row")
+    elif change == "field":
+        monkeypatch.setattr(here, "Row", dataclass(type("Row", (), {"__annotations__": {"title": "str"}})))
+    elif change == "type":
+        fields = {"name": "int", "values": "tuple[int, ...]", "rank": "int"}
+        changed = type("Row", (), {"__annotations__": fields, "values": (), "rank": 3})
+        monkeypatch.setattr(here, "Row", dataclass(changed))
+    else:
+        monkeypatch.setattr(here, "Row", type("Row", (), {}))
+
+    with pytest.raises(Unreadable):
+        ENCODING.loads(stored)
+
+
+def naming(code: int, *call: Any) -> bytes:
+    """Bytes that ask for a call, as LangGraph's serialiser writes them."""
+    return PLAIN + ormsgpack.packb(ormsgpack.Ext(code, ormsgpack.packb(list(call))))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        jsonplus.EXT_CONSTRUCTOR_SINGLE_ARG,
+        jsonplus.EXT_CONSTRUCTOR_POS_ARGS,
+        jsonplus.EXT_CONSTRUCTOR_KW_ARGS,
+        jsonplus.EXT_METHOD_SINGLE_ARG,
+        jsonplus.EXT_PYDANTIC_V1,
+        jsonplus.EXT_PYDANTIC_V2,
+        42,
+    ],
+)
+@pytest.mark.parametrize("name", [("os", "system"), ("subprocess", "Popen"), ("builtins", "eval")])
+def test_bytes_of_somebody_else_run_no_code(code: int, name: tuple[str, str], tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    command = f"touch {mark}" if name[0] != "builtins" else f"open({str(mark)!r}, 'w')"
+    for content in (command, [command], {"command": command}):
+        for rest in ((content,), (content, "model_validate_json"), ("", content)):
+            with pytest.raises(Unreadable):
+                ENCODING.loads(naming(code, *name, *rest))
+
+    assert not mark.exists()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60), st.sampled_from([PLAIN, ZSTD, b"", b"msgpack\n", b"pickle\n"]))
+def test_bytes_of_any_kind_are_a_value_or_unreadable(raw: bytes, head: bytes) -> None:
+    try:
+        ENCODING.loads(head + raw)
+    except Unreadable:
+        return
+
+
+@pytest.mark.parametrize(
+    ("value", "compressed"),
+    [("a" * 5000, True), ("a" * 500, False), (random.Random(1).randbytes(5000), False)],
+    ids=["repetitive", "small", "random"],
+)
+def test_a_value_is_compressed_where_that_saves_a_fifth(value: str | bytes, compressed: bool) -> None:
+    stored = ENCODING.dumps(value)
+
+    assert (stored.saved > 0.2 * len(value)) is compressed
+    assert (len(stored.raw) < len(value)) is compressed
+    assert ENCODING.loads(stored.raw) == value
+
+
+def test_a_compressed_value_that_is_cut_short_is_refused() -> None:
+    stored = ENCODING.dumps("a" * 5000).raw
+
+    with pytest.raises(Unreadable, match="unpacked"):
+        ENCODING.loads(stored[:-8])
+
+
+@pytest.mark.parametrize("says_how_much", [True, False])
+def test_a_small_entry_can_not_fill_the_memory(says_how_much: bool) -> None:
+    bomb = zstandard.ZstdCompressor(write_content_size=says_how_much).compress(b"a" * (MOST_BYTES + 1))
+
+    with pytest.raises(Unreadable, match="are the most"):
+        ENCODING.loads(ZSTD + bomb)

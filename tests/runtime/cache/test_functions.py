@@ -1,0 +1,323 @@
+"""`@cached`: what is kept, for how long, for whom, and what a function that can't be cached is told."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from lgs_runtime.cache import cached
+from lgs_runtime.cache.manager import CacheManager
+
+CALLS: list[Any] = []
+"""What was computed, in this test."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_yet(cache: CacheManager) -> None:
+    CALLS.clear()
+
+
+@cached(ttl=60)
+async def look_up(question: Any, answer: Any = None) -> Any:
+    CALLS.append(question)
+    await asyncio.sleep(0)
+    return answer
+
+
+@cached(ttl=60)
+def look_up_sync(question: Any, answer: Any = None) -> Any:
+    CALLS.append(question)
+    return answer
+
+
+@pytest.mark.parametrize("answer", [None, False, 0, "", [], {}])
+async def test_a_result_that_is_nothing_is_kept_like_any_other(answer: Any) -> None:
+    assert [await look_up("a", answer), await look_up("a", answer)] == [answer, answer]
+    assert [look_up_sync("b", answer), look_up_sync("b", answer)] == [answer, answer]
+    assert CALLS == ["a", "b"]
+
+
+async def test_what_a_caller_changes_is_its_own() -> None:
+    (await look_up("a", {"found": [1]}))["found"].append(2)
+
+    assert await look_up("a", {"found": [1]}) == {"found": [1]}
+
+
+async def test_what_a_function_raises_is_not_kept() -> None:
+    @cached(ttl=60)
+    async def fail() -> None:
+        CALLS.append("fail")
+        raise LookupError("nothing")
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            await fail()
+
+    assert CALLS == ["fail", "fail"]
+
+
+async def test_a_value_that_can_not_be_stored_is_returned_and_told_once(cache: CacheManager) -> None:
+    with capture_logs() as logs:
+        answers = [await look_up("a", ANSWER) for _ in range(3)]
+
+    assert answers == [ANSWER] * 3
+    assert CALLS == ["a", "a", "a"]
+    assert cache.statistics.total().errors == 3
+    assert [(log["event"], log["namespace"]) for log in logs] == [
+        ("cache.not_storable", f"{__name__}.look_up")
+    ]
+
+
+class Unstorable:
+    """Its key is told by hand; msgpack has no form for it."""
+
+
+ANSWER = Unstorable()
+
+
+@pytest.fixture(autouse=True)
+def _a_key_for_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The answer of the test above is an argument too."""
+    from lgs_runtime.cache import keys  # noqa: PLC0415 - patched here alone
+
+    monkeypatch.setattr(keys, "TEXTS", {**keys.TEXTS, Unstorable: lambda _: "unstorable"})
+    yield
+
+
+async def test_an_entry_lives_as_long_as_it_was_told(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
+
+    await look_up("a")
+    now[0] = 59.0
+    await look_up("a")
+    now[0] = 61.0
+    await look_up("a")
+
+    assert CALLS == ["a", "a"]
+
+
+@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), "60", True, timedelta(0)])
+def test_a_time_to_live_that_is_none_is_refused_at_once(ttl: Any) -> None:
+    with pytest.raises(ValueError, match=r"look_up: ttl: .*: must be a number of seconds, more than 0"):
+        cached(ttl=ttl)(look_up.__wrapped__)
+
+
+@pytest.mark.parametrize("stale", [-1, float("nan"), None])
+def test_a_stale_time_that_is_none_is_refused_at_once(stale: Any) -> None:
+    with pytest.raises(ValueError, match=r"stale: .*: must be a number of seconds, 0 or more"):
+        cached(ttl=1, stale=stale)(look_up.__wrapped__)
+
+
+def test_a_parameter_to_ignore_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="ignore: client: must be a parameter; there are: question, answer"):
+        cached(ttl=1, ignore=("client",))(look_up.__wrapped__)
+
+
+def test_a_stream_is_refused() -> None:
+    async def tokens() -> AsyncIterator[str]:
+        yield "a"
+
+    with pytest.raises(TypeError, match="a stream can't be kept"):
+        cached(ttl=1)(tokens)
+
+
+def test_a_function_that_depends_on_the_one_around_it_must_say_that_it_does_not() -> None:
+    def made(prefix: str) -> Any:
+        def greet(name: str) -> str:
+            return prefix + name
+
+        return greet
+
+    with pytest.raises(TypeError, match="uses prefix of the function around it"):
+        cached(ttl=1)(made("a"))
+    assert cached(ttl=1, namespace="greetings")(made("hello "))("you") == "hello you"
+
+
+async def test_two_functions_with_the_same_arguments_keep_to_themselves() -> None:
+    @cached(ttl=60)
+    async def other(question: str, answer: str) -> str:
+        return "other " + answer
+
+    assert [await look_up("a", "b"), await other("a", "b")] == ["b", "other b"]
+
+
+async def test_a_key_of_ones_own_tells_calls_apart() -> None:
+    @cached(ttl=60, key=lambda question: question.lower())
+    async def answer(question: str) -> str:
+        CALLS.append(question)
+        return question
+
+    assert [await answer("A"), await answer("a"), await answer("b")] == ["A", "A", "b"]
+
+
+async def test_another_version_of_a_function_starts_anew() -> None:
+    def version(name: str) -> Callable[[], Awaitable[str]]:
+        @cached(ttl=60, namespace="versioned", version=name)
+        async def answer() -> str:
+            return name
+
+        return answer
+
+    assert [await version("1")(), await version("2")()] == ["1", "2"]
+
+
+async def test_users_share_results_unless_a_function_says_that_they_must_not(cache: CacheManager) -> None:
+    user: ContextVar[str | None] = ContextVar("user", default=None)
+    cache.user = user.get
+
+    @cached(ttl=60, per_user=True, namespace="balance")
+    async def balance() -> str:
+        CALLS.append(user.get())
+        return f"of {user.get()}"
+
+    found = []
+    for name in ("alice", "bob", "alice", None, "None"):
+        user.set(name)
+        found.append(await balance())
+        await look_up("shared")
+
+    assert found == ["of alice", "of bob", "of alice", "of None", "of None"]
+    assert CALLS == ["alice", "shared", "bob", None, "None"]
+
+
+async def test_what_is_invalidated_is_computed_again() -> None:
+    await look_up("a")
+    await look_up("b")
+
+    assert [await look_up.invalidate("a"), await look_up.invalidate("a")] == [True, False]
+    for question in "ab":
+        await look_up(question)
+    assert CALLS == ["a", "b", "a"]
+
+
+async def test_a_function_is_cleared_without_the_others() -> None:
+    await look_up("a")
+    look_up_sync("b")
+    look_up_sync("c")
+
+    assert look_up_sync.clear() == 2
+    await look_up("a")
+    look_up_sync("b")
+    assert CALLS == ["a", "b", "c", "b"]
+
+
+async def test_a_value_that_is_invalidated_as_it_is_computed_is_not_kept() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    @cached(ttl=60, namespace="slow")
+    async def slow() -> int:
+        CALLS.append("slow")
+        begun.set()
+        await go_on.wait()
+        return len(CALLS)
+
+    first = asyncio.create_task(slow())
+    await begun.wait()
+    await slow.invalidate()
+    go_on.set()
+
+    assert [await first, await slow()] == [1, 2]
+
+
+def test_without_a_replica_and_without_an_event_loop_the_process_keeps_results() -> None:
+    with ThreadPoolExecutor(1) as alone:
+        alone.submit(look_up_sync, "a").result()
+        alone.submit(look_up_sync, "a").result()
+        assert alone.submit(asyncio.run, look_up("b", 1)).result() == 1
+        assert alone.submit(asyncio.run, look_up("b", 1)).result() == 1
+
+    assert CALLS == ["a", "b"]
+
+
+def test_a_cached_function_looks_like_the_function() -> None:
+    assert inspect.iscoroutinefunction(look_up)
+    assert not inspect.iscoroutinefunction(look_up_sync)
+    assert list(inspect.signature(look_up).parameters) == ["question", "answer"]
+    assert look_up.__name__ == "look_up"
+
+
+async def test_an_old_value_is_answered_while_one_computes_it_anew(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
+    monkeypatch.setattr("lgs_runtime.cache.values.now", lambda: now[0])
+    again = asyncio.Event()
+
+    @cached(ttl=10, stale=100, namespace="rates")
+    async def rates() -> int:
+        CALLS.append("rates")
+        if len(CALLS) > 1:
+            again.set()
+        return len(CALLS)
+
+    first = await rates()
+    now[0] += 50
+    second = [await rates() for _ in range(3)]
+    await again.wait()
+    while cache.statistics.of("rates").refreshes == 0:
+        await asyncio.sleep(0)
+
+    assert (first, second, await rates()) == (1, [1, 1, 1], 2)
+    assert CALLS == ["rates", "rates"]
+    assert cache.statistics.of("rates").stale == 3
+
+
+async def test_an_old_value_of_a_sync_function_is_computed_anew_in_a_thread(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
+    monkeypatch.setattr("lgs_runtime.cache.values.now", lambda: now[0])
+    computed = threading.Event()
+
+    @cached(ttl=10, stale=100, namespace="sync rates")
+    def rates() -> int:
+        CALLS.append(threading.current_thread().name)
+        if len(CALLS) > 1:
+            computed.set()
+        return len(CALLS)
+
+    rates()
+    now[0] += 50
+    old = rates()
+    await asyncio.to_thread(computed.wait, 10)
+    while cache.statistics.of("sync rates").refreshes == 0:
+        await asyncio.sleep(0.01)
+
+    assert (old, rates(), CALLS[1]) == (1, 2, "cache-refresh")
+
+
+async def test_a_refresh_that_fails_leaves_the_old_value_and_is_counted(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
+    monkeypatch.setattr("lgs_runtime.cache.values.now", lambda: now[0])
+
+    @cached(ttl=10, stale=100, namespace="failing")
+    async def failing() -> int:
+        CALLS.append("failing")
+        if len(CALLS) > 1:
+            raise ConnectionError("away")
+        return 1
+
+    await failing()
+    now[0] += 50
+    await failing()
+    while cache.statistics.of("failing").errors == 0:
+        await asyncio.sleep(0)
+
+    assert await failing() == 1

@@ -1,0 +1,421 @@
+"""The cache among replicas: shared through Redis, computed once, forgotten everywhere at once; and a Redis
+that is gone, slow or full of foreign bytes costs hits and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis.asyncio
+from langchain_core.messages import AIMessage
+from structlog.testing import capture_logs
+
+from lgs_runtime.cache import cached
+from lgs_runtime.cache.current import serving
+from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.memory import MemoryLru
+from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.cache.values import Found, Life, Place
+from support.redis import RedisServer
+
+KEY = (("write", "node"), "input")
+LIFE = Life(60.0)
+NewCache = Callable[..., CacheManager]
+NOBODY: frozenset[Flight] = frozenset()
+
+
+def graph(cache: CacheManager) -> ResponseCache:
+    return ResponseCache(cache, "graph")
+
+
+async def computed(cache: CacheManager, place: Place, value: Any, life: Life = LIFE) -> Any:
+    """What a caller in this replica gets, who computes `value` if there is none."""
+    found = await cache.enter(place, life, NOBODY)
+    if isinstance(found, Found):
+        return found.value
+    assert found is not None
+    await cache.land(place, found, value, life)
+    return value
+
+
+async def until(premise: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not premise():
+            await asyncio.sleep(0.01)
+
+
+async def listening(*caches: CacheManager) -> None:
+    """Until each hears what the others tell."""
+    for each in caches:
+        await each.read([each.place("any", "key")])
+    await until(lambda: all(each.heard for each in caches))
+
+
+async def test_what_one_replica_stored_another_finds(new_cache: NewCache, redis_uri: str) -> None:
+    here, there = graph(new_cache(redis_uri)), graph(new_cache(redis_uri))
+
+    await here.aset({KEY: (AIMessage("hello"), None)})
+    found = await there.aget([KEY, (("write", "node"), "other")])
+
+    assert found == {KEY: AIMessage("hello")}
+
+
+async def test_services_that_share_a_redis_do_not_share_entries(new_cache: NewCache, redis_uri: str) -> None:
+    here, there = (graph(new_cache(redis_uri, name)) for name in ("one", "two"))
+
+    await here.aset({KEY: ("value", None)})
+
+    assert await there.aget([KEY]) == {}
+
+
+async def test_an_entry_lives_as_long_as_its_policy_says(new_cache: NewCache, redis_uri: str) -> None:
+    await graph(new_cache(redis_uri)).aset({KEY: ("value", None), (("graph",), "short"): ("value", 5)})
+
+    async with redis.asyncio.Redis.from_url(redis_uri) as client:
+        left = sorted([await client.pttl(key) async for key in client.scan_iter("lgs:test:cache:*")])
+    assert 4_000 < left[0] <= 5_000 < 50_000 < left[1] <= 60_000
+
+
+async def test_clearing_a_node_leaves_the_others(new_cache: NewCache, redis_uri: str) -> None:
+    here, there = graph(new_cache(redis_uri)), graph(new_cache(redis_uri))
+    kept = (("write", "kept"), "input")
+    await here.aset({KEY: ("value", None), kept: ("value", None)})
+
+    await here.aclear([("write", "node")])
+
+    assert await here.aget([KEY, kept]) == {kept: "value"}
+    assert await there.aget([KEY, kept]) == {kept: "value"}
+
+
+async def test_a_name_with_marks_of_patterns_clears_itself_alone(new_cache: NewCache, redis_uri: str) -> None:
+    strange, plain = (new_cache(redis_uri, name) for name in ("a*[b]?", "a*b"))
+    for each in (strange, plain):
+        await each.write([(each.place("node", "k"), 1, LIFE)])
+
+    assert await strange.clear() == 1
+    assert await plain.clear() == 1
+
+
+async def test_what_one_replica_computes_the_other_waits_for(new_cache: NewCache, redis_uri: str) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place = here.place("function", "key")
+    flight = await here.enter(place, LIFE, NOBODY)
+    assert isinstance(flight, Flight)
+
+    others = [asyncio.create_task(computed(there, place, "theirs")) for _ in range(5)]
+    await until(lambda: there.statistics.total().waits >= 5)
+    await here.land(place, flight, "ours", LIFE)
+
+    assert await asyncio.gather(*others) == ["ours"] * 5
+    assert there.statistics.total().sets == 0
+
+
+async def test_when_the_replica_that_computes_dies_another_goes_on_after_its_lease(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    here, there = (new_cache(redis_uri, lease_seconds=1.0) for _ in range(2))
+    place = here.place("function", "key")
+    await here.enter(place, LIFE, NOBODY)
+    other = asyncio.create_task(computed(there, place, "theirs"))
+    await until(lambda: there.statistics.total().waits >= 1)
+
+    await here.close()
+
+    async with asyncio.timeout(10):
+        assert await other == "theirs"
+
+
+async def test_a_lease_is_renewed_for_as_long_as_its_holder_computes(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    here = new_cache(redis_uri, lease_seconds=2.0)
+    place = here.place("function", "key")
+    flight = await here.enter(place, LIFE, NOBODY)
+    assert isinstance(flight, Flight)
+
+    async with redis.asyncio.Redis.from_url(redis_uri) as client, asyncio.timeout(60):
+        for _ in range(2):
+            left = await client.pttl(f"{place.key}:lease")
+            while (now := await client.pttl(f"{place.key}:lease")) <= left:
+                left = now
+                await asyncio.sleep(0.01)
+        await here.land(place, flight, "ours", LIFE)
+        assert await client.exists(f"{place.key}:lease") == 0
+
+
+async def test_when_the_one_who_computes_fails_the_other_replica_goes_on_at_once(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place = here.place("function", "key")
+    flight = await here.enter(place, LIFE, NOBODY)
+    assert isinstance(flight, Flight)
+    other = asyncio.create_task(computed(there, place, "theirs"))
+    await until(lambda: there.statistics.total().waits >= 1)
+
+    here.fail(flight)
+
+    async with asyncio.timeout(5):
+        assert await other == "theirs"
+
+
+@pytest.mark.parametrize("how", ["forget", "clear", "clear all"])
+async def test_what_one_replica_forgets_the_memory_of_the_others_forgets(
+    new_cache: NewCache, redis_uri: str, how: str
+) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place = here.place("function", "key")
+    await listening(here, there)
+    await here.write([(place, "old", LIFE)])
+    await there.read([place])
+    assert there.peek(place) is not None
+
+    if how == "forget":
+        assert await here.forget(place)
+    else:
+        assert await here.clear(None if how == "clear all" else "function") == 1
+
+    await until(lambda: there.memory.get(place.key) is None)
+    assert await there.read([place]) == {}
+
+
+async def test_a_value_computed_anew_replaces_that_of_the_others(new_cache: NewCache, redis_uri: str) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place = here.place("function", "key")
+    await listening(here, there)
+    await here.write([(place, "old", LIFE)])
+    await there.read([place])
+
+    flight = here.claim(place)
+    assert flight is not None
+    assert await here.claim_shared(place, flight)
+    await here.land(place, flight, "new", LIFE, anew=True)
+
+    await until(lambda: there.memory.get(place.key) is None)
+    assert (await there.read([place]))[place].value == "new"
+
+
+async def test_of_the_replicas_one_computes_an_old_value_anew(new_cache: NewCache, redis_uri: str) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place = here.place("function", "key")
+    mine, theirs = here.claim(place), there.claim(place)
+    assert mine is not None
+    assert theirs is not None
+
+    assert await here.claim_shared(place, mine)
+    assert not await there.claim_shared(place, theirs)
+
+
+async def test_what_is_invalidated_elsewhere_as_it_is_computed_is_not_kept(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place = here.place("function", "key")
+    flight = await here.enter(place, LIFE, NOBODY)
+    assert isinstance(flight, Flight)
+
+    await there.forget(place)
+    await here.land(place, flight, "old", LIFE)
+
+    assert await here.read([place]) == {}
+    assert await there.read([place]) == {}
+
+
+async def test_old_values_are_told_by_the_clock_of_redis_and_not_by_those_of_replicas(
+    new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place = here.place("function", "key")
+    await here.write([(place, "value", Life(0.2, 30.0))])
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+
+    await asyncio.sleep(0.3)
+    found = await there.enter(place, Life(0.2, 30.0), NOBODY)
+
+    assert found == Found("value", fresh=False)
+
+
+@cached(ttl=60)
+async def look_up(question: str) -> str:
+    return f"answer to {question}"
+
+
+@cached(ttl=60)
+def look_up_sync(question: str) -> str:
+    return f"answer to {question}"
+
+
+async def test_a_function_finds_what_it_computed_in_another_replica(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    counts = []
+    for _ in range(2):
+        with serving(new_cache(redis_uri)) as cache:
+            await look_up("a")
+            await asyncio.to_thread(look_up_sync, "a")
+            counts.append({name: row.hits for name, row in cache.statistics.rows()})
+
+    assert list(counts[0].values()) == [0, 0]
+    assert list(counts[1].values()) == [1, 1]
+
+
+async def test_a_sync_function_on_the_loop_shares_what_it_computed_a_moment_later(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    with serving(new_cache(redis_uri)) as cache:
+        look_up_sync("a")
+    async with redis.asyncio.Redis.from_url(redis_uri) as client:
+        async with asyncio.timeout(10):
+            while not await client.keys("lgs:test:cache:*"):
+                await asyncio.sleep(0.01)
+    assert cache.statistics.total().sets == 1
+
+
+async def test_a_call_in_an_event_loop_of_its_own_uses_the_redis_of_the_replica(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    for hits in (0, 1):
+        with serving(new_cache(redis_uri)) as cache:
+            assert await asyncio.to_thread(lambda: asyncio.run(look_up("a"))) == "answer to a"
+            assert cache.statistics.total().hits == hits
+
+
+async def test_without_redis_the_memory_serves_and_everything_is_counted(new_cache: NewCache) -> None:
+    cache = new_cache()
+    nodes = graph(cache)
+
+    await nodes.aget([KEY, (("write", "node"), "other")])
+    await nodes.aset({KEY: ("value", None)})
+
+    assert await nodes.aget([KEY]) == {KEY: "value"}
+    counts = cache.statistics.of("graph/node")
+    assert (counts.misses, counts.sets, counts.hits) == (2, 1, 1)
+
+
+async def test_a_redis_that_is_gone_costs_hits_and_nothing_else(
+    new_cache: NewCache, redis_server: RedisServer
+) -> None:
+    cache = new_cache(redis_server.uri)
+    redis_server.stop()
+
+    with capture_logs() as logs:
+        await graph(cache).aset({KEY: ("value", None)})
+        for _ in range(20):
+            assert await graph(cache).aget([KEY]) == {KEY: "value"}
+
+    assert cache.redis == "away"
+    assert cache.statistics.of("(redis)").errors >= 1
+    assert [log["event"] for log in logs].count("cache.redis_gone") == 1
+
+
+async def test_a_redis_that_is_back_is_used_within_two_seconds(
+    new_cache: NewCache, redis_server: RedisServer
+) -> None:
+    here, there = new_cache(redis_server.uri), new_cache(redis_server.uri)
+    place = here.place("function", "key")
+    redis_server.stop()
+    await here.write([(place, "value", LIFE)])
+    await there.read([place])
+    assert (here.redis, there.redis) == ("away", "away")
+
+    redis_server.start()
+    back = time.monotonic()
+    await until(lambda: here.redis == there.redis == "up")
+    took = time.monotonic() - back
+    await here.write([(place, "value", LIFE)])
+
+    assert (await there.read([place]))[place].value == "value"
+    assert took < 2.0
+
+
+async def test_a_redis_that_stands_still_keeps_nobody_waiting_twice(
+    new_cache: NewCache, redis_server: RedisServer
+) -> None:
+    cache = new_cache(redis_server.uri)
+    await cache.read([cache.place("function", "first")])
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        await cache.read([cache.place("function", "second")])
+        began = time.monotonic()
+        for key in range(100):
+            await computed(cache, cache.place("function", str(key)), key)
+        took = time.monotonic() - began
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+
+    # Asked once, each would have waited for a second.
+    assert took < 20
+
+
+async def test_what_memory_had_from_redis_is_forgotten_when_changes_may_have_gone_unheard(
+    new_cache: NewCache, redis_server: RedisServer
+) -> None:
+    cache = new_cache(redis_server.uri)
+    place = cache.place("function", "key")
+    await listening(cache)
+    await cache.write([(place, "value", LIFE)])
+
+    redis_server.stop()
+    assert cache.peek(place) is not None
+    await until(lambda: cache.redis == "away")
+    redis_server.start()
+    await until(lambda: cache.redis == "up")
+    await listening(cache)
+
+    assert cache.peek(place) is None
+
+
+@pytest.mark.parametrize(
+    "foreign", [b"pickle\n\x80\x04K*.", b"msgpack\n\x01", b"", b"lgs2\x00\xc1", b"lgs2\x01("]
+)
+async def test_bytes_of_somebody_else_are_a_miss_and_are_counted(
+    new_cache: NewCache, redis_uri: str, foreign: bytes
+) -> None:
+    cache = new_cache(redis_uri)
+    place = cache.place("function", "key")
+    await cache.write([(place, "value", LIFE)])
+    async with redis.asyncio.Redis.from_url(redis_uri) as client:
+        await client.set(place.key, foreign)
+    fresh = new_cache(redis_uri)
+
+    assert await computed(fresh, place, "ours") == "ours"
+    assert await computed(fresh, place, "later") == "ours"
+    assert (await new_cache(redis_uri).read([place]))[place].value == "ours"
+    assert fresh.statistics.of("function").errors == 1
+
+
+@pytest.mark.parametrize(("entries", "size", "left"), [(2, 1000, ["b", "c"]), (10, 8, ["b", "c"])])
+def test_memory_forgets_what_was_not_used_for_longest(entries: int, size: int, left: list[str]) -> None:
+    memory = MemoryLru(entries, size)
+
+    for key in "abc":
+        memory.put(key, b"4444", 60)
+
+    assert [key for key in "abc" if memory.get(key)] == left
+
+
+async def test_many_readers_at_once_get_what_is_there(new_cache: NewCache, redis_uri: str) -> None:
+    cache, fresh = new_cache(redis_uri), new_cache(redis_uri)
+    places = [cache.place("function", str(i)) for i in range(100)]
+    await cache.write([(place, i, LIFE) for i, place in enumerate(places)])
+
+    found = await asyncio.gather(*(computed(fresh, place, None) for place in places))
+
+    assert found == list(range(100))
+
+
+async def test_namespaces_beyond_a_number_are_counted_together(new_cache: NewCache) -> None:
+    cache = new_cache()
+
+    for i in range(300):
+        await cache.read([cache.place(f"user {i}", "key")])
+
+    assert len(list(cache.statistics.rows())) == 201
+    assert cache.statistics.total().misses == 300
+    assert cache.statistics.of("(others)").misses == 100

@@ -1,0 +1,220 @@
+"""Concurrent calls for what is missing compute it once, and whatever happens to the one who computes, the
+others go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langgraph.errors import GraphInterrupt
+
+from lgs_runtime.cache import cached
+from lgs_runtime.cache.manager import CacheManager
+
+CALLS: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_yet(cache: CacheManager) -> None:
+    CALLS.clear()
+    GATE.clear()
+    BEGUN.clear()
+
+
+GATE, BEGUN = asyncio.Event(), asyncio.Event()
+
+
+@cached(ttl=60)
+async def slow(question: str, raises: str = "") -> str:
+    CALLS.append(question)
+    BEGUN.set()
+    await GATE.wait()
+    if raises == "interrupt" and len(CALLS) == 1:
+        raise GraphInterrupt()
+    if raises == "error":
+        raise LookupError(question)
+    return f"answer to {question}"
+
+
+async def waiting(cache: CacheManager, callers: int) -> None:
+    """Until so many callers wait."""
+    while cache.statistics.total().waits < callers:
+        await asyncio.sleep(0)
+
+
+async def test_a_hundred_calls_at_once_compute_once(cache: CacheManager) -> None:
+    calls = [asyncio.create_task(slow("a")) for _ in range(100)]
+    await waiting(cache, 99)
+    GATE.set()
+
+    assert set(await asyncio.gather(*calls)) == {"answer to a"}
+    assert CALLS == ["a"]
+    assert (cache.statistics.total().misses, cache.statistics.total().hits) == (1, 99)
+
+
+async def test_when_the_one_who_computes_is_cancelled_another_goes_on(cache: CacheManager) -> None:
+    leader = asyncio.create_task(slow("a"))
+    await BEGUN.wait()
+    others = [asyncio.create_task(slow("a")) for _ in range(5)]
+    await waiting(cache, 5)
+
+    leader.cancel()
+    GATE.set()
+
+    assert await asyncio.gather(*others) == ["answer to a"] * 5
+    assert CALLS == ["a", "a"]
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+
+
+async def test_when_one_who_waits_is_cancelled_the_others_are_not(cache: CacheManager) -> None:
+    leader = asyncio.create_task(slow("a"))
+    await BEGUN.wait()
+    one, other = (asyncio.create_task(slow("a")) for _ in range(2))
+    await waiting(cache, 2)
+
+    one.cancel()
+    GATE.set()
+
+    assert [await leader, await other] == ["answer to a"] * 2
+    assert CALLS == ["a"]
+
+
+async def test_what_is_raised_is_raised_in_all_who_waited_and_is_not_kept(cache: CacheManager) -> None:
+    calls = [asyncio.create_task(slow("a", "error")) for _ in range(10)]
+    await waiting(cache, 9)
+    GATE.set()
+
+    raised = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert {type(each) for each in raised} == {LookupError}
+    assert CALLS == ["a"]
+
+
+async def test_an_interrupt_is_that_of_its_run_alone(cache: CacheManager) -> None:
+    leader = asyncio.create_task(slow("a", "interrupt"))
+    await BEGUN.wait()
+    other = asyncio.create_task(slow("a", "interrupt"))
+    await waiting(cache, 1)
+    GATE.set()
+
+    with pytest.raises(GraphInterrupt):
+        await leader
+    assert await other == "answer to a"
+
+
+async def test_a_value_that_can_not_be_kept_is_computed_by_all_who_waited_at_once(
+    cache: CacheManager,
+) -> None:
+    at_once = asyncio.Barrier(3)
+
+    @cached(ttl=60, namespace="unstorable")
+    async def opened() -> object:
+        CALLS.append("opened")
+        if len(CALLS) == 1:
+            await GATE.wait()
+        else:
+            await at_once.wait()
+        return object()
+
+    calls = [asyncio.create_task(opened()) for _ in range(4)]
+    await waiting(cache, 3)
+    GATE.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*calls)
+
+    assert len(CALLS) == 4
+
+
+async def test_a_function_that_calls_itself_does_not_wait_for_itself() -> None:
+    @cached(ttl=60, namespace="fibonacci")
+    async def fibonacci(n: int, again: bool = False) -> int:
+        CALLS.append(n)
+        if n == 3 and not again and CALLS.count(3) < 2:
+            # The very call that is being computed.
+            return await fibonacci(3)
+        return n if n < 2 else await fibonacci(n - 1) + await fibonacci(n - 2)
+
+    async with asyncio.timeout(10):
+        assert await fibonacci(5) == 5
+
+
+async def test_two_functions_that_wait_for_each_other_go_on(cache: CacheManager) -> None:
+    both = asyncio.Barrier(2)
+
+    @cached(ttl=60, namespace="ping")
+    async def ping(first: bool = True) -> str:
+        if first and CALLS.count("ping") == 0:
+            CALLS.append("ping")
+            await both.wait()
+            return "ping " + await pong()
+        return "end"
+
+    @cached(ttl=60, namespace="pong")
+    async def pong() -> str:
+        if CALLS.count("pong") == 0:
+            CALLS.append("pong")
+            await both.wait()
+            return "pong " + await ping()
+        return "end"
+
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(ping(), pong())
+
+    assert all(answer.endswith("end") for answer in answers)
+
+
+async def test_threads_compute_once_and_wait(cache: CacheManager) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    @cached(ttl=60, namespace="in threads")
+    def blocking() -> int:
+        CALLS.append("blocking")
+        begun.set()
+        go_on.wait(10)
+        return 1
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(contextvars.copy_context().run, blocking) for _ in range(8)]
+        await asyncio.to_thread(begun.wait, 10)
+        await waiting(cache, 7)
+        go_on.set()
+        answers = await asyncio.gather(*map(asyncio.wrap_future, calls))
+
+    assert answers == [1] * 8
+    assert CALLS == ["blocking"]
+
+
+async def test_a_sync_function_on_the_event_loop_never_blocks_it(cache: CacheManager) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    @cached(ttl=60, namespace="on the loop")
+    def blocking(wait: Callable[[], object] | None = None) -> int:
+        CALLS.append("blocking")
+        if len(CALLS) == 1:
+            begun.set()
+            go_on.wait(10)
+        return 1
+
+    leader = asyncio.create_task(asyncio.to_thread(blocking))
+    await asyncio.to_thread(begun.wait, 10)
+    answer = blocking()
+    go_on.set()
+
+    assert (answer, await leader, len(CALLS)) == (1, 1, 2)
+
+
+async def test_a_call_from_another_event_loop_waits_for_the_one_here(cache: CacheManager) -> None:
+    leader = asyncio.create_task(slow("a"))
+    await BEGUN.wait()
+    elsewhere = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(slow("a"))))
+    await waiting(cache, 1)
+    GATE.set()
+
+    assert [await leader, await elsewhere] == ["answer to a"] * 2
+    assert CALLS == ["a"]
