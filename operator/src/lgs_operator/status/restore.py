@@ -66,7 +66,9 @@ def restoring(view: RestoreView, kind: ConditionType) -> Condition | None:
     what = f"backup {view.source.name} of {view.source.service}"
     if view.trouble is None:
         moves: Truth = "True" if kind == "Progressing" else "False"
-        return condition(kind, moves, "Restoring", f"{what} is restored; replicas start when it is there")
+        return condition(
+            kind, moves, "Restoring", f"{what} is being restored; replicas start when it is there"
+        )
     if view.trouble.reason == "RestoreFailed":
         return condition(kind, "False", "RestoreFailed", view.trouble.message)
     return condition(kind, "False", view.trouble.reason, f"{what} can't be restored: {view.trouble.message}")
