@@ -33,6 +33,8 @@ class Load:
     slots: int = 10
     since: float = field(default_factory=time.time)
     before: float = 0.0
+    opened: tuple[str, ...] = ()
+    """Graphs whose circuits are open."""
 
     def serves(self, *, per_second: float, run_seconds: float, waiting: int) -> None:
         """From now on each pod gets so many runs."""
@@ -68,6 +70,10 @@ class Load:
             "lgs_draining 0\n"
             "lgs_event_loop_lag_seconds 0\n"
             f"{histograms}"
+            + "".join(
+                f'lgs_circuit_state{{circuit="{graph}",kind="graph",state="open"}} 1.0\n'
+                for graph in self.opened
+            )
         )
 
     def _arrived(self) -> float:

@@ -131,3 +131,36 @@ async def test_a_new_operator_goes_on_with_what_the_law_remembers(
 
         await until(asked, "the successor does not ask the replicas")
         assert await run_time_is_known()
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_circuit_that_opens_and_closes_is_a_condition_and_an_event_of_its_graph(
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
+) -> None:
+    await operators.start()
+    apply(plane, namespace, circuitBreaker={"graphs": {"agent": {"probes": 1}}})
+
+    async with FakeKubelet(cluster, namespace) as pods:
+
+        async def says(reason: str, named: str = "") -> bool:
+            status = (await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}).get("status", {})
+            found = condition(status, "CircuitsClosed")
+            return found.get("reason") == reason and named in found["message"]
+
+        await until(lambda: says("AllClosed"))
+        pods.load.opened = ("agent",)
+        await until(lambda: says("CircuitOpen", "agent"))
+        pods.load.opened = ("agent", "search")
+        await until(lambda: says("CircuitOpen", "agent, search"))
+        pods.load.opened = ()
+        await until(lambda: says("AllClosed"))
+
+    path = "{range .items[*]}{.reason} {.message}{'\\n'}{end}"
+    events = plane.run("get", "events", "-n", namespace, "-o", f"jsonpath={path}").splitlines()
+    told = sorted(" ".join(line.split()[:3]) for line in events if line.startswith("Circuit"))
+    assert told == [
+        "CircuitClosed graph agent:",
+        "CircuitClosed graph search:",
+        "CircuitOpened graph agent:",
+        "CircuitOpened graph search:",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from lgs_operator.scaling import Memory, Observation, Policy, decide
-from lgs_operator.scaling.exposition import COUNTERS, GAUGES, HISTOGRAMS, parse
+from lgs_operator.scaling.exposition import CIRCUITS, COUNTERS, GAUGES, HISTOGRAMS, parse
+from lgs_runtime.breaker.circuit import Circuit
+from lgs_runtime.breaker.exposition import CircuitSeries
+from lgs_runtime.breaker.machine import Result
+from lgs_runtime.breaker.policy import Policy as BreakerPolicy
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Priority, PriorityDepth, QueueDepth
@@ -91,3 +96,39 @@ async def test_a_queue_that_no_replica_can_tell_is_no_empty_one() -> None:
     assert (sample.waiting, sample.oldest_seconds, sample.blocked) == (None, None, None)
     assert (later.replicas, later.code, later.queue) == (5, "NoData", None)
     assert "how many runs wait" in later.reason
+
+
+async def test_the_operator_reads_which_graphs_have_open_circuits_whatever_others_are_called() -> None:
+    policy = BreakerPolicy(minimum_calls=1, recovery_timeout=0.001, probes=2)
+    circuits = [
+        Circuit(name, policy, kind=kind)
+        for name, kind in (
+            ("closed", "graph"),
+            ('odd "} 1\n', "graph"),
+            ("half", "graph"),
+            ("model", "code"),
+            ("}", "code"),
+        )
+    ]
+    for circuit in circuits[1:]:
+        circuit.report(circuit.acquire(), Result.FAILURE)
+    await asyncio.sleep(0.002)
+    circuits[2].acquire()
+    metrics = Metrics(concurrency=8, depth=Queue(FULL))
+    metrics.show(CircuitSeries(lambda: circuits))
+
+    sample = parse(await page_of(metrics), "pod-1", at=100.0)
+
+    assert [circuit.phase for circuit in circuits] == ["closed", "open", "half-open", "open", "open"]
+    assert len(sample.open_circuits) == 2
+    assert "half" in sample.open_circuits
+
+
+async def test_a_replica_without_circuits_shows_no_series_of_them() -> None:
+    metrics = Metrics(concurrency=8, depth=Queue(FULL))
+    metrics.show(CircuitSeries(list))
+
+    page = await page_of(metrics)
+
+    assert CIRCUITS not in page
+    assert parse(page, "pod-1", at=100.0).open_circuits == frozenset()

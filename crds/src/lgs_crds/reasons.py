@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 State = Literal[
+    "AllClosed",
     "BackedUp",
     "BackupPending",
     "Complete",
@@ -59,7 +60,9 @@ Image = Literal[
 Start = Literal["CreateContainerConfigError", "CreateContainerError", "RunContainerError"]
 Node = Literal["SchedulingGated", "Unschedulable"]
 Pod = Literal["CrashLoopBackOff", "OOMKilled"]
-Service = Literal["DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"]
+Service = Literal[
+    "CircuitOpen", "DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"
+]
 Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 """A backup or a restore that does not come about."""
 
@@ -76,6 +79,8 @@ Scaling = Literal[
 Data = Literal["VolumeGoing", "VolumeNotExpandable"]
 Event = Literal[
     "Adopted",
+    "CircuitClosed",
+    "CircuitOpened",
     "DriftRepaired",
     "PasswordChanged",
     "PasswordRotated",

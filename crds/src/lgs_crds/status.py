@@ -24,6 +24,7 @@ ConditionType = Literal[
     "BackupReady",
     "ScalingActive",
     "ScalingLimited",
+    "CircuitsClosed",
 ]
 Truth = Literal["True", "False", "Unknown"]
 _LONGEST_MESSAGE = 2048
@@ -40,7 +41,7 @@ class Condition(StatusPart):
 
     type: Annotated[str, StringConstraints(max_length=316)] = Field(
         description="Which aspect: Ready, Progressing, Reconciled, PersistenceReady, CacheReady, "
-        "BackupReady, ScalingActive or ScalingLimited."
+        "BackupReady, ScalingActive, ScalingLimited or CircuitsClosed."
     )
     status: Truth = Field(description="Whether it is so: True, False or Unknown.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(

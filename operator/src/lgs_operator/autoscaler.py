@@ -16,6 +16,7 @@ import structlog
 
 from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
+from lgs_crds.status import Condition
 from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
@@ -24,6 +25,7 @@ from lgs_operator.kube.turns import FairSlots
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.scrape import scrape
+from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.scaling import ScalingView, crashed_view, scaling_before, scaling_view
 from lgs_operator.status.states import ServiceStates
@@ -45,6 +47,8 @@ class _Track:
     written_at: float = 0.0
     written: tuple[object, ...] = ()
     mode: str = ""
+    opened: frozenset[str] | None = None
+    """Graphs whose circuits were not closed at the last look. None: nobody has looked."""
 
 
 class Autoscaler:
@@ -114,7 +118,7 @@ class Autoscaler:
         pods = [pod for pod in self._state.pods(key) if not is_ended(pod)]
         if not any(is_ready(pod) for pod in pods):
             # nobody can be asked: hold, and keep the law's memory as it is
-            await self._report(key, service, None, deployment)
+            await self._report(key, service, None, circuits_closed(service, None))
             return
         track = self._track(key, service)
         live = int(deployment["spec"].get("replicas", 1))
@@ -123,7 +127,24 @@ class Autoscaler:
         track.memory = decision.memory
         if service.spec.scaling.mode == "Auto" and decision.replicas != live:
             await self._set(key, service, live, decision, observation)
-        await self._report(key, service, decision, deployment)
+        circuits = await self._look_at_circuits(key, service, track, observation)
+        await self._report(key, service, decision, circuits)
+
+    async def _look_at_circuits(
+        self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
+    ) -> Condition | None:
+        """The condition of the circuits, after an Event for each that has changed since the last look."""
+        told = next((each for each in self._before(key).conditions if each.type == "CircuitsClosed"), None)
+        if not observation.samples:
+            return told
+        before = track.opened
+        track.opened = open_graphs(observation.samples, silent=observation.failed, before=before)
+        if before is None:
+            # What was open already the operator before this one has told.
+            before = track.opened if told is not None and told.reason == "CircuitOpen" else frozenset()
+        for kind, reason, words in circuit_events(before, track.opened):
+            await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
+        return circuits_closed(service, track.opened)
 
     def _track(self, key: ServiceKey, service: LangGraphService) -> _Track:
         uid, mode = service.metadata.uid or "", service.spec.scaling.mode
@@ -192,12 +213,16 @@ class Autoscaler:
         await asyncio.gather(*(mark(sample) for sample in observation.samples))
 
     async def _report(
-        self, key: ServiceKey, service: LangGraphService, decision: Decision | None, deployment: Manifest
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        decision: Decision | None,
+        circuits: Condition | None,
     ) -> None:
         """Into the status: at once when the number of replicas changed, else every ten seconds or less."""
         track = self._track(key, service)
         before = self._states.of(key).scaling
-        view = scaling_view(service, decision, self._before(key), self._now())
+        view = scaling_view(service, decision, self._before(key), self._now(), circuits=circuits)
         now = self._now()
         news = _news(view)
         urgent = before is None or before.desired != view.desired or _reasons(before) != _reasons(view)
@@ -209,8 +234,12 @@ class Autoscaler:
         await self._reporter.report_scaling(key, view)
 
 
-def _reasons(view: ScalingView) -> tuple[tuple[str, str], ...]:
-    return tuple((each.type, each.reason) for each in view.conditions)
+def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
+    """What is told at once: the reasons, and which circuits are open."""
+    return tuple(
+        (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
+        for each in view.conditions
+    )
 
 
 def _news(view: ScalingView) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from itertools import islice
 from math import inf, isfinite
 from typing import Final
 
@@ -35,6 +36,12 @@ _WHOLE: Final = ("_total", "_bucket", "_count")
 MOST_SERIES: Final = 2000
 MOST: Final = 1e12
 """Of anything that is counted or measured; sums of such numbers stay numbers."""
+CIRCUITS: Final = "lgs_circuit_state"
+"""1 for the state that a circuit is in. Its labels are names that people choose: what can't be read of them
+says nothing, and fails nothing."""
+_CIRCUIT: Final = re.compile(rf"^{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?$", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+LONGEST_NAME: Final = 253
 _LINE: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)(?: -?\d+)?(?: #.*)?")
 _BOUND: Final = re.compile(r'(?:^|,) *le="([^"]*)"')
 
@@ -81,7 +88,15 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         loop_lag=largest.get("lgs_event_loop_lag_seconds", 0.0),
         draining=totals.get("lgs_draining", 0.0) > 0,
         started_at=totals.get("process_start_time_seconds"),
+        open_circuits=_open_circuits(text),
     )
+
+
+def _open_circuits(text: str) -> frozenset[str]:
+    """The graphs whose circuits are open, or half-open."""
+    found = (dict(_LABEL.findall(line[1])) for line in islice(_CIRCUIT.finditer(text), MOST_SERIES))
+    graphs = (of for of in found if of.get("kind") == "graph" and of.get("state") in ("open", "half-open"))
+    return frozenset(of["circuit"][:LONGEST_NAME] for of in graphs if "circuit" in of)
 
 
 def _end_of_name(line: str) -> int:

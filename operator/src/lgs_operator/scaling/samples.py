@@ -89,6 +89,8 @@ class ReplicaSample:
     draining: bool = False
     started_at: float | None = None
     """When its process started, if it says so."""
+    open_circuits: frozenset[str] = frozenset()
+    """Graphs whose circuit breakers are not closed there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from lgs_crds import LangGraphService
 from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
 from lgs_operator.scaling import Decision
 
-SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited"})
+SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited", "CircuitsClosed"})
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,25 @@ def scaling_before(status: Mapping[str, Any]) -> ScalingView:
 
 
 def scaling_view(
-    service: LangGraphService, decision: Decision | None, before: ScalingView, now: float
+    service: LangGraphService,
+    decision: Decision | None,
+    before: ScalingView,
+    now: float,
+    *,
+    circuits: Condition | None = None,
 ) -> ScalingView:
-    """The decision in status terms. Without one (no replica to ask) the last one stands. Pure."""
+    """The decision in status terms, and what the same look at the replicas told of their circuits. Without a
+    decision (no replica to ask) the last one stands. Pure."""
     mode = service.spec.scaling.mode
+    beside = () if circuits is None else (circuits,)
     if decision is None:
         inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
         if mode != "Auto":
             inactive = _not_ours(mode)
         limited = condition("ScalingLimited", "False", "NotLimited")
-        return ScalingView((inactive, limited), before.status, None, None, before.desired)
+        return ScalingView((inactive, limited, *beside), before.status, None, None, before.desired)
     return ScalingView(
-        conditions=(_active(mode, decision), _limited(service, decision)),
+        conditions=(_active(mode, decision), _limited(service, decision), *beside),
         status=ScalingStatus(
             desired_replicas=decision.replicas if mode == "Auto" else service.spec.replicas,
             reason=decision.reason,
