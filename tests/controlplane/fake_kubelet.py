@@ -85,6 +85,7 @@ class FakeKubelet:
 
     def __init__(self, cluster: KubeClient, namespace: str) -> None:
         self.load = Load()
+        self.database_id: str | None = None
         self._cluster = cluster
         self._namespace = namespace
         self._servers: dict[str, tuple[str, web.AppRunner]] = {}
@@ -149,8 +150,12 @@ class FakeKubelet:
                 return web.Response(status=500)
             return web.Response(text=self.load.text())
 
+        async def ready(_: web.Request) -> web.Response:
+            answer = {"ready": True, "checks": {"database": "ok"}, "database_id": self.database_id}
+            return web.json_response(answer)
+
         app = web.Application()
-        app.add_routes([web.get("/metrics", metrics)])
+        app.add_routes([web.get("/metrics", metrics), web.get("/ready", ready)])
         server = web.AppRunner(app, access_log=None)
         await server.setup()
         return await _listen(server), server

@@ -315,3 +315,52 @@ async def test_a_volume_that_was_told_to_go_is_told_while_it_is_still_there(stor
     assert "save them while it runs" in said["message"]
     free = json.dumps([{"op": "remove", "path": "/metadata/finalizers"}])
     story.plane.run("patch", "pvc", VOLUME, "-n", story.namespace, "--type=json", "-p", free)
+
+
+async def test_a_service_remembers_its_database_and_forgets_it_when_it_is_told_to(story: Story) -> None:
+    story.apply(managed())
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.database_id = known = "0d9f8a5e-0000-4000-8000-000000000000"
+
+        secret = await story.appears(SECRET, "support-database-id")
+
+        template = await story.template()
+        assert b64decode(secret["data"]["id"]).decode() == known
+        variables = {each["name"]: each for each in template["spec"]["containers"][0]["env"]}
+        wanted = {"name": "support-database-id", "key": "id", "optional": True}
+        assert variables["LGS_DATABASE_ID"]["valueFrom"] == {"secretKeyRef": wanted}
+        await story.has_condition("Ready", "True", "Serving")
+        assert story.status["database"]["id"] == known
+        deployment = await story.get(DEPLOYMENT)
+        assert deployment["metadata"]["generation"] == 1, "to know it costs no rollout"
+        whole = (await story.get(SECRET, SET))["data"]["password"]
+        for words, told in (("//4=", "Refused"), (whole, "Done")):
+            patch = json.dumps({"data": {"password": words}})
+            story.plane.run("patch", "secret", SET, "-n", story.namespace, "-p", patch)
+            await story.has_condition("Reconciled", "True" if told == "Done" else "False", told)
+            assert story.status["database"]["id"] == known, "what stops a look makes it forget nothing"
+
+        kubelet.database_id = None
+        forget = f"lgs.dev/forget-database={known}"
+        story.plane.run("annotate", "lgs", "support", "-n", story.namespace, forget)
+
+        await story.vanishes(SECRET, "support-database-id")
+
+        async def rolled() -> bool:
+            return await story.template() != template
+
+        await until(rolled, "replicas that know the old database are not made anew")
+        kubelet.database_id = "1d9f8a5e-0000-4000-8000-000000000000"
+        again = await story.appears(SECRET, "support-database-id")
+        assert b64decode(again["data"]["id"]).decode() == kubelet.database_id
+
+
+async def test_a_service_that_is_made_again_takes_the_database_that_it_finds(story: Story) -> None:
+    story.apply(managed())
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.database_id = "0d9f8a5e-0000-4000-8000-000000000000"
+        await story.appears(SECRET, "support-database-id")
+
+        await gone(story)
+
+        await story.vanishes(SECRET, "support-database-id")

@@ -28,7 +28,11 @@ from lgs_runtime.settings import Settings, load_settings
 
 FOLDER = Path(__file__).parent
 """What is mounted where the container has its source."""
-SECRETS = {"DATABASE_URI": "postgres://lgs@db/lgs", "REDIS_URI": "redis://cache:6379"}
+SECRETS = {
+    "DATABASE_URI": "postgres://lgs@db/lgs",
+    "REDIS_URI": "redis://cache:6379",
+    "LGS_DATABASE_ID": "0d9f8a5e",
+}
 """What Kubernetes puts in for the references to Secrets."""
 SPEC: Mapping[str, Any] = {
     "source": {"configMap": "support-graph"},
@@ -105,6 +109,7 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
             ignore=("shop.errors.BadQuestion",),
         ),
     ),
+    "LGS_DATABASE_ID": (lambda s: s.database_id, SECRETS["LGS_DATABASE_ID"]),
     "DATABASE_URI": (lambda s: s.database_uri, SECRETS["DATABASE_URI"]),
     "REDIS_URI": (lambda s: s.redis_uri, SECRETS["REDIS_URI"]),
 }

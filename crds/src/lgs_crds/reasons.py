@@ -76,7 +76,8 @@ Scaling = Literal[
     "TooFewReplicas",
     "TooManyReplicas",
 ]
-Data = Literal["VolumeGoing", "VolumeNotExpandable"]
+Data = Literal["DatabaseEmpty", "DatabaseReplaced", "VolumeGoing", "VolumeNotExpandable"]
+"""What could cost a service its sessions."""
 Event = Literal[
     "Adopted",
     "CircuitClosed",

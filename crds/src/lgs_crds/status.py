@@ -81,6 +81,10 @@ class ScalingStatus(StatusPart):
 class DatabaseStatus(StatusPart):
     """The database of the service, as far as the operator knows it."""
 
+    id: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None,
+        description="By which the service knows its database: replicas refuse an empty one and any other.",
+    )
     volume: str | None = Field(default=None, description="Claim of the managed server's volume.")
     size: Annotated[str, StringConstraints(max_length=32)] | None = Field(
         default=None, description="Size that the volume's claim asks for; storage can't go below it."

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 PODS_ASKED: Final = 3
 ANSWER_SECONDS: Final = 1.0
 ANSWER_BYTES: Final = 64 * 1024
+DATABASE_ID: Final = re.compile(r"[0-9a-f-]{8,64}")
 LONGEST_CHECK: Final = 500
 MOST_CHECKS: Final = 20
 
@@ -92,6 +94,12 @@ class Inspector:
         cron_job = live.get(Key(CRON_JOB, key.namespace, object_name(key.name, "backup")))
         return BackupView(managed.backup, cron_job, _jobs(live, "backup"), self._state.pods(key, "backup"))
 
+    async def database_id(self, key: ServiceKey) -> str | None:
+        """By which a replica that takes work knows its database, if it answers."""
+        serving = next((pod for pod in self._state.pods(key) if is_ready(pod)), None)
+        answer = None if serving is None else await self._ready(serving)
+        return database_id_of(answer)
+
     async def _refused(self, stateful_set: Manifest | None) -> str | None:
         """Why it has no pod, as its newest Event says: unlike a Deployment it has no condition for that."""
         if stateful_set is None:
@@ -118,9 +126,13 @@ class Inspector:
         }
 
     async def _report(self, pod: Manifest) -> dict[str, str] | None:
+        return checks_of(await self._ready(pod))
+
+    async def _ready(self, pod: Manifest) -> Any:
+        """What a pod answers to `/ready`; None for nothing."""
         url = url_of(pod, "/ready")
         try:
-            answer = url and await read_json(
+            return url and await read_json(
                 self._http,
                 url,
                 seconds=ANSWER_SECONDS,
@@ -129,7 +141,12 @@ class Inspector:
             )
         except NoAnswer:
             return None
-        return checks_of(answer)
+
+
+def database_id_of(answer: Any) -> str | None:
+    """The `database_id` of an answer to `/ready`; None for what is none."""
+    found = answer.get("database_id") if isinstance(answer, dict) else None
+    return found if isinstance(found, str) and DATABASE_ID.fullmatch(found) else None
 
 
 def checks_of(answer: Any) -> dict[str, str] | None:

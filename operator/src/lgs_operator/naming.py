@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Component = Literal["runtime", "postgres", "redis", "backup", "restore"]
-WITH_SECRET: Final[tuple[Component, ...]] = ("postgres", "redis")
+Component = Literal["runtime", "postgres", "redis", "backup", "restore", "database-id"]
+WITH_SECRET: Final[tuple[Component, ...]] = ("postgres", "redis", "database-id")
 """The components that have a Secret of their own."""
 SERVICE_LABEL = "lgs.dev/service"
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -17,6 +17,8 @@ MANAGED_BY = "lgs-operator"
 OURS = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 ROTATE_ANNOTATION = "lgs.dev/rotate-password"
 """Of a service, put there by people: each new value asks for a new password of the managed database."""
+FORGET_ANNOTATION = "lgs.dev/forget-database"
+"""Of a service, put there by people: the id of a database that it is to know no longer."""
 CONTENTS_ANNOTATION = "lgs.dev/contents"
 CLASS_LABEL = "lgs.dev/operator-class"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lgs_crds import LangGraphService, ManifestError, parse
-from lgs_crds.status import DatabaseStatus
+from lgs_crds.status import DatabaseStatus, status_before
 from lgs_operator.context import Context
 from lgs_operator.desired.credentials import NotText
 from lgs_operator.desired.deployment import first_replicas
@@ -25,7 +25,7 @@ from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, JOB, SECRET, Key, Manifest, ServiceKey, key_of
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.managed_database import ManagedDatabase
-from lgs_operator.naming import SERVICE_LABEL, object_name
+from lgs_operator.naming import FORGET_ANNOTATION, SERVICE_LABEL, object_name
 from lgs_operator.reconcile_plan import SCALER, Plan, is_taken, owner_uid, plan, replicas_only
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
@@ -36,6 +36,7 @@ from lgs_operator.status.states import ServiceStates
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
 BACKUP_SECONDS: Final = 60.0
+AT_ONCE: Final = 0.0
 
 
 class Refused(Exception):
@@ -100,17 +101,18 @@ class Reconciler:
     async def _bring(self, key: ServiceKey, service: LangGraphService) -> float | None:
         await self._state.read_secrets(key)
         contents, missing = await self._state.referenced.read(key, references(service.spec))
-        live = self._state.owned(key)
-        restore = self._inspector.restore(key, service, self._reporter.before(key))
+        live, before = self._state.owned(key), self._reporter.before(key)
+        known = _known_database(service, before)
+        restore = self._inspector.restore(key, service, before)
         try:
             read = await self._databases.read(key, service, live)
             inputs = self._inputs(key, service, contents, read.inputs if read else None)
         except NotText as wrong:
             words = _no_text(object_name(key.name, "postgres"), str(wrong))
-            return await self._observe(key, service, Outcome(missing, words, restore=restore))
+            return await self._observe(key, service, _stopped(missing, words, before, restore))
         except Refused as refusal:
-            return await self._observe(key, service, Outcome(missing, str(refusal), restore=restore))
-        inputs = replace(inputs, restores=restore.waits)
+            return await self._observe(key, service, _stopped(missing, str(refusal), before, restore))
+        inputs = replace(inputs, restores=restore.waits, database_id=known)
         pause = self._databases.pause(key, live, read.inputs) if read else None
         runtime = Key(DEPLOYMENT, key.namespace, key.name)
         todo = plan(
@@ -124,9 +126,12 @@ class Reconciler:
         )
         refused = await self._carry_out(key, service, todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
-        status = self._databases.status(key, read.inputs) if read else None
-        outcome = Outcome(missing, refused, unmet, status, pause, restore)
-        return await self._observe(key, service, outcome)
+        status = self._databases.status(key, read.inputs) if read else DatabaseStatus()
+        if known is None and service.spec.persistence.postgres is not None:
+            known = await self._inspector.database_id(key)
+            pause = pause if known is None else AT_ONCE
+        database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
+        return await self._observe(key, service, Outcome(missing, refused, unmet, database, pause, restore))
 
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
@@ -233,6 +238,20 @@ def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
         return b64decode(kept, validate=True).decode()
     except ValueError:
         raise Refused(_no_text(secret.name, "password")) from None
+
+
+def _stopped(
+    missing: tuple[MissingReference, ...], refused: str, before: Mapping[str, Any], restore: RestoreView
+) -> Outcome:
+    """What comes of a look that ended early: what is known of the database stays known."""
+    return Outcome(missing, refused, database=status_before(before).database, restore=restore)
+
+
+def _known_database(service: LangGraphService, before: Mapping[str, Any]) -> str | None:
+    """The id that the service's database has by its status, unless that is the one to be forgotten."""
+    known = status_before(before).database
+    found = None if known is None else known.id
+    return None if found == service.metadata.annotations.get(FORGET_ANNOTATION) else found
 
 
 def _no_text(secret: str, key: str) -> str:

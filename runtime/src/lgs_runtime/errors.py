@@ -139,5 +139,9 @@ class GraphCircuitOpen(RuntimeFault):
         self.graph_id = graph_id
 
 
+class DatabaseReplaced(StorageUnavailable):
+    """The database answers, and is not the one that this replica has opened: empty, or another one."""
+
+
 class LeaseLost(RuntimeFault):
     """This replica no longer holds the run: its lease ran out, or the run was cancelled and deleted."""

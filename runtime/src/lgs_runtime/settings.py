@@ -49,6 +49,8 @@ class Settings:
     database_direct_uri: str | None = None
     """The database without the pooler that `database_uri` goes through."""
     """`postgres://…` or `sqlite:///path`."""
+    database_id: str | None = None
+    """The id of the database that the service has known."""
     data_dir: Path = Path(".lgs")
     redis_uri: str | None = None
     service: str = "default"
@@ -101,7 +103,9 @@ class Settings:
     @property
     def storage_options(self) -> StorageOptions:
         """What the storage is opened with."""
-        return StorageOptions(self.lease_seconds, self.versions_limit, self.database_direct_uri)
+        return StorageOptions(
+            self.lease_seconds, self.versions_limit, self.database_direct_uri, self.database_id
+        )
 
 
 def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Settings:
@@ -129,6 +133,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         import_paths=(*import_folders(source), *manifest.dependencies),
         database_uri=database_uri,
         database_direct_uri=direct_uri,
+        database_id=values.text("LGS_DATABASE_ID", "") or None,
         data_dir=data_dir,
         redis_uri=_redis_uri(values),
         service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), "default"),

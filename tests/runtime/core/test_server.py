@@ -16,6 +16,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
@@ -265,3 +266,34 @@ async def test_a_lease_that_can_not_be_had_for_a_reason_that_nobody_thought_of_e
             await heartbeat.start()
 
     await heartbeat.close()
+
+
+@pytest.mark.parametrize("database_uri", ["postgres"], indirect=True)
+async def test_a_database_that_was_emptied_is_told_by_its_replica_and_refused_by_the_next(
+    new_process: NewProcess, settings: Settings, tmp_path: Path
+) -> None:
+    process = new_process("a")
+    base = await address_of(process, tmp_path / "a.log")
+    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+        known = (await client.get("/ready")).json()["database_id"]
+        with psycopg.connect(settings.database_uri, autocommit=True) as admin:
+            admin.execute("DROP SCHEMA public CASCADE")
+            admin.execute("CREATE SCHEMA public")
+
+        async with asyncio.timeout(60):
+            while (answer := await client.get("/ready")).status_code == 200:
+                await asyncio.sleep(0.05)
+        asked = [
+            await client.post("/threads", json={}),
+            await client.post("/threads/search", json={}),
+            await client.get("/store/items", params={"key": "k", "namespace": "n"}),
+            await client.post("/runs/wait", json={"assistant_id": "three_steps", "input": {}}),
+        ]
+
+    assert answer.json()["checks"]["database"].startswith("the database is empty: ")
+    assert [each.status_code for each in asked] == [503] * len(asked)
+    assert all("Retry-After" in each.headers for each in asked)
+    assert await ended(new_process("b", LGS_DATABASE_ID=known)) == 2
+    last = (tmp_path / "b.log").read_text().splitlines()[-1]
+    assert last.startswith("DATABASE_URI: ")
+    assert f"the database is empty: the tables of the service are gone; its id was {known}" in last

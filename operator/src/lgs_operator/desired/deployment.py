@@ -15,7 +15,7 @@ from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_D
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.objects import container_security, owned, pod_security
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
-from lgs_operator.naming import CONTENTS_ANNOTATION, RUNTIME_PORT, labels, selector
+from lgs_operator.naming import CONTENTS_ANNOTATION, FORGET_ANNOTATION, RUNTIME_PORT, labels, selector
 
 RUNTIME_UID = 10001
 CONTAINER = "runtime"
@@ -78,6 +78,9 @@ def _template(inputs: Inputs) -> Manifest:
     annotations = pod.annotations | {CONTENTS_ANNOTATION: inputs.contents}
     if inputs.postgres is not None:
         annotations[CREDENTIALS_ANNOTATION] = inputs.postgres.credentials.digest
+    if (forgotten := inputs.service.metadata.annotations.get(FORGET_ANNOTATION)) is not None:
+        # Replicas that know the old one are made anew.
+        annotations[FORGET_ANNOTATION] = forgotten
     if inputs.managed_redis:
         annotations[REDIS_CREDENTIALS_ANNOTATION] = password_digest(inputs.redis_password)
     return {

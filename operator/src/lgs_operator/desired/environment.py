@@ -10,6 +10,7 @@ import json
 from lgs_crds import Spec
 from lgs_crds.model import EnvVar, SecretKey
 from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.known_database import KEY
 from lgs_operator.desired.objects import name_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.naming import RUNTIME_PORT
@@ -45,6 +46,9 @@ def environment(inputs: Inputs) -> list[Manifest]:
         if secret is not None:
             reference = {"name": secret.name, "key": secret.key}
             given[name] = {"name": name, "valueFrom": {"secretKeyRef": reference}}
+    if database_reference(inputs) is not None:
+        known = {"name": name_of(inputs, "database-id"), "key": KEY, "optional": True}
+        given["LGS_DATABASE_ID"] = {"name": "LGS_DATABASE_ID", "valueFrom": {"secretKeyRef": known}}
     given |= {each.name: _as_written(each) for each in spec.pod.env}
     return list(given.values())
 

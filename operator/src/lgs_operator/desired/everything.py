@@ -6,6 +6,7 @@ from lgs_operator.desired.backup import backup_claim, backup_cron_job
 from lgs_operator.desired.deployment import deployment
 from lgs_operator.desired.disruption_budget import disruption_budget
 from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.known_database import known_database
 from lgs_operator.desired.network_policy import postgres_policy, redis_policy, runtime_policy
 from lgs_operator.desired.postgres import postgres_secret, postgres_service, postgres_stateful_set
 from lgs_operator.desired.redis import redis_deployment, redis_secret, redis_service
@@ -19,6 +20,7 @@ BUILDERS = (
     postgres_secret,
     redis_secret,
     postgres_claim,
+    known_database,
     service_account,
     postgres_policy,
     redis_policy,

@@ -37,6 +37,8 @@ class Inputs:
     operator_namespace: str
     restores: bool = False
     """The database is to be filled from a backup, or is being filled."""
+    database_id: str | None = None
+    """That of the database that the service has known."""
 
     @property
     def name(self) -> str:

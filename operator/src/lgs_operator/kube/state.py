@@ -17,6 +17,7 @@ from lgs_operator.kube.scope import OperatorScope
 from lgs_operator.kube.secrets import SecretReader
 from lgs_operator.naming import (
     COMPONENT_LABEL,
+    FORGET_ANNOTATION,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     OURS,
@@ -186,5 +187,6 @@ def _is_ours(manifest: Manifest, key: ServiceKey) -> bool:
 
 def _identity(body: Mapping[str, Any]) -> tuple[object, ...]:
     metadata = body["metadata"]
-    asked = metadata.get("annotations", {}).get(ROTATE_ANNOTATION)
+    given = metadata.get("annotations", {})
+    asked = given.get(ROTATE_ANNOTATION), given.get(FORGET_ANNOTATION)
     return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), asked

@@ -19,6 +19,7 @@ from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import selector
 from lgs_operator.status.backup import BackupView, backup_ready, last_backup
+from lgs_operator.status.database import DATABASE_REASONS, of_database
 from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
 from lgs_operator.status.restore import RestoreView, restoring
 from lgs_operator.status.rollout import refused_pods, refused_server, seconds_past
@@ -243,14 +244,14 @@ def _managed(
 
 def _diagnose_database(view: ObservedService) -> Diagnosis | None:
     report = _report(view)
-    if report is not None and report.reason == "DatabaseUnreachable":
+    if report is not None and report.reason in DATABASE_REASONS:
         return report
     found = diagnose(view.pods, _budget(view))
     if found is None or found.reason != "CrashLoopBackOff":
         return None
     # The last line has the reason; above may stand a traceback of the application's, with any word in it.
     if _DATABASE.search(found.message.splitlines()[-1]):
-        return Diagnosis("DatabaseUnreachable", found.message)
+        return of_database(view.service, view.database, found.message)
     return None
 
 
@@ -258,7 +259,7 @@ def _report(view: ObservedService) -> Diagnosis | None:
     for pod, checks in view.reports.items():
         failing = {name: said for name, said in checks.items() if said != _FINE}
         if "database" in failing:
-            return Diagnosis("DatabaseUnreachable", f"pod {pod}: database: {failing['database']}")
+            return of_database(view.service, view.database, f"pod {pod}: database: {failing['database']}")
         if failing:
             words = ", ".join(f"{name}: {said}" for name, said in sorted(failing.items()))
             return Diagnosis("NotReady", f"pod {pod}: {words}")

@@ -56,6 +56,9 @@ def translated() -> Iterator[None]:
     except asyncpg.DataError:
         # A value of a wrong type is a mistake in this code, though the driver counts it among the others.
         raise
+    except asyncpg.UndefinedTableError as error:
+        # Every statement's tables are made at the start.
+        raise StorageUnavailable(f"the database has lost its tables: {error}") from error
     except _UNREACHABLE as error:
         raise StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {error}") from error
 

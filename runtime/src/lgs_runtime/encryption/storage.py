@@ -32,6 +32,7 @@ PASSED_ON: Final = frozenset(
         "expect_spent",
         "advance_cron",
         "name",
+        "database_id",
         "ping",
         "now",
         "leases",

@@ -295,8 +295,12 @@ class Storage(Queue, Records, Versions, Audit, Archives, Crons, Protocol):
     name: str
     """`sqlite` or `postgres`, for `/info` and messages that people read."""
 
+    database_id: str
+    """By which this database is known from another one."""
+
     async def ping(self) -> None:
-        """Raises `StorageUnavailable` unless a statement runs now."""
+        """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` where the database
+        is empty, or another one than was opened."""
 
     async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
         """Those of the runs that have ended or are gone, for all who wait for one in a single look."""

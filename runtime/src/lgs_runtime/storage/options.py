@@ -20,3 +20,6 @@ class StorageOptions:
     direct_uri: str | None = None
     """The PostgreSQL without the pooler that the storage goes through, to listen at; None: there is none, or
     no other way."""
+    database_id: str | None = None
+    """The id of the database that the service has known; None: it has known none, and an empty one is
+    migrated."""

@@ -37,6 +37,8 @@ _UNREACHABLE: Final = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.LockNotAvailable,
+    # Its tables are made at the start.
+    psycopg.errors.UndefinedTable,
 )
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 

@@ -33,7 +33,8 @@ async def ok(parts: Parts, check_db: Flag = False) -> Response:
 async def ready(parts: Parts) -> Response:
     """Whether this replica takes work, and what it found when it looked."""
     takes_work, checks = await parts.readiness.check()
-    return JsonResponse({"ready": takes_work, "checks": checks}, status_code=200 if takes_work else 503)
+    answer = {"ready": takes_work, "checks": checks, "database_id": parts.storage.database_id}
+    return JsonResponse(answer, status_code=200 if takes_work else 503)
 
 
 @probes.get("/metrics", response_class=operations.PlainText)

@@ -278,6 +278,7 @@ class Readiness(BaseModel):
 
     ready: bool
     checks: dict[str, str]
+    database_id: str
 
 
 class Info(BaseModel):

@@ -236,6 +236,16 @@ UPDATE lgs_run r SET graph_id = a.graph_id FROM lgs_assistant a
 WHERE a.assistant_id = r.assistant_id AND r.status IN ('pending', 'running');
 """
 
+_DATABASE: Final = """
+-- One row: by its id a replica knows this database from another one.
+CREATE TABLE lgs_database (
+    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id      text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO lgs_database (id) VALUES (gen_random_uuid()::text);
+"""
+
 MIGRATIONS: Final = (
     _TABLES,
     _SPENT_THREADS,
@@ -247,6 +257,7 @@ MIGRATIONS: Final = (
     _AUDIT,
     _TTL,
     _GRAPHS,
+    _DATABASE,
 )
 
 

@@ -10,8 +10,9 @@ from lgs_runtime.database.addresses import masked
 from lgs_runtime.database.postgres import PLANNED_ONCE, POOL_SIZE, Database
 from lgs_runtime.database.postgres_access import look, refused, tell
 from lgs_runtime.database.postgres_connections import Access
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.errors import ConfigError, DatabaseReplaced
 from lgs_runtime.model import Signal
+from lgs_runtime.storage.identity import mismatch
 from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.postgres import statements
 from lgs_runtime.storage.postgres.archives import PostgresArchives
@@ -19,6 +20,7 @@ from lgs_runtime.storage.postgres.arrivals import COMMITS_AT_ONCE as ARRIVALS_AT
 from lgs_runtime.storage.postgres.audit import PostgresAudit
 from lgs_runtime.storage.postgres.completion import COMMITS_AT_ONCE as ENDINGS_AT_ONCE
 from lgs_runtime.storage.postgres.crons import PostgresCrons
+from lgs_runtime.storage.postgres.identity import ID, check_known, database_id
 from lgs_runtime.storage.postgres.leases import PostgresLeases
 from lgs_runtime.storage.postgres.migrations import check_rights, migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
@@ -46,10 +48,13 @@ class PostgresStorage(
         by_key: Database,
         sender: Sender,
         options: StorageOptions,
+        *,
+        database_id: str,
         direct: Access | None = None,
     ) -> None:
         """`direct`: the database without a pooler, where that is another way."""
         super().__init__(database, by_key, sender, options)
+        self.database_id = database_id
         self._by_key = by_key
         self._direct = direct
 
@@ -62,18 +67,24 @@ class PostgresStorage(
         try:
             with refused(uri):
                 async with database.connection() as connection:
+                    await check_known(connection, options.database_id, uri)
                     await migrate(connection)
                     await check_rights(connection)
+                    known = await connection.fetchval(ID)
             by_key = database
             if not access.pooled:
                 by_key = await Database.open(access, connections=RUN_CONNECTIONS, settings=PLANNED_ONCE)
         except BaseException:
             await database.close()
             raise
-        return cls(database, by_key, Sender(database), options, direct)
+        return cls(database, by_key, Sender(database), options, database_id=known, direct=direct)
 
     async def ping(self) -> None:
         await self._database.check()
+        async with self._database.connection() as connection:
+            wrong = mismatch(await database_id(connection), self.database_id)
+        if wrong is not None:
+            raise DatabaseReplaced(wrong)
 
     async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
         found = await self._database.rows(statements.ENDED_OF, list(run_ids))

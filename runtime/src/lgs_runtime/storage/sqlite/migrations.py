@@ -234,6 +234,12 @@ ALTER TABLE lgs_replica ADD COLUMN held_from REAL;
 ALTER TABLE lgs_replica ADD COLUMN held_until REAL
 """
 
+_DATABASE: Final = """
+-- One row: by its id a replica knows this database from another one.
+CREATE TABLE lgs_database (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, made_at REAL NOT NULL);
+INSERT INTO lgs_database VALUES (1, lower(hex(randomblob(16))), CAST(strftime('%s', 'now') AS REAL))
+"""
+
 MIGRATIONS: Final = (
     _TABLES,
     _SPENT_THREADS,
@@ -246,6 +252,7 @@ MIGRATIONS: Final = (
     _TTL,
     _GRAPHS,
     _STEADY_LEASES,
+    _DATABASE,
 )
 
 

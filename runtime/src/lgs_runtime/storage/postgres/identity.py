@@ -1,0 +1,32 @@
+"""The id of a database in PostgreSQL, and whether a database is the one that the service knows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg  # type: ignore[import-untyped]
+
+from lgs_runtime.database.addresses import masked
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.storage.identity import mismatch
+
+ID: Final = "SELECT id FROM lgs_database"
+_TABLES_ARE_THERE: Final = """
+SELECT to_regclass('lgs_database') IS NOT NULL AND to_regclass('lgs_thread') IS NOT NULL
+   AND to_regclass('lgs_run') IS NOT NULL
+"""
+
+
+async def database_id(connection: asyncpg.Connection) -> str | None:
+    """The id; None where tables of the service are missing."""
+    if not await connection.fetchval(_TABLES_ARE_THERE):
+        return None
+    found: str | None = await connection.fetchval(ID)
+    return found
+
+
+async def check_known(connection: asyncpg.Connection, known: str | None, uri: str) -> None:
+    """Before tables are made: raises `ConfigError` for a database that is not the one with this id."""
+    wrong = None if known is None else mismatch(await database_id(connection), known)
+    if wrong is not None:
+        raise ConfigError(f"DATABASE_URI: {masked(uri)}: {wrong}, or start without LGS_DATABASE_ID")
