@@ -167,3 +167,15 @@ async def test_a_lease_that_was_lost_and_is_taken_anew_is_of_all_graphs(fleet: S
     fleet.leases["old"] = await fleet.storage.leases("old", ["a"])
 
     assert len(await fleet.storage.claim("old", 10)) == 1
+
+
+async def test_when_no_graph_is_taken_by_anybody_all_that_waits_is_unserved(fleet: Service) -> None:
+    await fleet.leases.pop("silent").close()
+    for name in ("old", "new"):
+        await fleet.storage.take_only(name, [])
+    await fleet.enqueue(graph_id="a")
+    await fleet.enqueue(graph_id=None)
+
+    depth = await fleet.storage.depth()
+
+    assert (depth.unserved, depth.normal.waiting) == ({"a": 1}, 1)

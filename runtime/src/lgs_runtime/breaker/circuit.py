@@ -38,8 +38,6 @@ class Circuit:
         """How often each phase began."""
         self.refused = 0
         self.listeners: list[Listener] = []
-        self.may_probe: Callable[[], bool] = lambda: True
-        """Whether this circuit may become half-open, asked under its lock."""
         self._lock = threading.Lock()
         self._state = State(since=clock())
 
@@ -56,8 +54,7 @@ class Circuit:
     def acquire(self) -> Permit:
         """Lets a call through; its end must be reported. Raises `CircuitOpen`."""
         if isinstance(answer := self._acquired(), Refusal):
-            self.refused += 1
-            raise CircuitOpen(self.name, answer.retry_after_seconds)
+            raise self._refusal(answer.retry_after_seconds)
         return answer
 
     def check(self) -> None:
@@ -65,14 +62,17 @@ class Circuit:
         state = self._state
         left = state.since + self.policy.recovery_timeout - self.clock()
         if state.phase is Phase.OPEN and left > 0:
+            raise self._refusal(left)
+
+    def _refusal(self, retry_after_seconds: float) -> CircuitOpen:
+        with self._lock:
             self.refused += 1
-            raise CircuitOpen(self.name, left)
+        return CircuitOpen(self.name, retry_after_seconds)
 
     def _acquired(self) -> Permit | Refusal:
         with self._lock:
-            before, now = self._state, self.clock()
-            may_probe = before.phase is not Phase.OPEN or self.may_probe()
-            after, answer = machine.acquire(self.policy, before, now, may_probe=may_probe)
+            before = self._state
+            after, answer = machine.acquire(self.policy, before, self.clock())
             self._state = after
         self._tell(before, after)
         return answer

@@ -83,10 +83,8 @@ def changed(state: State, phase: Phase, now: float, cause: Counts = NONE) -> Sta
     return State(phase, now, state.generation + 1, next_probe=state.next_probe, cause=cause)
 
 
-def acquire(
-    policy: Policy, state: State, now: float, *, may_probe: bool = True
-) -> tuple[State, Permit | Refusal]:
-    """Whether a call may be made now. `may_probe`: whether an open circuit may become half-open."""
+def acquire(policy: Policy, state: State, now: float) -> tuple[State, Permit | Refusal]:
+    """Whether a call may be made now."""
     if state.phase is Phase.CLOSED:
         return state, Permit(state.generation, 0, now)
     if state.phase is Phase.OPEN:
@@ -94,8 +92,6 @@ def acquire(
         left = state.since + policy.recovery_timeout - now
         if left > 0:
             return state, Refusal(left)
-        if not may_probe:
-            return state, Refusal(PROBING_RETRY_SECONDS)
         state = changed(state, Phase.HALF_OPEN, now, state.cause)
     return _probe(policy, state, now)
 
@@ -122,9 +118,10 @@ def report(policy: Policy, state: State, permit: Permit, result: Result, now: fl
         return state
     number = number_at(now, policy.window_seconds)
     window = recorded(state.window, number, failed=failed, slow=slow)
-    counted = total(window, number)
-    if (failed or slow) and too_bad(policy, counted):
-        return changed(state, Phase.OPEN, now, counted)
+    if failed or slow:
+        counted = total(window, number)
+        if too_bad(policy, counted):
+            return changed(state, Phase.OPEN, now, counted)
     return state._replace(window=window, ended=state.ended.plus(failed=failed, slow=slow))
 
 

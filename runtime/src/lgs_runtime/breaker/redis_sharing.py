@@ -132,7 +132,10 @@ class RedisSharing:
         }
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection, and hears of no change any more."""
+        for circuit in self._links:
+            circuit.listeners.remove(self._hurry)
+        self._links.clear()
         with suppress(*GONE):
             await self._redis.aclose()
 

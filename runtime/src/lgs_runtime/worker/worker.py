@@ -137,10 +137,10 @@ class Worker:
         """Drops everything that executes here: the runs may be others' by now. Called when a renewal says
         so."""
         self.slots.doubtful = True
+        self._claims.lease_lost()
         if self._lost and not self._attempts:
             return
         self._lost = True
-        self._claims.lease_lost()
         log.error("lease.lost", replica=self.replica, runs=len(self._attempts))
         self._metrics.lease_lost()
         for attempt in list(self._attempts.values()):

@@ -279,8 +279,9 @@ SELECT count(*) FROM gone
 
 DEPTH: Final = f"""
 WITH fleet AS MATERIALIZED (
-    SELECT CASE WHEN bool_or(p.graphs IS NULL) THEN NULL
-                ELSE array_agg(DISTINCT has.graph) FILTER (WHERE has.graph IS NOT NULL) END AS graphs
+    SELECT CASE WHEN count(*) = 0 OR bool_or(p.graphs IS NULL) THEN NULL
+                ELSE coalesce(array_agg(DISTINCT has.graph) FILTER (WHERE has.graph IS NOT NULL), '{{}}')
+           END AS graphs
     FROM lgs_replica p LEFT JOIN LATERAL unnest(p.graphs) AS has (graph) ON true
     WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
 )
@@ -293,7 +294,8 @@ FROM lgs_run r CROSS JOIN LATERAL (
 ) c
 WHERE r.status = 'pending' GROUP BY r.priority, c.unserved
 """
-"""`unserved`: the graph that no replica has. One whose lease ran out a moment ago may be back at once."""
+"""`unserved`: the graph that no replica takes. One whose lease ran out a moment ago may be back at once;
+without any replica nobody knows."""
 
 TAKE_LEASE: Final = """
 WITH old AS (

@@ -247,7 +247,7 @@ WITH fleet AS (SELECT graphs FROM lgs_replica p WHERE {_lease(REMEMBERED_SECONDS
 served AS (SELECT value AS graph_id FROM fleet, json_each(fleet.graphs)),
 waits AS (
     SELECT r.priority, r.due_at, ({_CLAIMABLE}) AS claimable,
-           CASE WHEN EXISTS (SELECT 1 FROM served) AND NOT EXISTS (SELECT 1 FROM fleet WHERE graphs IS NULL)
+           CASE WHEN EXISTS (SELECT 1 FROM fleet) AND NOT EXISTS (SELECT 1 FROM fleet WHERE graphs IS NULL)
                      AND r.graph_id NOT IN (SELECT graph_id FROM served) THEN r.graph_id END AS unserved
     FROM lgs_run r WHERE r.status = 'pending'
 )
@@ -255,7 +255,7 @@ SELECT priority, unserved, sum(claimable) AS waiting, sum(NOT claimable) AS bloc
        max(0, :now - coalesce(min(CASE WHEN claimable THEN due_at END), :now)) AS oldest
 FROM waits GROUP BY priority, unserved
 """
-"""`unserved`: the graph that no replica has."""
+"""`unserved`: the graph that no replica takes."""
 
 DISOWN: Final = "UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = :replica AND status = 'running'"
 
