@@ -23,7 +23,7 @@ ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
 PUBLIC = {
     ("GET", path) for path in ("/", "/ok", "/ready", "/metrics", "/info", "/docs", "/docs/oauth2-redirect")
-} | {("HEAD", path) for path in ("/", "/ok", "/ready")}
+}
 SOCKET = ("SOCKET", "/threads/{thread_id}/stream/events")
 Things = dict[str, Any]
 Body = Callable[[Things], Any]

@@ -25,8 +25,8 @@ from lgs_operator.local.machine import left_over, lock, remember, reserve
 from lgs_operator.local.plan import Situation, pause_after, plan
 from lgs_operator.local.processes import Process
 from lgs_operator.local.service import LocalService, Options, read
-from lgs_operator.local.trouble import missing_module, readable, warned
 from lgs_operator.local.view import View
+from lgs_operator.local.worker_log import missing_module, readable, warned
 from lgs_operator.scaling import Decision, Memory, Observation, decide
 
 TICK_SECONDS = 0.2
@@ -131,7 +131,7 @@ class Supervisor:
             ready = [each for each in state.processes if each.phase == "ready"]
             if ready and not state.announced:
                 state.announced = True
-                for warning in warned(ready[0].written()):
+                for warning in warned(ready[0].written(), state.service.notes):
                     self._view.say(warning)
                 self._view.say(f"{state.service.name} serves on {self._url}")
             self._show(state)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from lgs_runtime.api.callers import Caller, asked, authenticated, sealing, user_of
 from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, refusals
+from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, EventStream, refusals
 from lgs_runtime.services import Services
 from lgs_runtime.storage.actor import act_for
 
@@ -26,15 +30,38 @@ async def _caller(request: Request) -> Caller:
 
 
 Parts = Annotated[Services, Depends(_services)]
+STREAMS = (EventStream, StreamingResponse)
 Asking = Annotated[Caller, Depends(_caller)]
 """Who asks, and what they may do: a parameter of every route that is not public."""
 
 
 class Route(LimitedRoute):
-    """A route that the gate guards, and whose bodies are limited."""
+    """A route that the gate guards, and whose bodies are limited. Where GET is answered HEAD is, too: by the
+    same code, whose body the server leaves out."""
 
     public: ClassVar[bool] = False
     """Whether it answers everybody."""
+
+    @cached_property
+    def answers_head(self) -> bool:
+        """Not for streams: to find out their headers is to begin them."""
+        kind = self.response_class
+        streams = isinstance(kind, type) and issubclass(kind, STREAMS)
+        return "GET" in (self.methods or ()) and not streams
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """The match of a path and a method."""
+        match, found = super().matches(scope)
+        if match is Match.PARTIAL and scope["method"] == "HEAD" and self.answers_head:
+            return Match.FULL, found
+        return match, found
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["method"] == "HEAD" and self.answers_head:
+            # A copy: the server looks at its own for what it was asked.
+            scope = {**scope, "method": "GET"}
+        await super().handle(scope, receive, send)
 
     async def admit(self, request: LimitedRequest) -> None:
         """Finds out who asks. Raises what the gate raises."""

@@ -18,7 +18,6 @@ routes = router("System", public=True)
 SHOWN_IN = '<div id="swagger-ui">'
 
 
-@probes.head("/ok", include_in_schema=False)
 @probes.get("/ok", response_model=shapes.Alive)
 async def ok(parts: Parts, check_db: Flag = False) -> Response:
     """Whether the process lives; with `check_db` also whether the database answers, unless the service tells
@@ -28,7 +27,6 @@ async def ok(parts: Parts, check_db: Flag = False) -> Response:
     return JsonResponse({"ok": True})
 
 
-@probes.head("/ready", include_in_schema=False)
 @probes.get("/ready", response_model=shapes.Readiness, responses={503: {"model": shapes.Readiness}})
 async def ready(parts: Parts) -> Response:
     """Whether this replica takes work, and what it found when it looked."""
@@ -43,7 +41,6 @@ async def metrics(parts: Parts) -> Response:
     return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)
 
 
-@routes.head("/", include_in_schema=False)
 @routes.get("/", include_in_schema=False)
 async def root() -> Response:
     """That there is a server: health checks of load balancers ask here, and who opens its address."""

@@ -1,4 +1,4 @@
-"""What a worker that ended had to say: its log as a person reads it, and what it did not find. Pure."""
+"""The log of a worker as a person reads it: what went wrong, its warnings, and what it did not find. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ def readable(log: Sequence[str]) -> list[str]:
     return kept if len(kept) == len(lines) else [f"… {len(lines) - len(kept)} lines before this", *kept]
 
 
-def warned(log: Sequence[str]) -> list[str]:
-    """The warnings of a log, each once."""
-    warnings = [written for written in log if (_record(written) or {}).get("level") == "warning"]
+def warned(log: Sequence[str], notes: Sequence[str] = ()) -> list[str]:
+    """The warnings of a log, each once, but for those that `notes` say already."""
+    records = [(written, _record(written) or {}) for written in log]
+    warnings = [
+        written
+        for written, record in records
+        if record.get("level") == "warning" and not _is_noted(record, notes)
+    ]
     return list(dict.fromkeys(line for written in warnings for line in _lines(written.rstrip())))
 
 
@@ -31,6 +36,13 @@ def missing_module(log: Sequence[str]) -> str | None:
     """The package that an import did not find, the last one that is named."""
     found = [match.group(1) for line in log for match in _MISSING.finditer(line)]
     return found[-1].partition(".")[0] if found else None
+
+
+def _is_noted(record: Mapping[str, Any], notes: Sequence[str]) -> bool:
+    """Whether `lgs` has found the same in langgraph.json: a file that is missing, a key that nobody knows."""
+    found = {"config.env_file_missing": [record.get("file")], "config.unknown_keys": record.get("keys", ())}
+    names = found.get(record["event"], ())
+    return bool(names) and all(any(f": {name}: " in note for note in notes) for name in names)
 
 
 def _lines(written: str) -> list[str]:
