@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest_asyncio
 from controlplane.controlplane_server import ControlPlane, binaries, control_plane
 from controlplane.operators import Operators
 from controlplane.story import Story
+from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 
 CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
@@ -25,7 +27,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         pytest.fail("no kube-apiserver: set KUBEBUILDER_ASSETS to its folder, or run `make control-plane`")
     with control_plane(folder, tmp_path_factory.mktemp("control-plane")) as running:
         running.run("apply", "--server-side", "-f", str(CRD))
-        running.run("wait", "--for=condition=Established", "crd/langgraphservices.lgs.dev", "--timeout=30s")
+        # kubectl waits for no condition of an object that has no status yet
+        wait = ("wait", "--for=condition=Established", "crd/langgraphservices.lgs.dev", "--timeout=30s")
+        asyncio.run(until(lambda: "condition met" in running.run(*wait, check=False), "no such kind"))
         yield running
 
 

@@ -25,6 +25,7 @@ class ClassClaim:
 
     def __init__(self, cluster: KubeClient, settings: Settings, told: Callable[[str | None], None]) -> None:
         self._class = settings.operator_class
+        self._installation = settings.installation
         self._lease_seconds = settings.lease_seconds
         self._claim_seconds = settings.claim_seconds
         self._told = told
@@ -66,7 +67,8 @@ class ClassClaim:
                 except KubeError as error:
                     log.warning("class.renew_failed", error=str(error))
                     continue
-                if not held:
+                # a Lease that somebody wrote to at the same moment is still ours
+                if not held and lease.holder != self._installation:
                     raise LostLease(self._taken(lease))
 
     async def _take_all(self) -> str | None:
