@@ -74,6 +74,25 @@ async def test_a_managed_password_that_is_no_text_is_told_and_others_go_on(tenan
     await tenants.goes_on()
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("ServiceAccount", "support"), ("Secret", "support-redis"), ("Secret", "support-postgres")],
+)
+async def test_no_pod_gets_an_account_or_a_secret_of_somebody_else_by_the_name_of_its_service(
+    tenants: Tenants, kind: str, name: str
+) -> None:
+    theirs: dict[str, Any] = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
+    keys = {"stringData": {"uri": "theirs", "password": "theirs"}} if kind == "Secret" else {}
+    tenants.apply(theirs | keys)
+
+    tenants.apply(service(persistence={"postgres": {"managed": {}}}, cache={"redis": {"managed": {}}}))
+
+    said = await tenants.says("support", "Reconciled", "False")
+    assert f"{kind} {name} exists" in said["message"]
+    workloads = ("get", "deployments,statefulsets,pods", "-o", "name")
+    assert tenants.plane.run(*workloads, "-n", tenants.namespace).strip() == "", "its pods would get it"
+
+
 def variable(**source: Any) -> dict[str, Any]:
     return {"env": [{"name": "X", "valueFrom": source}]}
 

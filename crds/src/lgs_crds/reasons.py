@@ -32,6 +32,7 @@ Manifest = Literal[
     "ConfigMapNotFound",
     "InvalidReference",
     "InvalidSpec",
+    "ReferenceForbidden",
     "Refused",
     "SecretKeyNotFound",
     "SecretNotFound",

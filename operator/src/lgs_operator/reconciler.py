@@ -22,7 +22,18 @@ from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import DEPLOYMENT, JOB, SECRET, Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.kinds import (
+    CRON_JOB,
+    DEPLOYMENT,
+    JOB,
+    SECRET,
+    SERVICE_ACCOUNT,
+    STATEFUL_SET,
+    Key,
+    Manifest,
+    ServiceKey,
+    key_of,
+)
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.naming import FORGET_ANNOTATION, SERVICE_LABEL, object_name
@@ -33,6 +44,8 @@ from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
 
+GIVEN_TO_PODS: Final = frozenset({SECRET, SERVICE_ACCOUNT})
+WITH_PODS: Final = frozenset({DEPLOYMENT, STATEFUL_SET, CRON_JOB, JOB})
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
 BACKUP_SECONDS: Final = 60.0
@@ -164,15 +177,21 @@ class Reconciler:
         return None if observed.backup is None else BACKUP_SECONDS
 
     async def _carry_out(self, key: ServiceKey, service: LangGraphService, todo: Plan) -> str | None:
-        """Why something was refused, or None. What comes after a refused object is still written."""
+        """Why something was refused, or None. What comes after a refused object is still written, but for
+        pods that would get it: a name must not lead them to a Secret or an account of somebody else."""
         uid = service.metadata.uid or ""
-        refusals = []
+        refusals: list[str] = []
+        withheld = False
         live = self._state.owned(key)
         for manifest in todo.applies:
+            kind = key_of(manifest).kind
+            if withheld and kind in WITH_PODS:
+                continue
             try:
                 await self._apply(manifest, uid, live, todo.adopt_replicas)
             except Refused as refusal:
                 refusals.append(str(refusal))
+                withheld |= kind in GIVEN_TO_PODS
         for manifest in todo.deletes:
             target = key_of(manifest)
             await self._cluster.delete(

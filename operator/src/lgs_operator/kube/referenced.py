@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from lgs_crds.reasons import Reason
-from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import SECRET, Key, Kind, Manifest, ServiceKey
 from lgs_operator.kube.secrets import SecretReader
 
 Digests = Mapping[str, str]
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 LONGEST_NAME: Final = 253
+FORBIDDEN: Final = 403
 _NOT_FOUND: Final[Mapping[str, Reason]] = {"Secret": "SecretNotFound", "ConfigMap": "ConfigMapNotFound"}
 _NO_SUCH_KEY: Final[Mapping[str, Reason]] = {
     "Secret": "SecretKeyNotFound",
@@ -68,11 +69,21 @@ class ReferencedObjects:
             self._drop_reader(service, key)
         self._reads[service] = keys
         found: dict[Reference, Digests | None] = {}
+        withheld: dict[Reference, MissingReference] = {}
         for reference in wanted:
             key = Key(reference.kind, service.namespace, reference.name)
             self._readers.setdefault(key, set()).add(service)
-            found[reference] = await self._digests_of(key) if _can_be(reference.name) else None
-        told = (_missing(each, digests, service.namespace) for each, digests in found.items())
+            try:
+                found[reference] = await self._digests_of(key) if _can_be(reference.name) else None
+            except KubeError as error:
+                if error.status != FORBIDDEN:
+                    raise
+                found[reference] = None
+                withheld[reference] = _withheld(reference, error)
+        told = (
+            withheld.get(each) or _missing(each, digests, service.namespace)
+            for each, digests in found.items()
+        )
         missing = tuple(each for each in told if each is not None)
         for each in missing:
             # Who waits for it looks again soon: it is not to wait for what may be known later.
@@ -129,6 +140,13 @@ def _digests(manifest: Mapping[str, object]) -> Digests:
         if isinstance(data, Mapping):
             values |= {str(name): str(value) for name, value in data.items()}
     return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in values.items()}
+
+
+def _withheld(reference: Reference, error: KubeError) -> MissingReference:
+    message = (
+        f"{reference.field}: {reference.name}: the operator may not read this {reference.kind.name}: {error}"
+    )
+    return MissingReference("ReferenceForbidden", message, reference)
 
 
 def _missing(reference: Reference, digests: Digests | None, namespace: str) -> MissingReference | None:

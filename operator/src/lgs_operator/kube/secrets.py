@@ -58,14 +58,16 @@ class SecretReader:
             await asyncio.sleep(self._seconds)
             for key in list(self._versions.get(namespace, {})):
                 await self._look_at(key)
-        except KubeError as error:
-            log.warning("secrets.unread", namespace=namespace, error=str(error))
         finally:
             self._looking.discard(namespace)
 
     async def _look_at(self, key: Key) -> None:
         before = self._versions.get(key.namespace, {}).get(key)
-        now = _version(await self._cluster.get(SECRET, key.namespace, key.name, metadata_only=True))
+        try:
+            now = _version(await self._cluster.get(SECRET, key.namespace, key.name, metadata_only=True))
+        except KubeError as error:
+            log.warning("secret.unread", secret=f"{key.namespace}/{key.name}", error=str(error))
+            return
         # one that was written or forgotten meanwhile is known better
         keys = self._versions.get(key.namespace, {})
         if before != now and key in keys and keys[key] == before:
