@@ -173,3 +173,16 @@ def test_a_file_that_is_not_there_is_a_problem_like_any_other(tmp_path: Path) ->
         load(tmp_path / "nothing.yaml")
 
     assert str(raised.value).endswith("file: No such file or directory: must be one that can be read")
+
+
+@pytest.mark.parametrize("value", [[1], {"a": []}, [[]]])
+def test_a_list_or_a_mapping_where_a_text_belongs_is_told_by_its_place(value: Any) -> None:
+    with pytest.raises(ManifestError, match=r"spec\.image: .*must be a string"):
+        parse(
+            {
+                "apiVersion": "lgs.dev/v1alpha1",
+                "kind": "LangGraphService",
+                "metadata": {"name": "support"},
+                "spec": {"image": value},
+            }
+        )

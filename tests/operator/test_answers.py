@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lgs_operator.answers import NoAnswer, read_json, read_text
+from lgs_operator.answers import LONGEST_REASON, NoAnswer, read_json, read_text
 from lgs_operator.scaling.scrape import scrape
+from support.drawn_manifests import examples
 
 
 def head(status: str = "200 OK", *more: str) -> bytes:
@@ -76,6 +80,59 @@ async def test_an_answer_without_an_end_is_given_up_when_it_is_too_long() -> Non
     async with pod(head(), for_ever=b" " * 4096) as url:
         with pytest.raises(NoAnswer, match="longer than 65536"):
             await read(url)
+
+
+@pytest.mark.parametrize(
+    ("begins", "for_ever"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 500),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y" * 4096),
+        (b"HTTP/1.1 200 ", b"y" * 4096),
+        (head("200 OK", "Transfer-Encoding: chunked"), b"1\r\n \r\n" * 500),
+        (head("200 OK", "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n", b"X: y\r\n" * 500),
+    ],
+)
+async def test_whatever_part_of_an_answer_has_no_end_it_is_given_up_when_it_is_too_long(
+    begins: bytes, for_ever: bytes
+) -> None:
+    async with pod(begins, for_ever=for_ever) as url:
+        with pytest.raises(NoAnswer) as given_up:
+            await read(url)
+
+    assert "within" not in str(given_up.value)
+    assert len(str(given_up.value)) <= LONGEST_REASON
+
+
+PIECES = st.sampled_from(
+    [
+        *(head(), head("503 X"), head("204 X"), head("101 X", "Upgrade: h2c"), head("999 X"), head("100 X")),
+        *(head("200 OK", f"Content-Length: {size}") for size in ("2", "3", "-1", "9" * 30, "1_0", "")),
+        head("200 OK", "Content-Length: 2", "Content-Length: 3"),
+        head("200 OK", "Transfer-Encoding: chunked"),
+        head("200 OK", "Transfer-Encoding: gzip, chunked"),
+        head("200 OK", "Content-Type: text/html; charset=nothing"),
+        head("200 OK", "Set-Cookie: a=b", "Location: /", "X: \x00"),
+        *(b"2\r\n{}\r\n0\r\n\r\n", b"-5\r\n", b"fffffffffffffffff\r\n", b"0;x=y\r\n\r\n", b"\r\n", b"\n\n"),
+        *(
+            b"{}",
+            b'{"checks": {"a": "\\ud83d"}}',
+            b"HTTP/9.9 200 OK\r\n\r\n",
+            b"\x16\x03\x01",
+            b"PRI * HTTP/2.0\r\n",
+        ),
+    ]
+)
+
+
+@examples(60)
+@given(st.lists(PIECES | st.binary(max_size=20), max_size=4))
+def test_whatever_bytes_come_they_are_json_or_no_answer(pieces: list[bytes]) -> None:
+    async def asked() -> None:
+        async with pod(*pieces) as url:
+            with suppress(NoAnswer):
+                json.dumps(await read(url))
+
+    asyncio.run(asked())
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:

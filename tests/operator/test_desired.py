@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -212,6 +214,17 @@ def test_the_volume_of_the_managed_database_stays_when_its_server_goes() -> None
     assert stateful_set["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
     assert stateful_set["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "5Gi"
     assert uri == "postgres://lgs:pg-password@support-postgres.team.svc:5432/lgs"
+
+
+def test_a_password_that_was_put_there_by_hand_is_one_in_the_uri_too() -> None:
+    odd = "p@ss/w:rd?#% \n"
+    given = replace(inputs(cache={"redis": {"managed": {}}}), redis_password=odd)
+
+    [secret] = [each for each in everything(given) if each["kind"] == "Secret"]
+
+    uri = urlsplit(b64decode(secret["data"]["uri"]).decode())
+    assert unquote(uri.password or "") == odd
+    assert uri.hostname == "support-redis.team.svc"
 
 
 def test_managed_servers_are_reached_by_the_service_only() -> None:

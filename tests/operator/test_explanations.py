@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from lgs_crds import LangGraphService, parse
 from lgs_operator.status.reporter import news
-from lgs_operator.status.rollout import refused_pods
+from lgs_operator.status.rollout import refused_pods, refused_server
 from lgs_operator.status.service import ObservedService, cache_ready, persistence_ready, progressing, ready
 
 
@@ -215,3 +216,16 @@ def test_what_is_refused_of_an_older_template_is_not_told_of_one_whose_pods_are_
 
     refused["status"]["updatedReplicas"] = 2
     assert refused_pods(refused, "spec.pod.resources") is None
+
+
+def test_long_words_of_strangers_take_no_time() -> None:
+    """Annotations of a pod stand in the manifest, and Events may be written by others."""
+    began = time.process_time()
+
+    annotated = killed("1Gi", **{"kubernetes.io/limit-ranger": "memory " * 35_000})
+    said = ready(ObservedService(service(), deployment(), (annotated,)))
+    refused = refused_server("failed quota: " * 70_000, "spec.pod.resources")
+
+    assert said.reason == "OOMKilled"
+    assert len(refused.message) < 2500
+    assert time.process_time() - began < 5

@@ -3,6 +3,7 @@ that the API server takes no more."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +11,28 @@ import pytest
 from lgs_crds import parse
 from lgs_operator.desired.references import references
 from lgs_operator.kube.client import KubeClient, KubeError
-from lgs_operator.kube.kinds import SECRET, Kind, ServiceKey
+from lgs_operator.kube.kinds import CONFIG_MAP, SECRET, Key, Kind, ServiceKey
 from lgs_operator.kube.referenced import ReferencedObjects
 from lgs_operator.kube.secrets import SecretReader
 
 KEY = ServiceKey("team", "support")
+
+
+class Vault(KubeClient):
+    """Holds one object, which may be changed while it is read."""
+
+    def __init__(self) -> None:
+        self.value = "one"
+        self.meanwhile: Callable[[], object] | None = None
+        self.reads = 0
+
+    async def get(self, *_: Any) -> Any:
+        self.reads += 1
+        answer = {"data": {"uri": self.value}}
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return answer
 
 
 class NoCluster(KubeClient):
@@ -71,3 +89,21 @@ def objects(cluster: KubeClient) -> ReferencedObjects:
 
 def test_a_path_names_one_object_whatever_its_name() -> None:
     assert SECRET.path("team", "../x?y=1") == "/api/v1/namespaces/team/secrets/..%2Fx%3Fy%3D1"
+
+
+async def test_an_object_that_changes_while_it_is_read_is_read_again() -> None:
+    vault = Vault()
+    objects = ReferencedObjects(vault, SecretReader(vault, 30.0, lambda _: None))
+    wanted = references(parse(manifest({"envFrom": [{"configMapRef": {"name": "flags"}}]})).spec)
+
+    def changes() -> None:
+        vault.value = "two"
+        assert objects.changed(Key(CONFIG_MAP, "team", "flags")) == {KEY}
+
+    vault.meanwhile = changes
+    before, _ = await objects.read(KEY, wanted)
+    after, _ = await objects.read(KEY, wanted)
+
+    assert before != after
+    assert (await objects.read(KEY, wanted))[0] == after
+    assert vault.reads == 2

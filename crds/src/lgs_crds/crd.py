@@ -50,6 +50,8 @@ _PASSED_ON = (
     "maximum",
     "minLength",
     "maxLength",
+    "maxItems",
+    "maxProperties",
     "format",
     "required",
     "x-kubernetes-preserve-unknown-fields",

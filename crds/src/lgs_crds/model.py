@@ -36,6 +36,9 @@ KIND = "LangGraphService"
 PLURAL = "langgraphservices"
 
 DEFAULT_MAX_REPLICAS = 10
+MOST_VARIABLES = 1000
+MOST_ENTRIES = 100
+"""Of a list; each may name an object that the operator reads, and others wait meanwhile."""
 DEFAULT_OPERATOR_CLASS = "default"
 
 
@@ -455,6 +458,7 @@ class Network(Part):
     )
     allow_from: list[PolicyPeer] | None = Field(
         default=None,
+        max_length=MOST_ENTRIES,
         description="NetworkPolicy peers that may connect. Not set: everybody, without a NetworkPolicy. "
         "The operator is always allowed: it reads the metrics.",
     )
@@ -484,17 +488,21 @@ class Pod(Part):
     )
     env: list[EnvVar] = Field(
         default_factory=list,
+        max_length=MOST_VARIABLES,
         description="Environment variables of the runtime. Not set: none beside the operator's own.",
         json_schema_extra={"x-list-keys": ["name"]},
     )
     env_from: list[EnvFrom] = Field(
-        default_factory=list, description="ConfigMaps and Secrets whose keys become environment variables."
+        default_factory=list,
+        max_length=MOST_ENTRIES,
+        description="ConfigMaps and Secrets whose keys become environment variables.",
     )
     node_selector: dict[str, str] = Field(
         default_factory=dict, description="Labels that a node must have to get a replica. Not set: any node."
     )
     tolerations: list[Toleration] = Field(
         default_factory=list,
+        max_length=MOST_ENTRIES,
         description="Taints of nodes that replicas bear, beside a short wait for a lost node.",
     )
     affinity: Affinity | None = Field(
@@ -502,7 +510,9 @@ class Pod(Part):
         description="Which nodes and neighbours replicas prefer or need. Not set: zones with fewer of them.",
     )
     topology_spread_constraints: list[TopologySpread] | None = Field(
-        default=None, description="Not set: replicas are spread over nodes and zones where that is possible."
+        default=None,
+        max_length=MOST_ENTRIES,
+        description="Not set: replicas are spread over nodes and zones where that is possible.",
     )
     annotations: dict[str, str] = Field(default_factory=dict, description="Annotations of the pods.")
     labels: dict[str, str] = Field(
@@ -510,6 +520,7 @@ class Pod(Part):
     )
     image_pull_secrets: list[LocalReference] = Field(
         default_factory=list,
+        max_length=MOST_ENTRIES,
         description="Secrets by which the image is fetched from a private registry.",
         json_schema_extra={"x-list-keys": ["name"]},
     )
@@ -530,6 +541,7 @@ class Spec(Part):
     source: Source | None = None
     graphs: dict[str, GraphPath] = Field(
         default_factory=dict,
+        max_length=MOST_VARIABLES,
         description="Graph id to path:variable, such as ./graph.py:graph. Empty: langgraph.json is used.",
     )
     replicas: int = Field(default=1, ge=0, le=1000, description="Replicas in the modes Manual and External.")

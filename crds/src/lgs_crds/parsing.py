@@ -38,7 +38,10 @@ def parse(
         details = error.errors(include_url=False, include_context=True)
         problems = [_problem(detail, document) for detail in details]
         between = broken_among(document.get("spec"), details, on_cluster=on_cluster)
-        raise ManifestError(source, tuple(dict.fromkeys([*problems, *between]))) from None
+        told = [*problems, *between]
+        raise ManifestError(
+            source, tuple(each for at, each in enumerate(told) if each not in told[:at])
+        ) from None
     problems_between = broken(service.spec, on_cluster=on_cluster)
     if problems_between:
         raise ManifestError(source, problems_between)
@@ -102,6 +105,7 @@ def _rule(kind: str, context: Mapping[str, Any], message: str) -> str:
         "less_than": ("lt", "must be below {}"),
         "string_too_long": ("max_length", "must have at most {} characters"),
         "string_too_short": ("min_length", "must have at least {} characters"),
+        "too_long": ("max_length", "must have at most {} entries"),
         "literal_error": ("expected", "must be one of {}"),
     }
     types = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+LONGEST_REASON = 300
 IDENTITY = {"Accept-Encoding": "identity"}
 
 
@@ -45,7 +46,8 @@ async def read_text(
     except TimeoutError as late:
         raise NoAnswer(f"no whole answer within {seconds:g} s") from late
     except (aiohttp.ClientError, OSError, ValueError) as failed:
-        raise NoAnswer(str(failed) or type(failed).__name__) from failed
+        # it quotes what came, which is the pod's choice
+        raise NoAnswer(str(failed)[:LONGEST_REASON] or type(failed).__name__) from failed
 
 
 async def read_json(session: aiohttp.ClientSession, url: str, **bounds: Any) -> Any:

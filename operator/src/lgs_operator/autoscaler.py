@@ -109,7 +109,7 @@ class Autoscaler:
     def _before(self, key: ServiceKey) -> ScalingView:
         """What was said of the service last, by this operator or the one before it."""
         written = self._state.services.get(key, {}).get("status") or {}
-        return self._states.of(key).scaling or scaling_before(written)
+        return self._states.seen(key).scaling or scaling_before(written)
 
     async def _scale(self, key: ServiceKey, service: LangGraphService) -> None:
         deployment = self._state.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
@@ -221,7 +221,7 @@ class Autoscaler:
     ) -> None:
         """Into the status: at once when the number of replicas changed, else every ten seconds or less."""
         track = self._track(key, service)
-        before = self._states.of(key).scaling
+        before = self._states.seen(key).scaling
         view = scaling_view(service, decision, self._before(key), self._now(), circuits=circuits)
         now = self._now()
         news = _news(view)
@@ -230,8 +230,8 @@ class Autoscaler:
         is_idle = decision is not None and not decision.queue and decision.p95 is None
         if not urgent and (not due or (is_idle and news == track.written)):
             return
-        track.written, track.written_at = news, now
         await self._reporter.report_scaling(key, view)
+        track.written, track.written_at = news, now
 
 
 def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:

@@ -1,14 +1,29 @@
-"""What kopf watches: the services. Each event only tells the state what it saw; the work is elsewhere."""
+"""What kopf watches: the services. Each event only tells the state what it saw; the work is elsewhere.
+
+kopf ends by an error that stands in the stream of a watch (a server's 500), and when it lists anew it does
+not tell of what went meanwhile; the one is started again, the other looked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import itertools
+import signal
+from contextlib import suppress
+from typing import Any, Final
 
 import kopf
+import structlog
 
-from lgs_crds import GROUP, PLURAL, VERSION
+from lgs_crds import GROUP, KIND, PLURAL, VERSION
+from lgs_operator.backoff import Backoff
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import SERVICE_OF_OURS
 from lgs_operator.kube.state import ClusterState
+
+log = structlog.get_logger(__name__)
+BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
+VANISHED_SECONDS: Final = 10.0
 
 
 def registry(state: ClusterState) -> kopf.OperatorRegistry:
@@ -38,11 +53,40 @@ def registry(state: ClusterState) -> kopf.OperatorRegistry:
 
 
 async def watch(state: ClusterState, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Runs kopf until `stop` is set."""
-    await kopf.operator(
-        registry=registry(state),
-        namespaces=list(namespaces),
-        clusterwide=not namespaces,
-        standalone=True,
-        stop_flag=stop,
-    )
+    """Runs kopf until `stop` is set or a signal came, which kopf takes over from us while it runs."""
+    for failures in itertools.count(1):
+        try:
+            await kopf.operator(
+                registry=registry(state),
+                namespaces=list(namespaces),
+                clusterwide=not namespaces,
+                standalone=True,
+                stop_flag=stop,
+            )
+        except Exception:
+            log.exception("watch.crashed", kind=KIND)
+        else:
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), BACKOFF.pause(failures))
+            return
+
+
+async def look_for_vanished(cluster: KubeClient, state: ClusterState, namespaces: tuple[str, ...]) -> None:
+    """Again and again tells the state of services that are there no more, until cancelled."""
+    while True:
+        await asyncio.sleep(VANISHED_SECONDS)
+        before = state.seen()
+        there = set()
+        try:
+            for namespace in namespaces or (None,):
+                found, _ = await cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)
+                there |= {each["metadata"]["uid"] for each in found}
+        except KubeError as error:
+            log.info("services.unlisted", error=str(error))
+            continue
+        for body in before:
+            if body["metadata"]["uid"] not in there:
+                state.service_seen(body, gone=True)

@@ -155,6 +155,7 @@ async def _act(
                 tasks.create_task(queue.run())
                 tasks.create_task(autoscaler.run())
                 tasks.create_task(_watch(state, settings, stop))
+                tasks.create_task(handlers.look_for_vanished(cluster, state, settings.namespaces))
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:

@@ -6,6 +6,8 @@ be lost at any time: live tokens and cached answers, never a result.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from lgs_operator.desired.credentials import REDIS_CREDENTIALS_ANNOTATION, password_digest
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.managed import host_of, managed_container, managed_secret, managed_service
@@ -22,7 +24,7 @@ def redis_secret(inputs: Inputs) -> Wanted:
     if not inputs.managed_redis:
         return None
     host = host_of(inputs, "redis")
-    uri = f"redis://:{inputs.redis_password}@{host}:{REDIS_PORT}/0"
+    uri = f"redis://:{quote(inputs.redis_password, safe='')}@{host}:{REDIS_PORT}/0"
     return managed_secret(inputs, "redis", {"password": inputs.redis_password, "uri": uri})
 
 

@@ -108,9 +108,14 @@ class KubeClient:
         accept = _METADATA_ONLY.format(list="List") if metadata_only else None
         query = _selectors(labels, fields)
         answer = await self._json("GET", kind.path(namespace), query=query, accept=accept)
-        # an empty list of metadata is null
-        items = [item | {"apiVersion": kind.api_version, "kind": kind.name} for item in answer["items"] or []]
-        return items, answer["metadata"]["resourceVersion"]
+        try:
+            # an empty list of metadata is null
+            items = [
+                item | {"apiVersion": kind.api_version, "kind": kind.name} for item in answer["items"] or []
+            ]
+            return items, answer["metadata"]["resourceVersion"]
+        except (KeyError, TypeError) as error:
+            raise KubeError(0, "NoAnswer", f"what came is no list of {kind.plural}") from error
 
     async def watch(
         self,
@@ -134,14 +139,12 @@ class KubeClient:
         response = await self._send("GET", kind.path(namespace), query=query, accept=accept, timeout=timeout)
         try:
             async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"]
-                    raise KubeError(
-                        status.get("code", 0), status.get("reason", "Watch"), status.get("message", "")
-                    )
-                yield event["type"], event["object"]
-        except (aiohttp.ClientError, TimeoutError) as error:
+                event, item = _event(line)
+                if event == "ERROR":
+                    raise KubeError(item.get("code", 0), item.get("reason", "Watch"), item.get("message", ""))
+                yield event, item
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            # also a line that was cut off where something between here and there ended
             raise KubeError(0, "WatchBroken", str(error)) from error
         finally:
             response.close()
@@ -206,9 +209,11 @@ class KubeClient:
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=_TIMEOUT
         )
         try:
-            answer: Manifest = json.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError) as error:
+            answer = json.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise KubeError(0, "NoAnswer", str(error) or type(error).__name__) from error
+        if not isinstance(answer, dict):
+            raise KubeError(0, "NoAnswer", f"{method} {path}: what came is no object")
         return answer
 
     async def _send(
@@ -239,9 +244,17 @@ class KubeClient:
             if response.status < 400:
                 return response
             text = await response.text()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise KubeError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
         raise _refusal(response.status, text)
+
+
+def _event(line: bytes) -> tuple[str, Manifest]:
+    """The type and the object of one line of a watch. Raises `ValueError`."""
+    event = json.loads(line)
+    if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+        raise ValueError(f"no event of a watch: {line[:80]!r}")
+    return str(event.get("type")), event["object"]
 
 
 def as_yaml(manifest: Manifest) -> str:
@@ -263,6 +276,8 @@ def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
 def _refusal(status: int, text: str) -> KubeError:
     try:
         answer = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
         return KubeError(status, f"HTTP {status}", text[:500])
     return KubeError(status, answer.get("reason") or f"HTTP {status}", answer.get("message", ""))

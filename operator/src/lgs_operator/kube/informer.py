@@ -1,7 +1,9 @@
 """A watched copy of the objects of one kind: lists, then follows the changes, and says which object changed.
 
-`run` never ends by itself: a broken watch is listed anew, with a growing pause. After `synced` the copy is
-whole, and from then on it is at most as old as the API server's watch.
+`run` never ends by itself: a watch that breaks, however it does, is listed anew, with a growing pause. After
+`synced` the copy is whole, and from then on it is at most as old as the API server's watch. News may come
+twice or late, as our own writes are answered beside the watch: that of the larger resource version is kept
+(https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from lgs_operator.kube.kinds import Key, Kind, Manifest
 
 log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.2, longest_seconds=10.0)
+SHORTEST_WATCH_SECONDS = 1.0
 
 
 class Informer:
@@ -45,23 +48,41 @@ class Informer:
         self._group_label = group_label
         self._objects: dict[Key, Manifest] = {}
         self._groups: dict[tuple[str, str], set[Key]] = {}
+        self._reached = 0
+        self._failures = 0
 
     def of(self, namespace: str, group: str) -> list[Manifest]:
         """The objects of a namespace whose group label has this value."""
         return [self._objects[key] for key in sorted(self._groups.get((namespace, group), ()), key=_name)]
 
     def put(self, manifest: Manifest) -> None:
-        """What a write of our own returned: the copy need not wait for its event."""
-        group = self._group(manifest)
-        if group is not None:
-            key = self._key(manifest)
-            self._objects[key] = manifest
-            self._groups.setdefault(group, set()).add(key)
+        """What a write of our own returned: the copy need not wait for its event. It is no news where the
+        watch has come past it, also if it told that the object is gone."""
+        if not 0 < _version(manifest) <= self._reached:
+            self._keep(manifest)
+
+    def _keep(self, item: Manifest) -> None:
+        """Takes it into the copy, unless there is a later one. A group that it leaves has changed, too."""
+        group, key = self._group(item), self._key(item)
+        before = self._objects.get(key)
+        if group is None or (before is not None and _is_older(item, before)):
+            return
+        self._remove(key)
+        self._objects[key] = item
+        self._groups.setdefault(group, set()).add(key)
+        if before is not None and self._group(before) != group:
+            self._changed(before)
 
     def _drop(self, item: Manifest) -> None:
-        key, group = self._key(item), self._group(item)
-        self._objects.pop(key, None)
-        if group in self._groups:
+        there = self._objects.get(self._key(item))
+        # a later one is another object of the same name, made since
+        if there is not None and not _is_older(item, there):
+            self._remove(self._key(item))
+
+    def _remove(self, key: Key) -> None:
+        there = self._objects.pop(key, None)
+        group = None if there is None else self._group(there)
+        if group is not None and group in self._groups:
             self._groups[group].discard(key)
             if not self._groups[group]:
                 del self._groups[group]
@@ -74,19 +95,23 @@ class Informer:
 
     async def run(self) -> None:
         """Follows the kind until cancelled."""
-        failures = 0
         while True:
             try:
                 version = await self._list()
-                failures = 0
                 while True:
                     version = await self._follow(version)
             except KubeError as error:
-                if error.status != 410:  # 410: too old to go on from; list again
-                    failures += 1
-                    pause = BACKOFF.pause(failures)
-                    log.warning("watch.broken", kind=self.kind.name, error=str(error), retry_seconds=pause)
-                    await asyncio.sleep(pause)
+                self._failures += 1
+                if error.status == 410 and self._failures == 1:
+                    continue  # too old to go on from
+                pause = BACKOFF.pause(self._failures)
+                log.warning("watch.broken", kind=self.kind.name, error=str(error), retry_seconds=pause)
+                await asyncio.sleep(pause)
+            except Exception:
+                # Whatever it was, a copy that is not followed would hold up all services.
+                self._failures += 1
+                log.exception("watch.crashed", kind=self.kind.name)
+                await asyncio.sleep(BACKOFF.pause(self._failures))
 
     async def _list(self) -> str:
         items, version = await self._cluster.list(
@@ -96,13 +121,21 @@ class Informer:
             fields=self._fields,
             metadata_only=self._metadata_only,
         )
-        before, self._objects, self._groups = self._objects, {}, {}
+        self._reached = _number(version)
+        listed = {self._key(item) for item in items}
+        # what a write of our own made since is in no list yet
+        gone = [
+            each
+            for key, each in self._objects.items()
+            if key not in listed and _version(each) <= self._reached
+        ]
+        for each in gone:
+            self._remove(self._key(each))
         for item in items:
-            before.pop(self._key(item), None)
             self._take(item)
         self.synced.set()
-        for gone in before.values():
-            self._changed(gone)
+        for each in gone:
+            self._changed(each)
         return version
 
     async def _follow(self, version: str) -> str:
@@ -114,8 +147,12 @@ class Informer:
             fields=self._fields,
             metadata_only=self._metadata_only,
         )
+        began, seen = asyncio.get_running_loop().time(), False
         async for event, item in events:
-            version = item["metadata"]["resourceVersion"]
+            version, seen = item["metadata"]["resourceVersion"], True
+            if 0 < _number(version) < self._reached:
+                raise KubeError(0, "WatchBroken", f"{version} was told after {self._reached}")
+            self._reached, self._failures = _number(version), 0
             if event == "BOOKMARK":
                 continue
             item |= {"apiVersion": self.kind.api_version, "kind": self.kind.name}
@@ -124,10 +161,12 @@ class Informer:
                 self._changed(item)
             else:
                 self._take(item)
+        if not seen and asyncio.get_running_loop().time() - began < SHORTEST_WATCH_SECONDS:
+            raise KubeError(0, "WatchBroken", "it ended as soon as it began")
         return version
 
     def _take(self, item: Manifest) -> None:
-        self.put(item)
+        self._keep(item)
         self._changed(item)
 
     def _key(self, item: Manifest) -> Key:
@@ -136,3 +175,16 @@ class Informer:
 
 def _name(key: Key) -> str:
     return key.name
+
+
+def _is_older(one: Manifest, other: Manifest) -> bool:
+    return 0 < _version(one) < _version(other)
+
+
+def _version(manifest: Manifest) -> int:
+    return _number(manifest["metadata"].get("resourceVersion", ""))
+
+
+def _number(version: str) -> int:
+    """Resource versions are numbers that grow with each change of a kind's objects; 0 for what is none."""
+    return int(version) if version.isdecimal() else 0

@@ -61,7 +61,7 @@ class HeldLease:
         """Lets the next one take it at once, if it is still ours. Raises `KubeError`."""
         lease = await self._cluster.get(LEASE, self.namespace, self.name)
         if lease is not None and lease.get("spec", {}).get("holderIdentity") == self._identity:
-            lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+            lease["spec"] = lease.get("spec", {}) | {"holderIdentity": "", "leaseDurationSeconds": 1}
             await self._cluster.replace(LEASE, lease)
 
     def _is_free(self, lease: Manifest) -> bool:

@@ -57,6 +57,7 @@ class ReferencedObjects:
         self._cluster = cluster
         self._secrets = secrets
         self._digests: dict[Key, Digests | None] = {}
+        self._asked: dict[Key, object] = {}
         self._readers: dict[Key, set[ServiceKey]] = {}
         self._reads: dict[ServiceKey, set[Key]] = {}
 
@@ -93,6 +94,7 @@ class ReferencedObjects:
     def changed(self, key: Key) -> set[ServiceKey]:
         """The services that read this object, which will be read anew."""
         self._digests.pop(key, None)
+        self._asked.pop(key, None)
         return set(self._readers.get(key, ()))
 
     def forget(self, service: ServiceKey) -> None:
@@ -106,13 +108,20 @@ class ReferencedObjects:
         if not readers:
             self._readers.pop(key, None)
             self._digests.pop(key, None)
+            self._asked.pop(key, None)
             if key.kind == SECRET:
                 self._secrets.forget(key)
 
     async def _digests_of(self, key: Key) -> Digests | None:
         if key not in self._digests:
+            this = self._asked[key] = object()
             manifest = await self._get(key)
-            self._digests[key] = None if manifest is None else _digests(manifest)
+            digests = None if manifest is None else _digests(manifest)
+            if self._asked.get(key) is not this:
+                # it changed while it was on its way: whoever is due for that reads it again
+                return digests
+            del self._asked[key]
+            self._digests[key] = digests
         return self._digests[key]
 
     async def _get(self, key: Key) -> Manifest | None:

@@ -58,6 +58,9 @@ class SecretReader:
             await asyncio.sleep(self._seconds)
             for key in list(self._versions.get(namespace, {})):
                 await self._look_at(key)
+        except Exception:
+            # Whatever it was, it is this namespace's look alone.
+            log.exception("secrets.crashed", namespace=namespace)
         finally:
             self._looking.discard(namespace)
 

@@ -67,6 +67,10 @@ class ClusterState:
             del self._seen[key]
             self._leave(key)
 
+    def seen(self) -> tuple[Mapping[str, Any], ...]:
+        """All services, as they were seen last."""
+        return tuple(self._seen.values())
+
     def _look_at(self, key: ServiceKey) -> None:
         """Whether it is ours to serve may have changed, too."""
         before, body = self.services.get(key), self._seen[key]
@@ -110,7 +114,9 @@ class ClusterState:
     def pods(self, key: ServiceKey, component: str = "runtime") -> tuple[Manifest, ...]:
         """The pods of a component of a service."""
         pods = (pod for informer in self._owned[POD] for pod in informer.of(*key))
-        return tuple(pod for pod in pods if pod["metadata"]["labels"].get(COMPONENT_LABEL) == component)
+        return tuple(
+            pod for pod in pods if pod["metadata"].get("labels", {}).get(COMPONENT_LABEL) == component
+        )
 
     def put(self, manifest: Manifest) -> None:
         """What the API server answered to a write of ours."""
@@ -149,7 +155,7 @@ class ClusterState:
                 self._cluster,
                 kind,
                 namespace=namespace,
-                labels=OURS if ours else f"!{SERVICE_LABEL}",
+                labels=OURS if ours else None,
                 changed=self._owned_changed if ours else self._config_map_changed,
                 group_label=SERVICE_LABEL if ours else None,
             )
@@ -158,7 +164,7 @@ class ClusterState:
 
     def _owned_changed(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
-        key = ServiceKey(metadata["namespace"], metadata["labels"].get(SERVICE_LABEL, ""))
+        key = ServiceKey(metadata["namespace"], metadata.get("labels", {}).get(SERVICE_LABEL, ""))
         if key in self.services:
             self._due(key)
 

@@ -30,7 +30,8 @@ class Publisher:
         return dict(body.get("status") or {})
 
     async def publish(self, key: ServiceKey, body: Mapping[str, Any], status: dict[str, Any]) -> bool:
-        """Writes the status if it differs; True when it did. A service that is gone is no error."""
+        """Writes the status if it differs; True when it did. A service that is gone is no error. Where
+        somebody was faster, or another service has the name now, the caller may try again."""
         uid = body["metadata"]["uid"]
         async with self._locks.setdefault(key, asyncio.Lock()):
             if self.current(key, body) == status:
@@ -46,7 +47,7 @@ class Publisher:
                     sub="status",
                 )
             except KubeError as error:
-                if error.not_found or error.conflict:
+                if error.not_found:
                     return False
                 raise
             self._written[key] = (uid, status)

@@ -47,7 +47,7 @@ class StatusReporter:
 
     async def report(self, key: ServiceKey) -> None:
         """Writes the status from what was observed last and what the autoscaler said last."""
-        body, known = self._state.services.get(key), self._states.of(key)
+        body, known = self._state.services.get(key), self._states.seen(key)
         observed = known.observed
         if body is None or observed is None or observed.service.metadata.uid != body["metadata"]["uid"]:
             return
@@ -59,8 +59,9 @@ class StatusReporter:
 
     async def report_scaling(self, key: ServiceKey, scaling: ScalingView) -> None:
         """Writes the status with what the autoscaler says now."""
-        self._states.of(key).scaling = scaling
-        await self.report(key)
+        if key in self._state.services:
+            self._states.of(key).scaling = scaling
+            await self.report(key)
 
     async def report_halted(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         """Says why the service is not worked on and how many replicas it has; all else stays as it was

@@ -40,6 +40,8 @@ _REFUSALS: Final[tuple[tuple[str, Refusal, str], ...]] = (
     ),
 )
 _POD: Final = re.compile(r'^pods "[^"]*" is forbidden: ')
+_LONGEST_QUOTE: Final = 1500
+"""Who may write Events may write long ones."""
 OTHERWISE: Final = "`kubectl describe replicaset` tells more"
 
 
@@ -74,6 +76,7 @@ def refused_server(said: str, field: str) -> Diagnosis:
 
 
 def _refusal(head: str, said: str, field: str, otherwise: str) -> Diagnosis:
+    said = said[:_LONGEST_QUOTE]
     for form, reason, way_out in _REFUSALS:
         if re.search(form, said):
             return Diagnosis(reason, f"{head}: {said}: {way_out.format(field=field)}")

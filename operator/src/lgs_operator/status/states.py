@@ -32,6 +32,10 @@ class ServiceStates:
         """The state of a service, to be read and written."""
         return self._states.setdefault(key, ServiceState())
 
+    def seen(self, key: ServiceKey) -> ServiceState:
+        """The state of a service, to be read; one that is gone is not remembered for that."""
+        return self._states.get(key) or ServiceState()
+
     def manifests(self) -> Mapping[ServiceKey, LangGraphService]:
         """The services that are worked on."""
         known = ((key, state.manifest) for key, state in self._states.items())

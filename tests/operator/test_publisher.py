@@ -1,0 +1,47 @@
+"""A status that could not be written is written later: nothing that was seen is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.status.publisher import Publisher
+
+KEY = ServiceKey("team", "support")
+BODY = {"metadata": {"uid": "u-1"}}
+
+
+class Refusing(KubeClient):
+    """Fails as often as it is told to."""
+
+    def __init__(self, *errors: KubeError) -> None:
+        self.errors = list(errors)
+        self.written: list[dict[str, Any]] = []
+
+    async def apply(self, manifest: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if self.errors:
+            raise self.errors.pop()
+        self.written.append(manifest["status"])
+        return manifest
+
+
+@pytest.mark.parametrize("status", [0, 409, 429, 500, 503])
+async def test_a_write_that_failed_is_for_the_caller_to_try_again(status: int) -> None:
+    cluster = Refusing(KubeError(status, "Fault", "of the tests"))
+    publisher = Publisher(cluster)
+
+    with pytest.raises(KubeError):
+        await publisher.publish(KEY, BODY, {"replicas": 1})
+
+    assert await publisher.publish(KEY, BODY, {"replicas": 1})
+    assert not await publisher.publish(KEY, BODY, {"replicas": 1})
+    assert cluster.written == [{"replicas": 1}]
+
+
+async def test_a_service_that_is_gone_needs_no_status() -> None:
+    publisher = Publisher(Refusing(KubeError(404, "NotFound", "")))
+
+    assert not await publisher.publish(KEY, BODY, {"replicas": 1})
