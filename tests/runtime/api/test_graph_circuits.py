@@ -360,7 +360,7 @@ async def test_replicas_with_a_redis_open_and_close_together(
         await opened(one)
 
         await until(lambda: phase_of(two) is Phase.OPEN)
-        assert 25 <= int(await refused(two)) <= 30
+        assert 15 <= int(await refused(two)) <= 30
         outside.error = None
         clock.now += 31
         for _ in range(POLICY.probes):

@@ -31,11 +31,11 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
-from lgs_runtime.worker.blame import result_of
 from lgs_runtime.worker.claims import Claimed, Claims
 from lgs_runtime.worker.cleanup import CheckpointCleanup
 from lgs_runtime.worker.completer import Completer
 from lgs_runtime.worker.execution import Executor
+from lgs_runtime.worker.failures import result_of
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.slots import SlotPermit, SlotPool
 
