@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controlplane.chart import environment, objects, rendered
-from lgs_operator.settings import from_environment
+from lgs_operator.settings import SettingsError, from_environment
 
 pytestmark = pytest.mark.controlplane
 
@@ -44,6 +44,14 @@ def test_an_installation_looks_after_its_own_namespace_unless_it_is_told_more(
 def test_an_installation_for_namespaces_and_for_all_is_refused() -> None:
     with pytest.raises(AssertionError, match="set one of them"):
         rendered("clusterWide=true", "namespaces={a}")
+
+
+@pytest.mark.parametrize("name", ["No", "a/b", "x" * 41, "-a"])
+def test_a_class_that_can_be_none_is_refused_by_the_chart_and_by_the_operator(name: str) -> None:
+    with pytest.raises(AssertionError, match="operatorClass"):
+        rendered(f"operatorClass={name}")
+    with pytest.raises(SettingsError, match="LGS_OPERATOR_CLASS"):
+        from_environment({"LGS_OPERATOR_CLASS": name})
 
 
 def test_a_misspelt_value_is_refused() -> None:

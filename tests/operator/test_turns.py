@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from lgs_operator.kube.kinds import ServiceKey
-from lgs_operator.kube.turns import FairSlots, Turns
 from lgs_operator.kube.workqueue import WorkQueue
+from lgs_operator.turns import FairSlots, Turns
 
 QUIET = ServiceKey("quiet", "support")
 NOISY = [ServiceKey("noisy", f"s{number}") for number in range(300)]

@@ -21,7 +21,6 @@ from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_going, is_ready, url_of
-from lgs_operator.kube.turns import FairSlots
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.scrape import scrape
@@ -29,6 +28,7 @@ from lgs_operator.status.circuits import circuit_events, circuits_closed, open_g
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.scaling import ScalingView, crashed_view, scaling_before, scaling_view
 from lgs_operator.status.states import ServiceStates
+from lgs_operator.turns import FairSlots
 
 log = structlog.get_logger(__name__)
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"

@@ -16,7 +16,7 @@ import structlog
 from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import ServiceKey
-from lgs_operator.kube.turns import Turns
+from lgs_operator.turns import Turns
 
 log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=60.0)
