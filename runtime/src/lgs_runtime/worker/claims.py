@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.graphs.circuits import GraphCircuits, RunPermit
 from lgs_runtime.model import Run
 from lgs_runtime.storage.contract import Storage
@@ -37,15 +38,22 @@ class Claims:
         self._told = None
 
     async def claim(self, slots: int) -> Sequence[Claimed]:
-        """Up to so many runs; probes first, since they are few. Raises `StorageUnavailable`."""
+        """Up to so many runs; probes first, since they are few. Raises `StorageUnavailable`: runs that were
+        claimed before are found by the storage's account, and are nobody's probes."""
         claimed: list[Claimed] = []
-        for graph in self._circuits.not_closed():
-            claimed += await self._probe(graph, slots - len(claimed))
         taken = self._circuits.taken(self._graphs)
         await self._tell(taken)
-        left = slots - len(claimed)
-        if left > 0 and (taken is None or taken):
-            claimed += [Claimed(run) for run in await self._storage.claim(self._replica, left, taken)]
+        try:
+            for graph in self._circuits.not_closed():
+                claimed += await self._probe(graph, slots - len(claimed))
+            left = slots - len(claimed)
+            if left > 0 and (taken is None or taken):
+                claimed += [Claimed(run) for run in await self._storage.claim(self._replica, left, taken)]
+        except StorageUnavailable:
+            for _, permit in claimed:
+                if permit is not None:
+                    permit.give_back()
+            raise
         return claimed
 
     async def _probe(self, graph: str, slots: int) -> Sequence[Claimed]:
