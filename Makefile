@@ -35,6 +35,7 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 	@tools/setup/system.sh services
 	@tools/kubernetes/build.sh apiserver
 	@tools/setup/s3.sh
+	@tools/setup/cloudnativepg.sh >/dev/null
 	node=$$(tools/setup/node.sh) && LGS_TEST_JAVASCRIPT=required \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \
 	  $(BIN)/pytest --ignore=tests/e2e --numprocesses=auto --maxprocesses=4 --dist=loadfile $(PYTEST_ARGS)

@@ -144,6 +144,7 @@ async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no
     await loses_what_is_not_wanted(story)
     await is_restored(story)
     await is_refused_pods(story)
+    await has_a_database_by_reference(story)
     story.plane.run("delete", "lgs", "--all", "-n", story.namespace)
     await story.vanishes(DEPLOYMENT)
 
@@ -196,6 +197,16 @@ async def is_scaled_out_and_in(story: Story) -> None:
         await story.has_condition("Ready", "True", "Serving")
         pods.load.serves(per_second=2, run_seconds=1.0, waiting=0)
         await until(lambda: becomes(1), "the replicas are not given back")
+
+
+async def has_a_database_by_reference(story: Story) -> None:
+    """A service waits for a Cluster of CloudNativePG."""
+    story.apply(service("other", persistence={"postgres": {"cloudNativePG": {"cluster": "main"}}}))
+
+    async def is_told() -> bool:
+        return "ClusterNotFound" in json.dumps(await story.get(SERVICE_OF_OURS, "other"))
+
+    await until(is_told, "the Cluster is not asked for")
 
 
 async def is_repaired(story: Story) -> None:

@@ -64,6 +64,9 @@ Pod = Literal["CrashLoopBackOff", "OOMKilled"]
 Service = Literal[
     "CircuitOpen", "DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"
 ]
+Cluster = Literal["ClusterNotFound", "ClusterNotReady"]
+"""The database of CloudNativePG that the manifest names can't be used."""
+
 Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 """A backup or a restore that does not come about."""
 
@@ -94,4 +97,18 @@ Event = Literal[
 ]
 """What only Events tell."""
 
-Reason = State | Manifest | Refusal | Image | Start | Node | Pod | Service | Backup | Scaling | Data | Event
+Reason = (
+    State
+    | Manifest
+    | Refusal
+    | Image
+    | Start
+    | Node
+    | Pod
+    | Service
+    | Cluster
+    | Backup
+    | Scaling
+    | Data
+    | Event
+)

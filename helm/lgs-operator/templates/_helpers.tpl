@@ -74,6 +74,10 @@ that it lacks and for one that it does not use. */}}
 - apiGroups: [batch]
   resources: [cronjobs, jobs]
   verbs: [get, list, watch, create, patch, delete]
+# the state of a database cluster that a service waits for
+- apiGroups: [postgresql.cnpg.io]
+  resources: [clusters]
+  verbs: [get]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]

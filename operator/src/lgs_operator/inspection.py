@@ -18,11 +18,23 @@ from lgs_crds.model import ManagedPostgres
 from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import CRON_JOB, DEPLOYMENT, EVENT, JOB, STATEFUL_SET, Key, Manifest, ServiceKey
+from lgs_operator.kube.kinds import (
+    CNPG_CLUSTER,
+    CRON_JOB,
+    DEPLOYMENT,
+    EVENT,
+    JOB,
+    STATEFUL_SET,
+    Key,
+    Manifest,
+    ServiceKey,
+)
 from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import COMPONENT_LABEL, Component, object_name
 from lgs_operator.status.backup import BackupView
+from lgs_operator.status.cloud_native_pg import cluster_trouble
+from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.restore import RestoreView, restore_of
 from lgs_operator.status.service import ObservedService, Reports
 
@@ -70,6 +82,9 @@ class Inspector:
             reports=await self._reports(pods),
             backup=self._backup(key, service),
             restore=restore,
+            cluster=await self._cluster_trouble(
+                key, service, in_need=bool(missing) or not any(map(is_ready, pods))
+            ),
         )
 
     def restore(self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]) -> RestoreView:
@@ -85,6 +100,22 @@ class Inspector:
             generation=service.metadata.generation,
             now=datetime.now(UTC),
         )
+
+    async def _cluster_trouble(
+        self, key: ServiceKey, service: LangGraphService, *, in_need: bool
+    ) -> Diagnosis | None:
+        """What keeps the Cluster of CloudNativePG that the manifest names, asked where the service waits."""
+        postgres = service.spec.persistence.postgres
+        if postgres is None or postgres.cloud_native_pg is None or not in_need:
+            return None
+        name = postgres.cloud_native_pg.cluster
+        try:
+            cluster = await self._cluster.get(CNPG_CLUSTER, key.namespace, name)
+        except KubeError as error:
+            # An explanation is worth no failure: an older chart's role may not read Clusters.
+            log.info("cluster.unread", namespace=key.namespace, cluster=name, error=str(error))
+            return None
+        return cluster_trouble(name, key.namespace, cluster)
 
     def _backup(self, key: ServiceKey, service: LangGraphService) -> BackupView | None:
         managed = _managed(service)

@@ -58,6 +58,7 @@ NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"
 CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs")
 JOB = Kind("batch/v1", "Job", "jobs")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+CNPG_CLUSTER = Kind("postgresql.cnpg.io/v1", "Cluster", "clusters")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 OWNED = (

@@ -28,6 +28,7 @@ from lgs_operator.status.scaling import ScalingView
 Reports = Mapping[str, Mapping[str, str]]
 _DATABASE = re.compile(r"(^|: )(DATABASE_URI|StorageUnavailable): ")
 _FINE = "ok"
+_CLUSTER_FIELD = "spec.persistence.postgres.cloudNativePG"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class ObservedService:
     database: DatabaseStatus | None = None
     backup: BackupView | None = None
     restore: RestoreView = field(default_factory=RestoreView)
+    cluster: Diagnosis | None = None
+    """What keeps the database of CloudNativePG, where the service waits."""
 
     @property
     def ready(self) -> int:
@@ -156,8 +159,8 @@ def reconciled(view: ObservedService) -> Condition:
     """All objects of the service are as its manifest says."""
     if view.refused is not None:
         return condition("Reconciled", "False", "Refused", view.refused)
-    if view.missing:
-        return condition("Reconciled", "False", view.missing[0].reason, _missing_words(view))
+    if (lacking := _lacking(view)) is not None:
+        return condition("Reconciled", "False", lacking.reason, lacking.message)
     if view.unmet is not None:
         return condition("Reconciled", "False", view.unmet.reason, view.unmet.message)
     return condition("Reconciled", "True", "Done", "all objects are as the manifest says")
@@ -171,7 +174,7 @@ def persistence_ready(view: ObservedService) -> Condition:
             "PersistenceReady", "True", "Embedded", "SQLite in the one replica: sessions go with its pod"
         )
     missing = _missing_of(view, "spec.persistence.")
-    found = missing or _diagnose_postgres(view)
+    found = view.cluster or missing or _diagnose_postgres(view)
     if found is not None:
         return condition("PersistenceReady", "False", found.reason, found.message)
     if (waits := restoring(view.restore, "PersistenceReady")) is not None:
@@ -206,7 +209,7 @@ def as_json(status: Status) -> dict[str, Any]:
 
 
 def _diagnose_servers(view: ObservedService) -> Diagnosis | None:
-    return _diagnose_postgres(view) or _diagnose_redis(view)
+    return view.cluster or _diagnose_postgres(view) or _diagnose_redis(view)
 
 
 def _diagnose_postgres(view: ObservedService) -> Diagnosis | None:
@@ -267,8 +270,8 @@ def _report(view: ObservedService) -> Diagnosis | None:
 
 
 def _blocker(view: ObservedService) -> Diagnosis | None:
-    if view.missing:
-        return Diagnosis(view.missing[0].reason, _missing_words(view))
+    if (lacking := _lacking(view)) is not None:
+        return lacking
     # pods that are refused are newer than any that is there
     budget = _budget(view)
     return refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
@@ -278,8 +281,15 @@ def _budget(view: ObservedService) -> Budget:
     return Budget(given=view.service.spec.pod.resources)
 
 
-def _missing_words(view: ObservedService) -> str:
-    return "; ".join(dict.fromkeys(each.message for each in view.missing))
+def _lacking(view: ObservedService) -> Diagnosis | None:
+    """What the manifest names that is not there. The Secret of a Cluster comes with it: nobody makes it."""
+    others = [each for each in view.missing if each.reference.field != _CLUSTER_FIELD]
+    if view.cluster is not None and not others:
+        return view.cluster if view.missing else None
+    if not view.missing:
+        return None
+    words = "; ".join(dict.fromkeys(each.message for each in view.missing))
+    return Diagnosis(view.missing[0].reason, words)
 
 
 def _idle(view: ObservedService) -> Diagnosis | None:

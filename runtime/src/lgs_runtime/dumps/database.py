@@ -20,7 +20,10 @@ _NEWEST: Final[dict[str, LiteralString]] = {
     "lgs_migration": "SELECT max(version) FROM lgs_migration",
     "checkpoint_migrations": "SELECT max(v) FROM checkpoint_migrations",
 }
-_IDENTITY: Final = "SELECT system_identifier::text FROM pg_control_system()"
+_ID_TABLE: Final = "lgs_database"
+_ID: Final = "SELECT id FROM lgs_database"
+_SERVER: Final = "SELECT system_identifier::text FROM pg_control_system()"
+"""Of a database whose tables are older than its id."""
 _IS_THERE: Final = "SELECT to_regclass(%s) IS NOT NULL"
 _THREADS: Final = "SELECT count(*) FROM lgs_thread"
 _FOREIGN: Final = """
@@ -74,7 +77,7 @@ def facts_of(connection: psycopg.Connection[tuple[object, ...]]) -> Facts | None
     note = str(_value(connection, _NOTE) or "")
     return Facts(
         postgres=target_of(connection).postgres,
-        identity=str(_value(connection, _IDENTITY)),
+        identity=str(_value(connection, _ID if _value(connection, _IS_THERE, _ID_TABLE) else _SERVER)),
         schemas=schemas,
         threads=int(str(_value(connection, _THREADS))),
         restored=note.removeprefix(RESTORED) if note.startswith(RESTORED) else None,

@@ -22,8 +22,8 @@ _SHOWN: Final = 10
 class Record(BaseModel):
     """One backup, as its JSON says it. Times are UTC in ISO 8601.
 
-    `database` is the identity of the PostgreSQL that it is of (`pg_control_system`), `schemas` the newest
-    migration of each of its parts."""
+    `database` is the identity of the PostgreSQL that it is of (`lgs_database`), which goes with every copy,
+    `schemas` the newest migration of each of its parts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
