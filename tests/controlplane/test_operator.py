@@ -73,6 +73,22 @@ async def test_an_edit_reaches_the_pods_and_what_is_not_wanted_any_more_goes(
     assert "nodeSelector" not in template["spec"]
 
 
+async def test_what_was_taken_away_and_is_wanted_again_is_made_again_at_once(
+    story: Story, operators: Operators
+) -> None:
+    # Nothing tells of Secrets, and the next look at this one comes too late.
+    await operators.start(env={"LGS_OPERATOR_SECRETS_SECONDS": "3600"})
+    managed = service(cache={"redis": {"managed": {}}})
+    story.apply(managed)
+    await story.appears(DEPLOYMENT, "support-redis")
+    story.apply(service(cache={}))
+    await story.vanishes(SECRET, "support-redis")
+
+    story.apply(managed)
+
+    await story.appears(SECRET, "support-redis")
+
+
 async def test_a_hand_edit_is_repaired_and_what_others_own_is_left_alone(
     story: Story, operators: Operators
 ) -> None:

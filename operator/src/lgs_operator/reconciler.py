@@ -197,6 +197,7 @@ class Reconciler:
             await self._cluster.delete(
                 target.kind, target.namespace, target.name, uid=manifest["metadata"]["uid"]
             )
+            self._state.deleted(target)
             self._metrics.writes.labels(target.kind.name, "delete").inc()
         for target in todo.drifted:
             self._metrics.drift.labels(target.kind.name).inc()

@@ -63,24 +63,27 @@ class ClassClaim:
             await asyncio.sleep(self._claim_seconds / 10)
             for lease in self._leases:
                 try:
-                    held = await lease.take()
+                    held = await self._holds(lease)
                 except KubeError as error:
                     log.warning("class.renew_failed", error=str(error))
                     continue
-                # a Lease that somebody wrote to at the same moment is still ours
-                if not held and lease.holder != self._installation:
+                if not held:
                     raise LostLease(self._taken(lease))
 
     async def _take_all(self) -> str | None:
         """Why one of them can't be had, or None; then all of them are ours."""
         for lease in self._leases:
             try:
-                held = await lease.take()
+                held = await self._holds(lease)
             except KubeError as error:
                 return f"Lease {lease.namespace}/{lease.name}: {error}"
             if not held:
                 return self._taken(lease)
         return None
+
+    async def _holds(self, lease: HeldLease) -> bool:
+        # one that somebody wrote to at the same moment, as an upgrade of the chart does, is still ours
+        return await lease.take() or lease.holder == self._installation
 
     def _taken(self, lease: HeldLease) -> str:
         return (

@@ -129,6 +129,12 @@ class ClusterState:
             if informer.namespace in {None, key.namespace}:
                 informer.put(manifest)
 
+    def deleted(self, key: Key) -> None:
+        """What we deleted: of a Secret nobody tells us."""
+        if key.kind == SECRET:
+            self._own_secrets[key] = None
+            self._secrets.put(key, None)
+
     async def run(self) -> None:
         """Follows the cluster until cancelled."""
         async with asyncio.TaskGroup() as tasks:
