@@ -198,6 +198,23 @@ async def test_a_lost_secret_is_made_again_and_replicas_follow_with_its_password
     await until(rolled, "replicas keep the lost password")
 
 
+async def test_a_password_that_is_written_into_the_secret_by_hand_is_the_password(story: Story) -> None:
+    story.apply(managed())
+    await story.appears(DEPLOYMENT)
+    template = await story.template()
+
+    patch = json.dumps({"stringData": {"password": "theirs/and@more"}})
+    story.plane.run("patch", "secret", SET, "-n", story.namespace, "-p", patch)
+
+    async def follows() -> bool:
+        data = (await story.get(SECRET, SET))["data"]
+        return (
+            ":theirs%2Fand%40more@" in b64decode(data["uri"]).decode() and await story.template() != template
+        )
+
+    await until(follows, "address and replicas keep the old one")
+
+
 async def test_a_lost_secret_of_the_managed_redis_restarts_it_with_the_new_password(story: Story) -> None:
     story.apply(service(cache={"redis": {"managed": {}}}))
     await story.appears(DEPLOYMENT)

@@ -16,8 +16,9 @@ from lgs_operator.kube.kinds import Manifest
 IMAGE_ANNOTATION: Final = "lgs.dev/postgres-image"
 UID_ANNOTATION: Final = "lgs.dev/postgres-uid"
 MAJOR_ANNOTATION: Final = "lgs.dev/postgres-major"
-# The number that a tag begins with: postgres:17-alpine, postgresql:17.2-1, but not postgres@sha256:17...
-_TAG: Final = re.compile(r"[^/@]:v?(\d{1,2})(?:[.-][^/:@]*)?(?:@.*)?$")
+# 17-alpine, 17.2-1; of images with an extension 2.18.2-pg17, pg16. A tag that begins with a number below that of
+# any PostgreSQL that is served counts something else.
+_TAG: Final = re.compile(r":(?:[^/:@]*pg|v?)(1[3-9]|[2-9]\d)(?:[.-][^/:@]*)?(?:@.*)?$")
 
 
 @dataclass(frozen=True)
