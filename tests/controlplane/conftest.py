@@ -58,3 +58,14 @@ async def operators(plane: ControlPlane, namespace: str, tmp_path: Path) -> Asyn
 @pytest.fixture
 def story(plane: ControlPlane, cluster: KubeClient, namespace: str) -> Story:
     return Story(plane, cluster, namespace)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def operator_everywhere(
+    plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[None]:
+    """One for all stories of a module, whatever namespace they are in."""
+    operators = Operators(plane, "default", tmp_path_factory.mktemp("operator"))
+    await operators.start(env={"LGS_OPERATOR_NAMESPACES": ""})
+    yield
+    await operators.stop_all()

@@ -1,80 +1,20 @@
-"""Data outlives mistakes: what becomes of a managed database's volume and password when something is deleted,
-lost or changed (docs/data.md)."""
+"""Data outlives mistakes: what becomes of a managed database's volume, and of what its service knows of it,
+when something is deleted, lost or changed (docs/data.md)."""
 
 from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from controlplane.controlplane_server import ControlPlane
+from controlplane.databases import SET, VOLUME, delete, event, gone, made_again, managed, password, uid_of
 from controlplane.fake_kubelet import FakeKubelet
-from controlplane.manifests import service
-from controlplane.operators import Operators
 from controlplane.story import Story
 from controlplane.waiting import until
-from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, SERVICE_OF_OURS, STATEFUL_SET
+from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, STATEFUL_SET
 
-pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator")]
-SET, VOLUME = "support-postgres", "data-support-postgres-0"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def operator(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
-    """One for all stories here, whatever namespace they are in."""
-    operators = Operators(plane, "default", tmp_path_factory.mktemp("data"))
-    await operators.start(env={"LGS_OPERATOR_NAMESPACES": ""})
-    yield
-    await operators.stop_all()
-
-
-def managed(**postgres: Any) -> dict[str, Any]:
-    return service(persistence={"postgres": {"managed": {"storage": "1Gi"} | postgres}})
-
-
-async def uid_of(story: Story, kind: Any, name: str) -> str:
-    return str((await story.appears(kind, name))["metadata"]["uid"])
-
-
-async def made_again(story: Story, kind: Any, name: str, old: str) -> dict[str, Any]:
-    async def new() -> dict[str, Any] | None:
-        found = await story.get(kind, name)
-        return found if found and found["metadata"]["uid"] != old else None
-
-    return await until(new, f"{kind.name} {name} is not made again")
-
-
-async def password(story: Story) -> str:
-    return str((await story.appears(SECRET, SET))["data"]["password"])
-
-
-async def event(story: Story, reason: str) -> str:
-    """The message of the newest Event of this reason, when there is one."""
-
-    async def told() -> str | None:
-        listed = story.plane.run(
-            *("get", "events", "-n", story.namespace, "--field-selector", f"reason={reason}"),
-            *("-o", "jsonpath={.items[*].message}"),
-        )
-        return listed.strip() or None
-
-    return await until(told, f"no Event {reason}")
-
-
-def delete(story: Story, *what: str) -> None:
-    story.plane.run("delete", *what, "-n", story.namespace, "--wait=false")
-
-
-async def gone(story: Story) -> None:
-    """The service and its StatefulSet."""
-    delete(story, "lgs", "support")
-    await story.vanishes(SERVICE_OF_OURS)
-    await story.vanishes(STATEFUL_SET, SET)
-    await story.vanishes(DEPLOYMENT)
+pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Delete"])
@@ -161,101 +101,6 @@ async def test_the_policy_can_be_changed_later(story: Story, first: str, then: s
     else:
         await story.vanishes(CLAIM, VOLUME)
         await story.vanishes(SECRET, SET)
-
-
-async def test_a_secret_of_somebody_else_is_no_password(story: Story) -> None:
-    story.plane.run(
-        *("create", "secret", "generic", SET, "-n", story.namespace, "--from-literal=password=theirs")
-    )
-
-    story.apply(managed())
-
-    said = await story.has_condition("Reconciled", "False", "Refused")
-    assert f"Secret {SET} exists in namespace" in said["message"]
-    assert b64decode(await password(story)) == b"theirs"
-
-
-async def test_a_lost_secret_is_made_again_and_replicas_follow_with_its_password(story: Story) -> None:
-    story.apply(managed())
-    await story.appears(DEPLOYMENT)
-    before, template = await password(story), await story.template()
-    server = (await story.appears(STATEFUL_SET, SET))["spec"]["template"]
-
-    delete(story, "secret", SET)
-
-    async def new() -> bool:
-        secret = await story.get(SECRET, SET)
-        return bool(secret) and secret["data"]["password"] != before
-
-    await until(new, "no Secret is made")
-    assert "new password" in await event(story, "PasswordChanged")
-    # the server itself is not restarted: its pod takes the password over while it runs
-    assert (await story.get(STATEFUL_SET, SET))["spec"]["template"] == server
-
-    async def rolled() -> bool:
-        return (await story.template())["metadata"] != template["metadata"]
-
-    await until(rolled, "replicas keep the lost password")
-
-
-async def test_a_password_that_is_written_into_the_secret_by_hand_is_the_password(story: Story) -> None:
-    story.apply(managed())
-    await story.appears(DEPLOYMENT)
-    template = await story.template()
-
-    patch = json.dumps({"stringData": {"password": "theirs/and@more"}})
-    story.plane.run("patch", "secret", SET, "-n", story.namespace, "-p", patch)
-
-    async def follows() -> bool:
-        data = (await story.get(SECRET, SET))["data"]
-        return (
-            ":theirs%2Fand%40more@" in b64decode(data["uri"]).decode() and await story.template() != template
-        )
-
-    await until(follows, "address and replicas keep the old one")
-
-
-async def test_a_lost_secret_of_the_managed_redis_restarts_it_with_the_new_password(story: Story) -> None:
-    story.apply(service(cache={"redis": {"managed": {}}}))
-    await story.appears(DEPLOYMENT)
-    redis = (await story.appears(DEPLOYMENT, "support-redis"))["spec"]["template"]
-    runtime = await story.template()
-
-    delete(story, "secret", "support-redis")
-
-    async def rolled() -> bool:
-        now = (await story.get(DEPLOYMENT, "support-redis"))["spec"]["template"]
-        return now != redis and await story.template() != runtime
-
-    await until(rolled, "server and replicas keep different passwords")
-
-
-async def test_a_rotation_keeps_the_old_password_until_the_last_replica_has_the_new_one(story: Story) -> None:
-    story.apply(managed())
-    async with FakeKubelet(story.cluster, story.namespace):
-        await story.has_condition("Ready", "True", "Serving")
-        before = (await story.get(SECRET, SET))["data"]
-
-        story.plane.run("annotate", "lgs", "support", "-n", story.namespace, "lgs.dev/rotate-password=monday")
-
-        async def both() -> dict[str, str] | None:
-            data: dict[str, str] = (await story.get(SECRET, SET))["data"]
-            return data if "previous-password" in data else None
-
-        during = await until(both, "no second password")
-        assert during["previous-password"] == before["password"] != during["password"]
-        assert during["username"] != before.get("username")
-        assert "valid until then" in await event(story, "PasswordChanged")
-        await event(story, "PasswordRotated")
-
-        after = (await story.get(SECRET, SET))["data"]
-        assert after == {name: value for name, value in during.items() if not name.startswith("previous-")}
-
-    async def told() -> bool:
-        status = (await story.get(SERVICE_OF_OURS))["status"]["database"]
-        return status.get("passwordChangedAt", "") >= "2026"
-
-    await until(told, "the status does not say when")
 
 
 def storage_class(story: Story, name: str, *, grows: bool) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from controlplane.databases import SET, event, gone, managed
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.test_data import SET, event, gone, managed
 from controlplane.waiting import until
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, STATEFUL_SET
 

@@ -6,13 +6,12 @@ session, also with those that were in the middle of a run.
 
 from __future__ import annotations
 
-import copy
 import time
-from typing import Any
 
 from langgraph_sdk import get_sync_client
 
-from e2e.harness.kubectl import condition, is_ready
+from e2e.desk import desk, question, until_condition
+from e2e.harness.kubectl import is_ready
 from e2e.harness.report import Report
 from e2e.story import NAME, RESOURCE, Story
 
@@ -20,31 +19,6 @@ OLD, NEW = "desk", "desk-again"
 SESSIONS = 8
 LONG = {"steps": 24, "step_seconds": 1.0}
 BACKUP = {"schedule": "0 3 * * *", "keep": 3, "volume": {"size": "1Gi"}}
-
-
-def desk(story: Story, name: str, **managed: Any) -> dict[str, Any]:
-    """A small service with a database of its own, of which nothing stays that is not backed up."""
-    manifest = copy.deepcopy(story.manifest)
-    manifest["metadata"] = {"name": name}
-    base = {key: manifest["spec"][key] for key in ("source", "graphs")}
-    postgres = {"managed": {"storage": "1Gi", "deletionPolicy": "Delete"} | managed}
-    small = {"scaling": {"mode": "Manual"}, "replicas": 1, "persistence": {"postgres": postgres}}
-    manifest["spec"] = base | small
-    return manifest
-
-
-def until_condition(story: Story, name: str, kind: str, reason: str, seconds: float) -> dict[str, Any]:
-    """The condition, when it says so."""
-
-    def look() -> dict[str, Any] | None:
-        found = condition(story.kubectl.get(f"langgraphservice/{name}"), kind)
-        return found if found.get("reason") == reason else None
-
-    return story.kubectl.until(f"{kind} of {name} is {reason}", look, seconds)
-
-
-def question(text: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": text}]}
 
 
 def test_a_backup_by_hand_holds_every_session(story: Story, report: Report) -> None:

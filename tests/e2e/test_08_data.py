@@ -11,26 +11,21 @@ import base64
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
+from e2e.desk import desk, question, until_condition
 from e2e.harness.kubectl import CommandFailed
 from e2e.harness.report import Report
 from e2e.story import Story
-from e2e.test_07_backup import desk, question, until_condition
 
 LEDGER = "ledger"
 SERVER, VOLUME = f"{LEDGER}-postgres", f"data-{LEDGER}-postgres-0"
 SERVICE = f"langgraphservice/{LEDGER}"
 RUNS = 6
 LONG = {"steps": 40, "step_seconds": 1.0}
-
-
-def ledger(**managed: Any) -> dict[str, Any]:
-    return {"deletionPolicy": "Retain"} | managed
 
 
 @contextmanager
@@ -121,7 +116,7 @@ def until_ended(story: Story, runs: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def session(story: Story) -> str:
     """A session of a service with two replicas, which every mistake has to spare."""
-    manifest = desk(story, LEDGER, **ledger())
+    manifest = desk(story, LEDGER, deletionPolicy="Retain")
     manifest["spec"]["replicas"] = 2
     story.kubectl.apply(manifest)
     until_condition(story, LEDGER, "Ready", "Serving", 240)

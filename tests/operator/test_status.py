@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from lgs_crds import LangGraphService, parse
-from lgs_crds.status import ScalingStatus, condition
+from lgs_crds.status import DatabaseStatus, ScalingStatus, condition
 from lgs_operator.kube.kinds import SECRET
 from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.status.diagnosis import Diagnosis
@@ -139,6 +140,27 @@ def test_an_unreachable_database_is_told_by_the_replicas_themselves() -> None:
         "pod support-1: database: refused",
     )
     assert persistence_ready(seen).reason == "DatabaseUnreachable"
+
+
+def test_a_replica_that_ended_at_an_emptied_database_is_told_by_that_with_the_way_out() -> None:
+    words = "DATABASE_URI: postgres://h/d: the database is empty: its id was 0d9f8a5e: restore it"
+    last = {"terminated": {"exitCode": 2, "message": f"KeyError: 'x'\n{words}\n"}}
+    crashed = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=last)
+
+    seen = replace(view(crashed, service=service(**DATABASE)), database=DatabaseStatus(id="0d9f8a5e"))
+    forgotten = replace(seen, database=DatabaseStatus())
+
+    for told in (ready(seen), progressing(seen), persistence_ready(seen)):
+        assert told.reason == "DatabaseEmpty"
+        assert "kubectl annotate lgs support lgs.dev/forget-database=0d9f8a5e" in told.message
+    assert "kubectl" not in ready(forgotten).message
+
+
+def test_words_of_the_applications_own_are_not_taken_for_the_databases() -> None:
+    last = {"terminated": {"exitCode": 1, "message": "the database is empty\nValueError: no customers"}}
+    crashed = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=last)
+
+    assert ready(view(crashed, service=service(**DATABASE))).reason == "CrashLoopBackOff"
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from lgs_operator.kube.kinds import Manifest
 IMAGE_ANNOTATION: Final = "lgs.dev/postgres-image"
 UID_ANNOTATION: Final = "lgs.dev/postgres-uid"
 MAJOR_ANNOTATION: Final = "lgs.dev/postgres-major"
-# 17-alpine, 17.2-1; of images with an extension 2.18.2-pg17, pg16. A tag that begins with a number below that of
-# any PostgreSQL that is served counts something else.
+# 17-alpine, 17.2-1; of images with an extension 2.18.2-pg17, pg16. A tag that begins with a number below that
+# of any PostgreSQL that is served counts something else.
 _TAG: Final = re.compile(r":(?:[^/:@]*pg|v?)(1[3-9]|[2-9]\d)(?:[.-][^/:@]*)?(?:@.*)?$")
 
 

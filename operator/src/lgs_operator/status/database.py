@@ -24,6 +24,20 @@ def of_database(service: LangGraphService, database: DatabaseStatus | None, word
     reason = next((reason for said, reason in DATABASE_WORDS.items() if said in words), None)
     if reason is None:
         return Diagnosis("DatabaseUnreachable", words)
-    known = "ID" if database is None or database.id is None else database.id
-    way = f"kubectl annotate lgs {service.metadata.name} {FORGET_ANNOTATION}={known} --overwrite"
+    if database is None or database.id is None:
+        # It was forgotten just now: replicas that know it are on their way out.
+        return Diagnosis(reason, words)
+    way = f"kubectl annotate lgs {service.metadata.name} {FORGET_ANNOTATION}={database.id} --overwrite"
     return Diagnosis(reason, f"{words}. To begin with what is there instead: {way}")
+
+
+def of_ended_pod(
+    service: LangGraphService, database: DatabaseStatus | None, found: Diagnosis | None
+) -> Diagnosis | None:
+    """The diagnosis of pods, by its own reason where a replica ended at a database that is not its own."""
+    if found is None or found.reason != "CrashLoopBackOff":
+        return found
+    # The last line has the reason; above may stand a traceback of the application's, with any word in it.
+    if not any(said in found.message.splitlines()[-1] for said in DATABASE_WORDS):
+        return found
+    return of_database(service, database, found.message)

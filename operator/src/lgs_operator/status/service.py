@@ -19,7 +19,7 @@ from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import selector
 from lgs_operator.status.backup import BackupView, backup_ready, last_backup
-from lgs_operator.status.database import DATABASE_REASONS, of_database
+from lgs_operator.status.database import DATABASE_REASONS, of_database, of_ended_pod
 from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
 from lgs_operator.status.restore import RestoreView, restoring
 from lgs_operator.status.rollout import refused_pods, refused_server, seconds_past
@@ -274,7 +274,8 @@ def _blocker(view: ObservedService) -> Diagnosis | None:
         return lacking
     # pods that are refused are newer than any that is there
     budget = _budget(view)
-    return refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
+    found = refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
+    return of_ended_pod(view.service, view.database, found)
 
 
 def _budget(view: ObservedService) -> Budget:
