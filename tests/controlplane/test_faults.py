@@ -19,7 +19,6 @@ from support.drawn_manifests import TIMES
 
 pytestmark = pytest.mark.controlplane
 SEED = 13
-SECRET_KEYS = {"auth": {"apiKeys": {"secret": {"name": "keys"}}}}
 
 
 @pytest.fixture
