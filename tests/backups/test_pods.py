@@ -4,6 +4,8 @@ the runtime's own command: what one writes the other reads."""
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,7 @@ from lgs_runtime.storage.options import StorageOptions
 from support.desired import inputs_of
 from support.pods import Ended, Node
 from support.postgres import fresh_database
-from support.s3 import BUCKET, S3Server, gateway
-from support.servers import running
+from support.s3 import BUCKET, S3Server
 from support.service import at_work
 
 Backups = dict[str, Any]
@@ -28,15 +29,6 @@ ON_A_VOLUME: Backups = {"volume": {}}
 IN_A_BUCKET: Backups = {
     "s3": {"bucket": BUCKET, "endpoint": "http://set-below", "credentialsSecret": {"name": "keys"}}
 }
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    pytest.importorskip("obstore")
-    if gateway() is None:
-        pytest.skip("no S3 server here: tools/setup/s3.sh builds one")
-    with running(S3Server()) as server:
-        yield server
 
 
 class Cluster:
@@ -176,6 +168,25 @@ async def test_a_backup_that_fails_removes_nothing_and_leaves_nothing(
     assert "no tables of a runtime" in empty.said
     assert "nowhere" in away.said
     assert on_a_volume.kept() == before
+    assert list((on_a_volume.volume / ".parts").iterdir()) == []
+
+
+async def test_what_a_killed_pod_left_goes_with_a_later_backup(
+    on_a_volume: Cluster, postgres_uri: str
+) -> None:
+    await fill(postgres_uri)
+    old, young = on_a_volume.volume / ".parts" / "killed", on_a_volume.volume / ".parts" / "at-work"
+    for part in (old, young):
+        part.mkdir(parents=True)
+        (part / "dump").write_bytes(b"PGDMP")
+    long_ago = time.time() - 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+
+    backup = on_a_volume.backs_up(postgres_uri)
+
+    assert backup.failed is None, backup.said
+    assert not old.exists()
+    assert (young / "dump").exists()
 
 
 async def test_a_service_with_sessions_restores_nothing(

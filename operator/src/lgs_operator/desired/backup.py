@@ -22,19 +22,20 @@ from lgs_operator.kube.kinds import CLAIM, CRON_JOB, Manifest
 from lgs_operator.naming import labels
 
 _SIZE = "10Gi"
+_MOST_SECONDS = 6 * 3600
+"""A backup that hangs would hold up all that follow."""
 _PARTS = f"{BACKUPS}/.parts"
-# What a killed pod left of a dump goes after a day; the pod's name keeps two that work at once apart.
+# A try that fails takes what it wrote with it, else tries would fill the volume; what a killed pod left goes
+# when none that works can be so old. The pod's name keeps two that work at once apart.
 _DUMP = f"""\
 part={_PARTS}/$POD_NAME
+trap '[ $? = 0 ] || rm -rf "$part"' EXIT
 mkdir -p "$part"
-find {_PARTS} -mindepth 1 -maxdepth 1 -mmin +1440 -exec rm -rf {{}} +
-rm -rf "$part"/*
+find {_PARTS} -mindepth 1 -maxdepth 1 -mmin +{_MOST_SECONDS // 60 + 30} -exec rm -rf {{}} +
 date -u +%Y-%m-%dT%H:%M:%SZ > "$part/began"
 pg_dump --format=custom --no-owner --no-privileges --lock-wait-timeout=60000 --file="$part/dump"
 pg_restore --file=/dev/null "$part/dump"
 """
-_MOST_SECONDS = 6 * 3600
-"""A backup that hangs would hold up all that follow."""
 
 
 def backup_of(inputs: Inputs) -> Backup | None:

@@ -56,11 +56,14 @@ def keep(
             began=began,
             clock=lambda: datetime.now(UTC),
         )
-        shutil.rmtree(part)
         told = kept.record.model_dump(mode="json", include={"name", "began", "ended", "bytes", "threads"})
         return told | {"removed": list(kept.removed)}
 
-    _do(work, tell)
+    try:
+        _do(work, tell)
+    finally:
+        # Of a try that failed, too: tries that leave their dumps fill the volume.
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @dump_app.command()

@@ -64,6 +64,9 @@ class Folder:
             part.replace(self._path / f"{record.name}{RECORD}")
             _synced(self._path)
         except OSError as error:
+            # A full disk has room for another try then.
+            for left in self._path.glob(f"*{record.name}*"):
+                left.unlink(missing_ok=True)
             raise DestinationFailed(f"{self._path}: {error.strerror}") from error
 
     def get(self, record: Record, scratch: Path) -> Path:
