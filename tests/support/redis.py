@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 from collections.abc import Sequence
 
 import redis
 
+from support.ports import free_port, wait_until
 from support.server_program import ServerProgram
+
+CLUSTER = ["redis-cli", "--cluster"]
 
 
 class RedisServer(ServerProgram):
@@ -44,3 +48,104 @@ def flush(uri: str) -> None:
     """Empties the database that `uri` names."""
     with redis.Redis.from_url(uri) as client:
         client.flushdb()
+
+
+class RedisNode(RedisServer):
+    """A server of a set. With `sentinel_of` it watches over that server's set instead, by the name `main`."""
+
+    def __init__(self, *options: str, sentinel_of: RedisServer | None = None) -> None:
+        super().__init__()
+        self._options = options
+        if sentinel_of is not None:
+            (self.folder / "sentinel.conf").write_text(
+                f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+                f"sentinel monitor main 127.0.0.1 {sentinel_of.port} 1\n"
+                "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+            )
+
+    def _command(self) -> Sequence[str]:
+        if (self.folder / "sentinel.conf").exists():
+            return [self._binary, str(self.folder / "sentinel.conf"), "--sentinel"]
+        return [*super()._command(), *self._options]
+
+
+class RedisCluster:
+    """Three servers that share the keys, and a replica of the first of them."""
+
+    def __init__(self) -> None:
+        shared = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+        # The bus has a port of its own, which must be free too.
+        self.nodes = [RedisNode(*shared, "--cluster-port", str(free_port())) for _ in range(4)]
+
+    @property
+    def uri(self) -> str:
+        """Names two of the nodes."""
+        return f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes[1:3])}"
+
+    def start(self) -> None:
+        """Returns when each node knows where all keys are."""
+        for node in self.nodes:
+            node.start()
+        command = [
+            *CLUSTER,
+            "create",
+            *(f"127.0.0.1:{node.port}" for node in self.nodes[:3]),
+            "--cluster-yes",
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        wait_until(lambda: all(_covers(node) for node in self.nodes[:3]), "the cluster covers all slots")
+        first = self.nodes[0]
+        with redis.Redis.from_url(first.uri) as client:
+            identity = client.execute_command("CLUSTER", "MYID").decode()
+        added = [f"127.0.0.1:{self.nodes[3].port}", f"127.0.0.1:{first.port}"]
+        command = [*CLUSTER, "add-node", *added, "--cluster-slave", "--cluster-master-id", identity]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        wait_until(lambda: _replicas(first) == 1, "the replica follows its master")
+
+    def remove(self) -> None:
+        """Stops all nodes."""
+        for node in self.nodes:
+            node.remove()
+
+
+class RedisSentinel:
+    """A master, a replica of it, and a sentinel."""
+
+    def __init__(self) -> None:
+        self.master = RedisNode()
+        self.replica = RedisNode("--replicaof", f"127.0.0.1 {self.master.port}")
+        self.sentinel = RedisNode(sentinel_of=self.master)
+
+    @property
+    def uri(self) -> str:
+        """Names the sentinel and the master's name."""
+        return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/main"
+
+    def start(self) -> None:
+        """Returns when the sentinel knows both."""
+        for each in (self.master, self.replica):
+            each.start()
+        wait_until(lambda: _replicas(self.master) == 1, "the replica follows its master")
+        self.sentinel.start()
+        wait_until(self._knows, "the sentinel knows the replica")
+
+    def remove(self) -> None:
+        """Stops all of them."""
+        for each in (self.sentinel, self.replica, self.master):
+            each.remove()
+
+    def _knows(self) -> bool:
+        with redis.Redis(port=self.sentinel.port) as client:
+            return bool(client.execute_command("SENTINEL", "REPLICAS", "main"))
+
+
+def _replicas(server: RedisServer) -> int:
+    with redis.Redis.from_url(server.uri) as client:
+        told = client.info("replication")
+        return sum(told[name]["state"] == "online" for name in told if name.startswith("slave"))
+
+
+def _covers(node: RedisServer) -> bool:
+    with redis.Redis.from_url(node.uri) as client:
+        told: dict[str, str] = client.execute_command("CLUSTER INFO")
+        return told["cluster_state"] == "ok"

@@ -361,7 +361,9 @@ class Redis(Part):
     """The Redis of the cache and of the streams between replicas: exactly one of these."""
 
     uri_secret: SecretKey | None = Field(
-        default=None, description="Secret that holds a redis:// or rediss:// URI."
+        default=None,
+        description="Secret that holds a URI: redis:// or rediss:// of one server, redis+sentinel:// with "
+        "the sentinels and the name of the master, or redis+cluster:// with nodes of a Cluster.",
     )
     managed: ManagedRedis | None = None
 

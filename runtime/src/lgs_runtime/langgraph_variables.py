@@ -41,7 +41,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "AGENT_REDIS_IAM_AUTH_PROVIDER": "Redis is reached by what REDIS_URI says alone",
     "LANGGRAPH_CONFIG": "what a graph starts with is an assistant's config; make one over the API",
     "LANGGRAPH_UI": "this server serves no components of a UI; set it to nothing to start without them",
-    "REDIS_CLUSTER": "this server keeps streams and cache in one Redis, not in a cluster",
     "REDIS_GCP_SERVICE_ACCOUNT_JSON": "Redis is reached by what REDIS_URI says alone",
     "REDIS_TLS_CA_CERT": "put the certificate into the system's, and use rediss:// in REDIS_URI",
 }

@@ -51,6 +51,7 @@ from lgs_runtime.notifier import Notifier
 from lgs_runtime.periodic import running
 from lgs_runtime.persistence import Persistence, open_persistence
 from lgs_runtime.readiness import Readiness
+from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.backends import open_storage
@@ -192,7 +193,8 @@ class _Opening:
             return [*around.all(), *CIRCUITS.all()]
 
         metrics.show(CircuitSeries(all_of_them))
-        if self._settings.redis_uri is not None:
+        # The driver's pipelines of a Cluster take no scripts: there each replica goes by what it sees.
+        if self._settings.redis_uri is not None and not parse_redis(self._settings.redis_uri).is_cluster:
             from lgs_runtime.breaker.redis_sharing import RedisSharing  # noqa: PLC0415 - only drivers in use
 
             sharing = RedisSharing.connect(self._settings.redis_uri, self._settings.service, all_of_them)

@@ -28,6 +28,7 @@ from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.process_context import ProcessContext, not_a_laptop
+from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.storage.options import VERSIONS_LIMIT, StorageOptions
 from lgs_runtime.store.options import StoreOptions, parse_store
 from lgs_runtime.variables import Variables
@@ -271,9 +272,15 @@ def _database_uri(values: Variables, data_dir: Path) -> str:
 def _redis_uri(values: Variables) -> str | None:
     name = values.set_of("REDIS_URI_CUSTOM", "REDIS_URI")
     uri = values.text(name, "")
-    if uri and not uri.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigError(f"{name}: {masked(uri)}: must start with redis://, rediss:// or unix://")
-    return uri or None
+    if not uri:
+        return None
+    if values.flag("REDIS_CLUSTER", False) and uri.startswith(("redis://", "rediss://")):
+        uri = uri.replace("://", "+cluster://", 1)
+    try:
+        parse_redis(uri)
+    except ValueError as wrong:
+        raise ConfigError(f"{name}: {masked(uri)}: {wrong}") from wrong
+    return uri
 
 
 def _host(flag: str | None, values: Variables) -> str:

@@ -114,7 +114,10 @@ def test_a_section_that_can_not_be_read_stops_the_start(tmp_path: Path, name: st
             {"LS_DEFAULT_CHECKPOINTER_BACKEND": "mongo"},
             "LS_DEFAULT_CHECKPOINTER_BACKEND: mongo: must be default",
         ),
-        ({"REDIS_CLUSTER": "true"}, "REDIS_CLUSTER: set: must be absent"),
+        (
+            {"REDIS_CLUSTER": "true", "REDIS_URI": "redis://a:x"},
+            "REDIS_URI: redis+cluster://a:x: must list",
+        ),
         ({"REDIS_TLS_CA_CERT": "LS0t"}, "REDIS_TLS_CA_CERT: set: must be absent"),
         ({"FF_CRONS_ENABLED": "false"}, "FF_CRONS_ENABLED: false: must be absent or true"),
         ({"MOUNT_PREFIX": "api"}, "MOUNT_PREFIX: 'api': must be a path"),

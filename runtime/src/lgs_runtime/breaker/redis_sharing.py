@@ -14,17 +14,16 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
+from redis.asyncio import Redis
 
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import State
 from lgs_runtime.breaker.sharing import Answer, Link, Message, Told, answered, told
 from lgs_runtime.breaker.window import BUCKETS, Counts
+from lgs_runtime.redis_clients import GONE, connect
 
 EVERY_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 1.0
-GONE: Final = (RedisError, OSError, TimeoutError)
 log = structlog.get_logger(__name__)
 
 EXCHANGE: Final = """
@@ -90,14 +89,7 @@ class RedisSharing:
     @classmethod
     def connect(cls, uri: str, service: str, circuits: Callable[[], Sequence[Circuit]]) -> RedisSharing:
         """For a URI; Redis need not be there yet."""
-        pool = BlockingConnectionPool.from_url(
-            uri,
-            max_connections=1,
-            timeout=TIMEOUT_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-        )
-        return cls(Redis.from_pool(pool), service, circuits)
+        return cls(connect(uri, most_connections=1, timeout_seconds=TIMEOUT_SECONDS), service, circuits)
 
     async def run(self) -> None:
         """Tells and hears, for ever."""

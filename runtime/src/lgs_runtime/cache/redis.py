@@ -7,17 +7,16 @@ The lease of a key has the key's hash tag, so that a script may touch both in a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
-
 from lgs_runtime.cache.shared import Change, SharedCacheUnavailable, Stored, Written
+from lgs_runtime.redis_addresses import parse_redis
+from lgs_runtime.redis_clients import GONE, connect
 
-GONE = (RedisError, OSError, TimeoutError)
 TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
 HEALTH_SECONDS = 5.0
@@ -52,32 +51,29 @@ class RedisEntries:
 
     def __init__(self, uri: str, channel: str) -> None:
         # Bounded: a burst of lookups waits for a connection instead of opening hundreds.
-        pool = BlockingConnectionPool.from_url(
+        self._connect = partial(
+            connect,
             uri,
-            max_connections=MOST_CONNECTIONS,
-            timeout=TIMEOUT_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            health_check_interval=int(HEALTH_SECONDS),
+            most_connections=MOST_CONNECTIONS,
+            timeout_seconds=TIMEOUT_SECONDS,
+            health_seconds=HEALTH_SECONDS,
         )
-        self._redis: Any = Redis.from_pool(pool)
+        self._redis = self._connect()
+        # Of a Cluster any node tells whether it is there: one that is not there keeps its own keys alone.
+        self._any = {"target_nodes": "random"} if parse_redis(uri).is_cluster else {}
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
         self._channel = channel
         self._sender = uuid4().hex
 
     async def ping(self) -> None:
         """Raises `SharedCacheUnavailable`."""
         async with _answered():
-            await self._redis.ping()
+            await self._redis.ping(**self._any)
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         """The entry of each key."""
         async with _answered():
-            if len(keys) == 1:
-                return [_stored(await self._redis.eval(READ, 1, keys[0]))]
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for key in keys:
-                    pipe.eval(READ, 1, key)
-                return [_stored(found) for found in await pipe.execute()]
+            return [_stored(found) for found in await self._at_once(("EVAL", READ, 1, key) for key in keys)]
 
     async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
         """The entry, or whether the lease is the caller's."""
@@ -92,10 +88,9 @@ class RedisEntries:
 
     async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
         """Makes leases last longer."""
-        async with _answered(), self._redis.pipeline(transaction=False) as pipe:
-            for key, token in leases:
-                pipe.eval(RENEW, 1, key + LEASE, token, _milliseconds(seconds))
-            await pipe.execute()
+        async with _answered():
+            life = _milliseconds(seconds)
+            await self._at_once(("EVAL", RENEW, 1, key + LEASE, token, life) for key, token in leases)
 
     async def release(self, key: str, token: str) -> None:
         """Gives a lease back."""
@@ -104,10 +99,10 @@ class RedisEntries:
 
     async def write(self, entries: Sequence[Written]) -> None:
         """Stores entries."""
-        async with _answered(), self._redis.pipeline(transaction=False) as pipe:
-            for entry in entries:
-                pipe.set(entry.key, entry.raw, px=_milliseconds(entry.seconds))
-            await pipe.execute()
+        async with _answered():
+            await self._at_once(
+                ("SET", entry.key, entry.raw, "PX", _milliseconds(entry.seconds)) for entry in entries
+            )
 
     async def write_leased(self, entry: Written, token: str) -> bool:
         """Stores an entry under its lease."""
@@ -139,8 +134,10 @@ class RedisEntries:
     async def changes(self) -> AsyncGenerator[Change, None]:
         """What the other replicas tell."""
         try:
-            async with self._redis.pubsub() as pubsub:
+            # A client of its own: that of a Cluster closes its connections when a command finds it down.
+            async with aclosing(self._connect()) as redis, redis.pubsub() as pubsub:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await redis.initialize()
                     await pubsub.subscribe(self._channel)
                 while True:
                     message = await pubsub.get_message(timeout=HEALTH_SECONDS)
@@ -148,6 +145,21 @@ class RedisEntries:
                         yield change
         except GONE as gone:
             raise SharedCacheUnavailable(str(gone) or type(gone).__name__) from gone
+
+    async def _at_once(self, commands: Iterable[tuple[Any, ...]]) -> Sequence[Any]:
+        """The answers to commands, in one round trip to each server."""
+        if self._any:
+            return await asyncio.gather(*map(self._in_turn, commands))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            found: Sequence[Any] = await pipe.execute()
+        return found
+
+    async def _in_turn(self, command: tuple[Any, ...]) -> Any:
+        # Each at once would open a connection of its own.
+        async with self._turns:
+            return await self._redis.execute_command(*command)
 
     def _change(self, message: Any) -> Change | None:
         if message is None or message["type"] not in ("subscribe", "message"):

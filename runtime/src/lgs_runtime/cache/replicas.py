@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -45,6 +45,7 @@ class Replicas:
         self._changed = changed
         self._failed = failed
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._asked: set[asyncio.Future[Any]] = set()
         self.changes = 0
         """Of those heard so far: what was asked for before one may be old."""
 
@@ -58,8 +59,12 @@ class Replicas:
         if not self.up:
             return None
         self._begin_to_listen()
+        # In a task of its own: the driver may swallow a cancellation, and that of a run must not be lost.
+        asked = asyncio.ensure_future(question(self._shared))
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
         try:
-            return await question(self._shared)
+            return await asyncio.shield(asked)
         except SharedCacheUnavailable as gone:
             self._gone(gone)
             return None
@@ -73,7 +78,7 @@ class Replicas:
     async def close(self) -> None:
         """Closes the connections."""
         # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
-        while left := [task for task in self._tasks.values() if not task.done()]:
+        while left := [task for task in (*self._tasks.values(), *self._asked) if not task.done()]:
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)

@@ -17,8 +17,8 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
+from lgs_runtime.redis_clients import GONE
 from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.events import StreamEvent
 
@@ -31,7 +31,6 @@ TELL_AGAIN_SECONDS = 60.0
 MOST_REMEMBERED = 20_000
 TIMEOUT_SECONDS = 2.0
 AWAY_SECONDS = 1.0
-GONE = (RedisError, OSError, TimeoutError)
 APPEND = """
 -- KEYS: streams. ARGV: how many events a stream may hold; then for each stream the number of its events, the
 -- seconds after which it goes ('0': as said before), and of each event its id, name and data.

@@ -16,9 +16,11 @@ from contextlib import aclosing, suppress
 from itertools import groupby
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 
-from lgs_runtime.streams.batches import GONE, TIMEOUT_SECONDS, Batches
+from lgs_runtime.redis_addresses import parse_redis
+from lgs_runtime.redis_clients import GONE, connect
+from lgs_runtime.streams.batches import TIMEOUT_SECONDS, Batches
 from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.events import FROM_START, StreamEvent, position, up_to_end
 from lgs_runtime.streams.memory import MemoryBroker
@@ -50,15 +52,11 @@ class RedisBroker:
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
         """A broker for a URI; Redis need not be there yet."""
         # Bounded: a burst of listeners waits for a connection instead of opening hundreds.
-        pool = BlockingConnectionPool.from_url(
-            uri,
-            max_connections=MOST_CONNECTIONS,
-            timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-            health_check_interval=15,
+        redis = connect(
+            uri, most_connections=MOST_CONNECTIONS, timeout_seconds=TIMEOUT_SECONDS, health_seconds=15
         )
-        return cls(Redis.from_pool(pool), service, failed)
+        # One script appends to the streams of many runs: in a Cluster they have one tag.
+        return cls(redis, f"{{{service}}}" if parse_redis(uri).is_cluster else service, failed)
 
     def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
         """Appends events, together with those of other runs; they have arrived also when Redis is away."""

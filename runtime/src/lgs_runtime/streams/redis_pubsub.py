@@ -14,15 +14,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from lgs_runtime.redis_clients import GONE
 from lgs_runtime.streams.subscribers import Subscriber
 
 COMMAND_SECONDS = 2.0
 AWAY_SECONDS = 0.5
 READ_SECONDS = 1.0
 CANCEL_AGAIN_SECONDS = 0.1
-GONE = (RedisError, OSError, TimeoutError)
 
 
 class RedisPubSub:

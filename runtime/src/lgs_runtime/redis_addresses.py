@@ -1,0 +1,82 @@
+"""Where Redis is: one server, a set that Sentinel watches over, or a Cluster. Read from one URI, without the
+driver, so that a start can refuse what is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+SINGLE: Final = ("redis://", "rediss://", "unix://")
+SENTINEL: Final = ("redis+sentinel://", "rediss+sentinel://")
+CLUSTER: Final = ("redis+cluster://", "rediss+cluster://")
+PORTS: Final = {SENTINEL: 26379, CLUSTER: 6379}
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """A URI's parts. `master` is the name by which the sentinels know the set."""
+
+    uri: str = field(repr=False)
+    nodes: tuple[tuple[str, int], ...] = ()
+    master: str = ""
+    database: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.uri.startswith("rediss")
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys are spread over nodes, so that a script needs its keys under one hash tag."""
+        return self.uri.startswith(CLUSTER)
+
+    @property
+    def is_sentinel(self) -> bool:
+        """Whether the server is asked for at sentinels."""
+        return self.uri.startswith(SENTINEL)
+
+
+def parse_redis(uri: str) -> RedisAddress:
+    """The parts of a URI. Raises `ValueError` that says what it must be."""
+    if uri.startswith(SINGLE):
+        return RedisAddress(uri)
+    if not uri.startswith(SENTINEL + CLUSTER):
+        schemes = ", ".join((*SINGLE, "redis+sentinel://"))
+        raise ValueError(f"must start with {schemes} or redis+cluster://")
+    kind = SENTINEL if uri.startswith(SENTINEL) else CLUSTER
+    place = uri.split("://", 1)[1]
+    authority, _, path = place.partition("/")
+    user, _, hosts = authority.rpartition("@")
+    name, has_password, password = user.partition(":")
+    nodes = tuple(_node(text, PORTS[kind]) for text in hosts.split(","))
+    master, _, number = path.partition("/")
+    if kind is SENTINEL and not master:
+        raise ValueError(
+            "must name the master that the sentinels know, as redis+sentinel://host:26379/mymaster"
+        )
+    if kind is CLUSTER and path.strip("/0"):
+        raise ValueError("must not name a database: a Redis Cluster has one")
+    if not (number or "0").isdecimal():
+        raise ValueError(f"must end with the number of a database, not with {number}")
+    return RedisAddress(
+        uri,
+        nodes=nodes,
+        master=unquote(master) if kind is SENTINEL else "",
+        database=int(number or 0) if kind is SENTINEL else 0,
+        username=unquote(name) or None,
+        password=unquote(password) if has_password else None,
+    )
+
+
+def _node(text: str, default: int) -> tuple[str, int]:
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or port.endswith("]"):
+        host, port = text.strip(), str(default)
+    host = host.strip("[]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("must list its nodes as host:port between commas")
+    return host, int(port)

@@ -1,0 +1,123 @@
+"""Clients of Redis, wherever it is. Loaded only where one is configured: the driver takes long to import.
+
+A client of a Cluster follows its nodes by itself (MOVED, ASK, a failover); one of Sentinel asks the sentinels
+for the master with each connection that it opens. What goes wrong meanwhile is one of `GONE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException, RedisError
+
+from lgs_runtime.redis_addresses import RedisAddress, parse_redis
+
+GONE: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
+"""What a client raises for a Redis that is not there, or not just now."""
+CLUSTER_TRIES: Final = 3
+CLUSTER_CONNECTIONS: Final = 256
+"""To one node at most; a client of a Cluster has no queue for more."""
+
+
+def connect(uri: str, *, most_connections: int, timeout_seconds: float, health_seconds: float = 0) -> Any:
+    """A client for a URI; Redis need not be there yet. A burst waits for one of `most_connections`."""
+    address = parse_redis(uri)
+    shared: dict[str, Any] = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "health_check_interval": health_seconds,
+    }
+    if address.is_cluster:
+        return _cluster(address, shared)
+    if address.is_sentinel:
+        return _sentinel(address, shared, most_connections, timeout_seconds)
+    pool = BlockingConnectionPool.from_url(
+        uri, max_connections=most_connections, timeout=timeout_seconds, **shared
+    )
+    return Redis.from_pool(pool)
+
+
+def _cluster(address: RedisAddress, shared: dict[str, Any]) -> Any:
+    return _Cluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in address.nodes],
+        username=address.username,
+        password=address.password,
+        ssl=address.tls,
+        # Of a cluster that has lost a part, the other parts go on.
+        require_full_coverage=False,
+        max_connections=CLUSTER_CONNECTIONS,
+        # Each MOVED is learned by itself. Every so many of them the driver would close all connections.
+        reinitialize_steps=0,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), CLUSTER_TRIES),
+        **shared,
+    )
+
+
+def _sentinel(address: RedisAddress, shared: dict[str, Any], most: int, timeout_seconds: float) -> Any:
+    asked = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        list(address.nodes),
+        sentinel_kwargs={**asked, "ssl": address.tls} if address.tls else asked,
+        username=address.username,
+        password=address.password,
+        db=address.database,
+        **shared,
+    )
+    options = {**sentinels.connection_kwargs, "ssl": address.tls}
+    pool = _WaitingPool(address.master, sentinels, **options)  # type: ignore[no-untyped-call]
+    pool.wait(most, timeout_seconds)
+    return Redis.from_pool(pool)
+
+
+class _Cluster(RedisCluster):
+    """The driver's client, which shares its connections among all callers, and closes them all when one of
+    them is cancelled as it looks for the nodes, or finds the cluster down."""
+
+    async def initialize(self, *args: Any, **kwargs: Any) -> Any:
+        """Looks for the nodes, to the end, whoever asked first."""
+        return await asyncio.shield(super().initialize(*args, **kwargs))
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """The answer to a command. Raises what `GONE` lists."""
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except AttributeError as closed:
+            # A connection that another caller has just closed has no socket to write to.
+            raise RedisConnectionError("the connection was closed meanwhile") from closed
+
+
+class _WaitingPool(SentinelConnectionPool):
+    """A pool that waits for a connection when all are in use, as the one for a single server does."""
+
+    def wait(self, most: int, seconds: float) -> None:
+        """At most so many connections, and so long for one."""
+        self._free = asyncio.Semaphore(most)
+        self._seconds = seconds
+        self._held: set[Any] = set()
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """A connection to the master. Raises what `GONE` lists."""
+        async with asyncio.timeout(self._seconds):
+            await self._free.acquire()
+        try:
+            connection = await super().get_connection(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._free.release()
+            raise
+        self._held.add(connection)
+        return connection
+
+    async def release(self, connection: Any) -> None:
+        """Takes a connection back."""
+        # The driver gives one back too that it could not connect, and never handed out.
+        if connection in self._held:
+            self._held.discard(connection)
+            self._free.release()
+        await super().release(connection)

@@ -1,0 +1,280 @@
+"""Redis behind Sentinel and as a Cluster: the cache and the streams work as with one server; a failover, a
+slot that moves and a node that is gone cost misses, and no call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.values import Found, Life, Place
+from lgs_runtime.redis_addresses import parse_redis
+from lgs_runtime.streams.events import FROM_START, StreamEvent
+from lgs_runtime.streams.redis import RedisBroker
+from support.redis import RedisCluster, RedisSentinel
+from support.servers import running
+
+NewCache = Callable[..., CacheManager]
+LIFE = Life(60.0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RedisCluster]:
+    with running(RedisCluster()) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def sentinel() -> Iterator[RedisSentinel]:
+    with running(RedisSentinel()) as started:
+        yield started
+
+
+@pytest.fixture(params=["cluster", "sentinel"])
+def uri(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(request.param).uri
+    return found
+
+
+async def computed(cache: CacheManager, place: Place, value: Any) -> Any:
+    """What a caller gets, who computes `value` if there is none."""
+    found = await cache.enter(place, LIFE, frozenset())
+    if isinstance(found, Flight):
+        await cache.land(place, found, value, LIFE)
+    return found.value if isinstance(found, Found) else value
+
+
+async def until(premise: Callable[[], Any]) -> None:
+    async with asyncio.timeout(60):
+        while not await premise():
+            await asyncio.sleep(0.05)
+
+
+async def test_replicas_share_what_they_compute_and_forget(new_cache: NewCache, uri: str) -> None:
+    here, there = new_cache(uri, uri[:14]), new_cache(uri, uri[:14])
+    places = [here.place("function", str(number)) for number in range(50)]
+
+    found: dict[Place, Found] = {}
+
+    async def all_found() -> bool:
+        """On a busy machine the first connections may take longer than a lookup waits."""
+        await here.write([(place, number, LIFE) for number, place in enumerate(places)])
+        found.update(await there.read(places))
+        return len(found) == len(places)
+
+    await until(all_found)
+    await here.forget(places[0])
+    cleared = await here.clear("function")
+    there.memory.clear()
+
+    assert [found[place].value for place in places] == list(range(50))
+    assert cleared == 49
+    assert await there.read(places) == {}
+
+
+async def test_the_memory_of_the_other_replica_forgets(new_cache: NewCache, uri: str) -> None:
+    here, there = new_cache(uri, "heard"), new_cache(uri, "heard")
+    place = here.place("function", "key")
+    for each in (here, there):
+        await each.read([place])
+
+    async def heard() -> bool:
+        return bool(here.heard and there.heard)
+
+    await until(heard)
+    await here.write([(place, "old", LIFE)])
+    await there.write([(place, "old", LIFE)])
+    await here.forget(place)
+
+    async def forgotten() -> bool:
+        return there.memory.get(place.key) is None
+
+    await until(forgotten)
+
+
+async def test_a_run_is_followed_from_another_replica(uri: str) -> None:
+    here, there = RedisBroker.connect(uri, "streams"), RedisBroker.connect(uri, "streams")
+    events = [
+        StreamEvent("1-1", "values", b"1"),
+        StreamEvent("1-2", "values", b"2"),
+        StreamEvent("1-3", "end", b""),
+    ]
+
+    async def read(run: str) -> list[bytes]:
+        return [
+            event.data
+            async for page in there.subscribe(run, FROM_START)
+            for event in page
+            if not event.is_end
+        ]
+
+    try:
+        reading = [asyncio.create_task(read(f"run {number}")) for number in range(10)]
+        for number in range(10):
+            for event in events:
+                await here.publish(f"run {number}", [event])
+        async with asyncio.timeout(30):
+            assert await asyncio.gather(*reading) == [[b"1", b"2"]] * 10
+    finally:
+        for each in (here, there):
+            await each.close()
+
+
+async def test_a_slot_that_moves_in_the_middle_costs_nothing(
+    cluster: RedisCluster, new_cache: NewCache
+) -> None:
+    cache = new_cache(cluster.uri, "moving")
+    # Away from the borders between the masters.
+    place, slot = next(
+        (place, slot)
+        for number in range(1000)
+        if 6000 < (slot := key_slot((place := cache.place("f", str(number))).key.encode())) < 10000
+    )
+    await cache.read([place])
+
+    async def heard() -> bool:
+        return cache.heard > 0
+
+    await until(heard)
+    source, target = (redis.Redis(port=cluster.nodes[number].port) for number in (1, 2))
+    ids = [client.execute_command("CLUSTER MYID").decode() for client in (source, target)]
+
+    target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+    source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
+    # A script with a key that is not there yet must wait until the slot has moved; what is written is taken.
+    await cache.write([(place, "by ASK", LIFE)])
+    asked = await computed(cache, place, "another")
+    there = target.execute_command("CLUSTER COUNTKEYSINSLOT", slot)
+    for client in (target, source):
+        client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+    fresh = new_cache(cluster.uri, "moving")
+    cache.memory.clear()
+    moved = [await computed(each, place, "another") for each in (cache, fresh)]
+
+    assert (asked, there) == ("by ASK", 1)
+    assert moved == ["by ASK"] * 2
+    assert cache.statistics.total().errors == 0
+    for client in (source, target):
+        client.close()
+
+
+class Load:
+    """Calls of four callers, one after the other each, for as long as the context is open."""
+
+    def __init__(self, cache: CacheManager) -> None:
+        self._cache = cache
+        self.calls = 0
+        self.wrong: list[Any] = []
+        self._over = False
+
+    async def __aenter__(self) -> Load:
+        self._callers = [asyncio.create_task(self._call(number)) for number in range(4)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over = True
+        raised = await asyncio.gather(*self._callers, return_exceptions=True)
+        self.wrong += [each for each in raised if each is not None]
+
+    async def more(self, calls: int) -> None:
+        """Until so many more calls are over."""
+        enough = self.calls + calls
+        async with asyncio.timeout(60):
+            while self.calls < enough:
+                await asyncio.sleep(0.01)
+
+    async def _call(self, caller: int) -> None:
+        while not self._over:
+            number = (self.calls * 7 + caller) % 200
+            found = await computed(self._cache, self._cache.place("loaded", str(number)), number)
+            self.wrong += [] if found == number else [(number, found)]
+            self.calls += 1
+            if self.calls % 50 == 0:
+                self._cache.memory.clear()
+            await asyncio.sleep(0)
+
+
+async def test_while_a_node_without_a_replica_is_gone_calls_go_on(
+    cluster: RedisCluster, new_cache: NewCache
+) -> None:
+    cache = new_cache(cluster.uri, "gone")
+    async with Load(cache) as load:
+        await load.more(200)
+        cluster.nodes[2].stop()
+        await load.more(300)
+        errors = cache.statistics.of("(redis)").errors
+        cluster.nodes[2].start()
+
+    assert load.wrong == []
+    assert errors > 0
+
+
+@pytest.mark.parametrize("kind", ["cluster", "sentinel"])
+async def test_a_failover_in_the_middle_of_a_load_costs_misses_and_no_call(
+    request: pytest.FixtureRequest, new_cache: NewCache, kind: str
+) -> None:
+    servers: Any = request.getfixturevalue(kind)
+    cache, other = new_cache(servers.uri, "failover"), new_cache(servers.uri, "failover")
+    master = servers.nodes[0] if kind == "cluster" else servers.master
+    place = next(
+        place
+        for number in range(1000)
+        if key_slot((place := cache.place("after", str(number))).key.encode()) < 5000
+    )
+
+    async with Load(cache) as load:
+        await load.more(200)
+        master.stop()
+
+        async def serves_again() -> bool:
+            """Another server has taken over what was the master's."""
+            await cache.write([(place, "after", LIFE)])
+            other.memory.clear()
+            return place in await other.read([place])
+
+        await until(serves_again)
+        await load.more(100)
+
+    assert load.wrong == []
+    assert cache.redis == "up"
+
+
+@pytest.mark.parametrize(
+    ("uri", "nodes", "more"),
+    [
+        ("redis+cluster://a:1,b,[::1]:3", (("a", 1), ("b", 6379), ("::1", 3)), {}),
+        ("rediss+cluster://user:p%40ss@a:1/0", (("a", 1),), {"tls": True, "password": "p@ss"}),
+        ("redis+sentinel://a,b:2/main", (("a", 26379), ("b", 2)), {"master": "main", "database": 0}),
+        ("redis+sentinel://:secret@a/main/3", (("a", 26379),), {"database": 3, "password": "secret"}),
+        ("redis://a:1/0", (), {"is_cluster": False, "is_sentinel": False}),
+    ],
+)
+def test_an_address_says_where_the_nodes_are(uri: str, nodes: Any, more: dict[str, Any]) -> None:
+    address = parse_redis(uri)
+
+    assert address.nodes == nodes
+    assert {name: getattr(address, name) for name in more} == more
+
+
+@pytest.mark.parametrize(
+    ("uri", "rule"),
+    [
+        ("http://a", "must start with redis://"),
+        ("redis+sentinel://a:1", "must name the master"),
+        ("redis+sentinel://a:1/main/x", "number of a database"),
+        ("redis+cluster://a:1/3", "a Redis Cluster has one"),
+        ("redis+cluster://", "host:port between commas"),
+        ("redis+cluster://a:1,,b:2", "host:port between commas"),
+        ("redis+cluster://a:70000", "host:port between commas"),
+        ("redis+cluster://a:x", "host:port between commas"),
+    ],
+)
+def test_an_address_that_is_none_is_told_by_its_rule(uri: str, rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        parse_redis(uri)
