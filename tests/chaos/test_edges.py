@@ -157,7 +157,7 @@ async def test_after_a_fail_over_that_says_no_good_bye_one_unanswered_statement_
     monkeypatch.setattr("lgs_runtime.database.postgres_connections.STATEMENT_SECONDS", 4.0)
     proxy = Proxy(postgres_server.port)
     storage = await open_storage(through(postgres_server.uri, proxy), StorageOptions(lease_seconds=60))
-    lease = await storage.leases("a")
+    lease = await storage.leases.take("a")
     await asyncio.gather(*(storage.ping() for _ in range(8)))
 
     proxy.strand()

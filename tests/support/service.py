@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from lgs_runtime.model import Assistant, Enqueued, NewRun, QueueLimits, Run
-from lgs_runtime.storage import Leases, Storage
+from lgs_runtime.storage import Lease, Storage
 
 LIMITS = QueueLimits()
 
@@ -19,11 +19,11 @@ class Service:
 
     storage: Storage
     assistant_id: str
-    leases: dict[str, Leases] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
 
     async def replica(self, name: str = "r1") -> str:
         """A replica whose lease is taken."""
-        self.leases[name] = await self.storage.leases(name)
+        self.leases[name] = await self.storage.leases.take(name)
         return name
 
     async def enqueue(
@@ -42,12 +42,12 @@ class Service:
             "create_thread": True,
             **more,
         }
-        return await self.storage.enqueue(NewRun(**values), limits, claim_for)  # type: ignore[arg-type]
+        return await self.storage.queue.enqueue(NewRun(**values), limits, claim_for)  # type: ignore[arg-type]
 
     async def running(self, thread_id: str | None = None, replica: str = "r1", **more: object) -> Run:
         """A run that `replica`, which has a lease, is executing."""
         await self.enqueue(thread_id, **more)
-        (run,) = await self.storage.claim(replica, 1)
+        (run,) = await self.storage.queue.claim(replica, 1)
         return run
 
 
@@ -56,7 +56,7 @@ async def at_work(storage: Storage) -> AsyncIterator[Service]:
     """A service with one assistant and no replica yet; the leases that are taken are given back."""
     now = await storage.now()
     assistant = Assistant(new_id(), "agent", "agent", None, {}, {}, {}, 1, now, now)
-    await storage.create_assistant(assistant)
+    await storage.assistants.create(assistant)
     service = Service(storage, assistant.assistant_id)
     yield service
     for leases in service.leases.values():

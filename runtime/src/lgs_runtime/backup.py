@@ -103,9 +103,9 @@ async def import_from(settings: Settings, path: Path, if_exists: IfExists) -> Co
 
 async def _settled(archive: Archive, arrival: Arrival, if_exists: IfExists) -> bool:
     async def replace(thread_id: str) -> None:
-        if (await archive.storage.thread(thread_id)).status == "busy":
+        if (await archive.storage.threads.get(thread_id)).status == "busy":
             raise Conflict(f"thread {thread_id} is busy: stop the service, or its runs, first")
-        await archive.storage.delete_thread(thread_id)
+        await archive.storage.threads.delete(thread_id)
         await archive.saver.adelete_thread(thread_id)
 
     if if_exists == "skip" and await arrival.exists():
@@ -121,7 +121,7 @@ async def _named(archive: Archive, thread_ids: Sequence[str]) -> AsyncIterator[s
             yield thread_id
         return
     after = ""
-    while page := await archive.storage.thread_ids(after, PAGE):
+    while page := await archive.storage.archives.thread_ids(after, PAGE):
         for thread_id in page:
             yield thread_id
         after = page[-1]

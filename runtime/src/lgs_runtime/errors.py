@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import TypeVar
 
 
 class RuntimeFault(Exception):
@@ -47,6 +48,16 @@ class NotFound(RuntimeFault):
         super().__init__(f"{kind} {name!r} not found; {hint}" if hint else f"{kind} {name} not found")
         self.kind = kind
         self.name = name
+
+
+_Value = TypeVar("_Value")
+
+
+def existing(found: _Value | None, kind: str, name: str) -> _Value:
+    """What was looked for by its name. Raises `NotFound` when it is not there."""
+    if found is None:
+        raise NotFound(kind, name)
+    return found
 
 
 class Unauthenticated(RuntimeFault):

@@ -97,7 +97,7 @@ class Notifier:
             while waiter.ended is None:
                 with suppress(StorageUnavailable):
                     try:
-                        run = await self._storage.run(run_id, thread_id)
+                        run = await self._storage.runs.get(run_id, thread_id)
                     except NotFound:
                         return None
                     if run.status in FINAL:
@@ -169,7 +169,7 @@ class Notifier:
     async def _follow(self) -> None:
         while True:
             try:
-                async with self._storage.signals() as signals:
+                async with self._storage.signals.listen() as signals:
                     self._listening.set()
                     async for signal in signals:
                         self.announce(signal)
@@ -193,11 +193,11 @@ class Notifier:
 
     async def _look(self) -> None:
         if self._waiters:
-            for run_id in await self._storage.finished_runs(list(self._waiters)):
+            for run_id in await self._storage.runs.finished(list(self._waiters)):
                 for waiter in self._waiters.get(run_id, ()):
                     waiter.wake()
         if seen := {thread_id: _seen(followers) for thread_id, followers in self._followers.items()}:
-            for thread_id in await self._storage.changed_threads(seen):
+            for thread_id in await self._storage.threads.changed(seen):
                 for follower in self._followers.get(thread_id, ()):
                     follower.wake()
 

@@ -87,7 +87,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     storage = await opening.storage(cipher)
     kept = await opening.persistence(cipher)
     cache = opening.cache(cipher)
-    metrics = Metrics(settings.concurrency, storage)
+    metrics = Metrics(settings.concurrency, storage.queue)
     metrics.show(CacheCollector(cache))
     await metrics.start()
     stack.push_async_callback(metrics.close)
@@ -125,7 +125,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         readiness=Readiness(storage, streams),
         gate=gate,
         cipher=cipher,
-        assistants=KnownAssistants(storage),
+        assistants=KnownAssistants(storage.assistants),
         circuits=circuits,
         priorities=_priorities(settings),
     )
@@ -217,7 +217,7 @@ class _Opening:
             services.worker.lease_lost()
 
         heartbeat = Heartbeat(
-            services.storage,
+            services.storage.leases,
             settings.replica_id,
             settings.lease_seconds,
             lost,

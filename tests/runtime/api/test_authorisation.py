@@ -129,17 +129,19 @@ async def test_the_runs_of_a_cron_are_made_in_the_name_of_who_made_it(guarded: R
         cron = {"assistant_id": "steps", "schedule": "0 0 1 1 *", "on_run_completed": "keep", "input": {}}
         made = (await client.post("/runs/crons", json=cron)).json()
     past = await storage.now() - timedelta(minutes=1)
-    await storage.update_cron(made["cron_id"], {"next_run_date": past})
+    await storage.crons.update(made["cron_id"], {"next_run_date": past})
 
-    stored = await storage.cron(made["cron_id"])
+    stored = await storage.crons.get(made["cron_id"])
     due = replace(stored, next_run_date=past)
     # The replica's own scheduler may have been first: it makes the same run.
     await CronScheduler(guarded.services)._fire(due)
 
     assert (made["user_id"], stored.caller and stored.caller["identity"]) == ("alice", "alice")
-    run = await storage.run(run_id_of(due))
-    thread = await storage.thread(run.thread_id, Scope(({"owner": "alice", "graph_id": "steps"},)))
-    assert [each.run_id for each in await storage.runs(thread.thread_id, RunQuery())] == [run.run_id]
+    run = await storage.runs.get(run_id_of(due))
+    thread = await storage.threads.get(run.thread_id, Scope(({"owner": "alice", "graph_id": "steps"},)))
+    assert [each.run_id for each in await storage.runs.of_thread(thread.thread_id, RunQuery())] == [
+        run.run_id
+    ]
     assert run.metadata["cron_id"] == made["cron_id"]
     assert (run.created_by, run.kwargs["user"]["identity"]) == ("alice", "alice")
 
@@ -148,18 +150,18 @@ async def test_a_run_of_ones_own_assistant_is_made_from_it_as_it_is(
     guarded: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = guarded.services.storage
-    read = storage.assistant
+    read = storage.assistants.get
 
     async def read_before_it_is_changed(assistant_id: str, scope: Scope | None = None) -> Assistant:
         found = await read(assistant_id, scope)
         monkeypatch.undo()
-        await storage.update_assistant(assistant_id, {"metadata": {"level": 2}})
+        await storage.assistants.update(assistant_id, {"metadata": {"level": 2}})
         return found
 
     async with httpx.AsyncClient(base_url=guarded.url, headers=ALICE, timeout=30) as client:
         own = {"graph_id": "steps", "metadata": {"level": 1}}
         assistant_id = (await client.post("/assistants", json=own)).json()["assistant_id"]
-        monkeypatch.setattr(storage, "assistant", read_before_it_is_changed)
+        monkeypatch.setattr(storage.assistants, "get", read_before_it_is_changed)
         made = (await client.post("/runs", json={"assistant_id": assistant_id, "input": {}})).json()
 
     assert made["metadata"]["level"] == 2

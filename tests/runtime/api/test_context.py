@@ -260,7 +260,7 @@ async def test_who_asked_is_not_in_the_checkpoints_that_others_read(client: Lang
 async def test_a_run_of_a_cron_knows_its_cron_and_its_context(telling: Replica) -> None:
     client = telling.client
     cron = await client.crons.create("config_told", schedule="* * * * *", input={}, context={"mine": 1})
-    stored = await telling.services.storage.cron(cron["cron_id"])
+    stored = await telling.services.storage.crons.get(cron["cron_id"])
     request = request_of(stored)
     await client.crons.delete(cron["cron_id"])
 

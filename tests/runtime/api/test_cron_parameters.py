@@ -39,11 +39,11 @@ async def fired(replica: Replica, cron_id: str) -> Run:
     """Sets the time of a cron back, and waits for the run that is made of it."""
     storage = replica.services.storage
     past = await storage.now() - timedelta(minutes=5)
-    run_id = run_id_of(await storage.update_cron(cron_id, {"next_run_date": past}))
+    run_id = run_id_of(await storage.crons.update(cron_id, {"next_run_date": past}))
     async with asyncio.timeout(60):
         while True:
             try:
-                return await storage.run(run_id)
+                return await storage.runs.get(run_id)
             except NotFound:
                 await asyncio.sleep(0.05)
 
@@ -115,9 +115,9 @@ async def test_a_cron_treats_a_busy_thread_as_it_was_told(
 
     if strategy == "reject":
         past = await storage.now() - timedelta(minutes=5)
-        await storage.update_cron(made["cron_id"], {"next_run_date": past})
+        await storage.crons.update(made["cron_id"], {"next_run_date": past})
         async with asyncio.timeout(60):
-            while (await storage.cron(made["cron_id"])).next_run_date == past:
+            while (await storage.crons.get(made["cron_id"])).next_run_date == past:
                 await asyncio.sleep(0.05)
         assert [run["run_id"] for run in await client.runs.list(thread_id)] == [old["run_id"]]
         gate(thread_id).set()

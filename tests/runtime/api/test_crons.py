@@ -59,7 +59,7 @@ def test_a_schedule_that_can_not_be_is_named_with_its_rule(schedule: str) -> Non
 async def make_due(replica: Replica, cron_id: str) -> Run:
     """Sets the time of a cron back, and waits for the run that is made of it."""
     past = await replica.services.storage.now() - timedelta(minutes=5)
-    cron = await replica.services.storage.update_cron(cron_id, {"next_run_date": past})
+    cron = await replica.services.storage.crons.update(cron_id, {"next_run_date": past})
     return await made(replica, run_id_of(cron))
 
 
@@ -67,7 +67,7 @@ async def made(replica: Replica, run_id: str) -> Run:
     async with asyncio.timeout(60):
         while True:
             try:
-                return await replica.services.storage.run(run_id)
+                return await replica.services.storage.runs.get(run_id)
             except NotFound:
                 await asyncio.sleep(0.05)
 
@@ -114,12 +114,12 @@ async def test_a_due_cron_makes_one_run_whoever_looks(replica: Replica, client: 
     schedulers = [CronScheduler(replica.services) for _ in range(4)]
 
     past = await replica.services.storage.now() - timedelta(days=3 * 365)
-    due = await replica.services.storage.update_cron(cron["cron_id"], {"next_run_date": past})
+    due = await replica.services.storage.crons.update(cron["cron_id"], {"next_run_date": past})
     await asyncio.gather(*(scheduler.fire_due() for scheduler in schedulers))
     await made(replica, run_id_of(due))
     await asyncio.gather(*(scheduler.fire_due() for scheduler in schedulers))
 
-    assert len(await replica.services.storage.runs(thread, RunQuery())) == 1
+    assert len(await replica.services.storage.runs.of_thread(thread, RunQuery())) == 1
     await client.crons.delete(cron["cron_id"])
 
 
@@ -130,16 +130,18 @@ async def test_a_replica_that_died_between_run_and_advance_causes_no_second_run(
     thread = (await client.threads.create())["thread_id"]
     made_cron: Any = await client.crons.create_for_thread(thread, "steps", schedule=YEARLY, enabled=False)
     past = await services.storage.now() - timedelta(minutes=5)
-    cron = await services.storage.update_cron(made_cron["cron_id"], {"next_run_date": past})
-    request, assistant = request_of(cron), await services.storage.assistant(cron.assistant_id)
-    await services.storage.enqueue(new_run(request, assistant, run_id_of(cron)), QueueLimits())
+    cron = await services.storage.crons.update(made_cron["cron_id"], {"next_run_date": past})
+    request, assistant = request_of(cron), await services.storage.assistants.get(cron.assistant_id)
+    await services.storage.queue.enqueue(new_run(request, assistant, run_id_of(cron)), QueueLimits())
 
-    await services.storage.update_cron(cron.cron_id, {"enabled": True})
+    await services.storage.crons.update(cron.cron_id, {"enabled": True})
     async with asyncio.timeout(60):
-        while (await services.storage.cron(cron.cron_id)).next_run_date == past:
+        while (await services.storage.crons.get(cron.cron_id)).next_run_date == past:
             await asyncio.sleep(0.05)
 
-    assert [run.run_id for run in await services.storage.runs(thread, RunQuery())] == [run_id_of(cron)]
+    assert [run.run_id for run in await services.storage.runs.of_thread(thread, RunQuery())] == [
+        run_id_of(cron)
+    ]
     await client.crons.delete(cron.cron_id)
 
 
@@ -189,7 +191,7 @@ async def test_a_cron_whose_thread_is_gone_goes_too(replica: Replica, client: La
     await client.threads.delete(thread)
 
     past = await replica.services.storage.now() - timedelta(minutes=5)
-    await replica.services.storage.update_cron(cron["cron_id"], {"next_run_date": past})
+    await replica.services.storage.crons.update(cron["cron_id"], {"next_run_date": past})
 
     async with asyncio.timeout(60):
         while await client.crons.count(thread_id=thread):
@@ -214,12 +216,12 @@ async def test_a_cron_that_can_not_be_read_here_does_not_stop_the_others(
     thread = (await client.threads.create())["thread_id"]
     broken: Any = await client.crons.create_for_thread(thread, "steps", schedule=YEARLY)
     past = await storage.now() - timedelta(minutes=9)
-    await storage.update_cron(broken["cron_id"], {"timezone": "Mars/Base", "next_run_date": past})
+    await storage.crons.update(broken["cron_id"], {"timezone": "Mars/Base", "next_run_date": past})
 
     whole: Any = await client.crons.create_for_thread(thread, "steps", schedule=YEARLY)
     run = await make_due(replica, whole["cron_id"])
 
     assert run.thread_id == thread
-    assert (await storage.cron(broken["cron_id"])).next_run_date == past
+    assert (await storage.crons.get(broken["cron_id"])).next_run_date == past
     for cron in (broken, whole):
         await client.crons.delete(cron["cron_id"])

@@ -19,6 +19,7 @@ from api_secrets import SECRET, secret
 from langgraph_sdk.errors import APIStatusError
 
 from lgs_runtime.backup import export_to, import_from
+from lgs_runtime.encryption.context import taking_sealed
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.model import FINAL, Page, Run
 from lgs_runtime.runs.admission import new_run
@@ -90,11 +91,11 @@ async def until_final(replica: Replica, run_id: str) -> Run:
 async def left_behind(replica: Replica, **more: Any) -> str:
     """A run that a replica had begun which died then."""
     services, ghost = replica.services, f"ghost-{uuid4()}"
-    lease = await services.storage.leases(ghost)
-    assistant = (await services.storage.assistants(AssistantQuery()))[0]
+    lease = await services.storage.leases.take(ghost)
+    assistant = (await services.storage.assistants.search(AssistantQuery()))[0]
     request = RunRequest(assistant="agent", input={"text": secret("input")}, context={"mood": "calm"}, **more)
     new = new_run(request, assistant, str(uuid4()))
-    stored = await services.storage.enqueue(new, services.settings.queue_limits, ghost)
+    stored = await services.storage.queue.enqueue(new, services.settings.queue_limits, ghost)
     assert stored.claimed
     await lease.close()
     return new.run_id
@@ -161,8 +162,8 @@ async def test_nothing_is_kept_plain_and_everything_is_answered_plain(sealed: Se
         thread = await client.threads.get(waiting)
         run = (await client.runs.list(waiting))[-1]
         state = await client.threads.get_state(waiting)
-        trail = await replica.services.storage.audit(failed, Page())
-        version = (await replica.services.storage.versions(done, Page()))[0]
+        trail = await replica.services.storage.audit.of_thread(failed, Page())
+        version = (await replica.services.storage.versions.of_thread(done, Page()))[0]
         found_assistant = await client.assistants.get(assistant["assistant_id"])
 
         assert thread["metadata"]["note"] == secret("metadata")
@@ -271,8 +272,8 @@ async def test_the_context_of_a_client_goes_with_its_data(sealed: Settings) -> N
         )
         cron = await client.crons.create("agent", schedule=YEARLY, input={"text": "y"}, headers=headers)
         past = await storage.now() - timedelta(minutes=5)
-        await storage.update_cron(cron["cron_id"], {"next_run_date": past})
-        while (found := await storage.cron(cron["cron_id"])).next_run_date == past:
+        await storage.crons.update(cron["cron_id"], {"next_run_date": past})
+        while (found := await storage.crons.get(cron["cron_id"])).next_run_date == past:
             await asyncio.sleep(0.05)
         thread = await client.threads.get(thread_id)
         state = await client.threads.get_state(thread_id)
@@ -310,7 +311,7 @@ async def test_a_handler_that_can_not_seal_refuses_and_nothing_is_stored(sealed:
         with pytest.raises(APIStatusError) as run_refused:
             await replica.client.runs.create(thread_id, "agent", input={"text": SECRET})
         ciphers.broken.clear()
-        threads = await replica.services.storage.count_threads(ThreadQuery())
+        threads = await replica.services.storage.threads.count(ThreadQuery())
         runs = await replica.client.runs.list(thread_id)
 
     assert (threads, runs) == (1, [])
@@ -348,12 +349,9 @@ async def test_a_run_that_can_not_be_opened_ends_with_the_reason(sealed: Setting
     async with open_replica(sealed) as replica:
         ciphers.broken.add(("decrypt.json", "run", "input"))
         run_id = await left_behind(replica)
-        while (
-            status := (await replica.services.storage.depth()).blocked
-            + (await replica.services.storage._inner.run(run_id)).status.count("ing")  # type: ignore[attr-defined]
-        ):
-            assert status
-            await asyncio.sleep(0.05)
+        with taking_sealed():
+            while (await replica.services.storage.runs.get(run_id)).status not in FINAL:
+                await asyncio.sleep(0.05)
         ciphers.broken.clear()
         run = await until_final(replica, run_id)
 
@@ -425,4 +423,4 @@ async def test_what_can_not_be_opened_any_more_can_be_deleted(sealed: Settings) 
 
         await client.threads.delete(thread_id)
 
-        assert await replica.services.storage.count_threads(ThreadQuery()) == 0
+        assert await replica.services.storage.threads.count(ThreadQuery()) == 0

@@ -19,7 +19,7 @@ from support.api_fuzz import PATIENCE_SECONDS, Known, fuzzed
 
 async def stuck(services: Services) -> list[str]:
     """Threads that are neither idle, interrupted nor failed."""
-    busy = await services.storage.threads(ThreadQuery(page=Page(limit=1000), status="busy"))
+    busy = await services.storage.threads.search(ThreadQuery(page=Page(limit=1000), status="busy"))
     return [thread.thread_id for thread in busy]
 
 

@@ -185,7 +185,7 @@ async def test_runs_that_wait_are_kept_and_executed_when_it_closes_by_bounded_pr
 
         # Slots are free, and other graphs' runs are claimed past those that wait.
         assert await runs.wait(None, "beside", input={}) == {"steps": ["stood"]}
-        depth = await replica.services.storage.depth()
+        depth = await replica.services.storage.queue.depth()
         assert (outside.calls, depth.unserved, depth.normal.waiting) == (4, {"dependent": 6}, 0)
 
         outside.most = 0
@@ -202,7 +202,7 @@ async def test_runs_that_wait_are_kept_and_executed_when_it_closes_by_bounded_pr
 
         ended = [(await runs.get(thread, run))["status"] for thread, run in zip(threads, made, strict=True)]
         assert ended == ["success"] * 10
-        assert (await replica.services.storage.depth()).unserved == {}
+        assert (await replica.services.storage.queue.depth()).unserved == {}
         assert await run_to_its_end(replica, "dependent") == "success"
 
 
@@ -291,13 +291,13 @@ async def test_a_cron_that_is_due_waits_and_makes_its_run_later(breaking: Replic
     cron: Any = await breaking.client.crons.create("dependent", schedule="0 0 1 1 *", input={})
     await opened(breaking)
     before = await stored(breaking)
-    held = await breaking.services.storage.cron(cron["cron_id"])
+    held = await breaking.services.storage.crons.get(cron["cron_id"])
     due = replace(held, next_run_date=datetime.now(UTC))
     scheduler = CronScheduler(breaking.services)
 
     assert await scheduler._fire(due) is False
     assert await stored(breaking) == before
-    assert (await breaking.services.storage.cron(cron["cron_id"])).next_run_date == held.next_run_date
+    assert (await breaking.services.storage.crons.get(cron["cron_id"])).next_run_date == held.next_run_date
     outside.error = None
     clock.now += 30
     circuit = next(one for one in breaking.services.circuits.all() if one.name == "dependent")

@@ -126,7 +126,7 @@ async def test_crons_and_the_store_work(two: tuple[Replica, Replica]) -> None:
     cron: Any = await one.client.crons.create("steps", schedule="0 0 1 1 *", input={"text": "hi"})
     storage = one.services.storage
     past = await storage.now() - timedelta(minutes=5)
-    due = run_id_of(await storage.update_cron(cron["cron_id"], {"next_run_date": past}))
+    due = run_id_of(await storage.crons.update(cron["cron_id"], {"next_run_date": past}))
     await asyncio.gather(
         *((one, other)[n % 2].client.store.put_item(["n"], f"k{n}", {"n": n}) for n in range(20))
     )
@@ -135,7 +135,7 @@ async def test_crons_and_the_store_work(two: tuple[Replica, Replica]) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                if (await storage.run(due)).status == "success":
+                if (await storage.runs.get(due)).status == "success":
                     break
             except NotFound:
                 pass

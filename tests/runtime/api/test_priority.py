@@ -48,7 +48,7 @@ async def test_the_function_places_the_first_run_of_a_thread_and_the_later_ones_
     assert asked.thread_id == thread["thread_id"] and asked.thread_metadata["kind"] == "chat"
     assert (asked.graph_id, asked.cron_id, asked.run_metadata["plan"]) == ("steps", None, "premium")
     assert (asked.user.identity, list(asked.permissions)) == ("", [])
-    stored = await planned.services.storage.thread(thread["thread_id"])
+    stored = await planned.services.storage.threads.get(thread["thread_id"])
     assert stored.standing == Standing(-3, "org-1")
 
 
@@ -65,7 +65,7 @@ async def test_a_thread_that_is_made_for_its_run_is_settled_with_it(planned: Rep
     run = await start(planned, thread_id, "batch", if_not_exists="create")
 
     assert run["priority"] == "low"
-    assert (await planned.services.storage.thread(thread_id)).standing == Standing(4, "org-2")
+    assert (await planned.services.storage.threads.get(thread_id)).standing == Standing(4, "org-2")
 
 
 async def test_the_word_of_the_client_counts_for_its_run_and_not_for_the_thread(planned: Replica) -> None:
@@ -108,7 +108,7 @@ async def test_a_function_that_fails_refuses_the_run_and_nothing_is_stored(
         answer = await http.post(f"/threads/{thread_id}/runs", json=body)
 
     assert answer.status_code == status and said in answer.json()["detail"]
-    assert await planned.services.storage.runs(thread_id, RunQuery()) == []
+    assert await planned.services.storage.runs.of_thread(thread_id, RunQuery()) == []
     assert (await planned.client.threads.get(thread_id))["status"] == "idle"
 
 
@@ -142,7 +142,7 @@ def test_the_file_names_the_object(tmp_path: Path) -> None:
 async def test_a_cron_tells_the_function_which_it_is(planned: Replica) -> None:
     cron = await planned.client.crons.create("steps", schedule="* * * * *", input={})
     due = replace(
-        await planned.services.storage.cron(cron["cron_id"]),
+        await planned.services.storage.crons.get(cron["cron_id"]),
         next_run_date=await planned.services.storage.now(),
     )
 

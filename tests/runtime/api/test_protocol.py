@@ -233,7 +233,7 @@ async def test_a_stream_tells_the_end_of_a_run_that_ends_while_it_is_opened(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thread, storage = str(uuid4()), replica.services.storage
-    read_runs, looking, ended = storage.runs, asyncio.Event(), asyncio.Event()
+    read_runs, looking, ended = storage.runs.of_thread, asyncio.Event(), asyncio.Event()
 
     async def runs_later(thread_id: str, *args: Any, **more: Any) -> Any:
         looking.set()
@@ -242,7 +242,7 @@ async def test_a_stream_tells_the_end_of_a_run_that_ends_while_it_is_opened(
 
     run = await start(replica.url, thread, "slow", {"text": thread})
     await entrance(thread).wait()
-    monkeypatch.setattr(storage, "runs", runs_later)
+    monkeypatch.setattr(storage.runs, "of_thread", runs_later)
     async with listening(replica.url, thread, channels=["lifecycle"]) as events:
         await looking.wait()
         gate(thread).set()
@@ -527,7 +527,7 @@ async def test_no_subscription_of_a_socket_tells_an_end_before_the_others_have_t
 ) -> None:
     monkeypatch.setattr(protocol_stream, "ABSENT_SECONDS", 3600.0)
     thread, storage = str(uuid4()), replica.services.storage
-    read_runs, looking, ended = storage.runs, asyncio.Event(), asyncio.Event()
+    read_runs, looking, ended = storage.runs.of_thread, asyncio.Event(), asyncio.Event()
 
     async def runs_later(thread_id: str, *args: Any, **more: Any) -> Any:
         looking.set()
@@ -541,7 +541,7 @@ async def test_no_subscription_of_a_socket_tells_an_end_before_the_others_have_t
         lifecycle = {"id": 1, "method": "subscription.subscribe", "params": {"channels": ["lifecycle"]}}
         await say(connection, lifecycle)
         await connection.recv()
-        monkeypatch.setattr(storage, "runs", runs_later)
+        monkeypatch.setattr(storage.runs, "of_thread", runs_later)
         await say(connection, {**lifecycle, "id": 2, "params": {"channels": ["updates"]}})
         await looking.wait()
         gate(thread).set()

@@ -225,7 +225,7 @@ async def test_runs_of_all_threads_are_stopped_by_their_status(alone: Settings) 
         waiting = [(await http.post("/runs", json=run(after_seconds=60))).json() for _ in range(3)]
 
         stopped = await http.post("/runs/cancel", json={"status": "pending"})
-        states = [await replica.services.storage.run(made["run_id"]) for made in (*waiting, running)]
+        states = [await replica.services.storage.runs.get(made["run_id"]) for made in (*waiting, running)]
         await http.post("/runs/cancel", json={"status": "all"})
         last = await replica.client.runs.join(key, running["run_id"])
         unnamed = await http.post("/runs/cancel", json={})

@@ -55,7 +55,7 @@ async def expired(replica: Replica, *thread_ids: str) -> None:
 async def thinned(replica: Replica, thread_id: str) -> None:
     """Waits until the service has done what is due to a thread."""
     async with asyncio.timeout(20):
-        while (await replica.services.storage.thread(thread_id)).expires_at is not None:
+        while (await replica.services.storage.threads.get(thread_id)).expires_at is not None:
             await Expiry(replica.services).sweep_once()
             await asyncio.sleep(0.05)
 
@@ -142,16 +142,16 @@ async def test_the_service_sweeps_as_often_as_it_is_told(alone: Settings) -> Non
 
 async def test_a_sweep_deals_with_no_more_threads_than_it_may(alone: Settings) -> None:
     first = await open_storage(alone.database_uri, StorageOptions(lease_seconds=10))
-    await first.create_thread("first", {}, ttl=Ttl(-1.0, "keep_latest"))
+    await first.threads.create("first", {}, ttl=Ttl(-1.0, "keep_latest"))
     await first.close()
     async with open_replica(kept_for(alone, sweep_limit=3)) as replica:
         storage = replica.services.storage
         async with asyncio.timeout(20):
             # The sweep that every replica begins with is over when it has found this one.
-            while (await storage.thread("first")).expires_at is not None:
+            while (await storage.threads.get("first")).expires_at is not None:
                 await asyncio.sleep(0.02)
         for strategy in ("delete", "delete", "keep_latest", "keep_latest"):
-            await storage.create_thread(str(uuid4()), {}, ttl=Ttl(-1.0, strategy))
+            await storage.threads.create(str(uuid4()), {}, ttl=Ttl(-1.0, strategy))
 
         swept = [await Expiry(replica.services).sweep_once() for _ in range(3)]
 

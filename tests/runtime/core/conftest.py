@@ -60,7 +60,7 @@ class Replica:
             create_thread=True,
             **more,
         )
-        enqueued = await self.services.storage.enqueue(new, QueueLimits())
+        enqueued = await self.services.storage.queue.enqueue(new, QueueLimits())
         return enqueued.run
 
     async def ended(self, run: Run) -> Run | None:

@@ -50,7 +50,7 @@ async def test_all_threads_go_to_a_file_and_into_another_database(
         await import_from(other, file, "raise")
     restored = await new_replica("b", database_uri=other.database_uri)
     for thread_id in threads:
-        (version,) = await restored.services.storage.versions(thread_id, Page())
+        (version,) = await restored.services.storage.versions.of_thread(thread_id, Page())
         found = await restored.services.checkpointer.aget_tuple({"configurable": {"thread_id": thread_id}})
         assert found.config["configurable"]["checkpoint_id"] == version.checkpoint_id
         assert found.checkpoint["channel_values"]["done"] == ["one", "two", "three"]

@@ -23,21 +23,21 @@ Stopping = Callable[[Any, Run], Awaitable[object]]
 
 
 async def _interrupt(replica: Any, run: Run) -> None:
-    await replica.services.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    await replica.services.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
 
 
 async def _rollback(replica: Any, run: Run) -> None:
-    await replica.services.storage.cancel(run.thread_id, [run.run_id], "rollback")
+    await replica.services.storage.queue.cancel(run.thread_id, [run.run_id], "rollback")
 
 
 async def _delete_thread(replica: Any, run: Run) -> None:
-    await replica.services.storage.delete_thread(run.thread_id)
+    await replica.services.storage.threads.delete(run.thread_id)
 
 
 def _another_run(strategy: Any) -> Stopping:
     async def stop(replica: Any, run: Run) -> None:
         new = NewRun(str(uuid4()), run.thread_id, default_assistant_id("three_steps"), run.kwargs)
-        await replica.services.storage.enqueue(
+        await replica.services.storage.queue.enqueue(
             NewRun(new.run_id, new.thread_id, new.assistant_id, new.kwargs, multitask_strategy=strategy),
             QueueLimits(),
         )
@@ -70,7 +70,7 @@ async def _looked_at_again(replica: Any, run: Run) -> None:
     """Everything that may tell the worker of a cancellation has told it, more than once."""
     worker, storage = replica.services.worker, replica.services.storage
     for _ in range(3):
-        storage.notify(Signal("cancel", run.run_id))
+        storage.signals.send(Signal("cancel", run.run_id))
         replica.services.notifier.announce(Signal("cancel", run.run_id))
         replica.services.notifier.announce(Signal("queued", ""))
         if worker.slots.open:
@@ -174,14 +174,14 @@ async def test_a_thread_whose_run_waits_to_be_undone_is_deleted_at_once(
     await until(lambda: "two" in ran(tmp_path))
     await first.services.worker.drain(0)
     await _rollback(first, run)
-    assert (await first.services.storage.run(run.run_id)).status == "pending"
+    assert (await first.services.storage.runs.get(run.run_id)).status == "pending"
 
     second = await new_replica("b") if claims else first
     async with asyncio.timeout(30):
         await remove_thread(second.services, run.thread_id)
 
     with pytest.raises(NotFound):
-        await second.services.storage.run(run.run_id)
+        await second.services.storage.runs.get(run.run_id)
     config = {"configurable": {"thread_id": run.thread_id}}
     await until(lambda: second.services.worker.running() == 0)
     assert await second.services.checkpointer.aget_tuple(config) is None

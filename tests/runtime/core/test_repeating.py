@@ -57,7 +57,7 @@ async def test_a_reaper_that_met_what_nobody_thought_of_still_takes_the_runs_of_
     new_replica: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replica = await new_replica("a")
-    reap, failed = replica.services.storage.reap, asyncio.Event()
+    reap, failed = replica.services.storage.queue.reap, asyncio.Event()
     reaped = asyncio.Event()
 
     async def fails_first(*asked: Any) -> Sequence[Run]:
@@ -68,7 +68,7 @@ async def test_a_reaper_that_met_what_nobody_thought_of_still_takes_the_runs_of_
         reaped.set()
         return found
 
-    monkeypatch.setattr(replica.services.storage, "reap", fails_first)
+    monkeypatch.setattr(replica.services.storage.queue, "reap", fails_first)
 
     async with asyncio.timeout(30):
         await failed.wait()

@@ -111,15 +111,15 @@ async def test_a_cron_makes_up_for_all_that_it_missed_by_one_run(
         created_at=now,
         updated_at=now,
     )
-    await storage.create_cron(cron)
+    await storage.crons.create(cron)
     restore(database_uri, other_uri, tmp_path)
 
     new = await new_replica("new", database_uri=other_uri)
     # Ten days have passed since the backup.
-    await new.services.storage.update_cron(cron.cron_id, {"next_run_date": now - timedelta(days=10)})
+    await new.services.storage.crons.update(cron.cron_id, {"next_run_date": now - timedelta(days=10)})
 
     async def is_advanced() -> Any:
-        known = await new.services.storage.cron(cron.cron_id)
+        known = await new.services.storage.crons.get(cron.cron_id)
         return known if known.next_run_date > now else None
 
     known = await until(is_advanced)
@@ -140,7 +140,7 @@ async def test_a_webhook_that_was_acknowledged_before_the_backup_is_not_called_a
         await receiver.first()
 
         async def is_settled() -> bool:
-            return not await old.services.storage.claim_webhooks(10, 60.0, 60.0)
+            return not await old.services.storage.webhooks.claim(10, 60.0, 60.0)
 
         await until(is_settled)
         receiver.answers = [503]

@@ -90,5 +90,5 @@ async def test_a_step_whose_writes_are_stored_but_not_its_checkpoint_is_not_take
 
     assert (ended.status, ended.error) == ("success", None)
     assert ran(tmp_path) == ["one", "two", "three"]
-    thread = await replica.services.storage.thread(ended.thread_id)
+    thread = await replica.services.storage.threads.get(ended.thread_id)
     assert (thread.status, thread.values["done"]) == ("idle", ["one", "two", "three"])

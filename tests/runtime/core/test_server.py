@@ -25,7 +25,7 @@ from lgs_runtime.background.heartbeat import Heartbeat
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
-from lgs_runtime.storage import StorageOptions, open_storage
+from lgs_runtime.storage import Lease, StorageOptions, open_storage
 from runtime.core.stories import ran
 from support.ports import free_port, shared_port
 from support.postgres import PostgresServer
@@ -106,7 +106,7 @@ async def test_a_replica_serves_without_redis_and_hands_back_at_sigterm(
 
     assert await ended(process) == 0
     storage = await open_storage(settings.database_uri, StorageOptions(lease_seconds=2.0))
-    handed_back = await storage.run(run)
+    handed_back = await storage.runs.get(run)
     await storage.close()
     assert (handed_back.status, handed_back.attempt) == ("pending", 0)
 
@@ -255,11 +255,10 @@ async def test_a_replica_that_drains_is_not_ready(new_replica: Callable[..., Any
 
 async def test_a_lease_that_can_not_be_had_for_a_reason_that_nobody_thought_of_ends_the_start() -> None:
     class Refusing:
-        async def leases(self, replica: str, graphs: object) -> None:
+        async def take(self, replica: str, graphs: object) -> Lease:
             raise KeyError("nobody thought of this")
 
-    storage: Any = Refusing()
-    heartbeat = Heartbeat(storage, "a", 10.0, lambda: None)
+    heartbeat = Heartbeat(Refusing(), "a", 10.0, lambda: None)
 
     async with asyncio.timeout(30):
         with pytest.raises(KeyError, match="nobody thought of this"):

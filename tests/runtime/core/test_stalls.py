@@ -44,12 +44,12 @@ async def serving(folder: Path, name: str = "a") -> None:
 async def asked(storage: Storage, graph: str, folder: Path, **more: Any) -> Run:
     kwargs = given(folder, **more).to_json()
     new = NewRun(str(uuid4()), str(uuid4()), default_assistant_id(graph), kwargs, create_thread=True)
-    return (await storage.enqueue(new, QueueLimits())).run
+    return (await storage.queue.enqueue(new, QueueLimits())).run
 
 
 async def ended(storage: Storage, run: Run) -> Run:
     async with asyncio.timeout(90):
-        while (found := await storage.run(run.run_id)).status not in FINAL:
+        while (found := await storage.runs.get(run.run_id)).status not in FINAL:
             await asyncio.sleep(0.05)
     return found
 
@@ -112,7 +112,7 @@ async def test_a_call_that_holds_the_interpreter_for_too_long_loses_its_run_to_o
     await until(lambda: ran(tmp_path) == ["backtracks"])
 
     async with asyncio.timeout(60):
-        while (await other.services.storage.run(run.run_id)).status != "pending":
+        while (await other.services.storage.runs.get(run.run_id)).status != "pending":
             await asyncio.sleep(0.05)
 
 

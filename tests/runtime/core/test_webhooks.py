@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from lgs_runtime.background import webhooks
 from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import MOST_ATTEMPTS, WebhookSender
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
-from lgs_runtime.model import NewRun, Outcome, QueueLimits
+from lgs_runtime.model import NewRun, Outcome, QueueLimits, Webhook
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
+from lgs_runtime.storage.contract import Webhooks
 from support.receiver import Receiver, receiving
 from support.service import Service, at_work, new_id
 
@@ -46,22 +47,21 @@ async def service(storage: Storage) -> AsyncIterator[Service]:
 
 
 class Impatient:
-    """A storage in which whatever is to be tried again is due at once."""
+    """Webhooks of which whatever is to be tried again is due at once."""
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+        self.release = webhooks.release
+        self.drop = webhooks.drop
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    async def claim_webhooks(self, limit: int, retry_seconds: float, longest_seconds: float) -> Any:
-        return await self._storage.claim_webhooks(limit, 0.0, 0.0)
+    async def claim(self, limit: int, retry_seconds: float, longest_seconds: float) -> Sequence[Webhook]:
+        return await self._webhooks.claim(limit, 0.0, 0.0)
 
 
-async def send(storage: Any, rounds: int = 1, url: UrlPolicy | None = None, **rules: Any) -> list[int]:
+async def send(webhooks: Webhooks, rounds: int = 1, url: UrlPolicy | None = None, **rules: Any) -> list[int]:
     """How many calls each of these rounds made."""
     section = WebhookSection(url or UrlPolicy(), rules.pop("headers", {}), rules.pop("allowed_fields", None))
-    sender = WebhookSender(storage, run_json, section, **rules)
+    sender = WebhookSender(webhooks, run_json, section, **rules)
     made = []
     async with open_client(section, 10) as http:
         for _ in range(rounds):
@@ -89,9 +89,9 @@ async def test_a_call_that_failed_is_made_again_until_it_is_taken(
 ) -> None:
     receiver.answers = [500, 404]
     run = await service.running(webhook=receiver.url)
-    await service.storage.finish(run, "r1", Outcome("success", values={"n": 1}))
+    await service.storage.queue.finish(run, "r1", Outcome("success", values={"n": 1}))
 
-    made = await send(Impatient(service.storage), rounds=4)
+    made = await send(Impatient(service.storage.webhooks), rounds=4)
 
     assert made == [1, 1, 1, 0]
     assert [call["values"] for call in receiver.calls] == [{"n": 1}] * 3
@@ -114,7 +114,7 @@ async def test_an_answer_that_never_ends_is_one_and_takes_no_memory(service: Ser
     async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
         await ended(service, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
 
-        made = await send(Impatient(service.storage), rounds=2)
+        made = await send(Impatient(service.storage.webhooks), rounds=2)
 
     assert made == [1, 0]
     assert sent < 64 * 1024 * 1024, "what the kernel takes for a connection"
@@ -142,7 +142,7 @@ async def test_a_receiver_that_can_not_be_reached_keeps_no_other_from_its_call(
         await ended(service, url.replace("{port}", str(without_tls.sockets[0].getsockname()[1])))
         await ended(service, receiver.url)
 
-        made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 1)
+        made = await send(Impatient(service.storage.webhooks), rounds=MOST_ATTEMPTS + 1)
 
     assert len(receiver.calls) == 1
     assert made == [2, *[1] * (MOST_ATTEMPTS - 1), 0]
@@ -163,7 +163,7 @@ async def test_slow_receivers_keep_no_other_from_its_call(
         for number in range(50):
             await ended(service, f"http://127.0.0.{number % hosts + 1}:{port}/")
         await ended(service, receiver.url)
-        sender = WebhookSender(service.storage, run_json)
+        sender = WebhookSender(service.storage.webhooks, run_json)
         async with open_client(WebhookSection(), 300) as http:
             begins = asyncio.create_task(sender.send_all_due(http))
             told = await receiver.first()
@@ -181,8 +181,8 @@ async def test_a_call_that_gets_no_slot_in_time_is_given_back_and_counts_for_not
     monkeypatch.setattr(webhooks, "RETRY_SECONDS", 0.0)
     await ended(service, receiver.url)
 
-    made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 1)
-    again = await service.storage.claim_webhooks(10, 60.0, 60.0)
+    made = await send(Impatient(service.storage.webhooks), rounds=MOST_ATTEMPTS + 1)
+    again = await service.storage.webhooks.claim(10, 60.0, 60.0)
 
     assert made == [1] * (MOST_ATTEMPTS + 1)
     assert [call.attempt for call in again] == [1]
@@ -192,9 +192,9 @@ async def test_a_call_that_gets_no_slot_in_time_is_given_back_and_counts_for_not
 async def test_a_call_that_nobody_takes_is_given_up(service: Service, receiver: Receiver) -> None:
     receiver.answers = [503] * 100
     run = await service.running(webhook=receiver.url)
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
 
-    made = await send(Impatient(service.storage), rounds=MOST_ATTEMPTS + 2)
+    made = await send(Impatient(service.storage.webhooks), rounds=MOST_ATTEMPTS + 2)
 
     assert sum(made) == len(receiver.calls) == MOST_ATTEMPTS
 
@@ -203,11 +203,11 @@ async def test_a_call_that_its_replica_did_not_live_to_make_is_made_by_another(
     service: Service, receiver: Receiver, database_uri: str
 ) -> None:
     run = await service.running(webhook=receiver.url, delete_thread_after=True)
-    await service.storage.finish(run, "r1", Outcome("success", values={"n": 2}))
-    (lost,) = await service.storage.claim_webhooks(10, 0.0, 0.0)
+    await service.storage.queue.finish(run, "r1", Outcome("success", values={"n": 2}))
+    (lost,) = await service.storage.webhooks.claim(10, 0.0, 0.0)
 
     other = await open_storage(database_uri, StorageOptions(lease_seconds=60))
-    made = await send(other)
+    made = await send(other.webhooks)
     await other.close()
 
     assert (lost.attempt, made) == (1, [1])
@@ -217,9 +217,9 @@ async def test_a_call_that_its_replica_did_not_live_to_make_is_made_by_another(
 async def test_a_call_is_not_made_by_two_replicas_at_once(service: Service, receiver: Receiver) -> None:
     for _ in range(5):
         run = await service.running(webhook=receiver.url)
-        await service.storage.finish(run, "r1", Outcome("success"))
+        await service.storage.queue.finish(run, "r1", Outcome("success"))
 
-    claimed = await asyncio.gather(*(service.storage.claim_webhooks(3, 60.0, 60.0) for _ in range(4)))
+    claimed = await asyncio.gather(*(service.storage.webhooks.claim(3, 60.0, 60.0) for _ in range(4)))
 
     told = [webhook.run.run_id for webhooks in claimed for webhook in webhooks]
     assert len(told) == len(set(told)) == 5
@@ -230,10 +230,10 @@ async def test_receivers_are_told_of_runs_that_ended_without_a_worker(
 ) -> None:
     waiting = (await service.enqueue(webhook=receiver.url)).run
     undone = (await service.enqueue(webhook=receiver.url)).run
-    await service.storage.cancel(None, [waiting.run_id], "interrupt")
-    await service.storage.cancel(None, [undone.run_id], "rollback")
+    await service.storage.queue.cancel(None, [waiting.run_id], "interrupt")
+    await service.storage.queue.cancel(None, [undone.run_id], "rollback")
 
-    await send(service.storage)
+    await send(service.storage.webhooks)
 
     assert [(call["run_id"], call["status"]) for call in receiver.calls] == [(waiting.run_id, "interrupted")]
 
@@ -242,22 +242,22 @@ async def test_a_run_without_a_webhook_calls_nobody_and_a_deleted_one_neither(
     service: Service, receiver: Receiver
 ) -> None:
     quiet = await service.running()
-    await service.storage.finish(quiet, "r1", Outcome("success"))
+    await service.storage.queue.finish(quiet, "r1", Outcome("success"))
     deleted = await service.running(webhook=receiver.url)
-    await service.storage.finish(deleted, "r1", Outcome("success"))
-    await service.storage.delete_run(deleted.thread_id, deleted.run_id)
+    await service.storage.queue.finish(deleted, "r1", Outcome("success"))
+    await service.storage.runs.delete(deleted.thread_id, deleted.run_id)
 
-    assert await send(service.storage) == [0]
+    assert await send(service.storage.webhooks) == [0]
 
 
 async def test_a_webhook_is_stored_with_a_run_that_is_given_out_at_once(
     service: Service, receiver: Receiver
 ) -> None:
     new = NewRun(new_id(), new_id(), service.assistant_id, {}, create_thread=True, webhook=receiver.url)
-    stored = await service.storage.enqueue(new, QueueLimits(), claim_for="r1")
-    await service.storage.finish(stored.run, "r1", Outcome("error", error="ValueError: no"))
+    stored = await service.storage.queue.enqueue(new, QueueLimits(), claim_for="r1")
+    await service.storage.queue.finish(stored.run, "r1", Outcome("error", error="ValueError: no"))
 
-    await send(service.storage)
+    await send(service.storage.webhooks)
 
     assert stored.claimed
     assert receiver.calls[0]["status"] == "error"
@@ -266,13 +266,15 @@ async def test_a_webhook_is_stored_with_a_run_that_is_given_out_at_once(
 
 async def ended(service: Service, url: str) -> None:
     run = await service.running(webhook=url)
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
 
 
 async def test_each_call_has_the_headers_that_the_service_names(service: Service, receiver: Receiver) -> None:
     await ended(service, receiver.url)
 
-    await send(service.storage, headers={"Authorization": "Bearer t", "Content-Type": "application/x"})
+    await send(
+        service.storage.webhooks, headers={"Authorization": "Bearer t", "Content-Type": "application/x"}
+    )
 
     assert "authorization: bearer t\r\n" in receiver.heads[0]
     assert receiver.heads[0].count("content-type:") == 1
@@ -283,7 +285,7 @@ async def test_a_receiver_is_told_no_more_than_the_fields_that_the_service_allow
 ) -> None:
     await ended(service, receiver.url)
 
-    await send(service.storage, allowed_fields=frozenset({"run_id", "status", "webhook_sent_at"}))
+    await send(service.storage.webhooks, allowed_fields=frozenset({"run_id", "status", "webhook_sent_at"}))
 
     assert receiver.calls[0].keys() == {"run_id", "status", "webhook_sent_at"}
 
@@ -303,7 +305,7 @@ async def test_a_receiver_that_a_rule_forbids_is_given_up_without_a_call(
 ) -> None:
     await ended(service, receiver.url.replace("127.0.0.1", host))
 
-    made = await send(Impatient(service.storage), rounds=2, url=policy)
+    made = await send(Impatient(service.storage.webhooks), rounds=2, url=policy)
 
     assert (made, receiver.calls) == ([1, 0], [])
 
@@ -314,7 +316,7 @@ async def test_a_name_that_leads_to_this_machine_is_no_way_around_the_rule(
     leads_to(monkeypatch, "hooks.example.com", "127.0.0.1")
     await ended(service, receiver.url.replace("127.0.0.1", "hooks.example.com"))
 
-    made = await send(Impatient(service.storage), rounds=2, url=UrlPolicy(disable_loopback=True))
+    made = await send(Impatient(service.storage.webhooks), rounds=2, url=UrlPolicy(disable_loopback=True))
 
     assert (made, receiver.calls) == ([1, 0], [])
 
@@ -326,7 +328,7 @@ async def test_a_call_goes_to_the_address_that_was_checked_under_the_name_that_w
     url = receiver.url.replace("127.0.0.1", "hooks.example.com")
     await ended(service, url)
 
-    await send(service.storage, url=UrlPolicy(disable_private_ips=True))
+    await send(service.storage.webhooks, url=UrlPolicy(disable_private_ips=True))
 
     assert f"host: {url.split('/')[2]}\r\n" in receiver.heads[0]
     assert asked == ["hooks.example.com"]
@@ -335,7 +337,7 @@ async def test_a_call_goes_to_the_address_that_was_checked_under_the_name_that_w
 async def test_where_webhooks_are_taken_away_nobody_is_called(service: Service, receiver: Receiver) -> None:
     await ended(service, receiver.url)
 
-    made = await send(Impatient(service.storage), rounds=2, enabled=False)
+    made = await send(Impatient(service.storage.webhooks), rounds=2, enabled=False)
 
     assert (made, receiver.calls) == ([1, 0], [])
 

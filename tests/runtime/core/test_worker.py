@@ -64,7 +64,7 @@ async def test_a_run_goes_from_the_queue_to_its_result(new_replica: NewReplica, 
 
     assert ended.status == "success"
     assert ran(tmp_path) == ["one", "two", "three"]
-    thread = await replica.services.storage.thread(run.thread_id)
+    thread = await replica.services.storage.threads.get(run.thread_id)
     assert thread.status == "idle"
     assert thread.values["done"] == ["one", "two", "three"]
 
@@ -84,7 +84,7 @@ async def test_a_run_that_is_a_replicas_without_its_knowing_is_executed(
     )
 
     # As after a claim or an enqueue that was committed while its answer was lost on the way.
-    lost = await storage.enqueue(new, QueueLimits(), claim_for="a")
+    lost = await storage.queue.enqueue(new, QueueLimits(), claim_for="a")
     ended = await replica.ended(lost.run)
 
     assert lost.claimed
@@ -131,7 +131,11 @@ async def test_a_run_whose_replica_was_killed_goes_on_from_its_last_checkpoint(
     assert ended.status == "success"
     assert ended.attempt == 2
     assert ran(folder) == ["one", "two", "two", "three"]
-    assert (await second.services.storage.thread(run.thread_id)).values["done"] == ["one", "two", "three"]
+    assert (await second.services.storage.threads.get(run.thread_id)).values["done"] == [
+        "one",
+        "two",
+        "three",
+    ]
     assert (await second.ended(busy)).status == "success"
 
 
@@ -226,7 +230,7 @@ async def test_a_graph_that_raises_ends_its_run_in_error_and_is_not_tried_again(
 
     assert (ended.status, ended.error) == ("error", "ValueError: the graph is at fault")
     assert ran(tmp_path) == ["raises"]
-    assert (await replica.services.storage.thread(run.thread_id)).status == "error"
+    assert (await replica.services.storage.threads.get(run.thread_id)).status == "error"
     error = {"error": "ValueError", "message": "the graph is at fault"}
     assert [event for event in await heard(replica, run.run_id) if event[0] == "error"] == [("error", error)]
 
@@ -250,11 +254,11 @@ async def test_a_cancelled_run_stops_and_its_thread_can_go_on(
     run = await here.start("three_steps", given(tmp_path))
     await until(lambda: ran(tmp_path) == ["one", "two"])
 
-    await there.services.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    await there.services.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
     ended = await there.ended(run)
 
     assert ended.status == "interrupted"
-    assert (await here.services.storage.thread(run.thread_id)).status == "interrupted"
+    assert (await here.services.storage.threads.get(run.thread_id)).status == "interrupted"
     gate.unlink()
     again = await here.start("three_steps", RunKwargs(), thread_id=run.thread_id)
     assert (await here.ended(again)).status == "success"
@@ -269,14 +273,14 @@ async def test_a_rolled_back_run_leaves_no_trace(new_replica: NewReplica, tmp_pa
     run = await replica.start("three_steps", given(tmp_path), thread_id=before.thread_id)
     await until(lambda: len(ran(tmp_path)) == 5)
 
-    await replica.services.storage.cancel(run.thread_id, [run.run_id], "rollback")
+    await replica.services.storage.queue.cancel(run.thread_id, [run.run_id], "rollback")
     ended = await replica.ended(run)
 
     assert ended is None
     config = {"configurable": {"thread_id": run.thread_id}}
     latest = await replica.services.checkpointer.aget_tuple(config)
     assert latest.metadata["run_id"] == before.run_id
-    thread = await replica.services.storage.thread(run.thread_id)
+    thread = await replica.services.storage.threads.get(run.thread_id)
     assert (thread.status, thread.values["done"]) == ("idle", ["one", "two", "three"])
 
 
@@ -287,19 +291,19 @@ async def test_a_run_that_is_rolled_back_at_the_moment_of_its_end_leaves_no_trac
     before = await replica.start("three_steps", given(tmp_path))
     await replica.ended(before)
     storage = replica.services.storage
-    finish = storage.finish
+    finish = storage.queue.finish
 
     async def finish_after_rollback(run: Run, by: str, outcome: Outcome) -> Finished:
-        await storage.cancel(run.thread_id, [run.run_id], "rollback")
+        await storage.queue.cancel(run.thread_id, [run.run_id], "rollback")
         return await finish(run, by, outcome)
 
-    monkeypatch.setattr(storage, "finish", finish_after_rollback)
+    monkeypatch.setattr(storage.queue, "finish", finish_after_rollback)
     run = await replica.start("three_steps", given(tmp_path), thread_id=before.thread_id)
 
     assert await replica.ended(run) is None
     latest = await replica.services.checkpointer.aget_tuple({"configurable": {"thread_id": run.thread_id}})
     assert latest.metadata["run_id"] == before.run_id
-    thread = await storage.thread(run.thread_id)
+    thread = await storage.threads.get(run.thread_id)
     assert (thread.status, thread.values["done"]) == ("idle", ["one", "two", "three"])
 
 
@@ -314,7 +318,7 @@ async def test_a_run_that_was_handed_back_and_is_rolled_back_while_it_waits_leav
     await until(lambda: len(ran(tmp_path)) == 5)
     await here.services.worker.drain(0)
     storage = here.services.storage
-    (waits,) = await storage.cancel(run.thread_id, [run.run_id], "rollback")
+    (waits,) = await storage.queue.cancel(run.thread_id, [run.run_id], "rollback")
 
     there = await new_replica("b")
 
@@ -333,18 +337,18 @@ async def test_a_graph_that_asks_leaves_its_thread_interrupted_and_goes_on_with_
 
     run = await replica.start("asking", given(tmp_path))
     assert (await replica.ended(run)).status == "success"
-    thread = await storage.thread(run.thread_id)
+    thread = await storage.threads.get(run.thread_id)
     assert thread.status == "interrupted"
     assert [i["value"] for task in thread.interrupts.values() for i in task] == ["first?"]
 
     answer = await replica.start("asking", RunKwargs(command={"resume": "A"}), thread_id=run.thread_id)
     await replica.ended(answer)
-    thread = await storage.thread(run.thread_id)
+    thread = await storage.threads.get(run.thread_id)
     assert [i["value"] for task in thread.interrupts.values() for i in task] == ["second?"]
 
     answer = await replica.start("asking", RunKwargs(command={"resume": "B"}), thread_id=run.thread_id)
     await replica.ended(answer)
-    thread = await storage.thread(run.thread_id)
+    thread = await storage.threads.get(run.thread_id)
     assert (thread.status, thread.values["done"]) == ("idle", ["A", "B", "last"])
 
 
@@ -365,7 +369,7 @@ async def test_an_answer_that_was_taken_in_before_a_crash_does_not_answer_the_ne
     second = await new_replica("b")
     assert (await second.ended(answer)).status == "success"
 
-    thread = await second.services.storage.thread(run.thread_id)
+    thread = await second.services.storage.threads.get(run.thread_id)
     assert thread.status == "interrupted"
     assert [i["value"] for task in thread.interrupts.values() for i in task] == ["second?"]
 
@@ -527,8 +531,8 @@ async def test_a_replica_whose_lease_was_lost_drops_its_runs_and_others_carry_th
 
     first.services.worker.lease_lost()
     await until(lambda: first.services.worker.running() == 0)
-    assert (await first.services.storage.run(run.run_id)).status == "running"
-    other_name = await first.services.storage.leases("a")
+    assert (await first.services.storage.runs.get(run.run_id)).status == "running"
+    other_name = await first.services.storage.leases.take("a")
     await other_name.close()
     gate.unlink()
     second = await new_replica("b")

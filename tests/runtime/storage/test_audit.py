@@ -13,28 +13,28 @@ from support.service import Service, new_id
 
 async def trail(storage: Storage, thread_id: str) -> list[tuple[str, str | None]]:
     """What was done and by whom, oldest first."""
-    found = await storage.audit(thread_id, Page(limit=1000))
+    found = await storage.audit.of_thread(thread_id, Page(limit=1000))
     return [(entry.what, entry.who) for entry in reversed(found)]
 
 
 async def details(storage: Storage, thread_id: str, what: str) -> Any:
     """Of the newest entry of this kind."""
-    found = await storage.audit(thread_id, Page(limit=1000))
+    found = await storage.audit.of_thread(thread_id, Page(limit=1000))
     return next(entry.details for entry in found if entry.what == what)
 
 
 async def test_every_change_of_a_thread_is_told_in_its_order(service: Service) -> None:
     storage, thread_id, copy = service.storage, new_id(), new_id()
     with acting("ada"):
-        await storage.create_thread(thread_id, {})
-        await storage.update_thread(thread_id, {"kind": "mail"})
-        await storage.set_thread_state(thread_id, {"n": 1}, {}, "idle")
+        await storage.threads.create(thread_id, {})
+        await storage.threads.update(thread_id, {"kind": "mail"})
+        await storage.threads.set_state(thread_id, {"n": 1}, {}, "idle")
     with acting("bob"):
-        await storage.add_version(NewVersion(thread_id, "c1"))
-        await storage.describe_version(thread_id, 1, "good", {})
-        await storage.add_version(NewVersion(thread_id, "c2", metadata={"rollback_from": 1}))
-        await storage.copy_thread(thread_id, copy)
-    await storage.note(thread_id, "thread.exported", {"checkpoints": 3})
+        await storage.versions.add(NewVersion(thread_id, "c1"))
+        await storage.versions.describe(thread_id, 1, "good", {})
+        await storage.versions.add(NewVersion(thread_id, "c2", metadata={"rollback_from": 1}))
+        await storage.threads.copy(thread_id, copy)
+    await storage.audit.note(thread_id, "thread.exported", {"checkpoints": 3})
 
     assert await trail(storage, thread_id) == [
         ("thread.created", "ada"),
@@ -56,12 +56,12 @@ async def test_runs_are_told_as_long_as_they_are_kept_and_afterwards_alike(servi
     thread_id = new_id()
     with acting("ada"):
         run = await service.running(thread_id)
-    await service.storage.finish(run, "r1", Outcome("success", checkpoint_id="c1"))
-    before = await service.storage.audit(thread_id, Page())
+    await service.storage.queue.finish(run, "r1", Outcome("success", checkpoint_id="c1"))
+    before = await service.storage.audit.of_thread(thread_id, Page())
 
-    await service.storage.expire_runs(-1)
+    await service.storage.runs.expire(-1)
 
-    assert await service.storage.audit(thread_id, Page()) == before
+    assert await service.storage.audit.of_thread(thread_id, Page()) == before
     assert [(entry.what, entry.who) for entry in before] == [
         ("run.ended", None),
         ("run.created", "ada"),
@@ -77,11 +77,11 @@ async def test_runs_that_were_stopped_taken_back_or_deleted_are_told(service: Se
     stopped = await service.running(thread_id)
     waiting = (await service.enqueue(thread_id)).run
     with acting("ada"):
-        await service.storage.cancel(thread_id, [stopped.run_id], "interrupt")
-        await service.storage.cancel(thread_id, [waiting.run_id], "rollback")
-    await service.storage.finish(stopped, "r1", Outcome("interrupted"))
+        await service.storage.queue.cancel(thread_id, [stopped.run_id], "interrupt")
+        await service.storage.queue.cancel(thread_id, [waiting.run_id], "rollback")
+    await service.storage.queue.finish(stopped, "r1", Outcome("interrupted"))
     with acting("bob"):
-        await service.storage.delete_run(thread_id, stopped.run_id)
+        await service.storage.runs.delete(thread_id, stopped.run_id)
 
     told = await trail(service.storage, thread_id)
 
@@ -102,11 +102,11 @@ async def test_the_trail_outlasts_its_thread_for_a_while(service: Service) -> No
     await service.replica()
     gone, kept = new_id(), new_id()
     run = await service.running(gone)
-    await service.storage.finish(run, "r1", Outcome("success"))
-    await service.storage.create_thread(kept, {})
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
+    await service.storage.threads.create(kept, {})
 
     with acting("ada"):
-        await service.storage.delete_thread(gone)
+        await service.storage.threads.delete(gone)
 
     assert await trail(service.storage, gone) == [
         ("thread.created", None),
@@ -114,16 +114,16 @@ async def test_the_trail_outlasts_its_thread_for_a_while(service: Service) -> No
         ("run.ended", None),
         ("thread.deleted", "ada"),
     ]
-    assert await service.storage.expire_audit(1) == 0
-    assert await service.storage.expire_audit(-1) == 4
+    assert await service.storage.audit.expire(1) == 0
+    assert await service.storage.audit.expire(-1) == 4
     assert await trail(service.storage, gone) == []
     assert await trail(service.storage, kept) == [("thread.created", None)]
 
 
 async def test_a_thread_whose_time_has_passed_is_told_as_deleted(service: Service) -> None:
-    thread = await service.storage.create_thread(new_id(), {}, ttl=Ttl(-1.0))
+    thread = await service.storage.threads.create(new_id(), {}, ttl=Ttl(-1.0))
 
-    assert await service.storage.expire_threads(100) == [thread.thread_id]
+    assert await service.storage.threads.expire(100) == [thread.thread_id]
 
     assert await trail(service.storage, thread.thread_id) == [
         ("thread.created", None),
@@ -134,8 +134,8 @@ async def test_a_thread_whose_time_has_passed_is_told_as_deleted(service: Servic
 async def test_threads_of_stateless_runs_leave_no_trail(service: Service) -> None:
     await service.replica()
     run = await service.running(delete_thread_after=True)
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
 
-    await service.storage.expire_runs(-1)
+    await service.storage.runs.expire(-1)
 
     assert await trail(service.storage, run.thread_id) == []

@@ -55,7 +55,7 @@ async def open_another(database_uri: str) -> AsyncIterator[Another]:
 
 async def lost(storage: Storage) -> Any:
     async with asyncio.timeout(20):
-        while not (found := await storage.reap(3, "other")):
+        while not (found := await storage.queue.reap(3, "other")):
             await asyncio.sleep(0.05)
     return found[0]
 
@@ -68,20 +68,20 @@ async def test_a_clock_that_is_set_forward_takes_no_run_from_a_replica_that_live
 
     set_clock(HOUR)
 
-    assert await service.storage.reap(3, "other") == []
+    assert await service.storage.queue.reap(3, "other") == []
     assert await service.leases["r1"].renew()
-    (mine,) = await service.storage.held("r1")
+    (mine,) = await service.storage.queue.held("r1")
     assert mine.run_id == run.run_id
     new = (await service.enqueue()).run
-    (claimed,) = await service.storage.claim("r1", 1)
+    (claimed,) = await service.storage.queue.claim("r1", 1)
     assert claimed.run_id == new.run_id
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
 
 
 async def test_runs_of_a_replica_that_died_come_back_after_its_lease_though_the_clock_was_set_back(
     service: Service, open_another: Another, set_clock: Callable[[float], None]
 ) -> None:
-    lease = await (await open_another(0.3)).leases("dying")
+    lease = await (await open_another(0.3)).leases.take("dying")
     run = await service.running(replica="dying")
 
     set_clock(-HOUR)
@@ -99,10 +99,10 @@ async def test_what_waits_is_claimed_though_the_clock_was_set_back(
     set_clock(-HOUR)
     await service.replica()
 
-    (first,) = await service.storage.claim("r1", 2)
+    (first,) = await service.storage.queue.claim("r1", 2)
     assert first.run_id == waiting.run_id
-    await service.storage.finish(first, "r1", Outcome("success"))
-    (second,) = await service.storage.claim("r1", 2)
+    await service.storage.queue.finish(first, "r1", Outcome("success"))
+    (second,) = await service.storage.queue.claim("r1", 2)
     assert second.run_id == later.run_id
 
 
@@ -111,10 +111,10 @@ async def test_an_attempt_is_later_than_the_one_before_it_though_the_clock_was_s
 ) -> None:
     await service.replica()
     run = await service.running()
-    await service.storage.release("r1", [run])
+    await service.storage.queue.release("r1", [run])
 
     set_clock(-HOUR)
-    (again,) = await service.storage.claim("r1", 1)
+    (again,) = await service.storage.queue.claim("r1", 1)
 
     assert run.claimed_at is not None and again.claimed_at is not None
     assert again.claimed_at >= run.claimed_at + timedelta(milliseconds=1)
@@ -132,7 +132,7 @@ async def test_a_lease_of_a_machine_that_was_started_anew_since_is_over(tmp_path
                 "UPDATE lgs_replica SET held_from = held_from + 1e6, held_until = held_until + 1e6"
             )
 
-        (found,) = await storage.reap(3, "other")
+        (found,) = await storage.queue.reap(3, "other")
         assert found.run_id == run.run_id
     await storage.close()
 
@@ -146,10 +146,10 @@ async def test_a_lease_of_an_earlier_release_is_by_the_wall_clock(tmp_path: Path
         with sqlite3.connect(file) as beside:
             beside.execute("UPDATE lgs_replica SET held_from = NULL, held_until = NULL")
 
-        alive = await storage.reap(3, "other")
+        alive = await storage.queue.reap(3, "other")
         with sqlite3.connect(file) as beside:
             beside.execute("UPDATE lgs_replica SET expires_at = expires_at - 120")
-        (found,) = await storage.reap(3, "other")
+        (found,) = await storage.queue.reap(3, "other")
 
         assert (alive, found.status) == ([], "pending")
     await storage.close()

@@ -37,14 +37,14 @@ async def due_cron(storage: Storage, **more: object) -> Cron:
         now,
         now,
     )
-    return await storage.create_cron(replace(cron, **more))  # type: ignore[arg-type]
+    return await storage.crons.create(replace(cron, **more))  # type: ignore[arg-type]
 
 
 async def test_a_cron_is_kept_as_it_was_stored(storage: Storage, open_another: Another) -> None:
     end = datetime.fromisoformat("2030-05-06T07:08:09.123456+00:00")
     cron = await due_cron(storage, timezone="Asia/Kolkata", end_time=end, thread_id=new_id())
 
-    seen = await (await open_another()).cron(cron.cron_id)
+    seen = await (await open_another()).crons.get(cron.cron_id)
 
     assert seen == cron
     assert (seen.end_time, seen.payload, seen.enabled) == (end, {"input": 1}, True)
@@ -54,7 +54,7 @@ async def test_a_due_cron_is_given_to_one_replica(storage: Storage, open_another
     crons = [await due_cron(storage) for _ in range(3)]
     replicas = [storage, *[await open_another() for _ in range(3)]]
 
-    claims = await asyncio.gather(*(replica.claim_crons(2, 60.0) for replica in replicas))
+    claims = await asyncio.gather(*(replica.crons.claim(2, 60.0) for replica in replicas))
 
     given = [cron.cron_id for claim in claims for cron in claim]
     assert sorted(given) == sorted(cron.cron_id for cron in crons)
@@ -65,11 +65,11 @@ async def test_a_cron_whose_replica_died_is_given_to_the_next(
 ) -> None:
     cron = await due_cron(storage)
 
-    (first,) = await storage.claim_crons(10, 0.0)
-    (second,) = await (await open_another()).claim_crons(10, 60.0)
+    (first,) = await storage.crons.claim(10, 0.0)
+    (second,) = await (await open_another()).crons.claim(10, 60.0)
 
     assert first == second == cron
-    assert await storage.claim_crons(10, 60.0) == []
+    assert await storage.crons.claim(10, 60.0) == []
 
 
 async def test_a_cron_is_advanced_once(storage: Storage) -> None:
@@ -77,35 +77,35 @@ async def test_a_cron_is_advanced_once(storage: Storage) -> None:
     assert cron.next_run_date is not None
     later = await storage.now() + timedelta(days=1)
 
-    moved = [await storage.advance_cron(cron.cron_id, cron.next_run_date, later) for _ in range(2)]
+    moved = [await storage.crons.advance(cron.cron_id, cron.next_run_date, later) for _ in range(2)]
 
     assert moved == [True, False]
-    assert (await storage.cron(cron.cron_id)).next_run_date == later
-    assert await storage.claim_crons(10, 60.0) == []
+    assert (await storage.crons.get(cron.cron_id)).next_run_date == later
+    assert await storage.crons.claim(10, 60.0) == []
 
 
 @pytest.mark.parametrize("change", [{"enabled": False}, {"next_run_date": None}])
 async def test_a_cron_that_is_off_or_over_is_never_due(storage: Storage, change: dict[str, object]) -> None:
     cron = await due_cron(storage)
 
-    await storage.update_cron(cron.cron_id, change)
+    await storage.crons.update(cron.cron_id, change)
 
-    assert await storage.claim_crons(10, 60.0) == []
+    assert await storage.crons.claim(10, 60.0) == []
 
 
 async def test_crons_are_found_changed_and_deleted(storage: Storage) -> None:
     mine = await due_cron(storage, metadata={"user": "ada", "n": 1})
     await due_cron(storage, metadata={"user": "bob"})
 
-    found = await storage.crons(CronQuery(metadata={"user": "ada"}))
-    changed = await storage.update_cron(mine.cron_id, {"schedule": "5 * * * *", "metadata": {}})
-    await storage.delete_cron(mine.cron_id)
+    found = await storage.crons.search(CronQuery(metadata={"user": "ada"}))
+    changed = await storage.crons.update(mine.cron_id, {"schedule": "5 * * * *", "metadata": {}})
+    await storage.crons.delete(mine.cron_id)
 
     assert found == [mine]
     assert (changed.schedule, changed.metadata, changed.payload) == ("5 * * * *", {}, {"input": 1})
-    assert await storage.count_crons(CronQuery()) == 1
-    for gone in (storage.cron, storage.delete_cron):
+    assert await storage.crons.count(CronQuery()) == 1
+    for gone in (storage.crons.get, storage.crons.delete):
         with pytest.raises(NotFound, match=mine.cron_id):
             await gone(mine.cron_id)
     with pytest.raises(NotFound):
-        await storage.update_cron(mine.cron_id, {})
+        await storage.crons.update(mine.cron_id, {})

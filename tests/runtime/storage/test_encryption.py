@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -10,7 +10,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.encryption.cipher import Cipher
-from lgs_runtime.encryption.storage import PASSED_ON, EncryptedStorage
+from lgs_runtime.encryption.fields import Fields
+from lgs_runtime.encryption.storage import EncryptedPart
+from lgs_runtime.encryption.table import PLAIN, TABLE
 from lgs_runtime.encryption.wrapping import sealed_saver, sealed_storage, sealed_store
 from lgs_runtime.model import Page, Scope
 from lgs_runtime.storage import Storage
@@ -28,12 +30,48 @@ def sealed(storage: Storage) -> Storage:
 
 
 def test_every_method_of_the_contract_is_sealed_or_known_to_have_nothing_to_hide() -> None:
-    promised = {name for part in Storage.__mro__ for name in vars(part) if not name.startswith("_")}
-    promised |= set(Storage.__annotations__)
-    sealed = {name for part in EncryptedStorage.__mro__ for name in vars(part) if not name.startswith("_")}
+    promised = {
+        part: {name for name in vars(protocol) if not name.startswith("_")}
+        for part, protocol in get_type_hints(Storage).items()
+        if part not in ("name", "database_id")
+    }
 
-    assert sealed | PASSED_ON == promised
-    assert sealed & PASSED_ON == set()
+    assert {part: set(rules) for part, rules in TABLE.items()} == promised
+
+
+def test_a_method_of_which_nobody_has_said_what_is_to_be_sealed_is_refused() -> None:
+    class Newer:
+        async def get(self, run_id: str) -> str:
+            return run_id
+
+        async def get_more(self, run_id: str) -> str:
+            return run_id
+
+    part: Any = EncryptedPart(Newer(), {"get": PLAIN}, Fields(CIPHER))
+
+    assert part.get
+    with pytest.raises(AttributeError, match="get_more: nobody has said"):
+        part.get_more  # noqa: B018 - asking for it is what is refused
+
+
+def test_a_rule_for_an_argument_that_a_method_does_not_have_is_refused() -> None:
+    class Part:
+        async def get(self, run_id: str) -> str:
+            return run_id
+
+    with pytest.raises(TypeError, match="get: it has no scope to seal"):
+        EncryptedPart(Part(), {"get": TABLE["runs"]["get"]}, Fields(CIPHER))
+
+
+async def test_arguments_are_sealed_however_they_are_given(storage: Storage, sealed: Storage) -> None:
+    await sealed.threads.create(metadata={"a": 1}, thread_id="named")
+    await sealed.threads.create("placed", {"a": 1}, "raise", None, None)
+
+    beneath = [await storage.threads.get(thread_id) for thread_id in ("named", "placed")]
+    above = [await sealed.threads.get(thread_id) for thread_id in ("named", "placed")]
+
+    assert [thread.metadata == {"a": 1} for thread in beneath] == [False, False]
+    assert [thread.metadata for thread in above] == [{"a": 1}, {"a": 1}]
 
 
 async def test_a_sealed_saver_keeps_langgraphs_contract(database_uri: str) -> None:
@@ -64,11 +102,11 @@ async def test_a_foreign_saver_can_be_sealed() -> None:
 async def test_metadata_that_are_merged_are_opened_each_with_its_own_mark(
     storage: Storage, sealed: Storage
 ) -> None:
-    await storage.create_thread("t", {"old": "plain", "both": "plain"})
-    await sealed.update_thread("t", {"new": {"a": [1]}, "both": "sealed"})
+    await storage.threads.create("t", {"old": "plain", "both": "plain"})
+    await sealed.threads.update("t", {"new": {"a": [1]}, "both": "sealed"})
 
-    merged = await sealed.thread("t")
-    trail = await sealed.audit("t", Page())
+    merged = await sealed.threads.get("t")
+    trail = await sealed.audit.of_thread("t", Page())
 
     assert merged.metadata == {"old": "plain", "both": "sealed", "new": {"a": [1]}}
     assert {"metadata": ["new", "both"]} in [entry.details for entry in trail]
@@ -77,33 +115,33 @@ async def test_metadata_that_are_merged_are_opened_each_with_its_own_mark(
 async def test_a_scope_covers_what_was_stored_before_and_what_is_sealed(
     storage: Storage, sealed: Storage
 ) -> None:
-    await storage.create_thread("old", {"team": "a"})
-    await sealed.create_thread("new", {"team": "a"})
-    await sealed.create_thread("other", {"team": "b"})
+    await storage.threads.create("old", {"team": "a"})
+    await sealed.threads.create("new", {"team": "a"})
+    await sealed.threads.create("other", {"team": "b"})
 
-    found = await sealed.threads(ThreadQuery(scope=Scope(({"team": "a"},))))
+    found = await sealed.threads.search(ThreadQuery(scope=Scope(({"team": "a"},))))
 
     assert {thread.thread_id for thread in found} == {"old", "new"}
 
 
 async def test_names_that_look_like_marks_come_back(sealed: Storage) -> None:
     told = {"__encryption_context__": 1, "__encryption_context__.x": 2, "__escaped__y": 3, "x": 4}
-    await sealed.create_thread("t", told)
-    await sealed.set_thread_state("t", told, {}, "idle")
+    await sealed.threads.create("t", told)
+    await sealed.threads.set_state("t", told, {}, "idle")
 
-    thread = await sealed.thread("t")
+    thread = await sealed.threads.get("t")
 
     assert thread.metadata == told
     assert thread.values == told
 
 
 async def test_a_rollbacks_entry_of_the_trail_names_its_version(sealed: Storage) -> None:
-    await sealed.create_thread("t", {})
-    await sealed.add_version(NewVersion("t", "c1", description="first"))
-    await sealed.add_version(NewVersion("t", "c2", metadata={"rollback_from": 1, "why": "wrong"}))
+    await sealed.threads.create("t", {})
+    await sealed.versions.add(NewVersion("t", "c1", description="first"))
+    await sealed.versions.add(NewVersion("t", "c2", metadata={"rollback_from": 1, "why": "wrong"}))
 
-    [latest, first] = await sealed.versions("t", Page())
-    trail = await sealed.audit("t", Page())
+    [latest, first] = await sealed.versions.of_thread("t", Page())
+    trail = await sealed.audit.of_thread("t", Page())
 
     assert (latest.metadata, first.description) == ({"rollback_from": 1, "why": "wrong"}, "first")
     assert [entry.details["rollback_from"] for entry in trail if entry.what == "version.rolled_back"] == [1]

@@ -60,8 +60,8 @@ async def test_after_a_fail_over_nothing_keeps_to_the_old_primary_though_it_keep
     hosts = f"127.0.0.1:{postgres_server.port},127.0.0.1:{standby.port}"
     uri = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
     storage = await open_storage(uri, StorageOptions(lease_seconds=60))
-    lease = await storage.leases("r1")
-    async with open_checkpointer(uri) as saver, open_store(uri) as store, storage.signals() as heard:
+    lease = await storage.leases.take("r1")
+    async with open_checkpointer(uri) as saver, open_store(uri) as store, storage.signals.listen() as heard:
         await store.aput(("n",), "before", {"n": 1})
         await asyncio.gather(
             *(storage.ping() for _ in range(8)), *(store.aget(("n",), "x") for _ in range(4))
@@ -75,7 +75,7 @@ async def test_after_a_fail_over_nothing_keeps_to_the_old_primary_though_it_keep
         await asyncio.to_thread(standby.promote)
 
         await until_it_works(storage)
-        await storage.create_thread("after", {})
+        await storage.threads.create("after", {})
         with pytest.raises(StorageUnavailable):
             await lease.renew()
         assert await lease.renew()
@@ -95,7 +95,7 @@ async def test_after_a_fail_over_nothing_keeps_to_the_old_primary_though_it_keep
         async with asyncio.timeout(30):
             while await anext(heard) != Signal("queued", ""):
                 pass
-        storage.notify(Signal("cancel", "somebody"))
+        storage.signals.send(Signal("cancel", "somebody"))
         async with asyncio.timeout(30):
             while await anext(heard) != Signal("cancel", "somebody"):
                 pass
@@ -139,8 +139,8 @@ async def test_a_role_that_may_make_no_tables_is_told_and_is_enough_where_they_a
     storage = await open_storage(guest, StorageOptions(lease_seconds=60))
     async with open_checkpointer(guest), open_store(guest) as store:
         await store.aput(("n",), "a", {"n": 1})
-        await storage.create_thread("t", {})
-        assert (await storage.thread("t")).thread_id == "t"
+        await storage.threads.create("t", {})
+        assert (await storage.threads.get("t")).thread_id == "t"
     await storage.close()
 
 

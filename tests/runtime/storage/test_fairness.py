@@ -23,7 +23,7 @@ from lgs_runtime.storage.fairness import (
     priority_of_level,
     rank_offset,
 )
-from lgs_runtime.storage.postgres.statements import CLAIM, SPARE
+from lgs_runtime.storage.postgres.statements.queue import CLAIM, SPARE
 from support.service import Service
 
 MANY = QueueLimits(100_000, 100_000, 100_000)
@@ -165,10 +165,10 @@ def test_the_levels_keep_the_order_of_the_priorities() -> None:
 async def serve_all(service: Service, replica: str, slots: int = 1) -> Sequence[Run]:
     """Every waiting run, in the order they are claimed."""
     order: list[Run] = []
-    while claimed := await service.storage.claim(replica, slots):
+    while claimed := await service.storage.queue.claim(replica, slots):
         for run in claimed:
             order.append(run)
-            await service.storage.finish(run, replica, Outcome("success"))
+            await service.storage.queue.finish(run, replica, Outcome("success"))
     return order
 
 
@@ -192,7 +192,7 @@ async def test_groups_take_turns_whatever_they_have_waiting(service: Service, sl
         for _ in range(runs):
             of[(await service.enqueue(group=group)).run.run_id] = group
 
-    claimed = await service.storage.claim(replica, min(slots, 7))
+    claimed = await service.storage.queue.claim(replica, min(slots, 7))
 
     counted = Counter(of[run.run_id] for run in claimed)
     expected = {1: {"a": 1}, 3: {"a": 1, "b": 1, "c": 1}, 50: {"a": 3, "b": 3, "c": 1}}[slots]
@@ -204,7 +204,7 @@ async def test_a_replica_is_told_its_runs_in_the_order_of_the_turns(service: Ser
     large, after = [(await service.enqueue(group="large")).run.run_id for _ in range(2)]
     small = (await service.enqueue(group="small")).run.run_id
 
-    claimed = await service.storage.claim(replica, 3)
+    claimed = await service.storage.queue.claim(replica, 3)
 
     assert [run.run_id for run in claimed] == [large, small, after]
 
@@ -248,7 +248,7 @@ async def test_a_run_that_was_handed_back_goes_before_every_group(service: Servi
     for group in ("a", "b", "c"):
         await service.enqueue(group=group)
 
-    await service.storage.release(replica, held[1:])
+    await service.storage.queue.release(replica, held[1:])
     order = await serve_all(service, replica)
 
     assert order[0].run_id == held[1].run_id
@@ -258,8 +258,8 @@ async def test_a_group_that_waited_alone_is_not_punished_for_it(service: Service
     replica = await service.replica()
     for _ in range(40):
         await service.enqueue(group="large")
-    for run in await service.storage.claim(replica, 20):
-        await service.storage.finish(run, replica, Outcome("success"))
+    for run in await service.storage.queue.claim(replica, 20):
+        await service.storage.queue.finish(run, replica, Outcome("success"))
     of = {(await service.enqueue(group="new")).run.run_id: "new" for _ in range(20)}
 
     order = await serve_all(service, replica)
@@ -272,8 +272,8 @@ async def test_the_first_run_settles_where_its_thread_stands(service: Service) -
     await service.enqueue(first.run.thread_id, standing=Standing(4, "g2"))
     plain = await service.enqueue()
 
-    assert (await service.storage.thread(first.run.thread_id)).standing == Standing(-3, "g1")
-    assert (await service.storage.thread(plain.run.thread_id)).standing is None
+    assert (await service.storage.threads.get(first.run.thread_id)).standing == Standing(-3, "g1")
+    assert (await service.storage.threads.get(plain.run.thread_id)).standing is None
 
 
 FILL = """
@@ -292,7 +292,7 @@ async def test_a_claim_looks_at_a_few_of_ten_thousand_waiting_runs(
     postgres_uri: str, analysed: bool, graph: str | None
 ) -> None:
     storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=60))
-    lease = await storage.leases("r1", ["agent", "other"])
+    lease = await storage.leases.take("r1", ["agent", "other"])
     connection = await asyncpg.connect(postgres_uri)
     try:
         await connection.execute(FILL, graph)

@@ -25,7 +25,7 @@ Another = Callable[..., Awaitable[Storage]]
 async def reaped(storage: Storage, max_attempts: int = 3) -> Run:
     """The run that the reaper takes as soon as its replica's lease has run out."""
     async with asyncio.timeout(20):
-        while not (found := await storage.reap(max_attempts)):
+        while not (found := await storage.queue.reap(max_attempts)):
             await asyncio.sleep(0.02)
     (run,) = found
     return run
@@ -44,10 +44,10 @@ async def test_a_run_handed_back_is_first_and_costs_no_attempt(service: Service)
     run = await service.running()
     await service.enqueue(delay_seconds=-500)
 
-    await service.storage.release("r1", [run])
+    await service.storage.queue.release("r1", [run])
 
-    assert (await service.storage.run(run.run_id)).attempt == 0
-    (again,) = await service.storage.claim("r1", 1)
+    assert (await service.storage.runs.get(run.run_id)).attempt == 0
+    (again,) = await service.storage.queue.claim("r1", 1)
     assert (again.run_id, again.attempt) == (run.run_id, 1)
 
 
@@ -57,26 +57,26 @@ async def test_a_replica_can_ask_what_it_holds(service: Service) -> None:
     mine = [await service.running(), (await service.enqueue(claim_for="r1")).run]
     await service.running(replica="r2")
     ended = await service.running()
-    await service.storage.finish(ended, "r1", Outcome("success"))
+    await service.storage.queue.finish(ended, "r1", Outcome("success"))
     await service.enqueue()
 
-    held = await service.storage.held("r1")
+    held = await service.storage.queue.held("r1")
 
     assert sorted(run.run_id for run in held) == sorted(run.run_id for run in mine)
-    assert await service.storage.held("nobody") == []
+    assert await service.storage.queue.held("nobody") == []
 
 
 async def test_a_run_that_was_lost_can_not_be_handed_back(service: Service) -> None:
     await service.replica()
     run = await service.running()
-    await service.storage.release("r1", [run])
+    await service.storage.queue.release("r1", [run])
     await service.replica("r2")
-    (other,) = await service.storage.claim("r2", 1)
+    (other,) = await service.storage.queue.claim("r2", 1)
 
-    await service.storage.release("r1", [run])
+    await service.storage.queue.release("r1", [run])
 
-    assert (await service.storage.run(run.run_id)).status == "running"
-    await service.storage.finish(other, "r2", Outcome("success"))
+    assert (await service.storage.runs.get(run.run_id)).status == "running"
+    await service.storage.queue.finish(other, "r2", Outcome("success"))
 
 
 async def test_runs_of_a_replica_that_lives_are_left_alone(service: Service) -> None:
@@ -84,39 +84,39 @@ async def test_runs_of_a_replica_that_lives_are_left_alone(service: Service) -> 
     await service.running()
 
     assert await service.leases["r1"].renew()
-    assert await service.storage.reap(3) == []
+    assert await service.storage.queue.reap(3) == []
 
 
 async def test_a_dead_replicas_run_goes_to_another_and_the_dead_one_is_told(
     service: Service, open_another: Another
 ) -> None:
     dying = await open_another(0.3)
-    lease = await dying.leases("dying")
+    lease = await dying.leases.take("dying")
     run = await service.running(replica="dying")
 
     lost = await reaped(service.storage)
 
     assert (lost.run_id, lost.status, lost.attempt) == (run.run_id, "pending", 1)
     await service.replica("r2")
-    (again,) = await service.storage.claim("r2", 1)
+    (again,) = await service.storage.queue.claim("r2", 1)
     assert (again.run_id, again.attempt) == (run.run_id, 2)
     with pytest.raises(LeaseLost):
-        await dying.finish(run, "dying", Outcome("success"))
+        await dying.queue.finish(run, "dying", Outcome("success"))
     assert not await lease.renew()
-    await service.storage.finish(again, "r2", Outcome("success"))
+    await service.storage.queue.finish(again, "r2", Outcome("success"))
     await lease.close()
 
 
 async def test_a_run_that_loses_its_replica_too_often_fails_with_the_reason(
     service: Service, open_another: Another
 ) -> None:
-    lease = await (await open_another(0.3)).leases("dying")
+    lease = await (await open_another(0.3)).leases.take("dying")
     run = await service.running(replica="dying")
 
     lost = await reaped(service.storage, max_attempts=1)
 
     assert lost.status == "error" and lost.error is not None and "attempt 1 of 1" in lost.error
-    thread = await service.storage.thread(run.thread_id)
+    thread = await service.storage.threads.get(run.thread_id)
     assert (thread.status, thread.error) == ("error", lost.error)
     await lease.close()
 
@@ -124,25 +124,25 @@ async def test_a_run_that_loses_its_replica_too_often_fails_with_the_reason(
 async def test_a_lease_that_ran_out_is_renewed_with_the_runs_that_nobody_took(
     service: Service, open_another: Another
 ) -> None:
-    lease = await (await open_another(0.2)).leases("slow")
+    lease = await (await open_another(0.2)).leases.take("slow")
     run = await service.running(replica="slow")
     await asyncio.sleep(0.25)  # The lease's time is what is tested.
 
     renewed = await lease.renew()
 
     assert renewed
-    assert await service.storage.reap(3) == []
-    assert await service.storage.finish(run, "slow", Outcome("success"))
+    assert await service.storage.queue.reap(3) == []
+    assert await service.storage.queue.finish(run, "slow", Outcome("success"))
     await lease.close()
 
 
 async def test_nobody_takes_its_own_runs(service: Service, open_another: Another) -> None:
-    lease = await (await open_another(0.2)).leases("slow")
+    lease = await (await open_another(0.2)).leases.take("slow")
     run = await service.running(replica="slow")
     await asyncio.sleep(0.25)  # The lease's time is what is tested.
 
-    by_itself = await service.storage.reap(3, "slow")
-    by_another = await service.storage.reap(3, "other")
+    by_itself = await service.storage.queue.reap(3, "slow")
+    by_another = await service.storage.queue.reap(3, "other")
 
     assert by_itself == []
     assert [lost.run_id for lost in by_another] == [run.run_id]
@@ -152,7 +152,7 @@ async def test_nobody_takes_its_own_runs(service: Service, open_another: Another
 async def test_that_a_lease_was_lost_is_told_though_the_first_answer_was_lost(
     service: Service, open_another: Another, database_uri: str
 ) -> None:
-    lease = await (await open_another(0.2)).leases("slow")
+    lease = await (await open_another(0.2)).leases.take("slow")
     await service.running(replica="slow")
     await reaped(service.storage)
 
@@ -173,7 +173,7 @@ async def test_a_replica_that_starts_again_under_its_name_holds_nothing(service:
     await service.replica()
     run = await service.running()
 
-    again = await service.storage.leases("r1")
+    again = await service.storage.leases.take("r1")
 
     assert (await reaped(service.storage)).run_id == run.run_id
     await again.close()
@@ -185,73 +185,75 @@ async def test_many_reapers_take_a_run_once(service: Service, open_another: Anot
     await service.leases["r1"].close()
     storages = [service.storage, await open_another()]
 
-    found = await asyncio.gather(*(storages[number % 2].reap(3) for number in range(6)))
+    found = await asyncio.gather(*(storages[number % 2].queue.reap(3) for number in range(6)))
 
     assert sum(len(runs) for runs in found) == 1
     await service.replica()
 
 
 async def test_a_cancelled_run_of_a_dead_replica_ends(service: Service, open_another: Another) -> None:
-    lease = await (await open_another(0.2)).leases("dying")
+    lease = await (await open_another(0.2)).leases.take("dying")
     run = await service.running(replica="dying")
-    await service.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    await service.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
 
     lost = await reaped(service.storage)
 
     assert lost.status == "interrupted"
-    assert (await service.storage.thread(run.thread_id)).status == "idle"
+    assert (await service.storage.threads.get(run.thread_id)).status == "idle"
     await lease.close()
 
 
 async def test_a_cancelled_run_that_is_handed_back_ends(service: Service) -> None:
     await service.replica()
     run = await service.running()
-    await service.storage.cancel(None, [run.run_id], "interrupt")
+    await service.storage.queue.cancel(None, [run.run_id], "interrupt")
 
-    await service.storage.release("r1", [run])
+    await service.storage.queue.release("r1", [run])
 
-    assert (await service.storage.run(run.run_id)).status == "interrupted"
+    assert (await service.storage.runs.get(run.run_id)).status == "interrupted"
 
 
 async def test_a_waiting_run_is_cancelled_at_once(service: Service) -> None:
     kept = await service.enqueue("t1")
     dropped = await service.enqueue("t1")
 
-    (first,) = await service.storage.cancel("t1", [kept.run.run_id], "interrupt")
-    (second,) = await service.storage.cancel("t1", [dropped.run.run_id], "rollback")
+    (first,) = await service.storage.queue.cancel("t1", [kept.run.run_id], "interrupt")
+    (second,) = await service.storage.queue.cancel("t1", [dropped.run.run_id], "rollback")
 
     assert first.status == "interrupted"
     assert second.run_id == dropped.run.run_id
     with pytest.raises(NotFound):
-        await service.storage.run(dropped.run.run_id)
-    assert (await service.storage.thread("t1")).status == "idle"
+        await service.storage.runs.get(dropped.run.run_id)
+    assert (await service.storage.threads.get("t1")).status == "idle"
 
 
 async def test_a_running_run_is_asked_to_stop(service: Service, open_another: Another) -> None:
     await service.replica()
     run = await service.running()
-    async with (await open_another()).signals() as signals:
-        (asked,) = await service.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    async with (await open_another()).signals.listen() as signals:
+        (asked,) = await service.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
 
         await heard(signals, Signal("cancel", run.run_id))
 
     assert (asked.status, asked.cancel_requested) == ("running", "interrupt")
-    await service.storage.finish(asked, "r1", Outcome("interrupted"))
-    assert (await service.storage.run(run.run_id)).status == "interrupted"
+    await service.storage.queue.finish(asked, "r1", Outcome("interrupted"))
+    assert (await service.storage.runs.get(run.run_id)).status == "interrupted"
 
 
 async def test_a_run_rolled_back_leaves_nothing(service: Service) -> None:
     await service.replica()
     run = await service.running()
-    await service.storage.cancel(run.thread_id, [run.run_id], "rollback")
+    await service.storage.queue.cancel(run.thread_id, [run.run_id], "rollback")
 
     with pytest.raises(RollbackAsked):
-        await service.storage.finish(run, "r1", Outcome("success", values={"after": True}))
-    await service.storage.finish(run, "r1", Outcome("interrupted", values={"before": True}, undone=True))
+        await service.storage.queue.finish(run, "r1", Outcome("success", values={"after": True}))
+    await service.storage.queue.finish(
+        run, "r1", Outcome("interrupted", values={"before": True}, undone=True)
+    )
 
     with pytest.raises(NotFound):
-        await service.storage.run(run.run_id)
-    thread = await service.storage.thread(run.thread_id)
+        await service.storage.runs.get(run.run_id)
+    thread = await service.storage.threads.get(run.thread_id)
     assert (thread.status, thread.values) == ("idle", {"before": True})
 
 
@@ -261,16 +263,16 @@ async def test_a_run_that_is_to_be_rolled_back_is_undone_by_a_replica_when_its_o
 ) -> None:
     await service.replica()
     run = await service.running()
-    await service.storage.cancel(run.thread_id, [run.run_id], "rollback")
-    await service.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    await service.storage.queue.cancel(run.thread_id, [run.run_id], "rollback")
+    await service.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
 
     if given_up_by == "a drain":
-        await service.storage.release("r1", [run])
+        await service.storage.queue.release("r1", [run])
     else:
         await service.leases.pop("r1").close()
-        await service.storage.reap(max_attempts=1)
+        await service.storage.queue.reap(max_attempts=1)
     await service.replica("r2")
-    (again,) = await service.storage.claim("r2", 1)
+    (again,) = await service.storage.queue.claim("r2", 1)
 
     assert (again.run_id, again.cancel_requested) == (run.run_id, "rollback")
 
@@ -280,13 +282,13 @@ async def test_a_run_that_began_and_waits_again_is_not_forgotten_before_it_is_un
 ) -> None:
     await service.replica()
     run = await service.running("t1")
-    await service.storage.release("r1", [run])
+    await service.storage.queue.release("r1", [run])
 
     new = await service.enqueue("t1", multitask_strategy="rollback", claim_for="r1")
-    await service.storage.cancel("t1", [run.run_id], "interrupt")
-    (claimed,) = await service.storage.claim("r1", 5)
-    await service.storage.finish(claimed, "r1", Outcome("interrupted", undone=True))
-    (then,) = await service.storage.claim("r1", 5)
+    await service.storage.queue.cancel("t1", [run.run_id], "interrupt")
+    (claimed,) = await service.storage.queue.claim("r1", 5)
+    await service.storage.queue.finish(claimed, "r1", Outcome("interrupted", undone=True))
+    (then,) = await service.storage.queue.claim("r1", 5)
 
     assert not new.claimed
     assert (claimed.run_id, claimed.cancel_requested) == (run.run_id, "rollback")
@@ -311,14 +313,14 @@ async def test_a_run_that_is_claimed_while_it_is_cancelled_is_asked_to_stop(
             if asked_by == "another run":
                 work = asyncio.create_task(service.enqueue("t1", multitask_strategy=action))
             else:
-                work = asyncio.create_task(storage.cancel("t1", [run.run_id], action))  # type: ignore[assignment]
+                work = asyncio.create_task(storage.queue.cancel("t1", [run.run_id], action))  # type: ignore[assignment]
             await asyncio.to_thread(
                 wait_until, lambda: waits_for_a_lock(postgres_uri), "it waits for the claim"
             )
             claim.commit()
         await work
 
-        seen = await storage.run(run.run_id)
+        seen = await storage.runs.get(run.run_id)
     assert (seen.status, seen.cancel_requested) == ("running", action)
 
 
@@ -334,17 +336,17 @@ async def test_cancelling_is_all_or_nothing(service: Service) -> None:
     stored = await service.enqueue()
 
     with pytest.raises(NotFound):
-        await service.storage.cancel(None, [stored.run.run_id, "no-such-run"], "interrupt")
+        await service.storage.queue.cancel(None, [stored.run.run_id, "no-such-run"], "interrupt")
 
-    assert (await service.storage.run(stored.run.run_id)).status == "pending"
+    assert (await service.storage.runs.get(stored.run.run_id)).status == "pending"
 
 
 async def test_a_finished_run_is_not_changed_by_cancelling(service: Service) -> None:
     await service.replica()
     run = await service.running()
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
 
-    (after,) = await service.storage.cancel(run.thread_id, [run.run_id], "rollback")
+    (after,) = await service.storage.queue.cancel(run.thread_id, [run.run_id], "rollback")
 
     assert after.status == "success"
 
@@ -352,10 +354,10 @@ async def test_a_finished_run_is_not_changed_by_cancelling(service: Service) -> 
 async def test_a_cancelled_stateless_run_takes_its_thread_along(service: Service) -> None:
     stored = await service.enqueue(delete_thread_after=True)
 
-    await service.storage.cancel(None, [stored.run.run_id], "interrupt")
+    await service.storage.queue.cancel(None, [stored.run.run_id], "interrupt")
 
     with pytest.raises(NotFound):
-        await service.storage.thread(stored.run.thread_id)
+        await service.storage.threads.get(stored.run.thread_id)
 
 
 async def test_reject_refuses_a_busy_thread(service: Service) -> None:
@@ -373,11 +375,11 @@ async def test_interrupt_ends_those_that_wait_and_asks_the_one_that_runs(service
     new = await service.enqueue("t1", multitask_strategy="interrupt", claim_for="r1")
 
     assert not new.claimed
-    assert (await service.storage.run(running.run_id)).cancel_requested == "interrupt"
-    assert (await service.storage.run(waiting.run.run_id)).status == "interrupted"
-    assert await service.storage.claim("r1", 5) == []
-    await service.storage.finish(running, "r1", Outcome("interrupted"))
-    (next_run,) = await service.storage.claim("r1", 5)
+    assert (await service.storage.runs.get(running.run_id)).cancel_requested == "interrupt"
+    assert (await service.storage.runs.get(waiting.run.run_id)).status == "interrupted"
+    assert await service.storage.queue.claim("r1", 5) == []
+    await service.storage.queue.finish(running, "r1", Outcome("interrupted"))
+    (next_run,) = await service.storage.queue.claim("r1", 5)
     assert next_run.run_id == new.run.run_id
 
 
@@ -389,7 +391,7 @@ async def test_rollback_deletes_those_that_wait_and_starts_at_once(service: Serv
 
     assert new.claimed
     with pytest.raises(NotFound):
-        await service.storage.run(waiting.run.run_id)
+        await service.storage.runs.get(waiting.run.run_id)
 
 
 async def test_a_refused_run_cancels_nobody(service: Service) -> None:
@@ -399,19 +401,19 @@ async def test_a_refused_run_cancels_nobody(service: Service) -> None:
     with pytest.raises(QueueFull):
         await service.enqueue("t1", limits=QueueLimits(normal=0), multitask_strategy="interrupt")
 
-    assert (await service.storage.run(running.run_id)).cancel_requested is None
+    assert (await service.storage.runs.get(running.run_id)).cancel_requested is None
 
 
 async def test_news_reach_every_replica(service: Service, open_another: Another) -> None:
     other = await open_another()
     await service.replica()
 
-    async with other.signals() as theirs, service.storage.signals() as ours:
+    async with other.signals.listen() as theirs, service.storage.signals.listen() as ours:
         stored = await service.enqueue()
         await heard(theirs, Signal("queued", stored.run.run_id))
         await heard(ours, Signal("queued", stored.run.run_id))
-        (run,) = await service.storage.claim("r1", 1)
-        await service.storage.finish(run, "r1", Outcome("success"))
+        (run,) = await service.storage.queue.claim("r1", 1)
+        await service.storage.queue.finish(run, "r1", Outcome("success"))
 
         await heard(theirs, Signal("finished", run.run_id))
 
@@ -420,12 +422,12 @@ async def test_news_of_threads_reach_every_replica(service: Service, open_anothe
     other = await open_another()
     waiting = await service.enqueue()
 
-    async with other.signals() as theirs, service.storage.signals() as ours:
-        service.storage.notify(Signal("thread", "one"))
+    async with other.signals.listen() as theirs, service.storage.signals.listen() as ours:
+        service.storage.signals.send(Signal("thread", "one"))
         await heard(theirs, Signal("thread", "one"))
         await heard(ours, Signal("thread", "one"))
 
-        await service.storage.delete_thread(waiting.run.thread_id)
+        await service.storage.threads.delete(waiting.run.thread_id)
         await heard(theirs, Signal("thread", waiting.run.thread_id))
 
 
@@ -435,14 +437,14 @@ async def test_who_follows_a_thread_hears_that_a_run_was_cancelled_before_it_beg
     other = await open_another()
     waiting = (await service.enqueue()).run
 
-    async with other.signals() as theirs:
-        await service.storage.cancel(None, [waiting.run_id], "interrupt")
+    async with other.signals.listen() as theirs:
+        await service.storage.queue.cancel(None, [waiting.run_id], "interrupt")
 
         await heard(theirs, Signal("thread", waiting.thread_id))
 
 
 async def test_many_news_at_once_all_arrive(service: Service, open_another: Another) -> None:
-    async with (await open_another()).signals() as signals:
+    async with (await open_another()).signals.listen() as signals:
         stored = await asyncio.gather(*(service.enqueue() for _ in range(80)))
 
         missing = {enqueued.run.run_id for enqueued in stored}
@@ -458,16 +460,16 @@ async def test_the_end_of_a_run_wakes_who_waits_for_its_thread(
     run = await service.running()
     await service.enqueue(run.thread_id)
 
-    async with (await open_another()).signals() as signals:
-        await service.storage.finish(run, "r1", Outcome("success"))
+    async with (await open_another()).signals.listen() as signals:
+        await service.storage.queue.finish(run, "r1", Outcome("success"))
 
         await heard(signals, Signal("queued", ""))
 
 
 async def test_a_postgres_that_was_restarted_is_used_again(postgres_server: PostgresServer) -> None:
     storage = await open_storage(postgres_server.uri, StorageOptions(lease_seconds=60))
-    leases = await storage.leases("r1")
-    async with storage.signals() as signals:
+    leases = await storage.leases.take("r1")
+    async with storage.signals.listen() as signals:
         postgres_server.stop(crash=True)
         with pytest.raises(StorageUnavailable):
             await storage.ping()
@@ -498,8 +500,8 @@ async def test_a_thread_that_was_acknowledged_gets_its_run_whoever_else_gave_up(
 
     async def talks(number: int) -> None:
         thread_id = str(uuid4())
-        made = await (service.storage, other)[number % 2].create_thread(thread_id, {})
-        assert (await service.storage.thread(thread_id)).thread_id == made.thread_id
+        made = await (service.storage, other)[number % 2].threads.create(thread_id, {})
+        assert (await service.storage.threads.get(thread_id)).thread_id == made.thread_id
         claim_for = here if number % 2 else None
         await service.enqueue(thread_id, claim_for=claim_for, create_thread=False)
 

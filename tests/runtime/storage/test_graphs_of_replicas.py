@@ -18,7 +18,7 @@ Another = Callable[..., Awaitable[Storage]]
 async def fleet(service: Service) -> Service:
     """A replica of an old release, one of a new release, and one that does not tell."""
     for name, graphs in (("old", ["a"]), ("new", ["a", "b"]), ("silent", None)):
-        service.leases[name] = await service.storage.leases(name, graphs)
+        service.leases[name] = await service.storage.leases.take(name, graphs)
     return service
 
 
@@ -26,10 +26,10 @@ async def test_a_replica_claims_only_runs_whose_graph_it_has(fleet: Service) -> 
     other = await fleet.enqueue(graph_id="b")
     own = await fleet.enqueue(graph_id="a")
 
-    claimed = await fleet.storage.claim("old", 10)
+    claimed = await fleet.storage.queue.claim("old", 10)
 
     assert [run.run_id for run in claimed] == [own.run.run_id]
-    assert [run.run_id for run in await fleet.storage.claim("new", 10)] == [other.run.run_id]
+    assert [run.run_id for run in await fleet.storage.queue.claim("new", 10)] == [other.run.run_id]
 
 
 async def test_a_replica_that_does_not_tell_claims_any_run_and_a_run_of_no_graph_goes_to_any(
@@ -38,8 +38,8 @@ async def test_a_replica_that_does_not_tell_claims_any_run_and_a_run_of_no_graph
     other = await fleet.enqueue(graph_id="b")
     unknown = await fleet.enqueue(graph_id=None)
 
-    assert [run.run_id for run in await fleet.storage.claim("old", 10)] == [unknown.run.run_id]
-    assert [run.run_id for run in await fleet.storage.claim("silent", 10)] == [other.run.run_id]
+    assert [run.run_id for run in await fleet.storage.queue.claim("old", 10)] == [unknown.run.run_id]
+    assert [run.run_id for run in await fleet.storage.queue.claim("silent", 10)] == [other.run.run_id]
 
 
 async def test_a_run_is_inserted_as_claimed_only_by_a_replica_that_has_its_graph(fleet: Service) -> None:
@@ -65,25 +65,25 @@ async def test_the_runs_of_a_thread_keep_their_order_whoever_has_their_graph(fle
     first = await fleet.enqueue(graph_id="b")
     second = await fleet.enqueue(first.run.thread_id, graph_id="a")
 
-    claimed = await fleet.storage.claim("old", 10)
+    claimed = await fleet.storage.queue.claim("old", 10)
 
     assert claimed == []
-    assert (await fleet.storage.run(second.run.run_id)).status == "pending"
+    assert (await fleet.storage.runs.get(second.run.run_id)).status == "pending"
 
 
 async def test_a_run_that_is_handed_back_or_lost_goes_to_a_replica_that_has_its_graph(
     fleet: Service, open_another: Another
 ) -> None:
     handed_back, lost = await fleet.enqueue(graph_id="b"), await fleet.enqueue(graph_id="b")
-    dying = await (await open_another(0.5)).leases("dying", ["b"])
-    runs = {run.run_id: run for run in await fleet.storage.claim("dying", 2)}
-    await fleet.storage.release("dying", [runs[handed_back.run.run_id]])
+    dying = await (await open_another(0.5)).leases.take("dying", ["b"])
+    runs = {run.run_id: run for run in await fleet.storage.queue.claim("dying", 2)}
+    await fleet.storage.queue.release("dying", [runs[handed_back.run.run_id]])
     async with asyncio.timeout(20):
-        while not await fleet.storage.reap(3):
+        while not await fleet.storage.queue.reap(3):
             await asyncio.sleep(0.05)
 
-    by_old = await fleet.storage.claim("old", 10)
-    by_new = await fleet.storage.claim("new", 10)
+    by_old = await fleet.storage.queue.claim("old", 10)
+    by_new = await fleet.storage.queue.claim("new", 10)
 
     assert by_old == []
     assert {run.run_id for run in by_new} == {handed_back.run.run_id, lost.run.run_id}
@@ -91,38 +91,38 @@ async def test_a_run_that_is_handed_back_or_lost_goes_to_a_replica_that_has_its_
 
 
 async def test_runs_of_a_graph_that_no_replica_has_are_counted_apart(service: Service) -> None:
-    service.leases["old"] = await service.storage.leases("old", ["a"])
+    service.leases["old"] = await service.storage.leases.take("old", ["a"])
     await service.enqueue(graph_id="a")
     for priority in (Priority.HIGH, Priority.NORMAL):
         await service.enqueue(graph_id="b", priority=priority)
 
-    alone = await service.storage.depth()
-    service.leases["new"] = await service.storage.leases("new", ["a", "b"])
-    together = await service.storage.depth()
+    alone = await service.storage.queue.depth()
+    service.leases["new"] = await service.storage.leases.take("new", ["a", "b"])
+    together = await service.storage.queue.depth()
 
     assert (alone.high.waiting, alone.normal.waiting, alone.unserved) == (0, 1, {"b": 2})
     assert (together.high.waiting, together.normal.waiting, together.unserved) == (1, 2, {})
 
 
 async def test_a_run_of_a_graph_that_no_replica_has_can_be_cancelled(service: Service) -> None:
-    service.leases["old"] = await service.storage.leases("old", ["a"])
+    service.leases["old"] = await service.storage.leases.take("old", ["a"])
     waiting = await service.enqueue(graph_id="b")
 
-    (stopped,) = await service.storage.cancel(None, [waiting.run.run_id], "interrupt")
+    (stopped,) = await service.storage.queue.cancel(None, [waiting.run.run_id], "interrupt")
 
     assert stopped.status == "interrupted"
-    assert (await service.storage.depth()).unserved == {}
+    assert (await service.storage.queue.depth()).unserved == {}
 
 
 async def test_a_graph_whose_replica_was_lost_a_moment_ago_is_taken_for_served(
     service: Service, open_another: Another
 ) -> None:
-    service.leases["old"] = await service.storage.leases("old", ["a"])
-    short = await (await open_another(0.1)).leases("new", ["b"])
+    service.leases["old"] = await service.storage.leases.take("old", ["a"])
+    short = await (await open_another(0.1)).leases.take("new", ["b"])
     await service.enqueue(graph_id="b")
     await asyncio.sleep(0.2)  # The lease's time is what is tested.
 
-    depth = await service.storage.depth()
+    depth = await service.storage.queue.depth()
 
     assert (depth.normal.waiting, depth.unserved) == (1, {})
     await short.close()
@@ -132,50 +132,50 @@ async def test_a_claim_may_name_the_graphs_it_is_of(fleet: Service) -> None:
     await fleet.enqueue(graph_id="a")
     other = await fleet.enqueue(graph_id="b")
 
-    named = await fleet.storage.claim("new", 10, ["b"])
+    named = await fleet.storage.queue.claim("new", 10, ["b"])
 
     assert [run.run_id for run in named] == [other.run.run_id]
-    assert await fleet.storage.claim("new", 10, ["c"]) == []
+    assert await fleet.storage.queue.claim("new", 10, ["c"]) == []
 
 
 async def test_a_graph_that_a_replica_takes_no_runs_of_for_now_is_before_none_and_unserved(
     fleet: Service,
 ) -> None:
     for name in ("old", "new"):
-        await fleet.storage.take_only(name, [])
+        await fleet.storage.queue.take_only(name, [])
     await fleet.leases.pop("silent").close()
     waits = await fleet.enqueue(graph_id="a", priority=Priority.HIGH)
-    await fleet.storage.take_only("new", ["b"])
+    await fleet.storage.queue.take_only("new", ["b"])
 
     beside = await fleet.enqueue(graph_id="b", claim_for="new")
     refused = await fleet.enqueue(graph_id="a", claim_for="new")
-    claimed = await fleet.storage.claim("new", 10)
-    depth = await fleet.storage.depth()
+    claimed = await fleet.storage.queue.claim("new", 10)
+    depth = await fleet.storage.queue.depth()
 
     assert (beside.claimed, refused.claimed, claimed) == (True, False, [])
     assert (depth.unserved, depth.high.waiting) == ({"a": 2}, 0)
-    await fleet.storage.take_only("new", ["a", "b"])
-    assert waits.run.run_id in [run.run_id for run in await fleet.storage.claim("new", 10)]
+    await fleet.storage.queue.take_only("new", ["a", "b"])
+    assert waits.run.run_id in [run.run_id for run in await fleet.storage.queue.claim("new", 10)]
 
 
 async def test_a_lease_that_was_lost_and_is_taken_anew_is_of_all_graphs(fleet: Service) -> None:
-    await fleet.storage.take_only("old", [])
+    await fleet.storage.queue.take_only("old", [])
     await fleet.enqueue(graph_id="a")
-    assert await fleet.storage.claim("old", 10) == []
+    assert await fleet.storage.queue.claim("old", 10) == []
 
     await fleet.leases.pop("old").close()
-    fleet.leases["old"] = await fleet.storage.leases("old", ["a"])
+    fleet.leases["old"] = await fleet.storage.leases.take("old", ["a"])
 
-    assert len(await fleet.storage.claim("old", 10)) == 1
+    assert len(await fleet.storage.queue.claim("old", 10)) == 1
 
 
 async def test_when_no_graph_is_taken_by_anybody_all_that_waits_is_unserved(fleet: Service) -> None:
     await fleet.leases.pop("silent").close()
     for name in ("old", "new"):
-        await fleet.storage.take_only(name, [])
+        await fleet.storage.queue.take_only(name, [])
     await fleet.enqueue(graph_id="a")
     await fleet.enqueue(graph_id=None)
 
-    depth = await fleet.storage.depth()
+    depth = await fleet.storage.queue.depth()
 
     assert (depth.unserved, depth.normal.waiting) == ({"a": 1}, 1)

@@ -71,9 +71,9 @@ async def test_what_is_asked_of_an_emptied_database_is_unavailable_and_no_error_
     at(database_uri, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
 
     with pytest.raises(StorageUnavailable, match="lost its tables"):
-        await storage.count_threads(ThreadQuery())
+        await storage.threads.count(ThreadQuery())
     with pytest.raises(StorageUnavailable, match="lost its tables"):
-        await storage.thread("t")
+        await storage.threads.get("t")
     with pytest.raises(DatabaseReplaced, match=EMPTY):
         await storage.ping()
 

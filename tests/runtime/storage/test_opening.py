@@ -26,7 +26,7 @@ async def test_replicas_that_start_together_do_not_collide(open_another: Another
     storages = await asyncio.gather(*(open_another() for _ in range(6)))
 
     for storage in storages:
-        assert await storage.count_threads(ThreadQuery()) == 0
+        assert await storage.threads.count(ThreadQuery()) == 0
 
 
 async def test_what_was_stored_is_there_after_a_restart(service: Service, database_uri: str) -> None:
@@ -35,7 +35,7 @@ async def test_what_was_stored_is_there_after_a_restart(service: Service, databa
 
     again = await open_storage(database_uri, StorageOptions(lease_seconds=10))
 
-    assert await again.run(stored.run.run_id) == stored.run
+    assert await again.runs.get(stored.run.run_id) == stored.run
     await again.close()
     service.leases.clear()
 
@@ -103,14 +103,14 @@ from lgs_runtime.storage.queries import ThreadQuery
 
 async def main(uri, replica):
     storage = await open_storage(uri, StorageOptions(lease_seconds=60))
-    leases = await storage.leases(replica)
-    async with storage.signals() as signals:
+    leases = await storage.leases.take(replica)
+    async with storage.signals.listen() as signals:
         print("ready", flush=True)
         while True:
-            for run in await storage.claim(replica, 1):
-                await storage.finish(run, replica, Outcome("success", values={"by": replica}))
+            for run in await storage.queue.claim(replica, 1):
+                await storage.queue.finish(run, replica, Outcome("success", values={"by": replica}))
             everything, busy = ThreadQuery(), ThreadQuery(status="busy")
-            if await storage.count_threads(busy) == 0 and await storage.count_threads(everything) == 30:
+            if await storage.threads.count(busy) == 0 and await storage.threads.count(everything) == 30:
                 break
             try:
                 await asyncio.wait_for(anext(signals), 0.2)
@@ -146,5 +146,5 @@ async def test_processes_of_their_own_share_the_work_and_lose_nothing(
 
     assert codes == [0, 0]
     for enqueued in stored:
-        run = await service.storage.run(enqueued.run.run_id)
+        run = await service.storage.runs.get(enqueued.run.run_id)
         assert (run.status, run.attempt) == ("success", 1)

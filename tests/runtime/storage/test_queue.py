@@ -23,7 +23,7 @@ async def test_an_acknowledged_run_is_seen_by_every_replica(service: Service, op
         kwargs={"input": {"text": "a\u0000b", "n": 2**80}}, metadata={"user": "u1"}
     )
 
-    seen = await (await open_another()).run(stored.run.run_id)
+    seen = await (await open_another()).runs.get(stored.run.run_id)
 
     assert seen == stored.run
     assert seen.status == "pending" and not stored.claimed
@@ -35,10 +35,10 @@ async def test_the_same_run_stored_again_is_returned_unchanged(service: Service)
     first = await service.enqueue()
     again = NewRun(first.run.run_id, first.run.thread_id, service.assistant_id, {"input": "other"})
 
-    second = await service.storage.enqueue(again, QueueLimits())
+    second = await service.storage.queue.enqueue(again, QueueLimits())
 
     assert second.run == first.run
-    assert len(await service.storage.runs(first.run.thread_id, RunQuery())) == 1
+    assert len(await service.storage.runs.of_thread(first.run.thread_id, RunQuery())) == 1
 
 
 async def test_the_same_run_stored_by_many_at_once_is_stored_once(service: Service) -> None:
@@ -47,7 +47,7 @@ async def test_the_same_run_stored_by_many_at_once_is_stored_once(service: Servi
     stored = await asyncio.gather(*(service.enqueue(thread_id, run_id=run_id) for _ in range(8)))
 
     assert {enqueued.run.run_id for enqueued in stored} == {run_id}
-    assert len(await service.storage.runs(thread_id, RunQuery())) == 1
+    assert len(await service.storage.runs.of_thread(thread_id, RunQuery())) == 1
 
 
 async def test_a_free_replica_gets_a_new_run_at_once(service: Service) -> None:
@@ -57,7 +57,7 @@ async def test_a_free_replica_gets_a_new_run_at_once(service: Service) -> None:
 
     assert stored.claimed and stored.run.status == "running" and stored.run.attempt == 1
     assert stored.run.claimed_at is not None
-    assert (await service.storage.thread(stored.run.thread_id)).status == "busy"
+    assert (await service.storage.threads.get(stored.run.thread_id)).status == "busy"
 
 
 async def test_a_free_replica_does_not_jump_the_queue(service: Service) -> None:
@@ -83,7 +83,7 @@ async def test_a_replica_without_a_lease_gets_nothing(service: Service) -> None:
     stored = await service.enqueue(claim_for="ghost")
 
     assert not stored.claimed
-    assert await service.storage.claim("ghost", 5) == []
+    assert await service.storage.queue.claim("ghost", 5) == []
 
 
 async def test_urgent_runs_go_first(service: Service) -> None:
@@ -91,7 +91,7 @@ async def test_urgent_runs_go_first(service: Service) -> None:
     for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH):
         await service.enqueue(priority=priority)
 
-    claimed = await service.storage.claim(replica, 3)
+    claimed = await service.storage.queue.claim(replica, 3)
 
     assert [run.priority for run in claimed] == [Priority.HIGH, Priority.NORMAL, Priority.LOW]
 
@@ -101,7 +101,7 @@ async def test_one_slot_gets_the_most_urgent_run(service: Service) -> None:
     await service.enqueue(priority=Priority.LOW)
     await service.enqueue(priority=Priority.HIGH)
 
-    (first,) = await service.storage.claim(replica, 1)
+    (first,) = await service.storage.queue.claim(replica, 1)
 
     assert first.priority is Priority.HIGH
 
@@ -112,7 +112,7 @@ async def test_a_low_run_that_has_waited_long_goes_before_a_new_high_one(service
     # Due 200 s ago: its rank is now that of a high run 80 s old.
     waited = await service.enqueue(priority=Priority.LOW, delay_seconds=-200)
 
-    (first,) = await service.storage.claim(replica, 1)
+    (first,) = await service.storage.queue.claim(replica, 1)
 
     assert first.run_id == waited.run.run_id
 
@@ -121,8 +121,8 @@ async def test_a_delayed_run_is_not_claimed_before_it_is_due(service: Service) -
     replica = await service.replica()
     await service.enqueue(delay_seconds=3600, claim_for=replica)
 
-    assert await service.storage.claim(replica, 1) == []
-    depth = await service.storage.depth()
+    assert await service.storage.queue.claim(replica, 1) == []
+    depth = await service.storage.queue.depth()
     assert (depth.normal.waiting, depth.blocked) == (0, 1)
 
 
@@ -131,7 +131,7 @@ async def test_a_delayed_run_does_not_hold_up_its_thread(service: Service) -> No
     later = await service.enqueue(delay_seconds=3600)
     now = await service.enqueue(later.run.thread_id)
 
-    claimed = await service.storage.claim(replica, 5)
+    claimed = await service.storage.queue.claim(replica, 5)
 
     assert [run.run_id for run in claimed] == [now.run.run_id]
 
@@ -141,10 +141,10 @@ async def test_a_thread_runs_one_at_a_time_in_order(service: Service) -> None:
     first = await service.enqueue(priority=Priority.LOW)
     second = await service.enqueue(first.run.thread_id, priority=Priority.HIGH)
 
-    (claimed,) = await service.storage.claim(replica, 5)
+    (claimed,) = await service.storage.queue.claim(replica, 5)
     assert claimed.run_id == first.run.run_id
-    await service.storage.finish(claimed, replica, Outcome("success"))
-    (claimed,) = await service.storage.claim(replica, 5)
+    await service.storage.queue.finish(claimed, replica, Outcome("success"))
+    (claimed,) = await service.storage.queue.claim(replica, 5)
 
     assert claimed.run_id == second.run.run_id
 
@@ -161,13 +161,13 @@ async def test_claimers_on_many_connections_never_share_a_run_or_a_thread(
 
     async def work(storage: Storage, replica: str) -> None:
         while sum(claimed.values()) < len(stored):
-            for run in await storage.claim(replica, 3):
+            for run in await storage.queue.claim(replica, 3):
                 claimed[run.run_id] += 1
                 assert run.thread_id not in running, "two runs of one thread at once"
                 running.add(run.thread_id)
                 await asyncio.sleep(0)
                 running.remove(run.thread_id)
-                await storage.finish(run, replica, Outcome("success"))
+                await storage.queue.finish(run, replica, Outcome("success"))
 
     workers = zip(storages * 2, replicas * 2, strict=True)
     await asyncio.gather(*(work(storage, replica) for storage, replica in workers))
@@ -191,22 +191,22 @@ async def test_new_runs_and_claims_on_one_thread_never_overlap(
         await asyncio.sleep(0)
         running -= 1
         ended += 1
-        await storage.finish(run, replica, Outcome("success"))  # type: ignore[arg-type]
+        await storage.queue.finish(run, replica, Outcome("success"))  # type: ignore[arg-type]
 
     async def arrive(storage: Storage) -> None:
         new = NewRun(new_id(), thread_id, service.assistant_id, {}, create_thread=True)
-        enqueued = await storage.enqueue(new, QueueLimits(), replica)
+        enqueued = await storage.queue.enqueue(new, QueueLimits(), replica)
         if enqueued.claimed:
             await execute(storage, enqueued.run)
 
     async def work(storage: Storage) -> None:
         while ended < 40:
-            for run in await storage.claim(replica, 2):
+            for run in await storage.queue.claim(replica, 2):
                 await execute(storage, run)
 
     await asyncio.gather(*(arrive(storages[n % 2]) for n in range(40)), *(work(one) for one in storages))
 
-    assert (await service.storage.thread(thread_id)).status == "idle"
+    assert (await service.storage.threads.get(thread_id)).status == "idle"
 
 
 async def test_a_full_queue_refuses_and_stores_nothing(service: Service) -> None:
@@ -220,7 +220,7 @@ async def test_a_full_queue_refuses_and_stores_nothing(service: Service) -> None
 
     assert full.value.retry_after_seconds >= 1
     with pytest.raises(NotFound):
-        await service.storage.thread(refused)
+        await service.storage.threads.get(refused)
     await service.enqueue(limits=limits, priority=Priority.HIGH)
 
 
@@ -234,7 +234,7 @@ async def test_a_limit_is_never_passed_by_many_at_once(
     async def arrive(number: int) -> bool:
         new = NewRun(new_id(), new_id(), service.assistant_id, {}, priority=Priority.LOW, create_thread=True)
         try:
-            await storages[number % 2].enqueue(new, limits)
+            await storages[number % 2].queue.enqueue(new, limits)
         except QueueFull:
             return False
         return True
@@ -242,7 +242,7 @@ async def test_a_limit_is_never_passed_by_many_at_once(
     stored = await asyncio.gather(*(arrive(number) for number in range(limit + 30)))
 
     assert sum(stored) == limit
-    assert (await service.storage.depth()).low.waiting == limit
+    assert (await service.storage.queue.depth()).low.waiting == limit
 
 
 async def test_a_claimed_run_needs_no_room_in_the_queue(service: Service) -> None:
@@ -261,11 +261,11 @@ async def test_a_run_needs_its_assistant_and_its_thread(service: Service) -> Non
 
 
 async def test_a_run_marks_its_thread(service: Service) -> None:
-    await service.storage.create_thread("t1", {"owner": "me"})
+    await service.storage.threads.create("t1", {"owner": "me"})
 
     await service.enqueue("t1", create_thread=False, thread_metadata={"graph_id": "agent"})
 
-    thread = await service.storage.thread("t1")
+    thread = await service.storage.threads.get("t1")
     assert thread.metadata == {"owner": "me", "graph_id": "agent"}
     assert thread.status == "busy"
 
@@ -275,9 +275,9 @@ async def test_a_run_that_waits_behind_another_does_not_mark_their_thread(servic
     first = await service.running("t1", thread_metadata={"graph_id": "chatbot"})
 
     await service.enqueue("t1", thread_metadata={"graph_id": "memory"}, delay_seconds=3600)
-    marked = (await service.storage.thread("t1")).metadata
-    await service.storage.finish(first, replica, Outcome("success"))
-    after = (await service.storage.thread("t1")).metadata
+    marked = (await service.storage.threads.get("t1")).metadata
+    await service.storage.queue.finish(first, replica, Outcome("success"))
+    after = (await service.storage.threads.get("t1")).metadata
 
     assert (marked, after) == ({"graph_id": "chatbot"}, {"graph_id": "chatbot"})
 
@@ -287,15 +287,18 @@ async def test_the_run_that_ended_last_marks_its_thread_unless_it_is_rolled_back
     waits = await service.enqueue("t1", thread_metadata={"graph_id": "late"}, delay_seconds=3600)
 
     first = await service.running("t1", created_metadata={"owner": "me"})
-    await service.storage.finish(first, replica, Outcome("success", thread_metadata={"graph_id": "g"}))
-    ended = (await service.storage.thread("t1")).metadata
+    await service.storage.queue.finish(first, replica, Outcome("success", thread_metadata={"graph_id": "g"}))
+    ended = (await service.storage.threads.get("t1")).metadata
     second = await service.running("t1")
-    await service.storage.cancel("t1", [second.run_id], "rollback")
+    await service.storage.queue.cancel("t1", [second.run_id], "rollback")
     undone = Outcome("interrupted", thread_metadata={"graph_id": "h"}, undone=True)
-    await service.storage.finish(second, replica, undone)
+    await service.storage.queue.finish(second, replica, undone)
 
     assert waits.run.status == "pending"
-    assert (ended, (await service.storage.thread("t1")).metadata) == ({"graph_id": "g"}, {"graph_id": "g"})
+    assert (ended, (await service.storage.threads.get("t1")).metadata) == (
+        {"graph_id": "g"},
+        {"graph_id": "g"},
+    )
 
 
 async def test_the_end_of_a_run_is_the_state_of_its_thread(service: Service) -> None:
@@ -305,10 +308,10 @@ async def test_the_end_of_a_run_is_the_state_of_its_thread(service: Service) -> 
     outcome = Outcome(
         "interrupted", "interrupted", values={"n": 1, "s": "\u0000x"}, interrupts={"t": [{"value": 1}]}
     )
-    await service.storage.finish(run, replica, outcome)
+    await service.storage.queue.finish(run, replica, outcome)
 
-    ended = await service.storage.run(run.run_id)
-    thread = await service.storage.thread(run.thread_id)
+    ended = await service.storage.runs.get(run.run_id)
+    thread = await service.storage.threads.get(run.thread_id)
     assert ended.status == "interrupted"
     assert (thread.status, thread.interrupts, thread.error) == ("interrupted", {"t": [{"value": 1}]}, None)
     assert thread.values == {"n": 1, "s": "\u0000x"}
@@ -318,13 +321,13 @@ async def test_a_failed_run_says_why(service: Service) -> None:
     replica = await service.replica()
     run = await service.running()
 
-    await service.storage.finish(
+    await service.storage.queue.finish(
         run, replica, Outcome("error", "error", error="ValueError: \u0000bad \ud800")
     )
 
-    ended = await service.storage.run(run.run_id)
+    ended = await service.storage.runs.get(run.run_id)
     assert (ended.status, ended.error) == ("error", "ValueError: \u0000bad \ud800")
-    assert (await service.storage.thread(run.thread_id)).error == ended.error
+    assert (await service.storage.threads.get(run.thread_id)).error == ended.error
 
 
 async def test_a_thread_stays_busy_while_runs_wait_on_it(service: Service) -> None:
@@ -332,9 +335,9 @@ async def test_a_thread_stays_busy_while_runs_wait_on_it(service: Service) -> No
     run = await service.running()
     await service.enqueue(run.thread_id)
 
-    await service.storage.finish(run, replica, Outcome("success", values={"n": 1}))
+    await service.storage.queue.finish(run, replica, Outcome("success", values={"n": 1}))
 
-    thread = await service.storage.thread(run.thread_id)
+    thread = await service.storage.threads.get(run.thread_id)
     assert (thread.status, thread.values) == ("busy", {"n": 1})
 
 
@@ -342,11 +345,11 @@ async def test_a_stateless_run_keeps_its_result_and_not_its_thread(service: Serv
     replica = await service.replica()
     run = await service.running(delete_thread_after=True)
 
-    await service.storage.finish(run, replica, Outcome("success", values={"answer": 42}))
+    await service.storage.queue.finish(run, replica, Outcome("success", values={"answer": 42}))
 
-    assert (await service.storage.run(run.run_id)).result == {"answer": 42}
+    assert (await service.storage.runs.get(run.run_id)).result == {"answer": 42}
     with pytest.raises(NotFound):
-        await service.storage.thread(run.thread_id)
+        await service.storage.threads.get(run.thread_id)
 
 
 async def test_an_answer_that_is_less_than_the_values_is_the_runs_and_the_webhooks(service: Service) -> None:
@@ -356,26 +359,26 @@ async def test_an_answer_that_is_less_than_the_values_is_the_runs_and_the_webhoo
     outcome = Outcome("success", values={"answer": 42, "private": 1}, answer={"answer": 42})
 
     for each in (run, alone):
-        await service.storage.finish(each, replica, outcome)
+        await service.storage.queue.finish(each, replica, outcome)
 
-    assert (await service.storage.thread(run.thread_id)).values == outcome.values
+    assert (await service.storage.threads.get(run.thread_id)).values == outcome.values
     for each in (run, alone):
-        assert (await service.storage.run(each.run_id)).result == outcome.answer
-    calls = await service.storage.claim_webhooks(10, 1.0, 1.0)
+        assert (await service.storage.runs.get(each.run_id)).result == outcome.answer
+    calls = await service.storage.webhooks.claim(10, 1.0, 1.0)
     assert [call.values for call in calls] == [outcome.answer] * 2
 
 
 async def test_a_webhook_is_not_told_values_that_are_not_the_runs(service: Service) -> None:
     replica = await service.replica()
     first = await service.running()
-    await service.storage.finish(first, replica, Outcome("success", values={"private": 1}))
+    await service.storage.queue.finish(first, replica, Outcome("success", values={"private": 1}))
     failed = await service.running(first.thread_id, webhook="http://127.0.0.1:9/hook")
-    await service.storage.finish(failed, replica, Outcome("error", "error", "it broke"))
+    await service.storage.queue.finish(failed, replica, Outcome("error", "error", "it broke"))
     waiting = await service.enqueue(first.thread_id, webhook="http://127.0.0.1:9/hook")
 
-    await service.storage.cancel(None, [waiting.run.run_id], "interrupt")
+    await service.storage.queue.cancel(None, [waiting.run.run_id], "interrupt")
 
-    calls = await service.storage.claim_webhooks(10, 1.0, 1.0)
+    calls = await service.storage.webhooks.claim(10, 1.0, 1.0)
     assert [call.values for call in calls] == [None, None]
 
 
@@ -385,11 +388,11 @@ async def test_to_cancel_a_stateless_run_that_has_ended_leaves_the_thread_to_its
     stateless = (await service.enqueue(delete_thread_after=True)).run
     other = (await service.enqueue(stateless.thread_id)).run
     for run in (stateless, other):
-        await service.storage.cancel(None, [run.run_id], "interrupt")
+        await service.storage.queue.cancel(None, [run.run_id], "interrupt")
 
-    await service.storage.cancel(None, [stateless.run_id], "rollback")
+    await service.storage.queue.cancel(None, [stateless.run_id], "rollback")
 
-    assert (await service.storage.thread(stateless.thread_id)).status == "idle"
+    assert (await service.storage.threads.get(stateless.thread_id)).status == "idle"
 
 
 @pytest.mark.parametrize("stateless_is_last", [False, True])
@@ -400,65 +403,65 @@ async def test_the_last_of_the_cancelled_runs_decides_whether_their_thread_stays
     other = (await service.enqueue(stateless.thread_id)).run
     named = [other, stateless] if stateless_is_last else [stateless, other]
 
-    await service.storage.cancel(None, [run.run_id for run in named], "interrupt")
+    await service.storage.queue.cancel(None, [run.run_id for run in named], "interrupt")
 
-    assert bool(await service.storage.orphaned_threads(0)) == stateless_is_last
+    assert bool(await service.storage.orphans.older_than(0)) == stateless_is_last
 
 
 async def test_a_run_ends_once(service: Service) -> None:
     replica = await service.replica()
     run = await service.running()
-    await service.storage.finish(run, replica, Outcome("success"))
+    await service.storage.queue.finish(run, replica, Outcome("success"))
 
     with pytest.raises(LeaseLost):
-        await service.storage.finish(run, replica, Outcome("error", "error", error="late"))
+        await service.storage.queue.finish(run, replica, Outcome("error", "error", error="late"))
 
-    assert (await service.storage.run(run.run_id)).status == "success"
+    assert (await service.storage.runs.get(run.run_id)).status == "success"
 
 
 async def test_the_runs_of_a_thread_are_listed_newest_first(service: Service) -> None:
     stored = [await service.enqueue("t1", metadata={"n": number}) for number in range(3)]
 
-    listed = await service.storage.runs("t1", RunQuery(page=Page(limit=2)))
-    found = await service.storage.runs("t1", RunQuery(status="pending", metadata={"n": 1}))
+    listed = await service.storage.runs.of_thread("t1", RunQuery(page=Page(limit=2)))
+    found = await service.storage.runs.of_thread("t1", RunQuery(status="pending", metadata={"n": 1}))
 
     assert [run.run_id for run in listed] == [stored[2].run.run_id, stored[1].run.run_id]
     assert [run.run_id for run in found] == [stored[1].run.run_id]
-    assert await service.storage.runs("t1", RunQuery(status="success")) == []
+    assert await service.storage.runs.of_thread("t1", RunQuery(status="success")) == []
 
 
 async def test_a_run_is_found_only_on_its_thread(service: Service) -> None:
     stored = await service.enqueue()
 
     with pytest.raises(NotFound):
-        await service.storage.run(stored.run.run_id, new_id())
+        await service.storage.runs.get(stored.run.run_id, new_id())
 
 
 async def test_only_a_finished_run_can_be_deleted(service: Service) -> None:
     replica = await service.replica()
     run = await service.running()
     with pytest.raises(Conflict, match="running"):
-        await service.storage.delete_run(run.thread_id, run.run_id)
-    await service.storage.finish(run, replica, Outcome("success"))
+        await service.storage.runs.delete(run.thread_id, run.run_id)
+    await service.storage.queue.finish(run, replica, Outcome("success"))
 
-    await service.storage.delete_run(run.thread_id, run.run_id)
+    await service.storage.runs.delete(run.thread_id, run.run_id)
 
     with pytest.raises(NotFound):
-        await service.storage.delete_run(run.thread_id, run.run_id)
+        await service.storage.runs.delete(run.thread_id, run.run_id)
 
 
 async def test_finished_runs_expire_and_others_stay(service: Service) -> None:
     replica = await service.replica()
     ended = await service.running()
-    await service.storage.finish(ended, replica, Outcome("success"))
+    await service.storage.queue.finish(ended, replica, Outcome("success"))
     waiting = await service.enqueue()
 
-    assert await service.storage.expire_runs(1) == 0
-    assert await service.storage.expire_runs(-1) == 1
+    assert await service.storage.runs.expire(1) == 0
+    assert await service.storage.runs.expire(-1) == 1
 
     with pytest.raises(NotFound):
-        await service.storage.run(ended.run_id)
-    assert (await service.storage.run(waiting.run.run_id)).status == "pending"
+        await service.storage.runs.get(ended.run_id)
+    assert (await service.storage.runs.get(waiting.run.run_id)).status == "pending"
 
 
 async def test_depth_tells_what_could_run_now_from_what_is_blocked(service: Service) -> None:
@@ -469,7 +472,7 @@ async def test_depth_tells_what_could_run_now_from_what_is_blocked(service: Serv
     await service.enqueue(priority=Priority.HIGH, delay_seconds=-50)
     await service.enqueue(priority=Priority.HIGH)
 
-    depth = await service.storage.depth()
+    depth = await service.storage.queue.depth()
 
     assert (depth.high.waiting, depth.normal.waiting, depth.low.waiting, depth.blocked) == (2, 0, 0, 2)
     assert depth.high.oldest_seconds >= 50
@@ -482,10 +485,10 @@ async def test_many_runs_are_stored_together_or_not_at_all(service: Service) -> 
     refused = NewRun(new_id(), busy, service.assistant_id, {}, multitask_strategy="reject")
 
     with pytest.raises(Conflict):
-        await service.storage.enqueue_all([*new, refused], QueueLimits())
-    left = (await service.storage.depth()).normal.waiting
-    stored = await service.storage.enqueue_all(new, QueueLimits())
-    again = await service.storage.enqueue_all(new, QueueLimits())
+        await service.storage.queue.enqueue_all([*new, refused], QueueLimits())
+    left = (await service.storage.queue.depth()).normal.waiting
+    stored = await service.storage.queue.enqueue_all(new, QueueLimits())
+    again = await service.storage.queue.enqueue_all(new, QueueLimits())
 
     assert left == 1
     assert [run.run_id for run in stored] == [one.run_id for one in new]
@@ -496,27 +499,27 @@ async def test_many_runs_that_need_more_room_than_there_is_are_refused_as_one(se
     new = [NewRun(new_id(), new_id(), service.assistant_id, {}, create_thread=True) for _ in range(3)]
 
     with pytest.raises(QueueFull):
-        await service.storage.enqueue_all(new, QueueLimits(normal=2))
+        await service.storage.queue.enqueue_all(new, QueueLimits(normal=2))
 
-    assert (await service.storage.depth()).normal.waiting == 0
+    assert (await service.storage.queue.depth()).normal.waiting == 0
 
 
 async def test_what_a_stateless_run_leaves_is_known_until_it_is_cleared(service: Service) -> None:
     await service.replica()
     ended = await service.running(delete_thread_after=True)
-    await service.storage.finish(ended, "r1", Outcome("success"))
+    await service.storage.queue.finish(ended, "r1", Outcome("success"))
     stopped = (await service.enqueue(delete_thread_after=True)).run
-    await service.storage.cancel(None, [stopped.run_id], "interrupt")
+    await service.storage.queue.cancel(None, [stopped.run_id], "interrupt")
     kept = await service.running()
-    await service.storage.finish(kept, "r1", Outcome("success"))
+    await service.storage.queue.finish(kept, "r1", Outcome("success"))
 
-    orphaned = await service.storage.orphaned_threads(0)
-    young = await service.storage.orphaned_threads(3600)
-    await service.storage.forget_orphaned([ended.thread_id])
+    orphaned = await service.storage.orphans.older_than(0)
+    young = await service.storage.orphans.older_than(3600)
+    await service.storage.orphans.forget([ended.thread_id])
 
     assert set(orphaned) == {ended.thread_id, stopped.thread_id}
     assert young == []
-    assert await service.storage.orphaned_threads(0) == [stopped.thread_id]
+    assert await service.storage.orphans.older_than(0) == [stopped.thread_id]
 
 
 async def test_runs_that_arrive_together_each_get_what_they_would_get_alone(service: Service) -> None:
@@ -532,10 +535,10 @@ async def test_runs_that_arrive_together_each_get_what_they_would_get_alone(serv
     )
 
     for first, second in zip(stored[::2], stored[1::2], strict=True):
-        runs = await service.storage.runs(first.run.thread_id, RunQuery())
+        runs = await service.storage.runs.of_thread(first.run.thread_id, RunQuery())
         assert {run.run_id for run in runs} == {first.run.run_id, second.run.run_id}
         assert sorted(run.status for run in runs) in (["pending", "pending"], ["pending", "running"])
-    depth = await service.storage.depth()
+    depth = await service.storage.queue.depth()
     running = sum(enqueued.claimed for enqueued in stored)
     assert running > 0
     assert depth.high.waiting + depth.normal.waiting + depth.blocked == 80 - running
@@ -550,7 +553,7 @@ async def test_runs_that_arrive_together_do_not_pass_the_limit_of_their_queue(se
 
     full = [answer for answer in answers if isinstance(answer, QueueFull)]
     assert len(full) == 60 and all(isinstance(answer, (QueueFull, Enqueued)) for answer in answers)
-    assert (await service.storage.depth()).normal.waiting == 140
+    assert (await service.storage.queue.depth()).normal.waiting == 140
 
 
 async def test_ends_that_come_together_each_end_their_run(service: Service) -> None:
@@ -562,43 +565,43 @@ async def test_ends_that_come_together_each_end_their_run(service: Service) -> N
     outcomes = [Outcome("success", values={"n": number}) for number in range(30)]
 
     ends = await asyncio.gather(
-        *(service.storage.finish(*end) for end in zip(runs, [replica] * 30, outcomes, strict=True)),
+        *(service.storage.queue.finish(*end) for end in zip(runs, [replica] * 30, outcomes, strict=True)),
         return_exceptions=True,
     )
 
     assert [number for number, end in enumerate(ends) if isinstance(end, LeaseLost)] == [7]
-    assert (await service.storage.run(stored[7].run.run_id)).status == "running"
+    assert (await service.storage.runs.get(stored[7].run.run_id)).status == "running"
     for number, each in enumerate(stored):
         if number != 7:
-            assert (await service.storage.run(each.run.run_id)).status == "success"
-            assert (await service.storage.thread(each.run.thread_id)).values == {"n": number}
+            assert (await service.storage.runs.get(each.run.run_id)).status == "success"
+            assert (await service.storage.threads.get(each.run.thread_id)).values == {"n": number}
 
 
 async def test_a_run_that_was_made_from_an_older_assistant_is_not_stored(service: Service) -> None:
-    before = await service.storage.assistant(service.assistant_id)
+    before = await service.storage.assistants.get(service.assistant_id)
     made = await service.enqueue(assistant_as_of=before.updated_at)
-    await service.storage.update_assistant(service.assistant_id, {"name": "other"})
+    await service.storage.assistants.update(service.assistant_id, {"name": "other"})
 
     with pytest.raises(AssistantChanged):
         await service.enqueue(thread := new_id(), assistant_as_of=before.updated_at)
 
     assert made.run.status == "pending"
     with pytest.raises(NotFound):
-        await service.storage.thread(thread)
-    now = await service.storage.assistant(service.assistant_id)
+        await service.storage.threads.get(thread)
+    now = await service.storage.assistants.get(service.assistant_id)
     assert (await service.enqueue(assistant_as_of=now.updated_at)).run.status == "pending"
 
 
 async def test_a_webhook_that_is_given_back_is_due_later_and_was_not_charged(service: Service) -> None:
     replica = await service.replica()
     run = await service.running(webhook="http://127.0.0.1:9/hook")
-    await service.storage.finish(run, replica, Outcome("success"))
-    (claimed,) = await service.storage.claim_webhooks(10, 0.0, 0.0)
+    await service.storage.queue.finish(run, replica, Outcome("success"))
+    (claimed,) = await service.storage.webhooks.claim(10, 0.0, 0.0)
 
-    await service.storage.release_webhook(run.run_id, 60.0)
-    later = await service.storage.claim_webhooks(10, 0.0, 0.0)
-    await service.storage.release_webhook(run.run_id, 0.0)
-    again = await service.storage.claim_webhooks(10, 0.0, 0.0)
+    await service.storage.webhooks.release(run.run_id, 60.0)
+    later = await service.storage.webhooks.claim(10, 0.0, 0.0)
+    await service.storage.webhooks.release(run.run_id, 0.0)
+    again = await service.storage.webhooks.claim(10, 0.0, 0.0)
 
     assert (claimed.attempt, later) == (1, [])
     assert [webhook.attempt for webhook in again] == [1]

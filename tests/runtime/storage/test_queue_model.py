@@ -43,7 +43,7 @@ from lgs_runtime.model import (
     QueueLimits,
     Run,
 )
-from lgs_runtime.storage import Leases, Storage, StorageOptions, open_storage
+from lgs_runtime.storage import Lease, Storage, StorageOptions, open_storage
 from support.queue_model import OFFSET_SECONDS, ModelRun, QueueModel
 from support.service import new_id
 
@@ -114,7 +114,7 @@ class Stories(RuleBasedStateMachine):
         self.run_out = run_out
         """Lets the lease of a replica run out now, which saves the wait for it."""
         self.model = QueueModel()
-        self.leases: dict[str, Leases] = {}
+        self.leases: dict[str, Lease] = {}
         self.threads = [new_id() for _ in range(4)]
         self.handles: list[tuple[str, Run]] = []
         """Every attempt that a replica was ever given, with its holder."""
@@ -135,9 +135,9 @@ class Stories(RuleBasedStateMachine):
     def a_service_starts(self) -> None:
         now = self.do(self.storage.now())
         self.assistant = Assistant(new_id(), "agent", "agent", None, {}, {}, {}, 1, now, now)
-        self.do(self.storage.create_assistant(self.assistant))
+        self.do(self.storage.assistants.create(self.assistant))
         for replica in REPLICAS:
-            self.leases[replica] = self.do(self.storage.leases(replica))
+            self.leases[replica] = self.do(self.storage.leases.take(replica))
             self.model.alive.add(replica)
         self.buried: set[str] = set()
         """Replicas whose runs were taken since they had a lease."""
@@ -184,11 +184,11 @@ class Stories(RuleBasedStateMachine):
 
         if refusal is not None:
             with pytest.raises(Conflict if refusal == "busy" else QueueFull):
-                self.do(self.storage.enqueue(new, run.limits, replica))
+                self.do(self.storage.queue.enqueue(new, run.limits, replica))
             with pytest.raises(NotFound):
-                self.do(self.storage.run(new.run_id))
+                self.do(self.storage.runs.get(new.run_id))
             return
-        stored = self.do(self.storage.enqueue(new, run.limits, replica))
+        stored = self.do(self.storage.queue.enqueue(new, run.limits, replica))
 
         assert stored.claimed == claimed
         self.model.gone_threads.discard(thread_id)
@@ -201,15 +201,15 @@ class Stories(RuleBasedStateMachine):
     def a_request_is_repeated(self, number: int) -> None:
         if run := self.pick(list(self.model.runs.values()), number):
             again = NewRun(run.run_id, run.thread_id, self.assistant.assistant_id, {"input": "other"})
-            before = self.do(self.storage.run(run.run_id))
-            assert self.do(self.storage.enqueue(again, FEW)).run == before
+            before = self.do(self.storage.runs.get(run.run_id))
+            assert self.do(self.storage.queue.enqueue(again, FEW)).run == before
 
     @precondition(lambda self: self.model.claimable())
     @rule(replica=replicas, slots=st.integers(0, 4))
     def a_replica_claims(self, replica: str, slots: int) -> None:
         expected = self.model.claimable()[:slots] if replica in self.model.alive else []
 
-        claimed = self.do(self.storage.claim(replica, slots))
+        claimed = self.do(self.storage.queue.claim(replica, slots))
 
         assert [run.run_id for run in claimed] == [run.run_id for run in expected]
         for run in claimed:
@@ -222,7 +222,7 @@ class Stories(RuleBasedStateMachine):
         expected = self.model.claimable() if replica in self.model.alive else []
 
         async def claims() -> list[Run]:
-            found = await asyncio.gather(*(self.storage.claim(replica, 100) for _ in range(3)))
+            found = await asyncio.gather(*(self.storage.queue.claim(replica, 100) for _ in range(3)))
             return [run for runs in found for run in runs]
 
         claimed = self.do(claims())
@@ -238,9 +238,9 @@ class Stories(RuleBasedStateMachine):
         if run := self.pick(self.model.held(), number):
             if run.cancel == "rollback":
                 with pytest.raises(RollbackAsked):
-                    self.do(self.storage.finish(self.handle(run), str(run.held_by), outcome))
+                    self.do(self.storage.queue.finish(self.handle(run), str(run.held_by), outcome))
                 outcome = replace(outcome, undone=True)
-            self.do(self.storage.finish(self.handle(run), str(run.held_by), outcome))
+            self.do(self.storage.queue.finish(self.handle(run), str(run.held_by), outcome))
             self.model.finish(run, outcome.status, outcome.thread_status)
 
     @precondition(lambda self: self.handles)
@@ -252,8 +252,8 @@ class Stories(RuleBasedStateMachine):
         if late:
             handle = (again or late)[number % len(again or late)]
             with pytest.raises(LeaseLost):
-                self.do(self.storage.finish(handle, by, outcome))
-            self.do(self.storage.release(by, [handle]))
+                self.do(self.storage.queue.finish(handle, by, outcome))
+            self.do(self.storage.queue.release(by, [handle]))
 
     def _holds(self, replica: str, handle: Run) -> bool:
         run = self.model.runs.get(handle.run_id)
@@ -268,7 +268,7 @@ class Stories(RuleBasedStateMachine):
     @rule(replica=replicas, share=st.integers(1, 3))
     def a_replica_hands_back(self, replica: str, share: int) -> None:
         held = [run for run in self.model.with_status("running") if run.held_by == replica][:share]
-        self.do(self.storage.release(replica, [self.handle(run) for run in held]))
+        self.do(self.storage.queue.release(replica, [self.handle(run) for run in held]))
         for run in held:
             self.model.release(run)
 
@@ -282,7 +282,7 @@ class Stories(RuleBasedStateMachine):
     @rule(replica=replicas)
     def a_replica_stops(self, replica: str) -> None:
         self.do(self.leases.pop(replica).close())
-        self.leases[replica] = self.do(self.storage.leases(replica))
+        self.leases[replica] = self.do(self.storage.leases.take(replica))
         self._disown(replica)
         self.buried.discard(replica)
         self.model.alive.add(replica)
@@ -311,7 +311,7 @@ class Stories(RuleBasedStateMachine):
     def the_reaper_comes(self) -> None:
         lost = {run.run_id for run in self.model.lost()}
 
-        reaped = self.do(self.storage.reap(MAX_ATTEMPTS))
+        reaped = self.do(self.storage.queue.reap(MAX_ATTEMPTS))
 
         assert {run.run_id for run in reaped} == lost
         self._reaped()
@@ -322,7 +322,7 @@ class Stories(RuleBasedStateMachine):
         lost = sorted(run.run_id for run in self.model.lost())
 
         async def reapers() -> list[str]:
-            found = await asyncio.gather(*(self.storage.reap(MAX_ATTEMPTS) for _ in range(3)))
+            found = await asyncio.gather(*(self.storage.queue.reap(MAX_ATTEMPTS) for _ in range(3)))
             return sorted(run.run_id for runs in found for run in runs)
 
         assert self.do(reapers()) == lost
@@ -336,7 +336,7 @@ class Stories(RuleBasedStateMachine):
             return
         named = list(dict.fromkeys(known[number % len(known)].run_id for number in numbers))
 
-        self.do(self.storage.cancel(None, named, action))
+        self.do(self.storage.queue.cancel(None, named, action))
 
         # The thread of a stateless run goes when the last of the cancelled has left it.
         for run in [self.model.runs[run_id] for run_id in named]:
@@ -346,7 +346,7 @@ class Stories(RuleBasedStateMachine):
     def an_unknown_run_cancels_nobody(self, action: CancelAction) -> None:
         known = list(self.model.runs)[:2]
         with pytest.raises(NotFound):
-            self.do(self.storage.cancel(None, [*known, new_id()], action))
+            self.do(self.storage.queue.cancel(None, [*known, new_id()], action))
 
     @precondition(lambda self: self.model.runs)
     @rule(number=picks)
@@ -354,9 +354,9 @@ class Stories(RuleBasedStateMachine):
         if run := self.pick(list(self.model.runs.values()), number):
             if run.unfinished:
                 with pytest.raises(Conflict):
-                    self.do(self.storage.delete_run(run.thread_id, run.run_id))
+                    self.do(self.storage.runs.delete(run.thread_id, run.run_id))
             else:
-                self.do(self.storage.delete_run(run.thread_id, run.run_id))
+                self.do(self.storage.runs.delete(run.thread_id, run.run_id))
                 self.model.forget(run)
 
     @precondition(lambda self: self.model.rests)
@@ -365,14 +365,14 @@ class Stories(RuleBasedStateMachine):
         threads = list(self.model.rests)
         if threads:
             thread_id = threads[number % len(threads)]
-            self.do(self.storage.delete_thread(thread_id))
+            self.do(self.storage.threads.delete(thread_id))
             self.model.delete_thread(thread_id)
 
     @precondition(lambda self: self.model.runs)
     @rule()
     def the_janitor_comes(self) -> None:
         expired = self.model.expire()
-        assert self.do(self.storage.expire_runs(-1)) == len(expired)
+        assert self.do(self.storage.runs.expire(-1)) == len(expired)
 
     @invariant()
     def all_is_as_it_must_be(self) -> None:
@@ -380,20 +380,20 @@ class Stories(RuleBasedStateMachine):
 
     async def _compare(self) -> None:
         for run in self.model.runs.values():
-            seen = await self.storage.run(run.run_id)
+            seen = await self.storage.runs.get(run.run_id)
             assert (seen.status, seen.attempt, seen.cancel_requested) == (run.status, run.attempt, run.cancel)
             assert seen.attempt <= MAX_ATTEMPTS
         for run_id in self.model.deleted:
             with pytest.raises(NotFound):
-                await self.storage.run(run_id)
+                await self.storage.runs.get(run_id)
         for thread_id in self.model.rests:
-            thread = await self.storage.thread(thread_id)
+            thread = await self.storage.threads.get(thread_id)
             assert thread.status == self.model.thread_status(thread_id)
             assert sum(run.status == "running" for run in self.model.on(thread_id)) <= 1
         for thread_id in self.model.gone_threads:
             with pytest.raises(NotFound):
-                await self.storage.thread(thread_id)
-        depth = await self.storage.depth()
+                await self.storage.threads.get(thread_id)
+        depth = await self.storage.queue.depth()
         claimable = self.model.claimable()
         for priority, seen_depth in (("high", depth.high), ("normal", depth.normal), ("low", depth.low)):
             assert seen_depth.waiting == sum(run.priority == priority for run in claimable)

@@ -24,7 +24,7 @@ PAGE = Page(limit=100)
 
 async def thread_of(service: Service, owner: str, **more: object) -> str:
     thread_id = new_id()
-    await service.storage.create_thread(thread_id, {"owner": owner, **more})
+    await service.storage.threads.create(thread_id, {"owner": owner, **more})
     return thread_id
 
 
@@ -33,25 +33,25 @@ async def test_a_thread_outside_of_the_scope_is_not_found_and_not_changed(servic
     storage = service.storage
 
     for attempt in (
-        storage.thread(thread_id, BOB),
-        storage.update_thread(thread_id, {"owner": "bob"}, None, BOB),
-        storage.delete_thread(thread_id, BOB),
-        storage.copy_thread(thread_id, new_id(), None, BOB),
+        storage.threads.get(thread_id, BOB),
+        storage.threads.update(thread_id, {"owner": "bob"}, None, BOB),
+        storage.threads.delete(thread_id, BOB),
+        storage.threads.copy(thread_id, new_id(), None, BOB),
     ):
         with pytest.raises(NotFound):
             await attempt
     with pytest.raises(Conflict):
-        await storage.create_thread(thread_id, {"owner": "bob"}, "do_nothing", None, BOB)
+        await storage.threads.create(thread_id, {"owner": "bob"}, "do_nothing", None, BOB)
 
-    assert (await storage.thread(thread_id, ALICE)).metadata == {"owner": "alice"}
+    assert (await storage.threads.get(thread_id, ALICE)).metadata == {"owner": "alice"}
 
 
 async def test_a_thread_can_not_be_moved_out_of_the_scope(service: Service) -> None:
     thread_id = await thread_of(service, "alice")
 
     with pytest.raises(NotFound):
-        await service.storage.update_thread(thread_id, {"owner": "bob"}, None, ALICE)
-    changed = await service.storage.update_thread(thread_id, {"topic": "tea"}, None, ALICE)
+        await service.storage.threads.update(thread_id, {"owner": "bob"}, None, ALICE)
+    changed = await service.storage.threads.update(thread_id, {"topic": "tea"}, None, ALICE)
 
     assert changed.metadata == {"owner": "alice", "topic": "tea"}
 
@@ -65,18 +65,18 @@ async def test_a_search_and_a_count_know_nothing_else(service: Service) -> None:
     found = {
         name: {
             t.thread_id
-            for t in await service.storage.threads(
+            for t in await service.storage.threads.search(
                 ThreadQuery(page=PAGE, metadata={"tag": "scope"}, scope=scope)
             )
         }
         for name, scope in {"bob": BOB, "both": BOTH, "none": none, "all": None}.items()
     }
-    by_id = await service.storage.threads(ThreadQuery(page=PAGE, ids=[own, foreign], scope=BOB))
+    by_id = await service.storage.threads.search(ThreadQuery(page=PAGE, ids=[own, foreign], scope=BOB))
 
     assert found == {"bob": {own}, "both": {own, shared}, "none": set(), "all": {own, shared, foreign}}
     assert [thread.thread_id for thread in by_id] == [own]
     counted = [
-        await service.storage.count_threads(ThreadQuery(metadata={"tag": "scope"}, scope=scope))
+        await service.storage.threads.count(ThreadQuery(metadata={"tag": "scope"}, scope=scope))
         for scope in (BOB, BOTH, none, None)
     ]
     assert counted == [1, 2, 0, 3]
@@ -84,10 +84,10 @@ async def test_a_search_and_a_count_know_nothing_else(service: Service) -> None:
 
 async def test_a_scalar_in_the_scope_is_no_member_of_a_list(service: Service) -> None:
     thread_id = new_id()
-    await service.storage.create_thread(thread_id, {"owner": ["bob", "alice"]})
+    await service.storage.threads.create(thread_id, {"owner": ["bob", "alice"]})
 
     with pytest.raises(NotFound):
-        await service.storage.thread(thread_id, BOB)
+        await service.storage.threads.get(thread_id, BOB)
 
 
 async def test_no_run_is_put_on_a_thread_outside_of_the_scope(service: Service) -> None:
@@ -103,8 +103,8 @@ async def test_no_run_is_put_on_a_thread_outside_of_the_scope(service: Service) 
         with pytest.raises(NotFound):
             await service.enqueue(thread_id, scope=BOB, multitask_strategy=strategy)
 
-    assert len(await service.storage.runs(thread_id, RunQuery(page=PAGE))) == 1
-    assert (await service.storage.runs(thread_id, RunQuery(page=PAGE)))[0].cancel_requested is None
+    assert len(await service.storage.runs.of_thread(thread_id, RunQuery(page=PAGE))) == 1
+    assert (await service.storage.runs.of_thread(thread_id, RunQuery(page=PAGE)))[0].cancel_requested is None
 
 
 async def test_a_thread_made_for_a_run_has_the_metadata_it_is_made_with(service: Service) -> None:
@@ -116,7 +116,7 @@ async def test_a_thread_made_for_a_run_has_the_metadata_it_is_made_with(service:
         thread_id, scope=ALICE, created_metadata={"owner": "x"}, thread_metadata={"graph_id": "h"}
     )
 
-    assert (await service.storage.thread(thread_id)).metadata == {"owner": "alice", "graph_id": "g"}
+    assert (await service.storage.threads.get(thread_id)).metadata == {"owner": "alice", "graph_id": "g"}
 
 
 async def test_runs_are_within_the_scope_of_their_thread(service: Service) -> None:
@@ -126,21 +126,21 @@ async def test_runs_are_within_the_scope_of_their_thread(service: Service) -> No
     storage, later = service.storage, run.created_at + timedelta(minutes=1)
 
     for attempt in (
-        storage.run(run.run_id, thread_id, BOB),
-        storage.cancel(thread_id, [run.run_id], "interrupt", BOB),
-        storage.delete_run(thread_id, run.run_id, BOB),
+        storage.runs.get(run.run_id, thread_id, BOB),
+        storage.queue.cancel(thread_id, [run.run_id], "interrupt", BOB),
+        storage.runs.delete(thread_id, run.run_id, BOB),
     ):
         with pytest.raises(NotFound):
             await attempt
 
-    assert await storage.runs(thread_id, RunQuery(page=PAGE, scope=BOB)) == []
-    assert run.run_id not in await storage.unfinished(["running"], "interrupt", later, BOB)
-    assert run.run_id in await storage.unfinished(["running"], "interrupt", later, ALICE)
-    assert (await storage.run(run.run_id, None, ALICE)).cancel_requested is None
-    await storage.finish(run, "r1", Outcome("success"))
+    assert await storage.runs.of_thread(thread_id, RunQuery(page=PAGE, scope=BOB)) == []
+    assert run.run_id not in await storage.runs.unfinished(["running"], "interrupt", later, BOB)
+    assert run.run_id in await storage.runs.unfinished(["running"], "interrupt", later, ALICE)
+    assert (await storage.runs.get(run.run_id, None, ALICE)).cancel_requested is None
+    await storage.queue.finish(run, "r1", Outcome("success"))
     with pytest.raises(NotFound):
-        await storage.delete_run(thread_id, run.run_id, BOB)
-    await storage.delete_run(thread_id, run.run_id, ALICE)
+        await storage.runs.delete(thread_id, run.run_id, BOB)
+    await storage.runs.delete(thread_id, run.run_id, ALICE)
 
 
 async def test_a_stateless_run_stays_its_users_when_its_thread_is_gone(service: Service) -> None:
@@ -148,13 +148,13 @@ async def test_a_stateless_run_stays_its_users_when_its_thread_is_gone(service: 
     owned = {"created_metadata": {"owner": "alice"}, "scope": ALICE}
     with acting("alice"):
         run = await service.running(**owned, delete_thread_after=True)
-    await service.storage.finish(run, "r1", Outcome("success", values={"a": 1}))
+    await service.storage.queue.finish(run, "r1", Outcome("success", values={"a": 1}))
 
     with pytest.raises(NotFound):
-        await service.storage.thread(run.thread_id)
+        await service.storage.threads.get(run.thread_id)
     with pytest.raises(NotFound):
-        await service.storage.run(run.run_id, run.thread_id, BOB)
-    found = await service.storage.run(run.run_id, run.thread_id, ALICE)
+        await service.storage.runs.get(run.run_id, run.thread_id, BOB)
+    found = await service.storage.runs.get(run.run_id, run.thread_id, ALICE)
     assert (found.result, found.created_by) == ({"a": 1}, "alice")
 
 
@@ -163,49 +163,49 @@ async def test_many_runs_are_stored_within_the_scope_or_none(service: Service) -
     new = [NewRun(new_id(), thread_id, service.assistant_id, {}, scope=BOB) for thread_id in (mine, foreign)]
 
     with pytest.raises(NotFound):
-        await service.storage.enqueue_all(new, LIMITS)
+        await service.storage.queue.enqueue_all(new, LIMITS)
 
-    assert await service.storage.runs(mine, RunQuery(page=PAGE)) == []
+    assert await service.storage.runs.of_thread(mine, RunQuery(page=PAGE)) == []
 
 
 async def test_assistants_and_their_versions_are_within_a_scope(service: Service) -> None:
     storage = service.storage
     now = await storage.now()
     made = Assistant(new_id(), "g", "scoped", None, {}, {}, {"owner": "alice"}, 1, now, now)
-    await storage.create_assistant(made)
-    await storage.update_assistant(made.assistant_id, {"name": "scoped"}, ALICE)
+    await storage.assistants.create(made)
+    await storage.assistants.update(made.assistant_id, {"name": "scoped"}, ALICE)
 
     for attempt in (
-        storage.assistant(made.assistant_id, BOB),
-        storage.update_assistant(made.assistant_id, {"name": "mine"}, BOB),
-        storage.set_latest(made.assistant_id, 1, BOB),
-        storage.delete_assistant(made.assistant_id, scope=BOB),
+        storage.assistants.get(made.assistant_id, BOB),
+        storage.assistants.update(made.assistant_id, {"name": "mine"}, BOB),
+        storage.assistants.set_latest(made.assistant_id, 1, BOB),
+        storage.assistants.delete(made.assistant_id, scope=BOB),
     ):
         with pytest.raises(NotFound):
             await attempt
     with pytest.raises(Conflict):
-        await storage.create_assistant(made, "do_nothing", BOB)
+        await storage.assistants.create(made, "do_nothing", BOB)
 
-    assert await storage.assistant_versions(made.assistant_id, PAGE, None, BOB) == []
-    assert len(await storage.assistant_versions(made.assistant_id, PAGE, None, ALICE)) == 2
-    assert await storage.assistants(AssistantQuery(page=PAGE, name="scoped", scope=BOB)) == []
-    assert await storage.count_assistants(AssistantQuery(name="scoped", scope=BOB)) == 0
-    assert await storage.count_assistants(AssistantQuery(name="scoped", scope=ALICE)) == 1
-    assert (await storage.set_latest(made.assistant_id, 1, ALICE)).version == 1
+    assert await storage.assistants.versions(made.assistant_id, PAGE, None, BOB) == []
+    assert len(await storage.assistants.versions(made.assistant_id, PAGE, None, ALICE)) == 2
+    assert await storage.assistants.search(AssistantQuery(page=PAGE, name="scoped", scope=BOB)) == []
+    assert await storage.assistants.count(AssistantQuery(name="scoped", scope=BOB)) == 0
+    assert await storage.assistants.count(AssistantQuery(name="scoped", scope=ALICE)) == 1
+    assert (await storage.assistants.set_latest(made.assistant_id, 1, ALICE)).version == 1
 
 
 async def test_deleting_an_assistant_leaves_the_threads_of_others(service: Service) -> None:
     storage, now = service.storage, await service.storage.now()
     made = Assistant(new_id(), "g", "n", None, {}, {}, {}, 1, now, now)
-    await storage.create_assistant(made)
+    await storage.assistants.create(made)
     mine = await thread_of(service, "bob", assistant_id=made.assistant_id)
     foreign = await thread_of(service, "alice", assistant_id=made.assistant_id)
 
-    await storage.delete_assistant(made.assistant_id, delete_threads=True, threads_scope=BOB)
+    await storage.assistants.delete(made.assistant_id, delete_threads=True, threads_scope=BOB)
 
-    assert (await storage.thread(foreign)).thread_id == foreign
+    assert (await storage.threads.get(foreign)).thread_id == foreign
     with pytest.raises(NotFound):
-        await storage.thread(mine)
+        await storage.threads.get(mine)
 
 
 async def test_crons_are_within_a_scope_and_know_who_made_them(service: Service) -> None:
@@ -226,22 +226,22 @@ async def test_crons_are_within_a_scope_and_know_who_made_them(service: Service)
         updated_at=now,
         caller={"identity": "alice"},
     )
-    await storage.create_cron(cron)
+    await storage.crons.create(cron)
 
     for attempt in (
-        storage.cron(cron.cron_id, BOB),
-        storage.update_cron(cron.cron_id, {"schedule": "1 1 * * *"}, BOB),
-        storage.delete_cron(cron.cron_id, BOB),
+        storage.crons.get(cron.cron_id, BOB),
+        storage.crons.update(cron.cron_id, {"schedule": "1 1 * * *"}, BOB),
+        storage.crons.delete(cron.cron_id, BOB),
     ):
         with pytest.raises(NotFound):
             await attempt
 
-    assert (await storage.cron(cron.cron_id, ALICE)).caller == {"identity": "alice"}
-    assert await storage.crons(CronQuery(page=PAGE, metadata={"owner": "alice"}, scope=BOB)) == []
-    assert await storage.count_crons(CronQuery(metadata={"owner": "alice"}, scope=BOB)) == 0
-    changed = await storage.update_cron(cron.cron_id, {"caller": {"identity": "root"}}, ALICE)
+    assert (await storage.crons.get(cron.cron_id, ALICE)).caller == {"identity": "alice"}
+    assert await storage.crons.search(CronQuery(page=PAGE, metadata={"owner": "alice"}, scope=BOB)) == []
+    assert await storage.crons.count(CronQuery(metadata={"owner": "alice"}, scope=BOB)) == 0
+    changed = await storage.crons.update(cron.cron_id, {"caller": {"identity": "root"}}, ALICE)
     assert changed.caller == {"identity": "root"}
-    await storage.delete_cron(cron.cron_id, ALICE)
+    await storage.crons.delete(cron.cron_id, ALICE)
 
 
 def test_what_is_made_in_a_scope_is_made_to_match_it() -> None:
@@ -278,8 +278,8 @@ async def test_both_databases_agree_with_the_scope(
     service: Service, wanted: list[dict[str, object]], metadata: dict[str, object]
 ) -> None:
     scope, thread_id = Scope(tuple(wanted)), new_id()
-    await service.storage.create_thread(thread_id, metadata)
+    await service.storage.threads.create(thread_id, metadata)
 
-    assert len(await service.storage.threads(ThreadQuery(page=PAGE, ids=[thread_id], scope=scope))) == covers(
-        scope, metadata
-    )
+    assert len(
+        await service.storage.threads.search(ThreadQuery(page=PAGE, ids=[thread_id], scope=scope))
+    ) == covers(scope, metadata)

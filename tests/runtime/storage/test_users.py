@@ -26,18 +26,18 @@ async def test_a_user_has_the_runs_they_asked_for(service: Service) -> None:
     with acting("bob"):
         await service.enqueue()
     await service.enqueue()
-    await service.storage.finish(first, "r1", Outcome("success"))
+    await service.storage.queue.finish(first, "r1", Outcome("success"))
 
     async def found(**more: object) -> list[str]:
-        runs = await service.storage.runs_of("alice", RunQuery(page=PAGE, **more))  # type: ignore[arg-type]
+        runs = await service.storage.runs.of_user("alice", RunQuery(page=PAGE, **more))  # type: ignore[arg-type]
         return [run.run_id for run in runs]
 
     assert await found() == [second.run_id, first.run_id]
     assert await found(status="success") == [first.run_id]
     assert await found(scope=Scope(({"team": "blue"},))) == [second.run_id]
     assert await found(metadata={"kind": "b"}) == [second.run_id]
-    assert await service.storage.runs_of("alice", RunQuery(page=Page(limit=1, offset=1))) == [
-        await service.storage.run(first.run_id)
+    assert await service.storage.runs.of_user("alice", RunQuery(page=Page(limit=1, offset=1))) == [
+        await service.storage.runs.get(first.run_id)
     ]
 
 
@@ -49,8 +49,8 @@ async def test_one_run_too_many_is_refused_and_not_stored(service: Service) -> N
         with pytest.raises(UserLimit, match="at most 2") as refused:
             await service.enqueue(limits=TWO)
         with pytest.raises(UserLimit):
-            await service.storage.enqueue_all([new_run(service)], TWO)
-        again = await service.storage.enqueue(new_run(service, run_id=waiting.run_id), TWO)
+            await service.storage.queue.enqueue_all([new_run(service)], TWO)
+        again = await service.storage.queue.enqueue(new_run(service, run_id=waiting.run_id), TWO)
     with acting("bob"):
         await service.enqueue(limits=TWO)
     await service.enqueue(limits=TWO)
@@ -58,8 +58,8 @@ async def test_one_run_too_many_is_refused_and_not_stored(service: Service) -> N
     assert isinstance(refused.value, QueueFull)
     assert refused.value.retry_after_seconds >= 1
     assert again.run.run_id == waiting.run_id
-    assert len(await service.storage.runs_of("alice", RunQuery(page=PAGE))) == 2
-    await service.storage.finish(running, "r1", Outcome("success"))
+    assert len(await service.storage.runs.of_user("alice", RunQuery(page=PAGE))) == 2
+    await service.storage.queue.finish(running, "r1", Outcome("success"))
     with acting("alice"):
         await service.enqueue(limits=TWO)
 
@@ -70,16 +70,16 @@ async def test_a_run_that_takes_the_place_of_another_of_the_user_is_stored(servi
         await service.enqueue(limits=TWO)
         await service.enqueue(waiting.thread_id, limits=TWO, multitask_strategy="interrupt")
 
-    assert (await service.storage.run(waiting.run_id)).status == "interrupted"
+    assert (await service.storage.runs.get(waiting.run_id)).status == "interrupted"
 
 
 async def test_a_batch_is_stored_within_the_limit_or_not_at_all(service: Service) -> None:
     with acting("alice"):
         with pytest.raises(UserLimit):
-            await service.storage.enqueue_all([new_run(service) for _ in range(3)], TWO)
-        stored = await service.storage.enqueue_all([new_run(service) for _ in range(2)], TWO)
+            await service.storage.queue.enqueue_all([new_run(service) for _ in range(3)], TWO)
+        stored = await service.storage.queue.enqueue_all([new_run(service) for _ in range(2)], TWO)
 
-    assert len(stored) == len(await service.storage.runs_of("alice", RunQuery(page=PAGE))) == 2
+    assert len(stored) == len(await service.storage.runs.of_user("alice", RunQuery(page=PAGE))) == 2
 
 
 async def test_the_limit_is_exact_however_many_ask_at_once(
@@ -91,9 +91,9 @@ async def test_the_limit_is_exact_however_many_ask_at_once(
         storage = replicas[number % 2]
         try:
             if number % 3:
-                await storage.enqueue(new_run(service), TWO)
+                await storage.queue.enqueue(new_run(service), TWO)
             else:
-                await storage.enqueue_all([new_run(service)], TWO)
+                await storage.queue.enqueue_all([new_run(service)], TWO)
         except UserLimit:
             return False
         return True
@@ -101,7 +101,7 @@ async def test_the_limit_is_exact_however_many_ask_at_once(
     with acting("alice"):
         stored = await asyncio.gather(*(attempt(number) for number in range(24)))
 
-    assert sum(stored) == len(await service.storage.runs_of("alice", RunQuery(page=PAGE))) == 2
+    assert sum(stored) == len(await service.storage.runs.of_user("alice", RunQuery(page=PAGE))) == 2
 
 
 def new_run(service: Service, run_id: str | None = None) -> NewRun:

@@ -21,13 +21,15 @@ SUCCESS = Outcome("success", values={"n": 1}, interrupts={}, checkpoint_id="c1")
 async def finished(service: Service, thread_id: str, outcome: Outcome = SUCCESS) -> Run:
     """A run of the thread that has ended so."""
     run = await service.running(thread_id)
-    await service.storage.finish(run, "r1", outcome)
+    await service.storage.queue.finish(run, "r1", outcome)
     return run
 
 
 async def numbers(service: Service, thread_id: str) -> list[int]:
     """The versions of a thread, newest first."""
-    return [version.version for version in await service.storage.versions(thread_id, Page(limit=1000))]
+    return [
+        version.version for version in await service.storage.versions.of_thread(thread_id, Page(limit=1000))
+    ]
 
 
 async def test_a_run_that_ends_with_a_state_makes_the_next_version(service: Service) -> None:
@@ -39,13 +41,13 @@ async def test_a_run_that_ends_with_a_state_makes_the_next_version(service: Serv
     asked = replace(SUCCESS, status="interrupted", interrupts={"t": [{"value": "?"}]}, checkpoint_id="c2")
     second = await finished(service, thread_id, asked)
 
-    newest, oldest = await service.storage.versions(thread_id, Page())
+    newest, oldest = await service.storage.versions.of_thread(thread_id, Page())
     assert (oldest.version, oldest.checkpoint_id, oldest.run_id) == (1, "c1", first.run_id)
     assert (newest.version, newest.checkpoint_id, newest.run_id) == (2, "c2", second.run_id)
     assert (oldest.created_by, newest.created_by) == ("ada", None)
     assert newest.interrupts == {"t": [{"value": "?"}]} and oldest.interrupts == {}
-    assert (await service.storage.run(second.run_id)).version == 2
-    assert await service.storage.version(thread_id, 1) == oldest
+    assert (await service.storage.runs.get(second.run_id)).version == 2
+    assert await service.storage.versions.get(thread_id, 1) == oldest
 
 
 async def test_a_run_that_fails_or_leaves_no_thread_makes_none(service: Service) -> None:
@@ -55,7 +57,7 @@ async def test_a_run_that_fails_or_leaves_no_thread_makes_none(service: Service)
     await finished(service, thread_id, replace(SUCCESS, checkpoint_id=None))
     stateless = await service.running(delete_thread_after=True)
 
-    await service.storage.finish(stateless, "r1", SUCCESS)
+    await service.storage.queue.finish(stateless, "r1", SUCCESS)
 
     assert await numbers(service, thread_id) == []
     assert await numbers(service, stateless.thread_id) == []
@@ -65,40 +67,40 @@ async def test_whoever_ends_a_run_late_or_twice_makes_no_version(service: Servic
     await service.replica()
     run = await finished(service, new_id())
     taken_back = await service.running()
-    await service.storage.cancel(taken_back.thread_id, [taken_back.run_id], "rollback")
+    await service.storage.queue.cancel(taken_back.thread_id, [taken_back.run_id], "rollback")
 
     with pytest.raises(LeaseLost):
-        await service.storage.finish(run, "r1", SUCCESS)
-    await service.storage.finish(taken_back, "r1", replace(SUCCESS, undone=True))
+        await service.storage.queue.finish(run, "r1", SUCCESS)
+    await service.storage.queue.finish(taken_back, "r1", replace(SUCCESS, undone=True))
 
     assert await numbers(service, run.thread_id) == [1]
     assert await numbers(service, taken_back.thread_id) == []
 
 
 async def test_versions_saved_at_once_get_numbers_of_their_own(service: Service) -> None:
-    thread = await service.storage.create_thread(new_id(), {})
+    thread = await service.storage.threads.create(new_id(), {})
     new = NewVersion(thread.thread_id, "c1")
 
-    saved = await asyncio.gather(*(service.storage.add_version(new) for _ in range(8)))
+    saved = await asyncio.gather(*(service.storage.versions.add(new) for _ in range(8)))
 
     assert sorted(version.version for version in saved) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert await numbers(service, thread.thread_id) == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
 async def test_a_saved_version_may_change_what_the_thread_is(service: Service) -> None:
-    thread = await service.storage.create_thread(new_id(), {})
+    thread = await service.storage.threads.create(new_id(), {})
     new = NewVersion(
         thread.thread_id, "c1", {"t": [1]}, "before the move", {"rollback_from": 3}, {"n": 2}, "interrupted"
     )
 
-    saved = await service.storage.add_version(new)
+    saved = await service.storage.versions.add(new)
 
     assert (saved.description, saved.metadata, saved.run_id) == (
         "before the move",
         {"rollback_from": 3},
         None,
     )
-    changed = await service.storage.thread(thread.thread_id)
+    changed = await service.storage.threads.get(thread.thread_id)
     assert (changed.status, changed.values, changed.interrupts) == ("interrupted", {"n": 2}, {"t": [1]})
 
 
@@ -107,29 +109,29 @@ async def test_no_version_is_added_under_a_run_or_without_a_thread(service: Serv
     run = await service.running()
 
     with pytest.raises(Conflict, match=f"{run.thread_id} is busy"):
-        await service.storage.add_version(NewVersion(run.thread_id, "c1"))
+        await service.storage.versions.add(NewVersion(run.thread_id, "c1"))
     with pytest.raises(NotFound, match="thread"):
-        await service.storage.add_version(NewVersion(new_id(), "c1"))
+        await service.storage.versions.add(NewVersion(new_id(), "c1"))
 
     assert await numbers(service, run.thread_id) == []
 
 
 async def test_a_version_is_described_and_found_by_its_metadata(service: Service) -> None:
-    thread = await service.storage.create_thread(new_id(), {})
+    thread = await service.storage.threads.create(new_id(), {})
     for _ in range(3):
-        await service.storage.add_version(NewVersion(thread.thread_id, "c1", metadata={"a": 1}))
+        await service.storage.versions.add(NewVersion(thread.thread_id, "c1", metadata={"a": 1}))
 
-    await service.storage.describe_version(thread.thread_id, 2, "the good one", {"b": 2})
-    described = await service.storage.describe_version(thread.thread_id, 2, None, {"a": 3})
+    await service.storage.versions.describe(thread.thread_id, 2, "the good one", {"b": 2})
+    described = await service.storage.versions.describe(thread.thread_id, 2, None, {"a": 3})
 
     assert (described.description, described.metadata) == ("the good one", {"a": 3, "b": 2})
-    assert await service.storage.versions(thread.thread_id, Page(), {"b": 2}) == [described]
-    paged = await service.storage.versions(thread.thread_id, Page(limit=1, offset=1))
+    assert await service.storage.versions.of_thread(thread.thread_id, Page(), {"b": 2}) == [described]
+    paged = await service.storage.versions.of_thread(thread.thread_id, Page(limit=1, offset=1))
     assert [version.version for version in paged] == [2]
     with pytest.raises(NotFound, match="version 9 of thread"):
-        await service.storage.describe_version(thread.thread_id, 9, None, {})
+        await service.storage.versions.describe(thread.thread_id, 9, None, {})
     with pytest.raises(NotFound, match="version 9 of thread"):
-        await service.storage.version(thread.thread_id, 9)
+        await service.storage.versions.get(thread.thread_id, 9)
 
 
 async def test_only_threads_over_the_limit_are_pruned_and_numbers_go_on(
@@ -145,13 +147,13 @@ async def test_only_threads_over_the_limit_are_pruned_and_numbers_go_on(
             await finished(service, over_limit, outcome)
         await finished(service, other)
 
-        assert await small.threads_over_version_limit() == [over_limit]
-        assert await small.prune_versions(over_limit, 2) == PrunedVersions(2, "c2")
-        await small.forget_crowded([over_limit])
+        assert await small.versions.threads_over_limit() == [over_limit]
+        assert await small.versions.prune(over_limit, 2) == PrunedVersions(2, "c2")
+        await small.versions.forget_over_limit([over_limit])
 
         assert await numbers(service, over_limit) == [4, 3]
-        assert await small.threads_over_version_limit() == []
-        assert await small.prune_versions(new_id(), 2) == PrunedVersions(0, None)
+        assert await small.versions.threads_over_limit() == []
+        assert await small.versions.prune(new_id(), 2) == PrunedVersions(0, None)
         await finished(service, over_limit)
         assert await numbers(service, over_limit) == [5, 4, 3]
     finally:
@@ -165,8 +167,8 @@ async def test_versions_go_and_are_copied_with_their_thread(service: Service) ->
     await finished(service, source)
     await finished(service, source)
 
-    await service.storage.copy_thread(source, target)
-    await service.storage.delete_thread(source)
+    await service.storage.threads.copy(source, target)
+    await service.storage.threads.delete(source)
 
     assert await numbers(service, source) == []
     assert await numbers(service, target) == [2, 1]

@@ -18,13 +18,13 @@ from support.service import Service, new_id
 def looks(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that were read from the storage."""
     seen: list[str] = []
-    read = service.storage.run
+    read = service.storage.runs.get
 
     async def run(run_id: str, thread_id: str | None = None) -> Run:
         seen.append(run_id)
         return await read(run_id, thread_id)
 
-    monkeypatch.setattr(service.storage, "run", run)
+    monkeypatch.setattr(service.storage.runs, "get", run)
     return seen
 
 
@@ -37,7 +37,7 @@ async def test_a_run_that_was_just_stored_is_read_once_when_it_has_ended(
     waiting = asyncio.create_task(notifier.finished(run.run_id, run.thread_id, seen_unfinished=True))
     await asyncio.sleep(0)
 
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
     notifier.announce(Signal("finished", run.run_id))
     ended = await waiting
 
@@ -52,7 +52,7 @@ async def test_an_end_that_came_before_the_wait_began_is_not_missed(
     run = await service.running()
     notifier = Notifier(service.storage)
 
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
     notifier.announce(Signal("finished", run.run_id))
     ended = await notifier.finished(run.run_id, run.thread_id, seen_unfinished=True)
 
@@ -69,7 +69,7 @@ async def test_a_lost_signal_only_makes_the_wait_longer(
     notifier = Notifier(service.storage)
     waiting = asyncio.create_task(notifier.finished(run.run_id, run.thread_id, seen_unfinished=True))
 
-    await service.storage.finish(run, "r1", Outcome("success"))
+    await service.storage.queue.finish(run, "r1", Outcome("success"))
 
     assert await waiting is not None
 
@@ -84,7 +84,7 @@ async def test_all_who_wait_ask_the_storage_together(
     waiting = [asyncio.create_task(notifier.finished(run.run_id, seen_unfinished=True)) for run in runs]
     asked = await _rounds(service, monkeypatch, 3)
 
-    await service.storage.finish(runs[0], "r1", Outcome("success"))
+    await service.storage.queue.finish(runs[0], "r1", Outcome("success"))
     ended = await waiting[0]
     await notifier.close()
     for task in waiting[1:]:
@@ -100,7 +100,7 @@ async def _rounds(service: Service, monkeypatch: pytest.MonkeyPatch, count: int)
     """Waits until the storage was asked so often which runs have ended; gives what was asked."""
     asked: list[set[str]] = []
     enough = asyncio.Event()
-    ask = service.storage.finished_runs
+    ask = service.storage.runs.finished
 
     async def finished_runs(run_ids: Collection[str]) -> Collection[str]:
         asked.append(set(run_ids))
@@ -108,7 +108,7 @@ async def _rounds(service: Service, monkeypatch: pytest.MonkeyPatch, count: int)
             enough.set()
         return await ask(run_ids)
 
-    monkeypatch.setattr(service.storage, "finished_runs", finished_runs)
+    monkeypatch.setattr(service.storage.runs, "finished", finished_runs)
     async with asyncio.timeout(20):
         await enough.wait()
     return asked
@@ -118,13 +118,13 @@ async def test_who_follows_a_thread_is_woken_when_it_is_not_as_it_was_seen_thoug
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lgs_runtime.notifier.RECHECK_SECONDS", 0.01)
-    quiet = await service.storage.create_thread(new_id(), {})
-    changed = await service.storage.create_thread(new_id(), {})
+    quiet = await service.storage.threads.create(new_id(), {})
+    changed = await service.storage.threads.create(new_id(), {})
     notifier = Notifier(service.storage)
 
     with notifier.following(quiet.thread_id) as idle, notifier.following(changed.thread_id) as follower:
         idle.seen, follower.seen = quiet.updated_at, changed.updated_at
-        await service.storage.update_thread(changed.thread_id, {"is": "changed"})
+        await service.storage.threads.update(changed.thread_id, {"is": "changed"})
         async with asyncio.timeout(20):
             woken = await follower.woken()
     await notifier.close()
@@ -141,18 +141,18 @@ async def test_which_runs_have_ended_and_which_threads_have_changed_is_told_for_
 ) -> None:
     await service.replica()
     running, ended = await service.running(), await service.running()
-    await service.storage.finish(ended, "r1", Outcome("success"))
-    at_rest = await service.storage.thread(ended.thread_id)
+    await service.storage.queue.finish(ended, "r1", Outcome("success"))
+    at_rest = await service.storage.threads.get(ended.thread_id)
     other = at_rest.updated_at - timedelta(milliseconds=1)
 
-    runs = await service.storage.finished_runs([running.run_id, ended.run_id, GONE])
-    busy = await service.storage.changed_threads({running.thread_id: at_rest.updated_at, GONE: None})
-    same = await service.storage.changed_threads({at_rest.thread_id: at_rest.updated_at})
-    changed = [await service.storage.changed_threads({at_rest.thread_id: seen}) for seen in (other, None)]
+    runs = await service.storage.runs.finished([running.run_id, ended.run_id, GONE])
+    busy = await service.storage.threads.changed({running.thread_id: at_rest.updated_at, GONE: None})
+    same = await service.storage.threads.changed({at_rest.thread_id: at_rest.updated_at})
+    changed = [await service.storage.threads.changed({at_rest.thread_id: seen}) for seen in (other, None)]
 
     assert set(runs) == {ended.run_id, GONE}
     assert set(busy) == {running.thread_id, GONE}
     assert not same
     assert [list(found) for found in changed] == [[at_rest.thread_id]] * 2
-    assert not await service.storage.finished_runs([])
-    assert not await service.storage.changed_threads({})
+    assert not await service.storage.runs.finished([])
+    assert not await service.storage.threads.changed({})

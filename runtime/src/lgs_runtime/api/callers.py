@@ -102,7 +102,7 @@ class Caller:
     async def thread(self, action: Action, thread_id: str, /, **more: Any) -> Thread:
         """A thread that the caller may touch in this way. Raises `NotFound` for any other, too."""
         scope = await self.threads(action, thread_id, **more)
-        return await self._services.storage.thread(thread_id, scope)
+        return await self._services.storage.threads.get(thread_id, scope)
 
     async def assistants(self, action: Action, value: dict[str, Any]) -> Scope | None:
         """As `may`. Everybody may read the assistants that the graphs have from the start, unless the handler

@@ -30,10 +30,10 @@ class Cleanup:
 
     async def clean_once(self) -> None:
         """Deletes the records of old runs, old audit trails, and what stateless runs left behind."""
-        runs = await self._storage.expire_runs(self._run_ttl_hours)
-        await self._storage.expire_audit(AUDIT_DAYS)
+        runs = await self._storage.runs.expire(self._run_ttl_hours)
+        await self._storage.audit.expire(AUDIT_DAYS)
         left = await self.clean_orphaned(ORPHANED_SECONDS)
-        if unserved := (await self._storage.depth()).unserved:
+        if unserved := (await self._storage.queue.depth()).unserved:
             log.warning("queue.unserved", graphs=dict(unserved))
         if runs or left:
             log.info("cleanup.deleted", runs=runs, left_behind=left)
@@ -41,7 +41,7 @@ class Cleanup:
     async def clean_orphaned(self, older_than_seconds: float) -> int:
         """Deletes the checkpoints that stateless runs left behind because their replica died before it could;
         how many threads they were of."""
-        orphaned = await self._storage.orphaned_threads(older_than_seconds)
+        orphaned = await self._storage.orphans.older_than(older_than_seconds)
         if orphaned:
-            await delete_checkpoints(self._storage, self._checkpointer, orphaned)
+            await delete_checkpoints(self._storage.orphans, self._checkpointer, orphaned)
         return len(orphaned)

@@ -45,7 +45,7 @@ class CronScheduler:
     async def fire_due(self) -> int:
         """Makes the runs that are due now, some at a time; how many. Raises `StorageUnavailable`."""
         made = 0
-        for cron in await self._services.storage.claim_crons(AT_A_TIME, HOLD_SECONDS):
+        for cron in await self._services.storage.crons.claim(AT_A_TIME, HOLD_SECONDS):
             try:
                 made += await self._fire(cron)
             except (InvalidRequest, HandlerFailed, RefusedByHandler) as wrong:
@@ -68,14 +68,14 @@ class CronScheduler:
         except NotFound as missing:
             log.warning("cron.deleted", cron_id=cron.cron_id, reason=str(missing))
             with suppress(NotFound):
-                await self._services.storage.delete_cron(cron.cron_id)
+                await self._services.storage.crons.delete(cron.cron_id)
             return False
         except (Conflict, Forbidden) as refused:
             log.warning("cron.skipped", cron_id=cron.cron_id, reason=str(refused))
         assert cron.next_run_date is not None, "a cron that is due has a time"
         now = max(await self._services.storage.now(), cron.next_run_date)
         following = next_after(cron.schedule, cron.timezone, now, cron.end_time)
-        await self._services.storage.advance_cron(cron.cron_id, cron.next_run_date, following)
+        await self._services.storage.crons.advance(cron.cron_id, cron.next_run_date, following)
         return made
 
     async def _make(self, cron: Cron) -> bool:
@@ -86,7 +86,7 @@ class CronScheduler:
             services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id
         )
         with services.circuits.admitted(new.graph_id), acting(identity_of(cron)):
-            enqueued = await services.storage.enqueue(new, services.settings.queue_limits)
+            enqueued = await services.storage.queue.enqueue(new, services.settings.queue_limits)
         if enqueued.run.thread_id != new.thread_id:
             # Another replica made it and did not live to say so.
             return False

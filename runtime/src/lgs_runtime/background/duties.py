@@ -43,7 +43,10 @@ async def start_duties(services: Services, stack: AsyncExitStack) -> None:
     settings = services.settings
     http = await stack.enter_async_context(open_client(settings.webhooks, ANSWER_SECONDS))
     sender = WebhookSender(
-        services.storage, run_json, settings.webhooks, enabled="webhooks" not in settings.http.disabled
+        services.storage.webhooks,
+        run_json,
+        settings.webhooks,
+        enabled="webhooks" not in settings.http.disabled,
     )
     stack.push_async_callback(sender.close)
     calls = Duty("webhooks", 1.0, partial(sender.send_all_due, http))

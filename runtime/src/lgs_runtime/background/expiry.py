@@ -26,11 +26,11 @@ class Expiry:
     async def sweep_once(self) -> int:
         """Deals with at most `sweep_limit` threads; with how many. Raises `StorageUnavailable`."""
         storage, limit = self._services.storage, self._ttl.sweep_limit
-        deleted = await storage.expire_threads(limit)
+        deleted = await storage.threads.expire(limit)
         for thread_id in deleted:
             await self._services.checkpointer.adelete_thread(thread_id)
         self._services.metrics.expired("delete", len(deleted))
-        stale = await storage.stale_threads(limit - len(deleted)) if len(deleted) < limit else ()
+        stale = await storage.threads.stale(limit - len(deleted)) if len(deleted) < limit else ()
         pruned = sum([await self._prune(thread) for thread in stale])
         self._services.metrics.expired("keep_latest", pruned)
         if deleted or stale:
@@ -50,7 +50,7 @@ class Expiry:
             # Opening the thread's graph runs the application's code: whatever that raises concerns this
             # thread alone, and the others have to be swept.
             log.warning("thread.not_pruned", thread_id=thread.thread_id, reason=str(failed), exc_info=failed)
-            await self._services.storage.note_pruned(thread)
+            await self._services.storage.threads.note_pruned(thread)
             return False
-        await self._services.storage.note_pruned(thread)
+        await self._services.storage.threads.note_pruned(thread)
         return True

@@ -19,7 +19,7 @@ import structlog
 
 from lgs_runtime.background.keeper_process import KeeperProcess
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.contract import Leases, Storage
+from lgs_runtime.storage.contract import Lease, Leases
 
 BEATS_PER_LEASE = 3
 STILL = 0.1
@@ -34,7 +34,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        storage: Storage,
+        leases: Leases,
         replica: str,
         lease_seconds: float,
         on_lost: Callable[[], None],
@@ -45,7 +45,7 @@ class Heartbeat:
     ) -> None:
         """`graphs`: those that the replica has. `on_held` is told, in any thread, until when the lease is
         held (seconds of `time.monotonic`)."""
-        self._storage = storage
+        self._leases = leases
         self._replica = replica
         self._lease_seconds = lease_seconds
         self._on_lost = on_lost
@@ -81,7 +81,7 @@ class Heartbeat:
     async def _beat(self, home: asyncio.AbstractEventLoop, taken: asyncio.Future[None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            lease = await self._storage.leases(self._replica, self._graphs)
+            lease = await self._leases.take(self._replica, self._graphs)
         except Exception as failed:  # noqa: BLE001 - it reaches who starts, who would wait for ever
             home.call_soon_threadsafe(taken.set_exception, failed)
             return
@@ -96,7 +96,7 @@ class Heartbeat:
             except StorageUnavailable as gone:
                 log.warning("lease.not_given_up", reason=str(gone))
 
-    async def _renew(self, lease: Leases, home: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    async def _renew(self, lease: Lease, home: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         held_until = time.monotonic() + self._lease_seconds
         self._held(held_until)
         beat = self._lease_seconds / BEATS_PER_LEASE
@@ -146,7 +146,7 @@ class _Answer:
     reason: str = ""
 
 
-async def _answer(lease: Leases, patience: float, still: float) -> _Answer:
+async def _answer(lease: Lease, patience: float, still: float) -> _Answer:
     """Asks for a renewal, and waits for so long. Who stood still looks again before the time counts: the
     answer may have come meanwhile."""
     renewal = asyncio.ensure_future(lease.renew())

@@ -29,7 +29,7 @@ class Pruner:
     async def prune_once(self) -> int:
         """Prunes every thread that has too many versions; how many threads. Two replicas may do so at once.
         Raises `StorageUnavailable`."""
-        over_limit = await self._services.storage.threads_over_version_limit()
+        over_limit = await self._services.storage.versions.threads_over_limit()
         for thread_id in over_limit:
             try:
                 checkpoints = await self._prune(thread_id)
@@ -37,17 +37,17 @@ class Pruner:
                 # Its keys may come back; the others have to be pruned meanwhile.
                 log.warning("thread.not_pruned", thread_id=thread_id, reason=str(failed))
                 continue
-            await self._services.storage.forget_crowded([thread_id])
+            await self._services.storage.versions.forget_over_limit([thread_id])
             log.info("thread.pruned", thread_id=thread_id, checkpoints=checkpoints)
         return len(over_limit)
 
     async def _prune(self, thread_id: str) -> int:
         storage = self._services.storage
         try:
-            thread = await storage.thread(thread_id)
+            thread = await storage.threads.get(thread_id)
         except NotFound:
             return 0
-        left = await storage.prune_versions(thread_id, self._services.settings.versions_limit)
+        left = await storage.versions.prune(thread_id, self._services.settings.versions_limit)
         self._services.metrics.pruned(0, left.deleted)
         known = thread.metadata.get("graph_id") in self._services.graphs.ids
         if left.oldest is None or not known or await needs_past(self._services, thread):
@@ -62,7 +62,7 @@ class Pruner:
         unfinished = [
             RunKwargs.from_json(run.kwargs).checkpoint or {}
             for status in UNFINISHED
-            for run in await self._services.storage.runs(
+            for run in await self._services.storage.runs.of_thread(
                 thread_id, RunQuery(page=Page(limit=MOST_RUNS), status=status)
             )
         ]

@@ -44,7 +44,7 @@ class Reaper:
 
     async def reap_once(self) -> None:
         """Takes what dead replicas held and tells those who wait. Raises `StorageUnavailable`."""
-        reaped = await self._storage.reap(self._max_attempts, self._replica)
+        reaped = await self._storage.queue.reap(self._max_attempts, self._replica)
         if not reaped:
             return
         self._metrics.reaped(len(reaped))
@@ -58,4 +58,4 @@ class Reaper:
         await publish_failure(self._streams, run, "ReplicaLost", run.error or "its replica was lost")
         self._notifier.announce(Signal("finished", run.run_id))
         if RunKwargs.from_json(run.kwargs).temporary:
-            await delete_checkpoints(self._storage, self._checkpointer, [run.thread_id])
+            await delete_checkpoints(self._storage.orphans, self._checkpointer, [run.thread_id])

@@ -21,7 +21,7 @@ from lgs_runtime.background.webhook_slots import CallSlots, host_of
 from lgs_runtime.graphs.webhook_section import WebhookSection
 from lgs_runtime.model import Run, Webhook, failure_of, unrooted, without_questions
 from lgs_runtime.periodic import log_failure
-from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.contract import Webhooks
 from lgs_runtime.streams.json_encoding import encode
 
 CLAIM = 20
@@ -47,13 +47,13 @@ class WebhookSender:
 
     def __init__(
         self,
-        storage: Storage,
+        webhooks: Webhooks,
         describe: Callable[[Run], Mapping[str, Any]],
         section: WebhookSection | None = None,
         *,
         enabled: bool = True,
     ) -> None:
-        self._storage = storage
+        self._webhooks = webhooks
         self._describe = describe
         self._section = section or WebhookSection()
         self._enabled = enabled
@@ -69,7 +69,7 @@ class WebhookSender:
 
     async def send_due(self, http: httpx.AsyncClient) -> int:
         """Begins some of the calls that are due now; how many. Raises `StorageUnavailable`."""
-        due = await self._storage.claim_webhooks(CLAIM, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        due = await self._webhooks.claim(CLAIM, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         for webhook in due:
             task = asyncio.create_task(self._send_in_turn(http, webhook), name="webhook")
             self._tasks.add(task)
@@ -95,7 +95,7 @@ class WebhookSender:
     async def _send_in_turn(self, http: httpx.AsyncClient, webhook: Webhook) -> None:
         host = host_of(webhook.url)
         if not await self._slots.acquire(host, SLOT_SECONDS):
-            await self._storage.release_webhook(webhook.run.run_id, RETRY_SECONDS)
+            await self._webhooks.release(webhook.run.run_id, RETRY_SECONDS)
             return
         try:
             await self._send(http, webhook)
@@ -108,7 +108,7 @@ class WebhookSender:
             refused = await self._refusal(http, webhook)
         except Forbidden as rule:
             log.error("webhook.forbidden", run_id=run_id, rule=str(rule))
-            await self._storage.drop_webhook(run_id)
+            await self._webhooks.drop(run_id)
             return
         if refused is None:
             log.info("webhook.sent", run_id=run_id, attempt=attempt)
@@ -117,7 +117,7 @@ class WebhookSender:
             return
         else:
             log.error("webhook.given_up", run_id=run_id, attempt=attempt, reason=refused)
-        await self._storage.drop_webhook(run_id)
+        await self._webhooks.drop(run_id)
 
     async def _refusal(self, http: httpx.AsyncClient, webhook: Webhook) -> str | None:
         """Calls the receiver; why it did not take the call, if it did not. Raises `Forbidden`."""

@@ -1,66 +1,64 @@
 """A storage over another: what the application's data are in is sealed on its way in, and opened on its way
-out. The databases, their statements and their order know nothing of it."""
+out, as `table` says. The databases, their statements and their order know nothing of it."""
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields as fields_of
+from dataclasses import replace
+from functools import partial
+from inspect import signature
+from typing import Any, Final
 
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.fields import Fields
-from lgs_runtime.encryption.queue import EncryptedQueue
-from lgs_runtime.encryption.records import EncryptedCrons, EncryptedHistories, EncryptedRecords
+from lgs_runtime.encryption.table import TABLE, Rule
 from lgs_runtime.storage.contract import Storage
 
-PASSED_ON: Final = frozenset(
-    {
-        "release",
-        "take_only",
-        "expire_runs",
-        "release_webhook",
-        "drop_webhook",
-        "orphaned_threads",
-        "forget_orphaned",
-        "depth",
-        "expire_threads",
-        "note_pruned",
-        "threads_over_version_limit",
-        "prune_versions",
-        "forget_crowded",
-        "note",
-        "expire_audit",
-        "thread_ids",
-        "expect_spent",
-        "advance_cron",
-        "name",
-        "database_id",
-        "ping",
-        "now",
-        "leases",
-        "signals",
-        "finished_runs",
-        "changed_threads",
-        "notify",
-        "close",
-    }
-)
-"""What else the contract has: it carries ids, times and counts, and goes through as it is. A method that is
-neither here nor sealed is refused, so that a new one is looked at."""
-
-
-class EncryptedStorage(EncryptedQueue, EncryptedRecords, EncryptedHistories, EncryptedCrons):
-    """The `Storage` of the contract."""
-
-    def __init__(self, inner: Storage, cipher: Cipher) -> None:
-        self._inner = inner
-        self._fields = Fields(cipher)
-
-    def __getattr__(self, name: str) -> Any:
-        """What needs no sealing is the inner storage's."""
-        if name not in PASSED_ON:
-            raise AttributeError(f"{name}: nobody has said whether encryption may pass it on")
-        return getattr(self._inner, name)
+PARTS: Final = tuple(part.name for part in fields_of(Storage) if part.name not in ("name", "database_id"))
 
 
 def encrypted_storage(inner: Storage, cipher: Cipher) -> Storage:
     """`inner` behind `cipher`. Its methods raise `EncryptionFailed` besides; nothing is stored then."""
-    return cast(Storage, EncryptedStorage(inner, cipher))
+    fields = Fields(cipher)
+    parts: dict[str, Any] = {
+        part: EncryptedPart(getattr(inner, part), TABLE.get(part, {}), fields) for part in PARTS
+    }
+    return replace(inner, **parts)
+
+
+class EncryptedPart:
+    """A part of the contract, with those of its methods that have a rule."""
+
+    def __init__(self, inner: object, rules: Mapping[str, Rule], fields: Fields) -> None:
+        for name, rule in rules.items():
+            setattr(self, name, _behind(fields, getattr(inner, name), rule))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{name}: nobody has said what of it encryption is to seal")
+
+
+def _behind(fields: Fields, method: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
+    """The method as the rule wants it called; itself, where nothing is to be sealed or opened."""
+    if rule.calls is not None:
+        return partial(rule.calls, fields, method)
+    if not rule.seals and rule.opens is None:
+        return method
+    return _dispatching(fields, method, rule)
+
+
+def _dispatching(fields: Fields, method: Callable[..., Any], rule: Rule) -> Callable[..., Awaitable[Any]]:
+    parameters = signature(method)
+    if unknown := rule.seals.keys() - parameters.parameters.keys():
+        raise TypeError(f"{method.__qualname__}: it has no {', '.join(sorted(unknown))} to seal")
+
+    async def call(*positional: Any, **named: Any) -> Any:
+        bound = parameters.bind(*positional, **named)
+        given = [name for name in rule.seals if name in bound.arguments]
+        sealed = await asyncio.gather(*(rule.seals[name](fields, bound.arguments[name]) for name in given))
+        bound.arguments.update(zip(given, sealed, strict=True))
+        found = await method(*bound.args, **bound.kwargs)
+        return found if rule.opens is None else await rule.opens(fields, found)
+
+    return call

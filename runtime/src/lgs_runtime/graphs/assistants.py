@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from lgs_runtime.model import Assistant
-from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.contract import Assistants
 
 KEPT = 1000
 
@@ -17,15 +17,15 @@ KEPT = 1000
 class KnownAssistants:
     """Assistants by id, the least recently used dropped first."""
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, assistants: Assistants) -> None:
+        self._assistants = assistants
         self._known: OrderedDict[str, Assistant] = OrderedDict()
 
     async def get(self, assistant_id: str) -> Assistant:
         """An assistant, perhaps as it was some time ago. Raises `NotFound`, `StorageUnavailable`."""
         known = self._known.get(assistant_id)
         if known is None:
-            known = self._known[assistant_id] = await self._storage.assistant(assistant_id)
+            known = self._known[assistant_id] = await self._assistants.get(assistant_id)
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
         self._known.move_to_end(assistant_id)

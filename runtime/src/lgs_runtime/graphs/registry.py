@@ -159,7 +159,7 @@ class GraphRegistry:
                 created_at=now,
                 updated_at=now,
             )
-            await storage.create_assistant(assistant, if_exists="do_nothing")
+            await storage.assistants.create(assistant, if_exists="do_nothing")
 
     def _name(self, graph_id: str) -> str:
         """The name of a graph's own assistant: the one that it was compiled with, if it was."""

@@ -67,7 +67,7 @@ def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
 async def find_assistant(services: Services, name: str, scope: Scope | None = None) -> Assistant:
     """An assistant by its id, or the default assistant of the graph of that name. Raises `NotFound`."""
     with named_assistant(services, name) as assistant_id:
-        return await services.storage.assistant(assistant_id, scope)
+        return await services.storage.assistants.get(assistant_id, scope)
 
 
 async def permitted_run(
@@ -81,7 +81,7 @@ async def permitted_run(
     if not services.graphs.is_default_assistant(asked):
         scope = await readable_assistants(services.gate, request.user, asked)
     if read is None or scope is not None:
-        read = partial(services.storage.assistant, scope=scope)
+        read = partial(services.storage.assistants.get, scope=scope)
     with named_assistant(services, request.assistant) as assistant_id:
         return request, await read(assistant_id)
 
@@ -200,7 +200,7 @@ async def _settled(services: Services, request: RunRequest) -> tuple[Json, Stand
     if request.thread_id is None:
         return {}, None
     try:
-        thread = await services.storage.thread(request.thread_id, request.scope)
+        thread = await services.storage.threads.get(request.thread_id, request.scope)
     except NotFound:
         if not request.create_thread:
             raise
@@ -261,7 +261,7 @@ async def _enqueue(
     enqueued, doubtful = None, True
     try:
         claim_for = services.worker.replica if permit else None
-        enqueued = await services.storage.enqueue(new, services.settings.queue_limits, claim_for)
+        enqueued = await services.storage.queue.enqueue(new, services.settings.queue_limits, claim_for)
         doubtful = False
     except UserLimit:
         # What one user may not have more of is no reason for more replicas.
@@ -295,7 +295,7 @@ async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Seque
     ]
     try:
         with services.circuits.admitted(*(one.graph_id for one in new)):
-            stored = await services.storage.enqueue_all(new, services.settings.queue_limits)
+            stored = await services.storage.queue.enqueue_all(new, services.settings.queue_limits)
     except UserLimit:
         raise
     except QueueFull as full:

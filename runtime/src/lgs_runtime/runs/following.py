@@ -69,7 +69,7 @@ async def result_of(services: Services, run: Run) -> Json:
     if run.result is not None:
         return run.result
     try:
-        thread = await services.storage.thread(run.thread_id)
+        thread = await services.storage.threads.get(run.thread_id)
     except NotFound:
         return {}
     if thread.state_updated_at > run.updated_at:
@@ -201,6 +201,6 @@ async def cancel_quietly(services: Services, run: Run) -> None:
     """Stops a run that nobody waits for any more."""
     with suppress(NotFound):
         try:
-            await services.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+            await services.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
         except StorageUnavailable as gone:
             log.warning("cancel.failed", run_id=run.run_id, reason=str(gone))

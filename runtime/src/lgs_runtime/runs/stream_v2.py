@@ -93,7 +93,7 @@ async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
     with services.notifier.following(thread_id) as follower:
         while True:
             with suppress(NotFound, StorageUnavailable):
-                await services.storage.thread(thread_id, scope)
+                await services.storage.threads.get(thread_id, scope)
                 return
             await follower.woken(LOOK_SECONDS)
 
@@ -223,7 +223,7 @@ class _Story:
         if ended.status != "success":
             return None
         try:
-            thread = await self._services.storage.thread(ended.thread_id)
+            thread = await self._services.storage.threads.get(ended.thread_id)
         except NotFound:
             return None
         at_rest = thread.status == "interrupted" and thread.state_updated_at <= ended.updated_at

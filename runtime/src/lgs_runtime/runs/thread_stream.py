@@ -62,10 +62,10 @@ class ThreadRuns:
         """The runs that have begun since the last look, in their order; with `never_begun` also those that
         ended before they could. None when the thread is gone; a database that is away shows nothing new."""
         try:
-            thread = await self._storage.thread(self._thread_id)
+            thread = await self._storage.threads.get(self._thread_id)
             if thread.status != "busy" and thread.updated_at == self._follower.seen:
                 return ()
-            found = await self._storage.runs(self._thread_id, RunQuery(page=Page(limit=RUNS_BACK)))
+            found = await self._storage.runs.of_thread(self._thread_id, RunQuery(page=Page(limit=RUNS_BACK)))
         except NotFound:
             return None
         except StorageUnavailable:

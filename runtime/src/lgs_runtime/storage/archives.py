@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json
@@ -131,21 +131,3 @@ def checked(table: str, row: Any, place: str) -> dict[str, Any]:
             rule = f"one of {sorted(CHOICES[name])}" if name in CHOICES else rule
             raise InvalidRequest(f"{place}: {table}.{name}: {value!r:.80}: must be {rule}")
     return {name: row.get(name) for name in TABLES[table]}
-
-
-class Archives(Protocol):
-    """Records of threads as plain JSON, out of a database and into one."""
-
-    async def record(self, thread_id: str) -> Record:
-        """What is stored of a thread. Raises `NotFound`."""
-
-    async def restore(self, record: Record) -> None:
-        """Stores the record of a thread that was `checked`, in one transaction. Raises `Conflict` when the
-        thread, or a run of its, is there."""
-
-    async def thread_ids(self, after: str, limit: int) -> Sequence[str]:
-        """Threads by id, those after `after`."""
-
-    async def expect_spent(self, thread_id: str, seconds: float) -> None:
-        """A thread without a record has checkpoints for a while: unless it is forgotten before
-        (`Queue.forget_orphaned`), the janitor deletes them so much later."""

@@ -14,9 +14,9 @@ async def open_storage(uri: str, options: StorageOptions) -> Storage:
     """
     where = address(uri)
     if where.path is not None:
-        from lgs_runtime.storage.sqlite.storage import SqliteStorage  # noqa: PLC0415 - load one driver only
+        from lgs_runtime.storage.sqlite.storage import open_sqlite  # noqa: PLC0415 - load one driver only
 
-        return await SqliteStorage.open(where.path, options)
-    from lgs_runtime.storage.postgres.storage import PostgresStorage  # noqa: PLC0415
+        return await open_sqlite(where.path, options)
+    from lgs_runtime.storage.postgres.storage import open_postgres  # noqa: PLC0415
 
-    return await PostgresStorage.open(where.uri, options)
+    return await open_postgres(where.uri, options)

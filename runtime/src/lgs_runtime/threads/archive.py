@@ -52,7 +52,7 @@ class Archive:
 
     async def lines(self, thread_id: str) -> AsyncIterator[bytes]:
         """The document of a thread, line by line. Raises `NotFound`, `InvalidRequest`."""
-        record = await self.storage.record(thread_id)
+        record = await self.storage.archives.record(thread_id)
         yield _line("thread", {"format": FORMAT, "row": record.thread})
         for kind, found in (("run", record.runs), ("version", record.versions), ("audit", record.audit)):
             for row in found:
@@ -206,22 +206,22 @@ class Arrival:
             await replace(target)
         # A thread without a record shows nothing of its checkpoints, so they may be there first.
         await upkeep.adopt(self.staging, target)
-        await storage.restore(record)
-        await storage.note(target, "thread.imported", {"checkpoints": self._checkpoints})
-        await storage.forget_orphaned([self.staging])
+        await storage.archives.restore(record)
+        await storage.audit.note(target, "thread.imported", {"checkpoints": self._checkpoints})
+        await storage.orphans.forget([self.staging])
         return target
 
     async def exists(self) -> bool:
         """Whether there is a thread of this id already."""
         with suppress(NotFound):
-            await self.archive.storage.thread(self.target)
+            await self.archive.storage.threads.get(self.target)
             return True
         return False
 
     async def drop(self) -> None:
         """Forgets what has arrived so far."""
         await self.archive.saver.adelete_thread(self.staging)
-        await self.archive.storage.forget_orphaned([self.staging])
+        await self.archive.storage.orphans.forget([self.staging])
 
     async def _settled(self) -> None:
         async for _ in self.archive.saver.alist(checkpoint_config(self.staging), limit=1):
@@ -234,7 +234,7 @@ class Arrival:
         with suppress(ValueError):
             row["thread_id"] = str(UUID(row["thread_id"]))
             self._rows["thread"].append(row)
-            await self.archive.storage.expect_spent(self.staging, STAGING_SECONDS)
+            await self.archive.storage.orphans.expect(self.staging, STAGING_SECONDS)
             return
         raise InvalidRequest(f"{place}: thread.thread_id: {row['thread_id']!r:.80}: must be a UUID")
 

@@ -33,21 +33,23 @@ async def remove_thread(services: Services, thread_id: str, scope: Scope | None 
 
 
 async def _remove_thread(services: Services, thread_id: str, scope: Scope | None) -> None:
-    await services.storage.thread(thread_id, scope)
+    await services.storage.threads.get(thread_id, scope)
     unfinished = [
         run.run_id
         for status in UNFINISHED
-        for run in await services.storage.runs(thread_id, RunQuery(page=Page(limit=1000), status=status))
+        for run in await services.storage.runs.of_thread(
+            thread_id, RunQuery(page=Page(limit=1000), status=status)
+        )
     ]
     if unfinished:
-        stopping = await services.storage.cancel(thread_id, unfinished, "rollback", scope)
+        stopping = await services.storage.queue.cancel(thread_id, unfinished, "rollback", scope)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 for run in stopping:
                     # One that waits, be it to be rolled back, executes nowhere: it goes with its thread.
                     if run.status == "running":
                         await services.notifier.finished(run.run_id)
-    await services.storage.delete_thread(thread_id, scope)
+    await services.storage.threads.delete(thread_id, scope)
     await services.checkpointer.adelete_thread(thread_id)
 
 
@@ -57,7 +59,7 @@ async def keep_latest(
     """Deletes the thread's past, not its present; whether it did. A busy thread is left alone. What the
     present is made of (`DeltaChannel`) becomes part of it first. Raises `NotFound`, `InvalidRequest` where
     that can't be."""
-    thread = await services.storage.thread(thread_id, scope)
+    thread = await services.storage.threads.get(thread_id, scope)
     if thread.status == "busy":
         return False
     await stand_alone(services, thread)
@@ -68,11 +70,11 @@ async def keep_latest(
         raise InvalidRequest(f"strategy: 'keep_latest': thread {thread_id}: {needed}") from needed
     after = await services.upkeep.use(thread_id)
     checkpoints = max(0, before.checkpoints.count - after.checkpoints.count)
-    versions = await services.storage.prune_versions(thread_id, keep=1)
+    versions = await services.storage.versions.prune(thread_id, keep=1)
     services.metrics.pruned(checkpoints, versions.deleted)
     if checkpoints or versions.deleted:
         told = {"reason": reason, "checkpoints": checkpoints, "versions": versions.deleted}
-        await services.storage.note(thread_id, "thread.pruned", told)
+        await services.storage.audit.note(thread_id, "thread.pruned", told)
     return True
 
 
@@ -82,7 +84,9 @@ async def refuse_busy(services: Services, thread: Thread) -> None:
     if thread.status != "busy":
         return
     for status in ("running", "pending"):
-        for run in await services.storage.runs(thread.thread_id, RunQuery(page=Page(limit=1), status=status)):
+        for run in await services.storage.runs.of_thread(
+            thread.thread_id, RunQuery(page=Page(limit=1), status=status)
+        ):
             raise Conflict(
                 f"thread {thread.thread_id} is busy with run {run.run_id}: "
                 "wait for its runs, or cancel them, first"
@@ -116,7 +120,7 @@ async def cancel_all(
 ) -> None:
     """Stops the runs of all threads that have one of these statuses now."""
     before = await services.storage.now()
-    while run_ids := await services.storage.unfinished(statuses, action, before, scope):
+    while run_ids := await services.storage.runs.unfinished(statuses, action, before, scope):
         # A run may be gone since: the others are found again.
         with suppress(NotFound):
-            await services.storage.cancel(None, run_ids, action, scope)
+            await services.storage.queue.cancel(None, run_ids, action, scope)

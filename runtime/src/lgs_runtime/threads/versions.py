@@ -40,18 +40,18 @@ async def save_version(
 ) -> Version:
     """Makes the thread's present state a version. Raises `NotFound`, `Conflict` for a busy thread or one
     without a state."""
-    thread = await services.storage.thread(thread_id)
+    thread = await services.storage.threads.get(thread_id)
     latest = await services.checkpointer.aget_tuple(checkpoint_config(thread_id))
     if latest is None:
         raise Conflict(f"thread {thread_id} has no state yet: run something on it first")
     new = NewVersion(thread_id, checkpoint_id_of(latest.config), thread.interrupts, description, metadata)
-    return await services.storage.add_version(new)
+    return await services.storage.versions.add(new)
 
 
 async def state_at(services: Services, version: Version) -> StateSnapshot:
     """The state that a version names. Raises `NotFound` when its checkpoint was deleted."""
     config = _config(version)
-    thread = await services.storage.thread(version.thread_id)
+    thread = await services.storage.threads.get(version.thread_id)
     snapshot = await read_state(services, thread, config)
     if snapshot is None or snapshot.created_at is None:
         raise _gone(version)
@@ -74,7 +74,7 @@ async def difference(services: Services, before: Version, after: Version) -> Map
 async def roll_back(services: Services, version: Version, description: str | None, metadata: Json) -> Version:
     """Makes the thread what it was at a version, as a new version. Raises `NotFound`, `Conflict` for a busy
     thread."""
-    thread = await services.storage.thread(version.thread_id)
+    thread = await services.storage.threads.get(version.thread_id)
     await refuse_busy(services, thread)
     source = await services.checkpointer.aget_tuple(_config(version))
     if source is None:
@@ -95,7 +95,7 @@ async def roll_back(services: Services, version: Version, description: str | Non
             now.values or {},
             now.thread_status,
         )
-        return await services.storage.add_version(new)
+        return await services.storage.versions.add(new)
     except BaseException:
         # What is not a version must not become the thread's latest state either.
         await delete_run_checkpoints(services.checkpointer, version.thread_id, operation)

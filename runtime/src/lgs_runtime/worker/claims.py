@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.graphs.circuits import GraphCircuits, RunPermit
 from lgs_runtime.model import Run
-from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.contract import Queue
 
 
 class Claimed(NamedTuple):
@@ -23,10 +23,8 @@ class Claimed(NamedTuple):
 class Claims:
     """Of one replica."""
 
-    def __init__(
-        self, storage: Storage, replica: str, graphs: Sequence[str], circuits: GraphCircuits
-    ) -> None:
-        self._storage = storage
+    def __init__(self, queue: Queue, replica: str, graphs: Sequence[str], circuits: GraphCircuits) -> None:
+        self._queue = queue
         self._replica = replica
         self._graphs = graphs
         self._circuits = circuits
@@ -48,7 +46,7 @@ class Claims:
                 claimed += await self._probe(graph, slots - len(claimed))
             left = slots - len(claimed)
             if left > 0 and (taken is None or taken):
-                claimed += [Claimed(run) for run in await self._storage.claim(self._replica, left, taken)]
+                claimed += [Claimed(run) for run in await self._queue.claim(self._replica, left, taken)]
         except StorageUnavailable:
             for _, permit in claimed:
                 if permit is not None:
@@ -62,7 +60,7 @@ class Claims:
         runs: Sequence[Run] = ()
         try:
             if permits:
-                runs = await self._storage.claim(self._replica, len(permits), [graph])
+                runs = await self._queue.claim(self._replica, len(permits), [graph])
         finally:
             # A run that was stored before runs told their graph is nobody's probe.
             for permit in permits[sum(run.graph_id == graph for run in runs) :]:
@@ -74,5 +72,5 @@ class Claims:
         """Has the storage know what this replica takes: what it does not is before no other run, and more
         replicas would not help it."""
         if taken != self._told:
-            await self._storage.take_only(self._replica, self._graphs if taken is None else taken)
+            await self._queue.take_only(self._replica, self._graphs if taken is None else taken)
             self._told = taken

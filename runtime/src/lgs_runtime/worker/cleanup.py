@@ -16,7 +16,7 @@ import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.contract import Orphans
 
 BATCH_SECONDS: Final = 1.0
 """Threads whose runs end within so long are deleted together."""
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 class CheckpointCleanup:
     """Owned by the worker, which closes it last."""
 
-    def __init__(self, storage: Storage, checkpointer: BaseCheckpointSaver[Any]) -> None:
-        self._storage = storage
+    def __init__(self, orphans: Orphans, checkpointer: BaseCheckpointSaver[Any]) -> None:
+        self._orphans = orphans
         self._checkpointer = checkpointer
         self._orphaned: list[str] = []
         self._task: asyncio.Task[None] | None = None
@@ -53,15 +53,15 @@ class CheckpointCleanup:
         while self._orphaned:
             now, self._orphaned = self._orphaned[:BATCH_THREADS], self._orphaned[BATCH_THREADS:]
             try:
-                await delete_checkpoints(self._storage, self._checkpointer, now)
+                await delete_checkpoints(self._orphans, self._checkpointer, now)
             except StorageUnavailable as gone:
                 log.warning("cleanup.failed", reason=str(gone), threads=len(now))
 
 
 async def delete_checkpoints(
-    storage: Storage, checkpointer: BaseCheckpointSaver[Any], thread_ids: Sequence[str]
+    orphans: Orphans, checkpointer: BaseCheckpointSaver[Any], thread_ids: Sequence[str]
 ) -> None:
     """Deletes all checkpoints of threads whose runs were stateless, and tells the storage. Raises
     `StorageUnavailable`."""
     await checkpointer.aprune(thread_ids, strategy="delete")
-    await storage.forget_orphaned(thread_ids)
+    await orphans.forget(thread_ids)

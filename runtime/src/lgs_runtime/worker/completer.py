@@ -18,7 +18,7 @@ from lgs_runtime.errors import LeaseLost, StorageUnavailable
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Finished, Json, Outcome, Run, Signal, questions, with_questions
 from lgs_runtime.notifier import Notifier
-from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.contract import Queue
 from lgs_runtime.worker.attempt import Attempt
 from lgs_runtime.worker.publisher import Publisher
 
@@ -30,8 +30,8 @@ log = structlog.get_logger(__name__)
 class Completer:
     """Stores the ends of attempts of one replica."""
 
-    def __init__(self, storage: Storage, replica: str, notifier: Notifier, metrics: Metrics) -> None:
-        self._storage = storage
+    def __init__(self, queue: Queue, replica: str, notifier: Notifier, metrics: Metrics) -> None:
+        self._queue = queue
         self._replica = replica
         self._notifier = notifier
         self._metrics = metrics
@@ -74,7 +74,7 @@ class Completer:
     async def _stored(self, attempt: Attempt, outcome: Outcome) -> Finished:
         while True:
             try:
-                return await self._storage.finish(attempt.run, self._replica, outcome)
+                return await self._queue.finish(attempt.run, self._replica, outcome)
             except StorageUnavailable as gone:
                 log.warning("run.finish_waits", reason=str(gone))
                 if attempt.lost:

@@ -29,7 +29,7 @@ from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.run_kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
-from lgs_runtime.storage.contract import Storage
+from lgs_runtime.storage.contract import Assistants
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
@@ -47,7 +47,7 @@ class Executor:
 
     def __init__(
         self,
-        storage: Storage,
+        assistants: Assistants,
         graphs: GraphRegistry,
         checkpointer: BaseCheckpointSaver[Any],
         metrics: Metrics,
@@ -55,7 +55,7 @@ class Executor:
         timeout_seconds: float,
         max_attempts: int,
     ) -> None:
-        self._storage = storage
+        self._assistants = assistants
         self._graphs = graphs
         self._checkpointer = checkpointer
         self._metrics = metrics
@@ -240,7 +240,7 @@ class Executor:
             return str(named)
         if run.graph_id is not None:
             return run.graph_id
-        return (await self._storage.assistant(run.assistant_id)).graph_id
+        return (await self._assistants.get(run.assistant_id)).graph_id
 
 
 def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:

@@ -69,16 +69,16 @@ class Worker:
         self._notifier = notifier
         self._metrics = metrics
         self._executor = Executor(
-            storage,
+            storage.assistants,
             graphs,
             checkpointer,
             metrics,
             timeout_seconds=settings.run_timeout_seconds,
             max_attempts=settings.max_attempts,
         )
-        self._completer = Completer(storage, settings.replica_id, notifier, metrics)
-        self._cleanup = CheckpointCleanup(storage, checkpointer)
-        self._claims = Claims(storage, settings.replica_id, graphs.ids, circuits)
+        self._completer = Completer(storage.queue, settings.replica_id, notifier, metrics)
+        self._cleanup = CheckpointCleanup(storage.orphans, checkpointer)
+        self._claims = Claims(storage.queue, settings.replica_id, graphs.ids, circuits)
         self._circuits = circuits
         circuits.listen(lambda *_: self._wake_up())
         self._attempts: dict[str, Attempt] = {}
@@ -126,7 +126,7 @@ class Worker:
         attempt.task = asyncio.create_task(self._carry(attempt, before), name=f"run-{run.run_id}")
         begins = Signal("thread", run.thread_id)
         self._notifier.announce(begins)
-        self._storage.notify(begins)
+        self._storage.signals.send(begins)
 
     def stop_run(self, run_id: str, action: CancelAction) -> None:
         """Stops a run that executes here, as its client asked; one that does not is ignored."""
@@ -227,7 +227,7 @@ class Worker:
             return
         self.slots.begin_count()
         try:
-            held = await self._storage.held(self.replica)
+            held = await self._storage.queue.held(self.replica)
         finally:
             known = self.slots.end_count()
         self._counted_at, self.slots.doubtful = now, False
@@ -301,7 +301,7 @@ class Worker:
 
     async def _release(self, runs: list[Run]) -> None:
         try:
-            await self._storage.release(self.replica, runs)
+            await self._storage.queue.release(self.replica, runs)
         except (StorageUnavailable, LeaseLost) as gone:
             # They are found when the storage's account is looked at; the reaper brings them back if the lease
             # ends before.
@@ -332,7 +332,7 @@ class Worker:
         for _ in range(10):
             try:
                 with taking_sealed():
-                    run = await self._storage.run(run_id)
+                    run = await self._storage.runs.get(run_id)
             except NotFound:
                 self.stop_run(run_id, "rollback")
                 return

@@ -181,7 +181,7 @@ async def _run(services: Services, caller: Caller, action: Any, task_id: Any) ->
     more = {"action": "interrupt"} if action == "update" else {}
     scope = await caller.threads(action, None, run_id=run_id, **more)
     try:
-        return await services.storage.run(run_id, None, scope)
+        return await services.storage.runs.get(run_id, None, scope)
     except NotFound as missing:
         raise RpcError(TASK_NOT_FOUND, f"task {run_id}: not found") from missing
 
@@ -195,7 +195,7 @@ async def _cancelled(services: Services, caller: Caller, call: Call) -> dict[str
     run = await _run(services, caller, "update", call.params.get("id"))
     if run.status in FINAL:
         raise RpcError(TASK_NOT_CANCELABLE, f"task {run.run_id}: has ended: must go on to be cancelled")
-    await services.storage.cancel(run.thread_id, [run.run_id], "interrupt")
+    await services.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
     ended = await services.notifier.finished(run.run_id)
     return agents.task(ended or replace(run, status="interrupted"))
 

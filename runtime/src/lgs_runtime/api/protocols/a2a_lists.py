@@ -73,11 +73,15 @@ async def listed(
 async def _runs(services: Services, caller: Caller, asked: _Asked) -> list[Run]:
     if asked.context_id is not None:
         scope = await caller.threads("search", asked.context_id, limit=MOST, offset=0)
-        return list(await services.storage.runs(asked.context_id, RunQuery(page=Page(MOST), scope=scope)))
+        return list(
+            await services.storage.runs.of_thread(asked.context_id, RunQuery(page=Page(MOST), scope=scope))
+        )
     scope = await caller.threads("search", None, limit=MOST, offset=0)
     if caller.user is None:
         raise RpcError(UNSUPPORTED, "contextId: must be given: this service asks nobody who they are")
-    return list(await services.storage.runs_of(caller.user.identity, RunQuery(page=Page(MOST), scope=scope)))
+    return list(
+        await services.storage.runs.of_user(caller.user.identity, RunQuery(page=Page(MOST), scope=scope))
+    )
 
 
 async def _told(services: Services, run: Run, asked: _Asked) -> dict[str, Any]:

@@ -121,7 +121,7 @@ async def _tools(services: Services, request: Request) -> dict[str, Assistant]:
     """Those that the caller may see."""
     scope = await Caller(request).assistants("search", {"metadata": {}, "limit": MOST_TOOLS, "offset": 0})
     page = Page(MOST_TOOLS, sort_by="created_at", sort_order="asc")
-    return named_tools(await services.storage.assistants(AssistantQuery(page=page, scope=scope)))
+    return named_tools(await services.storage.assistants.search(AssistantQuery(page=page, scope=scope)))
 
 
 async def _list(services: Services, request: Request, params: Mapping[str, Any]) -> dict[str, Any]:

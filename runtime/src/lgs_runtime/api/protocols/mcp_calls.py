@@ -86,7 +86,7 @@ async def _new_thread(services: Services, request: Request, assistant: Assistant
     value: dict[str, Any] = {"thread_id": thread_id, "metadata": {TOOL_KEY: assistant.assistant_id}}
     scope = await Caller(request).may("threads", "create", value)
     metadata = made_within(scope, value["metadata"])
-    await services.storage.create_thread(thread_id, metadata, "raise", WAITS, scope)
+    await services.storage.threads.create(thread_id, metadata, "raise", WAITS, scope)
     return thread_id
 
 

@@ -94,11 +94,11 @@ async def _subscribed(
     scope = await Caller(request).threads("read", thread_id)
     events = _wanted(services, thread_id, wanted, since, beside)
     try:
-        await services.storage.thread(thread_id)
+        await services.storage.threads.get(thread_id)
     except NotFound:
         return _early(services, thread_id, scope, events)
     if scope is not None:
-        await services.storage.thread(thread_id, scope)
+        await services.storage.threads.get(thread_id, scope)
     return events
 
 

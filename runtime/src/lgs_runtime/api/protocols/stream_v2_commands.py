@@ -151,14 +151,16 @@ async def _input_respond(
 
 async def _settled(services: Services, thread_id: str) -> Thread:
     """The thread once the run that goes on in it has ended, or as it is after `SETTLE_SECONDS`."""
-    thread = await services.storage.thread(thread_id)
+    thread = await services.storage.threads.get(thread_id)
     if thread.status != "busy":
         return thread
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
-            for run in await services.storage.runs(thread_id, RunQuery(page=Page(limit=1), status="running")):
+            for run in await services.storage.runs.of_thread(
+                thread_id, RunQuery(page=Page(limit=1), status="running")
+            ):
                 await services.notifier.finished(run.run_id)
-    return await services.storage.thread(thread_id)
+    return await services.storage.threads.get(thread_id)
 
 
 async def _state_get(services: Services, request: Request, thread_id: str, params: Mapping[str, Any]) -> Done:
@@ -185,7 +187,7 @@ async def _list_checkpoints(
     before = (
         config_at(thread_id, bodies.Checkpoint(checkpoint_id=given.before), caller) if given.before else None
     )
-    thread = await services.storage.thread(thread_id)
+    thread = await services.storage.threads.get(thread_id)
     async with aclosing(read_history(services, thread, config, before=before, limit=given.limit)) as history:
         return {"checkpoints": [_summary(snapshot) async for snapshot in history]}, None
 
@@ -204,7 +206,7 @@ async def _state_fork(
     services: Services, request: Request, thread_id: str, params: Mapping[str, Any]
 ) -> Done:
     given = bodies.checked(asked.StateFork, params)
-    thread = await services.storage.thread(thread_id)
+    thread = await services.storage.threads.get(thread_id)
     assistant_id = await assistant_of(services, thread)
     if assistant_id is None:
         raise CommandFailed("no_such_checkpoint", f"thread {thread_id}: has no checkpoints")
@@ -225,11 +227,11 @@ async def _state_fork(
 async def _get_tree(services: Services, request: Request, thread_id: str, params: Mapping[str, Any]) -> Done:
     run_id = params.get("run_id")
     if run_id is None:
-        run = next(iter(await services.storage.runs(thread_id, RunQuery(page=Page(limit=1)))), None)
+        run = next(iter(await services.storage.runs.of_thread(thread_id, RunQuery(page=Page(limit=1)))), None)
     else:
-        run = await services.storage.run(str(run_id), thread_id)
+        run = await services.storage.runs.get(str(run_id), thread_id)
     if run is None:
-        await services.storage.thread(thread_id)
+        await services.storage.threads.get(thread_id)
         raise CommandFailed("no_such_run", f"thread {thread_id}: had no run yet")
     snapshot = await _snapshot(services, request, thread_id, "", subgraphs=True)
     return {"tree": _tree(run, snapshot)}, None
@@ -269,7 +271,7 @@ async def _snapshot(
     services: Services, request: Request, thread_id: str, namespace: str, *, subgraphs: bool = False
 ) -> StateSnapshot | None:
     config = config_at(thread_id, bodies.Checkpoint(checkpoint_ns=namespace), Caller(request))
-    thread = await services.storage.thread(thread_id)
+    thread = await services.storage.threads.get(thread_id)
     try:
         return await read_state(services, thread, config, subgraphs=subgraphs)
     except ValueError as wrong:

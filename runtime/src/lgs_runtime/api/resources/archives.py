@@ -46,7 +46,7 @@ LINES = "application/x-ndjson"
 async def export_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """The thread with everything that is kept of it, as lines of JSON."""
     await caller.thread("read", thread_id)
-    await parts.storage.note(thread_id, "thread.exported", {})
+    await parts.storage.audit.note(thread_id, "thread.exported", {})
     archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, ValueCodec())
     lines = archive.answer(thread_id)
     first = await anext(lines)
@@ -80,7 +80,7 @@ async def import_thread(
     except BaseException:
         await arrival.drop()
         raise
-    return JsonResponse(thread_json(await parts.storage.thread(thread_id)))
+    return JsonResponse(thread_json(await parts.storage.threads.get(thread_id)))
 
 
 async def _permitted(caller: Caller, arrival: Arrival, *, guarded: bool) -> None:

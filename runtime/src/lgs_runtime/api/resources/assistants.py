@@ -54,7 +54,7 @@ async def create_assistant(parts: Parts, caller: Asking, body: bodies.AssistantC
         updated_at=now,
     )
     readable = widened(scope, SYSTEM_METADATA)
-    stored = await parts.storage.create_assistant(assistant, body.if_exists, readable)
+    stored = await parts.storage.assistants.create(assistant, body.if_exists, readable)
     return JsonResponse(assistant_json(stored))
 
 
@@ -63,7 +63,7 @@ async def search_assistants(parts: Parts, caller: Asking, body: bodies.Assistant
     """Assistants that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
     scope = await _search(caller, body, limit=body.limit, offset=body.offset)
-    found = await parts.storage.assistants(replace(_query(body, scope), page=page))
+    found = await parts.storage.assistants.search(replace(_query(body, scope), page=page))
     records = [select(assistant_json(assistant), body.select) for assistant in found]
     return page_response(records, body.limit, body.offset)
 
@@ -72,7 +72,7 @@ async def search_assistants(parts: Parts, caller: Asking, body: bodies.Assistant
 async def count_assistants(parts: Parts, caller: Asking, body: bodies.AssistantCount) -> Response:
     """How many assistants match."""
     scope = await _search(caller, body)
-    return JsonResponse(await parts.storage.count_assistants(_query(body, scope)))
+    return JsonResponse(await parts.storage.assistants.count(_query(body, scope)))
 
 
 def _query(body: bodies.AssistantCount, scope: Scope | None) -> AssistantQuery:
@@ -106,7 +106,7 @@ async def patch_assistant(
         if value["metadata"]:
             changes["metadata"] = _own(value["metadata"], scope)
             check_kept(scope, changes["metadata"])
-        return JsonResponse(assistant_json(await parts.storage.update_assistant(named, changes, scope)))
+        return JsonResponse(assistant_json(await parts.storage.assistants.update(named, changes, scope)))
 
 
 @routes.delete("/assistants/{assistant_id}", status_code=204)
@@ -117,7 +117,7 @@ async def delete_assistant(
     with named_assistant(parts, assistant_id) as named:
         scope = await caller.assistants("delete", {"assistant_id": named})
         of_threads = await caller.threads("delete", None) if delete_threads else None
-        await parts.storage.delete_assistant(
+        await parts.storage.assistants.delete(
             named, delete_threads=delete_threads, scope=scope, threads_scope=of_threads
         )
     return Response(status_code=204)
@@ -131,7 +131,7 @@ async def list_versions(
     page = Page(body.limit, body.offset)
     with named_assistant(parts, assistant_id) as named:
         scope = await caller.assistants("read", {"assistant_id": named, "metadata": {}})
-        found = await parts.storage.assistant_versions(named, page, body.metadata, scope)
+        found = await parts.storage.assistants.versions(named, page, body.metadata, scope)
     return JsonResponse([assistant_json(version) for version in found])
 
 
@@ -143,7 +143,9 @@ async def set_latest(
     with named_assistant(parts, assistant_id) as named:
         value = {"assistant_id": named, "version": body.version, "metadata": {}}
         scope = await caller.assistants("update", value)
-        return JsonResponse(assistant_json(await parts.storage.set_latest(named, body.version, scope)))
+        return JsonResponse(
+            assistant_json(await parts.storage.assistants.set_latest(named, body.version, scope))
+        )
 
 
 @routes.get("/assistants/{assistant_id}/schemas", response_model=shapes.AssistantSchemas)

@@ -22,10 +22,10 @@ async def get_audit(
     too."""
     scope = await caller.threads("read", thread_id)
     if caller.user is not None:
-        await parts.storage.thread(thread_id, scope)
+        await parts.storage.threads.get(thread_id, scope)
     # Whoever makes a thread of an id that another had before sees nothing of what that one's owner did.
     present_only = caller.user is not None
-    found = await parts.storage.audit(thread_id, Page(limit + 1, offset), present_only=present_only)
+    found = await parts.storage.audit.of_thread(thread_id, Page(limit + 1, offset), present_only=present_only)
     if not found and offset == 0:
         raise NotFound("thread", thread_id)
     return page_response([audit_json(entry) for entry in found], limit, offset)

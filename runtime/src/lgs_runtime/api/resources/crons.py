@@ -48,7 +48,7 @@ async def search_crons(parts: Parts, caller: Asking, body: bodies.CronSearch) ->
     """Crons that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
     scope = await _search(caller, body, limit=body.limit, offset=body.offset)
-    found = await parts.storage.crons(replace(_query(body, scope), page=page))
+    found = await parts.storage.crons.search(replace(_query(body, scope), page=page))
     return page_response([select(cron_json(cron), body.select) for cron in found], body.limit, body.offset)
 
 
@@ -56,7 +56,7 @@ async def search_crons(parts: Parts, caller: Asking, body: bodies.CronSearch) ->
 async def count_crons(parts: Parts, caller: Asking, body: bodies.CronCount) -> Response:
     """How many crons match."""
     scope = await _search(caller, body)
-    return JsonResponse(await parts.storage.count_crons(_query(body, scope)))
+    return JsonResponse(await parts.storage.crons.count(_query(body, scope)))
 
 
 async def _search(caller: Caller, body: bodies.CronCount, **more: Any) -> Scope | None:
@@ -69,7 +69,7 @@ async def _search(caller: Caller, body: bodies.CronCount, **more: Any) -> Scope 
 async def get_cron(parts: Parts, caller: Asking, cron_id: bodies.PathId) -> Response:
     """One cron."""
     scope = await caller.may("crons", "read", {"cron_id": cron_id, "metadata": {}})
-    return JsonResponse(cron_json(await parts.storage.cron(cron_id, scope)))
+    return JsonResponse(cron_json(await parts.storage.crons.get(cron_id, scope)))
 
 
 @routes.patch("/runs/crons/{cron_id}", response_model=shapes.Cron)
@@ -85,7 +85,7 @@ async def patch_cron(
         "metadata": dict(body.metadata),
     }
     scope = await caller.may("crons", "update", value)
-    stored = await parts.storage.cron(cron_id, scope)
+    stored = await parts.storage.crons.get(cron_id, scope)
     given = {name: getattr(body, name) for name in OF_THE_CRON & body.model_fields_set}
     payload = {**stored.payload, **changed_payload}
     changes: dict[str, Any] = {**given, "payload": payload}
@@ -100,14 +100,14 @@ async def patch_cron(
     if given.keys() & set(TIMES):
         now = await parts.storage.now()
         changes["next_run_date"] = next_after(changed.schedule, changed.timezone, now, changed.end_time)
-    return JsonResponse(cron_json(await parts.storage.update_cron(cron_id, changes, scope)))
+    return JsonResponse(cron_json(await parts.storage.crons.update(cron_id, changes, scope)))
 
 
 @routes.delete("/runs/crons/{cron_id}", status_code=204)
 async def delete_cron(parts: Parts, caller: Asking, cron_id: bodies.PathId) -> Response:
     """Deletes a cron. The runs that it made stay."""
     scope = await caller.may("crons", "delete", {"cron_id": cron_id, "metadata": {}})
-    await parts.storage.delete_cron(cron_id, scope)
+    await parts.storage.crons.delete(cron_id, scope)
     return Response(status_code=204)
 
 
@@ -133,7 +133,7 @@ async def _create(
     # Who may not make the run now may not have it made later.
     run, assistant = await permitted_run(parts, run_request(request, body, thread_id))
     if thread_id is not None:
-        await parts.storage.thread(thread_id, run.scope)
+        await parts.storage.threads.get(thread_id, run.scope)
     cron_id = str(uuid4())
     value: dict[str, Any] = {
         "payload": dict(_payload(body)),
@@ -148,7 +148,7 @@ async def _create(
     now = await parts.storage.now()
     header = request.headers.get(PRIORITY_HEADER)
     priority = {"priority": priority_of(header, {}, {}).value} if header else {}
-    return await parts.storage.create_cron(
+    return await parts.storage.crons.create(
         Cron(
             cron_id=cron_id,
             assistant_id=assistant.assistant_id,

@@ -82,9 +82,9 @@ async def list_runs(
 ) -> Response:
     """The runs of a thread, newest first."""
     scope = await caller.threads("search", thread_id, limit=limit, offset=offset)
-    await parts.storage.thread(thread_id, scope)
+    await parts.storage.threads.get(thread_id, scope)
     query = RunQuery(page=Page(limit + 1, offset), status=status, scope=scope)
-    found = await parts.storage.runs(thread_id, query)
+    found = await parts.storage.runs.of_thread(thread_id, query)
     return page_response([select(run_json(run), keys) for run in found], limit, offset)
 
 
@@ -92,7 +92,7 @@ async def list_runs(
 async def get_run(parts: Parts, caller: Asking, thread_id: bodies.PathId, run_id: bodies.PathId) -> Response:
     """One run."""
     scope = await caller.threads("read", thread_id, run_id=run_id)
-    return JsonResponse(run_json(await parts.storage.run(run_id, thread_id, scope)))
+    return JsonResponse(run_json(await parts.storage.runs.get(run_id, thread_id, scope)))
 
 
 @routes.delete("/threads/{thread_id}/runs/{run_id}", status_code=204, responses=operations.refusals(409))
@@ -101,7 +101,7 @@ async def delete_run(
 ) -> Response:
     """Deletes the record of a run that has ended, and what is kept of its stream."""
     scope = await caller.threads("delete", thread_id, run_id=run_id)
-    await parts.storage.delete_run(thread_id, run_id, scope)
+    await parts.storage.runs.delete(thread_id, run_id, scope)
     await parts.streams.discard(run_id)
     return Response(status_code=204)
 
@@ -159,7 +159,7 @@ async def cancel_run(
 ) -> Response:
     """Stops a run: `interrupt` keeps what it did, `rollback` deletes it with its checkpoints."""
     scope = await caller.threads("update", thread_id, run_id=run_id, action=action)
-    [run] = await parts.storage.cancel(thread_id, [run_id], action, scope)
+    [run] = await parts.storage.queue.cancel(thread_id, [run_id], action, scope)
     return answer_cancelled(parts, run) if wait else Response(status_code=202)
 
 
@@ -175,14 +175,14 @@ async def cancel_runs(
         await cancel_all(parts, statuses, action, scope)
         return Response(status_code=204)
     if body.run_ids is None:
-        await parts.storage.thread(body.thread_id, scope)
+        await parts.storage.threads.get(body.thread_id, scope)
         page = Page(limit=1000)
         queries = [RunQuery(page=page, status=status) for status in statuses]
-        found = [await parts.storage.runs(body.thread_id, query) for query in queries]
+        found = [await parts.storage.runs.of_thread(body.thread_id, query) for query in queries]
         run_ids = [run.run_id for runs in found for run in runs]
     else:
         run_ids = body.run_ids
-    await parts.storage.cancel(body.thread_id, run_ids, action, scope)
+    await parts.storage.queue.cancel(body.thread_id, run_ids, action, scope)
     return Response(status_code=204)
 
 
@@ -190,6 +190,6 @@ async def _followed(parts: Services, caller: Caller, thread_id: str, run_id: str
     """A run that the caller may read, and stop where leaving is to stop it."""
     if cancel:
         stoppable = await caller.threads("update", thread_id, run_id=run_id, action="interrupt")
-        await parts.storage.run(run_id, thread_id, stoppable)
+        await parts.storage.runs.get(run_id, thread_id, stoppable)
     readable = await caller.threads("read", thread_id, run_id=run_id)
-    return await parts.storage.run(run_id, thread_id, readable)
+    return await parts.storage.runs.get(run_id, thread_id, readable)

@@ -145,7 +145,7 @@ async def _remember(parts: Parts, caller: Caller, graph: Graph, thread_id: str) 
     interrupts: dict[str, Any] = {task.id: task.interrupts for task in snapshot.tasks if task.interrupts}
     status: ThreadStatus = "interrupted" if snapshot.tasks else "idle"
     values, told = rooted(to_json(snapshot.values)), to_json(interrupts)
-    return await parts.storage.set_thread_state(thread_id, values, told, status)
+    return await parts.storage.threads.set_state(thread_id, values, told, status)
 
 
 async def _state(

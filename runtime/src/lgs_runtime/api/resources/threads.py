@@ -43,7 +43,7 @@ async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate)
     }
     scope = await caller.may("threads", "create", value)
     metadata = made_within(scope, value["metadata"])
-    thread = await parts.storage.create_thread(thread_id, metadata, body.if_exists, ttl, scope)
+    thread = await parts.storage.threads.create(thread_id, metadata, body.if_exists, ttl, scope)
     if body.supersteps:
         thread = await apply_supersteps(parts, caller, thread, body.supersteps)
     return JsonResponse(thread_json(thread))
@@ -54,7 +54,7 @@ async def search_threads(parts: Parts, caller: Asking, body: bodies.ThreadSearch
     """Threads that match, a page of them."""
     page = Page(body.limit + 1, body.offset, body.sort_by or "created_at", body.sort_order or "desc")
     query = await _search(caller, body, limit=body.limit, offset=body.offset, ids=body.ids)
-    found = await parts.storage.threads(replace(query, page=page, ids=body.ids))
+    found = await parts.storage.threads.search(replace(query, page=page, ids=body.ids))
     records = [thread_json(thread) for thread in found]
     shown = [
         {**select(one, body.select), **({"extracted": extract(one, body.extract)} if body.extract else {})}
@@ -66,7 +66,7 @@ async def search_threads(parts: Parts, caller: Asking, body: bodies.ThreadSearch
 @routes.post("/threads/count", response_model=int)
 async def count_threads(parts: Parts, caller: Asking, body: bodies.ThreadCount) -> Response:
     """How many threads match."""
-    return JsonResponse(await parts.storage.count_threads(await _search(caller, body)))
+    return JsonResponse(await parts.storage.threads.count(await _search(caller, body)))
 
 
 async def _search(caller: Caller, body: bodies.ThreadCount, **more: Any) -> ThreadQuery:
@@ -119,7 +119,7 @@ async def patch_thread(
     value: dict[str, Any] = {"thread_id": thread_id, "metadata": dict(body.metadata), "action": None}
     scope = await caller.may("threads", "update", value)
     check_kept(scope, value["metadata"])
-    thread = await parts.storage.update_thread(thread_id, value["metadata"], _ttl(body.ttl), scope)
+    thread = await parts.storage.threads.update(thread_id, value["metadata"], _ttl(body.ttl), scope)
     if "return=minimal" in request.headers.get("prefer", ""):
         return Response(status_code=204)
     return JsonResponse(thread_json(thread))
@@ -165,13 +165,13 @@ async def delete_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) 
 async def copy_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """A new thread with the same history."""
     readable = await caller.threads("read", thread_id)
-    source = await parts.storage.thread(thread_id, readable)
+    source = await parts.storage.threads.get(thread_id, readable)
     target = str(uuid4())
     value: dict[str, Any] = {"thread_id": target, "metadata": dict(source.metadata), "if_exists": "raise"}
     metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
     await parts.checkpointer.acopy_thread(source.thread_id, target)
     ttl = parts.settings.checkpointer.ttl.default
-    copied = await parts.storage.copy_thread(thread_id, target, metadata, readable, ttl)
+    copied = await parts.storage.threads.copy(thread_id, target, metadata, readable, ttl)
     return JsonResponse(thread_json(copied))
 
 

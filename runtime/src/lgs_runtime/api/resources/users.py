@@ -30,5 +30,5 @@ async def list_own_runs(
     if caller.user is None:
         raise NotFound("user", "me", "this service asks nobody who they are")
     query = RunQuery(page=Page(limit + 1, offset), status=status, scope=scope)
-    found = await parts.storage.runs_of(caller.user.identity, query)
+    found = await parts.storage.runs.of_user(caller.user.identity, query)
     return page_response([select(run_json(run), keys) for run in found], limit, offset)

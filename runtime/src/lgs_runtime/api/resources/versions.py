@@ -25,7 +25,7 @@ async def list_versions(
 ) -> Response:
     """The versions that are kept, newest first, a page of them."""
     await caller.thread("read", thread_id)
-    found = await parts.storage.versions(thread_id, Page(limit + 1, offset))
+    found = await parts.storage.versions.of_thread(thread_id, Page(limit + 1, offset))
     return page_response([version_json(version) for version in found], limit, offset)
 
 
@@ -44,7 +44,7 @@ async def create_version(
 async def get_version(parts: Parts, caller: Asking, thread_id: bodies.PathId, version: Number) -> Response:
     """One version with its state."""
     await caller.thread("read", thread_id)
-    found = await parts.storage.version(thread_id, version)
+    found = await parts.storage.versions.get(thread_id, version)
     state = state_json(await state_at(parts, found))
     names = ("values", "next", "tasks", "checkpoint", "parent_checkpoint")
     return JsonResponse({**version_json(found), **{name: state[name] for name in names}})
@@ -56,8 +56,8 @@ async def diff_versions(
 ) -> Response:
     """What differs between the values of two versions."""
     await caller.thread("read", thread_id)
-    before = await parts.storage.version(thread_id, version)
-    after = await parts.storage.version(thread_id, other)
+    before = await parts.storage.versions.get(thread_id, version)
+    after = await parts.storage.versions.get(thread_id, other)
     return JsonResponse({"from": version, "to": other, **await difference(parts, before, after)})
 
 
@@ -71,7 +71,7 @@ async def patch_version(
 ) -> Response:
     """Describes a version, and merges metadata into its own."""
     await caller.thread("update", thread_id)
-    found = await parts.storage.describe_version(thread_id, version, body.description, body.metadata)
+    found = await parts.storage.versions.describe(thread_id, version, body.description, body.metadata)
     return JsonResponse(version_json(found))
 
 
@@ -89,5 +89,5 @@ async def rollback_to_version(
 ) -> Response:
     """Makes the thread what it was at a version; that is a new version."""
     await caller.thread("update", thread_id)
-    found = await parts.storage.version(thread_id, version)
+    found = await parts.storage.versions.get(thread_id, version)
     return JsonResponse(version_json(await roll_back(parts, found, body.description, body.metadata)))

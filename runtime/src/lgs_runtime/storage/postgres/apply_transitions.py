@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -12,10 +13,25 @@ from lgs_runtime.errors import NotFound
 from lgs_runtime.model import CancelAction, Run, RunStatus, Scope, Signal
 from lgs_runtime.storage import transitions
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.postgres import rows, statements
-from lgs_runtime.storage.postgres.audit import NOTE_CANCELLED
-from lgs_runtime.storage.postgres.change import Change
+from lgs_runtime.storage.postgres import rows
+from lgs_runtime.storage.postgres.statements.audit import NOTE_CANCELLED
+from lgs_runtime.storage.postgres.statements.queue import (
+    ASK_TO_STOP,
+    DELETE_RUNS,
+    DROP_ORPHANED_THREADS,
+    END_RUNS,
+    RUNS_BY_ID,
+    WAIT_AGAIN,
+)
 from lgs_runtime.storage.scope import documents
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transaction on the queue, and the news it makes, which are sent when it is committed."""
+
+    connection: asyncpg.Connection
+    notifications: list[Signal] = field(default_factory=list)
 
 
 async def carry_out(change: Change, step: transitions.Cancellation, action: CancelAction) -> None:
@@ -27,7 +43,7 @@ async def carry_out(change: Change, step: transitions.Cancellation, action: Canc
     await _end(connection, [(run_id, None) for run_id in step.end], "interrupted")
     await _delete(connection, step.delete)
     if step.ask:
-        await connection.execute(statements.ASK_TO_STOP, step.ask, action)
+        await connection.execute(ASK_TO_STOP, step.ask, action)
     notifications.extend(Signal("cancel", run_id) for run_id in step.ask)
     notifications.extend(Signal("finished", run_id) for run_id in (*step.end, *step.delete))
 
@@ -48,9 +64,9 @@ async def apply(
     }
     if "wait" in met:
         bonus = 0.0 if charge else transitions.HANDED_BACK_SECONDS
-        await connection.execute(statements.WAIT_AGAIN, met["wait"], 0 if charge else 1, bonus)
+        await connection.execute(WAIT_AGAIN, met["wait"], 0 if charge else 1, bonus)
     if "undo" in met:
-        await connection.execute(statements.WAIT_AGAIN, met["undo"], 1, transitions.HANDED_BACK_SECONDS)
+        await connection.execute(WAIT_AGAIN, met["undo"], 1, transitions.HANDED_BACK_SECONDS)
     await _end(connection, [(run_id, reasons[run_id]) for run_id in met.get("fail", [])], "error")
     await _end(connection, [(run_id, None) for run_id in met.get("stop", [])], "interrupted")
     await _delete(connection, met.get("delete", []))
@@ -69,28 +85,26 @@ async def _end(
 ) -> None:
     if ends:
         ids, errors = [run_id for run_id, _ in ends], [error for _, error in ends]
-        await connection.execute(
-            statements.END_RUNS, ids, status, errors, "error" if status == "error" else None
-        )
+        await connection.execute(END_RUNS, ids, status, errors, "error" if status == "error" else None)
 
 
 async def _delete(connection: asyncpg.Connection, run_ids: Sequence[str]) -> None:
     if run_ids:
-        await connection.execute(statements.DELETE_RUNS, list(run_ids))
+        await connection.execute(DELETE_RUNS, list(run_ids))
 
 
 async def drop_orphaned(change: Change, held: Iterable[asyncpg.Record]) -> None:
     """Stateless threads go when their last run ended."""
     threads = [row["thread_id"] for row in held if row["delete_thread_after"]]
     if threads:
-        await change.connection.execute(statements.DROP_SPENT_THREADS, threads)
+        await change.connection.execute(DROP_ORPHANED_THREADS, threads)
 
 
 async def named(
     change: Change, run_ids: Sequence[str], thread_id: str | None, scope: Scope | None
 ) -> list[asyncpg.Record]:
     """Runs by their ids, in that order. Raises `NotFound` when one is missing."""
-    rows_found = await change.connection.fetch(statements.RUNS_BY_ID, list(run_ids), documents(scope))
+    rows_found = await change.connection.fetch(RUNS_BY_ID, list(run_ids), documents(scope))
     found = {row["run_id"]: row for row in rows_found}
     for run_id in run_ids:
         if run_id not in found or thread_id not in (None, found[run_id]["thread_id"]):
@@ -101,5 +115,5 @@ async def named(
 async def afterwards(change: Change, held: Sequence[asyncpg.Record]) -> list[Run]:
     """Runs as they are now, a deleted one as it was."""
     ids = [row["run_id"] for row in held]
-    now = {row["run_id"]: row for row in await change.connection.fetch(statements.RUNS_BY_ID, ids, None)}
+    now = {row["run_id"]: row for row in await change.connection.fetch(RUNS_BY_ID, ids, None)}
     return [rows.run(now.get(row["run_id"], row)) for row in held]

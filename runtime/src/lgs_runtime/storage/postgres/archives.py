@@ -1,4 +1,4 @@
-"""Records of threads out of PostgreSQL and into it, with the statements."""
+"""Records of threads out of PostgreSQL and into it, as plain JSON."""
 
 from __future__ import annotations
 
@@ -13,26 +13,16 @@ from lgs_runtime.database.postgres import Database
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
-from lgs_runtime.storage.postgres.audit import PRESENT
-
-THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = $1"
-RUNS: Final = """
-SELECT * FROM lgs_run WHERE thread_id = $1 AND ended_at IS NOT NULL AND NOT delete_thread_after ORDER BY seq
-"""
-VERSIONS: Final = "SELECT * FROM lgs_version WHERE thread_id = $1 ORDER BY version"
-AUDIT: Final = f"SELECT * FROM lgs_audit WHERE thread_id = $1 AND {PRESENT} ORDER BY seq"
-THREAD_IDS: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id > $1 ORDER BY thread_id LIMIT $2"
-TAKEN_RUNS: Final = "SELECT run_id FROM lgs_run WHERE run_id = ANY($1::text[]) LIMIT 1"
-EXPECT_SPENT: Final = """
-INSERT INTO lgs_spent_thread (thread_id, spent_at) VALUES ($1, now() + make_interval(secs => $2::float8))
-ON CONFLICT DO NOTHING
-"""
-INSERT: Final = {
-    table: f"INSERT INTO lgs_{table} ({', '.join(columns)}) "
-    f"VALUES ({', '.join(f'${place}' for place in range(1, len(columns) + 1))})"
-    for table, columns in TABLES.items()
-}
-
+from lgs_runtime.storage.postgres.statements.archives import (
+    AUDIT,
+    INSERT,
+    INSERT_THREAD,
+    RUNS,
+    TAKEN_RUNS,
+    THREAD,
+    THREAD_IDS,
+    VERSIONS,
+)
 
 _IN: Final[Mapping[str, Callable[[Any], Any]]] = {"json": dump, "text": escape}
 
@@ -40,7 +30,8 @@ _IN: Final[Mapping[str, Callable[[Any], Any]]] = {"json": dump, "text": escape}
 class PostgresArchives:
     """The `Archives` of the contract."""
 
-    _database: Database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def record(self, thread_id: str) -> Record:
         """One moment of the database: the statements share a snapshot."""
@@ -66,9 +57,7 @@ class PostgresArchives:
             taken = await connection.fetchval(TAKEN_RUNS, [run["run_id"] for run in record.runs])
             if taken is not None:
                 raise Conflict(f"run {taken} exists: a thread is imported where its runs are not")
-            added = await connection.execute(
-                f"{INSERT['thread']} ON CONFLICT DO NOTHING", *_values("thread", record.thread)
-            )
+            added = await connection.execute(INSERT_THREAD, *_values("thread", record.thread))
             if not added.endswith(" 1"):
                 raise Conflict(f"thread {record.thread['thread_id']} exists: if_exists is raise")
             for table, found in (("run", record.runs), ("version", record.versions), ("audit", record.audit)):
@@ -78,9 +67,6 @@ class PostgresArchives:
 
     async def thread_ids(self, after: str, limit: int) -> Sequence[str]:
         return [row["thread_id"] for row in await self._database.rows(THREAD_IDS, after, limit)]
-
-    async def expect_spent(self, thread_id: str, seconds: float) -> None:
-        await self._database.rows(EXPECT_SPENT, thread_id, seconds)
 
 
 def _plain(table: str, row: Mapping[str, Any]) -> Json:

@@ -14,7 +14,7 @@ from lgs_runtime.model import NewRun
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.lifetime import columns as lifetime_columns
-from lgs_runtime.storage.postgres import run_statements
+from lgs_runtime.storage.postgres.statements.arrivals import ENQUEUE
 from lgs_runtime.storage.scope import document_list
 
 COMMITS_AT_ONCE: Final = 3
@@ -45,7 +45,7 @@ class Arrivals:
     async def _store(self, works: Sequence[Row]) -> Sequence[asyncpg.Record | None]:
         # The statement gives each thread one run; others of a thread need a closer look anyway.
         first = {work[THREAD]: work for work in reversed(works)}
-        stored = await self._database.rows(run_statements.ENQUEUE, *columns(list(first.values())))
+        stored = await self._database.rows(ENQUEUE, *columns(list(first.values())))
         by_thread = {found["thread_id"]: found for found in stored}
         return [by_thread.get(work[THREAD]) if first[work[THREAD]] is work else None for work in works]
 

@@ -13,7 +13,7 @@ from lgs_runtime.errors import RollbackAsked
 from lgs_runtime.model import Finished, Outcome, Run
 from lgs_runtime.storage.histories import checkpoint_of
 from lgs_runtime.storage.options import StorageOptions
-from lgs_runtime.storage.postgres import run_statements
+from lgs_runtime.storage.postgres.statements.completion import FINISH, TO_ROLL_BACK
 
 COMMITS_AT_ONCE: Final = 3
 RUN: Final = 1
@@ -54,13 +54,13 @@ class BatchCompleter:
 
     async def _to_roll_back(self, works: Sequence[Row]) -> dict[str, Result]:
         _, run_ids, replicas, attempts, *_ = zip(*works, strict=True)
-        statement = partial(self._database.rows, run_statements.TO_ROLL_BACK, run_ids, replicas, attempts)
+        statement = partial(self._database.rows, TO_ROLL_BACK, run_ids, replicas, attempts)
         found = await self._database.retried(statement)
         return {row["run_id"]: RollbackAsked(f"run {row['run_id']}: is to be rolled back") for row in found}
 
     async def _end(self, works: Sequence[Row]) -> dict[str, Result]:
         values = [*zip(*works, strict=True), self._versions_limit]
-        statement = partial(self._database.rows, run_statements.FINISH, *values)
+        statement = partial(self._database.rows, FINISH, *values)
         found = await self._database.retried(statement)
         return {end["run_id"]: Finished(end["kept"], end["unfinished"]) for end in found}
 

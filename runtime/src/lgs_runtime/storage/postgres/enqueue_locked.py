@@ -14,9 +14,24 @@ from lgs_runtime.model import CancelAction, NewRun, Priority, QueueLimits
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.lifetime import columns
-from lgs_runtime.storage.postgres import arrivals, rows, run_statements, statements
-from lgs_runtime.storage.postgres.apply_transitions import carry_out
-from lgs_runtime.storage.postgres.change import Change
+from lgs_runtime.storage.postgres import arrivals, rows
+from lgs_runtime.storage.postgres.apply_transitions import Change, carry_out
+from lgs_runtime.storage.postgres.statements.arrivals import (
+    ASSISTANT_AS_OF,
+    COUNT_UNFINISHED_OF,
+    COUNT_WAITING,
+    CREATE_THREAD_FOR_RUN,
+    ENQUEUE,
+    INSERT_RUN,
+    LOCK_PRIORITY,
+    LOCK_USER,
+    MAY_CLAIM,
+    THREAD_WITHIN,
+    TO_BE_STOPPED,
+    UNFINISHED,
+)
+from lgs_runtime.storage.postgres.statements.queue import LOCK_THREADS
+from lgs_runtime.storage.postgres.statements.runs import RUN
 from lgs_runtime.storage.scope import documents
 
 
@@ -29,10 +44,10 @@ async def next_of_many(change: Change, new: NewRun, limits: QueueLimits) -> asyn
     """One of many in a transaction, in one statement if it can be. Raises as `enqueue_locked`."""
     connection = change.connection
     room = limits.of(new.priority) - transitions.NEAR_LIMIT
-    row = await connection.fetchrow(statements.RUN, new.run_id, None, None)
+    row = await connection.fetchrow(RUN, new.run_id, None, None)
     if row is None and not is_limited(limits):
         values = arrivals.columns([arrivals.row(new, None, room)])
-        row = await connection.fetchrow(run_statements.ENQUEUE, *values)
+        row = await connection.fetchrow(ENQUEUE, *values)
     return row or await enqueue_locked(change, new, limits, None)
 
 
@@ -41,17 +56,17 @@ async def enqueue_locked(
 ) -> asyncpg.Record:
     """The row of a run, stored in the transaction of `change`. Raises as the contract's `enqueue`."""
     connection = change.connection
-    transitions.check_assistant(new, await connection.fetchval(statements.ASSISTANT_AS_OF, new.assistant_id))
+    transitions.check_assistant(new, await connection.fetchval(ASSISTANT_AS_OF, new.assistant_id))
     if new.create_thread:
         metadata = dump({**new.created_metadata, **new.thread_metadata})
         made = (new.thread_id, metadata, escape(who()), *columns(new.thread_ttl))
-        await connection.execute(statements.CREATE_THREAD_FOR_RUN, *made)
-    locked = await connection.fetch(statements.LOCK_THREADS, [new.thread_id])
-    stored = await connection.fetchrow(statements.RUN, new.run_id, None, None)
+        await connection.execute(CREATE_THREAD_FOR_RUN, *made)
+    locked = await connection.fetch(LOCK_THREADS, [new.thread_id])
+    stored = await connection.fetchrow(RUN, new.run_id, None, None)
     if stored is not None:
         return stored
     within = (new.thread_id, documents(new.scope))
-    if not locked or not await connection.fetchval(statements.THREAD_WITHIN, *within):
+    if not locked or not await connection.fetchval(THREAD_WITHIN, *within):
         raise NotFound("thread", new.thread_id)
     busy = await _apply_strategy(change, new)
     if is_limited(limits):
@@ -59,11 +74,11 @@ async def enqueue_locked(
     claimed = False
     if claim_for is not None and not busy and new.delay_seconds <= 0:
         offset = fairness.rank_offset(fairness.level_of(new))
-        claimed = await connection.fetchval(statements.MAY_CLAIM, claim_for, offset, new.graph_id)
+        claimed = await connection.fetchval(MAY_CLAIM, claim_for, offset, new.graph_id)
     if not claimed:
         await _take_room(connection, new.priority, limits)
     values = arrivals.columns([arrivals.row(new, claim_for if claimed else None, 0)])
-    row = await connection.fetchrow(run_statements.INSERT_RUN, *values)
+    row = await connection.fetchrow(INSERT_RUN, *values)
     assert row is not None, "the thread is locked, so it is there"
     return row
 
@@ -73,8 +88,8 @@ async def _take_place(connection: asyncpg.Connection, priority: Priority, limits
     true."""
     assert limits.user is not None
     user = escape(who())
-    await connection.execute(statements.LOCK_USER, user)
-    if await connection.fetchval(statements.COUNT_UNFINISHED_OF, user) >= limits.user:
+    await connection.execute(LOCK_USER, user)
+    if await connection.fetchval(COUNT_UNFINISHED_OF, user) >= limits.user:
         raise UserLimit(priority, limits.user, transitions.retry_after_seconds(limits.user))
 
 
@@ -82,15 +97,15 @@ async def _take_room(connection: asyncpg.Connection, priority: Priority, limits:
     """Raises `QueueFull`, or holds the queue's lock until the transaction ends, so that the count stays
     true."""
     limit = limits.of(priority)
-    await connection.execute(statements.LOCK_PRIORITY, transitions.CODE[priority])
-    if await connection.fetchval(statements.COUNT_WAITING, transitions.CODE[priority]) >= limit:
+    await connection.execute(LOCK_PRIORITY, transitions.CODE[priority])
+    if await connection.fetchval(COUNT_WAITING, transitions.CODE[priority]) >= limit:
         raise QueueFull(priority, limit, transitions.retry_after_seconds(limit))
 
 
 async def _apply_strategy(change: Change, new: NewRun) -> bool:
     """Carries the strategy out; whether the thread still has unfinished runs."""
     stops = new.multitask_strategy in ("interrupt", "rollback")
-    looked_at = statements.TO_BE_STOPPED if stops else statements.UNFINISHED
+    looked_at = TO_BE_STOPPED if stops else UNFINISHED
     found = await change.connection.fetch(looked_at, new.thread_id)
     unfinished = [rows.unfinished_of(row) for row in found]
     step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)

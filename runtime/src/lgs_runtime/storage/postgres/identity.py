@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.storage.identity import mismatch
-
-ID: Final = "SELECT id FROM lgs_database"
-_TABLES_ARE_THERE: Final = """
-SELECT to_regclass('lgs_database') IS NOT NULL AND to_regclass('lgs_thread') IS NOT NULL
-   AND to_regclass('lgs_run') IS NOT NULL
-"""
+from lgs_runtime.storage.postgres.statements.identity import ID, TABLES_ARE_THERE
 
 
 async def database_id(connection: asyncpg.Connection) -> str | None:
     """The id; None where tables of the service are missing."""
-    if not await connection.fetchval(_TABLES_ARE_THERE):
+    if not await connection.fetchval(TABLES_ARE_THERE):
         return None
     found: str | None = await connection.fetchval(ID)
     return found

@@ -10,7 +10,8 @@ import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.database.postgres_connections import Access, connect, translated
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.postgres import statements
+from lgs_runtime.storage.options import StorageOptions
+from lgs_runtime.storage.postgres.statements.replicas import GIVE_UP_LEASE, RENEW_LEASE, TAKE_LEASE
 
 
 async def extend(uri: str, replica: str, lease_seconds: float) -> bool:
@@ -26,11 +27,11 @@ async def extend(uri: str, replica: str, lease_seconds: float) -> bool:
 
 async def _extended(connection: asyncpg.Connection, replica: str, seconds: float) -> bool:
     # A beat that takes longer than the lease is worth nothing.
-    extended = await connection.fetchval(statements.RENEW_LEASE, replica, seconds, timeout=seconds)
+    extended = await connection.fetchval(RENEW_LEASE, replica, seconds, timeout=seconds)
     return extended is not None
 
 
-class PostgresLeases:
+class PostgresLease:
     """Belongs to the event loop that made it."""
 
     def __init__(
@@ -48,7 +49,7 @@ class PostgresLeases:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
         connection = await self._connected()
         with translated():
-            await connection.execute(statements.TAKE_LEASE, self._replica, self._seconds, self._graphs)
+            await connection.execute(TAKE_LEASE, self._replica, self._seconds, self._graphs)
 
     async def renew(self) -> bool:
         """One statement; see the contract. That the lease was lost is told also when the first answer that
@@ -60,7 +61,7 @@ class PostgresLeases:
                     if await _extended(connection, self._replica, self._seconds):
                         return True
                     self._lost = True
-                take = (statements.TAKE_LEASE, self._replica, self._seconds, self._graphs)
+                take = (TAKE_LEASE, self._replica, self._seconds, self._graphs)
                 await connection.execute(*take, timeout=self._seconds)
         except (StorageUnavailable, asyncio.CancelledError):
             # A connection that does not answer may never do so again, though a new one would.
@@ -74,7 +75,7 @@ class PostgresLeases:
         if self._connection is None or self._connection.is_closed():
             return
         try:
-            await self._connection.execute(statements.GIVE_UP_LEASE, self._replica)
+            await self._connection.execute(GIVE_UP_LEASE, self._replica)
             await self._connection.close()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             self._connection.terminate()
@@ -83,3 +84,16 @@ class PostgresLeases:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._access)
         return self._connection
+
+
+class PostgresLeases:
+    """The `Leases` of the contract."""
+
+    def __init__(self, access: Access, options: StorageOptions) -> None:
+        self._access = access
+        self._options = options
+
+    async def take(self, replica: str, graphs: Sequence[str] | None = None) -> PostgresLease:
+        lease = PostgresLease(self._access, replica, self._options.lease_seconds, graphs)
+        await lease.take()
+        return lease

@@ -8,16 +8,15 @@ and carry out what `transitions` decides.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
-from lgs_runtime.database.json_columns import dump_optional, escape
+from lgs_runtime.database.json_columns import escape
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.database.postgres_connections import LOST_RACE
-from lgs_runtime.errors import Conflict, LeaseLost, NotFound, RollbackAsked, StorageUnavailable
+from lgs_runtime.errors import LeaseLost, RollbackAsked, StorageUnavailable
 from lgs_runtime.model import (
     CancelAction,
     Enqueued,
@@ -29,21 +28,30 @@ from lgs_runtime.model import (
     QueueDepth,
     QueueLimits,
     Run,
-    RunStatus,
     Scope,
     Signal,
-    Webhook,
 )
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.options import StorageOptions
-from lgs_runtime.storage.postgres import apply_transitions, enqueue_locked, rows, statements
+from lgs_runtime.storage.postgres import apply_transitions, enqueue_locked, rows
+from lgs_runtime.storage.postgres.apply_transitions import Change
 from lgs_runtime.storage.postgres.arrivals import Arrivals
-from lgs_runtime.storage.postgres.change import Change
 from lgs_runtime.storage.postgres.completion import BatchCompleter
-from lgs_runtime.storage.postgres.signals import Sender
-from lgs_runtime.storage.queries import RunQuery
-from lgs_runtime.storage.scope import documents
+from lgs_runtime.storage.postgres.signals import PostgresSignals
+from lgs_runtime.storage.postgres.statements.arrivals import LOCK_PRIORITY, LOCK_USER
+from lgs_runtime.storage.postgres.statements.queue import (
+    BURY_REPLICAS,
+    CLAIM,
+    DEPTH,
+    HELD_BY,
+    LOCK_RUNS,
+    LOCK_THREADS,
+    LOST_RUNS,
+    LOST_THREADS,
+    OWN_RUNS,
+    TAKE_ONLY,
+)
 
 _Result = TypeVar("_Result")
 CLAIM_TRIES = 5
@@ -52,13 +60,19 @@ CLAIM_TRIES = 5
 class PostgresQueue:
     """The `Queue` of the contract."""
 
-    def __init__(self, database: Database, by_key: Database, sender: Sender, options: StorageOptions) -> None:
+    def __init__(
+        self, database: Database, by_key: Database, signals: PostgresSignals, options: StorageOptions
+    ) -> None:
         """`by_key`: the same database, whose connections plan a statement once."""
         self._database = database
-        self._sender = sender
+        self._signals = signals
         self._arrivals = Arrivals(by_key)
         self._completer = BatchCompleter(by_key, options)
-        self._options = options
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._arrivals.close()
+        await self._completer.close()
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
         """One statement for all that arrive at the moment, unless the thread or the queue
@@ -77,7 +91,7 @@ class PostgresQueue:
         assert row is not None, "the slow way stores or raises"
         claimed = row["status"] == "running" and row["claimed_by"] == claim_for
         if not claimed:
-            self._sender.send(Signal("queued", new.run_id))
+            self._signals.send(Signal("queued", new.run_id))
         return Enqueued(rows.run(row), claimed)
 
     async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
@@ -85,11 +99,11 @@ class PostgresQueue:
 
         async def work(change: Change) -> list[asyncpg.Record]:
             connection = change.connection
-            await connection.fetch(statements.LOCK_THREADS, [one.thread_id for one in new])
+            await connection.fetch(LOCK_THREADS, [one.thread_id for one in new])
             if enqueue_locked.is_limited(limits):
-                await connection.execute(statements.LOCK_USER, escape(who()))
+                await connection.execute(LOCK_USER, escape(who()))
             for code in sorted({transitions.CODE[one.priority] for one in new}):
-                await connection.execute(statements.LOCK_PRIORITY, code)
+                await connection.execute(LOCK_PRIORITY, code)
             change.notifications.append(Signal("queued", ""))
             return [await enqueue_locked.next_of_many(change, one, limits) for one in new]
 
@@ -103,11 +117,11 @@ class PostgresQueue:
             return await work(change), change.notifications
 
         result, notifications = await self._database.transact(attempt)
-        self._sender.send(*notifications)
+        self._signals.send(*notifications)
         return result
 
     async def take_only(self, replica: str, graphs: Sequence[str]) -> None:
-        await self._database.rows(statements.TAKE_ONLY, replica, list(graphs))
+        await self._database.rows(TAKE_ONLY, replica, list(graphs))
 
     async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
         """One statement, again when others were claiming the same runs."""
@@ -129,10 +143,10 @@ class PostgresQueue:
         return [rows.run(row) for row in _in_line(found)]
 
     async def _claim_once(self, replica: str, slots: int, graphs: list[str] | None) -> list[asyncpg.Record]:
-        return await self._database.rows(statements.CLAIM, replica, slots, graphs)
+        return await self._database.rows(CLAIM, replica, slots, graphs)
 
     async def held(self, replica: str) -> Sequence[Run]:
-        return [rows.run(row) for row in await self._database.rows(statements.HELD_BY, replica)]
+        return [rows.run(row) for row in await self._database.rows(HELD_BY, replica)]
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """One statement for all that end at the moment."""
@@ -141,9 +155,9 @@ class PostgresQueue:
             raise finished
         if finished is None:
             raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
-        self._sender.send(Signal("finished", run.run_id))
+        self._signals.send(Signal("finished", run.run_id))
         if finished.waiting:
-            self._sender.send(Signal("queued", ""))
+            self._signals.send(Signal("queued", ""))
         return finished
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
@@ -151,8 +165,8 @@ class PostgresQueue:
         own = ([run.run_id for run in runs], [run.attempt for run in runs], replica)
 
         async def work(change: Change) -> None:
-            await change.connection.fetch(statements.LOCK_THREADS, threads)
-            held = await change.connection.fetch(statements.OWN_RUNS, *own)
+            await change.connection.fetch(LOCK_THREADS, threads)
+            held = await change.connection.fetch(OWN_RUNS, *own)
             met = {row["run_id"]: transitions.handed_back(row["cancel_requested"]) for row in held}
             await apply_transitions.apply(change, held, met, {}, charge=False)
 
@@ -161,14 +175,14 @@ class PostgresQueue:
 
     async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
         """One cheap statement when nobody was lost."""
-        found = await self._database.rows(statements.LOST_THREADS, replica)
+        found = await self._database.rows(LOST_THREADS, replica)
         threads = [row["thread_id"] for row in found]
 
         async def work(change: Change) -> Sequence[Run]:
             connection = change.connection
-            await connection.execute(statements.BURY_REPLICAS, replica)
-            await connection.fetch(statements.LOCK_THREADS, threads)
-            held = await connection.fetch(statements.LOST_RUNS, threads)
+            await connection.execute(BURY_REPLICAS, replica)
+            await connection.fetch(LOCK_THREADS, threads)
+            held = await connection.fetch(LOST_RUNS, threads)
             met = {
                 r["run_id"]: transitions.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held
             }
@@ -188,8 +202,8 @@ class PostgresQueue:
 
         async def work(change: Change) -> Sequence[Run]:
             held = await apply_transitions.named(change, run_ids, thread_id, scope)
-            await change.connection.fetch(statements.LOCK_THREADS, [row["thread_id"] for row in held])
-            await change.connection.execute(statements.LOCK_RUNS, list(run_ids))
+            await change.connection.fetch(LOCK_THREADS, [row["thread_id"] for row in held])
+            await change.connection.execute(LOCK_RUNS, list(run_ids))
             held = await apply_transitions.named(change, run_ids, thread_id, scope)
             unfinished = [rows.unfinished_of(row) for row in held if row["status"] in ("pending", "running")]
             await apply_transitions.carry_out(change, transitions.cancellation(unfinished, action), action)
@@ -203,69 +217,9 @@ class PostgresQueue:
 
         return await self._change(work) if run_ids else []
 
-    async def unfinished(
-        self,
-        statuses: Sequence[RunStatus],
-        not_asked: CancelAction,
-        before: datetime,
-        scope: Scope | None = None,
-    ) -> Sequence[str]:
-        wanted = (list(statuses), not_asked, before, documents(scope))
-        found = await self._database.rows(statements.UNFINISHED_RUNS, *wanted)
-        return [row["run_id"] for row in found]
-
-    async def run(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
-        row = await self._database.row(statements.RUN, run_id, thread_id, documents(scope))
-        if row is None:
-            raise NotFound("run", run_id)
-        return rows.run(row)
-
-    async def runs(self, thread_id: str, query: RunQuery) -> Sequence[Run]:
-        return await self._runs(statements.RUNS, thread_id, query)
-
-    async def runs_of(self, user: str, query: RunQuery) -> Sequence[Run]:
-        return await self._runs(statements.RUNS_OF, escape(user), query)
-
-    async def _runs(self, statement: str, owner: str | None, query: RunQuery) -> Sequence[Run]:
-        page, wanted = query.page, (query.status, dump_optional(query.metadata), documents(query.scope))
-        found = await self._database.rows(statement, owner, *wanted, page.limit, page.offset)
-        return [rows.run(row) for row in found]
-
-    async def delete_run(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
-        values = (run_id, thread_id, documents(scope), escape(who()))
-        if await self._database.value(statements.DELETE_RUN, *values) is None:
-            run = await self.run(run_id, thread_id, scope)
-            raise Conflict(
-                f"run {run_id} is {run.status}: only a finished run can be deleted; cancel it first"
-            )
-
-    async def expire_runs(self, older_than_hours: float) -> int:
-        expired: int = await self._database.value(statements.EXPIRE_RUNS, older_than_hours)
-        return expired
-
-    async def claim_webhooks(
-        self, limit: int, retry_seconds: float, longest_seconds: float
-    ) -> Sequence[Webhook]:
-        """One statement."""
-        found = await self._database.rows(statements.CLAIM_WEBHOOKS, limit, retry_seconds, longest_seconds)
-        return [rows.webhook(row) for row in found]
-
-    async def release_webhook(self, run_id: str, seconds: float) -> None:
-        await self._database.rows(statements.RELEASE_WEBHOOK, run_id, seconds)
-
-    async def drop_webhook(self, run_id: str) -> None:
-        await self._database.rows(statements.DROP_WEBHOOK, run_id)
-
-    async def orphaned_threads(self, older_than_seconds: float) -> Sequence[str]:
-        found = await self._database.rows(statements.ORPHANED_THREADS, older_than_seconds)
-        return [row["thread_id"] for row in found]
-
-    async def forget_orphaned(self, thread_ids: Sequence[str]) -> None:
-        await self._database.rows(statements.FORGET_ORPHANED, list(thread_ids))
-
     async def depth(self) -> QueueDepth:
         """One statement over the waiting runs."""
-        counted = await self._database.rows(statements.DEPTH)
+        counted = await self._database.rows(DEPTH)
         found = {row["priority"]: row for row in counted if row["unserved"] is None}
 
         def of(priority: Priority) -> PriorityDepth:

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import random
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
@@ -21,7 +22,7 @@ from lgs_runtime.database.postgres_connections import Access, connect
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Signal
 from lgs_runtime.storage.notifications import KEPT, Inbox, packed, unpacked
-from lgs_runtime.storage.postgres import statements
+from lgs_runtime.storage.postgres.statements.replicas import ASKED_TO_STOP, NOTIFY
 
 CHANNEL: Final = "lgs"
 GAP: Final = Signal("queued", "")
@@ -35,20 +36,29 @@ THREAD_SECONDS: Final = 0.03
 statement of its own."""
 
 
-class Sender:
-    """Collects signals while a round trip is under way and sends them with the next."""
+class PostgresSignals:
+    """The `Signals` of the contract. Those to be sent are collected while a round trip is under way, and go
+    with the next."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, direct: Access | None = None) -> None:
+        """`direct`: the database without a pooler, where that is another way."""
         self._database = database
+        self._direct = direct
         self._waiting: list[Signal] = []
         self._due = asyncio.Event()
         self._pressing = asyncio.Event()
         self._later: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._send_forever(), name="lgs-signals-sender")
 
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
+        if self._direct is not None:
+            return Listener(self._direct)
+        if self._database.access.pooled:
+            return Looker(self._database)
+        return Listener(self._database.access)
+
     def send(self, *signals: Signal) -> None:
-        """Sends soon; never waits, never fails. When the database is gone for long, the oldest are
-        dropped."""
+        """When the database is gone for long, the oldest are dropped."""
         self._waiting = (self._waiting + list(signals))[-KEPT:]
         kinds = {signal.kind for signal in signals}
         if kinds <= {"thread"}:
@@ -84,7 +94,7 @@ class Sender:
             self._later.cancel()
             self._later = None
         if signals:
-            await self._database.rows(statements.NOTIFY, packed(signals))
+            await self._database.rows(NOTIFY, packed(signals))
 
 
 class Listener:
@@ -174,7 +184,7 @@ class Looker:
             await asyncio.sleep(LOOK_SECONDS * random.uniform(0.9, 1.1))
             # Whoever waits asks the database himself, and hears there that it is away.
             with contextlib.suppress(StorageUnavailable):
-                found = await self._database.rows(statements.ASKED_TO_STOP)
+                found = await self._database.rows(ASKED_TO_STOP)
                 asked = frozenset(row["run_id"] for row in found)
                 self._inbox.put(*(Signal("cancel", run_id) for run_id in asked - self._told))
                 self._told = asked

@@ -1,9 +1,8 @@
-"""Records of threads out of SQLite and into it, with the statements."""
+"""Records of threads out of SQLite and into it, as plain JSON."""
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -14,24 +13,15 @@ from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.model import Json
 from lgs_runtime.storage.archives import TABLES, Record
 from lgs_runtime.storage.sqlite import rows
-from lgs_runtime.storage.sqlite.audit import PRESENT
-
-THREAD: Final = "SELECT * FROM lgs_thread WHERE thread_id = ?"
-RUNS: Final = """
-SELECT * FROM lgs_run
-WHERE thread_id = :thread_id AND ended_at IS NOT NULL AND NOT delete_thread_after ORDER BY seq
-"""
-VERSIONS: Final = "SELECT * FROM lgs_version WHERE thread_id = :thread_id ORDER BY version"
-AUDIT: Final = f"SELECT * FROM lgs_audit WHERE thread_id = :thread_id AND {PRESENT} ORDER BY seq"
-THREAD_IDS: Final = "SELECT thread_id FROM lgs_thread WHERE thread_id > ? ORDER BY thread_id LIMIT ?"
-RUN: Final = "SELECT 1 FROM lgs_run WHERE run_id = ?"
-EXPECT_SPENT: Final = "INSERT OR IGNORE INTO lgs_spent_thread (thread_id, spent_at) VALUES (?, ?)"
-_QUOTED: Final = {table: [f'"{name}"' for name in columns] for table, columns in TABLES.items()}
-INSERT: Final = {
-    table: f"INSERT INTO lgs_{table} ({', '.join(_QUOTED[table])}) VALUES ({', '.join('?' * len(columns))})"
-    for table, columns in TABLES.items()
-}
-
+from lgs_runtime.storage.sqlite.statements.archives import (
+    AUDIT,
+    INSERT,
+    RUN,
+    RUNS,
+    THREAD,
+    THREAD_IDS,
+    VERSIONS,
+)
 
 _IN: Final[Mapping[str, Callable[[Any], Any]]] = {"json": dump, "text": escape}
 _OUT: Final[Mapping[str, Callable[[Any], Any]]] = {"json": load, "text": unescape}
@@ -40,7 +30,8 @@ _OUT: Final[Mapping[str, Callable[[Any], Any]]] = {"json": load, "text": unescap
 class SqliteArchives:
     """The `Archives` of the contract."""
 
-    _database: Database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def record(self, thread_id: str) -> Record:
 
@@ -78,10 +69,6 @@ class SqliteArchives:
     async def thread_ids(self, after: str, limit: int) -> Sequence[str]:
         found = await self._database.read(lambda c: c.execute(THREAD_IDS, (after, limit)).fetchall())
         return [row["thread_id"] for row in found]
-
-    async def expect_spent(self, thread_id: str, seconds: float) -> None:
-        values = (thread_id, time.time() + seconds)
-        await self._database.write(lambda c: c.execute(EXPECT_SPENT, values).rowcount)
 
 
 def _plain(table: str, row: sqlite3.Row) -> Json:

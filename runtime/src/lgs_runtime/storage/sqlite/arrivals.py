@@ -10,24 +10,39 @@ from lgs_runtime.model import NewRun, Priority, QueueLimits, Signal
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers
-from lgs_runtime.storage.sqlite import rows, statements
-from lgs_runtime.storage.sqlite.cancelling import carry_out
+from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.change import Change
+from lgs_runtime.storage.sqlite.completion import carry_out
+from lgs_runtime.storage.sqlite.statements.arrivals import (
+    ASSISTANT,
+    COUNT_RUN,
+    COUNT_UNFINISHED_OF,
+    COUNT_WAITING,
+    CREATE_THREAD_FOR_RUN,
+    INSERT_RUN,
+    SOMEBODY_AHEAD,
+    THREAD_EXISTS,
+    THREAD_METADATA,
+    TURNS,
+    UNFINISHED,
+)
+from lgs_runtime.storage.sqlite.statements.queue import ALIVE
+from lgs_runtime.storage.sqlite.statements.runs import RUN
 
 
 def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | None) -> sqlite3.Row:
     """Stores a run, as claimed where it may start at once, and returns its row: as it is, if it is there
     already. Raises what the contract says."""
-    stored = change.one(statements.RUN, run_id=new.run_id, thread_id=None, scope=None)
+    stored = change.one(RUN, run_id=new.run_id, thread_id=None, scope=None)
     if stored is not None:
         return stored
-    assistant = change.one(statements.ASSISTANT, assistant_id=new.assistant_id)
+    assistant = change.one(ASSISTANT, assistant_id=new.assistant_id)
     transitions.check_assistant(new, rows.time(assistant["updated_at"]) if assistant else None)
-    thread = change.one(statements.THREAD_EXISTS, thread_id=new.thread_id)
+    thread = change.one(THREAD_EXISTS, thread_id=new.thread_id)
     if thread is None and new.create_thread:
         seconds, strategy = columns(new.thread_ttl)
         change.run(
-            statements.CREATE_THREAD_FOR_RUN,
+            CREATE_THREAD_FOR_RUN,
             thread_id=new.thread_id,
             metadata=dump(new.created_metadata),
             created_by=change.asker,
@@ -48,7 +63,7 @@ def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | N
 
 def _apply_strategy(change: Change, new: NewRun) -> bool:
     """Carries the strategy out; whether the thread still has unfinished runs."""
-    found = change.all(statements.UNFINISHED, thread_id=new.thread_id)
+    found = change.all(UNFINISHED, thread_id=new.thread_id)
     unfinished = [rows.unfinished_of(row) for row in found]
     step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)
     if step is None:
@@ -58,43 +73,43 @@ def _apply_strategy(change: Change, new: NewRun) -> bool:
 
 
 def _may_claim(change: Change, new: NewRun, replica: str) -> bool:
-    lease = change.one(statements.ALIVE, replica=replica)
+    lease = change.one(ALIVE, replica=replica)
     if lease is None or new.delay_seconds > 0:
         return False
     graphs = lease["graphs"]
     if graphs is not None and new.graph_id is not None and new.graph_id not in load(graphs):
         return False
     rank = change.now + fairness.rank_offset(fairness.level_of(new))
-    return change.one(statements.SOMEBODY_AHEAD, rank=rank, graphs=graphs) is None
+    return change.one(SOMEBODY_AHEAD, rank=rank, graphs=graphs) is None
 
 
 def _take_place(change: Change, priority: Priority, limit: int | None) -> None:
     if limit is None or change.asker is None:
         return
-    if change.value(statements.COUNT_UNFINISHED_OF, user=change.asker) >= limit:
+    if change.value(COUNT_UNFINISHED_OF, user=change.asker) >= limit:
         raise UserLimit(priority, limit, transitions.retry_after_seconds(limit))
 
 
 def _take_room(change: Change, priority: Priority, limit: int) -> None:
-    if change.value(statements.COUNT_WAITING, priority=transitions.CODE[priority]) >= limit:
+    if change.value(COUNT_WAITING, priority=transitions.CODE[priority]) >= limit:
         raise QueueFull(priority, limit, transitions.retry_after_seconds(limit))
 
 
 def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
-    metadata = load(change.value(statements.THREAD_METADATA, thread_id=new.thread_id))
+    metadata = load(change.value(THREAD_METADATA, thread_id=new.thread_id))
     merged = dump({**metadata, **new.thread_metadata})
     kept = {
         "level": new.standing.level if new.standing else None,
         "group": escape(new.standing.group) if new.standing else None,
     }
     config = dump_optional(new.thread_config)
-    thread = change.one(statements.COUNT_RUN, thread_id=new.thread_id, metadata=merged, config=config, **kept)
+    thread = change.one(COUNT_RUN, thread_id=new.thread_id, metadata=merged, config=config, **kept)
     assert thread is not None, "the thread is there, and this transaction is alone"
     level, group = fairness.level_of(new), escape(new.group)
-    turns = change.all(statements.TURNS, level=level, group=group)[0]
+    turns = change.all(TURNS, level=level, group=group)[0]
     due_at = change.now + new.delay_seconds
     row = change.one(
-        statements.INSERT_RUN,
+        INSERT_RUN,
         run_id=new.run_id,
         thread_id=new.thread_id,
         seq=thread["runs"],

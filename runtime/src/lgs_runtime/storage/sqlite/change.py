@@ -5,15 +5,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from lgs_runtime.database.json_columns import escape
+from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Run, Scope, Signal
+from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.scope import document_list
-from lgs_runtime.storage.sqlite import rows, statements
+from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.signals import SqliteSignals
+from lgs_runtime.storage.sqlite.statements.runs import RUN
+
+_Result = TypeVar("_Result")
 
 
 class Change:
@@ -58,15 +64,29 @@ class Change:
 
     def named(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> sqlite3.Row:
         """The run of that id. Raises `NotFound`."""
-        row = self.one(statements.RUN, run_id=run_id, thread_id=thread_id, scope=document_list(scope))
+        row = self.one(RUN, run_id=run_id, thread_id=thread_id, scope=document_list(scope))
         if row is None:
             raise NotFound("run", run_id)
         return row
 
     def afterwards(self, before: Iterable[sqlite3.Row]) -> list[Run]:
         """Runs as they are now, a deleted one as it was."""
-        now = [
-            (row, self.one(statements.RUN, run_id=row["run_id"], thread_id=None, scope=None))
-            for row in before
-        ]
+        now = [(row, self.one(RUN, run_id=row["run_id"], thread_id=None, scope=None)) for row in before]
         return [rows.run(was if found is None else found) for was, found in now]
+
+
+class Changes:
+    """Runs changes of the queue, each in a transaction of its own."""
+
+    def __init__(self, database: Database, signals: SqliteSignals, options: StorageOptions) -> None:
+        self.database = database
+        self._signals = signals
+        self._options = options
+
+    async def run(self, work: Callable[[Change], _Result]) -> _Result:
+        """Runs `work` and sends the news it makes when that is committed."""
+        notifications: list[Signal] = []
+        asker, options = who(), self._options
+        result = await self.database.write(lambda c: work(Change(c, notifications, asker, options)))
+        self._signals.send(*notifications)
+        return result

@@ -6,17 +6,35 @@ import sqlite3
 
 from lgs_runtime.database.json_columns import dump, dump_optional, escape, load
 from lgs_runtime.errors import LeaseLost, RollbackAsked
-from lgs_runtime.model import Finished, Json, Outcome, Run, RunStatus, Signal
+from lgs_runtime.model import CancelAction, Finished, Json, Outcome, Run, RunStatus, Signal
 from lgs_runtime.storage import transitions
 from lgs_runtime.storage.histories import checkpoint_of
-from lgs_runtime.storage.sqlite import statements
+from lgs_runtime.storage.sqlite.audit import note
 from lgs_runtime.storage.sqlite.change import Change
-from lgs_runtime.storage.sqlite.versions import COUNT_VERSION, keep_version
+from lgs_runtime.storage.sqlite.statements.arrivals import THREAD_METADATA
+from lgs_runtime.storage.sqlite.statements.completion import (
+    DROP_ORPHANED_THREAD,
+    END_RUN,
+    KEEP_WEBHOOK,
+    LEAVE_THREAD,
+    MARK_THREAD,
+)
+from lgs_runtime.storage.sqlite.statements.queue import (
+    ASK_TO_STOP,
+    HELD,
+    WAIT_AGAIN,
+)
+from lgs_runtime.storage.sqlite.statements.runs import (
+    DELETE_RUN,
+    EXPECT_ORPHANED,
+)
+from lgs_runtime.storage.sqlite.statements.versions import COUNT_VERSION
+from lgs_runtime.storage.sqlite.versions import keep_version
 
 
 def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished:
     """Ends an attempt as it came out. Raises `LeaseLost`, `RollbackAsked`."""
-    row = change.one(statements.HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
+    row = change.one(HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
     if row is None:
         raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
     values, error = dump_optional(outcome.values), escape(outcome.error)
@@ -26,7 +44,7 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
     if taken_back and not outcome.undone:
         raise RollbackAsked(f"run {run.run_id}: is to be rolled back")
     if taken_back:
-        change.run(statements.DELETE_RUN, run_id=run.run_id)
+        change.run(DELETE_RUN, run_id=run.run_id)
     else:
         result = answer or (values if row["delete_thread_after"] else None)
         version = _keep_version(change, row, checkpoint_of(outcome), interrupts)
@@ -39,9 +57,9 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
 
 def _mark(change: Change, thread_id: str, names: Json) -> None:
     """Says on a thread whose run ended on it last."""
-    metadata = load(change.value(statements.THREAD_METADATA, thread_id=thread_id))
+    metadata = load(change.value(THREAD_METADATA, thread_id=thread_id))
     if not names.items() <= metadata.items():
-        change.run(statements.MARK_THREAD, thread_id=thread_id, metadata=dump({**metadata, **names}))
+        change.run(MARK_THREAD, thread_id=thread_id, metadata=dump({**metadata, **names}))
 
 
 def apply(
@@ -52,11 +70,11 @@ def apply(
     if transition in ("wait", "undo"):
         charged = charge and transition == "wait"
         refund, bonus = (0, 0.0) if charged else (1, transitions.HANDED_BACK_SECONDS)
-        change.run(statements.WAIT_AGAIN, run_id=run_id, refund=refund, bonus=bonus)
+        change.run(WAIT_AGAIN, run_id=run_id, refund=refund, bonus=bonus)
         change.notifications.append(Signal("queued", run_id))
         return
     if transition == "delete":
-        change.run(statements.DELETE_RUN, run_id=run_id)
+        change.run(DELETE_RUN, run_id=run_id)
     else:
         failed = transition == "fail"
         _end(change, row, "error" if failed else "interrupted", reason if failed else None)
@@ -76,9 +94,9 @@ def _end(
 ) -> None:
     run_id = row["run_id"]
     ending = {"status": status, "error": error, "result": result, "version": version}
-    change.run(statements.END_RUN, run_id=run_id, **ending)
+    change.run(END_RUN, run_id=run_id, **ending)
     if row["webhook"] is not None:
-        change.run(statements.KEEP_WEBHOOK, run_id=run_id, url=row["webhook"], values=values)
+        change.run(KEEP_WEBHOOK, run_id=run_id, url=row["webhook"], values=values)
 
 
 def _keep_version(
@@ -115,7 +133,7 @@ def _leave(
     what it was."""
     thread_id = row["thread_id"]
     left = change.one(
-        statements.LEAVE_THREAD,
+        LEAVE_THREAD,
         thread_id=thread_id,
         rest=rest,
         error=error,
@@ -126,6 +144,22 @@ def _leave(
     if waiting:
         change.notifications.append(Signal("queued", ""))
     orphaned = row["delete_thread_after"] and thread_id != change.kept
-    if orphaned and change.one(statements.DROP_ORPHANED_THREAD, thread_id=thread_id):
-        change.run(statements.KEEP_SPENT, thread_id=thread_id)
+    if orphaned and change.one(DROP_ORPHANED_THREAD, thread_id=thread_id):
+        change.run(EXPECT_ORPHANED, thread_id=thread_id)
     return waiting
+
+
+def carry_out(change: Change, step: transitions.Cancellation, action: CancelAction) -> None:
+    """Does what `transitions` decided, and writes it down."""
+    for run_id in (*step.end, *step.delete, *step.ask):
+        row = change.named(run_id)
+        if not row["delete_thread_after"]:
+            told = {"run_id": run_id, "action": action}
+            note(change.connection, row["thread_id"], "run.cancelled", told, change.asker)
+    for run_id in step.end:
+        apply(change, change.named(run_id), "stop", None, charge=True)
+    for run_id in step.delete:
+        apply(change, change.named(run_id), "delete", None, charge=True)
+    for run_id in step.ask:
+        change.run(ASK_TO_STOP, run_id=run_id, action=action)
+        change.notifications.append(Signal("cancel", run_id))

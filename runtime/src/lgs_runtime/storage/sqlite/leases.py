@@ -19,7 +19,8 @@ from typing import TypeVar
 from lgs_runtime.database.json_columns import dump
 from lgs_runtime.database.sqlite import connect, transaction, translated
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.sqlite import statements
+from lgs_runtime.storage.options import StorageOptions
+from lgs_runtime.storage.sqlite.statements.replicas import DISOWN, GIVE_UP_LEASE, RENEW_LEASE, SET_LEASE
 
 _Result = TypeVar("_Result")
 
@@ -32,7 +33,7 @@ def extend(path: Path, replica: str, lease_seconds: float) -> bool:
 
 def _extended(connection: sqlite3.Connection, replica: str, seconds: float) -> bool:
     lease = {"replica": replica, **_until(seconds)}
-    return connection.execute(statements.RENEW_LEASE, lease).rowcount == 1
+    return connection.execute(RENEW_LEASE, lease).rowcount == 1
 
 
 def _until(seconds: float) -> dict[str, float]:
@@ -41,7 +42,7 @@ def _until(seconds: float) -> dict[str, float]:
     return {"expires_at": time.time() + seconds, "held_from": steady, "held_until": steady + seconds}
 
 
-class SqliteLeases:
+class SqliteLease:
     """May be used from any one event loop."""
 
     def __init__(
@@ -70,7 +71,7 @@ class SqliteLeases:
     async def close(self) -> None:
         """Gives the lease up, unless the file is gone; then it runs out by itself."""
         try:
-            await self._run(lambda c: c.execute(statements.GIVE_UP_LEASE, {"replica": self._replica}))
+            await self._run(lambda c: c.execute(GIVE_UP_LEASE, {"replica": self._replica}))
         except StorageUnavailable:
             return
         finally:
@@ -86,9 +87,9 @@ class SqliteLeases:
         return False
 
     def _take(self, connection: sqlite3.Connection) -> None:
-        connection.execute(statements.DISOWN, {"replica": self._replica})
+        connection.execute(DISOWN, {"replica": self._replica})
         lease = {"replica": self._replica, "graphs": self._graphs, **_until(self._seconds)}
-        connection.execute(statements.SET_LEASE, lease)
+        connection.execute(SET_LEASE, lease)
 
     async def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
@@ -99,3 +100,16 @@ class SqliteLeases:
                 self._connection = connect(self._path)
             with transaction(self._connection):
                 return work(self._connection)
+
+
+class SqliteLeases:
+    """The `Leases` of the contract."""
+
+    def __init__(self, path: Path, options: StorageOptions) -> None:
+        self._path = path
+        self._options = options
+
+    async def take(self, replica: str, graphs: Sequence[str] | None = None) -> SqliteLease:
+        lease = SqliteLease(self._path, replica, self._options.lease_seconds, graphs)
+        await lease.take()
+        return lease

@@ -15,6 +15,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,8 @@ def folder_of(database: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"lgs-{os.getuid()}-{name}"
 
 
-class Sender:
-    """Sends soon and in batches; never waits, never fails. Belongs to one event loop."""
+class SqliteSignals:
+    """The `Signals` of the contract, sent in batches. Belongs to one event loop."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -48,8 +49,11 @@ class Sender:
         self._waiting: dict[Path, list[str]] = {}
         self._due: asyncio.Handle | None = None
 
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
+        """Nothing is lost between sockets of one machine, so there are no gaps to tell of."""
+        return Listener(self._folder)
+
     def send(self, *signals: Signal) -> None:
-        """Hands signals to every listener of the machine."""
         self._news = (self._news + list(signals))[-KEPT:]
         if self._news and self._due is None:
             self._due = self._loop.call_soon(self._flush)

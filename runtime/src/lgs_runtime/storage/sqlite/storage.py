@@ -3,105 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from lgs_runtime.database.json_columns import dump
 from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import DatabaseReplaced
-from lgs_runtime.model import Signal
+from lgs_runtime.storage.contract import Storage
 from lgs_runtime.storage.identity import ANOTHER, mismatch
 from lgs_runtime.storage.options import StorageOptions
-from lgs_runtime.storage.sqlite import rows, statements
+from lgs_runtime.storage.sqlite import rows
 from lgs_runtime.storage.sqlite.archives import SqliteArchives
+from lgs_runtime.storage.sqlite.assistants import SqliteAssistants
 from lgs_runtime.storage.sqlite.audit import SqliteAudit
+from lgs_runtime.storage.sqlite.change import Changes
 from lgs_runtime.storage.sqlite.crons import SqliteCrons
+from lgs_runtime.storage.sqlite.identity import database_id, file_at
 from lgs_runtime.storage.sqlite.leases import SqliteLeases
 from lgs_runtime.storage.sqlite.migrations import migrate
 from lgs_runtime.storage.sqlite.queue import SqliteQueue
-from lgs_runtime.storage.sqlite.records import SqliteRecords
-from lgs_runtime.storage.sqlite.signals import Listener, Sender, folder_of
+from lgs_runtime.storage.sqlite.runs import SqliteOrphans, SqliteRuns, SqliteWebhooks
+from lgs_runtime.storage.sqlite.signals import SqliteSignals, folder_of
+from lgs_runtime.storage.sqlite.threads import SqliteThreads
 from lgs_runtime.storage.sqlite.versions import SqliteVersions
 
 
-class SqliteStorage(SqliteQueue, SqliteRecords, SqliteVersions, SqliteAudit, SqliteArchives, SqliteCrons):
-    """The `Storage` of the contract."""
+async def open_sqlite(path: Path, options: StorageOptions) -> Storage:
+    """Opens or makes the file and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
+    database = await Database.open(path, migrate)
+    signals = SqliteSignals(folder_of(path))
+    changes = Changes(database, signals, options)
+    known = str(await database.read(database_id))
+    return Storage(
+        name="sqlite",
+        database_id=known,
+        queue=SqliteQueue(changes),
+        runs=SqliteRuns(changes),
+        webhooks=SqliteWebhooks(changes),
+        orphans=SqliteOrphans(database),
+        assistants=SqliteAssistants(database, signals),
+        threads=SqliteThreads(database, signals),
+        versions=SqliteVersions(database, options),
+        audit=SqliteAudit(database),
+        archives=SqliteArchives(database),
+        crons=SqliteCrons(database),
+        signals=signals,
+        leases=SqliteLeases(database.path, options),
+        backend=_Backend(database, signals, known),
+    )
 
-    name = "sqlite"
-    database_id: str
-    _file: tuple[int, int] | None
 
-    @classmethod
-    async def open(cls, path: Path, options: StorageOptions) -> SqliteStorage:
-        """Opens or makes the file and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
-        database = await Database.open(path, migrate)
-        storage = cls(database, Sender(folder_of(path)), options)
-        storage.database_id = str(await database.read(_database_id))
-        storage._file = _file_at(path)
-        return storage
+class _Backend:
+    """The `Backend` of the contract."""
+
+    def __init__(self, database: Database, signals: SqliteSignals, known: str) -> None:
+        """`known`: the id of the database."""
+        self._database = database
+        self._signals = signals
+        self._known = known
+        self._file = file_at(database.path)
 
     async def ping(self) -> None:
         # A file that was removed, or put in the place of another, goes on unseen for who has it open.
         path = self._database.path
-        if await asyncio.to_thread(_file_at, path) != self._file:
+        if await asyncio.to_thread(file_at, path) != self._file:
             raise DatabaseReplaced(f"{ANOTHER}: {path} was removed or replaced: start anew, with it back")
-        found = await self._database.read(_database_id)
-        wrong = mismatch(found, self.database_id)
+        wrong = mismatch(await self._database.read(database_id), self._known)
         if wrong is not None:
             raise DatabaseReplaced(wrong)
-
-    async def finished_runs(self, run_ids: Collection[str]) -> Collection[str]:
-        asked = {"run_ids": dump(list(run_ids))}
-        return await self._ids(statements.ENDED_OF, asked)
-
-    async def changed_threads(self, seen: Mapping[str, datetime | None]) -> Collection[str]:
-        moments = {thread_id: None if at is None else at.timestamp() for thread_id, at in seen.items()}
-        return await self._ids(statements.STIRRED, {"seen": dump(moments)})
-
-    async def _ids(self, statement: str, values: Mapping[str, Any]) -> list[str]:
-        found = await self._database.read(lambda connection: connection.execute(statement, values).fetchall())
-        return [row[0] for row in found]
-
-    def notify(self, *signals: Signal) -> None:
-        self._sender.send(*signals)
 
     async def now(self) -> datetime:
         """The clock of a file is that of its machine."""
         return rows.time(time.time())
 
-    async def leases(self, replica: str, graphs: Sequence[str] | None = None) -> SqliteLeases:
-        leases = SqliteLeases(self._database.path, replica, self._options.lease_seconds, graphs)
-        await leases.take()
-        return leases
-
-    def signals(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """Nothing is lost between sockets of one machine, so there are no gaps to tell
-        of."""
-        return Listener(folder_of(self._database.path))
-
     async def close(self) -> None:
-        self._sender.close()
+        self._signals.close()
         await self._database.close()
-
-
-def _file_at(path: Path) -> tuple[int, int] | None:
-    """Which file stands at the path, or None."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _database_id(connection: sqlite3.Connection) -> str | None:
-    """The id; None where tables of the service are missing."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables >= {"lgs_database", "lgs_thread", "lgs_run"}:
-        return None
-    row = connection.execute("SELECT id FROM lgs_database").fetchone()
-    return None if row is None else str(row[0])

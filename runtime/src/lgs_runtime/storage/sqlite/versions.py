@@ -1,11 +1,11 @@
-"""The versions of threads in SQLite, with their statements. Those that runs make are stored by `finish`."""
+"""The versions of threads in SQLite. Those that runs make are stored by `finish`."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from lgs_runtime.database.json_columns import dump, escape, load
 from lgs_runtime.database.sqlite import Database
@@ -15,66 +15,32 @@ from lgs_runtime.storage.actor import who
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions, entry_of
 from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite.access import one_row
 from lgs_runtime.storage.sqlite.audit import note
-
-VERSIONS: Final = """
-SELECT * FROM lgs_version
-WHERE thread_id = :thread_id AND (:metadata IS NULL OR lgs_contains(metadata, :metadata))
-ORDER BY version DESC LIMIT :limit OFFSET :offset
-"""
-
-VERSION: Final = "SELECT * FROM lgs_version WHERE thread_id = :thread_id AND version = :version"
-
-DESCRIBE_VERSION: Final = """
-UPDATE lgs_version SET description = coalesce(:description, description), metadata = :metadata
-WHERE thread_id = :thread_id AND version = :version RETURNING *
-"""
-
-THREAD: Final = "SELECT unfinished FROM lgs_thread WHERE thread_id = :thread_id"
-
-COUNT_VERSION: Final = """
-UPDATE lgs_thread SET versions = versions + 1, updated_at = :now WHERE thread_id = :thread_id
-RETURNING versions
-"""
-
-SET_STATE: Final = """
-UPDATE lgs_thread
-SET "values" = :values, interrupts = :interrupts, rest = :rest, error = NULL, state_updated_at = :now
-WHERE thread_id = :thread_id
-"""
-
-INSERT_VERSION: Final = """
-INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, interrupts, description, metadata,
-                         created_at, created_by)
-VALUES (:thread_id, :version, :checkpoint_id, :run_id, :interrupts, :description, :metadata, :now,
-        :created_by)
-RETURNING *
-"""
-
-MARK_CROWDED: Final = "INSERT OR IGNORE INTO lgs_crowded_thread (thread_id) VALUES (:thread_id)"
-
-THREADS_OVER_VERSION_LIMIT: Final = "SELECT thread_id FROM lgs_crowded_thread LIMIT 1000"
-
-KEPT_VERSIONS: Final = """
-SELECT min(version) AS version, min(checkpoint_id) AS checkpoint_id FROM (
-    SELECT version, checkpoint_id FROM lgs_version WHERE thread_id = :thread_id
-    ORDER BY version DESC LIMIT :keep)
-"""
-
-PRUNE_VERSIONS: Final = "DELETE FROM lgs_version WHERE thread_id = :thread_id AND version < :version"
-
-FORGET_CROWDED: Final = """
-DELETE FROM lgs_crowded_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
-"""
+from lgs_runtime.storage.sqlite.statements.versions import (
+    COUNT_VERSION,
+    DESCRIBE_VERSION,
+    FORGET_CROWDED,
+    INSERT_VERSION,
+    KEPT_VERSIONS,
+    MARK_CROWDED,
+    PRUNE_VERSIONS,
+    SET_STATE,
+    THREAD,
+    THREADS_OVER_VERSION_LIMIT,
+    VERSION,
+    VERSIONS,
+)
 
 
 class SqliteVersions:
     """The `Versions` of the contract."""
 
-    _database: Database
-    _options: StorageOptions
+    def __init__(self, database: Database, options: StorageOptions) -> None:
+        self._database = database
+        self._options = options
 
-    async def versions(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
+    async def of_thread(self, thread_id: str, page: Page, metadata: Json | None = None) -> Sequence[Version]:
         wanted = {
             "thread_id": thread_id,
             "metadata": None if metadata is None else dump(metadata),
@@ -84,47 +50,47 @@ class SqliteVersions:
         found = await self._database.read(lambda c: c.execute(VERSIONS, wanted).fetchall())
         return [rows.version(row) for row in found]
 
-    async def version(self, thread_id: str, version: int) -> Version:
+    async def get(self, thread_id: str, version: int) -> Version:
         named = {"thread_id": thread_id, "version": version}
-        return _found(await self._database.read(lambda c: _one(c, VERSION, named)), thread_id, version)
+        return _found(await self._database.read(lambda c: one_row(c, VERSION, named)), thread_id, version)
 
-    async def describe_version(
+    async def describe(
         self, thread_id: str, version: int, description: str | None, metadata: Json
     ) -> Version:
         named, asker = {"thread_id": thread_id, "version": version}, who()
 
         def work(connection: sqlite3.Connection) -> sqlite3.Row | None:
-            stored = _one(connection, VERSION, named)
+            stored = one_row(connection, VERSION, named)
             if stored is None:
                 return None
             merged = dump({**load(stored["metadata"]), **metadata})
             changed = {**named, "description": escape(description), "metadata": merged}
             note(connection, thread_id, "version.described", {"version": version}, asker)
-            return _one(connection, DESCRIBE_VERSION, changed)
+            return one_row(connection, DESCRIBE_VERSION, changed)
 
         return _found(await self._database.write(work), thread_id, version)
 
-    async def add_version(self, new: NewVersion) -> Version:
+    async def add(self, new: NewVersion) -> Version:
         made_by, options = who(), self._options
         row = await self._database.write(lambda connection: _add(connection, new, made_by, options))
         return rows.version(row)
 
-    async def threads_over_version_limit(self) -> Sequence[str]:
+    async def threads_over_limit(self) -> Sequence[str]:
         found = await self._database.read(lambda c: c.execute(THREADS_OVER_VERSION_LIMIT).fetchall())
         return [row["thread_id"] for row in found]
 
-    async def prune_versions(self, thread_id: str, keep: int) -> PrunedVersions:
+    async def prune(self, thread_id: str, keep: int) -> PrunedVersions:
         named = {"thread_id": thread_id}
 
         def work(connection: sqlite3.Connection) -> PrunedVersions:
-            kept = _one(connection, KEPT_VERSIONS, {**named, "keep": keep})
+            kept = one_row(connection, KEPT_VERSIONS, {**named, "keep": keep})
             assert kept is not None, "an aggregate has one row"
             deleted = connection.execute(PRUNE_VERSIONS, {**named, "version": kept["version"]}).rowcount
             return PrunedVersions(deleted, kept["checkpoint_id"])
 
         return await self._database.write(work)
 
-    async def forget_crowded(self, thread_ids: Sequence[str]) -> None:
+    async def forget_over_limit(self, thread_ids: Sequence[str]) -> None:
         named = {"thread_ids": dump(list(thread_ids))}
         await self._database.write(lambda c: c.execute(FORGET_CROWDED, named).rowcount)
 
@@ -134,7 +100,7 @@ def keep_version(
 ) -> sqlite3.Row:
     """Stores a version whose number the thread's record has counted already (`COUNT_VERSION`), in the
     caller's transaction."""
-    row = _one(connection, INSERT_VERSION, {"description": None, "metadata": "{}", **version})
+    row = one_row(connection, INSERT_VERSION, {"description": None, "metadata": "{}", **version})
     assert row is not None, "an INSERT that returns nothing raises"
     if row["version"] > options.versions_limit:
         connection.execute(MARK_CROWDED, version)
@@ -145,13 +111,13 @@ def _add(
     connection: sqlite3.Connection, new: NewVersion, made_by: str | None, options: StorageOptions
 ) -> sqlite3.Row:
     named = {"thread_id": new.thread_id, "now": time.time()}
-    thread = _one(connection, THREAD, named)
+    thread = one_row(connection, THREAD, named)
     if thread is None:
         raise NotFound("thread", new.thread_id)
     if thread["unfinished"]:
         raise Conflict(f"thread {new.thread_id} is busy: wait for its runs, or cancel them, first")
     interrupts = dump(new.interrupts)
-    counted = _one(connection, COUNT_VERSION, named)
+    counted = one_row(connection, COUNT_VERSION, named)
     assert counted is not None, "the thread was there, and this transaction is alone"
     if new.values is not None:
         state = {"values": dump(new.values), "interrupts": interrupts, "rest": new.status}
@@ -170,11 +136,6 @@ def _add(
     what, details = entry_of(rows.version(made))
     note(connection, new.thread_id, what, details, made_by)
     return made
-
-
-def _one(connection: sqlite3.Connection, statement: str, values: Mapping[str, Any]) -> sqlite3.Row | None:
-    found = connection.execute(statement, values).fetchall()
-    return found[0] if found else None
 
 
 def _found(row: sqlite3.Row | None, thread_id: str, version: int) -> Version:

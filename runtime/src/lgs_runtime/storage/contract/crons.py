@@ -1,7 +1,4 @@
-"""What every storage promises about crons: records, and that what is due is given to one replica at a time.
-
-Part of the `Storage`; raises and promises as the rest of the contract does.
-"""
+"""Crons: records, and that what is due is given to one replica at a time."""
 
 from __future__ import annotations
 
@@ -29,28 +26,28 @@ CHANGEABLE: Final = (
 class Crons(Protocol):
     """Runs that are to be made again and again."""
 
-    async def create_cron(self, cron: Cron) -> Cron:
+    async def create(self, cron: Cron) -> Cron:
         """Stores a cron."""
 
-    async def cron(self, cron_id: str, scope: Scope | None = None) -> Cron:
+    async def get(self, cron_id: str, scope: Scope | None = None) -> Cron:
         """One cron. Raises `NotFound`."""
 
-    async def update_cron(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
+    async def update(self, cron_id: str, changes: Mapping[str, Any], scope: Scope | None = None) -> Cron:
         """Replaces the fields in `changes` (of `CHANGEABLE`). Raises `NotFound`."""
 
-    async def delete_cron(self, cron_id: str, scope: Scope | None = None) -> None:
+    async def delete(self, cron_id: str, scope: Scope | None = None) -> None:
         """Deletes a cron. Raises `NotFound`."""
 
-    async def crons(self, query: CronQuery) -> Sequence[Cron]:
+    async def search(self, query: CronQuery) -> Sequence[Cron]:
         """A page of the crons that match."""
 
-    async def count_crons(self, query: CronQuery) -> int:
+    async def count(self, query: CronQuery) -> int:
         """How many match."""
 
-    async def claim_crons(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
+    async def claim(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
         """Crons that are due, each given to one caller for `hold_seconds`; then to the next, until one has
         advanced it."""
 
-    async def advance_cron(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
+    async def advance(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
         """The run of the time `due` is made: the next is at `following` (None: there is none). False when the
         cron was advanced or changed meanwhile; nothing is changed then."""

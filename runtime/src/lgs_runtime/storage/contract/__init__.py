@@ -1,0 +1,92 @@
+"""What every storage promises, in parts: each is a protocol, with an implementation for each database.
+
+Two implementations, SQLite and Postgres, pass one contract suite. All methods raise `StorageUnavailable` when
+the database can't be reached, and never leave half of a change. The database's clock is the only one that
+counts.
+
+Where a method takes a `scope`, what is outside of it is not there: it is not found, listed, counted or
+changed. A run is within the scope of its thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from lgs_runtime.storage.contract.assistants import Assistants
+from lgs_runtime.storage.contract.crons import Crons
+from lgs_runtime.storage.contract.histories import Archives, Audit, Versions
+from lgs_runtime.storage.contract.queue import Queue
+from lgs_runtime.storage.contract.replicas import Lease, Leases, Signals
+from lgs_runtime.storage.contract.runs import Orphans, Runs, Webhooks
+from lgs_runtime.storage.contract.threads import Threads
+
+__all__ = [
+    "Archives",
+    "Assistants",
+    "Audit",
+    "Backend",
+    "Crons",
+    "Lease",
+    "Leases",
+    "Orphans",
+    "Queue",
+    "Runs",
+    "Signals",
+    "Storage",
+    "Threads",
+    "Versions",
+    "Webhooks",
+]
+
+
+class Backend(Protocol):
+    """The connections that the parts share."""
+
+    async def ping(self) -> None:
+        """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` where the database
+        is empty, or another one than was opened."""
+
+    async def now(self) -> datetime:
+        """The database's clock."""
+
+    async def close(self) -> None:
+        """Closes every connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """A database of the service, by its parts: whoever needs one takes that. Opened by `open_storage`, which
+    also migrates it, safely when several replicas start at once on an empty one."""
+
+    name: str
+    """`sqlite` or `postgres`, for `/info` and messages that people read."""
+    database_id: str
+    """By which this database is known from another one."""
+    queue: Queue
+    runs: Runs
+    webhooks: Webhooks
+    orphans: Orphans
+    assistants: Assistants
+    threads: Threads
+    versions: Versions
+    audit: Audit
+    archives: Archives
+    crons: Crons
+    signals: Signals
+    leases: Leases
+    backend: Backend
+
+    async def ping(self) -> None:
+        """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` where the database
+        is empty, or another one than was opened."""
+        await self.backend.ping()
+
+    async def now(self) -> datetime:
+        """The database's clock."""
+        return await self.backend.now()
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.backend.close()

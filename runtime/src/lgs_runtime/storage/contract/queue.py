@@ -1,0 +1,101 @@
+"""The queue: runs, from their acknowledgement to their end.
+
+The life of a run: `enqueue` makes it durable (and only then is it acknowledged); `claim`, or `enqueue` itself
+when the replica has a free slot, gives it to one replica; that replica's lease is renewed by `Lease.renew`;
+`finish` or `release` ends the attempt. `reap` gives the runs of replicas whose lease ran out to others. An
+attempt is named by (run_id, replica, attempt): whoever is late gets `LeaseLost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lgs_runtime.model import (
+    CancelAction,
+    Enqueued,
+    Finished,
+    NewRun,
+    Outcome,
+    QueueDepth,
+    QueueLimits,
+    Run,
+    Scope,
+)
+
+
+class Queue(Protocol):
+    """Runs that wait, run and end."""
+
+    async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
+        """Stores a run durably, applying its multitask strategy, or stores nothing.
+
+        `claim_for` names the asking replica when it has a free slot: the run is inserted as claimed by it if
+        it is due, its thread is free, the replica has its graph, and no run that the replica could claim has
+        a smaller rank. Otherwise it waits, if its
+        queue has room.
+
+        Strategies on a thread with unfinished runs: `reject` raises `Conflict`; `enqueue` waits its turn;
+        `interrupt` cancels the unfinished ones with action interrupt, `rollback` with action rollback, and
+        waits for their end.
+
+        With `limits.user`, a run that would give its user (`actor.who`) more unfinished runs is refused: that
+        is exact, whichever replicas store runs of the user at the same time.
+
+        Raises `NotFound` (thread, unless `create_thread`; assistant), `Conflict`, `QueueFull` and its
+        `UserLimit`. Storing the
+        same run_id again returns what is stored, unchanged.
+        """
+
+    async def enqueue_all(self, new: Sequence[NewRun], limits: QueueLimits) -> Sequence[Run]:
+        """Stores runs in this order, all of them or none, as `enqueue` without `claim_for` does. Raises what
+        the first that is refused raises."""
+
+    async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
+        """Up to `slots` runs of `graphs` (default: those that `replica` takes), now `running` and its own,
+        attempt charged: the first in line, in that order. Most urgent first, with aging, and fair between the
+        groups of a level: `fairness` has the law. A run's rank is its due time plus 0 s (high), 30 s (normal)
+        or 120 s (low), finer by its level. One running run a thread, and a thread's runs in the order they
+        were stored. Two replicas never get the same run. A replica without a lease that lives gets none."""
+
+    async def take_only(self, replica: str, graphs: Sequence[str]) -> None:
+        """Says which of its graphs `replica` takes runs of from now on, until its lease is taken anew. Runs
+        of a graph that no replica takes wait, and count as `unserved`."""
+
+    async def held(self, replica: str) -> Sequence[Run]:
+        """The runs that are `replica`'s by the storage's account: running, and claimed by it. A claim whose
+        answer was lost on its way is found here."""
+
+    async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
+        """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while
+        other runs wait on it). An `answer` is kept as the run's `result`, and told to its webhook. With
+        `delete_thread_after` the thread's record goes and the run keeps the answer, else the values, as
+        `result` (the checkpoints are the caller's); else the state it ended with becomes a version of the
+        thread (`histories.checkpoint_of`). A run that was cancelled with `rollback` is deleted. Raises
+        `RollbackAsked` where the outcome is not `undone` then, `LeaseLost` when the attempt is no longer the
+        replica's: nothing is changed."""
+
+    async def release(self, replica: str, runs: Sequence[Run]) -> None:
+        """Hands runs back unfinished: they wait again, first in rank, and no attempt is charged."""
+
+    async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
+        """Takes runs from replicas whose lease ran out, except from `replica`, which asks and so lives. Those
+        with attempts left wait again, the others end in `error` with the reason. Returns them as they are
+        afterwards. Safe to call from every replica."""
+
+    async def cancel(
+        self,
+        thread_id: str | None,
+        run_ids: Sequence[str],
+        action: CancelAction,
+        scope: Scope | None = None,
+    ) -> Sequence[Run]:
+        """Asks runs to stop. A waiting run ends at once (`interrupted`, or deleted with rollback); a running
+        one gets `cancel_requested` and a `cancel` signal, and ends when its worker has stopped. So does, with
+        rollback, one that waits after an attempt: it goes first in line, to a replica that deletes its
+        checkpoints. A rollback that was asked for stays, whatever is asked for later. Finished runs
+        are left alone. Returns the runs as they are afterwards (a deleted one as it was). Raises
+        `NotFound`."""
+
+    async def depth(self) -> QueueDepth:
+        """The whole service's queue at this moment. Cheap: it looks at waiting runs only."""

@@ -1,0 +1,162 @@
+"""How runs are claimed, given back, taken from the lost and cancelled.
+
+Locks are taken in one order: thread before run, threads by id. `CLAIM` locks runs alone and never waits. The
+thread's row carries what must be exact under concurrency (`unfinished`, `runs`): an UPDATE sees the newest
+version of a row it waited for, a sub-select does not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lgs_runtime.storage.fairness import FIRST_TURN, LEAST_URGENT, MOST_URGENT
+from lgs_runtime.storage.postgres.statements.conditions import CLAIMABLE, CLAIMABLE_FEW, has, run_within
+
+REMEMBERED_SECONDS: Final = 60.0
+"""So long after its lease the graphs of a replica are taken for served."""
+
+SPARE: Final = 16
+"""How many more runs of each level a claim looks at than it wants."""
+
+LOCK_THREADS: Final = """
+SELECT thread_id FROM lgs_thread WHERE thread_id = ANY($1::text[]) ORDER BY thread_id FOR UPDATE
+"""
+
+LOCK_RUNS: Final = "SELECT FROM lgs_run WHERE run_id = ANY($1::text[]) FOR UPDATE"
+"""As `TO_BE_STOPPED`, of runs by their ids."""
+
+CLAIM: Final = f"""
+WITH asker AS MATERIALIZED (
+    SELECT coalesce($3::text[], graphs) AS graphs FROM lgs_replica WHERE replica = $1 AND expires_at > now()
+), line AS MATERIALIZED (
+    SELECT run_id, level, turn, rank,
+           max(rank) OVER (PARTITION BY level ORDER BY turn, rank ROWS UNBOUNDED PRECEDING) AS held_up
+    FROM generate_series({MOST_URGENT}, {LEAST_URGENT}) AS levels (level) CROSS JOIN LATERAL (
+        SELECT r.run_id, r.turn, r.rank FROM lgs_run r
+        WHERE r.level = levels.level AND {has("r.graph_id", "SELECT graphs FROM asker")} AND {CLAIMABLE_FEW}
+        ORDER BY r.turn, r.rank LIMIT $2::integer + {SPARE}
+    ) first
+    WHERE EXISTS (SELECT FROM asker)
+), picked AS (
+    SELECT locked.run_id
+    FROM (SELECT run_id FROM line ORDER BY held_up, level, turn, rank) ordered CROSS JOIN LATERAL (
+        SELECT r.run_id FROM lgs_run r WHERE r.run_id = ordered.run_id AND r.status = 'pending'
+        FOR UPDATE SKIP LOCKED
+    ) locked
+    LIMIT $2::integer
+), claimed AS (
+    UPDATE lgs_run r
+    SET status = 'running', claimed_by = $1, updated_at = now(), attempt = attempt + 1,
+        claimed_at = greatest(now(), r.claimed_at + interval '1 millisecond')
+    FROM picked WHERE r.run_id = picked.run_id
+    RETURNING r.*
+)
+SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) look LEFT JOIN claimed ON true
+"""
+"""`fairness.in_line`, of the first of each level; some more of them than are wanted, since others may be
+claiming those. `seen` tells whether there were any: then a claim that got too few is tried again. The unique
+index on running threads is the last word: two claims that see a delayed run become due at different moments
+can't both win, and the loser tries again. Ids of events begin with the time of the claim: those of an attempt
+are later than those of the one before it, also when the clock was set back."""
+
+RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {run_within('$2')}"
+
+LOST_THREADS: Final = """
+SELECT DISTINCT r.thread_id FROM lgs_run r
+WHERE r.status = 'running' AND NOT EXISTS (
+    SELECT FROM lgs_replica p
+    WHERE p.replica = r.claimed_by AND (p.expires_at > now() OR p.replica = $1))
+"""
+"""$1: who asks. It lives, though its lease may have run out while it stood still: its runs are its own."""
+
+BURY_REPLICAS: Final = """
+DELETE FROM lgs_replica WHERE expires_at <= now() AND replica IS DISTINCT FROM $1
+"""
+"""Waits for a renewal under way and then sees it; whoever renews after it finds that the lease had run
+out."""
+
+LOST_RUNS: Final = """
+SELECT r.* FROM lgs_run r
+WHERE r.thread_id = ANY($1::text[]) AND r.status = 'running'
+  AND NOT EXISTS (SELECT FROM lgs_replica p WHERE p.replica = r.claimed_by)
+FOR UPDATE OF r
+"""
+
+TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = $2::text[] WHERE replica = $1"
+
+HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = $1 AND status = 'running'"
+
+OWN_RUNS: Final = """
+SELECT r.* FROM lgs_run r
+JOIN unnest($1::text[], $2::integer[]) AS own (run_id, attempt) USING (run_id, attempt)
+WHERE r.status = 'running' AND r.claimed_by = $3
+FOR UPDATE OF r
+"""
+
+WAIT_AGAIN: Final = f"""
+UPDATE lgs_run
+SET status = 'pending', claimed_by = NULL, updated_at = now(), attempt = attempt - $2::integer,
+    rank = rank - $3::float8, turn = CASE WHEN $3::float8 > 0 THEN {FIRST_TURN} ELSE turn END
+WHERE run_id = ANY($1::text[])
+"""
+
+# $1 runs $2 status $3 errors, one a run (or null) $4 what the thread becomes (null: what it was)
+END_RUNS: Final = """
+WITH ended AS (
+    UPDATE lgs_run r
+    SET status = $2, error = e.error, claimed_by = NULL, ended_at = now(), updated_at = now()
+    FROM unnest($1::text[], $3::text[]) AS e (run_id, error)
+    WHERE r.run_id = e.run_id AND r.status IN ('pending', 'running')
+    RETURNING r.run_id, r.thread_id, r.error, r.webhook
+), webhook AS (
+    INSERT INTO lgs_webhook (run_id, url) SELECT run_id, webhook FROM ended WHERE webhook IS NOT NULL
+)
+UPDATE lgs_thread t
+SET unfinished = t.unfinished - e.runs, rest = coalesce($4, t.rest), error = coalesce(e.error, t.error),
+    updated_at = now()
+FROM (SELECT thread_id, count(*) AS runs, max(error) AS error FROM ended GROUP BY thread_id) e
+WHERE t.thread_id = e.thread_id
+"""
+
+DELETE_RUNS: Final = """
+WITH deleted AS (
+    DELETE FROM lgs_run WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running')
+    RETURNING thread_id
+)
+UPDATE lgs_thread t SET unfinished = t.unfinished - d.runs, updated_at = now()
+FROM (SELECT thread_id, count(*) AS runs FROM deleted GROUP BY thread_id) d
+WHERE t.thread_id = d.thread_id
+"""
+
+DROP_ORPHANED_THREADS: Final = """
+WITH dropped AS (
+    DELETE FROM lgs_thread WHERE thread_id = ANY($1::text[]) AND unfinished = 0 RETURNING thread_id
+)
+INSERT INTO lgs_spent_thread (thread_id) SELECT thread_id FROM dropped ON CONFLICT DO NOTHING
+"""
+
+ASK_TO_STOP: Final = """
+UPDATE lgs_run
+SET cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' ELSE $2 END, updated_at = now()
+WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running')
+"""
+
+DEPTH: Final = f"""
+WITH fleet AS MATERIALIZED (
+    SELECT CASE WHEN count(*) = 0 OR bool_or(p.graphs IS NULL) THEN NULL
+                ELSE coalesce(array_agg(DISTINCT has.graph) FILTER (WHERE has.graph IS NOT NULL), '{{}}')
+           END AS graphs
+    FROM lgs_replica p LEFT JOIN LATERAL unnest(p.graphs) AS has (graph) ON true
+    WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
+)
+SELECT r.priority, c.unserved,
+       count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
+       coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest
+FROM lgs_run r CROSS JOIN LATERAL (
+    SELECT {CLAIMABLE} AS now,
+           CASE WHEN NOT {has("r.graph_id", "SELECT graphs FROM fleet")} THEN r.graph_id END AS unserved
+) c
+WHERE r.status = 'pending' GROUP BY r.priority, c.unserved
+"""
+"""`unserved`: the graph that no replica takes. One whose lease ran out a moment ago may be back at once;
+without any replica nobody knows."""

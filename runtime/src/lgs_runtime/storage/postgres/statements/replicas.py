@@ -1,0 +1,32 @@
+"""Leases of replicas, and what they tell one another."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TAKE_LEASE: Final = """
+WITH old AS (
+    UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = $1 AND status = 'running'
+)
+INSERT INTO lgs_replica (replica, expires_at, graphs)
+VALUES ($1, now() + make_interval(secs => $2::float8), $3::text[])
+ON CONFLICT (replica) DO UPDATE SET expires_at = excluded.expires_at, graphs = excluded.graphs
+"""
+"""A replica that starts holds nothing: what an earlier one of its name held is for the reaper."""
+
+RENEW_LEASE: Final = """
+UPDATE lgs_replica SET expires_at = now() + make_interval(secs => $2::float8) WHERE replica = $1
+RETURNING true
+"""
+"""Whoever takes a replica's runs deletes its row in the same transaction: while it is there they are
+untouched, also when the lease has run out."""
+
+GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
+
+ASKED_TO_STOP: Final = """
+SELECT run_id FROM lgs_run WHERE status = 'running' AND cancel_requested IS NOT NULL
+"""
+
+NOTIFY: Final = "SELECT pg_notify('lgs', payload) FROM unnest($1::text[]) AS payload"
+
+NOW: Final = "SELECT now()"

@@ -1,0 +1,92 @@
+"""How runs are claimed, given back, taken from the lost and cancelled.
+
+`:now` is the machine's clock in seconds since the epoch, `:steady` its monotonic one.
+
+Each runs inside of a transaction that has the file to itself, so they are plain: no locks, no second looks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lgs_runtime.storage.fairness import FIRST_TURN, LEVELS
+from lgs_runtime.storage.sqlite.statements.conditions import (
+    CLAIMABLE,
+    HAS,
+    HOLDS,
+    REMEMBERED_SECONDS,
+    lease_holds,
+)
+
+GRAPHS_OF: Final = "SELECT graphs FROM lgs_replica WHERE replica = :replica"
+
+ALIVE: Final = f"SELECT graphs FROM lgs_replica p WHERE replica = :replica AND {HOLDS}"
+
+FIRST_OF_LEVELS: Final = " UNION ALL ".join(
+    f"""
+    SELECT * FROM (SELECT r.run_id, r.level, r.turn, r.rank FROM lgs_run r
+                   WHERE r.level = {level} AND {HAS} AND {CLAIMABLE} ORDER BY r.turn, r.rank LIMIT :slots)
+    """
+    for level in LEVELS
+)
+
+CLAIM: Final = """
+UPDATE lgs_run
+SET status = 'running', claimed_by = :replica, claimed_at = max(:now, coalesce(claimed_at + 0.001, 0)),
+    updated_at = :now, attempt = attempt + 1
+WHERE run_id IN (SELECT value FROM json_each(:run_ids))
+RETURNING *
+"""
+"""Ids of events begin with the time of the claim: those of an attempt are later than those of the one before
+it, also when the clock was set back."""
+
+ANYTHING_CLAIMABLE: Final = f"SELECT 1 FROM lgs_run r WHERE {HAS} AND {CLAIMABLE} LIMIT 1"
+
+HELD: Final = """
+SELECT * FROM lgs_run
+WHERE run_id = :run_id AND status = 'running' AND claimed_by = :replica AND attempt = :attempt
+"""
+
+TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = :graphs WHERE replica = :replica"
+
+HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = :replica AND status = 'running'"
+
+LOST: Final = f"""
+SELECT r.* FROM lgs_run r
+WHERE r.status = 'running' AND NOT EXISTS (
+    SELECT 1 FROM lgs_replica p
+    WHERE p.replica = r.claimed_by AND (p.replica = :replica OR {HOLDS}))
+"""
+""":replica is who asks. It lives, though its lease may have run out while it stood still."""
+
+BURY_REPLICAS: Final = f"DELETE FROM lgs_replica AS p WHERE NOT ({HOLDS}) AND replica IS NOT :replica"
+
+WAIT_AGAIN: Final = f"""
+UPDATE lgs_run
+SET status = 'pending', claimed_by = NULL, updated_at = :now, attempt = attempt - :refund,
+    rank = rank - :bonus, turn = CASE WHEN :bonus > 0 THEN {FIRST_TURN} ELSE turn END
+WHERE run_id = :run_id
+"""
+
+ASK_TO_STOP: Final = """
+UPDATE lgs_run
+SET cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' ELSE :action END,
+    updated_at = :now
+WHERE run_id = :run_id
+"""
+"""Whoever asks for a rollback gets it, whatever others ask for."""
+
+DEPTH: Final = f"""
+WITH fleet AS (SELECT graphs FROM lgs_replica p WHERE {lease_holds(REMEMBERED_SECONDS)}),
+served AS (SELECT value AS graph_id FROM fleet, json_each(fleet.graphs)),
+waits AS (
+    SELECT r.priority, r.due_at, ({CLAIMABLE}) AS claimable,
+           CASE WHEN EXISTS (SELECT 1 FROM fleet) AND NOT EXISTS (SELECT 1 FROM fleet WHERE graphs IS NULL)
+                     AND r.graph_id NOT IN (SELECT graph_id FROM served) THEN r.graph_id END AS unserved
+    FROM lgs_run r WHERE r.status = 'pending'
+)
+SELECT priority, unserved, sum(claimable) AS waiting, sum(NOT claimable) AS blocked,
+       max(0, :now - coalesce(min(CASE WHEN claimable THEN due_at END), :now)) AS oldest
+FROM waits GROUP BY priority, unserved
+"""
+"""`unserved`: the graph that no replica takes."""

@@ -1,0 +1,24 @@
+"""Leases of replicas, and what they tell one another."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DISOWN: Final = "UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = :replica AND status = 'running'"
+
+SET_LEASE: Final = """
+INSERT INTO lgs_replica (replica, expires_at, held_from, held_until, graphs)
+VALUES (:replica, :expires_at, :held_from, :held_until, :graphs)
+ON CONFLICT (replica) DO UPDATE
+SET expires_at = excluded.expires_at, held_from = excluded.held_from, held_until = excluded.held_until,
+    graphs = excluded.graphs
+"""
+
+RENEW_LEASE: Final = """
+UPDATE lgs_replica SET expires_at = :expires_at, held_from = :held_from, held_until = :held_until
+WHERE replica = :replica
+"""
+"""Whoever takes a replica's runs deletes its row too: while it is there they are untouched, also when the
+lease has run out."""
+
+GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = :replica"
