@@ -54,7 +54,9 @@ def test_every_command_of_lgs_works_without_what_talks_to_a_cluster(tmp_path: Pa
 
 
 def test_the_operator_says_which_extra_it_lacks(tmp_path: Path) -> None:
-    done = without_a_cluster(tmp_path, "import sys; from lgs_operator.start import main; sys.exit(main())")
+    done = without_a_cluster(
+        tmp_path, "import sys; from lgs_operator.entrypoint import main; sys.exit(main())"
+    )
 
     assert done.returncode == 2
     assert "pip install 'lgs-operator[cluster]'" in done.stderr

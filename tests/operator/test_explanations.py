@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lgs_crds import LangGraphService, parse
-from lgs_operator.status.reporter import news
+from lgs_operator.status.reporter import condition_events
 from lgs_operator.status.rollout import refused_pods, refused_server
 from lgs_operator.status.service import ObservedService, cache_ready, persistence_ready, progressing, ready
 
@@ -151,8 +151,8 @@ def test_a_rollout_that_stands_still_is_an_event() -> None:
     serving = {"type": "Ready", "status": "True", "reason": "Serving"}
     late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
 
-    assert list(news([*before, serving], [serving, late])) == [late]
-    assert list(news([serving, late], [serving, late])) == []
+    assert list(condition_events([*before, serving], [serving, late])) == [late]
+    assert list(condition_events([serving, late], [serving, late])) == []
 
 
 def test_progress_and_what_ready_says_already_are_no_events() -> None:
@@ -160,8 +160,8 @@ def test_progress_and_what_ready_says_already_are_no_events() -> None:
     done = {"type": "Progressing", "status": "False", "reason": "Complete"}
     broken = [{"type": kind, "status": "False", "reason": "OOMKilled"} for kind in ("Ready", "Progressing")]
 
-    assert list(news([], [moving])) == list(news([moving], [done])) == []
-    assert [each["type"] for each in news([], broken)] == ["Ready"]
+    assert list(condition_events([], [moving])) == list(condition_events([moving], [done])) == []
+    assert [each["type"] for each in condition_events([], broken)] == ["Ready"]
 
 
 def killed(limit: str | None, **annotations: str) -> dict[str, Any]:

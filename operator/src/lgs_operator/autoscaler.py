@@ -224,14 +224,16 @@ class Autoscaler:
         before = self._states.seen(key).scaling
         view = scaling_view(service, decision, self._before(key), self._now(), circuits=circuits)
         now = self._now()
-        news = _news(view)
+        reported = _reported(view)
         urgent = before is None or before.desired != view.desired or _reasons(before) != _reasons(view)
-        due = now - track.written_at >= (_WRITE_SECONDS if news != track.written else _WRITE_MEMORY_SECONDS)
+        due = now - track.written_at >= (
+            _WRITE_SECONDS if reported != track.written else _WRITE_MEMORY_SECONDS
+        )
         is_idle = decision is not None and not decision.queue and decision.p95 is None
-        if not urgent and (not due or (is_idle and news == track.written)):
+        if not urgent and (not due or (is_idle and reported == track.written)):
             return
         await self._reporter.report_scaling(key, view)
-        track.written, track.written_at = news, now
+        track.written, track.written_at = reported, now
 
 
 def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
@@ -242,5 +244,5 @@ def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _news(view: ScalingView) -> tuple[object, ...]:
+def _reported(view: ScalingView) -> tuple[object, ...]:
     return view.desired, view.queue, view.p95, _reasons(view)

@@ -6,12 +6,12 @@ from importlib.metadata import version as version_of
 
 import typer
 
-from lgs_operator.commands.beginning import init
-from lgs_operator.commands.checking import validate
 from lgs_operator.commands.console import say
-from lgs_operator.commands.imaging import build_image, dockerfile
-from lgs_operator.commands.running import up
-from lgs_operator.commands.simulating import simulate
+from lgs_operator.commands.images import build_image, dockerfile
+from lgs_operator.commands.init import init
+from lgs_operator.commands.simulate import simulate
+from lgs_operator.commands.up import up
+from lgs_operator.commands.validate import validate
 
 app = typer.Typer(
     help="Run LangGraph applications from one manifest.", no_args_is_help=True, pretty_exceptions_enable=False

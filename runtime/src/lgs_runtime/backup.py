@@ -24,7 +24,7 @@ from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import open_persistence
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.backends import open_storage
-from lgs_runtime.threads.archive import Archive, Arrival
+from lgs_runtime.threads.archive import Archive, ThreadImport
 from lgs_runtime.threads.archive_values import ValueCodec
 
 IfExists = Literal["raise", "replace", "skip"]
@@ -84,34 +84,34 @@ async def import_from(settings: Settings, path: Path, if_exists: IfExists) -> Co
     done = skipped = 0
     async with _opened(settings) as archive:
         with _file(path, path, "rb") as file:
-            arrival = Arrival(archive)
+            thread_import = ThreadImport(archive)
             try:
                 for line in file:
-                    await arrival.take(line)
-                    if not arrival.ended:
+                    await thread_import.take(line)
+                    if not thread_import.ended:
                         continue
-                    taken = await _settled(archive, arrival, if_exists)
+                    taken = await _settled(archive, thread_import, if_exists)
                     done, skipped = done + taken, skipped + (not taken)
-                    arrival = Arrival(archive)
-                if arrival.begun:
+                    thread_import = ThreadImport(archive)
+                if thread_import.begun:
                     raise InvalidRequest(f"{path}: the last thread is not whole: the file was cut")
             except BaseException:
-                await arrival.drop()
+                await thread_import.drop()
                 raise
     return Count(done, skipped)
 
 
-async def _settled(archive: Archive, arrival: Arrival, if_exists: IfExists) -> bool:
+async def _settled(archive: Archive, thread_import: ThreadImport, if_exists: IfExists) -> bool:
     async def replace(thread_id: str) -> None:
         if (await archive.storage.threads.get(thread_id)).status == "busy":
             raise Conflict(f"thread {thread_id} is busy: stop the service, or its runs, first")
         await archive.storage.threads.delete(thread_id)
         await archive.saver.adelete_thread(thread_id)
 
-    if if_exists == "skip" and await arrival.exists():
-        await arrival.drop()
+    if if_exists == "skip" and await thread_import.exists():
+        await thread_import.drop()
         return False
-    await arrival.settle(replace if if_exists == "replace" else None)
+    await thread_import.settle(replace if if_exists == "replace" else None)
     return True
 
 

@@ -21,7 +21,7 @@ LEVELS: Final = {
 }
 ASGI_SERVER: Final = "uvicorn.error"
 OURS: Final = frozenset({"lgs_runtime", "uvicorn", "asyncio"})
-TOLD: Final = "_lgs_told"
+LOGGED: Final = "_lgs_logged"
 
 
 def ensure_plain() -> None:
@@ -75,19 +75,19 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> Callable[[
 
     again()
     logging.getLogger().handlers[:] = [handler]
-    logging.getLogger(ASGI_SERVER).addFilter(_not_told)
+    logging.getLogger(ASGI_SERVER).addFilter(_not_logged)
     return again
 
 
-def mark_told(raised: BaseException) -> None:
-    """Says of an exception that the log has it: who hears of it further out need not log it again."""
+def mark_logged(raised: BaseException) -> None:
+    """Marks an exception that the log has: whoever gets it further out need not log it again."""
     with suppress(AttributeError):
-        raised.__dict__[TOLD] = True
+        raised.__dict__[LOGGED] = True
 
 
-def _not_told(record: logging.LogRecord) -> bool:
+def _not_logged(record: logging.LogRecord) -> bool:
     raised = record.exc_info[1] if record.exc_info else None
-    return not getattr(raised, TOLD, False)
+    return not getattr(raised, LOGGED, False)
 
 
 def _take(root: logging.Logger, handler: logging.Handler, level: int) -> None:

@@ -58,7 +58,7 @@ class Notifier:
         self._on_cancel: list[Callable[[str], None]] = []
         self._on_gap: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
         self._gap = asyncio.Event()
         self._listening = asyncio.Event()
 
@@ -70,9 +70,9 @@ class Notifier:
         """Calls `stop` with the id of a run that was asked to stop. It must not block."""
         self._on_cancel.append(stop)
 
-    def on_gap(self, look: Callable[[], None]) -> None:
-        """Calls `look` when signals may have been missed. It must not block."""
-        self._on_gap.append(look)
+    def on_gap(self, recheck: Callable[[], None]) -> None:
+        """Calls `recheck` when signals may have been missed. It must not block."""
+        self._on_gap.append(recheck)
 
     async def start(self) -> None:
         """Subscribes; returns as soon as signals can arrive, or after a second if the database is away."""
@@ -90,7 +90,7 @@ class Notifier:
         """
         waiter = _Waiter()
         self._waiters[run_id].add(waiter)
-        self._look_now_and_then()
+        self._start_polling()
         try:
             if seen_unfinished and run_id not in self._ended:
                 await waiter.woken()
@@ -121,7 +121,7 @@ class Notifier:
         it was woken."""
         follower = Follower()
         self._followers[thread_id].add(follower)
-        self._look_now_and_then()
+        self._start_polling()
         try:
             yield follower
         finally:
@@ -144,8 +144,8 @@ class Notifier:
                 wake()
             if not signal.subject:
                 self._gap.set()
-                for look in self._on_gap:
-                    look()
+                for recheck in self._on_gap:
+                    recheck()
         elif signal.kind == "cancel":
             for stop in self._on_cancel:
                 stop(signal.subject)
@@ -161,7 +161,7 @@ class Notifier:
 
     async def close(self) -> None:
         """Ends the subscription. Nobody is told anything any more."""
-        for task in (self._task, self._looking):
+        for task in (self._task, self._polling):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -177,11 +177,11 @@ class Notifier:
                 log.warning("signals.lost", reason=str(gone))
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    def _look_now_and_then(self) -> None:
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_for_missed(), name="missed-signals")
+    def _start_polling(self) -> None:
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll_for_missed(), name="missed-signals")
 
-    async def _look_for_missed(self) -> None:
+    async def _poll_for_missed(self) -> None:
         """Looks at what is waited for, for as long as anybody waits."""
         while self._waiters or self._followers:
             self._gap.clear()
@@ -189,9 +189,9 @@ class Notifier:
                 async with asyncio.timeout(RECHECK_SECONDS * random.uniform(0.7, 1.3)):
                     await self._gap.wait()
             with suppress(StorageUnavailable):
-                await self._look()
+                await self._poll()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         if self._waiters:
             for run_id in await self._storage.runs.finished(list(self._waiters)):
                 for waiter in self._waiters.get(run_id, ()):

@@ -24,7 +24,7 @@ _LIBRARIES: Final = tuple(
 )
 
 
-def told(raised: BaseException) -> str:
+def summary(raised: BaseException) -> str:
     """`KeyError: 'NAME' (/app/graph.py:3)`, in one line."""
     text = " ".join(_text(raised).split())
     said = f"{type(raised).__name__}: {text}" if text else type(raised).__name__

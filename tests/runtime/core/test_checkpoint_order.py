@@ -9,7 +9,7 @@ import pytest
 from langgraph.checkpoint.base import id as ids
 from langgraph.checkpoint.base import uuid6
 
-from lgs_runtime.checkpoint.order import written_after
+from lgs_runtime.checkpoint.id_order import advance_ids_past
 from lgs_runtime.run_kwargs import RunKwargs
 from runtime.core.stories import ran
 
@@ -28,7 +28,7 @@ def test_ids_sort_after_one_that_was_read_whatever_the_clock_says(monkeypatch: p
     monkeypatch.setattr(ids, "_last_v6_timestamp", None)
 
     before = str(uuid6())
-    written_after(read)
+    advance_ids_past(read)
     after = [str(uuid6()) for _ in range(3)]
 
     assert before < read < after[0] < after[1] < after[2]
@@ -38,7 +38,7 @@ def test_an_id_without_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ids, "_last_v6_timestamp", 7)
 
     for other in ("", "latest", "ffffffff-ffff-4fff-8fff-ffffffffffff"):
-        written_after(other)
+        advance_ids_past(other)
 
     assert ids._last_v6_timestamp == 7
 

@@ -16,7 +16,7 @@ import pytest
 
 from lgs_runtime.database import postgres_connections
 from lgs_runtime.database.postgres import Database
-from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_access import probe
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.opening import open_services
 from lgs_runtime.run_kwargs import RunKwargs
@@ -84,7 +84,7 @@ async def test_a_connection_whose_server_fell_silent_is_closed_without_a_word(
     task of its own."""
     monkeypatch.setattr(postgres_connections, "CLOSE_SECONDS", 0.1 if patient else 60.0)
     with nothing_left(caplog):
-        database = await Database.open(await look(postgres_server.uri), connections=1)
+        database = await Database.open(await probe(postgres_server.uri), connections=1)
         silent = await database.value("SELECT pg_backend_pid()")
         os.kill(silent, signal.SIGSTOP)
         try:

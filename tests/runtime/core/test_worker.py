@@ -72,7 +72,7 @@ async def test_a_run_goes_from_the_queue_to_its_result(new_replica: NewReplica, 
 async def test_a_run_that_is_a_replicas_without_its_knowing_is_executed(
     new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.worker.worker.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("lgs_runtime.worker.worker.RECHECK_SECONDS", 0.2)
     replica = await new_replica("a")
     storage = replica.services.storage
     new = NewRun(
@@ -95,7 +95,7 @@ async def test_a_run_that_is_a_replicas_without_its_knowing_is_executed(
 async def test_what_a_replica_does_is_not_taken_for_forgotten(
     new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.worker.worker.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("lgs_runtime.worker.worker.RECHECK_SECONDS", 0.0)
     replica = await new_replica("a", concurrency=5)
     runs = []
     for number in range(20):
@@ -579,7 +579,7 @@ async def test_a_fault_of_the_runtime_ends_the_run_with_its_reason_instead_of_le
 async def test_a_run_whose_end_is_refused_is_not_executed_again_and_ends_when_it_can(
     new_replica: NewReplica, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "RECHECK_SECONDS", 0.1)
     monkeypatch.setattr(worker, "RETRY_SECONDS", 0.1)
     replica = await new_replica("a")
     path = settings.database_uri.removeprefix("sqlite:///")

@@ -13,7 +13,7 @@ import pytest
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.database.postgres import Database
-from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_access import probe
 from lgs_runtime.database.postgres_connections import connect
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import Signal
@@ -173,7 +173,7 @@ async def test_where_the_server_has_no_room_the_connections_that_there_are_do_th
     postgres_uri: str,
 ) -> None:
     admin(postgres_uri, "DROP ROLE IF EXISTS lgs_few", "CREATE ROLE lgs_few LOGIN CONNECTION LIMIT 2")
-    database = await Database.open(await look(as_role(postgres_uri, "lgs_few")), connections=10)
+    database = await Database.open(await probe(as_role(postgres_uri, "lgs_few")), connections=10)
 
     rows = await asyncio.gather(*(database.value("SELECT 7 FROM pg_sleep(0.02)") for _ in range(30)))
 
@@ -187,7 +187,7 @@ async def test_what_an_administrator_allows_a_statement_does_not_hold_for_the_ma
 ) -> None:
     name = urlsplit(postgres_uri).path[1:]
     admin(postgres_uri, f"ALTER DATABASE {name} SET {setting} = '100ms'")
-    access = await look(postgres_uri)
+    access = await probe(postgres_uri)
     waiting = await connect(access)
     with psycopg.connect(postgres_uri) as other:
         other.execute("SET lock_timeout = 0")
@@ -205,7 +205,7 @@ async def test_a_statement_that_takes_longer_than_an_administrator_allows_is_tol
 ) -> None:
     name = urlsplit(postgres_uri).path[1:]
     admin(postgres_uri, f"ALTER DATABASE {name} SET statement_timeout = '100ms'")
-    database = await Database.open(await look(postgres_uri))
+    database = await Database.open(await probe(postgres_uri))
 
     with pytest.raises(StorageUnavailable, match="statement timeout"):
         await database.value("SELECT 1 FROM pg_sleep(10)")

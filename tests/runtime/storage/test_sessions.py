@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lgs_runtime.database.postgres import Database
-from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_access import probe
 from lgs_runtime.database.postgres_connections import SESSION_SETTINGS, connect
 from lgs_runtime.store.postgres import postgres_store
 
@@ -13,7 +13,7 @@ ASKED = "SELECT name, setting FROM pg_settings WHERE name = ANY(ARRAY[{}])".form
 
 
 async def test_the_queues_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
-    connection = await connect(await look(postgres_uri))
+    connection = await connect(await probe(postgres_uri))
 
     found = await connection.fetch(ASKED)
 
@@ -22,7 +22,7 @@ async def test_the_queues_sessions_are_watched_by_the_server(postgres_uri: str) 
 
 
 async def test_the_checkpoints_sessions_are_watched_by_the_server(postgres_uri: str) -> None:
-    database = await Database.open(await look(postgres_uri))
+    database = await Database.open(await probe(postgres_uri))
 
     found = await database.rows(ASKED)
 

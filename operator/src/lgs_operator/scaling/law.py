@@ -51,7 +51,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class Proposal:
     """What the load asks for now, before bounds and hold."""
 
     replicas: int
@@ -60,7 +60,7 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class RoundInputs:
     """What a decision is made of, once the round has been learned."""
 
     policy: Policy
@@ -81,17 +81,17 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     learned = learn(memory, observation)
     demand = measure(policy, observation, learned)
     learned = replace(learned, peaks=remembered(policy, learned.peaks, now, demand.offered_now))
-    want = _staffed(policy, demand)
-    moment = Moment(policy, observation, demand, learned, current, now)
-    tripped = _tripped(moment, want)
-    if tripped is not None and tripped.replicas > want.replicas:
-        return _bounded(replace(moment, memory=replace(learned, tripped_at=now)), tripped)
+    proposal = _staffed(policy, demand)
+    given = RoundInputs(policy, observation, demand, learned, current, now)
+    tripped = _tripped(given, proposal)
+    if tripped is not None and tripped.replicas > proposal.replicas:
+        return _bounded(replace(given, memory=replace(learned, tripped_at=now)), tripped)
     return _bounded(
-        moment, want, slow=tripped.why if tripped is not None and tripped.code == "RunsSlow" else None
+        given, proposal, slow=tripped.why if tripped is not None and tripped.code == "RunsSlow" else None
     )
 
 
-def _staffed(policy: Policy, demand: Demand) -> Want:
+def _staffed(policy: Policy, demand: Demand) -> Proposal:
     """Little's law with head-room and backlog, in whole replicas."""
     load = max(demand.offered, demand.floor)
     base = _replicas(load, policy)
@@ -107,7 +107,7 @@ def _staffed(policy: Policy, demand: Demand) -> Want:
         f"{f', bursts that came back need {demand.floor:.0f}' if demand.floor > demand.offered else ''}"
         f": {replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
     )
-    return Want(replicas, why)
+    return Proposal(replicas, why)
 
 
 def _replicas(load: float, policy: Policy) -> int:
@@ -131,20 +131,20 @@ def _ceiling(policy: Policy, demand: Demand) -> int:
     return max(1, floor(MOST_OVER_NEED * need / policy.slots), ceil(lasting / policy.slots))
 
 
-def _tripped(moment: Moment, want: Want) -> Want | None:
+def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
     """Latency's say, when it is too long.
 
     Upward only, one step each start-up and run time, and only if more replicas would help: runs wait, or the
     processes themselves are overloaded.
     """
-    policy, demand, memory = moment.policy, moment.demand, moment.memory
+    policy, demand, memory = given.policy, given.demand, given.memory
     target = policy.p95_latency_seconds
     slow = target is not None and demand.p95 is not None and demand.p95 > target
     overloaded = demand.loop_lag > LOOP_LAG_SECONDS and demand.in_use > 0
     waits = demand.saturated and demand.oldest_seconds > policy.queue_wait_seconds
     waited = demand.p95 is not None and (demand.p95_wait or 0.0) >= WAIT_SHARE * demand.p95
     if slow and not (overloaded or waited or waits):
-        return Want(
+        return Proposal(
             0,
             f"runs are slow by themselves: p95 {_seconds(demand.p95)}, hardly any of it waiting",
             "RunsSlow",
@@ -152,35 +152,35 @@ def _tripped(moment: Moment, want: Want) -> Want | None:
     if not (waits or (slow and overloaded)):
         return None
     pause = memory.startup_seconds + (memory.run_seconds or 0.0)
-    if moment.observation.starting or (
-        memory.tripped_at is not None and 0 <= moment.now - memory.tripped_at < pause
+    if given.observation.starting or (
+        memory.tripped_at is not None and 0 <= given.now - memory.tripped_at < pause
     ):
         return None
-    more = moment.observation.ready + max(1, moment.observation.ready // 10)
+    more = given.observation.ready + max(1, given.observation.ready // 10)
     if slow and overloaded:
         lag = _seconds(demand.loop_lag)
-        return Want(more, f"event loops lag {lag} behind and p95 is {_seconds(demand.p95)}", "Saturated")
-    capped = min(more, max(want.replicas, _ceiling(policy, demand)))
-    return Want(
+        return Proposal(more, f"event loops lag {lag} behind and p95 is {_seconds(demand.p95)}", "Saturated")
+    capped = min(more, max(proposal.replicas, _ceiling(policy, demand)))
+    return Proposal(
         capped, f"the oldest of {demand.waiting} runs waits {_seconds(demand.oldest_seconds)}", "Waiting"
     )
 
 
-def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
-    """`want` within the bounds of the policy, and after the hold when it is less than before."""
-    policy, demand, current = moment.policy, moment.demand, moment.current
-    blind = _unknown(moment) is not None
+def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> Decision:
+    """`proposal` within the bounds of the policy, and after the hold when it is less than before."""
+    policy, demand, current = given.policy, given.demand, given.current
+    blind = _unknown(given) is not None
     fewest = min(current, _fewest(policy, demand, current))
-    within = _within(policy, max(want.replicas, fewest))
+    within = _within(policy, max(proposal.replicas, fewest))
     hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
-    wanted = _held(moment.memory.wanted, moment.now, hold, within, current)
+    wanted = _held(given.memory.wanted, given.now, hold, within, current)
     replicas = _within(policy, max(wanted[0][1], current if blind else 0))
     limited: Limit | None = None
-    if want.replicas > policy.max_replicas:
+    if proposal.replicas > policy.max_replicas:
         limited = "max"
-    elif want.replicas < policy.min_replicas:
+    elif proposal.replicas < policy.min_replicas:
         limited = "min"
-    code, reason = _words(moment, want, (replicas, within), hold, slow)
+    code, reason = _words(given, proposal, (replicas, within), hold, slow)
     if limited == "max":
         reason += f"; maxReplicas is {policy.max_replicas}"
     elif limited == "min":
@@ -189,9 +189,9 @@ def _bounded(moment: Moment, want: Want, slow: str | None = None) -> Decision:
         replicas=replicas,
         reason=reason,
         code=code,
-        inputs=_inputs(moment, want, hold),
+        inputs=_inputs(given, proposal, hold),
         limited=limited,
-        memory=replace(moment.memory, wanted=wanted, replicas=replicas),
+        memory=replace(given.memory, wanted=wanted, replicas=replicas),
         p95=demand.p95,
         queue=demand.waiting if demand.queue_known else None,
     )
@@ -205,11 +205,11 @@ def _fewest(policy: Policy, demand: Demand, current: int) -> int:
     return max(_replicas(load, policy), ceil(demand.in_use / policy.slots))
 
 
-def _unknown(moment: Moment) -> str | None:
+def _unknown(given: RoundInputs) -> str | None:
     """What the round could not learn, in words; None: it learned all."""
-    if moment.observation.failed:
-        return f"{moment.observation.failed} of the replicas gave no data"
-    if not moment.demand.queue_known:
+    if given.observation.failed:
+        return f"{given.observation.failed} of the replicas gave no data"
+    if not given.demand.queue_known:
         return "no replica can tell how many runs wait"
     return None
 
@@ -218,8 +218,8 @@ def _within(policy: Policy, replicas: int) -> int:
     return min(max(replicas, policy.min_replicas), policy.max_replicas)
 
 
-def _inputs(moment: Moment, want: Want, hold: float) -> dict[str, float]:
-    demand, observation = moment.demand, moment.observation
+def _inputs(given: RoundInputs, proposal: Proposal, hold: float) -> dict[str, float]:
+    demand, observation = given.demand, given.observation
     return {
         "arrivalsPerSecond": round(demand.rate.per_second, 2),
         "runSeconds": round(demand.run_seconds or 0.0, 3),
@@ -233,9 +233,9 @@ def _inputs(moment: Moment, want: Want, hold: float) -> dict[str, float]:
         "ready": float(observation.ready),
         "starting": float(observation.starting),
         "failedScrapes": float(observation.failed),
-        "startupSeconds": round(moment.memory.startup_seconds, 2),
+        "startupSeconds": round(given.memory.startup_seconds, 2),
         "holdSeconds": round(hold, 1),
-        "wanted": float(want.replicas),
+        "wanted": float(proposal.replicas),
     }
 
 
@@ -259,21 +259,21 @@ def _held(
 
 
 def _words(
-    moment: Moment, want: Want, replicas_within: tuple[int, int], hold: float, slow: str | None
+    given: RoundInputs, proposal: Proposal, replicas_within: tuple[int, int], hold: float, slow: str | None
 ) -> tuple[Code, str]:
-    current = moment.current
+    current = given.current
     replicas, within = replicas_within
     if replicas > current:
-        return want.code or "ScaledOut", want.why
-    if within < replicas and (unknown := _unknown(moment)) is not None:
+        return proposal.code or "ScaledOut", proposal.why
+    if within < replicas and (unknown := _unknown(given)) is not None:
         return "NoData", f"{unknown}: none is taken away"
     if replicas < current:
-        return "ScaledIn", f"{want.why}, for {_seconds(hold)} or longer"
+        return "ScaledIn", f"{proposal.why}, for {_seconds(hold)} or longer"
     if slow is not None:
         return "RunsSlow", f"{slow}: more replicas would not help"
     if within < replicas:
-        return "Holding", f"{want.why}; {replicas} stay until less has been enough for {_seconds(hold)}"
-    return "Steady", want.why
+        return "Holding", f"{proposal.why}; {replicas} stay until less has been enough for {_seconds(hold)}"
+    return "Steady", proposal.why
 
 
 def _without_data(policy: Policy, observation: Observation | None, memory: Memory) -> Decision:

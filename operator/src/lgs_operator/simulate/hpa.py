@@ -13,7 +13,7 @@ from math import ceil
 
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
-from lgs_operator.simulate.laws import Chosen, within, working
+from lgs_operator.simulate.laws import PlainDecision, within, working
 
 SYNC_SECONDS = 15.0
 TOLERANCE = 0.1
@@ -31,20 +31,22 @@ class HpaMemory:
     recommended: tuple[tuple[float, int], ...] = ()
 
 
-def hpa(policy: Policy, observation: Observation | None, memory: HpaMemory, now: float) -> Chosen[HpaMemory]:
+def hpa(
+    policy: Policy, observation: Observation | None, memory: HpaMemory, now: float
+) -> PlainDecision[HpaMemory]:
     """The choice at `now`; it changes every 15 s at most."""
     current = within(policy, policy.min_replicas) if memory.replicas is None else memory.replicas
     uses = [sample.in_use / sample.slots for sample in working(observation)]
     is_early = memory.synced_at is not None and now - memory.synced_at < SYNC_SECONDS
     if is_early or observation is None or not uses:
-        return Chosen(current, memory)
+        return PlainDecision(current, memory)
     wanted = within(policy, recommendation(uses, policy.utilization, observation.starting, current))
     earlier = memory.recommended or ((now, current),)
     recent = (*((at, n) for at, n in earlier if now - at < STABILISATION_SECONDS), (now, wanted))
     stable = min(max(current, wanted), max(replicas for _, replicas in recent))
     limited = min(stable, max(MOST_FACTOR * current, current + MOST_PODS))
     replicas = within(policy, limited)
-    return Chosen(replicas, HpaMemory(now, replicas, recent))
+    return PlainDecision(replicas, HpaMemory(now, replicas, recent))
 
 
 def recommendation(uses: list[float], target: float, starting: int, current: int) -> int:

@@ -13,7 +13,7 @@ from math import ceil, floor
 
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
-from lgs_operator.simulate.laws import Chosen, within, working
+from lgs_operator.simulate.laws import PlainDecision, within, working
 
 TICK_SECONDS = 2.0
 STABLE_SECONDS = 60.0
@@ -37,17 +37,19 @@ class KpaMemory:
     panic_replicas: int = 0
 
 
-def kpa(policy: Policy, observation: Observation | None, memory: KpaMemory, now: float) -> Chosen[KpaMemory]:
+def kpa(
+    policy: Policy, observation: Observation | None, memory: KpaMemory, now: float
+) -> PlainDecision[KpaMemory]:
     """The choice at `now`; it changes every 2 s at most."""
     current = within(policy, policy.min_replicas) if memory.replicas is None else memory.replicas
     samples = working(observation)
     if observation is None or not samples:
-        return Chosen(current, memory)
+        return PlainDecision(current, memory)
     concurrency = float(sum(sample.in_use for sample in samples) + (samples[0].waiting or 0))
     seen = (*((at, was) for at, was in memory.seen if now - at < STABLE_SECONDS), (now, concurrency))
     if memory.ticked_at is not None and now - memory.ticked_at < TICK_SECONDS:
         kept = KpaMemory(memory.ticked_at, current, seen, memory.panic_at, memory.panic_replicas)
-        return Chosen(current, kept)
+        return PlainDecision(current, kept)
     ready = max(1, observation.ready)
     stable = _asked(_mean(seen, now, STABLE_SECONDS), policy, ready)
     panic = _asked(_mean(seen, now, PANIC_SECONDS), policy, ready)
@@ -58,7 +60,7 @@ def kpa(policy: Policy, observation: Observation | None, memory: KpaMemory, now:
         panic_at = None
     panic_replicas = 0 if panic_at is None else max(stable, panic, memory.panic_replicas)
     replicas = within(policy, stable if panic_at is None else panic_replicas)
-    return Chosen(replicas, KpaMemory(now, replicas, seen, panic_at, panic_replicas))
+    return PlainDecision(replicas, KpaMemory(now, replicas, seen, panic_at, panic_replicas))
 
 
 def _mean(seen: tuple[tuple[float, float], ...], now: float, window: float) -> float:

@@ -14,7 +14,7 @@ State = TypeVar("State")
 State_co = TypeVar("State_co", covariant=True)
 
 
-class Choice(Protocol[State_co]):
+class LawDecision(Protocol[State_co]):
     """A number of replicas, and what to remember for the next choice."""
 
     @property
@@ -29,12 +29,12 @@ class Law(Protocol[State]):
 
     def __call__(
         self, policy: Policy, observation: Observation | None, memory: State, now: float, /
-    ) -> Choice[State]: ...
+    ) -> LawDecision[State]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen(Generic[State]):
-    """A `Choice` without words."""
+class PlainDecision(Generic[State]):
+    """A `LawDecision` without words."""
 
     replicas: int
     memory: State

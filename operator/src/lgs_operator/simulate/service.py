@@ -18,7 +18,7 @@ from typing import Generic
 
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Histogram, Observation, ReplicaSample
-from lgs_operator.simulate.laws import Choice, Law, State
+from lgs_operator.simulate.laws import Law, LawDecision, State
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, inf)
 Faults = Callable[[float, Observation], Observation | None]
@@ -37,7 +37,7 @@ class Round:
     """One decision, and what the service was like then."""
 
     at: float
-    decision: Choice[object]
+    decision: LawDecision[object]
     ready: int
     starting: int
     waiting: int

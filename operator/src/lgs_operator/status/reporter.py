@@ -24,7 +24,7 @@ from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
 LONGEST_ERROR: Final = 500
-TOLD: Final = frozenset({"Ready", "Reconciled", "PersistenceReady", "CacheReady", "BackupReady"})
+WITH_EVENTS: Final = frozenset({"Ready", "Reconciled", "PersistenceReady", "CacheReady", "BackupReady"})
 """The conditions whose changes are Events."""
 EXPECTED: Final = frozenset({"Starting", "Restoring", "ScaledToZero", "Paused", "Complete"})
 """Reasons for which a condition is False and nothing is wrong."""
@@ -110,7 +110,7 @@ class StatusReporter:
             return
         after = self._publisher.current(key, body).get("conditions", [])
         uid = body["metadata"]["uid"]
-        for each in news(before.get("conditions", []), after):
+        for each in condition_events(before.get("conditions", []), after):
             kind: EventType = "Warning" if _is_bad(each) else "Normal"
             words = f"{each['type']} is {each['status']}: {each['message']}"
             await self._recorder.emit(key, uid, kind, each["reason"], words)
@@ -134,7 +134,7 @@ def restore_news(
     return "Normal", "Restored", f"backup {after.get('name', '')} is restored: {after.get('threads')} threads"
 
 
-def news(
+def condition_events(
     before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any]]:
     """The conditions that say something new and are Events. Of `Progressing` only that nothing moves, unless
@@ -142,10 +142,10 @@ def news(
     old = {each["type"]: each for each in before}
     now = {each["type"]: each for each in after}
     for name, each in now.items():
-        is_told = name in TOLD
+        has_event = name in WITH_EVENTS
         if name == "Progressing":
-            is_told = _is_bad(each) and each["reason"] != now.get("Ready", {}).get("reason")
-        if is_told and _is_news(old.get(name, {}), each):
+            has_event = _is_bad(each) and each["reason"] != now.get("Ready", {}).get("reason")
+        if has_event and _has_changed(old.get(name, {}), each):
             yield each
 
 
@@ -153,5 +153,5 @@ def _is_bad(each: Mapping[str, Any]) -> bool:
     return each["status"] == "False" and each["reason"] not in EXPECTED
 
 
-def _is_news(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+def _has_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     return (before.get("status"), before.get("reason")) != (after["status"], after["reason"])

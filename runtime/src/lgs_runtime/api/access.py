@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from lgs_runtime.api.callers import Caller, asked, authenticated, sealing, user_of
+from lgs_runtime.api.callers import Caller, authenticated, authorization_checked, sealing, user_of
 from lgs_runtime.api.http.limits import LimitedRequest, LimitedRoute
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas.operations import EVERYWHERE, GUARDED, EventStream, refusals
@@ -80,9 +80,9 @@ class Route(LimitedRoute):
         async def asking(request: Request) -> Response:
             services: Services = request.app.state.services
             # The handler's copy of the request shares this state.
-            request.state.asked = self.public
+            request.state.authorization_checked = self.public
             response = await handle(request)
-            if services.gate.decides and not asked(request):
+            if services.gate.decides and not authorization_checked(request):
                 raise NotImplementedError(f"{request.method} {self.path} asks nobody whether it may")
             return response
 

@@ -63,14 +63,14 @@ def request_id_of(request: Request) -> str:
     return found
 
 
-def asked(request: Request) -> bool:
+def authorization_checked(request: Request) -> bool:
     """Whether somebody has asked what this request may do."""
-    return bool(getattr(request.state, "asked", False))
+    return bool(getattr(request.state, "authorization_checked", False))
 
 
-def will_be_asked(request: Request) -> None:
+def checks_authorization(request: Request) -> None:
     """What the route does next asks by itself, as making a run does."""
-    request.state.asked = True
+    request.state.authorization_checked = True
 
 
 class Caller:
@@ -91,7 +91,7 @@ class Caller:
         `value` is what the request says, in the form of `langgraph_sdk.auth.types`; the handler may change
         it. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
         """
-        will_be_asked(self._request)
+        checks_authorization(self._request)
         return await self._services.gate.authorize(self.user, resource, action, value)
 
     async def threads(self, action: Action, thread_id: str | None, /, **more: Any) -> Scope | None:
@@ -112,7 +112,7 @@ class Caller:
 
     async def of_cache(self, action: Action, namespace: str | None = None) -> None:
         """Raises `Forbidden` unless the caller may do this to the cache, which all users share."""
-        will_be_asked(self._request)
+        checks_authorization(self._request)
         await self._services.gate.authorize_shared(self.user, "cache", action, {"namespace": namespace})
 
     def configurable(self) -> dict[str, Any]:

@@ -179,7 +179,7 @@ class _Exchange(httpx.AsyncByteStream):
 
     def leave(self) -> None:
         """Who asked reads no further."""
-        self._on(self._server.loop, self._left)
+        self._call_on(self._server.loop, self._disconnected)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces of the body."""
@@ -187,7 +187,7 @@ class _Exchange(httpx.AsyncByteStream):
             while (piece := await self._pieces.get()) is not None:
                 if isinstance(piece, BaseException):
                     raise piece
-                self._on(self._server.loop, self._room.release)
+                self._call_on(self._server.loop, self._room.release)
                 yield piece
         finally:
             self.leave()
@@ -200,14 +200,14 @@ class _Exchange(httpx.AsyncByteStream):
         _here.set(self._server)
         for_nobody.set(self._nobody)
         try:
-            with self._lent():
+            with self._lent_slot():
                 await self._app(self._scope, self._receive, self._send)
-            self._tell(None)
+            self._put(None)
         # What an application raises after its answer has begun, whoever asked must hear of.
         except Exception as raised:  # noqa: BLE001
-            self._tell(httpx.RemoteProtocolError(f"{type(raised).__name__}: {raised}"))
+            self._put(httpx.RemoteProtocolError(f"{type(raised).__name__}: {raised}"))
 
-    def _lent(self) -> AbstractContextManager[None]:
+    def _lent_slot(self) -> AbstractContextManager[None]:
         """The slot of the run that asks, where it waits for another. One that asks for a new run gives it to
         that; else any may have it."""
         path = self._scope["path"]
@@ -228,31 +228,31 @@ class _Exchange(httpx.AsyncByteStream):
             return
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], list(message.get("headers", ()))
-            self._on(self._loop, self._begun)
+            self._call_on(self._loop, self._started)
         elif body := message.get("body", b""):
             await self._room.acquire()
-            self._tell(body)
+            self._put(body)
 
-    def _begun(self) -> None:
+    def _started(self) -> None:
         if not self.head.done():
             self.head.set_result((self._status, self._headers))
 
-    def _tell(self, piece: bytes | BaseException | None) -> None:
-        self._on(self._loop, self._heard, piece)
+    def _put(self, piece: bytes | BaseException | None) -> None:
+        self._call_on(self._loop, self._received, piece)
 
-    def _heard(self, piece: bytes | BaseException | None) -> None:
+    def _received(self, piece: bytes | BaseException | None) -> None:
         if not self.head.done():
             raised = piece if isinstance(piece, BaseException) else httpx.RemoteProtocolError("no answer")
             self.head.set_exception(raised)
         self._pieces.put_nowait(piece)
 
-    def _left(self) -> None:
+    def _disconnected(self) -> None:
         self._gone.set()
         for _ in range(PIECES):
             self._room.release()
 
     @staticmethod
-    def _on(loop: asyncio.AbstractEventLoop, what: Callable[..., Any], *given: Any) -> None:
+    def _call_on(loop: asyncio.AbstractEventLoop, what: Callable[..., Any], *given: Any) -> None:
         """Does it on its loop; one that has ended hears nothing more."""
         if not loop.is_closed():
             loop.call_soon_threadsafe(what, *given)

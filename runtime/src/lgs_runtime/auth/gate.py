@@ -22,7 +22,7 @@ from starlette.requests import Request
 from lgs_runtime.auth.authorization import Action, Resource, authorize, authorize_shared, has_handlers
 from lgs_runtime.auth.dependencies import solved
 from lgs_runtime.auth.keys import ApiKeys
-from lgs_runtime.auth.loading import asked, load_auth
+from lgs_runtime.auth.loading import load_auth, parameters_of
 from lgs_runtime.auth.studio import NAME, comes_from_here, marked
 from lgs_runtime.auth.user_cache import UserCache
 from lgs_runtime.auth.users import MalformedUser, User, refusal_of, studio_user, user_from
@@ -71,7 +71,7 @@ class Gate:
     def reads_body(self) -> bool:
         """Whether the authentication looks at the body, which must be read first then."""
         handler = self.auth and self.auth._authenticate_handler
-        return bool(handler and asked(handler) & {"body", "request"})
+        return bool(handler and parameters_of(handler) & {"body", "request"})
 
     async def authenticate(self, request: Request) -> User | None:
         """Who asks; None when the service is open. Raises `Unauthenticated`, `Forbidden`,
@@ -150,7 +150,7 @@ def _believes_studio(settings: Settings) -> bool:
 
 async def _ask(handler: Any, request: Request) -> User:
     """What the graph's authentication says."""
-    offered = await _offer(request, asked(handler))
+    offered = await _offer(request, parameters_of(handler))
     try:
         async with solved(handler, request) as needed:
             given = {**offered, **needed}

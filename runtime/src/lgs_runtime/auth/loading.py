@@ -45,14 +45,14 @@ def load_auth(path: str, source: Path, import_paths: tuple[Path, ...]) -> Auth:
 
 def check_authenticator(handler: Callable[..., Any], where: str) -> None:
     """Raises `ConfigError` for a handler that asks for what nobody can give."""
-    for name in asked(handler) - OFFERED:
+    for name in parameters_of(handler) - OFFERED:
         raise ConfigError(
             f"{where}: the authenticate handler asks for {name}; it must ask for some of "
             f"{', '.join(sorted(OFFERED))}"
         )
 
 
-def asked(handler: Callable[..., Any]) -> frozenset[str]:
+def parameters_of(handler: Callable[..., Any]) -> frozenset[str]:
     """The names of the parameters that the handler must be given, or can be."""
     return frozenset(
         parameter.name

@@ -12,7 +12,7 @@ from langgraph.store.base import BaseStore
 
 from lgs_runtime.checkpoint.wrappers.foreign import ForeignSaver, check_saver
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.tracebacks import told, user_traceback
+from lgs_runtime.tracebacks import summary, user_traceback
 
 
 @asynccontextmanager
@@ -48,6 +48,6 @@ async def _opened(found: Any, stack: AsyncExitStack, where: str) -> Any:
     # The application's code: anything may come, and all of it is told.
     except Exception as raised:
         raise ConfigError(
-            f"{where}: it raised when it was opened: {told(raised)}", shown=user_traceback(raised)
+            f"{where}: it raised when it was opened: {summary(raised)}", shown=user_traceback(raised)
         ) from raised
     return made

@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
-from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_access import probe
 from lgs_runtime.database.postgres_connections import Access, connect, translated
 
 CHECKPOINTS: Final = """
@@ -118,7 +118,7 @@ class PostgresUpkeep:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        self._access = self._access or await look(self._uri)
+        self._access = self._access or await probe(self._uri)
         connection = await connect(self._access)
         try:
             with translated():

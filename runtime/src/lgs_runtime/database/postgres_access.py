@@ -23,7 +23,7 @@ from lgs_runtime.errors import ConfigError
 OLDEST: Final = 13
 """The oldest PostgreSQL that is served."""
 
-_LOOK: Final = """
+_PROBE: Final = """
 SELECT pg_backend_pid() AS pid, current_setting('transaction_read_only') AS read_only,
        current_setting('server_version') AS version,
        current_setting('server_version_num')::int / 10000 AS major
@@ -37,7 +37,7 @@ _REFUSED_BY_POOLER: Final = re.compile(
 log = structlog.get_logger(__name__)
 
 
-async def look(uri: str, name: str = "DATABASE_URI") -> Access:
+async def probe(uri: str, name: str = "DATABASE_URI") -> Access:
     """Connects once and says how the database is to be talked to. Raises `ConfigError` in the words `name:
     value: rule` for one that can't be used, and `StorageUnavailable` where nobody answers."""
     with translated(), refused(uri, name):
@@ -50,7 +50,7 @@ async def look(uri: str, name: str = "DATABASE_URI") -> Access:
         )
         try:
             async with connection.transaction():
-                seen = await connection.fetchrow(_LOOK)
+                seen = await connection.fetchrow(_PROBE)
                 # A pooler gives its clients keys of its own, among them a process that is not the server's.
                 pooled = seen["pid"] != connection.get_server_pid()
                 names = not pooled or await _keeps_names(connection)
@@ -69,7 +69,7 @@ async def look(uri: str, name: str = "DATABASE_URI") -> Access:
     return Access(uri, pooled, names)
 
 
-def tell(access: Access, direct: str | None) -> None:
+def log_access(access: Access, direct: str | None) -> None:
     """Says in the log which way was chosen, where it is not the plain one."""
     if access.pooled:
         log.info(

@@ -137,7 +137,7 @@ class BorrowedConnection(PlainConnection):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a database is talked to: what `look` has found."""
+    """How a database is talked to: what `postgres_access.probe` has found."""
 
     uri: str
     pooled: bool = False

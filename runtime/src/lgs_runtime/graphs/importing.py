@@ -15,7 +15,7 @@ import structlog
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.module_names import ModuleName, absolute, free_name, is_file, known, names_of
 from lgs_runtime.graphs.private_modules import import_privately
-from lgs_runtime.tracebacks import passed_through, place_of, told, user_traceback
+from lgs_runtime.tracebacks import passed_through, place_of, summary, user_traceback
 
 FILE_SUFFIXES: Final = (".py",)
 OTHER_LANGUAGE: Final = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
@@ -27,7 +27,7 @@ class ImportFailed(ConfigError):
     """A module of the user's raised while it was imported."""
 
     def __init__(self, where: str, raised: BaseException) -> None:
-        said = f"{where}: it raised at import: {told(raised)}{_way_out(raised)}"
+        said = f"{where}: it raised at import: {summary(raised)}{_way_out(raised)}"
         super().__init__(said, shown=user_traceback(raised))
         self.raised = raised
 
@@ -120,7 +120,7 @@ def _import_alone(path: Path, name: ModuleName, raised: Exception) -> ModuleType
     except Exception:  # noqa: BLE001 - what was raised first is raised
         raise raised from None
     log.warning(
-        "graph.imported_without_its_package", file=str(path), package=name.packages, reason=told(raised)
+        "graph.imported_without_its_package", file=str(path), package=name.packages, reason=summary(raised)
     )
     return module
 

@@ -23,7 +23,7 @@ from lgs_runtime.errors import ConfigError, ConfigErrors
 from lgs_runtime.graphs.factories import called, parameters_of
 from lgs_runtime.graphs.importing import ImportFailed, module_of
 from lgs_runtime.graphs.manifest import GraphSpec
-from lgs_runtime.tracebacks import told, user_traceback
+from lgs_runtime.tracebacks import summary, user_traceback
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def as_pregel(found: Any, where: str) -> Pregel[Any, Any, Any, Any]:
         # What its nodes and edges are is the user's: anything may come of it.
         except Exception as wrong:
             raise ConfigError(
-                f"{where}: the graph does not compile: {told(wrong)}", shown=user_traceback(wrong)
+                f"{where}: the graph does not compile: {summary(wrong)}", shown=user_traceback(wrong)
             ) from wrong
     if isinstance(found, Pregel):
         return found

@@ -100,7 +100,7 @@ class GraphRegistry:
         return assistant_id in self._default_assistants
 
     @property
-    def told(self) -> str:
+    def listing(self) -> str:
         """The graphs there are, for a message about one that is not."""
         return f"the graphs of this service are: {', '.join(self.ids)}"
 
@@ -169,7 +169,7 @@ class GraphRegistry:
         try:
             return self._loaded[graph_id]
         except KeyError:
-            raise NotFound("graph", graph_id, self.told) from None
+            raise NotFound("graph", graph_id, self.listing) from None
 
     def _attached(self, graph_id: str, graph: Graph) -> Graph:
         # A cache and a name of the graph's own choice stay; checkpoints and the store are the service's.

@@ -104,7 +104,7 @@ def named_assistant(services: Services, name: str) -> Iterator[str]:
         if missing.kind != "assistant" or not missing.name.startswith(assistant_id):
             raise
         given = missing.name.replace(assistant_id, name)
-        raise NotFound("assistant", given, services.graphs.told) from missing
+        raise NotFound("assistant", given, services.graphs.listing) from missing
 
 
 def assistant_id_of(name: str) -> str:

@@ -35,10 +35,10 @@ from lgs_runtime.streams.stream_v2 import (
     NUMBERS_OF_EVENT,
     PROTOCOL,
     Wire,
-    asked,
     envelope,
     first_number,
     from_plain,
+    input_requested,
     milliseconds,
     number_of,
     root_lifecycle,
@@ -72,11 +72,11 @@ async def protocol_events(
         barrier = stack.enter_context(services.deliveries.of(thread_id))
         reads = None if watches else stack.enter_context(barrier.joined())
         now, opened = await services.storage.now(), time.monotonic()
-        visit = _Visit(since, now, opened, barrier if watches else None, beside)
-        while (found := await runs.look(never_begun=True)) is not None:
+        subscription = _Subscription(since, now, opened, barrier if watches else None, beside)
+        while (found := await runs.next(never_begun=True)) is not None:
             for run in found:
                 ends = not first or run.status not in FINAL or (run is found[-1] and not runs.goes_on)
-                async with aclosing(_Story(services, run, visit, ends=ends).events()) as events:
+                async with aclosing(_RunEvents(services, run, subscription, ends=ends).events()) as events:
                     async for event in events:
                         if event["seq"] > since:
                             yield event
@@ -99,7 +99,7 @@ async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
+class _Subscription:
     """One subscriber: the number of the last event that it has, the database's time and that of the
     monotonic clock when it came, whose readers it lets go first when a question is asked, and itself
     among the subscribers of its connection."""
@@ -111,16 +111,16 @@ class _Visit:
     beside: Listener | None
 
 
-class _Story:
+class _RunEvents:
     """One run as a subscriber hears it. `ends`: with its beginning, its questions and its end."""
 
-    def __init__(self, services: Services, run: Run, visit: _Visit, *, ends: bool) -> None:
+    def __init__(self, services: Services, run: Run, subscription: _Subscription, *, ends: bool) -> None:
         self._services = services
         self._run = run
-        self._visit = visit
-        self._since = visit.since
+        self._subscription = subscription
+        self._since = subscription.since
         self._ends = ends
-        self._forgotten = run.status in FINAL and visit.now - run.updated_at > KEPT
+        self._forgotten = run.status in FINAL and subscription.now - run.updated_at > KEPT
         self._questions: dict[str, Wire] = {}
         self._begin = first_number(milliseconds(run.claimed_at or run.updated_at))
         self._last = -1
@@ -136,7 +136,7 @@ class _Story:
             async with aclosing(published(self._services, run, self._after())) as source:
                 async for found in source:
                     for event in found:
-                        for told in self._told(event):
+                        for told in self._enveloped(event):
                             yield told
         if self._ends:
             last = await self._end()
@@ -148,22 +148,22 @@ class _Story:
         """Waits until those who listen beside this subscriber are as far, and until those who read for one
         that watches have been sent the run, if it asks. A stream that its client is about to open is waited
         for as long as that may take, one that does not get on no longer than that again."""
-        visit, run = self._visit, self._run
-        if visit.beside is not None:
-            await visit.beside.wait_delivered(run.run_id, ABSENT_SECONDS)
-        if asks and visit.readers is not None:
-            asked_at = visit.opened + (run.created_at - visit.now).total_seconds()
-            opened_by = max(asked_at, visit.opened) + ABSENT_SECONDS
-            await visit.readers.wait_delivered(run.run_id, opened_by - time.monotonic())
-            if visit.readers.has_listeners:
-                await visit.readers.wait_delivered(run.run_id, ABSENT_SECONDS)
+        subscription, run = self._subscription, self._run
+        if subscription.beside is not None:
+            await subscription.beside.wait_delivered(run.run_id, ABSENT_SECONDS)
+        if asks and subscription.readers is not None:
+            asked_at = subscription.opened + (run.created_at - subscription.now).total_seconds()
+            opened_by = max(asked_at, subscription.opened) + ABSENT_SECONDS
+            await subscription.readers.wait_delivered(run.run_id, opened_by - time.monotonic())
+            if subscription.readers.has_listeners:
+                await subscription.readers.wait_delivered(run.run_id, ABSENT_SECONDS)
 
     def _after(self) -> str:
         """Where to begin in the run's own stream: an event before the one that the subscriber has."""
         had = (self._since - self._begin) // NUMBERS_OF_EVENT - 1
         return f"{epoch_of(self._run.claimed_at)}-{had}" if had > 0 else FROM_START
 
-    def _told(self, event: StreamEvent) -> Iterator[Wire]:
+    def _enveloped(self, event: StreamEvent) -> Iterator[Wire]:
         number = number_of(event.id) if event.id else max(self._last, self._begin) + 1
         if event.id:
             self._last = max(self._last, number)
@@ -209,7 +209,7 @@ class _Story:
         elif waiting is not None:
             # What asked them is not kept any more, or the subscriber had it before its connection broke.
             for interrupt in questions(waiting.interrupts):
-                question = asked(interrupt, (), milliseconds(ended.updated_at))
+                question = input_requested(interrupt, (), milliseconds(ended.updated_at))
                 self._questions.setdefault(interrupt["id"], question)
         told = [
             envelope(wire, self._event_id(f"input|{interrupt_id}"), number)

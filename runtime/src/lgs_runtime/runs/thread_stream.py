@@ -35,7 +35,7 @@ async def thread_events(
     """
     with services.notifier.following(thread_id) as follower:
         runs, first = ThreadRuns(services, thread_id, follower), True
-        while (started := await runs.look()) is not None:
+        while (started := await runs.next()) is not None:
             for run in started:
                 if not (first and is_past(run, after)):
                     start = _start(run, after, first=first)
@@ -58,7 +58,7 @@ class ThreadRuns:
         self.goes_on = False
         """Whether one of the runs had not ended at the last look."""
 
-    async def look(self, *, never_begun: bool = False) -> Sequence[Run] | None:
+    async def next(self, *, never_begun: bool = False) -> Sequence[Run] | None:
         """The runs that have begun since the last look, in their order; with `never_begun` also those that
         ended before they could. None when the thread is gone; a database that is away shows nothing new."""
         try:

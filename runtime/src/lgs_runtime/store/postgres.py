@@ -19,7 +19,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow
 
 from lgs_runtime.database.addresses import masked
-from lgs_runtime.database.postgres_access import look
+from lgs_runtime.database.postgres_access import probe
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.store.batches import IsolatedBatchStore
 from lgs_runtime.store.options import Index, check_dimensions
@@ -31,7 +31,7 @@ from lgs_runtime.store.postgres_connections import (
     takes_no_writes,
     translated,
 )
-from lgs_runtime.store.values import stored, told
+from lgs_runtime.store.values import decoded, encoded
 
 SETUP_SECONDS: Final = 120.0
 _TRY_SETUP_LOCK: Final[LiteralString] = "SELECT WHERE pg_try_advisory_xact_lock(7811338932493512562)"
@@ -53,7 +53,7 @@ class PostgresStore(IsolatedBatchStore, AsyncPostgresStore):
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Reads and writes, as LangGraph's contract says."""
-        return [told(result) for result in await super().abatch([stored(op) for op in ops])]
+        return [decoded(result) for result in await super().abatch([encoded(op) for op in ops])]
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -88,7 +88,7 @@ async def postgres_store(
     """A store on a pool of at most `connections`. An `index` needs the extension pgvector on the server.
     Raises `ConfigError`, `StorageUnavailable`."""
     given = cast(PostgresIndexConfig, index.config()) if index else None
-    access = await look(uri)
+    access = await probe(uri)
     async with (
         open_pool(access, connections) as pool,
         aclosing(PostgresStore(pool, index=given, ttl=ttl)) as store,

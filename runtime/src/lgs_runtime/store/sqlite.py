@@ -18,7 +18,7 @@ from langgraph.store.sqlite.base import SqliteIndexConfig
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.store.batches import IsolatedBatchStore
 from lgs_runtime.store.options import Index, check_dimensions
-from lgs_runtime.store.values import stored, told
+from lgs_runtime.store.values import decoded, encoded
 from lgs_runtime.store.vectors import FLOAT_BYTES, VectorConnection
 
 BUSY_SECONDS: Final = 30.0
@@ -37,7 +37,7 @@ class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
             expired = await cursor.fetchone()
         if expired is not None:
             await self.sweep_ttl()
-        return [told(result) for result in await super().abatch([stored(op) for op in ops])]
+        return [decoded(result) for result in await super().abatch([encoded(op) for op in ops])]
 
     @asynccontextmanager
     async def _cursor(self, *, transaction: bool = True) -> AsyncIterator[aiosqlite.Cursor]:

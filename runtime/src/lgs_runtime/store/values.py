@@ -13,7 +13,7 @@ from langgraph.store.base import GetOp, Item, ListNamespacesOp, Op, PutOp, Resul
 from lgs_runtime.database.json_columns import dump, escape, restored, unescape
 
 
-def stored(op: Op) -> Op:
+def encoded(op: Op) -> Op:
     """An operation with what databases take."""
     if isinstance(op, PutOp):
         value = None if op.value is None else _document(op.value)
@@ -42,8 +42,8 @@ def _document(value: Mapping[str, Any]) -> Any:
     return orjson.loads(dump(value))
 
 
-def told(result: Result) -> Result:
-    """What a store found, as it was before `stored`."""
+def decoded(result: Result) -> Result:
+    """What a store found, as it was before `encoded`."""
     if isinstance(result, Item):
         return _item(result)
     if isinstance(result, list):

@@ -120,18 +120,18 @@ class Batches:
         if time.monotonic() >= self._away_until:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    refused = await self._twice(batch)
+                    refused = await self._with_retry(batch)
             except GONE as gone:
                 self._away_until = time.monotonic() + AWAY_SECONDS
                 self._expires.clear()
                 log.warning("streams.redis_gone", reason=str(gone) or type(gone).__name__)
             else:
-                self._tell(batch, refused)
+                self._deliver(batch, refused)
                 return
         for key, events in batch.items():
             self._lost(key, events)
 
-    async def _twice(self, batch: Batch) -> Sequence[int]:
+    async def _with_retry(self, batch: Batch) -> Sequence[int]:
         """A round trip, and another one on a new connection when the first one broke under it."""
         try:
             return await self._round_trip(batch)
@@ -150,7 +150,7 @@ class Batches:
         refused: Sequence[int] = await self._append(keys=list(batch), args=said)
         return refused
 
-    def _tell(self, batch: Batch, refused: Sequence[int]) -> None:
+    def _deliver(self, batch: Batch, refused: Sequence[int]) -> None:
         if not refused:
             for key, events in batch.items():
                 self._took(key, events)

@@ -2,8 +2,8 @@
 
 An event's id is the stream entry's, so a client's `Last-Event-ID` is where reading goes on, and Redis itself
 refuses what is not later than the last. Who listens in the replica that executes the run gets each event
-when Redis has it, and reads nothing from Redis. Who listens elsewhere is rung by Redis (one connection for
-all of a replica) and reads the entries then.
+when Redis has it, and reads nothing from Redis. Who listens elsewhere is notified by Redis (one connection
+for all of a replica) and reads the entries then.
 What Redis does not take goes to the memory of this replica, so the clients here miss nothing; whoever
 listens elsewhere goes on when Redis is back.
 """
@@ -31,7 +31,7 @@ PAGE = 500
 MOST_CONNECTIONS = 32
 RECHECK_SECONDS = 3.0
 SOON_SECONDS = 0.1
-"""So long a new listener waits for the run to speak in this replica, before it has Redis ring for it."""
+"""So long a new listener waits for the run to speak in this replica, before it subscribes at Redis."""
 Place = tuple[int, int]
 START = position(FROM_START)
 
@@ -46,7 +46,7 @@ class RedisBroker:
         self._memory = MemoryBroker()
         self._pubsub = RedisPubSub(redis)
         self._subscribers = SubscriberRegistry()
-        self._batches = Batches(redis, self._subscribers.hear, self._keep)
+        self._batches = Batches(redis, self._subscribers.deliver, self._keep)
 
     @classmethod
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
@@ -65,7 +65,7 @@ class RedisBroker:
     def _keep(self, key: str, events: Sequence[StreamEvent]) -> None:
         """Keeps here what Redis could not take, and tells it who listens here."""
         self._failed()
-        self._subscribers.hear(key, self._memory.append(key, events))
+        self._subscribers.deliver(key, self._memory.append(key, events))
 
     async def subscribe(
         self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
@@ -117,12 +117,12 @@ class RedisBroker:
             if subscriber.over:
                 return
             if not await subscriber.woken(patience):
-                async with aclosing(self._rung(key, last, subscriber)) as rung:
-                    async for page in rung:
+                async with aclosing(self._published_elsewhere(key, last, subscriber)) as pages:
+                    async for page in pages:
                         yield page
                         last = page[-1].position
 
-    async def _rung(
+    async def _published_elsewhere(
         self, key: str, after: Place, subscriber: Subscriber
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """What is published elsewhere, until something is published here."""

@@ -101,7 +101,7 @@ def wire_event(method: str, namespace: Sequence[str], data: Any, timestamp: int)
     }
 
 
-def asked(interrupt: Mapping[str, Any], namespace: Sequence[str], timestamp: int) -> Wire:
+def input_requested(interrupt: Mapping[str, Any], namespace: Sequence[str], timestamp: int) -> Wire:
     """A graph's question. What was asked is `payload` in the protocol, and `value` for the Python SDK."""
     data = {"interrupt_id": interrupt["id"], "payload": interrupt.get("value")}
     return wire_event("input.requested", namespace, {**data, "value": data["payload"]}, timestamp)
@@ -158,13 +158,13 @@ def from_plain(event: StreamEvent, data: Any) -> Iterator[Wire]:
     timestamp = event.position[0]
     if mode == "values" and isinstance(data, Mapping):
         for interrupt in data.get("__interrupt__") or ():
-            yield asked(interrupt, namespace, timestamp)
+            yield input_requested(interrupt, namespace, timestamp)
         kept = {name: value for name, value in data.items() if name != "__interrupt__"}
         yield wire_event("values", namespace, kept, timestamp)
     elif mode == "updates" and isinstance(data, Mapping):
         for node, values in data.items():
             if node == "__interrupt__":
-                yield from (asked(interrupt, namespace, timestamp) for interrupt in values)
+                yield from (input_requested(interrupt, namespace, timestamp) for interrupt in values)
             else:
                 yield wire_event("updates", namespace, update_of(node, values), timestamp)
     elif mode == "custom":

@@ -27,7 +27,7 @@ class Subscriber:
         self.wakes = 0
         """How often there was something for it."""
 
-    def hear(self, events: Sequence[StreamEvent]) -> None:
+    def deliver(self, events: Sequence[StreamEvent]) -> None:
         """Hands events over."""
         self._events.extend(events)
         self.wake()
@@ -111,10 +111,10 @@ class SubscriberRegistry:
             if not self._by_key[key]:
                 del self._by_key[key]
 
-    def hear(self, key: str, events: Sequence[StreamEvent]) -> None:
+    def deliver(self, key: str, events: Sequence[StreamEvent]) -> None:
         """Hands events to those who listen."""
         for subscriber in self._by_key.get(key, ()):
-            subscriber.hear(events)
+            subscriber.deliver(events)
 
     def wake(self, key: str) -> None:
         """Wakes those who listen to a key."""

@@ -119,7 +119,7 @@ class Archive:
 
 
 @dataclass(slots=True)
-class Arrival:
+class ThreadImport:
     """A document on its way in. Its checkpoints wait under an id of their own until `settle`, so that nobody
     sees half of a thread."""
 

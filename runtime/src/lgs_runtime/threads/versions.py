@@ -18,7 +18,7 @@ from langgraph.checkpoint.base.id import uuid6
 from langgraph.types import StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of
-from lgs_runtime.checkpoint.order import written_after
+from lgs_runtime.checkpoint.id_order import advance_ids_past
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.graphs.schemas import Graph
@@ -108,7 +108,7 @@ async def _copy(
     """Makes the checkpoint of a version the thread's latest again, under a new id; that id."""
     saver = services.checkpointer
     latest = await saver.aget_tuple(checkpoint_config(version.thread_id))
-    written_after(checkpoint_id_of((latest or source).config))
+    advance_ids_past(checkpoint_id_of((latest or source).config))
     checkpoint_id = str(uuid6())
     kept = {name: value for name, value in source.metadata.items() if name not in OF_THE_RUN}
     metadata: Any = {**kept, **marks, "source": "fork"}

@@ -20,9 +20,9 @@ from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.streams.stream_v2 import (
     PROTOCOL,
     Wire,
-    asked,
     checkpoint_data,
     custom_data,
+    input_requested,
     update_of,
     wire_event,
 )
@@ -87,7 +87,7 @@ class ProtocolEmitter:
         for interrupt in interrupts:
             if interrupt.id not in self._asked:
                 self._asked.add(interrupt.id)
-                yield asked({"id": interrupt.id, "value": interrupt.value}, list(namespace), at)
+                yield input_requested({"id": interrupt.id, "value": interrupt.value}, list(namespace), at)
 
     def _message(
         self, namespace: list[str], at: int, payload: Any, metadata: Mapping[str, Any]

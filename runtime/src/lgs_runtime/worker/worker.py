@@ -41,9 +41,9 @@ from lgs_runtime.worker.slots import SlotPermit, SlotPool
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
-CALM_SECONDS = 0.02
-GATHER_SECONDS = 0.005
-LOOK_SECONDS = 10.0
+IDLE_CLAIM_SECONDS = 0.02
+BUSY_CLAIM_SECONDS = 0.005
+RECHECK_SECONDS = 10.0
 STOP_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
@@ -84,8 +84,8 @@ class Worker:
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
         self._stopped = False
-        self._looked_at = float("-inf")
-        self._counted_at = float("-inf")
+        self._cancels_checked_at = float("-inf")
+        self._reconciled_at = float("-inf")
         self._lost = False
         self._unseen = True
         """Whether runs may wait that the last claim did not see: a slot that becomes free is a reason to
@@ -95,7 +95,7 @@ class Worker:
         self._background: set[asyncio.Task[None]] = set()
         notifier.on_queued(self._wake_up)
         notifier.on_cancel(self._cancel_asked)
-        notifier.on_gap(self._cancels_missed)
+        notifier.on_gap(self._recheck_cancels)
 
     @property
     def replica(self) -> str:
@@ -123,7 +123,7 @@ class Worker:
         self._metrics.slots_in_use(self.slots.used)
         if run.cancel_requested is not None:
             attempt.stop(Stop(run.cancel_requested))
-        attempt.task = asyncio.create_task(self._carry(attempt, before), name=f"run-{run.run_id}")
+        attempt.task = asyncio.create_task(self._run_attempt(attempt, before), name=f"run-{run.run_id}")
         begins = Signal("thread", run.thread_id)
         self._notifier.announce(begins)
         self._storage.signals.send(begins)
@@ -190,7 +190,7 @@ class Worker:
         while self.slots.open:
             self._wake.clear()
             try:
-                await self._take_stock()
+                await self._reconcile()
                 free = self.slots.free
                 runs = await self._claim(free) if free else ()
             except StorageUnavailable as gone:
@@ -202,7 +202,7 @@ class Worker:
             if free:
                 # Neither a storm of signals with nothing to claim, nor slots that become free one after the
                 # other, must become a storm of claims.
-                await asyncio.sleep(GATHER_SECONDS if runs else CALM_SECONDS)
+                await asyncio.sleep(BUSY_CLAIM_SECONDS if runs else IDLE_CLAIM_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
 
@@ -218,19 +218,19 @@ class Worker:
         self._unseen = self._unseen or len(runs) >= slots
         return runs
 
-    async def _take_stock(self) -> None:
+    async def _reconcile(self) -> None:
         """Executes what is this replica's by the storage's account and nowhere to be found here: a claim
         whose answer was lost, a run that could not be handed back. Nobody else would take it while the lease
         lives. Also hears of cancellations whose signals were lost. No claim is under way meanwhile."""
         now = time.monotonic()
-        if not self.slots.doubtful and now - self._counted_at < LOOK_SECONDS:
+        if not self.slots.doubtful and now - self._reconciled_at < RECHECK_SECONDS:
             return
         self.slots.begin_count()
         try:
             held = await self._storage.queue.held(self.replica)
         finally:
             known = self.slots.end_count()
-        self._counted_at, self.slots.doubtful = now, False
+        self._reconciled_at, self.slots.doubtful = now, False
         for run in held:
             if run.run_id not in known:
                 log.warning("run.found", run_id=run.run_id, attempt=run.attempt)
@@ -238,7 +238,7 @@ class Worker:
             elif run.cancel_requested is not None:
                 self.stop_run(run.run_id, run.cancel_requested)
 
-    async def _carry(self, attempt: Attempt, before: Attempt | None) -> None:
+    async def _run_attempt(self, attempt: Attempt, before: Attempt | None) -> None:
         """One attempt from its claim to its end in the storage; after one of the same run `before` that was
         lost, and still cleans up here."""
         run = attempt.run
@@ -317,17 +317,17 @@ class Worker:
 
     def _cancel_asked(self, run_id: str) -> None:
         if run_id in self._attempts:
-            self._in_background(self._look_at_cancel(run_id))
+            self._in_background(self._check_cancel(run_id))
 
-    def _cancels_missed(self) -> None:
+    def _recheck_cancels(self) -> None:
         """After a gap in the signals: looks at the runs here, not more often than every few seconds."""
         now = time.monotonic()
-        if now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = now
+        if now - self._cancels_checked_at >= RECHECK_SECONDS:
+            self._cancels_checked_at = now
             for run_id in self._attempts:
-                self._in_background(self._look_at_cancel(run_id))
+                self._in_background(self._check_cancel(run_id))
 
-    async def _look_at_cancel(self, run_id: str) -> None:
+    async def _check_cancel(self, run_id: str) -> None:
         """The signal names the run; the storage says which action was asked."""
         for _ in range(10):
             try:

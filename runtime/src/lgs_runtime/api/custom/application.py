@@ -32,7 +32,7 @@ from lgs_runtime.errors import ConfigError, RuntimeFault
 from lgs_runtime.graphs.importing import variable_in
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
-from lgs_runtime.tracebacks import told, user_traceback
+from lgs_runtime.tracebacks import summary, user_traceback
 
 OURS = frozenset({"/ok", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 """Paths that no application takes over, nor serves itself where `disable_meta` has taken them away."""
@@ -48,7 +48,7 @@ class AppFailed(RuntimeFault):
     """The application's lifespan raised at its start: the replica ends with exit code 1."""
 
     def __init__(self, where: str, raised: Exception) -> None:
-        super().__init__(f"{where}: its lifespan raised {told(raised)}")
+        super().__init__(f"{where}: its lifespan raised {summary(raised)}")
         self.shown = user_traceback(raised)
 
 

@@ -30,7 +30,7 @@ from lgs_runtime.errors import (
     StorageUnavailable,
     Unauthenticated,
 )
-from lgs_runtime.logs import mark_told
+from lgs_runtime.logs import mark_logged
 
 RETRY_AFTER_STORAGE_SECONDS = 2
 SHOWN_CHARACTERS = 120
@@ -145,7 +145,7 @@ def problem_handlers() -> dict[type[Exception], Callable[[Request, Exception], A
 
     async def unforeseen(request: Request, error: Exception) -> Response:
         log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
-        mark_told(error)
+        mark_logged(error)
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of this replica has the reason"
         )

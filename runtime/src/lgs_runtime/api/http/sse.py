@@ -27,7 +27,7 @@ def encode_event(event: StreamEvent) -> bytes:
     return head + (b"id: %b\n\n" % event.id.encode() if event.id else b"\n")
 
 
-class _Pulse:
+class _HeartbeatSender:
     """The pieces of an answer on their way, and a comment whenever there was none for `HEARTBEAT_SECONDS`.
     One timer for the whole answer, which is not moved for each piece; a task only when there is a beat to
     send."""
@@ -37,8 +37,8 @@ class _Pulse:
         self._loop = asyncio.get_running_loop()
         self._sending = False
         self._sent_at = self._loop.time()
-        self._beating: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_at(self._sent_at + HEARTBEAT_SECONDS, self._look)
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_at(self._sent_at + HEARTBEAT_SECONDS, self._check)
 
     async def send(self, piece: bytes) -> None:
         """Sends one piece; waits while the client takes none."""
@@ -50,16 +50,16 @@ class _Pulse:
     async def stop(self) -> None:
         """No more beats."""
         self._timer.cancel()
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.wait({self._beating})
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            await asyncio.wait({self._heartbeat})
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
         if not self._sending and now >= self._sent_at + HEARTBEAT_SECONDS:
-            self._beating = asyncio.create_task(self.send(COMMENT))
+            self._heartbeat = asyncio.create_task(self.send(COMMENT))
         due = self._sent_at + HEARTBEAT_SECONDS
-        self._timer = self._loop.call_at(due if due > now else now + HEARTBEAT_SECONDS, self._look)
+        self._timer = self._loop.call_at(due if due > now else now + HEARTBEAT_SECONDS, self._check)
 
 
 class LiveResponse(LongLivedResponse):
@@ -103,12 +103,12 @@ class LiveResponse(LongLivedResponse):
 
     async def _send_all(self, send: Send) -> None:
         await send(self.start())
-        pulse = _Pulse(send)
+        sender = _HeartbeatSender(send)
         try:
             async for piece in self._source:
-                await pulse.send(piece)
+                await sender.send(piece)
         finally:
-            await pulse.stop()
+            await sender.stop()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -18,13 +18,13 @@ import orjson
 from fastapi import Query, Request, Response
 
 from lgs_runtime.api.access import Asking, Parts, router
-from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.callers import Caller, checks_authorization
 from lgs_runtime.api.http.long_poll import LongPollResponse
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols import a2a_agents as agents
 from lgs_runtime.api.protocols.a2a_lists import listed
-from lgs_runtime.api.protocols.a2a_wires import (
+from lgs_runtime.api.protocols.a2a_versions import (
     CONTENT_TYPE,
     NO_EXTENDED_CARD,
     NO_PUSH,
@@ -33,8 +33,8 @@ from lgs_runtime.api.protocols.a2a_wires import (
     TASK_NOT_FOUND,
     UNSUPPORTED,
     VERSION_HEADER,
-    News,
-    Wire,
+    EventKind,
+    WireFormat,
     check_version,
     operation,
 )
@@ -78,7 +78,7 @@ async def post(parts: Parts, request: Request, assistant_id: str) -> Response:
     """One JSON-RPC message: `SendMessage`, `SendStreamingMessage`, `GetTask`, `ListTasks`, `CancelTask`,
     `SubscribeToTask`, or their names in 0.3."""
     # What is of anybody asks for it by itself.
-    will_be_asked(request)
+    checks_authorization(request)
     call_id, wire = None, OLD
     try:
         call = read(await request.json())
@@ -88,7 +88,7 @@ async def post(parts: Parts, request: Request, assistant_id: str) -> Response:
         _, wire = operation(call)
         check_version(request.headers.get(VERSION_HEADER), wire)
         return await _done(parts, request, assistant_id, call)
-    except agents.NotSpoken as unknown:
+    except agents.UnsupportedPart as unknown:
         return JsonResponse(error_json(call_id, wire.error(RpcError(CONTENT_TYPE, str(unknown)))))
     except RpcError as wrong:
         return JsonResponse(error_json(call_id, wire.error(wrong)))
@@ -105,12 +105,12 @@ async def _done(services: Services, request: Request, name: str, call: Call) -> 
             )
         case "stream":
             run = await _send(services, request, name, call)
-            return event_stream(_news(services, run, call.id, wire), {})
+            return event_stream(_events(services, run, call.id, wire), {})
         case "subscribe":
             run = await _run(services, caller, "read", call.params.get("id"))
             if run.status in FINAL:
                 raise RpcError(UNSUPPORTED, f"task {run.run_id}: has ended: must go on to be followed")
-            return event_stream(_news(services, run, call.id, wire), {})
+            return event_stream(_events(services, run, call.id, wire), {})
         case "get" | "cancel":
             found = await (_task if wanted == "get" else _cancelled)(services, caller, call)
             return JsonResponse(result_json(call.id, wire.task(found)))
@@ -200,9 +200,9 @@ async def _cancelled(services: Services, caller: Caller, call: Call) -> dict[str
     return agents.task(ended or replace(run, status="interrupted"))
 
 
-async def _whole(services: Services, run: Run, call_id: Any, wire: Wire, *, wait: bool) -> bytes:
+async def _whole(services: Services, run: Run, call_id: Any, wire: WireFormat, *, wait: bool) -> bytes:
     told = await _ended(services, run) if wait else agents.task(run)
-    return encode(result_json(call_id, wire.news("task", told)))
+    return encode(result_json(call_id, wire.event("task", told)))
 
 
 async def _ended(services: Services, run: Run) -> dict[str, Any]:
@@ -213,11 +213,13 @@ async def _ended(services: Services, run: Run) -> dict[str, Any]:
     return agents.task(ended, values)
 
 
-async def _news(services: Services, run: Run, call_id: Any, wire: Wire) -> AsyncGenerator[bytes, None]:
+async def _events(
+    services: Services, run: Run, call_id: Any, wire: WireFormat
+) -> AsyncGenerator[bytes, None]:
     """The task as it begins, what the assistant says piece by piece, its result, and how it ended."""
 
-    def event(kind: News, what: Any) -> bytes:
-        return encode_event(StreamEvent("", "message", encode(result_json(call_id, wire.news(kind, what)))))
+    def event(kind: EventKind, what: Any) -> bytes:
+        return encode_event(StreamEvent("", "message", encode(result_json(call_id, wire.event(kind, what)))))
 
     yield event("task", agents.task(run))
     begun = False

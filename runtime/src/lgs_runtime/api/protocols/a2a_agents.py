@@ -1,5 +1,5 @@
 """What A2A says and what a run says, each in the words of the other: messages and inputs, tasks and runs. All
-of it pure, and in the forms of A2A 1.0; `a2a_wires` has what 0.3 writes otherwise.
+of it pure, and in the forms of A2A 1.0; `a2a_versions` has what 0.3 writes otherwise.
 
 Source: https://a2a-protocol.org/v1.0.0/specification
 """
@@ -55,9 +55,9 @@ def card(assistant: Assistant, url: str) -> dict[str, Any]:
     }
 
 
-def said(message: Any) -> tuple[str, dict[str, Any]]:
+def parse_message(message: Any) -> tuple[str, dict[str, Any]]:
     """The text of a message, and the fields of its data. Parts are of 1.0 or of 0.3, which tells their kind
-    besides. Raises `InvalidRequest`, `NotSpoken` for a file."""
+    besides. Raises `InvalidRequest`, `UnsupportedPart` for a file."""
     if not isinstance(message, Mapping) or not isinstance(message.get("parts"), list) or not message["parts"]:
         raise InvalidRequest("message.parts: must be given, at least one")
     texts, data = [], {}
@@ -69,20 +69,20 @@ def said(message: Any) -> tuple[str, dict[str, Any]]:
         elif kind == "data" and isinstance(found.get("data"), Mapping):
             data.update(found["data"])
         elif "raw" in found or "url" in found:
-            raise NotSpoken(f"message.parts.{number}: is a file: must be text or data")
+            raise UnsupportedPart(f"message.parts.{number}: is a file: must be text or data")
         else:
             raise InvalidRequest(f"message.parts.{number}: must be text or data (an object)")
     return "\n".join(texts), data
 
 
-class NotSpoken(Exception):
+class UnsupportedPart(Exception):
     """What A2A can say and this service does not take."""
 
 
 def input_of(message: Any, input_schema: Any) -> dict[str, Any]:
     """The graph's input for a message: its data, and its text as what a person says. Raises
     `InvalidRequest`."""
-    text, data = said(message)
+    text, data = parse_message(message)
     if not text:
         return data
     fields = (input_schema or {}).get("properties") or {}
@@ -98,7 +98,7 @@ def input_of(message: Any, input_schema: Any) -> dict[str, Any]:
 
 def answer_of(message: Any) -> Any:
     """What a message answers to a question: its text, or its data when it has no text."""
-    text, data = said(message)
+    text, data = parse_message(message)
     return text or data
 
 

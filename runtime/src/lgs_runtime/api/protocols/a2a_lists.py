@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from lgs_runtime.api.callers import Caller
 from lgs_runtime.api.protocols import a2a_agents as agents
-from lgs_runtime.api.protocols.a2a_wires import UNSUPPORTED
+from lgs_runtime.api.protocols.a2a_versions import UNSUPPORTED
 from lgs_runtime.api.protocols.jsonrpc import INVALID_PARAMS, RpcError
 from lgs_runtime.api.schemas import bodies
 from lgs_runtime.model import FINAL, Assistant, Page, Run
@@ -24,8 +24,8 @@ MOST = 1000
 UNSPECIFIED = "TASK_STATE_UNSPECIFIED"
 
 
-class _Asked(bodies.Body):
-    """What a page is asked for with. What the protocol may add is passed over."""
+class _Query(bodies.Body):
+    """The parameters of a page. What the protocol may add is passed over."""
 
     model_config = ConfigDict(
         extra="ignore", alias_generator=AliasGenerator(validation_alias=to_camel), frozen=True
@@ -43,38 +43,38 @@ async def listed(
     services: Services, caller: Caller, agent: Assistant, params: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A page, last changed first. Raises `RpcError`, `InvalidRequest`."""
-    asked = bodies.checked(_Asked, {name: value for name, value in params.items() if value != ""})
-    begin = int(asked.page_token or 0) if (asked.page_token or "0").isdecimal() else -1
+    query = bodies.checked(_Query, {name: value for name, value in params.items() if value != ""})
+    begin = int(query.page_token or 0) if (query.page_token or "0").isdecimal() else -1
     if begin < 0:
         raise RpcError(
-            INVALID_PARAMS, f"pageToken: {asked.page_token!r}: must be a nextPageToken of this agent"
+            INVALID_PARAMS, f"pageToken: {query.page_token!r}: must be a nextPageToken of this agent"
         )
-    end = begin + asked.page_size
+    end = begin + query.page_size
     runs = [
         run
-        for run in sorted(await _runs(services, caller, asked), key=lambda run: run.updated_at, reverse=True)
-        if run.assistant_id == agent.assistant_id and _later(run, asked.status_timestamp_after)
+        for run in sorted(await _runs(services, caller, query), key=lambda run: run.updated_at, reverse=True)
+        if run.assistant_id == agent.assistant_id and _later(run, query.status_timestamp_after)
     ]
-    if asked.status == UNSPECIFIED:
-        count, page = len(runs), [await _told(services, run, asked) for run in runs[begin:end]]
+    if query.status == UNSPECIFIED:
+        count, page = len(runs), [await _task_json(services, run, query) for run in runs[begin:end]]
     else:
         # What a task waits for stands in what its run left, so all of them are looked at.
-        tasks = [await _told(services, run, asked) for run in runs]
-        found = [task for task in tasks if task["status"]["state"] == asked.status]
+        tasks = [await _task_json(services, run, query) for run in runs]
+        found = [task for task in tasks if task["status"]["state"] == query.status]
         count, page = len(found), found[begin:end]
     return {
         "tasks": page,
         "nextPageToken": str(end) if end < count else "",
-        "pageSize": asked.page_size,
+        "pageSize": query.page_size,
         "totalSize": count,
     }
 
 
-async def _runs(services: Services, caller: Caller, asked: _Asked) -> list[Run]:
-    if asked.context_id is not None:
-        scope = await caller.threads("search", asked.context_id, limit=MOST, offset=0)
+async def _runs(services: Services, caller: Caller, query: _Query) -> list[Run]:
+    if query.context_id is not None:
+        scope = await caller.threads("search", query.context_id, limit=MOST, offset=0)
         return list(
-            await services.storage.runs.of_thread(asked.context_id, RunQuery(page=Page(MOST), scope=scope))
+            await services.storage.runs.of_thread(query.context_id, RunQuery(page=Page(MOST), scope=scope))
         )
     scope = await caller.threads("search", None, limit=MOST, offset=0)
     if caller.user is None:
@@ -84,9 +84,9 @@ async def _runs(services: Services, caller: Caller, asked: _Asked) -> list[Run]:
     )
 
 
-async def _told(services: Services, run: Run, asked: _Asked) -> dict[str, Any]:
+async def _task_json(services: Services, run: Run, query: _Query) -> dict[str, Any]:
     values = await result_of(services, run) if run.status in FINAL else None
-    return agents.task(run, values, artifacts=asked.include_artifacts)
+    return agents.task(run, values, artifacts=query.include_artifacts)
 
 
 def _later(run: Run, moment: datetime | None) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from lgs_runtime.api.access import Parts
-from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.callers import Caller, checks_authorization
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.protocols.jsonrpc import (
     INVALID_PARAMS,
@@ -33,10 +33,10 @@ from lgs_runtime.api.protocols.mcp_tools import named_tools, tool_json
 from lgs_runtime.api.protocols.mcp_versions import (
     BY_HANDSHAKE,
     VERSIONS,
-    Spoken,
+    Negotiated,
+    is_per_request,
+    negotiate,
     server_info,
-    speaks_by_request,
-    spoken,
 )
 from lgs_runtime.model import Assistant, Page
 from lgs_runtime.services import Services
@@ -58,9 +58,9 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 async def post(parts: Parts, request: Request) -> Response:
     """One JSON-RPC message: `server/discover` or `initialize`, `ping`, `tools/list`, `tools/call`."""
     # What is of anybody asks for it by itself.
-    will_be_asked(request)
+    checks_authorization(request)
     accepted = request.headers.get("accept", "*/*")
-    call_id, how = None, Spoken()
+    call_id, negotiated = None, Negotiated()
     try:
         if not any(kind in accepted for kind in (JSON, EVENTS, "*/*", "application/*")):
             error = RpcError(INVALID_REQUEST, f"Accept: {accepted!r}: must hold {JSON} or {EVENTS}")
@@ -68,22 +68,22 @@ async def post(parts: Parts, request: Request) -> Response:
         call = read(await request.json())
         if call is None or call.id is None:
             return Response(status_code=202)
-        call_id, how = call.id, Spoken(by_request=speaks_by_request(call.params, request.headers))
-        how = spoken(call, request.headers)
+        call_id, negotiated = call.id, Negotiated(per_request=is_per_request(call.params, request.headers))
+        negotiated = negotiate(call, request.headers)
         if call.method == "tools/call":
             assistant = await _named(parts, request, call.params.get("name"))
             only_events = JSON not in accepted and EVENTS in accepted
-            return await call_tool(parts, request, call, how, assistant, as_events=only_events)
-        return JsonResponse(result_json(call_id, await _answer(parts, request, call, how)))
+            return await call_tool(parts, request, call, negotiated, assistant, as_events=only_events)
+        return JsonResponse(result_json(call_id, await _answer(parts, request, call, negotiated)))
     except RpcError as wrong:
-        return JsonResponse(error_json(call_id, wrong), status_code=how.status(wrong))
+        return JsonResponse(error_json(call_id, wrong), status_code=negotiated.status(wrong))
 
 
 @routes.get("/mcp", include_in_schema=False)
 @routes.get("/mcp/", responses={405: {"description": "Always: messages are sent with POST."}})
 async def get(request: Request) -> Response:
     """The server sends no messages of its own, so there is nothing to listen to."""
-    will_be_asked(request)
+    checks_authorization(request)
     return Response(status_code=405, headers={"Allow": "POST"})
 
 
@@ -91,18 +91,20 @@ async def get(request: Request) -> Response:
 @routes.delete("/mcp/", responses={404: {"description": "Always: there are no sessions."}})
 async def delete(request: Request) -> Response:
     """There are no sessions that could be ended."""
-    will_be_asked(request)
+    checks_authorization(request)
     return Response(status_code=404)
 
 
-async def _answer(services: Services, request: Request, call: Call, how: Spoken) -> Any:
+async def _answer(services: Services, request: Request, call: Call, negotiated: Negotiated) -> Any:
     if call.method == "tools/list":
-        return how.told(await _list(services, request, call.params), cached=True)
-    if how.by_request and call.method == "server/discover":
-        return how.told({"supportedVersions": list(VERSIONS), "capabilities": CAPABILITIES}, cached=True)
-    if not how.by_request and call.method == "initialize":
+        return negotiated.result(await _list(services, request, call.params), cached=True)
+    if negotiated.per_request and call.method == "server/discover":
+        return negotiated.result(
+            {"supportedVersions": list(VERSIONS), "capabilities": CAPABILITIES}, cached=True
+        )
+    if not negotiated.per_request and call.method == "initialize":
         return _initialized(call.params)
-    if not how.by_request and call.method == "ping":
+    if not negotiated.per_request and call.method == "ping":
         return {}
     raise RpcError(METHOD_NOT_FOUND, f"method: {call.method!r}: not found")
 

@@ -22,7 +22,7 @@ from lgs_runtime.api.http.sse import encode_event, event_stream
 from lgs_runtime.api.protocols.jsonrpc import INVALID_PARAMS, Call, RpcError, result_json
 from lgs_runtime.api.protocols.mcp_questions import Declined, answers, input_required
 from lgs_runtime.api.protocols.mcp_tools import INPUT, call_result, declined_result, takes_object
-from lgs_runtime.api.protocols.mcp_versions import Spoken
+from lgs_runtime.api.protocols.mcp_versions import Negotiated
 from lgs_runtime.api.resources.requests import run_request
 from lgs_runtime.api.schemas import bodies
 from lgs_runtime.errors import NotFound, RuntimeFault
@@ -43,24 +43,30 @@ log = structlog.get_logger(__name__)
 
 
 async def call_tool(
-    services: Services, request: Request, call: Call, spoken: Spoken, assistant: Assistant, *, as_events: bool
+    services: Services,
+    request: Request,
+    call: Call,
+    negotiated: Negotiated,
+    assistant: Assistant,
+    *,
+    as_events: bool,
 ) -> Response:
     """Begins or resumes the run of a call; the answer follows when it has ended. Raises `RpcError`."""
-    state = call.params.get("requestState") if spoken.asks else None
+    state = call.params.get("requestState") if negotiated.asks else None
     try:
         if state is None:
-            found: Run | dict[str, Any] = await _begun(services, request, call, spoken, assistant)
+            found: Run | dict[str, Any] = await _begun(services, request, call, negotiated, assistant)
         else:
             found = await _resumed(services, request, call, assistant, state)
     except Declined:
         await _cleared(services, str(state))
-        found = spoken.told(declined_result())
-    answer = partial(_message, services, found, call.id, spoken)
+        found = negotiated.result(declined_result())
+    answer = partial(_message, services, found, call.id, negotiated)
     return event_stream(_event(answer), {}) if as_events else LongPollResponse(answer, {})
 
 
 async def _begun(
-    services: Services, request: Request, call: Call, spoken: Spoken, assistant: Assistant
+    services: Services, request: Request, call: Call, negotiated: Negotiated, assistant: Assistant
 ) -> Run:
     arguments = call.params.get("arguments")
     if arguments is not None and not isinstance(arguments, Mapping):
@@ -69,7 +75,7 @@ async def _begun(
     given = arguments or {}
     graph_input = given if takes_object(schemas["input_schema"]) else given.get(INPUT)
     asked: dict[str, Any] = {"assistant_id": assistant.assistant_id, "input": graph_input}
-    if not spoken.asks:
+    if not negotiated.asks:
         body = bodies.checked(bodies.RunCreateStateless, asked)
         return await admit(services, run_request(request, body, None))
     stateful = bodies.checked(bodies.RunCreateStateful, asked)
@@ -134,18 +140,20 @@ async def _cleared(services: Services, thread_id: str) -> None:
             log.warning("mcp.thread_left", thread_id=thread_id, reason=str(failed))
 
 
-async def _ended(services: Services, run: Run, spoken: Spoken) -> dict[str, Any]:
+async def _ended(services: Services, run: Run, negotiated: Negotiated) -> dict[str, Any]:
     values = await result(services, run)
-    if not spoken.asks:
-        return spoken.told(call_result(values))
+    if not negotiated.asks:
+        return negotiated.result(call_result(values))
     if asked := values.get("__interrupt__"):
         return input_required(asked, run.thread_id)
     await _cleared(services, run.thread_id)
-    return spoken.told(call_result(values))
+    return negotiated.result(call_result(values))
 
 
-async def _message(services: Services, found: Run | dict[str, Any], call_id: Any, spoken: Spoken) -> bytes:
-    told = await _ended(services, found, spoken) if isinstance(found, Run) else found
+async def _message(
+    services: Services, found: Run | dict[str, Any], call_id: Any, negotiated: Negotiated
+) -> bytes:
+    told = await _ended(services, found, negotiated) if isinstance(found, Run) else found
     return encode(result_json(call_id, told))
 
 

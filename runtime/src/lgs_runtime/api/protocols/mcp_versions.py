@@ -51,23 +51,23 @@ class Headers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """How a request is spoken. `by_request`: it tells its version itself; `asks`: its client can put a form
+class Negotiated:
+    """How a request is spoken. `per_request`: it tells its version itself; `asks`: its client can put a form
     to a person."""
 
-    by_request: bool = False
+    per_request: bool = False
     asks: bool = False
 
-    def told(self, result: Mapping[str, Any], *, cached: bool = False) -> dict[str, Any]:
+    def result(self, result: Mapping[str, Any], *, cached: bool = False) -> dict[str, Any]:
         """A result that is whole. `cached`: of a kind that clients may keep, here not at all."""
-        if not self.by_request:
+        if not self.per_request:
             return dict(result)
         kept = {"ttlMs": 0, "cacheScope": "private"} if cached else {}
         return {"resultType": "complete", **kept, **result, "_meta": {f"{META}serverInfo": server_info()}}
 
     def status(self, error: RpcError) -> int:
         """The HTTP status of an error."""
-        if self.by_request or error.code == UNSUPPORTED_VERSION:
+        if self.per_request or error.code == UNSUPPORTED_VERSION:
             return STATUS.get(error.code, 200)
         return 200
 
@@ -77,17 +77,17 @@ def server_info() -> dict[str, str]:
     return {"name": "LangGraphService", "version": version("lgs-runtime")}
 
 
-def speaks_by_request(params: Mapping[str, Any], headers: Headers) -> bool:
+def is_per_request(params: Mapping[str, Any], headers: Headers) -> bool:
     """Whether a request is of 2026-07-28 or later; one that names a version that nobody knows is taken for
     such, since it learns then which there are."""
     named = headers.getlist(VERSION_HEADER)
     return f"{META}protocolVersion" in _meta(params) or (bool(named) and named[0] not in BY_HANDSHAKE)
 
 
-def spoken(call: Call, headers: Headers) -> Spoken:
+def negotiate(call: Call, headers: Headers) -> Negotiated:
     """How a call is spoken. Raises `RpcError` where it contradicts itself, or its version is unknown here."""
-    if not speaks_by_request(call.params, headers):
-        return Spoken()
+    if not is_per_request(call.params, headers):
+        return Negotiated()
     meta = _meta(call.params)
     named = headers.getlist(VERSION_HEADER)
     told = meta.get(f"{META}protocolVersion")
@@ -104,7 +104,7 @@ def spoken(call: Call, headers: Headers) -> Spoken:
         _same(NAME_HEADER, headers, call.params["name"])
     if told not in BY_REQUEST:
         raise _unsupported(told)
-    return Spoken(by_request=True, asks=_fills_forms(meta[f"{META}clientCapabilities"]))
+    return Negotiated(per_request=True, asks=_fills_forms(meta[f"{META}clientCapabilities"]))
 
 
 def _meta(params: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request
 from langgraph.types import StateSnapshot
 
-from lgs_runtime.api.callers import Caller, will_be_asked
+from lgs_runtime.api.callers import Caller, checks_authorization
 from lgs_runtime.api.protocols import stream_v2_bodies as asked
 from lgs_runtime.api.resources.requests import run_request
 from lgs_runtime.api.resources.state import config_at
@@ -71,7 +71,7 @@ Done = tuple[Mapping[str, Any], int | None]
 
 async def _do(services: Services, request: Request, thread_id: str, command: asked.ProtocolCommand) -> Done:
     # A run that is started asks by itself, and may make its thread; the others are about one that is there.
-    will_be_asked(request)
+    checks_authorization(request)
     if command.method in NEEDS_A_SOCKET:
         raise CommandFailed(
             "not_supported", f"{command.method}: must be sent over a WebSocket; over HTTP a stream subscribes"

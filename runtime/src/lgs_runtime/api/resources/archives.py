@@ -21,7 +21,7 @@ from lgs_runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.services import Services
 from lgs_runtime.storage.scope import covers, made_within
-from lgs_runtime.threads.archive import Archive, Arrival
+from lgs_runtime.threads.archive import Archive, ThreadImport
 from lgs_runtime.threads.archive_values import ValueCodec
 from lgs_runtime.threads.removal import nested_graphs, remove_thread
 
@@ -69,31 +69,31 @@ async def import_thread(
     codec = ValueCodec(await _graphs_of(parts, first))
     ttl = parts.settings.checkpointer.ttl.default
     archive = Archive(parts.storage, parts.checkpointer, parts.upkeep, codec, ttl)
-    arrival = Arrival(archive, str(uuid4()) if if_exists == "new" else None)
+    thread_import = ThreadImport(archive, str(uuid4()) if if_exists == "new" else None)
     try:
-        await arrival.take(first)
-        await _permitted(caller, arrival, guarded=parts.gate.auth is not None)
+        await thread_import.take(first)
+        await _permitted(caller, thread_import, guarded=parts.gate.auth is not None)
         async for line in lines:
-            await arrival.take(line)
+            await thread_import.take(line)
         replace = partial(_replace, parts, caller) if if_exists == "replace" else None
-        thread_id = await arrival.settle(replace)
+        thread_id = await thread_import.settle(replace)
     except BaseException:
-        await arrival.drop()
+        await thread_import.drop()
         raise
     return JsonResponse(thread_json(await parts.storage.threads.get(thread_id)))
 
 
-async def _permitted(caller: Caller, arrival: Arrival, *, guarded: bool) -> None:
+async def _permitted(caller: Caller, thread_import: ThreadImport, *, guarded: bool) -> None:
     """Asks for what an import is, making a thread and changing its state. Where callers have rights of their
     own, the thread becomes the caller's. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`."""
-    value: dict[str, Any] = {"thread_id": arrival.target, "metadata": dict(arrival.metadata)}
+    value: dict[str, Any] = {"thread_id": thread_import.target, "metadata": dict(thread_import.metadata)}
     value["if_exists"] = "raise"
     metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
-    changeable = await caller.threads("update", arrival.target)
+    changeable = await caller.threads("update", thread_import.target)
     if changeable is not None and not covers(changeable, metadata):
         raise Forbidden("threads.update: the thread must be one that the caller may change")
     if guarded:
-        arrival.claim(metadata, caller.user.identity if caller.user else None)
+        thread_import.claim(metadata, caller.user.identity if caller.user else None)
 
 
 async def _replace(parts: Services, caller: Caller, thread_id: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
-from lgs_runtime.api.callers import request_id_of, user_of, will_be_asked
+from lgs_runtime.api.callers import checks_authorization, request_id_of, user_of
 from lgs_runtime.api.http.limits import check_text
 from lgs_runtime.api.http.tracing import TRACE_HEADER, traced
 from lgs_runtime.api.schemas.bodies import RunBatch, RunCreateStateful, RunCreateStateless
@@ -30,7 +30,7 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
     user = None
     if isinstance(asked, Request):
         user = user_of(asked)
-        will_be_asked(asked)
+        checks_authorization(asked)
     config = body.config.model_dump(exclude_none=True) if body.config.model_fields_set else {}
     if isinstance(asked, Request) and (taken := _configurable(asked)):
         config["configurable"] = {**(config.get("configurable") or {}), **taken}

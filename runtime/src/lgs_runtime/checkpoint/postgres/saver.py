@@ -31,7 +31,7 @@ from lgs_runtime.checkpoint.postgres.tables import Tables
 from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.database.group_commit import GroupCommitter
 from lgs_runtime.database.postgres import PLANNED_ONCE, POOL_SIZE, Database
-from lgs_runtime.database.postgres_access import look, refused
+from lgs_runtime.database.postgres_access import probe, refused
 from lgs_runtime.database.postgres_connections import Access
 
 COMMITS_AT_ONCE: Final = 3
@@ -82,7 +82,7 @@ class FastPostgresSaver(GroupedSaver):
     ) -> AsyncIterator[FastPostgresSaver]:
         """A saver on a pool of at most `connections`, and of two at least, with its tables set up, while the
         context is open. Raises `StorageUnavailable`, `ConfigError`."""
-        access = await look(conn_string)
+        access = await probe(conn_string)
         most = min(connections, POOLED_CONNECTIONS) if access.pooled else connections
         database = await Database.open(access, connections=max(2, most), settings=PLANNED_ONCE)
         try:

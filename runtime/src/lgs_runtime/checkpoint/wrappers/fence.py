@@ -22,7 +22,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 
-from lgs_runtime.checkpoint.order import seen
+from lgs_runtime.checkpoint.id_order import advanced_past
 from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
 from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.errors import StorageUnavailable
@@ -126,10 +126,10 @@ class FencedSaver(DelegatingSaver):
         await super().aput_writes(config, writes, task_id, task_path)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return seen(super().get_tuple(config))
+        return advanced_past(super().get_tuple(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return seen(await super().aget_tuple(config))
+        return advanced_past(await super().aget_tuple(config))
 
 
 class FencedWriteBehindSaver(FencedSaver, WriteBehindSaver):

@@ -30,7 +30,7 @@ from lgs_runtime.checkpoint.configs import (
 )
 from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.checkpoint.failures import lost_connection
-from lgs_runtime.checkpoint.order import written_after
+from lgs_runtime.checkpoint.id_order import advance_ids_past
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
 from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
 from lgs_runtime.errors import ConfigError, StorageUnavailable
@@ -176,7 +176,7 @@ class ForeignSaver(DelegatingSaver):
 
     async def _put_last(self, entry: CheckpointTuple, latest: CheckpointTuple) -> None:
         thread_id = str(entry.config["configurable"]["thread_id"])
-        written_after(checkpoint_id_of(latest.config))
+        advance_ids_past(checkpoint_id_of(latest.config))
         again: Any = {**entry.checkpoint, "id": str(uuid6()), "ts": datetime.now(UTC).isoformat()}
         metadata: Any = {**entry.metadata, "source": "fork"}
         onto = checkpoint_config(thread_id, "", parent_id_of(entry.parent_config))

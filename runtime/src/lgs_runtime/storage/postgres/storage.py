@@ -6,7 +6,7 @@ from datetime import datetime
 
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.database.postgres import PLANNED_ONCE, POOL_SIZE, Database
-from lgs_runtime.database.postgres_access import look, refused, tell
+from lgs_runtime.database.postgres_access import log_access, probe, refused
 from lgs_runtime.database.postgres_connections import Access
 from lgs_runtime.errors import ConfigError, DatabaseReplaced
 from lgs_runtime.storage.contract import Storage
@@ -38,8 +38,8 @@ servers' connections, of which there are twenty where nobody has said otherwise.
 
 async def open_postgres(uri: str, options: StorageOptions) -> Storage:
     """Connects and migrates. Raises `ConfigError`, `StorageUnavailable`."""
-    access, direct = await look(uri), await _direct(options.direct_uri)
-    tell(access, options.direct_uri)
+    access, direct = await probe(uri), await _direct(options.direct_uri)
+    log_access(access, options.direct_uri)
     database = await Database.open(access, connections=POOLED_CONNECTIONS if access.pooled else POOL_SIZE)
     try:
         with refused(uri):
@@ -122,7 +122,7 @@ async def _direct(uri: str | None) -> Access | None:
     """The way without a pooler."""
     if uri is None:
         return None
-    access = await look(uri, DIRECT)
+    access = await probe(uri, DIRECT)
     if access.pooled:
         raise ConfigError(
             f"{DIRECT}: {masked(uri)}: a pooler: must be the PostgreSQL behind it, where one can listen"

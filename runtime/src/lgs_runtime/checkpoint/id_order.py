@@ -20,14 +20,14 @@ from lgs_runtime.checkpoint.configs import checkpoint_id_of
 _UUID6: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-6([0-9a-f]{3})-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def seen(found: CheckpointTuple | None) -> CheckpointTuple | None:
+def advanced_past(found: CheckpointTuple | None) -> CheckpointTuple | None:
     """The checkpoint itself; the ids that this process gives from now on sort after its id."""
     if found is not None:
-        written_after(checkpoint_id_of(found.config))
+        advance_ids_past(checkpoint_id_of(found.config))
     return found
 
 
-def written_after(checkpoint_id: str) -> None:
+def advance_ids_past(checkpoint_id: str) -> None:
     """Makes the ids that this process gives from now on sort after `checkpoint_id`. One that has no time in
     it (not of LangGraph) is ignored."""
     parts = _UUID6.fullmatch(checkpoint_id)

@@ -1,5 +1,5 @@
-"""The two versions of A2A that are spoken: what their operations are called, and how each writes tasks, news
-and errors. All of it pure. Sources: https://a2a-protocol.org/v1.0.0/specification and …/v0.3.0/…
+"""The two versions of A2A that are spoken: what their operations are called, and how each writes tasks,
+events and errors. All of it pure. Sources: https://a2a-protocol.org/v1.0.0/specification and …/v0.3.0/…
 
 A request is of the version whose method it names. Its header `A2A-Version` may be left out, but not
 contradict the method.
@@ -15,7 +15,7 @@ from lgs_runtime.api.protocols.a2a_agents import STATE_PREFIX
 from lgs_runtime.api.protocols.jsonrpc import METHOD_NOT_FOUND, Call, RpcError
 
 Operation = Literal["send", "stream", "get", "list", "cancel", "subscribe", "push", "card"]
-News = Literal["task", "artifactUpdate", "statusUpdate"]
+EventKind = Literal["task", "artifactUpdate", "statusUpdate"]
 
 VERSION_HEADER: Final = "a2a-version"
 TASK_NOT_FOUND, TASK_NOT_CANCELABLE, NO_PUSH, UNSUPPORTED = -32001, -32002, -32003, -32004
@@ -34,12 +34,12 @@ KINDS: Final[Mapping[str, str]] = {
     "artifactUpdate": "artifact-update",
     "statusUpdate": "status-update",
 }
-"""What 0.3 calls the kinds of news."""
+"""What 0.3 calls the kinds of events."""
 GOES_ON: Final = ("submitted", "working")
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class WireFormat:
     """How one version writes. What comes in is in the forms of 1.0, as `a2a_agents` makes it."""
 
     version: Literal["1.0", "0.3"]
@@ -53,7 +53,7 @@ class Wire:
         """A task that was asked for."""
         return _old("task", task) if self.old else dict(task)
 
-    def news(self, kind: News, what: Mapping[str, Any]) -> dict[str, Any]:
+    def event(self, kind: EventKind, what: Mapping[str, Any]) -> dict[str, Any]:
         """A task as a message is answered with, or one piece of a stream."""
         return _old(kind, what) if self.old else {kind: dict(what)}
 
@@ -77,8 +77,8 @@ class Wire:
         return settings.get("returnImmediately") is not True
 
 
-OLD, NEW = Wire("0.3"), Wire("1.0")
-METHODS: Final[Mapping[str, tuple[Operation, Wire]]] = {
+OLD, NEW = WireFormat("0.3"), WireFormat("1.0")
+METHODS: Final[Mapping[str, tuple[Operation, WireFormat]]] = {
     "SendMessage": ("send", NEW),
     "SendStreamingMessage": ("stream", NEW),
     "GetTask": ("get", NEW),
@@ -103,7 +103,7 @@ METHODS: Final[Mapping[str, tuple[Operation, Wire]]] = {
 }
 
 
-def operation(call: Call) -> tuple[Operation, Wire]:
+def operation(call: Call) -> tuple[Operation, WireFormat]:
     """What a call asks for, and how it is spoken. Raises `RpcError`."""
     found = METHODS.get(call.method)
     if found is None:
@@ -111,7 +111,7 @@ def operation(call: Call) -> tuple[Operation, Wire]:
     return found
 
 
-def check_version(header: str | None, wire: Wire) -> None:
+def check_version(header: str | None, wire: WireFormat) -> None:
     """Refuses a version that is not spoken, or that is not the method's. Raises `RpcError`."""
     if not header:
         return
@@ -122,8 +122,8 @@ def check_version(header: str | None, wire: Wire) -> None:
         raise RpcError(VERSION_NOT_SUPPORTED, said)
 
 
-def _old(kind: News, what: Mapping[str, Any]) -> dict[str, Any]:
-    """A task or a piece of news as 0.3 writes it."""
+def _old(kind: EventKind, what: Mapping[str, Any]) -> dict[str, Any]:
+    """A task or an event as 0.3 writes it."""
     told: dict[str, Any] = {"kind": KINDS[kind], **what}
     if "status" in told:
         told["status"] = _old_status(told["status"])
