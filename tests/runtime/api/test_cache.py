@@ -85,8 +85,11 @@ async def test_what_one_replica_empties_the_others_forget(alone: Settings) -> No
 async def test_a_name_that_is_none_is_refused(url: str) -> None:
     async with httpx.AsyncClient(base_url=url) as http:
         answers = [await http.delete("/cache", params={"namespace": name}) for name in ("", "a" * 600)]
+        unknown = await http.delete("/cache", params={"namespace": "nobody's"})
+        told = (await http.get("/cache/stats")).json()["namespaces"]
 
     assert [answer.status_code for answer in answers] == [422, 422]
+    assert (unknown.json(), "nobody's" in told) == ({"deleted": 0}, False)
 
 
 async def test_users_are_let_in_by_a_handler_that_names_the_cache_alone(alone: Settings) -> None:

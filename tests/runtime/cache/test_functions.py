@@ -125,6 +125,11 @@ def test_a_parameter_to_ignore_that_is_not_there_is_refused() -> None:
         cached(ttl=1, ignore=("client",))(look_up.__wrapped__)
 
 
+def test_a_decorator_without_its_brackets_is_told() -> None:
+    with pytest.raises(TypeError, match=r"write @cached\(\)"):
+        cached(look_up.__wrapped__)  # type: ignore[arg-type]
+
+
 def test_a_stream_is_refused() -> None:
     async def tokens() -> AsyncIterator[str]:
         yield "a"

@@ -79,6 +79,9 @@ def cached(
     cached; a call raises `UncacheableArgument` for an argument from which no key can be made.
     """
 
+    if callable(ttl):
+        raise TypeError(f"cached: {ttl!r}: must be called itself: write @cached() or @cached(ttl=...)")
+
     def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
         name = namespace or f"{function.__module__}.{function.__qualname__}"
         _check(function, name, named=namespace is not None)

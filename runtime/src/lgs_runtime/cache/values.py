@@ -253,7 +253,9 @@ class Values:
         return self.memory.clear(prefix)
 
     def _deleted(self, namespace: str, values: int) -> int:
-        self.statistics.of(namespace).deletes += values
+        if values:
+            # A name that nothing is kept under, which anybody may give, makes no row.
+            self.statistics.of(namespace).deletes += values
         return values
 
     async def _forget_shared(self, place: Place) -> bool | None:
