@@ -105,8 +105,11 @@ async def test_a_rotation_keeps_the_old_password_until_the_last_replica_has_the_
         after = (await story.get(SECRET, SET))["data"]
         assert after == {name: value for name, value in during.items() if not name.startswith("previous-")}
 
+    noted = (await story.get(SECRET, SET))["metadata"]["annotations"]
+    assert noted["lgs.dev/rotated-for"] == "monday"
+
     async def told() -> bool:
         status = (await story.get(SERVICE_OF_OURS))["status"]["database"]
-        return status.get("passwordChangedAt", "") >= "2026"
+        return bool(status["passwordChangedAt"] == noted["lgs.dev/password-changed-at"])
 
     await until(told, "the status does not say when")

@@ -13,6 +13,7 @@ from lgs_runtime.errors import ConfigError, DatabaseReplaced, StorageUnavailable
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.identity import ANOTHER, EMPTY
 from lgs_runtime.storage.queries import ThreadQuery
+from support.service import Service
 
 Another = Callable[..., Awaitable[Storage]]
 ON_POSTGRES = pytest.mark.parametrize("database_uri", ["postgres"], indirect=True)
@@ -102,6 +103,25 @@ async def test_two_services_that_share_a_database_on_purpose_both_know_it(
     await second.ping()
     await storage.ping()
     await second.close()
+
+
+@ON_POSTGRES
+async def test_a_replica_whose_address_leads_to_another_database_claims_nothing_there(
+    service: Service, database_uri: str
+) -> None:
+    storage, waiting = service.storage, await service.enqueue()
+    lease, known = await storage.leases.take("lost"), storage.database_id
+    at(database_uri, "DELETE FROM lgs_replica", "UPDATE lgs_database SET id = 'theirs'")
+
+    with pytest.raises(DatabaseReplaced, match=ANOTHER):
+        await lease.renew()
+
+    assert not await storage.queue.claim("lost", 1)
+    at(database_uri, f"UPDATE lgs_database SET id = '{known}'")
+    assert await lease.renew() is False, "its own is back: the lease is new, what it held is not its own"
+    assert await lease.renew() is True
+    assert [run.run_id for run in await storage.queue.claim("lost", 1)] == [waiting.run.run_id]
+    await lease.close()
 
 
 @ON_SQLITE

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.database.postgres_connections import Access, connect, translated
-from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.errors import DatabaseReplaced, StorageUnavailable
+from lgs_runtime.storage.identity import mismatch
 from lgs_runtime.storage.options import StorageOptions
+from lgs_runtime.storage.postgres.identity import database_id
 from lgs_runtime.storage.postgres.statements.replicas import GIVE_UP_LEASE, RENEW_LEASE, TAKE_LEASE
 
 
@@ -35,12 +37,21 @@ class PostgresLease:
     """Belongs to the event loop that made it."""
 
     def __init__(
-        self, access: Access, replica: str, lease_seconds: float, graphs: Sequence[str] | None = None
+        self,
+        access: Access,
+        replica: str,
+        lease_seconds: float,
+        graphs: Sequence[str] | None = None,
+        *,
+        database_id: str,
     ) -> None:
+        """`database_id`: a lease that was lost is taken again in this database only. In another one, to which
+        the address leads now, the replica would claim the runs of another service."""
         self._access = access
         self._replica = replica
         self._seconds = lease_seconds
         self._graphs = None if graphs is None else list(graphs)
+        self._database_id = database_id
         self._connection: asyncpg.Connection | None = None
         self._lost = False
         """There is no lease, and nobody was told so yet."""
@@ -61,6 +72,8 @@ class PostgresLease:
                     if await _extended(connection, self._replica, self._seconds):
                         return True
                     self._lost = True
+                if (wrong := mismatch(await database_id(connection), self._database_id)) is not None:
+                    raise DatabaseReplaced(wrong)
                 take = (TAKE_LEASE, self._replica, self._seconds, self._graphs)
                 await connection.execute(*take, timeout=self._seconds)
         except (StorageUnavailable, asyncio.CancelledError):
@@ -89,11 +102,14 @@ class PostgresLease:
 class PostgresLeases:
     """The `Leases` of the contract."""
 
-    def __init__(self, access: Access, options: StorageOptions) -> None:
+    def __init__(self, access: Access, options: StorageOptions, known: str) -> None:
+        """`known`: the id of the database."""
         self._access = access
         self._options = options
+        self._known = known
 
     async def take(self, replica: str, graphs: Sequence[str] | None = None) -> PostgresLease:
-        lease = PostgresLease(self._access, replica, self._options.lease_seconds, graphs)
+        seconds = self._options.lease_seconds
+        lease = PostgresLease(self._access, replica, seconds, graphs, database_id=self._known)
         await lease.take()
         return lease

@@ -95,7 +95,7 @@ class _Backend:
             archives=PostgresArchives(database),
             crons=PostgresCrons(database),
             signals=self._signals,
-            leases=PostgresLeases(database.access, options),
+            leases=PostgresLeases(database.access, options, self._known),
             backend=self,
         )
 
