@@ -15,9 +15,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 
-from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints, open_checkpointer
-from lgs_runtime.checkpoint.wrappers.foreign import ForeignSaver
+from lgs_runtime.checkpoint.wrappers.foreign import ForeignSaver, copy_checkpoints
 from lgs_runtime.database import postgres as database
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.store import postgres as store_module

@@ -7,6 +7,7 @@ pruning is refused. Of its checkpoints the runtime knows only what the interface
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,7 +29,6 @@ from lgs_runtime.checkpoint.configs import (
     namespace_of,
     parent_id_of,
 )
-from lgs_runtime.checkpoint.copying import copy_checkpoints
 from lgs_runtime.checkpoint.failures import lost_connection
 from lgs_runtime.checkpoint.id_order import advance_ids_past
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
@@ -240,3 +240,18 @@ def _unavailable(raised: Exception) -> StorageUnavailable:
     return StorageUnavailable(
         f"the checkpointer of checkpointer.path failed: {type(raised).__name__}: {raised}"
     )
+
+
+async def copy_checkpoints(saver: BaseCheckpointSaver[Any], source: str, target: str) -> None:
+    """Copies every checkpoint of a thread, in all namespaces, with the writes that wait on it,
+    through LangGraph's interface."""
+    history = [entry async for entry in saver.alist({"configurable": {"thread_id": source}})]
+    for entry in reversed(history):
+        onto = checkpoint_config(target, namespace_of(entry.config), parent_id_of(entry.parent_config))
+        versions = entry.checkpoint["channel_versions"]
+        stored = await saver.aput(onto, entry.checkpoint, entry.metadata, versions)
+        writes: defaultdict[str, list[tuple[str, Any]]] = defaultdict(list)
+        for task_id, channel, value in entry.pending_writes or ():
+            writes[task_id].append((channel, value))
+        for task_id, pending in writes.items():
+            await saver.aput_writes(stored, pending, task_id)
