@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,12 +17,14 @@ DATABASE_WORDS: Final[Mapping[str, Reason]] = {
     "the database is another one": "DatabaseReplaced",
 }
 """The runtime's words; `tests/seams/test_database_words.py` holds the two together."""
+_OF_DATABASE: Final = re.compile(r"(^|: )(DATABASE_URI|StorageUnavailable): ")
 DATABASE_REASONS: Final = frozenset({"DatabaseUnreachable", *DATABASE_WORDS.values()})
 
 
 def of_database(service: LangGraphService, database: DatabaseStatus | None, words: str) -> Diagnosis:
     """The diagnosis of what a replica says, with the way out where the operator has one."""
-    reason = next((reason for said, reason in DATABASE_WORDS.items() if said in words), None)
+    last = words.splitlines()[-1]
+    reason = next((reason for said, reason in DATABASE_WORDS.items() if said in last), None)
     if reason is None:
         return Diagnosis("DatabaseUnreachable", words)
     if database is None or database.id is None:
@@ -31,13 +34,21 @@ def of_database(service: LangGraphService, database: DatabaseStatus | None, word
     return Diagnosis(reason, f"{words}. To begin with what is there instead: {way}")
 
 
-def of_ended_pod(
+def ended_at_database(
     service: LangGraphService, database: DatabaseStatus | None, found: Diagnosis | None
 ) -> Diagnosis | None:
-    """The diagnosis of pods, by its own reason where a replica ended at a database that is not its own."""
+    """The diagnosis of pods that ended because of their database; None where they ended by something else."""
     if found is None or found.reason != "CrashLoopBackOff":
-        return found
+        return None
     # The last line has the reason; above may stand a traceback of the application's, with any word in it.
-    if not any(said in found.message.splitlines()[-1] for said in DATABASE_WORDS):
-        return found
+    if _OF_DATABASE.search(found.message.splitlines()[-1]) is None:
+        return None
     return of_database(service, database, found.message)
+
+
+def ended_at_another(
+    service: LangGraphService, database: DatabaseStatus | None, found: Diagnosis | None
+) -> Diagnosis | None:
+    """What keeps pods from running, by its own reason where the database that they ended at is not theirs."""
+    told = ended_at_database(service, database, found)
+    return found if told is None or told.reason == "DatabaseUnreachable" else told

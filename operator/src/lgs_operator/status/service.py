@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,14 +18,18 @@ from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import selector
 from lgs_operator.status.backup import BackupView, backup_ready, last_backup
-from lgs_operator.status.database import DATABASE_REASONS, of_database, of_ended_pod
+from lgs_operator.status.database import (
+    DATABASE_REASONS,
+    ended_at_another,
+    ended_at_database,
+    of_database,
+)
 from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
 from lgs_operator.status.restore import RestoreView, restoring
 from lgs_operator.status.rollout import refused_pods, refused_server, seconds_past
 from lgs_operator.status.scaling import ScalingView
 
 Reports = Mapping[str, Mapping[str, str]]
-_DATABASE = re.compile(r"(^|: )(DATABASE_URI|StorageUnavailable): ")
 _FINE = "ok"
 _CLUSTER_FIELD = "spec.persistence.postgres.cloudNativePG"
 
@@ -249,13 +252,7 @@ def _diagnose_database(view: ObservedService) -> Diagnosis | None:
     report = _report(view)
     if report is not None and report.reason in DATABASE_REASONS:
         return report
-    found = diagnose(view.pods, _budget(view))
-    if found is None or found.reason != "CrashLoopBackOff":
-        return None
-    # The last line has the reason; above may stand a traceback of the application's, with any word in it.
-    if _DATABASE.search(found.message.splitlines()[-1]):
-        return of_database(view.service, view.database, found.message)
-    return None
+    return ended_at_database(view.service, view.database, diagnose(view.pods, _budget(view)))
 
 
 def _report(view: ObservedService) -> Diagnosis | None:
@@ -275,7 +272,7 @@ def _blocker(view: ObservedService) -> Diagnosis | None:
     # pods that are refused are newer than any that is there
     budget = _budget(view)
     found = refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
-    return of_ended_pod(view.service, view.database, found)
+    return ended_at_another(view.service, view.database, found)
 
 
 def _budget(view: ObservedService) -> Budget:
