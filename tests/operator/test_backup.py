@@ -161,6 +161,25 @@ def test_the_last_backup_is_remembered_when_its_pod_is_gone() -> None:
     assert last_backup(BackupView(DAILY, job(9999)), before) == known
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"name": "x" * 3000},
+        {"name": 5},
+        {"name": ["n"]},
+        told(28) | {"began": "yesterday", "bytes": "many", "threads": -1},
+        told(28) | {"began": None, "bytes": 1e300, "threads": True},
+    ],
+)
+def test_what_a_pod_tells_that_can_t_be_a_backup_is_not_believed(nonsense: dict[str, Any]) -> None:
+    view = BackupView(DAILY, job(1), pods=(pod(1, nonsense),))
+    last = last_backup(view, {})
+
+    assert backup_ready(view, last, NOW).reason in {"BackupPending", "BackedUp"}
+    assert last is None or (last.time, last.bytes, last.threads) == (None, None, None)
+    assert restored(pod(1, {"result": "Restored"} | nonsense)).result is not None
+
+
 def test_a_backup_that_failed_is_told_with_its_last_words_until_one_is_kept() -> None:
     older, failed, newer = pod(2000, told(27)), pod(570, words="pg_dump: error: disk full"), pod(5, told(28))
 
@@ -216,13 +235,15 @@ def restored(*pods: dict[str, Any], before: dict[str, Any] | None = None, **more
 def test_the_first_replica_waits_until_the_backup_is_there() -> None:
     waits = restored()
     over = restored(
-        pod(1, {"result": "Restored", "name": "n", "began": "2026-11-27T03:00:02Z", "threads": 3})
+        pod(
+            1, {"result": "Restored", "name": told(27)["name"], "began": "2026-11-27T03:00:02Z", "threads": 3}
+        )
     )
 
     assert waits.waits
     assert not over.waits
     assert over.result is not None
-    assert (over.result.result, over.result.name, over.result.threads) == ("Restored", "n", 3)
+    assert (over.result.result, over.result.name, over.result.threads) == ("Restored", told(27)["name"], 3)
     ready = restoring(waits, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason) == ("False", "Restoring")

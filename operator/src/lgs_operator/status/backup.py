@@ -5,6 +5,7 @@ gone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +15,12 @@ from typing import Any, Final
 from cronsim import CronSim, CronSimError
 
 from lgs_crds.model import Backup
-from lgs_crds.status import BackupStatus, Condition, condition, timestamp
+from lgs_crds.status import BackupStatus, Condition, condition, status_before, timestamp
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, told_by
 from lgs_operator.status.diagnosis import Budget, diagnose
 
+NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 BUDGET: Final = Budget("spec.persistence.postgres.managed.backup.resources")
 _MACROS: Final = {
     "@yearly": "0 0 1 1 *",
@@ -43,22 +45,28 @@ class BackupView:
 
 def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | None:
     """The newest backup that was kept: one that a pod tells of, or the one that the status remembers."""
-    known = [BackupStatus.model_validate(before["backup"])] if before.get("backup") else []
-    for pod in view.pods:
-        told = told_by(pod)
-        if told.get("name"):
-            began = str(told.get("began", "")).replace("+00:00", "Z")
-            known.append(
-                BackupStatus(
-                    name=str(told["name"]), time=began, bytes=told.get("bytes"), threads=told.get("threads")
-                )
-            )
+    told = (described(told_by(pod)) for pod in view.pods)
+    known = [each for each in (status_before(before).backup, *told) if each is not None and each.name]
     return max(known, key=lambda each: each.name or "", default=None)
+
+
+def described(told: Mapping[str, Any]) -> BackupStatus | None:
+    """The backup that a pod tells of; None for what can't be one. The pod runs the user's image: what it
+    tells is not believed unseen."""
+    name, time = told.get("name"), _moment(told.get("began"))
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        return None
+    return BackupStatus(
+        name=name,
+        time=None if time is None else timestamp(time),
+        bytes=_count(told.get("bytes")),
+        threads=_count(told.get("threads")),
+    )
 
 
 def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> Condition:
     """Backups are made as often as the manifest says."""
-    kept_until = _time(last.time) if last and last.time else None
+    kept_until = _moment(last.time) if last else None
     trouble = _trouble(view, kept_until)
     if trouble is not None:
         since = f"; the last backup is {last.name}" if last else "; there is no backup yet"
@@ -125,9 +133,17 @@ def _failure(job: Manifest) -> str | None:
 
 
 def _made(manifest: Manifest | None) -> datetime | None:
-    made = created_at(manifest) if manifest else ""
-    return _time(made) if made else None
+    return _moment(created_at(manifest)) if manifest else None
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _moment(text: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _count(number: Any) -> int | None:
+    is_one = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+    return number if is_one else None

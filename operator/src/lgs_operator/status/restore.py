@@ -11,10 +11,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from lgs_crds.model import RestoreFrom
-from lgs_crds.status import Condition, ConditionType, RestoreStatus, Truth, condition
+from lgs_crds.status import (
+    BackupStatus,
+    Condition,
+    ConditionType,
+    RestoreStatus,
+    Truth,
+    condition,
+    status_before,
+)
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, told_by
-from lgs_operator.status.backup import BUDGET
+from lgs_operator.status.backup import BUDGET, described
 from lgs_operator.status.diagnosis import Diagnosis, diagnose
 
 GRACE_SECONDS: Final = 10.0
@@ -45,9 +53,9 @@ def restore_of(
     now: datetime,
 ) -> RestoreView:
     """`before` is the status as it was. A service that has a Deployment already restores nothing."""
-    known = before.get("restore")
-    if known:
-        return RestoreView(source=source, result=RestoreStatus.model_validate(known))
+    known = status_before(before).restore
+    if known is not None:
+        return RestoreView(source=source, result=known)
     if source is None:
         return RestoreView()
     if has_replicas:
@@ -91,13 +99,12 @@ def _said_before(before: Mapping[str, Any], generation: int) -> Diagnosis | None
 
 
 def _result(told: Mapping[str, Any]) -> RestoreStatus:
-    name, began = told.get("name"), told.get("began")
-    threads = told.get("threads")
+    found = described(told) or BackupStatus()
     return RestoreStatus(
         result="Skipped" if told.get("result") == "Skipped" else "Restored",
-        name=str(name) if name else None,
-        time=str(began).replace("+00:00", "Z") if began else None,
-        threads=threads if isinstance(threads, int) else None,
+        name=found.name,
+        time=found.time,
+        threads=found.threads,
     )
 
 
