@@ -156,6 +156,7 @@ async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no
     )
 
 
+@pytest.mark.parametrize("installation", ["namespaced"], indirect=True)
 async def test_without_the_right_to_finalizers_an_api_server_that_looks_refuses_every_object(
     installation: Installation,
 ) -> None:
