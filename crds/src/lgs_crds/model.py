@@ -91,13 +91,17 @@ class Target(Part):
         "added when waiting is why. Not set: how long runs take is not looked at.",
     )
     queue_wait_seconds: float = Field(
-        default=1.0, gt=0, le=3600, description="Seconds in which the waiting runs should be taken up."
+        default=1.0,
+        gt=0,
+        le=3600,
+        description="Seconds that hardly a run (1 of 100) waits longer at a steady load.",
     )
     utilization: float = Field(
-        default=0.75,
+        default=0.9,
         ge=0.05,
         le=1,
-        description="Highest share of the slots (0.05 to 1) that is planned to be in use.",
+        description="Highest share of the slots (0.05 to 1) that is planned to be in use. A small service "
+        "keeps more room, so that queueWaitSeconds holds.",
     )
 
 
@@ -126,6 +130,13 @@ class Scaling(Part):
         "1 when persistence.postgres is not set.",
     )
     target: Target = Field(default_factory=Target, json_schema_extra=FILLED)
+    overshoot: float = Field(
+        default=3.0,
+        ge=1,
+        le=10,
+        description="The most replicas while runs wait, in multiples of those that the load needs: others "
+        "are there until the queue is gone.",
+    )
     scale_down: ScaleDown = Field(default_factory=ScaleDown, json_schema_extra=FILLED)
 
 

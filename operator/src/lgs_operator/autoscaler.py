@@ -20,9 +20,18 @@ from lgs_crds.status import Condition
 from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
-from lgs_operator.kube.pods import is_ended, is_going, is_ready, url_of
+from lgs_operator.kube.pods import (
+    created_at,
+    is_ended,
+    is_going,
+    is_ready,
+    seconds_since_created,
+    startup_seconds,
+    url_of,
+)
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
+from lgs_operator.scaling.samples import typical_startup
 from lgs_operator.scaling.scrape import scrape
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.reporter import StatusReporter
@@ -160,14 +169,19 @@ class Autoscaler:
         going = [pod for pod in pods if is_going(pod)]
         answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in ready))
         samples = tuple(each for each in answers if each is not None)
+        now = self._now()
         return Observation(
-            at=self._now(),
+            at=now,
             samples=samples,
             ready=len(ready),
             # pods that are asked for and not there yet are on their way, too
             starting=max(len(pods) - len(ready) - len(going), live - len(ready), 0),
             draining=len(going),
             failed=len(ready) - len(samples),
+            starting_for=tuple(
+                seconds_since_created(pod, now) for pod in pods if not is_ready(pod) and not is_going(pod)
+            ),
+            startup_seconds=typical_startup(_startups(ready)),
         )
 
     async def _ask(self, namespace: str, pod: Manifest) -> ReplicaSample | None:
@@ -242,6 +256,12 @@ def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
         (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
         for each in view.conditions
     )
+
+
+def _startups(ready: list[Manifest]) -> list[float]:
+    """What replicas took to start, the newest first."""
+    newest = sorted(ready, key=created_at, reverse=True)
+    return [took for pod in newest if (took := startup_seconds(pod)) is not None]
 
 
 def _reported(view: ScalingView) -> tuple[object, ...]:

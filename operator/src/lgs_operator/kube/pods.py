@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from ipaddress import ip_address
 
 from lgs_operator.kube.kinds import Manifest
@@ -43,6 +44,29 @@ def told_by(pod: Manifest) -> Manifest:
 def created_at(pod: Manifest) -> str:
     """When it was made, in Kubernetes' time format, which sorts; empty when that is not known yet."""
     return str(pod["metadata"].get("creationTimestamp", ""))
+
+
+def seconds_since_created(pod: Manifest, now: float) -> float:
+    """How long ago it was made; `now` in seconds since the epoch."""
+    created = _moment(created_at(pod))
+    return 0.0 if created is None else max(0.0, now - created)
+
+
+def startup_seconds(pod: Manifest) -> float | None:
+    """What it took from being made to being ready, or ready again; None while it is not ready."""
+    created = _moment(created_at(pod))
+    for each in pod.get("status", {}).get("conditions", []):
+        if each.get("type") == "Ready" and each.get("status") == "True":
+            ready = _moment(str(each.get("lastTransitionTime", "")))
+            return None if created is None or ready is None else max(0.0, ready - created)
+    return None
+
+
+def _moment(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def url_of(pod: Manifest, path: str) -> str | None:

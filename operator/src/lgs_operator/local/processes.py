@@ -37,6 +37,8 @@ class Process:
     log: Path
     started_at: float
     phase: Phase = "starting"
+    startup_seconds: float | None = None
+    """What it took to take work; None before it does."""
     sample: ReplicaSample | None = None
 
     @property
@@ -99,6 +101,7 @@ async def probe(session: aiohttp.ClientSession, starting: Sequence[Process]) -> 
     for process, takes_work in zip(starting, found, strict=True):
         if takes_work:
             process.phase = "ready"
+            process.startup_seconds = time.monotonic() - process.started_at
 
 
 async def _takes_work(session: aiohttp.ClientSession, process: Process) -> bool:

@@ -28,6 +28,7 @@ from lgs_operator.local.service import LocalService, Options, read
 from lgs_operator.local.view import View
 from lgs_operator.local.worker_log import missing_module, readable, warned
 from lgs_operator.scaling import Decision, Memory, Observation, decide
+from lgs_operator.scaling.samples import typical_startup
 
 TICK_SECONDS = 0.2
 ROUND_SECONDS = 1.0
@@ -197,6 +198,12 @@ class Supervisor:
             starting=sum(1 for each in state.processes if each.phase == "starting"),
             draining=len(draining),
             failed=found[: len(ready)].count(None),
+            starting_for=tuple(
+                time.monotonic() - each.started_at for each in state.processes if each.phase == "starting"
+            ),
+            startup_seconds=typical_startup(
+                [each.startup_seconds for each in reversed(ready) if each.startup_seconds is not None]
+            ),
         )
         state.decision = decide(state.service.policy, observation, state.memory, now)
         state.memory = state.decision.memory

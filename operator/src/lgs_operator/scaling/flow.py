@@ -6,6 +6,7 @@ returns a new `Flow`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lgs_operator.scaling.samples import Arrivals
@@ -14,6 +15,8 @@ FINE_SECONDS = 64.0
 CHUNK_SECONDS = 10.0
 KEEP_SECONDS = 600.0
 SHORTEST = 0.5
+LONGEST_FINE = 5.0
+MOST_FINE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,24 @@ class Flow:
             left -= length
         return found
 
+    def counts(self, windows: Sequence[float]) -> list[float]:
+        """Arrivals of the last `windows` seconds, each; ascending."""
+        found: list[float] = []
+        reach = so_far = 0.0
+        spans = reversed(self.spans)
+        length, count = next(spans, (0.0, 0.0))
+        for window in windows:
+            while length > 0 and reach + length <= window:
+                reach, so_far = reach + length, so_far + count
+                length, count = next(spans, (0.0, 0.0))
+            cut = (window - reach) / length if length > 0 else 0.0
+            found.append(so_far + count * cut)
+        return found
+
+    def fine_counts(self) -> list[float]:
+        """Arrivals of each recent round, oldest first: about a minute of them."""
+        return [count for length, count in self.spans[-MOST_FINE:] if length <= LONGEST_FINE]
+
     def resumed(self, now: float) -> Flow:
         """After a time of which nothing is known, which is left out: it does not read as zero arrivals."""
         is_recent = self.end is not None and 0 <= now - self.end <= KEEP_SECONDS
@@ -53,7 +74,8 @@ class Flow:
             return Flow(end=now)
         spans = [*self.spans, (now - self.end, 0.0)]
         for news in arrivals:
-            _spread(spans, now, news)
+            if news.count:
+                _spread(spans, now, news)
         return Flow(end=now, spans=_compacted(spans))
 
 
@@ -78,16 +100,26 @@ def _spread(spans: list[tuple[float, float]], end: float, news: Arrivals) -> Non
 
 
 def _compacted(spans: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    kept: list[tuple[float, float]] = []
-    age = 0.0
-    for length, count in reversed(spans):
-        if age > KEEP_SECONDS:
-            break
-        room = SHORTEST if age <= FINE_SECONDS else CHUNK_SECONDS
-        if kept and kept[-1][0] < room and kept[-1][0] + length <= max(room, CHUNK_SECONDS):
-            kept[-1] = (kept[-1][0] + length, kept[-1][1] + count)
-        else:
-            kept.append((length, count))
-        age += length
-    kept.reverse()
-    return tuple(kept)
+    """The spans with the oldest recent ones joined to the chunk before them, and without what is too old."""
+    if len(spans) > 1 and spans[-2][0] < SHORTEST:
+        spans[-2:] = [_joined(spans[-2], spans[-1])]
+    age, first = 0.0, len(spans)
+    while first > 0 and age <= FINE_SECONDS:
+        first -= 1
+        age += spans[first][0]
+    # Those before `first` are chunks, but for the few that have just become old.
+    chunks = spans[:first]
+    while (
+        len(chunks) > 1 and chunks[-1][0] < CHUNK_SECONDS and chunks[-2][0] + chunks[-1][0] <= CHUNK_SECONDS
+    ):
+        chunks[-2:] = [_joined(chunks[-2], chunks[-1])]
+    age += sum(length for length, _ in chunks)
+    dropped = 0
+    while dropped < len(chunks) and age - chunks[dropped][0] > KEEP_SECONDS:
+        age -= chunks[dropped][0]
+        dropped += 1
+    return (*chunks[dropped:], *spans[first:])
+
+
+def _joined(earlier: tuple[float, float], later: tuple[float, float]) -> tuple[float, float]:
+    return earlier[0] + later[0], earlier[1] + later[1]

@@ -1,29 +1,34 @@
 """The scaling law: how many replicas the service should have, and why, in words and numbers.
 
 `decide` is pure and is the same function in the cluster, in `lgs up` and in the tests. It promises: a spike
-is answered at the second sample; never more replicas than 1.5 times what the offered load needs; replicas on
-their way count; no data changes nothing; fewer replicas only after less has been enough for the whole hold.
-Staffing follows Halfin and Whitt (1981): slots = a + beta sqrt(a) for an offered load of a slots.
+is answered at the second sample; at a steady load hardly a run waits longer than it may; what waits never
+asks for more than `overshoot` times what the load needs, or what clears the queue within a minute, and those
+replicas go when the queue is gone; replicas on their way count; no data changes nothing; fewer replicas only
+after less has been enough for the whole hold. `staffing` has the head-room, `demand` the load and the queue,
+`bursts` what comes back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, floor, sqrt
+from math import ceil, floor
 from typing import Literal
 
-from lgs_operator.scaling.demand import Demand, measure, remembered
+from lgs_operator.scaling.bursts import recurring, remembered
+from lgs_operator.scaling.demand import Demand, measure
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
+from lgs_operator.scaling.staffing import slots_for
 
-BETA = 1.0
-MOST_OVER_NEED = 1.5
 BACKLOG_WITHIN_SECONDS = 60.0
 LOOP_LAG_SECONDS = 0.25
 WAIT_SHARE = 0.25
-LONGEST_HOLD = 4.0
+AFTER_A_BURST = 1.5
+"""So many holds after a first burst, which may be the first of several."""
+LONGEST_GAP = 30.0
+LONGEST_BLIND = 300.0
 SCALE_IN_MARGIN = 1.1
 """A replica goes only if the load would have to grow by a tenth to need it again."""
 
@@ -57,6 +62,8 @@ class Proposal:
     replicas: int
     why: str
     code: Code | None = None
+    for_load: int = 0
+    """Those of them that the load asks for; the others are there for what waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +84,12 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     """
     if observation is None or not observation.samples:
         return _without_data(policy, observation, memory)
+    memory = _resumed(memory, now)
     current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
     learned = learn(memory, observation)
     demand = measure(policy, observation, learned)
-    learned = replace(learned, peaks=remembered(policy, learned.peaks, now, demand.offered_now))
-    proposal = _staffed(policy, demand)
+    learned = _bursts_learned(learned, now, demand)
+    proposal = _staffed(policy, demand, learned.recurring.slots)
     given = RoundInputs(policy, observation, demand, learned, current, now)
     tripped = _tripped(given, proposal)
     if tripped is not None and tripped.replicas > proposal.replicas:
@@ -91,12 +99,27 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     )
 
 
-def _staffed(policy: Policy, demand: Demand) -> Proposal:
-    """Little's law with head-room and backlog, in whole replicas."""
-    load = max(demand.offered, demand.floor)
-    base = _replicas(load, policy)
+def _resumed(memory: Memory, now: float) -> Memory:
+    """The memory after a time that nobody saw (no operator, a clock that was set): it counts for no hold."""
+    gap = 0.0 if memory.at is None else now - memory.at
+    return memory.later(gap) if not 0 <= gap <= LONGEST_GAP else memory
+
+
+def _bursts_learned(memory: Memory, now: float, demand: Demand) -> Memory:
+    """The memory with the demand of now; what recurs is worked out with each new peak, not each second."""
+    peaks = remembered(memory.peaks, now, demand.offered_now)
+    if len(peaks) == len(memory.peaks) and peaks[-1][0] == memory.peaks[-1][0]:
+        return replace(memory, peaks=peaks)
+    look = memory.startup_seconds + (memory.run_seconds or 0.0)
+    return replace(memory, peaks=peaks, recurring=recurring(peaks, look))
+
+
+def _staffed(policy: Policy, demand: Demand, recurs: float) -> Proposal:
+    """Little's law with head-room and backlog, in whole replicas; `recurs` slots stay ready for bursts."""
+    base = max(_replicas(demand.offered, policy, demand), ceil(recurs / policy.slots))
     kept = demand.slots / policy.slots if demand.saturated else 0.0
-    with_backlog = ceil(max(_slots(load, policy) / policy.slots, kept) + demand.backlog / policy.slots - 1e-9)
+    load = _slots(demand.offered, policy, demand) / policy.slots
+    with_backlog = ceil(max(load, kept) + demand.backlog / policy.slots - 1e-9)
     replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
     speed = (
         "of a length not known yet" if demand.run_seconds is None else f"of {_seconds(demand.run_seconds)}"
@@ -104,31 +127,30 @@ def _staffed(policy: Policy, demand: Demand) -> Proposal:
     why = (
         f"{demand.rate.per_second:.1f} runs/s {speed} keep {demand.offered:.0f} slots in use"
         f"{f', {demand.waiting} wait' if demand.waiting else ''}"
-        f"{f', bursts that came back need {demand.floor:.0f}' if demand.floor > demand.offered else ''}"
+        f"{f', bursts that came back need {recurs:.0f}' if recurs > demand.offered else ''}"
         f": {replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
     )
-    return Proposal(replicas, why)
+    return Proposal(replicas, why, for_load=base)
 
 
-def _replicas(load: float, policy: Policy) -> int:
-    return ceil(_slots(load, policy) / policy.slots - 1e-9)
+def _replicas(load: float, policy: Policy, demand: Demand) -> int:
+    return ceil(_slots(load, policy, demand) / policy.slots - 1e-9)
 
 
-def _slots(load: float, policy: Policy) -> float:
-    """Slots for an offered load: square-root staffing, no fuller than the utilization asked for."""
-    return max(load + BETA * sqrt(load), load / policy.utilization) if load > 0 else 0.0
+def _slots(load: float, policy: Policy, demand: Demand) -> float:
+    return slots_for(load, demand.run_seconds, demand.wait_seconds, policy.utilization)
 
 
 def _ceiling(policy: Policy, demand: Demand) -> int:
-    """The most that waiting runs may ask for: 1.5 times the need of the load, or what clears them within a
-    minute.
+    """The most that waiting runs may ask for: `overshoot` times the need of the load, or what clears them
+    within a minute.
     """
     if demand.run_seconds is None:
         return policy.max_replicas
     lasting = demand.waiting * demand.run_seconds / max(BACKLOG_WITHIN_SECONDS, demand.run_seconds)
     # Three times the slots in use that arrivals explain: runs are longer than those that have ended lately.
     need = demand.in_use if demand.in_use > 3 * demand.offered else demand.offered
-    return max(1, floor(MOST_OVER_NEED * need / policy.slots), ceil(lasting / policy.slots))
+    return max(1, floor(policy.overshoot * need / policy.slots), ceil(lasting / policy.slots))
 
 
 def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
@@ -141,7 +163,7 @@ def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
     target = policy.p95_latency_seconds
     slow = target is not None and demand.p95 is not None and demand.p95 > target
     overloaded = demand.loop_lag > LOOP_LAG_SECONDS and demand.in_use > 0
-    waits = demand.saturated and demand.oldest_seconds > policy.queue_wait_seconds
+    waits = demand.saturated and demand.oldest_seconds > demand.wait_seconds
     waited = demand.p95 is not None and (demand.p95_wait or 0.0) >= WAIT_SHARE * demand.p95
     if slow and not (overloaded or waited or waits):
         return Proposal(
@@ -169,12 +191,15 @@ def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
 def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> Decision:
     """`proposal` within the bounds of the policy, and after the hold when it is less than before."""
     policy, demand, current = given.policy, given.demand, given.current
-    blind = _unknown(given) is not None
-    fewest = min(current, _fewest(policy, demand, current))
+    blind, blind_since = _blindness(given)
+    fewest = min(current, _fewest(given))
     within = _within(policy, max(proposal.replicas, fewest))
-    hold = policy.hold_seconds * min(LONGEST_HOLD, max(1.0, 0.5 * (1 + demand.episodes)))
-    wanted = _held(given.memory.wanted, given.now, hold, within, current)
-    replicas = _within(policy, max(wanted[0][1], current if blind else 0))
+    for_load = _within(policy, max(proposal.for_load, fewest)) if proposal.code is None else within
+    hold = policy.hold_seconds * (AFTER_A_BURST if given.memory.recurring.bursts == 1 else 1)
+    wanted = _held(given.memory.wanted, given.now, hold, for_load, current)
+    brief = min(hold, given.memory.startup_seconds + (given.memory.run_seconds or 0.0))
+    queue_wanted = _held(given.memory.queue_wanted, given.now, brief, within, within)
+    replicas = _within(policy, max(wanted[0][1], queue_wanted[0][1], current if blind else 0))
     limited: Limit | None = None
     if proposal.replicas > policy.max_replicas:
         limited = "max"
@@ -191,18 +216,40 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         code=code,
         inputs=_inputs(given, proposal, hold),
         limited=limited,
-        memory=replace(given.memory, wanted=wanted, replicas=replicas),
+        memory=replace(
+            given.memory,
+            wanted=wanted,
+            queue_wanted=queue_wanted,
+            blind_since=blind_since,
+            replicas=replicas,
+        ),
         p95=demand.p95,
         queue=demand.waiting if demand.queue_known else None,
     )
 
 
-def _fewest(policy: Policy, demand: Demand, current: int) -> int:
+def _blindness(given: RoundInputs) -> tuple[bool, float | None]:
+    """Whether too little is known to take a replica away, and since when that is so.
+
+    A replica that never answers, or a database that stays silent, does not keep all others for ever.
+    """
+    if _unknown(given) is None:
+        return False, None
+    since = given.now if given.memory.blind_since is None else min(given.memory.blind_since, given.now)
+    return given.now - since <= LONGEST_BLIND, since
+
+
+def _fewest(given: RoundInputs) -> int:
     """The fewest replicas to go down to: none goes while runs wait for a slot, and long runs keep theirs."""
+    policy, demand = given.policy, given.demand
     if demand.saturated:
-        return current
-    load = SCALE_IN_MARGIN * max(demand.offered, demand.floor)
-    return max(_replicas(load, policy), ceil(demand.in_use / policy.slots))
+        return given.current
+    return max(
+        _replicas(SCALE_IN_MARGIN * demand.offered, policy, demand),
+        ceil(given.memory.recurring.slots / policy.slots),
+        # Those that did not answer may be full.
+        given.observation.failed + ceil(demand.in_use / policy.slots),
+    )
 
 
 def _unknown(given: RoundInputs) -> str | None:
@@ -225,7 +272,7 @@ def _inputs(given: RoundInputs, proposal: Proposal, hold: float) -> dict[str, fl
         "runSeconds": round(demand.run_seconds or 0.0, 3),
         "offeredSlots": round(demand.offered, 2),
         "backlogSlots": round(demand.backlog, 2),
-        "burstSlots": round(demand.floor, 2),
+        "burstSlots": round(given.memory.recurring.slots, 2),
         "waiting": float(demand.waiting),
         "oldestSeconds": round(demand.oldest_seconds, 2),
         "slotsInUse": float(demand.in_use),
@@ -265,7 +312,7 @@ def _words(
     replicas, within = replicas_within
     if replicas > current:
         return proposal.code or "ScaledOut", proposal.why
-    if within < replicas and (unknown := _unknown(given)) is not None:
+    if within < replicas and _blindness(given)[0] and (unknown := _unknown(given)) is not None:
         return "NoData", f"{unknown}: none is taken away"
     if replicas < current:
         return "ScaledIn", f"{proposal.why}, for {_seconds(hold)} or longer"
@@ -294,9 +341,6 @@ def _without_data(policy: Policy, observation: Observation | None, memory: Memor
             "starting": float(observation.starting),
             "failedScrapes": float(observation.failed),
         }
-        since = memory.starting_since[: observation.starting]
-        since += (observation.at,) * (observation.starting - len(since))
-        memory = replace(memory, starting_since=since)
     return Decision(replicas, reason, "NoData", inputs, None, replace(memory, replicas=replicas))
 
 

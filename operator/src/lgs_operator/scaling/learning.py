@@ -12,6 +12,8 @@ from lgs_operator.scaling.memory import CHUNK_SECONDS, MOST_CHUNKS, Chunk, Memor
 from lgs_operator.scaling.samples import Change, Observation, merge
 
 RUNS_TO_LEARN = 50.0
+RUNS_TO_KNOW = 100.0
+"""Until so many have ended, those that go on count too."""
 SECONDS_TO_LEARN = 30.0
 LONGEST_STARTUP = 600.0
 
@@ -23,7 +25,12 @@ def learn(memory: Memory, observation: Observation) -> Memory:
     known = bool(memory.baselines)
     flow = flow.extended(observation.at, change.arrivals) if known else flow.resumed(observation.at)
     run_seconds, runs_learned = _run_seconds(memory, change, observation.at)
-    starting_since, startup_seconds = _startups(memory, observation)
+    busy_seconds, runs_ended = _first_runs(memory, change, observation)
+    if 0 < runs_ended < RUNS_TO_KNOW and run_seconds is not None:
+        run_seconds = max(run_seconds, busy_seconds / (runs_ended + 1))
+    startup_seconds = memory.startup_seconds
+    if observation.startup_seconds is not None:
+        startup_seconds = min(LONGEST_STARTUP, max(0.0, observation.startup_seconds))
     return replace(
         memory,
         at=observation.at,
@@ -31,9 +38,9 @@ def learn(memory: Memory, observation: Observation) -> Memory:
         flow=flow,
         run_seconds=run_seconds,
         runs_learned=runs_learned,
+        busy_seconds=busy_seconds,
+        runs_ended=runs_ended,
         startup_seconds=startup_seconds,
-        starting_since=starting_since,
-        ready=observation.ready,
         chunks=_chunks(memory.chunks, change, observation.at),
         baselines=change.baselines,
     )
@@ -54,21 +61,15 @@ def _run_seconds(memory: Memory, change: Change, now: float) -> tuple[float | No
     return known + (mean - known) * count / (learned + count), learned + count
 
 
-def _startups(memory: Memory, observation: Observation) -> tuple[tuple[float, ...], float]:
-    """Since when each starting replica starts, and the start-up time with those that got ready now.
-
-    The oldest is taken to be ready first. A start that was given up (fewer starting, no more ready) teaches
-    nothing.
+def _first_runs(memory: Memory, change: Change, observation: Observation) -> tuple[float, float]:
+    """Slot-seconds in use and runs ended, from the first on: their quotient is the mean of times some of
+    which are only known to be longer. The first runs to end are the short ones.
     """
-    since = memory.starting_since
-    estimate = memory.startup_seconds
-    gone = max(0, len(since) - observation.starting)
-    became_ready = min(gone, max(0, observation.ready - memory.ready))
-    for started in since[:became_ready]:
-        took = min(LONGEST_STARTUP, max(0.0, observation.at - started))
-        estimate += 0.5 * (took - estimate)
-    since = since[gone:]
-    return since + (observation.at,) * (observation.starting - len(since)), estimate
+    if memory.runs_ended >= RUNS_TO_KNOW:
+        return memory.busy_seconds, memory.runs_ended
+    elapsed = max(0.0, observation.at - memory.at) if memory.at is not None else 0.0
+    in_use = sum(sample.in_use for sample in observation.samples)
+    return memory.busy_seconds + in_use * elapsed, memory.runs_ended + change.execution.count
 
 
 def _chunks(chunks: tuple[Chunk, ...], change: Change, now: float) -> tuple[Chunk, ...]:
@@ -77,5 +78,10 @@ def _chunks(chunks: tuple[Chunk, ...], change: Change, now: float) -> tuple[Chun
     if not kept or now - kept[-1].since >= CHUNK_SECONDS:
         kept.append(Chunk(since=now))
     last = kept[-1]
-    kept[-1] = Chunk(last.since, last.wait.plus(change.wait), last.latency.plus(change.latency))
+    kept[-1] = Chunk(
+        last.since,
+        last.wait.plus(change.wait),
+        last.execution.plus(change.execution),
+        last.latency.plus(change.latency),
+    )
     return tuple(kept[-MOST_CHUNKS:])

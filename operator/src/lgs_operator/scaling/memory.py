@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
+from lgs_operator.scaling.bursts import MOST_PEAKS, Recurring
 from lgs_operator.scaling.flow import NO_FLOW, Flow
 from lgs_operator.scaling.samples import NOTHING, Histogram, ReplicaSample
 
-VERSION = 1
+VERSION = 2
 MOST_SPANS = 160
-MOST_PEAKS = 60
 MOST_WANTED = 48
-MOST_STARTING = 64
 MOST_BUCKETS = 32
 MOST_CHUNKS = 6
 MOST = 1e15
 CHUNK_SECONDS = 5.0
 DEFAULT_STARTUP_SECONDS = 5.0
+NO_BURSTS = Recurring()
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Waits and latencies of the runs that were claimed and that ended in a few seconds from `since` on."""
+    """Waits of the runs that were claimed, and times and latencies of those that ended, in a few seconds from
+    `since` on."""
 
     since: float
     wait: Histogram = NOTHING
+    execution: Histogram = NOTHING
     latency: Histogram = NOTHING
 
 
@@ -52,14 +54,24 @@ class Memory:
     """Mean execution time of a run."""
     runs_learned: float = 0.0
     """How many recent runs that is the mean of."""
+    busy_seconds: float = 0.0
+    """Slot-seconds that were in use while the first runs ended: those that go on count with their time so
+    far.
+    """
+    runs_ended: float = 0.0
+    """How many ended meanwhile."""
     startup_seconds: float = DEFAULT_STARTUP_SECONDS
     """What a replica takes from being asked for to being ready, measured."""
-    starting_since: tuple[float, ...] = ()
-    ready: int = 0
+    blind_since: float | None = None
+    """Since when each round missed something; None: the last one learned all."""
     peaks: tuple[tuple[float, float], ...] = ()
     """(time, largest demand in slots), one for each sixtieth of the look-back."""
+    recurring: Recurring = NO_BURSTS
+    """What the bursts among them ask for."""
     wanted: tuple[tuple[float, int], ...] = ()
-    """(time, replicas) that were wanted within the hold, replicas strictly falling."""
+    """(time, replicas) that the load wanted within the hold, replicas strictly falling."""
+    queue_wanted: tuple[tuple[float, int], ...] = ()
+    """The same with what the waiting runs want on top: that is a job that ends, and is held for less long."""
     chunks: tuple[Chunk, ...] = ()
     tripped_at: float | None = None
     """When latency last asked for a replica more."""
@@ -76,15 +88,31 @@ class Memory:
             "flow": [part for length, count in spans for part in (_short(length), _short(count))],
             "run": _short(self.run_seconds),
             "runs": _short(self.runs_learned),
+            "busy": _short(self.busy_seconds),
+            "ended": _short(self.runs_ended),
             "startup": _short(self.startup_seconds),
-            "starting": [_short(at) for at in self.starting_since[-MOST_STARTING:]],
-            "ready": self.ready,
+            "blind": _short(self.blind_since),
             "peaks": [[_short(at), _short(demand)] for at, demand in self.peaks[-MOST_PEAKS:]],
+            "recurring": [_short(self.recurring.slots), self.recurring.bursts],
             "wanted": [[_short(at), replicas] for at, replicas in self.wanted[:MOST_WANTED]],
+            "queued": [[_short(at), replicas] for at, replicas in self.queue_wanted[:MOST_WANTED]],
             "tripped": _short(self.tripped_at),
             **_latencies(self.chunks),
         }
         return json.dumps(stored, separators=(",", ":"))
+
+    def later(self, seconds: float) -> Memory:
+        """The same, `seconds` later: what happened in a time that nobody saw, or that the clock made up, is
+        no part of any hold.
+        """
+        return replace(
+            self,
+            blind_since=None if self.blind_since is None else self.blind_since + seconds,
+            peaks=tuple((at + seconds, demand) for at, demand in self.peaks),
+            wanted=tuple((at + seconds, replicas) for at, replicas in self.wanted),
+            queue_wanted=tuple((at + seconds, replicas) for at, replicas in self.queue_wanted),
+            tripped_at=None if self.tripped_at is None else self.tripped_at + seconds,
+        )
 
     @staticmethod
     def from_json(line: str | None) -> Memory:
@@ -114,17 +142,24 @@ def _read(stored: Mapping[str, Any]) -> Memory:
         ),
         run_seconds=_number(stored["run"]),
         runs_learned=_possible(stored["runs"]),
+        busy_seconds=_possible(stored["busy"]),
+        runs_ended=_possible(stored["ended"]),
         startup_seconds=_possible(stored["startup"]),
-        starting_since=tuple(_possible(at) for at in stored["starting"][-MOST_STARTING:]),
-        ready=int(_possible(stored["ready"])),
+        blind_since=_number(stored["blind"]),
         peaks=tuple((_possible(at), _possible(demand)) for at, demand in stored["peaks"][-MOST_PEAKS:]),
-        wanted=tuple((_possible(at), int(_possible(most))) for at, most in stored["wanted"][:MOST_WANTED]),
+        recurring=Recurring(_possible(stored["recurring"][0]), int(_possible(stored["recurring"][1]))),
+        wanted=_steps(stored["wanted"]),
+        queue_wanted=_steps(stored["queued"]),
         chunks=tuple(
-            Chunk(_possible(at), _histogram(bounds, wait), _histogram(bounds, latency))
-            for at, wait, latency in stored["chunks"][-MOST_CHUNKS:]
+            Chunk(_possible(at), *(_histogram(bounds, counts) for counts in (wait, execution, latency)))
+            for at, wait, execution, latency in stored["chunks"][-MOST_CHUNKS:]
         ),
         tripped_at=_number(stored["tripped"]),
     )
+
+
+def _steps(stored: list[list[float]]) -> tuple[tuple[float, int], ...]:
+    return tuple((_possible(at), int(_possible(replicas))) for at, replicas in stored[:MOST_WANTED])
 
 
 def _latencies(chunks: tuple[Chunk, ...]) -> dict[str, Any]:
@@ -132,7 +167,7 @@ def _latencies(chunks: tuple[Chunk, ...]) -> dict[str, Any]:
         (
             [bound for bound, _ in histogram.buckets if bound != inf]
             for chunk in reversed(chunks)
-            for histogram in (chunk.latency, chunk.wait)
+            for histogram in (chunk.latency, chunk.execution, chunk.wait)
             if histogram.buckets
         ),
         [],
@@ -140,7 +175,10 @@ def _latencies(chunks: tuple[Chunk, ...]) -> dict[str, Any]:
     if len(bounds) > MOST_BUCKETS:
         return {"bounds": [], "chunks": []}
     rows = [
-        [_short(chunk.since), _counts(chunk.wait, bounds), _counts(chunk.latency, bounds)]
+        [
+            _short(chunk.since),
+            *(_counts(each, bounds) for each in (chunk.wait, chunk.execution, chunk.latency)),
+        ]
         for chunk in chunks[-MOST_CHUNKS:]
     ]
     return {"bounds": bounds, "chunks": rows}

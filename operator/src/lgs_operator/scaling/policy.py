@@ -16,8 +16,10 @@ class Policy:
     slots: int = 50
     p95_latency_seconds: float | None = 2.0
     queue_wait_seconds: float = 1.0
-    utilization: float = 0.75
+    utilization: float = 0.9
     """Largest share of the slots that is planned to be in use."""
+    overshoot: float = 3.0
+    """The most that waiting runs may ask for, in multiples of what the load needs."""
     hold_seconds: float = 60.0
     """How long less must have been enough before a replica goes, at least."""
 
@@ -32,6 +34,7 @@ class Policy:
             ),
             (self.slots >= 1, "slots", self.slots, "at least 1"),
             (0 < self.utilization <= 1, "utilization", self.utilization, "above 0 and at most 1"),
+            (self.overshoot >= 1, "overshoot", self.overshoot, "at least 1"),
             (self.queue_wait_seconds > 0, "queue_wait_seconds", self.queue_wait_seconds, "above 0"),
             (self.hold_seconds >= 0, "hold_seconds", self.hold_seconds, "at least 0"),
         )
@@ -49,5 +52,6 @@ class Policy:
             p95_latency_seconds=spec.scaling.target.p95_latency_seconds,
             queue_wait_seconds=spec.scaling.target.queue_wait_seconds,
             utilization=spec.scaling.target.utilization,
+            overshoot=spec.scaling.overshoot,
             hold_seconds=spec.scaling.scale_down.hold_seconds,
         )

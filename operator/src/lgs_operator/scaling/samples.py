@@ -6,9 +6,10 @@ or misses a round neither adds nor loses load. Pure. Times are seconds since the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from statistics import median_low
 
 KEEP_GONE_SECONDS = 120.0
 Buckets = tuple[tuple[float, float], ...]
@@ -24,6 +25,8 @@ class Histogram:
 
     def minus(self, earlier: Histogram) -> Histogram:
         """What was observed since `earlier`; all of it when the bounds differ."""
+        if self is earlier:
+            return NOTHING
         if [bound for bound, _ in self.buckets] != [bound for bound, _ in earlier.buckets]:
             return self
         pairs = zip(self.buckets, earlier.buckets, strict=True)
@@ -35,6 +38,8 @@ class Histogram:
 
     def plus(self, other: Histogram) -> Histogram:
         """Both together. If the bounds differ (two versions of the runtime), the fuller one is kept."""
+        if not other.count:
+            return self
         if [bound for bound, _ in self.buckets] != [bound for bound, _ in other.buckets]:
             return self if self.count >= other.count else other
         pairs = zip(self.buckets, other.buckets, strict=True)
@@ -107,6 +112,20 @@ class Observation:
     starting: int = 0
     draining: int = 0
     failed: int = 0
+    starting_for: tuple[float, ...] = ()
+    """For how many seconds those that are starting have been starting; others have just been asked for."""
+    startup_seconds: float | None = None
+    """What those that are ready took to start, if that is known."""
+
+
+STARTUPS = 5
+
+
+def typical_startup(took: Sequence[float]) -> float | None:
+    """What a replica takes to start, of what the newest ones took, newest first: one that was stuck, or that
+    was ready a second time, does not count.
+    """
+    return median_low(took[:STARTUPS]) if took else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +168,11 @@ def merge(
         before = _baseline(baselines.get(sample.replica), sample, since, complete)
         if before is None:
             continue
-        arrived = max(0.0, sample.arrived - before.arrived)
+        refused = max(0.0, sample.rejected - before.rejected)
+        # A full queue refuses what the service should have had room for: it is load as any other.
+        arrived = max(0.0, sample.arrived - before.arrived) + refused
         arrivals.append(Arrivals(since=min(before.at, sample.at), until=sample.at, count=arrived))
-        rejected += max(0.0, sample.rejected - before.rejected)
+        rejected += refused
         finished += max(0.0, sample.finished - before.finished)
         wait = wait.plus(sample.wait.minus(before.wait))
         execution = execution.plus(sample.execution.minus(before.execution))

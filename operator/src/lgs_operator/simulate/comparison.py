@@ -1,4 +1,4 @@
-"""Plays one load through our law and the two others, and counts what came of each. Pure."""
+"""Plays one load through our law and the others, and counts what came of each. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from lgs_operator.scaling.law import decide
 from lgs_operator.scaling.memory import Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.simulate.hpa import HpaMemory, hpa
+from lgs_operator.simulate.keda import KedaMemory, in_system, pending
 from lgs_operator.simulate.kpa import KpaMemory, kpa
 from lgs_operator.simulate.laws import Law, State
 from lgs_operator.simulate.loads import Load
 from lgs_operator.simulate.service import Record, Simulation
 
-OURS, HPA, KPA = "ours", "HPA", "KPA"
+ROUND_SECONDS = 1.5
+"""As often as the operator decides."""
+OURS, HPA, KEDA, PENDING, KPA = "ours", "HPA", "KEDA", "pending", "KPA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,19 @@ class Outcome:
 
 
 def compare(policy: Policy, load: Load, startup_seconds: float) -> tuple[Outcome, ...]:
-    """Our law, the HPA and Knative's KPA on `load`, within the bounds and the slots of `policy`."""
+    """Our law, the HPA on slots, KEDA on all runs and on those that wait, and Knative's KPA on `load`, within
+    the bounds and the slots of `policy`.
+    """
 
     def outcome(name: str, law: Law[State], memory: State) -> Outcome:
-        simulation = Simulation(policy, law, memory, startup_seconds=startup_seconds)
+        simulation = Simulation(policy, law, memory, startup_seconds=startup_seconds, tick=ROUND_SECONDS)
         record = simulation.play(load.jobs, load.seconds)
         return Outcome(name, record, tuple(sorted((*record.waits, *record.still_waiting))))
 
     return (
         outcome(OURS, decide, Memory()),
         outcome(HPA, hpa, HpaMemory()),
+        outcome(KEDA, in_system, KedaMemory()),
+        outcome(PENDING, pending, KedaMemory()),
         outcome(KPA, kpa, KpaMemory()),
     )

@@ -3,7 +3,7 @@
 After https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (algorithm details, default
 behaviour): every 15 s `ceil(replicas * use / target)`, nothing within a tolerance of 0.1, replicas without
 metrics count as idle when more are wanted and as on target when fewer are, at most double or 4 more per 15 s,
-and down only to the largest recommendation of the last 300 s. The target is `utilization` of the manifest.
+and down only to the largest recommendation of the last 300 s. The target is three quarters of the slots.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from lgs_operator.scaling.samples import Observation
 from lgs_operator.simulate.laws import PlainDecision, within, working
 
 SYNC_SECONDS = 15.0
+TARGET = 0.75
 TOLERANCE = 0.1
 STABILISATION_SECONDS = 300.0
 MOST_FACTOR = 2
@@ -40,7 +41,15 @@ def hpa(
     is_early = memory.synced_at is not None and now - memory.synced_at < SYNC_SECONDS
     if is_early or observation is None or not uses:
         return PlainDecision(current, memory)
-    wanted = within(policy, recommendation(uses, policy.utilization, observation.starting, current))
+    wanted = recommendation(uses, TARGET, observation.starting, current)
+    return settled(policy, wanted, current, memory, now)
+
+
+def settled(
+    policy: Policy, wanted: int, current: int, memory: HpaMemory, now: float
+) -> PlainDecision[HpaMemory]:
+    """`wanted` after the stabilisation of scaling down and the limits of scaling up."""
+    wanted = within(policy, wanted)
     earlier = memory.recommended or ((now, current),)
     recent = (*((at, n) for at, n in earlier if now - at < STABILISATION_SECONDS), (now, wanted))
     stable = min(max(current, wanted), max(replicas for _, replicas in recent))

@@ -16,7 +16,8 @@ COLUMNS = 50
 RATE = "runs/s"
 LEGEND = (
     "late: runs that waited longer; most: replicas asked for at a time\n"
-    "HPA: Kubernetes, on slots in use; KPA: Knative, on concurrency\n"
+    "HPA: Kubernetes, on slots in use; KEDA: on all runs; pending: on runs that wait, 10 a replica; "
+    "KPA: Knative, on concurrency\n"
 )
 
 

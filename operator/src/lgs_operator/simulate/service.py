@@ -68,14 +68,18 @@ class Record:
 class _Counts:
     counts: list[float] = field(default_factory=lambda: [0.0] * len(BOUNDS))
     total: float = 0.0
+    _told: Histogram | None = None
 
     def add(self, seconds: float) -> None:
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
+        self._told = None
 
     def histogram(self) -> Histogram:
-        buckets = tuple(zip(BOUNDS, accumulate(self.counts), strict=True))
-        return Histogram(buckets, self.total, buckets[-1][1])
+        if self._told is None:
+            buckets = tuple(zip(BOUNDS, accumulate(self.counts), strict=True))
+            self._told = Histogram(buckets, self.total, buckets[-1][1])
+        return self._told
 
 
 @dataclass(slots=True)
@@ -196,6 +200,10 @@ class Simulation(Generic[State]):
             ready=sum(1 for each in answering if not each.draining),
             starting=sum(1 for each in self._replicas if each.ready_at > now),
             draining=sum(1 for each in self._replicas if each.draining),
+            starting_for=tuple(
+                now - each.ready_at + self.startup_seconds for each in self._replicas if each.ready_at > now
+            ),
+            startup_seconds=self.startup_seconds,
         )
 
     def _sample(self, replica: _Replica, now: float, oldest: float) -> ReplicaSample:

@@ -1,0 +1,62 @@
+"""The arrival rate now, and how noisy the arrivals are.
+
+Pure. The rate comes from the longest window that the shorter ones don't contradict (intersection of
+confidence intervals, Goldenshluger and Nemirovski 1997), so that a spike is seen at the second sample and the
+noise of a steady load is not. What is noise is measured: arrivals that come in batches are noisier than
+Poisson's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf, sqrt
+
+from lgs_operator.scaling.flow import Flow
+
+WINDOWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+NOISE = 2.0
+"""Standard deviations within which a change is noise."""
+MOST_DISPERSION = 25.0
+FEWEST_COUNTS = 8
+STEPS_LEFT_OUT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Runs a second, and for how many seconds (at least) it has been so."""
+
+    per_second: float
+    seconds: float
+
+
+def rate_of(flow: Flow) -> Rate:
+    """The arrival rate now."""
+    low, high, seconds, mean = 0.0, inf, 0.0, 0.0
+    reach = min(flow.seconds, WINDOWS[-1])
+    if reach <= 0:
+        return Rate(0.0, 0.0)
+    windows = [*(window for window in WINDOWS if window < reach), reach]
+    noise = NOISE * sqrt(dispersion(flow))
+    for window, count in zip(windows, flow.counts(windows), strict=True):
+        margin = noise * sqrt(count + 1.0)
+        least, most = (count - margin) / window, (count + margin) / window
+        if least > high or most < low:
+            break
+        low, high, seconds, mean = max(low, least), min(high, most), window, count / window
+    return Rate(per_second=min(max(mean, low), high), seconds=seconds)
+
+
+def dispersion(flow: Flow) -> float:
+    """How much noisier than Poisson's the arrivals are: variance over mean of the counts, at least 1.
+
+    The variance is half the mean square of the differences of neighbouring counts (von Neumann 1941), which a
+    change of the rate hardly moves; the largest differences are steps of the rate, and are left out.
+    """
+    counts = flow.fine_counts()
+    total = sum(counts)
+    if len(counts) < FEWEST_COUNTS or total <= 0:
+        return 1.0
+    squares = sorted((after - before) ** 2 for before, after in pairwise(counts))[:-STEPS_LEFT_OUT]
+    variance = sum(squares) / len(squares) / 2
+    return min(MOST_DISPERSION, max(1.0, variance * len(counts) / total))

@@ -1,0 +1,69 @@
+"""KEDA, which feeds the HorizontalPodAutoscaler a number of its own, to compare.
+
+After https://keda.sh/docs/latest/concepts/scaling-deployments/ and the HPA's algorithm for external metrics
+with an `AverageValue`: every 15 s `ceil(number / target)`, nothing within a tolerance of 0.1, and the HPA's
+stabilisation. Two numbers are played: all runs in the service with a target of 0.7 of a replica's slots, and
+the runs that wait, asked for every 30 s (KEDA's default) with a target of 10, as queue workers of LangGraph's
+own platform are scaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import ceil
+
+from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.samples import Observation
+from lgs_operator.simulate.hpa import SYNC_SECONDS, TOLERANCE, HpaMemory, settled
+from lgs_operator.simulate.laws import PlainDecision, within, working
+
+SHARE_IN_USE = 0.7
+PENDING_EACH = 10.0
+POLL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class KedaMemory:
+    """`pending` are the runs that waited when they were asked for last, at `polled_at`."""
+
+    hpa: HpaMemory = field(default_factory=HpaMemory)
+    pending: float = 0.0
+    polled_at: float | None = None
+
+
+def in_system(
+    policy: Policy, observation: Observation | None, memory: KedaMemory, now: float
+) -> PlainDecision[KedaMemory]:
+    """The choice at `now` by all runs that are there, waiting or executing."""
+    samples = working(observation)
+    if observation is None or not samples:
+        return PlainDecision(_current(policy, memory), memory)
+    runs = float(sum(sample.in_use for sample in samples) + (samples[0].waiting or 0))
+    return _chosen(policy, runs, SHARE_IN_USE * policy.slots, memory, now)
+
+
+def pending(
+    policy: Policy, observation: Observation | None, memory: KedaMemory, now: float
+) -> PlainDecision[KedaMemory]:
+    """The choice at `now` by the runs that wait."""
+    samples = working(observation)
+    if observation is None or not samples:
+        return PlainDecision(_current(policy, memory), memory)
+    if memory.polled_at is None or now - memory.polled_at >= POLL_SECONDS:
+        memory = KedaMemory(memory.hpa, float(samples[0].waiting or 0), now)
+    return _chosen(policy, memory.pending, PENDING_EACH, memory, now)
+
+
+def _chosen(
+    policy: Policy, number: float, target: float, memory: KedaMemory, now: float
+) -> PlainDecision[KedaMemory]:
+    current = _current(policy, memory)
+    if memory.hpa.synced_at is not None and now - memory.hpa.synced_at < SYNC_SECONDS:
+        return PlainDecision(current, memory)
+    wanted = current if abs(number / target / current - 1) <= TOLERANCE else ceil(number / target - 1e-9)
+    settled_on = settled(policy, wanted, current, memory.hpa, now)
+    return PlainDecision(settled_on.replicas, KedaMemory(settled_on.memory, memory.pending, memory.polled_at))
+
+
+def _current(policy: Policy, memory: KedaMemory) -> int:
+    return within(policy, policy.min_replicas) if memory.hpa.replicas is None else memory.hpa.replicas
