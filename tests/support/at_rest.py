@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,22 @@ async def postgres_at_rest(uri: str) -> dict[str, bytes]:
 
 def sqlite_at_rest(folder: Path) -> dict[str, bytes]:
     """The rows of every table of every database in a folder, by file and name; and every file as it is."""
-    found: dict[str, bytes] = {}
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        found[file.name] = file.read_bytes()
-        if not found[file.name].startswith(b"SQLite format 3"):
-            continue
-        with closing(sqlite3.connect(file)) as connection:
+    found = _files(folder)
+    for name in [name for name, content in found.items() if content.startswith(b"SQLite format 3")]:
+        with closing(sqlite3.connect(folder / name)) as connection:
             for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
                 rows = connection.execute(f'SELECT * FROM "{table}"').fetchall()
-                found[f"{file.name}: {table}"] = b"\n".join(_bytes(value) for row in rows for value in row)
+                found[f"{name}: {table}"] = b"\n".join(_bytes(value) for row in rows for value in row)
     return found
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Every file as it is, before a database is opened: the last connection that is closed, which may be
+    ours, deletes the `-wal` beside it. One that goes while it is read is in the database by then, so that
+    all are read again."""
+    while True:
+        with suppress(FileNotFoundError):
+            return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.is_dir()}
 
 
 def redis_at_rest(uri: str) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from support.service import Service, at_work
 
 HOUR = 3600.0
-Another = Callable[[float], Awaitable[Storage]]
 
 
 @pytest.fixture
@@ -38,19 +37,6 @@ async def service(database_uri: str) -> AsyncIterator[Service]:
     async with at_work(storage) as service:
         yield service
     await storage.close()
-
-
-@pytest.fixture
-async def open_another(database_uri: str) -> AsyncIterator[Another]:
-    opened: list[Storage] = []
-
-    async def another(lease_seconds: float) -> Storage:
-        opened.append(await open_storage(database_uri, StorageOptions(lease_seconds=lease_seconds)))
-        return opened[-1]
-
-    yield another
-    for each in opened:
-        await each.close()
 
 
 async def lost(storage: Storage) -> Any:
@@ -79,15 +65,15 @@ async def test_a_clock_that_is_set_forward_takes_no_run_from_a_replica_that_live
 
 
 async def test_runs_of_a_replica_that_died_come_back_after_its_lease_though_the_clock_was_set_back(
-    service: Service, open_another: Another, set_clock: Callable[[float], None]
+    service: Service, lease_runs_out: Callable[[str], None], set_clock: Callable[[float], None]
 ) -> None:
-    lease = await (await open_another(0.3)).leases.take("dying")
+    await service.replica("dying")
     run = await service.running(replica="dying")
+    lease_runs_out("dying")
 
     set_clock(-HOUR)
 
     assert (await lost(service.storage)).run_id == run.run_id
-    await lease.close()
 
 
 async def test_what_waits_is_claimed_though_the_clock_was_set_back(

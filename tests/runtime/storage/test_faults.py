@@ -20,10 +20,11 @@ from support.postgres import PostgresServer
 from support.service import Service, at_work
 
 Another = Callable[..., Awaitable[Storage]]
+RunsOut = Callable[[str], None]
 
 
 async def reaped(storage: Storage, max_attempts: int = 3) -> Run:
-    """The run that the reaper takes as soon as its replica's lease has run out."""
+    """The run that the reaper takes, of a replica whose lease has run out."""
     async with asyncio.timeout(20):
         while not (found := await storage.queue.reap(max_attempts)):
             await asyncio.sleep(0.02)
@@ -88,11 +89,12 @@ async def test_runs_of_a_replica_that_lives_are_left_alone(service: Service) -> 
 
 
 async def test_a_dead_replicas_run_goes_to_another_and_the_dead_one_is_told(
-    service: Service, open_another: Another
+    service: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:
-    dying = await open_another(0.3)
+    dying = await open_another()
     lease = await dying.leases.take("dying")
     run = await service.running(replica="dying")
+    lease_runs_out("dying")
 
     lost = await reaped(service.storage)
 
@@ -108,10 +110,11 @@ async def test_a_dead_replicas_run_goes_to_another_and_the_dead_one_is_told(
 
 
 async def test_a_run_that_loses_its_replica_too_often_fails_with_the_reason(
-    service: Service, open_another: Another
+    service: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:
-    lease = await (await open_another(0.3)).leases.take("dying")
+    lease = await (await open_another()).leases.take("dying")
     run = await service.running(replica="dying")
+    lease_runs_out("dying")
 
     lost = await reaped(service.storage, max_attempts=1)
 
@@ -122,11 +125,11 @@ async def test_a_run_that_loses_its_replica_too_often_fails_with_the_reason(
 
 
 async def test_a_lease_that_ran_out_is_renewed_with_the_runs_that_nobody_took(
-    service: Service, open_another: Another
+    service: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:
-    lease = await (await open_another(0.2)).leases.take("slow")
+    lease = await (await open_another()).leases.take("slow")
     run = await service.running(replica="slow")
-    await asyncio.sleep(0.25)  # The lease's time is what is tested.
+    lease_runs_out("slow")
 
     renewed = await lease.renew()
 
@@ -136,10 +139,12 @@ async def test_a_lease_that_ran_out_is_renewed_with_the_runs_that_nobody_took(
     await lease.close()
 
 
-async def test_nobody_takes_its_own_runs(service: Service, open_another: Another) -> None:
-    lease = await (await open_another(0.2)).leases.take("slow")
+async def test_nobody_takes_its_own_runs(
+    service: Service, open_another: Another, lease_runs_out: RunsOut
+) -> None:
+    lease = await (await open_another()).leases.take("slow")
     run = await service.running(replica="slow")
-    await asyncio.sleep(0.25)  # The lease's time is what is tested.
+    lease_runs_out("slow")
 
     by_itself = await service.storage.queue.reap(3, "slow")
     by_another = await service.storage.queue.reap(3, "other")
@@ -150,10 +155,11 @@ async def test_nobody_takes_its_own_runs(service: Service, open_another: Another
 
 
 async def test_that_a_lease_was_lost_is_told_though_the_first_answer_was_lost(
-    service: Service, open_another: Another, database_uri: str
+    service: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:
-    lease = await (await open_another(0.2)).leases.take("slow")
+    lease = await (await open_another()).leases.take("slow")
     await service.running(replica="slow")
+    lease_runs_out("slow")
     await reaped(service.storage)
 
     answers: list[bool] = []
@@ -191,10 +197,13 @@ async def test_many_reapers_take_a_run_once(service: Service, open_another: Anot
     await service.replica()
 
 
-async def test_a_cancelled_run_of_a_dead_replica_ends(service: Service, open_another: Another) -> None:
-    lease = await (await open_another(0.2)).leases.take("dying")
+async def test_a_cancelled_run_of_a_dead_replica_ends(
+    service: Service, open_another: Another, lease_runs_out: RunsOut
+) -> None:
+    lease = await (await open_another()).leases.take("dying")
     run = await service.running(replica="dying")
     await service.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")
+    lease_runs_out("dying")
 
     lost = await reaped(service.storage)
 

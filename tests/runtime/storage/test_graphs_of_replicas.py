@@ -12,6 +12,7 @@ from lgs_runtime.storage import Storage
 from support.service import Service
 
 Another = Callable[..., Awaitable[Storage]]
+RunsOut = Callable[[str], None]
 
 
 @pytest.fixture
@@ -72,12 +73,13 @@ async def test_the_runs_of_a_thread_keep_their_order_whoever_has_their_graph(fle
 
 
 async def test_a_run_that_is_handed_back_or_lost_goes_to_a_replica_that_has_its_graph(
-    fleet: Service, open_another: Another
+    fleet: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:
     handed_back, lost = await fleet.enqueue(graph_id="b"), await fleet.enqueue(graph_id="b")
-    dying = await (await open_another(0.5)).leases.take("dying", ["b"])
+    dying = await (await open_another()).leases.take("dying", ["b"])
     runs = {run.run_id: run for run in await fleet.storage.queue.claim("dying", 2)}
     await fleet.storage.queue.release("dying", [runs[handed_back.run.run_id]])
+    lease_runs_out("dying")
     async with asyncio.timeout(20):
         while not await fleet.storage.queue.reap(3):
             await asyncio.sleep(0.05)
@@ -115,17 +117,17 @@ async def test_a_run_of_a_graph_that_no_replica_has_can_be_cancelled(service: Se
 
 
 async def test_a_graph_whose_replica_was_lost_a_moment_ago_is_taken_for_served(
-    service: Service, open_another: Another
+    service: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:
     service.leases["old"] = await service.storage.leases.take("old", ["a"])
-    short = await (await open_another(0.1)).leases.take("new", ["b"])
+    lost = await (await open_another()).leases.take("new", ["b"])
     await service.enqueue(graph_id="b")
-    await asyncio.sleep(0.2)  # The lease's time is what is tested.
+    lease_runs_out("new")
 
     depth = await service.storage.queue.depth()
 
     assert (depth.normal.waiting, depth.unserved) == (1, {})
-    await short.close()
+    await lost.close()
 
 
 async def test_a_claim_may_name_the_graphs_it_is_of(fleet: Service) -> None:
