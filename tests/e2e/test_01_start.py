@@ -38,7 +38,7 @@ def test_the_example_becomes_ready(story: Story, report: Report) -> None:
     prepare_stage(story)
     manifest = copy.deepcopy(story.manifest)
     # What the story adds to the example: records, and room to overshoot, so that its limit has a meaning.
-    manifest["spec"]["scaling"]["maxReplicas"] = 12
+    manifest["spec"]["scaling"] |= {"maxReplicas": 12, "overshoot": 1.5}
     manifest["spec"]["pod"] = {"env": [{"name": "STEP_RECORDS", "value": RECORDS_URI}]}
     began = time.monotonic()
 

@@ -10,12 +10,13 @@ after less has been enough for the whole hold. `staffing` has the head-room, `de
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, floor
-from typing import Literal
 
 from lgs_operator.scaling.bursts import recurring, remembered
+from lgs_operator.scaling.decision import Decision, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand, measure
+from lgs_operator.scaling.explanation import code_and_reason, in_seconds, numbers_behind, what_is_unknown
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
@@ -31,51 +32,6 @@ LONGEST_GAP = 30.0
 LONGEST_BLIND = 300.0
 SCALE_IN_MARGIN = 1.1
 """A replica goes only if the load would have to grow by a tenth to need it again."""
-
-Limit = Literal["min", "max"]
-Code = Literal["ScaledOut", "ScaledIn", "Steady", "Holding", "NoData", "RunsSlow", "Waiting", "Saturated"]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """How many replicas there should be. `code` is for events, `reason` for people, `inputs` the numbers
-    behind it.
-
-    `limited` says that the bounds of the policy, not the load, set the number. `p95` in seconds (None:
-    nothing ended in the last half minute), `queue` the runs that wait.
-    """
-
-    replicas: int
-    reason: str
-    code: Code
-    inputs: dict[str, float]
-    limited: Limit | None
-    memory: Memory
-    p95: float | None = None
-    queue: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What the load asks for now, before bounds and hold."""
-
-    replicas: int
-    why: str
-    code: Code | None = None
-    for_load: int = 0
-    """Those of them that the load asks for; the others are there for what waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundInputs:
-    """What a decision is made of, once the round has been learned."""
-
-    policy: Policy
-    observation: Observation
-    demand: Demand
-    memory: Memory
-    current: int
-    now: float
 
 
 def decide(policy: Policy, observation: Observation | None, memory: Memory, now: float) -> Decision:
@@ -122,7 +78,7 @@ def _staffed(policy: Policy, demand: Demand, recurs: float) -> Proposal:
     with_backlog = ceil(max(load, kept) + demand.backlog / policy.slots - 1e-9)
     replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
     speed = (
-        "of a length not known yet" if demand.run_seconds is None else f"of {_seconds(demand.run_seconds)}"
+        "of a length not known yet" if demand.run_seconds is None else f"of {in_seconds(demand.run_seconds)}"
     )
     why = (
         f"{demand.rate.per_second:.1f} runs/s {speed} keep {demand.offered:.0f} slots in use"
@@ -168,7 +124,7 @@ def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
     if slow and not (overloaded or waited or waits):
         return Proposal(
             0,
-            f"runs are slow by themselves: p95 {_seconds(demand.p95)}, hardly any of it waiting",
+            f"runs are slow by themselves: p95 {in_seconds(demand.p95)}, hardly any of it waiting",
             "RunsSlow",
         )
     if not (waits or (slow and overloaded)):
@@ -180,11 +136,13 @@ def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
         return None
     more = given.observation.ready + max(1, given.observation.ready // 10)
     if slow and overloaded:
-        lag = _seconds(demand.loop_lag)
-        return Proposal(more, f"event loops lag {lag} behind and p95 is {_seconds(demand.p95)}", "Saturated")
+        lag = in_seconds(demand.loop_lag)
+        return Proposal(
+            more, f"event loops lag {lag} behind and p95 is {in_seconds(demand.p95)}", "Saturated"
+        )
     capped = min(more, max(proposal.replicas, _ceiling(policy, demand)))
     return Proposal(
-        capped, f"the oldest of {demand.waiting} runs waits {_seconds(demand.oldest_seconds)}", "Waiting"
+        capped, f"the oldest of {demand.waiting} runs waits {in_seconds(demand.oldest_seconds)}", "Waiting"
     )
 
 
@@ -205,7 +163,7 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         limited = "max"
     elif proposal.replicas < policy.min_replicas:
         limited = "min"
-    code, reason = _words(given, proposal, (replicas, within), hold, slow)
+    code, reason = code_and_reason(given, proposal, (replicas, within), hold, slow=slow, is_blind=blind)
     if limited == "max":
         reason += f"; maxReplicas is {policy.max_replicas}"
     elif limited == "min":
@@ -214,7 +172,7 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         replicas=replicas,
         reason=reason,
         code=code,
-        inputs=_inputs(given, proposal, hold),
+        inputs=numbers_behind(given, proposal, hold),
         limited=limited,
         memory=replace(
             given.memory,
@@ -233,7 +191,7 @@ def _blindness(given: RoundInputs) -> tuple[bool, float | None]:
 
     A replica that never answers, or a database that stays silent, does not keep all others for ever.
     """
-    if _unknown(given) is None:
+    if what_is_unknown(given) is None:
         return False, None
     since = given.now if given.memory.blind_since is None else min(given.memory.blind_since, given.now)
     return given.now - since <= LONGEST_BLIND, since
@@ -252,38 +210,8 @@ def _fewest(given: RoundInputs) -> int:
     )
 
 
-def _unknown(given: RoundInputs) -> str | None:
-    """What the round could not learn, in words; None: it learned all."""
-    if given.observation.failed:
-        return f"{given.observation.failed} of the replicas gave no data"
-    if not given.demand.queue_known:
-        return "no replica can tell how many runs wait"
-    return None
-
-
 def _within(policy: Policy, replicas: int) -> int:
     return min(max(replicas, policy.min_replicas), policy.max_replicas)
-
-
-def _inputs(given: RoundInputs, proposal: Proposal, hold: float) -> dict[str, float]:
-    demand, observation = given.demand, given.observation
-    return {
-        "arrivalsPerSecond": round(demand.rate.per_second, 2),
-        "runSeconds": round(demand.run_seconds or 0.0, 3),
-        "offeredSlots": round(demand.offered, 2),
-        "backlogSlots": round(demand.backlog, 2),
-        "burstSlots": round(given.memory.recurring.slots, 2),
-        "waiting": float(demand.waiting),
-        "oldestSeconds": round(demand.oldest_seconds, 2),
-        "slotsInUse": float(demand.in_use),
-        "slots": float(demand.slots),
-        "ready": float(observation.ready),
-        "starting": float(observation.starting),
-        "failedScrapes": float(observation.failed),
-        "startupSeconds": round(given.memory.startup_seconds, 2),
-        "holdSeconds": round(hold, 1),
-        "wanted": float(proposal.replicas),
-    }
 
 
 def _held(
@@ -305,24 +233,6 @@ def _held(
     return tuple(kept)
 
 
-def _words(
-    given: RoundInputs, proposal: Proposal, replicas_within: tuple[int, int], hold: float, slow: str | None
-) -> tuple[Code, str]:
-    current = given.current
-    replicas, within = replicas_within
-    if replicas > current:
-        return proposal.code or "ScaledOut", proposal.why
-    if within < replicas and _blindness(given)[0] and (unknown := _unknown(given)) is not None:
-        return "NoData", f"{unknown}: none is taken away"
-    if replicas < current:
-        return "ScaledIn", f"{proposal.why}, for {_seconds(hold)} or longer"
-    if slow is not None:
-        return "RunsSlow", f"{slow}: more replicas would not help"
-    if within < replicas:
-        return "Holding", f"{proposal.why}; {replicas} stay until less has been enough for {_seconds(hold)}"
-    return "Steady", proposal.why
-
-
 def _without_data(policy: Policy, observation: Observation | None, memory: Memory) -> Decision:
     """No data is not zero load: all stays as it is."""
     present = 0 if observation is None else observation.ready + observation.starting
@@ -342,9 +252,3 @@ def _without_data(policy: Policy, observation: Observation | None, memory: Memor
             "failedScrapes": float(observation.failed),
         }
     return Decision(replicas, reason, "NoData", inputs, None, replace(memory, replicas=replicas))
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"

@@ -1,0 +1,56 @@
+"""What a round of the scaling law is made of, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lgs_operator.scaling.demand import Demand
+from lgs_operator.scaling.memory import Memory
+from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.samples import Observation
+
+Limit = Literal["min", "max"]
+Code = Literal["ScaledOut", "ScaledIn", "Steady", "Holding", "NoData", "RunsSlow", "Waiting", "Saturated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many replicas there should be. `code` is for events, `reason` for people, `inputs` the numbers
+    behind it.
+
+    `limited` says that the bounds of the policy, not the load, set the number. `p95` in seconds (None:
+    nothing ended in the last half minute), `queue` the runs that wait.
+    """
+
+    replicas: int
+    reason: str
+    code: Code
+    inputs: dict[str, float]
+    limited: Limit | None
+    memory: Memory
+    p95: float | None = None
+    queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the load asks for now, before bounds and hold."""
+
+    replicas: int
+    why: str
+    code: Code | None = None
+    for_load: int = 0
+    """Those of them that the load asks for; the others are there for what waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundInputs:
+    """What a decision is made of, once the round has been learned."""
+
+    policy: Policy
+    observation: Observation
+    demand: Demand
+    memory: Memory
+    current: int
+    now: float
