@@ -53,6 +53,8 @@ def test_with_postgres_a_service_may_grow() -> None:
         ({"persistence": {"postgres": {"uriSecret": {"name": "db"}, "pooler": "postgres://pooler"}}},
          "spec.persistence.postgres.pooler: postgres://pooler: must be host or host:port, such as "
          "main-pooler-rw:5432"),
+        ({"graphs": {"agent": "./graph.py:graph"}, "circuitBreaker": {"graphs": {"agnet": {"probes": 1}}}},
+         "spec.circuitBreaker.graphs: agnet: must be a graph of spec.graphs"),
         ({"disruption": {"maxUnavailable": 0}},
          "spec.disruption.maxUnavailable: 0: must be a number of at least 1, or a percentage such as 25%"),
         ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},

@@ -152,11 +152,18 @@ TEXTS = st.one_of(*[st.sampled_from(PLAUSIBLE)] * 5, st.sampled_from(ODD), st.te
 RESOURCES = st.sampled_from(["cpu", "memory", "ephemeral-storage", "example.com/gpu"])
 
 
+def _matched(node: Mapping[str, Any]) -> str | None:
+    """A pattern that is too long to be told, and stands in a rule."""
+    rules = (each["rule"] for each in node.get("x-kubernetes-validations", ()))
+    found = (re.fullmatch(r"self\.matches\(r'(.+)'\)", rule) for rule in rules)
+    return next((each[1] for each in found if each), None)
+
+
 def _strings(node: Mapping[str, Any]) -> st.SearchStrategy[str]:
     least, most = node.get("minLength", 0), node.get("maxLength", 4000)
     if "enum" in node:
         return st.sampled_from(node["enum"])
-    if pattern := node.get("pattern"):
+    if pattern := node.get("pattern") or _matched(node):
         # `$` is the end of the text in the API server's dialect, also before a line feed.
         drawn = st.from_regex(pattern.removesuffix("$") + r"\Z")
         matches = st.sampled_from(
@@ -225,6 +232,9 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
     spec = json.loads(json.dumps(spec))
     if not spec.get("source", {}).get("configMap"):
         spec.setdefault("image", "example.com/support:1")
+    circuits, graphs = spec.get("circuitBreaker", {}).get("graphs", {}), spec.get("graphs")
+    for unknown in set(circuits) - set(graphs or circuits):
+        del circuits[unknown]
     persistence, cache_ = spec.get("persistence", {}), spec.get("cache", {})
     _only_one(persistence.get("postgres"), ("uriSecret", "cloudNativePG", "managed"), choice)
     _only_one(cache_.get("redis"), ("uriSecret", "managed"), choice)

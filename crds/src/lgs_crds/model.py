@@ -134,8 +134,8 @@ class Scaling(Part):
         default=3.0,
         ge=1,
         le=10,
-        description="The most replicas while runs wait, in multiples of those that the load needs: others "
-        "are there until the queue is gone.",
+        description="While runs wait there are at most so many times the replicas that the load needs, or "
+        "what clears the queue within a minute if that is more. They go when the queue is gone.",
     )
     scale_down: ScaleDown = Field(default_factory=ScaleDown, json_schema_extra=FILLED)
 
@@ -254,7 +254,7 @@ class BackupS3(Part):
 
 class Backup(Part):
     """Backups of the whole database by a schedule, to exactly one of volume and s3. Each is
-    checked before an older one goes."""
+    checked before an older one goes. Not set: none are made."""
 
     schedule: CronSchedule = Field(
         description="When a backup is made, in UTC: minute, hour, day of month, month and day of week, as a "
@@ -285,7 +285,7 @@ class RestoreVolume(Part):
 
 class RestoreFrom(Part):
     """The backup that a new service begins with: of the claim `<service>-backup`, or of one of volume and s3.
-    A service that has sessions restores nothing."""
+    A service that has sessions restores nothing. Not set: a new service begins with an empty database."""
 
     service: ServiceName = Field(
         description="Name of the service that was backed up; it need not be there any more."
@@ -311,10 +311,8 @@ class ManagedPostgres(Part):
     )
     storage_class_name: Name | None = Field(default=None, description="Not set: the cluster's default class.")
     resources: Resources | None = Field(default=None, description="Resources of the server's container.")
-    backup: Backup | None = Field(default=None, description="Not set: no backups are made.")
-    restore_from: RestoreFrom | None = Field(
-        default=None, description="Not set: a new service begins with an empty database."
-    )
+    backup: Backup | None = None
+    restore_from: RestoreFrom | None = None
 
 
 class Postgres(Part):
@@ -399,7 +397,7 @@ Probes = Annotated[int, Field(ge=1, le=1000)]
 
 
 class GraphCircuitBreaker(Part):
-    """What is otherwise around one graph. Not set: as around the others."""
+    """What differs for one graph. Not set: as for the others."""
 
     failure_threshold: Share | None = Field(default=None, description="As in circuitBreaker.")
     minimum_calls: MinimumCalls | None = Field(default=None, description="As in circuitBreaker.")
@@ -448,7 +446,7 @@ class CircuitBreaker(Part):
         "input: names of classes, with their module or without.",
     )
     graphs: dict[str, GraphCircuitBreaker] = Field(
-        default_factory=dict, max_length=100, description="By graph id, what is otherwise around a graph."
+        default_factory=dict, max_length=100, description="What differs for one graph, by its id."
     )
 
 

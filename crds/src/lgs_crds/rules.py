@@ -21,6 +21,7 @@ NEEDS_POSTGRES = (
 BACKUP_DESTINATIONS = ("volume", "s3")
 ONE_CLAIM = "must be absent with claimName, whose claim has a size and a class already"
 NO_MANAGED_POOLER = "must be absent with managed, whose server has no pooler before it"
+NO_SUCH_GRAPH = "must be a graph of spec.graphs"
 _BACKUP = "spec.persistence.postgres.managed.backup"
 _RESTORE = "spec.persistence.postgres.managed.restoreFrom"
 NEEDS_CODE = "set image, or source.configMap for code on the stock image"
@@ -144,6 +145,13 @@ def _replicas_need_postgres(spec: Spec) -> Problem | None:
     return Problem("spec.replicas", NEEDS_POSTGRES, spec.replicas)
 
 
+def _circuits_of_graphs(spec: Spec) -> Problem | None:
+    """Without `graphs` those of a langgraph.json count, which only the replica sees."""
+    own = spec.circuit_breaker.graphs if spec.circuit_breaker else {}
+    unknown = sorted(set(own) - set(spec.graphs)) if spec.graphs else []
+    return Problem("spec.circuitBreaker.graphs", NO_SUCH_GRAPH, unknown[0]) if unknown else None
+
+
 def _code(spec: Spec) -> Problem | None:
     if spec.image or (spec.source and spec.source.config_map):
         return None
@@ -167,6 +175,10 @@ def _exactly_one_cel(path: str, names: tuple[str, ...], check: Callable[[Spec], 
 
 
 _NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"
+_NO_GRAPHS = (
+    "!has(self.graphs) || size(self.graphs) == 0 || !has(self.circuitBreaker)"
+    " || !has(self.circuitBreaker.graphs)"
+)
 _AUTO_PARTS = "self.scaling.mode == 'Auto' && (" + _NO_POSTGRES + ")"
 _MOVED = "sessions would be left behind; delete this service and create another, or keep the source"
 
@@ -199,6 +211,14 @@ RULES: tuple[Rule, ...] = (
         _one_restore_source,
     ),
     _exactly_one_cel("cache.redis", REDIS_SOURCES, _one_redis),
+    Rule(
+        "",
+        f"{_NO_GRAPHS} || self.circuitBreaker.graphs.all(each, each in self.graphs)",
+        "'spec.circuitBreaker.graphs: '"
+        " + self.circuitBreaker.graphs.filter(each, !(each in self.graphs))[0]"
+        f" + ': {NO_SUCH_GRAPH}'",
+        _circuits_of_graphs,
+    ),
     Rule(
         "",
         f"!({_AUTO_PARTS}) || !has(self.scaling.maxReplicas) || self.scaling.maxReplicas <= 1",
