@@ -138,6 +138,23 @@ async def test_backups_go_with_the_service_and_their_volume_stays_for_one_of_its
     assert (await story.get(CLAIM, "support-backup"))["metadata"]["uid"] == first["metadata"]["uid"]
 
 
+async def test_a_volume_of_somebody_else_with_the_name_of_the_backups_is_left_alone(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}
+    theirs = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "support-backup"}}
+    story.apply(theirs | {"spec": spec})
+
+    story.apply(managed(backup=backups()))
+
+    said = await story.has_condition("Reconciled", "False", "Refused")
+    assert "PersistentVolumeClaim support-backup exists" in said["message"]
+    await story.appears(DEPLOYMENT)
+    assert not await story.get(CRON_JOB, "support-backup"), "its pods would write there"
+    assert "labels" not in (await story.get(CLAIM, "support-backup"))["metadata"]
+
+
 async def test_a_backup_by_hand_is_told_like_one_by_the_schedule(story: Story, operators: Operators) -> None:
     operator = await operators.start()
     story.apply(managed(backup=backups()))

@@ -13,6 +13,7 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.story import Story
 from controlplane.waiting import until
 from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, STATEFUL_SET
+from lgs_operator.naming import SERVICE_LABEL
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
 
@@ -67,6 +68,26 @@ async def test_a_volume_that_was_made_by_hand_is_adopted_too(story: Story) -> No
     await story.appears(STATEFUL_SET, SET)
     assert await uid_of(story, CLAIM, VOLUME) == volume
     await story.has_condition("Reconciled", "True", "Done")
+
+
+async def test_a_volume_of_somebody_elses_database_of_the_same_name_is_left_alone(story: Story) -> None:
+    """With the policy Delete it would have gone with the service that never had it."""
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    marks = {"app": "theirs"}
+    theirs = {"metadata": {"labels": marks}, "spec": {"containers": [{"name": "server", "image": "theirs"}]}}
+    spec = {"serviceName": "theirs", "selector": {"matchLabels": marks}, "template": theirs} | {
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]
+    }
+    story.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": SET}, "spec": spec})
+    await story.appears(CLAIM, VOLUME)
+
+    story.apply(managed(deletionPolicy="Delete"))
+
+    said = await story.has_condition("Reconciled", "False", "Refused")
+    assert said["message"].count(f"StatefulSet {SET} exists") == 1
+    left = (await story.get(CLAIM, VOLUME))["metadata"]
+    assert "ownerReferences" not in left
+    assert SERVICE_LABEL not in left["labels"]
 
 
 async def test_with_the_policy_delete_volume_and_password_go_with_the_service(story: Story) -> None:
@@ -215,6 +236,29 @@ async def test_a_service_remembers_its_database_and_forgets_it_when_it_is_told_t
         kubelet.database_id = "1d9f8a5e-0000-4000-8000-000000000000"
         again = await story.appears(SECRET, "support-database-id")
         assert b64decode(again["data"]["id"]).decode() == kubelet.database_id
+
+
+async def test_an_id_that_is_to_be_forgotten_while_replicas_tell_it_is_forgotten_once(story: Story) -> None:
+    """It was learned and forgotten again hundreds of times a second."""
+    story.apply(managed())
+    known, other = (f"{first}d9f8a5e-0000-4000-8000-000000000000" for first in "01")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.database_id = known
+        await story.appears(SECRET, "support-database-id")
+        await story.has_condition("Ready", "True", "Serving")
+
+        forget = f"lgs.dev/forget-database={known}"
+        story.plane.run("annotate", "lgs", "support", "-n", story.namespace, forget)
+        await story.vanishes(SECRET, "support-database-id")
+        await story.has_condition("Ready", "True", "Serving")
+
+        assert "id" not in story.status["database"], "one that is told again is not the service's to know"
+        kubelet.database_id = other
+        await story.appears(SECRET, "support-database-id")
+        kubelet.database_id = known
+        story.plane.run("annotate", "lgs", "support", "-n", story.namespace, "lgs.dev/forget-database-")
+        secret = await story.appears(SECRET, "support-database-id")
+        assert b64decode(secret["data"]["id"]).decode() == other
 
 
 async def test_a_service_that_is_made_again_takes_the_database_that_it_finds(story: Story) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lgs_crds import KIND
 from lgs_operator.kube.drift import covers
 from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, Key, Manifest, key_of
-from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL
+from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL, claim_name
 
 DESIRED_ANNOTATION = "lgs.dev/desired"
 SCALER = "lgs-autoscaler"
@@ -80,12 +80,12 @@ def is_taken(there: Manifest, uid: str, service: str) -> bool:
         return False
     if any(each.get("kind") == KIND or each.get("controller") for each in owners):
         return True
-    if there["kind"] == CLAIM.name:
+    if there["kind"] == CLAIM.name and metadata["name"] == claim_name(service):
         # The StatefulSet would take it by its name, whoever made it: from a snapshot, for instance.
         return False
     given = metadata.get("labels", {})
     is_left = given.get(SERVICE_LABEL) == service and given.get(MANAGED_BY_LABEL) == MANAGED_BY
-    return not (there["kind"] == SECRET.name and is_left)
+    return not (there["kind"] in {SECRET.name, CLAIM.name} and is_left)
 
 
 def scaler_owns_replicas(deployment: Manifest) -> bool:

@@ -23,6 +23,7 @@ from lgs_operator.desired.references import references
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
+    CLAIM,
     CRON_JOB,
     DEPLOYMENT,
     JOB,
@@ -30,13 +31,14 @@ from lgs_operator.kube.kinds import (
     SERVICE_ACCOUNT,
     STATEFUL_SET,
     Key,
+    Kind,
     Manifest,
     ServiceKey,
     key_of,
 )
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.managed_database import ManagedDatabase
-from lgs_operator.naming import FORGET_ANNOTATION, SERVICE_LABEL, object_name
+from lgs_operator.naming import FORGET_ANNOTATION, SERVICE_LABEL, claim_name, object_name
 from lgs_operator.reconcile_plan import SCALER, Plan, is_taken, owner_uid, plan, replicas_only
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
@@ -44,8 +46,10 @@ from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
 
-GIVEN_TO_PODS: Final = frozenset({SECRET, SERVICE_ACCOUNT})
 WITH_PODS: Final = frozenset({DEPLOYMENT, STATEFUL_SET, CRON_JOB, JOB})
+# A StatefulSet may have to be written before it lets go of its claim.
+GIVEN_TO: Final = {SECRET: WITH_PODS, SERVICE_ACCOUNT: WITH_PODS, CLAIM: frozenset({CRON_JOB})}
+"""Which kinds have pods that would get a refused object of a kind."""
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
 BACKUP_SECONDS: Final = 60.0
@@ -141,7 +145,7 @@ class Reconciler:
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
         status = self._databases.status(key, read.inputs) if read else DatabaseStatus()
         if known is None and service.spec.persistence.postgres is not None:
-            known = await self._inspector.database_id(key)
+            known = _unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
         return await self._observe(key, service, Outcome(missing, refused, unmet, database, pause, restore))
@@ -178,20 +182,20 @@ class Reconciler:
 
     async def _carry_out(self, key: ServiceKey, service: LangGraphService, todo: Plan) -> str | None:
         """Why something was refused, or None. What comes after a refused object is still written, but for
-        pods that would get it: a name must not lead them to a Secret or an account of somebody else."""
+        pods that would get it: a name must not lead them to a Secret, an account or a volume of others."""
         uid = service.metadata.uid or ""
         refusals: list[str] = []
-        withheld = False
+        withheld: frozenset[Kind] = frozenset()
         live = self._state.owned(key)
         for manifest in todo.applies:
             kind = key_of(manifest).kind
-            if withheld and kind in WITH_PODS:
+            if kind in withheld:
                 continue
             try:
                 await self._apply(manifest, uid, live, todo.adopt_replicas)
             except Refused as refusal:
                 refusals.append(str(refusal))
-                withheld |= kind in GIVEN_TO_PODS
+                withheld |= GIVEN_TO.get(kind, frozenset())
         for manifest in todo.deletes:
             target = key_of(manifest)
             await self._cluster.delete(
@@ -203,7 +207,7 @@ class Reconciler:
             self._metrics.drift.labels(target.kind.name).inc()
             words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"
             await self._recorder.emit(key, uid, "Warning", "DriftRepaired", words)
-        return "; ".join(refusals) or None
+        return "; ".join(dict.fromkeys(refusals)) or None
 
     async def _apply(
         self, manifest: Manifest, uid: str, live: Mapping[Key, Manifest], adopt: int | None
@@ -226,6 +230,10 @@ class Reconciler:
         self._metrics.writes.labels(key.kind.name, "apply").inc()
 
     async def _must_be_free(self, key: Key, uid: str, service: str) -> None:
+        if key.kind == CLAIM and key.name == claim_name(service):
+            # It belongs to nobody by itself: whose StatefulSet has it says whose it is.
+            holder = Key(STATEFUL_SET, key.namespace, object_name(service, "postgres"))
+            await self._must_be_free(holder, uid, service)
         there = await self._cluster.get(key.kind, key.namespace, key.name)
         if there is None or not is_taken(there, uid, service):
             return
@@ -270,7 +278,11 @@ def _stopped(
 def _known_database(service: LangGraphService, before: Mapping[str, Any]) -> str | None:
     """The id that the service's database has by its status, unless that is the one to be forgotten."""
     known = status_before(before).database
-    found = None if known is None else known.id
+    return _unless_forgotten(service, None if known is None else known.id)
+
+
+def _unless_forgotten(service: LangGraphService, found: str | None) -> str | None:
+    """Also of what a replica tells: else an id would be forgotten and learned in turns, without end."""
     return None if found == service.metadata.annotations.get(FORGET_ANNOTATION) else found
 
 
