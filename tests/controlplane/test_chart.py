@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controlplane.chart import environment, objects, rendered
+from controlplane.chart import CHART, environment, helm, objects, rendered
+from controlplane.controlplane_server import ControlPlane
 from lgs_operator.settings import SettingsError, from_environment
 
 pytestmark = pytest.mark.controlplane
@@ -57,3 +58,24 @@ def test_a_class_that_can_be_none_is_refused_by_the_chart_and_by_the_operator(na
 def test_a_misspelt_value_is_refused() -> None:
     with pytest.raises(AssertionError, match="rplicas"):
         rendered("rplicas=2")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ("operatorClass=default", ["kubectl apply -n team -f", "kubectl get lgs -n team --watch"]),
+        ("namespaces={a,b}", ["for the namespaces a, b.", "kubectl apply -n a -f"]),
+        ("clusterWide=true", ["for the whole cluster.", "kubectl apply -f"]),
+        ("operatorClass=blue", ["    operatorClass: blue\n", "spec.operatorClass is blue"]),
+    ],
+)
+def test_what_helm_says_at_the_end_makes_a_service_that_is_served(
+    plane: ControlPlane, values: str, words: list[str]
+) -> None:
+    """A service in another namespace, or of another class, is not touched, and nothing would tell so."""
+    sets = ("--set", values, "--set", "crds.install=false")
+    dry = ("--dry-run=server", "--kubeconfig", str(plane.kubeconfig))
+
+    notes = helm("install", "lgs-operator", str(CHART), "-n", "team", *dry, *sets).split("\nNOTES:\n")[1]
+
+    assert [each for each in words if each not in notes] == []

@@ -43,7 +43,7 @@ def simulate(
         int, typer.Option(help="Of arrivals and lengths; the same seed gives the same runs.")
     ] = 1,
 ) -> None:
-    """Play a load through the manifest's scaling law on a simulated clock, beside the HPA and Knative."""
+    """Play a load through the manifest's scaling law on a simulated clock, beside HPA, KEDA and Knative."""
     try:
         policy = Policy.of(read_manifest(manifest).spec)
         if trace is None:
