@@ -231,6 +231,7 @@ async def test_another_operator_goes_on_where_the_leader_stopped(story: Story, o
     second = await operators.start(leads=False)
     story.apply(service())
     await story.appears(DEPLOYMENT)
+    await until(lambda: "leader.waits" in second.log.read_text(), "it does not tell whom it waits for")
     assert not await second.leads()
 
     first.process.kill()

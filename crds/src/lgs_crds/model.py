@@ -309,7 +309,10 @@ class ManagedPostgres(Part):
         default="10Gi",
         description="Size of the volume. It can be raised where the storage class allows expansion.",
     )
-    storage_class_name: Name | None = Field(default=None, description="Not set: the cluster's default class.")
+    storage_class_name: Name | None = Field(
+        default=None,
+        description="Class of the volume, which can't be changed. Not set: the cluster's default class.",
+    )
     resources: Resources | None = Field(default=None, description="Resources of the server's container.")
     backup: Backup | None = None
     restore_from: RestoreFrom | None = None
