@@ -18,9 +18,9 @@ def ttl_of(seconds: float | None, strategy: TtlStrategy | None) -> Ttl | None:
 
 
 def expiry(
-    ttl: Ttl | None, changed_at: datetime, counts_from: datetime | None, thinned_at: datetime | None
+    ttl: Ttl | None, changed_at: datetime, counts_from: datetime | None, pruned_at: datetime | None
 ) -> datetime | None:
-    """When the time of a thread is over. None: never, or it was thinned out since it changed last."""
-    if ttl is None or (ttl.strategy == "keep_latest" and thinned_at == changed_at):
+    """When the time of a thread is over. None: never, or it was pruned since it changed last."""
+    if ttl is None or (ttl.strategy == "keep_latest" and pruned_at == changed_at):
         return None
     return max(changed_at, counts_from or changed_at) + timedelta(seconds=ttl.seconds)

@@ -68,7 +68,7 @@ class Threads(Protocol):
 
     async def stale(self, limit: int) -> Sequence[Thread]:
         """At most `limit` threads without unfinished runs whose time to live has passed, of strategy
-        `keep_latest`, that were changed since they were last noted as thinned."""
+        `keep_latest`, that were changed since they were last noted as pruned."""
 
     async def note_pruned(self, thread: Thread) -> None:
         """What `keep_latest` asks for was done to the thread as it is here: nothing more is due until it

@@ -18,7 +18,7 @@ from lgs_runtime.storage.postgres.audit import note
 from lgs_runtime.storage.postgres.statements.versions import (
     ADD_VERSION,
     DESCRIBE_VERSION,
-    FORGET_CROWDED,
+    FORGET_OVER_VERSION_LIMIT,
     LOCK_THREAD,
     PRUNE_VERSIONS,
     THREADS_OVER_VERSION_LIMIT,
@@ -87,7 +87,7 @@ class PostgresVersions:
         return PrunedVersions(row["deleted"], row["oldest"])
 
     async def forget_over_limit(self, thread_ids: Sequence[str]) -> None:
-        await self._database.rows(FORGET_CROWDED, list(thread_ids))
+        await self._database.rows(FORGET_OVER_VERSION_LIMIT, list(thread_ids))
 
 
 def _found(row: asyncpg.Record | None, thread_id: str, version: int) -> Version:

@@ -20,10 +20,10 @@ from lgs_runtime.storage.sqlite.audit import note
 from lgs_runtime.storage.sqlite.statements.versions import (
     COUNT_VERSION,
     DESCRIBE_VERSION,
-    FORGET_CROWDED,
+    FORGET_OVER_VERSION_LIMIT,
     INSERT_VERSION,
     KEPT_VERSIONS,
-    MARK_CROWDED,
+    MARK_OVER_VERSION_LIMIT,
     PRUNE_VERSIONS,
     SET_STATE,
     THREAD,
@@ -92,7 +92,7 @@ class SqliteVersions:
 
     async def forget_over_limit(self, thread_ids: Sequence[str]) -> None:
         named = {"thread_ids": dump(list(thread_ids))}
-        await self._database.write(lambda c: c.execute(FORGET_CROWDED, named).rowcount)
+        await self._database.write(lambda c: c.execute(FORGET_OVER_VERSION_LIMIT, named).rowcount)
 
 
 def keep_version(
@@ -103,7 +103,7 @@ def keep_version(
     row = one_row(connection, INSERT_VERSION, {"description": None, "metadata": "{}", **version})
     assert row is not None, "an INSERT that returns nothing raises"
     if row["version"] > options.versions_limit:
-        connection.execute(MARK_CROWDED, version)
+        connection.execute(MARK_OVER_VERSION_LIMIT, version)
     return row
 
 

@@ -55,4 +55,4 @@ WITH kept AS (
 SELECT (SELECT count(*) FROM pruned) AS deleted, (SELECT min(checkpoint_id COLLATE "C") FROM kept) AS oldest
 """
 
-FORGET_CROWDED: Final = "DELETE FROM lgs_crowded_thread WHERE thread_id = ANY($1::text[])"
+FORGET_OVER_VERSION_LIMIT: Final = "DELETE FROM lgs_crowded_thread WHERE thread_id = ANY($1::text[])"

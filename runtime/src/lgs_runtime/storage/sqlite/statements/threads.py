@@ -47,7 +47,7 @@ DELETE FROM lgs_thread WHERE thread_id = :thread_id AND {within()} RETURNING thr
 
 DELETE_VERSIONS_OF_THREAD: Final = "DELETE FROM lgs_version WHERE thread_id = :thread_id"
 
-FORGET_CROWDED_THREAD: Final = "DELETE FROM lgs_crowded_thread WHERE thread_id = :thread_id"
+FORGET_THREAD_OVER_VERSION_LIMIT: Final = "DELETE FROM lgs_crowded_thread WHERE thread_id = :thread_id"
 
 COPY_VERSIONS: Final = """
 INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, description, metadata, interrupts,

@@ -38,7 +38,7 @@ VALUES (:thread_id, :version, :checkpoint_id, :run_id, :interrupts, :description
 RETURNING *
 """
 
-MARK_CROWDED: Final = "INSERT OR IGNORE INTO lgs_crowded_thread (thread_id) VALUES (:thread_id)"
+MARK_OVER_VERSION_LIMIT: Final = "INSERT OR IGNORE INTO lgs_crowded_thread (thread_id) VALUES (:thread_id)"
 
 THREADS_OVER_VERSION_LIMIT: Final = "SELECT thread_id FROM lgs_crowded_thread LIMIT 1000"
 
@@ -50,6 +50,6 @@ SELECT min(version) AS version, min(checkpoint_id) AS checkpoint_id FROM (
 
 PRUNE_VERSIONS: Final = "DELETE FROM lgs_version WHERE thread_id = :thread_id AND version < :version"
 
-FORGET_CROWDED: Final = """
+FORGET_OVER_VERSION_LIMIT: Final = """
 DELETE FROM lgs_crowded_thread WHERE thread_id IN (SELECT value FROM json_each(:thread_ids))
 """
