@@ -219,7 +219,18 @@ def test_no_backup_within_two_periods_is_overdue() -> None:
     assert said(BackupView(DAILY, job(60 * 24 * 3)))[1] == "BackupOverdue"
 
 
-@pytest.mark.parametrize("schedule", ["0 0 31 2 *", "@hourly", "*/5 0-4,22 1 JAN MON"])
+def test_a_schedule_whose_day_never_comes_is_told_and_not_waited_for() -> None:
+    never = Backup.model_validate({"schedule": "0 0 31 2 *", "volume": {}})
+
+    status, reason, message = said(BackupView(never))
+
+    assert (status, reason) == ("False", "BackupOverdue")
+    assert (
+        "spec.persistence.postgres.managed.backup.schedule: 0 0 31 2 *: no day that it names comes" in message
+    )
+
+
+@pytest.mark.parametrize("schedule", ["0 0 29 2 *", "@hourly", "*/5 0-4,22 1 JAN MON"])
 def test_any_schedule_that_the_manifest_takes_has_a_condition(schedule: str) -> None:
     backup = Backup.model_validate({"schedule": schedule, "volume": {}})
 

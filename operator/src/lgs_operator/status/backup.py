@@ -71,6 +71,9 @@ def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> 
     if trouble is not None:
         since = f"; the last backup is {last.name}" if last else "; there is no backup yet"
         return condition("BackupReady", "False", "BackupFailed", f"{trouble}{since}")
+    due = next_time(view.spec.schedule, now)
+    if due is None:
+        return condition("BackupReady", "False", "BackupOverdue", _never(view.spec.schedule))
     base = kept_until or _made(view.cron_job) or now
     if base < two_periods_before(view.spec.schedule, now):
         words = f"no backup for two periods of {view.spec.schedule!r}, since {timestamp(base)}"
@@ -78,8 +81,7 @@ def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> 
         return condition(
             "BackupReady", "False", "BackupOverdue", f"{words}; `kubectl describe {where}` tells why"
         )
-    due = next_time(view.spec.schedule, now)
-    following = f"the next is due at {timestamp(due)}" if due else "no other is due"
+    following = f"the next is due at {timestamp(due)}"
     if last is None:
         return condition("BackupReady", "Unknown", "BackupPending", f"no backup yet; {following}")
     return condition(
@@ -87,6 +89,13 @@ def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> 
         "True",
         "BackedUp",
         f"{last.name}: {last.threads} threads, {last.bytes} bytes; {following}",
+    )
+
+
+def _never(schedule: str) -> str:
+    return (
+        f"spec.persistence.postgres.managed.backup.schedule: {schedule}: no day that it names comes, so no "
+        "backup is made; name another"
     )
 
 
