@@ -15,6 +15,7 @@ import pytest
 
 from lgs_runtime.model import Outcome
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
+from lgs_runtime.worker.publisher import epoch_of
 from support.service import Service, at_work
 
 HOUR = 3600.0
@@ -104,6 +105,26 @@ async def test_an_attempt_is_later_than_the_one_before_it_though_the_clock_was_s
 
     assert run.claimed_at is not None and again.claimed_at is not None
     assert again.claimed_at >= run.claimed_at + timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize("claimed_at", [4000000197.2629995, 4000000068.3019996])
+async def test_the_events_of_an_attempt_are_later_though_its_time_is_rounded(
+    tmp_path: Path, claimed_at: float
+) -> None:
+    file = tmp_path / "lgs.db"
+    storage = await open_storage(f"sqlite:///{file}", StorageOptions(lease_seconds=60))
+    async with at_work(storage) as service:
+        await service.replica()
+        run = await service.running()
+        await storage.queue.release("r1", [run])
+        with sqlite3.connect(file) as beside:
+            beside.execute("UPDATE lgs_run SET claimed_at = ?", (claimed_at,))
+        before = await storage.runs.get(run.run_id)
+
+        (again,) = await storage.queue.claim("r1", 1)
+
+        assert epoch_of(again.claimed_at) > epoch_of(before.claimed_at)
+    await storage.close()
 
 
 async def test_a_lease_of_a_machine_that_was_started_anew_since_is_over(tmp_path: Path) -> None:

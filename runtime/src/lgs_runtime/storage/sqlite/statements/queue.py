@@ -32,13 +32,13 @@ FIRST_OF_LEVELS: Final = " UNION ALL ".join(
 
 CLAIM: Final = """
 UPDATE lgs_run
-SET status = 'running', claimed_by = :replica, claimed_at = max(:now, coalesce(claimed_at + 0.001, 0)),
+SET status = 'running', claimed_by = :replica, claimed_at = max(:now, coalesce(claimed_at + 0.002, 0)),
     updated_at = :now, attempt = attempt + 1
 WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *
 """
-"""Ids of events begin with the time of the claim: those of an attempt are later than those of the one before
-it, also when the clock was set back."""
+"""Ids of events begin with the millisecond of the claim: those of an attempt are later than those of the one
+before it, also when the clock was set back. Two of them, as one more can be rounded into the same one."""
 
 ANYTHING_CLAIMABLE: Final = f"SELECT 1 FROM lgs_run r WHERE {HAS} AND {CLAIMABLE} LIMIT 1"
 
