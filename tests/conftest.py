@@ -12,10 +12,15 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.postgres import PostgresServer, fresh_database
 from support.redis import RedisServer, flush
 from support.servers import running
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+"""How long an example takes says nothing on a busy machine."""
 
 
 def pytest_configure() -> None:

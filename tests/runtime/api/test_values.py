@@ -104,7 +104,11 @@ DOCUMENT = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(document=st.dictionaries(TEXT, DOCUMENT, max_size=3), other=TEXT)
 async def test_what_clients_send_is_kept_and_found_by_what_it_holds(
     replica: Replica, document: dict[str, Any], other: str

@@ -11,7 +11,7 @@ import pytest
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from starlette.testclient import TestClient
@@ -89,7 +89,7 @@ def test_a_binding_gives_and_refuses_as_fastapi_does(route: Route) -> None:
     bound, general = client_of(LimitedRoute, route), client_of(APIRoute, route)
     [method] = route.methods or {"GET"}
 
-    @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    @settings(max_examples=20)
     @given(data=st.data())
     def compare(data: st.DataObject) -> None:
         path = route.path_format.format(**{name: data.draw(SEGMENTS) for name in route.param_convertors})

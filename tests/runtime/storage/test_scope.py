@@ -272,7 +272,11 @@ def test_what_a_scope_makes_is_always_within_it(wanted: dict[str, object], said:
     assert {name: made[name] for name in said} == said
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(documents, max_size=3), documents)
 async def test_both_databases_agree_with_the_scope(
     service: Service, wanted: list[dict[str, object]], metadata: dict[str, object]

@@ -205,7 +205,11 @@ PYTHON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(values=st.dictionaries(st.sampled_from("abcdef"), PYTHON, max_size=6))
 async def test_any_values_come_back_as_from_memory(values: dict[str, Any], database_uri: str) -> None:
     async with fast_saver(database_uri, allow=True) as saver:
