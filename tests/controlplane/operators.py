@@ -12,6 +12,7 @@ import aiohttp
 
 from controlplane.controlplane_server import ControlPlane, free_port
 from controlplane.waiting import until
+from lgs_operator.naming import CLASS_LABEL
 
 
 @dataclass
@@ -52,6 +53,11 @@ class Running:
             return False
 
 
+DIES = {"LGS_OPERATOR_LEASE_SECONDS": "10"}
+"""Settings of operators of which one is killed and followed. All others keep their Lease however busy the
+machine is."""
+
+
 class Operators:
     """Starts operators that look after one namespace and share a Lease in it."""
 
@@ -60,6 +66,7 @@ class Operators:
         self._namespace = namespace
         self._folder = folder
         self._all: list[Running] = []
+        self._cluster_wide = False
 
     async def start(
         self, *, kubeconfig: Path | None = None, leads: bool = True, env: dict[str, str] | None = None
@@ -68,6 +75,7 @@ class Operators:
         port = free_port()
         number = len(self._all)
         log = self._folder / f"operator-{number}.log"
+        self._cluster_wide |= (env or {}).get("LGS_OPERATOR_NAMESPACES") == ""
         settings = (
             os.environ
             | {
@@ -75,10 +83,10 @@ class Operators:
                 "LGS_OPERATOR_NAMESPACES": self._namespace,
                 "LGS_OPERATOR_PORT": str(port),
                 "LGS_OPERATOR_SCALE_INTERVAL": "0.3",
-                "LGS_OPERATOR_LEASE_SECONDS": "3",
+                "LGS_OPERATOR_LEASE_SECONDS": "60",
                 "POD_NAMESPACE": self._namespace,
                 "POD_NAME": f"operator-{number}",
-                "LGS_OPERATOR_CLAIM_SECONDS": "3",
+                "LGS_OPERATOR_CLAIM_SECONDS": "30",
                 "LGS_OPERATOR_SECRETS_SECONDS": "1",
                 "LGS_RUNTIME_IMAGE": "stock-runtime:1",
             }
@@ -95,9 +103,12 @@ class Operators:
         return running
 
     async def stop_all(self) -> None:
-        """Ends all that still run."""
+        """Ends all that still run. A claim on the whole cluster, which outlives its operator, goes with them:
+        the installation of the next test would wait for its end."""
         for running in self._all:
             if running.process.returncode is None:
                 running.process.terminate()
         for running in self._all:
             await running.process.wait()
+        if self._cluster_wide:
+            self._plane.run("delete", "lease", "-n", "kube-system", "-l", CLASS_LABEL)

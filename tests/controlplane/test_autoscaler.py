@@ -10,7 +10,7 @@ import pytest
 from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
-from controlplane.operators import Operators
+from controlplane.operators import DIES, Operators
 from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
@@ -108,7 +108,7 @@ async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manif
 async def test_a_new_operator_goes_on_with_what_the_law_remembers(
     plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
 ) -> None:
-    first = await operators.start()
+    first = await operators.start(env=DIES)
     apply(plane, namespace, scaling=SCALING)
 
     async def remembered() -> dict[str, Any]:

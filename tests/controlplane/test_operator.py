@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
-from controlplane.operators import Operators
+from controlplane.operators import DIES, Operators
 from controlplane.story import Story
 from controlplane.waiting import until
 from lgs_operator.kube.kinds import (
@@ -227,8 +227,8 @@ async def test_a_broken_image_and_a_crash_are_told_in_words_and_recover(
 
 
 async def test_another_operator_goes_on_where_the_leader_stopped(story: Story, operators: Operators) -> None:
-    first = await operators.start()
-    second = await operators.start(leads=False)
+    first = await operators.start(env=DIES)
+    second = await operators.start(env=DIES, leads=False)
     story.apply(service())
     await story.appears(DEPLOYMENT)
     await until(lambda: "leader.waits" in second.log.read_text(), "it does not tell whom it waits for")

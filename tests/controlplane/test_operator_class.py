@@ -8,9 +8,9 @@ import json
 import pytest
 
 from controlplane.manifests import service
-from controlplane.operators import Operators, Running
+from controlplane.operators import DIES, Operators, Running
 from controlplane.story import Story
-from controlplane.waiting import until
+from controlplane.waiting import LONGEST, until
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, SERVICE_OF_OURS
 
 pytestmark = pytest.mark.controlplane
@@ -54,7 +54,7 @@ async def test_of_two_operators_of_a_class_the_second_stays_out_and_says_so(
     assert await image_of(story) == "blue:1"
     before = (await story.get(DEPLOYMENT))["metadata"]["generation"]
 
-    second = await operators.start(env=installed("green", "green:1", **where), leads=False)
+    second = await operators.start(env=installed("green", "green:1", **where, **DIES), leads=False)
 
     words = await stays_out(second)
     assert f"operator class default is served by {story.namespace}/blue" in words
@@ -75,7 +75,7 @@ async def test_of_two_operators_of_a_class_the_second_stays_out_and_says_so(
 async def test_a_restart_of_an_installation_gives_its_class_to_nobody_else(
     story: Story, operators: Operators
 ) -> None:
-    long = {"LGS_OPERATOR_CLAIM_SECONDS": "300", "LGS_OPERATOR_NAMESPACES": story.namespace}
+    long = {"LGS_OPERATOR_CLAIM_SECONDS": "300", "LGS_OPERATOR_NAMESPACES": story.namespace} | DIES
     first = await operators.start(env=installed("blue", "blue:1", **long))
     second = await operators.start(env=installed("green", "green:1", **long), leads=False)
     await stays_out(second)
@@ -98,7 +98,7 @@ async def test_a_claim_that_another_installation_has_taken_ends_the_operator(
 
     story.plane.run("patch", "lease", claim, "-n", story.namespace, "--type=merge", "-p", taken)
 
-    assert await asyncio.wait_for(operator.process.wait(), 30) == 1
+    assert await asyncio.wait_for(operator.process.wait(), LONGEST) == 1
     assert "served by elsewhere/green" in operator.log.read_text()
 
 

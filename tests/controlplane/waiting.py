@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-LONGEST = 60.0
+LONGEST = 120.0
 T = TypeVar("T")
 
 
