@@ -53,6 +53,13 @@ def step_of(part: Any) -> Any:
     return update["done"][0] if node == "think" else node
 
 
+async def until_told(step: int, heard: list[Any]) -> None:
+    """Returns when the listener has been told that this step is done."""
+    async with asyncio.timeout(60):
+        while step not in [step_of(part) for part in heard if part.event == "updates"]:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_stream_goes_on_with_the_next_attempt_after_one_that_says_so(field: Field) -> None:
     async with get_client(url=field.fleet.url, api_key=None) as client:
         thread = await client.threads.create()
@@ -74,6 +81,8 @@ async def test_a_stream_goes_on_with_the_next_attempt_after_one_that_says_so(fie
     watching = asyncio.create_task(listen(staying.url, "-1", watched))
     clinging = asyncio.create_task(listen(dying.url, "-1", begun))
     await executing(field.fleet, run["run_id"], 2)
+    await until_told(1, watched)
+    await until_told(1, begun)
     await asyncio.to_thread(field.fleet.end, dying)
     await asyncio.wait({clinging}, timeout=1.0)
     clinging.cancel()
