@@ -13,7 +13,6 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.story import Story
 from controlplane.waiting import until
 from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, STATEFUL_SET
-from lgs_operator.naming import SERVICE_LABEL
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
 
@@ -68,26 +67,6 @@ async def test_a_volume_that_was_made_by_hand_is_adopted_too(story: Story) -> No
     await story.appears(STATEFUL_SET, SET)
     assert await uid_of(story, CLAIM, VOLUME) == volume
     await story.has_condition("Reconciled", "True", "Done")
-
-
-async def test_a_volume_of_somebody_elses_database_of_the_same_name_is_left_alone(story: Story) -> None:
-    """With the policy Delete it would have gone with the service that never had it."""
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    marks = {"app": "theirs"}
-    theirs = {"metadata": {"labels": marks}, "spec": {"containers": [{"name": "server", "image": "theirs"}]}}
-    spec = {"serviceName": "theirs", "selector": {"matchLabels": marks}, "template": theirs} | {
-        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]
-    }
-    story.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": SET}, "spec": spec})
-    await story.appears(CLAIM, VOLUME)
-
-    story.apply(managed(deletionPolicy="Delete"))
-
-    said = await story.has_condition("Reconciled", "False", "Refused")
-    assert said["message"].count(f"StatefulSet {SET} exists") == 1
-    left = (await story.get(CLAIM, VOLUME))["metadata"]
-    assert "ownerReferences" not in left
-    assert SERVICE_LABEL not in left["labels"]
 
 
 async def test_with_the_policy_delete_volume_and_password_go_with_the_service(story: Story) -> None:

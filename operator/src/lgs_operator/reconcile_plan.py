@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from lgs_crds import KIND
 from lgs_operator.kube.drift import covers
-from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, Key, Manifest, key_of
-from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL, claim_name
+from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, STATEFUL_SET, Key, Manifest, key_of
+from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL, claim_name, object_name
 
 DESIRED_ANNOTATION = "lgs.dev/desired"
 SCALER = "lgs-autoscaler"
@@ -76,11 +76,16 @@ def is_taken(there: Manifest, uid: str, service: str) -> bool:
     was deleted belongs to nobody: the next one of its name has it."""
     metadata = there["metadata"]
     owners = metadata.get("ownerReferences", [])
+    is_data = there["kind"] == CLAIM.name and metadata["name"] == claim_name(service)
+    if is_data:
+        # An older operator let the StatefulSet own it. Whose that is was asked before.
+        server = (STATEFUL_SET.name, object_name(service, "postgres"))
+        owners = [each for each in owners if (each.get("kind"), each.get("name")) != server]
     if any(each.get("kind") == KIND and each.get("uid") == uid for each in owners):
         return False
     if any(each.get("kind") == KIND or each.get("controller") for each in owners):
         return True
-    if there["kind"] == CLAIM.name and metadata["name"] == claim_name(service):
+    if is_data:
         # The StatefulSet would take it by its name, whoever made it: from a snapshot, for instance.
         return False
     given = metadata.get("labels", {})
