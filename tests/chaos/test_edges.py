@@ -63,7 +63,7 @@ async def until_told(step: int, heard: list[Any]) -> None:
 async def test_a_stream_goes_on_with_the_next_attempt_after_one_that_says_so(field: Field) -> None:
     async with get_client(url=field.fleet.url, api_key=None) as client:
         thread = await client.threads.create()
-        work = {"messages": [], "steps": 4, "step_seconds": 0.6}
+        work = {"messages": [], "steps": 4, "step_seconds": 1.5}
         run = await client.runs.create(
             thread["thread_id"], "agent", input=work, stream_mode=["updates"], durability="sync"
         )
