@@ -192,11 +192,11 @@ def test_what_an_earlier_service_left_is_told_with_its_size_and_age() -> None:
 
 def left_behind(kind: str, **metadata: Any) -> Manifest:
     ours = {"lgs.dev/service": "support", "app.kubernetes.io/managed-by": "lgs-operator"}
-    return {"kind": kind, "metadata": {"labels": ours} | metadata}
+    return {"kind": kind, "metadata": {"name": "data-support-postgres-0", "labels": ours} | metadata}
 
 
-def owner(kind: str, uid: str, *, controller: bool) -> dict[str, Any]:
-    return {"kind": kind, "uid": uid, "controller": controller}
+def owner(kind: str, uid: str, *, controller: bool, name: str = "support-postgres") -> dict[str, Any]:
+    return {"kind": kind, "uid": uid, "controller": controller, "name": name}
 
 
 @pytest.mark.parametrize(
@@ -222,6 +222,14 @@ def owner(kind: str, uid: str, *, controller: bool) -> dict[str, Any]:
             ),
             False,
         ),
+        (
+            left_behind(
+                "PersistentVolumeClaim", ownerReferences=[owner("Backup", "x", controller=True, name="x")]
+            ),
+            True,
+        ),
+        (left_behind("PersistentVolumeClaim", name="support-backup", labels={}), True),
+        (left_behind("PersistentVolumeClaim", name="support-backup"), False),
     ],
 )
 def test_only_what_belongs_to_nobody_is_taken_over(there: Manifest, taken: bool) -> None:
