@@ -152,6 +152,16 @@ def test_bursts_that_come_back_find_room_and_one_burst_leaves_none_behind() -> N
     assert single.at(599).decision.replicas <= 2
 
 
+def test_what_is_ready_for_bursts_goes_ten_holds_after_the_last_but_one() -> None:
+    policy = replace(POLICY, hold_seconds=10)
+    thrice = poisson(lambda at: 1 + 40 * (at < 200 and at % 60 < 20), 400, run=2.0)
+
+    record = play(thrice, 400, policy, startup=20.0)
+
+    assert record.at(170).decision.replicas >= 8
+    assert record.at(399).decision.replicas <= 2
+
+
 def test_a_batch_that_comes_at_once_is_remembered_as_what_it_was_and_not_as_a_rate() -> None:
     policy = replace(POLICY, slots=10)
     batches = [Job(at, 24.0) for at in (100.0, 160.0, 220.0) for _ in range(200)]

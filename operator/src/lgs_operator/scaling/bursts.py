@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-LOOK_BACK_SECONDS = 600.0
+LOOK_BACK_HOLDS = 10.0
+"""Bursts are remembered for ten holds: ten minutes with the default of 60 s."""
 MOST_PEAKS = 60
 RISE = 2.0
 """A load that at least doubles within the time that a replica takes is a surprise."""
-SHORTEST_RISE_SECONDS = 1.5 * LOOK_BACK_SECONDS / MOST_PEAKS
-"""What lies between two peaks can't be seen."""
 LEAST_RISE_SLOTS = 8.0
 Peaks = tuple[tuple[float, float], ...]
 
@@ -26,21 +25,27 @@ class Recurring:
     bursts: int = 0
 
 
-def remembered(peaks: Peaks, now: float, demand: float) -> Peaks:
-    """`peaks` with the demand of now: the largest of each sixtieth of the look-back. The clock may have been
-    set back since."""
-    kept = [(min(at, now), was) for at, was in peaks if now - at <= LOOK_BACK_SECONDS]
-    if kept and now - kept[-1][0] < LOOK_BACK_SECONDS / MOST_PEAKS:
+def look_back(hold_seconds: float) -> float:
+    """For how many seconds bursts are remembered."""
+    return LOOK_BACK_HOLDS * max(hold_seconds, 1.0)
+
+
+def remembered(peaks: Peaks, now: float, demand: float, within: float) -> Peaks:
+    """`peaks` of the last `within` seconds with the demand of now: the largest of each sixtieth of them. The
+    clock may have been set back since."""
+    kept = [(min(at, now), was) for at, was in peaks if now - at <= within]
+    if kept and now - kept[-1][0] < within / MOST_PEAKS:
         kept[-1] = (kept[-1][0], max(kept[-1][1], demand))
     else:
         kept.append((now, demand))
     return tuple(kept[-MOST_PEAKS:])
 
 
-def recurring(peaks: Peaks, startup_seconds: float) -> Recurring:
-    """The second largest burst: one is no habit, and leaves nothing behind."""
-    within = max(startup_seconds, SHORTEST_RISE_SECONDS)
-    heights = sorted(surprises(peaks, within), reverse=True)
+def recurring(peaks: Peaks, startup_seconds: float, within: float) -> Recurring:
+    """The second largest burst of the last `within` seconds: one is no habit, and leaves nothing behind."""
+    # What lies between two peaks can't be seen.
+    shortest = 1.5 * within / MOST_PEAKS
+    heights = sorted(surprises(peaks, max(startup_seconds, shortest)), reverse=True)
     return Recurring(heights[1] if len(heights) > 1 else 0.0, len(heights))
 
 

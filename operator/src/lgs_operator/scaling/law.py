@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil, floor
 
-from lgs_operator.scaling.bursts import recurring, remembered
+from lgs_operator.scaling.bursts import look_back, recurring, remembered
 from lgs_operator.scaling.decision import Decision, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand, measure
 from lgs_operator.scaling.explanation import code_and_reason, in_seconds, numbers_behind, what_is_unknown
@@ -44,7 +44,7 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
     learned = learn(memory, observation)
     demand = measure(policy, observation, learned)
-    learned = _bursts_learned(learned, now, demand)
+    learned = _bursts_learned(policy, learned, now, demand)
     proposal = _staffed(policy, demand, learned.recurring.slots)
     given = RoundInputs(policy, observation, demand, learned, current, now)
     tripped = _tripped(given, proposal)
@@ -61,13 +61,14 @@ def _resumed(memory: Memory, now: float) -> Memory:
     return memory.later(gap) if not 0 <= gap <= LONGEST_GAP else memory
 
 
-def _bursts_learned(memory: Memory, now: float, demand: Demand) -> Memory:
+def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) -> Memory:
     """The memory with the demand of now; what recurs is worked out with each new peak, not each second."""
-    peaks = remembered(memory.peaks, now, demand.offered_now)
+    within = look_back(policy.hold_seconds)
+    peaks = remembered(memory.peaks, now, demand.offered_now, within)
     if len(peaks) == len(memory.peaks) and peaks[-1][0] == memory.peaks[-1][0]:
         return replace(memory, peaks=peaks)
-    look = memory.startup_seconds + (memory.run_seconds or 0.0)
-    return replace(memory, peaks=peaks, recurring=recurring(peaks, look))
+    ahead = memory.startup_seconds + (memory.run_seconds or 0.0)
+    return replace(memory, peaks=peaks, recurring=recurring(peaks, ahead, within))
 
 
 def _staffed(policy: Policy, demand: Demand, recurs: float) -> Proposal:
