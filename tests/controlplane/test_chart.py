@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from controlplane.chart import CHART, environment, helm, objects, rendered
 from controlplane.controlplane_server import ControlPlane
@@ -40,6 +41,23 @@ def test_an_installation_looks_after_its_own_namespace_unless_it_is_told_more(
         namespaces.split(",") if namespaces else ["kube-system"]
     )
     assert bool(objects(chart, "ClusterRole")) == (namespaces == "")
+
+
+def test_names_that_look_like_numbers_stay_names() -> None:
+    chart = rendered("serviceAccount.name=0x7", namespace="456")
+
+    everything = [each for each in yaml.safe_load_all(chart) if each]
+    namespaces = [each["metadata"]["namespace"] for each in everything if "namespace" in each["metadata"]]
+    (binding,) = [
+        each
+        for each in objects(chart, "ValidatingAdmissionPolicyBinding")
+        if each["spec"].get("matchResources")
+    ]
+    (selector,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    (account,) = objects(chart, "ServiceAccount")
+    assert set(namespaces) == {"456"}
+    assert selector["values"] == ["456"]
+    assert account["metadata"]["name"] == "0x7"
 
 
 def test_an_installation_for_namespaces_and_for_all_is_refused() -> None:

@@ -5,7 +5,7 @@
 
 {{- define "lgs-operator.selector" -}}
 app.kubernetes.io/name: lgs-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "lgs-operator.labels" -}}
