@@ -311,7 +311,7 @@ async def test_a_claim_looks_at_a_few_of_ten_thousand_waiting_runs(
 
 def claim_of(replica: str, slots: int) -> str:
     """The statement with its values in it, since EXPLAIN takes none."""
-    return CLAIM.replace("$1", f"'{replica}'").replace("$2", str(slots))
+    return CLAIM.replace("$1", f"'{replica}'").replace("$2", str(slots)).replace("$3", "NULL")
 
 
 def rows_of(node: dict[str, Any]) -> Iterator[float]:

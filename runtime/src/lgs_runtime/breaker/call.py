@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
-
-from langgraph.errors import GraphBubbleUp
 
 from lgs_runtime.breaker.machine import Permit, Result
 from lgs_runtime.breaker.policy import InvalidPolicy
@@ -38,7 +37,7 @@ def result_of(raised: BaseException | None, ignore: Ignored) -> Result:
     if isinstance(raised, BaseExceptionGroup):
         results = [result_of(each, ignore) for each in raised.exceptions]
         return Result.FAILURE if Result.FAILURE in results else Result.NEITHER
-    if not isinstance(raised, Exception) or isinstance(raised, GraphBubbleUp):
+    if not isinstance(raised, Exception) or _is_of_the_graph(raised):
         return Result.NEITHER
     return Result.NEITHER if _is_ignored(raised, ignore) else Result.FAILURE
 
@@ -129,3 +128,10 @@ class Call:
             if self._bulkhead is not None:
                 self._bulkhead.leave()
             raise
+
+
+def _is_of_the_graph(raised: BaseException) -> bool:
+    """Whether LangGraph stops or redirects a graph with it. Without LangGraph nobody raised one: settings are
+    read before it is loaded."""
+    loaded = sys.modules.get("langgraph.errors")
+    return loaded is not None and isinstance(raised, loaded.GraphBubbleUp)
