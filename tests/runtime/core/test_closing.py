@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
@@ -26,15 +27,18 @@ from runtime.core.conftest import Replica
 from support.postgres import PostgresServer
 
 
+def _tasks() -> Counter[str]:
+    return Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks())
+
+
 @contextmanager
 def nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fails if a task of what is done inside goes on after it, or asyncio logs anything."""
-    before = asyncio.all_tasks()
+    before = _tasks()
     caplog.set_level(logging.INFO, "asyncio")
     yield
-    left = asyncio.all_tasks() - before
-    names = [repr(task) for task in left]
-    del left
+    # By what they do: something of another test that goes on may wait anew meanwhile.
+    names = list((_tasks() - before).elements())
     # What was never awaited, or failed unheard, is told when it is collected.
     gc.collect()
     told = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
