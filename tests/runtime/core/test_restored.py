@@ -53,7 +53,9 @@ async def test_a_run_that_ran_at_the_backup_goes_on_from_its_last_checkpoint(
 ) -> None:
     old = await new_replica("old")
     (tmp_path / "hold-two").touch()
-    run = await old.start("three_steps", RunKwargs(input={"folder": str(tmp_path), "done": []}))
+    run = await old.start(
+        "three_steps", RunKwargs(input={"folder": str(tmp_path), "done": []}, durability="sync")
+    )
 
     async def is_in_the_second_step() -> bool:
         return ran(tmp_path) == ["one", "two"]
