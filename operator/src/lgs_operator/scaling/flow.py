@@ -35,16 +35,10 @@ class Flow:
 
     def last(self, seconds: float) -> float:
         """Arrivals of the last `seconds`; a span that is cut counts in proportion."""
-        left, found = seconds, 0.0
-        for length, count in reversed(self.spans):
-            if left <= 0:
-                break
-            found += count * min(1.0, left / length)
-            left -= length
-        return found
+        return self.counts((seconds,))[0]
 
     def counts(self, windows: Sequence[float]) -> list[float]:
-        """Arrivals of the last `windows` seconds, each; ascending."""
+        """The same for each of `windows`, ascending, in one pass."""
         found: list[float] = []
         reach = so_far = 0.0
         spans = reversed(self.spans)
