@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.workqueue import WorkQueue
 from lgs_operator.turns import FairSlots, Turns
+from support.work_queues import played
 
 QUIET = ServiceKey("quiet", "support")
 NOISY = [ServiceKey("noisy", f"s{number}") for number in range(300)]
@@ -39,7 +40,7 @@ def test_one_group_leaves_room_for_others() -> None:
     assert turns.take() == ("noisy", 2)
 
 
-class Desk:
+class Reconciler:
     """Counts what is reconciled; what is in `slow` is not ended until it is let go."""
 
     def __init__(self, *, slow: frozenset[str]) -> None:
@@ -65,49 +66,38 @@ class Desk:
             await self.changed.wait()
 
 
-async def played(desk: Desk, story: Callable[[WorkQueue], Awaitable[None]]) -> None:
-    queue = WorkQueue(desk.reconcile, desk.crashed)
-    running = asyncio.create_task(queue.run())
-    try:
-        async with asyncio.timeout(20):
-            await story(queue)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
 async def test_hundreds_of_services_that_change_all_the_time_starve_no_other_namespace() -> None:
-    desk = Desk(slow=frozenset())
+    reconciler = Reconciler(slow=frozenset())
 
     async def story(queue: WorkQueue) -> None:
         for key in NOISY:
             queue.add(key)
-        await desk.until(lambda: len(desk.begun) >= 16)
+        await reconciler.until(lambda: len(reconciler.begun) >= 16)
 
-        before = len(desk.begun)
+        before = len(reconciler.begun)
         queue.add(QUIET)
-        await desk.until(lambda: QUIET in desk.begun)
+        await reconciler.until(lambda: QUIET in reconciler.begun)
 
-        assert desk.begun.index(QUIET) - before < 16, "it waited behind the others' hundreds"
+        assert reconciler.begun.index(QUIET) - before < 16, "it waited behind the others' hundreds"
 
-    await played(desk, story)
+    await played(reconciler, story)
 
 
 async def test_a_namespace_whose_services_are_slow_to_look_at_holds_up_no_other() -> None:
-    desk = Desk(slow=frozenset({"noisy"}))
+    reconciler = Reconciler(slow=frozenset({"noisy"}))
 
     async def story(queue: WorkQueue) -> None:
         for key in NOISY:
             queue.add(key)
-        await desk.until(lambda: len(desk.begun) >= 6)
+        await reconciler.until(lambda: len(reconciler.begun) >= 6)
 
         queue.add(QUIET)
-        await desk.until(lambda: QUIET in desk.begun)
+        await reconciler.until(lambda: QUIET in reconciler.begun)
 
-        desk.let_go.set()
-        await desk.until(lambda: len(desk.begun) == len(NOISY) + 1)
+        reconciler.let_go.set()
+        await reconciler.until(lambda: len(reconciler.begun) == len(NOISY) + 1)
 
-    await played(desk, story)
+    await played(reconciler, story)
 
 
 async def test_replicas_that_do_not_answer_take_no_place_from_those_of_other_namespaces() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +11,7 @@ from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.workqueue import WorkQueue
+from support.work_queues import played
 
 BAD, GOOD = ServiceKey("team", "bad"), ServiceKey("team", "good")
 
@@ -38,17 +39,6 @@ class Seen:
         while not what():
             self.changed.clear()
             await self.changed.wait()
-
-
-async def played(seen: Seen, story: Callable[[WorkQueue], Awaitable[None]]) -> None:
-    queue = WorkQueue(seen.reconcile, seen.crashed)
-    running = asyncio.create_task(queue.run())
-    try:
-        async with asyncio.timeout(20):
-            await story(queue)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
