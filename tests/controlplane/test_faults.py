@@ -67,6 +67,7 @@ async def test_after_a_time_of_faults_all_is_as_the_manifests_say(
         story.plane.run(
             "label", "deployment", "second", "-n", story.namespace, "lgs.dev/service=other", "--overwrite"
         )
+        await story.appears(DEPLOYMENT, "first")  # that of the round before may not be made again yet
         story.plane.run("delete", "deployment", "first", "-n", story.namespace)
         story.apply(service(f"new-{round_}", workers={"concurrency": round_}))
         await until(lambda least=at_least: proxy.met.total() >= least, lambda: f"no faults: {proxy.met}")
