@@ -51,7 +51,6 @@ from lgs_runtime.notifier import Notifier
 from lgs_runtime.periodic import running
 from lgs_runtime.persistence import Persistence, open_persistence
 from lgs_runtime.readiness import Readiness
-from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.backends import open_storage
@@ -193,8 +192,7 @@ class _Opening:
             return [*around.all(), *CIRCUITS.all()]
 
         metrics.show(CircuitSeries(all_of_them))
-        # The driver's pipelines of a Cluster take no scripts: there each replica goes by what it sees.
-        if self._settings.redis_uri is not None and not parse_redis(self._settings.redis_uri).is_cluster:
+        if self._settings.redis_uri is not None:
             from lgs_runtime.breaker.redis_sharing import RedisSharing  # noqa: PLC0415 - only drivers in use
 
             sharing = RedisSharing.connect(self._settings.redis_uri, self._settings.service, all_of_them)

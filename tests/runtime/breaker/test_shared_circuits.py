@@ -7,43 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import Phase, Result
-from lgs_runtime.breaker.policy import Policy
-from lgs_runtime.breaker.redis_sharing import RedisSharing
-from lgs_runtime.breaker.refusals import CircuitOpen
+from support.circuits import POLICY, SharingReplica, exchange, opened, phases
 from support.redis import RedisServer
-
-POLICY = Policy(failure_threshold=0.5, minimum_calls=6, recovery_timeout=30, probes=2)
-
-
-class SharingReplica:
-    """One replica's circuit, and what shares it."""
-
-    def __init__(self, uri: str, started_at: float, policy: Policy = POLICY) -> None:
-        self.now = started_at
-        self.circuit = Circuit("agent", policy, kind="graph", clock=lambda: self.now)
-        self.sharing = RedisSharing.connect(uri, "shop", lambda: [self.circuit])
-
-    def call(self, result: Result, times: int = 1) -> None:
-        for _ in range(times):
-            self.circuit.report(self.circuit.acquire(), result)
-
-    def refused_for(self) -> float:
-        with pytest.raises(CircuitOpen) as refused:
-            self.circuit.acquire()
-        return refused.value.retry_after_seconds
-
-
-async def exchange(*replicas: SharingReplica) -> None:
-    """Everybody hears of what everybody has told, and decided by that."""
-    for _ in range(3):
-        for replica in replicas:
-            await replica.sharing.exchange()
-
-
-def phases(*replicas: SharingReplica) -> set[Phase]:
-    return {replica.circuit.phase for replica in replicas}
 
 
 @pytest.fixture
@@ -54,12 +20,6 @@ async def three(redis_uri: str) -> AsyncIterator[list[SharingReplica]]:
             stack.push_async_callback(replica.sharing.close)
         await exchange(*replicas)
         yield replicas
-
-
-async def opened(*replicas: SharingReplica) -> None:
-    replicas[0].call(Result.FAILURE, POLICY.minimum_calls)
-    await exchange(*replicas)
-    assert phases(*replicas) == {Phase.OPEN}
 
 
 async def test_calls_of_all_replicas_count_together(three: list[SharingReplica]) -> None:
@@ -186,3 +146,17 @@ async def test_a_redis_that_lost_its_data_closes_nothing(three: list[SharingRepl
 
     assert phases(*three) == {Phase.OPEN}
     assert all(15 < replica.refused_for() <= 30 for replica in three)
+
+
+async def test_a_failover_that_lost_the_latest_change_closes_nothing(three: list[SharingReplica]) -> None:
+    redis = three[0].sharing._redis
+    (key,) = await redis.keys("*circuit*")
+    before = await redis.dump(key)
+    await opened(*three)
+
+    await redis.restore(key, 0, before, replace=True)
+    await exchange(*three)
+
+    assert phases(*three) == {Phase.OPEN}
+    assert all(15 < replica.refused_for() <= 30 for replica in three)
+    assert [replica.circuit.begun[Phase.OPEN] for replica in three] == [1, 1, 1]

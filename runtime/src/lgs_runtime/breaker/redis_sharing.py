@@ -1,9 +1,9 @@
-"""Circuits in a Redis: each a hash, changed by one short script. Loaded only where a Redis is configured.
+"""Circuits in a Redis: each a hash, all changed by one short script. Loaded only where a Redis is configured.
 
 Every `EVERY_SECONDS`, and at once after a change here, a replica tells what is new and hears what is agreed,
 in one round trip for all of its circuits. No call waits for it. Redis' clock counts the time that is left, so
 clocks of replicas need not agree. While Redis is away each replica goes by what it sees itself; a Redis that
-comes back empty is told again.
+comes back empty, or lost its latest changes in a failover, is told again.
 """
 
 from __future__ import annotations
@@ -27,48 +27,56 @@ TIMEOUT_SECONDS: Final = 1.0
 log = structlog.get_logger(__name__)
 
 EXCHANGE: Final = """
--- KEYS: the circuit. ARGV: generation known, phase, proposal or '', ms left, recovery ms, bucket ms, buckets,
--- cause (calls, failures, slow), news (calls, failures, slow).
-local key, known, phase, proposal = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local left, recovery = tonumber(ARGV[4]), tonumber(ARGV[5])
-local width, buckets = tonumber(ARGV[6]), tonumber(ARGV[7])
+-- KEYS: the circuits. ARGV, for each: generation known, phase, proposal or '', ms left, recovery ms,
+-- bucket ms, buckets, cause (calls, failures, slow), news (calls, failures, slow).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function begin(generation, named, until_ms)
-    redis.call('DEL', key)
-    redis.call('HSET', key, 'generation', generation, 'phase', named, 'until', until_ms,
-               'calls', ARGV[8], 'failures', ARGV[9], 'slow', ARGV[10])
-end
-local accepted = 0
-if redis.call('EXISTS', key) == 0 then
-    begin(known, phase, now + left)
-end
-local generation = tonumber(redis.call('HGET', key, 'generation'))
-if generation == known and proposal ~= '' then
-    generation, accepted = generation + 1, 1
-    begin(generation, proposal, proposal == 'open' and now + left or 0)
-end
--- Probes of an open circuit count until it changes, calls of a closed one for the length of the window.
-local bucket = math.floor(now / width)
-local into = phase == 'closed' and bucket or ''
-if generation == known + accepted and tonumber(ARGV[11]) > 0 then
-    redis.call('HINCRBY', key, 'c' .. into, ARGV[11])
-    redis.call('HINCRBY', key, 'f' .. into, ARGV[12])
-    redis.call('HINCRBY', key, 's' .. into, ARGV[13])
-end
-local total, all = {c = 0, f = 0, s = 0}, redis.call('HGETALL', key)
-for at = 1, #all, 2 do
-    local kind, number = string.match(all[at], '^([cfs])(%d*)$')
-    if kind and number ~= '' and tonumber(number) <= bucket - buckets then
-        redis.call('HDEL', key, all[at])
-    elseif kind then
-        total[kind] = total[kind] + tonumber(all[at + 1])
+local function exchange(key, at)
+    local function said(place) return ARGV[at + place] end
+    local known, phase, proposal = tonumber(said(1)), said(2), said(3)
+    local left, recovery = tonumber(said(4)), tonumber(said(5))
+    local width, buckets = tonumber(said(6)), tonumber(said(7))
+    local function begin(generation, named, until_ms)
+        redis.call('DEL', key)
+        redis.call('HSET', key, 'generation', generation, 'phase', named, 'until', until_ms,
+                   'calls', said(8), 'failures', said(9), 'slow', said(10))
     end
+    local accepted = 0
+    local generation = tonumber(redis.call('HGET', key, 'generation'))
+    -- What is older than what was agreed is what a failover has left of it.
+    if not generation or generation < known then
+        generation = known
+        begin(known, phase, now + left)
+    end
+    if generation == known and proposal ~= '' then
+        generation, accepted = generation + 1, 1
+        begin(generation, proposal, proposal == 'open' and now + left or 0)
+    end
+    -- Probes of an open circuit count until it changes, calls of a closed one for the length of the window.
+    local bucket = math.floor(now / width)
+    local into = phase == 'closed' and bucket or ''
+    if generation == known + accepted and tonumber(said(11)) > 0 then
+        redis.call('HINCRBY', key, 'c' .. into, said(11))
+        redis.call('HINCRBY', key, 'f' .. into, said(12))
+        redis.call('HINCRBY', key, 's' .. into, said(13))
+    end
+    local total, all = {c = 0, f = 0, s = 0}, redis.call('HGETALL', key)
+    for field = 1, #all, 2 do
+        local kind, number = string.match(all[field], '^([cfs])(%d*)$')
+        if kind and number ~= '' and tonumber(number) <= bucket - buckets then
+            redis.call('HDEL', key, all[field])
+        elseif kind then
+            total[kind] = total[kind] + tonumber(all[field + 1])
+        end
+    end
+    redis.call('PEXPIRE', key, width * buckets + recovery + 3600000)
+    local is = redis.call('HMGET', key, 'phase', 'until', 'calls', 'failures', 'slow')
+    return {accepted, generation, is[1], math.max(0, tonumber(is[2]) - now), tonumber(is[3]), tonumber(is[4]),
+            tonumber(is[5]), total.c, total.f, total.s}
 end
-redis.call('PEXPIRE', key, width * buckets + recovery + 3600000)
-local at = redis.call('HMGET', key, 'phase', 'until', 'calls', 'failures', 'slow')
-return {accepted, generation, at[1], math.max(0, tonumber(at[2]) - now), tonumber(at[3]), tonumber(at[4]),
-        tonumber(at[5]), total.c, total.f, total.s}
+local answers = {}
+for number, key in ipairs(KEYS) do answers[number] = exchange(key, (number - 1) * 13) end
+return answers
 """
 
 
@@ -77,14 +85,15 @@ class RedisSharing:
 
     def __init__(self, redis: Redis, service: str, circuits: Callable[[], Sequence[Circuit]]) -> None:
         self._redis = redis
-        # A tag in braces keeps the circuits of a service together in a Redis Cluster.
+        # A tag in braces keeps the circuits of a service together in a Redis Cluster: one script takes all.
         self._prefix = f"lgs:{{{service}}}:circuit:"
         self._circuits = circuits
         self._links: dict[Circuit, Link] = {}
         self._script = redis.register_script(EXCHANGE)
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._away = False
+        self.away = False
+        """Whether the others could not be asked the last time."""
 
     @classmethod
     def connect(cls, uri: str, service: str, circuits: Callable[[], Sequence[Circuit]]) -> RedisSharing:
@@ -109,11 +118,10 @@ class RedisSharing:
             for circuit in circuits
         }
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for circuit, each in said.items():
-                    key = f"{self._prefix}{circuit.kind}:{circuit.name}"
-                    await self._script(keys=[key], args=_arguments(circuit, each.message), client=pipe)
-                answers = await pipe.execute()
+            answers = await self._script(
+                keys=[f"{self._prefix}{circuit.kind}:{circuit.name}" for circuit in said],
+                args=[word for circuit, each in said.items() for word in _arguments(circuit, each.message)],
+            )
         except GONE as gone:
             self._tell(away=str(gone) or type(gone).__name__)
             return
@@ -142,11 +150,11 @@ class RedisSharing:
             self._loop.call_soon_threadsafe(self._changed.set)
 
     def _tell(self, away: str | None) -> None:
-        if away is not None and not self._away:
+        if away is not None and not self.away:
             log.warning("circuits.not_shared", reason=away)
-        elif away is None and self._away:
+        elif away is None and self.away:
             log.info("circuits.shared")
-        self._away = away is not None
+        self.away = away is not None
 
 
 def _heard(circuit: Circuit, said: Told, answer: Answer) -> Link:
