@@ -161,6 +161,8 @@ async def with_permission(ctx: Auth.types.AuthContext, value: dict[str, Any]) ->
     assert "chat" in ctx.permissions, "may not chat"
     value["kwargs"]["context"] = {**(value["kwargs"]["context"] or {}), "stamped": True}
     value.setdefault("metadata", {})["owner"] = ctx.user.identity
+    if value["metadata"].get("upset"):
+        value["metadata"]["priority"] = "high"
     return {"owner": ctx.user.identity}
 
 

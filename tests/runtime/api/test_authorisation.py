@@ -112,6 +112,21 @@ async def test_a_handler_may_change_a_run_and_refuse_it(ruled: httpx.AsyncClient
     assert changed.json()["kwargs"]["context"] == {"stamped": True}
 
 
+async def test_a_handler_decides_the_priority_of_a_run_by_what_it_writes_into_its_metadata(
+    ruled: httpx.AsyncClient,
+) -> None:
+    thread = (await ruled.post("/threads", json={}, headers=ALICE)).json()["thread_id"]
+    upset = {"assistant_id": "steps", "input": {}, "metadata": {"upset": True}}
+
+    on_a_thread = await ruled.post(f"/threads/{thread}/runs", json=upset, headers=ALICE)
+    without_one = await ruled.post("/runs", json=upset, headers=ALICE)
+    (of_a_batch,) = (await ruled.post("/runs/batch", json=[upset], headers=ALICE)).json()
+    by_header = await ruled.post("/runs", json=upset, headers={**ALICE, "X-LGS-Priority": "low"})
+
+    assert [run.json()["priority"] for run in (on_a_thread, without_one, by_header)] == ["high", "high", "low"]
+    assert of_a_batch["priority"] == "high"
+
+
 async def test_a_handler_that_fails_lets_nothing_through(ruled: httpx.AsyncClient) -> None:
     broken = await ruled.post("/assistants/search", json={}, headers=ALICE)
     mistaken = await ruled.get("/assistants/steps", headers=ALICE)

@@ -46,24 +46,6 @@ NOBODY = {"identity": "", "is_authenticated": False}
 """The user in the eyes of a priority handler where the service knows none."""
 
 
-def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
-    """The priority of a request: its `X-LGS-Priority` header, else `configurable.priority` of its config,
-    else `priority` of its metadata, else normal.
-
-    The two fields belong to the user's graph as well, so other values in them mean nothing here. Raises
-    `InvalidRequest` for a header that is not a priority.
-    """
-    if header is not None:
-        if header.lower() not in tuple(Priority):
-            raise InvalidRequest(f"X-LGS-Priority: {header!r}: must be high, normal or low")
-        return Priority(header.lower())
-    configurable = config.get("configurable") or {}
-    for given in (configurable.get("priority"), metadata.get("priority")):
-        if isinstance(given, str) and given in tuple(Priority):
-            return Priority(given)
-    return Priority.NORMAL
-
-
 async def find_assistant(services: Services, name: str, scope: Scope | None = None) -> Assistant:
     """An assistant by its id, or the default assistant of the graph of that name. Raises `NotFound`."""
     with named_assistant(services, name) as assistant_id:

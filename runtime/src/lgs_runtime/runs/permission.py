@@ -1,8 +1,8 @@
 """May this user make this run? Asked wherever a run is made, whoever makes it: requests, batches, crons.
 
 The handler of `threads.create_run` decides, and its filter says on which threads; it may change the run's
-metadata and `kwargs`. An assistant that somebody made must be readable to the user too; those that the graphs
-have from the start are everybody's.
+metadata and `kwargs`, and with them its priority where no header gave one. An assistant that somebody made
+must be readable to the user too; those that the graphs have from the start are everybody's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lgs_runtime.auth.users import User
 from lgs_runtime.errors import Forbidden
 from lgs_runtime.graphs.registry import SYSTEM_METADATA
 from lgs_runtime.model import Scope
-from lgs_runtime.runs.requests import RunRequest
+from lgs_runtime.runs.requests import RunRequest, priority_of
 from lgs_runtime.storage.scope import made_within, widened
 
 KWARGS = ("input", "command", "config", "context", "webhook")
@@ -33,6 +33,8 @@ async def permitted(gate: Gate, request: RunRequest, assistant_id: str) -> RunRe
     metadata, kwargs = _changed(value, "metadata"), _changed(value, "kwargs")
     changes = {name: kwargs[name] for name in KWARGS if name in kwargs}
     changed = replace(request, metadata=metadata, scope=scope, **changes)
+    if not request.priority_given:
+        changed = replace(changed, priority=priority_of(None, changed.config, changed.metadata))
     if request.thread_id is not None and not request.create_thread:
         return changed
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, MultitaskStrategy, Priority, Scope
 from lgs_runtime.run_kwargs import Durability, NodeNames
 
@@ -46,3 +47,21 @@ class RunRequest:
     """The metadata of a thread that is made for the run."""
     scope: Scope | None = None
     """The threads it may be put on."""
+
+
+def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
+    """The priority of a request: its `X-LGS-Priority` header, else `configurable.priority` of its config,
+    else `priority` of its metadata, else normal.
+
+    The two fields belong to the user's graph as well, so other values in them mean nothing here. Raises
+    `InvalidRequest` for a header that is not a priority.
+    """
+    if header is not None:
+        if header.lower() not in tuple(Priority):
+            raise InvalidRequest(f"X-LGS-Priority: {header!r}: must be high, normal or low")
+        return Priority(header.lower())
+    configurable = config.get("configurable") or {}
+    for given in (configurable.get("priority"), metadata.get("priority")):
+        if isinstance(given, str) and given in tuple(Priority):
+            return Priority(given)
+    return Priority.NORMAL

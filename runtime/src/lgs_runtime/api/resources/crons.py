@@ -16,9 +16,9 @@ from lgs_runtime.api.resources.requests import PRIORITY_HEADER, run_request
 from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.record_json import cron_json, select
 from lgs_runtime.model import Cron, Page, Scope
-from lgs_runtime.runs.admission import assistant_id_of, check_webhook, permitted_run, priority_of
+from lgs_runtime.runs.admission import assistant_id_of, check_webhook, permitted_run
 from lgs_runtime.runs.crons import next_after
-from lgs_runtime.runs.requests import RunRequest
+from lgs_runtime.runs.requests import RunRequest, priority_of
 from lgs_runtime.services import Services
 from lgs_runtime.storage.queries import CronQuery
 from lgs_runtime.storage.scope import made_within

@@ -14,8 +14,7 @@ from lgs_runtime.api.schemas.bodies.fields import Command
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
 from lgs_runtime.run_kwargs import Durability
-from lgs_runtime.runs.admission import priority_of
-from lgs_runtime.runs.requests import RunRequest
+from lgs_runtime.runs.requests import RunRequest, priority_of
 from lgs_runtime.streams.events import position
 
 PRIORITY_HEADER = "x-lgs-priority"
