@@ -1,0 +1,127 @@
+"""The shop's handbook in the store: put there when it is first asked for, and found by words, by meaning too
+where the store has an index of vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from langgraph.store.base import BaseStore, PutOp
+from ranking import Ranking, best, key_of, sentences, terms
+from state import Passage
+
+from lgs_runtime.cache import cached
+
+SHIPPED = Path(__file__).with_name("handbook.jsonl")
+EDITION = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()[:12]
+"""What the shipped handbook is known by: a new text is a new edition, in the store and in the cache."""
+PASSAGES = ("handbook", "passages")
+ABOUT = ("handbook", "about")
+AGAIN_SECONDS = 30.0
+"""So old may be what a replica has read of the store."""
+KNOWN = 0.5
+"""The least coverage of a question by a passage that answers it. The questions by which it was
+chosen are beside the tests."""
+KNOWN_COMPLAINT = 0.15
+"""The same of a complaint, which tells a story: the handbook says what is done with any."""
+SAME_TOPIC = 1.25
+"""How much more a passage counts that is of the topic which the intent names."""
+MEANT = 0.45
+"""The least similarity of a passage that is found by meaning alone."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The handbook as a replica has read it."""
+
+    read_at: float
+    passages: Mapping[str, Mapping[str, Any]]
+    ranking: Ranking
+    by_meaning: bool
+    """Whether the store has an index of vectors; without one it answers a query with any items."""
+
+
+_shelves: WeakKeyDictionary[BaseStore, Shelf] = WeakKeyDictionary()
+
+
+@cached(
+    ttl=300,
+    stale=60,
+    key=lambda store, question, topic, most=3: [key_of([question]), topic, most],
+    namespace="handbook.search",
+    version=EDITION,
+)
+async def search(store: BaseStore, question: str, topic: str, most: int = 3) -> list[Passage]:
+    """The passages that answer a question, best first; none when the handbook does not say. What is found is
+    the same for all customers, so they share it."""
+    shelf = await _shelf(store)
+    asked = _parts(question)
+    least = KNOWN_COMPLAINT if topic == "complaint" else KNOWN
+    scores = {
+        name: score * (SAME_TOPIC if shelf.passages[name]["topic"] == topic else 1.0)
+        for name, score in shelf.ranking.scores(question).items()
+        if any(shelf.ranking.coverage(part, name) >= least for part in asked)
+    }
+    ranks = [best(scores, 2 * most)]
+    if shelf.by_meaning:
+        near = await store.asearch(PASSAGES, query=question, limit=most)
+        ranks.append([item.key for item in near if (item.score or 0.0) >= MEANT])
+    return [_passage(shelf.passages[name], name, score) for name, score in _fused(ranks)[:most]]
+
+
+async def fill(store: BaseStore) -> None:
+    """Puts the shipped edition into the store. May be done by many at once, and again: items have the names
+    of the passages, and the note that all are there comes last."""
+    shipped = _shipped()
+    old = [item.key for item in await store.asearch(PASSAGES, limit=1000) if item.key not in shipped]
+    ops = [PutOp(PASSAGES, name, dict(value), index=["text"]) for name, value in shipped.items()]
+    await store.abatch([*ops, *(PutOp(PASSAGES, name, None) for name in old)])
+    await store.aput(ABOUT, "edition", {"edition": EDITION, "passages": len(shipped)}, index=False)
+
+
+async def _shelf(store: BaseStore) -> Shelf:
+    now = time.monotonic()
+    shelf = _shelves.get(store)
+    if shelf is None or now - shelf.read_at > AGAIN_SECONDS:
+        about = await store.aget(ABOUT, "edition")
+        if about is None or about.value.get("edition") != EDITION:
+            await fill(store)
+        found = {item.key: item.value for item in await store.asearch(PASSAGES, limit=1000)}
+        texts = {name: f"{each['title']} {each['text']} {each['also']}" for name, each in found.items()}
+        near = await store.asearch(PASSAGES, query="parcel", limit=1)
+        by_meaning = bool(near) and near[0].score is not None
+        shelf = _shelves[store] = Shelf(now, found, Ranking(texts), by_meaning)
+    return shelf
+
+
+def _parts(question: str) -> list[str]:
+    """A question, and its sentences: "My name is Ann. When will my parcel come?" is covered by what covers
+    its second. One word is no sentence to go by."""
+    return [question, *(part for part in sentences(question) if len(set(terms(part))) > 1)]
+
+
+@cache
+def _shipped() -> dict[str, dict[str, Any]]:
+    rows = [json.loads(line) for line in SHIPPED.read_text().splitlines()]
+    return {row["id"]: {key: value for key, value in row.items() if key != "id"} for row in rows}
+
+
+def _fused(ranks: Sequence[Sequence[str]]) -> list[tuple[str, float]]:
+    """Several orders as one, by reciprocal rank (Cormack, Clarke and Büttcher, 2009)."""
+    scores: dict[str, float] = {}
+    for rank in ranks:
+        for place, name in enumerate(rank):
+            scores[name] = scores.get(name, 0.0) + 1 / (60 + place)
+    return [(name, scores[name]) for name in best(scores, len(scores))]
+
+
+def _passage(value: Mapping[str, Any], name: str, score: float) -> Passage:
+    return {"id": name, "title": value["title"], "text": value["text"], "score": round(score, 4)}

@@ -1,0 +1,136 @@
+"""Words of a text and their weight in others: Okapi BM25 (Robertson and Zaragoza, 2009) over a few hundred
+short texts, in plain Python.
+
+The store finds by meaning where it has an index of vectors. This finds by words, without any index, and says
+how much of a question a text covers, which is how the service knows that it does not know.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+K1, B = 1.2, 0.75
+"""How fast repetition saturates, and how much a long text is marked down: the usual values."""
+
+_STOP = """
+    a about after all also am an and any are as at be because been before but by can could d did do does
+    doing don else for from get go got had has have having he her here him his how i if in into is it
+    its just let ll m may me might more most must my no not now of on or our out please re s say shall
+    she should so some such t than that the their them then there these they thing this those to too up
+    us ve very was we were what when where which while who why will with would yes you your
+"""
+SAME = {
+    "package": "parcel",
+    "shipment": "parcel",
+    "ship": "deliver",
+    "postage": "deliver",
+    "courier": "carrier",
+    "paid": "pay",
+    "payment": "pay",
+    "broke": "break",
+    "broken": "break",
+    "bought": "buy",
+    "purchas": "buy",
+    "sent": "send",
+    "came": "come",
+    "gave": "give",
+    "guarante": "warrant",
+    "store": "shop",
+    "item": "article",
+    "articl": "article",
+    "product": "article",
+    "color": "colour",
+    "phon": "telephon",
+    "mail": "email",
+    "login": "signin",
+    "coupon": "voucher",
+    "human": "person",
+    "peopl": "person",
+}
+"""Words that mean the same to customers, as stems. Few: what else they say is in the handbook's `also`."""
+
+
+STOP = frozenset(_STOP.split())
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text in lower case, and its numbers."""
+    plain = text.lower().replace("e-mail", "email").replace("'", "").replace("’", "")
+    return re.findall(
+        r"[a-z]+|\d+(?:[.:]\d+)*", plain.replace("log in", "login").replace("sign in", "signin")
+    )
+
+
+@lru_cache(maxsize=8192)
+def stem(word: str) -> str:
+    """A word without its ending: enough for English customers, and the same for texts and questions."""
+    if len(word) > 3 and word.isalpha():
+        for ending in ("ies", "ing", "ed", "es", "ly", "s", "y", "e"):
+            if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+                word = word.removesuffix(ending)
+                break
+        word = word.removesuffix("e").removesuffix("i")
+        if word[-1] == word[-2] and word[-1] not in "lsz":
+            word = word[:-1]
+    return SAME.get(word, word)
+
+
+def terms(text: str) -> list[str]:
+    """The stems of the words that say something."""
+    return [SAME.get(word) or stem(word) for word in tokens(text) if word not in STOP]
+
+
+class Ranking:
+    """Texts, ready to be searched; made once and read by all."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        """`texts` by name."""
+        counted = {name: Counter(terms(text)) for name, text in texts.items()}
+        mean = sum(sum(each.values()) for each in counted.values()) / max(1, len(counted))
+        found_in: Counter[str] = Counter(term for each in counted.values() for term in each)
+        self._weight = {term: _rarity(len(counted), n) for term, n in found_in.items()}
+        self._unknown = _rarity(len(counted), 0)
+        self._parts: dict[str, dict[str, float]] = defaultdict(dict)
+        for name, counts in counted.items():
+            longer = 1 - B + B * sum(counts.values()) / mean
+            for term, n in counts.items():
+                self._parts[term][name] = self._weight[term] * n * (K1 + 1) / (n + K1 * longer)
+
+    def scores(self, question: str) -> dict[str, float]:
+        """The texts that share a word with the question, and how well they fit it."""
+        found: dict[str, float] = defaultdict(float)
+        for term in set(terms(question)):
+            for name, part in self._parts.get(term, {}).items():
+                found[name] += part
+        return dict(found)
+
+    def coverage(self, question: str, name: str) -> float:
+        """The share, 0 … 1, of the question's words that stand in a text, by their weight. Words that no text
+        has weigh most: a question of another world is covered by none."""
+        asked = set(terms(question))
+        weights = {term: self._weight.get(term, self._unknown) for term in asked}
+        inside = sum(weight for term, weight in weights.items() if name in self._parts.get(term, {}))
+        return inside / sum(weights.values()) if asked else 0.0
+
+
+def best(scores: Mapping[str, float], most: int) -> list[str]:
+    """The names with the highest scores, best first; of equal ones the first by name."""
+    return sorted(scores, key=lambda name: (-scores[name], name))[:most]
+
+
+def sentences(text: str) -> list[str]:
+    """A text by its sentences."""
+    return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z\d])", text.strip()) if part]
+
+
+def key_of(texts: Iterable[str]) -> str:
+    """Texts as one that is the same for the same words in the same order, however they are written."""
+    return " ".join(word for text in texts for word in tokens(text))
+
+
+def _rarity(texts: int, found_in: int) -> float:
+    return math.log(1 + (texts - found_in + 0.5) / (found_in + 0.5))

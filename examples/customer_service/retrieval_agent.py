@@ -1,0 +1,64 @@
+"""What the handbook says about a question: a graph of its own, which the conversation has as one node.
+
+It is given the messages and the intent, and gives back passages; what else it keeps is its own. It asks
+nobody anything: a graph that stops within a subgraph plays the node around it again from its beginning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from handbook import search
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from ranking import terms
+from state import Passage, Question, questions
+
+FEW_WORDS = 2
+"""A message of so few words that say something is about what was said before ("and to Norway?")."""
+
+
+class Retrieval(Question, total=False):
+    """The state of the subgraph. The keys that it shares with the conversation come and go by themselves."""
+
+    intent: str
+    query: str
+    passages: list[Passage]
+
+
+class Found(TypedDict):
+    """What the conversation gets."""
+
+    passages: list[Passage]
+
+
+async def phrase(state: Retrieval) -> dict[str, Any]:
+    """What to search for: the message, with the one before it where it is too short to stand alone."""
+    said = questions(state["messages"])[-2:]
+    short = len(set(terms(said[-1]))) <= FEW_WORDS if said else False
+    return {"query": " ".join(said) if short else "".join(said[-1:])}
+
+
+async def look_up(state: Retrieval, runtime: Runtime[Any]) -> dict[str, Any]:
+    """The passages, from the store that the whole graph runs with."""
+    if runtime.store is None:
+        raise ValueError("store: none: compile with `store=`, or run the graph in a server, which has one")
+    passages = await search(runtime.store, state["query"], state["intent"])
+    runtime.stream_writer({"found": [each["title"] for each in passages]})
+    return {"passages": passages}
+
+
+builder = StateGraph(Retrieval, output_schema=Found)
+builder.add_node(phrase)
+builder.add_node(look_up)
+builder.add_edge(START, "phrase")
+builder.add_edge("phrase", "look_up")
+builder.add_edge("look_up", END)
+retrieval = builder.compile(name="retrieval")
+
+
+def by_passages(state: dict[str, Any]) -> str:
+    """Where a turn goes on: a complaint that no passage answers is for a person, a question is refused."""
+    if state["passages"]:
+        return "reply"
+    return "ask_person" if state["intent"] == "complaint" else "refuse"

@@ -1,0 +1,96 @@
+"""Who may do what: a customer has their own conversations and their own items of the store, and writes to the
+agents; our own people read all, and answer what is handed over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from customers import namespace_of
+from handbook import PASSAGES
+from intent_agent import by_words
+from langgraph_sdk import Auth
+from tokens import bearer
+
+auth = Auth()
+READS_STORE = ("get", "search", "list_namespaces")
+
+
+@auth.authenticate
+async def authenticate(authorization: str | None) -> Auth.types.MinimalUserDict:
+    """Who asks, by their token."""
+    known = bearer(authorization)
+    if known is None:
+        raise Auth.exceptions.HTTPException(status_code=401, detail="a valid token is needed")
+    identity = known.name if known.role == "customer" else f"staff:{known.name}"
+    return {"identity": identity, "permissions": [known.role], "is_authenticated": True}  # type: ignore[typeddict-unknown-key]
+
+
+@auth.on
+async def nothing_else(ctx: Auth.types.AuthContext, value: Any) -> bool:
+    """What has no rule of its own below (changes of assistants, crons) is our own people's."""
+    return "staff" in ctx.permissions
+
+
+@auth.on(resources="cache")
+async def cache(ctx: Auth.types.AuthContext, value: Any) -> bool:
+    """What is kept for all customers: its counts are our own people's to read, and theirs to empty it. The
+    service lets nobody in here by a rule for everything."""
+    return "staff" in ctx.permissions
+
+
+@auth.on.assistants.read
+@auth.on.assistants.search
+async def assistants(ctx: Auth.types.AuthContext, value: Any) -> bool:
+    """Everybody may know which graphs there are."""
+    return True
+
+
+@auth.on.threads
+async def threads(ctx: Auth.types.AuthContext, value: Any) -> Any:
+    """A customer's conversations are those that they began."""
+    if "staff" in ctx.permissions:
+        return True
+    if ctx.action == "update" and not value.get("action"):
+        return False  # To stop a run is theirs; to write into the state, as if an agent had said it, is not.
+    if ctx.action == "create":
+        value["metadata"] = {**(value.get("metadata") or {}), "owner": ctx.user.identity}
+    return {"owner": ctx.user.identity}
+
+
+@auth.on.threads.create_run
+async def runs(ctx: Auth.types.AuthContext, value: Any) -> Any:
+    """A customer sends messages: no command, which could answer in the name of a person. What they write
+    decides the run's priority: a complaint goes before a question."""
+    if "staff" in ctx.permissions:
+        return True
+    kwargs = value.get("kwargs") or {}
+    if kwargs.get("command"):
+        raise Auth.exceptions.HTTPException(
+            status_code=403, detail="command: only our own people answer questions"
+        )
+    value["metadata"] = {
+        **(value.get("metadata") or {}),
+        "owner": ctx.user.identity,
+        "priority": "high" if by_words(_last_text(kwargs.get("input"))) == "complaint" else "normal",
+    }
+    return {"owner": ctx.user.identity}
+
+
+@auth.on.store
+async def store(ctx: Auth.types.AuthContext, value: Any) -> bool:
+    """A customer reads the handbook, and has the items that are about them."""
+    if "staff" in ctx.permissions:
+        return True
+    namespace = tuple(value.get("namespace") or ())
+    own = namespace_of(ctx.user.identity)
+    if namespace[: len(own)] == own:
+        return True
+    return ctx.action in READS_STORE and namespace[: len(PASSAGES)] == PASSAGES
+
+
+def _last_text(given: Any) -> str:
+    messages = given.get("messages") if isinstance(given, dict) else None
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    content = last.get("content") if isinstance(last, dict) else last
+    return content[:2000] if isinstance(content, str) else ""
