@@ -55,6 +55,21 @@ def test_with_postgres_a_service_may_grow() -> None:
          "main-pooler-rw:5432"),
         ({"graphs": {"agent": "./graph.py:graph"}, "circuitBreaker": {"graphs": {"agnet": {"probes": 1}}}},
          "spec.circuitBreaker.graphs: agnet: must be a graph of spec.graphs"),
+        ({"graphs": {"agent": "./graph.py:graph"}, "cache": {"warmup": {"inputs": [
+            {"assistant": "ad5fd464-7a0b-4a4e-a5d6-2d3b7d2a0d3f", "input": {}},
+            {"assistant": "agnet", "input": {}}]}}},
+         "spec.cache.warmup.inputs: agnet: must be a graph of spec.graphs, or the id of an assistant"),
+        ({"graphs": {"a": "./graph.py:graph", "b": "./graph.py:b"},
+          "cache": {"warmup": {"inputs": [{"input": {}}]}}},
+         "spec.cache.warmup.inputs: no assistant: each must name its assistant, since there are several "
+         "graphs"),
+        ({"cache": {"warmup": {"inputs": [{"input": {"text": "a" * 65536}}]}}},
+         "spec.cache.warmup.inputs: 65597 bytes: must take at most 65536 bytes of JSON together; "
+         "put more into file"),
+        ({"cache": {"warmup": {"timeoutSeconds": 0}}},
+         "spec.cache.warmup.timeoutSeconds: 0: must be above 0"),
+        ({"cache": {"warmup": {"inputs": [{"assistant": "agent"}]}}},
+         "spec.cache.warmup.inputs[0].input: is required"),
         ({"disruption": {"maxUnavailable": 0}},
          "spec.disruption.maxUnavailable: 0: must be a number of at least 1, or a percentage such as 25%"),
         ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},

@@ -133,3 +133,48 @@ def test_every_graph_is_loaded_where_that_is_asked(folder: Path, capfd: pytest.C
 
     assert done.exit_code == 2
     assert "FileNotFoundError" in capfd.readouterr().err
+
+
+WARMUP = """
+apiVersion: lgs.dev/v1alpha1
+kind: LangGraphService
+metadata: {name: support}
+spec:
+  source: {folder: .}
+  cache: {warmup: {inputs: [{input: {}}, {assistant: agnet, input: {}}], file: warmup.jsonl}}
+"""
+
+
+def test_a_warm_up_is_checked_with_its_file_and_the_graphs_that_there_are(folder: Path) -> None:
+    (folder / "service.yaml").write_text(WARMUP)
+    missing = validated(str(folder))
+    good_line = '{"input": "one \u2028 line"}'
+    lines = [good_line, "", "{", "[]", '{"inptu": 1, "input": 1}', '{"assistant": "b", "input": 0}']
+    (folder / "warmup.jsonl").write_text("\n".join(lines), "utf-8")
+    wrong = validated(str(folder))
+    (folder / "warmup.jsonl").write_text(good_line, "utf-8")
+    (folder / "service.yaml").write_text(WARMUP.replace("agnet", "agent"))
+    good = validated(str(folder))
+
+    assert missing.exit_code == wrong.exit_code == 2
+    assert "spec.cache.warmup.file: warmup.jsonl: there is no such file in" in missing.stderr
+    for said in (
+        "inputs[1].assistant: agnet: must be a graph, or the id of an assistant; the graphs are: agent",
+        "warmup.jsonl:3: {: must be JSON",
+        "warmup.jsonl:4: []: must be an object with input",
+        "warmup.jsonl:5.inptu: Extra inputs are not permitted",
+        "warmup.jsonl:6.assistant: b: must be a graph",
+    ):
+        assert said in wrong.stderr
+    assert "warmup.jsonl:1" not in wrong.stderr
+    assert (good.exit_code, good.stderr) == (0, "")
+
+
+def test_a_warm_up_file_that_may_be_in_the_image_alone_is_a_note(tmp_path: Path) -> None:
+    text = WARMUP.replace("source: {folder: .}", "image: example.com/support:1")
+    (tmp_path / "service.yaml").write_text(text)
+
+    done = validated(str(tmp_path))
+
+    assert done.exit_code == 0
+    assert "note: spec.cache.warmup.file: warmup.jsonl: there is no such file in" in done.stderr

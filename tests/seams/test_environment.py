@@ -24,6 +24,7 @@ from lgs_operator.naming import RUNTIME_PORT
 from lgs_operator.settings import Images
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
 from lgs_runtime.graphs.circuit_section import GraphPolicy
+from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
 from lgs_runtime.settings import Settings, load_settings
 
 FOLDER = Path(__file__).parent
@@ -53,6 +54,11 @@ SPEC: Mapping[str, Any] = {
         "redis": {"uriSecret": {"name": "cache", "key": "uri"}},
         "ttlSeconds": 20,
         "compressionThresholdBytes": 21,
+        "warmup": {
+            "timeoutSeconds": 31.5,
+            "inputs": [{"assistant": "agent", "input": {"no": None}, "context": {"city": "Bonn"}}],
+            "file": "warmup.jsonl",
+        },
     },
     "circuitBreaker": {
         "failureThreshold": 0.22,
@@ -90,6 +96,14 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     "LGS_VERSIONS_LIMIT": (lambda s: s.versions_limit, 19),
     "LGS_CACHE_TTL_SECONDS": (lambda s: s.cache_ttl_seconds, 20),
     "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES": (lambda s: s.cache_compression_threshold_bytes, 21),
+    "LGS_CACHE_WARMUP": (
+        lambda s: s.warmup,
+        Warmup(
+            (WarmupInput("LGS_CACHE_WARMUP.inputs[0]", {"no": None}, "agent", {"city": "Bonn"}),),
+            "warmup.jsonl",
+            31.5,
+        ),
+    ),
     "LANGSERVE_GRAPHS": (lambda s: list(s.graphs), ["agent"]),
     "LGS_AUTH_PATH": (lambda s: s.auth_path, "./auth.py:auth"),
     "LGS_DISABLE_STUDIO_AUTH": (lambda s: s.disable_studio_auth, True),

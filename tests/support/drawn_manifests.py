@@ -214,6 +214,8 @@ def drawn_from(node: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         named = "name" in node["items"].get("properties", {})
         by = (lambda item: item.get("name")) if named else None
         return st.lists(drawn_from(node["items"]), max_size=3, unique_by=by)
+    if node.get("x-kubernetes-preserve-unknown-fields") and "properties" not in node:
+        return st.dictionaries(TEXTS, st.none() | TEXTS | st.integers(-5, 5), max_size=2)
     if "properties" in node:
         fields = {name: drawn_from(each) for name, each in node["properties"].items()}
         return _mappings(fields, tuple(node.get("required", ())))
@@ -235,6 +237,9 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
     circuits, graphs = spec.get("circuitBreaker", {}).get("graphs", {}), spec.get("graphs")
     for unknown in set(circuits) - set(graphs or circuits):
         del circuits[unknown]
+    for given in spec.get("cache", {}).get("warmup", {}).get("inputs", ()):
+        if graphs:
+            given["assistant"] = min(graphs)
     persistence, cache_ = spec.get("persistence", {}), spec.get("cache", {})
     _only_one(persistence.get("postgres"), ("uriSecret", "cloudNativePG", "managed"), choice)
     _only_one(cache_.get("redis"), ("uriSecret", "managed"), choice)

@@ -131,7 +131,8 @@ def _column(name: str, kind: str, path: str, *, priority: int = 0) -> dict[str, 
 def _root_schema() -> dict[str, Any]:
     spec = _structural(Spec)
     for rule in RULES:
-        _attach(spec, rule.at, {"rule": rule.cel, "messageExpression": rule.message})
+        if rule.cel is not None:
+            _attach(spec, rule.at, {"rule": rule.cel, "messageExpression": rule.message})
     return {
         "type": "object",
         "description": "A LangGraph application that is deployed, kept running and scaled.",

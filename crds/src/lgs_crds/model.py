@@ -47,6 +47,8 @@ def _fragment(kind: str) -> Any:
     return Field(json_schema_extra={"x-fragment": kind})
 
 
+AnyObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+"""An object of the user's own, which the manifest only carries."""
 Affinity = Annotated[dict[str, Any], _fragment("Affinity")]
 EnvFrom = Annotated[dict[str, Any], _fragment("EnvFromSource")]
 EnvValueFrom = Annotated[dict[str, Any], _fragment("EnvVarSource")]
@@ -380,6 +382,39 @@ class Redis(Part):
     managed: ManagedRedis | None = None
 
 
+WarmupText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class WarmupInput(Part):
+    """A run that fills the cache before a replica takes work."""
+
+    assistant: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = Field(
+        default=None,
+        description="Graph, or id of an assistant, that is run. Not set: the only graph that there is.",
+    )
+    input: AnyObject = Field(description="The input of the run, as in a request.")
+    context: AnyObject | None = Field(
+        default=None, description="The context of the run, as in a request. Not set: the assistant's own."
+    )
+
+
+class Warmup(Part):
+    """Runs that fill the cache before a replica takes work. They leave no thread, and a run that fails keeps
+    no replica from its start."""
+
+    timeout_seconds: float = Field(
+        default=30, gt=0, le=300, description="Seconds after which a replica takes work even so."
+    )
+    inputs: list[WarmupInput] = Field(
+        default_factory=list, max_length=MOST_ENTRIES, description="What is run, beside the lines of file."
+    )
+    file: WarmupText | None = Field(
+        default=None,
+        description="File with more of them, one a line in JSON, as a path in the folder of the graphs' "
+        "code. Not set: none.",
+    )
+
+
 class Cache(Part):
     """The response cache, and Redis for it and for streams."""
 
@@ -389,6 +424,11 @@ class Cache(Part):
     )
     compression_threshold_bytes: int = Field(
         default=1024, ge=0, le=1073741824, description="Values of at least so many bytes are compressed."
+    )
+    warmup: Warmup | None = Field(
+        default=None,
+        description="Runs that fill the cache before a replica takes work. Not set: a replica starts with "
+        "what Redis has.",
     )
 
 

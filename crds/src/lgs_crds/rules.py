@@ -3,10 +3,13 @@
 `broken(spec)` gives the problems of a parsed spec. The CEL forms go into the CRD; transition rules (what may
 not change) exist in CEL alone, because only the API server knows the old manifest. Where a rule holds on a
 cluster only (`lgs up` runs several processes on SQLite), `cluster_only` says so and `parse` leaves it out.
+What CEL can't measure is refused by Python alone: the operator's condition tells of it.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +25,12 @@ BACKUP_DESTINATIONS = ("volume", "s3")
 ONE_CLAIM = "must be absent with claimName, whose claim has a size and a class already"
 NO_MANAGED_POOLER = "must be absent with managed, whose server has no pooler before it"
 NO_SUCH_GRAPH = "must be a graph of spec.graphs"
+NO_SUCH_ASSISTANT = "must be a graph of spec.graphs, or the id of an assistant"
+WHICH_GRAPH = "each must name its assistant, since there are several graphs"
+ASSISTANT_ID = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
+MOST_WARMUP_BYTES = 64 * 1024
+"""They are handed on in a variable, and Linux takes one of 128 KiB at most."""
+TOO_MUCH_WARMUP = f"must take at most {MOST_WARMUP_BYTES} bytes of JSON together; put more into file"
 _BACKUP = "spec.persistence.postgres.managed.backup"
 _RESTORE = "spec.persistence.postgres.managed.restoreFrom"
 NEEDS_CODE = "set image, or source.configMap for code on the stock image"
@@ -29,11 +38,12 @@ NEEDS_CODE = "set image, or source.configMap for code on the stock image"
 
 @dataclass(frozen=True)
 class Rule:
-    """`at` is the object that CEL sees as `self`, as a path under `spec`; `message` is a CEL expression."""
+    """`at` is the object that CEL sees as `self`, as a path under `spec`; `message` is a CEL expression. Both
+    None: only Python has the rule."""
 
     at: str
-    cel: str
-    message: str
+    cel: str | None
+    message: str | None
     check: Callable[[Spec], Problem | None] | None = None
     cluster_only: bool = False
 
@@ -152,6 +162,26 @@ def _circuits_of_graphs(spec: Spec) -> Problem | None:
     return Problem("spec.circuitBreaker.graphs", NO_SUCH_GRAPH, unknown[0]) if unknown else None
 
 
+def _warmup_of_assistants(spec: Spec) -> Problem | None:
+    """Without `graphs` those of a langgraph.json count, which only the replica sees."""
+    warmup = spec.cache.warmup
+    named = [each.assistant for each in warmup.inputs] if warmup and spec.graphs else []
+    if None in named and len(spec.graphs) > 1:
+        return Problem("spec.cache.warmup.inputs", WHICH_GRAPH, "no assistant")
+    unknown = [
+        name for name in named if name and name not in spec.graphs and not re.fullmatch(ASSISTANT_ID, name)
+    ]
+    return Problem("spec.cache.warmup.inputs", NO_SUCH_ASSISTANT, unknown[0]) if unknown else None
+
+
+def _warmup_bytes(spec: Spec) -> Problem | None:
+    inputs = spec.cache.warmup.inputs if spec.cache.warmup else []
+    size = len(json.dumps([each.model_dump(mode="json") for each in inputs]))
+    if size <= MOST_WARMUP_BYTES:
+        return None
+    return Problem("spec.cache.warmup.inputs", TOO_MUCH_WARMUP, f"{size} bytes")
+
+
 def _code(spec: Spec) -> Problem | None:
     if spec.image or (spec.source and spec.source.config_map):
         return None
@@ -178,6 +208,14 @@ _NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"
 _NO_GRAPHS = (
     "!has(self.graphs) || size(self.graphs) == 0 || !has(self.circuitBreaker)"
     " || !has(self.circuitBreaker.graphs)"
+)
+_WARMUP = "self.cache.warmup.inputs"
+_NO_WARMUP = (
+    "!has(self.graphs) || size(self.graphs) == 0 || !has(self.cache) || !has(self.cache.warmup)"
+    f" || !has({_WARMUP})"
+)
+_UNKNOWN = (
+    f"has(each.assistant) && !(each.assistant in self.graphs || each.assistant.matches('{ASSISTANT_ID}'))"
 )
 _AUTO_PARTS = "self.scaling.mode == 'Auto' && (" + _NO_POSTGRES + ")"
 _MOVED = "sessions would be left behind; delete this service and create another, or keep the source"
@@ -219,6 +257,19 @@ RULES: tuple[Rule, ...] = (
         f" + ': {NO_SUCH_GRAPH}'",
         _circuits_of_graphs,
     ),
+    Rule(
+        "",
+        f"{_NO_WARMUP} || !{_WARMUP}.exists(each, {_UNKNOWN})",
+        # The API server can't foresee the cost of a message with the one that is not there.
+        f"'spec.cache.warmup.inputs: an assistant: {NO_SUCH_ASSISTANT}'",
+        _warmup_of_assistants,
+    ),
+    Rule(
+        "",
+        f"{_NO_WARMUP} || size(self.graphs) == 1 || {_WARMUP}.all(each, has(each.assistant))",
+        f"'spec.cache.warmup.inputs: no assistant: {WHICH_GRAPH}'",
+    ),
+    Rule("cache.warmup.inputs", None, None, _warmup_bytes),
     Rule(
         "",
         f"!({_AUTO_PARTS}) || !has(self.scaling.maxReplicas) || self.scaling.maxReplicas <= 1",

@@ -29,6 +29,7 @@ from lgs_runtime.readiness import State
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from lgs_runtime.stopping import SIGNALS
+from lgs_runtime.warmup import warm_up
 from lgs_runtime.worker.lending import Threads
 
 LAST_ANSWERS_SECONDS = 5
@@ -60,6 +61,7 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
             # Until here a signal ends the process at once (`stopping.py`).
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            await warm_up(services, stop)
             await services.worker.start()
             gc_tuning.tune()
             services.readiness.state = State.SERVING

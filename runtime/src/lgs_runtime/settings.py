@@ -24,6 +24,8 @@ from lgs_runtime.graphs.circuit_section import GraphPolicy, parse_circuits
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec, Manifest, import_folders, manifest_of
 from lgs_runtime.graphs.manifest_file import ManifestFile, read_manifest
+from lgs_runtime.graphs.warmup_section import VARIABLE as CACHE_WARMUP
+from lgs_runtime.graphs.warmup_section import Warmup, parse_warmup
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
@@ -71,6 +73,8 @@ class Settings:
     max_body_bytes: int = 16 * 1024 * 1024
     cache_ttl_seconds: float = 3600.0
     cache_compression_threshold_bytes: int = 1024
+    warmup: Warmup | None = None
+    """What fills the cache before the replica takes work."""
     http: HttpSection = field(default_factory=HttpSection)
     """The section `http` of `langgraph.json`."""
     webhooks: WebhookSection = field(default_factory=WebhookSection)
@@ -165,6 +169,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         cache_compression_threshold_bytes=values.integer(
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
+        warmup=parse_warmup(values.text(CACHE_WARMUP, "")),
         http=http_of(manifest.http, values),
         webhooks=parse_webhooks(manifest.webhooks.content, manifest.webhooks.where, values.env),
         checkpointer=checkpointer,

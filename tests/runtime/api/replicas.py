@@ -19,6 +19,7 @@ from lgs_runtime.readiness import State
 from lgs_runtime.server import bind, serve
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
+from lgs_runtime.warmup import warm_up
 
 GRAPHS = (
     "steps",
@@ -71,6 +72,7 @@ async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
         listener = bind(settings)
         listener.listen()
         await stack.enter_async_context(serve(services, [listener]))
+        await warm_up(services, asyncio.Event())
         await services.worker.start()
         services.readiness.state = State.SERVING
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -112,6 +112,34 @@ async def test_a_replica_serves_without_redis_and_hands_back_at_sigterm(
 
 
 @EMBEDDED
+async def test_a_replica_is_alive_and_not_ready_until_its_cache_is_warm(
+    new_process: NewProcess, tmp_path: Path
+) -> None:
+    held = tmp_path / "hold-two"
+    held.touch()
+    inputs = [{"assistant": "three_steps", "input": {"folder": str(tmp_path), "done": []}}]
+    warmup = json.dumps({"inputs": inputs, "timeoutSeconds": 300})
+    new_process("a", LGS_CACHE_WARMUP=warmup)
+    async with asyncio.timeout(90):
+        while ran(tmp_path) != ["one", "two"]:
+            await asyncio.sleep(0.01)
+    listens = next(line for line in (tmp_path / "a.log").read_text().splitlines() if "http.listens" in line)
+    base = f"http://127.0.0.1:{json.loads(listens)['port']}"
+    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+        assert (await client.get("/ok")).status_code == 200
+        assert (await client.get("/ready")).status_code == 503
+
+        held.unlink()
+        async with asyncio.timeout(90):
+            while await _ready(base) != 200:
+                await asyncio.sleep(0.01)
+        threads = (await client.post("/threads/search", json={})).json()
+
+    assert ran(tmp_path) == ["one", "two", "three"]
+    assert threads == []
+
+
+@EMBEDDED
 async def test_a_graph_that_can_not_work_ends_the_process_with_two_and_the_reason_last(
     new_process: NewProcess, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from lgs_crds import ManifestError
 from lgs_crds import load as read_manifest
 from lgs_operator.application import read as read_application
 from lgs_operator.application.target import CONFIG, found, kind_of
+from lgs_operator.application.warmup import check_warmup
 from lgs_operator.commands.console import Named, refused, say, warn
 
 
@@ -44,8 +45,14 @@ def _manifest(path: Path, cluster: bool) -> tuple[str, Path]:
     folder = path.absolute().parent / (source.folder if source and source.folder else ".")
     told = f"{path}: {service.metadata.name} is valid"
     # Where the manifest names no graphs, the file beside the code does, and is what the service reads.
-    beside = folder / CONFIG
-    return (told if service.spec.graphs or not beside.is_file() else f"{told}\n{_read(beside)}"), folder
+    beside, graphs = folder / CONFIG, tuple(service.spec.graphs)
+    if not graphs and beside.is_file():
+        told, graphs = f"{told}\n{_read(beside)}", tuple(read_application(beside).graphs)
+    problems, notes = check_warmup(service.spec, folder, graphs)
+    warn(*(f"{path}: note: {note}" for note in notes))
+    if problems:
+        raise ManifestError(str(path), tuple(problems))
+    return told, folder
 
 
 def _application(path: Path) -> tuple[str, Path]:

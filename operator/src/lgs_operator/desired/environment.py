@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from lgs_crds import Spec
-from lgs_crds.model import EnvVar, SecretKey
+from lgs_crds.model import EnvVar, SecretKey, Warmup
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.known_database import KEY
 from lgs_operator.desired.objects import name_of
@@ -76,11 +76,23 @@ def variables_of(spec: Spec) -> dict[str, str]:
     if spec.circuit_breaker is not None:
         written = spec.circuit_breaker.model_dump(by_alias=True, exclude_none=True)
         values["LGS_CIRCUIT_BREAKER"] = json.dumps(written, sort_keys=True)
+    if spec.cache.warmup is not None:
+        values["LGS_CACHE_WARMUP"] = _warmup(spec.cache.warmup)
     if spec.auth.path is not None:
         values["LGS_AUTH_PATH"] = spec.auth.path
     if spec.auth.disable_studio_auth:
         values["LGS_DISABLE_STUDIO_AUTH"] = "true"
     return values
+
+
+def _warmup(warmup: Warmup) -> str:
+    # What is null inside an input is the user's.
+    inputs = [
+        {name: value for name, value in each.model_dump(mode="json").items() if value is not None}
+        for each in warmup.inputs
+    ]
+    written = {"timeoutSeconds": warmup.timeout_seconds, "inputs": inputs, "file": warmup.file}
+    return json.dumps(written, sort_keys=True)
 
 
 def database_reference(inputs: Inputs) -> SecretKey | None:

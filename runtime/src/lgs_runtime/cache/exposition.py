@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.statistics import WarmupCounts
 
 RESULTS: Final = {
     "hit": "hits",
@@ -43,8 +44,19 @@ class CacheCollector(Collector):
             stored.add_metric([namespace], counts.bytes)
             saved.add_metric([namespace], counts.bytes_saved)
         yield from (operations, stored, saved)
+        yield from _of_warmup(self._manager.warmup)
         memory = self._manager.memory
         yield GaugeMetricFamily("lgs_cache_memory_entries", "Values in memory.", value=len(memory))
         yield GaugeMetricFamily("lgs_cache_memory_bytes", "Their bytes.", value=memory.bytes)
         up = {"none": 0, "away": 0, "up": 1}[self._manager.redis]
         yield GaugeMetricFamily("lgs_cache_redis_up", "Whether the cache's Redis answered.", value=up)
+
+
+def _of_warmup(counts: WarmupCounts) -> Iterator[Metric]:
+    if counts.state == "none":
+        return
+    inputs = GaugeMetricFamily("lgs_cache_warmup_inputs", "Inputs of the warm-up.", labels=["result"])
+    for result in ("done", "failed", "left"):
+        inputs.add_metric([result], getattr(counts, result))
+    yield inputs
+    yield GaugeMetricFamily("lgs_cache_warmup_seconds", "How long the warm-up took.", value=counts.seconds)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -44,6 +44,26 @@ class Counts:
     def to_json(self) -> dict[str, int | float | None]:
         """As people read it."""
         return {**asdict(self), "hit_rate": self.hit_rate}
+
+
+@dataclass(slots=True)
+class WarmupCounts:
+    """What became of the inputs that were to be run before the replica took work."""
+
+    state: Literal["none", "running", "done"] = "none"
+    named: int = 0
+    done: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """Those that had not ended when the time was up."""
+        return self.named - self.done - self.failed
+
+    def to_json(self) -> dict[str, object]:
+        """As people read it."""
+        return {**asdict(self), "left": self.left}
 
 
 class Statistics:

@@ -18,7 +18,7 @@ from lgs_runtime.cache.keys import digest
 from lgs_runtime.cache.memory import MemoryLru
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import Change, SharedCache, Stored, Written
-from lgs_runtime.cache.statistics import Statistics
+from lgs_runtime.cache.statistics import Statistics, WarmupCounts
 from lgs_runtime.cache.value_encoding import Encoding, NotStorable
 from lgs_runtime.cache.value_types import Unreadable
 
@@ -78,6 +78,7 @@ class Values:
         self.ttl_seconds = ttl_seconds
         self.user = user
         self.statistics = Statistics()
+        self.warmup = WarmupCounts()
         self.memory = MemoryLru()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.flights = Flights()

@@ -30,12 +30,24 @@ class CacheMemory(BaseModel):
     bytes: int
 
 
+class CacheWarmup(BaseModel):
+    """The inputs that were run before the replica took work."""
+
+    state: Literal["none", "running", "done"]
+    named: int
+    done: int
+    failed: int
+    left: int = Field(description="not ended when the time was up")
+    seconds: float
+
+
 class CacheStatistics(BaseModel):
     """The cache, as the replica that answers counts it."""
 
     replica: str
     redis: Literal["none", "up", "away"]
     memory: CacheMemory
+    warmup: CacheWarmup
     total: CacheCounts
     namespaces: dict[str, CacheCounts]
 

@@ -1,0 +1,91 @@
+"""`LGS_CACHE_WARMUP`: what is run before a replica takes work, in JSON as `spec.cache.warmup` of a manifest
+says it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lgs_runtime.checks import checked_object, checked_positive, text_of
+from lgs_runtime.errors import ConfigError
+
+VARIABLE: Final = "LGS_CACHE_WARMUP"
+TIMEOUT_SECONDS: Final = 30.0
+MOST_SECONDS: Final = 300.0
+FIELDS: Final = ("timeoutSeconds", "inputs", "file")
+OF_AN_INPUT: Final = ("assistant", "input", "context")
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupInput:
+    """A run that fills the cache."""
+
+    where: str
+    """Where it stands, for who looks for it."""
+    input: Any
+    assistant: str | None = None
+    """A graph, or the id of an assistant; None: the only graph that there is."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """What is run before a replica takes work, and for how long at most."""
+
+    inputs: tuple[WarmupInput, ...] = ()
+    file: str | None = None
+    """A file with more of them, in the folder of the graphs' code."""
+    timeout_seconds: float = TIMEOUT_SECONDS
+
+
+def parse_warmup(text: str) -> Warmup | None:
+    """What the variable says; None without it. Raises `ConfigError`."""
+    if not text:
+        return None
+    section = checked_object(_json(text, VARIABLE), FIELDS, VARIABLE)
+    inputs, file = section.get("inputs", []), section.get("file")
+    if not isinstance(inputs, list):
+        raise ConfigError(f"{VARIABLE}.inputs: {inputs!r}: must be a list")
+    seconds = checked_positive(section.get("timeoutSeconds"), f"{VARIABLE}.timeoutSeconds", MOST_SECONDS)
+    return Warmup(
+        tuple(_input(each, f"{VARIABLE}.inputs[{at}]") for at, each in enumerate(inputs)),
+        None if file is None else text_of(file, f"{VARIABLE}.file"),
+        TIMEOUT_SECONDS if seconds is None else seconds,
+    )
+
+
+def parse_lines(lines: Iterable[str], file: str) -> Iterator[WarmupInput | ConfigError]:
+    """The inputs of a file, one a line, and what is wrong with a line instead of it. Empty lines are none."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            where = f"{file}:{number}"
+            try:
+                yield _input(_json(line, where), where)
+            except ConfigError as wrong:
+                yield wrong
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as broken:
+        raise ConfigError(f"{where}: {text[:120].strip()}: must be JSON: {broken}") from None
+
+
+def _input(content: Any, where: str) -> WarmupInput:
+    given = checked_object(content, OF_AN_INPUT, where)
+    if given.get("input") is None:
+        raise ConfigError(f"{where}.input: none: is required")
+    context = given.get("context")
+    if not isinstance(context, dict | None):
+        raise ConfigError(f"{where}.context: {context!r}: must be an object")
+    assistant = given.get("assistant")
+    return WarmupInput(
+        where,
+        given["input"],
+        None if assistant is None else text_of(assistant, f"{where}.assistant"),
+        context or {},
+    )
