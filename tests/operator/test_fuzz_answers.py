@@ -43,7 +43,7 @@ def test_a_page_is_a_sample_of_numbers_that_a_replica_can_have_or_none(page: str
 
 def numbers(sample: ReplicaSample) -> list[float]:
     histograms = (sample.wait, sample.execution, sample.latency)
-    counts = [count for each in histograms for _, count in each.buckets]
+    counts = [count for each in histograms for count in each.counts]
     sums = [number for each in histograms for number in (each.total, each.count)]
     told = (sample.waiting, sample.oldest_seconds, sample.blocked, sample.started_at, sample.loop_lag)
     counted = (sample.slots, sample.in_use, sample.arrived, sample.rejected, sample.finished)

@@ -71,7 +71,7 @@ def test_requests_that_a_full_queue_refuses_are_load() -> None:
         sample = ReplicaSample("a", at=now, slots=8, in_use=8, waiting=10, arrived=8.0, rejected=rejected)
         return Observation(now, (sample,), ready=1, startup_seconds=20.0)
 
-    memory, ran = Memory(), Histogram(((4.0, 50.0), (float("inf"), 50.0)), 100.0, 50.0)
+    memory, ran = Memory(), Histogram((4.0, float("inf")), (50.0, 50.0), 100.0, 50.0)
     wanted = []
     for second in range(4):
         seen = refusing(1000.0 + second, 40.0 * second)
@@ -284,7 +284,7 @@ def test_the_bounds_hold_and_the_decision_says_that_they_did() -> None:
 
 
 def test_an_overloaded_process_gets_help_though_its_slots_are_free() -> None:
-    slow = Histogram(((1.0, 0.0), (4.0, 50.0), (float("inf"), 50.0)), 150.0, 50.0)
+    slow = Histogram((1.0, 4.0, float("inf")), (0.0, 50.0, 50.0), 150.0, 50.0)
     start = ReplicaSample(replica="a", at=1000.0, slots=8, in_use=4, loop_lag=0.8)
     policy = replace(POLICY, p95_latency_seconds=1.0)
 

@@ -107,6 +107,6 @@ def test_ten_minutes_of_arrivals_are_kept_in_little_space_and_none_is_lost() -> 
 
 def test_a_sample_of_another_shape_of_histogram_starts_anew() -> None:
     page = parse(PAGE, "a", at=1.0)
-    other = replace(page.latency, buckets=((5.0, 3.0), (float("inf"), 3.0)))
+    other = replace(page.latency, bounds=(5.0, float("inf")), counts=(3.0, 3.0))
 
     assert other.minus(page.latency) == other

@@ -33,7 +33,8 @@ def look_back(hold_seconds: float) -> float:
 def remembered(peaks: Peaks, now: float, demand: float, within: float) -> Peaks:
     """`peaks` of the last `within` seconds with the demand of now: the largest of each sixtieth of them. The
     clock may have been set back since."""
-    kept = [(min(at, now), was) for at, was in peaks if now - at <= within]
+    is_current = bool(peaks) and now - within <= peaks[0][0] and peaks[-1][0] <= now
+    kept = list(peaks) if is_current else [(min(at, now), was) for at, was in peaks if now - at <= within]
     if kept and now - kept[-1][0] < within / MOST_PEAKS:
         kept[-1] = (kept[-1][0], max(kept[-1][1], demand))
     else:
@@ -55,9 +56,14 @@ def surprises(peaks: Peaks, within: float) -> list[float]:
     """
     heights: list[float] = []
     until = -inf
+    first = 0
+    demands = [demand for _, demand in peaks]
     for index, (at, demand) in enumerate(peaks):
-        before = [was for then, was in peaks[:index] if at - within <= then]
-        lowest = min(before, default=demand)
+        while peaks[first][0] < at - within:
+            first += 1
+        if demand < LEAST_RISE_SLOTS:
+            continue
+        lowest = min(demands[first:index], default=demand)
         if demand <= RISE * max(lowest, 1.0) or demand - lowest < LEAST_RISE_SLOTS:
             continue
         if at > until:

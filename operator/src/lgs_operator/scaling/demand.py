@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import median_high
 
+from lgs_operator.scaling.histogram import Histogram
 from lgs_operator.scaling.memory import Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.rate import Rate, rate_of
-from lgs_operator.scaling.samples import NOTHING, Histogram, Observation
+from lgs_operator.scaling.samples import Observation
 
 SHORTEST_WAIT = 0.05
 
@@ -129,8 +130,9 @@ def _backlog(memory: Memory, starting: float, demand: Demand) -> float:
 
 
 def _recent(memory: Memory) -> tuple[Histogram, Histogram, Histogram]:
-    wait = execution = latency = NOTHING
-    for chunk in memory.chunks:
-        wait, execution = wait.plus(chunk.wait), execution.plus(chunk.execution)
-        latency = latency.plus(chunk.latency)
-    return wait, execution, latency
+    chunks = memory.chunks
+    return (
+        Histogram.together([chunk.wait for chunk in chunks]),
+        Histogram.together([chunk.execution for chunk in chunks]),
+        Histogram.together([chunk.latency for chunk in chunks]),
+    )

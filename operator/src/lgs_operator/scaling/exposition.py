@@ -14,7 +14,8 @@ from itertools import islice
 from math import inf, isfinite
 from typing import Final
 
-from lgs_operator.scaling.samples import Histogram, ReplicaSample
+from lgs_operator.scaling.histogram import Histogram
+from lgs_operator.scaling.samples import ReplicaSample
 
 GAUGES: Final = (
     "lgs_queue_depth",
@@ -135,6 +136,6 @@ def _whole(value: float | None) -> int | None:
 
 def _histogram(name: str, buckets: dict[str, dict[float, float]], totals: dict[str, float]) -> Histogram:
     found = buckets.get(name, {})
-    return Histogram(
-        tuple(sorted(found.items())), totals.get(f"{name}_sum", 0.0), totals.get(f"{name}_count", 0.0)
+    return Histogram.of(
+        sorted(found.items()), totals.get(f"{name}_sum", 0.0), totals.get(f"{name}_count", 0.0)
     )

@@ -31,7 +31,7 @@ class Flow:
     @property
     def seconds(self) -> float:
         """How far back it reaches."""
-        return sum(length for length, _ in self.spans)
+        return sum([length for length, _ in self.spans])
 
     def last(self, seconds: float) -> float:
         """Arrivals of the last `seconds`; a span that is cut counts in proportion."""
@@ -107,7 +107,7 @@ def _compacted(spans: list[tuple[float, float]]) -> tuple[tuple[float, float], .
         len(chunks) > 1 and chunks[-1][0] < CHUNK_SECONDS and chunks[-2][0] + chunks[-1][0] <= CHUNK_SECONDS
     ):
         chunks[-2:] = [_joined(chunks[-2], chunks[-1])]
-    age += sum(length for length, _ in chunks)
+    age += sum([length for length, _ in chunks])
     dropped = 0
     while dropped < len(chunks) and age - chunks[dropped][0] > KEEP_SECONDS:
         age -= chunks[dropped][0]

@@ -73,9 +73,9 @@ def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) 
 
 def _staffed(policy: Policy, demand: Demand, recurs: float) -> Proposal:
     """Little's law with head-room and backlog, in whole replicas; `recurs` slots stay ready for bursts."""
-    base = max(_replicas(demand.offered, policy, demand), ceil(recurs / policy.slots))
-    kept = demand.slots / policy.slots if demand.saturated else 0.0
     load = _slots(demand.offered, policy, demand) / policy.slots
+    base = max(ceil(load - 1e-9), ceil(recurs / policy.slots))
+    kept = demand.slots / policy.slots if demand.saturated else 0.0
     with_backlog = ceil(max(load, kept) + demand.backlog / policy.slots - 1e-9)
     replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
     speed = (

@@ -15,7 +15,8 @@ from typing import Any
 
 from lgs_operator.scaling.bursts import MOST_PEAKS, Recurring
 from lgs_operator.scaling.flow import NO_FLOW, Flow
-from lgs_operator.scaling.samples import NOTHING, Histogram, ReplicaSample
+from lgs_operator.scaling.histogram import NOTHING, Histogram
+from lgs_operator.scaling.samples import ReplicaSample
 
 VERSION = 2
 MOST_SPANS = 160
@@ -165,10 +166,10 @@ def _steps(stored: list[list[float]]) -> tuple[tuple[float, int], ...]:
 def _latencies(chunks: tuple[Chunk, ...]) -> dict[str, Any]:
     bounds: list[float] = next(
         (
-            [bound for bound, _ in histogram.buckets if bound != inf]
+            [bound for bound in histogram.bounds if bound != inf]
             for chunk in reversed(chunks)
             for histogram in (chunk.latency, chunk.execution, chunk.wait)
-            if histogram.buckets
+            if histogram.bounds
         ),
         [],
     )
@@ -186,17 +187,17 @@ def _latencies(chunks: tuple[Chunk, ...]) -> dict[str, Any]:
 
 def _counts(histogram: Histogram, bounds: list[float]) -> list[int]:
     """Cumulative counts by `bounds` and in all; empty when the histogram has other bounds."""
-    if [bound for bound, _ in histogram.buckets if bound != inf] != bounds:
+    if [bound for bound in histogram.bounds if bound != inf] != bounds:
         return []
-    return [round(count) for _, count in histogram.buckets]
+    return [round(count) for count in histogram.counts]
 
 
 def _histogram(bounds: list[float], counts: list[int]) -> Histogram:
     if not counts:
         return Histogram()
-    return Histogram(
-        buckets=tuple(zip([*bounds, inf], map(_possible, counts), strict=True)), count=_possible(counts[-1])
-    )
+    if len(counts) != len(bounds) + 1:
+        raise ValueError(f"{len(counts)} counts for {len(bounds)} bounds")
+    return Histogram((*bounds, inf), tuple(map(_possible, counts)), count=_possible(counts[-1]))
 
 
 def _number(stored: Any) -> float | None:

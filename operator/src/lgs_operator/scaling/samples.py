@@ -8,67 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from statistics import median_low
 
+from lgs_operator.scaling.histogram import NOTHING, Histogram
+
 KEEP_GONE_SECONDS = 120.0
-Buckets = tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """A Prometheus histogram: `buckets` are (upper bound in seconds, cumulative count), bounds ascending."""
-
-    buckets: Buckets = ()
-    total: float = 0.0
-    count: float = 0.0
-
-    def minus(self, earlier: Histogram) -> Histogram:
-        """What was observed since `earlier`; all of it when the bounds differ."""
-        if self is earlier:
-            return NOTHING
-        if [bound for bound, _ in self.buckets] != [bound for bound, _ in earlier.buckets]:
-            return self
-        pairs = zip(self.buckets, earlier.buckets, strict=True)
-        return Histogram(
-            buckets=tuple((bound, max(0.0, new - old)) for (bound, new), (_, old) in pairs),
-            total=max(0.0, self.total - earlier.total),
-            count=max(0.0, self.count - earlier.count),
-        )
-
-    def plus(self, other: Histogram) -> Histogram:
-        """Both together. If the bounds differ (two versions of the runtime), the fuller one is kept."""
-        if not other.count:
-            return self
-        if [bound for bound, _ in self.buckets] != [bound for bound, _ in other.buckets]:
-            return self if self.count >= other.count else other
-        pairs = zip(self.buckets, other.buckets, strict=True)
-        return Histogram(
-            buckets=tuple((bound, mine + theirs) for (bound, mine), (_, theirs) in pairs),
-            total=self.total + other.total,
-            count=self.count + other.count,
-        )
-
-    def quantile(self, share: float) -> float | None:
-        """The value below which `share` of the observations lie, linear within a bucket; None without any.
-
-        What lies in the last, unbounded bucket reads as the largest finite bound.
-        """
-        if not self.buckets or self.buckets[-1][1] <= 0:
-            return None
-        rank = share * self.buckets[-1][1]
-        low, below = 0.0, 0.0
-        for bound, cumulative in self.buckets:
-            if cumulative >= rank:
-                if bound == inf:
-                    return low
-                inside = cumulative - below
-                return low + (bound - low) * ((rank - below) / inside if inside > 0 else 1.0)
-            low, below = bound, cumulative
-        return low
-
-
-NOTHING = Histogram()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +107,9 @@ def merge(
     """
     arrivals: list[Arrivals] = []
     rejected = finished = 0.0
-    wait = execution = latency = NOTHING
+    waits: list[Histogram] = []
+    executions: list[Histogram] = []
+    latencies: list[Histogram] = []
     for sample in observation.samples:
         before = _baseline(baselines.get(sample.replica), sample, since, complete)
         if before is None:
@@ -174,14 +120,22 @@ def merge(
         arrivals.append(Arrivals(since=min(before.at, sample.at), until=sample.at, count=arrived))
         rejected += refused
         finished += max(0.0, sample.finished - before.finished)
-        wait = wait.plus(sample.wait.minus(before.wait))
-        execution = execution.plus(sample.execution.minus(before.execution))
-        latency = latency.plus(sample.latency.minus(before.latency))
+        waits.append(sample.wait.minus(before.wait))
+        executions.append(sample.execution.minus(before.execution))
+        latencies.append(sample.latency.minus(before.latency))
     kept = {
         name: sample for name, sample in baselines.items() if observation.at - sample.at <= KEEP_GONE_SECONDS
     }
     kept.update({sample.replica: sample for sample in observation.samples})
-    return Change(tuple(arrivals), rejected, finished, wait, execution, latency, kept)
+    return Change(
+        tuple(arrivals),
+        rejected,
+        finished,
+        Histogram.together(waits),
+        Histogram.together(executions),
+        Histogram.together(latencies),
+        kept,
+    )
 
 
 def _baseline(

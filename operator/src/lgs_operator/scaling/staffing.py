@@ -7,6 +7,7 @@ slots for an offered load of `a`, the share of the runs that wait longer than t 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import erf, exp, pi, sqrt
 
 LATE_SHARE = 0.01
@@ -29,9 +30,15 @@ def late_share(load: float, beta: float, patience: float) -> float:
     """The share of the runs that wait longer than `patience` mean run times with `load + beta sqrt(load)`
     slots.
     """
+    return exp(-beta * sqrt(load) * patience) / _odds(beta)
+
+
+@lru_cache(maxsize=1024)
+def _odds(beta: float) -> float:
+    """Of 1 to the share of the runs that wait at all."""
     density = exp(-beta * beta / 2) / sqrt(2 * pi)
     below = (1 + erf(beta / sqrt(2))) / 2
-    return exp(-beta * sqrt(load) * patience) / (1 + beta * below / density)
+    return 1 + beta * below / density
 
 
 def head_room(load: float, patience: float) -> float:

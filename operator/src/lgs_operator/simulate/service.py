@@ -16,8 +16,9 @@ from itertools import accumulate
 from math import inf
 from typing import Generic
 
+from lgs_operator.scaling.histogram import Histogram
 from lgs_operator.scaling.policy import Policy
-from lgs_operator.scaling.samples import Histogram, Observation, ReplicaSample
+from lgs_operator.scaling.samples import Observation, ReplicaSample
 from lgs_operator.simulate.laws import Law, LawDecision, State
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, inf)
@@ -77,8 +78,8 @@ class _Counts:
 
     def histogram(self) -> Histogram:
         if self._told is None:
-            buckets = tuple(zip(BOUNDS, accumulate(self.counts), strict=True))
-            self._told = Histogram(buckets, self.total, buckets[-1][1])
+            counts = tuple(accumulate(self.counts))
+            self._told = Histogram(BOUNDS, counts, self.total, counts[-1])
         return self._told
 
 
