@@ -32,6 +32,13 @@ def test_with_postgres_a_service_may_grow() -> None:
     assert spec.max_replicas == 10
 
 
+def test_a_schedule_may_ask_for_more_than_the_default_most_replicas() -> None:
+    scheduled = {"schedule": [{"cron": "0 8 * * 1-5", "timeZone": "Europe/Berlin", "minReplicas": 20}]}
+    spec = parse(manifest(persistence={"postgres": {"managed": {}}}, scaling=scheduled)).spec
+
+    assert spec.max_replicas == 20
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
@@ -81,6 +88,31 @@ def test_with_postgres_a_service_may_grow() -> None:
          "spec.auth.path: auth.py: must be path:variable, such as ./graph.py:graph"),
         ({"cache": {"redis": {"uriSecret": {"name": "redis", "key": "a b"}}}},
          "spec.cache.redis.uriSecret.key: a b: must have only letters, digits, '-', '_' and '.'"),
+        ({"scaling": {"schedule": [{"cron": "61 8 * * *", "minReplicas": 1}]}},
+         "spec.scaling.schedule[0].cron: 61 8 * * *: must be minute, hour, day of month, month and day of "
+         "week, such as '0 3 * * *', or one of @hourly, @daily, @weekly, @monthly and @yearly"),
+        ({"scaling": {"schedule": [{"cron": "0 8 31 2 *", "minReplicas": 1}]}},
+         "spec.scaling.schedule[0].cron: 0 8 31 2 *: must name a time that comes: there is no such day, or a "
+         "range ends before it begins"),
+        ({"scaling": {"schedule": [{"cron": "0 8 * * FRI-MON", "minReplicas": 1}]}},
+         "spec.scaling.schedule[0].cron: 0 8 * * FRI-MON: must name a time that comes: there is no such day, "
+         "or a range ends before it begins"),
+        ({"scaling": {"schedule": [{"cron": "@daily", "minReplicas": 1},
+                                   {"cron": "@daily", "minReplicas": 1, "timeZone": "Europe/Berln"}]}},
+         "spec.scaling.schedule[1].timeZone: Europe/Berln: must be a name of the IANA database, such as "
+         "Europe/Berlin"),
+        ({"scaling": {"schedule": [{"cron": "@daily", "minReplicas": 1, "timeZone": "../etc"}]}},
+         "spec.scaling.schedule[0].timeZone: ../etc: must be a name of the IANA database, such as "
+         "Europe/Berlin"),
+        ({"scaling": {"schedule": [{"cron": "@daily", "minReplicas": 1, "timeZone": "Local"}]}},
+         "spec.scaling.schedule[0].timeZone: Local: must be a name of the IANA database, such as "
+         "Europe/Berlin"),
+        ({"scaling": {"maxReplicas": 4, "schedule": [{"cron": "@daily", "minReplicas": 5}]}},
+         "spec.scaling.schedule[0].minReplicas: 5: must not be above maxReplicas, which is 4"),
+        ({"scaling": {"minReplicas": 3, "schedule": [{"cron": "@daily", "minReplicas": 2}]}},
+         "spec.scaling.schedule[0].minReplicas: 2: must not be below minReplicas of all times, which is 3"),
+        ({"scaling": {"schedule": [{"cron": "@daily", "minReplicas": 1, "durationSeconds": 30}]}},
+         "spec.scaling.schedule[0].durationSeconds: 30: must be at least 60"),
         ({"source": {"configMap": "My_Code"}},
          "spec.source.configMap: My_Code: must have only lower-case letters, digits, '-' and '.', "
          "and start and end with a letter or digit"),

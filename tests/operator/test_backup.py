@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lgs_crds.model import Backup, RestoreFrom
+from lgs_crds.schedules import next_time
 from lgs_operator.desired.everything import everything
-from lgs_operator.status.backup import BackupView, backup_ready, last_backup, next_time
+from lgs_operator.status.backup import BackupView, backup_ready, last_backup
 from lgs_operator.status.reporter import restore_news
 from lgs_operator.status.restore import RestoreView, restore_of, restoring
 from support.desired import inputs_of

@@ -26,6 +26,7 @@ from lgs_crds.texts import (
     Quantity,
     Region,
     ServiceName,
+    TimeZone,
     VariableName,
 )
 
@@ -39,6 +40,7 @@ DEFAULT_MAX_REPLICAS = 10
 MOST_VARIABLES = 1000
 MOST_ENTRIES = 100
 """Of a list; each may name an object that the operator reads, and others wait meanwhile."""
+MOST_SCHEDULED = 50
 DEFAULT_OPERATOR_CLASS = "default"
 
 
@@ -115,6 +117,25 @@ class ScaleDown(Part):
     )
 
 
+class ScheduledMinimum(Part):
+    """More replicas than at other times. Of entries that hold at a time, the one with the most counts."""
+
+    cron: CronSchedule = Field(
+        description="When it begins, as a cron schedule: minute, hour, day of month, month, day of week. The "
+        "replicas are ready then: they are asked for earlier, by what a replica takes to start."
+    )
+    time_zone: TimeZone = Field(
+        default="UTC", description="Time zone of the schedule, by its name in the IANA database."
+    )
+    min_replicas: int = Field(ge=1, le=1000, description="Fewest replicas from then on, in mode Auto.")
+    duration_seconds: int | None = Field(
+        default=None,
+        ge=60,
+        le=31622400,
+        description="Seconds for which it holds. Not set: until the next time of any entry of the schedule.",
+    )
+
+
 class Scaling(Part):
     """Who sets the number of replicas, and between which bounds."""
 
@@ -128,8 +149,13 @@ class Scaling(Part):
         default=None,
         ge=1,
         le=1000,
-        description="Most replicas in mode Auto. Not set: 10 (or minReplicas if that is more), "
+        description="Most replicas in mode Auto. Not set: 10 (or the most of any minReplicas), "
         "1 when persistence.postgres is not set.",
+    )
+    schedule: list[ScheduledMinimum] = Field(
+        default_factory=list,
+        max_length=MOST_SCHEDULED,
+        description="More than minReplicas at times that are known before, such as office hours.",
     )
     target: Target = Field(default_factory=Target, json_schema_extra=FILLED)
     overshoot: float = Field(
@@ -626,7 +652,9 @@ class Spec(Part):
         scaling = self.scaling
         if scaling.max_replicas is not None:
             return scaling.max_replicas
-        return max(DEFAULT_MAX_REPLICAS if self.persistence.postgres else 1, scaling.min_replicas)
+        scheduled = (each.min_replicas for each in scaling.schedule)
+        default = DEFAULT_MAX_REPLICAS if self.persistence.postgres else 1
+        return max(default, scaling.min_replicas, *scheduled)
 
 
 class Metadata(BaseModel):

@@ -77,6 +77,7 @@ Scaling = Literal[
     "NoData",
     "NoReplica",
     "NotLimited",
+    "Scheduled",
     "TooFewReplicas",
     "TooManyReplicas",
 ]

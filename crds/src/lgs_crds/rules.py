@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lgs_crds.errors import Problem
 from lgs_crds.model import ManagedPostgres, Spec
+from lgs_crds.schedule_rules import above_max, below_min, first_scheduled, never_comes
 
 POSTGRES_SOURCES = ("uriSecret", "cloudNativePG", "managed")
 REDIS_SOURCES = ("uriSecret", "managed")
@@ -59,6 +60,14 @@ def _min_above_max(spec: Spec) -> Problem | None:
     if high is None or low <= high:
         return None
     return Problem("spec.scaling.minReplicas", f"must not be above maxReplicas, which is {high}", low)
+
+
+def _scheduled_needs_postgres(spec: Spec) -> Problem | None:
+    if not _auto_on_sqlite(spec):
+        return None
+    return first_scheduled(
+        spec, lambda each: ("minReplicas", NEEDS_POSTGRES) if each.min_replicas > 1 else None
+    )
 
 
 def _one_postgres(spec: Spec) -> Problem | None:
@@ -204,6 +213,28 @@ def _exactly_one_cel(path: str, names: tuple[str, ...], check: Callable[[Spec], 
     )
 
 
+def _scheduled_cel(
+    at: str,
+    check: Callable[[Spec], Problem | None],
+    *,
+    holds: str,
+    rule: str,
+    scaling: str = "self",
+    unless: str = "false",
+    cluster_only: bool = False,
+) -> Rule:
+    """A rule of each entry's minReplicas. The message can't name the entry: what it costs to find it can't be
+    foreseen."""
+    entries = f"{scaling}.schedule"
+    return Rule(
+        at,
+        f"{unless} || !has({entries}) || {entries}.all(each, {holds})",
+        f"'spec.scaling.schedule: minReplicas of each entry {rule}",
+        check,
+        cluster_only,
+    )
+
+
 _NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"
 _NO_GRAPHS = (
     "!has(self.graphs) || size(self.graphs) == 0 || !has(self.circuitBreaker)"
@@ -227,6 +258,27 @@ RULES: tuple[Rule, ...] = (
         "'spec.scaling.minReplicas: %d: must not be above maxReplicas, which is %d'"
         ".format([self.minReplicas, self.maxReplicas])",
         _min_above_max,
+    ),
+    _scheduled_cel(
+        "scaling",
+        above_max,
+        holds="each.minReplicas <= self.maxReplicas",
+        rule="must not be above maxReplicas, which is %d'.format([self.maxReplicas])",
+        unless="!has(self.maxReplicas)",
+    ),
+    _scheduled_cel(
+        "scaling",
+        below_min,
+        holds="each.minReplicas >= self.minReplicas",
+        rule="must not be below minReplicas of all times, which is %d'.format([self.minReplicas])",
+    ),
+    Rule(
+        "scaling",
+        # Of a time zone that there isn't, the API server says so instead of the message.
+        "!has(self.schedule) || self.schedule.all(each,"
+        " timestamp('2026-01-01T00:00:00Z').getFullYear(each.timeZone) > 0)",
+        "'spec.scaling.schedule: timeZone of each entry must be a name of the IANA database'",
+        never_comes,
     ),
     _exactly_one_cel("persistence.postgres", POSTGRES_SOURCES, _one_postgres),
     Rule(
@@ -282,6 +334,15 @@ RULES: tuple[Rule, ...] = (
         f"!({_AUTO_PARTS}) || self.scaling.minReplicas <= 1",
         f"'spec.scaling.minReplicas: %d: {NEEDS_POSTGRES}'.format([self.scaling.minReplicas])",
         _min_needs_postgres,
+        cluster_only=True,
+    ),
+    _scheduled_cel(
+        "",
+        _scheduled_needs_postgres,
+        holds="each.minReplicas <= 1",
+        rule=f"must not be above 1: {NEEDS_POSTGRES}'",
+        scaling="self.scaling",
+        unless=f"!({_AUTO_PARTS})",
         cluster_only=True,
     ),
     Rule(

@@ -23,6 +23,7 @@ _PREFIX: Final = r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$"
 _ENDPOINT: Final = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$"
 _REGION: Final = r"^[a-z0-9][-a-z0-9]*$"
 _BACKUP_NAME: Final = r"^(latest|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})$"
+_TIME_ZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -58,6 +59,7 @@ RULES: Final[Mapping[str, str]] = {
     _GRAPH_PATH: "must be path:variable, such as ./graph.py:graph",
     _CRON: "must be minute, hour, day of month, month and day of week, such as '0 3 * * *', or "
     "one of @hourly, @daily, @weekly, @monthly and @yearly",
+    _TIME_ZONE: "must be a name of the IANA database, such as Europe/Berlin",
     _BUCKET: "must be the name of a bucket: lower-case letters, digits, '-' and '.', 3 to 63 of them",
     _PREFIX: "must be names between slashes, such as backups/production, without a slash around it",
     _ENDPOINT: "must be http://host:port or https://host:port",
@@ -75,6 +77,7 @@ HostPort = Annotated[str, StringConstraints(pattern=_HOST_PORT, max_length=259)]
 GraphPath = Annotated[str, StringConstraints(pattern=_GRAPH_PATH, max_length=512)]
 VariableName = Annotated[str, StringConstraints(pattern=_VARIABLE, max_length=256)]
 CronSchedule = Annotated[str, StringConstraints(pattern=_CRON, max_length=256)]
+TimeZone = Annotated[str, StringConstraints(pattern=_TIME_ZONE, max_length=64)]
 BucketName = Annotated[str, StringConstraints(pattern=_BUCKET)]
 ObjectPrefix = Annotated[str, StringConstraints(pattern=_PREFIX, max_length=512)]
 Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=512)]

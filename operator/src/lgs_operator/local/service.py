@@ -80,7 +80,7 @@ def read(options: Options) -> LocalService:
     notes.append(f"logs of the replicas are under {data_dir / 'logs'}")
     if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
         notes.append("spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here")
-    most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.scaling.min_replicas)
+    most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.max_replicas)
     policy = replace(Policy.of(spec), max_replicas=most)
     replicas = None if spec.scaling.mode == "Auto" else spec.replicas
     if sys.platform != "linux":

@@ -9,9 +9,20 @@ from lgs_operator.scaling.demand import Demand
 from lgs_operator.scaling.memory import Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
+from lgs_operator.scaling.schedule import Scheduled
 
-Limit = Literal["min", "max"]
-Code = Literal["ScaledOut", "ScaledIn", "Steady", "Holding", "NoData", "RunsSlow", "Waiting", "Saturated"]
+Limit = Literal["min", "max", "schedule"]
+Code = Literal[
+    "ScaledOut",
+    "ScaledIn",
+    "Steady",
+    "Holding",
+    "Scheduled",
+    "NoData",
+    "RunsSlow",
+    "Waiting",
+    "Saturated",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,8 @@ class Decision:
     memory: Memory
     p95: float | None = None
     queue: int | None = None
+    scheduled: str | None = None
+    """The entry of the schedule that sets the number, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +67,5 @@ class RoundInputs:
     memory: Memory
     current: int
     now: float
+    scheduled: Scheduled | None = None
+    """What the schedule asks for, where that is more than minReplicas; `policy` has it as its minimum."""

@@ -4,8 +4,8 @@
 is answered at the second sample; at a steady load hardly a run waits longer than it may; what waits never
 asks for more than `overshoot` times what the load needs, or what clears the queue within a minute, and those
 replicas go when the queue is gone; replicas on their way count; no data changes nothing; fewer replicas only
-after less has been enough for the whole hold. `staffing` has the head-room, `demand` the load and the queue,
-`bursts` what comes back.
+after less has been enough for the whole hold; what the schedule asks for is ready at its time. `staffing` has
+the head-room, `demand` the load and the queue, `bursts` what comes back, `schedule` what is known before.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
+from lgs_operator.scaling.schedule import Scheduled, scheduled
 from lgs_operator.scaling.staffing import slots_for
 
 BACKLOG_WITHIN_SECONDS = 60.0
@@ -38,15 +39,20 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     """The decision at `now` (seconds since the epoch). Call it every second or two, and keep
     `Decision.memory`.
     """
+    asked = scheduled(policy.schedule, now, memory.startup_seconds)
+    if asked is not None and asked.replicas > policy.min_replicas:
+        policy = replace(policy, min_replicas=min(asked.replicas, policy.max_replicas))
+    else:
+        asked = None
     if observation is None or not observation.samples:
-        return _without_data(policy, observation, memory)
+        return _without_data(policy, observation, memory, asked)
     memory = _resumed(memory, now)
     current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
     learned = learn(memory, observation)
     demand = measure(policy, observation, learned)
     learned = _bursts_learned(policy, learned, now, demand)
     proposal = _staffed(policy, demand, learned.recurring.slots)
-    given = RoundInputs(policy, observation, demand, learned, current, now)
+    given = RoundInputs(policy, observation, demand, learned, current, now, asked)
     tripped = _tripped(given, proposal)
     if tripped is not None and tripped.replicas > proposal.replicas:
         return _bounded(replace(given, memory=replace(learned, tripped_at=now)), tripped)
@@ -163,12 +169,15 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
     if proposal.replicas > policy.max_replicas:
         limited = "max"
     elif proposal.replicas < policy.min_replicas:
-        limited = "min"
+        limited = "min" if given.scheduled is None else "schedule"
     code, reason = code_and_reason(given, proposal, (replicas, within), hold, slow=slow, is_blind=blind)
     if limited == "max":
         reason += f"; maxReplicas is {policy.max_replicas}"
     elif limited == "min":
         reason += f"; minReplicas is {policy.min_replicas}"
+    elif given.scheduled is not None and limited == "schedule":
+        code = "Scheduled" if code in ("ScaledOut", "Steady", "RunsSlow") else code
+        reason += f"; {given.scheduled.why}"
     return Decision(
         replicas=replicas,
         reason=reason,
@@ -184,6 +193,7 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         ),
         p95=demand.p95,
         queue=demand.waiting if demand.queue_known else None,
+        scheduled=given.scheduled.why if given.scheduled is not None and limited == "schedule" else None,
     )
 
 
@@ -234,8 +244,10 @@ def _held(
     return tuple(kept)
 
 
-def _without_data(policy: Policy, observation: Observation | None, memory: Memory) -> Decision:
-    """No data is not zero load: all stays as it is."""
+def _without_data(
+    policy: Policy, observation: Observation | None, memory: Memory, asked: Scheduled | None
+) -> Decision:
+    """No data is not zero load: all stays as it is, but for what the schedule asks for."""
     present = 0 if observation is None else observation.ready + observation.starting
     current = memory.replicas if memory.replicas is not None else present
     replicas = _within(policy, current)
@@ -252,4 +264,6 @@ def _without_data(policy: Policy, observation: Observation | None, memory: Memor
             "starting": float(observation.starting),
             "failedScrapes": float(observation.failed),
         }
+    if asked is not None and replicas > current:
+        reason += f"; {asked.why}"
     return Decision(replicas, reason, "NoData", inputs, None, replace(memory, replicas=replicas))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lgs_crds import Spec
+from lgs_crds.model import ScheduledMinimum
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Policy:
     """The most that waiting runs may ask for, in multiples of what the load needs."""
     hold_seconds: float = 60.0
     """How long less must have been enough before a replica goes, at least."""
+    schedule: tuple[ScheduledMinimum, ...] = ()
+    """More than min_replicas, at times."""
 
     def __post_init__(self) -> None:
         rules = (
@@ -54,4 +57,5 @@ class Policy:
             utilization=spec.scaling.target.utilization,
             overshoot=spec.scaling.overshoot,
             hold_seconds=spec.scaling.scale_down.hold_seconds,
+            schedule=tuple(spec.scaling.schedule),
         )

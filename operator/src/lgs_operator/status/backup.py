@@ -6,15 +6,14 @@ gone."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from cronsim import CronSim, CronSimError
-
 from lgs_crds.model import Backup
+from lgs_crds.schedules import next_time, times
 from lgs_crds.status import BackupStatus, Condition, condition, status_before, timestamp
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, told_by
@@ -22,15 +21,6 @@ from lgs_operator.status.diagnosis import Budget, diagnose
 
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 BUDGET: Final = Budget("spec.persistence.postgres.managed.backup.resources")
-_MACROS: Final = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 
 
 @dataclass(frozen=True)
@@ -101,20 +91,9 @@ def _never(schedule: str) -> str:
 
 def two_periods_before(schedule: str, now: datetime) -> datetime:
     """The time before the last one of a schedule; the earliest time there is where there is none."""
-    return next(islice(_times(schedule, now, reverse=True), 1, None), datetime.min.replace(tzinfo=UTC))
-
-
-def next_time(schedule: str, now: datetime) -> datetime | None:
-    """The next time of a schedule; None when there is none."""
-    return next(_times(schedule, now), None)
-
-
-def _times(schedule: str, now: datetime, *, reverse: bool = False) -> Iterator[datetime]:
-    """None of a schedule that has a day that never comes, such as February 31st."""
-    try:
-        yield from CronSim(_MACROS.get(schedule, schedule), now.astimezone(UTC), reverse=reverse)
-    except CronSimError:
-        return
+    return next(
+        islice(times(schedule, now.astimezone(UTC), reverse=True), 1, None), datetime.min.replace(tzinfo=UTC)
+    )
 
 
 def _trouble(view: BackupView, kept_until: datetime | None) -> str | None:

@@ -13,6 +13,7 @@ from lgs_crds import LangGraphService
 from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
 from lgs_operator.scaling import Decision
 
+NOT_LIMITED = "no bound keeps the replicas from what the load asks for"
 SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited", "CircuitsClosed"})
 
 
@@ -55,7 +56,7 @@ def scaling_view(
         inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
         if mode != "Auto":
             inactive = _not_ours(mode)
-        limited = condition("ScalingLimited", "False", "NotLimited")
+        limited = condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED)
         return ScalingView((inactive, limited, *beside), before.status, None, None, before.desired)
     return ScalingView(
         conditions=(_active(mode, decision), _limited(service, decision), *beside),
@@ -94,11 +95,19 @@ def _not_ours(mode: Literal["Manual", "External"]) -> Condition:
 
 
 def _limited(service: LangGraphService, decision: Decision) -> Condition:
-    if service.spec.scaling.mode != "Auto" or decision.limited is None:
-        return condition("ScalingLimited", "False", "NotLimited")
+    mode = service.spec.scaling.mode
+    if mode != "Auto":
+        return condition(
+            "ScalingLimited", "False", "NotLimited", f"spec.scaling.mode is {mode}: no bound counts"
+        )
+    if decision.limited is None:
+        return condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED)
     if decision.limited == "max":
         words = f"the load asks for more than maxReplicas, which is {service.spec.max_replicas}"
         return condition("ScalingLimited", "True", "TooManyReplicas", words)
+    if decision.limited == "schedule":
+        words = f"the load asks for less than the schedule: {decision.scheduled}"
+        return condition("ScalingLimited", "True", "Scheduled", words)
     words = f"the load asks for less than minReplicas, which is {service.spec.scaling.min_replicas}"
     return condition("ScalingLimited", "True", "TooFewReplicas", words)
 
