@@ -1,5 +1,7 @@
 """The customer-service centre as one graph: each agent is a file, and this one says how they follow.
 
+Nodes, edges and handlers are all async: a plain function is called in a thread, each time.
+
 message ─┬─ remember
          └─ understand ─┬─ greet
                         ├─ retrieve ─┬─ reply ── check ── sent

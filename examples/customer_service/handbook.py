@@ -25,12 +25,14 @@ EDITION = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()[:12]
 """What the shipped handbook is known by: a new text is a new edition, in the store and in the cache."""
 PASSAGES = ("handbook", "passages")
 ABOUT = ("handbook", "about")
+GOODS = "shop-assortment"
+"""The passage that says what is sold."""
 AGAIN_SECONDS = 30.0
 """So old may be what a replica has read of the store."""
 KNOWN = 0.5
 """The least coverage of a question by a passage that answers it. The questions by which it was
 chosen are beside the tests."""
-KNOWN_COMPLAINT = 0.15
+KNOWN_COMPLAINT = 0.25
 """The same of a complaint, which tells a story: the handbook says what is done with any."""
 SAME_TOPIC = 1.25
 """How much more a passage counts that is of the topic which the intent names."""
@@ -45,6 +47,8 @@ class Shelf:
     read_at: float
     passages: Mapping[str, Mapping[str, Any]]
     ranking: Ranking
+    goods: frozenset[str]
+    """Words for what is sold. A question about a toaster is mostly one about any article."""
     by_meaning: bool
     """Whether the store has an index of vectors; without one it answers a query with any items."""
 
@@ -68,7 +72,7 @@ async def search(store: BaseStore, question: str, topic: str, most: int = 3) -> 
     scores = {
         name: score * (SAME_TOPIC if shelf.passages[name]["topic"] == topic else 1.0)
         for name, score in shelf.ranking.scores(question).items()
-        if any(shelf.ranking.coverage(part, name) >= least for part in asked)
+        if any(shelf.ranking.coverage(part, name, shelf.goods) >= least for part in asked)
     }
     ranks = [best(scores, 2 * most)]
     if shelf.by_meaning:
@@ -80,11 +84,11 @@ async def search(store: BaseStore, question: str, topic: str, most: int = 3) -> 
 async def fill(store: BaseStore) -> None:
     """Puts the shipped edition into the store. May be done by many at once, and again: items have the names
     of the passages, and the note that all are there comes last."""
-    shipped = _shipped()
-    old = [item.key for item in await store.asearch(PASSAGES, limit=1000) if item.key not in shipped]
-    ops = [PutOp(PASSAGES, name, dict(value), index=["text"]) for name, value in shipped.items()]
+    passages = shipped()
+    old = [item.key for item in await store.asearch(PASSAGES, limit=1000) if item.key not in passages]
+    ops = [PutOp(PASSAGES, name, dict(value), index=["text"]) for name, value in passages.items()]
     await store.abatch([*ops, *(PutOp(PASSAGES, name, None) for name in old)])
-    await store.aput(ABOUT, "edition", {"edition": EDITION, "passages": len(shipped)}, index=False)
+    await store.aput(ABOUT, "edition", {"edition": EDITION, "passages": len(passages)}, index=False)
 
 
 async def _shelf(store: BaseStore) -> Shelf:
@@ -95,10 +99,13 @@ async def _shelf(store: BaseStore) -> Shelf:
         if about is None or about.value.get("edition") != EDITION:
             await fill(store)
         found = {item.key: item.value for item in await store.asearch(PASSAGES, limit=1000)}
-        texts = {name: f"{each['title']} {each['text']} {each['also']}" for name, each in found.items()}
+        texts = {
+            name: f"{2 * (each['title'] + ' ')}{each['text']} {each['also']}" for name, each in found.items()
+        }
+        goods = frozenset(terms(found[GOODS]["text"])) if GOODS in found else frozenset[str]()
         near = await store.asearch(PASSAGES, query="parcel", limit=1)
         by_meaning = bool(near) and near[0].score is not None
-        shelf = _shelves[store] = Shelf(now, found, Ranking(texts), by_meaning)
+        shelf = _shelves[store] = Shelf(now, found, Ranking(texts), goods, by_meaning)
     return shelf
 
 
@@ -109,7 +116,8 @@ def _parts(question: str) -> list[str]:
 
 
 @cache
-def _shipped() -> dict[str, dict[str, Any]]:
+def shipped() -> dict[str, dict[str, Any]]:
+    """The passages of the shipped edition, by name."""
     rows = [json.loads(line) for line in SHIPPED.read_text().splitlines()]
     return {row["id"]: {key: value for key, value in row.items() if key != "id"} for row in rows}
 

@@ -42,7 +42,7 @@ async def hand_over(state: Conversation, config: RunnableConfig) -> dict[str, An
     return {"waiting_for": "", "messages": [AIMessage(_text(answer), name=by or "colleague")]}
 
 
-def by_waiting(state: Conversation) -> list[Literal["remember", "hand_over", "understand"]]:
+async def by_waiting(state: Conversation) -> list[Literal["remember", "hand_over", "understand"]]:
     """Where a message goes: to the agents, or to the person who has been asked already; and in any case to
     what is known of the customer, beside it."""
     return ["remember", "hand_over" if state.get("waiting_for") else "understand"]

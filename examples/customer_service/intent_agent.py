@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from handbook import shipped
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import NodeError
@@ -34,20 +35,23 @@ INTENTS = (
     "greeting",
     "other",
 )
+After = Literal["ask_person", "greet", "retrieve"]
 
 
 @cache
 def prompt() -> str:
-    """What the model is told: the labels, and the examples of `intents.jsonl`."""
-    rows = Path(__file__).with_name("intents.jsonl").read_text().splitlines()
-    examples = [f"- {row['intent']}: {row['text']}" for row in map(json.loads, rows)]
+    """What the model is told: the labels, the examples of `intents.jsonl`, and by which words customers ask
+    for what the handbook has."""
+    rows = map(json.loads, Path(__file__).with_name("intents.jsonl").read_text().splitlines())
+    examples = [(row["intent"], row["text"]) for row in rows]
+    examples += [(passage["topic"], passage["also"]) for passage in shipped().values()]
     return "\n".join(
         (
             "Classify the message of a customer of an online shop. Answer with one of these words alone:",
             ", ".join(INTENTS),
             "`complaint` is anger or a demand, whatever it is about; `person` asks for a human being;",
             "`other` has nothing to do with the shop. Examples:",
-            *examples,
+            *(f"- {intent}: {text}" for intent, text in examples),
         )
     )
 
@@ -73,19 +77,21 @@ async def understand(state: Conversation) -> Conversation:
     return begin(await ask(question(state["messages"])))
 
 
-def understand_without_model(
-    state: Conversation, error: NodeError
-) -> Command[Literal["ask_person", "greet", "retrieve"]]:
+async def understand_without_model(state: Conversation, error: NodeError) -> Command[After]:
     """What is done when the model can't be asked: go by the words."""
     intent = by_words(question(state["messages"]))
-    return Command(update=begin(intent), goto=by_intent({"intent": intent}))
+    return Command(update=begin(intent), goto=_after(intent))
 
 
-def by_intent(state: dict[str, Any] | Conversation) -> Literal["ask_person", "greet", "retrieve"]:
+async def by_intent(state: Conversation) -> After:
     """Where a turn goes on."""
-    if state["intent"] == "person":
+    return _after(state["intent"])
+
+
+def _after(intent: str) -> After:
+    if intent == "person":
         return "ask_person"
-    return "greet" if state["intent"] == "greeting" else "retrieve"
+    return "greet" if intent == "greeting" else "retrieve"
 
 
 def same_words(state: Conversation) -> str:

@@ -31,7 +31,7 @@ FIRST_SECONDS, FIRST_SPREAD = 0.45, 0.35
 """The time to the first word: the median, and the sigma of its logarithm."""
 WORD_SECONDS, WORD_SPREAD = 0.022, 0.5
 """The same of the pauses between words: some 45 words a second, as small hosted models write."""
-SURE = 0.2
+SURE = 0.1
 """The least coverage of a message by an example that counts as being alike."""
 MOST_SENTENCES = 3
 

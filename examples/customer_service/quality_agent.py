@@ -20,7 +20,7 @@ LONGEST = 1200
 """Characters of an answer."""
 POLITE = "hello thank thanks sorry trouble help please answer assistant handbook says moment words own can't"
 FIGURES = re.compile(r"\d+(?:[.:]\d+)*")
-ADDRESSES = re.compile(r"https?://\S+|\S+@\S+\.\w+")
+ADDRESSES = re.compile(r"https?://[^\s<>]*[\w/]|[\w.+-]+@[\w-]+(?:\.\w+)+")
 
 
 def faults_of(draft: str, asked: str, passages: Sequence[str]) -> list[str]:
@@ -33,7 +33,7 @@ def faults_of(draft: str, asked: str, passages: Sequence[str]) -> list[str]:
         faults.append(f"it has {len(draft)} characters, more than {LONGEST}")
     for kind, pattern in (("figure", FIGURES), ("address", ADDRESSES)):
         invented = sorted(set(pattern.findall(draft)) - set(pattern.findall(known)))
-        faults += [f"it says {each}, a {kind} that no passage has" for each in invented]
+        faults += [f"it says {each}: no passage has this {kind}" for each in invented]
     said = terms(draft)
     known_terms = {*terms(known), *terms(POLITE)}
     if said and sum(term in known_terms for term in said) / len(said) < SUPPORTED:
@@ -49,7 +49,7 @@ async def check(state: Conversation) -> dict[str, Any]:
     return {"faults": faults} if faults else {"faults": [], "messages": [draft]}
 
 
-def by_faults(state: Conversation) -> str:
+async def by_faults(state: Conversation) -> str:
     """Where a turn goes on: it ends, or the reply is written again, or a person is asked."""
     if not state["faults"]:
         return "sent"

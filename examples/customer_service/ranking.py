@@ -17,11 +17,12 @@ K1, B = 1.2, 0.75
 """How fast repetition saturates, and how much a long text is marked down: the usual values."""
 
 _STOP = """
-    a about after all also am an and any are as at be because been before but by can could d did do does
-    doing don else for from get go got had has have having he her here him his how i if in into is it
-    its just let ll m may me might more most must my no not now of on or our out please re s say shall
-    she should so some such t than that the their them then there these they thing this those to too up
-    us ve very was we were what when where which while who why will with would yes you your
+    a about after all also am an and any anything are as at be because been before but by can could d
+    did do does doing don else for from get go got had has have having he her here him his how i if in
+    into is it its just know let like ll m many may me might more most much must my need never no not
+    now of on or our out please re really s say shall she should so some something such t tell than that
+    the their them then there these they thing this those to too up us ve very want was we were what
+    when where which while who why will with would yes you your
 """
 SAME = {
     "package": "parcel",
@@ -74,7 +75,8 @@ def stem(word: str) -> str:
                 word = word.removesuffix(ending)
                 break
         word = word.removesuffix("e").removesuffix("i")
-        if word[-1] == word[-2] and word[-1] not in "lsz":
+        word = f"{word[:-1]}f" if word.endswith("lv") else word
+        if len(word) > 2 and word[-1] == word[-2] and word[-1] not in "lsz":
             word = word[:-1]
     return SAME.get(word, word)
 
@@ -108,10 +110,12 @@ class Ranking:
                 found[name] += part
         return dict(found)
 
-    def coverage(self, question: str, name: str) -> float:
+    def coverage(self, question: str, name: str, aside: frozenset[str] = frozenset()) -> float:
         """The share, 0 … 1, of the question's words that stand in a text, by their weight. Words that no text
-        has weigh most: a question of another world is covered by none."""
+        has weigh most: a question of another world is covered by none. Words that are set `aside`, such as
+        the names of goods, are neither asked for nor missed, where there are others."""
         asked = set(terms(question))
+        asked = asked - aside or asked
         weights = {term: self._weight.get(term, self._unknown) for term in asked}
         inside = sum(weight for term, weight in weights.items() if name in self._parts.get(term, {}))
         return inside / sum(weights.values()) if asked else 0.0

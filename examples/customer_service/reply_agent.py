@@ -71,7 +71,7 @@ async def reply(state: Conversation, config: RunnableConfig, runtime: Runtime[An
     return {"draft": draft, "drafts": state["drafts"] + 1}  # type: ignore[typeddict-item]
 
 
-def reply_failed(state: Conversation, error: NodeError) -> Command[Literal["ask_person"]]:
+async def reply_failed(state: Conversation, error: NodeError) -> Command[Literal["ask_person"]]:
     """What the breaker does not count, such as a message that the provider refuses, a person answers."""
     return Command(update={"faults": [f"the model refused: {type(error.error).__name__}"]}, goto="ask_person")
 

@@ -57,7 +57,7 @@ builder.add_edge("look_up", END)
 retrieval = builder.compile(name="retrieval")
 
 
-def by_passages(state: dict[str, Any]) -> str:
+async def by_passages(state: dict[str, Any]) -> str:
     """Where a turn goes on: a complaint that no passage answers is for a person, a question is refused."""
     if state["passages"]:
         return "reply"

@@ -6,10 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +14,8 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
+from support.application import ServedApplication
 from support.model_stub.server import model_stub, pointing_at
-from support.ports import free_port, wait_until
 from support.postgres import fresh_database
 
 CONFIG = Path(__file__).parent / "desk" / "langgraph.json"
@@ -40,15 +36,20 @@ def address(
     """Where the application is served."""
     folder = tmp_path_factory.mktemp("apps")
     if request.param == "sqlite":
-        with _served(stub, folder, {"DATABASE_URI": f"sqlite:///{folder}/lgs.db"}) as url:
+        with served(stub, folder, {"DATABASE_URI": f"sqlite:///{folder}/lgs.db"}) as url:
             yield url
         return
     with fresh_database(request.getfixturevalue("postgres_service")) as uri:
         variables = {"DATABASE_URI": uri, "REDIS_URI": request.getfixturevalue("redis_service")}
         if not asyncio.run(_has_vectors(uri)):
             variables |= _without_index(folder)
-        with _served(stub, folder, variables) as url:
+        with served(stub, folder, variables) as url:
             yield url
+
+
+def served(stub: str, folder: Path, databases: dict[str, str]) -> ServedApplication:
+    """The application on these databases, with the stub for a model."""
+    return ServedApplication(CONFIG, folder, {**pointing_at(stub), "PYTHONPATH": INSTALLED, **databases})
 
 
 async def _has_vectors(uri: str) -> bool:
@@ -73,37 +74,3 @@ def _without_index(folder: Path) -> dict[str, str]:
 def client(address: str) -> LangGraphClient:
     """The stock client of a caller whom the application knows."""
     return get_client(url=address, headers={"authorization": "Bearer ann"})
-
-
-class _served:
-    """The process, while the context is open; told to stop at its end, and waited for."""
-
-    def __init__(self, stub: str, folder: Path, databases: dict[str, str]) -> None:
-        self.log = folder / "server.log"
-        own = {"LGS_DATA_DIR": str(folder), "PYTHONPATH": INSTALLED}
-        self.variables = {**os.environ, "LGS_CONFIG": str(CONFIG), **pointing_at(stub), **databases, **own}
-        self.folder = folder
-
-    def __enter__(self) -> str:
-        port = free_port()
-        command = [sys.executable, "-m", "lgs_runtime.cli", "serve", "--port", str(port)]
-        with self.log.open("w") as sink:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=self.variables, stdout=sink, stderr=subprocess.STDOUT
-            )
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: self._ready(url), f"{CONFIG} served ({self.log})", 60)
-        return url
-
-    def _ready(self, url: str) -> bool:
-        if self.process.poll() is not None:
-            pytest.fail(f"it did not start: {self.log.read_text()[-2000:]}")
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=2):
-                return True
-        except OSError:
-            return False
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(30)

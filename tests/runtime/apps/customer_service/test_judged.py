@@ -1,0 +1,65 @@
+"""What the centre answers, judged on labelled sets, with the local model and offline. The thresholds beside
+the sets stand a few hundredths below what was measured when they were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from support.customer_service import Centre, example, last, rows, threshold
+
+
+async def test_messages_are_understood(centre: Centre) -> None:
+    asked = rows("utterances.jsonl")
+
+    right = [await example.intent_agent.ask(row["text"]) == row["intent"] for row in asked]
+
+    assert len(asked) >= 60
+    assert share(right) >= threshold("utterances.jsonl", "right"), share(right)
+
+
+async def test_complaints_are_told_from_questions_without_any_model(centre: Centre) -> None:
+    """By it their runs go before others."""
+    asked = rows("utterances.jsonl")
+
+    found = [
+        (row["intent"] == "complaint", example.intent_agent.by_words(row["text"]) == "complaint")
+        for row in asked
+    ]
+
+    recall = share([guessed for is_one, guessed in found if is_one])
+    precision = share([is_one for is_one, guessed in found if guessed])
+    least = threshold("utterances.jsonl", "complaints")
+    assert min(recall, precision) >= least, (recall, precision)
+
+
+async def test_a_question_finds_its_passage_and_the_answer_says_what_stands_there(centre: Centre) -> None:
+    asked = rows("questions.jsonl")
+    found, first, said = [], [], []
+
+    for number, row in enumerate(asked):
+        values = await centre.say(row["ask"], thread=str(number))
+        names = [passage["id"] for passage in values["passages"]]
+        found.append(bool({*names[:3]} & {*row["finds"]}))
+        first.append(bool({*names[:1]} & {*row["finds"]}))
+        said.append(any(each in last(values) for each in row["says"].split("|")))
+
+    assert share(found) >= threshold("questions.jsonl", "found_among_3"), share(found)
+    assert share(first) >= threshold("questions.jsonl", "found_first"), share(first)
+    assert share(said) >= threshold("questions.jsonl", "said"), share(said)
+
+
+async def test_what_the_handbook_does_not_say_is_not_answered(centre: Centre) -> None:
+    asked = rows("unknown.jsonl")
+
+    refused = []
+    for number, row in enumerate(asked):
+        values = await centre.say(row["ask"], thread=str(number))
+        refused.append(values["passages"] == [] and values["draft"] is None)
+
+    assert share(refused) >= threshold("unknown.jsonl", "refused"), share(refused)
+
+
+def share(right: Sequence[bool]) -> float:
+    """Of 1."""
+    return sum(right) / len(right)

@@ -1,0 +1,177 @@
+"""What the agents of the customer-service centre are made of: words and their weight, the check of a draft,
+the model's rhythm and faults, tokens, and what is noted of a customer.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langgraph.store.memory import InMemoryStore
+
+from support.customer_service import example
+
+FaultFile, Faults = example.model_faults.FaultFile, example.model_faults.Faults
+faults_of = example.quality_agent.faults_of
+tokens = example.tokens
+
+
+@given(st.text(max_size=60))
+def test_any_text_has_terms_and_the_same_ones_in_capitals_and_with_other_signs(text: str) -> None:
+    terms = example.ranking.terms(text)
+
+    assert all(terms)
+    assert example.ranking.terms(f"  {text}?! ") == terms
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("delivery", "delivered"),
+        ("returning", "returns"),
+        ("parcels", "package"),
+        ("shipping", "shipped"),
+        ("warranties", "warranty"),
+        ("shelves", "shelf"),
+        ("broke", "broken"),
+    ],
+)
+def test_forms_of_a_word_are_one_term(one: str, other: str) -> None:
+    assert example.ranking.terms(one) == example.ranking.terms(other)
+
+
+@given(st.text(alphabet="abcde ", max_size=30), st.text(alphabet="abcdefgh ", max_size=30))
+def test_a_question_is_covered_between_not_at_all_and_wholly(text: str, question: str) -> None:
+    ranking = example.ranking.Ranking({"it": text, "other": "zz"})
+
+    coverage = ranking.coverage(question, "it")
+
+    asked, said = set(example.ranking.terms(question)), set(example.ranking.terms(text))
+    assert 0.0 <= coverage <= 1.0
+    assert (coverage > 0.0) == bool(asked & said)
+    assert (coverage == 1.0) == (bool(asked) and asked <= said)
+
+
+def test_rare_words_count_more_than_those_that_all_texts_have() -> None:
+    ranking = example.ranking.Ranking({"a": "parcel late", "b": "parcel lost", "c": "parcel wet"})
+
+    scores = ranking.scores("is my parcel lost")
+
+    assert example.ranking.best(scores, 1) == ["b"]
+    assert ranking.coverage("lost parcel", "b") == 1.0
+    assert ranking.coverage("lost parcel", "a") < 0.5, "the word that matters is the one that is missing"
+
+
+@pytest.mark.parametrize(
+    ("draft", "fault"),
+    [
+        ("Gift cards are valid for 3 years.", None),
+        ("Gift cards are valid for 5 years.", "it says 5: no passage has this figure"),
+        ("Write to boss@fernwick.example.", "it says boss@fernwick.example: no passage has this address"),
+        ("", "it is empty"),
+        ("Cards " * 300, "it has 1799 characters, more than 1200"),
+        ("Elephants swim across rivers happily.", "most of it is not what the passages say"),
+    ],
+)
+def test_a_draft_is_refused_with_the_reason(draft: str, fault: str | None) -> None:
+    faults = faults_of(draft.strip(), "how long is a card valid", ["Gift cards are valid for 3 years."])
+
+    assert (fault in faults) if fault else faults == []
+
+
+def test_the_same_prompt_has_the_same_rhythm_and_a_factor_makes_all_of_it_longer() -> None:
+    once, again = (example.local_model.rhythm("why", 40, 1.0) for _ in range(2))
+    slow, at_once = (example.local_model.rhythm("why", 40, factor) for factor in (8.0, 0.0))
+
+    assert once == again and once != example.local_model.rhythm("how", 40, 1.0)
+    assert 0.5 < once.whole < 5.0, "as a hosted model takes for two sentences"
+    assert slow.whole == pytest.approx(8 * once.whole) and at_once.whole == 0.0
+
+
+def test_faults_are_looked_at_twice_a_second_and_a_file_that_is_half_written_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    faults = FaultFile(str(file))
+
+    seen = [faults.now(10.0)]
+    file.write_text('{"latency_factor": 8, "failure_rate": 0.5}')
+    seen += [faults.now(10.4), faults.now(10.5)]
+    file.write_text('{"latency_')
+    seen += [faults.now(11.0)]
+
+    assert seen == [Faults(), Faults(), Faults(latency_factor=8.0, failure_rate=0.5), Faults()]
+
+
+def test_of_ten_calls_at_a_rate_of_three_tenths_three_fail(tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    file.write_text(json.dumps({"failure_rate": 0.3}))
+    faults = FaultFile(str(file))
+
+    assert sum(faults.fails() for _ in range(10)) in (2, 3)
+    assert sum(faults.fails() for _ in range(990)) in (297, 298)
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({}, "local"),
+        ({"OPENAI_API_KEY": "k"}, "openai:gpt-4.1-mini"),
+        ({"ANTHROPIC_API_KEY": "k"}, "anthropic:claude-haiku-4-5"),
+        ({"OPENAI_API_KEY": "k", "CUSTOMER_SERVICE_MODEL": "local"}, "local"),
+        ({"OPENAI_API_KEY": ""}, "local"),
+    ],
+)
+def test_a_key_in_the_environment_chooses_the_model(variables: dict[str, str], name: str) -> None:
+    assert example.models.model_name(variables) == name
+
+
+def test_a_token_says_whose_it_is_and_one_that_was_changed_says_nothing() -> None:
+    ann = tokens.token("ann")
+
+    assert tokens.bearer(f"Bearer {ann}") == tokens.Bearer("customer", "ann")
+    assert tokens.bearer(f"Bearer {tokens.token('mia', 'staff')}") == tokens.Bearer("staff", "mia")
+    for forged in (ann.replace("customer", "staff"), ann.replace("ann", "bob"), ann[:-1], "", "development"):
+        assert tokens.bearer(f"Bearer {forged}") is None
+    assert tokens.bearer(ann) is None and tokens.bearer(None) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "known", "noted"),
+    [
+        ("My name is Ann Lee", {}, {"name": "Ann Lee"}),
+        ("where is order 48213?", {"name": "Ann"}, {"name": "Ann", "orders": ["48213"]}),
+        ("order #ab-4711", {"orders": ["48213"]}, {"orders": ["AB-4711", "48213"]}),
+        ("my name is not your business", {}, {}),
+        ("I ordered 5 chairs in 2024", {}, {}),
+    ],
+)
+def test_what_a_customer_says_of_themselves_is_noted_and_nothing_is_guessed(
+    message: str, known: dict[str, object], noted: dict[str, object]
+) -> None:
+    assert example.customers.noted(known, message) == noted
+
+
+async def test_the_handbook_is_in_the_store_once_however_often_it_is_put_there() -> None:
+    store = InMemoryStore()
+    await store.aput(
+        example.handbook.PASSAGES, "of-an-old-edition", {"text": "gone", "title": "", "also": ""}
+    )
+
+    for _ in range(2):
+        await example.handbook.fill(store)
+
+    items = await store.asearch(example.handbook.PASSAGES, limit=1000)
+    assert {item.key for item in items} == example.handbook.shipped().keys()
+    assert len(items) >= 60
+
+
+def test_each_passage_is_of_a_topic_that_is_an_intent_and_each_example_too() -> None:
+    lines = (example.handbook.SHIPPED.with_name("intents.jsonl")).read_text().splitlines()
+
+    topics = {passage["topic"] for passage in example.handbook.shipped().values()}
+    intents = {json.loads(line)["intent"] for line in lines}
+
+    assert topics < set(example.intent_agent.INTENTS)
+    assert intents == set(example.intent_agent.INTENTS)
