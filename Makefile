@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test compat bench load chaos demo e2e cluster cluster-down images lock
+.PHONY: help setup check format test compat bench load centre chaos demo e2e cluster cluster-down images lock
 
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 CHAOS_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
+CENTRE_ARGS ?=
 COMPAT_ARGS ?=
 COMPAT_SOURCES ?=
 
@@ -54,6 +55,10 @@ bench: setup ## the checkpointers, the server over HTTP, a start (BENCH_ARGS="--
 load: setup ## ten thousand conversations at once on this machine, and a panel (LOAD_ARGS="--sessions 500 --minutes 2")
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench.load $(LOAD_ARGS)
+
+centre: setup ## the customer-service centre under load and faults, and its panel (CENTRE_ARGS="--customers 10000"; "capacity --docs")
+	@tools/setup/system.sh services
+	PYTHONPATH=.:tests $(BIN)/python -m bench.centre $(CENTRE_ARGS)
 
 demo: setup ## the whole path on this machine, embedded: spike, scale-out, rolling restart, scale-in
 	$(BIN)/python -m examples.demo

@@ -159,12 +159,12 @@ def bars(groups: Mapping[str, Mapping[str, float]]) -> str:
     longest = max(value for group in groups.values() for value in group.values())
     parts, y = [], 12
     for title, group in groups.items():
-        parts.append(_text(8, y + BAR - 4, title, "bold"))
+        parts.append(label(8, y + BAR - 4, title, "bold"))
         for colour, (name, value) in zip(cycle(COLOURS), group.items(), strict=False):
             width = value / longest * (WIDTH - LEFT - 70)
-            parts.append(_text(LEFT - 100, y + BAR - 4, name))
+            parts.append(label(LEFT - 100, y + BAR - 4, name))
             parts.append(f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 4}" fill="{colour}"/>')
-            parts.append(_text(LEFT + width + 6, y + BAR - 4, f"{value:.0f}"))
+            parts.append(label(LEFT + width + 6, y + BAR - 4, f"{value:.0f}"))
             y += BAR
         y += BAR // 2
     body = "\n".join(parts)
@@ -175,5 +175,6 @@ def bars(groups: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def _text(x: float, y: float, text: str, weight: str = "normal") -> str:
+def label(x: float, y: float, text: str, weight: str = "normal") -> str:
+    """A text in a picture."""
     return f'<text x="{x:.1f}" y="{y}" font-weight="{weight}" fill="#222">{text}</text>'

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import page
 from bench.machine import facts
@@ -28,6 +28,9 @@ from bench.panel import Account, Memory, panel
 from bench.processes import cpu_seconds, resident_mib
 from bench.replicas import ROOT, Ground, Service, Target, stop_on_signals
 from bench.sessions import Asked, Play
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 OUT = Path(__file__).parent / "results" / "load.json"
 PACKAGES = ("langgraph", "fastapi", "uvicorn", "uvloop", "asyncpg", "redis")
@@ -79,11 +82,18 @@ def used(service: Service) -> dict[str, float]:
 
 
 class Sessions:
-    """The process that plays them."""
+    """The process that plays them: `module` reads a job, and tells how it goes, which is shown as `shows`."""
 
-    def __init__(self, stack: ExitStack, play: Play) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        play: DataclassInstance,
+        module: str = "bench.sessions",
+        shows: str = "{open} open, {running} answers at once, {turns} turns",
+    ) -> None:
+        self._shows = f"{{seconds:5.0f}} s: {shows}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.sessions"],
+            [sys.executable, "-m", module],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -93,6 +103,11 @@ class Sessions:
         stack.callback(self._process.wait)
         stack.callback(self._process.kill)
         self.tell(json.dumps(asdict(play)))
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def tell(self, line: str) -> None:
         """Writes a line to it."""
@@ -109,9 +124,7 @@ class Sessions:
             if said["event"] == event:
                 return said
             if number % TELL_EVERY == TELL_EVERY - 1:
-                print(
-                    "{seconds:5.0f} s: {open} open, {running} answers at once, {turns} turns".format(**said)
-                )
+                print(self._shows.format(**said), flush=True)
         raise RuntimeError(f"the sessions ended without {event}: exit code {self._process.wait()}")
 
 

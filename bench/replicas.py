@@ -113,9 +113,21 @@ class Ground:
     @property
     def postgres_uri(self) -> str:
         """Of the server."""
+        return self.postgres.uri
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The server itself."""
         if self._postgres is None:
             raise RuntimeError("no target here has PostgreSQL")
-        return self._postgres.uri
+        return self._postgres
+
+    @property
+    def redis(self) -> RedisServer:
+        """The server itself."""
+        if self._redis is None:
+            raise RuntimeError("no target here has Redis")
+        return self._redis
 
     @property
     def environment(self) -> dict[str, str]:

@@ -24,6 +24,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from model_faults import FaultFile
+from model_times import note
 from pydantic import ConfigDict, Field
 from ranking import Ranking, best, sentences, terms
 
@@ -94,6 +95,7 @@ class LocalChatModel(BaseChatModel):
     ) -> ChatResult:
         text, times = self._answer(messages)
         await asyncio.sleep(times.whole)
+        note(_whole(messages), times.whole)
         return _result(messages, text)
 
     async def _astream(
@@ -111,6 +113,7 @@ class LocalChatModel(BaseChatModel):
             if run_manager:
                 await run_manager.on_llm_new_token(word, chunk=chunk)
             yield chunk
+        note(_whole(messages), times.whole)
         usage = _usage(messages, text)
         yield ChatGenerationChunk(message=AIMessageChunk("", usage_metadata=usage, chunk_position="last"))
 
@@ -175,6 +178,10 @@ def _chosen(said: str, passages: Sequence[Sequence[str]]) -> Iterator[str]:
             if name.startswith("0."):
                 scores[name] = scores.get(name, 0.0) + 0.5
     yield from (places[name] for name in sorted(best(scores, MOST_SENTENCES)))
+
+
+def _whole(messages: Sequence[BaseMessage]) -> str:
+    return "\n".join(str(each.text) for each in messages)
 
 
 def _words(text: str) -> list[str]:
