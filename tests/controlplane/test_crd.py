@@ -66,6 +66,8 @@ def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
         ({"graphs": {"a": "./graph.py:graph", "b": "./graph.py:b"},
           "cache": {"warmup": {"inputs": [{"input": {}}]}}},
          "spec.cache.warmup.inputs: no assistant: each must name its assistant, since there are several"),
+        ({"graphs": {"agent": "./graph.py:graph"}, "cache": {"answers": {"agnet": {}}}},
+         "spec.cache.answers: agnet: must be a graph of spec.graphs"),
         ({"persistence": {"postgres": {"managed": {"backup": {"schedule": "99 3 * * *", "volume": {}}}}}},
          "must be minute, hour, day of month, month and day of week, such as '0 3 * * *'"),
         ({"workers": {"queues": {"high": 0}}}, "spec.workers.queues.high"),

@@ -77,6 +77,8 @@ def test_a_schedule_may_ask_for_more_than_the_default_most_replicas() -> None:
          "spec.cache.warmup.timeoutSeconds: 0: must be above 0"),
         ({"cache": {"warmup": {"inputs": [{"assistant": "agent"}]}}},
          "spec.cache.warmup.inputs[0].input: is required"),
+        ({"graphs": {"agent": "./graph.py:graph"}, "cache": {"answers": {"agnet": {}}}},
+         "spec.cache.answers: agnet: must be a graph of spec.graphs"),
         ({"disruption": {"maxUnavailable": 0}},
          "spec.disruption.maxUnavailable: 0: must be a number of at least 1, or a percentage such as 25%"),
         ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},

@@ -59,6 +59,7 @@ SPEC: Mapping[str, Any] = {
             "inputs": [{"assistant": "agent", "input": {"no": None}, "context": {"city": "Bonn"}}],
             "file": "warmup.jsonl",
         },
+        "answers": {"agent": {"ttlSeconds": 31}},
     },
     "circuitBreaker": {
         "failureThreshold": 0.22,
@@ -123,6 +124,8 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
             ignore=("shop.errors.BadQuestion",),
         ),
     ),
+    "LGS_ANSWER_CACHE": (lambda s: s.answers, {"agent": 31}),
+    "LGS_REVISION": (lambda s: len(s.revision), 16),
     "LGS_DATABASE_ID": (lambda s: s.database_id, SECRETS["LGS_DATABASE_ID"]),
     "DATABASE_URI": (lambda s: s.database_uri, SECRETS["DATABASE_URI"]),
     "REDIS_URI": (lambda s: s.redis_uri, SECRETS["REDIS_URI"]),

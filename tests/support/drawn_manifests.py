@@ -234,13 +234,14 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
     spec = json.loads(json.dumps(spec))
     if not spec.get("source", {}).get("configMap"):
         spec.setdefault("image", "example.com/support:1")
-    circuits, graphs = spec.get("circuitBreaker", {}).get("graphs", {}), spec.get("graphs")
-    for unknown in set(circuits) - set(graphs or circuits):
-        del circuits[unknown]
+    graphs = spec.get("graphs")
     for given in spec.get("cache", {}).get("warmup", {}).get("inputs", ()):
         if graphs:
             given["assistant"] = min(graphs)
     persistence, cache_ = spec.get("persistence", {}), spec.get("cache", {})
+    for of_graphs in (spec.get("circuitBreaker", {}).get("graphs", {}), cache_.get("answers", {})):
+        for unknown in set(of_graphs) - set(graphs or of_graphs):
+            del of_graphs[unknown]
     _only_one(persistence.get("postgres"), ("uriSecret", "cloudNativePG", "managed"), choice)
     _only_one(cache_.get("redis"), ("uriSecret", "managed"), choice)
     if "managed" in persistence.get("postgres", {}):

@@ -441,6 +441,17 @@ class Warmup(Part):
     )
 
 
+class GraphAnswers(Part):
+    """For how long the answers of one graph are cached."""
+
+    ttl_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=31536000,
+        description="Seconds for which an answer is kept. Not set: cache.ttlSeconds.",
+    )
+
+
 class Cache(Part):
     """The response cache, and Redis for it and for streams."""
 
@@ -455,6 +466,13 @@ class Cache(Part):
         default=None,
         description="Runs that fill the cache before a replica takes work. Not set: a replica starts with "
         "what Redis has.",
+    )
+    answers: dict[str, GraphAnswers] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Graphs, by their ids, whose first run on a thread is answered without the graph where "
+        "the same was asked before: by the same user, of the same code, with the same configuration. What "
+        "their nodes do beside answering does not happen then. Not set: none.",
     )
 
 

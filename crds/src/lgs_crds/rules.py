@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lgs_crds.errors import Problem
@@ -167,8 +167,17 @@ def _replicas_need_postgres(spec: Spec) -> Problem | None:
 def _circuits_of_graphs(spec: Spec) -> Problem | None:
     """Without `graphs` those of a langgraph.json count, which only the replica sees."""
     own = spec.circuit_breaker.graphs if spec.circuit_breaker else {}
+    return _unknown_graph(spec, "spec.circuitBreaker.graphs", own)
+
+
+def _answers_of_graphs(spec: Spec) -> Problem | None:
+    """As for the circuits."""
+    return _unknown_graph(spec, "spec.cache.answers", spec.cache.answers)
+
+
+def _unknown_graph(spec: Spec, path: str, own: Iterable[str]) -> Problem | None:
     unknown = sorted(set(own) - set(spec.graphs)) if spec.graphs else []
-    return Problem("spec.circuitBreaker.graphs", NO_SUCH_GRAPH, unknown[0]) if unknown else None
+    return Problem(path, NO_SUCH_GRAPH, unknown[0]) if unknown else None
 
 
 def _warmup_of_assistants(spec: Spec) -> Problem | None:
@@ -235,16 +244,22 @@ def _scheduled_cel(
     )
 
 
+def _graphs_cel(parts: tuple[str, str], check: Callable[[Spec], Problem | None]) -> Rule:
+    """Each key of a mapping is a graph of the service."""
+    path = ".".join(parts)
+    return Rule(
+        "",
+        f"{_NO_GRAPHS} || !has(self.{parts[0]}) || !has(self.{path})"
+        f" || self.{path}.all(each, each in self.graphs)",
+        f"'spec.{path}: ' + self.{path}.filter(each, !(each in self.graphs))[0] + ': {NO_SUCH_GRAPH}'",
+        check,
+    )
+
+
 _NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"
-_NO_GRAPHS = (
-    "!has(self.graphs) || size(self.graphs) == 0 || !has(self.circuitBreaker)"
-    " || !has(self.circuitBreaker.graphs)"
-)
+_NO_GRAPHS = "!has(self.graphs) || size(self.graphs) == 0"
 _WARMUP = "self.cache.warmup.inputs"
-_NO_WARMUP = (
-    "!has(self.graphs) || size(self.graphs) == 0 || !has(self.cache) || !has(self.cache.warmup)"
-    f" || !has({_WARMUP})"
-)
+_NO_WARMUP = f"{_NO_GRAPHS} || !has(self.cache) || !has(self.cache.warmup) || !has({_WARMUP})"
 _UNKNOWN = (
     f"has(each.assistant) && !(each.assistant in self.graphs || each.assistant.matches('{ASSISTANT_ID}'))"
 )
@@ -301,14 +316,8 @@ RULES: tuple[Rule, ...] = (
         _one_restore_source,
     ),
     _exactly_one_cel("cache.redis", REDIS_SOURCES, _one_redis),
-    Rule(
-        "",
-        f"{_NO_GRAPHS} || self.circuitBreaker.graphs.all(each, each in self.graphs)",
-        "'spec.circuitBreaker.graphs: '"
-        " + self.circuitBreaker.graphs.filter(each, !(each in self.graphs))[0]"
-        f" + ': {NO_SUCH_GRAPH}'",
-        _circuits_of_graphs,
-    ),
+    _graphs_cel(("circuitBreaker", "graphs"), _circuits_of_graphs),
+    _graphs_cel(("cache", "answers"), _answers_of_graphs),
     Rule(
         "",
         f"{_NO_WARMUP} || !{_WARMUP}.exists(each, {_UNKNOWN})",

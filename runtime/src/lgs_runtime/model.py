@@ -251,6 +251,8 @@ class Outcome:
     """Its checkpoints were deleted."""
     thread_metadata: Json = field(default_factory=dict)
     """Merged into the thread's metadata (graph_id and assistant_id), unless the run is rolled back."""
+    run_metadata: Json = field(default_factory=dict)
+    """Merged into the run's metadata."""
 
 
 @dataclass(frozen=True, slots=True)

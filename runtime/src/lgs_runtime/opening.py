@@ -46,6 +46,7 @@ from lgs_runtime.graphs.circuits import GraphCircuits
 from lgs_runtime.graphs.factories import identity_of_caller
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.graphs.revision import revision_of
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.notifier import Notifier
 from lgs_runtime.periodic import running
@@ -57,6 +58,7 @@ from lgs_runtime.storage.backends import open_storage
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.brokers import open_broker
 from lgs_runtime.streams.contract import StreamBroker
+from lgs_runtime.worker.answers import AnswerCache
 from lgs_runtime.worker.worker import Worker
 
 DATABASE_PATIENCE_SECONDS = 30.0
@@ -119,6 +121,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
             notifier=notifier,
             metrics=metrics,
             circuits=circuits,
+            answers=await opening.answers(cache),
         ),
         metrics=metrics,
         readiness=Readiness(storage, streams),
@@ -184,6 +187,15 @@ class _Opening:
             store=kept.store,
             cache=cache,
         )
+
+    async def answers(self, cache: CacheManager) -> AnswerCache:
+        """The answers of whole runs, which are kept for one revision of the graphs."""
+        settings, revision = self._settings, ""
+        if settings.answers:
+            folders = (settings.source, *settings.import_paths)
+            revision = await asyncio.to_thread(revision_of, folders, settings.file_env, settings.revision)
+            log.info("answers.cached", graphs=sorted(settings.answers), revision=revision)
+        return AnswerCache(settings.answers, cache, revision)
 
     async def circuits(self, around: GraphCircuits, metrics: Metrics) -> None:
         """Circuits, around graphs and in their code: shown, and shared with the other replicas."""

@@ -18,6 +18,8 @@ from typing import Any
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
 from lgs_runtime.database.addresses import masked, through
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.graphs.answer_section import VARIABLE as ANSWER_CACHE
+from lgs_runtime.graphs.answer_section import parse_answers
 from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.circuit_section import VARIABLE as CIRCUIT_BREAKER
 from lgs_runtime.graphs.circuit_section import GraphPolicy, parse_circuits
@@ -100,6 +102,10 @@ class Settings:
     auth_cache: AuthCache | None = None
     api_keys: str = field(default="", repr=False)
     api_keys_file: Path | None = None
+    answers: Mapping[str, float] = field(default_factory=dict)
+    """For how many seconds the answers of graphs are cached; not at all where one is not here."""
+    revision: str = ""
+    """What who deploys the graphs says of their revision, beside what the files say."""
     circuits: Mapping[str, GraphPolicy] = field(default_factory=dict)
     """When the circuit around each graph opens; none around one that is not here."""
     file_env: Mapping[str, str] = field(default_factory=dict)
@@ -130,6 +136,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     checkpointer = checkpointer_of(
         parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where), values
     )
+    cache_ttl = values.number("LGS_CACHE_TTL_SECONDS", 3600.0, above=0.0)
     refuse(values, _closed(values, auth_path, manifest.encryption, checkpointer.path))
     warn(values)
     return Settings(
@@ -165,7 +172,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         max_body_bytes=values.integer(
             "LGS_MAX_BODY_BYTES", 16 * 1024 * 1024, at_least=1024, alias="HTTP_MAX_REQUEST_BODY_BYTES"
         ),
-        cache_ttl_seconds=values.number("LGS_CACHE_TTL_SECONDS", 3600.0, above=0.0),
+        cache_ttl_seconds=cache_ttl,
         cache_compression_threshold_bytes=values.integer(
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
         ),
@@ -187,6 +194,8 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         port=_port(flags.get("port"), values, outer),
         reuse_port=bool(flags.get("reuse_port")),
         admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
+        answers=parse_answers(values.text(ANSWER_CACHE, ""), list(manifest.graphs), cache_ttl),
+        revision=values.text("LGS_REVISION", ""),
         circuits=parse_circuits(values.text(CIRCUIT_BREAKER, ""), list(manifest.graphs)),
         file_env={name: text for name, text in file.env.items() if name not in outer},
     )

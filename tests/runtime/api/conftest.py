@@ -35,6 +35,7 @@ _load("api_webapps", "webapps.py")
 _load("api_contexts", "contexts.py")
 _load("api_inside", "inside.py")
 _load("api_cached", "cached.py")
+_load("api_answering", "answering.py")
 _load("api_replicas", "replicas.py")
 _load("api_priorities", "priorities.py")
 _load("api_secrets", "secrets.py")
@@ -42,6 +43,7 @@ _load("api_persistence", "persistence.py")
 _load("api_foreign_failures", "foreign_failures.py")
 _load("api_dependency", "dependency.py")
 
+from api_answering import caching  # noqa: E402
 from api_dependency import guarded as guarded_by_circuits  # noqa: E402
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 
@@ -124,6 +126,17 @@ async def circuits(
     folder = tmp_path_factory.mktemp("circuits")
     with database(kind, request, folder) as uris:
         async with open_replica(guarded_by_circuits(settings_of(folder, uris))) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="session")
+async def answering(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    """A replica that caches the answers of a graph."""
+    folder = tmp_path_factory.mktemp("answering")
+    with database(kind, request, folder) as uris:
+        async with open_replica(caching(settings_of(folder, uris))) as opened:
             yield opened
 
 

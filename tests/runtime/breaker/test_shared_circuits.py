@@ -138,6 +138,24 @@ async def test_without_redis_each_replica_goes_by_what_it_sees_and_redis_is_told
     assert phases(one, two) == {Phase.OPEN}
 
 
+async def test_whatever_the_driver_raises_is_told_once_and_tried_again(
+    three: list[SharingReplica], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sharing, script = three[0].sharing, three[0].sharing._script
+
+    async def lost(**_: object) -> None:
+        raise IndexError("no node has this slot")
+
+    sharing._script = lost  # type: ignore[assignment]
+    for _ in range(2):
+        await sharing.exchange()
+    away, sharing._script = sharing.away, script
+    await sharing.exchange()
+
+    assert (away, sharing.away) == (True, False)
+    assert capsys.readouterr().out.count("no node has this slot") == 1
+
+
 async def test_a_redis_that_lost_its_data_closes_nothing(three: list[SharingReplica], redis_uri: str) -> None:
     await opened(*three)
     await three[0].sharing._redis.flushdb()

@@ -5,6 +5,7 @@ Secrets are referred to, never copied. What the user sets in `pod.env` comes las
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 from lgs_crds import Spec
@@ -78,6 +79,13 @@ def variables_of(spec: Spec) -> dict[str, str]:
         values["LGS_CIRCUIT_BREAKER"] = json.dumps(written, sort_keys=True)
     if spec.cache.warmup is not None:
         values["LGS_CACHE_WARMUP"] = _warmup(spec.cache.warmup)
+    if spec.cache.answers:
+        kept = {
+            graph: own.model_dump(by_alias=True, exclude_none=True)
+            for graph, own in spec.cache.answers.items()
+        }
+        values["LGS_ANSWER_CACHE"] = json.dumps(kept, sort_keys=True)
+        values["LGS_REVISION"] = _revision(spec)
     if spec.auth.path is not None:
         values["LGS_AUTH_PATH"] = spec.auth.path
     if spec.auth.disable_studio_auth:
@@ -113,6 +121,13 @@ def redis_reference(inputs: Inputs) -> SecretKey | None:
     if redis is None:
         return None
     return SecretKey(name=name_of(inputs, "redis"), key="uri") if redis.managed else redis.uri_secret
+
+
+def _revision(spec: Spec) -> str:
+    """What of a manifest decides what its graphs answer, beside the files of the image and the source."""
+    variables = [each.model_dump(mode="json", by_alias=True) for each in spec.pod.env]
+    said = json.dumps([spec.image, spec.graphs, variables], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _as_written(variable: EnvVar) -> Manifest:

@@ -122,7 +122,8 @@ class RedisSharing:
                 keys=[f"{self._prefix}{circuit.kind}:{circuit.name}" for circuit in said],
                 args=[word for circuit, each in said.items() for word in _arguments(circuit, each.message)],
             )
-        except GONE as gone:
+        # The driver of a Cluster raises others than its own, too, while it finds the nodes anew.
+        except Exception as gone:  # noqa: BLE001
             self._tell(away=str(gone) or type(gone).__name__)
             return
         self._tell(away=None)

@@ -87,6 +87,9 @@ async def outcome(fields: Fields, outcome: Outcome) -> Outcome:
         thread_metadata=await fields.cipher.seal("thread", "metadata", outcome.thread_metadata)
         if outcome.thread_metadata
         else {},
+        run_metadata=await fields.cipher.seal("run", "metadata", outcome.run_metadata)
+        if outcome.run_metadata
+        else {},
     )
 
 

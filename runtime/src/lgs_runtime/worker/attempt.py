@@ -69,6 +69,8 @@ class Attempt:
     """Whether the graph was there to be run."""
     raised: BaseException | None = None
     """What the graph raised."""
+    cached: bool = False
+    """Whether the answer was cached, and the graph not asked."""
     _patience: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:

@@ -95,4 +95,5 @@ def _ended(run: Run, outcome: Outcome, now: datetime) -> Run:
     result = outcome.answer
     if result is None and outcome.values is not None and outcome.interrupts is not None:
         result = with_questions(outcome.values, questions(outcome.interrupts))
-    return replace(run, status=outcome.status, error=None, result=result, updated_at=now)
+    metadata = {**run.metadata, **outcome.run_metadata}
+    return replace(run, status=outcome.status, error=None, result=result, updated_at=now, metadata=metadata)

@@ -10,11 +10,10 @@ import asyncio
 import time
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import structlog
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.errors import GraphDrained
 
 from lgs_runtime.auth.users import User
@@ -28,16 +27,25 @@ from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Outcome, Run
-from lgs_runtime.run_kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
+from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.storage.contract import Assistants
+from lgs_runtime.worker.answer_graph import answer
+from lgs_runtime.worker.answers import HIT, AnswerCache, Question
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
-from lgs_runtime.worker.outcomes import alone, outcome_of
+from lgs_runtime.worker.outcomes import alone, marked, outcome_of
 from lgs_runtime.worker.publisher import Publisher
-from lgs_runtime.worker.resumption import UnknownInterruptError, starting_point
+from lgs_runtime.worker.resumption import (
+    ANSWER_CACHE,
+    Start,
+    UnknownInterruptError,
+    latest_of,
+    starting_point,
+)
 from lgs_runtime.worker.retry_budget import RetryBudget
-from lgs_runtime.worker.stream_v2 import stream_protocol
+from lgs_runtime.worker.run_config import build_config
+from lgs_runtime.worker.stream_v2 import ProtocolEmitter, stream_protocol
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +59,7 @@ class Executor:
         graphs: GraphRegistry,
         checkpointer: BaseCheckpointSaver[Any],
         metrics: Metrics,
+        answers: AnswerCache,
         *,
         timeout_seconds: float,
         max_attempts: int,
@@ -59,6 +68,7 @@ class Executor:
         self._graphs = graphs
         self._checkpointer = checkpointer
         self._metrics = metrics
+        self._answers = answers
         self._timeout_seconds = timeout_seconds
         self._retry_budget = RetryBudget(at_least=max_attempts)
 
@@ -156,15 +166,55 @@ class Executor:
         if start.kind != "fresh":
             self._metrics.resumed()
             log.info("run.resumed", attempt=attempt.run.attempt, left=start.kind)
+        question = await self._question(graph, start, config, kwargs, attempt)
+        found = None if question is None else await self._answers.find(question)
+        if found is not None:
+            attempt.cached = True
+            answer.set(found.values)
+            config["metadata"][ANSWER_CACHE] = HIT
+            graph = found.graph
+        outcome = await self._finished(graph, start, config, kwargs, attempt, publisher=publisher)
+        if question is not None and found is None and outcome.thread_status == "idle":
+            await self._answers.keep(question, await self._latest(attempt, config))
+        return outcome
+
+    async def _question(
+        self, graph: Graph, start: Start, config: RunnableConfig, kwargs: RunKwargs, attempt: Attempt
+    ) -> Question | None:
+        """What the answer of this run is kept by, where it may be kept, and the run is the first of its
+        thread."""
+        if start.kind != "fresh":
+            return None
+        question = self._answers.question(config["metadata"]["graph_id"], graph, attempt.run, kwargs)
+        if question is None or await self._latest(attempt, config) is not None:
+            return None
+        return question
+
+    async def _finished(
+        self,
+        graph: Graph,
+        start: Start,
+        config: RunnableConfig,
+        kwargs: RunKwargs,
+        attempt: Attempt,
+        *,
+        publisher: Publisher,
+    ) -> Outcome:
+        control = attempt.control
         if kwargs.protocol:
-            state = await stream_protocol(
-                graph, start, config, kwargs, publisher=publisher, control=attempt.control
-            )
-            return outcome_of(graph, state)
-        if start.kind != "done":
-            emitter = Emitter(publisher, kwargs)
-            await stream(graph, start.input, start.config, kwargs, emitter=emitter, control=attempt.control)
-        return outcome_of(graph, await graph.aget_state(config))
+            emitter = ProtocolEmitter(publisher, whole_messages=attempt.cached)
+            state = await stream_protocol(graph, start, config, kwargs, emitter=emitter, control=control)
+        else:
+            if start.kind != "done":
+                told = Emitter(publisher, kwargs)
+                await stream(graph, start.input, start.config, kwargs, emitter=told, control=control)
+            state = await graph.aget_state(config)
+        return marked(outcome_of(graph, state), state, attempt.run)
+
+    async def _latest(self, attempt: Attempt, config: RunnableConfig) -> CheckpointTuple | None:
+        """The thread's latest checkpoint, as the attempt knows it."""
+        assert attempt.saver is not None
+        return await attempt.saver.aget_tuple(latest_of(config))
 
     async def _stopped(self, attempt: Attempt) -> Outcome | HandBack:
         """The attempt was asked to stop: what is left of it depends on who asked."""
@@ -230,6 +280,9 @@ class Executor:
     async def _look(self, attempt: Attempt) -> Outcome:
         """The thread as its checkpoints say."""
         run, kwargs = attempt.run, attempt.kwargs
+        if attempt.cached:
+            # What is left of a cached answer that was cut is another graph's.
+            await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
         async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
             return outcome_of(graph, await graph.aget_state(config))
@@ -241,40 +294,3 @@ class Executor:
         if run.graph_id is not None:
             return run.graph_id
         return (await self._assistants.get(run.assistant_id)).graph_id
-
-
-def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
-    """The config of every attempt of a run. What names the run can't be overridden by its request."""
-    ids = {
-        "run_id": run.run_id,
-        "thread_id": run.thread_id,
-        "assistant_id": run.assistant_id,
-        "graph_id": graph_id,
-    }
-    given = dict(kwargs.config)
-    asked = about_the_caller(kwargs.user, kwargs.request_id)
-    configurable = {**given.pop("configurable", {}), **ids, **asked, **_when(run)}
-    # The client's own word counts, as on LangGraph's server: graphs know whom it may be about by the other.
-    configurable["user_id"] = configurable.get("user_id") or asked["langgraph_auth_user_id"]
-    for address in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
-        configurable.pop(address, None)
-    said = {**run.thread_metadata, **run.metadata, **given.pop("metadata", {})}
-    own = {name: value for name, value in said.items() if name not in ABOUT_THE_CALLER}
-    metadata = {**own, **ids, "run_attempt": run.attempt}
-    known = {name: given[name] for name in ("tags", "recursion_limit", "max_concurrency") if name in given}
-    config: RunnableConfig = {
-        "configurable": configurable,
-        "metadata": metadata,
-        "run_id": UUID(run.run_id),
-        "run_name": graph_id,
-    }
-    config.update(known)  # type: ignore[typeddict-item]
-    return config
-
-
-def _when(run: Run) -> dict[str, int]:
-    """When the run was asked for, and how long it was to wait."""
-    return {
-        "__request_start_time_ms__": int(run.created_at.timestamp() * 1000),
-        "__after_seconds__": int((run.due_at - run.created_at).total_seconds()),
-    }

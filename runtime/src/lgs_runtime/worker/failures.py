@@ -1,8 +1,9 @@
 """What the end of an attempt says of its graph, for the graph's circuit breaker: whose failure an error is.
 
 A graph has failed when one of its nodes raised, when it could not be made, or when it took too long. Nothing
-is said by what was cancelled, interrupted, handed back or lost, by a database that is away, by input that the
-graph's schema refuses before a node runs, nor by an answer of a server that refuses what it was sent.
+is said by what was cancelled, interrupted, handed back or lost, by an answer that was cached, by a database
+that is away, by input that the graph's schema refuses before a node runs, nor by an answer of a server that
+refuses what it was sent.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ REFUSED: Final = frozenset({400, 413, 422})
 
 def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str]) -> Result:
     """What an attempt says that ended so. `ignored`: names of exceptions that say nothing."""
-    if isinstance(end, HandBack):
+    if isinstance(end, HandBack) or attempt.cached:
         return Result.NEITHER
     if end.status == "success":
         return Result.SUCCESS

@@ -10,8 +10,9 @@ from typing import Any
 from langgraph.types import StateSnapshot
 
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.model import Json, Outcome, questions, rooted, with_questions
+from lgs_runtime.model import Json, Outcome, Run, questions, rooted, with_questions
 from lgs_runtime.streams.json_encoding import to_json
+from lgs_runtime.worker.resumption import ANSWER_CACHE
 
 
 def outcome_of(graph: Graph, state: StateSnapshot) -> Outcome:
@@ -27,6 +28,14 @@ def outcome_of(graph: Graph, state: StateSnapshot) -> Outcome:
         checkpoint_id=state.config["configurable"].get("checkpoint_id") if state.created_at else None,
         answer=None if answer is values else with_questions(answer, questions(interrupts)),
     )
+
+
+def marked(outcome: Outcome, state: StateSnapshot, run: Run) -> Outcome:
+    """The outcome of a run whose checkpoints say that its answer was cached: so will its record."""
+    metadata: Mapping[str, Any] = state.metadata or {}
+    if ANSWER_CACHE not in metadata or metadata.get("run_id") != run.run_id:
+        return outcome
+    return replace(outcome, run_metadata={ANSWER_CACHE: metadata[ANSWER_CACHE]})
 
 
 def alone(outcome: Outcome) -> Outcome:

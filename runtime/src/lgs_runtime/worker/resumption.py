@@ -6,6 +6,9 @@ nothing when the graph had reached its end, or a point where it waits for a pers
 checkpoint was committed never runs again, and the finished tasks of a step that was cut are taken from their
 pending writes.
 
+A run whose answer was cached is the exception: what is left of one that was cut is another graph's, and costs
+nothing to do again, so it is taken back.
+
 A `Command` is the hard case: LangGraph stores it beside the checkpoint of the run before, without a
 checkpoint of its own. So the first attempt leaves a mark there that says what was stored before it; a later
 attempt sees from the difference whether its command was taken in already. A single answer to a single
@@ -26,6 +29,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Command, Send, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
+from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import NodeNames, RunKwargs
@@ -33,6 +37,8 @@ from lgs_runtime.run_kwargs import NodeNames, RunKwargs
 MARK = "__lgs_command__"
 NULL_TASK = "00000000-0000-0000-0000-000000000000"
 RESUME = "__resume__"
+ANSWER_CACHE = "answer_cache"
+"""The key of the metadata of a run, and of its checkpoints, whose answer was cached."""
 INTERRUPT_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -63,8 +69,11 @@ async def starting_point(
         state = await graph.aget_state(config)
         # Tasks, not `next`: that leaves out a task whose writes are stored, though the checkpoint that takes
         # them in, and all steps after it, may be missing.
-        ended = not state.tasks or await _waits(graph, state, kwargs)
-        return Start("done" if ended else "resume", None, config)
+        if not state.tasks or await _waits(graph, state, kwargs):
+            return Start("done", None, config)
+        if ANSWER_CACHE not in latest.metadata:
+            return Start("resume", None, config)
+        await delete_run_checkpoints(checkpointer, run.thread_id, run.run_id)
     at = _at_checkpoint(config, kwargs)
     command = kwargs.command
     if command is None and kwargs.protocol and kwargs.input is not None:

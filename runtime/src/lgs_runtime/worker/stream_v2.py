@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from langchain_core.language_models._compat_bridge import message_to_events
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.stream import ProtocolEvent, StreamTransformer
 from langgraph.types import Interrupt, StateSnapshot
@@ -38,8 +40,10 @@ warnings.filterwarnings("ignore", message="The v3 streaming protocol on Pregel i
 class ProtocolEmitter:
     """Publishes what one attempt streams. Keeps which message each model is at, and what was asked."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, *, whole_messages: bool = False) -> None:
+        """`whole_messages`: what a node returns whole is told as if a model had said it at once."""
         self._publisher = publisher
+        self._whole_messages = whole_messages
         self._messages: dict[str, str] = {}
         self._asked: set[str] = set()
 
@@ -93,8 +97,12 @@ class ProtocolEmitter:
         self, namespace: list[str], at: int, payload: Any, metadata: Mapping[str, Any]
     ) -> Iterator[Wire]:
         """A chat model's own event, named after its message, so that clients can tell apart messages that are
-        made at the same time. A message that a node returns whole is news of the state alone."""
+        made at the same time. A message that a node returns whole is news of the state alone, but in place of
+        the model that a cached answer did without."""
         if not isinstance(payload, Mapping):
+            if self._whole_messages and isinstance(payload, AIMessage):
+                for said in message_to_events(payload, message_id=payload.id):
+                    yield from self._message(namespace, at, said, metadata)
             return
         node, run_id = metadata.get("langgraph_node"), str(metadata.get("run_id") or "")
         if payload.get("event") == "message-start":
@@ -135,12 +143,11 @@ async def stream_protocol(
     config: RunnableConfig,
     kwargs: RunKwargs,
     *,
-    publisher: Publisher,
+    emitter: ProtocolEmitter,
     control: Any,
 ) -> StateSnapshot:
     """Runs the graph to its end, to an interrupt, or to the drain that `control` asks for
     (`GraphDrained`); the state that it left."""
-    emitter = ProtocolEmitter(publisher)
     if start.kind != "done":
         await _stream(graph, start, kwargs, emitter, control)
     state = await graph.aget_state(config)

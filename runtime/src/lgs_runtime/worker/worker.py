@@ -30,6 +30,7 @@ from lgs_runtime.notifier import Notifier
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
+from lgs_runtime.worker.answers import AnswerCache
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.claims import Claimed, Claims
 from lgs_runtime.worker.cleanup import CheckpointCleanup
@@ -62,6 +63,7 @@ class Worker:
         notifier: Notifier,
         metrics: Metrics,
         circuits: GraphCircuits,
+        answers: AnswerCache,
     ) -> None:
         self._settings = settings
         self._storage = storage
@@ -73,6 +75,7 @@ class Worker:
             graphs,
             checkpointer,
             metrics,
+            answers,
             timeout_seconds=settings.run_timeout_seconds,
             max_attempts=settings.max_attempts,
         )

@@ -71,9 +71,9 @@ class Queue(Protocol):
         other runs wait on it). An `answer` is kept as the run's `result`, and told to its webhook. With
         `delete_thread_after` the thread's record goes and the run keeps the answer, else the values, as
         `result` (the checkpoints are the caller's); else the state it ended with becomes a version of the
-        thread (`histories.checkpoint_of`). A run that was cancelled with `rollback` is deleted. Raises
-        `RollbackAsked` where the outcome is not `undone` then, `LeaseLost` when the attempt is no longer the
-        replica's: nothing is changed."""
+        thread (`histories.checkpoint_of`). `run_metadata` is merged into the run's. A run that was cancelled
+        with `rollback` is deleted. Raises `RollbackAsked` where the outcome is not `undone` then, `LeaseLost`
+        when the attempt is no longer the replica's: nothing is changed."""
 
     async def release(self, replica: str, runs: Sequence[Run]) -> None:
         """Hands runs back unfinished: they wait again, first in rank, and no attempt is charged."""

@@ -81,4 +81,5 @@ def row(run: Run, replica: str, outcome: Outcome) -> Row:
         dump_optional(outcome.answer),
         dump(outcome.thread_metadata),
         outcome.undone,
+        dump(outcome.run_metadata) if outcome.run_metadata else None,
     )

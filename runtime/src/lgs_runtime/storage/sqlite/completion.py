@@ -17,6 +17,7 @@ from lgs_runtime.storage.sqlite.statements.completion import (
     END_RUN,
     KEEP_WEBHOOK,
     LEAVE_THREAD,
+    MARK_RUN,
     MARK_THREAD,
 )
 from lgs_runtime.storage.sqlite.statements.queue import (
@@ -49,6 +50,9 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
         result = answer or (values if row["delete_thread_after"] else None)
         version = _keep_version(change, row, checkpoint_of(outcome), interrupts)
         _end(change, row, outcome.status, error, result=result, values=answer or values, version=version)
+        if outcome.run_metadata:
+            marked = dump({**load(row["metadata"]), **outcome.run_metadata})
+            change.run(MARK_RUN, run_id=run.run_id, metadata=marked)
         _mark(change, row["thread_id"], outcome.thread_metadata)
     change.notifications.append(Signal("finished", run.run_id))
     waiting = _leave(change, row, outcome.thread_status, error, values=values, interrupts=interrupts)

@@ -8,15 +8,16 @@ FINISH: Final = """
 WITH ends AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[],
                          $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-                         $13::boolean[])
+                         $13::boolean[], $14::text[])
         AS e (thread_id, run_id, replica, attempt, status, error, rest, values, interrupts, checkpoint_id,
-              answer, names, undone)
+              answer, names, undone, marks)
 ), thread AS MATERIALIZED (
     SELECT t.thread_id, t.unfinished, t.values, t.versions FROM lgs_thread t
     WHERE t.thread_id = ANY($1::text[]) ORDER BY t.thread_id FOR UPDATE
 ), ended AS (
     UPDATE lgs_run r
     SET status = e.status, error = e.error, claimed_by = NULL, ended_at = now(), updated_at = now(),
+        metadata = CASE WHEN e.marks IS NULL THEN r.metadata ELSE r.metadata || e.marks::jsonb END,
         result = coalesce(e.answer, CASE WHEN r.delete_thread_after THEN e.values END)::json,
         version = CASE WHEN e.checkpoint_id IS NOT NULL AND NOT r.delete_thread_after
                        THEN thread.versions + 1 END
@@ -40,7 +41,7 @@ WITH ends AS MATERIALIZED (
            d.created_by
     FROM ended d JOIN ends e USING (run_id) WHERE d.version IS NOT NULL
 ), crowd AS (
-    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $14::bigint
+    INSERT INTO lgs_crowded_thread (thread_id) SELECT thread_id FROM ended WHERE version > $15::bigint
     ON CONFLICT DO NOTHING
 ), gone AS (
     SELECT g.*, g.delete_thread_after AND thread.unfinished = 1 AS last
@@ -65,7 +66,7 @@ WITH ends AS MATERIALIZED (
 SELECT gone.run_id, gone.kept, rest.unfinished
 FROM gone JOIN (SELECT * FROM kept UNION ALL SELECT * FROM dropped) rest USING (thread_id)
 """
-"""`completion.row`; $14: versions that a thread keeps. A run that does not come back was not the replica's at
+"""`completion.row`; $15: versions that a thread keeps. A run that does not come back was not the replica's at
 that attempt, or is to be rolled back and is not undone, or was cancelled while the statement waited for its
 thread, which a second look sees."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+MARK_RUN: Final = "UPDATE lgs_run SET metadata = :metadata WHERE run_id = :run_id"
+
 MARK_THREAD: Final = "UPDATE lgs_thread SET metadata = :metadata WHERE thread_id = :thread_id"
 
 END_RUN: Final = """

@@ -1,0 +1,133 @@
+"""The answer cache: a whole run that asks what another has asked before ends as that one did, without its
+graph.
+
+Only for graphs whose author wants it, and only for the first run of a thread that begins with an input. The
+run is a run like any other: its thread has a state and checkpoints, its events are told, its record says that
+the answer was cached. Whatever fails here costs a hit: then the graph runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import structlog
+from langgraph.checkpoint.base import CheckpointTuple
+
+from lgs_runtime.cache.keys import UncacheableArgument, canonical
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.values import Life, Place
+from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.model import Run
+from lgs_runtime.run_kwargs import RunKwargs
+from lgs_runtime.worker.answer_graph import answer_in, answering_graph, not_cacheable
+
+HIT: Final = "hit"
+NAMESPACE: Final = "(answer)"
+"""Under what the answers of a graph are counted and kept: no node has a name with brackets by itself."""
+MESSAGE: Final = frozenset(("type", "role"))
+log = structlog.get_logger(__name__)
+
+
+class Question(NamedTuple):
+    """What a run asks of a graph, and where its answer is kept."""
+
+    place: Place
+    graph_id: str
+    graph: Graph
+
+
+class Answer(NamedTuple):
+    """A graph that gives the answer when it runs, and the state that it ends with."""
+
+    graph: Graph
+    values: Mapping[str, Any]
+
+
+class AnswerCache:
+    """The answers of one replica's graphs."""
+
+    def __init__(self, ttls: Mapping[str, float], manager: CacheManager, revision: str = "") -> None:
+        """`ttls`: for how many seconds the answers of which graphs are kept."""
+        self._ttls = ttls
+        self._manager = manager
+        self._revision = revision
+        self._graphs: dict[tuple[str, str], tuple[Graph, Graph]] = {}
+
+    def question(self, graph_id: str, graph: Graph, run: Run, kwargs: RunKwargs) -> Question | None:
+        """What this run asks; None for a run whose answer is nobody else's."""
+        if graph_id not in self._ttls or not may_be_cached(kwargs):
+            return None
+        namespace = f"{graph_id}/{NAMESPACE}"
+        if (reason := not_cacheable(graph)) is not None:
+            self._manager.unstorable(namespace, reason)
+            return None
+        try:
+            said = canonical(asked(kwargs), namespace)
+        except UncacheableArgument as refused:
+            self._manager.unstorable(namespace, str(refused))
+            return None
+        place = self._manager.place(namespace, self._revision, graph_id, run.assistant_id, said)
+        return Question(place, graph_id, graph)
+
+    async def find(self, question: Question) -> Answer | None:
+        """The answer that is kept."""
+        place = question.place
+        if (found := (await self._manager.read([place])).get(place)) is None:
+            return None
+        try:
+            return Answer(self._answering(question, found.value["node"]), dict(found.value["values"]))
+        # What is kept is of another shape, or the graph is one that can't be made again: so it runs.
+        except Exception as failed:  # noqa: BLE001
+            told = f"{type(failed).__name__}: {failed}"
+            self._manager.statistics.failed(place.namespace, "cache.answer_unusable", told)
+            return None
+
+    async def keep(self, question: Question, latest: CheckpointTuple | None) -> None:
+        """Keeps the state of the checkpoint that a run has ended with."""
+        if latest is not None:
+            kept = answer_in(question.graph, latest.checkpoint)  # type: ignore[arg-type]
+            life = Life(self._ttls[question.graph_id])
+            await self._manager.write([(question.place, kept, life)])
+
+    def _answering(self, question: Question, node: str) -> Graph:
+        _, graph_id, graph = question
+        known = self._graphs.get((graph_id, node))
+        if known is not None and known[0] is graph:
+            return known[1]
+        made = answering_graph(graph, node)  # type: ignore[arg-type]
+        # A factory makes another graph for each run: the latest is kept.
+        self._graphs[graph_id, node] = graph, made
+        return made
+
+
+def may_be_cached(kwargs: RunKwargs) -> bool:
+    """Whether a run is a plain question: no answer to a question, no fork, none that is to stop on its way,
+    and none that a schedule asks again and again."""
+    scheduled = "cron_id" in (kwargs.config.get("configurable") or {})
+    stops = kwargs.interrupt_before or kwargs.interrupt_after
+    return kwargs.input is not None and not (kwargs.command or kwargs.checkpoint or stops or scheduled)
+
+
+def asked(kwargs: RunKwargs) -> Mapping[str, Any]:
+    """What tells a question from others of its graph: what is asked, how the graph is set, and who asks."""
+    user = kwargs.user
+    return {
+        "input": without_ids(kwargs.input),
+        # Of a model that is heard by protocol v2 LangGraph keeps the message in another form.
+        "protocol": kwargs.protocol,
+        "configurable": kwargs.config.get("configurable") or {},
+        "context": kwargs.context or {},
+        "sealed": kwargs.encryption_context or {},
+        "user": None if user is None else [user["identity"], sorted(map(str, user.get("permissions") or ()))],
+    }
+
+
+def without_ids(value: Any) -> Any:
+    """An input without the ids of its messages, which clients make anew for each."""
+    if isinstance(value, list):
+        return [without_ids(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    is_message = "content" in value and not MESSAGE.isdisjoint(value)
+    return {name: without_ids(each) for name, each in value.items() if not (is_message and name == "id")}

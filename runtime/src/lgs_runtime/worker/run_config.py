@@ -1,0 +1,52 @@
+"""The config with which a graph is run, and its threads are looked at."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+
+from lgs_runtime.model import Run
+from lgs_runtime.run_kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
+from lgs_runtime.worker.resumption import ANSWER_CACHE
+
+SET_BY_THE_WORKER: Final = ABOUT_THE_CALLER | {ANSWER_CACHE}
+"""Keys of a run's metadata that its client can't give to the graph."""
+
+
+def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
+    """The config of every attempt of a run. What names the run can't be overridden by its request."""
+    ids = {
+        "run_id": run.run_id,
+        "thread_id": run.thread_id,
+        "assistant_id": run.assistant_id,
+        "graph_id": graph_id,
+    }
+    given = dict(kwargs.config)
+    asked = about_the_caller(kwargs.user, kwargs.request_id)
+    configurable = {**given.pop("configurable", {}), **ids, **asked, **_when(run)}
+    # The client's own word counts, as on LangGraph's server: graphs know whom it may be about by the other.
+    configurable["user_id"] = configurable.get("user_id") or asked["langgraph_auth_user_id"]
+    for address in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+        configurable.pop(address, None)
+    said = {**run.thread_metadata, **run.metadata, **given.pop("metadata", {})}
+    own = {name: value for name, value in said.items() if name not in SET_BY_THE_WORKER}
+    metadata = {**own, **ids, "run_attempt": run.attempt}
+    known = {name: given[name] for name in ("tags", "recursion_limit", "max_concurrency") if name in given}
+    config: RunnableConfig = {
+        "configurable": configurable,
+        "metadata": metadata,
+        "run_id": UUID(run.run_id),
+        "run_name": graph_id,
+    }
+    config.update(known)  # type: ignore[typeddict-item]
+    return config
+
+
+def _when(run: Run) -> dict[str, int]:
+    """When the run was asked for, and how long it was to wait."""
+    return {
+        "__request_start_time_ms__": int(run.created_at.timestamp() * 1000),
+        "__after_seconds__": int((run.due_at - run.created_at).total_seconds()),
+    }
