@@ -45,6 +45,13 @@ def test_the_names_of_other_servers_are_understood() -> None:
         ("LGS_QUEUE_HIGH", "-1", "LGS_QUEUE_HIGH: -1: must be at least 1"),
         ("LGS_DRAIN_SECONDS", "nan", "LGS_DRAIN_SECONDS: nan: must be a finite number"),
         ("LGS_RUN_TIMEOUT_SECONDS", "0", "LGS_RUN_TIMEOUT_SECONDS: 0: must be greater than 0"),
+        ("LGS_CACHE_TTL_SECONDS", "0", "LGS_CACHE_TTL_SECONDS: 0: must be greater than 0"),
+        (
+            "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES",
+            "-1",
+            "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES: -1: must be at least 0",
+        ),
+        ("LGS_ANSWER_CACHE", '{"agent": 1}', "LGS_ANSWER_CACHE.agent: 1: must be an object"),
         ("LGS_PORT", "70000", "LGS_PORT: 70000: must be at most 65535"),
         ("REDIS_URI", "localhost", "REDIS_URI: localhost: must start with redis://"),
         ("LGS_SOURCE", "/nowhere", "LGS_SOURCE: /nowhere: must be a folder that exists"),
