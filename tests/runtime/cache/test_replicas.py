@@ -24,6 +24,7 @@ from lgs_runtime.cache.redis import TIMEOUT_SECONDS
 from lgs_runtime.cache.replicas import LOOK_SECONDS
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.cache.values import Found, Life, Place
+from support.caches import listening, until
 from support.redis import RedisServer
 
 KEY = (("write", "node"), "input")
@@ -44,19 +45,6 @@ async def computed(cache: CacheManager, place: Place, value: Any, life: Life = L
     assert found is not None
     await cache.land(place, found, value, life)
     return value
-
-
-async def until(premise: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not premise():
-            await asyncio.sleep(0.01)
-
-
-async def listening(*caches: CacheManager) -> None:
-    """Until each hears what the others tell."""
-    for each in caches:
-        await each.read([each.place("any", "key")])
-    await until(lambda: all(each.heard for each in caches))
 
 
 async def test_what_one_replica_stored_another_finds(new_cache: NewCache, redis_uri: str) -> None:

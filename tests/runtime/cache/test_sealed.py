@@ -13,6 +13,7 @@ from lgs_runtime.cache.values import Found, Life
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.wrapping import sealing_entries
 from support import ciphers
+from support.caches import listening
 
 NewCache = Callable[..., CacheManager]
 LIFE = Life(60.0)
@@ -67,6 +68,7 @@ async def test_what_can_not_be_sealed_is_not_shared_and_keeps_nobody_waiting(
 ) -> None:
     ciphers.broken.add(("encrypt.blob", "cache", "value"))
     here = new_sealed()
+    await listening(here)
 
     assert [await computed(here, "ours"), await computed(here, "another")] == ["ours", "ours"]
     assert await computed(new_sealed(), "theirs") == "theirs"
