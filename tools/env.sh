@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced by every script under tools/: where things are kept, which versions are built, and three small words
-# (say, fail, one_at_a_time). Nothing outside the user's cache folder is written, except by tools/setup/system.sh.
+# Sourced by every script under tools/: where things are kept, which versions are built, and a few small words
+# (say, fail, one_at_a_time, ...). Nothing outside the user's cache folder is written, except by tools/setup/system.sh.
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}
@@ -40,4 +40,16 @@ wait_for() {
     [ $SECONDS -lt $end ] || fail "$what: not there after $seconds s"
     sleep 0.2
   done
+}
+
+# uv_command: prints uv, which is installed beside where it is missing, never into the system's Python.
+uv_command() {
+  # A shim that answers `uv` but has no uv behind it is as good as none.
+  if uv --version >/dev/null 2>&1; then echo uv; return; fi
+  if [ ! -x "$TOOLCHAIN/uv/bin/uv" ]; then
+    say "no uv here: installing it into $TOOLCHAIN/uv"
+    python3 -m venv "$TOOLCHAIN/uv" >&2
+    "$TOOLCHAIN/uv/bin/pip" install --quiet uv >&2
+  fi
+  echo "$TOOLCHAIN/uv/bin/uv"
 }

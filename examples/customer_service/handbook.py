@@ -36,8 +36,8 @@ KNOWN_COMPLAINT = 0.25
 """The same of a complaint, which tells a story: the handbook says what is done with any."""
 SAME_TOPIC = 1.25
 """How much more a passage counts that is of the topic which the intent names."""
-MEANT = 0.45
-"""The least similarity of a passage that is found by meaning alone."""
+MEANT, MEANT_BY_TOPIC = 0.4, 0.3
+"""The least similarity of a passage that is found by meaning; and of one of the intent's topic."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,10 @@ async def search(store: BaseStore, question: str, topic: str, most: int = 3) -> 
     ranks = [best(scores, 2 * most)]
     if shelf.by_meaning:
         near = await store.asearch(PASSAGES, query=question, limit=most)
-        ranks.append([item.key for item in near if (item.score or 0.0) >= MEANT])
+        enough = [MEANT_BY_TOPIC if item.value["topic"] == topic else MEANT for item in near]
+        ranks.append(
+            [item.key for item, least in zip(near, enough, strict=True) if (item.score or 0) >= least]
+        )
     return [_passage(shelf.passages[name], name, score) for name, score in _fused(ranks)[:most]]
 
 
@@ -86,7 +89,7 @@ async def fill(store: BaseStore) -> None:
     of the passages, and the note that all are there comes last."""
     passages = shipped()
     old = [item.key for item in await store.asearch(PASSAGES, limit=1000) if item.key not in passages]
-    ops = [PutOp(PASSAGES, name, dict(value), index=["text"]) for name, value in passages.items()]
+    ops = [PutOp(PASSAGES, name, dict(value), index=["text", "also"]) for name, value in passages.items()]
     await store.abatch([*ops, *(PutOp(PASSAGES, name, None) for name in old)])
     await store.aput(ABOUT, "edition", {"edition": EDITION, "passages": len(passages)}, index=False)
 

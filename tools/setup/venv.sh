@@ -5,17 +5,6 @@ set -euo pipefail
 . "$(dirname "$0")/../env.sh"
 cd "$REPO"
 
-uv_command() {
-  # A shim that answers `uv` but has no uv behind it is as good as none.
-  if uv --version >/dev/null 2>&1; then echo uv; return; fi
-  if [ ! -x "$TOOLCHAIN/uv/bin/uv" ]; then
-    say "no uv here: installing it into $TOOLCHAIN/uv"
-    python3 -m venv "$TOOLCHAIN/uv" >&2
-    "$TOOLCHAIN/uv/bin/pip" install --quiet uv >&2
-  fi
-  echo "$TOOLCHAIN/uv/bin/uv"
-}
-
 one_at_a_time "$TOOLCHAIN/venv.lock"
 UV=$(uv_command)
 [ -x .venv/bin/python ] || "$UV" venv --quiet --python '>=3.11' .venv
