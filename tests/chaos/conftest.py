@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos.field import Field, open_field
+from chaos.field import FLEET, Field, open_field
 
 
 @pytest.fixture(scope="module")
@@ -21,5 +21,5 @@ def full_fleet(request: pytest.FixtureRequest) -> None:
     """Replicas that earlier tests have ended are replaced."""
     if "field" in request.fixturenames:
         field: Field = request.getfixturevalue("field")
-        field.fleet.start(3 - len(field.fleet.replicas))
+        field.fleet.start(FLEET - len(field.fleet.replicas))
         field.fleet.wait_ready()

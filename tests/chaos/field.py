@@ -32,6 +32,7 @@ from support.redis import RedisServer
 
 SUPPORT = Path(__file__).parents[2] / "examples" / "support"
 LEASE_SECONDS = 4.0
+FLEET = 3
 START_SECONDS = 90.0
 
 
@@ -114,9 +115,9 @@ class Fleet:
         for replica in self.replicas:
             wait_until(replica.ready, f"{replica.name} is ready (log in {self.folder})", START_SECONDS)
 
-    def at_work(self) -> Replica:
+    def at_work(self, seconds: float = START_SECONDS) -> Replica:
         """A replica that is in the middle of a step, as soon as there is one: of several, that which began
-        last."""
+        last. Raises `TimeoutError` after so long."""
         names = {replica.name: replica for replica in self.replicas}
         found: list[Replica] = []
 
@@ -124,7 +125,7 @@ class Fleet:
             found[:] = [names[name] for name in in_flight(self.records()) if name in names][-1:]
             return bool(found)
 
-        wait_until(look, f"a replica is in a step (records in {self.folder})", START_SECONDS)
+        wait_until(look, f"a replica is in a step (records in {self.folder})", seconds)
         return found[0]
 
     def end(self, replica: Replica, number: signal.Signals = signal.SIGKILL) -> None:
@@ -132,6 +133,14 @@ class Fleet:
         self.replicas.remove(replica)
         replica.process.send_signal(number)
         replica.process.wait(timeout=60)
+
+    def replace(self, **more: str) -> None:
+        """Ends all replicas, and starts as many with other settings."""
+        count = len(self.replicas)
+        for replica in list(self.replicas):
+            self.end(replica, signal.SIGTERM)
+        self.start(count, **more)
+        self.wait_ready()
 
     def records(self) -> list[dict[str, Any]]:
         """What the steps have left so far. A line that a killed replica did not complete is left out."""
@@ -201,7 +210,7 @@ def through(uri: str, proxy: Proxy) -> str:
 
 @contextmanager
 def open_field(
-    folder: Path, replicas: int = 3, server: PostgresServer | None = None, **env: str
+    folder: Path, replicas: int = FLEET, server: PostgresServer | None = None, **env: str
 ) -> Iterator[Field]:
     """A field whose replicas are ready, with servers of its own."""
     server, redis = server or PostgresServer(), RedisServer()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
-from chaos.field import Field
+from chaos.field import FLEET, LEASE_SECONDS, Field
 from e2e.harness.records import account
 from load.player import Played, Player, Work, summary
 
@@ -67,6 +69,40 @@ async def ordeal(
         await asyncio.to_thread(fault)
         played = list(await asyncio.gather(*playing))
     return await asyncio.to_thread(judge, field, played, steps)
+
+
+async def ordeal_of_a_killed_replica(field: Field, durability: str = "sync") -> Verdict:
+    """An ordeal in which a replica is killed in the middle of a step. Where the machine was so slow that all
+    runs were over by then, others are played whose steps take longer."""
+
+    def kill() -> None:
+        with suppress(TimeoutError):
+            field.fleet.end(field.fleet.at_work(seconds=5.0))
+
+    for step_seconds in (0.3, 1.5, 6.0):
+        field.fleet.start(FLEET - len(field.fleet.replicas))
+        field.fleet.wait_ready()
+        verdict = await ordeal(field, kill, step_seconds=step_seconds, durability=durability)
+        if verdict.resumed or not verdict.clean(durability):
+            break
+    return verdict
+
+
+async def ordeal_without_lost_leases(
+    field: Field, fault: Callable[[], None], *, leases: float = 0.0, **work: Any
+) -> Verdict:
+    """An ordeal in which every replica keeps its lease, with steps of so many leases when `leases` is given.
+    Where the machine stood still for longer than one, replicas with longer ones play it again."""
+    for lease_seconds in (LEASE_SECONDS, 4 * LEASE_SECONDS):
+        if lease_seconds != LEASE_SECONDS:
+            field.fleet.replace(LGS_LEASE_SECONDS=str(lease_seconds))
+        long = {"step_seconds": leases * lease_seconds} if leases else {}
+        verdict = await ordeal(field, fault, **work, **long)
+        if not (verdict.repeated or verdict.resumed) or not verdict.clean():
+            break
+    if lease_seconds != LEASE_SECONDS:
+        field.fleet.replace()
+    return verdict
 
 
 def judge(field: Field, played: list[Played], steps: int) -> Verdict:

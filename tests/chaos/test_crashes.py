@@ -12,11 +12,11 @@ import time
 import pytest
 
 from chaos.field import LEASE_SECONDS, Field
-from chaos.ordeal import ordeal
+from chaos.ordeal import ordeal, ordeal_of_a_killed_replica, ordeal_without_lost_leases
 
 
 async def test_a_replica_is_killed(field: Field) -> None:
-    verdict = await ordeal(field, lambda: field.fleet.end(field.fleet.at_work()))
+    verdict = await ordeal_of_a_killed_replica(field)
 
     assert verdict.clean(), verdict
     assert verdict.resumed > 0
@@ -26,7 +26,7 @@ async def test_a_replica_is_killed(field: Field) -> None:
 async def test_a_replica_is_killed_whose_checkpoints_come_later_than_its_steps(
     field: Field, durability: str
 ) -> None:
-    verdict = await ordeal(field, lambda: field.fleet.end(field.fleet.at_work()), durability=durability)
+    verdict = await ordeal_of_a_killed_replica(field, durability)
 
     assert verdict.clean(durability), verdict
     assert verdict.resumed > 0
@@ -111,14 +111,14 @@ async def test_redis_goes_and_comes_back_empty(field: Field) -> None:
         time.sleep(1.0)
         field.redis.start()
 
-    verdict = await ordeal(field, away)
+    verdict = await ordeal_without_lost_leases(field, away)
 
     assert verdict.clean(), verdict
     assert verdict.repeated == ()
 
 
 async def test_a_step_longer_than_the_lease_runs_once_while_its_replica_lives(field: Field) -> None:
-    verdict = await ordeal(field, lambda: None, runs=3, steps=1, step_seconds=LEASE_SECONDS * 2)
+    verdict = await ordeal_without_lost_leases(field, lambda: None, leases=2.0, runs=3, steps=1)
 
     assert verdict.clean(), verdict
     assert verdict.repeated == ()

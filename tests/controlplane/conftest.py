@@ -13,7 +13,7 @@ import pytest_asyncio
 from controlplane.controlplane_server import ControlPlane, binaries, control_plane
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.waiting import until
+from controlplane.waiting import established
 from lgs_operator.kube.client import KubeClient
 
 CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
@@ -27,9 +27,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         pytest.fail("no kube-apiserver: set KUBEBUILDER_ASSETS to its folder, or run `make control-plane`")
     with control_plane(folder, tmp_path_factory.mktemp("control-plane")) as running:
         running.run("apply", "--server-side", "-f", str(CRD))
-        # kubectl waits for no condition of an object that has no status yet
-        wait = ("wait", "--for=condition=Established", "crd/langgraphservices.lgs.dev", "--timeout=30s")
-        asyncio.run(until(lambda: "condition met" in running.run(*wait, check=False), "no such kind"))
+        asyncio.run(established(running, "langgraphservices.lgs.dev"))
         yield running
 
 

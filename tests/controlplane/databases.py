@@ -32,19 +32,6 @@ async def password(story: Story) -> str:
     return str((await story.appears(SECRET, SET))["data"]["password"])
 
 
-async def event(story: Story, reason: str) -> str:
-    """The message of the newest Event of this reason, when there is one."""
-
-    async def told() -> str | None:
-        listed = story.plane.run(
-            *("get", "events", "-n", story.namespace, "--field-selector", f"reason={reason}"),
-            *("-o", "jsonpath={.items[*].message}"),
-        )
-        return listed.strip() or None
-
-    return await until(told, f"no Event {reason}")
-
-
 def delete(story: Story, *what: str) -> None:
     story.plane.run("delete", *what, "-n", story.namespace, "--wait=false")
 

@@ -34,6 +34,14 @@ class Running:
             float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
         )
 
+    async def shows(self, name: str, value: float) -> None:
+        """Returns when a metric has this value."""
+
+        async def seen() -> bool:
+            return await self.metric(name) == value
+
+        await until(seen, f"{name} does not become {value}")
+
     async def readiness(self) -> tuple[int, str]:
         """What it answers at `/readyz`; status 0 while it does not."""
         try:

@@ -11,6 +11,8 @@ from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE_OF_OURS, Kind
 
+OURS = "involvedObject.kind=LangGraphService"
+
 
 class Story:
     """What a user does and sees in one namespace."""
@@ -40,6 +42,16 @@ class Story:
             return found if (found.get("status"), found.get("reason")) == (status, reason) else None
 
         return await until(seen, lambda: f"{kind} is not {status} {reason}: {json.dumps(self.status)}")
+
+    async def event(self, reason: str) -> str:
+        """The messages of the Events of this reason, as soon as there is one: they may be written later than
+        the condition."""
+        where = ("get", "events", "-n", self.namespace, "--field-selector", f"reason={reason},{OURS}")
+
+        async def told() -> str:
+            return self.plane.run(*where, "-o", "jsonpath={.items[*].message}").strip()
+
+        return await until(told, f"no Event {reason}")
 
     async def template(self) -> dict[str, Any]:
         return (await self.get(DEPLOYMENT))["spec"]["template"]

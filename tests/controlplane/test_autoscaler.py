@@ -11,6 +11,7 @@ from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
 from controlplane.operators import DIES, Operators
+from controlplane.story import Story
 from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
@@ -71,8 +72,9 @@ async def test_a_spike_is_followed_out_and_in_and_a_silent_replica_is_not_taken_
         pods.load.answers = True
         await until(lambda: becomes(1), "the replicas are not given back")
 
-    events = plane.run("get", "events", "-n", namespace, "-o", "jsonpath={.items[*].reason}")
-    assert {"ScaledOut", "ScaledIn"} <= set(events.split())
+    story = Story(plane, cluster, namespace)
+    assert await story.event("ScaledOut")
+    assert await story.event("ScaledIn")
 
 
 @pytest.mark.usefixtures("database")
@@ -155,12 +157,16 @@ async def test_a_circuit_that_opens_and_closes_is_a_condition_and_an_event_of_it
         pods.load.opened = ()
         await until(lambda: says("AllClosed"))
 
-    path = "{range .items[*]}{.reason} {.message}{'\\n'}{end}"
-    events = plane.run("get", "events", "-n", namespace, "-o", f"jsonpath={path}").splitlines()
-    told = sorted(" ".join(line.split()[:3]) for line in events if line.startswith("Circuit"))
-    assert told == [
+    path = "jsonpath={range .items[*]}{.reason} {.message}{'\\n'}{end}"
+
+    def told() -> list[str]:
+        events = plane.run("get", "events", "-n", namespace, "-o", path).splitlines()
+        return sorted(" ".join(line.split()[:3]) for line in events if line.startswith("Circuit"))
+
+    each = [
         "CircuitClosed graph agent:",
         "CircuitClosed graph search:",
         "CircuitOpened graph agent:",
         "CircuitOpened graph search:",
     ]
+    await until(lambda: told() == each, lambda: f"the Events are {told()}")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from controlplane.manifests import service
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.waiting import until
+from controlplane.waiting import established, until
 from lgs_operator.kube.kinds import DEPLOYMENT
 
 pytestmark = pytest.mark.controlplane
@@ -27,14 +28,14 @@ CLUSTER: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def cloud_native_pg(story: Story) -> None:
+@pytest_asyncio.fixture
+async def cloud_native_pg(story: Story) -> None:
     """The API server knows Clusters."""
     found = sorted(CACHE.glob("clusters-*.yaml"))
     if not found:
         pytest.skip("the definition of Cluster is not here: tools/setup/cloudnativepg.sh brings it")
     story.plane.run("apply", "--server-side", "-f", str(found[-1]))
-    story.plane.run("wait", "--for=condition=Established", "crd/clusters.postgresql.cnpg.io", "--timeout=30s")
+    await established(story.plane, "clusters.postgresql.cnpg.io")
 
 
 def is_at(story: Story, phase: str, ready: str, instances: int) -> None:

@@ -8,7 +8,7 @@ from base64 import b64decode
 
 import pytest
 
-from controlplane.databases import SET, VOLUME, delete, event, gone, made_again, managed, password, uid_of
+from controlplane.databases import SET, VOLUME, delete, gone, made_again, managed, password, uid_of
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.story import Story
 from controlplane.waiting import until
@@ -45,7 +45,7 @@ async def test_what_a_deleted_service_leaves_is_adopted_by_the_next_of_its_name(
     await story.appears(STATEFUL_SET, SET)
     assert left == (before, volume)
     assert (await password(story), await uid_of(story, CLAIM, VOLUME)) == left
-    said = await event(story, "Adopted")
+    said = await story.event("Adopted")
     assert f"volume {VOLUME} (1Gi, made 20" in said
 
 
@@ -63,7 +63,7 @@ async def test_a_volume_that_was_made_by_hand_is_adopted_too(story: Story) -> No
 
     story.apply(managed())
 
-    assert f"volume {VOLUME} (3Gi" in await event(story, "Adopted")
+    assert f"volume {VOLUME} (3Gi" in await story.event("Adopted")
     await story.appears(STATEFUL_SET, SET)
     assert await uid_of(story, CLAIM, VOLUME) == volume
     await story.has_condition("Reconciled", "True", "Done")

@@ -79,7 +79,7 @@ async def test_a_quota_that_is_used_up_is_named_and_room_in_it_is_enough(
     await story.has_condition("Progressing", "False", "QuotaExceeded")
     assert "exceeded quota: team, requested: limits.cpu=2" in said["message"]
     assert "spec.pod.resources" in said["message"]
-    assert "QuotaExceeded" in events(story)
+    await story.event("QuotaExceeded")
 
     story.apply(service(pod={"resources": {"limits": {"cpu": "1"}}}))
     await story.has_condition("Ready", "False", "Starting")
@@ -139,7 +139,7 @@ async def test_a_rollout_that_stands_still_is_told_with_its_cause_and_an_event(
 
         said = await story.has_condition("Progressing", "False", "ProgressDeadlineExceeded")
         assert "image example.com/support:1 can't be had: no such image" in said["message"]
-        await until(lambda: "ProgressDeadlineExceeded" in events(story), "there is no Event")
+        await story.event("ProgressDeadlineExceeded")
 
         kubelet.runs()
         await story.has_condition("Progressing", "False", "Complete")
@@ -156,12 +156,6 @@ def quota(cpu: str) -> dict[str, Any]:
 def limit_range(**limits: dict[str, str]) -> dict[str, Any]:
     spec = {"limits": [{"type": "Container"} | limits]}
     return {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "team"}, "spec": spec}
-
-
-def events(story: Story) -> str:
-    """The reasons of the service's own Events."""
-    ours = "--field-selector=involvedObject.kind=LangGraphService"
-    return story.plane.run("get", "events", "-n", story.namespace, ours, "-o", "jsonpath={.items[*].reason}")
 
 
 async def reconciles(operator: Running, times: int) -> None:

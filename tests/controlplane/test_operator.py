@@ -110,8 +110,7 @@ async def test_a_hand_edit_is_repaired_and_what_others_own_is_left_alone(
     await until(repaired, "the image is not repaired")
     await story.appears(SERVICE)
     assert (await story.get(DEPLOYMENT))["metadata"]["annotations"]["team.example.com/pager"] == "on"
-    events = story.plane.run("get", "events", "-n", story.namespace, "-o", "jsonpath={.items[*].reason}")
-    assert "DriftRepaired" in events
+    assert await story.event("DriftRepaired")
 
 
 async def test_a_missing_secret_is_named_and_its_arrival_is_enough(
@@ -222,6 +221,7 @@ async def test_a_broken_image_and_a_crash_are_told_in_words_and_recover(
 
     table = story.plane.run("get", "lgs", "-n", story.namespace)
     assert table.splitlines()[0].split() == ["NAME", "READY", "DESIRED", "REPLICAS", "QUEUE", "P95", "AGE"]
+    assert await story.event("ImagePullBackOff")
     described = story.plane.run("describe", "lgs", "support", "-n", story.namespace)
     assert "ImagePullBackOff" in described
 

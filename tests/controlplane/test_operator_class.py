@@ -58,7 +58,7 @@ async def test_of_two_operators_of_a_class_the_second_stays_out_and_says_so(
 
     words = await stays_out(second)
     assert f"operator class default is served by {story.namespace}/blue" in words
-    assert await second.metric("lgs_operator_stays_out") == 1
+    await second.shows("lgs_operator_stays_out", 1)
     assert "class.stays_out" in second.log.read_text()
     assert not await second.leads()
     story.apply(service("another", **STOCK))

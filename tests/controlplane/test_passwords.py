@@ -7,7 +7,7 @@ from base64 import b64decode
 
 import pytest
 
-from controlplane.databases import SET, delete, event, managed, password
+from controlplane.databases import SET, delete, managed, password
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.story import Story
@@ -42,7 +42,7 @@ async def test_a_lost_secret_is_made_again_and_replicas_follow_with_its_password
         return bool(secret) and secret["data"]["password"] != before
 
     await until(new, "no Secret is made")
-    assert "new password" in await event(story, "PasswordChanged")
+    assert "new password" in await story.event("PasswordChanged")
     # the server itself is not restarted: its pod takes the password over while it runs
     assert (await story.get(STATEFUL_SET, SET))["spec"]["template"] == server
 
@@ -99,8 +99,8 @@ async def test_a_rotation_keeps_the_old_password_until_the_last_replica_has_the_
         during = await until(both, "no second password")
         assert during["previous-password"] == before["password"] != during["password"]
         assert during["username"] != before.get("username")
-        assert "valid until then" in await event(story, "PasswordChanged")
-        await event(story, "PasswordRotated")
+        assert "valid until then" in await story.event("PasswordChanged")
+        await story.event("PasswordRotated")
 
         after = (await story.get(SECRET, SET))["data"]
         assert after == {name: value for name, value in during.items() if not name.startswith("previous-")}

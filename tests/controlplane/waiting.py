@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from controlplane.controlplane_server import ControlPlane
+
 LONGEST = 120.0
 T = TypeVar("T")
 
@@ -27,3 +29,10 @@ async def until(
         await asyncio.sleep(0.05)
     words = otherwise() if callable(otherwise) else otherwise
     raise AssertionError(f"{words}; last seen: {last!r}")
+
+
+async def established(plane: ControlPlane, definition: str) -> None:
+    """Returns when the API server serves the kind of a CustomResourceDefinition. kubectl alone waits for no
+    condition of an object that has no status yet."""
+    wait = ("wait", "--for=condition=Established", f"crd/{definition}", "--timeout=30s")
+    await until(lambda: "condition met" in plane.run(*wait, check=False), f"no {definition}")

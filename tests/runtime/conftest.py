@@ -4,9 +4,13 @@ SQLite and over Postgres.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from support.leases import end_lease
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -16,3 +20,9 @@ def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/lgs.db"
     uri: str = request.getfixturevalue("postgres_uri")
     return uri
+
+
+@pytest.fixture
+def lease_runs_out(database_uri: str) -> Callable[[str], None]:
+    """Lets the lease of a replica run out now: a short one could run out before the story has come there."""
+    return partial(end_lease, database_uri)

@@ -20,6 +20,7 @@ from lgs_runtime.server import bind, serve
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from lgs_runtime.warmup import warm_up
+from support.leases import LONG_SECONDS
 
 GRAPHS = (
     "steps",
@@ -94,6 +95,7 @@ def settings_of(folder: Path, uris: dict[str, Any]) -> Settings:
         service=f"api-{uuid4().hex[:8]}",
         replica_id="a",
         port=0,
+        lease_seconds=LONG_SECONDS,
         reuse_port="redis_uri" not in uris,
         drain_seconds=0.1,
         lame_duck_seconds=0.0,

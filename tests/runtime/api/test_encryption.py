@@ -28,6 +28,7 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.storage.queries import AssistantQuery, ThreadQuery
 from support import ciphers
 from support.at_rest import postgres_at_rest, redis_at_rest, sqlite_at_rest
+from support.leases import REAPS_PER_LONG_LEASE
 from support.receiver import receiving
 
 NOBODY_LISTENS = "http://127.0.0.1:9/hook"
@@ -43,9 +44,10 @@ def fresh_handlers() -> Iterator[None]:
 
 
 @pytest.fixture
-def plain(alone: Settings) -> Settings:
-    """A service of the test's own, with the graph that has secrets."""
-    return replace(alone, graphs={"agent": GraphSpec("api_secrets:keeps_secrets")}, lease_seconds=1.0)
+def plain(alone: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A service of the test's own, with the graph that has secrets. Runs of the dead are soon found."""
+    monkeypatch.setattr("lgs_runtime.background.duties.REAPS_PER_LEASE", REAPS_PER_LONG_LEASE)
+    return replace(alone, graphs={"agent": GraphSpec("api_secrets:keeps_secrets")})
 
 
 @pytest.fixture

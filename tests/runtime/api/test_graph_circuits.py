@@ -53,7 +53,7 @@ def phase_of(replica: Replica, graph: str = "dependent") -> Phase:
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             seen = holds()
             if seen if isinstance(seen, bool) else await seen:

@@ -108,7 +108,7 @@ async def test_runs_that_wait_for_runs_leave_them_a_slot(alone: Settings, graph:
         await asyncio.gather(*(told(replica.client, graph, **given) for _ in range(4)))
 
         worker = replica.services.worker
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while worker.running():
                 await asyncio.sleep(0.01)
         assert (worker.slots.free, worker.slots.lending.slots) == (1, 0)

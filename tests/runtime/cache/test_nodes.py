@@ -153,7 +153,7 @@ async def test_a_step_with_more_to_do_waits_for_nobody(cache: CacheManager) -> N
     builder.add_conditional_edges(START, lambda _: [Send("one", {"question": each}) for each in "abca"])
     graph = builder.compile(cache=ResponseCache(cache, "graph"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answers = [(await graph.ainvoke({}))["said"] for _ in range(2)]
 
     assert [sorted(answer) for answer in answers] == [["a", "a", "b", "c"]] * 2

@@ -125,7 +125,7 @@ async def test_a_value_that_can_not_be_kept_is_computed_by_all_who_waited_at_onc
     calls = [asyncio.create_task(opened()) for _ in range(4)]
     await waiting(cache, 3)
     GATE.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*calls)
 
     assert len(CALLS) == 4
@@ -140,7 +140,7 @@ async def test_a_function_that_calls_itself_does_not_wait_for_itself() -> None:
             return await fibonacci(3)
         return n if n < 2 else await fibonacci(n - 1) + await fibonacci(n - 2)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await fibonacci(5) == 5
 
 
@@ -163,7 +163,7 @@ async def test_two_functions_that_wait_for_each_other_go_on(cache: CacheManager)
             return "pong " + await ping()
         return "end"
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answers = await asyncio.gather(ping(), pong())
 
     assert all(answer.endswith("end") for answer in answers)

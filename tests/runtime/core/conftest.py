@@ -24,6 +24,7 @@ from lgs_runtime.opening import open_services
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
+from support.leases import LONG_SECONDS, REAPS_PER_LONG_LEASE
 
 HERE = Path(__file__).parent
 GRAPHS = (
@@ -80,7 +81,7 @@ def settings(database_uri: str, tmp_path: Path) -> Settings:
         import_paths=(HERE,),
         database_uri=database_uri,
         data_dir=tmp_path / "data",
-        lease_seconds=2.0,
+        lease_seconds=LONG_SECONDS,
         drain_seconds=4.0,
         lame_duck_seconds=0.0,
         reuse_port=True,
@@ -88,7 +89,11 @@ def settings(database_uri: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def new_replica(settings: Settings) -> AsyncIterator[Callable[..., Any]]:
+async def new_replica(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[..., Any]]:
+    """Replicas that take what others lost as soon as their leases run out."""
+    monkeypatch.setattr("lgs_runtime.background.duties.REAPS_PER_LEASE", REAPS_PER_LONG_LEASE)
     opened: list[Replica] = []
 
     async def new(name: str, **changes: Any) -> Replica:

@@ -17,14 +17,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import CachePolicy, Command, interrupt
 from typing_extensions import TypedDict
 
-STALL_SECONDS = 5.0
-"""Longer than the leases of the tests, the longest of which is 4 s."""
-
 
 class State(TypedDict, total=False):
     done: Annotated[list[str], operator.add]
     folder: str
     steps: int
+    seconds: float
 
 
 def note(state: State, name: str) -> None:
@@ -120,7 +118,7 @@ raising = _single(_raises)
 
 async def _blocks(state: State) -> State:
     note(state, "blocks")
-    time.sleep(3.0)
+    time.sleep(state["seconds"])
     return {"done": ["blocks"]}
 
 
@@ -139,7 +137,7 @@ def backtrack(seconds: float) -> None:
 async def _backtracks(state: State) -> State:
     note(state, "backtracks")
     await gate(state, "backtracks")
-    backtrack(STALL_SECONDS)
+    backtrack(state["seconds"])
     return {"done": ["backtracks"]}
 
 

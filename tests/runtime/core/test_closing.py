@@ -69,7 +69,7 @@ async def test_what_is_asked_of_a_store_that_closes_is_answered_or_fails(
         async with open_store(database_uri) as store:
             asked = [asyncio.ensure_future(store.aput(("closing",), str(n), {})) for n in range(20)]
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answers = await asyncio.gather(*asked, return_exceptions=True)
 
         assert all(answer is None or isinstance(answer, StorageUnavailable) for answer in answers)

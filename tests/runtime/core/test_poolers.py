@@ -30,7 +30,10 @@ def folder_of(within: Path, name: str) -> Path:
 
 
 async def test_runs_whose_replica_was_killed_go_on_behind_a_pooler(
-    new_replica: Callable[..., Any], new_process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+    new_replica: Callable[..., Any],
+    new_process: Callable[..., subprocess.Popen[bytes]],
+    lease_runs_out: Callable[[str], None],
+    tmp_path: Path,
 ) -> None:
     second = await new_replica("b", concurrency=1)
     folders = [folder_of(tmp_path, str(number)) for number in range(4)]
@@ -44,6 +47,7 @@ async def test_runs_whose_replica_was_killed_go_on_behind_a_pooler(
             await asyncio.sleep(0.02)
 
     killed.kill()
+    lease_runs_out("a")
     for folder in folders:
         (folder / "hold-two").unlink()
     ended = [await second.ended(run) for run in runs]

@@ -187,7 +187,7 @@ async def answers_lost(to_port: int) -> AsyncIterator[Proxy]:
 
 
 async def answering(broker: RedisBroker) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await broker.ping()

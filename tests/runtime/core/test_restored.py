@@ -17,6 +17,7 @@ from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import Cron
 from lgs_runtime.run_kwargs import RunKwargs
 from runtime.core.stories import ran
+from support.leases import end_lease
 from support.postgres import binary, fresh_database
 from support.receiver import receiving
 from support.service import new_id
@@ -33,12 +34,14 @@ def other_uri(postgres_service: str) -> Iterator[str]:
 
 
 def restore(uri: str, into: str, tmp_path: Path) -> None:
-    """Makes a backup of one database and restores it into another, by the commands of the operator's pods."""
+    """Makes a backup of one database and restores it into another, by the commands of the operator's pods.
+    The lease of the replica `old` has run out since."""
     dump = str(tmp_path / "dump")
     plain = ["--no-owner", "--no-privileges"]
     subprocess.run([binary("pg_dump"), "--format=custom", *plain, f"--file={dump}", uri], check=True)
     command = [binary("pg_restore"), "--single-transaction", "--exit-on-error", *plain]
     subprocess.run([*command, f"--dbname={into}", dump], check=True)
+    end_lease(into, "old")
 
 
 async def until(look: Callable[[], Any]) -> Any:

@@ -105,7 +105,7 @@ async def test_a_replica_serves_without_redis_and_hands_back_at_sigterm(
                 await asyncio.sleep(0.01)
 
     assert await ended(process) == 0
-    storage = await open_storage(settings.database_uri, StorageOptions(lease_seconds=2.0))
+    storage = await open_storage(settings.database_uri, StorageOptions(lease_seconds=settings.lease_seconds))
     handed_back = await storage.runs.get(run)
     await storage.close()
     assert (handed_back.status, handed_back.attempt) == ("pending", 0)

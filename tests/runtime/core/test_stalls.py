@@ -23,6 +23,7 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from runtime.core.stories import ran
 from runtime.core.test_worker import given, hold, until
+from support.leases import played
 
 NewReplica = Callable[..., Any]
 NewProcess = Callable[..., subprocess.Popen[bytes]]
@@ -48,7 +49,7 @@ async def asked(storage: Storage, graph: str, folder: Path, **more: Any) -> Run:
 
 
 async def ended(storage: Storage, run: Run) -> Run:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(120):
         while (found := await storage.runs.get(run.run_id)).status not in FINAL:
             await asyncio.sleep(0.05)
     return found
@@ -74,31 +75,45 @@ def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists() and is_running(pid)
 
 
-async def test_a_call_that_holds_the_interpreter_for_longer_than_the_lease_runs_once_on_a_replica_alone(
-    storage: Storage, new_process: NewProcess, tmp_path: Path
-) -> None:
-    new_process("a")
-    await serving(tmp_path)
-
-    run = await asked(storage, "stalling", tmp_path)
-    end = await ended(storage, run)
-
-    assert (end.status, end.attempt, end.error) == ("success", 1, None)
-    assert ran(tmp_path) == ["backtracks", "last"]
+def plays_in(folder: Path, lease_seconds: float) -> Path:
+    """The folder of a play of a story, which others may follow with longer leases."""
+    own = folder / f"{lease_seconds:.0f}"
+    own.mkdir()
+    return own
 
 
-async def test_a_call_that_holds_the_interpreter_for_longer_than_the_lease_runs_once_beside_others(
-    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+@pytest.mark.parametrize(("graph", "steps"), [("stalling", ["backtracks", "last"]), ("blocking", ["blocks"])])
+async def test_a_call_that_holds_interpreter_or_loop_for_longer_than_the_lease_runs_once_beside_others(
+    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path, graph: str, steps: list[str]
 ) -> None:
     other = await new_replica("b")
     other.services.worker.slots.open = False
-    new_process("a", LGS_LEASE_SECONDS="4")
 
-    run = await other.start("stalling", given(tmp_path))
-    end = await other.ended(run)
+    async def play(lease_seconds: float) -> tuple[object, ...]:
+        folder = plays_in(tmp_path, lease_seconds)
+        process = new_process("a", LGS_LEASE_SECONDS=str(lease_seconds))
+        run = await other.start(graph, given(folder, lease_seconds * 1.5))
+        end = await other.ended(run)
+        process.kill()
+        return end.status, end.attempt, end.error, ran(folder)
 
-    assert (end.status, end.attempt, end.error) == ("success", 1, None)
-    assert ran(tmp_path) == ["backtracks", "last"]
+    right = ("success", 1, None, steps)
+    assert await played(play, right) == right
+
+
+async def test_a_call_that_holds_the_interpreter_for_longer_than_the_lease_runs_once_on_a_replica_alone(
+    storage: Storage, new_process: NewProcess, tmp_path: Path
+) -> None:
+    async def play(lease_seconds: float) -> tuple[object, ...]:
+        folder = plays_in(tmp_path, lease_seconds)
+        process = new_process(f"a-{lease_seconds}", LGS_LEASE_SECONDS=str(lease_seconds))
+        await serving(tmp_path, f"a-{lease_seconds}")
+        end = await ended(storage, await asked(storage, "stalling", folder, seconds=lease_seconds * 1.5))
+        process.kill()
+        return end.status, end.attempt, end.error, ran(folder)
+
+    right = ("success", 1, None, ["backtracks", "last"])
+    assert await played(play, right) == right
 
 
 async def test_a_call_that_holds_the_interpreter_for_too_long_loses_its_run_to_others(
@@ -106,57 +121,94 @@ async def test_a_call_that_holds_the_interpreter_for_too_long_loses_its_run_to_o
 ) -> None:
     other = await new_replica("b")
     other.services.worker.slots.open = False
-    new_process("a", LGS_STALL_SECONDS="0.5")
 
-    run = await other.start("stalling", given(tmp_path))
-    await until(lambda: ran(tmp_path) == ["backtracks"])
+    async def play(lease_seconds: float) -> bool:
+        folder = plays_in(tmp_path, lease_seconds)
+        process = new_process("a", LGS_LEASE_SECONDS=str(lease_seconds), LGS_STALL_SECONDS="0.5")
+        run = await other.start("stalling", given(folder, lease_seconds * 2))
+        await until(lambda: "backtracks" in ran(folder))
+        async with asyncio.timeout(90):
+            while True:
+                found = await other.services.storage.runs.get(run.run_id)
+                if found.status != "running" or found.attempt > 1:
+                    break
+                await asyncio.sleep(0.05)
+        process.kill()
+        return found.status == "pending" or found.attempt > 1
 
-    async with asyncio.timeout(60):
-        while (await other.services.storage.runs.get(run.run_id)).status != "pending":
-            await asyncio.sleep(0.05)
+    assert await played(play, right=True)
 
 
 @pytest.mark.parametrize("durability", ["async", "sync"])
 async def test_a_replica_alone_that_stood_still_goes_on_with_its_runs(
-    storage: Storage, settings: Settings, new_process: NewProcess, tmp_path: Path, durability: str
+    storage: Storage, new_process: NewProcess, tmp_path: Path, durability: str
 ) -> None:
-    process = new_process("a")
-    await serving(tmp_path)
-    gate = hold(tmp_path, "two")
-    run = await asked(storage, "three_steps", tmp_path, durability=durability)
-    await until(lambda: ran(tmp_path) == ["one", "two"])
+    async def play(lease_seconds: float) -> tuple[object, ...]:
+        folder = plays_in(tmp_path, lease_seconds)
+        process = new_process(f"a-{lease_seconds}", LGS_LEASE_SECONDS=str(lease_seconds))
+        await serving(tmp_path, f"a-{lease_seconds}")
+        gate = hold(folder, "two")
+        run = await asked(storage, "three_steps", folder, durability=durability)
+        await until(lambda: "two" in ran(folder))
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(lease_seconds * 2)  # To stand still is what is tested.
+        gate.unlink()
+        process.send_signal(signal.SIGCONT)
+        end = await ended(storage, run)
+        process.kill()
+        lost = "lease.lost" in (tmp_path / f"a-{lease_seconds}.log").read_text()
+        return end.status, end.attempt, ran(folder), lost
 
+    right = ("success", 1, ["one", "two", "three"], False)
+    assert await played(play, right) == right
+
+
+async def stands_still_in_its_second_step(
+    storage: Storage, new_process: NewProcess, folder: Path
+) -> tuple[subprocess.Popen[bytes], Run, Path]:
+    """A replica whose lease runs out from now on, its run, and the gate of the step. Nobody else is there
+    that could have taken the run before."""
+    process = new_process("a", LGS_LEASE_SECONDS="6")
+    await serving(folder)
+    gate = hold(folder, "two")
+    run = await asked(storage, "three_steps", folder, durability="sync")
+    await until(lambda: ran(folder) == ["one", "two"])
     process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(settings.lease_seconds * 2)  # To stand still is what is tested.
-    gate.unlink()
-    process.send_signal(signal.SIGCONT)
-    end = await ended(storage, run)
-
-    assert (end.status, end.attempt) == ("success", 1)
-    assert ran(tmp_path) == ["one", "two", "three"]
-    assert "lease.lost" not in (tmp_path / "a.log").read_text()
+    return process, run, gate
 
 
 async def test_the_runs_of_a_replica_that_stands_still_go_on_elsewhere_after_its_lease(
-    new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+    storage: Storage, new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
 ) -> None:
+    sleeper, run, gate = await stands_still_in_its_second_step(storage, new_process, tmp_path)
     other = await new_replica("b")
-    other.services.worker.slots.open = False
-    sleeper = new_process("a")
-    gate = hold(tmp_path, "two")
-    run = await other.start("three_steps", given(tmp_path, durability="sync"))
-    await until(lambda: ran(tmp_path) == ["one", "two"])
 
-    sleeper.send_signal(signal.SIGSTOP)
-    third = await new_replica("c")
     await until(lambda: ran(tmp_path) == ["one", "two", "two"])
     sleeper.send_signal(signal.SIGCONT)
     await until(lambda: "lease.lost" in (tmp_path / "a.log").read_text())
     gate.unlink()
-    end = await third.ended(run)
+    end = await other.ended(run)
 
     assert (end.status, end.attempt) == ("success", 2)
     assert ran(tmp_path) == ["one", "two", "two", "three"]
+
+
+async def test_a_replica_that_wakes_after_its_lease_writes_no_checkpoint(
+    storage: Storage, new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+) -> None:
+    sleeper, run, gate = await stands_still_in_its_second_step(storage, new_process, tmp_path)
+    gate.unlink()
+    other = await new_replica("b")
+    end = await other.ended(run)
+
+    sleeper.send_signal(signal.SIGCONT)
+    await until(lambda: "lease.lost" in (tmp_path / "a.log").read_text())
+    sleeper.terminate()
+    await asyncio.to_thread(sleeper.wait)
+
+    assert end.status == "success"
+    latest = await other.services.checkpointer.aget_tuple({"configurable": {"thread_id": run.thread_id}})
+    assert latest.checkpoint["channel_values"]["done"] == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -176,15 +228,18 @@ async def test_the_keeper_of_a_lease_ends_with_its_replica(
 async def test_a_keeper_that_dies_is_replaced(
     storage: Storage, new_process: NewProcess, tmp_path: Path
 ) -> None:
-    process = new_process("a")
-    await serving(tmp_path)
-    keeper = await keeper_of(process)
+    async def play(lease_seconds: float) -> tuple[object, ...]:
+        folder = plays_in(tmp_path, lease_seconds)
+        process = new_process(f"a-{lease_seconds}", LGS_LEASE_SECONDS=str(lease_seconds))
+        await serving(tmp_path, f"a-{lease_seconds}")
+        keeper = await keeper_of(process)
+        os.kill(keeper, signal.SIGKILL)
+        await keeper_of(process, other_than=keeper)
+        end = await ended(storage, await asked(storage, "stalling", folder, seconds=lease_seconds * 1.5))
+        process.kill()
+        return end.status, end.attempt
 
-    os.kill(keeper, signal.SIGKILL)
-
-    await keeper_of(process, other_than=keeper)
-    run = await asked(storage, "stalling", tmp_path)
-    assert (await ended(storage, run)).attempt == 1
+    assert await played(play, ("success", 1)) == ("success", 1)
 
 
 def test_a_lease_is_extended_when_half_of_it_has_gone_by_without_news() -> None:

@@ -54,7 +54,7 @@ def events(epoch: int, *names: str, first: int = 1) -> list[StreamEvent]:
 
 
 async def collect(broker: StreamBroker, run_id: str, after: str | None = FROM_START) -> list[str]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [event.id async for together in broker.subscribe(run_id, after) for event in together]
 
 
@@ -315,7 +315,7 @@ async def test_a_broker_goes_on_when_redis_is_back(redis_server: RedisServer) ->
     await here.publish(run_id, events(1000, "lost", first=2))
 
     redis_server.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await _answers(here):
             await asyncio.sleep(0.05)
     sequence = 3

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 
-import psycopg
 import pytest
 
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
@@ -41,25 +38,3 @@ async def service(storage: Storage) -> AsyncIterator[Service]:
     """A service with one assistant and no replica yet."""
     async with at_work(storage) as service:
         yield service
-
-
-@pytest.fixture
-def lease_runs_out(database_uri: str) -> Callable[[str], None]:
-    """Lets the lease of a replica run out now: a short one could run out before the story has come there."""
-
-    def now(replica: str) -> None:
-        if database_uri.startswith("sqlite:///"):
-            file = database_uri.removeprefix("sqlite:///")
-            with closing(sqlite3.connect(file, timeout=60)) as connection, connection:
-                changed = connection.execute(
-                    "UPDATE lgs_replica SET expires_at = ?, held_until = ? WHERE replica = ?",
-                    (time.time(), time.monotonic(), replica),
-                )
-        else:
-            with psycopg.connect(database_uri) as beside:
-                changed = beside.execute(
-                    "UPDATE lgs_replica SET expires_at = now() WHERE replica = %s", (replica,)
-                )
-        assert changed.rowcount == 1, replica
-
-    return now
