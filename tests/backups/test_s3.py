@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backups.test_records import record
+from lgs_runtime.dumps.command import destination_of
 from lgs_runtime.dumps.destination import DestinationFailed, digest_of
 from lgs_runtime.dumps.s3 import PART, Bucket
 from lgs_runtime.errors import ConfigError
@@ -48,3 +49,11 @@ def test_credentials_that_are_missing_are_named() -> None:
 
     with pytest.raises(ConfigError, match="AWS_ACCESS_KEY_ID: not set"):
         Bucket.open("s3://sessions/team/support", {})
+
+
+@pytest.mark.parametrize("place", ["s3://sessions/../others", "s3://sessions/a//b", "s3://sessions/./a"])
+def test_a_place_that_leads_elsewhere_is_refused(place: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"--at: s3://sessions/.*: must have no folder that is empty, \. or"
+    ):
+        destination_of(place, "support")

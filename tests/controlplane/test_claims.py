@@ -1,4 +1,5 @@
-"""Whose the claim of a managed database is: it is found by its name, and may be another's (docs/data.md)."""
+"""Whose an object is that has the name of one of the service's: the claim of a managed database is found by
+its name, what was left behind by its labels (docs/data.md)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 from controlplane.databases import SET, VOLUME, managed, uid_of
 from controlplane.story import Story
 from controlplane.waiting import until
-from lgs_operator.kube.kinds import CLAIM, STATEFUL_SET
+from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SERVICE, SERVICE_OF_OURS, STATEFUL_SET
 from lgs_operator.naming import MANAGED_BY_LABEL, SERVICE_LABEL
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
@@ -33,6 +34,36 @@ async def test_a_volume_of_somebody_elses_database_of_the_same_name_is_left_alon
     left = (await story.get(CLAIM, VOLUME))["metadata"]
     assert "ownerReferences" not in left
     assert SERVICE_LABEL not in left["labels"]
+
+
+async def test_what_a_service_left_that_was_deleted_without_its_objects_is_the_next_ones(
+    story: Story,
+) -> None:
+    """It was told to belong to something else, with the advice to delete it."""
+    spec = managed() | {"spec": managed()["spec"] | {"cache": {"redis": {"managed": {}}}}}
+    story.apply(spec)
+    parts = [
+        (DEPLOYMENT, "support"),
+        (SERVICE, "support"),
+        (STATEFUL_SET, SET),
+        (DEPLOYMENT, "support-redis"),
+        (CLAIM, VOLUME),
+    ]
+    before = [await uid_of(story, *part) for part in parts]
+    template = await story.template()
+    story.plane.run("delete", "lgs", "support", "-n", story.namespace, "--cascade=orphan")
+    await story.vanishes(SERVICE_OF_OURS)
+    assert "ownerReferences" not in (await story.get(DEPLOYMENT))["metadata"]
+
+    story.apply(spec)
+
+    await story.has_condition("Reconciled", "True", "Done")
+    owner = await uid_of(story, SERVICE_OF_OURS, "support")
+    assert [await uid_of(story, *part) for part in parts] == before, "they are the same objects"
+    for kind, name in parts[:-1]:
+        references = (await story.get(kind, name))["metadata"]["ownerReferences"]
+        assert [each["uid"] for each in references] == [owner]
+    assert await story.template() == template, "no replica starts again"
 
 
 async def test_a_volume_that_an_older_operators_stateful_set_owns_is_the_services(story: Story) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from lgs_operator.desired.credentials import Credentials, Login, NotText, decide, read_credentials
 from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
-from lgs_operator.desired.volume import adopted, growth
+from lgs_operator.desired.volume import adopted, growth, unchangeable
 from lgs_operator.kube.kinds import Manifest
-from lgs_operator.reconcile_plan import is_taken
+from lgs_operator.reconcile_plan import taken_by
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FIRST = Credentials(Login("lgs", "first"), rotated_for=None, changed_at="2026-01-01T00:00:00Z")
@@ -206,7 +206,9 @@ def owner(kind: str, uid: str, *, controller: bool, name: str = "support-postgre
         (left_behind("Secret", labels={}), True),
         (left_behind("Secret", labels={"lgs.dev/service": "support"}), True),
         (left_behind("PersistentVolumeClaim", labels={}), False),
-        (left_behind("Service"), True),
+        (left_behind("Service"), False),
+        (left_behind("Deployment", labels={"app": "theirs"}), True),
+        (left_behind("Service", ownerReferences=[owner("Gateway", "x", controller=True, name="x")]), True),
         (left_behind("Secret", ownerReferences=[owner("LangGraphService", "other", controller=True)]), True),
         (
             left_behind(
@@ -233,4 +235,53 @@ def owner(kind: str, uid: str, *, controller: bool, name: str = "support-postgre
     ],
 )
 def test_only_what_belongs_to_nobody_is_taken_over(there: Manifest, taken: bool) -> None:
-    assert is_taken(there, "u1", "support") is taken
+    assert (taken_by(there, "u1", "support") is not None) is taken
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        (left_behind("Service", labels={}), "hand it over by the labels lgs.dev/service=support and app."),
+        (
+            left_behind("Service", ownerReferences=[owner("Gateway", "x", controller=True, name="edge")]),
+            "belongs to Gateway edge; delete that or",
+        ),
+        (
+            left_behind(
+                "Service",
+                ownerReferences=[owner("LangGraphService", "old", controller=True, name="support")],
+            ),
+            "belongs to a service of this name that was deleted, and goes with it",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_told_with_the_way_out(there: Manifest, words: str) -> None:
+    assert words in (taken_by(there, "u1", "support") or "")
+
+
+def backups_claim(size: str, phase: str = "Bound", storage_class: str | None = None) -> Manifest:
+    there = claim(size, phase)
+    return there | {"spec": there["spec"] | ({"storageClassName": storage_class} if storage_class else {})}
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "words"),
+    [
+        (backups_claim("1Gi", "Pending"), backups_claim("2Gi"), "size: 2Gi: a claim grows only when it has"),
+        (backups_claim("2Gi"), backups_claim("1Gi"), "size: 1Gi: a volume can't shrink; set it to 2Gi again"),
+        (backups_claim("1Gi"), backups_claim("2Gi"), "size: 2Gi: its volume can't grow (no such class)"),
+        (
+            backups_claim("1Gi", storage_class="slow"),
+            backups_claim("1Gi", storage_class="fast"),
+            "storageClassName: fast: a claim stays in the class",
+        ),
+        (backups_claim("1Gi"), backups_claim("1024Mi"), None),
+        (None, backups_claim("1Gi"), None),
+    ],
+)
+def test_a_claim_that_can_not_change_is_told_by_its_field_its_value_and_the_rule(
+    there: Manifest | None, wanted: Manifest, words: str | None
+) -> None:
+    said = unchangeable(there, wanted, "no such class")
+
+    assert (said is None) if words is None else (words in (said or ""))

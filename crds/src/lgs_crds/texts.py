@@ -19,7 +19,9 @@ _QUANTITY: Final = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
 _HOST_PORT: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?$"
 _GRAPH_PATH: Final = r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$"
 _BUCKET: Final = r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$"
-_PREFIX: Final = r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$"
+# No folder is called . or .., which clients of S3 and servers take for ways.
+_FOLDER: Final = r"(\.*[A-Za-z0-9_=-][A-Za-z0-9_.=-]*|\.{3,})"
+_PREFIX: Final = rf"^{_FOLDER}(/{_FOLDER})*$"
 _ENDPOINT: Final = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$"
 _REGION: Final = r"^[a-z0-9][-a-z0-9]*$"
 _BACKUP_NAME: Final = r"^(latest|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})$"
@@ -61,7 +63,8 @@ RULES: Final[Mapping[str, str]] = {
     "one of @hourly, @daily, @weekly, @monthly and @yearly",
     _TIME_ZONE: "must be a name of the IANA database, such as Europe/Berlin",
     _BUCKET: "must be the name of a bucket: lower-case letters, digits, '-' and '.', 3 to 63 of them",
-    _PREFIX: "must be names between slashes, such as backups/production, without a slash around it",
+    _PREFIX: "must be names between slashes, such as backups/production, without a slash around it, "
+    "and none of them . or ..",
     _ENDPOINT: "must be http://host:port or https://host:port",
     _REGION: "must have only lower-case letters, digits and '-'",
     _BACKUP_NAME: "must be latest, or the name of a backup such as 20261128T030000Z-1a2b3c",

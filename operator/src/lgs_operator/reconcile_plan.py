@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lgs_crds import KIND
 from lgs_operator.kube.drift import covers
-from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, STATEFUL_SET, Key, Manifest, key_of
+from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, STATEFUL_SET, Key, Manifest, key_of
 from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL, claim_name, object_name
 
 DESIRED_ANNOTATION = "lgs.dev/desired"
@@ -71,9 +72,10 @@ def owner_uid(manifest: Mapping[str, object]) -> str | None:
     return next((each.get("uid") for each in references if each.get("controller")), None)
 
 
-def is_taken(there: Manifest, uid: str, service: str) -> bool:
-    """Whether an object of the name that is wanted belongs to something else. What a service left behind that
-    was deleted belongs to nobody: the next one of its name has it."""
+def taken_by(there: Manifest, uid: str, service: str) -> str | None:
+    """What an object of the name that is wanted belongs to, and the way out, in words; None where the service
+    may have it. What a service left behind that was deleted (its data, or with `--cascade=orphan` all of it)
+    belongs to nobody: the next one of its name has it."""
     metadata = there["metadata"]
     owners = metadata.get("ownerReferences", [])
     is_data = there["kind"] == CLAIM.name and metadata["name"] == claim_name(service)
@@ -82,15 +84,26 @@ def is_taken(there: Manifest, uid: str, service: str) -> bool:
         server = (STATEFUL_SET.name, object_name(service, "postgres"))
         owners = [each for each in owners if (each.get("kind"), each.get("name")) != server]
     if any(each.get("kind") == KIND and each.get("uid") == uid for each in owners):
-        return False
-    if any(each.get("kind") == KIND or each.get("controller") for each in owners):
-        return True
+        return None
+    other = next((each for each in owners if each.get("kind") == KIND or each.get("controller")), None)
+    if other is not None:
+        return _belongs_to(other, service)
     if is_data:
         # The StatefulSet would take it by its name, whoever made it: from a snapshot, for instance.
-        return False
+        return None
     given = metadata.get("labels", {})
-    is_left = given.get(SERVICE_LABEL) == service and given.get(MANAGED_BY_LABEL) == MANAGED_BY
-    return not (there["kind"] in {SECRET.name, CLAIM.name} and is_left)
+    if given.get(SERVICE_LABEL) == service and given.get(MANAGED_BY_LABEL) == MANAGED_BY:
+        return None
+    return (
+        f"was made by somebody else; delete it, give the service another name, or hand it over by the labels "
+        f"{SERVICE_LABEL}={service} and {MANAGED_BY_LABEL}={MANAGED_BY}"
+    )
+
+
+def _belongs_to(owner: Mapping[str, Any], service: str) -> str:
+    if (owner.get("kind"), owner.get("name")) == (KIND, service):
+        return "belongs to a service of this name that was deleted, and goes with it: this one waits for that"
+    return f"belongs to {owner.get('kind')} {owner.get('name')}; delete that or give the service another name"
 
 
 def scaler_owns_replicas(deployment: Manifest) -> bool:

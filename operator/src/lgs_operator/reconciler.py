@@ -20,6 +20,7 @@ from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
+from lgs_operator.desired.volume import unchangeable
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
@@ -39,7 +40,7 @@ from lgs_operator.kube.kinds import (
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.naming import FORGET_ANNOTATION, SERVICE_LABEL, claim_name, object_name
-from lgs_operator.reconcile_plan import SCALER, Plan, is_taken, owner_uid, plan, replicas_only
+from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, plan, replicas_only, taken_by
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.restore import RestoreView
@@ -225,7 +226,7 @@ class Reconciler:
             self._state.put(await self._cluster.apply(manifest))
         except KubeError as error:
             if error.refused:
-                raise Refused(f"{key.kind.name} {key.name} was refused: {error}") from error
+                raise Refused(_refused(key, live.get(key), manifest, str(error))) from error
             raise
         self._metrics.writes.labels(key.kind.name, "apply").inc()
 
@@ -235,12 +236,9 @@ class Reconciler:
             holder = Key(STATEFUL_SET, key.namespace, object_name(service, "postgres"))
             await self._must_be_free(holder, uid, service)
         there = await self._cluster.get(key.kind, key.namespace, key.name)
-        if there is None or not is_taken(there, uid, service):
-            return
-        raise Refused(
-            f"{key.kind.name} {key.name} exists in namespace {key.namespace} and belongs to something else; "
-            "delete it or give the service another name"
-        )
+        words = None if there is None else taken_by(there, uid, service)
+        if words is not None:
+            raise Refused(f"{key.kind.name} {key.name} exists in namespace {key.namespace} and {words}")
 
     async def _halt(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         self._states.halt(key)
@@ -250,6 +248,12 @@ class Reconciler:
         self._states.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
+
+
+def _refused(key: Key, there: Manifest | None, wanted: Manifest, said: str) -> str:
+    """Why the API server did not take it: what it can't say of a claim in its own words is said in ours."""
+    fixed = unchangeable(there, wanted, said) if key.kind == CLAIM else None
+    return f"{key.kind.name} {key.name} {fixed or f'was refused: {said}'}"
 
 
 def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:

@@ -64,6 +64,30 @@ def growth(claim: Manifest | None, storage: str) -> dict[str, Any] | None:
     return {"spec": {"resources": {"requests": {"storage": storage}}}}
 
 
+def unchangeable(there: Manifest | None, wanted: Manifest, said: str) -> str | None:
+    """Why the backups' claim can't become what is wanted, and the way out; None for another reason. `said`:
+    the API server's words, which show the whole spec where anything of it differs."""
+    size, asked = size_of(there), size_of(wanted)
+    if there is None or size is None or asked is None:
+        return None
+    volume = "spec.persistence.postgres.managed.backup.volume"
+    kept, given = (each["spec"].get("storageClassName") for each in (there, wanted))
+    if given is not None and given != kept:
+        rule = "a claim stays in the class that it was made in"
+        return f"is of the class {kept}; {volume}.storageClassName: {given}: {rule}; set it to {kept} again"
+    if same_quantity(size, asked, SIZE_PATH):
+        return None
+    back = f"set it to {size} again"
+    if is_more(size, asked):
+        rule, out = "a volume can't shrink", back
+    elif there.get("status", {}).get("phase") != "Bound":
+        rule = "a claim grows only when it has a volume"
+        out = f"{back} until it has, which most classes see to at the first backup; or delete the empty claim"
+    else:
+        rule, out = f"its volume can't grow ({said})", f"{back}, or name another claim by claimName"
+    return f"has {size}; {volume}.size: {asked}: {rule}; {out}"
+
+
 def adopted(claim: Manifest | None, stateful_set: Manifest | None, uid: str) -> str | None:
     """In words, what a service finds that an earlier one of its name left; None where it is its own."""
     if claim is None or stateful_set is not None:

@@ -105,6 +105,9 @@ def destination_of(at: str, service: str) -> Destination:
     if at.startswith("file:///"):
         return Folder(Path(at.removeprefix("file://")) / service)
     if at.startswith("s3://"):
+        _bucket, *folders = at.removeprefix("s3://").rstrip("/").split("/")
+        if {"", ".", ".."} & set(folders):
+            raise ConfigError(f"--at: {at}: must have no folder that is empty, . or ..")
         return Bucket.open(f"{at.rstrip('/')}/{service}", os.environ)
     raise ConfigError(f"--at: {at}: must be file:///folder or s3://bucket/prefix")
 
