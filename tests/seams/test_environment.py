@@ -23,6 +23,7 @@ from lgs_operator.desired.inputs import Inputs
 from lgs_operator.naming import RUNTIME_PORT
 from lgs_operator.settings import Images
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
+from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.circuit_section import GraphPolicy
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
 from lgs_runtime.settings import Settings, load_settings
@@ -194,3 +195,32 @@ def test_what_a_circuit_breaker_leaves_out_is_what_the_runtime_takes_by_itself()
 
 def test_what_a_graph_may_have_of_its_own_is_what_all_have() -> None:
     assert CircuitBreaker.model_fields.keys() - {"graphs"} == GraphCircuitBreaker.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            {"circuitBreaker": {"graphs": {"agnet": {"probes": 1}}}},
+            "LGS_CIRCUIT_BREAKER.graphs.agnet: unknown: must be one of agent",
+        ),
+        (
+            {"cache": {"answers": {"agnet": {}}}},
+            "LGS_ANSWER_CACHE.agnet: unknown: must be one of agent",
+        ),
+    ],
+    ids=["circuitBreaker", "cache.answers"],
+)
+def test_a_graph_that_the_images_file_does_not_have_ends_the_replica_by_its_name(
+    tmp_path: Path, spec: dict[str, Any], words: str
+) -> None:
+    """Where the manifest leaves the graphs to the image, nobody knows them before the replica does: its last
+    words stand in the condition."""
+    file = tmp_path / "langgraph.json"
+    file.write_text('{"graphs": {"agent": "./graph.py:graph"}}')
+    written = variables_of(service({"image": "example.com/support:1"} | spec).spec)
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings(written | {"LGS_CONFIG": str(file)})
+
+    assert words in str(refused.value)
