@@ -1,16 +1,24 @@
 """`make bench`: the checkpointers, the server over HTTP, then the start of a replica; or one, named first.
 
-`python -m bench [checkpointers|http|startup] [options]`. Without a name, options go to all, so that only
-those work which all know.
+`python -m bench [checkpointers|http|startup|modes|away] [options]`. Without a name, options go to the first
+three, so that only those work which all know. Others are asked for by their names: `modes` compares the ways
+to serve many at once, `away` takes the cache's Redis away and gives it back.
 """
 
 from __future__ import annotations
 
 import sys
 
-from bench import checkpointers, http, startup
+from bench import away, checkpointers, http, modes, startup
 
-PARTS = {"checkpointers": checkpointers.main, "http": http.main, "startup": startup.main}
+PARTS = {
+    "checkpointers": checkpointers.main,
+    "http": http.main,
+    "startup": startup.main,
+    "modes": modes.main,
+    "away": away.main,
+}
+WHOLE = ("checkpointers", "http", "startup")
 
 
 def main() -> int:
@@ -18,7 +26,7 @@ def main() -> int:
     first, *rest = sys.argv[1:] or [""]
     if first in PARTS:
         return PARTS[first](rest)
-    return max([part(sys.argv[1:]) for part in PARTS.values()])
+    return max([PARTS[name](sys.argv[1:]) for name in WHOLE])
 
 
 if __name__ == "__main__":

@@ -39,6 +39,12 @@ def resident_mib(pids: Iterable[int]) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has had (`VmHWM`)."""
+    told = dict(line.split(":", 1) for line in _read(pid, "status").splitlines())
+    return int(told["VmHWM"].split()[0]) / 1024
+
+
 def _ticks(pid: int) -> int:
     # utime, stime, and those of children that have ended, are fields 14 to 17; the name may have blanks.
     fields = _read(pid, "stat").rpartition(")")[2].split()

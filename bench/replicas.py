@@ -15,7 +15,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +128,10 @@ class Ground:
         if self._redis is None:
             raise RuntimeError("no target here has Redis")
         return self._redis
+
+    def database(self) -> AbstractContextManager[str]:
+        """A new database on it, gone after the context."""
+        return fresh_database(self.postgres_uri)
 
     @property
     def environment(self) -> dict[str, str]:
