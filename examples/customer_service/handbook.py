@@ -36,6 +36,8 @@ KNOWN_COMPLAINT = 0.25
 """The same of a complaint, which tells a story: the handbook says what is done with any."""
 SAME_TOPIC = 1.25
 """How much more a passage counts that is of the topic which the intent names."""
+OFTEN = 1.15
+"""The same of one that is asked for often: who only says "return" most likely wants to know how."""
 MEANT, MEANT_BY_TOPIC = 0.4, 0.3
 """The least similarity of a passage that is found by meaning; and of one of the intent's topic."""
 
@@ -70,7 +72,7 @@ async def search(store: BaseStore, question: str, topic: str, most: int = 3) -> 
     asked = _parts(question)
     least = KNOWN_COMPLAINT if topic == "complaint" else KNOWN
     scores = {
-        name: score * (SAME_TOPIC if shelf.passages[name]["topic"] == topic else 1.0)
+        name: score * _weight(shelf.passages[name], topic)
         for name, score in shelf.ranking.scores(question).items()
         if any(shelf.ranking.coverage(part, name, shelf.goods) >= least for part in asked)
     }
@@ -110,6 +112,11 @@ async def _shelf(store: BaseStore) -> Shelf:
         by_meaning = bool(near) and near[0].score is not None
         shelf = _shelves[store] = Shelf(now, found, Ranking(texts), goods, by_meaning)
     return shelf
+
+
+def _weight(passage: Mapping[str, Any], topic: str) -> float:
+    same = SAME_TOPIC if passage["topic"] == topic else 1.0
+    return same * (OFTEN if passage.get("often") else 1.0)
 
 
 def _parts(question: str) -> list[str]:

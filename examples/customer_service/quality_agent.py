@@ -38,6 +38,8 @@ def faults_of(draft: str, asked: str, passages: Sequence[str]) -> list[str]:
     known_terms = {*terms(known), *terms(POLITE)}
     if said and sum(term in known_terms for term in said) / len(said) < SUPPORTED:
         faults.append("most of it is not what the passages say")
+    elif said and not {*said} & ({*terms(" ".join(passages))} - {*terms(asked)}):
+        faults.append("it says nothing that the question does not")
     return faults
 
 

@@ -32,7 +32,7 @@ def prompt(passages: list[Passage], intent: str, profile: Profile, faults: list[
     opening = " ".join(
         part
         for part in (
-            f"{profile['name']}," if profile.get("name") else "",
+            f"Hello {profile['name']}." if profile.get("name") else "",
             SORRY if intent == "complaint" else "",
         )
         if part

@@ -54,7 +54,7 @@ async def threads(ctx: Auth.types.AuthContext, value: Any) -> Any:
     if ctx.action == "update" and not value.get("action"):
         return False  # To stop a run is theirs; to write into the state, as if an agent had said it, is not.
     if ctx.action == "create":
-        value["metadata"] = {**(value.get("metadata") or {}), "owner": ctx.user.identity}
+        _write(value, owner=ctx.user.identity)
     return {"owner": ctx.user.identity}
 
 
@@ -69,11 +69,8 @@ async def runs(ctx: Auth.types.AuthContext, value: Any) -> Any:
         raise Auth.exceptions.HTTPException(
             status_code=403, detail="command: only our own people answer questions"
         )
-    value["metadata"] = {
-        **(value.get("metadata") or {}),
-        "owner": ctx.user.identity,
-        "priority": "high" if by_words(_last_text(kwargs.get("input"))) == "complaint" else "normal",
-    }
+    upset = by_words(_last_text(kwargs.get("input"))) == "complaint"
+    _write(value, owner=ctx.user.identity, priority="high" if upset else "normal")
     return {"owner": ctx.user.identity}
 
 
@@ -87,6 +84,12 @@ async def store(ctx: Auth.types.AuthContext, value: Any) -> bool:
     if namespace[: len(own)] == own:
         return True
     return ctx.action in READS_STORE and namespace[: len(PASSAGES)] == PASSAGES
+
+
+def _write(value: Any, **metadata: str) -> None:
+    """Into the metadata as they are: LangGraph's development server does not look at others that are put in
+    their place."""
+    value.setdefault("metadata", {}).update(metadata)
 
 
 def _last_text(given: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
@@ -38,6 +39,11 @@ def ill(centre: Centre) -> Callable[..., None]:
         example.reply_agent.chat_model().faults = told
 
     return these
+
+
+def manifest() -> Any:
+    """The example's service.yaml."""
+    return yaml.safe_load((EXAMPLE / "service.yaml").read_text())
 
 
 class Served:
@@ -71,6 +77,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "CUSTOMER_SERVICE_MODEL_FAULTS": str(faults),
         "CUSTOMER_SERVICE_RECOVERY_SECONDS": "0.3",
         "LGS_SERVICE": folder.name,
+        "LGS_CACHE_WARMUP": json.dumps(manifest()["spec"]["cache"]["warmup"]),
     }
     config = EXAMPLE / "langgraph.json"
     if request.param == "sqlite":

@@ -73,6 +73,7 @@ def test_rare_words_count_more_than_those_that_all_texts_have() -> None:
         ("Write to boss@fernwick.example.", "it says boss@fernwick.example: no passage has this address"),
         ("", "it is empty"),
         ("Cards " * 300, "it has 1799 characters, more than 1200"),
+        ("You said: how long is a card valid", "it says nothing that the question does not"),
         ("Elephants swim across rivers happily.", "most of it is not what the passages say"),
     ],
 )

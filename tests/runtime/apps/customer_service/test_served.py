@@ -4,6 +4,7 @@ streamed, its results kept, its conversations closed to others, and complaints g
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError, PermissionDeniedError
 
-from support.customer_service import example, last
+from support.customer_service import EXAMPLE, example, last
 
 ASSISTANT = "customer_service"
 CARDS = "How long is a gift card valid?"
@@ -76,6 +77,21 @@ async def test_what_is_the_same_for_all_customers_is_worked_out_once(served: Ser
     for namespace in (f"{ASSISTANT}/understand", "handbook.search"):
         was, now = before["namespaces"][namespace], after["namespaces"][namespace]
         assert (now["misses"] - was["misses"], now["hits"] - was["hits"]) == (1, 2), namespace
+
+
+async def test_the_questions_of_the_warm_up_are_known_before_anybody_asks(served: Served) -> None:
+    inputs = [json.loads(line)["input"] for line in (EXAMPLE / "warmup.jsonl").read_text().splitlines()]
+    ann, mia = served.client("ann"), served.client("mia", "staff")
+    before = await mia.http.get("/cache/stats")
+
+    answers = [await ann.runs.wait(None, ASSISTANT, input=given) for given in inputs]
+
+    after = await mia.http.get("/cache/stats")
+    assert before["warmup"]["done"] == len(inputs) == 5
+    assert all(answer["passages"] for answer in answers)
+    for namespace in (f"{ASSISTANT}/understand", "handbook.search"):
+        was, now = before["namespaces"][namespace], after["namespaces"][namespace]
+        assert (now["misses"] - was["misses"], now["hits"] - was["hits"]) == (0, 5), namespace
 
 
 async def test_a_customer_has_their_own_conversations_runs_and_items_alone(served: Served) -> None:

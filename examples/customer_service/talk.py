@@ -1,0 +1,89 @@
+"""Talks to the centre in a terminal: as a customer, or as one of us who answers what was handed over.
+
+    python talk.py ann                 # the customer ann; /back sets the conversation back by one turn
+    python talk.py mia --staff         # the questions that wait for a person, one after the other
+
+`--url` is where it is served, http://127.0.0.1:8123 by default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+from tokens import token
+
+ASSISTANT = "customer_service"
+
+
+async def customer(client: LangGraphClient) -> None:
+    """A conversation, word by word."""
+    thread_id = (await client.threads.create())["thread_id"]
+    while (said := await asyncio.to_thread(_read, "> ")) is not None:
+        if said:
+            await turn(client, thread_id, said)
+
+
+async def turn(client: LangGraphClient, thread_id: str, said: str) -> None:
+    """What is streamed is a draft: one that the check refuses is followed by another, with another id. What
+    counts is the last message of the state."""
+    draft = ""
+    async for part in client.runs.stream(
+        thread_id,
+        ASSISTANT,
+        input={"messages": [{"role": "user", "content": said}]},
+        stream_mode=["messages-tuple", "values"],
+        # Some runs on one thread follow each other. A customer who is upset goes first without a word of this
+        # program's: security.py looks at what they write.
+        multitask_strategy="enqueue",
+    ):
+        if part.event == "messages":
+            chunk: Any = part.data[0]
+            if draft and chunk["id"] != draft:
+                print("\n(that was not right; once more)")
+            draft = chunk["id"]
+            print(chunk["content"], end="", flush=True)
+        elif part.event == "error":
+            print(f"\n{part.data}")
+    print()
+
+
+async def staff(client: LangGraphClient, name: str) -> None:
+    """Each question that waits, the oldest first."""
+    waiting = await client.threads.search(status="interrupted", sort_by="updated_at", sort_order="asc")
+    for thread in waiting:
+        (question,) = next(iter(thread["interrupts"].values()))
+        asked: Any = question["value"]
+        print(f"{asked['customer']}: {' / '.join(asked['questions'])}\n  ({asked['reason']})")
+        answer = await asyncio.to_thread(_read, "answer, or nothing to leave it: ")
+        if answer:
+            resume = {"resume": {"text": answer, "by": name}}
+            await client.runs.wait(thread["thread_id"], ASSISTANT, command=resume)
+    print(f"{len(waiting)} waited")
+
+
+def _read(prompt: str) -> str | None:
+    """A line; None at the end."""
+    try:
+        return input(prompt).strip()
+    except EOFError:
+        return None
+
+
+async def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Talk to the customer-service centre.")
+    parser.add_argument("name")
+    parser.add_argument("--staff", action="store_true", help="as one of us")
+    parser.add_argument("--url", default="http://127.0.0.1:8123")
+    given = parser.parse_args()
+    bearer = token(given.name, "staff" if given.staff else "customer")
+    client = get_client(url=given.url, headers={"Authorization": f"Bearer {bearer}"})
+    await (staff(client, given.name) if given.staff else customer(client))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
