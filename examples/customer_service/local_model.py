@@ -165,18 +165,20 @@ def answered(prompt: str, said: str, careless_drafts: int = 0) -> str:
 
 
 def _chosen(said: str, passages: Sequence[Sequence[str]]) -> Iterator[str]:
-    """At most three sentences. The first passage is the one that was found to fit best: its sentences count
-    more, and so does the one that begins it, without which the others hang in the air."""
+    """At most three sentences, in their order. The first passage is the one that was found to fit best; of
+    another comes only its first sentence, which hangs on none before it, where that fits as well."""
     places = {
         f"{p}.{s}": sentence for p, passage in enumerate(passages) for s, sentence in enumerate(passage)
     }
     fits = Ranking(places).scores(said)
-    scores = {name: fits.get(name, 0.0) / (1 + 2 * int(name[0])) for name in places if fits.get(name)}
-    if places:
-        scores["0.0"] = scores.get("0.0", 0.0) + 1.0
-        for name in places:
-            if name.startswith("0."):
-                scores[name] = scores.get(name, 0.0) + 0.5
+    least = max((fit for name, fit in fits.items() if name.startswith("0.")), default=0.0) / 2
+    scores = {}
+    for name in places:
+        fit = fits.get(name, 0.0)
+        if name.startswith("0."):
+            scores[name] = fit + (1.0 if name == "0.0" else 0.5)
+        elif name.endswith(".0") and fit > least:
+            scores[name] = fit / 3
     yield from (places[name] for name in sorted(best(scores, MOST_SENTENCES)))
 
 
