@@ -65,6 +65,7 @@ def test_it_serves_and_a_change_of_the_code_replaces_every_worker_with_its_sessi
 
 
 def test_a_killed_worker_is_replaced_and_its_run_goes_on_from_its_last_checkpoint(up: Up) -> None:
+    up.lease_seconds = 2.0
     up.serve()
     (victim,) = up.workers()
     thread, run = up.session(steps=6, step_seconds=0.5)

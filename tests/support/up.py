@@ -16,6 +16,8 @@ from pathlib import Path
 
 import httpx
 
+from support.leases import LONG_SECONDS
+
 PATIENCE_SECONDS = 120
 
 
@@ -31,10 +33,12 @@ class Up:
             self.port = probe.getsockname()[1]
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.process: subprocess.Popen[bytes] | None = None
+        self.lease_seconds = LONG_SECONDS
 
     def start(self) -> None:
         kept = {name: text for name, text in os.environ.items() if name not in {"DATABASE_URI", "REDIS_URI"}}
-        env = {**kept, "LGS_LEASE_SECONDS": "2", "STEP_RECORDS": str(self.folder.parent / "steps.jsonl")}
+        lease = {"LGS_LEASE_SECONDS": str(self.lease_seconds)}
+        env = {**kept, **lease, "STEP_RECORDS": str(self.folder.parent / "steps.jsonl")}
         command = [
             sys.executable,
             "-m",
