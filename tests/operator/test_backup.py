@@ -12,7 +12,7 @@ from lgs_crds.model import Backup, RestoreFrom
 from lgs_crds.schedules import next_time
 from lgs_operator.desired.everything import everything
 from lgs_operator.status.backup import BackupView, backup_ready, last_backup
-from lgs_operator.status.reporter import restore_news
+from lgs_operator.status.reporter import restore_event
 from lgs_operator.status.restore import RestoreView, restore_of, restoring
 from support.desired import inputs_of
 
@@ -267,7 +267,7 @@ def test_a_service_that_is_up_restores_nothing() -> None:
     assert not view.waits
     assert view.result is not None
     assert view.result.result == "Skipped"
-    assert restore_news(None, view.result.model_dump()) == (
+    assert restore_event(None, view.result.model_dump()) == (
         "Normal",
         "RestoreSkipped",
         "nothing was restored: the service has sessions or replicas already",

@@ -136,10 +136,10 @@ class Autoscaler:
         track.memory = decision.memory
         if service.spec.scaling.mode == "Auto" and decision.replicas != live:
             await self._set(key, service, live, decision, observation)
-        circuits = await self._look_at_circuits(key, service, track, observation)
+        circuits = await self._inspect_circuits(key, service, track, observation)
         await self._report(key, service, decision, circuits)
 
-    async def _look_at_circuits(
+    async def _inspect_circuits(
         self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
     ) -> Condition | None:
         """The condition of the circuits, after an Event for each that has changed since the last look."""

@@ -23,7 +23,7 @@ from lgs_operator.kube.state import ClusterState
 
 log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
-VANISHED_SECONDS: Final = 10.0
+RELIST_SECONDS: Final = 10.0
 
 
 def registry(state: ClusterState) -> kopf.OperatorRegistry:
@@ -74,10 +74,10 @@ async def watch(state: ClusterState, namespaces: tuple[str, ...], stop: asyncio.
             return
 
 
-async def look_for_vanished(cluster: KubeClient, state: ClusterState, namespaces: tuple[str, ...]) -> None:
+async def relist_services(cluster: KubeClient, state: ClusterState, namespaces: tuple[str, ...]) -> None:
     """Again and again tells the state of services that are there no more, until cancelled."""
     while True:
-        await asyncio.sleep(VANISHED_SECONDS)
+        await asyncio.sleep(RELIST_SECONDS)
         before = state.seen()
         there = set()
         try:

@@ -185,10 +185,10 @@ def checks_of(answer: Any) -> dict[str, str] | None:
     checks = answer.get("checks") if isinstance(answer, dict) else None
     if not isinstance(checks, dict):
         return None
-    return {_told(name): _told(said) for name, said in itertools.islice(checks.items(), MOST_CHECKS)}
+    return {_as_line(name): _as_line(said) for name, said in itertools.islice(checks.items(), MOST_CHECKS)}
 
 
-def _told(said: Any) -> str:
+def _as_line(said: Any) -> str:
     """One line of text, whatever it was: half a surrogate pair is no text, and what is nested need not be one
     that Python can show."""
     text = f"a {type(said).__name__}" if isinstance(said, dict | list) else str(said)

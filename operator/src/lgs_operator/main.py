@@ -46,14 +46,14 @@ class _Leases(NamedTuple):
     claim: ClassClaim
 
 
-class _Standing:
+class _ClassStatus:
     """What the operator tells of itself: its metrics, and why it stays out, or None."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.stays_out: str | None = None
 
-    def told(self, why: str | None) -> None:
+    def changed(self, why: str | None) -> None:
         """Hears whether another installation has the class."""
         self.stays_out = why
         self.metrics.stays_out.set(why is not None)
@@ -97,13 +97,13 @@ async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None
         cluster = await KubeClient.connect()
         stack.push_async_callback(cluster.close)
         metrics = Metrics()
-        standing = _Standing(metrics)
+        class_status = _ClassStatus(metrics)
         leader = LeaderElector(cluster, settings)
-        await _serve(stack, settings, standing)
+        await _serve(stack, settings, class_status)
         if not await _first(leader.acquire(), stop):
             return
         stack.push_async_callback(leader.release)
-        claim = ClassClaim(cluster, settings, standing.told)
+        claim = ClassClaim(cluster, settings, class_status.changed)
         await _act(cluster, settings, metrics, _Leases(leader, claim), stop)
 
 
@@ -155,7 +155,7 @@ async def _act(
                 tasks.create_task(queue.run())
                 tasks.create_task(autoscaler.run())
                 tasks.create_task(_watch(state, settings, stop))
-                tasks.create_task(handlers.look_for_vanished(cluster, state, settings.namespaces))
+                tasks.create_task(handlers.relist_services(cluster, state, settings.namespaces))
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
@@ -180,17 +180,17 @@ async def _crd_is_there(cluster: KubeClient, settings: Settings) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _serve(stack: AsyncExitStack, settings: Settings, standing: _Standing) -> None:
+async def _serve(stack: AsyncExitStack, settings: Settings, class_status: _ClassStatus) -> None:
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        why = standing.stays_out
+        why = class_status.stays_out
         return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
 
     async def exposition(_: web.Request) -> web.Response:
         return web.Response(
-            body=generate_latest(standing.metrics.registry), headers={"Content-Type": "text/plain"}
+            body=generate_latest(class_status.metrics.registry), headers={"Content-Type": "text/plain"}
         )
 
     app = web.Application()

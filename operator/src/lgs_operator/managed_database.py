@@ -43,11 +43,11 @@ _GOING: Final = (
     "save them while it runs"
 )
 _MOVE: Final = "restore a backup into a service whose storage class allows expansion"
-News = tuple[EventType, Reason, str]
-HEARD_SECONDS: Final = 10.0
+EventWords = tuple[EventType, Reason, str]
+TAKE_OVER_SECONDS: Final = 10.0
 """In this time the kubelet has shown a new password to the database and that has taken it over; replicas that
 begin earlier with it would be refused. Where it took longer they are, and start again."""
-UNSHOWN_SECONDS: Final = 100.0
+UNPATCHED_TAKE_OVER_SECONDS: Final = 100.0
 """Where the operator may not patch pods: a kubelet looks at Secrets once a minute by itself."""
 
 
@@ -77,7 +77,7 @@ class ManagedDatabase:
         self._state = context.state
         self._recorder = context.recorder
         self._patch_pods = context.settings.patch_pods
-        self._heard_seconds = HEARD_SECONDS if self._patch_pods else UNSHOWN_SECONDS
+        self._take_over_seconds = TAKE_OVER_SECONDS if self._patch_pods else UNPATCHED_TAKE_OVER_SECONDS
         images = context.settings.images
         self.offered = ServerImage(images.postgres, images.postgres_uid, images.postgres_major)
 
@@ -133,18 +133,21 @@ class ManagedDatabase:
         if _credentials_of(deployment["spec"]["template"]) == postgres.credentials.digest:
             return None
         try:
-            left = self._heard_seconds - (datetime.now(UTC) - datetime.fromisoformat(changed)).total_seconds()
+            left = (
+                self._take_over_seconds
+                - (datetime.now(UTC) - datetime.fromisoformat(changed)).total_seconds()
+            )
         except (ValueError, TypeError):
             return None
-        return left if 0 < left <= self._heard_seconds else None
+        return left if 0 < left <= self._take_over_seconds else None
 
     async def follow(self, key: ServiceKey, service: LangGraphService, read: Read) -> Diagnosis | None:
         """What is to be done when the objects are written: what is news is told, the server's pod is shown
         its new password, and the volume grows. What the volume does not allow, or None."""
         uid = service.metadata.uid or ""
-        for kind, reason, words in _news(uid, read.found, read.inputs.credentials):
+        for kind, reason, words in _events(uid, read.found, read.inputs.credentials):
             await self._recorder.emit(key, uid, kind, reason, words)
-        await self._tell_upgrade(key, uid, read.inputs.image)
+        await self._emit_upgrade(key, uid, read.inputs.image)
         await self._show(key, read.inputs.credentials)
         return await self._grow(key, read.inputs)
 
@@ -161,7 +164,7 @@ class ManagedDatabase:
             password_changed_at=postgres.credentials.changed_at,
         )
 
-    async def _tell_upgrade(self, key: ServiceKey, uid: str, image: ServerImage) -> None:
+    async def _emit_upgrade(self, key: ServiceKey, uid: str, image: ServerImage) -> None:
         """Once, which is when the status does not have it yet."""
         if image.name == self.offered.name:
             return
@@ -204,8 +207,8 @@ class ManagedDatabase:
                 log.info("database.not_shown", service="/".join(key), error=str(error))
 
 
-def _news(uid: str, found: Found, now: Credentials) -> list[News]:
-    before, said = found.known, list[News]()
+def _events(uid: str, found: Found, now: Credentials) -> list[EventWords]:
+    before, said = found.known, list[EventWords]()
     if words := adopted(found.claim, found.stateful_set, uid):
         said.append(("Normal", "Adopted", words))
     if before is None and found.claim is not None and found.stateful_set is not None:

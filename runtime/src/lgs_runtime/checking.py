@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lgs_runtime.api.custom.application import load_custom_app
-from lgs_runtime.auth.gate import Gate
+from lgs_runtime.auth.access_control import AccessControl
 from lgs_runtime.encryption.wrapping import open_cipher
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.factories import parameters_of
@@ -57,7 +57,7 @@ def _kind(graph: LoadedGraph) -> str:
 
 
 def _auth(settings: Settings) -> str:
-    auth = Gate.open(settings).auth
+    auth = AccessControl.open(settings).auth
     assert auth is not None, "auth.path is set"
     return "authenticates" if auth._authenticate_handler else "authorises whom the API keys let in"
 

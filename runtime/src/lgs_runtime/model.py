@@ -33,7 +33,7 @@ class Priority(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AssignedPriority:
     """Where the runs of a thread stand in the queue."""
 
     level: int = 0
@@ -81,7 +81,7 @@ class Thread:
     created_at: datetime
     updated_at: datetime
     state_updated_at: datetime
-    standing: Standing | None = None
+    assigned_priority: AssignedPriority | None = None
     """What its first run settled for its later ones; None: nothing yet."""
     ttl: Ttl | None = None
     """None: it is kept for ever."""
@@ -178,7 +178,7 @@ class NewRun:
     """The fairness group."""
     thread_ttl: Ttl | None = None
     """Of a thread that is made for it."""
-    standing: Standing | None = None
+    assigned_priority: AssignedPriority | None = None
     """Kept with the thread for its later runs, unless it has one."""
     assistant_as_of: datetime | None = None
     """`updated_at` of the assistant that it was made from, when that was not read just now."""

@@ -17,7 +17,7 @@ import structlog
 
 from lgs_runtime import logs
 from lgs_runtime.api import loopback
-from lgs_runtime.auth.gate import Gate
+from lgs_runtime.auth.access_control import AccessControl
 from lgs_runtime.background.duties import start_duties
 from lgs_runtime.background.heartbeat import Heartbeat
 from lgs_runtime.background.keeper_process import KeeperProcess
@@ -84,7 +84,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     # Before any code of the application is imported, which may make its clients there.
     loopback.install()
     opening = _Opening(settings, stack, stop)
-    gate, cipher = Gate.open(settings), open_cipher(settings)
+    access, cipher = AccessControl.open(settings), open_cipher(settings)
     storage = await opening.storage(cipher)
     kept = await opening.persistence(cipher)
     cache = opening.cache(cipher)
@@ -125,7 +125,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         ),
         metrics=metrics,
         readiness=Readiness(storage, streams),
-        gate=gate,
+        access=access,
         cipher=cipher,
         assistants=KnownAssistants(storage.assistants),
         circuits=circuits,

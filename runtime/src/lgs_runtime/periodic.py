@@ -54,7 +54,7 @@ def log_failure(name: str, failed: BaseException) -> None:
 async def running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     """A task that lives as long as the context."""
     task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_tell_failure)
+    task.add_done_callback(_log_failure)
     try:
         yield
     finally:
@@ -62,6 +62,6 @@ async def running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[N
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _tell_failure(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (raised := task.exception()) is not None:
         log.error("task.failed", task=task.get_name(), exc_info=raised)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
-    from lgs_runtime.auth.gate import Gate
+    from lgs_runtime.auth.access_control import AccessControl
     from lgs_runtime.cache.manager import CacheManager
     from lgs_runtime.checkpoint.upkeep import Upkeep
     from lgs_runtime.encryption.cipher import Cipher
@@ -44,7 +44,7 @@ class Services:
     worker: Worker
     metrics: Metrics
     readiness: Readiness
-    gate: Gate
+    access: AccessControl
     assistants: KnownAssistants
     circuits: GraphCircuits
     cipher: Cipher | None = None

@@ -16,7 +16,7 @@ from api_replicas import Replica, open_replica
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.priority import PriorityHandler
-from lgs_runtime.model import Standing
+from lgs_runtime.model import AssignedPriority
 from lgs_runtime.settings import Settings, load_settings
 from lgs_runtime.storage.queries import RunQuery
 
@@ -49,7 +49,7 @@ async def test_the_function_places_the_first_run_of_a_thread_and_the_later_ones_
     assert (asked.graph_id, asked.cron_id, asked.run_metadata["plan"]) == ("steps", None, "premium")
     assert (asked.user.identity, list(asked.permissions)) == ("", [])
     stored = await planned.services.storage.threads.get(thread["thread_id"])
-    assert stored.standing == Standing(-3, "org-1")
+    assert stored.assigned_priority == AssignedPriority(-3, "org-1")
 
 
 async def test_a_run_without_a_thread_is_placed_by_itself(planned: Replica) -> None:
@@ -65,7 +65,9 @@ async def test_a_thread_that_is_made_for_its_run_is_settled_with_it(planned: Rep
     run = await start(planned, thread_id, "batch", if_not_exists="create")
 
     assert run["priority"] == "low"
-    assert (await planned.services.storage.threads.get(thread_id)).standing == Standing(4, "org-2")
+    assert (await planned.services.storage.threads.get(thread_id)).assigned_priority == AssignedPriority(
+        4, "org-2"
+    )
 
 
 async def test_the_word_of_the_client_counts_for_its_run_and_not_for_the_thread(planned: Replica) -> None:

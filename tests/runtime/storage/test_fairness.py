@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_runtime.model import Outcome, Priority, QueueLimits, Run, Standing
+from lgs_runtime.model import AssignedPriority, Outcome, Priority, QueueLimits, Run
 from lgs_runtime.storage import StorageOptions, open_storage
 from lgs_runtime.storage.fairness import (
     LEVELS,
@@ -268,12 +268,16 @@ async def test_a_group_that_waited_alone_is_not_punished_for_it(service: Service
 
 
 async def test_the_first_run_settles_where_its_thread_stands(service: Service) -> None:
-    first = await service.enqueue(level=-3, priority=Priority.HIGH, group="g1", standing=Standing(-3, "g1"))
-    await service.enqueue(first.run.thread_id, standing=Standing(4, "g2"))
+    first = await service.enqueue(
+        level=-3, priority=Priority.HIGH, group="g1", assigned_priority=AssignedPriority(-3, "g1")
+    )
+    await service.enqueue(first.run.thread_id, assigned_priority=AssignedPriority(4, "g2"))
     plain = await service.enqueue()
 
-    assert (await service.storage.threads.get(first.run.thread_id)).standing == Standing(-3, "g1")
-    assert (await service.storage.threads.get(plain.run.thread_id)).standing is None
+    assert (await service.storage.threads.get(first.run.thread_id)).assigned_priority == AssignedPriority(
+        -3, "g1"
+    )
+    assert (await service.storage.threads.get(plain.run.thread_id)).assigned_priority is None
 
 
 FILL = """

@@ -21,14 +21,17 @@ log = structlog.get_logger(__name__)
 
 
 class ClassClaim:
-    """`acquire`, then `hold` while this process acts. `told` hears why it stays out, None when it doesn't."""
+    """`acquire`, then `hold` while this process acts. `on_change` is given why it stays out, None when it
+    doesn't."""
 
-    def __init__(self, cluster: KubeClient, settings: Settings, told: Callable[[str | None], None]) -> None:
+    def __init__(
+        self, cluster: KubeClient, settings: Settings, on_change: Callable[[str | None], None]
+    ) -> None:
         self._class = settings.operator_class
         self._installation = settings.installation
         self._lease_seconds = settings.lease_seconds
         self._claim_seconds = settings.claim_seconds
-        self._told = told
+        self._on_change = on_change
         name = class_claim(settings.operator_class, cluster_wide=not settings.namespaces)
         # In one order everywhere: of two operators with the same namespaces one gets all of them.
         self._leases = [
@@ -48,7 +51,7 @@ class ClassClaim:
         before = None
         while True:
             why = await self._take_all()
-            self._told(why)
+            self._on_change(why)
             if why is None:
                 log.info("class.claimed", operator_class=self._class)
                 return

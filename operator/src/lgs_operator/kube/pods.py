@@ -27,7 +27,7 @@ def is_ended(pod: Manifest) -> bool:
     return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
 
 
-def told_by(pod: Manifest) -> Manifest:
+def result_of(pod: Manifest) -> Manifest:
     """What the last container of a pod that ended well left as its message, as JSON; empty when it is
     none."""
     for each in pod.get("status", {}).get("containerStatuses", []):

@@ -25,7 +25,7 @@ class SecretReader:
         self._seconds = seconds
         self._changed = changed
         self._versions: dict[str, dict[Key, str]] = {}
-        self._looking: set[str] = set()
+        self._polling: set[str] = set()
 
     async def get(self, key: Key) -> Manifest | None:
         """The Secret, or None when it is not there; it is looked at again from now on."""
@@ -48,23 +48,23 @@ class SecretReader:
         """Looks until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                for namespace in self._versions.keys() - self._looking:
-                    self._looking.add(namespace)
-                    tasks.create_task(self._look_through(namespace))
+                for namespace in self._versions.keys() - self._polling:
+                    self._polling.add(namespace)
+                    tasks.create_task(self._poll_namespace(namespace))
                 await asyncio.sleep(self._seconds / 10)
 
-    async def _look_through(self, namespace: str) -> None:
+    async def _poll_namespace(self, namespace: str) -> None:
         try:
             await asyncio.sleep(self._seconds)
             for key in list(self._versions.get(namespace, {})):
-                await self._look_at(key)
+                await self._poll_secret(key)
         except Exception:
             # Whatever it was, it is this namespace's look alone.
             log.exception("secrets.crashed", namespace=namespace)
         finally:
-            self._looking.discard(namespace)
+            self._polling.discard(namespace)
 
-    async def _look_at(self, key: Key) -> None:
+    async def _poll_secret(self, key: Key) -> None:
         before = self._versions.get(key.namespace, {}).get(key)
         try:
             now = _version(await self._cluster.get(SECRET, key.namespace, key.name, metadata_only=True))

@@ -62,7 +62,7 @@ class ClusterState:
         key = ServiceKey(metadata["namespace"], metadata["name"])
         if not gone:
             self._seen[key] = body
-            self._look_at(key)
+            self._update(key)
         elif key in self._seen and self._seen[key]["metadata"]["uid"] == metadata["uid"]:
             del self._seen[key]
             self._leave(key)
@@ -71,7 +71,7 @@ class ClusterState:
         """All services, as they were seen last."""
         return tuple(self._seen.values())
 
-    def _look_at(self, key: ServiceKey) -> None:
+    def _update(self, key: ServiceKey) -> None:
         """Whether it is ours to serve may have changed, too."""
         before, body = self.services.get(key), self._seen[key]
         if not self._scope.serves(body):
@@ -88,7 +88,7 @@ class ClusterState:
 
     def _namespace_changed(self, namespace: str) -> None:
         for key in [each for each in self._seen if each.namespace == namespace]:
-            self._look_at(key)
+            self._update(key)
 
     def owned(self, key: ServiceKey) -> dict[Key, Manifest]:
         """All objects of a service but its pods."""

@@ -16,7 +16,7 @@ from lgs_crds.model import Backup
 from lgs_crds.schedules import next_time, times
 from lgs_crds.status import BackupStatus, Condition, condition, status_before, timestamp
 from lgs_operator.kube.kinds import Manifest
-from lgs_operator.kube.pods import created_at, told_by
+from lgs_operator.kube.pods import created_at, result_of
 from lgs_operator.status.diagnosis import Budget, diagnose
 
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
@@ -35,7 +35,7 @@ class BackupView:
 
 def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | None:
     """The newest backup that was kept: one that a pod tells of, or the one that the status remembers."""
-    told = (described(told_by(pod)) for pod in view.pods)
+    told = (described(result_of(pod)) for pod in view.pods)
     known = [each for each in (status_before(before).backup, *told) if each is not None and each.name]
     return max(known, key=lambda each: each.name or "", default=None)
 

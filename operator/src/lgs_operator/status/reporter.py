@@ -114,12 +114,12 @@ class StatusReporter:
             kind: EventType = "Warning" if _is_bad(each) else "Normal"
             words = f"{each['type']} is {each['status']}: {each['message']}"
             await self._recorder.emit(key, uid, kind, each["reason"], words)
-        told = restore_news(before.get("restore"), self._publisher.current(key, body).get("restore"))
+        told = restore_event(before.get("restore"), self._publisher.current(key, body).get("restore"))
         if told is not None:
             await self._recorder.emit(key, uid, *told)
 
 
-def restore_news(
+def restore_event(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> tuple[EventType, Reason, str] | None:
     """The Event of a restore that is over."""

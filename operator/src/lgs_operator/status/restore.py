@@ -21,7 +21,7 @@ from lgs_crds.status import (
     status_before,
 )
 from lgs_operator.kube.kinds import Manifest
-from lgs_operator.kube.pods import created_at, told_by
+from lgs_operator.kube.pods import created_at, result_of
 from lgs_operator.status.backup import BUDGET, described
 from lgs_operator.status.diagnosis import Diagnosis, diagnose
 
@@ -61,7 +61,7 @@ def restore_of(
     if has_replicas:
         return RestoreView(source=source, result=RestoreStatus(result="Skipped"))
     there = sorted(pods, key=created_at, reverse=True)
-    told = next((told for pod in there if (told := told_by(pod))), None)
+    told = next((told for pod in there if (told := result_of(pod))), None)
     if told is not None or any(_is_long_over(job, now) for job in jobs):
         return RestoreView(source=source, result=_result(told or {}))
     return RestoreView(True, source, None, _trouble(there) or _said_before(before, generation))

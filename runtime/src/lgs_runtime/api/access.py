@@ -36,8 +36,8 @@ Asking = Annotated[Caller, Depends(_caller)]
 
 
 class Route(LimitedRoute):
-    """A route that the gate guards, and whose bodies are limited. Where GET is answered HEAD is, too: by the
-    same code, whose body the server leaves out."""
+    """A route behind access control, with limited bodies. Where GET is answered HEAD is, too: by the same
+    code, whose body the server leaves out."""
 
     public: ClassVar[bool] = False
     """Whether it answers everybody."""
@@ -64,9 +64,9 @@ class Route(LimitedRoute):
         await super().handle(scope, receive, send)
 
     async def admit(self, request: LimitedRequest) -> None:
-        """Finds out who asks. Raises what the gate raises."""
+        """Finds out who asks. Raises what `AccessControl.authenticate` raises."""
         services: Services = request.app.state.services
-        if services.gate.reads_body:
+        if services.access.reads_body:
             await request.load(services.settings.max_body_bytes)
         await authenticated(request)
         user = user_of(request)
@@ -82,7 +82,7 @@ class Route(LimitedRoute):
             # The handler's copy of the request shares this state.
             request.state.authorization_checked = self.public
             response = await handle(request)
-            if services.gate.decides and not authorization_checked(request):
+            if services.access.decides and not authorization_checked(request):
                 raise NotImplementedError(f"{request.method} {self.path} asks nobody whether it may")
             return response
 

@@ -94,5 +94,5 @@ def _core(services: Services) -> FastAPI:
     routes += [route for group, router in ROUTES if group not in disabled for route in router.routes]
     routes.insert(0, RouteIndex(routes))
     install_problems(app)
-    describe_security(app, services.gate, services.settings.auth_openapi)
+    describe_security(app, services.access, services.settings.auth_openapi)
     return app

@@ -31,10 +31,10 @@ FOUND_USER = "lgs.user"
 
 
 async def authenticated(request: Request) -> None:
-    """Lets the gate look at the request, and keeps who asks. Raises what the gate raises."""
+    """Authenticates the request, and keeps who asks. Raises what `AccessControl.authenticate` raises."""
     services: Services = request.app.state.services
     found = FOUND_USER in request.scope
-    request.state.user = request.scope[FOUND_USER] if found else await services.gate.authenticate(request)
+    request.state.user = request.scope[FOUND_USER] if found else await services.access.authenticate(request)
     caller.set(request.state.user)
 
 
@@ -92,7 +92,7 @@ class Caller:
         it. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
         """
         checks_authorization(self._request)
-        return await self._services.gate.authorize(self.user, resource, action, value)
+        return await self._services.access.authorize(self.user, resource, action, value)
 
     async def threads(self, action: Action, thread_id: str | None, /, **more: Any) -> Scope | None:
         """As `may`, for one thread, or for all with None."""
@@ -113,7 +113,7 @@ class Caller:
     async def of_cache(self, action: Action, namespace: str | None = None) -> None:
         """Raises `Forbidden` unless the caller may do this to the cache, which all users share."""
         checks_authorization(self._request)
-        await self._services.gate.authorize_shared(self.user, "cache", action, {"namespace": namespace})
+        await self._services.access.authorize_shared(self.user, "cache", action, {"namespace": namespace})
 
     def configurable(self) -> dict[str, Any]:
         """What a graph that is opened for this request finds of the caller in its `configurable`."""

@@ -69,7 +69,7 @@ class ApiKeys:
 
     def name_of(self, key: str) -> str | None:
         """The name of a key that is valid, else None. Takes the same time for every key."""
-        self._look()
+        self._reload()
         digest, name = _digest(key), None
         for known in (self.fixed, self._read):
             for stored, its_name in known.items():
@@ -77,7 +77,7 @@ class ApiKeys:
                     name = its_name
         return name
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         """Reads the file again when it is another one. One that can't be read leaves things as they are."""
         if self.file is None:
             return

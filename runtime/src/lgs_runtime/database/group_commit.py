@@ -71,7 +71,7 @@ class GroupCommitter(Generic[Work, Result]):
         self._ready: deque[_KeyQueue[Work, Result]] = deque()
         self._turns: set[asyncio.Task[None]] = set()
         self._preparing: set[asyncio.Task[None]] = set()
-        self._looking = False
+        self._scheduled = False
         self._closing = asyncio.Event()
 
     def submit(
@@ -165,13 +165,13 @@ class GroupCommitter(Generic[Work, Result]):
         elif head.work is not None:
             queue.taken = True
             self._ready.append(queue)
-            if not self._looking:
+            if not self._scheduled:
                 # After all that is ready to run now: what it submits comes along.
-                self._looking = True
-                self._loop.call_soon(self._look)
+                self._scheduled = True
+                self._loop.call_soon(self._start_turns)
 
-    def _look(self) -> None:
-        self._looking = False
+    def _start_turns(self) -> None:
+        self._scheduled = False
         while self._ready and len(self._turns) < self._at_once:
             turn = self._loop.create_task(self._turn(*self._take()))
             self._turns.add(turn)
@@ -179,7 +179,7 @@ class GroupCommitter(Generic[Work, Result]):
 
     def _ended(self, turn: asyncio.Task[None]) -> None:
         self._turns.discard(turn)
-        self._look()
+        self._start_turns()
 
     async def _turn(
         self, items: Sequence[_Item[Work, Result]], queues: Sequence[_KeyQueue[Work, Result]]

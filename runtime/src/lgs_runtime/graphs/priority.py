@@ -17,7 +17,7 @@ from langgraph_sdk import Auth, Priority, PriorityContext
 
 from lgs_runtime.errors import ConfigError, HandlerFailed, RefusedByHandler
 from lgs_runtime.graphs.importing import sdk_object
-from lgs_runtime.model import Standing
+from lgs_runtime.model import AssignedPriority
 
 ANSWER_SECONDS: Final = 10.0
 LONGEST_GROUP: Final = 256
@@ -44,7 +44,7 @@ class PriorityHandler:
             raise ConfigError(f"{where}: it must have a function that is registered with @priority.assign")
         return cls(found, where)
 
-    async def assign(self, context: PriorityContext, group: str) -> Standing:
+    async def assign(self, context: PriorityContext, group: str) -> AssignedPriority:
         """Where the runs of a thread stand; in `group` unless the function names another.
 
         Raises `HandlerFailed`, and `RefusedByHandler` for an `Auth.exceptions.HTTPException`.
@@ -52,7 +52,7 @@ class PriorityHandler:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._assign(context)
-            return standing_of(answer, group)
+            return priority_of(answer, group)
         except Auth.exceptions.HTTPException as refused:
             raise RefusedByHandler(
                 refused.status_code, refused.detail, dict(refused.headers or {})
@@ -64,7 +64,7 @@ class PriorityHandler:
             raise HandlerFailed(f"{self._where}: the assign function failed: {said}") from raised
 
 
-def standing_of(answer: Any, group: str) -> Standing:
+def priority_of(answer: Any, group: str) -> AssignedPriority:
     """What an answer of the assign function means. Raises `TypeError`, `ValueError`."""
     if not isinstance(answer, Mapping | None):
         raise TypeError(f"it returned a {type(answer).__name__}; it must return a dict or None")
@@ -76,4 +76,4 @@ def standing_of(answer: Any, group: str) -> Standing:
         raise ValueError(f"priority: {level!r}: must be a whole number from {LEVELS[0]} to {LEVELS[-1]}")
     if not isinstance(named, str) or len(named) > LONGEST_GROUP:
         raise ValueError(f"fairness_group: {named!r}: must be a text of at most {LONGEST_GROUP} characters")
-    return Standing(level, named or group)
+    return AssignedPriority(level, named or group)

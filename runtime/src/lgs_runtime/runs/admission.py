@@ -23,6 +23,7 @@ from lgs_runtime.graphs.circuits import RunPermit
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import (
     DEFAULT_GROUP,
+    AssignedPriority,
     Assistant,
     Enqueued,
     Json,
@@ -30,7 +31,6 @@ from lgs_runtime.model import (
     Priority,
     Run,
     Scope,
-    Standing,
 )
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.runs.configuration import config_of_thread, merge_config, merge_context
@@ -59,9 +59,9 @@ async def permitted_run(
     everybody may use it; else as it is stored, if the user may read it. Raises `Forbidden`,
     `RefusedByHandler`, `HandlerFailed`, `NotFound`."""
     asked = assistant_id_of(request.assistant)
-    request, scope = await permitted(services.gate, request, asked), None
+    request, scope = await permitted(services.access, request, asked), None
     if not services.graphs.is_default_assistant(asked):
-        scope = await readable_assistants(services.gate, request.user, asked)
+        scope = await readable_assistants(services.access, request.user, asked)
     if read is None or scope is not None:
         read = partial(services.storage.assistants.get, scope=scope)
     with named_assistant(services, request.assistant) as assistant_id:
@@ -164,20 +164,20 @@ async def placed(
     if services.priorities is None:
         return new
     metadata, settled = await _settled(services, request)
-    standing = settled or await services.priorities.assign(
+    assigned_priority = settled or await services.priorities.assign(
         _context(request, assistant, new, metadata, cron_id), group_of(request.user)
     )
-    level = LEVEL[request.priority] if request.priority_given else standing.level
+    level = LEVEL[request.priority] if request.priority_given else assigned_priority.level
     return replace(
         new,
         priority=priority_of_level(level),
         level=level,
-        group=standing.group,
-        standing=None if settled else standing,
+        group=assigned_priority.group,
+        assigned_priority=None if settled else assigned_priority,
     )
 
 
-async def _settled(services: Services, request: RunRequest) -> tuple[Json, Standing | None]:
+async def _settled(services: Services, request: RunRequest) -> tuple[Json, AssignedPriority | None]:
     """The metadata of the request's thread, and where its runs stand, if that is known."""
     if request.thread_id is None:
         return {}, None
@@ -187,7 +187,7 @@ async def _settled(services: Services, request: RunRequest) -> tuple[Json, Stand
         if not request.create_thread:
             raise
         return {}, None
-    return thread.metadata, thread.standing
+    return thread.metadata, thread.assigned_priority
 
 
 def _context(

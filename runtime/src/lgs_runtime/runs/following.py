@@ -75,11 +75,11 @@ async def result_of(services: Services, run: Run) -> Json:
     if thread.state_updated_at > run.updated_at:
         return await _answer_then(services, thread, run)
     # Whoever executed a run to its end has kept its answer where that is less than the thread's values.
-    told = thread.values if run.status == "success" else await _told(services, thread)
+    told = thread.values if run.status == "success" else await _output(services, thread)
     return with_questions(told, questions(thread.interrupts))
 
 
-async def _told(services: Services, thread: Thread) -> Json | None:
+async def _output(services: Services, thread: Thread) -> Json | None:
     """What the thread's graph gives out of its values."""
     latest = checkpoint_config(thread.thread_id)
     graph_id = None if thread.values is None else await graph_at(services, thread, latest)
@@ -97,7 +97,7 @@ async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
     graph_id = graph_that_made(services, last[0].metadata) if last else None
     graph_id = graph_id or named_graph(thread)
     if not last or graph_id is None:
-        return await _told(services, thread) or {}
+        return await _output(services, thread) or {}
     async with services.graphs.open(graph_id, last[0].config) as graph:
         snapshot = await graph.aget_state(last[0].config)
         shown = output_of(graph, rooted(to_json(snapshot.values)))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lgs_runtime.auth.gate import Gate
+from lgs_runtime.auth.access_control import AccessControl
 from lgs_runtime.auth.users import User
 from lgs_runtime.errors import Forbidden
 from lgs_runtime.graphs.registry import SYSTEM_METADATA
@@ -23,13 +23,13 @@ KWARGS = ("input", "command", "config", "context", "webhook")
 """What of a run a handler may change besides its metadata."""
 
 
-async def permitted(gate: Gate, request: RunRequest, assistant_id: str) -> RunRequest:
+async def permitted(access: AccessControl, request: RunRequest, assistant_id: str) -> RunRequest:
     """The request, for a run of this assistant, as the handler leaves it. Raises `Forbidden`,
     `RefusedByHandler`, `HandlerFailed`."""
-    if not gate.decides:
+    if not access.decides:
         return request
     value = _value(request, assistant_id)
-    scope = await gate.authorize(_user(request.user), "threads", "create_run", value)
+    scope = await access.authorize(_user(request.user), "threads", "create_run", value)
     metadata, kwargs = _changed(value, "metadata"), _changed(value, "kwargs")
     changes = {name: kwargs[name] for name in KWARGS if name in kwargs}
     changed = replace(request, metadata=metadata, scope=scope, **changes)
@@ -46,9 +46,11 @@ async def permitted(gate: Gate, request: RunRequest, assistant_id: str) -> RunRe
         return replace(changed, create_thread=False)
 
 
-async def readable_assistants(gate: Gate, user: Mapping[str, Any] | None, assistant_id: str) -> Scope | None:
+async def readable_assistants(
+    access: AccessControl, user: Mapping[str, Any] | None, assistant_id: str
+) -> Scope | None:
     """The assistants that a user may run, when it is not the one that a graph has from the start."""
-    scope = await gate.authorize(
+    scope = await access.authorize(
         _user(user), "assistants", "read", {"assistant_id": assistant_id, "metadata": {}}
     )
     return widened(scope, SYSTEM_METADATA)

@@ -46,7 +46,7 @@ from lgs_runtime.streams.stream_v2 import (
 )
 from lgs_runtime.worker.publisher import epoch_of
 
-LOOK_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
 """How often a thread is looked for that is not made yet: only the begin of a run is told."""
 KEPT = timedelta(seconds=300)
 """So long after its end the broker keeps the events of a run; older runs are not asked for."""
@@ -95,7 +95,7 @@ async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
             with suppress(NotFound, StorageUnavailable):
                 await services.storage.threads.get(thread_id, scope)
                 return
-            await follower.woken(LOOK_SECONDS)
+            await follower.woken(RECHECK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

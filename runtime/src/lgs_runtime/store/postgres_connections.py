@@ -28,7 +28,7 @@ from lgs_runtime.errors import StorageUnavailable
 CONNECT_SECONDS: Final = 10.0
 BUSY_SECONDS: Final = 1.0
 """After so long without a connection a waiter looks whether the server is still there."""
-LOOK_SECONDS: Final = 2
+PING_SECONDS: Final = 2
 POOLED_CONNECTIONS: Final = 1
 """Of a replica's ten to a pooler."""
 _UNREACHABLE: Final = (
@@ -94,8 +94,8 @@ class HealingPool(Pool):
 
     def __init__(self, uri: str, **options: Any) -> None:
         super().__init__(uri, **options)
-        self._ping = make_conninfo(uri, connect_timeout=LOOK_SECONDS).encode()
-        self._looking: asyncio.Future[int] | None = None
+        self._ping = make_conninfo(uri, connect_timeout=PING_SECONDS).encode()
+        self._pinging: asyncio.Future[int] | None = None
         self._used: WeakSet[AsyncConnection[DictRow]] = WeakSet()
         self._left: WeakSet[AsyncConnection[DictRow]] = WeakSet()
 
@@ -123,13 +123,13 @@ class HealingPool(Pool):
             except PoolTimeout:
                 if left <= BUSY_SECONDS:
                     raise
-                await self._look()
+                await self._ping_server()
 
-    async def _look(self) -> None:
+    async def _ping_server(self) -> None:
         """Asks the server whether it takes connections, once for all who wait."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.ensure_future(asyncio.to_thread(PGconn.ping, self._ping))
-        status = await asyncio.shield(self._looking)
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.ensure_future(asyncio.to_thread(PGconn.ping, self._ping))
+        status = await asyncio.shield(self._pinging)
         if status != Ping.OK:
             raise psycopg.OperationalError(f"the server takes no connections ({Ping(status).name})")
 

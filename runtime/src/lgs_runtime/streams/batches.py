@@ -27,7 +27,7 @@ MOST_AT_ONCE = 500
 PACE_SECONDS = 0.01
 KEEP_LIVE_SECONDS = 24 * 3600
 KEEP_ENDED_SECONDS = 300
-TELL_AGAIN_SECONDS = 60.0
+RENEW_EXPIRY_SECONDS = 60.0
 MOST_REMEMBERED = 20_000
 TIMEOUT_SECONDS = 2.0
 AWAY_SECONDS = 1.0
@@ -173,7 +173,7 @@ class Batches:
             return 0
         if len(self._expires) >= MOST_REMEMBERED:
             self._expires.clear()
-        self._expires[key] = now + TELL_AGAIN_SECONDS
+        self._expires[key] = now + RENEW_EXPIRY_SECONDS
         return KEEP_LIVE_SECONDS
 
 

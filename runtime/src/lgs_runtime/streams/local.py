@@ -22,7 +22,7 @@ from lgs_runtime.streams.subscribers import Subscriber, SubscriberRegistry
 
 KEEP_SECONDS = 300.0
 CLEAN_SECONDS = 30.0
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 BUSY_SECONDS = 5.0
 PAGE = 500
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class LocalBroker:
         """Wakes all who listen when another process has written."""
         before = await self._do(self._version)
         while self._subscribers:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             now = await self._do(self._version)
             if now != before:
                 before = now

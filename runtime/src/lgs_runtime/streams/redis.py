@@ -81,14 +81,14 @@ class RedisBroker:
                     after = latest.id if latest else FROM_START
                 if latest and latest.is_end and latest.position <= position(after):
                     return
-            async with aclosing(self._heard(key, position(after), listening)) as heard:
+            async with aclosing(self._events_after(key, position(after), listening)) as heard:
                 async for events in heard:
                     whole = up_to_end(events)
                     yield whole
                     if whole[-1].is_end:
                         return
 
-    async def _heard(
+    async def _events_after(
         self, key: str, after: Place, subscriber: Subscriber
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """All events later than `after`: what there is, then those of this replica; and those of others while

@@ -28,19 +28,19 @@ class Claims:
         self._replica = replica
         self._graphs = graphs
         self._circuits = circuits
-        self._told: Sequence[str] | None = None
+        self._declared: Sequence[str] | None = None
         """What the storage was told that the replica takes. None: all of its graphs, as with a new lease."""
 
     def lease_lost(self) -> None:
         """The lease is a new one, with all graphs."""
-        self._told = None
+        self._declared = None
 
     async def claim(self, slots: int) -> Sequence[Claimed]:
         """Up to so many runs; probes first, since they are few. Raises `StorageUnavailable`: runs that were
         claimed before are found by the storage's account, and are nobody's probes."""
         claimed: list[Claimed] = []
         taken = self._circuits.taken(self._graphs)
-        await self._tell(taken)
+        await self._declare(taken)
         try:
             for graph in self._circuits.not_closed():
                 claimed += await self._probe(graph, slots - len(claimed))
@@ -68,9 +68,9 @@ class Claims:
         used = iter(permits)
         return [Claimed(run, next(used) if run.graph_id == graph else None) for run in runs]
 
-    async def _tell(self, taken: Sequence[str] | None) -> None:
+    async def _declare(self, taken: Sequence[str] | None) -> None:
         """Has the storage know what this replica takes: what it does not is before no other run, and more
         replicas would not help it."""
-        if taken != self._told:
+        if taken != self._declared:
             await self._queue.take_only(self._replica, self._graphs if taken is None else taken)
-            self._told = taken
+            self._declared = taken

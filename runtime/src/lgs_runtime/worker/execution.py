@@ -229,7 +229,7 @@ class Executor:
             return HandBack.RELEASE
         if undone := attempt.stopped is Stop.ROLLBACK:
             await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
-        at_end = await self._look(attempt)
+        at_end = await self._stored_outcome(attempt)
         return replace(at_end, status="interrupted", undone=undone)
 
     async def _raised(
@@ -256,7 +256,7 @@ class Executor:
 
     async def _failed(self, attempt: Attempt, status: Any, error: str) -> Outcome:
         try:
-            at_end = await self._look(attempt)
+            at_end = await self._stored_outcome(attempt)
         except Exception as unreadable:  # noqa: BLE001
             # The graph that raised may be one that can't be opened either; its run must end all the same.
             log.warning("run.state_unreadable", reason=str(unreadable))
@@ -277,7 +277,7 @@ class Executor:
         await publisher.send("error", {"error": type(raised).__name__, "message": said})
         return Outcome("error", "error", said)
 
-    async def _look(self, attempt: Attempt) -> Outcome:
+    async def _stored_outcome(self, attempt: Attempt) -> Outcome:
         """The thread as its checkpoints say."""
         run, kwargs = attempt.run, attempt.kwargs
         if attempt.cached:

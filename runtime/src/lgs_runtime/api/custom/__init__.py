@@ -1,1 +1,1 @@
-"""The service's own application (`http.app`) beside the API, and the gate before it."""
+"""The service's own application (`http.app`) beside the API, and access control before it."""

@@ -100,8 +100,8 @@ def load_custom_app(settings: Settings, where: str) -> Starlette:
 def join(core: FastAPI, custom: CustomApp, services: Services) -> ASGIApp:
     """The application with ours behind it.
 
-    Its middleware stands around everything; with `auth_first` the gate stands around its middleware, else
-    around our routes and, where it is asked for, around its own.
+    Its middleware stands around everything; with `auth_first` access control stands around its middleware,
+    else around our routes and, where it is asked for, around its own.
     """
     http = services.settings.http
     shared = _Shared(custom.app.router, core)
@@ -118,8 +118,8 @@ def join(core: FastAPI, custom: CustomApp, services: Services) -> ASGIApp:
     _describe_both(core, custom.app)
     joined = copy(custom.app)
     cors, own_middleware = cors_middleware(http.cors), custom.app.user_middleware
-    gated = http.auth_on_custom_routes or http.auth_first
-    guard = [Middleware(Guard, services, guards)] if gated and services.gate.closed else []
+    guarded = http.auth_on_custom_routes or http.auth_first
+    guard = [Middleware(Guard, services, guards)] if guarded and services.access.closed else []
     inner = [cors, *guard, *own_middleware] if http.auth_first else [*own_middleware, cors, *guard]
     joined.router = cast(Router, shared)
     joined.user_middleware = [Middleware(_As, custom), *inner]

@@ -1,7 +1,7 @@
-"""The gate before routes that are not ours, and before middleware that is not ours.
+"""Access control before routes that are not ours, and before middleware that is not ours.
 
-Our own routes ask the gate themselves (`access.py`); what this middleware has found out they don't ask again.
-The application finds who asks as `request.user`.
+Our own routes authenticate their callers themselves (`access.py`), but for those whom this middleware has
+authenticated. The application finds who asks as `request.user`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POLICY_VIOLATION = 1008
 
 
 class Guard:
-    """Lets the gate look at the connections for which `guards` says so, before `app` sees them."""
+    """Authenticates the connections for which `guards` says so, before `app` sees them."""
 
     def __init__(self, app: ASGIApp, services: Services, guards: Callable[[Scope], bool]) -> None:
         self._app = app
@@ -34,9 +34,9 @@ class Guard:
         if scope["type"] in ("http", "websocket") and not known and self._guards(scope):
             request = Request({**scope, "type": "http", "method": scope.get("method", "GET")}, receive)
             try:
-                if scope["type"] == "http" and self._services.gate.reads_body:
+                if scope["type"] == "http" and self._services.access.reads_body:
                     receive = await _read(request, self._services.settings.max_body_bytes)
-                scope[FOUND_USER] = scope["user"] = await self._services.gate.authenticate(request)
+                scope[FOUND_USER] = scope["user"] = await self._services.access.authenticate(request)
             except RuntimeFault as refused:
                 await _refuse(refused, scope, receive, send)
                 return
@@ -44,7 +44,7 @@ class Guard:
 
 
 async def _read(request: Request, max_bytes: int) -> Receive:
-    """Reads the body for the gate, JSON or not, and gives what lets the application read it once more."""
+    """Reads the body, JSON or not, and gives what lets the application read it once more."""
     request._body = await whole_body(request, max_bytes)
     try:
         request._json = parse_body(request._body)

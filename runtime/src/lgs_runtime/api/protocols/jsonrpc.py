@@ -93,10 +93,10 @@ class RpcRoute(Route):
     """A route that tells its refusals as JSON-RPC errors."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler behind the gate and the limits."""
+        """The handler behind access control and the limits."""
         handle = super().get_route_handler()
 
-        async def told(request: Request) -> Response:
+        async def handler(request: Request) -> Response:
             try:
                 return await handle(request)
             except (Unauthenticated, Forbidden, RefusedByHandler, HandlerFailed):
@@ -105,7 +105,7 @@ class RpcRoute(Route):
                 said = error_json(None, as_rpc_error(fault))
                 return JsonResponse(said, status_code=status_of(fault), headers=headers_of(fault))
 
-        return told
+        return handler
 
 
 class RpcAnswer(BaseModel):
@@ -141,7 +141,7 @@ MESSAGE: dict[str, Any] = {
 
 def rpc_router(tag: str) -> APIRouter:
     """A router whose routes speak JSON-RPC."""
-    told = dict(operations.refusals(*operations.GUARDED))
+    refusals = dict(operations.refusals(*operations.GUARDED))
     for status in (400, 404, 409, 413, 422, 429, 503):
-        told[status] = {"model": RpcAnswer, "description": operations.MEANING[status]}
-    return router(tag, route_class=RpcRoute, responses=told)
+        refusals[status] = {"model": RpcAnswer, "description": operations.MEANING[status]}
+    return router(tag, route_class=RpcRoute, responses=refusals)

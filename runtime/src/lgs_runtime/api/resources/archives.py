@@ -72,7 +72,7 @@ async def import_thread(
     thread_import = ThreadImport(archive, str(uuid4()) if if_exists == "new" else None)
     try:
         await thread_import.take(first)
-        await _permitted(caller, thread_import, guarded=parts.gate.auth is not None)
+        await _permitted(caller, thread_import, guarded=parts.access.auth is not None)
         async for line in lines:
             await thread_import.take(line)
         replace = partial(_replace, parts, caller) if if_exists == "replace" else None

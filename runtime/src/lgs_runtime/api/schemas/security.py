@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from lgs_runtime.auth.gate import KEY_HEADER, Gate
+from lgs_runtime.auth.access_control import KEY_HEADER, AccessControl
 from lgs_runtime.model import Json
 
 
-def describe_security(app: FastAPI, gate: Gate, said: Json) -> None:
+def describe_security(app: FastAPI, access: AccessControl, said: Json) -> None:
     """Adds the API key, where one is needed, and what `auth.openapi` of `langgraph.json` says (its
     `securitySchemes` and `security`) to the description at `/openapi.json`."""
     describe = app.openapi
@@ -18,7 +18,7 @@ def describe_security(app: FastAPI, gate: Gate, said: Json) -> None:
     def described() -> dict[str, Any]:
         document = describe()
         schemes = dict((said.get("components") or said).get("securitySchemes") or {})
-        if gate.keys is not None:
+        if access.keys is not None:
             schemes["apiKey"] = {"type": "apiKey", "in": "header", "name": KEY_HEADER}
         if schemes:
             document.setdefault("components", {})["securitySchemes"] = schemes

@@ -27,7 +27,7 @@ from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
 from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.errors import StorageUnavailable
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 class Fence:
@@ -62,14 +62,14 @@ class Fence:
             return
         losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds
         while self._is_undecided(losses) and time.monotonic() < give_up_at:  # noqa: ASYNC110 - rare
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         self._judge(losses)
 
     def wait(self) -> None:
         """As `passed`, for threads other than the event loop's."""
         losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds
         while self._is_undecided(losses) and time.monotonic() < give_up_at:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         self._judge(losses)
 
     def _is_undecided(self, losses: int) -> bool:

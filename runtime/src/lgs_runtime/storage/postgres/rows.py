@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.database.json_columns import unescape
-from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
+from lgs_runtime.model import AssignedPriority, Assistant, Run, Thread, Version, Webhook
 from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.lifetime import expiry, ttl_of
 from lgs_runtime.storage.transitions import PRIORITY, Unfinished
@@ -58,7 +58,9 @@ def thread(row: asyncpg.Record) -> Thread:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         state_updated_at=row["state_updated_at"],
-        standing=None if row["level"] is None else Standing(row["level"], unescape(row["fairness_group"])),
+        assigned_priority=None
+        if row["level"] is None
+        else AssignedPriority(row["level"], unescape(row["fairness_group"])),
         ttl=ttl,
         expires_at=expiry(ttl, row["updated_at"], row["ttl_from"], row["thinned_at"]),
     )

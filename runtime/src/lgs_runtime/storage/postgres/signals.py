@@ -1,4 +1,4 @@
-"""Signals between replicas by NOTIFY and LISTEN, or by looking where a pooler lets nobody listen.
+"""Signals between replicas by NOTIFY and LISTEN, or by polling where a pooler lets nobody listen.
 
 Sent after the change is committed, many in one statement: a NOTIFY inside of the change would make all
 commits of the database wait for each other. What is lost on the way is allowed to be lost.
@@ -28,12 +28,12 @@ CHANNEL: Final = "lgs"
 GAP: Final = Signal("queued", "")
 _BACKOFF: Final = Backoff(first_seconds=0.05, longest_seconds=0.9)
 _CHECK_SECONDS: Final = 5.0
-LOOK_SECONDS: Final = 1.0
-"""So late at most, and a statement's time, comes news behind a pooler."""
+POLL_SECONDS: Final = 1.0
+"""A signal is at most so late behind a pooler, and the time of a statement."""
 GATHER_SECONDS: Final = 0.005
 THREAD_SECONDS: Final = 0.03
-"""So long news of threads waits for other news to go with: then that of a run that ends soon costs no
-statement of its own."""
+"""A signal of a thread waits so long for others to go with: that of a run that ends soon costs no statement
+of its own then."""
 
 
 class PostgresSignals:
@@ -54,7 +54,7 @@ class PostgresSignals:
         if self._direct is not None:
             return Listener(self._direct)
         if self._database.access.pooled:
-            return Looker(self._database)
+            return Poller(self._database)
         return Listener(self._database.access)
 
     def send(self, *signals: Signal) -> None:
@@ -84,7 +84,7 @@ class PostgresSignals:
                     await self._pressing.wait()
             self._due.clear()
             self._pressing.clear()
-            # A lost signal costs a little time, and the listeners hear of the gap: nothing to repeat here.
+            # A lost signal costs a little time, and the listeners get the gap: nothing to repeat here.
             with contextlib.suppress(StorageUnavailable, asyncpg.PostgresError):
                 await self._flush()
 
@@ -120,13 +120,13 @@ class Listener:
     async def _listen(self) -> None:
         connection = await connect(self._access)
         try:
-            await connection.add_listener(CHANNEL, self._hear)
+            await connection.add_listener(CHANNEL, self._received)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             connection.terminate()
             raise StorageUnavailable(f"the database can't be listened to: {error}") from error
         self._connection = connection
 
-    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+    def _received(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         self._inbox.put(*unpacked(str(payload)))
 
     async def _stay_connected(self) -> None:
@@ -142,7 +142,7 @@ class Listener:
 
     async def _lost(self) -> None:
         """Returns when the connection is gone. A statement now and then finds out what the network doesn't
-        say, and that the server is a primary no longer, where nobody tells anything any more."""
+        say, and that the server is a primary no longer, which sends no notifications any more."""
         connection = self._connection
         assert connection is not None
         gone = asyncio.Event()
@@ -161,33 +161,33 @@ class Listener:
                     return
 
 
-class Looker:
-    """In place of a listener behind a pooler, where a session is nobody's own: tells every second which
+class Poller:
+    """In place of a listener behind a pooler, where a session is nobody's own: gives every second which
     running runs are to stop, and that anything may have happened."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._inbox = Inbox()
         self._task: asyncio.Task[None] | None = None
-        self._told: frozenset[str] = frozenset()
+        self._reported: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> AsyncIterator[Signal]:
-        self._task = asyncio.create_task(self._look(), name="lgs-signals-looker")
+        self._task = asyncio.create_task(self._poll(), name="lgs-signals-poller")
         return self._inbox
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
             await _end(self._task)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS * random.uniform(0.9, 1.1))
-            # Whoever waits asks the database himself, and hears there that it is away.
+            await asyncio.sleep(POLL_SECONDS * random.uniform(0.9, 1.1))
+            # Whoever waits asks the database itself, and finds there that it is away.
             with contextlib.suppress(StorageUnavailable):
                 found = await self._database.rows(ASKED_TO_STOP)
                 asked = frozenset(row["run_id"] for row in found)
-                self._inbox.put(*(Signal("cancel", run_id) for run_id in asked - self._told))
-                self._told = asked
+                self._inbox.put(*(Signal("cancel", run_id) for run_id in asked - self._reported))
+                self._reported = asked
             self._inbox.put(GAP)
 
 

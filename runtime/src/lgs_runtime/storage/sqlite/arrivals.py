@@ -99,8 +99,8 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
     metadata = load(change.value(THREAD_METADATA, thread_id=new.thread_id))
     merged = dump({**metadata, **new.thread_metadata})
     kept = {
-        "level": new.standing.level if new.standing else None,
-        "group": escape(new.standing.group) if new.standing else None,
+        "level": new.assigned_priority.level if new.assigned_priority else None,
+        "group": escape(new.assigned_priority.group) if new.assigned_priority else None,
     }
     config = dump_optional(new.thread_config)
     thread = change.one(COUNT_RUN, thread_id=new.thread_id, metadata=merged, config=config, **kept)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lgs_runtime.database.json_columns import load, unescape
-from lgs_runtime.model import Assistant, Run, Standing, Thread, Version, Webhook
+from lgs_runtime.model import AssignedPriority, Assistant, Run, Thread, Version, Webhook
 from lgs_runtime.storage.fairness import FIRST_TURN
 from lgs_runtime.storage.lifetime import expiry, ttl_of
 from lgs_runtime.storage.transitions import PRIORITY, Unfinished
@@ -73,7 +73,9 @@ def thread(row: sqlite3.Row) -> Thread:
         created_at=time(row["created_at"]),
         updated_at=time(row["updated_at"]),
         state_updated_at=time(row["state_updated_at"]),
-        standing=None if row["level"] is None else Standing(row["level"], unescape(row["fairness_group"])),
+        assigned_priority=None
+        if row["level"] is None
+        else AssignedPriority(row["level"], unescape(row["fairness_group"])),
         ttl=ttl,
         expires_at=expiry(
             ttl, time(row["updated_at"]), _optional_time(row["ttl_from"]), _optional_time(row["thinned_at"])

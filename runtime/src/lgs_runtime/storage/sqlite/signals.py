@@ -106,7 +106,7 @@ class Listener:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket.setblocking(False)
         self._socket.bind(str(self._address))
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._receive)
         return self._inbox
 
     async def __aexit__(self, *_: object) -> None:
@@ -114,7 +114,7 @@ class Listener:
         self._socket.close()
         self._address.unlink(missing_ok=True)
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._inbox.put(*unpacked(self._socket.recv(_LARGEST_DATAGRAM).decode()))

@@ -1,4 +1,4 @@
-"""The gate that every request passes before its body is looked at: it says who asks, or refuses.
+"""Access control, which every request passes before its body is read: it says who asks, or refuses.
 
 First the service's API keys, where there are any: `X-Api-Key` must hold one. Then the graph's own
 `@auth.authenticate`. Where both are, a request needs both. A service that has neither is open.
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class AccessControl:
     """Who may come in. `auth` and `keys` are None where there are none."""
 
     auth: Auth | None = None
@@ -47,8 +47,8 @@ class Gate:
     """The pages that may be Studio without a key, as `http.cors` says; None: there is no Studio without."""
 
     @classmethod
-    def open(cls, settings: Settings) -> Gate:
-        """The gate of the settings. Raises `ConfigError`."""
+    def open(cls, settings: Settings) -> AccessControl:
+        """Access control of the settings. Raises `ConfigError`."""
         keys = ApiKeys.open(settings.api_keys, settings.api_keys_file)
         if settings.auth_path is None:
             return cls(keys=keys)
