@@ -4,6 +4,9 @@ where the answer is another's."""
 from __future__ import annotations
 
 import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -19,6 +22,7 @@ from langgraph_sdk.client import LangGraphClient
 from lgs_runtime.settings import Settings
 from lgs_runtime.worker import answers
 from lgs_runtime.worker.answer_graph import answering_graph
+from support.at_rest import redis_at_rest
 from support.receiver import receiving
 
 ALICE, BOB = ({"Authorization": f"Bearer {who}-token"} for who in ("alice", "bob"))
@@ -279,34 +283,76 @@ async def test_no_user_gets_what_another_was_answered(alone: Settings, question:
     assert told[2:] == told[:2]
 
 
-async def test_a_cached_answer_that_is_cut_in_the_middle_is_begun_anew(
-    alone: Settings, question: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_service_that_seals_keeps_answers_sealed_and_by_their_tenants(
+    alone: Settings, question: str
 ) -> None:
+    settings = replace(caching(alone), encryption_path="support.ciphers:encryption")
+    tenants = [base64.b64encode(b'{"tenant": "%s"}' % name).decode() for name in (b"one", b"other")]
+    async with open_replica(settings) as replica:
+        client, told, threads = replica.client, [], []
+        for tenant in (tenants[0], tenants[1], tenants[0], tenants[1]):
+            headers = {"X-Encryption-Context": tenant}
+            threads.append((await client.threads.create(headers=headers))["thread_id"])
+            values = await client.runs.wait(threads[-1], "graph", input=said(question), headers=headers)
+            told.append(spoken(values))
+        runs = [await run_of(client, thread) for thread in threads]
+    kept = redis_at_rest(settings.redis_uri) if settings.redis_uri else {}
+
+    assert told == [f"To you: {question}, {number}" for number in (1, 2, 1, 2)]
+    assert [run["metadata"].get("answer_cache") for run in runs] == [None, None, "hit", "hit"]
+    assert not any(question.encode() in value for value in kept.values())
+
+
+@asynccontextmanager
+async def stuck(
+    replica: Replica, question: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[str, str]]:
+    """A thread and its run whose answer is cached, and which does not come to write it."""
     reached = asyncio.Event()
 
     async def never(_: Any) -> Any:
         reached.set()
         await asyncio.Event().wait()
 
-    def stuck(graph: Any, node: str) -> Any:
+    def waiting(graph: Any, node: str) -> Any:
         made = answering_graph(graph, node)
         made.nodes[node].bound = RunnableLambda(never)
         return made
 
-    async with open_replica(caching(alone)) as one:
-        await one.client.runs.wait(None, "graph", input=said(question))
-        thread = await thread_of(one.client)
-        monkeypatch.setattr(answers, "answering_graph", stuck)
-        run = await one.client.runs.create(thread, "graph", input=said(question), durability="sync")
+    await replica.client.runs.wait(None, "graph", input=said(question))
+    thread = await thread_of(replica.client)
+    with monkeypatch.context() as patched:
+        patched.setattr(answers, "answering_graph", waiting)
+        run = await replica.client.runs.create(thread, "graph", input=said(question), durability="sync")
         async with asyncio.timeout(30):
             await reached.wait()
+        yield thread, run["run_id"]
+
+
+async def test_a_cached_answer_that_is_cut_in_the_middle_is_begun_anew(
+    alone: Settings, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_replica(caching(alone)) as one, stuck(one, question, monkeypatch) as (thread, run):
         left = await one.client.threads.get_state(thread)
         await one.services.worker.drain(0)
-    monkeypatch.undo()
     async with open_replica(replace(caching(alone), replica_id="b")) as two:
-        values = await two.client.runs.join(thread, run["run_id"])
+        values = await two.client.runs.join(thread, run)
         history = await two.client.threads.get_history(thread)
 
     assert left["next"] == ["reply"]
     assert values["steps"] == ["classify", "reply"]
     assert [state["metadata"]["step"] for state in history].count(-1) == 1
+
+
+async def test_a_cached_answer_that_is_cancelled_leaves_nothing_of_another_graph(
+    alone: Settings, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_replica(caching(alone)) as replica:
+        async with stuck(replica, question, monkeypatch) as (thread, run):
+            await replica.client.runs.cancel(thread, run, wait=True)
+        ended = await replica.client.runs.get(thread, run)
+        left = await replica.client.threads.get_state(thread)
+        values = await replica.client.runs.wait(thread, "graph", input=said("and now"))
+
+    assert (ended["status"], left["next"]) == ("interrupted", [])
+    assert values["steps"] == ["classify", "reply"]

@@ -52,7 +52,7 @@ def answering_graph(graph: CompiledStateGraph[Any, Any, Any, Any], node: str) ->
     builder = copy(graph.builder)
     channels = dict(builder.channels)
     builder.nodes, builder.edges, builder.waiting_edges = {}, set(), set()
-    builder.branches = defaultdict(dict)
+    builder.branches, builder.compiled = defaultdict(dict), False
     builder._node_defaults = type(builder._node_defaults)()
     # Read as they are: a state's class may refuse, or change, what it is made of.
     schemas: dict[type[Any], Any] = {**builder.schemas, dict: channels}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-import structlog
 from langgraph.checkpoint.base import CheckpointTuple
 
 from lgs_runtime.cache.keys import UncacheableArgument, canonical
@@ -26,7 +25,6 @@ HIT: Final = "hit"
 NAMESPACE: Final = "(answer)"
 """Under what the answers of a graph are counted and kept: no node has a name with brackets by itself."""
 MESSAGE: Final = frozenset(("type", "role"))
-log = structlog.get_logger(__name__)
 
 
 class Question(NamedTuple):
