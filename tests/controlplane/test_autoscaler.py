@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from controlplane.story import Story
 from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
+from lgs_operator.scaling import Memory
+from lgs_operator.scaling.saturation import Saturation
+from lgs_operator.scaling.throughput import Level
 
 pytestmark = pytest.mark.controlplane
 SCALING = {"minReplicas": 1, "maxReplicas": 4, "scaleDown": {"holdSeconds": 0}}
@@ -170,3 +174,45 @@ async def test_a_circuit_that_opens_and_closes_is_a_condition_and_an_event_of_it
         "CircuitOpened graph search:",
     ]
     await until(lambda: told() == each, lambda: f"the Events are {told()}")
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_full_downstream_is_a_condition_with_numbers_and_an_event_and_keeps_replicas_from_being_added(
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
+) -> None:
+    apply(plane, namespace, scaling=SCALING | {"scaleDown": {"holdSeconds": 60}})
+    now = time.time()
+    level = Level(slots=20, since=now, seconds=60.0, ended=600.0)
+    found = Saturation(
+        "limited",
+        full_at=now + 600,
+        next_at=now + 3600,
+        cap=2,
+        reference=level,
+        shown="4 replicas ended 10 runs/s",
+    )
+    memory = Memory(at=now, replicas=2, run_seconds=1.0, saturation=found).to_json()
+    status = {"status": {"scaling": {"desiredReplicas": 2, "memory": memory}}}
+    patch = ("patch", "lgs", "support", "-n", namespace, "--subresource=status", "--type=merge", "-p")
+    plane.run(*patch, json.dumps(status))
+    await operators.start()
+
+    async with FakeKubelet(cluster, namespace) as pods:
+        pods.load.serves(per_second=40, run_seconds=1.0, waiting=30)
+
+        async def limited() -> dict[str, Any]:
+            status = (await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}).get("status", {})
+            return condition(status, "ScalingLimited")
+
+        async def told() -> bool:
+            return (await limited()).get("reason") == "DownstreamSaturated"
+
+        await until(told, "the condition does not say what limits")
+        assert "4 replicas ended 10 runs/s" in (await limited())["message"]
+        assert await replicas(cluster, namespace) <= 2
+
+    async def recorded() -> bool:
+        listed = plane.run("get", "events", "-n", namespace, "-o", "jsonpath={.items[*].reason}")
+        return "DownstreamSaturated" in listed.split()
+
+    await until(recorded, "no Event tells it")

@@ -71,6 +71,7 @@ Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 """A backup or a restore that does not come about."""
 
 Scaling = Literal[
+    "DownstreamSaturated",
     "External",
     "Manual",
     "Measuring",
@@ -87,6 +88,7 @@ Event = Literal[
     "Adopted",
     "CircuitClosed",
     "CircuitOpened",
+    "DownstreamRecovered",
     "DriftRepaired",
     "PasswordChanged",
     "PasswordRotated",

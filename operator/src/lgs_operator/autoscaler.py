@@ -35,7 +35,13 @@ from lgs_operator.scaling.samples import typical_startup
 from lgs_operator.scaling.scrape import scrape
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.reporter import StatusReporter
-from lgs_operator.status.scaling import ScalingView, crashed_view, scaling_before, scaling_view
+from lgs_operator.status.scaling import (
+    ScalingView,
+    crashed_view,
+    downstream_events,
+    scaling_before,
+    scaling_view,
+)
 from lgs_operator.status.states import ServiceStates
 from lgs_operator.turns import FairSlots
 
@@ -237,6 +243,8 @@ class Autoscaler:
         track = self._track(key, service)
         before = self._states.seen(key).scaling
         view = scaling_view(service, decision, self._before(key), self._now(), circuits=circuits)
+        for kind, reason, words in downstream_events(self._before(key), view):
+            await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         now = self._now()
         reported = _reported(view)
         urgent = before is None or before.desired != view.desired or _reasons(before) != _reasons(view)

@@ -11,7 +11,7 @@ from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
 from lgs_operator.scaling.schedule import Scheduled
 
-Limit = Literal["min", "max", "schedule"]
+Limit = Literal["min", "max", "schedule", "downstream"]
 Code = Literal[
     "ScaledOut",
     "ScaledIn",
@@ -22,6 +22,7 @@ Code = Literal[
     "RunsSlow",
     "Waiting",
     "Saturated",
+    "DownstreamSaturated",
 ]
 
 
@@ -42,6 +43,8 @@ class Decision:
     memory: Memory
     p95: float | None = None
     queue: int | None = None
+    saturated: str | None = None
+    """The numbers by which more replicas would bring nothing more."""
     scheduled: str | None = None
     """The entry of the schedule that sets the number, in words."""
 

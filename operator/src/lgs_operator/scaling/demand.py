@@ -19,6 +19,7 @@ from lgs_operator.scaling.rate import Rate, rate_of
 from lgs_operator.scaling.samples import Observation
 
 SHORTEST_WAIT = 0.05
+QUICK = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Demand:
     """How long a run may wait: `queueWaitSeconds`, or what its own time leaves of `p95LatencySeconds`."""
     p95: float | None
     p95_wait: float | None
+    quick: float | None = None
+    """What a quarter of the runs that ended lately took at most."""
 
     @property
     def saturated(self) -> bool:
@@ -79,6 +82,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         wait_seconds=wait_seconds,
         p95=latency.quantile(0.95),
         p95_wait=wait.quantile(0.95),
+        quick=execution.quantile(QUICK) if waiting else None,
     )
     ahead = memory.startup_seconds
     starting = sum(min(ahead, since) for since in observation.starting_for) * policy.slots

@@ -21,8 +21,10 @@ from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
+from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, explained, told, watched
 from lgs_operator.scaling.schedule import Scheduled, scheduled
 from lgs_operator.scaling.staffing import slots_for
+from lgs_operator.scaling.throughput import Seen
 
 BACKLOG_WITHIN_SECONDS = 60.0
 LOOP_LAG_SECONDS = 0.25
@@ -53,6 +55,8 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     learned = _bursts_learned(policy, learned, now, demand)
     proposal = _staffed(policy, demand, learned.recurring.slots)
     given = RoundInputs(policy, observation, demand, learned, current, now, asked)
+    learned = replace(learned, saturation=_downstream_learned(policy, memory, given, proposal))
+    given = replace(given, memory=learned)
     tripped = _tripped(given, proposal)
     if tripped is not None and tripped.replicas > proposal.replicas:
         return _bounded(replace(given, memory=replace(learned, tripped_at=now)), tripped)
@@ -75,6 +79,33 @@ def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) 
         return replace(memory, peaks=peaks)
     ahead = memory.startup_seconds + (memory.run_seconds or 0.0)
     return replace(memory, peaks=peaks, recurring=recurring(peaks, ahead, within))
+
+
+def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, proposal: Proposal) -> Saturation:
+    """What is known, after this round, of what all replicas share."""
+    state, demand, observation, learned = (
+        given.memory.saturation,
+        given.demand,
+        given.observation,
+        given.memory,
+    )
+    if state is NOT_SATURATED and not demand.saturated:
+        return state
+    elapsed = 0.0 if before.at is None else observation.at - before.at
+    seen = Seen(
+        now=observation.at,
+        elapsed=elapsed,
+        ended=learned.ended,
+        replicas=observation.ready,
+        slots=demand.slots,
+        full=demand.saturated,
+        clean=learned.complete and before.complete and elapsed > 0,
+        draining=observation.draining > 0,
+        run_seconds=demand.run_seconds or 0.0,
+        quick=demand.quick or 0.0,
+    )
+    wants = min(proposal.replicas, policy.max_replicas)
+    return watched(state, seen, wants=wants, fewest=max(1, policy.min_replicas))
 
 
 def _staffed(policy: Policy, demand: Demand, recurs: float) -> Proposal:
@@ -155,8 +186,9 @@ def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
 
 def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> Decision:
     """`proposal` within the bounds of the policy, and after the hold when it is less than before."""
-    policy, demand, current = given.policy, given.demand, given.current
+    demand, current = given.demand, given.current
     blind, blind_since = _blindness(given)
+    policy, downstream = _capped(given, is_blind=blind)
     fewest = min(current, _fewest(given))
     within = _within(policy, max(proposal.replicas, fewest))
     for_load = _within(policy, max(proposal.for_load, fewest)) if proposal.code is None else within
@@ -166,12 +198,16 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
     queue_wanted = _held(given.memory.queue_wanted, given.now, brief, within, within)
     replicas = _within(policy, max(wanted[0][1], queue_wanted[0][1], current if blind else 0))
     limited: Limit | None = None
-    if proposal.replicas > policy.max_replicas:
+    if downstream is not None and proposal.replicas > policy.max_replicas:
+        limited = "downstream"
+    elif proposal.replicas > policy.max_replicas:
         limited = "max"
     elif proposal.replicas < policy.min_replicas:
         limited = "min" if given.scheduled is None else "schedule"
     code, reason = code_and_reason(given, proposal, (replicas, within), hold, slow=slow, is_blind=blind)
-    if limited == "max":
+    if downstream is not None and limited == "downstream":
+        code, reason = "DownstreamSaturated", downstream
+    elif limited == "max":
         reason += f"; maxReplicas is {policy.max_replicas}"
     elif limited == "min":
         reason += f"; minReplicas is {policy.min_replicas}"
@@ -193,8 +229,21 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         ),
         p95=demand.p95,
         queue=demand.waiting if demand.queue_known else None,
+        saturated=told(given.memory.saturation),
         scheduled=given.scheduled.why if given.scheduled is not None and limited == "schedule" else None,
     )
+
+
+def _capped(given: RoundInputs, *, is_blind: bool) -> tuple[Policy, str | None]:
+    """The policy with no more replicas than bring more, and what that is, in words."""
+    policy, state = given.policy, given.memory.saturation
+    if state.cap is None:
+        return policy, None
+    # What is not seen is no reason to take one away.
+    cap = max(1, policy.min_replicas, state.cap, given.current if is_blind else 0)
+    if cap >= policy.max_replicas:
+        return policy, None
+    return replace(policy, max_replicas=cap), explained(state)
 
 
 def _blindness(given: RoundInputs) -> tuple[bool, float | None]:
@@ -266,4 +315,12 @@ def _without_data(
         }
     if asked is not None and replicas > current:
         reason += f"; {asked.why}"
-    return Decision(replicas, reason, "NoData", inputs, None, replace(memory, replicas=replicas))
+    return Decision(
+        replicas,
+        reason,
+        "NoData",
+        inputs,
+        None,
+        replace(memory, replicas=replicas),
+        saturated=told(memory.saturation),
+    )

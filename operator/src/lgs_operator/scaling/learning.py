@@ -42,6 +42,7 @@ def learn(memory: Memory, observation: Observation) -> Memory:
         runs_ended=runs_ended,
         startup_seconds=startup_seconds,
         chunks=_chunks(memory.chunks, change, observation.at),
+        ended=change.execution.count,
         baselines=change.baselines,
     )
 

@@ -17,6 +17,7 @@ from lgs_operator.scaling.bursts import MOST_PEAKS, Recurring
 from lgs_operator.scaling.flow import NO_FLOW, Flow
 from lgs_operator.scaling.histogram import NOTHING, Histogram
 from lgs_operator.scaling.samples import ReplicaSample
+from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, later, restored, stored
 
 VERSION = 2
 MOST_SPANS = 160
@@ -74,6 +75,10 @@ class Memory:
     queue_wanted: tuple[tuple[float, int], ...] = ()
     """The same with what the waiting runs want on top: that is a job that ends, and is held for less long."""
     chunks: tuple[Chunk, ...] = ()
+    saturation: Saturation = NOT_SATURATED
+    """Whether more replicas bring more."""
+    ended: float = 0.0
+    """Runs that ended since the round before; of no use to the next."""
     tripped_at: float | None = None
     """When latency last asked for a replica more."""
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict, compare=False)
@@ -81,7 +86,7 @@ class Memory:
     def to_json(self) -> str:
         """One line of JSON, below 8 KiB: a status that people read should not be mostly this."""
         spans = self.flow.spans[-MOST_SPANS:]
-        stored = {
+        line = {
             "v": VERSION,
             "at": _short(self.at),
             "n": self.replicas,
@@ -97,10 +102,11 @@ class Memory:
             "recurring": [_short(self.recurring.slots), self.recurring.bursts],
             "wanted": [[_short(at), replicas] for at, replicas in self.wanted[:MOST_WANTED]],
             "queued": [[_short(at), replicas] for at, replicas in self.queue_wanted[:MOST_WANTED]],
+            "saturation": stored(self.saturation),
             "tripped": _short(self.tripped_at),
             **_latencies(self.chunks),
         }
-        return json.dumps(stored, separators=(",", ":"))
+        return json.dumps(line, separators=(",", ":"))
 
     def later(self, seconds: float) -> Memory:
         """The same, `seconds` later: what happened in a time that nobody saw, or that the clock made up, is
@@ -112,6 +118,7 @@ class Memory:
             peaks=tuple((at + seconds, demand) for at, demand in self.peaks),
             wanted=tuple((at + seconds, replicas) for at, replicas in self.wanted),
             queue_wanted=tuple((at + seconds, replicas) for at, replicas in self.queue_wanted),
+            saturation=later(self.saturation, seconds),
             tripped_at=None if self.tripped_at is None else self.tripped_at + seconds,
         )
 
@@ -124,38 +131,39 @@ class Memory:
         status, which a person may have written.
         """
         try:
-            stored = json.loads(line) if line else {}
-            return _read(stored) if stored.get("v") == VERSION else Memory()
+            read = json.loads(line) if line else {}
+            return _read(read) if read.get("v") == VERSION else Memory()
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, OverflowError):
             return Memory()
 
 
-def _read(stored: Mapping[str, Any]) -> Memory:
-    flat = [_possible(number) for number in stored["flow"][-2 * MOST_SPANS :]]
+def _read(line: Mapping[str, Any]) -> Memory:
+    flat = [_possible(number) for number in line["flow"][-2 * MOST_SPANS :]]
     spans = zip(flat[::2], flat[1::2], strict=True)
-    bounds = [_possible(bound) for bound in stored["bounds"][:MOST_BUCKETS]]
+    bounds = [_possible(bound) for bound in line["bounds"][:MOST_BUCKETS]]
     return Memory(
-        at=_number(stored["at"]),
-        replicas=None if stored["n"] is None else int(_possible(stored["n"])),
+        at=_number(line["at"]),
+        replicas=None if line["n"] is None else int(_possible(line["n"])),
         # what was rounded to no time at all is no part of a rate
         flow=Flow(
-            end=_number(stored["end"]), spans=tuple((length, count) for length, count in spans if length)
+            end=_number(line["end"]), spans=tuple((length, count) for length, count in spans if length)
         ),
-        run_seconds=_number(stored["run"]),
-        runs_learned=_possible(stored["runs"]),
-        busy_seconds=_possible(stored["busy"]),
-        runs_ended=_possible(stored["ended"]),
-        startup_seconds=_possible(stored["startup"]),
-        blind_since=_number(stored["blind"]),
-        peaks=tuple((_possible(at), _possible(demand)) for at, demand in stored["peaks"][-MOST_PEAKS:]),
-        recurring=Recurring(_possible(stored["recurring"][0]), int(_possible(stored["recurring"][1]))),
-        wanted=_steps(stored["wanted"]),
-        queue_wanted=_steps(stored["queued"]),
+        run_seconds=_number(line["run"]),
+        runs_learned=_possible(line["runs"]),
+        busy_seconds=_possible(line["busy"]),
+        runs_ended=_possible(line["ended"]),
+        startup_seconds=_possible(line["startup"]),
+        blind_since=_number(line["blind"]),
+        peaks=tuple((_possible(at), _possible(demand)) for at, demand in line["peaks"][-MOST_PEAKS:]),
+        recurring=Recurring(_possible(line["recurring"][0]), int(_possible(line["recurring"][1]))),
+        wanted=_steps(line["wanted"]),
+        queue_wanted=_steps(line["queued"]),
         chunks=tuple(
             Chunk(_possible(at), *(_histogram(bounds, counts) for counts in (wait, execution, latency)))
-            for at, wait, execution, latency in stored["chunks"][-MOST_CHUNKS:]
+            for at, wait, execution, latency in line["chunks"][-MOST_CHUNKS:]
         ),
-        tripped_at=_number(stored["tripped"]),
+        saturation=restored(line.get("saturation"), _possible),
+        tripped_at=_number(line["tripped"]),
     )
 
 

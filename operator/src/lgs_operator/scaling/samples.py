@@ -88,8 +88,6 @@ class Change:
     """
 
     arrivals: tuple[Arrivals, ...] = ()
-    rejected: float = 0.0
-    finished: float = 0.0
     wait: Histogram = NOTHING
     execution: Histogram = NOTHING
     latency: Histogram = NOTHING
@@ -106,7 +104,6 @@ def merge(
     only noted, because they may hold the load of hours.
     """
     arrivals: list[Arrivals] = []
-    rejected = finished = 0.0
     waits: list[Histogram] = []
     executions: list[Histogram] = []
     latencies: list[Histogram] = []
@@ -118,8 +115,6 @@ def merge(
         # A full queue refuses what the service should have had room for: it is load as any other.
         arrived = max(0.0, sample.arrived - before.arrived) + refused
         arrivals.append(Arrivals(since=min(before.at, sample.at), until=sample.at, count=arrived))
-        rejected += refused
-        finished += max(0.0, sample.finished - before.finished)
         waits.append(sample.wait.minus(before.wait))
         executions.append(sample.execution.minus(before.execution))
         latencies.append(sample.latency.minus(before.latency))
@@ -129,8 +124,6 @@ def merge(
     kept.update({sample.replica: sample for sample in observation.samples})
     return Change(
         tuple(arrivals),
-        rejected,
-        finished,
         Histogram.together(waits),
         Histogram.together(executions),
         Histogram.together(latencies),

@@ -99,7 +99,8 @@ class _Replica:
 @dataclass(slots=True)
 class Simulation(Generic[State]):
     """A service under a policy and a law, which starts with `memory`; a replica is ready after
-    `startup_seconds`, a round takes `tick` seconds.
+    `startup_seconds`, a round takes `tick` seconds. With more than `saturated_at` runs at a time a run takes
+    so many times longer as there are too many when it begins: what all share behind the replicas is full.
     """
 
     policy: Policy
@@ -109,6 +110,7 @@ class Simulation(Generic[State]):
     tick: float = 1.0
     faults: Faults | None = None
     epoch: float = 1_000_000.0
+    saturated_at: float = inf
     _replicas: list[_Replica] = field(default_factory=list)
     _queue: deque[Job] = field(default_factory=deque)
     _ends: list[tuple[float, int, _Replica, Job]] = field(default_factory=list)
@@ -164,7 +166,9 @@ class Simulation(Generic[State]):
             replica.wait.add(now - job.at)
             self._waits.append(now - job.at)
             self._made += 1
-            heappush(self._ends, (now + job.seconds, self._made, replica, job))
+            slower = max(1.0, (len(self._ends) + 1) / self.saturated_at)
+            ran = job if slower == 1.0 else Job(job.at, job.seconds * slower)
+            heappush(self._ends, (now + ran.seconds, self._made, replica, ran))
 
     def _end(self, now: float) -> None:
         _, _, replica, job = heappop(self._ends)

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from lgs_crds import LangGraphService
+from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
+from lgs_operator.kube.recorder import EventType
 from lgs_operator.scaling import Decision
 
 NOT_LIMITED = "no bound keeps the replicas from what the load asks for"
@@ -56,7 +58,10 @@ def scaling_view(
         inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
         if mode != "Auto":
             inactive = _not_ours(mode)
-        limited = condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED)
+        limited = next(
+            (each for each in before.conditions if each.type == "ScalingLimited" and mode == "Auto"),
+            condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED),
+        )
         return ScalingView((inactive, limited, *beside), before.status, None, None, before.desired)
     return ScalingView(
         conditions=(_active(mode, decision), _limited(service, decision), *beside),
@@ -71,6 +76,21 @@ def scaling_view(
         p95=None if decision.p95 is None else f"{decision.p95:.2f}s",
         desired=decision.replicas if mode == "Auto" else service.spec.replicas,
     )
+
+
+def downstream_events(before: ScalingView, view: ScalingView) -> list[tuple[EventType, Reason, str]]:
+    """What is told once, when what all replicas share becomes full, and when that is over."""
+    was, now = (
+        next((each for each in one.conditions if each.type == "ScalingLimited"), None)
+        for one in (before, view)
+    )
+    was_full = was is not None and was.reason == "DownstreamSaturated"
+    is_full = now is not None and now.reason == "DownstreamSaturated"
+    if now is None or was_full == is_full:
+        return []
+    if is_full:
+        return [("Warning", "DownstreamSaturated", now.message or "")]
+    return [("Normal", "DownstreamRecovered", "the replicas follow the load again")]
 
 
 def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
@@ -100,7 +120,9 @@ def _limited(service: LangGraphService, decision: Decision) -> Condition:
         return condition(
             "ScalingLimited", "False", "NotLimited", f"spec.scaling.mode is {mode}: no bound counts"
         )
-    if decision.limited is None:
+    if decision.saturated is not None:
+        return condition("ScalingLimited", "True", "DownstreamSaturated", decision.saturated)
+    if decision.limited is None or decision.limited == "downstream":
         return condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED)
     if decision.limited == "max":
         words = f"the load asks for more than maxReplicas, which is {service.spec.max_replicas}"
