@@ -186,6 +186,20 @@ async def filtered_store(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> 
     return {"owner": ctx.user.identity}
 
 
+fixed = Auth()
+"""Users make threads and run them; what is in them only a run changes."""
+
+
+@fixed.authenticate
+async def of_fixed(authorization: str | None) -> dict[str, Any]:
+    return await by_token(authorization)
+
+
+@fixed.on.threads
+async def no_change(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> bool:
+    return ctx.action != "update"
+
+
 counted = Auth()
 visits: list[str | None] = []
 """Whom the handler of `counted` was asked about."""

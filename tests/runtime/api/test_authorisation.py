@@ -112,6 +112,26 @@ async def test_a_handler_may_change_a_run_and_refuse_it(ruled: httpx.AsyncClient
     assert changed.json()["kwargs"]["context"] == {"stamped": True}
 
 
+async def test_who_may_not_change_a_thread_makes_none_with_a_history_of_their_own(tmp_path: Path) -> None:
+    plain = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
+    history = {"supersteps": [{"updates": [{"values": {"text": "forged"}, "as_node": "first"}]}]}
+    known = {"metadata": {"graph_id": "steps"}, "if_exists": "do_nothing"}
+    async with (
+        open_replica(replace(plain, auth_path="api_auth:fixed")) as replica,
+        httpx.AsyncClient(base_url=replica.url, headers=ALICE, timeout=30) as client,
+    ):
+        empty = await client.post("/threads", json=known)
+        named = {**known, "thread_id": empty.json()["thread_id"]}
+
+        made = await client.post("/threads", json={**known, **history})
+        there = await client.post("/threads", json={**named, **history})
+
+        count = await client.post("/threads/count", json={})
+        state = await client.get(f"/threads/{named['thread_id']}/state")
+        assert (empty.status_code, made.status_code, there.status_code) == (200, 403, 403)
+        assert (count.json(), state.json()["values"]) == (1, {})
+
+
 async def test_a_handler_decides_the_priority_of_a_run_by_what_it_writes_into_its_metadata(
     ruled: httpx.AsyncClient,
 ) -> None:

@@ -8,6 +8,7 @@ forgotten stays closed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -16,13 +17,14 @@ from fastapi import Request
 from lgs_runtime.auth.authorization import Action, Resource
 from lgs_runtime.auth.users import User
 from lgs_runtime.encryption.context import HEADER, context_in, encrypt_with
+from lgs_runtime.errors import Forbidden
 from lgs_runtime.graphs.factories import caller
 from lgs_runtime.graphs.registry import SYSTEM_METADATA
 from lgs_runtime.model import Scope, Thread
 from lgs_runtime.run_kwargs import about_the_caller
 from lgs_runtime.runs.admission import NOBODY
 from lgs_runtime.services import Services
-from lgs_runtime.storage.scope import widened
+from lgs_runtime.storage.scope import covers, widened
 
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128
@@ -103,6 +105,12 @@ class Caller:
         """A thread that the caller may touch in this way. Raises `NotFound` for any other, too."""
         scope = await self.threads(action, thread_id, **more)
         return await self._services.storage.threads.get(thread_id, scope)
+
+    async def check_may_change(self, thread_id: str, metadata: Mapping[str, Any]) -> None:
+        """Raises `Forbidden` unless the caller may change the state of a thread with these metadata."""
+        scope = await self.threads("update", thread_id)
+        if scope is not None and not covers(scope, metadata):
+            raise Forbidden("threads.update: the thread must be one that the caller may change")
 
     async def assistants(self, action: Action, value: dict[str, Any]) -> Scope | None:
         """As `may`. Everybody may read the assistants that the graphs have from the start, unless the handler

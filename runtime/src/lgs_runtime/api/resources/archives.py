@@ -17,10 +17,10 @@ from lgs_runtime.api.http.problems import BodyTooLarge
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.record_json import thread_json
-from lgs_runtime.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.services import Services
-from lgs_runtime.storage.scope import covers, made_within
+from lgs_runtime.storage.scope import made_within
 from lgs_runtime.threads.archive import Archive, ThreadImport
 from lgs_runtime.threads.archive_values import ValueCodec
 from lgs_runtime.threads.removal import nested_graphs, remove_thread
@@ -89,9 +89,7 @@ async def _permitted(caller: Caller, thread_import: ThreadImport, *, guarded: bo
     value: dict[str, Any] = {"thread_id": thread_import.target, "metadata": dict(thread_import.metadata)}
     value["if_exists"] = "raise"
     metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
-    changeable = await caller.threads("update", thread_import.target)
-    if changeable is not None and not covers(changeable, metadata):
-        raise Forbidden("threads.update: the thread must be one that the caller may change")
+    await caller.check_may_change(thread_import.target, metadata)
     if guarded:
         thread_import.claim(metadata, caller.user.identity if caller.user else None)
 

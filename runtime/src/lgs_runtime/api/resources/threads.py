@@ -43,8 +43,13 @@ async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate)
     }
     scope = await caller.may("threads", "create", value)
     metadata = made_within(scope, value["metadata"])
+    if body.supersteps:
+        # To give a thread a history is to change its state, in one that is made as in one that is there.
+        await caller.check_may_change(thread_id, metadata)
     thread = await parts.storage.threads.create(thread_id, metadata, body.if_exists, ttl, scope)
     if body.supersteps:
+        if thread.metadata != metadata:
+            await caller.check_may_change(thread_id, thread.metadata)
         thread = await apply_supersteps(parts, caller, thread, body.supersteps)
     return JsonResponse(thread_json(thread))
 
