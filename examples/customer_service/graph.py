@@ -38,5 +38,4 @@ builder.add_conditional_edges("retrieve", by_passages, ["reply", "refuse", "ask_
 builder.add_edge("reply", "check")
 builder.add_conditional_edges("check", by_faults, {"sent": END, "reply": "reply", "ask_person": "ask_person"})
 builder.add_edge("ask_person", "hand_over")
-builder.add_edge("hand_over", END)
 graph = builder.compile(name="customer_service")

@@ -53,6 +53,6 @@ async def check(state: Conversation) -> dict[str, Any]:
 
 async def by_faults(state: Conversation) -> str:
     """Where a turn goes on: it ends, or the reply is written again, or a person is asked."""
-    if not state["faults"]:
+    if not state.get("faults"):
         return "sent"
     return "reply" if state["drafts"] < MOST_DRAFTS else "ask_person"

@@ -60,14 +60,16 @@ async def threads(ctx: Auth.types.AuthContext, value: Any) -> Any:
 
 @auth.on.threads.create_run
 async def runs(ctx: Auth.types.AuthContext, value: Any) -> Any:
-    """A customer sends messages: no command, which could answer in the name of a person. What they write
-    decides the run's priority: a complaint goes before a question."""
+    """A customer sends messages, and no command that writes state or goes where it likes. An answer is looked
+    at where it is taken (`handover_agent.py`). What they write decides the run's priority: a complaint goes
+    before a question."""
     if "staff" in ctx.permissions:
         return True
     kwargs = value.get("kwargs") or {}
-    if kwargs.get("command"):
+    command = kwargs.get("command") or {}
+    if command.get("update") is not None or command.get("goto") is not None:
         raise Auth.exceptions.HTTPException(
-            status_code=403, detail="command: only our own people answer questions"
+            status_code=403, detail="command: a customer sends messages alone"
         )
     upset = by_words(_last_text(kwargs.get("input"))) == "complaint"
     _write(value, owner=ctx.user.identity, priority="high" if upset else "normal")

@@ -30,7 +30,7 @@ class Question(TypedDict):
 
 
 class Conversation(Question, total=False):
-    """The state. All but `messages` and `waiting_for` is about the present turn: `begin` sets it back."""
+    """The state. All but `messages` and the last two is about the present turn: `begin` sets it back."""
 
     intent: str
     passages: list[Passage]
@@ -39,6 +39,8 @@ class Conversation(Question, total=False):
     faults: list[str]
     waiting_for: str
     """Why a person is asked, until the person has answered; empty otherwise."""
+    customer: str | None
+    """Who asks for the person."""
 
 
 def begin(intent: str) -> Conversation:
