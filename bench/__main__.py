@@ -1,15 +1,16 @@
 """`make bench`: the checkpointers, the server over HTTP, then the start of a replica; or one, named first.
 
-`python -m bench [checkpointers|http|startup|modes|away] [options]`. Without a name, options go to the first
-three, so that only those work which all know. Others are asked for by their names: `modes` compares the ways
-to serve many at once, `away` takes the cache's Redis away and gives it back.
+`python -m bench [checkpointers|http|startup|modes|away|cache] [options]`. Without a name, options go to the
+first three, so that only those work which all know. Others are asked for by their names: `modes` compares the
+ways to serve many at once, `away` takes the cache's Redis away and gives it back, `cache` plays what the
+cache learns on a simulated clock.
 """
 
 from __future__ import annotations
 
 import sys
 
-from bench import away, checkpointers, http, modes, startup
+from bench import away, cache, checkpointers, http, modes, startup
 
 PARTS = {
     "checkpointers": checkpointers.main,
@@ -17,6 +18,7 @@ PARTS = {
     "startup": startup.main,
     "modes": modes.main,
     "away": away.main,
+    "cache": cache.main,
 }
 WHOLE = ("checkpointers", "http", "startup")
 

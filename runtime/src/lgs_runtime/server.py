@@ -124,6 +124,7 @@ class Server(uvicorn.Server):
 async def drain(services: Services) -> None:
     """Takes no more work, ends what runs or hands it back; connections are answered meanwhile."""
     services.readiness.state = State.DRAINING
+    services.cache.stop_refreshing()
     log.info("replica.drains", running=services.worker.running())
     handed_back, _ = await asyncio.gather(
         services.worker.drain(), asyncio.sleep(services.settings.lame_duck_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from api_replicas import Replica, open_replica
 
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.server import drain
 from lgs_runtime.settings import Settings
 
 ALICE = {"Authorization": "Bearer alice-token"}
@@ -49,6 +51,20 @@ async def test_statistics_tell_of_nodes_and_functions(alone: Settings) -> None:
     assert f'lgs_cache_operations_total{{namespace="{NODE}",result="hit"}} 1.0' in metrics
     assert f'lgs_cache_operations_total{{namespace="{FUNCTION}",result="miss"}} 1.0' in metrics
     assert "lgs_cache_memory_entries 3.0" in metrics
+
+
+async def test_a_replica_tells_what_it_has_learned_and_computes_nothing_ahead_once_it_drains(
+    alone: Settings,
+) -> None:
+    async with open_replica(alone) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        async with asyncio.timeout(60):
+            while (told := (await http.get("/cache/stats")).json()["learned"])["hot"] < 1:
+                await asked(http, "a")
+        await drain(replica.services)
+        drained = replica.services.cache.may_refresh
+
+    assert told.keys() == {"hot", "ahead", "ttl_factors", "tuned"}
+    assert not drained
 
 
 async def test_a_namespace_is_emptied_without_the_others(alone: Settings) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -19,11 +20,12 @@ from lgs_runtime.cache import cached
 from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.memory import MemoryLru
-from lgs_runtime.cache.redis import TIMEOUT_SECONDS
+from lgs_runtime.cache.memory import MemoryCache
+from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.redis import HALF_LIFE_SECONDS, MOST_COUNTED, TIMEOUT_SECONDS
 from lgs_runtime.cache.replicas import LOOK_SECONDS
 from lgs_runtime.cache.response import ResponseCache
-from lgs_runtime.cache.values import Found, Life, Place
+from lgs_runtime.cache.values import Found, Life
 from support.caches import listening, until
 from support.redis import RedisServer
 
@@ -183,7 +185,7 @@ async def test_a_value_computed_anew_replaces_that_of_the_others(new_cache: NewC
     await here.write([(place, "old", LIFE)])
     await there.read([place])
 
-    flight = here.claim(place)
+    flight = here.claim(place, LIFE, fresh=False)
     assert flight is not None
     assert await here.claim_shared(place, flight)
     await here.land(place, flight, "new", LIFE, anew=True)
@@ -195,7 +197,7 @@ async def test_a_value_computed_anew_replaces_that_of_the_others(new_cache: NewC
 async def test_of_the_replicas_one_computes_an_old_value_anew(new_cache: NewCache, redis_uri: str) -> None:
     here, there = new_cache(redis_uri), new_cache(redis_uri)
     place = here.place("function", "key")
-    mine, theirs = here.claim(place), there.claim(place)
+    mine, theirs = here.claim(place, LIFE, fresh=False), there.claim(place, LIFE, fresh=False)
     assert mine is not None
     assert theirs is not None
 
@@ -229,7 +231,7 @@ async def test_old_values_are_told_by_the_clock_of_redis_and_not_by_those_of_rep
     await asyncio.sleep(0.3)
     found = await there.enter(place, Life(0.2, 30.0), NOBODY)
 
-    assert found == Found("value", fresh=False)
+    assert found == Found("value", fresh=False, due=True)
 
 
 @cached(ttl=60)
@@ -287,6 +289,51 @@ async def test_without_redis_the_memory_serves_and_everything_is_counted(new_cac
     assert await nodes.aget([KEY]) == {KEY: "value"}
     counts = cache.statistics.of("graph/node")
     assert (counts.misses, counts.sets, counts.hits) == (2, 1, 1)
+
+
+async def test_counts_of_keys_take_no_more_of_redis_than_there_is_room_for(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    cache = new_cache(redis_uri, "counted")
+    for first in range(0, MOST_COUNTED + 1000, 512):
+        assert await cache.rates({f"{number}": 1 for number in range(first, first + 512)})
+    await cache.clear()
+
+    async with aclosing(redis.asyncio.from_url(redis_uri)) as server:
+        (counts,) = [key async for key in server.scan_iter("*counted*counts}")]
+        assert await server.zcard(counts) == MOST_COUNTED
+        assert 0 < await server.ttl(counts) <= 10 * HALF_LIFE_SECONDS
+
+
+async def test_counts_of_keys_fade(new_cache: NewCache, redis_uri: str) -> None:
+    cache = new_cache(redis_uri, "fading")
+    fresh = (await cache.rates({"key": 1000}))["key"]
+    async with aclosing(redis.asyncio.from_url(redis_uri)) as server:
+        (halved,) = [key async for key in server.scan_iter("*fading*counts}:halved")]
+        await server.set(halved, int(await server.get(halved)) - 3 * HALF_LIFE_SECONDS)
+
+    faded = (await cache.rates({"key": 1}))["key"]
+
+    assert fresh / 20 < faded < fresh / 5
+
+
+async def test_a_result_that_one_replica_computes_ahead_no_other_does(
+    new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    place, life = here.place("function", "key"), Life(600.0, ahead=True)
+    await listening(here, there)
+    for cache in (here, there):
+        monkeypatch.setattr(cache.learner, "may_refresh", lambda *_: True)
+    mine, theirs = (cache.claim(place, life, fresh=True) for cache in (here, there))
+    assert mine is not None
+    assert theirs is not None
+
+    assert await here.claim_shared(place, mine)
+    assert not await there.claim_shared(place, theirs)
+    await here.land(place, mine, "new", life, anew=True)
+
+    assert (await there.read([place]))[place].value == "new"
 
 
 async def test_a_redis_that_is_gone_costs_hits_and_nothing_else(
@@ -381,7 +428,7 @@ async def test_bytes_of_somebody_else_are_a_miss_and_are_counted(
 
 @pytest.mark.parametrize(("entries", "size", "left"), [(2, 1000, ["b", "c"]), (10, 8, ["b", "c"])])
 def test_memory_forgets_what_was_not_used_for_longest(entries: int, size: int, left: list[str]) -> None:
-    memory = MemoryLru(entries, size)
+    memory = MemoryCache(entries, size)
 
     for key in "abc":
         memory.put(key, b"4444", 60)

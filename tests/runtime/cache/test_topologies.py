@@ -19,7 +19,8 @@ from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.redis_sharing import RedisSharing
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.values import Found, Life, Place
+from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.values import Found, Life
 from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
@@ -103,6 +104,26 @@ async def test_the_memory_of_the_other_replica_forgets(new_cache: NewCache, uri:
         return there.memory.get(place.key) is None
 
     await until(forgotten)
+
+
+async def test_replicas_tell_each_other_how_often_keys_are_asked_for(new_cache: NewCache, uri: str) -> None:
+    here, there = new_cache(uri, "counts"), new_cache(uri, "counts")
+    heard: dict[str, float] = {}
+    rates: dict[str, float] = {}
+
+    async def counted() -> bool:
+        heard.update(await here.rates({"both": 90, "here": 90}))
+        return bool(heard)
+
+    async def counted_there() -> bool:
+        rates.update(await there.rates({"both": 90, "there": 9}))
+        return bool(rates)
+
+    await until(counted)
+    await until(counted_there)
+
+    assert rates.keys() == {"both", "there"}
+    assert rates["both"] > 3 * rates["there"] > 0
 
 
 async def test_a_run_is_followed_from_another_replica(uri: str) -> None:

@@ -20,11 +20,14 @@ from lgs_runtime.background.pruning import Pruner
 from lgs_runtime.background.reaper import Reaper
 from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import ANSWER_SECONDS, WebhookSender
+from lgs_runtime.cache.preloading import TURN_SECONDS, Preloader
 from lgs_runtime.periodic import repeatedly, running
 from lgs_runtime.services import Services
 from lgs_runtime.store.sweeping import sweep
 
 REAPS_PER_LEASE = 2
+BUSY = 0.8
+"""Share of the slots in use, from which on nothing is computed ahead for the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,16 @@ async def start_duties(services: Services, stack: AsyncExitStack) -> None:
     )
     stack.push_async_callback(sender.close)
     calls = Duty("webhooks", 1.0, partial(sender.send_all_due, http))
-    for duty in (*_of_runs(services), calls, *_of_data(services)):
+    for duty in (*_of_runs(services), calls, *_of_data(services), _of_the_cache(services)):
         work = repeatedly(duty.name, duty.turn, duty.seconds, at_once=duty.at_once, spread=duty.spread)
         await stack.enter_async_context(running(work, duty.name))
+
+
+def _of_the_cache(services: Services) -> Duty:
+    slots, most = services.worker.slots, BUSY * services.settings.concurrency
+    preloader = Preloader(services.cache, busy=lambda: slots.used >= most, store=services.store)
+    # It tells by its own lateness whether the event loop has time.
+    return Duty("cache", TURN_SECONDS, preloader.turn, at_once=False, spread=0.0)
 
 
 def _of_runs(services: Services) -> tuple[Duty, ...]:

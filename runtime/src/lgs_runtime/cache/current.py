@@ -24,10 +24,15 @@ def current() -> CacheManager:
     return _of_replicas[-1] if _of_replicas else _of_process()
 
 
+def serves(manager: CacheManager) -> None:
+    """This manager serves all that is begun in this context."""
+    _in_context.set(manager)
+
+
 @contextmanager
 def serving(manager: CacheManager) -> Iterator[CacheManager]:
     """This manager serves the process, and all that is begun in this context, until the replica closes."""
-    _in_context.set(manager)
+    serves(manager)
     _of_replicas.append(manager)
     try:
         yield manager

@@ -20,6 +20,7 @@ RESULTS: Final = {
     "error": "errors",
     "wait": "waits",
     "refresh": "refreshes",
+    "ahead": "ahead",
 }
 """The label of each count."""
 
@@ -44,6 +45,17 @@ class CacheCollector(Collector):
             stored.add_metric([namespace], counts.bytes)
             saved.add_metric([namespace], counts.bytes_saved)
         yield from (operations, stored, saved)
+        factors = GaugeMetricFamily(
+            "lgs_cache_ttl_factor", "How many times as long values live, as tuned.", labels=labels
+        )
+        computed = CounterMetricFamily(
+            "lgs_cache_computed_seconds", "Seconds that computing values took.", labels=labels
+        )
+        for namespace, counts in self._manager.statistics.rows():
+            computed.add_metric([namespace], counts.computed_seconds)
+        for namespace, factor in self._manager.learner.factors().items():
+            factors.add_metric([namespace], factor)
+        yield from (computed, factors)
         yield from _of_warmup(self._manager.warmup)
         memory = self._manager.memory
         yield GaugeMetricFamily("lgs_cache_memory_entries", "Values in memory.", value=len(memory))

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
+from time import monotonic
 from uuid import uuid4
 
 
@@ -47,6 +48,7 @@ class Flight:
     """Whether the key was invalidated meanwhile, so that the value must not be kept."""
     waits_for: set[Flight] = field(default_factory=set)
     """What the computation itself waits for."""
+    began: float = field(default_factory=monotonic)
     future: Future[Landing] = field(default_factory=Future)
 
     def leads_to(self, others: frozenset[Flight]) -> bool:

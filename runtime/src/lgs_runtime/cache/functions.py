@@ -6,32 +6,23 @@ the unit tests of an application, in the memory of the process.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import threading
-from collections.abc import Callable, Collection, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from datetime import timedelta
-from functools import partial, wraps
+from functools import wraps
 from math import isfinite
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
-from langgraph.errors import GraphBubbleUp
-
-from lgs_runtime.cache.beside import beside_the_call
+from lgs_runtime.cache.calls import Again, Work, computes, computing, inside_of
 from lgs_runtime.cache.current import current
 from lgs_runtime.cache.flights import Flight
-from lgs_runtime.cache.keys import Arguments, canonical
-from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.values import Found, Life, Place
+from lgs_runtime.cache.keys import Arguments
+from lgs_runtime.cache.values import Found
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 Seconds = float | timedelta
-_inside: Final[ContextVar[frozenset[Flight]]] = ContextVar("cache_inside", default=frozenset())
-"""The computations in the midst of which this code runs."""
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -64,6 +55,8 @@ def cached(
     per_user: bool = False,
     namespace: str | None = None,
     version: str = "",
+    ttl_max: Seconds | None = None,
+    preload: bool = False,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
     """Keeps the results of a function for `ttl` seconds (the service's `cache.ttlSeconds` if not given).
 
@@ -71,7 +64,9 @@ def cached(
     calls apart, or `ignore` names parameters that don't matter. For `stale` seconds after its time an old
     result is still answered, while one call computes it anew beside. With `per_user` each user of the service
     has results of their own. `namespace` (the function's module and name) is where the results are counted
-    and kept; a change of `version` leaves old results behind.
+    and kept; a change of `version` leaves old results behind. Up to `ttl_max` seconds a result is kept while
+    that brings back a hit rate that fell. With `preload` the replica calls the function by itself, outside of
+    any run, before a result expires that will be wanted: so it must need nothing but its arguments.
 
     Whatever a function returns is kept, `None` too; what it raises is not, but is raised in all that waited.
 
@@ -85,7 +80,12 @@ def cached(
     def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
         name = namespace or f"{function.__module__}.{function.__qualname__}"
         _check(function, name, named=namespace is not None)
-        work = _Work(
+        if preload and (per_user or key is not None or ignore):
+            raise TypeError(
+                f"{name}: preload: must be off with per_user, key and ignore: the replica calls it for "
+                "nobody, with the arguments that make the key"
+            )
+        work = Work(
             function,
             name,
             arguments=Arguments(function, name, ignore),
@@ -94,6 +94,8 @@ def cached(
             stale=_seconds(name, "stale", stale, above=False),
             per_user=per_user,
             version=version,
+            ttl_max=None if ttl_max is None else _seconds(name, "ttl_max", ttl_max, above=True),
+            preload=preload,
         )
         wrapped = _async(work) if inspect.iscoroutinefunction(function) else _sync(work)
         return cast("CachedFunction[P, R]", wrapped)
@@ -101,62 +103,22 @@ def cached(
     return decorate
 
 
-class _Work:
-    """What is known of one function."""
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        *,
-        arguments: Arguments,
-        key: Callable[..., Any] | None,
-        ttl: float | None,
-        stale: float,
-        per_user: bool,
-        version: str,
-    ) -> None:
-        self.function = function
-        self.name = name
-        self._arguments = arguments
-        self._key = key
-        self._ttl = ttl
-        self._stale = stale
-        self._per_user = per_user
-        self._version = version
-
-    def place(self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Place:
-        """Where the result of a call is kept. Raises `UncacheableArgument`."""
-        if self._key is None:
-            call = self._arguments.key(args, kwargs)
-        else:
-            call = canonical(self._key(*args, **kwargs), self.name)
-        whose = canonical(manager.user(), self.name) if self._per_user else b""
-        return manager.place(self.name, self._version, whose, call)
-
-    def life(self, manager: CacheManager) -> Life:
-        """How long a result is kept."""
-        return Life(manager.ttl_seconds if self._ttl is None else self._ttl, self._stale)
-
-
-def _async(work: _Work) -> Any:
+def _async(work: Work) -> Any:
     @wraps(work.function)
     async def call(*args: Any, **kwargs: Any) -> Any:
         manager = current()
-        place, life, inside = work.place(manager, args, kwargs), work.life(manager), _inside.get()
+        place, life, inside = work.place(manager, args, kwargs), work.life(manager), inside_of.get()
         found: Found | Flight | None = manager.peek(place)
-        if found is None and not _computes(place, inside):
+        if found is None and not computes(place, inside):
             found = await manager.enter(place, life, inside)
         if isinstance(found, Found):
-            if not found.fresh and (flight := manager.claim(place)) is not None:
-                again = _Again(work, manager, place, flight, life, (args, kwargs))
-                task = asyncio.create_task(again.computed(), context=beside_the_call())
-                task.add_done_callback(lambda _: manager.fail(flight))
-                manager.keep_alive(task)
+            if found.due and (flight := manager.claim(place, life, fresh=found.fresh)) is not None:
+                Again(work, manager, place, flight, life, found.fresh, (args, kwargs)).begin()
+            work.remember(manager, place, life, args, kwargs)
             return found.value
         if found is None:
             return await work.function(*args, **kwargs)
-        with _computing(manager, found, inside):
+        with computing(manager, found, inside):
             value = await work.function(*args, **kwargs)
         await manager.land(place, found, value, life)
         return value
@@ -171,23 +133,22 @@ def _async(work: _Work) -> Any:
     return _with(call, invalidate, clear)
 
 
-def _sync(work: _Work) -> Any:
+def _sync(work: Work) -> Any:
     @wraps(work.function)
     def call(*args: Any, **kwargs: Any) -> Any:
         manager = current()
-        place, life, inside = work.place(manager, args, kwargs), work.life(manager), _inside.get()
+        place, life, inside = work.place(manager, args, kwargs), work.life(manager), inside_of.get()
         found: Found | Flight | None = manager.peek(place)
-        if found is None and not _computes(place, inside):
+        if found is None and not computes(place, inside):
             found = manager.enter_blocking(place, life, inside)
         if isinstance(found, Found):
-            if not found.fresh and (flight := manager.claim(place)) is not None:
-                again = _Again(work, manager, place, flight, life, (args, kwargs))
-                compute = partial(beside_the_call().run, again.computed_blocking)
-                threading.Thread(target=compute, name="cache-refresh", daemon=True).start()
+            if found.due and (flight := manager.claim(place, life, fresh=found.fresh)) is not None:
+                Again(work, manager, place, flight, life, found.fresh, (args, kwargs)).begin()
+            work.remember(manager, place, life, args, kwargs)
             return found.value
         if found is None:
             return work.function(*args, **kwargs)
-        with _computing(manager, found, inside):
+        with computing(manager, found, inside):
             value = work.function(*args, **kwargs)
         manager.land_blocking(place, found, value, life)
         return value
@@ -200,60 +161,6 @@ def _sync(work: _Work) -> Any:
         return current().clear_blocking(work.name)
 
     return _with(call, invalidate, clear)
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """A value that is computed anew beside the call that found it old."""
-
-    work: _Work
-    manager: CacheManager
-    place: Place
-    flight: Flight
-    life: Life
-    call: tuple[tuple[Any, ...], Mapping[str, Any]]
-
-    async def computed(self) -> None:
-        """Computes and keeps it, unless another replica does."""
-        manager, (args, kwargs) = self.manager, self.call
-        with manager.refreshing(self.place, self.flight):
-            if await manager.claim_shared(self.place, self.flight):
-                with _computing(manager, self.flight, frozenset()):
-                    value = await self.work.function(*args, **kwargs)
-                await manager.land(self.place, self.flight, value, self.life, anew=True)
-
-    def computed_blocking(self) -> None:
-        """As `computed`, in a thread."""
-        manager, (args, kwargs) = self.manager, self.call
-        with manager.refreshing(self.place, self.flight):
-            if manager.claim_shared_blocking(self.place, self.flight):
-                with _computing(manager, self.flight, frozenset()):
-                    value = self.work.function(*args, **kwargs)
-                manager.land_blocking(self.place, self.flight, value, self.life, anew=True)
-
-
-def _computes(place: Place, inside: frozenset[Flight]) -> bool:
-    """Whether this code runs in the midst of computing this very value: it must not wait for itself."""
-    return any(flight.key == place.key for flight in inside)
-
-
-class _computing:
-    """While the leader of a flight computes. What it raises ends the flight."""
-
-    def __init__(self, manager: CacheManager, flight: Flight, inside: frozenset[Flight]) -> None:
-        self._manager = manager
-        self._flight = flight
-        self._inside = inside
-
-    def __enter__(self) -> None:
-        self._token = _inside.set(self._inside | {self._flight})
-
-    def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> None:
-        _inside.reset(self._token)
-        if raised is not None:
-            # An interrupt, a cancellation or a drain is this run's alone: one of those who wait goes on.
-            alone = isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)
-            self._manager.fail(self._flight, None if alone else cast("Exception", raised))
 
 
 def _with(call: Any, invalidate: Callable[..., Any], clear: Callable[..., Any]) -> Any:

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from lgs_runtime.cache.flights import Failed, Flight, Landing, Without
+from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.shared import Change, Stored, Written
-from lgs_runtime.cache.values import Found, Life, Place, Values, on_a_loop
+from lgs_runtime.cache.values import Found, Life, Values, on_a_loop
 
 FOLLOW_SECONDS: Final = 60.0
 """So long at most a caller waits for what another computes, before it computes by itself."""
@@ -23,12 +24,17 @@ POLL_SECONDS: Final = (0.02, 0.25)
 """Between two looks whether another replica is done; a tenth of the time that it has taken so far."""
 MOST_REFRESHES: Final = 8
 """At a time, of those that are computed beside the calls."""
+FAILED_SECONDS: Final = 1.0
+"""After a computation beside the calls that failed the next one waits for so long."""
 
 
 class CacheManager(Values):
     """Values by place, and who computes them."""
 
-    _refreshes = 0
+    def __init__(self, *values: Any, **options: Any) -> None:
+        """As `Values`."""
+        super().__init__(*values, **options)
+        self._refreshing: set[Flight] = set()
 
     async def enter(self, place: Place, life: Life, inside: frozenset[Flight]) -> Found | Flight | None:
         """What is cached, or the flight that is the caller's to compute, and to `land` or to `fail`. None:
@@ -98,13 +104,24 @@ class CacheManager(Values):
         """The computation of a value that is under way."""
         return self.flights.of(place.key)
 
-    def claim(self, place: Place) -> Flight | None:
-        """A flight to compute a value anew beside the calls; None when somebody does, or enough is under
-        way. It must be ended even if nothing comes of it."""
-        if self._refreshes >= MOST_REFRESHES:
+    @property
+    def may_refresh(self) -> bool:
+        """Whether one more value may be computed beside the calls."""
+        return self.refreshes_anew and len(self._refreshing) < MOST_REFRESHES
+
+    def claim(self, place: Place, life: Life, *, fresh: bool) -> Flight | None:
+        """A flight to compute a value anew beside the calls; None when somebody does, when enough is under
+        way, or when what is `fresh` is not worth it. It must be ended even if nothing comes of it."""
+        if not self.may_refresh or self.flights.of(place.key):
+            return None
+        if fresh and not self.learner.may_refresh(place.key, life.fresh_seconds):
             return None
         flight, leads = self.flights.join(place.key)
-        return flight if leads else None
+        if not leads:
+            return None
+        self._refreshing.add(flight)
+        flight.future.add_done_callback(lambda _: self._refreshing.discard(flight))
+        return flight
 
     async def claim_shared(self, place: Place, flight: Flight) -> bool:
         """Whether no other replica computes this value anew."""
@@ -121,20 +138,20 @@ class CacheManager(Values):
         return leased is not False
 
     @contextmanager
-    def refreshing(self, place: Place, flight: Flight) -> Iterator[None]:
+    def refreshing(self, place: Place, flight: Flight, *, fresh: bool) -> Iterator[None]:
         """While a value is computed beside the calls. What it raises is counted: the old one is there."""
-        self._refreshes += 1
         try:
             yield
         # The function is the application's, and nobody waits for it.
         except Exception as failed:  # noqa: BLE001
             self.fail(flight)
+            self.memory.postpone(place.key, FAILED_SECONDS)
             told = f"{type(failed).__name__}: {failed}"
             self.statistics.failed(place.namespace, "cache.refresh_failed", told)
         else:
-            self.statistics.of(place.namespace).refreshes += 1
-        finally:
-            self._refreshes -= 1
+            counts = self.statistics.of(place.namespace)
+            counts.refreshes += 1
+            counts.ahead += fresh
 
     async def _lease(self, place: Place, flight: Flight) -> bool | None:
         leased = await self._ask(lambda shared: shared.lease(place.key, flight.token, self._lease_seconds))
@@ -180,6 +197,9 @@ class CacheManager(Values):
     def _keep(self, place: Place, flight: Flight, value: Any, life: Life) -> Written | None:
         """Ends a flight with a value, which is kept in memory; what is to be shared of it."""
         written = None if flight.outdated else self._encoded(place, value, life)
+        if written is not None:
+            counts = self.statistics.of(place.namespace)
+            counts.computed_seconds += time.monotonic() - flight.began
         landing: Landing = Without.ALONE if written is None else written.raw
         if not self.flights.land(flight, landing) or written is None:
             self._release(flight)

@@ -1,19 +1,26 @@
 """The entries that a replica keeps in its own memory: encoded, bounded in number and bytes. Safe in threads:
-sync nodes and tools run in some."""
+sync nodes and tools run in some.
+
+Where it is known how often keys are asked for, an entry that leaves the window of the newest finds a place
+only if it is asked for more than the one that would have to go (W-TinyLFU). Else the least recently used
+goes.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 MOST_ENTRIES = 2_048
 MOST_BYTES = 64 * 1024 * 1024
+WINDOW = 0.2
+"""Share of the entries that are there because they are new."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
     """An entry: fresh until one moment of the monotonic clock, and to be had until another."""
 
@@ -22,11 +29,15 @@ class Kept:
     until: float
     shared: bool
     """Whether Redis has it too, so that others may change it."""
+    refresh_at: float
+    """From when on who finds it may have it computed anew."""
 
 
-class MemoryLru:
-    """Encoded entries by key: the least recently used go first, at most so many bytes, each until its time
-    is up."""
+Entries = OrderedDict[str, Kept]
+
+
+class MemoryCache:
+    """Encoded entries by key, at most so many and so many bytes, each until its time is up."""
 
     def __init__(
         self,
@@ -34,7 +45,10 @@ class MemoryLru:
         most_bytes: int = MOST_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._entries: OrderedDict[str, Kept] = OrderedDict()
+        self.popular: Callable[[str], int] | None = None
+        """How often a key is asked for; None: nobody counts."""
+        self._newest: Entries = OrderedDict()
+        self._entries: Entries = OrderedDict()
         self._most_entries = most_entries
         self._most_bytes = most_bytes
         self._clock = clock
@@ -42,34 +56,56 @@ class MemoryLru:
         self.bytes = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._newest)
 
     def get(self, key: str) -> Kept | None:
         """An entry whose time is not up."""
         with self._lock:
-            entry = self._entries.get(key)
+            among = self._entries if key in self._entries else self._newest
+            entry = among.get(key)
             if entry is None:
                 return None
             if entry.until < self._clock():
                 self._drop(key)
                 return None
-            self._entries.move_to_end(key)
+            among.move_to_end(key)
             return entry
 
     def put(
-        self, key: str, raw: bytes, fresh_seconds: float, stale_seconds: float = 0.0, *, shared: bool = False
+        self,
+        key: str,
+        raw: bytes,
+        fresh_seconds: float,
+        stale_seconds: float = 0.0,
+        *,
+        shared: bool = False,
+        refresh_seconds: float | None = None,
     ) -> None:
-        """Keeps an entry: fresh for so long, stale for so long after that."""
+        """Keeps an entry: fresh for so long, stale for so long after that; `refresh_seconds` from now on it
+        may be computed anew (none: when it is no longer fresh)."""
         now = self._clock()
-        entry = Kept(raw, now + fresh_seconds, now + fresh_seconds + stale_seconds, shared)
+        until = now + fresh_seconds
+        refresh_at = until if refresh_seconds is None else now + refresh_seconds
+        entry = Kept(raw, until, until + stale_seconds, shared, refresh_at)
         with self._lock:
+            among = self._entries if key in self._entries else self._newest
             self._drop(key)
             if len(raw) > self._most_bytes:
                 return
-            self._entries[key] = entry
+            among[key] = entry
             self.bytes += len(raw)
-            while len(self._entries) > self._most_entries or self.bytes > self._most_bytes:
-                self._drop(next(iter(self._entries)))
+            self._make_room(now)
+
+    def refresh_at(self, key: str) -> float | None:
+        """From when on an entry may be computed anew; None where there is none."""
+        entry = self._entries.get(key) or self._newest.get(key)
+        return None if entry is None else entry.refresh_at
+
+    def postpone(self, key: str, seconds: float) -> None:
+        """An entry is computed anew after so long at the soonest."""
+        entry = self._entries.get(key) or self._newest.get(key)
+        if entry is not None:
+            entry.refresh_at = max(entry.refresh_at, self._clock() + seconds)
 
     def forget(self, keys: Sequence[str]) -> int:
         """Forgets these; how many there were."""
@@ -79,16 +115,41 @@ class MemoryLru:
     def clear(self, prefix: str = "") -> int:
         """Forgets what starts so; how many there were."""
         with self._lock:
-            return sum(self._drop(key) for key in [k for k in self._entries if k.startswith(prefix)])
+            return sum(self._drop(key) for key in [key for key, _ in self._all() if key.startswith(prefix)])
 
     def forget_shared(self) -> None:
         """Forgets what Redis has too: it may have changed unseen."""
         with self._lock:
-            for key in [key for key, entry in self._entries.items() if entry.shared]:
+            for key in [key for key, entry in self._all() if entry.shared]:
                 self._drop(key)
 
+    def _all(self) -> Iterator[tuple[str, Kept]]:
+        yield from self._entries.items()
+        yield from self._newest.items()
+
+    def _make_room(self, now: float) -> None:
+        newest = int(WINDOW * self._most_entries) if self.popular is not None else 0
+        while len(self._newest) > newest:
+            key, entry = self._newest.popitem(last=False)
+            self._entries[key] = entry
+            if len(self._entries) > self._most_entries - newest:
+                self._drop(self._worst(key, now))
+        while len(self) > self._most_entries:
+            self._drop(next(iter(self._entries)))
+        while self.bytes > self._most_bytes:
+            self._drop(self._worst(next(iter(self._newest), None), now))
+
+    def _worst(self, candidate: str | None, now: float) -> str:
+        """Which of the longest unused and the one that wants a place has to go."""
+        oldest = next(iter(self._entries), None)
+        if oldest is None or candidate is None:
+            return oldest or candidate or ""
+        if self.popular is None or self._entries[oldest].until < now:
+            return oldest
+        return oldest if self.popular(candidate) > self.popular(oldest) else candidate
+
     def _drop(self, key: str) -> bool:
-        entry = self._entries.pop(key, None)
+        entry = self._entries.pop(key, None) or self._newest.pop(key, None)
         if entry is None:
             return False
         self.bytes -= len(entry.raw)

@@ -7,7 +7,7 @@ The lease of a key has the key's hash tag, so that a script may touch both in a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
@@ -44,6 +44,26 @@ if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return redis.call('DEL', KEYS[2])
 """
+COUNT: Final = """
+local now, life, most = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1]), tonumber(ARGV[2])
+local since = tonumber(redis.call('GET', KEYS[2]) or now)
+local halvings = math.floor((now - since) / life)
+if halvings > 0 then
+  local all = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+  for at = 1, #all, 2 do redis.call('ZADD', KEYS[1], tonumber(all[at + 1]) / 2 ^ halvings, all[at]) end
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', 0.5)
+  since = since + halvings * life
+end
+local told = {tostring(life + now - since)}
+for at = 3, #ARGV, 2 do told[#told + 1] = redis.call('ZINCRBY', KEYS[1], ARGV[at + 1], ARGV[at]) end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
+redis.call('EXPIRE', KEYS[1], 10 * life)
+redis.call('SET', KEYS[2], since, 'EX', 10 * life)
+return told
+"""
+"""A count that is halved every so often is what was counted in that time and since the last halving."""
+HALF_LIFE_SECONDS: Final = 60
+MOST_COUNTED: Final = 4096
 
 
 class RedisEntries:
@@ -125,6 +145,15 @@ class RedisEntries:
                 removed = await self._redis.unlink(key)
                 gone += 0 if key.endswith(LEASE.encode()) else removed
         return gone
+
+    async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
+        """Counts keys, and tells how often a second all replicas are asked for them."""
+        counts = [part for key, times in asked.items() for part in (key, times)]
+        keys = (f"{{{self._channel}-counts}}", f"{{{self._channel}-counts}}:halved")
+        async with _answered():
+            told = await self._redis.eval(COUNT, 2, *keys, HALF_LIFE_SECONDS, MOST_COUNTED, *counts)
+        seconds, *found = map(float, told)
+        return {key: count / seconds for key, count in zip(asked, found, strict=True)}
 
     async def tell(self, change: Change) -> None:
         """Tells the other replicas."""

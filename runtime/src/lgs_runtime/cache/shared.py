@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +69,9 @@ class SharedCache(Protocol):
 
     async def clear(self, prefix: str) -> int:
         """Deletes all whose keys begin so, with their leases; how many there were."""
+
+    async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
+        """Counts how often keys were asked for, and tells how often a second all replicas are."""
 
     async def tell(self, change: Change) -> None:
         """Tells the other replicas."""

@@ -30,6 +30,10 @@ class Counts:
     """Callers that waited for another's computation instead of computing."""
     refreshes: int = 0
     """Values that were computed anew beside the calls."""
+    ahead: int = 0
+    """Of these, those whose old value was still fresh."""
+    computed_seconds: float = 0.0
+    """How long the computations of the values took, together."""
     bytes: int = 0
     """Of values stored, as they are stored."""
     bytes_saved: int = 0
@@ -41,9 +45,15 @@ class Counts:
         asked = self.hits + self.misses
         return self.hits / asked if asked else None
 
+    @property
+    def cost(self) -> float:
+        """How long it takes to compute a value, in seconds."""
+        return self.computed_seconds / self.sets if self.sets else 0.0
+
     def to_json(self) -> dict[str, int | float | None]:
         """As people read it."""
-        return {**asdict(self), "hit_rate": self.hit_rate}
+        told = asdict(self) | {"computed_seconds": round(self.computed_seconds, 3)}
+        return {**told, "hit_rate": self.hit_rate}
 
 
 @dataclass(slots=True)

@@ -15,7 +15,9 @@ from typing import Any, Final, TypeVar
 
 from lgs_runtime.cache.flights import Flights
 from lgs_runtime.cache.keys import digest
-from lgs_runtime.cache.memory import MemoryLru
+from lgs_runtime.cache.learning import Learner
+from lgs_runtime.cache.memory import MemoryCache
+from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import Change, SharedCache, Stored, Written
 from lgs_runtime.cache.statistics import Statistics, WarmupCounts
@@ -36,19 +38,13 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value is: the namespace that counts it, and its key in memory and in Redis."""
-
-    namespace: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """A value that is cached."""
 
     value: Any
     fresh: bool = True
+    due: bool = False
+    """Whether it may be computed anew already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +54,8 @@ class Life:
 
     fresh_seconds: float
     stale_seconds: float = 0.0
+    ahead: bool = False
+    """Whether who finds it can compute it anew, before its time is up."""
 
 
 class Values:
@@ -79,13 +77,16 @@ class Values:
         self.user = user
         self.statistics = Statistics()
         self.warmup = WarmupCounts()
-        self.memory = MemoryLru()
+        self.learner = Learner(self.statistics)
+        self.memory = MemoryCache()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.flights = Flights()
         self._encoding = Encoding(compression_threshold_bytes)
         self._prefix = f"lgs:{service}:cache:"
         self._lease_seconds = lease_seconds
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.refreshes_anew = True
+        """Whether values may be computed beside the calls."""
         self._replicas = (
             None
             if shared is None
@@ -105,11 +106,14 @@ class Values:
     async def close(self) -> None:
         """Ends what goes on beside the calls, and closes the connections."""
         self.loop = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.stop_refreshing()
+        await _cancelled(tuple(self._tasks))
         if self._replicas is not None:
             await self._replicas.close()
+
+    def stop_refreshing(self) -> None:
+        """The replica is to stop: nothing more is computed beside the calls."""
+        self.refreshes_anew = False
 
     @property
     def redis(self) -> str:
@@ -131,7 +135,8 @@ class Values:
         kept = self.memory.get(place.key)
         if kept is None:
             return None
-        found = self._hit(place, kept.raw, fresh=now() < kept.fresh_until)
+        at = now()
+        found = self._hit(place, kept.raw, fresh=at < kept.fresh_until, due=at >= kept.refresh_at)
         if found is None:
             self.memory.forget([place.key])
         return found
@@ -216,6 +221,12 @@ class Values:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def rates(self, asked: Mapping[str, int]) -> Mapping[str, float]:
+        """Tells the other replicas how often keys were asked for here; how often a second all are."""
+        if not asked:
+            return {}
+        return await self._ask(lambda shared: shared.count(asked)) or {}
+
     def unstorable(self, namespace: str, reason: str) -> None:
         """Counts what can't be cached, and tells of it once."""
         self.statistics.failed(namespace, "cache.not_storable", reason)
@@ -240,16 +251,22 @@ class Values:
         if entries:
             await self._ask(lambda shared: shared.write(entries))
 
+    def _early(self, place: Place, life: Life) -> float:
+        """For how long before its end a value may be computed anew by who finds it."""
+        return self.learner.early(place.namespace, place.key, life.fresh_seconds) if life.ahead else 0.0
+
     def _missed_of(self, places: Sequence[Place], found: Mapping[Place, Found]) -> None:
         for place in places:
             if place not in found:
                 self._missed(place)
 
     def _forget_here(self, place: Place) -> int:
+        self.learner.gone(place.key)
         self.flights.outdate(place.key)
         return self.memory.forget([place.key])
 
     def _clear_here(self, prefix: str) -> int:
+        self.learner.gone(prefix)
         self.flights.outdate(prefix)
         return self.memory.clear(prefix)
 
@@ -286,9 +303,10 @@ class Values:
         return self._prefix if namespace is None else self._space(namespace)
 
     def _missed(self, place: Place) -> None:
+        self.learner.asked(place)
         self.statistics.of(place.namespace).misses += 1
 
-    def _hit(self, place: Place, raw: bytes, *, fresh: bool = True) -> Found | None:
+    def _hit(self, place: Place, raw: bytes, *, fresh: bool = True, due: bool = False) -> Found | None:
         counts = self.statistics.of(place.namespace)
         try:
             value = self._encoding.loads(raw)
@@ -297,16 +315,20 @@ class Values:
             return None
         counts.hits += 1
         counts.stale += not fresh
-        return Found(value, fresh)
+        self.learner.asked(place)
+        return Found(value, fresh, due)
 
     def _taken(self, place: Place, entry: Stored, life: Life, before: int) -> Found | None:
         """What Redis has, kept in memory too unless something has changed since it was asked."""
         fresh_seconds = max(0.0, entry.left_seconds - life.stale_seconds)
-        found = self._hit(place, entry.raw, fresh=fresh_seconds > 0)
+        refresh_seconds = fresh_seconds - self._early(place, life)
+        found = self._hit(place, entry.raw, fresh=fresh_seconds > 0, due=refresh_seconds <= 0)
+        if found is not None:
+            self.learner.stored(place.key, life.fresh_seconds, fresh_seconds)
         if found is not None and self._replicas is not None and self._replicas.changes == before:
             fresh = min(fresh_seconds, SHARED_SECONDS)
             stale = min(entry.left_seconds, SHARED_SECONDS) - fresh
-            self.memory.put(place.key, entry.raw, fresh, stale, shared=True)
+            self.memory.put(place.key, entry.raw, fresh, stale, shared=True, refresh_seconds=refresh_seconds)
         return found
 
     def _encoded(self, place: Place, value: Any, life: Life) -> Written | None:
@@ -317,12 +339,30 @@ class Values:
             self.unstorable(place.namespace, str(reason))
             return None
         shared = self._replicas is not None
-        self.memory.put(place.key, encoded.raw, life.fresh_seconds, life.stale_seconds, shared=shared)
+        self.memory.put(
+            place.key,
+            encoded.raw,
+            life.fresh_seconds,
+            life.stale_seconds,
+            shared=shared,
+            refresh_seconds=life.fresh_seconds - self._early(place, life),
+        )
+        self.learner.stored(place.key, life.fresh_seconds, life.fresh_seconds)
         counts = self.statistics.of(place.namespace)
         counts.sets += 1
         counts.bytes += len(encoded.raw)
         counts.bytes_saved += encoded.saved
         return Written(place.key, encoded.raw, life.fresh_seconds + life.stale_seconds)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Ends tasks. Those of other event loops, which may be closed by now, are only told."""
+    here = asyncio.get_running_loop()
+    for task in tasks:
+        with suppress(RuntimeError):
+            task.get_loop().call_soon_threadsafe(task.cancel)
+    ours = [task for task in tasks if task.get_loop() is here]
+    await asyncio.gather(*ours, return_exceptions=True)
 
 
 def on_a_loop() -> bool:

@@ -4,7 +4,7 @@ shared, and what can't be opened counts as missing: that costs a hit, never a ru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -62,6 +62,10 @@ class EncryptedEntries:
 
     async def clear(self, prefix: str) -> int:
         return await self._inner.clear(prefix)
+
+    async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
+        """As in `SharedCache`: keys are digests."""
+        return await self._inner.count(asked)
 
     async def tell(self, change: Change) -> None:
         await self._inner.tell(change)

@@ -27,6 +27,7 @@ async def get_cache_statistics(parts: Parts, caller: Asking) -> Response:
             "replica": parts.settings.replica_id,
             "redis": cache.redis,
             "memory": {"entries": len(cache.memory), "bytes": cache.memory.bytes},
+            "learned": cache.learner.to_json(),
             "warmup": cache.warmup.to_json(),
             **cache.statistics.to_json(),
         }

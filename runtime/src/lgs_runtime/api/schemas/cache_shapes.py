@@ -17,7 +17,9 @@ class CacheCounts(BaseModel):
     deletes: int
     errors: int
     waits: int = Field(description="callers that waited for another's computation")
-    refreshes: int
+    refreshes: int = Field(description="values computed anew beside the calls")
+    ahead: int = Field(description="of these, while the old value was still fresh")
+    computed_seconds: float = Field(description="how long computing the values took, together")
     bytes: int
     bytes_saved: int
     hit_rate: float | None = Field(description="null while nobody has looked")
@@ -28,6 +30,23 @@ class CacheMemory(BaseModel):
 
     entries: int
     bytes: int
+
+
+class CacheTuned(BaseModel):
+    """A change that the replica made by itself, and why."""
+
+    namespace: str
+    ttl_factor: float
+    why: str
+
+
+class CacheLearned(BaseModel):
+    """What the replica has learned of who asks for what."""
+
+    hot: int = Field(description="keys that are asked for again and again")
+    ahead: bool = Field(description="whether values may be computed ahead just now")
+    ttl_factors: dict[str, float] = Field(description="how many times as long values live, by namespace")
+    tuned: list[CacheTuned] = Field(description="the latest 20 changes, the newest last")
 
 
 class CacheWarmup(BaseModel):
@@ -48,6 +67,7 @@ class CacheStatistics(BaseModel):
     redis: Literal["none", "up", "away"]
     memory: CacheMemory
     warmup: CacheWarmup
+    learned: CacheLearned
     total: CacheCounts
     namespaces: dict[str, CacheCounts]
 

@@ -1,0 +1,185 @@
+"""The calls of a function whose results are kept: where each result is, for how long, and how it is computed
+anew beside the call that found it old, or before any call does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import Context, ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, cast
+
+from langgraph.errors import GraphBubbleUp
+
+from lgs_runtime.cache.beside import beside_the_call
+from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.keys import Arguments, canonical
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.values import Life
+
+MOST_ARGUMENT_BYTES: Final = 4096
+"""Of a call that is remembered, to be made again ahead of its result's end."""
+inside_of: Final[ContextVar[frozenset[Flight]]] = ContextVar("cache_inside", default=frozenset())
+"""The computations in the midst of which this code runs."""
+
+
+class Work:
+    """What is known of one function."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        arguments: Arguments,
+        key: Callable[..., Any] | None,
+        ttl: float | None,
+        stale: float,
+        per_user: bool,
+        version: str,
+        ttl_max: float | None,
+        preload: bool,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self._arguments = arguments
+        self._key = key
+        self._ttl = ttl
+        self._stale = stale
+        self._per_user = per_user
+        self._version = version
+        self._ttl_max = ttl_max
+        if ttl is not None and ttl_max is not None and ttl_max < ttl:
+            raise ValueError(f"{name}: ttl_max: {ttl_max:g}: must be at least ttl, which is {ttl:g}")
+        self.preload = preload
+        self.is_async = inspect.iscoroutinefunction(function)
+
+    def place(self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Place:
+        """Where the result of a call is kept. Raises `UncacheableArgument`."""
+        if self._key is None:
+            call = self._arguments.key(args, kwargs)
+        else:
+            call = canonical(self._key(*args, **kwargs), self.name)
+        whose = canonical(manager.user(), self.name) if self._per_user else b""
+        return manager.place(self.name, self._version, whose, call)
+
+    def life(self, manager: CacheManager) -> Life:
+        """How long a result is kept."""
+        ttl = manager.ttl_seconds if self._ttl is None else self._ttl
+        if self._ttl_max is not None:
+            ttl = manager.learner.ttl(self.name, ttl, max(ttl, self._ttl_max))
+        return Life(ttl, self._stale, ahead=True)
+
+    def remember(self, manager: CacheManager, place: Place, life: Life, *call: Any) -> None:
+        """Leaves with the replica how a value is computed that may be wanted again."""
+        if self.preload:
+            recall = partial(Recall.of, self, manager, *call)
+            manager.learner.remember(place.key, life.fresh_seconds, recall)
+
+    def size(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+        """The bytes of a call's arguments."""
+        return len(self._arguments.key(args, kwargs))
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A value that is computed anew beside the call that found it old, or before any call does."""
+
+    work: Work
+    manager: CacheManager
+    place: Place
+    flight: Flight
+    life: Life
+    fresh: bool
+    """Whether the old value still is."""
+    call: tuple[tuple[Any, ...], Mapping[str, Any]]
+
+    def begin(self, context: Context | None = None) -> None:
+        """Begins it, by default in the context of the call that runs now."""
+        context = context or beside_the_call()
+        if self.work.is_async:
+            task = asyncio.create_task(self.computed(), context=context)
+            task.add_done_callback(lambda _: self.manager.fail(self.flight))
+            self.manager.keep_alive(task)
+            return
+        compute = partial(context.run, self.computed_blocking)
+        try:
+            threading.Thread(target=compute, name="cache-refresh", daemon=True).start()
+        except RuntimeError:
+            # No thread to be had: the call that found the old value has it.
+            self.manager.fail(self.flight)
+
+    async def computed(self) -> None:
+        """Computes and keeps it, unless another replica does."""
+        manager, (args, kwargs) = self.manager, self.call
+        with manager.refreshing(self.place, self.flight, fresh=self.fresh):
+            if await manager.claim_shared(self.place, self.flight):
+                with computing(manager, self.flight, frozenset()):
+                    value = await self.work.function(*args, **kwargs)
+                await manager.land(self.place, self.flight, value, self.life, anew=True)
+
+    def computed_blocking(self) -> None:
+        """As `computed`, in a thread."""
+        manager, (args, kwargs) = self.manager, self.call
+        with manager.refreshing(self.place, self.flight, fresh=self.fresh):
+            if manager.claim_shared_blocking(self.place, self.flight):
+                with computing(manager, self.flight, frozenset()):
+                    value = self.work.function(*args, **kwargs)
+                manager.land_blocking(self.place, self.flight, value, self.life, anew=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """A call that the replica may make again by itself."""
+
+    work: Work
+    manager: CacheManager
+    call: tuple[tuple[Any, ...], Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, work: Work, manager: CacheManager, *call: Any) -> Recall | None:
+        """None where its arguments are too large to be remembered."""
+        args, kwargs = call
+        return cls(work, manager, (args, kwargs)) if work.size(args, kwargs) <= MOST_ARGUMENT_BYTES else None
+
+    def begin(self, key: str, context: Context) -> bool:
+        """Computes the value anew, unless its arguments have been changed since: they may be anybody's."""
+        try:
+            place = self.work.place(self.manager, *self.call)
+        except TypeError:
+            return False
+        if place.key != key:
+            return False
+        life = self.work.life(self.manager)
+        if (flight := self.manager.claim(place, life, fresh=True)) is not None:
+            Again(self.work, self.manager, place, flight, life, True, self.call).begin(context)
+        return True
+
+
+def computes(place: Place, inside: frozenset[Flight]) -> bool:
+    """Whether this code runs in the midst of computing this very value: it must not wait for itself."""
+    return any(flight.key == place.key for flight in inside)
+
+
+class computing:
+    """While the leader of a flight computes. What it raises ends the flight."""
+
+    def __init__(self, manager: CacheManager, flight: Flight, inside: frozenset[Flight]) -> None:
+        self._manager = manager
+        self._flight = flight
+        self._inside = inside
+
+    def __enter__(self) -> None:
+        self._token = inside_of.set(self._inside | {self._flight})
+
+    def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> None:
+        inside_of.reset(self._token)
+        if raised is not None:
+            # An interrupt, a cancellation or a drain is this run's alone: one of those who wait goes on.
+            alone = isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)
+            self._manager.fail(self._flight, None if alone else cast("Exception", raised))

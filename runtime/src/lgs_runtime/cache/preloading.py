@@ -1,0 +1,91 @@
+"""What a replica does with what it learns, each second: takes in what was asked for, computes ahead what is
+due, and tells the other replicas, by Redis, how often keys are asked for.
+
+Users' runs come first: nothing is computed ahead while the replica is busy, or once it is to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.runtime import Runtime
+from langgraph.store.base import BaseStore
+
+from lgs_runtime.cache.beside import RUNTIME
+from lgs_runtime.cache.current import serves
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.popularity import HotKey
+
+TURN_SECONDS: Final = 1.0
+LATE_SECONDS: Final = 0.25
+"""An event loop that is late by so much has no time for what nobody waits for."""
+SHARE_SECONDS: Final = 10.0
+MOST_SHARED: Final = 128
+"""Of its hot keys a replica tells so many each time."""
+log = structlog.get_logger(__name__)
+
+
+class Preloader:
+    """Belongs to one manager, and is turned in its event loop."""
+
+    def __init__(
+        self,
+        manager: CacheManager,
+        *,
+        busy: Callable[[], bool] = lambda: False,
+        store: BaseStore | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`busy` says whether the replica has enough to do with users' runs; `store` is what functions find
+        that are called ahead."""
+        self._manager = manager
+        self._busy = busy
+        self._store = store
+        self._clock = clock
+        self._turned_at = clock()
+        self._shared_at = clock()
+        manager.learner.begin()
+        manager.memory.popular = manager.learner.popularity.counts.count
+
+    async def turn(self) -> None:
+        """Once a second."""
+        manager, learner, now = self._manager, self._manager.learner, self._clock()
+        late = now - self._turned_at - TURN_SECONDS
+        learner.count()
+        learner.ahead = manager.refreshes_anew and late < LATE_SECONDS and not self._busy()
+        if learner.ahead:
+            for hot in learner.due(manager.memory.refresh_at):
+                if not manager.may_refresh:
+                    break
+                self._begin(hot)
+        for tuned in learner.tune():
+            log.info(
+                "cache.tuned", namespace=tuned.namespace, ttl_factor=round(tuned.ttl_factor, 2), why=tuned.why
+            )
+        if now - self._shared_at >= SHARE_SECONDS:
+            self._shared_at = now
+            manager.later(self._share())
+        self._turned_at = self._clock()
+
+    def _begin(self, hot: HotKey) -> None:
+        if not hot.call.begin(hot.key, _outside(self._manager, self._store)):
+            hot.call = None
+
+    async def _share(self) -> None:
+        popularity = self._manager.learner.popularity
+        told = popularity.untold(MOST_SHARED)
+        popularity.heard(await self._manager.rates(told), self._clock())
+
+
+def _outside(manager: CacheManager, store: BaseStore | None) -> Context:
+    """The context of a call that nobody made: it has the service's cache and store, and no user."""
+    context = Context()
+    context.run(serves, manager)
+    runtime: Runtime[Any] = Runtime(store=store)
+    context.run(var_child_runnable_config.set, {"configurable": {RUNTIME: runtime}})
+    return context

@@ -1,0 +1,98 @@
+"""Turns a knob of the cache up while the hit rate is below its own past, and back when it no longer is, or
+when all of it does not help. Pure: each look at a window of lookups is a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+LOOKUPS: Final = 200
+"""A window has so many at least: of fewer no rate can be told."""
+SETTLING: Final = 3
+"""Windows before the first judgement: a cache that fills has not fallen."""
+FALL: Final = 0.03
+"""A rate so much below its past has fallen, where chance can't be why."""
+DEVIATIONS: Final = 3.0
+MEMORY: Final = 0.1
+"""Weight of the newest window in the past."""
+PATIENCE: Final = 5
+"""Windows in which a knob that is turned up all the way has to show that it helps."""
+HOLD: Final = 30
+"""Windows in which one that did not is left alone."""
+CALM: Final = (5, 40)
+"""Windows without a fall, after which a knob is turned back by one: twice as many each time that was too
+soon, up to the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A knob that was turned, and why."""
+
+    level: int
+    why: str
+
+
+@dataclass(slots=True)
+class Tuner:
+    """One knob with levels from 0, where it stands at first, to `highest`."""
+
+    highest: int
+    level: int = 0
+    past: float | None = None
+    """The hit rate that is usual."""
+    seen: int = 0
+    tried: int = 0
+    """Windows at the highest level without a recovery."""
+    hold: int = 0
+    calm: int = 0
+    patience: int = CALM[0]
+    """Calm windows that are waited for."""
+    turned_back: bool = False
+    """Whether the last turn was one back."""
+
+    def look(self, hits: int, lookups: int) -> Turn | None:
+        """A window has passed; the turn that it gives reason for."""
+        if lookups < LOOKUPS:
+            return None
+        rate, self.seen = hits / lookups, self.seen + 1
+        if self.past is None or self.seen <= SETTLING:
+            self.past = rate
+            return None
+        past, self.hold = self.past, max(0, self.hold - 1)
+        chance = DEVIATIONS * sqrt(max(past * (1.0 - past), 0.01) / lookups)
+        if rate >= past - max(FALL, chance):
+            self._learn(rate)
+            return self._back(rate)
+        self.calm = 0
+        if self.hold:
+            self._learn(rate)
+            return None
+        return self._up(rate, past)
+
+    def _learn(self, rate: float) -> None:
+        assert self.past is not None
+        self.past += MEMORY * (rate - self.past)
+
+    def _up(self, rate: float, past: float) -> Turn | None:
+        if self.level < self.highest:
+            if self.turned_back:
+                self.patience = min(2 * self.patience, CALM[1])
+            self.level, self.tried, self.turned_back = self.level + 1, 0, False
+            return Turn(self.level, f"the hit rate fell to {rate:.2f} from {past:.2f}")
+        self.tried += 1
+        if self.tried < PATIENCE or self.level == 0:
+            if self.level == 0:
+                self._learn(rate)
+            return None
+        # The world is another: what is usual is learned anew.
+        self.level, self.hold, self.past, self.tried = 0, HOLD, rate, 0
+        return Turn(0, f"it did not help: the hit rate is {rate:.2f}, and was {past:.2f}")
+
+    def _back(self, rate: float) -> Turn | None:
+        self.tried, self.calm = 0, self.calm + 1
+        if self.level == 0 or self.calm < self.patience:
+            return None
+        self.level, self.calm, self.turned_back = self.level - 1, 0, True
+        return Turn(self.level, f"the hit rate is {rate:.2f} again, which is usual")
