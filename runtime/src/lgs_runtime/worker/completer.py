@@ -16,7 +16,7 @@ import structlog
 from lgs_runtime.backoff import Backoff
 from lgs_runtime.errors import LeaseLost, StorageUnavailable
 from lgs_runtime.metrics import Metrics
-from lgs_runtime.model import Finished, Json, Outcome, Run, Signal, questions, with_questions
+from lgs_runtime.model import Finished, Outcome, Run, Signal, questions, with_questions
 from lgs_runtime.notifier import Notifier
 from lgs_runtime.storage.contract import Queue
 from lgs_runtime.worker.attempt import Attempt
@@ -37,10 +37,7 @@ class Completer:
         self._metrics = metrics
 
     async def store(self, attempt: Attempt, outcome: Outcome, publisher: Publisher) -> Finished:
-        """Stores how a run ended, ends its stream, and tells who waits for it. Raises `LeaseLost`."""
-        return await self._store(attempt, replace(outcome, thread_metadata=_names(attempt.run)), publisher)
-
-    async def _store(self, attempt: Attempt, outcome: Outcome, publisher: Publisher) -> Finished:
+        """Stores how a run ended, ends its stream, and wakes who waits for it. Raises `LeaseLost`."""
         finished = await self._stored(attempt, outcome)
         run, now = attempt.run, datetime.now(UTC)
         since = run.claimed_at or now
@@ -60,7 +57,7 @@ class Completer:
         # It must end, whatever was asked meanwhile: it counts as undone.
         for failures in count(1):
             try:
-                return await self._store(attempt, Outcome("error", "error", said, undone=True), publisher)
+                return await self.store(attempt, Outcome("error", "error", said, undone=True), publisher)
             except LeaseLost:
                 return None
             except Exception:
@@ -82,11 +79,6 @@ class Completer:
                         f"run {attempt.run.run_id}: its lease ran out before its end was stored"
                     ) from gone
                 await asyncio.sleep(RETRY_SECONDS)
-
-
-def _names(run: Run) -> Json:
-    """Whose a thread is once this run has ended on it."""
-    return {"graph_id": run.graph_id, "assistant_id": run.assistant_id} if run.graph_id else {}
 
 
 def _ended(run: Run, outcome: Outcome, now: datetime) -> Run:

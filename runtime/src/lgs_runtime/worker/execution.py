@@ -34,7 +34,7 @@ from lgs_runtime.worker.answers import HIT, AnswerCache, Question
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
-from lgs_runtime.worker.outcomes import alone, marked, outcome_of
+from lgs_runtime.worker.outcomes import alone, marked, names_of, outcome_of
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import (
     ANSWER_CACHE,
@@ -209,7 +209,7 @@ class Executor:
                 told = Emitter(publisher, kwargs)
                 await stream(graph, start.input, start.config, kwargs, emitter=told, control=control)
             state = await graph.aget_state(config)
-        return marked(outcome_of(graph, state), state, attempt.run)
+        return marked(outcome_of(graph, state, attempt.run), state, attempt.run)
 
     async def _latest(self, attempt: Attempt, config: RunnableConfig) -> CheckpointTuple | None:
         """The thread's latest checkpoint, as the attempt knows it."""
@@ -260,7 +260,7 @@ class Executor:
         except Exception as unreadable:  # noqa: BLE001
             # The graph that raised may be one that can't be opened either; its run must end all the same.
             log.warning("run.state_unreadable", reason=str(unreadable))
-            return Outcome(status, "error", error)
+            return Outcome(status, "error", error, thread_metadata=names_of(attempt.run))
         return replace(at_end, status=status, thread_status="error", error=error, checkpoint_id=None)
 
     async def _database_failed(
@@ -275,7 +275,7 @@ class Executor:
             return HandBack.RELEASE
         said = f"checkpoints could not be read or written: {raised}"
         await publisher.send("error", {"error": type(raised).__name__, "message": said})
-        return Outcome("error", "error", said)
+        return Outcome("error", "error", said, thread_metadata=names_of(attempt.run))
 
     async def _stored_outcome(self, attempt: Attempt) -> Outcome:
         """The thread as its checkpoints say."""
@@ -285,7 +285,7 @@ class Executor:
             await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
         config = build_config(run, kwargs, await self._graph_id(run, kwargs))
         async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
-            return outcome_of(graph, await graph.aget_state(config))
+            return outcome_of(graph, await graph.aget_state(config), run)
 
     async def _graph_id(self, run: Run, kwargs: RunKwargs) -> str:
         named = kwargs.config.get("configurable", {}).get("graph_id")

@@ -15,8 +15,9 @@ from lgs_runtime.streams.json_encoding import to_json
 from lgs_runtime.worker.resumption import ANSWER_CACHE
 
 
-def outcome_of(graph: Graph, state: StateSnapshot) -> Outcome:
-    """How a run ended that ended by itself: it waits for a person when tasks are left."""
+def outcome_of(graph: Graph, state: StateSnapshot, run: Run | None = None) -> Outcome:
+    """How a run ended that ended by itself: it waits for a person when tasks are left. `run`: the one that
+    ended, whose names its thread gets."""
     interrupts = {task.id: to_json(task.interrupts) for task in state.tasks if task.interrupts}
     values = rooted(to_json(state.values))
     answer = output_of(graph, values)
@@ -27,7 +28,13 @@ def outcome_of(graph: Graph, state: StateSnapshot) -> Outcome:
         interrupts=interrupts,
         checkpoint_id=state.config["configurable"].get("checkpoint_id") if state.created_at else None,
         answer=None if answer is values else with_questions(answer, questions(interrupts)),
+        thread_metadata=names_of(run) if run is not None else {},
     )
+
+
+def names_of(run: Run) -> Json:
+    """Whose a thread is once this run has ended on it."""
+    return {"graph_id": run.graph_id, "assistant_id": run.assistant_id} if run.graph_id else {}
 
 
 def marked(outcome: Outcome, state: StateSnapshot, run: Run) -> Outcome:
