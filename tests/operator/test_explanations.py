@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from lgs_crds import LangGraphService, parse
+from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.reporter import condition_events
 from lgs_operator.status.rollout import refused_pods, refused_server
-from lgs_operator.status.service import ObservedService, cache_ready, persistence_ready, progressing, ready
+from lgs_operator.status.service import cache_ready, persistence_ready, progressing, ready
 
 
 def service(**spec: Any) -> LangGraphService:

@@ -25,8 +25,9 @@ from lgs_operator.kube.referenced import LONGEST_NAME, NAME
 from lgs_operator.reconcile_plan import SCALER, plan
 from lgs_operator.scaling import Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.settings import Images
+from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.scaling import ScalingView, scaling_view
-from lgs_operator.status.service import ObservedService, invalid_message, status_of
+from lgs_operator.status.service import invalid_message, status_of
 from support.drawn_answers import JSON
 from support.drawn_manifests import examples, services
 from support.drawn_pods import pods

@@ -14,9 +14,9 @@ from lgs_operator.kube.kinds import SECRET
 from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import halted_status
+from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.scaling import ScalingView, scaling_before
 from lgs_operator.status.service import (
-    ObservedService,
     cache_ready,
     persistence_ready,
     progressing,

@@ -35,8 +35,8 @@ from lgs_operator.naming import COMPONENT_LABEL, Component, object_name
 from lgs_operator.status.backup import BackupView
 from lgs_operator.status.cloud_native_pg import cluster_trouble
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.observed import ObservedService, Reports
 from lgs_operator.status.restore import RestoreView, restore_of
-from lgs_operator.status.service import ObservedService, Reports
 
 log = structlog.get_logger(__name__)
 PODS_ASKED: Final = 3

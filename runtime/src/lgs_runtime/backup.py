@@ -24,7 +24,8 @@ from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import open_persistence
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.backends import open_storage
-from lgs_runtime.threads.archive import Archive, ThreadImport
+from lgs_runtime.threads.archive import Archive
+from lgs_runtime.threads.archive_import import ThreadImport
 from lgs_runtime.threads.archive_values import ValueCodec
 
 IfExists = Literal["raise", "replace", "skip"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from lgs_crds import LangGraphService
 from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.scaling import ScalingView
-from lgs_operator.status.service import ObservedService
 
 
 @dataclass

@@ -21,7 +21,8 @@ from lgs_runtime.errors import Conflict, InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.services import Services
 from lgs_runtime.storage.scope import made_within
-from lgs_runtime.threads.archive import Archive, ThreadImport
+from lgs_runtime.threads.archive import Archive
+from lgs_runtime.threads.archive_import import ThreadImport
 from lgs_runtime.threads.archive_values import ValueCodec
 from lgs_runtime.threads.removal import nested_graphs, remove_thread
 

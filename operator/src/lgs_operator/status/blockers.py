@@ -1,0 +1,115 @@
+"""What keeps a service from its work, by what was seen of it. Pure; `diagnosis.py` reads one pod."""
+
+from __future__ import annotations
+
+from lgs_operator.kube.kinds import Manifest
+from lgs_operator.kube.referenced import MissingReference
+from lgs_operator.status.database import (
+    DATABASE_REASONS,
+    ended_at_another,
+    ended_at_database,
+    of_database,
+)
+from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
+from lgs_operator.status.observed import ObservedService
+from lgs_operator.status.rollout import refused_pods, refused_server
+
+_FINE = "ok"
+_CLUSTER_FIELD = "spec.persistence.postgres.cloudNativePG"
+
+
+def of_servers(view: ObservedService) -> Diagnosis | None:
+    """What keeps the servers that the operator manages, or the Cluster that it waits for."""
+    return view.cluster or of_postgres(view) or of_redis(view)
+
+
+def of_postgres(view: ObservedService) -> Diagnosis | None:
+    """What keeps the managed database from its work."""
+    postgres = view.service.spec.persistence.postgres
+    if postgres is None or postgres.managed is None:
+        return None
+    budget = Budget("spec.persistence.postgres.managed.resources", postgres.managed.resources)
+    if view.postgres_refused and not view.postgres_pods:
+        found = refused_server(view.postgres_refused, budget.field)
+        return Diagnosis(found.reason, f"the managed database: {found.message}")
+    return _managed(view.postgres, view.postgres_pods, "the managed database", budget)
+
+
+def of_redis(view: ObservedService) -> Diagnosis | None:
+    """What keeps the managed Redis from its work."""
+    redis = view.service.spec.cache.redis
+    if redis is None or redis.managed is None:
+        return None
+    budget = Budget("spec.cache.redis.managed.resources", redis.managed.resources)
+    return _managed(view.redis, view.redis_pods, "the managed Redis", budget)
+
+
+def _managed(
+    server: Manifest | None, pods: tuple[Manifest, ...], what: str, budget: Budget
+) -> Diagnosis | None:
+    if server is not None and server.get("status", {}).get("readyReplicas"):
+        return None
+    found = refused_pods(server, budget.field) or diagnose(pods, budget)
+    if found is not None:
+        return Diagnosis(found.reason, f"{what}: {found.message}")
+    if server is not None and not pods:
+        where = f"{server.get('kind', 'object').lower()} {server['metadata']['name']}"
+        return Diagnosis("Starting", f"{what} has no pod yet; `kubectl describe {where}` tells why")
+    return Diagnosis("Starting", f"{what} is starting")
+
+
+def of_database_by_replicas(view: ObservedService) -> Diagnosis | None:
+    """What is wrong with the database by the replicas' checks, or by the words that they ended with."""
+    report = of_reports(view)
+    if report is not None and report.reason in DATABASE_REASONS:
+        return report
+    return ended_at_database(view.service, view.database, diagnose(view.pods, _budget(view)))
+
+
+def of_reports(view: ObservedService) -> Diagnosis | None:
+    """What the first replica that takes no work says of itself."""
+    for pod, checks in view.reports.items():
+        failing = {name: said for name, said in checks.items() if said != _FINE}
+        if "database" in failing:
+            return of_database(view.service, view.database, f"pod {pod}: database: {failing['database']}")
+        if failing:
+            words = ", ".join(f"{name}: {said}" for name, said in sorted(failing.items()))
+            return Diagnosis("NotReady", f"pod {pod}: {words}")
+    return None
+
+
+def of_pods(view: ObservedService) -> Diagnosis | None:
+    """What keeps replicas from being made, or from their work."""
+    if (lacking := of_missing_objects(view)) is not None:
+        return lacking
+    # pods that are refused are newer than any that is there
+    budget = _budget(view)
+    found = refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
+    return ended_at_another(view.service, view.database, found)
+
+
+def _budget(view: ObservedService) -> Budget:
+    return Budget(given=view.service.spec.pod.resources)
+
+
+def of_missing_objects(view: ObservedService) -> Diagnosis | None:
+    """What the manifest names that is not there. The Secret of a Cluster comes with it: nobody makes it."""
+    others = [each for each in view.missing if each.reference.field != _CLUSTER_FIELD]
+    if view.cluster is not None and not others:
+        return view.cluster if view.missing else None
+    if not view.missing:
+        return None
+    words = "; ".join(dict.fromkeys(each.message for each in view.missing))
+    return Diagnosis(view.missing[0].reason, words)
+
+
+def of_no_replicas(view: ObservedService) -> Diagnosis | None:
+    """That none is wanted."""
+    if view.deployment is None or view.desired:
+        return None
+    return Diagnosis("ScaledToZero", "spec.replicas is 0")
+
+
+def missing_below(view: ObservedService, prefix: str) -> MissingReference | None:
+    """The first object that a field below this one names and that is not there."""
+    return next((each for each in view.missing if each.reference.field.startswith(prefix)), None)
