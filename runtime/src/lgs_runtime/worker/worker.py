@@ -20,8 +20,7 @@ import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from lgs_runtime.breaker.machine import Result
-from lgs_runtime.encryption.context import taking_sealed
-from lgs_runtime.errors import LeaseLost, NotFound, RollbackAsked, StorageUnavailable
+from lgs_runtime.errors import LeaseLost, RollbackAsked, StorageUnavailable
 from lgs_runtime.graphs.circuits import GraphCircuits, RunPermit
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.metrics import Metrics
@@ -32,6 +31,7 @@ from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.answers import AnswerCache
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
+from lgs_runtime.worker.cancellations import Cancellations
 from lgs_runtime.worker.claims import Claimed, Claims
 from lgs_runtime.worker.cleanup import CheckpointCleanup
 from lgs_runtime.worker.completer import Completer
@@ -87,7 +87,6 @@ class Worker:
         self._attempts: dict[str, Attempt] = {}
         self._wake = asyncio.Event()
         self._stopped = False
-        self._cancels_checked_at = float("-inf")
         self._reconciled_at = float("-inf")
         self._lost = False
         self._unseen = True
@@ -97,8 +96,11 @@ class Worker:
         self._loop: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         notifier.on_queued(self._wake_up)
-        notifier.on_cancel(self._cancel_asked)
-        notifier.on_gap(self._recheck_cancels)
+        cancellations = Cancellations(
+            storage.runs, self._attempts.keys(), self.stop_run, in_background=self._in_background
+        )
+        notifier.on_cancel(cancellations.asked)
+        notifier.on_gap(cancellations.recheck)
 
     @property
     def replica(self) -> str:
@@ -317,34 +319,6 @@ class Worker:
     def _wake_up(self) -> None:
         self._unseen = True
         self._wake.set()
-
-    def _cancel_asked(self, run_id: str) -> None:
-        if run_id in self._attempts:
-            self._in_background(self._check_cancel(run_id))
-
-    def _recheck_cancels(self) -> None:
-        """After a gap in the signals: looks at the runs here, not more often than every few seconds."""
-        now = time.monotonic()
-        if now - self._cancels_checked_at >= RECHECK_SECONDS:
-            self._cancels_checked_at = now
-            for run_id in self._attempts:
-                self._in_background(self._check_cancel(run_id))
-
-    async def _check_cancel(self, run_id: str) -> None:
-        """The signal names the run; the storage says which action was asked."""
-        for _ in range(10):
-            try:
-                with taking_sealed():
-                    run = await self._storage.runs.get(run_id)
-            except NotFound:
-                self.stop_run(run_id, "rollback")
-                return
-            except StorageUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            if run.cancel_requested is not None:
-                self.stop_run(run_id, run.cancel_requested)
-            return
 
     def _in_background(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
