@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from lgs_runtime.cancelling import cancelled
 from lgs_runtime.checkpoint.failures import from_persistence
 
 log = structlog.get_logger(__name__)
@@ -58,8 +59,8 @@ async def running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[N
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Long enough for what a turn has to put in order, such as a connection of the database.
+        await cancelled([task], again_seconds=1.0)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Run
-from lgs_runtime.periodic import repeatedly
+from lgs_runtime.periodic import repeatedly, running
 
 
 async def test_a_turn_that_fails_is_told_and_followed_by_the_next() -> None:
@@ -35,6 +35,26 @@ async def test_a_turn_that_fails_is_told_and_followed_by_the_next() -> None:
         ("work.failed", "error"),
     ]
     assert task.cancelled()
+
+
+async def test_work_ends_with_its_context_though_a_driver_swallowed_the_first_cancellation() -> None:
+    begun, swallowed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with asyncio.timeout(60), running(work(), "work"):
+        await begun.wait()
+
+    assert swallowed.is_set() and ended.is_set()
 
 
 @pytest.mark.parametrize(("at_once", "turns"), [(True, 1), (False, 0)])

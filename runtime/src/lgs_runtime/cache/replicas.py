@@ -17,9 +17,9 @@ import structlog
 
 from lgs_runtime.cache.flights import Flight, Flights
 from lgs_runtime.cache.shared import Change, SharedCache, SharedCacheUnavailable
+from lgs_runtime.cancelling import cancelled
 
 LOOK_SECONDS: Final = 0.5
-CANCEL_AGAIN_SECONDS: Final = 0.1
 RENEWALS: Final = 0.3
 """A lease is renewed each time this share of it has passed."""
 T = TypeVar("T")
@@ -77,11 +77,8 @@ class Replicas:
 
     async def close(self) -> None:
         """Closes the connections."""
-        # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
         while left := [task for task in (*self._tasks.values(), *self._asked) if not task.done()]:
-            for task in left:
-                task.cancel()
-            await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+            await cancelled(left)
         await self._shared.close()
 
     def _busy(self, name: str) -> bool:

@@ -15,13 +15,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from lgs_runtime.cancelling import cancelled
 from lgs_runtime.redis_clients import GONE
 from lgs_runtime.streams.subscribers import Subscriber
 
 COMMAND_SECONDS = 2.0
 AWAY_SECONDS = 0.5
 READ_SECONDS = 1.0
-CANCEL_AGAIN_SECONDS = 0.1
 
 
 class RedisPubSub:
@@ -56,10 +56,8 @@ class RedisPubSub:
         """Ends the connection."""
         self._closed = True
         self._changed.set()
-        # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
-        while self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
+        if self._task is not None:
+            await cancelled([self._task])
         await self._disconnect()
 
     def _change(self) -> None:
