@@ -149,14 +149,14 @@ class Autoscaler:
         self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
     ) -> Condition | None:
         """The condition of the circuits, after an Event for each that has changed since the last look."""
-        told = next((each for each in self._before(key).conditions if each.type == "CircuitsClosed"), None)
+        stated = next((each for each in self._before(key).conditions if each.type == "CircuitsClosed"), None)
         if not observation.samples:
-            return told
+            return stated
         before = track.opened
         track.opened = open_graphs(observation.samples, silent=observation.failed, before=before)
         if before is None:
             # What was open already the operator before this one has told.
-            before = track.opened if told is not None and told.reason == "CircuitOpen" else frozenset()
+            before = track.opened if stated is not None and stated.reason == "CircuitOpen" else frozenset()
         for kind, reason, words in circuit_events(before, track.opened):
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         return circuits_closed(service, track.opened)

@@ -45,10 +45,10 @@ _GOING: Final = (
 _MOVE: Final = "restore a backup into a service whose storage class allows expansion"
 EventWords = tuple[EventType, Reason, str]
 TAKE_OVER_SECONDS: Final = 10.0
-"""In this time the kubelet has shown a new password to the database and that has taken it over; replicas that
-begin earlier with it would be refused. Where it took longer they are, and start again."""
+"""After this time the kubelet has shown a new password to the database and that has taken it over; replicas
+that begin earlier with it would be refused. Where it took longer they are, and start again."""
 UNPATCHED_TAKE_OVER_SECONDS: Final = 100.0
-"""Where the operator may not patch pods: a kubelet looks at Secrets once a minute by itself."""
+"""Where the operator may not patch pods: a kubelet reads Secrets once a minute by itself."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class ManagedDatabase:
 
     def pause(self, key: ServiceKey, live: Mapping[Key, Manifest], postgres: PostgresInputs) -> float | None:
         """Seconds for which replicas are not to be made anew for a password that the database may not have
-        heard of yet."""
+        taken over yet."""
         deployment, changed = (
             live.get(Key(DEPLOYMENT, key.namespace, key.name)),
             postgres.credentials.changed_at,
@@ -142,8 +142,8 @@ class ManagedDatabase:
         return left if 0 < left <= self._take_over_seconds else None
 
     async def follow(self, key: ServiceKey, service: LangGraphService, read: Read) -> Diagnosis | None:
-        """What is to be done when the objects are written: what is news is told, the server's pod is shown
-        its new password, and the volume grows. What the volume does not allow, or None."""
+        """What is to be done when the objects are written: what is new becomes an Event, the server's pod is
+        shown its new password, and the volume grows. What the volume does not allow, or None."""
         uid = service.metadata.uid or ""
         for kind, reason, words in _events(uid, read.found, read.inputs.credentials):
             await self._recorder.emit(key, uid, kind, reason, words)
@@ -168,8 +168,8 @@ class ManagedDatabase:
         """Once, which is when the status does not have it yet."""
         if image.name == self.offered.name:
             return
-        told = (self._state.services.get(key) or {}).get("status") or {}
-        if (told.get("database") or {}).get("upgradeAvailable") != self.offered.name:
+        before = (self._state.services.get(key) or {}).get("status") or {}
+        if (before.get("database") or {}).get("upgradeAvailable") != self.offered.name:
             words = f"{self.offered.name} is what a new service gets; the volume stays with {image.name}"
             await self._recorder.emit(key, uid, "Normal", "UpgradeAvailable", words)
 
@@ -193,14 +193,14 @@ class ManagedDatabase:
         return None
 
     async def _show(self, key: ServiceKey, credentials: Credentials) -> None:
-        """A kubelet looks at its pods' Secrets once a minute, and at once when the pod changes."""
+        """A kubelet reads its pods' Secrets once a minute, and at once when the pod changes."""
         if not self._patch_pods:
             return
-        told = credentials.digest if credentials.previous is None else f"{credentials.digest}-and-previous"
+        carried = credentials.digest if credentials.previous is None else f"{credentials.digest}-and-previous"
         for pod in self._state.pods(key, "postgres"):
-            if is_going(pod) or is_ended(pod) or _credentials_of(pod) == told:
+            if is_going(pod) or is_ended(pod) or _credentials_of(pod) == carried:
                 continue
-            patch = {"metadata": {"annotations": {CREDENTIALS_ANNOTATION: told}}}
+            patch = {"metadata": {"annotations": {CREDENTIALS_ANNOTATION: carried}}}
             try:
                 await self._cluster.merge(POD, key.namespace, pod["metadata"]["name"], patch)
             except KubeError as error:

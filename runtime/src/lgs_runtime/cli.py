@@ -77,7 +77,7 @@ def check(config: ConfigOption = None) -> None:
     try:
         settings = load_settings(config=config)
         os.environ.update(settings.file_env)
-        from lgs_runtime.checking import examine  # noqa: PLC0415 - wrong settings are told before slow imports
+        from lgs_runtime.checking import examine  # noqa: PLC0415 - wrong settings are shown before slow imports
 
         found, errors = asyncio.run(examine(settings))
     except ConfigError as wrong:
@@ -96,7 +96,7 @@ def export_threads(
     config: ConfigOption = None,
 ) -> None:
     """Writes threads with their checkpoints, versions, runs and audit trails to a file."""
-    from lgs_runtime import backup  # noqa: PLC0415 - wrong settings are told before the slow imports
+    from lgs_runtime import backup  # noqa: PLC0415 - wrong settings are shown before the slow imports
 
     _backup(config, lambda settings: backup.export_to(settings, file, thread or ()))
 
@@ -126,10 +126,10 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
         _fail(2, wrong)
     except (RuntimeFault, OSError) as failed:
         _fail(1, failed)
-    told = f"threads: {count.done}, skipped: {count.skipped}"
+    counts = f"threads: {count.done}, skipped: {count.skipped}"
     if count.failed:
-        _exit(1, f"{told}, failed: {len(count.failed)}: {' '.join(count.failed)}")
-    _exit(0, told)
+        _exit(1, f"{counts}, failed: {len(count.failed)}: {' '.join(count.failed)}")
+    _exit(0, counts)
 
 
 def _log_as(env: Mapping[str, str]) -> Callable[[], None]:
@@ -148,7 +148,7 @@ def _log_as(env: Mapping[str, str]) -> Callable[[], None]:
 def _live(settings: Settings, log_again: Callable[[], None]) -> None:
     """One life of a replica; returns when it ended well."""
     with gc_tuning.paused():
-        # Wrong settings are told before slow imports.
+        # Wrong settings are shown before slow imports.
         from lgs_runtime import opening, server  # noqa: PLC0415
         from lgs_runtime.api.custom.application import AppFailed  # noqa: PLC0415
 
@@ -169,8 +169,8 @@ def _live(settings: Settings, log_again: Callable[[], None]) -> None:
 
 def _fail(code: int, fault: Exception) -> NoReturn:
     """Ends with what the user's code raised, and with what that means, a line an error."""
-    told = fault.errors if isinstance(fault, ConfigErrors) else [fault]
-    _exit(code, *map(str, told), above=fault.shown if isinstance(fault, RuntimeFault) else "")
+    faults = fault.errors if isinstance(fault, ConfigErrors) else [fault]
+    _exit(code, *map(str, faults), above=fault.shown if isinstance(fault, RuntimeFault) else "")
 
 
 def _exit(code: int, *last: str, above: str = "") -> NoReturn:

@@ -61,7 +61,7 @@ def existing(found: _Value | None, kind: str, name: str) -> _Value:
 
 
 class Unauthenticated(RuntimeFault):
-    """Nobody can tell who asks, or a key is missing or not valid (401)."""
+    """Nobody knows who asks, or a key is missing or not valid (401)."""
 
 
 class Forbidden(RuntimeFault):
@@ -93,8 +93,8 @@ class ProviderFailed(RuntimeFault):
 
 
 class AssistantChanged(RuntimeFault):
-    """The assistant is no longer what a run was made from; nothing was stored. Who made the run looks at it
-    again and makes it anew, so that no client hears of this."""
+    """The assistant is no longer what a run was made from; nothing was stored. Who made the run reads it
+    again and makes it anew, so that no client sees this."""
 
 
 class Conflict(RuntimeFault):
@@ -130,7 +130,7 @@ class UserLimit(QueueFull):
 
 class RollbackAsked(RuntimeFault):
     """A run that was to be stored as ended was asked to be rolled back meanwhile: its checkpoints must go
-    first. No client hears of this."""
+    first. No client sees this."""
 
 
 class StorageUnavailable(RuntimeFault):

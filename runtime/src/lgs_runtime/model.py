@@ -94,7 +94,7 @@ class Run:
     """A run as it is stored.
 
     `kwargs` holds everything the worker needs besides the columns (input, command, config, context, stream
-    modes, interrupts, durability, webhook, …), as validated by the API; the storage does not look into it.
+    modes, interrupts, durability, webhook, …), as validated by the API; the storage does not read it.
     """
 
     run_id: str
@@ -117,14 +117,14 @@ class Run:
     claimed_at: datetime | None
     """When its present or last attempt was claimed."""
     result: Json | None = None
-    """What it answers, kept here only where its thread can't tell: for stateless runs, whose thread is gone
+    """What it answers, kept here only where its thread has it not: for stateless runs, whose thread is gone
     by then, and for graphs whose output is less than their state."""
     created_by: str | None = None
     """Who asked for it; None: nobody is known."""
     version: int | None = None
     """The version of its thread that its end made."""
     graph_id: str | None = None
-    """The graph that it needs; None: it was stored by a replica that did not tell."""
+    """The graph that it needs; None: it was stored by a replica that did not say."""
     handed_back: bool = False
     """An attempt that was not charged may have touched its thread."""
     thread_metadata: Json = field(default_factory=dict)
@@ -308,7 +308,7 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """News from another replica. A signal may be lost or doubled: whoever needs certainty looks at the
+    """A message from another replica. A signal may be lost or doubled: whoever needs certainty reads the
     storage too.
 
     `queued`: a run may be claimable; `cancel`: the run was asked to stop; `finished`: the run ended;

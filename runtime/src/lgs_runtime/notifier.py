@@ -1,4 +1,4 @@
-"""News from the other replicas, brought to whoever waits for it here.
+"""Signals from the other replicas, brought to whoever waits for it here.
 
 One subscription to the storage's signals. A signal may be lost, so it only ever shortens a wait: every few
 seconds the storage is asked, once for all who wait, what has happened without their hearing of it; and the
@@ -84,7 +84,7 @@ class Notifier:
         self, run_id: str, thread_id: str | None = None, *, seen_unfinished: bool = False
     ) -> Run | None:
         """Waits until a run has ended and returns it; None when it is gone (deleted, or rolled back).
-        `seen_unfinished`: it was, a moment ago, so that there is nothing to look at before there is news.
+        `seen_unfinished`: it was, a moment ago, so that there is nothing to read before there is a signal.
 
         A database that is away meanwhile is waited for. Cancel the call to stop waiting.
         """
@@ -102,7 +102,7 @@ class Notifier:
                         return None
                     if run.status in FINAL:
                         return run
-                # What was signalled while the storage answered has woken it, and causes another look.
+                # What was signalled while the storage answered has woken it, and causes another read.
                 await waiter.woken()
             return waiter.ended
         finally:
@@ -117,7 +117,7 @@ class Notifier:
 
     @contextmanager
     def following(self, thread_id: str) -> Iterator[Follower]:
-        """Who follows a thread, while the context is open. It looks at the thread first, and again whenever
+        """Who follows a thread, while the context is open. It reads the thread first, and again whenever
         it was woken."""
         follower = Follower()
         self._followers[thread_id].add(follower)
@@ -160,7 +160,7 @@ class Notifier:
                 waiter.wake()
 
     async def close(self) -> None:
-        """Ends the subscription. Nobody is told anything any more."""
+        """Ends the subscription. Nobody is woken any more."""
         for task in (self._task, self._polling):
             if task is not None:
                 task.cancel()

@@ -36,16 +36,16 @@ class LeaderElector:
 
     async def acquire(self) -> None:
         """Returns when this process leads. Who waits says for whom, once each: its log would be empty."""
-        told = ""
+        waits_for = ""
         while True:
             try:
                 if await self._lease.take():
                     self.leading = True
                     log.info("leader.acquired", identity=self._identity)
                     return
-                if self._lease.holder != told:
-                    told = self._lease.holder
-                    log.info("leader.waits", identity=self._identity, holder=told)
+                if self._lease.holder != waits_for:
+                    waits_for = self._lease.holder
+                    log.info("leader.waits", identity=self._identity, holder=waits_for)
             except KubeError as error:
                 log.warning("leader.acquire_failed", error=str(error))
             await asyncio.sleep(self._seconds / 5)

@@ -1,7 +1,7 @@
 """Secrets, each by its name: nothing lists or watches them, since whoever may do that may read them all.
 
-What was read is looked at again every so many seconds, for its version alone; `changed` hears of one that is
-another now. A namespace with many of them delays its own looks, and no other's.
+What was read is polled every so many seconds, for its version alone; `changed` is called for one that is
+another now. A namespace with many of them delays its own polls, and no other's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class SecretReader:
-    """`seconds` is the time between two looks at one Secret."""
+    """`seconds` is the time between two polls of one Secret."""
 
     def __init__(self, cluster: KubeClient, seconds: float, changed: Callable[[Key], None]) -> None:
         self._cluster = cluster
@@ -59,7 +59,7 @@ class SecretReader:
             for key in list(self._versions.get(namespace, {})):
                 await self._poll_secret(key)
         except Exception:
-            # Whatever it was, it is this namespace's look alone.
+            # Whatever it was, it is this namespace's poll alone.
             log.exception("secrets.crashed", namespace=namespace)
         finally:
             self._polling.discard(namespace)

@@ -1,6 +1,6 @@
 """How the backups of a managed database stand: the last one that was kept, and whether they go on. Pure.
 
-What a backup's pod told when it ended is read from it; the status remembers the last one when its pod is
+What a backup's pod gave as its result is read from it; the status remembers the last one when its pod is
 gone."""
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ class BackupView:
 
 
 def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | None:
-    """The newest backup that was kept: one that a pod tells of, or the one that the status remembers."""
-    told = (described(result_of(pod)) for pod in view.pods)
-    known = [each for each in (status_before(before).backup, *told) if each is not None and each.name]
+    """The newest backup that was kept: one that a pod reports, or the one that the status remembers."""
+    reported = (described(result_of(pod)) for pod in view.pods)
+    known = [each for each in (status_before(before).backup, *reported) if each is not None and each.name]
     return max(known, key=lambda each: each.name or "", default=None)
 
 
-def described(told: Mapping[str, Any]) -> BackupStatus | None:
-    """The backup that a pod tells of; None for what can't be one. The pod runs the user's image: what it
-    tells is not believed unseen."""
-    name, time = told.get("name"), _moment(told.get("began"))
+def described(result: Mapping[str, Any]) -> BackupStatus | None:
+    """The backup that a pod reports; None for what can't be one. The pod runs the user's image: what it
+    reports is not believed unseen."""
+    name, time = result.get("name"), _moment(result.get("began"))
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return None
     return BackupStatus(
         name=name,
         time=None if time is None else timestamp(time),
-        bytes=_count(told.get("bytes")),
-        threads=_count(told.get("threads")),
+        bytes=_count(result.get("bytes")),
+        threads=_count(result.get("threads")),
     )
 
 

@@ -61,9 +61,9 @@ def restore_of(
     if has_replicas:
         return RestoreView(source=source, result=RestoreStatus(result="Skipped"))
     there = sorted(pods, key=created_at, reverse=True)
-    told = next((told for pod in there if (told := result_of(pod))), None)
-    if told is not None or any(_is_long_over(job, now) for job in jobs):
-        return RestoreView(source=source, result=_result(told or {}))
+    result = next((each for pod in there if (each := result_of(pod))), None)
+    if result is not None or any(_is_long_over(job, now) for job in jobs):
+        return RestoreView(source=source, result=_result(result or {}))
     return RestoreView(True, source, None, _trouble(there) or _said_before(before, generation))
 
 
@@ -98,10 +98,10 @@ def _said_before(before: Mapping[str, Any], generation: int) -> Diagnosis | None
     return None
 
 
-def _result(told: Mapping[str, Any]) -> RestoreStatus:
-    found = described(told) or BackupStatus()
+def _result(given: Mapping[str, Any]) -> RestoreStatus:
+    found = described(given) or BackupStatus()
     return RestoreStatus(
-        result="Skipped" if told.get("result") == "Skipped" else "Restored",
+        result="Skipped" if given.get("result") == "Skipped" else "Restored",
         name=found.name,
         time=found.time,
         threads=found.threads,

@@ -4,7 +4,7 @@ A node that blocks the replica's event loop for longer than the lease must not c
 be given to others while they still execute here. While this thread can't run either, the keeper extends the
 lease. A replica that stood still as a whole (stopped, throttled, asleep) asks the storage when it wakes: its
 lease may have run out while nobody took its runs, and then it goes on. When they are gone, or the storage
-can't tell, `on_lost` is called on the replica's event loop.
+can't say, `on_lost` is called on the replica's event loop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lgs_runtime.storage.contract import Lease, Leases
 BEATS_PER_LEASE = 3
 STILL = 0.1
 """A thread that wakes later than it wanted, by this part of a beat, stood still: calls that hold the
-interpreter lock come one after the other, with gaps too short to hear an answer in."""
+interpreter lock come one after the other, with gaps too short to read an answer in."""
 RETRY_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class Heartbeat:
         on_held: Callable[[float], None] = lambda _: None,
         keeper: KeeperProcess | None = None,
     ) -> None:
-        """`graphs`: those that the replica has. `on_held` is told, in any thread, until when the lease is
+        """`graphs`: those that the replica has. `on_held` is given, in any thread, until when the lease is
         held (seconds of `time.monotonic`)."""
         self._leases = leases
         self._replica = replica
@@ -147,7 +147,7 @@ class _Answer:
 
 
 async def _answer(lease: Lease, patience: float, still: float) -> _Answer:
-    """Asks for a renewal, and waits for so long. Who stood still looks again before the time counts: the
+    """Asks for a renewal, and waits for so long. Who stood still checks again before the time counts: the
     answer may have come meanwhile."""
     renewal = asyncio.ensure_future(lease.renew())
     stood_still = waits = True

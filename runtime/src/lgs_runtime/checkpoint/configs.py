@@ -62,11 +62,11 @@ def check_names(config: RunnableConfig, channels: Collection[str] = (), *task: s
 
 def without_who_asked(config: RunnableConfig) -> RunnableConfig:
     """A config as a checkpoint may tell it."""
-    told: RunnableConfig = {**config}
+    shown: RunnableConfig = {**config}
     for part in ("configurable", "metadata"):
-        if part in told:
-            told[part] = {name: said for name, said in told[part].items() if name not in OF_THE_REQUEST}
-    return told
+        if part in shown:
+            shown[part] = {name: said for name, said in shown[part].items() if name not in OF_THE_REQUEST}
+    return shown
 
 
 def checkpoint_id_of(config: RunnableConfig) -> str:

@@ -49,15 +49,15 @@ async def _stale_thread(fields: Fields, kept: Thread) -> Thread | None:
 
 async def new_version(fields: Fields, new: NewVersion) -> NewVersion:
     """A version to be kept."""
-    told = {"metadata": new.metadata, "interrupts": new.interrupts, "description": new.description}
+    plain = {"metadata": new.metadata, "interrupts": new.interrupts, "description": new.description}
     values = await fields.field("thread", "values", new.values)
-    return replace(new, **await fields.sealed("version", told), values=values)
+    return replace(new, **await fields.sealed("version", plain), values=values)
 
 
 async def entries(fields: Fields, kept: Sequence[AuditEntry]) -> list[AuditEntry]:
     """Entries of a trail; the error of a run is all in them that is sealed."""
-    told = await asyncio.gather(*(_details(fields, one.details) for one in kept))
-    return [replace(one, details=details) for one, details in zip(kept, told, strict=True)]
+    details = await asyncio.gather(*(_details(fields, one.details) for one in kept))
+    return [replace(one, details=own) for one, own in zip(kept, details, strict=True)]
 
 
 async def _details(fields: Fields, kept: Json) -> Json:

@@ -169,21 +169,21 @@ class EncryptedSaver(BlockingSaver):
         sealed = await self._cipher.seal_blob("checkpoint", field, data, context)
         if not isinstance(value, _PLAIN):
             return {SEALED: {"kind": kind, "context": context}, "data": sealed}
-        told = {"kind": kind, "context": context, "data": base64.b64encode(sealed).decode()}
-        return INLINE + orjson.dumps(told).decode()
+        header = {"kind": kind, "context": context, "data": base64.b64encode(sealed).decode()}
+        return INLINE + orjson.dumps(header).decode()
 
     async def _open(self, value: Any, field: str) -> Any:
         if isinstance(value, _DeltaSnapshot):
             return _DeltaSnapshot(await self._open(value.value, field))
         if isinstance(value, dict) and SEALED in value:
-            told, sealed = value[SEALED], value["data"]
+            header, sealed = value[SEALED], value["data"]
         elif isinstance(value, str) and value.startswith(INLINE):
-            told = orjson.loads(value.removeprefix(INLINE))
-            sealed = base64.b64decode(told["data"])
+            header = orjson.loads(value.removeprefix(INLINE))
+            sealed = base64.b64decode(header["data"])
         else:
             return value
-        data = await self._cipher.open_blob("checkpoint", field, sealed, told["context"])
-        return self.serde.loads_typed((told["kind"], data))
+        data = await self._cipher.open_blob("checkpoint", field, sealed, header["context"])
+        return self.serde.loads_typed((header["kind"], data))
 
 
 def _whole_metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:

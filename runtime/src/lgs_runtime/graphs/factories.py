@@ -50,10 +50,10 @@ def parameters_of(factory: Callable[..., Any]) -> Mapping[str, Given] | None:
     named = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     if len(named) == 1:
         return {named[0].name: _annotated(named[0]) or "config"}
-    told = {one.name: _annotated(one) or _named(one) for one in named}
-    if any(told[one.name] is None and one.default is one.empty for one in named):
+    places = {one.name: _annotated(one) or _named(one) for one in named}
+    if any(places[one.name] is None and one.default is one.empty for one in named):
         return None
-    return {name: given for name, given in told.items() if given is not None}
+    return {name: given for name, given in places.items() if given is not None}
 
 
 def _annotated(parameter: inspect.Parameter) -> Given | None:

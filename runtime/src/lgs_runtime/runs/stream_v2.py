@@ -1,15 +1,15 @@
-"""What a subscriber of protocol v2 hears of a thread: the events of its runs, one run after the other, those
-still kept first and then those to come, for as long as it listens.
+"""What a subscriber of protocol v2 is sent of a thread: the events of its runs, one run after the other,
+those still kept first and then those to come, for as long as it listens.
 
 Beginnings and ends of runs come from the storage, not from the broker, so that a subscriber learns how a run
-ended whatever was lost. Of runs that were over before it came, only the last one's are told, and not while
+ended whatever was lost. Of runs that were over before it came, only the last one's are sent, and not while
 another waits or goes on: an end is what clients wait for, and it must be that of the run they wait for.
 
-A question is told when the run that asked has ended, so that the answer finds the thread at rest. Clients
-watch for questions by a stream of its own, and stop reading their others as soon as they hear one: such a
-watcher hears of it when all other streams of the thread here have been sent the run. A client asks for a
+A question is sent when the run that asked has ended, so that the answer finds the thread at rest. Clients
+watch for questions by a stream of its own, and stop reading their others as soon as they get one: such a
+watcher gets it when all other streams of the thread here have been sent the run. A client asks for a
 run first and opens the stream that reads it next, and nothing says that it is about to; so while nobody
-reads, a watcher hears a question no sooner than `ABSENT_SECONDS` after the run was asked for.
+reads, a watcher gets a question no sooner than `ABSENT_SECONDS` after the run was asked for.
 The subscriptions of one connection are one to its client, which drops what it has not read when any of them
 tells the end: all are told what the run did before one is told its end.
 """
@@ -47,7 +47,7 @@ from lgs_runtime.streams.stream_v2 import (
 from lgs_runtime.worker.publisher import epoch_of
 
 RECHECK_SECONDS = 1.0
-"""How often a thread is looked for that is not made yet: only the begin of a run is told."""
+"""How often a thread is asked for that is not made yet: only the begin of a run is signalled."""
 KEPT = timedelta(seconds=300)
 """So long after its end the broker keeps the events of a run; older runs are not asked for."""
 ABSENT_SECONDS = 2.0
@@ -65,7 +65,7 @@ async def protocol_events(
 ) -> AsyncGenerator[Wire, None]:
     """The events of a thread with numbers above `since`, until the thread is gone. `watches`: for who hears
     beginnings, ends and questions only, and reads what runs do by other streams. `beside`: the
-    subscriber as one of several on its connection, which all hear what a run did before any hears its end."""
+    subscriber as one of several on its connection, which all get what a run did before any gets its end."""
     async with AsyncExitStack() as stack:
         follower = stack.enter_context(services.notifier.following(thread_id))
         runs, first = ThreadRuns(services, thread_id, follower), True
@@ -112,7 +112,7 @@ class _Subscription:
 
 
 class _RunEvents:
-    """One run as a subscriber hears it. `ends`: with its beginning, its questions and its end."""
+    """One run as a subscriber gets it. `ends`: with its beginning, its questions and its end."""
 
     def __init__(self, services: Services, run: Run, subscription: _Subscription, *, ends: bool) -> None:
         self._services = services
@@ -136,8 +136,8 @@ class _RunEvents:
             async with aclosing(published(self._services, run, self._after())) as source:
                 async for found in source:
                     for event in found:
-                        for told in self._enveloped(event):
-                            yield told
+                        for enveloped in self._enveloped(event):
+                            yield enveloped
         if self._ends:
             last = await self._end()
             await self._others_first(asks=len(last) > 1)
@@ -178,7 +178,7 @@ class _RunEvents:
 
     def _wires(self, event: StreamEvent) -> Iterator[Wire]:
         if not event.id:
-            # The broker lost the end of the run, and this is what it left; an error is told with its end.
+            # The broker lost the end of the run, and this is what it left; an error is sent with its end.
             if event.event == "values":
                 yield wire_event("values", (), orjson.loads(event.data), milliseconds(self._run.updated_at))
         elif event.event == PROTOCOL:
@@ -211,12 +211,12 @@ class _RunEvents:
             for interrupt in questions(waiting.interrupts):
                 question = input_requested(interrupt, (), milliseconds(ended.updated_at))
                 self._questions.setdefault(interrupt["id"], question)
-        told = [
+        events = [
             envelope(wire, self._event_id(f"input|{interrupt_id}"), number)
             for interrupt_id, wire in self._questions.items()
         ]
         end = root_lifecycle(status, self._graph_name, ended.updated_at, error)
-        return [*told, envelope(end, self._event_id("end"), number + 1)]
+        return [*events, envelope(end, self._event_id("end"), number + 1)]
 
     async def _waiting_thread(self, ended: Run) -> Thread | None:
         """The thread, if this run left it waiting for a person and nothing has gone on since."""

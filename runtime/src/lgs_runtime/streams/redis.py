@@ -63,7 +63,7 @@ class RedisBroker:
         return self._batches.append(self._key(run_id), events)
 
     def _keep(self, key: str, events: Sequence[StreamEvent]) -> None:
-        """Keeps here what Redis could not take, and tells it who listens here."""
+        """Keeps here what Redis could not take, and wakes who listens here."""
         self._failed()
         self._subscribers.deliver(key, self._memory.append(key, events))
 
@@ -72,7 +72,7 @@ class RedisBroker:
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
         """Events later than `after`, then live ones, from Redis and from what Redis did not take here."""
         key = self._key(run_id)
-        # The subscriber first: what is published while Redis is read is heard, and dropped if it was read
+        # The subscriber first: what is published while Redis is read is received, and dropped if it was read
         # too.
         with self._subscribers.listening(key, subscriber) as listening:
             if after is None or not _is_start(position(after)):
@@ -81,8 +81,8 @@ class RedisBroker:
                     after = latest.id if latest else FROM_START
                 if latest and latest.is_end and latest.position <= position(after):
                     return
-            async with aclosing(self._events_after(key, position(after), listening)) as heard:
-                async for events in heard:
+            async with aclosing(self._events_after(key, position(after), listening)) as received:
+                async for events in received:
                     whole = up_to_end(events)
                     yield whole
                     if whole[-1].is_end:
@@ -94,17 +94,17 @@ class RedisBroker:
         """All events later than `after`: what there is, then those of this replica; and those of others while
         this one is silent."""
         last, patience = after, SOON_SECONDS
-        # Who comes as the run begins here hears all of it, and need not ask Redis for what is before.
+        # Who comes as the run begins here gets all of it, and need not ask Redis for what is before.
         if last == START or not _is_start(last) or not await subscriber.woken(SOON_SECONDS):
             async for page in self._kept(key, last):
                 yield page
                 last = page[-1].position
         while True:
-            heard = subscriber.take()
-            for _, part in groupby(heard, _epoch):
+            received = subscriber.take()
+            for _, part in groupby(received, _epoch):
                 events = list(part)
                 if not _follows(last, events[0].position):
-                    # An attempt begins here, or its begin was not heard: there may be something before.
+                    # An attempt begins here, or its begin was not received: there may be something before.
                     async for page in self._kept(key, last):
                         yield page
                         last = page[-1].position
@@ -112,7 +112,7 @@ class RedisBroker:
                     yield new
                     last = new[-1].position
                 patience = RECHECK_SECONDS
-            if heard:
+            if received:
                 continue
             if subscriber.over:
                 return
@@ -132,7 +132,7 @@ class RedisBroker:
                 async for page in self._kept(key, last):
                     yield page
                     last = page[-1].position
-                # What came while Redis answered has woken it, and causes another look.
+                # What came while Redis answered has woken it, and causes another read.
                 await subscriber.woken(RECHECK_SECONDS)
 
     async def _kept(self, key: str, after: Place) -> AsyncGenerator[Sequence[StreamEvent], None]:
@@ -212,6 +212,6 @@ def _is_start(place: Place) -> bool:
 
 
 def _follows(last: Place, following: Place) -> bool:
-    """Whether a listener that has all up to `last`, and then hears `following`, has missed nothing: of an
+    """Whether a listener that has all up to `last`, and then gets `following`, has missed nothing: of an
     attempt only what came before the listener can be."""
     return following[0] == last[0] and (last[1] > 0 or following[1] == 1)

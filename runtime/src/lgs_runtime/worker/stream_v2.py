@@ -73,10 +73,10 @@ class ProtocolEmitter:
                 else:
                     yield wire_event("updates", namespace, update_of(node, values), at)
         elif method == "lifecycle":
-            told = dict(data)
-            where = told.pop("namespace", namespace)
-            if told["event"] in ENDS_OF_SUBGRAPHS:
-                yield wire_event("lifecycle", where, told, at)
+            payload = dict(data)
+            where = payload.pop("namespace", namespace)
+            if payload["event"] in ENDS_OF_SUBGRAPHS:
+                yield wire_event("lifecycle", where, payload, at)
         elif method == "checkpoints":
             if (small := checkpoint_data(data)) is not None:
                 yield wire_event("checkpoints", namespace, small, at)

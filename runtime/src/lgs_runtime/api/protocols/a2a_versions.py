@@ -58,7 +58,7 @@ class WireFormat:
         return _old(kind, what) if self.old else {kind: dict(what)}
 
     def error(self, error: RpcError) -> RpcError:
-        """An error; 1.0 tells the reason in the form of google.rpc besides."""
+        """An error; 1.0 gives the reason in the form of google.rpc besides."""
         reason = REASONS.get(error.code)
         if self.old or reason is None:
             return error
@@ -116,32 +116,32 @@ def check_version(header: str | None, wire: WireFormat) -> None:
     if not header:
         return
     major, _, rest = header.partition(".")
-    told = "1.0" if major == "1" else f"{major}.{rest.partition('.')[0]}"
-    if told != wire.version:
+    version = "1.0" if major == "1" else f"{major}.{rest.partition('.')[0]}"
+    if version != wire.version:
         said = f"A2A-Version: {header!r}: must be {wire.version}, of which the method is, or be left out"
         raise RpcError(VERSION_NOT_SUPPORTED, said)
 
 
 def _old(kind: EventKind, what: Mapping[str, Any]) -> dict[str, Any]:
     """A task or an event as 0.3 writes it."""
-    told: dict[str, Any] = {"kind": KINDS[kind], **what}
-    if "status" in told:
-        told["status"] = _old_status(told["status"])
-    if "artifacts" in told:
-        told["artifacts"] = [_old_parts(made) for made in told["artifacts"]]
-    if "artifact" in told:
-        told["artifact"] = _old_parts(told["artifact"])
+    old: dict[str, Any] = {"kind": KINDS[kind], **what}
+    if "status" in old:
+        old["status"] = _old_status(old["status"])
+    if "artifacts" in old:
+        old["artifacts"] = [_old_parts(made) for made in old["artifacts"]]
+    if "artifact" in old:
+        old["artifact"] = _old_parts(old["artifact"])
     if kind == "statusUpdate":
-        told["final"] = told["status"]["state"] not in GOES_ON
-    return told
+        old["final"] = old["status"]["state"] not in GOES_ON
+    return old
 
 
 def _old_status(status: Mapping[str, Any]) -> dict[str, Any]:
     state = status["state"].removeprefix(STATE_PREFIX).lower().replace("_", "-")
-    told: dict[str, Any] = {**status, "state": state}
-    if "message" in told:
-        told["message"] = {"kind": "message", **_old_parts(told["message"]), "role": "agent"}
-    return told
+    old: dict[str, Any] = {**status, "state": state}
+    if "message" in old:
+        old["message"] = {"kind": "message", **_old_parts(old["message"]), "role": "agent"}
+    return old
 
 
 def _old_parts(holder: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Which version of MCP a request speaks, and what its client can do. All of it pure.
 
-Until 2025-11-25 a version is agreed on by `initialize`. From 2026-07-28 on each request tells its version and
-the client's capabilities itself, under `params._meta`, and repeats in headers what proxies route by. Source:
-https://modelcontextprotocol.io/specification/2026-07-28/basic
+Until 2025-11-25 a version is agreed on by `initialize`. From 2026-07-28 on each request declares its version
+and the client's capabilities itself, under `params._meta`, and repeats in headers what proxies route by.
+Source: https://modelcontextprotocol.io/specification/2026-07-28/basic
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """How a request is spoken. `per_request`: it tells its version itself; `asks`: its client can put a form
-    to a person."""
+    """How a request is spoken. `per_request`: it declares its version itself; `asks`: its client can put a
+    form to a person."""
 
     per_request: bool = False
     asks: bool = False
@@ -90,20 +90,20 @@ def negotiate(call: Call, headers: Headers) -> Negotiated:
         return Negotiated()
     meta = _meta(call.params)
     named = headers.getlist(VERSION_HEADER)
-    told = meta.get(f"{META}protocolVersion")
-    if told is None and named and named[0] not in VERSIONS:
+    declared = meta.get(f"{META}protocolVersion")
+    if declared is None and named and named[0] not in VERSIONS:
         raise _unsupported(named[0])
     for key in ("protocolVersion", "clientCapabilities"):
         if f"{META}{key}" not in meta:
             raise RpcError(INVALID_PARAMS, f"params._meta: must have {META}{key}")
-    if not isinstance(told, str):
-        raise RpcError(INVALID_PARAMS, f"params._meta.{META}protocolVersion: {told!r}: must be a text")
-    _same(VERSION_HEADER, headers, told)
+    if not isinstance(declared, str):
+        raise RpcError(INVALID_PARAMS, f"params._meta.{META}protocolVersion: {declared!r}: must be a text")
+    _same(VERSION_HEADER, headers, declared)
     _same(METHOD_HEADER, headers, call.method)
     if call.method == "tools/call" and isinstance(call.params.get("name"), str):
         _same(NAME_HEADER, headers, call.params["name"])
-    if told not in BY_REQUEST:
-        raise _unsupported(told)
+    if declared not in BY_REQUEST:
+        raise _unsupported(declared)
     return Negotiated(per_request=True, asks=_fills_forms(meta[f"{META}clientCapabilities"]))
 
 
@@ -112,13 +112,13 @@ def _meta(params: Mapping[str, Any]) -> Mapping[str, Any]:
     return meta if isinstance(meta, Mapping) else {}
 
 
-def _same(name: str, headers: Headers, told: str) -> None:
+def _same(name: str, headers: Headers, declared: str) -> None:
     """Refuses a header that says something else than the body: who routes by it would be misled."""
     given = headers.getlist(name)
-    if len(given) != 1 or _decoded(given[0]) != told:
+    if len(given) != 1 or _decoded(given[0]) != declared:
         said = given[0] if given else "missing"
         raise RpcError(
-            HEADER_MISMATCH, f"{name}: {said!r}: must be given once, and be {told!r} as the body says"
+            HEADER_MISMATCH, f"{name}: {said!r}: must be given once, and be {declared!r} as the body says"
         )
 
 

@@ -32,11 +32,11 @@ class Leases(Protocol):
 
 
 class Signals(Protocol):
-    """News from one replica to all."""
+    """Messages from one replica to all."""
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """News from all replicas, this one included, while the context is open. Reconnects by itself; after a
-        gap it yields one `Signal("queued", "")`."""
+        """Signals from all replicas, this one included, while the context is open. Reconnects by itself;
+        after a gap it yields one `Signal("queued", "")`."""
 
     def send(self, *signals: Signal) -> None:
-        """Hands news to all replicas, this one included: soon, without waiting, and never failing."""
+        """Sends signals to all replicas, this one included: soon, without waiting, and never failing."""

@@ -28,7 +28,7 @@ from lgs_runtime.storage.scope import documents
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transaction on the queue, and the news it makes, which are sent when it is committed."""
+    """One transaction on the queue, and the signals it makes, which are sent when it is committed."""
 
     connection: asyncpg.Connection
     notifications: list[Signal] = field(default_factory=list)
@@ -37,9 +37,9 @@ class Change:
 async def carry_out(change: Change, step: transitions.Cancellation, action: CancelAction) -> None:
     """Does what `transitions` decided, and writes it down."""
     connection, notifications = change.connection, change.notifications
-    told = [*step.end, *step.delete, *step.ask]
-    if told:
-        await connection.execute(NOTE_CANCELLED, told, escape(who()), action)
+    cancelled = [*step.end, *step.delete, *step.ask]
+    if cancelled:
+        await connection.execute(NOTE_CANCELLED, cancelled, escape(who()), action)
     await _end(connection, [(run_id, None) for run_id in step.end], "interrupted")
     await _delete(connection, step.delete)
     if step.ask:

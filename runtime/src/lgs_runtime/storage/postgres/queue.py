@@ -75,8 +75,8 @@ class PostgresQueue:
         await self._completer.close()
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
-        """One statement for all that arrive at the moment, unless the thread or the queue
-        needs a closer look."""
+        """One statement for all that arrive at the moment, unless the thread or the queue takes a transaction
+        that locks the thread."""
         room = limits.of(new.priority) - transitions.NEAR_LIMIT
         row = None
         try:
@@ -110,7 +110,7 @@ class PostgresQueue:
         return [rows.run(row) for row in await self._change(work)]
 
     async def _change(self, work: Callable[[Change], Awaitable[_Result]]) -> _Result:
-        """Runs `work` in a transaction and sends the news it makes when that is committed."""
+        """Runs `work` in a transaction and sends the signals it makes when that is committed."""
 
         async def attempt(connection: asyncpg.Connection) -> tuple[_Result, list[Signal]]:
             change = Change(connection)
@@ -135,7 +135,7 @@ class PostgresQueue:
             except StorageUnavailable:
                 if not found:
                     raise
-                break  # What was claimed is the replica's, and must not be lost with the second look.
+                break  # What was claimed is the replica's, and must not be lost with the second claim.
             claimed = [row for row in got if row["run_id"] is not None]
             found += claimed
             if len(found) >= slots or got[0]["seen"] <= len(claimed):

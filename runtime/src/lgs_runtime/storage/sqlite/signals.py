@@ -1,6 +1,6 @@
 """Signals between the processes of one machine: datagrams to the sockets in a folder beside the database.
 
-Each listener binds a socket of its own there, each sender looks who is there and sends to all: no polling,
+Each listener binds a socket of its own there, each sender lists who is there and sends to all: no polling,
 and nothing runs while nothing happens. The socket of a process that died is removed by the first who meets
 it.
 """
@@ -50,7 +50,7 @@ class SqliteSignals:
         self._due: asyncio.Handle | None = None
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """Nothing is lost between sockets of one machine, so there are no gaps to tell of."""
+        """Nothing is lost between sockets of one machine, so there are no gaps."""
         return Listener(self._folder)
 
     def send(self, *signals: Signal) -> None:
@@ -89,7 +89,7 @@ class SqliteSignals:
                 listener.unlink(missing_ok=True)
                 return []
             except OSError:
-                return []  # Gone, or not ours to write to: nobody who could be told.
+                return []  # Gone, or not ours to write to: nobody to send to.
         return []
 
 
