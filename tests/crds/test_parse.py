@@ -97,6 +97,10 @@ def test_a_schedule_may_ask_for_more_than_the_default_most_replicas() -> None:
          "spec.auth.path: auth.py: must be path:variable, such as ./graph.py:graph"),
         ({"cache": {"redis": {"uriSecret": {"name": "redis", "key": "a b"}}}},
          "spec.cache.redis.uriSecret.key: a b: must have only letters, digits, '-', '_' and '.'"),
+        ({"scaling": {"target": {"byPriority": {"low": {"queueWaitSeconds": 0}}}}},
+         "spec.scaling.target.byPriority.low.queueWaitSeconds: 0: must be above 0"),
+        ({"scaling": {"target": {"byPriority": {"urgent": {"queueWaitSeconds": 1}}}}},
+         "spec.scaling.target.byPriority.urgent: unknown field; known here: high, low, normal"),
         ({"scaling": {"schedule": [{"cron": "61 8 * * *", "minReplicas": 1}]}},
          "spec.scaling.schedule[0].cron: 61 8 * * *: must be minute, hour, day of month, month and day of "
          "week, such as '0 3 * * *', or one of @hourly, @daily, @weekly, @monthly and @yearly"),

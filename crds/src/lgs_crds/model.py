@@ -84,6 +84,26 @@ class Source(Part):
     )
 
 
+class PriorityTarget(Part):
+    """What the autoscaler aims at for runs of one priority."""
+
+    queue_wait_seconds: float = Field(
+        gt=0,
+        le=86400,
+        description="Seconds that hardly a run of this priority waits longer at a steady load. With more "
+        "than 30 its arrivals count by their mean over that time, and a queue of them alone is served within "
+        "it.",
+    )
+
+
+class TargetsByPriority(Part):
+    """Targets of single priorities; the others have those of all."""
+
+    high: PriorityTarget | None = Field(default=None, description="Not set: queueWaitSeconds of all runs.")
+    normal: PriorityTarget | None = Field(default=None, description="Not set: queueWaitSeconds of all runs.")
+    low: PriorityTarget | None = Field(default=None, description="Not set: queueWaitSeconds of all runs.")
+
+
 class Target(Part):
     """What the autoscaler aims at."""
 
@@ -107,6 +127,7 @@ class Target(Part):
         description="Highest share of the slots (0.05 to 1) that is planned to be in use. A small service "
         "keeps more room, so that queueWaitSeconds holds.",
     )
+    by_priority: TargetsByPriority = Field(default_factory=TargetsByPriority, json_schema_extra=FILLED)
 
 
 class ScaleDown(Part):

@@ -15,6 +15,7 @@ from statistics import median_high
 from lgs_operator.scaling.histogram import Histogram
 from lgs_operator.scaling.memory import Memory
 from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.priorities import NO_OWN_WAITS, Priority, priorities, queue_seconds
 from lgs_operator.scaling.rate import Rate, rate_of
 from lgs_operator.scaling.samples import Observation
 
@@ -48,6 +49,20 @@ class Demand:
     p95_wait: float | None
     quick: float | None = None
     """What a quarter of the runs that ended lately took at most."""
+    levels: tuple[Priority, ...] = ()
+    """The priorities, where their targets differ."""
+
+    @property
+    def urgent(self) -> bool:
+        """Runs wait for a slot that should not have to."""
+        return self.saturated and (not self.levels or any(each.urgent for each in self.levels))
+
+    @property
+    def late(self) -> bool:
+        """The oldest waits for longer than it may, and for a slot."""
+        if not self.levels:
+            return self.saturated and self.oldest_seconds > self.wait_seconds
+        return self.saturated and any(each.late for each in self.levels)
 
     @property
     def saturated(self) -> bool:
@@ -64,14 +79,25 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
     in_use = sum(sample.in_use for sample in working)
     slots = sum(sample.slots for sample in working)
     rate = rate_of(memory.flow)
-    offered = _offered(rate, memory, in_use + waiting)
+    fast = offered = _offered(rate, memory, in_use + waiting)
     wait, execution, latency = _recent(memory)
     wait_seconds = _allowed_wait(policy, execution.quantile(0.95))
+    levels: tuple[Priority, ...] = ()
+    if policy.waits != NO_OWN_WAITS and memory.run_seconds is not None:
+        levels = priorities(
+            working,
+            policy.waits,
+            memory.rates_by,
+            fast_offered=fast,
+            run_seconds=memory.run_seconds,
+            wait_seconds=wait_seconds,
+        )
+        offered = sum(each.offered for each in levels) if levels else fast
     demand = Demand(
         rate=rate,
         run_seconds=memory.run_seconds,
         offered=offered,
-        offered_now=min(offered, _offered_now(memory, offered)),
+        offered_now=min(fast, _offered_now(memory, fast)),
         backlog=0.0,
         waiting=waiting,
         oldest_seconds=median_high(oldest) if oldest else 0.0,
@@ -82,6 +108,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         wait_seconds=wait_seconds,
         p95=latency.quantile(0.95),
         p95_wait=wait.quantile(0.95),
+        levels=levels,
         quick=execution.quantile(QUICK) if waiting else None,
     )
     ahead = memory.startup_seconds
@@ -130,7 +157,8 @@ def _backlog(memory: Memory, starting: float, demand: Demand) -> float:
     run_seconds = max(memory.run_seconds, 1e-3)
     ahead = memory.startup_seconds
     left = demand.waiting + ((demand.offered - demand.slots) * ahead - starting) / run_seconds
-    return max(0.0, left) * run_seconds / max(demand.wait_seconds, run_seconds)
+    within = queue_seconds(demand.levels, run_seconds)
+    return max(0.0, left) * run_seconds / (within or max(demand.wait_seconds, run_seconds))
 
 
 def _recent(memory: Memory) -> tuple[Histogram, Histogram, Histogram]:

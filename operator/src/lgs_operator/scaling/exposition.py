@@ -15,7 +15,7 @@ from math import inf, isfinite
 from typing import Final
 
 from lgs_operator.scaling.histogram import Histogram
-from lgs_operator.scaling.samples import ReplicaSample
+from lgs_operator.scaling.samples import PRIORITIES, ByPriority, ReplicaSample
 
 GAUGES: Final = (
     "lgs_queue_depth",
@@ -44,6 +44,8 @@ _CIRCUIT: Final = re.compile(rf"^{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?$", re.M
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 LONGEST_NAME: Final = 253
 _LINE: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)(?: -?\d+)?(?: #.*)?")
+_BY_PRIORITY: Final = frozenset(("lgs_queue_depth", "lgs_queue_oldest_seconds", "lgs_runs_arrived_total"))
+_PRIORITY: Final = re.compile(r'(?:^|,) *priority="([^"]*)"')
 _BOUND: Final = re.compile(r'(?:^|,) *le="([^"]*)"')
 
 
@@ -54,6 +56,7 @@ class NotOurMetrics(ValueError):
 def parse(text: str, replica: str, at: float) -> ReplicaSample:
     """The sample in `text`, asked of `replica` at `at` (seconds since the epoch)."""
     totals: dict[str, float] = {}
+    by_priority: dict[str, dict[str, float]] = defaultdict(dict)
     largest: dict[str, float] = {}
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     for count, ours in enumerate(_OURS.finditer(text)):
@@ -68,6 +71,8 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         _must_be_possible(name, value, line, replica)
         if name.endswith("_bucket"):
             buckets[name.removesuffix("_bucket")][_bound(found, line, replica)] += value
+        if name in _BY_PRIORITY and found is not None and (of := _PRIORITY.search(found[2] or "")):
+            by_priority[name][of[1]] = value
         totals[name] = totals.get(name, 0.0) + value
         largest[name] = max(largest.get(name, value), value)
     if "lgs_slots" not in totals:
@@ -90,7 +95,17 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         draining=totals.get("lgs_draining", 0.0) > 0,
         started_at=totals.get("process_start_time_seconds"),
         open_circuits=_open_circuits(text),
+        waiting_by=_by_priority(by_priority.get("lgs_queue_depth")),
+        oldest_by=_by_priority(by_priority.get("lgs_queue_oldest_seconds")),
+        arrived_by=_by_priority(by_priority.get("lgs_runs_arrived_total")),
     )
+
+
+def _by_priority(found: dict[str, float] | None) -> ByPriority | None:
+    if not found:
+        return None
+    high, normal, low = (found.get(each, 0.0) for each in PRIORITIES)
+    return high, normal, low
 
 
 def _open_circuits(text: str) -> frozenset[str]:

@@ -20,6 +20,7 @@ from lgs_operator.scaling.explanation import code_and_reason, in_seconds, number
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.priorities import slots_by_priority
 from lgs_operator.scaling.samples import Observation
 from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, explained, told, watched
 from lgs_operator.scaling.schedule import Scheduled, scheduled
@@ -50,7 +51,7 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
         return _without_data(policy, observation, memory, asked)
     memory = _resumed(memory, now)
     current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
-    learned = learn(memory, observation)
+    learned = learn(memory, observation, policy.waits)
     demand = measure(policy, observation, learned)
     learned = _bursts_learned(policy, learned, now, demand)
     proposal = _staffed(policy, demand, learned.recurring.slots)
@@ -112,7 +113,7 @@ def _staffed(policy: Policy, demand: Demand, recurs: float) -> Proposal:
     """Little's law with head-room and backlog, in whole replicas; `recurs` slots stay ready for bursts."""
     load = _slots(demand.offered, policy, demand) / policy.slots
     base = max(ceil(load - 1e-9), ceil(recurs / policy.slots))
-    kept = demand.slots / policy.slots if demand.saturated else 0.0
+    kept = demand.slots / policy.slots if demand.urgent else 0.0
     with_backlog = ceil(max(load, kept) + demand.backlog / policy.slots - 1e-9)
     replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
     speed = (
@@ -132,6 +133,8 @@ def _replicas(load: float, policy: Policy, demand: Demand) -> int:
 
 
 def _slots(load: float, policy: Policy, demand: Demand) -> float:
+    if demand.levels:
+        return slots_by_priority(demand.levels, load, demand.run_seconds, policy.utilization)
     return slots_for(load, demand.run_seconds, demand.wait_seconds, policy.utilization)
 
 
@@ -157,7 +160,7 @@ def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
     target = policy.p95_latency_seconds
     slow = target is not None and demand.p95 is not None and demand.p95 > target
     overloaded = demand.loop_lag > LOOP_LAG_SECONDS and demand.in_use > 0
-    waits = demand.saturated and demand.oldest_seconds > demand.wait_seconds
+    waits = demand.late
     waited = demand.p95 is not None and (demand.p95_wait or 0.0) >= WAIT_SHARE * demand.p95
     if slow and not (overloaded or waited or waits):
         return Proposal(
@@ -260,7 +263,7 @@ def _blindness(given: RoundInputs) -> tuple[bool, float | None]:
 def _fewest(given: RoundInputs) -> int:
     """The fewest replicas to go down to: none goes while runs wait for a slot, and long runs keep theirs."""
     policy, demand = given.policy, given.demand
-    if demand.saturated:
+    if demand.urgent:
         return given.current
     return max(
         _replicas(SCALE_IN_MARGIN * demand.offered, policy, demand),

@@ -9,7 +9,8 @@ from dataclasses import replace
 from math import exp
 
 from lgs_operator.scaling.memory import CHUNK_SECONDS, MOST_CHUNKS, Chunk, Memory
-from lgs_operator.scaling.samples import Change, Observation, merge
+from lgs_operator.scaling.priorities import NO_OWN_WAITS, Waits, remembered_arrivals, slow
+from lgs_operator.scaling.samples import Arrivals, ByPriority, Change, Observation, merge
 
 RUNS_TO_LEARN = 50.0
 RUNS_TO_KNOW = 100.0
@@ -18,12 +19,16 @@ SECONDS_TO_LEARN = 30.0
 LONGEST_STARTUP = 600.0
 
 
-def learn(memory: Memory, observation: Observation) -> Memory:
-    """`memory` with what `observation` adds to it."""
+def learn(memory: Memory, observation: Observation, waits: Waits = NO_OWN_WAITS) -> Memory:
+    """`memory` with what `observation` adds to it. Runs of a priority that may wait long are kept apart."""
     change = merge(memory.baselines, observation, memory.at if memory.baselines else None, memory.complete)
     flow = memory.flow
     known = bool(memory.baselines)
-    flow = flow.extended(observation.at, change.arrivals) if known else flow.resumed(observation.at)
+    arrivals, rates_by = change.arrivals, memory.rates_by
+    if waits != NO_OWN_WAITS and memory.at is not None:
+        rates_by = remembered_arrivals(waits, rates_by, change.arrived_by, observation.at - memory.at)
+        arrivals = _without_slow(arrivals, change.arrived_by, waits)
+    flow = flow.extended(observation.at, arrivals) if known else flow.resumed(observation.at)
     run_seconds, runs_learned = _run_seconds(memory, change, observation.at)
     busy_seconds, runs_ended = _first_runs(memory, change, observation)
     if 0 < runs_ended < RUNS_TO_KNOW and run_seconds is not None:
@@ -42,9 +47,22 @@ def learn(memory: Memory, observation: Observation) -> Memory:
         runs_ended=runs_ended,
         startup_seconds=startup_seconds,
         chunks=_chunks(memory.chunks, change, observation.at),
+        rates_by=rates_by,
         ended=change.execution.count,
         baselines=change.baselines,
     )
+
+
+def _without_slow(
+    arrivals: tuple[Arrivals, ...], arrived_by: ByPriority, waits: Waits
+) -> tuple[Arrivals, ...]:
+    """The arrivals without those of priorities that may wait long, in equal parts of each replica's."""
+    apart = sum(count for count, is_slow in zip(arrived_by, slow(waits), strict=True) if is_slow)
+    if not apart:
+        return arrivals
+    total = sum(each.count for each in arrivals)
+    left = max(0.0, 1 - apart / total) if total > 0 else 0.0
+    return tuple(replace(each, count=each.count * left) for each in arrivals)
 
 
 def _run_seconds(memory: Memory, change: Change, now: float) -> tuple[float | None, float]:

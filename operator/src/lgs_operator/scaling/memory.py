@@ -16,7 +16,7 @@ from typing import Any
 from lgs_operator.scaling.bursts import MOST_PEAKS, Recurring
 from lgs_operator.scaling.flow import NO_FLOW, Flow
 from lgs_operator.scaling.histogram import NOTHING, Histogram
-from lgs_operator.scaling.samples import ReplicaSample
+from lgs_operator.scaling.samples import NONE_BY_PRIORITY, ByPriority, ReplicaSample
 from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, later, restored, stored
 
 VERSION = 2
@@ -77,6 +77,8 @@ class Memory:
     chunks: tuple[Chunk, ...] = ()
     saturation: Saturation = NOT_SATURATED
     """Whether more replicas bring more."""
+    rates_by: ByPriority = NONE_BY_PRIORITY
+    """Runs a second of each priority, over the time that they may wait."""
     ended: float = 0.0
     """Runs that ended since the round before; of no use to the next."""
     tripped_at: float | None = None
@@ -102,6 +104,7 @@ class Memory:
             "recurring": [_short(self.recurring.slots), self.recurring.bursts],
             "wanted": [[_short(at), replicas] for at, replicas in self.wanted[:MOST_WANTED]],
             "queued": [[_short(at), replicas] for at, replicas in self.queue_wanted[:MOST_WANTED]],
+            "rates": [round(each, 4) for each in self.rates_by],
             "saturation": stored(self.saturation),
             "tripped": _short(self.tripped_at),
             **_latencies(self.chunks),
@@ -162,9 +165,15 @@ def _read(line: Mapping[str, Any]) -> Memory:
             Chunk(_possible(at), *(_histogram(bounds, counts) for counts in (wait, execution, latency)))
             for at, wait, execution, latency in line["chunks"][-MOST_CHUNKS:]
         ),
+        rates_by=_by_priority(line.get("rates")),
         saturation=restored(line.get("saturation"), _possible),
         tripped_at=_number(line["tripped"]),
     )
+
+
+def _by_priority(stored: list[float] | None) -> ByPriority:
+    high, normal, low = map(_possible, stored or NONE_BY_PRIORITY)
+    return high, normal, low
 
 
 def _steps(stored: list[list[float]]) -> tuple[tuple[float, int], ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lgs_crds import Spec
-from lgs_crds.model import ScheduledMinimum
+from lgs_crds.model import ScheduledMinimum, TargetsByPriority
+from lgs_operator.scaling.priorities import NO_OWN_WAITS, Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Policy:
     """The most that waiting runs may ask for, in multiples of what the load needs."""
     hold_seconds: float = 60.0
     """How long less must have been enough before a replica goes, at least."""
+    waits: Waits = NO_OWN_WAITS
+    """Seconds that a run of high, normal and low priority may wait, where that is not queue_wait_seconds."""
     schedule: tuple[ScheduledMinimum, ...] = ()
     """More than min_replicas, at times."""
 
@@ -57,5 +60,14 @@ class Policy:
             utilization=spec.scaling.target.utilization,
             overshoot=spec.scaling.overshoot,
             hold_seconds=spec.scaling.scale_down.hold_seconds,
+            waits=_waits(spec.scaling.target.by_priority),
             schedule=tuple(spec.scaling.schedule),
         )
+
+
+def _waits(targets: TargetsByPriority) -> Waits:
+    high, normal, low = (
+        None if each is None else each.queue_wait_seconds
+        for each in (targets.high, targets.normal, targets.low)
+    )
+    return high, normal, low

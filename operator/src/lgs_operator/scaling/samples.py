@@ -13,6 +13,10 @@ from statistics import median_low
 from lgs_operator.scaling.histogram import NOTHING, Histogram
 
 KEEP_GONE_SECONDS = 120.0
+PRIORITIES = ("high", "normal", "low")
+ByPriority = tuple[float, float, float]
+"""A number for each of `PRIORITIES`."""
+NONE_BY_PRIORITY: ByPriority = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ class ReplicaSample:
     """When its process started, if it says so."""
     open_circuits: frozenset[str] = frozenset()
     """Graphs whose circuit breakers are not closed there."""
+    waiting_by: ByPriority | None = None
+    oldest_by: ByPriority | None = None
+    arrived_by: ByPriority | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,8 @@ class Change:
     execution: Histogram = NOTHING
     latency: Histogram = NOTHING
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict)
+    arrived_by: ByPriority = NONE_BY_PRIORITY
+    """Runs of each priority, requests that were refused aside."""
 
 
 def merge(
@@ -104,6 +113,7 @@ def merge(
     only noted, because they may hold the load of hours.
     """
     arrivals: list[Arrivals] = []
+    arrived_by = NONE_BY_PRIORITY
     waits: list[Histogram] = []
     executions: list[Histogram] = []
     latencies: list[Histogram] = []
@@ -115,6 +125,8 @@ def merge(
         # A full queue refuses what the service should have had room for: it is load as any other.
         arrived = max(0.0, sample.arrived - before.arrived) + refused
         arrivals.append(Arrivals(since=min(before.at, sample.at), until=sample.at, count=arrived))
+        if sample.arrived_by is not None:
+            arrived_by = _more_by(arrived_by, sample.arrived_by, before.arrived_by)
         waits.append(sample.wait.minus(before.wait))
         executions.append(sample.execution.minus(before.execution))
         latencies.append(sample.latency.minus(before.latency))
@@ -128,7 +140,16 @@ def merge(
         Histogram.together(executions),
         Histogram.together(latencies),
         kept,
+        arrived_by,
     )
+
+
+def _more_by(so_far: ByPriority, now: ByPriority, before: ByPriority | None) -> ByPriority:
+    high, normal, low = (
+        known + max(0.0, new - old)
+        for known, new, old in zip(so_far, now, before or NONE_BY_PRIORITY, strict=True)
+    )
+    return high, normal, low
 
 
 def _baseline(

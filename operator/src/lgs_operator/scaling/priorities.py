@@ -1,0 +1,118 @@
+"""Waits that differ by priority: a deep queue of low runs alone is served in its own, slower time.
+
+Pure. Replicas claim the runs of a higher priority first, so what its runs need is worked out for them alone,
+and what all need for the longest wait. Arrivals of a priority that may wait for long are no rate of this
+second: they count by their mean over that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp
+from statistics import median_high
+
+from lgs_operator.scaling.samples import ByPriority, ReplicaSample
+from lgs_operator.scaling.staffing import slots_for
+
+SLOW_SECONDS = 30.0
+"""Runs that may wait for longer are slow: what arrives of them is no spike."""
+SHARE_SECONDS = 120.0
+SOON = 0.5
+"""Of the wait that is allowed: a run that has waited so long keeps all replicas there are."""
+Waits = tuple[float | None, float | None, float | None]
+"""Seconds that a run of each priority may wait; None: as all."""
+NO_OWN_WAITS: Waits = (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """Runs of one priority: the slots that their arrivals keep in use, how many wait and since when, and how
+    long they may."""
+
+    offered: float
+    waiting: float
+    oldest_seconds: float
+    wait_seconds: float
+    has_own: bool
+
+    @property
+    def urgent(self) -> bool:
+        """Runs of it wait that should not have to."""
+        return self.waiting > 0 and (not self.has_own or self.oldest_seconds >= SOON * self.wait_seconds)
+
+    @property
+    def late(self) -> bool:
+        """One has waited for longer than it may."""
+        return self.waiting > 0 and self.oldest_seconds > self.wait_seconds
+
+
+def slow(waits: Waits) -> tuple[bool, ...]:
+    """Which priorities may wait for so long that their arrivals are no rate of this second."""
+    return tuple(wait is not None and wait > SLOW_SECONDS for wait in waits)
+
+
+def remembered_arrivals(waits: Waits, before: ByPriority, arrived: ByPriority, elapsed: float) -> ByPriority:
+    """The runs a second of each priority, as a mean that forgets within the time that they may wait."""
+    if elapsed <= 0:
+        return before
+    rates = []
+    for wait, was, new in zip(waits, before, arrived, strict=True):
+        kept = exp(-elapsed / max(SHARE_SECONDS, wait or 0.0))
+        rates.append(kept * was + (1 - kept) * new / elapsed)
+    return rates[0], rates[1], rates[2]
+
+
+def priorities(
+    samples: Sequence[ReplicaSample],
+    waits: Waits,
+    rates: ByPriority,
+    *,
+    fast_offered: float,
+    run_seconds: float,
+    wait_seconds: float,
+) -> tuple[Priority, ...]:
+    """The priorities, the highest first; none where no replica tells them apart. `fast_offered` are the slots
+    for all arrivals but those of slow priorities."""
+    told = [(each.waiting_by, each.oldest_by) for each in samples if each.waiting_by and each.oldest_by]
+    if not told:
+        return ()
+    is_slow = slow(waits)
+    fast = sum(rate for rate, apart in zip(rates, is_slow, strict=True) if not apart)
+    fast_count = is_slow.count(False)
+    found = []
+    for index, wait in enumerate(waits):
+        share = rates[index] / fast if fast > 0 else 1 / max(1, fast_count)
+        found.append(
+            Priority(
+                offered=rates[index] * run_seconds if is_slow[index] else fast_offered * share,
+                waiting=median_high(waiting[index] for waiting, _ in told),
+                oldest_seconds=median_high(oldest[index] for _, oldest in told),
+                wait_seconds=wait_seconds if wait is None else wait,
+                has_own=wait is not None,
+            )
+        )
+    return tuple(found)
+
+
+def slots_by_priority(
+    levels: Sequence[Priority], load: float, run_seconds: float | None, utilization: float
+) -> float:
+    """Slots for a load of `load` slots in these shares: for each priority what it and those above it need, so
+    that hardly a run of it waits too long; and no fuller than `utilization` in all."""
+    offered = sum(each.offered for each in levels)
+    scale = load / offered if offered > 0 else 0.0
+    needed, above = load / utilization, 0.0
+    for each in levels:
+        above += each.offered * scale
+        if each.offered > 0:
+            needed = max(needed, slots_for(above, run_seconds, each.wait_seconds, 1.0))
+    return needed
+
+
+def queue_seconds(levels: Sequence[Priority], run_seconds: float) -> float | None:
+    """Within what time the runs that wait are to be served: the harmonic mean of theirs. None: none waits."""
+    waiting = sum(each.waiting for each in levels)
+    if not waiting:
+        return None
+    return waiting / sum(each.waiting / max(each.wait_seconds, run_seconds) for each in levels)
