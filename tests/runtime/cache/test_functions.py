@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lgs_runtime.cache import cached
+from lgs_runtime.cache import UncacheableArgument, cached
 from lgs_runtime.cache.manager import CacheManager
 
 CALLS: list[Any] = []
@@ -75,6 +75,31 @@ async def test_a_value_that_can_not_be_stored_is_returned_and_told_once(cache: C
     assert [(log["event"], log["namespace"]) for log in logs] == [
         ("cache.not_storable", f"{__name__}.look_up")
     ]
+
+
+async def test_in_a_replica_a_call_that_makes_no_key_is_made_counted_and_told_once(
+    cache: CacheManager,
+) -> None:
+    @cached(ttl=60)
+    async def price(client: object) -> str:
+        CALLS.append("price")
+        return "7"
+
+    @cached(ttl=60)
+    def name(client: object) -> str:
+        CALLS.append("name")
+        return "tea"
+
+    with capture_logs() as logs:
+        found = [(await price(object()), name(object())) for _ in range(2)]
+
+    assert found == [("7", "tea")] * 2
+    assert CALLS == ["price", "name"] * 2
+    assert cache.statistics.total().errors == 4
+    assert [log["event"] for log in logs] == ["cache.no_key"] * 2
+    assert "argument 'client' is a object" in logs[0]["reason"]
+    with pytest.raises(UncacheableArgument):
+        await price.invalidate(object())
 
 
 class Unstorable:

@@ -16,8 +16,9 @@ from typing import Any, Final, cast
 from langgraph.errors import GraphBubbleUp
 
 from lgs_runtime.cache.beside import beside_the_call
+from lgs_runtime.cache.current import is_of_a_replica
 from lgs_runtime.cache.flights import Flight
-from lgs_runtime.cache.keys import Arguments, canonical
+from lgs_runtime.cache.keys import Arguments, UncacheableArgument, canonical
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.values import Life
@@ -67,6 +68,19 @@ class Work:
             call = canonical(self._key(*args, **kwargs), self.name)
         whose = canonical(manager.user(), self.name) if self._per_user else b""
         return manager.place(self.name, self._version, whose, call)
+
+    def place_of_call(
+        self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Place | None:
+        """As `place`. In a replica a call that makes no key is counted and told, and None: no run fails for
+        it. Without one, as in the unit tests of an application, it raises."""
+        try:
+            return self.place(manager, args, kwargs)
+        except UncacheableArgument as refused:
+            if not is_of_a_replica(manager):
+                raise
+            manager.statistics.failed(self.name, "cache.no_key", str(refused))
+            return None
 
     def life(self, manager: CacheManager) -> Life:
         """How long a result is kept."""

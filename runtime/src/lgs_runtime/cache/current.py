@@ -24,6 +24,11 @@ def current() -> CacheManager:
     return _of_replicas[-1] if _of_replicas else _of_process()
 
 
+def is_of_a_replica(manager: CacheManager) -> bool:
+    """Whether a replica answers for what fails in it."""
+    return manager in _of_replicas
+
+
 def serves(manager: CacheManager) -> None:
     """This manager serves all that is begun in this context."""
     _in_context.set(manager)

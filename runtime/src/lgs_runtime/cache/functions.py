@@ -107,7 +107,9 @@ def _async(work: Work) -> Any:
     @wraps(work.function)
     async def call(*args: Any, **kwargs: Any) -> Any:
         manager = current()
-        place, life, inside = work.place(manager, args, kwargs), work.life(manager), inside_of.get()
+        if (place := work.place_of_call(manager, args, kwargs)) is None:
+            return await work.function(*args, **kwargs)
+        life, inside = work.life(manager), inside_of.get()
         found: Found | Flight | None = manager.peek(place)
         if found is None and not computes(place, inside):
             found = await manager.enter(place, life, inside)
@@ -137,7 +139,9 @@ def _sync(work: Work) -> Any:
     @wraps(work.function)
     def call(*args: Any, **kwargs: Any) -> Any:
         manager = current()
-        place, life, inside = work.place(manager, args, kwargs), work.life(manager), inside_of.get()
+        if (place := work.place_of_call(manager, args, kwargs)) is None:
+            return work.function(*args, **kwargs)
+        life, inside = work.life(manager), inside_of.get()
         found: Found | Flight | None = manager.peek(place)
         if found is None and not computes(place, inside):
             found = manager.enter_blocking(place, life, inside)

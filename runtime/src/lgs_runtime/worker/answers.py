@@ -64,7 +64,7 @@ class AnswerCache:
         try:
             said = canonical(asked(kwargs), namespace)
         except UncacheableArgument as refused:
-            self._manager.unstorable(namespace, str(refused))
+            self._manager.statistics.failed(namespace, "cache.no_key", str(refused))
             return None
         place = self._manager.place(namespace, self._revision, graph_id, run.assistant_id, said)
         return Question(place, graph_id, graph)
