@@ -55,7 +55,7 @@ async def two(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[RedisBroker, RedisBroker]]:
     # Redis is asked again at once: what it misses meanwhile is not what these tests are about.
-    monkeypatch.setattr("lgs_runtime.streams.batches.AWAY_SECONDS", 0.0)
+    monkeypatch.setattr("lgs_runtime.streams.reachability.AWAY_SECONDS", 0.0)
     pair = tuple(RedisBroker.connect(redis_server.uri, "test") for _ in range(2))
     yield pair[0], pair[1]
     for each in pair:
@@ -79,6 +79,33 @@ async def test_what_redis_took_while_it_stood_still_is_heard_once(
     assert (await listeners[0], await collect(here, run_id)) == (ALL, ALL)
     elsewhere = await listeners[1]
     assert (sorted(set(elsewhere)), elsewhere[0]) == (elsewhere, ALL[0])
+
+
+async def test_nobody_waits_for_redis_twice_while_it_stands_still(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def patience(seconds: float) -> None:
+        for module in ("redis", "batches"):
+            monkeypatch.setattr(f"lgs_runtime.streams.{module}.TIMEOUT_SECONDS", seconds)
+
+    patience(3600.0)
+    here, run_id, later = RedisBroker.connect(redis_server.uri, "test"), str(uuid4()), str(uuid4())
+    patience(0.2)
+    (listener,) = await begun(here, run_id, here)
+
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        await here.publish(run_id, events("values", first=2))
+        patience(3600.0)
+        async with asyncio.timeout(30):
+            await here.publish(run_id, events("values", "values", "end", first=3))
+            await here.publish(later, events("metadata", "values", "values", "values", "end"))
+            await here.discard(run_id)
+
+            assert (await listener, await collect(here, later)) == (ALL, ALL)
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+    await here.close()
 
 
 async def test_an_answer_of_redis_that_is_lost_costs_no_event_and_doubles_none(
@@ -126,6 +153,7 @@ async def test_a_redis_without_room_costs_those_who_listen_here_no_event(
         await redis.config_set("maxmemory", "1")
         await here.publish(run_id, events("values", "values", first=2))
         await redis.config_set("maxmemory", "0")
+    await answering(here)
     await here.publish(run_id, events("values", "end", first=4))
 
     assert (await listeners[0], await collect(here, run_id)) == (ALL, ALL)
@@ -188,10 +216,5 @@ async def answers_lost(to_port: int) -> AsyncIterator[Proxy]:
 
 async def answering(broker: RedisBroker) -> None:
     async with asyncio.timeout(60):
-        while True:
-            try:
-                await broker.ping()
-            except ConnectionError:
-                await asyncio.sleep(0.05)
-            else:
-                return
+        while broker.away:
+            await asyncio.sleep(0.05)

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from lgs_runtime.redis_clients import GONE
 from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.events import StreamEvent
+from lgs_runtime.streams.reachability import Reachability
 
 MOST_EVENTS = 10_000
 MOST_AT_ONCE = 500
@@ -30,7 +30,6 @@ KEEP_ENDED_SECONDS = 300
 RENEW_EXPIRY_SECONDS = 60.0
 MOST_REMEMBERED = 20_000
 TIMEOUT_SECONDS = 2.0
-AWAY_SECONDS = 1.0
 APPEND = """
 -- KEYS: streams. ARGV: how many events a stream may hold; then for each stream the number of its events, the
 -- seconds after which it goes ('0': as said before), and of each event its id, name and data.
@@ -54,7 +53,6 @@ for _, key in ipairs(KEYS) do
 end
 return refused
 """
-log = structlog.get_logger(__name__)
 Batch = dict[str, list[StreamEvent]]
 """Events by the key of their stream."""
 
@@ -65,19 +63,20 @@ class Batches:
     def __init__(
         self,
         redis: Redis,
+        reachability: Reachability,
         took: Callable[[str, Sequence[StreamEvent]], None],
         lost: Callable[[str, Sequence[StreamEvent]], None],
     ) -> None:
         """`took` is called with a key and the events that are the latest of it now, `lost` with those that
         Redis was not there to take."""
         self._append = redis.register_script(APPEND)
+        self._reachability = reachability
         self._took = took
         self._lost = lost
         self._waiting: Batch = {}
         self._delivery = Delivery()
         self._writer: asyncio.Task[None] | None = None
         self._pressing = asyncio.Event()
-        self._away_until = 0.0
         self._expires: dict[str, float] = {}
 
     def append(self, key: str, events: Sequence[StreamEvent]) -> Delivery:
@@ -116,15 +115,14 @@ class Batches:
                     await self._pressing.wait()
 
     async def _send(self, batch: Batch) -> None:
-        # For a moment nobody asks again: a run must not wait two seconds for each of its tokens.
-        if time.monotonic() >= self._away_until:
+        # Whoever listens here waits for it too, whatever runs go on here.
+        if not self._reachability.away:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     refused = await self._with_retry(batch)
             except GONE as gone:
-                self._away_until = time.monotonic() + AWAY_SECONDS
                 self._expires.clear()
-                log.warning("streams.redis_gone", reason=str(gone) or type(gone).__name__)
+                self._reachability.gone(gone)
             else:
                 self._deliver(batch, refused)
                 return

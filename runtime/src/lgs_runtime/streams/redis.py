@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +24,7 @@ from lgs_runtime.streams.batches import TIMEOUT_SECONDS, Batches
 from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.events import FROM_START, StreamEvent, position, up_to_end
 from lgs_runtime.streams.memory import MemoryBroker
+from lgs_runtime.streams.reachability import Reachability
 from lgs_runtime.streams.redis_pubsub import RedisPubSub
 from lgs_runtime.streams.subscribers import Subscriber, SubscriberRegistry
 
@@ -46,7 +47,8 @@ class RedisBroker:
         self._memory = MemoryBroker()
         self._pubsub = RedisPubSub(redis)
         self._subscribers = SubscriberRegistry()
-        self._batches = Batches(redis, self._subscribers.deliver, self._keep)
+        self._reachability = Reachability(redis, self._prefix, TIMEOUT_SECONDS)
+        self._batches = Batches(redis, self._reachability, self._subscribers.deliver, self._keep)
 
     @classmethod
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
@@ -57,6 +59,11 @@ class RedisBroker:
         )
         # One script appends to the streams of many runs: in a Cluster they have one tag.
         return cls(redis, f"{{{service}}}" if parse_redis(uri).is_cluster else service, failed)
+
+    @property
+    def away(self) -> bool:
+        """Whether Redis did not answer when it was asked last."""
+        return self._reachability.away
 
     def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
         """Appends events, together with those of other runs; they have arrived also when Redis is away."""
@@ -156,9 +163,7 @@ class RedisBroker:
         await self._memory.discard(key)
         self._batches.forget(key)
         self._subscribers.end(key)
-        with suppress(*GONE):
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                await self._redis.delete(key)
+        await self._asked(lambda: self._redis.delete(key))
 
     async def ping(self) -> None:
         """Raises `ConnectionError` when Redis does not answer."""
@@ -172,6 +177,7 @@ class RedisBroker:
         """Ends every subscription and closes the connections."""
         self._subscribers.end_all()
         await self._batches.close()
+        await self._reachability.close()
         await self._memory.close()
         await self._pubsub.close()
         await self._redis.aclose()
@@ -182,24 +188,29 @@ class RedisBroker:
     async def _latest(self, key: str) -> StreamEvent | None:
         """The last event that there is, its data left out; of those here alone when Redis is away."""
         found = self._memory.kept(key, START)[-1:]
-        with suppress(*GONE):
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                latest: Any = await self._redis.xrevrange(key, count=1)
-            found += [StreamEvent(entry[0].decode(), entry[1][b"e"].decode(), b"") for entry in latest]
+        latest = await self._asked(lambda: self._redis.xrevrange(key, count=1))
+        found += [StreamEvent(entry[0].decode(), entry[1][b"e"].decode(), b"") for entry in latest or ()]
         return max(found, key=lambda event: event.position, default=None)
 
     async def _page(self, key: str, last: Place) -> list[StreamEvent]:
         """The next entries; none when Redis is away."""
         begin = "-" if last == START else f"({last[0]}-{last[1]}"
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                entries: Any = await self._redis.xrange(key, min=begin, count=PAGE)
-        except GONE:
-            return []
+        entries = await self._asked(lambda: self._redis.xrange(key, min=begin, count=PAGE))
         return [
             StreamEvent(entry_id.decode(), fields[b"e"].decode(), fields[b"d"])
-            for entry_id, fields in entries
+            for entry_id, fields in entries or ()
         ]
+
+    async def _asked(self, command: Callable[[], Any]) -> Any:
+        """What Redis answers; None when it is away, which is waited for once and not by everybody."""
+        if self._reachability.away:
+            return None
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await command()
+        except GONE as gone:
+            self._reachability.gone(gone)
+            return None
 
 
 def _epoch(event: StreamEvent) -> int:

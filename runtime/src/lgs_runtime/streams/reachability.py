@@ -1,0 +1,57 @@
+"""Whether Redis answers, so that nobody waits for it twice: what finds it gone says so, and from then on all
+go past it until one task has had an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from redis.asyncio import Redis
+
+from lgs_runtime.redis_clients import GONE
+
+AWAY_SECONDS = 1.0
+"""Between two looks whether it is back."""
+CANCEL_AGAIN_SECONDS = 0.1
+log = structlog.get_logger(__name__)
+
+
+class Reachability:
+    """What is known of the Redis of a replica's streams."""
+
+    def __init__(self, redis: Redis, key: str, timeout_seconds: float) -> None:
+        """It is back when it answers for `key`: in a Cluster, where the streams are."""
+        self._redis = redis
+        self._key = key
+        self._timeout_seconds = timeout_seconds
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether it is not to be asked now."""
+        return self._looking is not None and not self._looking.done()
+
+    def gone(self, reason: BaseException) -> None:
+        """A call had no answer."""
+        if not self.away:
+            log.warning("streams.redis_gone", reason=str(reason) or type(reason).__name__)
+            self._looking = asyncio.create_task(self._look(), name="stream-redis")
+
+    async def close(self) -> None:
+        """Looks no more."""
+        # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
+        while self._looking is not None and not self._looking.done():
+            self._looking.cancel()
+            await asyncio.wait({self._looking}, timeout=CANCEL_AGAIN_SECONDS)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(AWAY_SECONDS)
+            try:
+                async with asyncio.timeout(self._timeout_seconds):
+                    await self._redis.exists(self._key)
+            except GONE:
+                continue
+            log.info("streams.redis_back")
+            return
