@@ -167,7 +167,7 @@ async def test_the_disk_of_the_database_is_full_for_a_while(small_disk: Path, tm
 async def test_after_a_fail_over_that_says_no_good_bye_one_unanswered_statement_is_enough(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.database.postgres_connections.STATEMENT_SECONDS", 4.0)
+    monkeypatch.setattr("lgs_runtime.database.postgres_connections.STATEMENT_SECONDS", 8.0)
     proxy = Proxy(postgres_server.port)
     storage = await open_storage(through(postgres_server.uri, proxy), StorageOptions(lease_seconds=60))
     lease = await storage.leases.take("a")

@@ -276,9 +276,10 @@ async def test_a_run_that_is_cancelled_or_handed_back_is_no_failure(alone: Setti
 async def test_a_graph_that_takes_too_long_or_can_not_be_made_has_failed(alone: Settings) -> None:
     outside.reset()
     outside.error = AWAY
-    async with open_replica(replace(guarded(alone), run_timeout_seconds=0.2)) as replica:
+    async with open_replica(guarded(alone)) as replica:
         for _ in range(POLICY.minimum_calls):
             assert await run_to_its_end(replica, "made") == "error"
+        replica.services.worker._executor._timeout_seconds = 0.2
         outside.error = None
         outside.free.clear()
         for _ in range(POLICY.minimum_calls):
