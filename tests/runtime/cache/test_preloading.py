@@ -268,6 +268,34 @@ async def test_a_computation_ahead_that_fails_is_counted_and_not_tried_again_at_
     assert replica.counts().ahead == 0
 
 
+async def test_a_computation_ahead_that_fails_is_not_the_failure_of_who_waits_for_it(
+    replica: Replica,
+) -> None:
+    entered, gate = asyncio.Event(), asyncio.Event()
+
+    @cached(ttl=100, namespace="prices", preload=True)
+    async def prices() -> str:
+        if replica.now > 1050 and not entered.is_set():
+            entered.set()
+            await gate.wait()
+            raise LookupError("no run, no configuration")
+        return f"computed at {replica.now:.0f}"
+
+    await replica.pass_seconds(49, prices)
+    replica.now = 1099.0
+    await replica.preloader.turn()
+    await replica.preloader.turn()
+    await asyncio.wait_for(entered.wait(), 20)
+    replica.now = 1150.0
+    waits = asyncio.create_task(prices())
+    while replica.counts().waits == 0:
+        await asyncio.sleep(0)
+    gate.set()
+
+    assert await asyncio.wait_for(waits, 20) == "computed at 1150"
+    assert replica.counts().errors == 1
+
+
 async def test_however_many_results_are_due_a_few_are_computed_at_a_time(replica: Replica) -> None:
     under_way, most, gate = [0], [0], asyncio.Event()
 

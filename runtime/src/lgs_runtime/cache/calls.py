@@ -133,7 +133,7 @@ class Again:
         manager, (args, kwargs) = self.manager, self.call
         with manager.refreshing(self.place, self.flight, fresh=self.fresh):
             if await manager.claim_shared(self.place, self.flight):
-                with computing(manager, self.flight, frozenset()):
+                with computing(manager, self.flight, frozenset(), beside=True):
                     value = await self.work.function(*args, **kwargs)
                 await manager.land(self.place, self.flight, value, self.life, anew=True)
 
@@ -142,7 +142,7 @@ class Again:
         manager, (args, kwargs) = self.manager, self.call
         with manager.refreshing(self.place, self.flight, fresh=self.fresh):
             if manager.claim_shared_blocking(self.place, self.flight):
-                with computing(manager, self.flight, frozenset()):
+                with computing(manager, self.flight, frozenset(), beside=True):
                     value = self.work.function(*args, **kwargs)
                 manager.land_blocking(self.place, self.flight, value, self.life, anew=True)
 
@@ -181,9 +181,13 @@ def computes(place: Place, inside: frozenset[Flight]) -> bool:
 
 
 class computing:
-    """While the leader of a flight computes. What it raises ends the flight."""
+    """While the leader of a flight computes. What it raises ends the flight, and is raised in who waits;
+    unless it was computed `beside` the calls: then one of them goes on, in a context of its own."""
 
-    def __init__(self, manager: CacheManager, flight: Flight, inside: frozenset[Flight]) -> None:
+    def __init__(
+        self, manager: CacheManager, flight: Flight, inside: frozenset[Flight], *, beside: bool = False
+    ) -> None:
+        self._beside = beside
         self._manager = manager
         self._flight = flight
         self._inside = inside
@@ -195,5 +199,5 @@ class computing:
         inside_of.reset(self._token)
         if raised is not None:
             # An interrupt, a cancellation or a drain is this run's alone: one of those who wait goes on.
-            alone = isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)
+            alone = self._beside or isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)
             self._manager.fail(self._flight, None if alone else cast("Exception", raised))

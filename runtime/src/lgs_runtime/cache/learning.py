@@ -120,9 +120,13 @@ class Learner:
         """A value is cached that was to live `ttl` seconds, and has so many left."""
         self.popularity.stored(key, ttl, self._clock() + left)
 
-    def gone(self, prefix: str) -> None:
-        """What begins so was forgotten."""
-        self.popularity.gone(prefix)
+    def gone(self, key: str) -> None:
+        """A value was forgotten."""
+        self.popularity.gone([key])
+
+    def all_gone(self, prefix: str) -> None:
+        """All values were forgotten whose keys begin so."""
+        self.popularity.gone([key for key in tuple(self.popularity.hot) if key.startswith(prefix)])
 
     def may_refresh(self, key: str, ttl: float) -> bool:
         """Whether a value that is still fresh is to be computed anew now; then somebody must."""

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from lgs_runtime.cache.flights import Failed, Flight, Landing, Without
+from lgs_runtime.cache.loop import on_a_loop
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.shared import Change, Stored, Written
-from lgs_runtime.cache.values import Found, Life, Values, on_a_loop
+from lgs_runtime.cache.values import Found, Life, Values
 
 FOLLOW_SECONDS: Final = 60.0
 """So long at most a caller waits for what another computes, before it computes by itself."""

@@ -4,7 +4,7 @@ that knows the hot ones. Pure: time is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
@@ -80,13 +80,11 @@ class Popularity:
         if (known := self.hot.get(key)) is not None:
             known.ttl, known.expires_at = ttl, expires_at
 
-    def gone(self, prefix: str) -> None:
-        """What begins so was forgotten: it must not come back by itself."""
-        if (known := self.hot.get(prefix)) is not None:
-            known.expires_at = known.call = None
-            return
-        for key in [key for key in tuple(self.hot) if key.startswith(prefix)]:
-            self.gone(key)
+    def gone(self, keys: Iterable[str]) -> None:
+        """These were forgotten: they must not come back by themselves."""
+        for key in keys:
+            if (known := self.hot.get(key)) is not None:
+                known.expires_at = known.call = None
 
     def untold(self, most: int) -> dict[str, int]:
         """The hot keys with the most askings that other replicas have not heard of, told from here on."""

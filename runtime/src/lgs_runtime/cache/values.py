@@ -6,9 +6,7 @@ Whatever fails costs a hit and is counted; nothing that fails here fails a run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic as now
 from typing import Any, Final, TypeVar
@@ -16,6 +14,7 @@ from typing import Any, Final, TypeVar
 from lgs_runtime.cache.flights import Flights
 from lgs_runtime.cache.keys import digest
 from lgs_runtime.cache.learning import Learner
+from lgs_runtime.cache.loop import LoopWork, on_a_loop
 from lgs_runtime.cache.memory import MemoryCache
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.replicas import Replicas
@@ -28,8 +27,6 @@ LEASE_SECONDS: Final = 10.0
 """So long a replica that died keeps others from computing what it computed."""
 SHARED_SECONDS: Final = 60.0
 """How long memory keeps what it had from Redis at most."""
-BLOCKED_SECONDS: Final = 70.0
-"""So long at most a thread waits for the event loop."""
 REDIS: Final = "(redis)"
 """The namespace that counts what Redis did not answer."""
 ALL: Final = "(all)"
@@ -58,7 +55,7 @@ class Life:
     """Whether who finds it can compute it anew, before its time is up."""
 
 
-class Values:
+class Values(LoopWork):
     """Values by place. Redis is asked in the event loop that it was `open`ed in; all but `close` may be
     called from any other, and what is no coroutine from any thread."""
 
@@ -73,18 +70,17 @@ class Values:
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         """`user` says in whose name code runs."""
+        super().__init__()
         self.ttl_seconds = ttl_seconds
         self.user = user
         self.statistics = Statistics()
         self.warmup = WarmupCounts()
         self.learner = Learner(self.statistics)
         self.memory = MemoryCache()
-        self.loop: asyncio.AbstractEventLoop | None = None
         self.flights = Flights()
         self._encoding = Encoding(compression_threshold_bytes)
         self._prefix = f"lgs:{service}:cache:"
         self._lease_seconds = lease_seconds
-        self._tasks: set[asyncio.Task[Any]] = set()
         self.refreshes_anew = True
         """Whether values may be computed beside the calls."""
         self._replicas = (
@@ -107,7 +103,7 @@ class Values:
         """Ends what goes on beside the calls, and closes the connections."""
         self.loop = None
         self.stop_refreshing()
-        await _cancelled(tuple(self._tasks))
+        await self.end_tasks()
         if self._replicas is not None:
             await self._replicas.close()
 
@@ -190,37 +186,6 @@ class Values:
         there = self.blocking(self._clear_shared(prefix))
         return self._deleted(namespace or ALL, max(here, there or 0))
 
-    async def on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does work where Redis is asked, whichever event loop asks for it."""
-        loop = self.loop
-        if loop is None or loop is asyncio.get_running_loop():
-            return await work
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
-
-    def blocking(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Does work where Redis is asked. On an event loop's own thread it is done later, and gives None."""
-        if (loop := self.loop) is None:
-            work.close()
-        elif on_a_loop():
-            self.later(work)
-        else:
-            with suppress(TimeoutError, CancelledError):
-                return asyncio.run_coroutine_threadsafe(work, loop).result(BLOCKED_SECONDS)
-        return None
-
-    def later(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Does work where Redis is asked, beside the calls."""
-        if self.loop is None:
-            work.close()
-        else:
-            self.loop.call_soon_threadsafe(lambda: self.keep_alive(asyncio.ensure_future(work)))
-
-    def keep_alive(self, task: asyncio.Future[Any]) -> None:
-        """Holds a task until it is done, or the manager closed."""
-        assert isinstance(task, asyncio.Task)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def rates(self, asked: Mapping[str, int]) -> Mapping[str, float]:
         """Tells the other replicas how often keys were asked for here; how often a second all are."""
         if not asked:
@@ -266,7 +231,7 @@ class Values:
         return self.memory.forget([place.key])
 
     def _clear_here(self, prefix: str) -> int:
-        self.learner.gone(prefix)
+        self.learner.all_gone(prefix)
         self.flights.outdate(prefix)
         return self.memory.clear(prefix)
 
@@ -353,22 +318,3 @@ class Values:
         counts.bytes += len(encoded.raw)
         counts.bytes_saved += encoded.saved
         return Written(place.key, encoded.raw, life.fresh_seconds + life.stale_seconds)
-
-
-async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Ends tasks. Those of other event loops, which may be closed by now, are only told."""
-    here = asyncio.get_running_loop()
-    for task in tasks:
-        with suppress(RuntimeError):
-            task.get_loop().call_soon_threadsafe(task.cancel)
-    ours = [task for task in tasks if task.get_loop() is here]
-    await asyncio.gather(*ours, return_exceptions=True)
-
-
-def on_a_loop() -> bool:
-    """Whether this thread runs an event loop, which must not be kept waiting."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -1,0 +1,71 @@
+"""Work in the event loop where Redis is asked, for code of any other and of any thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+BLOCKED_SECONDS: Final = 70.0
+"""So long at most a thread waits for the event loop."""
+T = TypeVar("T")
+
+
+class LoopWork:
+    """Belongs to one event loop, once it has one."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does work where Redis is asked, whichever event loop asks for it."""
+        loop = self.loop
+        if loop is None or loop is asyncio.get_running_loop():
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+    def blocking(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Does work where Redis is asked. On an event loop's own thread it is done later, and gives None."""
+        if (loop := self.loop) is None:
+            work.close()
+        elif on_a_loop():
+            self.later(work)
+        else:
+            with suppress(TimeoutError, CancelledError):
+                return asyncio.run_coroutine_threadsafe(work, loop).result(BLOCKED_SECONDS)
+        return None
+
+    def later(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Does work where Redis is asked, beside the calls."""
+        if self.loop is None:
+            work.close()
+        else:
+            self.loop.call_soon_threadsafe(lambda: self.keep_alive(asyncio.ensure_future(work)))
+
+    def keep_alive(self, task: asyncio.Future[Any]) -> None:
+        """Holds a task until it is done, or the manager closed."""
+        assert isinstance(task, asyncio.Task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def end_tasks(self) -> None:
+        """Ends what goes on beside the calls. Tasks of other event loops, which may be closed by now, are
+        only told."""
+        here, tasks = asyncio.get_running_loop(), tuple(self._tasks)
+        for task in tasks:
+            with suppress(RuntimeError):
+                task.get_loop().call_soon_threadsafe(task.cancel)
+        ours = [task for task in tasks if task.get_loop() is here]
+        await asyncio.gather(*ours, return_exceptions=True)
+
+
+def on_a_loop() -> bool:
+    """Whether this thread runs an event loop, which must not be kept waiting."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
