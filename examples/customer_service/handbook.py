@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from langgraph.config import get_store
 from langgraph.store.base import BaseStore, PutOp
-from ranking import Ranking, best, key_of, sentences, terms
+from ranking import Ranking, best, sentences, terms, tokens
 from state import Passage
 
 from lgs_runtime.cache import cached
@@ -58,18 +59,16 @@ class Shelf:
 _shelves: WeakKeyDictionary[BaseStore, Shelf] = WeakKeyDictionary()
 
 
-@cached(
-    ttl=300,
-    stale=60,
-    key=lambda store, question, topic, most=3: [key_of([question]), topic, most],
-    namespace="handbook.search",
-    version=EDITION,
-)
-async def search(store: BaseStore, question: str, topic: str, most: int = 3) -> list[Passage]:
-    """The passages that answer a question, best first; none when the handbook does not say. What is found is
-    the same for all customers, so they share it."""
+@cached(ttl=300, ttl_max=900, stale=60, preload=True, namespace="handbook.search", version=EDITION)
+async def search(asked: list[str], topic: str, most: int = 3) -> list[Passage]:
+    """The passages that answer a question, best first; none when the handbook does not say. `asked` is what
+    `parts_of` makes of it.
+
+    What is found is the same for all customers, so they share it; and a replica may look it up again by
+    itself before it expires, since the words of the question and its topic are all that this needs.
+    """
+    store, question = get_store(), asked[0]
     shelf = await _shelf(store)
-    asked = _parts(question)
     least = KNOWN_COMPLAINT if topic == "complaint" else KNOWN
     scores = {
         name: score * _weight(shelf.passages[name], topic)
@@ -119,10 +118,12 @@ def _weight(passage: Mapping[str, Any], topic: str) -> float:
     return same * (OFTEN if passage.get("often") else 1.0)
 
 
-def _parts(question: str) -> list[str]:
-    """A question, and its sentences: "My name is Ann. When will my parcel come?" is covered by what covers
-    its second. One word is no sentence to go by."""
-    return [question, *(part for part in sentences(question) if len(set(terms(part))) > 1)]
+def parts_of(question: str) -> list[str]:
+    """The words of a question as they are compared, however they were written; and of its sentences, where it
+    has several: "My name is Ann. When will my parcel come?" is covered by what covers its second. One word is
+    no sentence to go by."""
+    told = [" ".join(tokens(part)) for part in sentences(question) if len(set(terms(part))) > 1]
+    return [" ".join(tokens(question)), *(told if len(told) > 1 else [])]
 
 
 @cache

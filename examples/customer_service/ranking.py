@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 K1, B = 1.2, 0.75
@@ -129,11 +129,6 @@ def best(scores: Mapping[str, float], most: int) -> list[str]:
 def sentences(text: str) -> list[str]:
     """A text by its sentences."""
     return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z\d])", text.strip()) if part]
-
-
-def key_of(texts: Iterable[str]) -> str:
-    """Texts as one that is the same for the same words in the same order, however they are written."""
-    return " ".join(word for text in texts for word in tokens(text))
 
 
 def _rarity(texts: int, found_in: int) -> float:

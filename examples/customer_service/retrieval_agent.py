@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from handbook import search
+from handbook import parts_of, search
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from ranking import terms
@@ -22,7 +22,7 @@ class Retrieval(Question, total=False):
     """The state of the subgraph. The keys that it shares with the conversation come and go by themselves."""
 
     intent: str
-    query: str
+    query: list[str]
     passages: list[Passage]
 
 
@@ -36,14 +36,14 @@ async def phrase(state: Retrieval) -> dict[str, Any]:
     """What to search for: the message, with the one before it where it is too short to stand alone."""
     said = questions(state["messages"])[-2:]
     short = len(set(terms(said[-1]))) <= FEW_WORDS if said else False
-    return {"query": " ".join(said) if short else "".join(said[-1:])}
+    return {"query": parts_of(". ".join(said) if short else "".join(said[-1:]))}
 
 
 async def look_up(state: Retrieval, runtime: Runtime[Any]) -> dict[str, Any]:
     """The passages, from the store that the whole graph runs with."""
     if runtime.store is None:
         raise ValueError("store: none: compile with `store=`, or run the graph in a server, which has one")
-    passages = await search(runtime.store, state["query"], state["intent"])
+    passages = await search(state["query"], state["intent"])
     runtime.stream_writer({"found": [each["title"] for each in passages]})
     return {"passages": passages}
 

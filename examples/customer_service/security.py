@@ -10,6 +10,7 @@ from customers import namespace_of
 from handbook import PASSAGES
 from intent_agent import by_words
 from langgraph_sdk import Auth
+from state import LONGEST_QUESTION
 from tokens import bearer
 
 auth = Auth()
@@ -98,4 +99,6 @@ def _last_text(given: Any) -> str:
     messages = given.get("messages") if isinstance(given, dict) else None
     last = messages[-1] if isinstance(messages, list) and messages else None
     content = last.get("content") if isinstance(last, dict) else last
-    return content[:2000] if isinstance(content, str) else ""
+    if isinstance(content, list):
+        content = " ".join(str(block.get("text", "")) for block in content if isinstance(block, dict))
+    return content[:LONGEST_QUESTION] if isinstance(content, str) else ""

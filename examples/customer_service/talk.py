@@ -1,6 +1,6 @@
 """Talks to the centre in a terminal: as a customer, or as one of us who answers what was handed over.
 
-    python talk.py ann                 # the customer ann; /back sets the conversation back by one turn
+    python talk.py ann                 # the customer ann
     python talk.py mia --staff         # the questions that wait for a person, one after the other
 
 `--url` is where it is served, http://127.0.0.1:8123 by default.
@@ -29,16 +29,13 @@ async def customer(client: LangGraphClient) -> None:
 
 async def turn(client: LangGraphClient, thread_id: str, said: str) -> None:
     """What is streamed is a draft: one that the check refuses is followed by another, with another id. What
-    counts is the last message of the state."""
+    counts is the last message of the state. Who is upset goes first without a word of this program's."""
     draft = ""
     async for part in client.runs.stream(
         thread_id,
         ASSISTANT,
         input={"messages": [{"role": "user", "content": said}]},
         stream_mode=["messages-tuple", "values"],
-        # Some runs on one thread follow each other. A customer who is upset goes first without a word of this
-        # program's: security.py looks at what they write.
-        multitask_strategy="enqueue",
     ):
         if part.event == "messages":
             chunk: Any = part.data[0]

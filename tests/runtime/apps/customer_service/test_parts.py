@@ -8,11 +8,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.store.memory import InMemoryStore
 
-from support.customer_service import example
+from lgs_crds import parse
+from support.customer_service import EXAMPLE, example
 
 FaultFile, Faults = example.model_faults.FaultFile, example.model_faults.Faults
 faults_of = example.quality_agent.faults_of
@@ -133,6 +135,9 @@ def test_a_token_says_whose_it_is_and_one_that_was_changed_says_nothing() -> Non
 
     assert tokens.bearer(f"Bearer {ann}") == tokens.Bearer("customer", "ann")
     assert tokens.bearer(f"Bearer {tokens.token('mia', 'staff')}") == tokens.Bearer("staff", "mia")
+    for name in ("staff:mia", "a.b", ""):
+        with pytest.raises(ValueError, match="a name of letters and digits"):
+            tokens.token(name)
     for forged in (ann.replace("customer", "staff"), ann.replace("ann", "bob"), ann[:-1], "", "development"):
         assert tokens.bearer(f"Bearer {forged}") is None
     assert tokens.bearer(ann) is None and tokens.bearer(None) is None
@@ -176,3 +181,13 @@ def test_each_passage_is_of_a_topic_that_is_an_intent_and_each_example_too() -> 
 
     assert topics < set(example.intent_agent.INTENTS)
     assert intents == set(example.intent_agent.INTENTS)
+
+
+def test_the_manifest_is_valid_and_its_config_map_can_hold_the_folder() -> None:
+    service = parse(yaml.safe_load((EXAMPLE / "service.yaml").read_text()))
+    config = json.loads((EXAMPLE / "langgraph.json").read_text())
+    files = [path for path in EXAMPLE.iterdir() if path.is_file()]
+
+    assert service.spec.graphs == config["graphs"]
+    assert service.spec.auth is not None and service.spec.auth.path == config["auth"]["path"]
+    assert sum(path.stat().st_size for path in files) < 1024 * 1024
