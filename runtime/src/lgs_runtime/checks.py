@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -97,6 +98,14 @@ def checked_path(value: Any, where: str) -> str | None:
     if value is not None and not (isinstance(value, str) and ":" in value.strip(":")):
         raise ConfigError(f"{where}: {value!r}: must be path:variable, such as ./mine.py:create")
     return value
+
+
+def json_of(text: str, where: str) -> Any:
+    """What a text in JSON says. Raises `ConfigError`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as broken:
+        raise ConfigError(f"{where}: {text[:120].strip()}: must be JSON: {broken}") from None
 
 
 def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:

@@ -4,12 +4,10 @@ it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from lgs_runtime.checks import checked_object, checked_positive
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.checks import checked_object, checked_positive, json_of
 
 VARIABLE: Final = "LGS_ANSWER_CACHE"
 LONGEST_SECONDS: Final = 31536000.0
@@ -20,12 +18,8 @@ def parse_answers(text: str, graphs: Collection[str], ttl_seconds: float) -> Map
     no graph without the variable. Raises `ConfigError`."""
     if not text:
         return {}
-    try:
-        content = json.loads(text)
-    except ValueError as broken:
-        raise ConfigError(f"{VARIABLE}: {text[:120]}: must be JSON: {broken}") from None
     found = {}
-    for graph, own in checked_object(content, graphs, VARIABLE).items():
+    for graph, own in checked_object(json_of(text, VARIABLE), graphs, VARIABLE).items():
         where = f"{VARIABLE}.{graph}"
         given = checked_object(own, ("ttlSeconds",), where).get("ttlSeconds")
         found[graph] = checked_positive(given, f"{where}.ttlSeconds", LONGEST_SECONDS) or ttl_seconds

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lgs_runtime.breaker.policy import InvalidPolicy, Policy
-from lgs_runtime.checks import checked_object, texts_of
+from lgs_runtime.checks import checked_object, json_of, texts_of
 from lgs_runtime.errors import ConfigError
 
 VARIABLE: Final = "LGS_CIRCUIT_BREAKER"
@@ -41,11 +41,7 @@ def parse_circuits(text: str, graphs: Collection[str]) -> Mapping[str, GraphPoli
     """The policy of each graph; none without the variable. Raises `ConfigError`."""
     if not text:
         return {}
-    try:
-        content = json.loads(text)
-    except ValueError as broken:
-        raise ConfigError(f"{VARIABLE}: {text[:120]}: must be JSON: {broken}") from None
-    section = checked_object(content, (*OWN, "graphs"), VARIABLE)
+    section = checked_object(json_of(text, VARIABLE), (*OWN, "graphs"), VARIABLE)
     of_graphs = checked_object(section.get("graphs"), graphs, f"{VARIABLE}.graphs")
     common = {name: value for name, value in section.items() if name != "graphs"}
     return {graph: _policy_of(common, of_graphs.get(graph), graph) for graph in graphs}

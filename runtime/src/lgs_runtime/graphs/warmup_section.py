@@ -4,12 +4,11 @@ says it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lgs_runtime.checks import checked_object, checked_positive, text_of
+from lgs_runtime.checks import checked_object, checked_positive, json_of, text_of
 from lgs_runtime.errors import ConfigError
 
 VARIABLE: Final = "LGS_CACHE_WARMUP"
@@ -45,7 +44,7 @@ def parse_warmup(text: str) -> Warmup | None:
     """What the variable says; None without it. Raises `ConfigError`."""
     if not text:
         return None
-    section = checked_object(_json(text, VARIABLE), FIELDS, VARIABLE)
+    section = checked_object(json_of(text, VARIABLE), FIELDS, VARIABLE)
     inputs, file = section.get("inputs", []), section.get("file")
     if not isinstance(inputs, list):
         raise ConfigError(f"{VARIABLE}.inputs: {inputs!r}: must be a list")
@@ -63,16 +62,9 @@ def parse_lines(lines: Iterable[str], file: str) -> Iterator[WarmupInput | Confi
         if line.strip():
             where = f"{file}:{number}"
             try:
-                yield _input(_json(line, where), where)
+                yield _input(json_of(line, where), where)
             except ConfigError as wrong:
                 yield wrong
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as broken:
-        raise ConfigError(f"{where}: {text[:120].strip()}: must be JSON: {broken}") from None
 
 
 def _input(content: Any, where: str) -> WarmupInput:
