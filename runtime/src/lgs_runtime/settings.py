@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
-from lgs_runtime.database.addresses import masked, through
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.answer_section import VARIABLE as ANSWER_CACHE
 from lgs_runtime.graphs.answer_section import parse_answers
@@ -32,7 +31,7 @@ from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.process_context import ProcessContext, not_a_laptop
-from lgs_runtime.redis_addresses import parse_redis
+from lgs_runtime.server_addresses import database_uris, redis_uri
 from lgs_runtime.storage.options import VERSIONS_LIMIT, StorageOptions
 from lgs_runtime.store.options import StoreOptions, parse_store
 from lgs_runtime.variables import Variables
@@ -131,7 +130,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     manifest = manifest_of(file, values)
     source = _source(values, manifest)
     data_dir = Path(values.text("LGS_DATA_DIR", ".lgs")).absolute()
-    database_uri, direct_uri = _database_uris(values, data_dir)
+    database_uri, direct_uri = database_uris(values, data_dir)
     auth_path = _auth_path(values, manifest)
     checkpointer = checkpointer_of(
         parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where), values
@@ -147,7 +146,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         database_direct_uri=direct_uri,
         database_id=values.text("LGS_DATABASE_ID", "") or None,
         data_dir=data_dir,
-        redis_uri=_redis_uri(values),
+        redis_uri=redis_uri(values),
         service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), "default"),
         replica_id=values.text("LGS_REPLICA_ID", "") or _replica_id(),
         concurrency=values.integer("LGS_CONCURRENCY", 50, at_least=1, alias="N_JOBS_PER_WORKER"),
@@ -248,53 +247,6 @@ def _auth_path(values: Variables, manifest: Manifest) -> str | None:
 def _file(values: Variables, name: str) -> Path | None:
     text = values.text(name, "")
     return Path(text).absolute() if text else None
-
-
-def _database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
-    """The database, and the way past its pooler."""
-    uri, direct = _database_uri(values, data_dir), values.text("LGS_DATABASE_DIRECT_URI", "")
-    pooler = values.text("LGS_DATABASE_POOLER", "")
-    for name, given in (("LGS_DATABASE_DIRECT_URI", direct), ("LGS_DATABASE_POOLER", pooler)):
-        if given and uri.startswith("sqlite"):
-            raise ConfigError(f"{name}: {masked(given)}: must be absent without a PostgreSQL in DATABASE_URI")
-    if direct and not direct.startswith(("postgres://", "postgresql://")):
-        raise ConfigError(
-            f"LGS_DATABASE_DIRECT_URI: {masked(direct)}: must start with postgres:// or postgresql://"
-        )
-    if not pooler:
-        return uri, direct or None
-    if direct:
-        raise ConfigError(
-            f"LGS_DATABASE_POOLER: {pooler}: must be absent with LGS_DATABASE_DIRECT_URI: with a pooler of "
-            "its own DATABASE_URI is the direct way"
-        )
-    return through(uri, pooler), uri
-
-
-def _database_uri(values: Variables, data_dir: Path) -> str:
-    name = values.set_of("DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI")
-    uri = values.text(name, "")
-    if not uri:
-        return f"sqlite:///{data_dir / 'lgs.db'}"
-    if uri.startswith(("postgres://", "postgresql://", "sqlite:///")):
-        return uri
-    raise ConfigError(
-        f"{name}: {masked(uri)}: must start with postgres://, postgresql:// or sqlite:/// followed by a path"
-    )
-
-
-def _redis_uri(values: Variables) -> str | None:
-    name = values.set_of("REDIS_URI_CUSTOM", "REDIS_URI")
-    uri = values.text(name, "")
-    if not uri:
-        return None
-    if values.flag("REDIS_CLUSTER", False) and uri.startswith(("redis://", "rediss://")):
-        uri = uri.replace("://", "+cluster://", 1)
-    try:
-        parse_redis(uri)
-    except ValueError as wrong:
-        raise ConfigError(f"{name}: {masked(uri)}: {wrong}") from wrong
-    return uri
 
 
 def _host(flag: str | None, values: Variables) -> str:

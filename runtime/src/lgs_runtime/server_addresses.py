@@ -1,0 +1,58 @@
+"""Where the database and Redis of a replica are, by the variables of its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lgs_runtime.database.addresses import masked, through
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.redis_addresses import parse_redis
+from lgs_runtime.variables import Variables
+
+
+def database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
+    """The database, and the way past its pooler. Raises `ConfigError`."""
+    uri, direct = _database_uri(values, data_dir), values.text("LGS_DATABASE_DIRECT_URI", "")
+    pooler = values.text("LGS_DATABASE_POOLER", "")
+    for name, given in (("LGS_DATABASE_DIRECT_URI", direct), ("LGS_DATABASE_POOLER", pooler)):
+        if given and uri.startswith("sqlite"):
+            raise ConfigError(f"{name}: {masked(given)}: must be absent without a PostgreSQL in DATABASE_URI")
+    if direct and not direct.startswith(("postgres://", "postgresql://")):
+        raise ConfigError(
+            f"LGS_DATABASE_DIRECT_URI: {masked(direct)}: must start with postgres:// or postgresql://"
+        )
+    if not pooler:
+        return uri, direct or None
+    if direct:
+        raise ConfigError(
+            f"LGS_DATABASE_POOLER: {pooler}: must be absent with LGS_DATABASE_DIRECT_URI: with a pooler of "
+            "its own DATABASE_URI is the direct way"
+        )
+    return through(uri, pooler), uri
+
+
+def _database_uri(values: Variables, data_dir: Path) -> str:
+    name = values.set_of("DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI")
+    uri = values.text(name, "")
+    if not uri:
+        return f"sqlite:///{data_dir / 'lgs.db'}"
+    if uri.startswith(("postgres://", "postgresql://", "sqlite:///")):
+        return uri
+    raise ConfigError(
+        f"{name}: {masked(uri)}: must start with postgres://, postgresql:// or sqlite:/// followed by a path"
+    )
+
+
+def redis_uri(values: Variables) -> str | None:
+    """The Redis; None: there is none. Raises `ConfigError`."""
+    name = values.set_of("REDIS_URI_CUSTOM", "REDIS_URI")
+    uri = values.text(name, "")
+    if not uri:
+        return None
+    if values.flag("REDIS_CLUSTER", False) and uri.startswith(("redis://", "rediss://")):
+        uri = uri.replace("://", "+cluster://", 1)
+    try:
+        parse_redis(uri)
+    except ValueError as wrong:
+        raise ConfigError(f"{name}: {masked(uri)}: {wrong}") from wrong
+    return uri
