@@ -191,3 +191,21 @@ def test_the_manifest_is_valid_and_its_config_map_can_hold_the_folder() -> None:
     assert service.spec.graphs == config["graphs"]
     assert service.spec.auth is not None and service.spec.auth.path == config["auth"]["path"]
     assert sum(path.stat().st_size for path in files) < 1024 * 1024
+
+
+def test_no_node_edge_or_handler_is_called_in_a_thread() -> None:
+    builders = (example.graph.builder, example.retrieval_agent.builder)
+    nodes = [
+        spec.runnable for builder in builders for name, spec in builder.nodes.items() if name != "retrieve"
+    ]
+    edges = [
+        branch.path for builder in builders for each in builder.branches.values() for branch in each.values()
+    ]
+
+    assert len(nodes) >= 10 and len(edges) == 4
+    assert [each for each in (*nodes, *edges) if each.afunc is None] == []
+
+
+async def test_retrieval_without_a_store_says_what_is_missing() -> None:
+    with pytest.raises(ValueError, match="store: none: compile with"):
+        await example.retrieval_agent.retrieval.ainvoke({"messages": [("user", "Where?")], "intent": "order"})
