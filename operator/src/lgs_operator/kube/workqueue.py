@@ -37,7 +37,7 @@ class WorkQueue:
         self._at_once = at_once
         # A quarter of the workers is left for others, whatever one namespace has waiting.
         self._turns: Turns[ServiceKey] = Turns(at_once - at_once // 4)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._waiting: set[ServiceKey] = set()
         self._busy: set[ServiceKey] = set()
         self._again: set[ServiceKey] = set()
@@ -57,7 +57,7 @@ class WorkQueue:
         elif key not in self._waiting:
             self._waiting.add(key)
             self._turns.put(key.namespace, key)
-            self._news.set()
+            self._changed.set()
 
     def add_after(self, key: ServiceKey, seconds: float) -> None:
         """This service is due then, unless it is sooner."""
@@ -92,15 +92,15 @@ class WorkQueue:
             finally:
                 self._busy.discard(key)
                 self._turns.done(key.namespace)
-                self._news.set()
+                self._changed.set()
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
 
     async def _next(self) -> ServiceKey:
         while (taken := self._turns.take()) is None:
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return taken[1]
 
     async def _one(self, key: ServiceKey) -> None:

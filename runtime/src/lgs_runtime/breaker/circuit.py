@@ -19,12 +19,12 @@ from lgs_runtime.breaker.refusals import CircuitOpen
 from lgs_runtime.breaker.window import Counts
 
 Listener = Callable[["Circuit", State, State], None]
-"""Is told of each change of phase, by the thread that made it, and must not wait."""
+"""Is called for each change of phase, by the thread that made it, and must not wait."""
 log = structlog.get_logger(__name__)
 
 
 class Circuit:
-    """`kind` tells circuits around graphs from those in the code."""
+    """`kind` distinguishes circuits around graphs from those in the code."""
 
     def __init__(
         self, name: str, policy: Policy, *, kind: str = "code", clock: Callable[[], float] = time.monotonic
@@ -74,7 +74,7 @@ class Circuit:
             before = self._state
             after, answer = machine.acquire(self.policy, before, self.clock())
             self._state = after
-        self._tell(before, after)
+        self._announce(before, after)
         return answer
 
     def acquire_some(self, most: int) -> list[Permit]:
@@ -91,7 +91,7 @@ class Circuit:
             before = self._state
             after = machine.report(self.policy, before, permit, result, self.clock())
             self._state = after
-        self._tell(before, after)
+        self._announce(before, after)
 
     def withdraw(self, permit: Permit) -> None:
         """A call that was let through is not made: nothing is counted."""
@@ -103,21 +103,21 @@ class Circuit:
         with self._lock:
             before = self._state
             after = self._state = decide(before, self.clock())
-        self._tell(before, after)
+        self._announce(before, after)
         return after
 
-    def _tell(self, before: State, after: State) -> None:
+    def _announce(self, before: State, after: State) -> None:
         if before.generation == after.generation:
             return
         self.begun[after.phase] += 1
-        told = {"circuit": self.name, "kind": self.kind, **_told_of(after, self.policy)}
+        details = {"circuit": self.name, "kind": self.kind, **_details_of(after, self.policy)}
         event = f"circuit.{after.phase.name.lower()}"
-        (log.warning if after.phase is Phase.OPEN else log.info)(event, before=before.phase.value, **told)
+        (log.warning if after.phase is Phase.OPEN else log.info)(event, before=before.phase.value, **details)
         for listener in self.listeners:
             listener(self, before, after)
 
 
-def _told_of(state: State, policy: Policy) -> dict[str, Any]:
+def _details_of(state: State, policy: Policy) -> dict[str, Any]:
     if state.phase is not Phase.OPEN:
         return {}
     cause: Counts = state.cause

@@ -1,9 +1,9 @@
 """Circuits in a Redis: each a hash, all changed by one short script. Loaded only where a Redis is configured.
 
-Every `EVERY_SECONDS`, and at once after a change here, a replica tells what is new and hears what is agreed,
+Every `EVERY_SECONDS`, and at once after a change here, a replica sends what is new and reads what is agreed,
 in one round trip for all of its circuits. No call waits for it. Redis' clock counts the time that is left, so
 clocks of replicas need not agree. While Redis is away each replica goes by what it sees itself; a Redis that
-comes back empty, or lost its latest changes in a failover, is told again.
+comes back empty, or lost its latest changes in a failover, is sent all again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import State
-from lgs_runtime.breaker.sharing import Answer, Link, Message, Told, answered, told
+from lgs_runtime.breaker.sharing import Answer, Link, Message, Sent, answered, message_of
 from lgs_runtime.breaker.window import BUCKETS, Counts
 from lgs_runtime.redis_clients import GONE, connect
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 EXCHANGE: Final = """
 -- KEYS: the circuits. ARGV, for each: generation known, phase, proposal or '', ms left, recovery ms,
--- bucket ms, buckets, cause (calls, failures, slow), news (calls, failures, slow).
+-- bucket ms, buckets, cause (calls, failures, slow), delta (calls, failures, slow).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function exchange(key, at)
@@ -114,7 +114,7 @@ class RedisSharing:
         if not (circuits := self._circuits()):
             return
         said = {
-            circuit: told(circuit.policy, self._link(circuit), circuit.state, circuit.clock())
+            circuit: message_of(circuit.policy, self._link(circuit), circuit.state, circuit.clock())
             for circuit in circuits
         }
         try:
@@ -124,11 +124,11 @@ class RedisSharing:
             )
         # The driver of a Cluster raises others than its own, too, while it finds the nodes anew.
         except Exception as gone:  # noqa: BLE001
-            self._tell(away=str(gone) or type(gone).__name__)
+            self._log_access(away=str(gone) or type(gone).__name__)
             return
-        self._tell(away=None)
+        self._log_access(away=None)
         self._links = {
-            circuit: _heard(circuit, each, _answer(raw))
+            circuit: _linked(circuit, each, _answer(raw))
             for (circuit, each), raw in zip(said.items(), answers, strict=True)
         }
 
@@ -150,7 +150,7 @@ class RedisSharing:
         with suppress(RuntimeError):  # The loop is closed: a breaker of the code outlives the replica.
             self._loop.call_soon_threadsafe(self._changed.set)
 
-    def _tell(self, away: str | None) -> None:
+    def _log_access(self, away: str | None) -> None:
         if away is not None and not self.away:
             log.warning("circuits.not_shared", reason=away)
         elif away is None and self.away:
@@ -158,7 +158,7 @@ class RedisSharing:
         self.away = away is not None
 
 
-def _heard(circuit: Circuit, said: Told, answer: Answer) -> Link:
+def _linked(circuit: Circuit, said: Sent, answer: Answer) -> Link:
     """Changes the circuit as was agreed."""
     found = said.link
 
@@ -182,7 +182,7 @@ def _arguments(circuit: Circuit, message: Message) -> list[Any]:
         max(1, int(policy.window_seconds * 1000 / BUCKETS)),
         BUCKETS,
         *message.cause,
-        *message.news,
+        *message.delta,
     ]
 
 

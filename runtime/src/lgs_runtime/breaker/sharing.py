@@ -1,11 +1,11 @@
-"""A circuit that the replicas of a service have in common: what one tells the others, and what it makes of
+"""A circuit that the replicas of a service have in common: what one sends the others, and what it makes of
 their answer. Pure; `redis_sharing` carries it.
 
 Shared is whether the circuit is open or closed, since which agreed change (`generation`), for how much
 longer, and the calls of the window in all replicas. A replica that opens, closes or opens again proposes so;
-the first that speaks of the present generation is heard, and the others take over what was agreed. Half-open
-is each replica's own: each lets its probes through. Their results count together, and the first replica to be
-sure decides for all.
+the first that speaks of the present generation is accepted, and the others take over what was agreed.
+Half-open is each replica's own: each lets its probes through. Their results count together, and the first
+replica to be sure decides for all.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Link:
     phase: Agreed = "closed"
     local: int = 0
     pushed: Counts = NONE
-    """Calls of this local generation that the others have been told of."""
+    """Calls of this local generation that have been sent to the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a replica tells. `proposes`: what it wants to be agreed; None: nothing new."""
+    """What a replica sends. `proposes`: what it wants to be agreed; None: nothing new."""
 
     known: int
     phase: Agreed
@@ -41,13 +41,13 @@ class Message:
     left_seconds: float
     """For how much longer it is open by this replica's account."""
     cause: Counts
-    news: Counts
-    """Calls that have ended here since it was told last."""
+    delta: Counts
+    """Calls that have ended here since the last message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A message, the state that it was told of, and what was known to be agreed."""
+class Sent:
+    """A message, the state that it was made from, and what was known to be agreed."""
 
     link: Link
     at: State
@@ -67,14 +67,14 @@ class Answer:
     """The calls of the window in all replicas; while it is open, their probes'."""
 
 
-def told(policy: Policy, link: Link, state: State, now: float) -> Told:
-    """What a replica in this state tells."""
+def message_of(policy: Policy, link: Link, state: State, now: float) -> Sent:
+    """The message of a replica in this state."""
     phase: Agreed = "closed" if state.phase is Phase.CLOSED else "open"
     opened_again = state.phase is Phase.OPEN and state.generation != link.local
     left = state.since + policy.recovery_timeout - now if state.phase is Phase.OPEN else 0.0
     before = link.pushed if state.generation == link.local else NONE
-    news = Counts(*(now - then for now, then in zip(_ended(state), before, strict=True)))
-    return Told(
+    delta = Counts(*(now - then for now, then in zip(_ended(state), before, strict=True)))
+    return Sent(
         link,
         state,
         Message(
@@ -83,19 +83,19 @@ def told(policy: Policy, link: Link, state: State, now: float) -> Told:
             proposes=phase if phase != link.phase or opened_again else None,
             left_seconds=max(0.0, left),
             cause=state.cause,
-            news=news,
+            delta=delta,
         ),
     )
 
 
-def answered(policy: Policy, told: Told, answer: Answer, state: State, now: float) -> tuple[State, Link]:
+def answered(policy: Policy, sent: Sent, answer: Answer, state: State, now: float) -> tuple[State, Link]:
     """What a replica becomes, in `state` by now, and what it knows to be agreed."""
-    heard = answer.accepted or answer.generation == told.link.generation
-    if not heard or answer.phase != told.message.phase:
+    accepted = answer.accepted or answer.generation == sent.link.generation
+    if not accepted or answer.phase != sent.message.phase:
         state = taken_over(policy, answer, state, now)
-        pushed = told.at if state.generation == told.at.generation else state
+        pushed = sent.at if state.generation == sent.at.generation else state
         return state, Link(answer.generation, answer.phase, state.generation, _ended(pushed))
-    link = Link(answer.generation, answer.phase, told.at.generation, _ended(told.at))
+    link = Link(answer.generation, answer.phase, sent.at.generation, _ended(sent.at))
     return judged_together(policy, answer, state, now), link
 
 
@@ -105,7 +105,7 @@ def _ended(state: State) -> Counts:
 
 
 def taken_over(policy: Policy, answer: Answer, state: State, now: float) -> State:
-    """A replica's state when the others agreed on something else than it told."""
+    """A replica's state when the others agreed on something else than it proposed."""
     if answer.phase == "closed":
         return state if state.phase is Phase.CLOSED else changed(state, Phase.CLOSED, now)
     since = now - policy.recovery_timeout + min(answer.left_seconds, policy.recovery_timeout)

@@ -169,7 +169,7 @@ def piece(run: Run, parts: Sequence[Json], *, append: bool = False, last: bool =
 
 
 def ending(whole: Json) -> dict[str, Any]:
-    """The last news of a task."""
+    """The last update of a task."""
     return {"taskId": whole["id"], "contextId": whole["contextId"], "status": whole["status"]}
 
 

@@ -84,7 +84,7 @@ class Changes:
         self._options = options
 
     async def run(self, work: Callable[[Change], _Result]) -> _Result:
-        """Runs `work` and sends the news it makes when that is committed."""
+        """Runs `work` and sends the signals it makes when that is committed."""
         notifications: list[Signal] = []
         asker, options = who(), self._options
         result = await self.database.write(lambda c: work(Change(c, notifications, asker, options)))

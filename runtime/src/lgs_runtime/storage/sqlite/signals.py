@@ -45,7 +45,7 @@ class SqliteSignals:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._loop = asyncio.get_running_loop()
-        self._news: list[Signal] = []
+        self._unsent: list[Signal] = []
         self._waiting: dict[Path, list[str]] = {}
         self._due: asyncio.Handle | None = None
 
@@ -54,8 +54,8 @@ class SqliteSignals:
         return Listener(self._folder)
 
     def send(self, *signals: Signal) -> None:
-        self._news = (self._news + list(signals))[-KEPT:]
-        if self._news and self._due is None:
+        self._unsent = (self._unsent + list(signals))[-KEPT:]
+        if self._unsent and self._due is None:
             self._due = self._loop.call_soon(self._flush)
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class SqliteSignals:
 
     def _flush(self) -> None:
         self._due = None
-        payloads, self._news = packed(self._news), []
+        payloads, self._unsent = packed(self._unsent), []
         for listener in self._folder.glob("*.sock"):
             waiting = (self._waiting.get(listener, []) + payloads)[-KEPT:]
             self._waiting[listener] = self._deliver(listener, waiting)

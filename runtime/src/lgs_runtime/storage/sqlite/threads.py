@@ -186,7 +186,7 @@ class SqliteThreads:
 def delete_thread(
     connection: sqlite3.Connection, thread_id: str, scope: Scope | None, asker: str | None
 ) -> list[Signal] | None:
-    """Deletes a thread and its runs; the news of that, or None when there is no such thread."""
+    """Deletes a thread and its runs; the signals of that, or None when there is no such thread."""
     named = _thread(thread_id, scope)
     if one_row(connection, THREAD, named) is None:
         return None
