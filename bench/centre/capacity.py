@@ -38,7 +38,7 @@ SLOTS: Final = 40
 
 def measure(size: int, rate: float, seconds: float, *, fresh: bool = False, seed: int = 1) -> Measured:
     """A stretch of steady load on a service of its own, of `size` replicas."""
-    asked = Asked(round(rate * 40), 40.0, seconds, seed, Size(size, size, SLOTS), False, fresh)
+    asked = Asked(round(rate * 40), rate, seconds, seed, Size(size, size, SLOTS), False, fresh)
     with ExitStack() as stack:
         service = stack.enter_context(centre(asked.size))
         before = written(service)

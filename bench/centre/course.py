@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.centre.account import Account
-from bench.figures import COLOURS, WIDTH, label, percentile
+from bench.figures import WIDTH, label, percentile
 
 WINDOW_SECONDS: Final = 5.0
 LEFT, RIGHT, TOP, STRIP, GAP = 16, 16, 34, 70, 34
 TINTS: Final = ("#f3f5f7", "#ffffff")
+LINES: Final = ("#2f7ed8", "#e8a33d", "#b3392f")
 Point = tuple[float, float]
 
 
@@ -28,8 +29,9 @@ def course(account: Account) -> str:
     parts = _bands(account, scale, height)
     for number, (name, points) in enumerate(strips.items()):
         base = TOP + number * (STRIP + GAP) + GAP / 2 + STRIP
-        colour = COLOURS[-1 - number]
-        parts += _strip(name, [point for point in points if point[0] <= account.seconds], scale, base, colour)
+        parts += _strip(
+            name, [point for point in points if point[0] <= account.seconds], scale, base, LINES[number]
+        )
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '

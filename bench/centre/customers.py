@@ -15,6 +15,10 @@ from bench.centre.phases import Phase, arrivals, turns_of
 
 TURNS: Final = (2, 3, 4)
 """Turns of a session."""
+COME: Final = 50
+"""Customers a second, at most."""
+COMMON: Final = 30
+"""So many questions of the example are asked, and as many complaints as there are."""
 SAME_TOPIC: Final = 0.8
 """How often a turn is about what the one before it was about."""
 NEAR: Final = 3
@@ -25,10 +29,12 @@ RARE: Final = {"complaint": 0.1, "person": 0.01}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a customer says, and what it is by the example's own label."""
+    """What a customer says, and what it is by the example's own label; empty where it has none. `common`: one
+    of those that the example takes for the most common."""
 
     text: str
     intent: str
+    common: bool = False
 
     @property
     def priority(self) -> str:
@@ -47,7 +53,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Customer:
-    """Comes at a time of the play, and stays until its end."""
+    """Comes at a time of the play, begins a session, and stays until the end of the play."""
 
     name: str
     comes_at: float
@@ -64,9 +70,10 @@ def customers(
     seed: int,
 ) -> list[Customer]:
     """`count` customers who together ask at `rate` turns a second of the steady phase; the same for the same
-    seed. All have come by the middle of the first phase."""
+    seed. They come in the first half of the first phase; where that were more than `COME` a second, it takes
+    longer."""
     dice = random.Random(seed)
-    ramp = (plan[0].ends - plan[0].begins) / 2
+    ramp = max((plan[0].ends - plan[0].begins) / 2, min(count / COME, plan[-1].ends / 2))
     everybody = [Customer(f"customer-{number}", dice.uniform(0, ramp)) for number in range(count)]
     mix = Mix(questions, dice)
     line = list(everybody)
@@ -87,19 +94,28 @@ def customers(
 
 
 class Mix:
-    """What is asked next. Which questions are common and which are rare is drawn at the beginning."""
+    """What is asked next. Behind the questions that are the most common, in their order, which are common and
+    which are rare is drawn at the beginning."""
 
     def __init__(self, questions: Sequence[Question], dice: random.Random) -> None:
         self._dice = dice
-        by_intent = {intent: [each for each in questions if each.intent == intent] for intent in RARE}
-        groups = [*by_intent.values(), [each for each in questions if each.intent not in RARE]]
+        groups = [[each for each in questions if each.intent == intent] for intent in RARE]
+        groups.append([each for each in questions if each.intent not in RARE])
         self._weights = [*RARE.values(), 1 - sum(RARE.values())]
-        self._groups = [dice.sample(group, len(group)) for group in groups]
+        self._groups = [
+            {each: 1 / rank for rank, each in enumerate(_ranked(group, dice)[:COMMON], 1)} for group in groups
+        ]
 
     def after(self, before: Question | None) -> Question:
         """Of a session whose last question is known: mostly of the same topic, unless a person or a
         complaint comes in between."""
         group = self._dice.choices(self._groups, self._weights)[0]
-        if before is not None and self._dice.random() < SAME_TOPIC:
-            group = [each for each in group if each.intent == before.intent] or group
-        return self._dice.choices(group, [1 / rank for rank in range(1, len(group) + 1)])[0]
+        if before is not None and before.intent and self._dice.random() < SAME_TOPIC:
+            alike = {each: weight for each, weight in group.items() if each.intent == before.intent}
+            group = alike or group
+        return self._dice.choices(list(group), list(group.values()))[0]
+
+
+def _ranked(group: Sequence[Question], dice: random.Random) -> list[Question]:
+    others = [each for each in group if not each.common]
+    return [*(each for each in group if each.common), *dice.sample(others, len(others))]

@@ -4,7 +4,7 @@ what a right answer is."""
 from __future__ import annotations
 
 import hmac
-import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from bench.centre.account import Turn
 from bench.centre.customers import Question
 from bench.centre.event_stream import Heard
+from bench.centre.happenings import records
 from bench.replicas import ROOT
 
 FOLDER: Final = ROOT / "examples" / "customer_service"
@@ -35,14 +36,22 @@ def token_of(name: str, role: str = "customer") -> str:
 
 
 def questions(folder: Path) -> list[Question]:
-    """The example's own questions, with the labels that they have there."""
-    rows = (folder / "intents.jsonl").read_text("utf-8").splitlines()
-    return [Question(row["text"], row["intent"]) for row in map(json.loads, rows)]
+    """The example's own questions, with the labels that they have there; first those with which it warms its
+    cache, as they are asked most."""
+    rows = records((folder / "intents.jsonl").read_text("utf-8").splitlines())
+    intents = {str(row["text"]): str(row["intent"]) for row in rows}
+    warm = records((folder / "warmup.jsonl").read_text("utf-8").splitlines())
+    common = [str(row["input"]["messages"][-1]["content"]) for row in warm]
+    found = [Question(text, intents.get(text, ""), common=True) for text in common]
+    return [*found, *(Question(text, intent) for text, intent in intents.items() if text not in common)]
 
 
 def said(question: Question, mark: str, *, fresh: bool = False) -> dict[str, Any]:
-    """What starts the run of a turn. `fresh`: in words that nobody used before."""
-    text = f"{question.text} (my reference is {mark})" if fresh else question.text
+    """What starts the run of a turn. `fresh`: in words that nobody used before, and to the same effect."""
+    text = question.text
+    if fresh:
+        end = "" if text.endswith((".", "?", "!")) else "."
+        text = f"{text}{end} Many thanks, {int(uuid.UUID(mark)) % 10**12}."
     return {"input": {"messages": [{"role": "user", "content": text}]}}
 
 

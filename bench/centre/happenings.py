@@ -131,8 +131,15 @@ def _released(lines: Sequence[Logged]) -> str:
 
 def _opened(lines: Sequence[Logged]) -> str:
     first = lines[0].told
-    cause = f": {first['failures']} of {first['calls']} calls failed" if first.get("calls") else ""
-    return f"opened the breaker `{first.get('circuit')}`{cause}{_places(lines)}"
+    cause = f": of {first['calls']} calls {first['failures']} failed" if first.get("calls") else ""
+    slow = f" and {first['slow']} were slow" if first.get("slow") else ""
+    return f"opened the breaker `{first.get('circuit')}`{cause}{slow}{_places(lines)}"
+
+
+def _tuned(lines: Sequence[Logged]) -> str:
+    last = lines[-1].told
+    factor = f"times to live by {last['ttl_factor']:g}" if "ttl_factor" in last else "its times to live"
+    return f"tuned the cache of `{last.get('namespace')}`: {factor}, as {last.get('why')}{_places(lines)}"
 
 
 _TEXTS: Final[dict[str, Callable[[Sequence[Logged]], str]]] = {
@@ -146,6 +153,7 @@ _TEXTS: Final[dict[str, Callable[[Sequence[Logged]], str]]] = {
     "circuit.half_open": lambda them: f"tried the breaker `{them[0].told.get('circuit')}` by probes",
     "circuit.closed": lambda them: f"closed the breaker `{them[0].told.get('circuit')}`{_places(them)}",
     "cache.warmed_up": lambda them: f"warmed the cache of {_count(them, 'replica', 'replicas')} that started",
+    "cache.tuned": _tuned,
     "cache.redis_gone": lambda them: f"served the cache from memory, as Redis was gone{_places(them)}",
     "cache.redis_back": lambda them: f"used Redis again{_places(them)}",
 }

@@ -61,7 +61,7 @@ def rows(account: Account) -> list[Row]:
             f"{rate(account):.1f} over {account.seconds:.0f} s, {busiest(account):.1f} in the busiest 10 s",
             None,
         ),
-        ("the service adds, s", _seconds(account.added), aims["p95 added"]),
+        ("the service adds, s", _seconds(account.added), aims["the service adds"]),
         ("the whole answer, s", _seconds([turn.total for turn in right]), None),
         ("until the first words, s", _seconds(firsts), None),
         ("success", _share(len(right), len(account.turns)), aims["success"]),
@@ -71,11 +71,11 @@ def rows(account: Account) -> list[Row]:
             _share(without, len(account.turns)),
             None,
         ),
-        ("sessions recovered", _recovered(account), aims["recovered"]),
+        ("sessions recovered", _recovered(account), aims["sessions recovered"]),
         ("streams cut and taken up again", str(sum(turn.cuts for turn in account.turns)), None),
         ("refused and asked again", str(sum(turn.refusals for turn in account.turns)), None),
-        ("cache hit rate", _share(account.hits, account.hits + account.misses), aims["hit rate"]),
-        ("CPU, cores of " + str(account.cores), _cpu(account), None),
+        ("cache hit rate", _share(account.hits, account.hits + account.misses), aims["cache hit rate"]),
+        ("CPU, cores", _cpu(account), None),
         ("CPU of a turn, ms", _cpu_of_a_turn(account), None),
         ("memory, MiB at most", _memory(account), None),
         ("replicas", _replicas(account), None),
@@ -87,7 +87,7 @@ def table(shown: Sequence[Row]) -> str:
     lines = [("", "measured", "target", "held"), ("---",) * 4]
     for name, text, target in shown:
         aim = (target.wanted, "yes" if target.held else "**no**") if target else ("", "")
-        lines.append((name, text, _with_aim(target, aim[0]), aim[1]))
+        lines.append((name, text, *aim))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -128,10 +128,6 @@ def log(account: Account) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _with_aim(target: Target | None, wanted: str) -> str:
-    return f"p95 {wanted}" if target is not None and target.name == "p95 added" else wanted
-
-
 def _seconds(values: Sequence[float]) -> str:
     found = spread(values)
     return ", ".join(f"{name} {value:.2f}" for name, value in found.items()) or NOTHING
@@ -151,7 +147,9 @@ def _recovered(account: Account) -> str:
 
 
 def _cpu(account: Account) -> str:
-    return ", ".join(f"{name} {cores:.2f}" for name, cores in cores_used(account).items()) or NOTHING
+    used = cores_used(account)
+    told = ", ".join(f"{name} {cores:.2f}" for name, cores in used.items())
+    return f"{told}, of {account.cores}" if used else NOTHING
 
 
 def _cpu_of_a_turn(account: Account) -> str:

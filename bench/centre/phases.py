@@ -14,7 +14,7 @@ from typing import Final, Literal
 Name = Literal["steady", "spike", "after", "kill", "restart", "slow", "failing", "well", "redis"]
 SHARES: Final[dict[Name, tuple[float, float]]] = {
     "steady": (0.22, 1.0),
-    "spike": (0.08, 2.0),
+    "spike": (0.08, 1.8),
     "after": (0.10, 1.0),
     "kill": (0.14, 1.0),
     "restart": (0.08, 1.0),

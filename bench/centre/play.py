@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.centre.account import Account, Turn, interrupted
+from bench.centre.account import Account, Turn, contradict, interrupted
 from bench.centre.happenings import Happening, logged, records, replaced, scaled, told
 from bench.centre.phases import phases, steady
 from bench.centre.players import Play
@@ -23,10 +23,10 @@ from bench.load import Sessions
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is played. `think`: mean seconds between two turns of a customer in the steady phase."""
+    """What is played. `rate`: turns a second in the steady phase."""
 
     customers: int
-    think: float
+    rate: float
     seconds: float
     seed: int
     size: Size
@@ -35,9 +35,9 @@ class Asked:
     """No question is asked twice."""
 
     @property
-    def rate(self) -> float:
-        """Turns a second in the steady phase."""
-        return self.customers / self.think
+    def think(self) -> float:
+        """Mean seconds between two turns of a customer in the steady phase."""
+        return self.customers / self.rate
 
 
 def play(asked: Asked) -> Account:
@@ -88,6 +88,7 @@ def account(service: Centre, asked: Asked, over: Over) -> Account:
     model = service.model_seconds()
     for turn in turns:
         turn.model = model.get(turn.run_id or "", 0.0)
+    contradict(turns)
     lines = [line for name, log in service.logs().items() for line in logged(name, log)]
     finished_by = {line.told["run_id"]: line.replica for line in lines if line.event == "run.finished"}
     history = records(service.history.read_text().splitlines())

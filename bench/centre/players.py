@@ -85,13 +85,17 @@ class Client:
         self._stage = stage
         self._customer = customer
         self._headers = _bearer(example.token_of(customer.name))
-        self._session = -1
+        self._session = self._asked_in = -1
         self._thread = ""
 
     async def live(self) -> None:
         """From the customer's coming to the end of the play."""
         stage = self._stage
         await stage.until(self._customer.comes_at)
+        came = self._noted("a session", "normal", "")
+        await self._play(came, self._enter(0, came))
+        if came.problem is not None:
+            stage.turns.append(came)
         stage.online += 1
         stage.most_online = max(stage.most_online, stage.online)
         for ask in self._customer.asks:
@@ -126,12 +130,19 @@ class Client:
         stage.running -= 1
         turn.total = stage.now - turn.at
 
-    async def _ask(self, ask: Ask, turn: Turn) -> None:
+    async def _enter(self, session: int, turn: Turn) -> None:
         """A new session has a thread of its own."""
-        if ask.session != self._session:
-            self._session, self._thread = ask.session, str(uuid.uuid4())
+        if session != self._session:
+            self._session, self._thread = session, str(uuid.uuid4())
             body = orjson.dumps({"thread_id": self._thread, "if_exists": "do_nothing"})
             await self._whole(request("POST", "/threads", body, self._headers), turn)
+
+    async def _ask(self, ask: Ask, turn: Turn) -> None:
+        turn.opening = ask.session != self._asked_in
+        self._asked_in = ask.session
+        await self._enter(ask.session, turn)
+        if turn.problem is not None:
+            return
         said = example.said(ask.question, str(uuid.uuid4()), fresh=self._stage.play.fresh)
         await self._run(said, turn, self._headers)
 

@@ -26,6 +26,7 @@ from typing import Any, Final
 import psycopg
 import yaml
 from bench.centre import example
+from bench.centre.happenings import records
 from bench.processes import PROC, cpu_seconds
 from bench.replicas import Ground, Target, process
 
@@ -36,6 +37,8 @@ FAULTS: Final = "CUSTOMER_SERVICE_MODEL_FAULTS"
 TIMES: Final = "CUSTOMER_SERVICE_MODEL_TIMES"
 START_SECONDS: Final = 120.0
 PREMISE_SECONDS: Final = 60.0
+UTILIZATION: Final = 0.4
+"""Of the slots: on so small a machine a start takes what serving needs, and is better begun early."""
 Json = dict[str, Any]
 
 
@@ -70,7 +73,6 @@ class Held:
     """A run that a replica had under way when something was done to that replica. `how`: what was done."""
 
     run_id: str
-    thread_id: str
     replica: str
     how: str
 
@@ -87,8 +89,6 @@ class Centre:
     up: subprocess.Popen[bytes]
     name: str
     held: list[Held] = field(default_factory=list)
-    _redis_spent: float = 0.0
-    """Processor time of Redis processes that have ended."""
 
     @property
     def data(self) -> Path:
@@ -123,10 +123,8 @@ class Centre:
 
     def cpu(self) -> dict[str, float]:
         """Seconds of processor time so far, also of what has ended."""
-        watched = {"replicas": self.up.pid, "PostgreSQL": self.postgres_pid}
-        used = {name: cpu_seconds([pid]) for name, pid in watched.items()}
-        running = cpu_seconds([self.redis.pid]) if self.redis.alive() else 0.0
-        return {**used, "Redis": self._redis_spent + running}
+        watched = {"replicas": self.up.pid, "PostgreSQL": self.postgres_pid, "Redis": self.redis.pid}
+        return {name: cpu_seconds([pid]) for name, pid in watched.items()}
 
     def model(self, latency_factor: float = 1.0, failure_rate: float = 0.0) -> None:
         """From now on the model is so slow, and so often fails."""
@@ -147,7 +145,7 @@ class Centre:
                 with suppress(ProcessLookupError):
                     os.kill(replica.pid, signal.SIGSTOP)
                     if under_way := self._under_way(replica.name):
-                        self.held += [Held(*each, replica.name, how) for each in under_way]
+                        self.held += [Held(run, replica.name, how) for run in under_way]
                         os.kill(replica.pid, number)
                         os.kill(replica.pid, signal.SIGCONT)
                         return replica
@@ -164,10 +162,10 @@ class Centre:
         there = [replica for replica in self.replicas() if count.get(replica.name)]
         return sorted(there, key=lambda replica: -count[replica.name])
 
-    def _under_way(self, replica: str) -> list[tuple[str, str]]:
-        held = "SELECT run_id, thread_id FROM lgs_run WHERE status = 'running' AND claimed_by = %s"
+    def _under_way(self, replica: str) -> list[str]:
+        held = "SELECT run_id FROM lgs_run WHERE status = 'running' AND claimed_by = %s"
         with psycopg.connect(self.database_uri) as connection:
-            return [(row[0], row[1]) for row in connection.execute(held, (replica,)).fetchall()]
+            return [str(row[0]) for row in connection.execute(held, (replica,)).fetchall()]
 
     def statuses(self) -> dict[str, str]:
         """Of each run that was held: its status now."""
@@ -180,17 +178,15 @@ class Centre:
         """Redis stands still: it takes connections, and answers nothing."""
         os.kill(self.redis.pid, signal.SIGSTOP)
 
-    def kill_redis(self) -> None:
-        """Redis is gone, with all that it held."""
-        self._redis_spent += cpu_seconds([self.redis.pid])
-        self.redis.stop()
+    def wake_redis(self) -> None:
+        """It goes on, with what it held."""
+        os.kill(self.redis.pid, signal.SIGCONT)
 
     def model_seconds(self) -> dict[str, float]:
         """What the model itself took for each run. A call that a run made twice, as it began again, counts
         once."""
         path = self.folder.with_suffix(".times.jsonl")
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return model_seconds(lines)
+        return model_seconds(records(path.read_text("utf-8").splitlines())) if path.exists() else {}
 
     def logs(self) -> dict[str, list[str]]:
         """What each replica logged, by its name, and those of replicas that have ended."""
@@ -209,9 +205,9 @@ def _replica(pid: int) -> Replica | None:
     return Replica(env["LGS_REPLICA_ID"], pid, int(env["LGS_ADMIN_PORT"]))
 
 
-def model_seconds(lines: Sequence[str]) -> dict[str, float]:
+def model_seconds(written: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """By run, from what the model wrote down. Pure."""
-    calls = {(each["run_id"], each["call"]): each["seconds"] for each in map(json.loads, lines)}
+    calls = {(each["run_id"], each["call"]): each["seconds"] for each in written}
     found: dict[str, float] = defaultdict(float)
     for (run, _), seconds in calls.items():
         found[run] += seconds
@@ -232,14 +228,16 @@ def tell_model(file: Path, latency_factor: float, failure_rate: float) -> None:
 
 
 def manifest_of(text: str, size: Size) -> tuple[str, str]:
-    """The name of the example's service, and its manifest for a machine of this size: replicas and slots are
-    the machine's, all else is the example's. Pure."""
+    """The name of the example's service, and its manifest for a machine of this size: what says how many
+    replicas there are, and how much each takes, is the machine's; all else is the example's. Pure."""
     manifest: Json = yaml.safe_load(text)
     spec: Json = manifest["spec"]
+    given = spec.get("scaling", {})
     spec["scaling"] = {
-        **spec.get("scaling", {}),
+        **given,
         "minReplicas": size.least,
         "maxReplicas": size.most,
+        "target": {**given.get("target", {}), "utilization": UTILIZATION},
         "scaleDown": {"holdSeconds": 3600},
     }
     spec["workers"] = {**spec.get("workers", {}), "concurrency": size.slots, "drainSeconds": 10}
@@ -284,7 +282,7 @@ def _serves(found: Centre, size: Size) -> bool:
     if found.up.poll() is not None:
         raise RuntimeError(f"lgs up ended: {found.said.read_text('utf-8')[-3000:]}")
     ready = [replica for replica in found.replicas() if replica.get("/ready") is not None]
-    return len(ready) >= size.least
+    return len(ready) >= size.least and found.ready() >= size.least
 
 
 def end_left_over(found: Centre) -> None:

@@ -12,10 +12,9 @@ from typing import Final
 from bench.centre.phases import Name, Phase
 from bench.centre.service import Centre
 
-SLOW_FACTOR: Final = 12.0
-STANDS_STILL: Final = 0.25
-IS_BACK: Final = 0.6
-"""Shares of the phase without Redis after which it is killed, and started again."""
+SLOW_FACTOR: Final = 6.0
+IS_BACK: Final = 0.5
+"""Share of the phase without Redis after which it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,6 @@ def acts(centre: Centre, plan: Sequence[Phase]) -> list[Act]:
     """What is done, in order."""
     by: dict[Name, Phase] = {phase.name: phase for phase in plan}
     away = by["redis"]
-    length = away.ends - away.begins
     return [
         Act(by["kill"].begins, "a replica with sessions under way is killed (SIGKILL)", centre.kill),
         Act(by["restart"].begins, "a replica with sessions under way is restarted (SIGTERM)", centre.restart),
@@ -42,9 +40,8 @@ def acts(centre: Centre, plan: Sequence[Phase]) -> list[Act]:
         ),
         Act(by["failing"].begins, "the model fails at each call", lambda: centre.model(1.0, 1.0)),
         Act(by["well"].begins, "the model is well again", centre.model),
-        Act(away.begins, "Redis stands still", centre.stop_redis),
-        Act(away.begins + STANDS_STILL * length, "Redis is killed", centre.kill_redis),
-        Act(away.begins + IS_BACK * length, "Redis is started again, empty", centre.redis.start),
+        Act(away.begins, "Redis stands still, and answers nothing", centre.stop_redis),
+        Act(away.begins + IS_BACK * (away.ends - away.begins), "Redis goes on", centre.wake_redis),
     ]
 
 

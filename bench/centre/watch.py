@@ -79,8 +79,7 @@ class Watch:
         used = {name: now - self._at_begin.get(name, 0.0) for name, now in self._cpu().items()}
         each = [resident_mib([replica.pid]) for replica in self._centre.replicas()]
         memory = {"replicas": sum(each), "largest replica": max(each, default=0.0)}
-        if self._centre.redis.alive():
-            memory["Redis"] = resident_mib([self._centre.redis.pid])
+        memory["Redis"] = resident_mib([self._centre.redis.pid])
         at, machine = time.monotonic() - self._began, machine_seconds() - self._machine
         self.samples.append(Sample(at, self._centre.ready(), used, machine, memory))
 

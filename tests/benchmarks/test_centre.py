@@ -14,7 +14,7 @@ PROC = Path("/proc")
 
 
 def test_sessions_of_a_replica_that_is_killed_come_to_their_right_answers() -> None:
-    asked = Asked(customers=6, think=2.0, seconds=6.0, seed=1, size=Size(1, 2, 10), eventful=False)
+    asked = Asked(customers=6, rate=3.0, seconds=6.0, seed=1, size=Size(1, 2, 10), eventful=False)
     with ExitStack() as stack:
         service = stack.enter_context(centre(asked.size, more={"LGS_LEASE_SECONDS": "2"}))
 

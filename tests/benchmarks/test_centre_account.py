@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from xml.etree import ElementTree
@@ -11,8 +11,9 @@ import orjson
 import pytest
 import yaml
 from bench.centre import example
-from bench.centre.account import Account, Interrupted, Sample, Turn, interrupted, targets
+from bench.centre.account import Account, Interrupted, Sample, Turn, contradict, interrupted, targets
 from bench.centre.course import course
+from bench.centre.customers import Question
 from bench.centre.event_stream import Heard
 from bench.centre.happenings import Happening, Logged, logged, records, replaced, scaled, told
 from bench.centre.panel import NOTHING, missed, panel, short
@@ -51,11 +52,11 @@ def test_a_play_that_holds_everything_misses_nothing() -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"turns": [turn(1.0, total=4.0) for _ in range(100)]}, "p95 added"),
+        ({"turns": [turn(1.0, total=4.0) for _ in range(100)]}, "the service adds"),
         ({"turns": [*GOOD.turns[:990], *(turn(1.0, problem="status 500") for _ in range(10))]}, "success"),
         ({"turns": [*GOOD.turns[:990], *(turn(1.0, problem="status 500") for _ in range(10))]}, "errors"),
-        ({"interrupted": [*GOOD.interrupted, Interrupted("run-2", "killed", False)]}, "recovered"),
-        ({"hits": 84, "misses": 16}, "hit rate"),
+        ({"interrupted": [*GOOD.interrupted, Interrupted("run-2", "killed", False)]}, "sessions recovered"),
+        ({"hits": 84, "misses": 16}, "cache hit rate"),
     ],
 )
 def test_each_target_can_be_missed(change: dict[str, object], name: str) -> None:
@@ -89,7 +90,7 @@ def test_the_panel_shows_each_number_with_its_target() -> None:
         "| sessions recovered | 1 of 1 interrupted (1 as their replica was killed) | 100 % | yes |" in shown
     )
     assert "| cache hit rate | 90.00 % (900 of 1000) | ≥ 85 % | yes |" in shown
-    assert "| CPU, cores of 2 | replicas 0.40, PostgreSQL 0.10, others 1.00 |" in shown
+    assert "| CPU, cores | replicas 0.40, PostgreSQL 0.10, others 1.00, of 2 |" in shown
     assert "| CPU of a turn, ms | replicas 20.0, PostgreSQL 5.0 |" in shown
     assert "| memory, MiB at most | replicas 520 |" in shown
     assert "| replicas | 2 at the start, 4 at most: 2 added |" in shown
@@ -147,12 +148,25 @@ def test_what_a_replica_finishes_before_it_ends_was_not_interrupted() -> None:
 
 
 def test_an_answer_that_a_run_asked_twice_counts_once() -> None:
-    lines = [
-        json.dumps({"run_id": run, "call": call, "seconds": seconds})
+    written = [
+        {"run_id": run, "call": call, "seconds": seconds}
         for run, call, seconds in (("a", 1, 0.5), ("a", 1, 0.5), ("a", 2, 1.0), ("b", 1, 0.25))
     ]
 
-    assert model_seconds(lines) == {"a": 1.5, "b": 0.25}
+    assert model_seconds(written) == {"a": 1.5, "b": 0.25}
+
+
+def test_one_question_has_one_answer_for_all_who_begin_with_it() -> None:
+    turns = [
+        *(turn(1.0, question="How much?", answer="4.90", opening=True) for _ in range(3)),
+        turn(1.0, question="How much?", answer="of somebody else", opening=True),
+        turn(1.0, question="How much?", answer="4.90, from the handbook", opening=True, fallback=True),
+        turn(1.0, question="How much?", answer="to Norway 12.90"),
+    ]
+
+    contradict(turns)
+
+    assert [each.problem is None for each in turns] == [True, True, True, False, True, True]
 
 
 STREAM = (
@@ -229,7 +243,7 @@ def test_decisions_for_another_number_of_replicas_are_told_with_their_reason() -
 
 
 def test_what_several_replicas_say_of_one_thing_is_told_once() -> None:
-    opened = {"circuit": "model", "calls": 20, "failures": 12}
+    opened = {"circuit": "model", "calls": 20, "failures": 12, "slow": 3}
 
     found = told(
         [
@@ -245,7 +259,7 @@ def test_what_several_replicas_say_of_one_thing_is_told_once() -> None:
 
     assert found == [
         Happening(12.0, "recovered 2 sessions: from the last checkpoint (in 2 replicas)"),
-        Happening(30.0, "opened the breaker `model`: 12 of 20 calls failed (in 2 replicas)"),
+        Happening(30.0, "opened the breaker `model`: of 20 calls 12 failed and 3 were slow (in 2 replicas)"),
         Happening(60.0, "closed the breaker `model`"),
         Happening(90.0, "recovered 1 session: from the last checkpoint"),
     ]
@@ -314,6 +328,18 @@ def test_the_examples_questions_and_tokens_are_those_of_the_example() -> None:
     found = example.questions(example.FOLDER)
 
     assert {"complaint", "person", "delivery"} <= {each.intent for each in found}
+    assert [each.common for each in found[:6]] == [True] * 5 + [False]
     body = orjson.dumps(example.body(example.said(found[0], "mark"), "mark"))
     assert orjson.loads(body)["input"]["messages"][0]["content"] == found[0].text
-    assert "mark" in example.said(found[0], "mark", fresh=True)["input"]["messages"][0]["content"]
+
+
+def test_a_question_in_words_of_its_own_begins_with_the_question() -> None:
+    question = Question("I was charged twice", "payment")
+
+    one, other = (
+        example.said(question, str(uuid.uuid4()), fresh=True)["input"]["messages"][0]["content"]
+        for _ in range(2)
+    )
+
+    assert one != other
+    assert one.startswith("I was charged twice. ")

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from bench.centre.customers import RARE, TURNS, Question, customers
+from bench.centre.customers import COME, RARE, TURNS, Question, customers
 from bench.centre.phases import SHARES, Phase, arrivals, phases, steady, turns_of, within
 from bench.conversations import read_trace
 
@@ -55,6 +55,14 @@ def test_a_trace_that_is_used_up_begins_again() -> None:
     assert asked[-1] < 10.0
 
 
+def test_thousands_of_customers_come_no_faster_than_they_can_be_let_in() -> None:
+    everybody = customers(TRACE, phases(330.0), QUESTIONS, count=5000, rate=2.0, seed=1)
+
+    seconds = Counter(int(each.comes_at) for each in everybody)
+    assert max(seconds.values()) < 2 * COME
+    assert max(each.comes_at for each in everybody) > 90.0
+
+
 def test_customers_come_before_they_ask_and_by_the_middle_of_the_first_phase() -> None:
     plan = phases(200.0)
 
@@ -87,6 +95,15 @@ def test_some_questions_are_common_and_a_tenth_are_complaints() -> None:
     assert complaints / len(asked) == pytest.approx(RARE["complaint"], rel=0.15)
     assert sum(count for _, count in common) > 0.4 * len(asked)
     assert {each.priority for each in asked if each.intent == "complaint"} == {"high"}
+
+
+def test_the_questions_that_are_asked_most_are_those_of_which_the_example_says_so() -> None:
+    common = [Question(f"common {number}", "", common=True) for number in range(3)]
+    everybody = customers(TRACE, phases(2000.0), [*QUESTIONS, *common], count=200, rate=5.0, seed=1)
+
+    asked = Counter(ask.question.text for each in everybody for ask in each.asks)
+
+    assert [text for text, _ in asked.most_common(2)] == ["common 0", "common 1"]
 
 
 def test_a_play_of_the_centre_can_be_repeated() -> None:
