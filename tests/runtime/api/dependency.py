@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import httpx
+from langchain_core.messages import AnyMessage
 from langgraph.graph import START, StateGraph
+from langgraph.graph.message import add_messages
 from langgraph.types import interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
@@ -20,6 +22,9 @@ from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 
 POLICY = Policy(failure_threshold=0.5, minimum_calls=2, recovery_timeout=30, probes=2)
+
+
+GUARDED = ("dependent", "strict", "strict_at_once", "told", "made")
 
 
 class Outside:
@@ -87,6 +92,25 @@ class Strict(BaseModel):
     number: int
 
 
+def reads(_: Any) -> str:
+    return "takes"
+
+
+class Told(TypedDict):
+    """A state whose reducer does not take any input."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+strict_at_once = (
+    StateGraph(Strict)
+    .add_node("takes", lambda _: {})
+    .add_conditional_edges(START, reads, ["takes"])
+    .compile()
+)
+told = (
+    StateGraph(Told).add_node("takes", lambda _: {}).add_conditional_edges(START, reads, ["takes"]).compile()
+)
 strict = StateGraph(Strict).add_node("takes", lambda _: {}).add_edge(START, "takes").compile()
 
 
@@ -101,8 +125,6 @@ def guarded(settings: Settings) -> Settings:
     policy = GraphPolicy(POLICY, ignore=("BadQuestion",))
     return replace(
         settings,
-        graphs={
-            name: GraphSpec(f"api_dependency:{name}") for name in ("dependent", "beside", "strict", "made")
-        },
-        circuits=dict.fromkeys(("dependent", "strict", "made"), policy),
+        graphs={name: GraphSpec(f"api_dependency:{name}") for name in (*GUARDED, "beside")},
+        circuits=dict.fromkeys(GUARDED, policy),
     )

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from langgraph.constants import START
 from langgraph.errors import GraphBubbleUp, GraphRecursionError, InvalidUpdateError
+from langgraph.pregel import _read as reading_of_state
 from langgraph.pregel import _retry as execution_of_nodes
 
 from lgs_runtime.breaker.machine import Result
@@ -23,6 +25,11 @@ from lgs_runtime.worker.attempt import Attempt, HandBack
 
 IN_A_NODE: Final = Path(execution_of_nodes.__file__)
 """The file through which all goes that a node raises."""
+IN_A_READ: Final = Path(reading_of_state.__file__)
+"""The file through which goes what a reducer or a schema raises when an edge reads the state."""
+OF_A_TASK: Final = "During task with name "
+AT_THE_START: Final = f"{OF_A_TASK}'{START}'"
+"""How LangGraph notes in an exception which task it is of."""
 OF_THE_REQUEST: Final = (GraphBubbleUp, GraphRecursionError, InvalidUpdateError, RuntimeFault)
 REFUSED: Final = frozenset({400, 413, 422})
 """What a server answers to what it can't take, whoever sends it: too many tokens, a bad argument."""
@@ -39,8 +46,15 @@ def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str])
     raised = attempt.raised
     if end.status != "error" or raised is None:
         return Result.NEITHER
-    in_graph = not attempt.opened or passed_through(raised, IN_A_NODE)
+    in_graph = not attempt.opened or (passed_through(raised, IN_A_NODE) and not _of_the_input(raised))
     return Result.FAILURE if in_graph and _is_failure(raised, ignored) else Result.NEITHER
+
+
+def _of_the_input(raised: BaseException) -> bool:
+    """Whether the state did not take the input. A conditional edge from the start reads the state with the
+    input in it, which LangGraph does as if a node did it."""
+    tasks = [note for note in getattr(raised, "__notes__", ()) if note.startswith(OF_A_TASK)]
+    return bool(tasks) and tasks[-1].startswith(AT_THE_START) and passed_through(raised, IN_A_READ)
 
 
 def _is_failure(raised: BaseException, ignored: Sequence[str]) -> bool:
