@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from lgs_runtime.cache import UncacheableArgument, cache_key, cached
 from lgs_runtime.cache.keys import Arguments
@@ -153,6 +153,18 @@ def test_a_value_that_holds_itself_is_refused_as_too_deep() -> None:
 
     with pytest.raises(UncacheableArgument, match="64 levels"):
         cache_key(endless)
+
+
+def test_models_that_differ_in_a_private_attribute_have_different_keys() -> None:
+    class Shop(BaseModel):
+        _tenant: str = PrivateAttr("")
+
+    def of(tenant: str) -> str:
+        shop = Shop()
+        shop._tenant = tenant
+        return cache_key(shop)
+
+    assert of("a") == of("a") != of("b")
 
 
 def test_numbers_of_the_same_bytes_and_another_type_have_different_keys() -> None:

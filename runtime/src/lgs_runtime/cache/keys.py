@@ -151,7 +151,9 @@ def _parts_of_object(value: Any, depth: int) -> Sequence[Any]:
     elif isinstance(value, PurePath):
         found = [str(value)]
     elif isinstance(value, BaseModel):
-        found = _in_order({**value.__dict__, **(value.__pydantic_extra__ or {})}, depth)
+        # Private attributes tell models apart, too: pydantic's own `==` looks at them.
+        private: dict[Any, Any] = {(name,): held for name, held in (value.__pydantic_private__ or {}).items()}
+        found = _in_order({**value.__dict__, **(value.__pydantic_extra__ or {}), **private}, depth)
     elif is_dataclass(value) and not isinstance(value, type):
         compared = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
         found = _in_order(compared, depth)
