@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -22,8 +23,9 @@ from lgs_runtime.graphs.answer_section import parse_answers
 from lgs_runtime.graphs.revision import revision_of
 from lgs_runtime.model import Outcome
 from lgs_runtime.run_kwargs import RunKwargs
+from lgs_runtime.worker import answer_graph
 from lgs_runtime.worker.answer_graph import answer, answering_graph, last_node, writes_between
-from lgs_runtime.worker.answers import asked, may_be_cached
+from lgs_runtime.worker.answers import asked, has_more_parts, may_be_cached
 from lgs_runtime.worker.failures import result_of
 
 QUESTION = RunKwargs(input={"messages": [{"role": "user", "content": "hi", "id": "1"}]})
@@ -114,6 +116,26 @@ def test_messages_of_the_input_keep_the_ids_that_their_client_gave(kept: Any, wr
     assert found == {"messages": writes}
 
 
+def test_messages_are_compared_once_each_however_many_a_client_sends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = []
+
+    class Counting:
+        def dumps(self, value: Any) -> Any:
+            looked_at.append(value)
+            return encoding.dumps(value)
+
+    encoding = answer_graph._encoding
+    monkeypatch.setattr(answer_graph, "_encoding", Counting())
+    before = [HumanMessage(f"hi {number}", id=f"new {number}") for number in range(50)]
+    after = [HumanMessage(f"*** {number}", id=f"old {number}") for number in range(50)]
+
+    writes_between(CHANNELS, {"messages": before}, {"messages": after})
+
+    assert 100 <= len(looked_at) < 200
+
+
 class Refusing(TypedDict):
     numbers: Annotated[list[int], refusing]
 
@@ -198,6 +220,39 @@ def test_each_of_these_makes_another_question(other: dict[str, Any]) -> None:
 )
 def test_none_of_these_does(other: dict[str, Any]) -> None:
     assert asked(replace(QUESTION, **other)) == asked(QUESTION)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"type": "invoice", "content": "", "id": "A-17"},
+        {"type": "remove", "content": "", "id": "A-17"},
+        {"type": ["human"], "content": "", "id": "A-17"},
+        {"type": "human", "id": "A-17"},
+    ],
+    ids=str,
+)
+def test_what_is_no_message_is_asked_for_by_its_id(named: dict[str, Any]) -> None:
+    def of(document: dict[str, Any]) -> Any:
+        return asked(replace(QUESTION, input={"documents": [document]}))
+
+    assert of(named) != of({**named, "id": "B-18"})
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"input": [0] * 11},
+        {"input": {"a": [[0] * 5, {"b": [0] * 5}]}},
+        {"context": {"a": [0] * 11}},
+        {"context": SimpleNamespace(a=[0] * 11)},
+        {"config": {"configurable": {"a": [0] * 11}}},
+    ],
+    ids=str,
+)
+def test_a_question_of_too_many_parts_is_known_before_all_are_looked_at(large: dict[str, Any]) -> None:
+    assert has_more_parts(replace(QUESTION, **large), 10)
+    assert not has_more_parts(replace(QUESTION, **large), 30)
 
 
 def test_a_user_with_other_permissions_asks_another_question() -> None:

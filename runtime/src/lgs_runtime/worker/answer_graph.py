@@ -7,7 +7,7 @@ state that the run's own input makes and the state that was reached then.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
@@ -137,23 +137,25 @@ def _with_ids_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[st
 
 def _ids(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> dict[str, str]:
     """The ids that messages have before, by those of the same messages after."""
+    twins: defaultdict[bytes, deque[str]] = defaultdict(deque)
+    # By what they say, each looked at once: a client may send thousands.
+    for each in after if before else ():
+        if each.id and (said := _nameless(each)) is not None:
+            twins[said].append(each.id)
     found: dict[str, str] = {}
     for message in before:
-        twin = next(
-            (
-                each
-                for each in after
-                if each.id and each.id not in found and _same(_nameless(each), _nameless(message))
-            ),
-            None,
-        )
-        if twin is not None and twin.id and message.id:
-            found[twin.id] = message.id
+        said = _nameless(message)
+        if message.id and said is not None and twins.get(said):
+            found[twins[said].popleft()] = message.id
     return found
 
 
-def _nameless(message: BaseMessage) -> BaseMessage:
-    return message.model_copy(update={"id": None})
+def _nameless(message: BaseMessage) -> bytes | None:
+    """All that a message says but its id; None where that can't be told."""
+    try:
+        return _encoding.dumps(message.model_copy(update={"id": None})).raw
+    except NotStorable:
+        return None
 
 
 def _renamed(messages: Sequence[BaseMessage], ids: Mapping[str, str]) -> list[BaseMessage]:

@@ -8,7 +8,7 @@ the answer was cached. Whatever fails here costs a hit: then the graph runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -25,7 +25,10 @@ from lgs_runtime.worker.answer_graph import answer_in, answering_graph, not_cach
 HIT: Final = "hit"
 NAMESPACE: Final = "(answer)"
 """Under what the answers of a graph are counted and kept: no node has a name with brackets by itself."""
-MESSAGE: Final = frozenset(("type", "role"))
+MESSAGES: Final = ("human", "user", "ai", "assistant", "system", "developer", "tool", "function", "chat")
+"""What a message says of itself by `type` or `role`."""
+MOST_PARTS: Final = 10_000
+"""Of what a run asks; a key of more would keep the event loop busy for longer than an answer is worth."""
 
 
 class Question(NamedTuple):
@@ -60,6 +63,9 @@ class AnswerCache:
         namespace = f"{graph_id}/{NAMESPACE}"
         if (reason := not_cacheable(graph)) is not None:
             self._manager.unstorable(namespace, reason)
+            return None
+        if has_more_parts(kwargs, MOST_PARTS):
+            self._manager.unstorable(namespace, f"a question of more than {MOST_PARTS} parts")
             return None
         try:
             said = canonical(asked(kwargs), namespace)
@@ -128,5 +134,21 @@ def without_ids(value: Any) -> Any:
         return [without_ids(each) for each in value]
     if not isinstance(value, Mapping):
         return value
-    is_message = "content" in value and not MESSAGE.isdisjoint(value)
+    # What is no message may have a type, a content and an id, too, by which it is asked for.
+    is_message = "content" in value and any(value.get(said) in MESSAGES for said in ("type", "role"))
     return {name: without_ids(each) for name, each in value.items() if not (is_message and name == "id")}
+
+
+def has_more_parts(kwargs: RunKwargs, most: int) -> bool:
+    """Whether what a run asks has more values in it than that; no more of them are looked at."""
+    rest: list[Any] = [kwargs.input, kwargs.config.get("configurable"), kwargs.context]
+    while rest:
+        each = rest.pop()
+        # The context may have been made an object of the graph's schema.
+        held = each if isinstance(each, Mapping) else getattr(each, "__dict__", {})
+        parts: Collection[Any] = each if isinstance(each, list) else held.values()
+        most -= len(parts)
+        if most < 0:
+            return True
+        rest.extend(parts)
+    return False
