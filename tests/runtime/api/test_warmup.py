@@ -20,6 +20,7 @@ from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
 from lgs_runtime.settings import Settings
 from lgs_runtime.warmup import warm_up
+from support.caches import listening
 
 NODE = "cached/look_up"
 ASKED = {"question": "a"}
@@ -151,7 +152,9 @@ async def test_what_redis_has_already_no_replica_computes_again(alone: Settings)
     if alone.redis_uri is None:
         pytest.skip("replicas share a cache through Redis")
     settings = warmed(alone, ("cached", ASKED))
-    async with open_replica(settings), open_replica(replace(settings, replica_id="b")) as other:
+    async with open_replica(settings), open_replica(replace(alone, replica_id="b")) as other:
+        await listening(other.services.cache)
+        await warm_up(replace(other.services, settings=settings), asyncio.Event())
         found = await told(other)
 
     counted = found["namespaces"][NODE]
