@@ -34,6 +34,8 @@ def remembered(peaks: Peaks, now: float, demand: float, within: float) -> Peaks:
     """`peaks` of the last `within` seconds with the demand of now: the largest of each sixtieth of them. The
     clock may have been set back since."""
     is_current = bool(peaks) and now - within <= peaks[0][0] and peaks[-1][0] <= now
+    if is_current and now - peaks[-1][0] < within / MOST_PEAKS and demand <= peaks[-1][1]:
+        return peaks
     kept = list(peaks) if is_current else [(min(at, now), was) for at, was in peaks if now - at <= within]
     if kept and now - kept[-1][0] < within / MOST_PEAKS:
         kept[-1] = (kept[-1][0], max(kept[-1][1], demand))

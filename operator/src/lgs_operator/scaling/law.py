@@ -76,6 +76,8 @@ def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) 
     """The memory with the demand of now; what recurs is worked out with each new peak, not each second."""
     within = look_back(policy.hold_seconds)
     peaks = remembered(memory.peaks, now, demand.offered_now, within)
+    if peaks is memory.peaks:
+        return memory
     if len(peaks) == len(memory.peaks) and peaks[-1][0] == memory.peaks[-1][0]:
         return replace(memory, peaks=peaks)
     ahead = memory.startup_seconds + (memory.run_seconds or 0.0)

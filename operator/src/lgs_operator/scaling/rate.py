@@ -57,6 +57,7 @@ def dispersion(flow: Flow) -> float:
     total = sum(counts)
     if len(counts) < FEWEST_COUNTS or total <= 0:
         return 1.0
-    squares = sorted([(after - before) ** 2 for before, after in pairwise(counts)])[:-STEPS_LEFT_OUT]
+    steps = [after - before for before, after in pairwise(counts)]
+    squares = sorted([step * step for step in steps])[:-STEPS_LEFT_OUT]
     variance = sum(squares) / len(squares) / 2
     return min(MOST_DISPERSION, max(1.0, variance * len(counts) / total))

@@ -127,9 +127,12 @@ def merge(
         arrivals.append(Arrivals(since=min(before.at, sample.at), until=sample.at, count=arrived))
         if sample.arrived_by is not None:
             arrived_by = _more_by(arrived_by, sample.arrived_by, before.arrived_by)
-        waits.append(sample.wait.minus(before.wait))
-        executions.append(sample.execution.minus(before.execution))
-        latencies.append(sample.latency.minus(before.latency))
+        if sample.wait is not before.wait:
+            waits.append(sample.wait.minus(before.wait))
+        if sample.execution is not before.execution:
+            executions.append(sample.execution.minus(before.execution))
+        if sample.latency is not before.latency:
+            latencies.append(sample.latency.minus(before.latency))
     kept = {
         name: sample for name, sample in baselines.items() if observation.at - sample.at <= KEEP_GONE_SECONDS
     }
