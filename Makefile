@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test compat bench load centre chaos demo e2e cluster cluster-down images lock
+.PHONY: help setup check format test compat bench simulate load centre chaos demo e2e cluster cluster-down images lock
 
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
@@ -51,6 +51,9 @@ chaos: setup ## 10,000 runs in half an hour under random faults, and their accou
 bench: setup ## the checkpointers, the server over HTTP, a start (BENCH_ARGS="--docs" writes docs/performance.md; "http --quick")
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench $(BENCH_ARGS)
+
+simulate: setup ## the scaling law beside others on every built-in load: tables, fronts and pictures into docs/autoscaling.md
+	PYTHONPATH=. $(BIN)/python -m bench.autoscaling
 
 load: setup ## ten thousand conversations at once on this machine, and a panel (LOAD_ARGS="--sessions 500 --minutes 2")
 	@tools/setup/system.sh services

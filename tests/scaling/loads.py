@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lgs_operator.simulate.service import Job
+from lgs_operator.simulate.record import Job
 from lgs_operator.simulate.trace import read_trace
 
 TRACE = Path(__file__).parent / "traces" / "azure_llm_conversation_2023.csv"

@@ -9,7 +9,8 @@ from itertools import product
 from lgs_operator.scaling import Histogram, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.samples import typical_startup
 from lgs_operator.simulate.loads import poisson
-from lgs_operator.simulate.service import Job, Record, Simulation
+from lgs_operator.simulate.record import Job, Record
+from lgs_operator.simulate.service import Simulation
 from scaling.loads import conversation, steps
 
 POLICY = Policy(min_replicas=1, max_replicas=60, slots=8, hold_seconds=20)

@@ -16,7 +16,8 @@ from lgs_operator.scaling import Decision, Memory, Observation, Policy, decide
 from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, restored, stored, watched
 from lgs_operator.scaling.throughput import Seen
 from lgs_operator.simulate.loads import poisson
-from lgs_operator.simulate.service import Job, Simulation
+from lgs_operator.simulate.record import Job
+from lgs_operator.simulate.service import Simulation
 from scaling.loads import steps
 
 POLICY = Policy(min_replicas=1, max_replicas=60, slots=8)

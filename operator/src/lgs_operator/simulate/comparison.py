@@ -1,72 +1,155 @@
-"""Plays one load through our law and the others, and counts what came of each. Pure."""
+"""Plays one load through several laws, and counts what came of each. Pure, but that many or long plays are
+shared among processes.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import ceil
 
-from lgs_operator.scaling.law import decide
-from lgs_operator.scaling.memory import Memory
-from lgs_operator.scaling.policy import Policy
-from lgs_operator.simulate.hpa import HpaMemory, hpa
-from lgs_operator.simulate.keda import KedaMemory, in_system, pending
-from lgs_operator.simulate.kpa import KpaMemory, kpa
-from lgs_operator.simulate.laws import Law, State
+from lgs_operator.simulate.candidates import Candidate
+from lgs_operator.simulate.conditions import Conditions
 from lgs_operator.simulate.loads import Load
-from lgs_operator.simulate.service import Record, Simulation
+from lgs_operator.simulate.record import Timeline
+from lgs_operator.simulate.service import Simulation
 
-ROUND_SECONDS = 1.5
-"""As often as the operator decides."""
-OURS, HPA, KEDA, PENDING, KPA = "ours", "HPA", "KEDA", "pending", "KPA"
+WORTH_PROCESSES = 4 * 3600.0
+"""Seconds of load, over all plays, from which processes are worth their start."""
+RUNS_A_SECOND = 4.0
+"""So many runs cost about as much as a second of rounds."""
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome:
-    """What a law made of a load. Waits in seconds, from arrival to a slot; a run that still waits at the end
-    counts with its wait so far.
+    """What a law made of a load. `waits` are seconds from arrival to a slot, `latencies` to the end; both
+    ascending, and a run that still waits at the end counts in both with its wait so far.
     """
 
     law: str
-    record: Record
+    target: float | None
+    """What its user set, where that is varied or not the manifest's."""
     waits: tuple[float, ...]
-    """Ascending."""
+    latencies: tuple[float, ...]
+    timeline: Timeline
+    replica_seconds: float
 
     def late(self, seconds: float) -> float:
         """Share of the runs that waited longer than `seconds`."""
-        return sum(wait > seconds for wait in self.waits) / len(self.waits) if self.waits else 0.0
+        return (len(self.waits) - bisect_right(self.waits, seconds)) / len(self.waits) if self.waits else 0.0
 
-    @property
-    def p95_wait(self) -> float:
-        """The wait that 95 of 100 runs did not exceed."""
-        return self.waits[ceil(0.95 * len(self.waits)) - 1] if self.waits else 0.0
+    def wait(self, share: float) -> float:
+        """The wait that `share` of the runs did not exceed."""
+        return quantile(self.waits, share)
+
+    def latency(self, share: float) -> float:
+        """The same of the time from arrival to the end."""
+        return quantile(self.latencies, share)
 
     @property
     def replica_hours(self) -> float:
         """Hours that replicas existed, from being asked for to being gone."""
-        return self.record.replica_seconds / 3600
+        return self.replica_seconds / 3600
 
     @property
+    def most(self) -> int:
+        """The largest number decided."""
+        return int(max(self.timeline.decided, default=0))
+
+    @cached_property
     def changes(self) -> int:
         """How often the number of replicas was changed."""
-        numbers = [each.decision.replicas for each in self.record.rounds]
-        return sum(before != after for before, after in pairwise(numbers))
+        return sum(before != after for before, after in pairwise(self.timeline.decided))
 
 
-def compare(policy: Policy, load: Load, startup_seconds: float) -> tuple[Outcome, ...]:
-    """Our law, the HPA on slots, KEDA on all runs and on those that wait, and Knative's KPA on `load`, within
-    the bounds and the slots of `policy`.
-    """
+def quantile(ascending: Sequence[float], share: float) -> float:
+    """The least of `ascending` that `share` of them do not exceed; 0 of none."""
+    return ascending[max(0, ceil(share * len(ascending)) - 1)] if ascending else 0.0
 
-    def outcome(name: str, law: Law[State], memory: State) -> Outcome:
-        simulation = Simulation(policy, law, memory, startup_seconds=startup_seconds, tick=ROUND_SECONDS)
-        record = simulation.play(load.jobs, load.seconds)
-        return Outcome(name, record, tuple(sorted((*record.waits, *record.still_waiting))))
 
-    return (
-        outcome(OURS, decide, Memory()),
-        outcome(HPA, hpa, HpaMemory()),
-        outcome(KEDA, in_system, KedaMemory()),
-        outcome(PENDING, pending, KedaMemory()),
-        outcome(KPA, kpa, KpaMemory()),
+def play(candidate: Candidate, load: Load, conditions: Conditions) -> Outcome:
+    """`load` under `candidate`."""
+    policy = candidate.policy
+    simulation = Simulation(
+        policy,
+        candidate.law,
+        candidate.memory,
+        startup_seconds=conditions.startup_seconds,
+        tick=candidate.interval,
+        # Whatever happens at a round time meets each law with average luck.
+        first=candidate.interval / 2,
+        faults=conditions.scrapes(),
+        epoch=load.starts_at,
+        startups=conditions.startups(),
+        saturated_at=conditions.saturated_at(policy.slots * policy.max_replicas),
+        explained=False,
+        plain=candidate.plain,
     )
+    record = simulation.play(load.jobs, load.seconds)
+    return Outcome(
+        candidate.name,
+        candidate.target,
+        tuple(sorted((*record.waits, *record.still_waiting))),
+        tuple(sorted((*record.latencies, *record.still_waiting))),
+        record.timeline,
+        record.replica_seconds,
+    )
+
+
+def compare(
+    candidates: Sequence[Candidate], load: Load, conditions: Conditions, processes: int = 1
+) -> list[Outcome]:
+    """`load` under each of `candidates`, in their order, in up to `processes` processes."""
+    with Players(load, conditions, processes) as players:
+        return players.play(candidates)
+
+
+class Players:
+    """Plays of one load, shared among processes where they are many or long; a context manager."""
+
+    def __init__(self, load: Load, conditions: Conditions, processes: int) -> None:
+        """Nothing is started before the first plays that are worth it."""
+        self._load = load
+        self._conditions = conditions
+        self._processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Players:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def play(self, candidates: Sequence[Candidate]) -> list[Outcome]:
+        """The outcome of each."""
+        work = len(candidates) * (self._load.seconds + len(self._load.jobs) / RUNS_A_SECOND)
+        found: Iterator[Outcome]
+        if self._processes < 2 or len(candidates) < 2 or work < WORTH_PROCESSES:
+            found = (play(each, self._load, self._conditions) for each in candidates)
+        else:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(
+                    self._processes, initializer=_begin, initargs=(self._load, self._conditions)
+                )
+            found = self._pool.map(_play, candidates)
+        return list(found)
+
+
+_ABOUT: list[tuple[Load, Conditions]] = []
+"""What the plays of a process are about."""
+
+
+def _begin(load: Load, conditions: Conditions) -> None:
+    _ABOUT.append((load, conditions))
+
+
+def _play(candidate: Candidate) -> Outcome:
+    return play(candidate, *_ABOUT[-1])

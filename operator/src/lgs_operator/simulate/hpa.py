@@ -33,15 +33,15 @@ class HpaMemory:
 
 
 def hpa(
-    policy: Policy, observation: Observation | None, memory: HpaMemory, now: float
+    policy: Policy, observation: Observation | None, memory: HpaMemory, now: float, *, target: float = TARGET
 ) -> PlainDecision[HpaMemory]:
-    """The choice at `now`; it changes every 15 s at most."""
+    """The choice at `now`; it changes every 15 s at most. `target` is the share of the slots to be in use."""
     current = within(policy, policy.min_replicas) if memory.replicas is None else memory.replicas
     uses = [sample.in_use / sample.slots for sample in working(observation)]
     is_early = memory.synced_at is not None and now - memory.synced_at < SYNC_SECONDS
     if is_early or observation is None or not uses:
         return PlainDecision(current, memory)
-    wanted = recommendation(uses, TARGET, observation.starting, current)
+    wanted = recommendation(uses, target, observation.starting, current)
     return settled(policy, wanted, current, memory, now)
 
 

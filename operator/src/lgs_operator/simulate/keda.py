@@ -2,9 +2,10 @@
 
 After https://keda.sh/docs/latest/concepts/scaling-deployments/ and the HPA's algorithm for external metrics
 with an `AverageValue`: every 15 s `ceil(number / target)`, nothing within a tolerance of 0.1, and the HPA's
-stabilisation. Two numbers are played: all runs in the service with a target of 0.7 of a replica's slots, and
-the runs that wait, asked for every 30 s (KEDA's default) with a target of 10, as queue workers of LangGraph's
-own platform are scaled.
+stabilisation. Three numbers are played: all runs in the service with a target of 0.7 of a replica's slots;
+the runs that wait, 5 a replica, which is KEDA's default for the length of a list; and the same asked for
+every 30 s with a target of 10, which is the rule of LangGraph's own platform for its queue workers. (That
+platform waits half an hour before it takes a replica away; here it has the HPA's five minutes.)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lgs_operator.simulate.hpa import SYNC_SECONDS, TOLERANCE, HpaMemory, settle
 from lgs_operator.simulate.laws import PlainDecision, within, working
 
 SHARE_IN_USE = 0.7
+LIST_LENGTH = 5.0
 PENDING_EACH = 10.0
 POLL_SECONDS = 30.0
 
@@ -32,26 +34,53 @@ class KedaMemory:
 
 
 def in_system(
-    policy: Policy, observation: Observation | None, memory: KedaMemory, now: float
+    policy: Policy,
+    observation: Observation | None,
+    memory: KedaMemory,
+    now: float,
+    *,
+    target: float = SHARE_IN_USE,
 ) -> PlainDecision[KedaMemory]:
-    """The choice at `now` by all runs that are there, waiting or executing."""
+    """The choice at `now` by all runs that are there, waiting or executing; `target` is the share of the
+    slots to be in use.
+    """
     samples = working(observation)
     if observation is None or not samples:
         return PlainDecision(_current(policy, memory), memory)
     runs = float(sum(sample.in_use for sample in samples) + (samples[0].waiting or 0))
-    return _chosen(policy, runs, SHARE_IN_USE * policy.slots, memory, now)
+    return _chosen(policy, runs, target * policy.slots, memory, now)
 
 
-def pending(
-    policy: Policy, observation: Observation | None, memory: KedaMemory, now: float
+def waiting(
+    policy: Policy,
+    observation: Observation | None,
+    memory: KedaMemory,
+    now: float,
+    *,
+    target: float = LIST_LENGTH,
+    poll: float = 0.0,
 ) -> PlainDecision[KedaMemory]:
-    """The choice at `now` by the runs that wait."""
+    """The choice at `now` by the runs that wait, `target` a replica, as they were at the last look `poll`
+    seconds ago or less.
+    """
     samples = working(observation)
     if observation is None or not samples:
         return PlainDecision(_current(policy, memory), memory)
-    if memory.polled_at is None or now - memory.polled_at >= POLL_SECONDS:
+    if memory.polled_at is None or now - memory.polled_at >= poll:
         memory = KedaMemory(memory.hpa, float(samples[0].waiting or 0), now)
-    return _chosen(policy, memory.pending, PENDING_EACH, memory, now)
+    return _chosen(policy, memory.pending, target, memory, now)
+
+
+def platform(
+    policy: Policy,
+    observation: Observation | None,
+    memory: KedaMemory,
+    now: float,
+    *,
+    target: float = PENDING_EACH,
+) -> PlainDecision[KedaMemory]:
+    """The rule of LangGraph's own platform: the runs that wait, `target` a replica, looked at every 30 s."""
+    return waiting(policy, observation, memory, now, target=target, poll=POLL_SECONDS)
 
 
 def _chosen(

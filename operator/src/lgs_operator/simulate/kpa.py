@@ -38,9 +38,9 @@ class KpaMemory:
 
 
 def kpa(
-    policy: Policy, observation: Observation | None, memory: KpaMemory, now: float
+    policy: Policy, observation: Observation | None, memory: KpaMemory, now: float, *, target: float = TARGET
 ) -> PlainDecision[KpaMemory]:
-    """The choice at `now`; it changes every 2 s at most."""
+    """The choice at `now`; it changes every 2 s at most. `target` is the share of the slots to be in use."""
     current = within(policy, policy.min_replicas) if memory.replicas is None else memory.replicas
     samples = working(observation)
     if observation is None or not samples:
@@ -51,8 +51,8 @@ def kpa(
         kept = KpaMemory(memory.ticked_at, current, seen, memory.panic_at, memory.panic_replicas)
         return PlainDecision(current, kept)
     ready = max(1, observation.ready)
-    stable = _asked(_mean(seen, now, STABLE_SECONDS), policy, ready)
-    panic = _asked(_mean(seen, now, PANIC_SECONDS), policy, ready)
+    stable = _asked(_mean(seen, now, STABLE_SECONDS), target * policy.slots, ready)
+    panic = _asked(_mean(seen, now, PANIC_SECONDS), target * policy.slots, ready)
     panic_at = memory.panic_at
     if panic / ready >= PANIC_THRESHOLD:
         panic_at = now
@@ -68,7 +68,9 @@ def _mean(seen: tuple[tuple[float, float], ...], now: float, window: float) -> f
     return sum(inside) / len(inside)
 
 
-def _asked(concurrency: float, policy: Policy, ready: int) -> int:
-    """Replicas for `concurrency`, at most 1000 times and at least half of those that are ready."""
-    asked = ceil(concurrency / (TARGET * policy.slots) - 1e-9)
+def _asked(concurrency: float, each: float, ready: int) -> int:
+    """Replicas for `concurrency` at `each` a replica, at most 1000 times and at least half of those that are
+    ready.
+    """
+    asked = ceil(concurrency / each - 1e-9)
     return min(max(asked, floor(ready / MOST_DOWN)), ceil(MOST_UP * ready))

@@ -1,5 +1,5 @@
 """What a scaling law is to the simulator: a pure function from what is seen, and remembered, to a number of
-replicas. `lgs_operator.scaling.decide` is one as it stands; `hpa` and `kpa` are the others.
+replicas. `lgs_operator.scaling.decide` is one as it stands; `candidates` has the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class LawDecision(Protocol[State_co]):
 
 
 class Law(Protocol[State]):
-    """Called every second with the round's observation (None: nothing could be seen)."""
+    """Called each interval of its own with the round's observation (None: nothing could be seen)."""
 
     def __call__(
         self, policy: Policy, observation: Observation | None, memory: State, now: float, /

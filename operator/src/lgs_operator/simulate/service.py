@@ -7,67 +7,30 @@ what they have when they go. Nothing here is random or reads a clock: the same l
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from itertools import accumulate
+from itertools import accumulate, chain
 from math import inf
 from typing import Generic
 
-from lgs_operator.scaling.histogram import Histogram
+from lgs_operator.scaling.histogram import NOTHING, Histogram
 from lgs_operator.scaling.policy import Policy
-from lgs_operator.scaling.samples import Observation, ReplicaSample
+from lgs_operator.scaling.samples import Observation, ReplicaSample, typical_startup
 from lgs_operator.simulate.laws import Law, LawDecision, State
+from lgs_operator.simulate.record import Job, Record, Round, Timeline
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, inf)
 Faults = Callable[[float, Observation], Observation | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A run that arrives at `at` and occupies a slot for `seconds`."""
-
-    at: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One decision, and what the service was like then."""
-
-    at: float
-    decision: LawDecision[object]
-    ready: int
-    starting: int
-    waiting: int
-    in_use: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What came of it: the rounds, each run's wait in the order of claims, the waits so far of those still
-    waiting, and the replica-seconds paid.
-    """
-
-    rounds: tuple[Round, ...]
-    waits: tuple[float, ...]
-    still_waiting: tuple[float, ...]
-    replica_seconds: float
-
-    def most_replicas(self) -> int:
-        """The largest number decided."""
-        return max(each.decision.replicas for each in self.rounds)
-
-    def at(self, seconds: float) -> Round:
-        """The round at `seconds` or the first after it."""
-        return next(each for each in self.rounds if each.at >= seconds)
+NEVER = Job(inf, 0.0)
 
 
 @dataclass(slots=True)
 class _Counts:
-    counts: list[float] = field(default_factory=lambda: [0.0] * len(BOUNDS))
+    counts: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
     total: float = 0.0
     _told: Histogram | None = None
 
@@ -83,12 +46,14 @@ class _Counts:
         return self._told
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Replica:
     name: str
+    asked_at: float
     ready_at: float
     in_use: int = 0
     draining: bool = False
+    gone: bool = False
     arrived: float = 0
     finished: float = 0
     wait: _Counts = field(default_factory=_Counts)
@@ -98,9 +63,13 @@ class _Replica:
 
 @dataclass(slots=True)
 class Simulation(Generic[State]):
-    """A service under a policy and a law, which starts with `memory`; a replica is ready after
-    `startup_seconds`, a round takes `tick` seconds. With more than `saturated_at` runs at a time a run takes
-    so many times longer as there are too many when it begins: what all share behind the replicas is full.
+    """A service under a policy and a law, which starts with `memory` and is asked each `tick` seconds; a
+    replica is ready after `startup_seconds`.
+
+    `startups` says what the n-th replica takes to start instead. With more than `saturated_at` runs at a time
+    a run takes so many times longer as there are too many when it begins: what all share behind the replicas
+    is full. `explained` keeps each decision with its words; a day of them is hundreds of MB. A law that reads
+    no histograms is spared them with `plain`.
     """
 
     policy: Policy
@@ -109,107 +78,167 @@ class Simulation(Generic[State]):
     startup_seconds: float = 5.0
     tick: float = 1.0
     faults: Faults | None = None
+    first: float | None = None
+    """When it is asked for the first time, if not after a tick."""
     epoch: float = 1_000_000.0
+    startups: Callable[[int], float] | None = None
     saturated_at: float = inf
+    explained: bool = True
+    plain: bool = False
     _replicas: list[_Replica] = field(default_factory=list)
+    _working: list[_Replica] = field(default_factory=list)
+    _free: list[dict[_Replica, None]] = field(default_factory=list)
+    """The working replicas by the slots that they have in use."""
+    _starting: list[tuple[float, int, _Replica]] = field(default_factory=list)
     _queue: deque[Job] = field(default_factory=deque)
-    _ends: list[tuple[float, int, _Replica, Job]] = field(default_factory=list)
+    _ends: list[tuple[float, int, _Replica, float, float]] = field(default_factory=list)
     _made: int = 0
-    _waits: list[float] = field(default_factory=list)
+    _turn: int = 0
+    _running: int = 0
+    _waits: array[float] = field(default_factory=lambda: array("d"))
+    _spent: array[float] = field(default_factory=lambda: array("d"))
     _paid: float = 0.0
 
     def play(self, load: Iterable[Job], seconds: float) -> Record:
         """Play `load` (ascending by time) for `seconds`."""
-        arrivals = deque(load)
+        arrivals = chain(load, (NEVER,))
+        comes = next(arrivals)
+        self._free = [{} for _ in range(self.policy.slots + 1)]
         for _ in range(max(1, self.policy.min_replicas)):
-            self._start(-self.startup_seconds)
+            self._start(-self.startup_seconds, -self.startup_seconds)
         rounds: list[Round] = []
-        steps = int(seconds / self.tick)
-        for step in range(1, steps + 1):
-            now = step * self.tick
-            self._advance(arrivals, now)
-            rounds.append(self._round(now))
-            self._paid += len(self._replicas) * self.tick
-        left = tuple(steps * self.tick - job.at for job in self._queue)
-        return Record(tuple(rounds), tuple(self._waits), left, self._paid)
+        timeline = Timeline()
+        first = self.tick if self.first is None else self.first
+        for step in range(int((seconds - first) / self.tick + 1e-9) + 1):
+            now = first + step * self.tick
+            comes = self._advance(comes, arrivals, now)
+            decision = self._round(now)
+            if self.explained:
+                rounds.append(self._noted(now, decision))
+            timeline.add(now, decision.replicas, len(self._working), len(self._queue))
+        self._advance(comes, arrivals, seconds)
+        paid = self._paid + sum(seconds - max(0.0, each.asked_at) for each in self._replicas)
+        left = tuple(seconds - job.at for job in self._queue)
+        return Record(tuple(rounds), timeline, self._waits, self._spent, left, paid)
 
-    def _start(self, now: float) -> None:
+    def _start(self, now: float, began: float | None = None) -> None:
         self._made += 1
-        self._replicas.append(_Replica(f"r{self._made}", now + self.startup_seconds))
+        takes = (
+            self.startup_seconds if self.startups is None or began is not None else self.startups(self._made)
+        )
+        replica = _Replica(f"r{self._made}", now, now + takes)
+        self._replicas.append(replica)
+        heappush(self._starting, (replica.ready_at, self._made, replica))
 
-    def _advance(self, arrivals: deque[Job], until: float) -> None:
-        """All events up to `until`, in their order."""
+    def _advance(self, comes: Job, arrivals: Iterator[Job], until: float) -> Job:
+        """All events up to `until`, in their order; the first arrival after it."""
+        ends, starting, queue = self._ends, self._starting, self._queue
         while True:
-            ends = self._ends[0][0] if self._ends else inf
-            comes = arrivals[0].at if arrivals else inf
-            at = min(ends, comes)
-            if at > until:
-                self._claim(until)
-                return
-            if at == ends:
-                self._end(at)
+            end = ends[0][0] if ends else inf
+            ready = starting[0][0] if starting else inf
+            at = min(end, ready, comes.at)
+            if at > until or at == inf:
+                return comes
+            if at == end:
+                self._end()
+            elif at == ready:
+                self._ready()
             else:
-                self._queue.append(arrivals.popleft())
-                min(self._working(at), key=lambda replica: replica.arrived).arrived += 1
-            self._claim(at)
+                queue.append(comes)
+                self._working[self._turn % len(self._working)].arrived += 1
+                self._turn += 1
+                comes = next(arrivals)
+            if queue:
+                self._claim(at)
 
-    def _working(self, now: float) -> list[_Replica]:
-        return [each for each in self._replicas if each.ready_at <= now and not each.draining]
+    def _ready(self) -> None:
+        _, _, replica = heappop(self._starting)
+        if not replica.gone:
+            self._working.append(replica)
+            self._free[0][replica] = None
 
     def _claim(self, now: float) -> None:
-        while self._queue:
-            replica = min(self._working(now), key=lambda each: each.in_use)
-            if replica.in_use >= self.policy.slots:
+        """Waiting runs go to the replica with the fewest."""
+        slots, queue = self.policy.slots, self._queue
+        used = 0
+        while queue:
+            while used < slots and not self._free[used]:
+                used += 1
+            if used == slots:
                 return
-            job = self._queue.popleft()
+            replica, _ = self._free[used].popitem()
+            self._free[used + 1][replica] = None
+            job = queue.popleft()
             replica.in_use += 1
-            replica.wait.add(now - job.at)
-            self._waits.append(now - job.at)
+            self._running += 1
+            wait = now - job.at
+            takes = job.seconds * max(1.0, self._running / self.saturated_at)
+            self._waits.append(wait)
+            self._spent.append(wait + takes)
+            if not self.plain:
+                replica.wait.add(wait)
             self._made += 1
-            slower = max(1.0, (len(self._ends) + 1) / self.saturated_at)
-            ran = job if slower == 1.0 else Job(job.at, job.seconds * slower)
-            heappush(self._ends, (now + ran.seconds, self._made, replica, ran))
+            heappush(self._ends, (now + takes, self._made, replica, takes, wait))
 
-    def _end(self, now: float) -> None:
-        _, _, replica, job = heappop(self._ends)
+    def _end(self) -> None:
+        now, _, replica, takes, wait = heappop(self._ends)
+        self._running -= 1
+        if not replica.draining:
+            del self._free[replica.in_use][replica]
+            self._free[replica.in_use - 1][replica] = None
         replica.in_use -= 1
-        replica.finished += 1
-        replica.execution.add(job.seconds)
-        replica.latency.add(now - job.at)
+        if not self.plain:
+            replica.finished += 1
+            replica.execution.add(takes)
+            replica.latency.add(wait + takes)
+        if replica.draining and replica.in_use == 0:
+            self._remove(replica, now)
 
-    def _round(self, now: float) -> Round:
+    def _remove(self, replica: _Replica, now: float) -> None:
+        replica.gone = True
+        self._replicas.remove(replica)
+        self._paid += now - max(0.0, replica.asked_at)
+
+    def _round(self, now: float) -> LawDecision[State]:
         """Observe, decide, act: as the operator does."""
-        self._replicas = [each for each in self._replicas if not each.draining or each.in_use > 0]
         seen: Observation | None = self._observe(now)
         if self.faults is not None and seen is not None:
             seen = self.faults(now, seen)
         decision = self.law(self.policy, seen, self.memory, self.epoch + now)
         self.memory = decision.memory
         self._scale(decision.replicas, now)
-        working = self._working(now)
+        return decision
+
+    def _noted(self, now: float, decision: LawDecision[State]) -> Round:
         return Round(
             at=now,
             decision=decision,
-            ready=len(working),
+            ready=len(self._working),
             starting=sum(1 for each in self._replicas if each.ready_at > now),
             waiting=len(self._queue),
-            in_use=sum(each.in_use for each in working),
+            in_use=sum(each.in_use for each in self._working),
         )
 
     def _observe(self, now: float) -> Observation:
         answering = [each for each in self._replicas if each.ready_at <= now]
+        starting = [each for each in self._replicas if each.ready_at > now]
         oldest = now - self._queue[0].at if self._queue else 0.0
         return Observation(
             at=self.epoch + now,
-            samples=tuple(self._sample(each, now, oldest) for each in answering),
-            ready=sum(1 for each in answering if not each.draining),
-            starting=sum(1 for each in self._replicas if each.ready_at > now),
-            draining=sum(1 for each in self._replicas if each.draining),
-            starting_for=tuple(
-                now - each.ready_at + self.startup_seconds for each in self._replicas if each.ready_at > now
-            ),
-            startup_seconds=self.startup_seconds,
+            samples=tuple([self._sample(each, now, oldest) for each in answering]),
+            ready=len(self._working),
+            starting=len(starting),
+            draining=len(answering) - len(self._working),
+            starting_for=tuple([now - each.asked_at for each in starting]),
+            startup_seconds=self._typical_startup(answering),
         )
+
+    def _typical_startup(self, answering: list[_Replica]) -> float | None:
+        """What the newest ones took, as the operator reads it from the pods."""
+        if self.startups is None:
+            return self.startup_seconds
+        newest = sorted(answering, key=lambda each: -each.ready_at)
+        return typical_startup([each.ready_at - each.asked_at for each in newest])
 
     def _sample(self, replica: _Replica, now: float, oldest: float) -> ReplicaSample:
         return ReplicaSample(
@@ -221,9 +250,9 @@ class Simulation(Generic[State]):
             oldest_seconds=oldest,
             arrived=replica.arrived,
             finished=replica.finished,
-            wait=replica.wait.histogram(),
-            execution=replica.execution.histogram(),
-            latency=replica.latency.histogram(),
+            wait=NOTHING if self.plain else replica.wait.histogram(),
+            execution=NOTHING if self.plain else replica.execution.histogram(),
+            latency=NOTHING if self.plain else replica.latency.histogram(),
             draining=replica.draining,
         )
 
@@ -234,7 +263,9 @@ class Simulation(Generic[State]):
             self._start(now)
         spare = sorted(present, key=lambda each: (each.ready_at <= now, each.in_use))
         for replica in spare[: max(0, len(present) - max(1, wanted))]:
-            if replica.ready_at > now:
-                self._replicas.remove(replica)
-            else:
+            if replica.ready_at <= now:
                 replica.draining = True
+                self._working.remove(replica)
+                del self._free[replica.in_use][replica]
+            if replica.in_use == 0:
+                self._remove(replica, now)

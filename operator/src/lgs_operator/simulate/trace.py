@@ -1,100 +1,170 @@
-"""Reads a recorded load: a CSV with a TIMESTAMP column, and how long the runs are if it says so.
+"""Reads a recorded load: CSV or JSON lines, as they are or gzipped, with a line for each run.
 
-What can't be read raises `LoadError` with file, line, value and rule.
+It is read line by line, and no further than there may be runs: a file of any size takes bounded memory. What
+can't be read raises `LoadError` with file, line, value and rule.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
+import json
 import random
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from math import ceil, isfinite
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import chain, pairwise
+from math import ceil, inf
 from pathlib import Path
+from typing import TextIO
 
-from lgs_operator.simulate.loads import MOST_RUNS, MOST_SECONDS, Load, LoadError
-from lgs_operator.simulate.service import Job
+from lgs_operator.simulate.columns import Columns
+from lgs_operator.simulate.loads import MONDAY, MOST_RUNS, MOST_SECONDS, Load, LoadError
+from lgs_operator.simulate.record import Job
 
-TIME = "TIMESTAMP"
-TOKENS = "GeneratedTokens"
-FIRST_SECONDS = 0.5
-SECONDS_PER_TOKEN = 0.03
+GZIP = b"\x1f\x8b"
+MOST_LINE = 1024 * 1024
+DELIMITERS = ",;\t"
+LEAST_DATE = 1e8
+"""A number of seconds below this is no date."""
+LATEST_SECONDS = 3600.0
+"""So much out of order a line may be, and is still found behind the hours that are asked for."""
+UNREADABLE = (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error)
+Rows = Iterator[tuple[str, Mapping[str, object]]]
 
 
-def read_trace(path: Path, *, run_seconds: float = 2.0, seed: int = 1) -> Load:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is played of a long trace: `hours` (None: all) from `skip_hours` after its first line."""
+
+    skip_hours: float = 0.0
+    hours: float | None = None
+
+
+ALL = Part()
+
+
+def read_trace(path: Path, *, run_seconds: float | None = None, seed: int = 1, part: Part = ALL) -> Load:
     """The load in `path`, from its first arrival to the full second after its last.
 
-    A run takes 0.5 s and 0.03 s for each of its GeneratedTokens; without that column its time is exponential
-    with a mean of `run_seconds`. `OSError` when the file can't be opened.
+    How long a run takes is in the file, or 0.5 s and 0.03 s for each token that it gave; else its time is
+    exponential with a mean of `run_seconds` (2 s). `OSError` when the file can't be opened.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+    mean = 2.0 if run_seconds is None else run_seconds
+    with _opened(path) as file:
         try:
-            columns = reader.fieldnames or []
-            if TIME not in columns:
-                found = ", ".join(columns) or "none"
-                raise LoadError(f"{path}:1: the columns are {found}; one must be {TIME}")
-            has_tokens = TOKENS in columns
-            rows = sorted(_rows(path, reader, has_tokens))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise LoadError(f"{path}:{reader.line_num + 1}: {error}; it must be CSV in UTF-8") from error
-    if not rows:
-        raise LoadError(f"{path}: no run in it; it must have a line for each run after the line of columns")
-    start, seconds = rows[0][0], rows[-1][0] - rows[0][0]
+            rows = _rows(path, file)
+            where, first = next(rows, (None, {}))
+            if where is None:
+                raise LoadError(f"{path}: no run in it; it must have a line for each run")
+            columns = Columns.of(where, list(first))
+            found = list(_within(part, _read(columns, chain(((where, first),), rows))))
+        except UNREADABLE as error:
+            raise LoadError(f"{path}: {error}; it must be CSV or JSON lines in UTF-8") from error
+    return _load(path, found, columns.words(mean), mean, seed)
+
+
+def _load(path: Path, found: list[tuple[float, float | None]], words: str, mean: float, seed: int) -> Load:
+    if not found:
+        raise LoadError(f"{path}: no run in the hours that are asked for: pass other ones")
+    backwards = sum(after < before for (before, _), (after, _) in pairwise(found))
+    found.sort(key=lambda each: each[0])
+    start, seconds = found[0][0], found[-1][0] - found[0][0]
     if seconds > MOST_SECONDS:
         raise LoadError(
-            f"{path}: spans {seconds / 3600:.0f} h; it must span at most {MOST_SECONDS // 3600} h"
+            f"{path}: spans {seconds / 3600:.0f} h; it must span at most {MOST_SECONDS // 3600} h: "
+            f"pass --hours, and --skip-hours for where to begin"
         )
     dice = random.Random(seed)
     jobs = tuple(
-        Job(at - start, dice.expovariate(1 / run_seconds) if tokens is None else _length(tokens))
-        for at, tokens in rows
+        Job(at - start, dice.expovariate(1 / mean) if length is None else length) for at, length in found
     )
-    length = "length from GeneratedTokens" if has_tokens else f"{run_seconds:g} s on average"
-    title = f"{path.name}: {len(jobs)} runs in {_span(seconds)}, {length}"
-    return Load(title, jobs, max(1.0, ceil(seconds)))
+    order = f", sorted by time ({backwards} out of order)" if backwards else ""
+    title = f"{path.name}: {len(jobs)} runs in {_span(seconds)}, {words}{order}"
+    starts_at = start if start >= LEAST_DATE else MONDAY + max(0.0, start)
+    return Load(title, jobs, max(1.0, ceil(seconds)), starts_at)
 
 
-def _rows(path: Path, reader: csv.DictReader[str], has_tokens: bool) -> Iterator[tuple[float, float | None]]:
-    for number, row in enumerate(reader, start=1):
-        where = f"{path}:{reader.line_num}"
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """The text of `path`, unzipped if it is gzipped."""
+    with path.open("rb") as raw:
+        is_gzip = raw.read(len(GZIP)) == GZIP
+        raw.seek(0)
+        plain = gzip.GzipFile(fileobj=raw) if is_gzip else raw
+        yield TextIOWrapper(plain, encoding="utf-8-sig", newline="")
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    number = 0
+    while line := file.readline(MOST_LINE):
+        number += 1
+        if len(line) == MOST_LINE and not line.endswith("\n"):
+            raise LoadError(
+                f"{path}:{number}: a line of more than {MOST_LINE} characters; it must be shorter"
+            )
+        yield line
+
+
+def _rows(path: Path, file: TextIO) -> Rows:
+    """Each run's row, and where it stands."""
+    lines = _lines(path, file)
+    first = next((line for line in lines if line.strip()), "")
+    both = chain((first,), lines)
+    return _json(path, both) if first.lstrip().startswith("{") else _csv(path, both, first)
+
+
+def _csv(path: Path, lines: Iterator[str], first: str) -> Rows:
+    delimiter = max(DELIMITERS, key=first.count)
+    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+    names = reader.fieldnames or []
+    Columns.of(f"{path}:1", names)
+    for row in reader:
+        yield f"{path}:{reader.line_num}", row
+
+
+def _json(path: Path, lines: Iterator[str]) -> Rows:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise LoadError(f"{where}: {error}; it must be an object of JSON on one line") from error
+        if not isinstance(row, dict):
+            raise LoadError(f"{where}: {line.strip()[:60]!r}; it must be an object of JSON on one line")
+        yield where, row
+
+
+def _read(columns: Columns, rows: Rows) -> Iterator[tuple[str, float, float | None]]:
+    for where, row in rows:
+        yield where, *columns.read(where, row)
+
+
+def _within(
+    part: Part, runs: Iterator[tuple[str, float, float | None]]
+) -> Iterator[tuple[float, float | None]]:
+    """The runs of that part, no more than can be played."""
+    start: float | None = None
+    number = 0
+    for where, at, length in runs:
+        start = at if start is None else start
+        begin = start + 3600 * part.skip_hours
+        end = inf if part.hours is None else begin + 3600 * part.hours
+        if at > end + LATEST_SECONDS:
+            return
+        # Without hours to skip, what comes out of order before the first line is played, too.
+        if at >= end or (at < begin and part.skip_hours > 0):
+            continue
+        number += 1
         if number > MOST_RUNS:
             raise LoadError(
-                f"{where}: more runs than {MOST_RUNS}, the most that can be played; cut the trace"
+                f"{where}: more runs than {MOST_RUNS}, the most that can be played: pass fewer --hours"
             )
-        yield _time(where, row[TIME]), _tokens(where, row[TOKENS]) if has_tokens else None
-
-
-def _time(where: str, value: str | None) -> float:
-    """Seconds since some start: of a date and time, or of a number of seconds."""
-    text = (value or "").strip()
-    try:
-        try:
-            seconds = float(text)
-        except ValueError:
-            moment = datetime.fromisoformat(text)
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except ValueError:
-        seconds = float("nan")
-    if not isfinite(seconds):
-        rule = "a time such as 2023-11-16 18:15:46.68, or a number of seconds"
-        raise LoadError(f"{where}: {TIME} is {text!r}; it must be {rule}")
-    return seconds
-
-
-def _tokens(where: str, value: str | None) -> float:
-    text = (value or "").strip()
-    try:
-        tokens = float(text)
-    except ValueError:
-        tokens = float("nan")
-    if not (isfinite(tokens) and tokens >= 0):
-        raise LoadError(f"{where}: {TOKENS} is {text!r}; it must be a number of at least 0")
-    return tokens
-
-
-def _length(tokens: float) -> float:
-    return FIRST_SECONDS + SECONDS_PER_TOKEN * tokens
+        yield at, length
 
 
 def _span(seconds: float) -> str:

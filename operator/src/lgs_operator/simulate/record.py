@@ -1,0 +1,71 @@
+"""What goes into a simulation and what comes of it: runs, and the record of how they fared."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from lgs_operator.simulate.laws import LawDecision
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that arrives at `at` and occupies a slot for `seconds`."""
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One decision, and what the service was like then."""
+
+    at: float
+    decision: LawDecision[object]
+    ready: int
+    starting: int
+    waiting: int
+    in_use: int
+
+
+def _numbers() -> array[float]:
+    return array("d")
+
+
+@dataclass(slots=True)
+class Timeline:
+    """At the end of each round: its time, the replicas decided, those that are ready, the runs that wait."""
+
+    at: array[float] = field(default_factory=_numbers)
+    decided: array[float] = field(default_factory=_numbers)
+    ready: array[float] = field(default_factory=_numbers)
+    waiting: array[float] = field(default_factory=_numbers)
+
+    def add(self, at: float, decided: int, ready: int, waiting: int) -> None:
+        """One round more."""
+        self.at.append(at)
+        self.decided.append(decided)
+        self.ready.append(ready)
+        self.waiting.append(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What came of it: the rounds (none if they were not to be kept), each run's wait and its latency in the
+    order of claims, the waits so far of those still waiting, and the replica-seconds paid.
+    """
+
+    rounds: tuple[Round, ...]
+    timeline: Timeline
+    waits: array[float]
+    latencies: array[float]
+    still_waiting: tuple[float, ...]
+    replica_seconds: float
+
+    def most_replicas(self) -> int:
+        """The largest number decided."""
+        return int(max(self.timeline.decided))
+
+    def at(self, seconds: float) -> Round:
+        """The round at `seconds` or the first after it."""
+        return next(each for each in self.rounds if each.at >= seconds)
