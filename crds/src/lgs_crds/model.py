@@ -178,6 +178,11 @@ class Scaling(Part):
         max_length=MOST_SCHEDULED,
         description="More than minReplicas at times that are known before, such as office hours.",
     )
+    predict: bool = Field(
+        default=False,
+        description="Be ready for what the same quarter of an hour of the days before needed, in mode Auto: "
+        "from the fourth day on, and never less than the load asks for.",
+    )
     target: Target = Field(default_factory=Target, json_schema_extra=FILLED)
     overshoot: float = Field(
         default=3.0,

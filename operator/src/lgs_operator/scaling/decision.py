@@ -18,6 +18,7 @@ Code = Literal[
     "Steady",
     "Holding",
     "Scheduled",
+    "Predicted",
     "NoData",
     "RunsSlow",
     "Waiting",
@@ -58,6 +59,8 @@ class Proposal:
     code: Code | None = None
     for_load: int = 0
     """Those of them that the load asks for; the others are there for what waits."""
+    is_predicted: bool = False
+    """The days before ask for them, not the load."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,32 +4,30 @@
 is answered at the second sample; at a steady load hardly a run waits longer than it may; what waits never
 asks for more than `overshoot` times what the load needs, or what clears the queue within a minute, and those
 replicas go when the queue is gone; replicas on their way count; no data changes nothing; fewer replicas only
-after less has been enough for the whole hold; what the schedule asks for is ready at its time. `staffing` has
-the head-room, `demand` the load and the queue, `bursts` what comes back, `schedule` what is known before.
+after less has been enough for the whole hold; what the schedule asks for is ready at its time. `proposals`
+has what is asked for, `staffing` the head-room, `demand` the load and the queue, `bursts` what comes back,
+`schedule` and `prediction` what is known before.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil, floor
+from math import ceil
 
 from lgs_operator.scaling.bursts import look_back, recurring, remembered
 from lgs_operator.scaling.decision import Decision, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand, measure
-from lgs_operator.scaling.explanation import code_and_reason, in_seconds, numbers_behind, what_is_unknown
+from lgs_operator.scaling.explanation import code_and_reason, numbers_behind, what_is_unknown
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
-from lgs_operator.scaling.priorities import slots_by_priority
+from lgs_operator.scaling.prediction import NO_DAYS, predicted, seen
+from lgs_operator.scaling.proposals import replicas_for, staffed, tripped
 from lgs_operator.scaling.samples import Observation
 from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, explained, told, watched
 from lgs_operator.scaling.schedule import Scheduled, scheduled
-from lgs_operator.scaling.staffing import slots_for
 from lgs_operator.scaling.throughput import Seen
 
-BACKLOG_WITHIN_SECONDS = 60.0
-LOOP_LAG_SECONDS = 0.25
-WAIT_SHARE = 0.25
 AFTER_A_BURST = 1.5
 """So many holds after a first burst, which may be the first of several."""
 LONGEST_GAP = 30.0
@@ -54,16 +52,15 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     learned = learn(memory, observation, policy.waits)
     demand = measure(policy, observation, learned)
     learned = _bursts_learned(policy, learned, now, demand)
-    proposal = _staffed(policy, demand, learned.recurring.slots)
+    learned, foreseen = _foreseen(policy, memory, learned, demand)
+    proposal = staffed(policy, demand, learned.recurring.slots, foreseen)
     given = RoundInputs(policy, observation, demand, learned, current, now, asked)
     learned = replace(learned, saturation=_downstream_learned(policy, memory, given, proposal))
     given = replace(given, memory=learned)
-    tripped = _tripped(given, proposal)
-    if tripped is not None and tripped.replicas > proposal.replicas:
-        return _bounded(replace(given, memory=replace(learned, tripped_at=now)), tripped)
-    return _bounded(
-        given, proposal, slow=tripped.why if tripped is not None and tripped.code == "RunsSlow" else None
-    )
+    more = tripped(given, proposal)
+    if more is not None and more.replicas > proposal.replicas:
+        return _bounded(replace(given, memory=replace(learned, tripped_at=now)), more)
+    return _bounded(given, proposal, slow=more.why if more is not None and more.code == "RunsSlow" else None)
 
 
 def _resumed(memory: Memory, now: float) -> Memory:
@@ -111,82 +108,13 @@ def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, prop
     return watched(state, seen, wants=wants, fewest=max(1, policy.min_replicas))
 
 
-def _staffed(policy: Policy, demand: Demand, recurs: float) -> Proposal:
-    """Little's law with head-room and backlog, in whole replicas; `recurs` slots stay ready for bursts."""
-    load = _slots(demand.offered, policy, demand) / policy.slots
-    base = max(ceil(load - 1e-9), ceil(recurs / policy.slots))
-    kept = demand.slots / policy.slots if demand.urgent else 0.0
-    with_backlog = ceil(max(load, kept) + demand.backlog / policy.slots - 1e-9)
-    replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
-    speed = (
-        "of a length not known yet" if demand.run_seconds is None else f"of {in_seconds(demand.run_seconds)}"
-    )
-    why = (
-        f"{demand.rate.per_second:.1f} runs/s {speed} keep {demand.offered:.0f} slots in use"
-        f"{f', {demand.waiting} wait' if demand.waiting else ''}"
-        f"{f', bursts that came back need {recurs:.0f}' if recurs > demand.offered else ''}"
-        f": {replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
-    )
-    return Proposal(replicas, why, for_load=base)
-
-
-def _replicas(load: float, policy: Policy, demand: Demand) -> int:
-    return ceil(_slots(load, policy, demand) / policy.slots - 1e-9)
-
-
-def _slots(load: float, policy: Policy, demand: Demand) -> float:
-    if demand.levels:
-        return slots_by_priority(demand.levels, load, demand.run_seconds, policy.utilization)
-    return slots_for(load, demand.run_seconds, demand.wait_seconds, policy.utilization)
-
-
-def _ceiling(policy: Policy, demand: Demand) -> int:
-    """The most that waiting runs may ask for: `overshoot` times the need of the load, or what clears them
-    within a minute.
-    """
-    if demand.run_seconds is None:
-        return policy.max_replicas
-    lasting = demand.waiting * demand.run_seconds / max(BACKLOG_WITHIN_SECONDS, demand.run_seconds)
-    # Three times the slots in use that arrivals explain: runs are longer than those that have ended lately.
-    need = demand.in_use if demand.in_use > 3 * demand.offered else demand.offered
-    return max(1, floor(policy.overshoot * need / policy.slots), ceil(lasting / policy.slots))
-
-
-def _tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
-    """Latency's say, when it is too long.
-
-    Upward only, one step each start-up and run time, and only if more replicas would help: runs wait, or the
-    processes themselves are overloaded.
-    """
-    policy, demand, memory = given.policy, given.demand, given.memory
-    target = policy.p95_latency_seconds
-    slow = target is not None and demand.p95 is not None and demand.p95 > target
-    overloaded = demand.loop_lag > LOOP_LAG_SECONDS and demand.in_use > 0
-    waits = demand.late
-    waited = demand.p95 is not None and (demand.p95_wait or 0.0) >= WAIT_SHARE * demand.p95
-    if slow and not (overloaded or waited or waits):
-        return Proposal(
-            0,
-            f"runs are slow by themselves: p95 {in_seconds(demand.p95)}, hardly any of it waiting",
-            "RunsSlow",
-        )
-    if not (waits or (slow and overloaded)):
-        return None
-    pause = memory.startup_seconds + (memory.run_seconds or 0.0)
-    if given.observation.starting or (
-        memory.tripped_at is not None and 0 <= given.now - memory.tripped_at < pause
-    ):
-        return None
-    more = given.observation.ready + max(1, given.observation.ready // 10)
-    if slow and overloaded:
-        lag = in_seconds(demand.loop_lag)
-        return Proposal(
-            more, f"event loops lag {lag} behind and p95 is {in_seconds(demand.p95)}", "Saturated"
-        )
-    capped = min(more, max(proposal.replicas, _ceiling(policy, demand)))
-    return Proposal(
-        capped, f"the oldest of {demand.waiting} runs waits {in_seconds(demand.oldest_seconds)}", "Waiting"
-    )
+def _foreseen(policy: Policy, before: Memory, learned: Memory, demand: Demand) -> tuple[Memory, float]:
+    """The memory with the load of this round among the days, and what they foresee, in slots."""
+    if not policy.predict or learned.at is None:
+        return replace(learned, days=NO_DAYS), 0.0
+    elapsed = 0.0 if before.at is None else min(LONGEST_GAP, max(0.0, learned.at - before.at))
+    days = seen(learned.days, learned.at, elapsed, demand.offered)
+    return replace(learned, days=days), predicted(days, learned.at, learned.startup_seconds)
 
 
 def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> Decision:
@@ -216,6 +144,8 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         reason += f"; maxReplicas is {policy.max_replicas}"
     elif limited == "min":
         reason += f"; minReplicas is {policy.min_replicas}"
+    elif proposal.is_predicted and limited is None:
+        code = "Predicted" if code in ("ScaledOut", "Steady", "RunsSlow") else code
     elif given.scheduled is not None and limited == "schedule":
         code = "Scheduled" if code in ("ScaledOut", "Steady", "RunsSlow") else code
         reason += f"; {given.scheduled.why}"
@@ -268,7 +198,7 @@ def _fewest(given: RoundInputs) -> int:
     if demand.urgent:
         return given.current
     return max(
-        _replicas(SCALE_IN_MARGIN * demand.offered, policy, demand),
+        replicas_for(SCALE_IN_MARGIN * demand.offered, policy, demand),
         ceil(given.memory.recurring.slots / policy.slots),
         # Those that did not answer may be full.
         given.observation.failed + ceil(demand.in_use / policy.slots),

@@ -16,6 +16,7 @@ from typing import Any
 from lgs_operator.scaling.bursts import MOST_PEAKS, Recurring
 from lgs_operator.scaling.flow import NO_FLOW, Flow
 from lgs_operator.scaling.histogram import NOTHING, Histogram
+from lgs_operator.scaling.prediction import NO_DAYS, Days, restored_days, stored_days
 from lgs_operator.scaling.samples import NONE_BY_PRIORITY, ByPriority, ReplicaSample
 from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, later, restored, stored
 
@@ -79,6 +80,8 @@ class Memory:
     """Whether more replicas bring more."""
     rates_by: ByPriority = NONE_BY_PRIORITY
     """Runs a second of each priority, over the time that they may wait."""
+    days: Days = NO_DAYS
+    """The load of two weeks, if it is to be predicted."""
     ended: float = 0.0
     """Runs that ended since the round before; of no use to the next."""
     tripped_at: float | None = None
@@ -105,6 +108,7 @@ class Memory:
             "wanted": [[_short(at), replicas] for at, replicas in self.wanted[:MOST_WANTED]],
             "queued": [[_short(at), replicas] for at, replicas in self.queue_wanted[:MOST_WANTED]],
             "rates": [round(each, 4) for each in self.rates_by],
+            "days": stored_days(self.days),
             "saturation": stored(self.saturation),
             "tripped": _short(self.tripped_at),
             **_latencies(self.chunks),
@@ -166,6 +170,7 @@ def _read(line: Mapping[str, Any]) -> Memory:
             for at, wait, execution, latency in line["chunks"][-MOST_CHUNKS:]
         ),
         rates_by=_by_priority(line.get("rates")),
+        days=restored_days(line.get("days")),
         saturation=restored(line.get("saturation"), _possible),
         tripped_at=_number(line["tripped"]),
     )

@@ -26,6 +26,8 @@ class Policy:
     """How long less must have been enough before a replica goes, at least."""
     waits: Waits = NO_OWN_WAITS
     """Seconds that a run of high, normal and low priority may wait, where that is not queue_wait_seconds."""
+    predict: bool = False
+    """Be ready for what the same time of the days before needed."""
     schedule: tuple[ScheduledMinimum, ...] = ()
     """More than min_replicas, at times."""
 
@@ -61,6 +63,7 @@ class Policy:
             overshoot=spec.scaling.overshoot,
             hold_seconds=spec.scaling.scale_down.hold_seconds,
             waits=_waits(spec.scaling.target.by_priority),
+            predict=spec.scaling.predict,
             schedule=tuple(spec.scaling.schedule),
         )
 

@@ -27,23 +27,28 @@ class Scheduled:
     why: str
 
 
+def soon(now: float, startup_seconds: float) -> float:
+    """When replicas that are asked for at `now` are ready, as good as all of them."""
+    return now + SLOWER * startup_seconds + SPARE_SECONDS
+
+
 def scheduled(entries: Sequence[ScheduledMinimum], now: float, startup_seconds: float) -> Scheduled | None:
     """What `entries` ask for at `now` (seconds since the epoch); None where none of them holds."""
     if not entries:
         return None
     try:
         moment = datetime.fromtimestamp(now, UTC)
-        soon = moment + timedelta(seconds=SLOWER * startup_seconds + SPARE_SECONDS)
+        ready = datetime.fromtimestamp(soon(now, startup_seconds), UTC)
     except (OverflowError, ValueError, OSError):
         return None
-    holding = [found for each in entries if (found := _holding(each, entries, moment, soon)) is not None]
+    holding = [found for each in entries if (found := _holding(each, entries, moment, ready)) is not None]
     return max(holding, key=lambda each: each.replicas, default=None)
 
 
 def _holding(
-    entry: ScheduledMinimum, entries: Sequence[ScheduledMinimum], moment: datetime, soon: datetime
+    entry: ScheduledMinimum, entries: Sequence[ScheduledMinimum], moment: datetime, ready: datetime
 ) -> Scheduled | None:
-    begins = _last(entry.cron, entry.time_zone, soon.replace(second=0, microsecond=0))
+    begins = _last(entry.cron, entry.time_zone, ready.replace(second=0, microsecond=0))
     if begins is None:
         return None
     if entry.duration_seconds is not None:

@@ -1,0 +1,105 @@
+"""What the load asks for now, before bounds and hold: staffing and backlog, what the days before foresee, and
+latency's say. Pure.
+"""
+
+from __future__ import annotations
+
+from math import ceil, floor
+
+from lgs_operator.scaling.decision import Proposal, RoundInputs
+from lgs_operator.scaling.demand import Demand
+from lgs_operator.scaling.explanation import in_seconds
+from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.priorities import slots_by_priority
+from lgs_operator.scaling.staffing import slots_for
+
+BACKLOG_WITHIN_SECONDS = 60.0
+LOOP_LAG_SECONDS = 0.25
+WAIT_SHARE = 0.25
+
+
+def staffed(policy: Policy, demand: Demand, recurs: float, foreseen: float) -> Proposal:
+    """Little's law with head-room and backlog, in whole replicas. `recurs` slots stay ready for bursts,
+    and what a load of `foreseen` slots needs."""
+    load = _slots(demand.offered, policy, demand) / policy.slots
+    base = max(ceil(load - 1e-9), ceil(recurs / policy.slots))
+    foresees = foreseen > demand.offered
+    ahead = min(replicas_for(foreseen, policy, demand), policy.max_replicas) if foresees else 0
+    kept = demand.slots / policy.slots if demand.urgent else 0.0
+    with_backlog = ceil(max(load, kept) + demand.backlog / policy.slots - 1e-9)
+    replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
+    if ahead > replicas:
+        why = (
+            f"at this time of day {foreseen:.0f} slots were in use before, now {demand.offered:.0f}: "
+            f"{ahead} {'replica' if ahead == 1 else 'replicas'} of {policy.slots} slots"
+        )
+        return Proposal(ahead, why, for_load=ahead, is_predicted=True)
+    speed = (
+        "of a length not known yet" if demand.run_seconds is None else f"of {in_seconds(demand.run_seconds)}"
+    )
+    why = (
+        f"{demand.rate.per_second:.1f} runs/s {speed} keep {demand.offered:.0f} slots in use"
+        f"{f', {demand.waiting} wait' if demand.waiting else ''}"
+        f"{f', bursts that came back need {recurs:.0f}' if recurs > demand.offered else ''}"
+        f": {replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
+    )
+    return Proposal(replicas, why, for_load=max(base, ahead))
+
+
+def replicas_for(load: float, policy: Policy, demand: Demand) -> int:
+    return ceil(_slots(load, policy, demand) / policy.slots - 1e-9)
+
+
+def _slots(load: float, policy: Policy, demand: Demand) -> float:
+    if demand.levels:
+        return slots_by_priority(demand.levels, load, demand.run_seconds, policy.utilization)
+    return slots_for(load, demand.run_seconds, demand.wait_seconds, policy.utilization)
+
+
+def _ceiling(policy: Policy, demand: Demand) -> int:
+    """The most that waiting runs may ask for: `overshoot` times the need of the load, or what clears them
+    within a minute.
+    """
+    if demand.run_seconds is None:
+        return policy.max_replicas
+    lasting = demand.waiting * demand.run_seconds / max(BACKLOG_WITHIN_SECONDS, demand.run_seconds)
+    # Three times the slots in use that arrivals explain: runs are longer than those that have ended lately.
+    need = demand.in_use if demand.in_use > 3 * demand.offered else demand.offered
+    return max(1, floor(policy.overshoot * need / policy.slots), ceil(lasting / policy.slots))
+
+
+def tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
+    """Latency's say, when it is too long.
+
+    Upward only, one step each start-up and run time, and only if more replicas would help: runs wait, or the
+    processes themselves are overloaded.
+    """
+    policy, demand, memory = given.policy, given.demand, given.memory
+    target = policy.p95_latency_seconds
+    slow = target is not None and demand.p95 is not None and demand.p95 > target
+    overloaded = demand.loop_lag > LOOP_LAG_SECONDS and demand.in_use > 0
+    waits = demand.late
+    waited = demand.p95 is not None and (demand.p95_wait or 0.0) >= WAIT_SHARE * demand.p95
+    if slow and not (overloaded or waited or waits):
+        return Proposal(
+            0,
+            f"runs are slow by themselves: p95 {in_seconds(demand.p95)}, hardly any of it waiting",
+            "RunsSlow",
+        )
+    if not (waits or (slow and overloaded)):
+        return None
+    pause = memory.startup_seconds + (memory.run_seconds or 0.0)
+    if given.observation.starting or (
+        memory.tripped_at is not None and 0 <= given.now - memory.tripped_at < pause
+    ):
+        return None
+    more = given.observation.ready + max(1, given.observation.ready // 10)
+    if slow and overloaded:
+        lag = in_seconds(demand.loop_lag)
+        return Proposal(
+            more, f"event loops lag {lag} behind and p95 is {in_seconds(demand.p95)}", "Saturated"
+        )
+    capped = min(more, max(proposal.replicas, _ceiling(policy, demand)))
+    return Proposal(
+        capped, f"the oldest of {demand.waiting} runs waits {in_seconds(demand.oldest_seconds)}", "Waiting"
+    )
