@@ -323,12 +323,17 @@ async def test_a_failover_in_the_middle_of_a_load_costs_misses_and_no_call_and_c
         await load.more(100)
     late = SharingReplica(servers.uri, 77.0, service=service)
     await until(lambda: told(late))
+    await until(lambda: is_up(cache))
     for each in (*sharing, late):
         await each.sharing.close()
 
     assert load.wrong == []
-    assert cache.redis == "up"
     assert phases(*sharing, late) == {Phase.OPEN}
+
+
+async def is_up(cache: CacheManager) -> bool:
+    """Whether Redis is used; on a busy machine it may be away for a moment."""
+    return cache.redis == "up"
 
 
 async def told(replica: SharingReplica) -> bool:
