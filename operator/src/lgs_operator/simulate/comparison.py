@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import ceil
+from multiprocessing import get_context
 
 from lgs_operator.simulate.candidates import Candidate
 from lgs_operator.simulate.conditions import Conditions
@@ -136,8 +137,12 @@ class Players:
             found = (play(each, self._load, self._conditions) for each in candidates)
         else:
             if self._pool is None:
+                # A fork of a process with threads may hang.
                 self._pool = ProcessPoolExecutor(
-                    self._processes, initializer=_begin, initargs=(self._load, self._conditions)
+                    self._processes,
+                    mp_context=get_context("spawn"),
+                    initializer=_begin,
+                    initargs=(self._load, self._conditions),
                 )
             found = self._pool.map(_play, candidates)
         return list(found)
