@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import resource
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from bench import page
 from bench.machine import facts
 from bench.panel import Account, Memory, panel
-from bench.processes import cpu_seconds, resident_mib
+from bench.processes import allow_connections, beside, cpu_seconds, resident_mib
 from bench.replicas import ROOT, Ground, Service, Target, stop_on_signals
 from bench.sessions import Asked, Play
 
@@ -45,22 +44,11 @@ class Watch:
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
-        self._over = threading.Event()
         self.peak = 0.0
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """While the context is open."""
-        thread = threading.Thread(target=self._watch)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.5):
+    def watch(self, over: threading.Event) -> None:
+        """Until then."""
+        while not over.wait(0.5):
             self.peak = max(self.peak, resident_mib(self._pids))
 
 
@@ -139,7 +127,7 @@ def perform(stack: ExitStack, service: Service, asked: argparse.Namespace, folde
     print(f"{asked.sessions} sessions are connected and idle: {idle:.0f} MiB, before {start:.0f}", flush=True)
 
     before, began, watch = used(service), time.monotonic(), Watch(replicas)
-    with watch.watching():
+    with beside(watch.watch):
         sessions.tell("go")
         done = sessions.until("done")
     seconds = time.monotonic() - began
@@ -179,8 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Plays, prints the panel, and keeps it as JSON."""
     asked = arguments(argv)
     stop_on_signals()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_connections()
     machine = facts(PACKAGES)
     target = Target(f"{asked.replicas} replicas", redis=True, replicas=asked.replicas)
     with ExitStack() as stack:

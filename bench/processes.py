@@ -1,9 +1,12 @@
-"""What processes have used, as Linux accounts for it in `/proc`."""
+"""What processes have used, as Linux accounts for it in `/proc`, and what this one may use."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import resource
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -20,6 +23,25 @@ def tree(pid: int) -> Iterator[int]:
             continue
         for child in children:
             yield from tree(int(child))
+
+
+def allow_connections() -> None:
+    """As many open files as this process may have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """`work` goes on in a thread while the context is open, and is to end when its event is set."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=(over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

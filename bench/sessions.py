@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from typing import Any
 import orjson
 import uvloop
 from bench.conversations import Conversation, Turn, answer_of, conversations, read_trace
+from bench.processes import allow_connections
 from bench.wire import Connection, Reply, request
 
 OPENERS = 32
@@ -216,8 +216,7 @@ async def perform(play: Play) -> Stage:
 def main() -> None:
     """Plays the job."""
     play = Play(**json.loads(sys.stdin.readline()))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_connections()
     stage = uvloop.run(perform(play))
     Path(play.out).write_bytes(b"\n".join(orjson.dumps(asdict(turn)) for turn in stage.turns))
     cpu = time.process_time()

@@ -19,6 +19,7 @@ from bench.centre.service import Centre, Size, centre
 from bench.centre.story import Act, Story, acts
 from bench.centre.watch import Watch
 from bench.load import Sessions
+from bench.processes import beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def played(stack: ExitStack, service: Centre, asked: Asked, todo: Sequence[Act])
     began, clock = time.monotonic(), time.time()
     watch = Watch(service, sessions.pid, began)
     story = Story(todo, lambda line: print(line, flush=True), watch.count)
-    with watch.watching(), story.told(began):
+    with beside(watch.watch), story.told(began):
         sessions.tell("go")
         done = sessions.until("done")
     over = Over(out, watch, done["most_online"], time.monotonic() - began, clock)

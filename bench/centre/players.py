@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 import uuid
@@ -31,6 +30,7 @@ from bench.centre.customers import Ask, Customer, customers
 from bench.centre.event_stream import Heard
 from bench.centre.phases import phases, rhythm, steady
 from bench.conversations import read_trace
+from bench.processes import allow_connections
 from bench.sessions import REFUSED, say
 from bench.wire import Connection, Reply, request
 
@@ -266,8 +266,7 @@ async def perform(play: Play) -> Stage:
 def main() -> None:
     """Plays the job."""
     play = Play(**json.loads(sys.stdin.readline()))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_connections()
     stage = uvloop.run(perform(play))
     Path(play.out).write_bytes(b"\n".join(orjson.dumps(asdict(turn)) for turn in stage.turns))
     say("done", most_online=stage.most_online)

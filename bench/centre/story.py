@@ -11,6 +11,7 @@ from typing import Final
 
 from bench.centre.phases import Name, Phase
 from bench.centre.service import Centre
+from bench.processes import beside
 
 SLOW_FACTOR: Final = 6.0
 IS_BACK: Final = 0.5
@@ -55,25 +56,19 @@ class Story:
         self._todo = todo
         self._before = before
         self._say = say
-        self._over = threading.Event()
         self._failed: Exception | None = None
 
     @contextmanager
     def told(self, began: float) -> Iterator[None]:
         """While the context is open, which began at this monotonic time. Raises what an act has raised."""
-        thread = threading.Thread(target=self._tell, args=(began,))
-        thread.start()
-        try:
+        with beside(lambda over: self._tell(began, over)):
             yield
-        finally:
-            self._over.set()
-            thread.join()
         if self._failed is not None:
             raise self._failed
 
-    def _tell(self, began: float) -> None:
+    def _tell(self, began: float, over: threading.Event) -> None:
         for act in self._todo:
-            if self._over.wait(max(0.0, began + act.at - time.monotonic())):
+            if over.wait(max(0.0, began + act.at - time.monotonic())):
                 return
             self._say(f"{time.monotonic() - began:5.0f} s: {act.name}")
             try:

@@ -10,8 +10,6 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count as numbers
 from typing import Final
 
@@ -34,24 +32,12 @@ class Watch:
         self._centre = centre
         self._players = players
         self._began = began
-        self._over = threading.Event()
         self._lookups: dict[str, dict[str, tuple[int, int]]] = {}
         self._at_begin = self._cpu()
         self._machine = machine_seconds()
         self.samples: list[Sample] = []
         self.look()
         self._before = dict(self._lookups)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """While the context is open."""
-        thread = threading.Thread(target=self._watch)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
 
     def lookups(self) -> dict[str, tuple[int, int]]:
         """Hits and misses by namespace since the play began, of all replicas, also of those that are gone."""
@@ -86,9 +72,10 @@ class Watch:
     def _cpu(self) -> dict[str, float]:
         return {**self._centre.cpu(), "customers": cpu_seconds([self._players])}
 
-    def _watch(self) -> None:
+    def watch(self, over: threading.Event) -> None:
+        """Until then."""
         for number in numbers():
-            if self._over.wait(EVERY_SECONDS):
+            if over.wait(EVERY_SECONDS):
                 return
             if number % PAGE_EVERY == 0:
                 self.count()
