@@ -95,8 +95,13 @@ def _after(intent: str) -> After:
 
 
 def same_words(state: Conversation) -> str:
-    """The key: the words of the last message. The messages have ids, so the state is never the same."""
-    return " ".join(tokens(question(state["messages"])))
+    """The key: the words of the last message. The messages have ids, so the state is never the same.
+
+    `tokens` knows English: messages with other letters or signs are told apart as they stand.
+    """
+    said = question(state["messages"]).replace("’", "'")
+    words = tokens(said) if said.isascii() else []
+    return " ".join(words or said.casefold().split())
 
 
 CACHED = CachePolicy(key_func=same_words, ttl=600)

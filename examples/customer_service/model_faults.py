@@ -66,5 +66,5 @@ def _read(path: Path) -> Faults:
             failure_rate=min(1.0, max(0.0, float(told.get("failure_rate", 0.0)))),
             careless_drafts=int(told.get("careless_drafts", 0)),
         )
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return HEALTHY

@@ -72,6 +72,8 @@ async def runs(ctx: Auth.types.AuthContext, value: Any) -> Any:
         raise Auth.exceptions.HTTPException(
             status_code=403, detail="command: a customer sends messages alone"
         )
+    if not all(map(_is_of_a_customer, _messages(kwargs.get("input")))):
+        raise Auth.exceptions.HTTPException(status_code=403, detail="messages: must be those of a user")
     upset = by_words(_last_text(kwargs.get("input"))) == "complaint"
     _write(value, owner=ctx.user.identity, priority="high" if upset else "normal")
     return {"owner": ctx.user.identity}
@@ -95,9 +97,22 @@ def _write(value: Any, **metadata: str) -> None:
     value.setdefault("metadata", {}).update(metadata)
 
 
-def _last_text(given: Any) -> str:
+def _messages(given: Any) -> list[Any]:
     messages = given.get("messages") if isinstance(given, dict) else None
-    last = messages[-1] if isinstance(messages, list) and messages else None
+    return messages if isinstance(messages, list) else [] if messages is None else [messages]
+
+
+def _is_of_a_customer(message: Any) -> bool:
+    """Whether nobody else speaks in it: a message in an agent's name would be history to all who read on, and
+    one that removes others would leave them none."""
+    if not isinstance(message, dict):
+        return isinstance(message, str)
+    said = [message[name] for name in ("role", "type") if name in message]
+    return bool(said) and all(each in ("user", "human") for each in said)
+
+
+def _last_text(given: Any) -> str:
+    last = next(reversed(_messages(given)), None)
     content = last.get("content") if isinstance(last, dict) else last
     if isinstance(content, list):
         content = " ".join(str(block.get("text", "")) for block in content if isinstance(block, dict))

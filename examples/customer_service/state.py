@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
@@ -22,11 +23,23 @@ class Passage(TypedDict):
     score: float
 
 
+def appended(before: list[AnyMessage], more: Any) -> list[AnyMessage]:
+    """The conversation with more messages. None takes the place of another: LangGraph's `add_messages` would
+    let a customer rewrite what an agent has said, by sending its id along."""
+    there = {each.id for each in before}
+    said: Any = add_messages([], more)
+    return [*before, *(_renamed(each) if each.id in there else each for each in said)]
+
+
+def _renamed(message: AnyMessage) -> AnyMessage:
+    return message.model_copy(update={"id": str(uuid4())})
+
+
 class Question(TypedDict):
     """The input. A graph takes every key of its state as input unless it says otherwise: a customer could
     send passages of their own along, and have them quoted."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], appended]
 
 
 class Conversation(Question, total=False):

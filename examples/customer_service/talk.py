@@ -52,14 +52,24 @@ async def staff(client: LangGraphClient, name: str) -> None:
     """Each question that waits, the oldest first."""
     waiting = await client.threads.search(status="interrupted", sort_by="updated_at", sort_order="asc")
     for thread in waiting:
-        (question,) = next(iter(thread["interrupts"].values()))
-        asked: Any = question["value"]
-        print(f"{asked['customer']}: {' / '.join(asked['questions'])}\n  ({asked['reason']})")
+        if (asked := question_of(thread)) is None:
+            continue
+        print(f"{asked['customer']}: {shown(' / '.join(asked['questions']))}\n  ({asked['reason']})")
         answer = await asyncio.to_thread(_read, "answer, or nothing to leave it: ")
         if answer:
             resume = {"resume": {"text": answer, "by": name}}
             await client.runs.wait(thread["thread_id"], ASSISTANT, command=resume)
     print(f"{len(waiting)} waited")
+
+
+def question_of(thread: Any) -> Any:
+    """What a person is asked in a thread; None where a customer had a run stop before a node."""
+    return next((each["value"] for asked in thread["interrupts"].values() for each in asked), None)
+
+
+def shown(text: str) -> str:
+    """A customer's text without what a terminal would obey."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _read(prompt: str) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
 from langgraph.store.memory import InMemoryStore
 
 from lgs_crds import parse
@@ -57,6 +58,33 @@ def test_a_question_is_covered_between_not_at_all_and_wholly(text: str, question
     assert (coverage == 1.0) == (bool(asked) and asked <= said)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("When will it arrive?", " when  will it ARRIVE", True),
+        ("it’s broken", "it's broken", True),
+        ("хочу поговорить с человеком", "где моя посылка", False),
+        ("人間と話したい", "荷物はどこですか", False),
+        ("ok 👍", "ok 😡", False),
+        (":)", ":(", False),
+    ],
+)
+def test_messages_share_an_intent_only_if_they_say_the_same(one: str, other: str, alike: bool) -> None:
+    def key(text: str) -> str:
+        return str(example.intent_agent.same_words({"messages": [HumanMessage(text)]}))
+
+    assert (key(one) == key(other)) is alike
+
+
+def test_one_of_us_is_shown_what_waits_for_a_person_and_nothing_that_a_terminal_obeys() -> None:
+    stopped = {"interrupts": {}}
+    waits = {"interrupts": {"task": [{"id": "1", "value": {"customer": "ann"}}]}}
+
+    assert example.talk.question_of(stopped) is None
+    assert example.talk.question_of(waits) == {"customer": "ann"}
+    assert example.talk.shown("hi\x1b]0;root\x07 é") == "hi ]0;root  é"
+
+
 def test_rare_words_count_more_than_those_that_all_texts_have() -> None:
     ranking = example.ranking.Ranking({"a": "parcel late", "b": "parcel lost", "c": "parcel wet"})
 
@@ -101,10 +129,11 @@ def test_faults_are_looked_at_twice_a_second_and_a_file_that_is_half_written_is_
     seen = [faults.now(10.0)]
     file.write_text('{"latency_factor": 8, "failure_rate": 0.5}')
     seen += [faults.now(10.4), faults.now(10.5)]
-    file.write_text('{"latency_')
-    seen += [faults.now(11.0)]
+    for at, broken in enumerate(('{"latency_', '{"careless_drafts": 1e999}', "[" * 100_000)):
+        file.write_text(broken)
+        seen += [faults.now(11.0 + at)]
 
-    assert seen == [Faults(), Faults(), Faults(latency_factor=8.0, failure_rate=0.5), Faults()]
+    assert seen == [Faults(), Faults(), Faults(latency_factor=8.0, failure_rate=0.5), *[Faults()] * 3]
 
 
 def test_of_ten_calls_at_a_rate_of_three_tenths_three_fail(tmp_path: Path) -> None:
