@@ -36,6 +36,7 @@ from lgs_runtime.breaker import CircuitBreaker
         ({"ignore": "ValueError"}, "ignore: 'ValueError': must be exception classes"),
         ({"ignore": (ValueError, 3)}, r"ignore: .*: must be exception classes"),
         ({"name": " "}, "name: ' ': must be a text"),
+        ({"name": "shop \ud800"}, "name: 'shop .ud800': must be a text"),
     ],
 )
 def test_what_can_not_work_is_refused_by_name_value_and_rule(given: dict[str, Any], said: str) -> None:

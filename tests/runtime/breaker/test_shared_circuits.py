@@ -156,6 +156,40 @@ async def test_whatever_the_driver_raises_is_told_once_and_tried_again(
     assert capsys.readouterr().out.count("no node has this slot") == 1
 
 
+@pytest.mark.parametrize(
+    "written",
+    [("SET", "text"), ("HSET", "generation", 7), ("HSET", "generation", 7, "phase", "open", "until", 1)],
+    ids=str,
+)
+async def test_what_somebody_else_wrote_over_a_circuit_is_written_anew(
+    three: list[SharingReplica], written: tuple[str, *tuple[str | int, ...]]
+) -> None:
+    redis = three[0].sharing._redis
+    (key,) = await redis.keys("*circuit*")
+    command, *values = written
+    await redis.delete(key)
+    await redis.execute_command(command, key, *values)
+
+    await exchange(*three)
+    await opened(*three)
+
+    assert [replica.sharing.away for replica in three] == [False] * 3
+
+
+async def test_an_answer_that_is_none_is_told_and_asked_for_again(three: list[SharingReplica]) -> None:
+    sharing, script = three[0].sharing, three[0].sharing._script
+
+    async def broken(**_: object) -> list[list[int]]:
+        return [[1, 2]]
+
+    sharing._script = broken  # type: ignore[assignment]
+    await sharing.exchange()
+    away, sharing._script = sharing.away, script
+    await exchange(*three)
+
+    assert (away, sharing.away) == (True, False)
+
+
 async def test_a_redis_that_lost_its_data_closes_nothing(three: list[SharingReplica], redis_uri: str) -> None:
     await opened(*three)
     await three[0].sharing._redis.flushdb()

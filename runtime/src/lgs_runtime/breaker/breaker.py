@@ -64,7 +64,7 @@ class CircuitBreaker:
         )
         if timeout is not None:
             check_number("timeout", timeout, most=LONGEST_SECONDS)
-        if name is not None and not (isinstance(name, str) and name.strip()):
+        if name is not None and not (isinstance(name, str) and name.strip() and _can_be_sent(name)):
             raise InvalidPolicy("name", name, "must be a text that names what is called")
         self.ignore = check_ignored(ignore)
         self.timeout = timeout
@@ -159,6 +159,11 @@ def _who() -> object:
     except RuntimeError:
         task = None
     return threading.get_ident() if task is None else task
+
+
+def _can_be_sent(name: str) -> bool:
+    """Whether it is Unicode: one of half a character would break /metrics, and what replicas share."""
+    return name.encode(errors="ignore").decode() == name
 
 
 def _place() -> str:

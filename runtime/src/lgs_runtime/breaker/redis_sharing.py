@@ -42,7 +42,16 @@ local function exchange(key, at)
                    'calls', said(8), 'failures', said(9), 'slow', said(10))
     end
     local accepted = 0
-    local generation = tonumber(redis.call('HGET', key, 'generation'))
+    local generation
+    if redis.call('TYPE', key).ok ~= 'hash' then
+        redis.call('DEL', key)
+    else
+        generation = tonumber(redis.call('HGET', key, 'generation'))
+        -- What is not whole was written by somebody else, and would keep all circuits from being shared.
+        for _, number in ipairs(redis.call('HMGET', key, 'until', 'calls', 'failures', 'slow')) do
+            if not tonumber(number) then generation = nil end
+        end
+    end
     -- What is older than what was agreed is what a failover has left of it.
     if not generation or generation < known then
         generation = known
@@ -66,7 +75,7 @@ local function exchange(key, at)
         if kind and number ~= '' and tonumber(number) <= bucket - buckets then
             redis.call('HDEL', key, all[field])
         elseif kind then
-            total[kind] = total[kind] + tonumber(all[field + 1])
+            total[kind] = total[kind] + (tonumber(all[field + 1]) or 0)
         end
     end
     redis.call('PEXPIRE', key, width * buckets + recovery + 3600000)
@@ -122,14 +131,15 @@ class RedisSharing:
                 keys=[f"{self._prefix}{circuit.kind}:{circuit.name}" for circuit in said],
                 args=[word for circuit, each in said.items() for word in _arguments(circuit, each.message)],
             )
+            heard = list(map(_answer, answers))
         # The driver of a Cluster raises others than its own, too, while it finds the nodes anew.
         except Exception as gone:  # noqa: BLE001
             self._log_access(away=str(gone) or type(gone).__name__)
             return
         self._log_access(away=None)
         self._links = {
-            circuit: _linked(circuit, each, _answer(raw))
-            for (circuit, each), raw in zip(said.items(), answers, strict=True)
+            circuit: _linked(circuit, each, answer)
+            for (circuit, each), answer in zip(said.items(), heard, strict=True)
         }
 
     async def close(self) -> None:
