@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgs_operator.scaling import Decision, Histogram, Memory, Observation, Policy, ReplicaSample, decide
+from lgs_operator.scaling.bursts import MOST_PEAKS
+from lgs_operator.scaling.flow import Flow
+from lgs_operator.scaling.memory import MOST_CHUNKS, MOST_WANTED, Chunk
 from lgs_operator.scaling.prediction import (
     DAYS,
     NO_DAYS,
@@ -20,6 +23,8 @@ from lgs_operator.scaling.prediction import (
     seen,
     stored_days,
 )
+from lgs_operator.scaling.saturation import Saturation
+from lgs_operator.scaling.throughput import MOST_LEVELS, Level
 
 DAY = 86400.0
 POLICY = Policy(min_replicas=1, max_replicas=60, slots=8, predict=True)
@@ -83,6 +88,29 @@ def test_two_weeks_fit_into_little_space_and_survive_the_operator() -> None:
     assert len(known.levels) == DAYS * QUARTERS_A_DAY
     assert len(json.dumps(stored_days(known))) < 1500
     assert at_nine(again, 20)[1] == at_nine(known, 20)[1]
+
+
+def test_the_memory_stays_small_with_all_that_it_can_hold() -> None:
+    at = 1_796_000_000.12
+    histogram = Histogram((*range(1, 12), float("inf")), tuple(12345.0 * each for each in range(12)))
+    level = Level(480, at, 100.12, 12345.12, at, 12.34, True)
+    steps = tuple((at, 1000 - each) for each in range(MOST_WANTED))
+    known = Memory(
+        at=at,
+        replicas=1000,
+        flow=Flow(at, ((1.52, 12345.0),) * 125),
+        peaks=((at, 12345.12),) * MOST_PEAKS,
+        wanted=steps,
+        queue_wanted=steps,
+        chunks=(Chunk(at, histogram, histogram, histogram),) * MOST_CHUNKS,
+        rates_by=(1234.1234,) * 3,
+        saturation=Saturation(
+            "limited", (level,) * MOST_LEVELS, at, at, at, 3600.0, 99, 99, level, "x" * 100
+        ),
+    )
+
+    assert len(known.to_json()) < 8 * 1024
+    assert len(replace(known, days=lived(20, office, since=at)).to_json()) < 10 * 1024
 
 
 @settings(max_examples=50, deadline=None)

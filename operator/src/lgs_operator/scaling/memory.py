@@ -1,8 +1,8 @@
 """What the law remembers between two decisions: small enough for a manifest's status, and complete enough
 that a new operator goes on where the old one stopped.
 
-`to_json` stays below 8 KiB whatever the load. The last sample of each replica is left out of it: a new
-operator takes its first round as the start to count from.
+`to_json` stays below 8 KiB whatever the load, below 10 with the days of a prediction. The last sample of each
+replica is left out of it: a new operator takes its first round as the start to count from.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Memory:
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> str:
-        """One line of JSON, below 8 KiB: a status that people read should not be mostly this."""
+        """One line of JSON, below 8 or 10 KiB: a status that people read should not be mostly this."""
         spans = self.flow.spans[-MOST_SPANS:]
         line = {
             "v": VERSION,
