@@ -21,7 +21,6 @@ from bench.wire import Reply
 from support.ports import wait_until
 
 ROOT = Path(__file__).parents[2]
-ENV = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests"}
 BENCH = [sys.executable, "-m", "bench", "http", "--rounds", "1", "--seconds", "0.2", "--warm", "0.1"]
 CHUNKED = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n\n\r\n7\r\n{"a":1}\r\n0\r\n\r\n'
 WHOLE = b"HTTP/1.1 429 Too Many\r\nContent-Length: 4\r\nRetry-After: 2\r\n\r\nfull"
@@ -57,7 +56,7 @@ def test_what_a_generator_saw_arrives_whole_though_a_signal_interrupts_it() -> N
         "import signal; from bench.generator import Seen, tell; "
         "signal.signal(signal.SIGUSR1, lambda *_: None); tell(Seen(answers=[0.25] * 100_000), 1)"
     )
-    env = {**ENV, "PYTHONUNBUFFERED": "1"}
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen([sys.executable, "-c", tells], env=env, stdout=subprocess.PIPE) as generator:
         assert generator.stdout is not None
         pipe = generator.stdout.fileno()
@@ -104,7 +103,6 @@ def test_the_benchmark_measures_each_kind_of_load(tmp_path: Path) -> None:
         [*BENCH, "--only", *lines, "--out", str(out)],
         check=False,
         cwd=ROOT,
-        env=ENV,
         capture_output=True,
         text=True,
     )
@@ -122,7 +120,7 @@ def test_the_benchmark_measures_each_kind_of_load(tmp_path: Path) -> None:
 def test_a_benchmark_that_is_stopped_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
     command = [*BENCH, "--only", "SQLite", "PostgreSQL, 1 replica: wait 1", "--seconds", "60"]
     with (tmp_path / "told").open("wb") as told:
-        bench = subprocess.Popen([*command, "--out", str(tmp_path / "out")], cwd=ROOT, env=ENV, stdout=told)
+        bench = subprocess.Popen([*command, "--out", str(tmp_path / "out")], cwd=ROOT, stdout=told)
 
     wait_until(lambda: any("bench.generator" in words(pid) for pid in tree(bench.pid)), "a load begins", 60)
     started = set(tree(bench.pid)) - {bench.pid}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -92,7 +91,6 @@ def test_a_small_play_gives_every_turn_its_answer(tmp_path: Path) -> None:
         command,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests"},
         capture_output=True,
         text=True,
     )
