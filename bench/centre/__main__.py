@@ -43,7 +43,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.5)
     parser.add_argument("--least", type=int, default=2, help="replicas")
     parser.add_argument("--most", type=int, default=4, help="replicas")
-    parser.add_argument("--slots", type=int, default=8, help="runs at a time in one replica")
+    parser.add_argument("--slots", type=int, default=16, help="runs at a time in one replica")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=OUT, help="file for all that was measured")
     parser.add_argument("--docs", action="store_true", help="write it into the pages, if all held")

@@ -37,8 +37,9 @@ FAULTS: Final = "CUSTOMER_SERVICE_MODEL_FAULTS"
 TIMES: Final = "CUSTOMER_SERVICE_MODEL_TIMES"
 START_SECONDS: Final = 120.0
 PREMISE_SECONDS: Final = 60.0
-UTILIZATION: Final = 0.4
-"""Of the slots: on so small a machine a start takes what serving needs, and is better begun early."""
+UTILIZATION: Final = 0.18
+"""Of the slots: three runs at a time are what a replica's share of two cores serves well. The others are for
+runs that wait for a slow model, which cost nothing."""
 Json = dict[str, Any]
 
 
