@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import structlog
 import typer
-import uvloop
 
 from lgs_runtime import gc_tuning, logs, stopping
 from lgs_runtime.dumps.command import dump_app
@@ -149,13 +148,11 @@ def _live(settings: Settings, log_again: Callable[[], None]) -> None:
     """One life of a replica; returns when it ended well."""
     with gc_tuning.paused():
         # Wrong settings are shown before slow imports.
-        from lgs_runtime import opening, server  # noqa: PLC0415
+        from lgs_runtime import event_loop, opening, server  # noqa: PLC0415
         from lgs_runtime.api.custom.application import AppFailed  # noqa: PLC0415
 
-    # Not closed on purpose: closing waits for threads, and a node that was handed back may still sit in one.
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
-        runner.run(server.run(settings, log_again))
+        event_loop.run(server.run(settings, log_again))
     except opening.Stopped as asked:
         log.info("replica.stopped", reason=str(asked))
     except ConfigError as wrong:

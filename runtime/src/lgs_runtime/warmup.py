@@ -21,6 +21,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from lgs_runtime.cache.statistics import WarmupCounts
 from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.event_loop import EXITS
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput, parse_lines
 from lgs_runtime.model import Assistant
 from lgs_runtime.run_kwargs import RunKwargs, about_the_caller
@@ -88,7 +89,7 @@ class _Runs:
             async with self._turns:
                 await self._run(given)
         # The graph is the application's: whatever it raises, the replica starts.
-        except Exception as failed:  # noqa: BLE001
+        except (Exception, *EXITS) as failed:  # noqa: BLE001
             self._counts.failed += 1
             if self._counts.failed <= MOST_TOLD:
                 said = f"{type(failed).__name__}: {failed}"

@@ -139,6 +139,64 @@ async def test_a_replica_is_alive_and_not_ready_until_its_cache_is_warm(
     assert threads == []
 
 
+LEAVES = """
+import asyncio, sys
+from typing_extensions import TypedDict
+from langgraph.graph import START, StateGraph
+class State(TypedDict, total=False):
+    how: str
+async def node(state):
+    if state["how"] == "awaits":
+        await asyncio.sleep(0)
+    if state["how"] == "interrupts":
+        raise KeyboardInterrupt
+    sys.exit(3)
+def thread(state):
+    sys.exit(4)
+graph = StateGraph(State).add_node(node).add_edge(START, "node").compile()
+plain = StateGraph(State).add_node(thread).add_edge(START, "thread").compile()
+"""
+
+
+@EMBEDDED
+async def test_a_node_that_asks_the_program_to_end_ends_its_run_and_no_other(
+    new_process: NewProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    graphs = {
+        "leaves": f"{tmp_path}/leaves.py:graph",
+        "plain": f"{tmp_path}/leaves.py:plain",
+        "three_steps": "./stories.py:three_steps",
+    }
+    warmup = {"inputs": [{"assistant": "leaves", "input": {"how": "awaits"}}] * 2}
+    asked = [("leaves", "exits"), ("leaves", "awaits"), ("leaves", "interrupts"), ("plain", "exits")]
+    held = tmp_path / "hold-two"
+    held.touch()
+
+    process = new_process("a", LANGSERVE_GRAPHS=json.dumps(graphs), LGS_CACHE_WARMUP=json.dumps(warmup))
+    base = await address_of(process, tmp_path / "a.log")
+    async with httpx.AsyncClient(base_url=base, timeout=90) as client:
+        warmed = (await client.get("/cache/stats")).json()["warmup"]
+        other = {"assistant_id": "three_steps", "input": {"folder": str(tmp_path), "done": []}}
+        waited = asyncio.ensure_future(client.post("/runs/wait", json=other))
+        async with asyncio.timeout(90):
+            while len(ran(tmp_path)) < 2:
+                await asyncio.sleep(0.01)
+        answers = [
+            await client.post("/runs/wait", json={"assistant_id": graph, "input": {"how": how}})
+            for graph, how in asked
+        ]
+        held.unlink()
+        done = (await waited).json()["done"]
+    process.send_signal(signal.SIGTERM)
+
+    assert (warmed["failed"], warmed["done"]) == (2, 0)
+    told = [answer.json()["__error__"]["error"] for answer in answers]
+    assert told == ["SystemExit", "SystemExit", "KeyboardInterrupt", "SystemExit"]
+    assert done == ["one", "two", "three"]
+    assert await ended(process) == 0
+
+
 @EMBEDDED
 async def test_a_graph_that_can_not_work_ends_the_process_with_two_and_the_reason_last(
     new_process: NewProcess, tmp_path: Path

@@ -19,6 +19,7 @@ from langgraph.pregel import _retry as execution_of_nodes
 
 from lgs_runtime.breaker.machine import Result
 from lgs_runtime.errors import RuntimeFault
+from lgs_runtime.event_loop import EXITS
 from lgs_runtime.model import Outcome
 from lgs_runtime.tracebacks import passed_through
 from lgs_runtime.worker.attempt import Attempt, HandBack
@@ -60,7 +61,7 @@ def _of_the_input(raised: BaseException) -> bool:
 def _is_failure(raised: BaseException, ignored: Sequence[str]) -> bool:
     if isinstance(raised, BaseExceptionGroup):
         return any(_is_failure(each, ignored) for each in raised.exceptions)
-    if not isinstance(raised, Exception) or isinstance(raised, OF_THE_REQUEST):
+    if not isinstance(raised, (Exception, *EXITS)) or isinstance(raised, OF_THE_REQUEST):
         return False
     names = {
         name
@@ -70,7 +71,7 @@ def _is_failure(raised: BaseException, ignored: Sequence[str]) -> bool:
     return names.isdisjoint(ignored) and _status_of(raised) not in REFUSED
 
 
-def _status_of(raised: Exception) -> Any:
+def _status_of(raised: BaseException) -> Any:
     """The HTTP status of an answer that clients of servers raise: openai, anthropic, httpx, requests."""
     answer = getattr(raised, "response", None)
     return getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
