@@ -1,13 +1,12 @@
 """The life of a replica's event loop: only what the replica itself does ends it.
 
-asyncio takes a SystemExit or a KeyboardInterrupt that a task raises out of the loop, whoever's task it is: a
+asyncio takes a SystemExit or a KeyboardInterrupt that a task raises out of the loop, whosever task it is: a
 node that calls `sys.exit` would end the replica, with everybody's runs. It is the end of its task, whose
 exception it is, and of its run.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
@@ -23,7 +22,7 @@ log = structlog.get_logger(__name__)
 def run(work: Coroutine[Any, Any, T]) -> T:
     """What `work` returns, or raises. The loop is not closed on purpose: closing waits for threads, and a
     node that was handed back may still sit in one."""
-    loop = asyncio.Runner(loop_factory=uvloop.new_event_loop).get_loop()
+    loop = uvloop.new_event_loop()
     task = loop.create_task(work)
     while True:
         try:
