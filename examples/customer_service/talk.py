@@ -22,9 +22,24 @@ ASSISTANT = "customer_service"
 async def customer(client: LangGraphClient) -> None:
     """A conversation, word by word."""
     thread_id = (await client.threads.create())["thread_id"]
+    watch: asyncio.Task[None] | None = None
     while (said := await asyncio.to_thread(_read, "> ")) is not None:
         if said:
             await turn(client, thread_id, said)
+        waits = (await client.threads.get(thread_id))["status"] == "interrupted"
+        if waits and (watch is None or watch.done()):
+            watch = asyncio.create_task(answer_of_a_person(client, thread_id))
+
+
+async def answer_of_a_person(client: LangGraphClient, thread_id: str, every: float = 1.0) -> None:
+    """Says what a person answers when it comes: minutes later, while nobody asks."""
+    while (thread := await client.threads.get(thread_id))["status"] in ("interrupted", "busy"):  # noqa: ASYNC110
+        await asyncio.sleep(every)
+    said: Any = (thread["values"] or {}).get("messages") or [{}]
+    if said[-1].get("type") == "ai":
+        print(
+            f"\n{said[-1].get('name') or 'one of us'}: {shown(said[-1]['content'])}\n> ", end="", flush=True
+        )
 
 
 async def turn(client: LangGraphClient, thread_id: str, said: str) -> None:

@@ -211,6 +211,9 @@ def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: 
     (tmp_path / "other.yaml").write_text("kind: Deployment\n")
     assert found(tmp_path) == tmp_path / "langgraph.json"
 
+    (tmp_path / "service.yaml").write_text("kind: LangGraphService\nspec: {question: what?}\n")
+    assert found(tmp_path) == tmp_path / "service.yaml", "one that is no YAML is the one that is meant"
+
     (tmp_path / "service.yaml").write_text("kind: LangGraphService\n")
     assert found(tmp_path) == tmp_path / "service.yaml"
 

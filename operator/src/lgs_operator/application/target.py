@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,9 +23,8 @@ def found(named: Path | None) -> Path:
     folder = Path.cwd() if named is None else named
     if not folder.is_dir():
         return folder
-    manifests = [
-        path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml") and _is_ours(path)
-    ]
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml")]
+    manifests = [path for path in files if _is_ours(path)] or [path for path in files if _was_meant(path)]
     if len(manifests) > 1:
         names = ", ".join(path.name for path in manifests)
         raise ManifestError(
@@ -49,6 +49,15 @@ def kind_of(path: Path) -> Kind:
 
 def _is_ours(path: Path) -> bool:
     return any(each.get("kind") == KIND for each in _documents(path))
+
+
+def _was_meant(path: Path) -> bool:
+    """A file that says to be ours and is no YAML: what is wrong with it is told by who reads it."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError):
+        return False
+    return re.search(rf"^kind: *{KIND}\s*$", text, re.MULTILINE) is not None and not _documents(path)
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:
