@@ -22,23 +22,26 @@ DECISION_SECONDS = 5.0
 READY_SECONDS = 5.0
 
 
-def needed_replicas(story: Story) -> int:
-    """Little's law: arrivals times the time of a run, over a replica's slots that are planned to be used."""
+def replicas_for(story: Story, in_use: float) -> int:
+    """How many replicas have so many slots in use, of those that are planned to be used."""
     spec = story.service()["spec"]
-    slots = spec["workers"]["concurrency"] * spec["scaling"]["target"]["utilization"]
-    return math.ceil(SPIKE_RATE * STEPS * STEP_SECONDS / slots)
+    return math.ceil(in_use / (spec["workers"]["concurrency"] * spec["scaling"]["target"]["utilization"]))
+
+
+def needed_replicas(story: Story) -> int:
+    """Little's law: arrivals times the time of a run are the slots in use."""
+    return replicas_for(story, SPIKE_RATE * STEPS * STEP_SECONDS)
 
 
 def most_replicas(story: Story, needed: int) -> int:
     """What the manifest's overshoot allows. Where the machine is busy runs take longer than their steps, and
     the operator, whose Events tell what it measured, is right to see more of a load.
     """
-    spec = story.service()["spec"]
     selector = f"reason=ScaledOut,involvedObject.name={NAME}"
     told = story.kubectl("get", "events", "--field-selector", selector, "-o", "jsonpath={.items[*].message}")
     in_use = [int(slots) for slots in re.findall(r"keep (\d+) slots in use", told)]
-    measured = math.ceil(max(in_use, default=0) / spec["workers"]["concurrency"])
-    return math.ceil(spec["scaling"]["overshoot"] * max(needed, measured))
+    measured = replicas_for(story, max(in_use, default=0))
+    return math.ceil(story.service()["spec"]["scaling"]["overshoot"] * max(needed, measured))
 
 
 def test_a_spike_is_answered_in_seconds_and_without_excess(story: Story, report: Report) -> None:
