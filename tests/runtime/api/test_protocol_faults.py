@@ -18,6 +18,7 @@ import pytest
 from api_graphs import entrance, gate
 from api_replicas import Replica, open_replica, settings_of
 
+from lgs_runtime.streams.redis import RedisBroker
 from runtime.api.test_protocol import (
     EVERYTHING,
     Event,
@@ -55,6 +56,15 @@ async def two(redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[tuple[
 
 async def stop(server: RedisServer) -> None:
     await asyncio.to_thread(server.stop)
+
+
+async def used_again(*replicas: Replica) -> None:
+    """Until each has found that Redis is back; what it sends before reaches nobody elsewhere."""
+    async with asyncio.timeout(90):
+        for each in replicas:
+            assert isinstance(each.services.streams, RedisBroker)
+            while each.services.streams.away:
+                await asyncio.sleep(0.01)
 
 
 async def restart(server: RedisServer) -> None:
@@ -202,6 +212,7 @@ async def test_after_redis_is_back_a_listener_elsewhere_hears_the_next_run_whole
         gate(thread).set()
         await until_the_end(events)
         await asyncio.to_thread(redis_server.start)
+        await used_again(here, there)
         await start(there.url, thread, "steps", {})
         heard = await until_the_end(events)
 
