@@ -199,7 +199,6 @@ def summary(runs: list[Played], ideal_seconds: float) -> dict[str, Any]:
     by_priority = {
         priority: {
             "runs": len(group),
-            "mean": round(sum(group) / len(group), 3),
             "p50": percentile(group, 0.5),
             "p95": percentile(group, 0.95),
         }
