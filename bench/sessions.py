@@ -15,9 +15,10 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 import uvloop
@@ -25,9 +26,22 @@ from bench.conversations import Conversation, Turn, answer_of, conversations, re
 from bench.processes import allow_connections
 from bench.wire import Connection, Reply, request
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 OPENERS = 32
 """Sessions that make their thread at the same time."""
 REFUSED = (429, 503)
+
+
+class Turns(Protocol):
+    """What is shared in a play: the turns as their clients saw them."""
+
+    @property
+    def turns(self) -> Sequence[DataclassInstance]: ...
+
+
+S = TypeVar("S", bound=Turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,18 +221,29 @@ async def perform(play: Play) -> Stage:
     say("open", sessions=len(sessions))
     await asyncio.to_thread(sys.stdin.readline)
     stage.began = time.perf_counter()
-    telling = asyncio.create_task(tell(stage))
-    await asyncio.gather(*(session.live() for session in sessions))
-    telling.cancel()
+    await live(tell(stage), [session.live() for session in sessions])
+    return stage
+
+
+async def live(telling: Coroutine[Any, Any, None], everybody: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All live to their end, while how it goes is told."""
+    told = asyncio.create_task(telling)
+    await asyncio.gather(*everybody)
+    told.cancel()
+
+
+def played(performance: Coroutine[Any, Any, S], out: str) -> S:
+    """Plays, and writes every turn into a file, in JSON lines."""
+    allow_connections()
+    stage = uvloop.run(performance)
+    Path(out).write_bytes(b"\n".join(orjson.dumps(asdict(turn)) for turn in stage.turns))
     return stage
 
 
 def main() -> None:
     """Plays the job."""
     play = Play(**json.loads(sys.stdin.readline()))
-    allow_connections()
-    stage = uvloop.run(perform(play))
-    Path(play.out).write_bytes(b"\n".join(orjson.dumps(asdict(turn)) for turn in stage.turns))
+    stage = played(perform(play), play.out)
     cpu = time.process_time()
     say("done", most_open=stage.most_open, most_running=stage.most_running, cpu_seconds=cpu)
 

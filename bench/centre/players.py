@@ -18,20 +18,18 @@ import sys
 import time
 import uuid
 from collections.abc import Coroutine, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import uvloop
 from bench.centre import example
 from bench.centre.account import Turn
 from bench.centre.customers import Ask, Customer, customers
 from bench.centre.event_stream import Heard
 from bench.centre.phases import phases, rhythm, steady
 from bench.conversations import read_trace
-from bench.processes import allow_connections
-from bench.sessions import REFUSED, say
+from bench.sessions import REFUSED, live, played, say
 from bench.wire import Connection, Reply, request
 
 PATIENCE_SECONDS: Final = 120.0
@@ -257,18 +255,14 @@ async def perform(play: Play) -> Stage:
     say("open", customers=len(everybody), turns=sum(len(each.asks) for each in everybody))
     await asyncio.to_thread(sys.stdin.readline)
     stage.began = time.monotonic()
-    telling = asyncio.create_task(tell(stage))
-    await asyncio.gather(*(Client(stage, each).live() for each in everybody))
-    telling.cancel()
+    await live(tell(stage), [Client(stage, each).live() for each in everybody])
     return stage
 
 
 def main() -> None:
     """Plays the job."""
     play = Play(**json.loads(sys.stdin.readline()))
-    allow_connections()
-    stage = uvloop.run(perform(play))
-    Path(play.out).write_bytes(b"\n".join(orjson.dumps(asdict(turn)) for turn in stage.turns))
+    stage = played(perform(play), play.out)
     say("done", most_online=stage.most_online)
 
 

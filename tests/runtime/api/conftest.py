@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ _load("api_dependency", "dependency.py")
 from api_answering import caching  # noqa: E402
 from api_dependency import guarded as guarded_by_circuits  # noqa: E402
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
+
+NewService = Callable[[str, Callable[[Settings], Settings]], AbstractAsyncContextManager[Replica]]
 
 
 @contextmanager
@@ -107,37 +110,40 @@ async def other(settings: Settings, replica: Replica) -> AsyncIterator[Replica]:
 
 
 @pytest.fixture(scope="session")
-async def guarded(
+def service(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Replica]:
+) -> NewService:
+    """Opens a replica by a name, with settings of its own and a database of its own."""
+
+    @asynccontextmanager
+    async def opened(name: str, changed: Callable[[Settings], Settings]) -> AsyncIterator[Replica]:
+        folder = tmp_path_factory.mktemp(name)
+        with database(kind, request, folder) as uris:
+            async with open_replica(changed(settings_of(folder, uris))) as found:
+                yield found
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+async def guarded(service: NewService) -> AsyncIterator[Replica]:
     """A service with private conversations."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with database(kind, request, folder) as uris:
-        settings = replace(settings_of(folder, uris), auth_path="api_auth:owners")
-        async with open_replica(settings) as opened:
-            yield opened
+    async with service("guarded", partial(replace, auth_path="api_auth:owners")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
-async def circuits(
-    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Replica]:
+async def circuits(service: NewService) -> AsyncIterator[Replica]:
     """A replica with circuit breakers around its graphs."""
-    folder = tmp_path_factory.mktemp("circuits")
-    with database(kind, request, folder) as uris:
-        async with open_replica(guarded_by_circuits(settings_of(folder, uris))) as opened:
-            yield opened
+    async with service("circuits", guarded_by_circuits) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
-async def answering(
-    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Replica]:
+async def answering(service: NewService) -> AsyncIterator[Replica]:
     """A replica that caches the answers of a graph."""
-    folder = tmp_path_factory.mktemp("answering")
-    with database(kind, request, folder) as uris:
-        async with open_replica(caching(settings_of(folder, uris))) as opened:
-            yield opened
+    async with service("answering", caching) as opened:
+        yield opened
 
 
 @pytest.fixture
