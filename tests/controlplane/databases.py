@@ -6,8 +6,8 @@ from typing import Any
 
 from controlplane.manifests import service
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE_OF_OURS, STATEFUL_SET
+from support.waiting import until
 
 SET, VOLUME = "support-postgres", "data-support-postgres-0"
 

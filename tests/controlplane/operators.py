@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 
 from controlplane.controlplane_server import ControlPlane, free_port
-from controlplane.waiting import until
 from lgs_operator.naming import CLASS_LABEL
+from support.waiting import until
 
 
 @dataclass

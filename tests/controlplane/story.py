@@ -7,9 +7,9 @@ from typing import Any
 
 from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import condition
-from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE_OF_OURS, Kind
+from support.waiting import until
 
 OURS = "involvedObject.kind=LangGraphService"
 

@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from controlplane.chart import objects, rendered
 from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import service
-from controlplane.waiting import until
 from lgs_crds import Spec
 from lgs_operator.autoscaler import DELETION_COST
 from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import POD
 from lgs_operator.naming import labels
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 WRITES = [{"apiGroups": ["lgs.dev"], "resources": ["langgraphservices"], "verbs": ["*"]}]

@@ -13,12 +13,12 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
 from controlplane.operators import DIES, Operators
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
 from lgs_operator.scaling import Memory
 from lgs_operator.scaling.saturation import Saturation
 from lgs_operator.scaling.throughput import Level
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 SCALING = {"minReplicas": 1, "maxReplicas": 4, "scaleDown": {"holdSeconds": 0}}

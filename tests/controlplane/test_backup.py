@@ -12,8 +12,8 @@ from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import service
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import CLAIM, CRON_JOB, DEPLOYMENT, JOB, POD, SERVICE_OF_OURS, STATEFUL_SET
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 NAME = "20261128T030002Z-1a2b3c"

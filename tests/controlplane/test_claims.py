@@ -9,9 +9,9 @@ import pytest
 
 from controlplane.databases import SET, VOLUME, managed, uid_of
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SERVICE, SERVICE_OF_OURS, STATEFUL_SET
 from lgs_operator.naming import MANAGED_BY_LABEL, SERVICE_LABEL
+from support.waiting import until
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
 

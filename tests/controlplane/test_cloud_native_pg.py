@@ -14,8 +14,9 @@ import pytest_asyncio
 from controlplane.manifests import service
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.waiting import established, until
+from controlplane.waiting import established
 from lgs_operator.kube.kinds import DEPLOYMENT
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lgs-toolchain" / "cloudnativepg"

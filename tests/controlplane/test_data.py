@@ -12,8 +12,8 @@ import pytest
 from controlplane.databases import SET, VOLUME, delete, gone, made_again, managed, password, uid_of
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, SERVICE_OF_OURS, STATEFUL_SET
+from support.waiting import until
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
 

@@ -11,8 +11,8 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import DEPLOYMENT, STATEFUL_SET
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

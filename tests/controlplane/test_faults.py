@@ -13,9 +13,9 @@ from controlplane.faulty_proxy import FaultyProxy, faulty_proxy
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE_OF_OURS
 from support.drawn_manifests import TIMES
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 SEED = 13

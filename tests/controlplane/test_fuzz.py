@@ -15,10 +15,10 @@ from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE, SERVICE_OF_OURS, Manifest
 from support.drawn_manifests import TIMES, examples, services
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 EXAMPLES = 60

@@ -11,9 +11,9 @@ import pytest
 from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators, Running
-from controlplane.waiting import until
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE_OF_OURS
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

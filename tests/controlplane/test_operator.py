@@ -10,7 +10,6 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import DIES, Operators
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import (
     CLAIM,
     CONFIG_MAP,
@@ -23,6 +22,7 @@ from lgs_operator.kube.kinds import (
     SERVICE_OF_OURS,
     STATEFUL_SET,
 )
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 DELETED = {"postgres": {"managed": {"storage": "1Gi", "deletionPolicy": "Delete"}}}

@@ -10,8 +10,8 @@ import pytest
 from controlplane.manifests import service
 from controlplane.operators import DIES, Operators, Running
 from controlplane.story import Story
-from controlplane.waiting import LONGEST, until
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, SERVICE_OF_OURS
+from support.waiting import LONGEST, until
 
 pytestmark = pytest.mark.controlplane
 STOCK = {"image": None, "source": {"configMap": "code"}, "graphs": {"agent": "./graph.py:graph"}}

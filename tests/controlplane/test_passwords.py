@@ -11,8 +11,8 @@ from controlplane.databases import SET, delete, managed, password
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE_OF_OURS, STATEFUL_SET
+from support.waiting import until
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
 

@@ -10,8 +10,8 @@ import pytest
 from controlplane.manifests import service
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import CRON_JOB, DEPLOYMENT, STATEFUL_SET
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 WORKLOADS = "deployments,statefulsets,cronjobs,jobs"

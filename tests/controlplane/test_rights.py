@@ -17,7 +17,6 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import (
     CRON_JOB,
     DEPLOYMENT,
@@ -28,6 +27,7 @@ from lgs_operator.kube.kinds import (
     SERVICE_OF_OURS,
     STATEFUL_SET,
 )
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 ACCOUNT = "lgs-operator"

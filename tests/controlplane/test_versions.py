@@ -9,8 +9,8 @@ import pytest
 from controlplane.databases import SET, gone, managed
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.waiting import until
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, STATEFUL_SET
+from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

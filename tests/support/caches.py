@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from lgs_runtime.cache.manager import CacheManager
-
-
-async def until(premise: Callable[[], bool]) -> None:
-    """Waits for what must become true."""
-    async with asyncio.timeout(60):
-        while not premise():
-            await asyncio.sleep(0.01)
+from support.waiting import until
 
 
 async def listening(*caches: CacheManager) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +16,7 @@ from api_replicas import Replica, open_replica, settings_of
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.breaker.machine import Phase, Result, changed
 from lgs_runtime.settings import Settings
+from support.waiting import until
 
 AWAY = partial(ConnectionError, "the model is away")
 
@@ -50,15 +49,6 @@ def on(clock: Clock, replica: Replica) -> Replica:
 
 def phase_of(replica: Replica, graph: str = "dependent") -> Phase:
     return next(one.phase for one in replica.services.circuits.all() if one.name == graph)
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            seen = holds()
-            if seen if isinstance(seen, bool) else await seen:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def run_to_its_end(replica: Replica, graph: str, **asked: Any) -> str:

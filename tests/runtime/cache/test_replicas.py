@@ -26,8 +26,9 @@ from lgs_runtime.cache.redis import HALF_LIFE_SECONDS, MOST_COUNTED, TIMEOUT_SEC
 from lgs_runtime.cache.replicas import LOOK_SECONDS
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.cache.values import Found, Life
-from support.caches import listening, until
+from support.caches import listening
 from support.redis import RedisServer
+from support.waiting import until
 
 KEY = (("write", "node"), "input")
 LIFE = Life(60.0)

@@ -27,6 +27,7 @@ from lgs_runtime.streams.redis import RedisBroker
 from support.circuits import POLICY, SharingReplica, exchange, phases
 from support.redis import RedisCluster, RedisSentinel
 from support.servers import running
+from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
 LIFE = Life(60.0)
@@ -56,12 +57,6 @@ async def computed(cache: CacheManager, place: Place, value: Any) -> Any:
     if isinstance(found, Flight):
         await cache.land(place, found, value, LIFE)
     return found.value if isinstance(found, Found) else value
-
-
-async def until(premise: Callable[[], Any]) -> None:
-    async with asyncio.timeout(60):
-        while not await premise():
-            await asyncio.sleep(0.05)
 
 
 async def test_replicas_share_what_they_compute_and_forget(new_cache: NewCache, uri: str) -> None:

@@ -3,7 +3,6 @@ time has passed since."""
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -21,6 +20,7 @@ from support.leases import end_lease
 from support.postgres import binary, fresh_database
 from support.receiver import receiving
 from support.service import new_id
+from support.waiting import until
 
 NewReplica = Callable[..., Any]
 pytestmark = pytest.mark.parametrize("database_uri", ["postgres"], indirect=True)
@@ -42,13 +42,6 @@ def restore(uri: str, into: str, tmp_path: Path) -> None:
     command = [binary("pg_restore"), "--single-transaction", "--exit-on-error", *plain]
     subprocess.run([*command, f"--dbname={into}", dump], check=True)
     end_lease(into, "old")
-
-
-async def until(look: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(60):
-        while not (found := await look()):
-            await asyncio.sleep(0.05)
-        return found
 
 
 async def test_a_run_that_ran_at_the_backup_goes_on_from_its_last_checkpoint(

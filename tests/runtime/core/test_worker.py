@@ -25,16 +25,11 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.streams.events import FROM_START
 from lgs_runtime.worker import worker
 from runtime.core.stories import ran
+from support.waiting import until
 
 NewReplica = Callable[..., Any]
 NewProcess = Callable[..., subprocess.Popen[bytes]]
 RunsOut = Callable[[str], None]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(90):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def given(folder: Path, seconds: float = 0.0, **more: Any) -> RunKwargs:
