@@ -17,6 +17,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from lgs_runtime.cancelling import cancelled
 from lgs_runtime.redis_clients import GONE
 from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.events import StreamEvent
@@ -95,8 +96,7 @@ class Batches:
     async def close(self) -> None:
         """What is still on its way is lost."""
         if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+            await cancelled([self._writer])
         self._delivery.arrived()
 
     async def _write(self) -> None:

@@ -9,11 +9,11 @@ import asyncio
 import structlog
 from redis.asyncio import Redis
 
+from lgs_runtime.cancelling import cancelled
 from lgs_runtime.redis_clients import GONE
 
 AWAY_SECONDS = 1.0
 """Between two looks whether it is back."""
-CANCEL_AGAIN_SECONDS = 0.1
 log = structlog.get_logger(__name__)
 
 
@@ -40,10 +40,8 @@ class Reachability:
 
     async def close(self) -> None:
         """Looks no more."""
-        # The driver may swallow a cancellation that meets it as it connects: so it is repeated.
-        while self._looking is not None and not self._looking.done():
-            self._looking.cancel()
-            await asyncio.wait({self._looking}, timeout=CANCEL_AGAIN_SECONDS)
+        if self._looking is not None:
+            await cancelled([self._looking])
 
     async def _look(self) -> None:
         while True:
