@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lgs_crds.model import Backup, RestoreFrom
+from lgs_crds.model.backup import Backup, RestoreFrom
 from lgs_crds.schedules import next_time
 from lgs_operator.desired.everything import everything
 from lgs_operator.status.backup import BackupView, backup_ready, last_backup

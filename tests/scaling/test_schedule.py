@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from lgs_crds.model import ScheduledMinimum
+from lgs_crds.model.scaling import ScheduledMinimum
 from lgs_operator.scaling import Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.schedule import scheduled
 from lgs_operator.simulate.loads import poisson

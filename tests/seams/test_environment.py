@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lgs_crds import LangGraphService, parse
-from lgs_crds.model import CircuitBreaker, GraphCircuitBreaker
+from lgs_crds.model.circuit_breaker import CircuitBreaker, GraphCircuitBreaker
 from lgs_operator.desired.environment import (
     API_KEYS_DIR,
     API_KEYS_FILE,

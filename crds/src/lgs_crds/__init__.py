@@ -1,7 +1,7 @@
 """The LangGraphService manifest: its model, its rules and the CustomResourceDefinition made from them."""
 
 from lgs_crds.errors import ABSENT, ManifestError, Problem
-from lgs_crds.model import (
+from lgs_crds.model.service import (
     API_VERSION,
     DEFAULT_OPERATOR_CLASS,
     GROUP,

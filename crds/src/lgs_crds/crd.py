@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from lgs_crds.model import GROUP, KIND, PLURAL, VERSION, Spec
+from lgs_crds.model.service import GROUP, KIND, PLURAL, VERSION, Spec
 from lgs_crds.rules import RULES
 from lgs_crds.status import Status
 from lgs_crds.texts import LONGEST_SERVICE_NAME, SERVICE_NAME

@@ -1,7 +1,7 @@
 """From a document to the model: `parse` for a mapping, `load` for a YAML file.
 
-Both raise `ManifestError` with every problem, each naming field, value and rule; neither fills in anything
-that `model.py` does not say.
+Both raise `ManifestError` with every problem, each naming field, value and rule; neither fills in a
+default that is not in `model/`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lgs_crds.errors import ABSENT, ManifestError, Problem
-from lgs_crds.model import KIND, LangGraphService
+from lgs_crds.model.service import KIND, LangGraphService
 from lgs_crds.pruning import broken_among, location_of
 from lgs_crds.rules import broken
 from lgs_crds.texts import RULES

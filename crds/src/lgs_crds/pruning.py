@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lgs_crds.errors import Problem
-from lgs_crds.model import Spec
-from lgs_crds.rules import NEEDS_CODE, NEEDS_POSTGRES, broken
+from lgs_crds.model.service import Spec
+from lgs_crds.rules import broken
+from lgs_crds.rules.replicas import NEEDS_POSTGRES
+from lgs_crds.rules.source import NEEDS_CODE
 
 Location = tuple[int | str, ...]
 # What else a rule reads than the fields at and below its own path.

@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from lgs_crds import LangGraphService
-from lgs_crds.model import ManagedPostgres
+from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError

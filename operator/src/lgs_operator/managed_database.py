@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from lgs_crds import LangGraphService
-from lgs_crds.model import ManagedPostgres
+from lgs_crds.model.persistence import ManagedPostgres
 from lgs_crds.reasons import Reason
 from lgs_crds.status import DatabaseStatus
 from lgs_operator.context import Context

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from lgs_crds import ManifestError, Problem
-from lgs_crds.model import KIND
+from lgs_crds.model.service import KIND
 
 Kind = Literal["manifest", "application"]
 CONFIG: Final = "langgraph.json"

@@ -13,8 +13,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from lgs_crds import Problem, Spec
-from lgs_crds.model import WarmupInput
-from lgs_crds.rules import ASSISTANT_ID, WHICH_GRAPH
+from lgs_crds.model.cache import WarmupInput
+from lgs_crds.rules.cache import ASSISTANT_ID, WHICH_GRAPH
 from lgs_operator.application.target import CONFIG
 
 MOST_TOLD: Final = 10

@@ -6,7 +6,7 @@ and the runtime's `dump keep` describes and keeps it. The claim belongs to nobod
 
 from __future__ import annotations
 
-from lgs_crds.model import Backup
+from lgs_crds.model.backup import Backup
 from lgs_operator.desired.dumps import (
     BACKUPS,
     TOLD,

@@ -4,7 +4,7 @@ runtime's `dump` command in the service's image, and the place where backups are
 
 from __future__ import annotations
 
-from lgs_crds.model import BackupS3
+from lgs_crds.model.backup import BackupS3
 from lgs_operator.desired.deployment import RUNTIME_UID, image_of
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.managed import host_of

@@ -9,7 +9,9 @@ import hashlib
 import json
 
 from lgs_crds import Spec
-from lgs_crds.model import EnvVar, SecretKey, Warmup
+from lgs_crds.model.base import SecretKey
+from lgs_crds.model.cache import Warmup
+from lgs_crds.model.pod import EnvVar
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.known_database import KEY
 from lgs_operator.desired.objects import name_of

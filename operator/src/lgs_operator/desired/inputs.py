@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lgs_crds import LangGraphService
-from lgs_crds.model import ManagedPostgres
+from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.desired.credentials import Credentials
 from lgs_operator.desired.server_image import ServerImage
 from lgs_operator.kube.kinds import Manifest

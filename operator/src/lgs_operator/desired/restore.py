@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from lgs_crds.model import RestoreFrom
+from lgs_crds.model.backup import RestoreFrom
 from lgs_operator.desired.dumps import (
     BACKUPS,
     SCRATCH,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lgs_crds.model import ManagedPostgres
+from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import owned
 from lgs_operator.kube.client import FIELD_MANAGER

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lgs_crds import API_VERSION, KIND, LangGraphService, ManifestError, Spec, load, parse
-from lgs_crds.model import DEFAULT_MAX_REPLICAS
+from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS
 from lgs_operator.application import Application
 from lgs_operator.application import read as read_application
 from lgs_operator.application.project import name_of, what_to_install

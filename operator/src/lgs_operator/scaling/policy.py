@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lgs_crds import Spec
-from lgs_crds.model import ScheduledMinimum, TargetsByPriority
+from lgs_crds.model.scaling import ScheduledMinimum, TargetsByPriority
 from lgs_operator.scaling.priorities import NO_OWN_WAITS, Waits
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from lgs_crds.model import ScheduledMinimum
+from lgs_crds.model.scaling import ScheduledMinimum
 from lgs_crds.schedules import UnknownZone, last_time, next_time, zone
 
 SLOWER = 1.5

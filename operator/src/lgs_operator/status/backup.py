@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from lgs_crds.model import Backup
+from lgs_crds.model.backup import Backup
 from lgs_crds.schedules import next_time, times
 from lgs_crds.status import BackupStatus, Condition, condition, status_before, timestamp
 from lgs_operator.kube.kinds import Manifest

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from lgs_crds.model import RestoreFrom
+from lgs_crds.model.backup import RestoreFrom
 from lgs_crds.status import (
     BackupStatus,
     Condition,

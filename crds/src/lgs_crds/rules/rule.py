@@ -1,0 +1,48 @@
+"""A rule between fields; and the rule, which several sections have, that exactly one of some fields is
+set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lgs_crds.errors import Problem
+from lgs_crds.model.service import Spec
+
+Check = Callable[[Spec], Problem | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`at` is the object that CEL sees as `self`, as a path under `spec`; `message` is a CEL expression. Both
+    None: only Python has the rule."""
+
+    at: str
+    cel: str | None
+    message: str | None
+    check: Check | None = None
+    cluster_only: bool = False
+
+
+def exactly_one(path: str, given: list[str], names: tuple[str, ...]) -> Problem | None:
+    """The problem, if `given` are not exactly one of `names`."""
+    if len(given) == 1:
+        return None
+    return Problem(path, f"must have exactly one of {', '.join(names)}", " ".join(given) or "none of them")
+
+
+def exactly_one_rule(path: str, names: tuple[str, ...], check: Check) -> Rule:
+    """The rule that the object at `path` has exactly one of the fields `names`."""
+    # only pieces of known length: the API server refuses a message whose cost it can't foresee
+    given = " + ".join(f"(has(self.{name}) ? ' {name}' : '')" for name in names)
+    return Rule(
+        path,
+        f"{_count(names)} == 1",
+        f"'spec.{path}:' + ({_count(names)} == 0 ? ' none of them' : {given}) + "
+        f"': must have exactly one of {', '.join(names)}'",
+        check,
+    )
+
+
+def _count(names: tuple[str, ...]) -> str:
+    return " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
