@@ -303,8 +303,6 @@ async def main(argv: list[str]) -> int:
         runs = await (spike if options.play == "spike" else sessions)(player, options)
     if options.out:
         options.out.write_text("".join(json.dumps(asdict(run)) + "\n" for run in runs))
-    for run in runs:
-        say("run", priority=run.priority, sent_at=run.sent_at, ended_at=run.ended_at)
     result = summary(runs, options.steps * options.step_seconds)
     print(json.dumps(result), flush=True)
     return 0 if result["lost"] == result["wrong"] == 0 and result["acknowledged"] == result["sent"] else 1
