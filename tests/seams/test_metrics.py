@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,11 @@ from lgs_runtime.model import Priority, PriorityDepth, QueueDepth
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 FULL = QueueDepth(
-    high=PriorityDepth(1, 0.5), normal=PriorityDepth(2, 1.5), low=PriorityDepth(4, 9.0), blocked=3
+    high=PriorityDepth(1, 0.5),
+    normal=PriorityDepth(2, 1.5),
+    low=PriorityDepth(4, 9.0),
+    blocked=3,
+    next_due_seconds=90.0,
 )
 
 
@@ -56,6 +61,7 @@ async def test_the_operator_reads_every_number_that_a_replica_shows() -> None:
 
     assert (sample.slots, sample.in_use, sample.draining) == (8, 5, True)
     assert (sample.waiting, sample.oldest_seconds, sample.blocked) == (7, 9.0, 3)
+    assert sample.next_due_seconds == 90.0
     assert (sample.arrived, sample.rejected, sample.finished) == (3, 1, 2)
     assert (sample.wait.count, sample.wait.total) == (3, pytest.approx(0.9))
     assert (sample.execution.count, sample.execution.total) == (2, pytest.approx(6.0))
@@ -96,6 +102,14 @@ async def test_a_queue_that_no_replica_can_tell_is_no_empty_one() -> None:
     assert (sample.waiting, sample.oldest_seconds, sample.blocked) == (None, None, None)
     assert (later.replicas, later.code, later.queue) == (5, "NoData", None)
     assert "how many runs wait" in later.reason
+
+
+async def test_a_time_that_is_not_to_come_is_not_shown() -> None:
+    nothing = Metrics(concurrency=8, depth=Queue(replace(FULL, next_due_seconds=None)))
+
+    sample = parse(await page_of(nothing), "pod-1", at=100.0)
+
+    assert (sample.waiting, sample.next_due_seconds) == (7, None)
 
 
 async def test_the_operator_reads_which_graphs_have_open_circuits_whatever_others_are_called() -> None:

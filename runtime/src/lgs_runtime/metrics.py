@@ -123,6 +123,9 @@ class Metrics:
             ["graph"],
             registry=None,
         )
+        self._next_due = Gauge(
+            "lgs_queue_next_due_seconds", "Until the next delayed run or cron is due.", registry=None
+        )
         self._slots = Gauge("lgs_slots", "Runs this replica may execute at a time.", registry=to)
         self._in_use = Gauge("lgs_slots_in_use", "Runs it executes now.", registry=to)
         self._draining = Gauge("lgs_draining", "1 from SIGTERM on.", registry=to)
@@ -246,10 +249,8 @@ class Metrics:
         self._show_depth(depth)
 
     def _show_depth(self, depth: QueueDepth) -> None:
-        if self._blocked not in self._queue_gauges:
-            for gauge in (self._depth, self._oldest, self._blocked, self._unserved):
-                self.registry.register(gauge)
-                self._queue_gauges.add(gauge)
+        for gauge in (self._depth, self._oldest, self._blocked, self._unserved):
+            self._show_gauge(gauge)
         for priority in Priority:
             of = getattr(depth, priority.value)
             self._depth.labels(priority.value).set(of.waiting)
@@ -258,9 +259,23 @@ class Metrics:
         self._unserved.clear()
         for graph_id, runs in depth.unserved.items():
             self._unserved.labels(graph_id).set(runs)
+        if depth.next_due_seconds is None:
+            self._hide_gauge(self._next_due)
+        else:
+            self._show_gauge(self._next_due)
+            self._next_due.set(max(0.0, depth.next_due_seconds))
 
     def _show_no_depth(self) -> None:
         for gauge in list(self._queue_gauges):
+            self._hide_gauge(gauge)
+
+    def _show_gauge(self, gauge: Gauge) -> None:
+        if gauge not in self._queue_gauges:
+            self.registry.register(gauge)
+            self._queue_gauges.add(gauge)
+
+    def _hide_gauge(self, gauge: Gauge) -> None:
+        if gauge in self._queue_gauges:
             self.registry.unregister(gauge)
             self._queue_gauges.discard(gauge)
 

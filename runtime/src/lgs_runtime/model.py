@@ -304,6 +304,8 @@ class QueueDepth:
     unserved: Mapping[str, int] = field(default_factory=dict)
     """Runs, by their graph, that wait for a replica that has it: none that lives does. They are among none of
     the others."""
+    next_due_seconds: float | None = None
+    """Seconds until the next delayed run, or cron, is due. None: nothing is to come."""
 
 
 @dataclass(frozen=True, slots=True)

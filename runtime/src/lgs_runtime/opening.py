@@ -88,7 +88,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     storage = await opening.storage(cipher)
     kept = await opening.persistence(cipher)
     cache = opening.cache(cipher)
-    metrics = Metrics(settings.concurrency, storage.queue)
+    metrics = Metrics(settings.concurrency if settings.role.executes else 0, storage.queue)
     metrics.show(CacheCollector(cache))
     await metrics.start()
     stack.push_async_callback(metrics.close)
@@ -219,7 +219,14 @@ class _Opening:
         return streams
 
     async def companions(self, services: Services, fence: Fence) -> None:
-        """What keeps a replica alive beside its work: its lease, the signals, and its duties."""
+        """What keeps a replica alive beside its work: its lease, the signals, and its duties. What executes
+        nothing holds no runs, so it needs no lease; and it is not taken for one that takes runs."""
+        if self._settings.role.executes:
+            await self._lease(services, fence)
+        await services.notifier.start()
+        await start_duties(services, self._stack)
+
+    async def _lease(self, services: Services, fence: Fence) -> None:
         settings = self._settings
 
         def lost() -> None:
@@ -239,8 +246,6 @@ class _Opening:
         )
         await self.patiently(heartbeat.start)
         self._stack.push_async_callback(heartbeat.close)
-        await services.notifier.start()
-        await start_duties(services, self._stack)
 
     async def patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """What a step of the start gives, waiting for a database that is still starting, or has gone again

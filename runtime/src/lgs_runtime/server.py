@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from lgs_runtime import gc_tuning
 from lgs_runtime.api.app import create_app
 from lgs_runtime.api.custom.application import open_custom_app
+from lgs_runtime.api.http.root_router import ProbesOnly
 from lgs_runtime.api.loopback import answering
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.opening import open_services
@@ -61,14 +62,26 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
             # Until here a signal ends the process at once (`stopping.py`).
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            await warm_up(services, stop)
-            await services.worker.start()
+            await take_work(services, stop)
             gc_tuning.tune()
-            services.readiness.state = State.SERVING
-            log.info("replica.serves", replica=settings.replica_id, graphs=list(services.graphs.ids))
             await _first(stop.wait(), failed)
             await drain(services)
     log.info("replica.closed", replica=settings.replica_id)
+
+
+async def take_work(services: Services, stop: asyncio.Event) -> None:
+    """Has an open replica do what it is there for, and be ready."""
+    settings = services.settings
+    if settings.role.executes:
+        await warm_up(services, stop)
+        await services.worker.start()
+    services.readiness.state = State.SERVING
+    log.info(
+        "replica.serves",
+        replica=settings.replica_id,
+        role=settings.role.value,
+        graphs=list(services.graphs.ids),
+    )
 
 
 @asynccontextmanager
@@ -76,7 +89,8 @@ async def serve(
     services: Services, listeners: list[socket.socket], loaded: Callable[[], None] = lambda: None
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Answers HTTP while the context is open, with the lifespan of the service's own application around it;
-    gives the server's task, which ends only if the server fails. Raises `ConfigError`, `AppFailed`."""
+    gives the server's task, which ends only if the server fails. A replica that only executes answers the
+    probes alone, and its own code all. Raises `ConfigError`, `AppFailed`."""
     http = services.settings.http
     with answering(http.mount_prefix) as inside:
         if http.app is not None:
@@ -85,7 +99,8 @@ async def serve(
         async with open_custom_app(services.settings) as custom:
             loaded()
             inside.app = create_app(services, custom)
-            async with _listening(inside.app, listeners) as task:
+            outside = inside.app if services.settings.role.answers else ProbesOnly(inside.app)
+            async with _listening(outside, listeners) as task:
                 yield task
 
 

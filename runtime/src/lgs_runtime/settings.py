@@ -31,6 +31,7 @@ from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.process_context import ProcessContext, not_a_laptop
+from lgs_runtime.roles import Role, role_of
 from lgs_runtime.server_addresses import database_uris, redis_uri
 from lgs_runtime.storage.options import VERSIONS_LIMIT, StorageOptions
 from lgs_runtime.store.options import StoreOptions, parse_store
@@ -59,6 +60,8 @@ class Settings:
     redis_uri: str | None = None
     service: str = "default"
     replica_id: str = "replica"
+    role: Role = Role.COMBINED
+    """Whether it answers requests, executes runs, or both."""
     concurrency: int = 50
     queue_limits: QueueLimits = field(default_factory=QueueLimits)
     run_timeout_seconds: float = 3600.0
@@ -149,6 +152,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         redis_uri=redis_uri(values),
         service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), "default"),
         replica_id=values.text("LGS_REPLICA_ID", "") or _replica_id(),
+        role=role_of(values, database_uri),
         concurrency=values.integer("LGS_CONCURRENCY", 50, at_least=1, alias="N_JOBS_PER_WORKER"),
         queue_limits=QueueLimits(
             high=values.integer("LGS_QUEUE_HIGH", 100, at_least=1),

@@ -15,11 +15,9 @@ from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.opening import open_services
-from lgs_runtime.readiness import State
-from lgs_runtime.server import bind, serve
+from lgs_runtime.server import bind, serve, take_work
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
-from lgs_runtime.warmup import warm_up
 from support.leases import LONG_SECONDS
 
 GRAPHS = (
@@ -73,9 +71,7 @@ async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
         listener = bind(settings)
         listener.listen()
         await stack.enter_async_context(serve(services, [listener]))
-        await warm_up(services, asyncio.Event())
-        await services.worker.start()
-        services.readiness.state = State.SERVING
+        await take_work(services, asyncio.Event())
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         client = await stack.enter_async_context(get_client(url=url, api_key=None))
         yield Replica(url, client, services)

@@ -37,9 +37,21 @@ def test_the_names_of_other_servers_are_understood() -> None:
     assert settings.redis_uri == "redis://h"
 
 
+def test_a_replica_answers_and_executes_unless_it_is_told_otherwise() -> None:
+    postgres = {**GRAPHS, "DATABASE_URI": "postgres://u@h/db"}
+
+    given: tuple[dict[str, str], ...] = ({}, {"LGS_ROLE": "api"}, {"LGS_ROLE": "Worker"})
+    roles = [load_settings({**postgres, **more}).role for more in given]
+
+    assert [(role.answers, role.executes) for role in roles] == [(True, True), (True, False), (False, True)]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
+        ("LGS_ROLE", "front", "LGS_ROLE: front: must be one of combined, api, worker"),
+        ("LGS_ROLE", "api", "LGS_ROLE: api: must be combined without a PostgreSQL in DATABASE_URI"),
+        ("LGS_ROLE", "worker", "LGS_ROLE: worker: must be combined without a PostgreSQL in DATABASE_URI"),
         ("LGS_CONCURRENCY", "0", "LGS_CONCURRENCY: 0: must be at least 1"),
         ("N_JOBS_PER_WORKER", "many", "N_JOBS_PER_WORKER: many: must be a whole number"),
         ("LGS_QUEUE_HIGH", "-1", "LGS_QUEUE_HIGH: -1: must be at least 1"),

@@ -109,3 +109,17 @@ async def test_crons_are_found_changed_and_deleted(storage: Storage) -> None:
             await gone(mine.cron_id)
     with pytest.raises(NotFound):
         await storage.crons.update(mine.cron_id, {})
+
+
+async def test_the_depth_of_the_queue_tells_when_the_next_cron_is_due(storage: Storage) -> None:
+    now = await storage.now()
+    await due_cron(storage)
+    await due_cron(storage, enabled=False, next_run_date=now + timedelta(minutes=1))
+    overdue = await storage.queue.depth()
+    await due_cron(storage, next_run_date=now + timedelta(hours=1))
+
+    depth = await storage.queue.depth()
+
+    assert overdue.next_due_seconds is None
+    assert depth.next_due_seconds is not None
+    assert 3000 < depth.next_due_seconds <= 3600

@@ -479,6 +479,19 @@ async def test_depth_tells_what_could_run_now_from_what_is_blocked(service: Serv
     assert depth.normal.oldest_seconds == 0
 
 
+async def test_depth_tells_when_the_next_delayed_run_is_due(service: Service) -> None:
+    await service.enqueue()
+    before = await service.storage.queue.depth()
+    await service.enqueue(delay_seconds=7200)
+    await service.enqueue(delay_seconds=3600)
+
+    depth = await service.storage.queue.depth()
+
+    assert before.next_due_seconds is None
+    assert depth.next_due_seconds is not None
+    assert 3000 < depth.next_due_seconds <= 3600
+
+
 async def test_many_runs_are_stored_together_or_not_at_all(service: Service) -> None:
     busy = (await service.enqueue()).run.thread_id
     new = [NewRun(new_id(), new_id(), service.assistant_id, {}, create_thread=True) for _ in range(3)]

@@ -47,6 +47,8 @@ class ReplicaSample:
     waiting_by: ByPriority | None = None
     oldest_by: ByPriority | None = None
     arrived_by: ByPriority | None = None
+    next_due_seconds: float | None = None
+    """Until the next delayed run or cron of the service is due; None: nothing is to come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,30 @@ class RootRouter:
 
 def _mounted(app: ASGIApp, prefix: str) -> ASGIApp:
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-            return
-        answer = problem(404, f"path: {scope['path']}: must begin with {prefix}, where the API stands")
-        await answer(scope, receive, send)
+        await _refused(scope, receive, send, f"must begin with {prefix}, where the API stands")
 
     return Router(routes=[Mount(prefix, app=app)], default=elsewhere, redirect_slashes=False)
+
+
+async def _refused(scope: Scope, receive: Receive, send: Send, rule: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+    else:
+        await problem(404, f"path: {scope['path']}: {rule}")(scope, receive, send)
+
+
+class ProbesOnly:
+    """An ASGI application that has nothing but the probes of `app`: a replica that only executes runs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+        if scope["type"] == "http" and scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+        else:
+            await _refused(scope, receive, send, "must be a probe: this replica only executes runs")
 
 
 class RequestLog:

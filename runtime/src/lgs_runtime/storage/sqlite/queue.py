@@ -124,7 +124,8 @@ class SqliteQueue:
 
         blocked = sum(row["blocked"] for row in counted)
         unserved = transitions.by_graph((row["unserved"], row["waiting"]) for row in counted)
-        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked, unserved)
+        due = min((row["next_due"] for row in counted if row["next_due"] is not None), default=None)
+        return QueueDepth(of(Priority.HIGH), of(Priority.NORMAL), of(Priority.LOW), blocked, unserved, due)
 
 
 def _clocks() -> dict[str, float]:

@@ -151,12 +151,16 @@ WITH fleet AS MATERIALIZED (
 )
 SELECT r.priority, c.unserved,
        count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
-       coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest
+       coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest,
+       extract(epoch FROM min(r.due_at) FILTER (WHERE r.due_at > now()) - now())::float8 AS next_due
 FROM lgs_run r CROSS JOIN LATERAL (
     SELECT {CLAIMABLE} AS now,
            CASE WHEN NOT {has("r.graph_id", "SELECT graphs FROM fleet")} THEN r.graph_id END AS unserved
 ) c
 WHERE r.status = 'pending' GROUP BY r.priority, c.unserved
+UNION ALL
+SELECT NULL, NULL, 0, 0, 0, extract(epoch FROM min(next_run_date) - now())::float8
+FROM lgs_cron WHERE enabled AND next_run_date > now()
 """
 """`unserved`: the graph that no replica takes. One whose lease ran out a moment ago may be back at once;
-without any replica nobody knows."""
+without any replica nobody knows. The row without a priority is that of the crons."""

@@ -86,7 +86,10 @@ waits AS (
     FROM lgs_run r WHERE r.status = 'pending'
 )
 SELECT priority, unserved, sum(claimable) AS waiting, sum(NOT claimable) AS blocked,
-       max(0, :now - coalesce(min(CASE WHEN claimable THEN due_at END), :now)) AS oldest
+       max(0, :now - coalesce(min(CASE WHEN claimable THEN due_at END), :now)) AS oldest,
+       min(CASE WHEN due_at > :now THEN due_at END) - :now AS next_due
 FROM waits GROUP BY priority, unserved
+UNION ALL
+SELECT NULL, NULL, 0, 0, 0, min(next_run_date) - :now FROM lgs_cron WHERE enabled AND next_run_date > :now
 """
-"""`unserved`: the graph that no replica takes."""
+"""`unserved`: the graph that no replica takes. The row without a priority is that of the crons."""
