@@ -8,7 +8,7 @@ from fastapi import Query, Response
 
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
-from lgs_runtime.api.schemas import cache_shapes as shapes
+from lgs_runtime.api.schemas import shapes
 
 routes = router("System")
 Namespace = Annotated[

@@ -1,2 +1,2 @@
-"""What requests may say and what answers look like: the models of bodies and queries, the shapes that the
-API's description shows, and our records as that JSON."""
+"""The forms of requests and answers: the models of bodies and queries, the shapes of answers in the API's
+description, and our records as that JSON."""

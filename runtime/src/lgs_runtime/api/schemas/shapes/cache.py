@@ -1,4 +1,4 @@
-"""What the cache's answers look like, for the API's description."""
+"""Answers about the cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CacheCounts(BaseModel):
     computed_seconds: float = Field(description="how long computing the values took, together")
     bytes: int
     bytes_saved: int
-    hit_rate: float | None = Field(description="null while nobody has looked")
+    hit_rate: float | None = Field(description="null before the first lookup")
 
 
 class CacheMemory(BaseModel):
@@ -41,9 +41,9 @@ class CacheTuned(BaseModel):
 
 
 class CacheLearned(BaseModel):
-    """What the replica has learned of who asks for what."""
+    """What the replica has learned of how often each key is requested."""
 
-    hot: int = Field(description="keys that are asked for again and again")
+    hot: int = Field(description="keys that are requested again and again")
     ahead: bool = Field(description="whether values may be computed ahead just now")
     ttl_factors: dict[str, float] = Field(description="how many times as long values live, by namespace")
     tuned: list[CacheTuned] = Field(description="the latest 20 changes, the newest last")

@@ -1,0 +1,83 @@
+"""The records and values that all parts of the runtime use: assistants, threads, runs, crons.
+
+Plain frozen values without behaviour, shared by the storage, the workers and the API; a module for each
+kind of record, all of whose names are also here. Times are aware datetimes in UTC, durations are seconds,
+ids are strings in UUID form.
+"""
+
+from __future__ import annotations
+
+from lgs_runtime.model.assistants import Assistant
+from lgs_runtime.model.base import Json, Page, Scope
+from lgs_runtime.model.crons import Cron
+from lgs_runtime.model.queue import (
+    DEFAULT_GROUP,
+    AssignedPriority,
+    Priority,
+    PriorityDepth,
+    QueueDepth,
+    QueueLimits,
+    Signal,
+)
+from lgs_runtime.model.runs import (
+    FINAL,
+    CancelAction,
+    Enqueued,
+    Finished,
+    MultitaskStrategy,
+    NewRun,
+    Outcome,
+    Run,
+    RunStatus,
+    Webhook,
+)
+from lgs_runtime.model.threads import AuditEntry, Thread, ThreadStatus, Ttl, TtlStrategy, Version
+from lgs_runtime.model.values import (
+    QUESTIONS,
+    ROOT,
+    failure_of,
+    questions,
+    rooted,
+    unrooted,
+    with_questions,
+    without_questions,
+)
+
+__all__ = [
+    "DEFAULT_GROUP",
+    "FINAL",
+    "QUESTIONS",
+    "ROOT",
+    "AssignedPriority",
+    "Assistant",
+    "AuditEntry",
+    "CancelAction",
+    "Cron",
+    "Enqueued",
+    "Finished",
+    "Json",
+    "MultitaskStrategy",
+    "NewRun",
+    "Outcome",
+    "Page",
+    "Priority",
+    "PriorityDepth",
+    "QueueDepth",
+    "QueueLimits",
+    "Run",
+    "RunStatus",
+    "Scope",
+    "Signal",
+    "Thread",
+    "ThreadStatus",
+    "Ttl",
+    "TtlStrategy",
+    "Version",
+    "Webhook",
+    "failure_of",
+    "questions",
+    "rooted",
+    "unrooted",
+    "with_questions",
+    "without_questions",
+]

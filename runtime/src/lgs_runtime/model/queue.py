@@ -1,0 +1,81 @@
+"""The queue of runs: priorities, limits and depth; and the signals about it between replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+DEFAULT_GROUP = "default"
+
+
+class Priority(StrEnum):
+    """How urgent a run is. The queue serves high before normal before low, with aging."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedPriority:
+    """Where the runs of a thread stand in the queue."""
+
+    level: int = 0
+    """From -5, the most urgent, to 5."""
+    group: str = DEFAULT_GROUP
+    """Groups of one level are served in turn, however many runs each has waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many runs of each priority may wait, over all replicas of the service."""
+
+    high: int = 100
+    normal: int = 500
+    low: int = 1000
+    user: int | None = None
+    """How many unfinished runs one user may have; None: any number."""
+
+    def of(self, priority: Priority) -> int:
+        """The limit of one priority, in runs."""
+        return {Priority.HIGH: self.high, Priority.NORMAL: self.normal, Priority.LOW: self.low}[priority]
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityDepth:
+    """Runs of one priority that wait and could be claimed now, and the age of the oldest in seconds (0 when
+    none)."""
+
+    waiting: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """The whole service's queue at one moment. `blocked` runs wait for their thread or for their time."""
+
+    high: PriorityDepth
+    normal: PriorityDepth
+    low: PriorityDepth
+    blocked: int
+    unserved: Mapping[str, int] = field(default_factory=dict)
+    """Runs, by their graph, that wait for a replica that has it: none that lives does. They are among none of
+    the others."""
+    next_due_seconds: float | None = None
+    """Seconds until the next delayed run, or cron, is due. None: nothing is to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A message from another replica. A signal may be lost or doubled: whoever needs certainty reads the
+    storage too.
+
+    `queued`: a run may be claimable; `cancel`: the run was asked to stop; `finished`: the run ended;
+    `thread`: a run of the thread has begun, or was cancelled before it could, or the thread is gone.
+    `subject` is the id of the run, or of the thread.
+    """
+
+    kind: Literal["queued", "cancel", "finished", "thread"]
+    subject: str

@@ -1,0 +1,51 @@
+"""The values of a thread or an answer, as they are kept and as a client gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lgs_runtime.model.base import Json
+
+ROOT = "__root__"
+QUESTIONS = "__interrupt__"
+
+
+def questions(interrupts: Json | None) -> list[Any]:
+    """What a thread asks: the interrupts of all its tasks, which are kept as lists by the tasks' ids."""
+    return [interrupt for of_task in (interrupts or {}).values() for interrupt in of_task]
+
+
+def with_questions(values: Json | None, asked: Sequence[Any]) -> Json:
+    """Values with what was asked under `__interrupt__`, if anything was. Where the whole is no object,
+    the questions are all there is, as LangGraph streams it."""
+    if not asked:
+        return values or {}
+    named = {name: value for name, value in (values or {}).items() if name != ROOT}
+    return {**named, QUESTIONS: list(asked)}
+
+
+def without_questions(values: Json | None) -> Json | None:
+    """The opposite of `with_questions`."""
+    if values is None or QUESTIONS not in values:
+        return values
+    return {name: value for name, value in values.items() if name != QUESTIONS}
+
+
+def rooted(values: Any) -> Json:
+    """Values as they are kept. Those of a graph whose state is no object (`@entrypoint`, one channel as
+    the whole) stand under the name that LangGraph gives such a channel."""
+    return values if isinstance(values, Mapping) else {ROOT: values}
+
+
+def unrooted(values: Json | None) -> Any:
+    """Values as a client gets them: the opposite of `rooted`."""
+    return values[ROOT] if values is not None and values.keys() == {ROOT} else values
+
+
+def failure_of(reason: str) -> Json:
+    """Why a run failed, kept as `Name: text` of an exception or as any other reason, as clients expect it."""
+    name, colon, message = reason.partition(": ")
+    if colon and name.replace(".", "").isidentifier():
+        return {"error": name, "message": message}
+    return {"error": "RunFailed", "message": reason}
