@@ -36,6 +36,12 @@ def test_every_package_of_the_operator_has_its_line() -> None:
     assert named <= packages | modules
 
 
+def test_every_package_and_module_of_the_manifest_has_its_line() -> None:
+    packages, modules = parts_of(ROOT / "crds" / "src" / "lgs_crds")
+
+    assert named_of("lgs_crds") == packages | modules
+
+
 def test_the_parts_of_the_api_are_those_that_there_are() -> None:
     packages, _ = parts_of(ROOT / "runtime" / "src" / "lgs_runtime" / "api")
 

@@ -65,7 +65,7 @@ Point = namedtuple("Point", "x y")
     "value",
     [
         None, False, 0, 0.0, "", [], {}, (), set(), b"", 2**70, -(2**65), 1.5, {1: 2}, {None: 1}, {(1, 2): 3},
-        (1, (2, [3])), {"a": (1,)}, {1, 2}, frozenset("ab"), deque([(1,)]), Level.HIGH, Point(1, (2,)),
+        (1, (2, [3])), {"a": (1,)}, {1, 2}, frozenset({1, 2}), deque([(1,)]), Level.HIGH, Point(1, (2,)),
         Answer(Text="a", parts=(1, 2)), Row("a", (1,)), Doubled(4), datetime(2026, 1, 1, tzinfo=UTC),
         datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), date(2026, 1, 1), time(3), timedelta(1, 2, 3),
         Decimal("1.50"), UUID(int=7), Path("/x"), re.compile("a+"), Send("a", {"b": (1,)}),
