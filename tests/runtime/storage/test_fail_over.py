@@ -19,7 +19,7 @@ from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import Signal
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.postgres import signals
-from lgs_runtime.storage.postgres.migrations import LOCK, migrate
+from lgs_runtime.storage.postgres.migrations.apply import LOCK, migrate
 from lgs_runtime.store.backends import open_store
 from support.postgres import PostgresServer, PostgresStandby
 from support.servers import running

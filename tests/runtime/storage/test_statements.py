@@ -18,11 +18,11 @@ DATABASES = ("postgres", "sqlite")
 def texts_of(module: Path) -> list[str]:
     """What a module has between quotes, the fixed parts of its f-strings too, without its documentation."""
     tree = ast.parse(module.read_text("utf-8"))
-    told = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    documentation = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
         node.value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in told
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in documentation
     ]
 
 
@@ -32,7 +32,7 @@ def sql_of(module: Path) -> list[str]:
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_statement_is_found_in_the_folder_of_statements(database: str) -> None:
-    modules = [path for path in (STORAGE / database).rglob("*.py") if path.name != "migrations.py"]
+    modules = [path for path in (STORAGE / database).rglob("*.py") if path.parent.name != "migrations"]
 
     with_sql = {path for path in modules if sql_of(path)}
 

@@ -20,7 +20,7 @@ from lgs_runtime.storage.postgres.completion import COMMITS_AT_ONCE as ENDINGS_A
 from lgs_runtime.storage.postgres.crons import PostgresCrons
 from lgs_runtime.storage.postgres.identity import check_known, database_id
 from lgs_runtime.storage.postgres.leases import PostgresLeases
-from lgs_runtime.storage.postgres.migrations import check_rights, migrate
+from lgs_runtime.storage.postgres.migrations.apply import check_rights, migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.runs import PostgresOrphans, PostgresRuns, PostgresWebhooks
 from lgs_runtime.storage.postgres.signals import PostgresSignals

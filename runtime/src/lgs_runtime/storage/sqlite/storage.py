@@ -20,7 +20,7 @@ from lgs_runtime.storage.sqlite.change import Changes
 from lgs_runtime.storage.sqlite.crons import SqliteCrons
 from lgs_runtime.storage.sqlite.identity import database_id, file_at
 from lgs_runtime.storage.sqlite.leases import SqliteLeases
-from lgs_runtime.storage.sqlite.migrations import migrate
+from lgs_runtime.storage.sqlite.migrations.apply import migrate
 from lgs_runtime.storage.sqlite.queue import SqliteQueue
 from lgs_runtime.storage.sqlite.runs import SqliteOrphans, SqliteRuns, SqliteWebhooks
 from lgs_runtime.storage.sqlite.signals import SqliteSignals, folder_of

@@ -1,0 +1,27 @@
+"""The tables of the service in SQLite, as the changes by which a database gets to their newest form.
+
+Each module has the changes of one subject, and `MIGRATIONS` all of them in the order in which they are
+made. A change that has been released is never edited; a further change is a new one, at the end. Times are
+seconds since the epoch; JSON is text.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lgs_runtime.storage.sqlite.migrations import crons, initial, replicas, runs, threads
+
+MIGRATIONS: Final = (
+    initial.TABLES,
+    runs.SPENT_THREADS,
+    runs.WEBHOOKS,
+    crons.CRONS,
+    threads.VERSIONS,
+    runs.CALLERS,
+    runs.FAIRNESS,
+    threads.AUDIT,
+    threads.TTL,
+    runs.GRAPHS,
+    replicas.STEADY_LEASES,
+    replicas.DATABASE,
+)
