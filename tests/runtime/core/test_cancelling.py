@@ -75,7 +75,7 @@ async def _looked_at_again(replica: Any, run: Run) -> None:
         replica.services.notifier.announce(Signal("queued", ""))
         if worker.slots.open:
             worker.slots.doubtful = True
-            worker._wake.set()
+            worker._claim_loop.wake_up()
             await until(lambda: not (worker.slots.doubtful and worker.slots.open))
         await asyncio.gather(*worker._background)
 

@@ -23,7 +23,7 @@ from lgs_runtime.model import Finished, NewRun, Outcome, QueueLimits, Run
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
 from lgs_runtime.streams.events import FROM_START
-from lgs_runtime.worker import worker
+from lgs_runtime.worker import claim_loop
 from runtime.core.stories import ran
 from support.waiting import until
 
@@ -67,7 +67,7 @@ async def test_a_run_goes_from_the_queue_to_its_result(new_replica: NewReplica, 
 async def test_a_run_that_is_a_replicas_without_its_knowing_is_executed(
     new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.worker.worker.RECHECK_SECONDS", 0.2)
+    monkeypatch.setattr("lgs_runtime.worker.claim_loop.RECHECK_SECONDS", 0.2)
     replica = await new_replica("a")
     storage = replica.services.storage
     new = NewRun(
@@ -90,7 +90,7 @@ async def test_a_run_that_is_a_replicas_without_its_knowing_is_executed(
 async def test_what_a_replica_does_is_not_taken_for_forgotten(
     new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.worker.worker.RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr("lgs_runtime.worker.claim_loop.RECHECK_SECONDS", 0.0)
     replica = await new_replica("a", concurrency=5)
     runs = []
     for number in range(20):
@@ -532,8 +532,8 @@ async def test_a_fault_of_the_runtime_ends_the_run_with_its_reason_instead_of_le
 async def test_a_run_whose_end_is_refused_is_not_executed_again_and_ends_when_it_can(
     new_replica: NewReplica, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "RECHECK_SECONDS", 0.1)
-    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(claim_loop, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(claim_loop, "RETRY_SECONDS", 0.1)
     replica = await new_replica("a")
     path = settings.database_uri.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as database:

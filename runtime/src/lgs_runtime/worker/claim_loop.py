@@ -1,0 +1,141 @@
+"""The claim loop of a replica: claims as many runs as there are free slots, and finds those that are the
+replica's in the storage's record but do not execute here.
+
+A claim is never cancelled: the runs that it was answered with would belong to no replica until the lease
+ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+import structlog
+
+from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.graphs.circuits import RunPermit
+from lgs_runtime.model import CancelAction, Run
+from lgs_runtime.storage.contract import Queue
+from lgs_runtime.worker.claims import Claimed, Claims
+from lgs_runtime.worker.slots import SlotPool
+
+POLL_SECONDS: Final = 1.0
+RETRY_SECONDS = 0.5
+IDLE_CLAIM_SECONDS: Final = 0.02
+BUSY_CLAIM_SECONDS: Final = 0.005
+RECHECK_SECONDS = 10.0
+log = structlog.get_logger(__name__)
+
+
+class Attempts(Protocol):
+    """What executes the runs that were claimed."""
+
+    def take(self, run: Run, *, admission: RunPermit | None = None) -> None:
+        """Executes a run that is this replica's."""
+
+    def stop_run(self, run_id: str, action: CancelAction) -> None:
+        """Stops a run that executes here."""
+
+
+class ClaimLoop:
+    """Owned by the worker: `start`, then `stop` once."""
+
+    def __init__(
+        self, queue: Queue, replica: str, claims: Claims, slots: SlotPool, attempts: Attempts
+    ) -> None:
+        self._queue = queue
+        self._replica = replica
+        self._claims = claims
+        self._slots = slots
+        self._attempts = attempts
+        self._wake = asyncio.Event()
+        self._reconciled_at = float("-inf")
+        self._more_waiting = True
+        """Whether runs may wait that the last claim did not get: a slot that becomes free is a reason to
+        claim."""
+        self.lease_doubtful = False
+        """Whether the lease was lost and no claim has succeeded since."""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to claim. The lease must be held."""
+        self._slots.open = True
+        self._task = asyncio.create_task(self._run(), name="claims")
+
+    async def stop(self) -> None:
+        """Ends after the claim that is under way. The slots are closed already."""
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    def wake_up(self) -> None:
+        """A run may be there to be claimed, or a slot has become free that was kept or lent."""
+        self._more_waiting = True
+        self._wake.set()
+
+    def slot_freed(self) -> None:
+        """A run has ended."""
+        if self._more_waiting:
+            self._wake.set()
+
+    def lease_lost(self) -> None:
+        """The runs of this replica may be others' by now."""
+        self._slots.doubtful = self.lease_doubtful = True
+        self._claims.lease_lost()
+
+    async def _run(self) -> None:
+        while self._slots.open:
+            self._wake.clear()
+            try:
+                await self._reconcile()
+                free = self._slots.free
+                runs = await self._claim(free) if free else ()
+            except StorageUnavailable as gone:
+                log.warning("claim.failed", reason=str(gone))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for run, permit in runs:
+                self._attempts.take(run, admission=permit)
+            if free:
+                # Without a pause, many signals with nothing to claim, or slots that become free one after
+                # the other, would each cause a claim.
+                await asyncio.sleep(BUSY_CLAIM_SECONDS if runs else IDLE_CLAIM_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
+
+    async def _claim(self, slots: int) -> Sequence[Claimed]:
+        # If the answer is lost on its way, runs are this replica's that it has not received.
+        self._slots.doubtful, self._more_waiting = True, False
+        try:
+            runs = await self._claims.claim(slots)
+        except StorageUnavailable:
+            self._more_waiting = True
+            raise
+        self._slots.doubtful = self.lease_doubtful = False
+        self._more_waiting = self._more_waiting or len(runs) >= slots
+        return runs
+
+    async def _reconcile(self) -> None:
+        """Executes the runs that the storage has as this replica's and that do not execute here: those of a
+        claim whose answer was lost, and those that could not be handed back. No other replica takes them
+        while the lease lives. Stops those whose cancellation was lost as a signal. No claim is under way
+        meanwhile."""
+        now = time.monotonic()
+        if not self._slots.doubtful and now - self._reconciled_at < RECHECK_SECONDS:
+            return
+        self._slots.begin_count()
+        try:
+            held = await self._queue.held(self._replica)
+        finally:
+            known = self._slots.end_count()
+        self._reconciled_at, self._slots.doubtful = now, False
+        for run in held:
+            if run.run_id not in known:
+                log.warning("run.found", run_id=run.run_id, attempt=run.attempt)
+                self._attempts.take(run)
+            elif run.cancel_requested is not None:
+                self._attempts.stop_run(run.run_id, run.cancel_requested)
