@@ -1,12 +1,14 @@
 """Clients of Redis, wherever it is. Loaded only where one is configured: the driver takes long to import.
 
 A client of a Cluster follows its nodes by itself (MOVED, ASK, a failover); one of Sentinel asks the sentinels
-for the master with each connection that it opens. What goes wrong meanwhile is one of `GONE`.
+for the master with each connection that it opens. What goes wrong meanwhile is one of `GONE`; of these
+`is_refusal` tells what Redis refuses of one command, or for one key, and is there all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
@@ -14,16 +16,37 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    AskError,
+    ClusterError,
+    DataError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException, RedisError
 
 from lgs_runtime.redis_addresses import RedisAddress, parse_redis
 
 GONE: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
-"""What a client raises for a Redis that is not there, or not just now."""
+"""What a client raises for a Redis that is not there, or not just now, or refuses a command."""
+_OUTAGES: Final = (AskError, ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_OUTAGE_CODES: Final = re.compile(r"\b(BUSY|CLUSTERDOWN|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY)\b")
+"""Where the driver has no class for it, and where Redis 6 tells it of a command in a script."""
 CLUSTER_TRIES: Final = 3
 CLUSTER_CONNECTIONS: Final = 256
 """To one node at most; a client of a Cluster has no queue for more."""
+
+
+def is_refusal(failed: BaseException) -> bool:
+    """Whether Redis is there, and refuses this one command: for the type of its key, its arguments, or what
+    its user may do. Anything else is an outage: it holds for all keys, or those of a node, for a while."""
+    if not isinstance(failed, (ResponseError, DataError)) or isinstance(failed, _OUTAGES):
+        return False
+    return not _OUTAGE_CODES.search(str(failed))
 
 
 def connect(uri: str, *, most_connections: int, timeout_seconds: float, health_seconds: float = 0) -> Any:

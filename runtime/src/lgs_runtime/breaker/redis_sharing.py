@@ -65,9 +65,11 @@ local function exchange(key, at)
     local bucket = math.floor(now / width)
     local into = phase == 'closed' and bucket or ''
     if generation == known + accepted and tonumber(said(11)) > 0 then
-        redis.call('HINCRBY', key, 'c' .. into, said(11))
-        redis.call('HINCRBY', key, 'f' .. into, said(12))
-        redis.call('HINCRBY', key, 's' .. into, said(13))
+        for place, kind in ipairs({'c', 'f', 's'}) do
+            local added = redis.pcall('HINCRBY', key, kind .. into, said(10 + place))
+            -- What is no number there was written by somebody else.
+            if type(added) == 'table' then redis.call('HSET', key, kind .. into, said(10 + place)) end
+        end
     end
     local total, all = {c = 0, f = 0, s = 0}, redis.call('HGETALL', key)
     for field = 1, #all, 2 do

@@ -1,7 +1,8 @@
 """The entries of the response cache in Redis. Loaded only where a Redis is configured: its client takes long
 to import.
 
-The lease of a key has the key's hash tag, so that a script may touch both in a Redis Cluster.
+The lease of a key has the key's hash tag, so that a script may touch both in a Redis Cluster. What somebody
+else has put at a key of ours is written over.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from lgs_runtime.cache.shared import Change, SharedCacheUnavailable, Stored, Written
+from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
 from lgs_runtime.redis_addresses import parse_redis
-from lgs_runtime.redis_clients import GONE, connect
+from lgs_runtime.redis_clients import GONE, connect, is_refusal
 
 TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
@@ -24,29 +25,50 @@ HEALTH_SECONDS = 5.0
 SCAN_PAGE = 500
 CLEAR_SECONDS = 30.0
 LEASE: Final = ":lease"
-READ: Final = """
-local value = redis.call('GET', KEYS[1])
-return value and {value, redis.call('PTTL', KEYS[1])}
+HELD: Final = """
+local function held(key)
+  -- What is of another type is no entry of ours: nobody can read it.
+  local value = redis.pcall('GET', key)
+  if type(value) ~= 'table' then return value end
+  return string.find(value.err, 'WRONGTYPE') and '' or redis.call('GET', key)
+end
 """
-READ_OR_LEASE: Final = """
-local value = redis.call('GET', KEYS[1])
-if value then return {value, redis.call('PTTL', KEYS[1])} end
-return redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
+TAKEN: Final = """
+local function taken(key, token, life)
+  if redis.call('SET', key, token, 'NX', 'PX', life) then return 1 end
+  -- A lease ends. What doesn't, or lives longer than any, is somebody else's, and would keep all waiting.
+  local left = redis.call('PTTL', key)
+  if left >= 0 and left <= tonumber(life) then return 0 end
+  redis.call('SET', key, token, 'PX', life)
+  return 1
+end
 """
-RENEW: Final = """
-return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0
+READ: Final = f"""{HELD}
+local value = held(KEYS[1])
+return value and {{value, redis.call('PTTL', KEYS[1])}}
 """
-RELEASE: Final = """
-return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
+READ_OR_LEASE: Final = f"""{HELD}{TAKEN}
+local value = held(KEYS[1])
+if value then return {{value, redis.call('PTTL', KEYS[1])}} end
+return taken(KEYS[2], ARGV[1], ARGV[2])
 """
-WRITE_LEASED: Final = """
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+LEASE_ANEW: Final = f"{TAKEN} return taken(KEYS[1], ARGV[1], ARGV[2])"
+RENEW: Final = f"""{HELD}
+return held(KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0
+"""
+RELEASE: Final = f"""{HELD}
+return held(KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
+"""
+WRITE_LEASED: Final = f"""{HELD}
+if held(KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return redis.call('DEL', KEYS[2])
 """
-COUNT: Final = """
+COUNT: Final = f"""{HELD}
 local now, life, most = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1]), tonumber(ARGV[2])
-local since = tonumber(redis.call('GET', KEYS[2]) or now)
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
+local since = tonumber(held(KEYS[2]) or now)
+if not since or not (since >= 0 and since <= now) then since = now end
 local halvings = math.floor((now - since) / life)
 if halvings > 0 then
   local all = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
@@ -54,7 +76,7 @@ if halvings > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', 0.5)
   since = since + halvings * life
 end
-local told = {tostring(life + now - since)}
+local told = {{tostring(life + now - since)}}
 for at = 3, #ARGV, 2 do told[#told + 1] = redis.call('ZINCRBY', KEYS[1], ARGV[at + 1], ARGV[at]) end
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
 redis.call('EXPIRE', KEYS[1], 10 * life)
@@ -86,9 +108,12 @@ class RedisEntries:
         self._sender = uuid4().hex
 
     async def ping(self) -> None:
-        """Raises `SharedCacheUnavailable`."""
+        """Whether it takes what is written; one that is full, or follows a master, answers a ping."""
         async with _answered():
-            await self._redis.ping(**self._any)
+            if self._any:
+                await self._redis.ping(**self._any)
+            else:
+                await self._redis.set(f"{self._channel}-probe", b"", px=_milliseconds(TIMEOUT_SECONDS))
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         """The entry of each key."""
@@ -104,7 +129,7 @@ class RedisEntries:
     async def lease(self, key: str, token: str, seconds: float) -> bool:
         """Whether the lease is the caller's."""
         async with _answered():
-            return bool(await self._redis.set(key + LEASE, token, nx=True, px=_milliseconds(seconds)))
+            return bool(await self._redis.eval(LEASE_ANEW, 1, key + LEASE, token, _milliseconds(seconds)))
 
     async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
         """Makes leases last longer."""
@@ -149,7 +174,8 @@ class RedisEntries:
     async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
         """Counts keys, and tells how often a second all replicas are asked for them."""
         counts = [part for key, times in asked.items() for part in (key, times)]
-        keys = (f"{{{self._channel}-counts}}", f"{{{self._channel}-counts}}:halved")
+        # They begin as all keys of a service do: what else its user in Redis may touch is somebody else's.
+        keys = (f"lgs:{{{self._channel}-counts}}", f"lgs:{{{self._channel}-counts}}:halved")
         async with _answered():
             told = await self._redis.eval(COUNT, 2, *keys, HALF_LIFE_SECONDS, MOST_COUNTED, *counts)
         seconds, *found = map(float, told)
@@ -172,17 +198,20 @@ class RedisEntries:
                     message = await pubsub.get_message(timeout=HEALTH_SECONDS)
                     if (change := self._change(message)) is not None:
                         yield change
-        except GONE as gone:
-            raise SharedCacheUnavailable(str(gone) or type(gone).__name__) from gone
+        except GONE as failed:
+            raise _told(failed) from failed
 
     async def _at_once(self, commands: Iterable[tuple[Any, ...]]) -> Sequence[Any]:
-        """The answers to commands, in one round trip to each server."""
+        """The answers to commands, in one round trip to each server; all are made, whatever Redis refuses."""
         if self._any:
-            return await asyncio.gather(*map(self._in_turn, commands))
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            found: Sequence[Any] = await pipe.execute()
+            found = await asyncio.gather(*map(self._in_turn, commands), return_exceptions=True)
+        else:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                found = await pipe.execute(raise_on_error=False)
+        if failed := [each for each in found if isinstance(each, BaseException)]:
+            raise next((each for each in failed if not is_refusal(each)), failed[0])
         return found
 
     async def _in_turn(self, command: tuple[Any, ...]) -> Any:
@@ -206,13 +235,19 @@ class RedisEntries:
 
 
 @asynccontextmanager
-async def _answered(seconds: float = TIMEOUT_SECONDS) -> AsyncIterator[None]:
-    """As long as a caller waits for Redis, whatever it waits for. Raises `SharedCacheUnavailable`."""
+async def _answered(seconds: float | None = None) -> AsyncIterator[None]:
+    """As long as a caller waits for Redis, whatever it waits for. Raises `SharedCacheUnavailable` and
+    `SharedCacheRefused`."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(TIMEOUT_SECONDS if seconds is None else seconds):
             yield
-    except GONE as gone:
-        raise SharedCacheUnavailable(str(gone) or type(gone).__name__) from gone
+    except GONE as failed:
+        raise _told(failed) from failed
+
+
+def _told(failed: BaseException) -> SharedCacheUnavailable | SharedCacheRefused:
+    kind = SharedCacheRefused if is_refusal(failed) else SharedCacheUnavailable
+    return kind(str(failed) or type(failed).__name__)
 
 
 def _stored(found: Any) -> Stored | None:

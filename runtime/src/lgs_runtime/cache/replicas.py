@@ -1,22 +1,23 @@
 """What the replicas of a service have in common of their caches: the entries and leases in Redis, and the
 word of what has changed. Belongs to one event loop.
 
-Nobody waits for a Redis that is away: one task looks whether it is back. What memory has of shared entries is
-forgotten whenever a change may have gone unheard.
+Nobody waits for a Redis that is away: one task looks whether it is back. One that refuses a command is there:
+that command has no answer. What memory has of shared entries is forgotten whenever a change may have gone
+unheard.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from lgs_runtime.cache.flights import Flight, Flights
-from lgs_runtime.cache.shared import Change, SharedCache, SharedCacheUnavailable
+from lgs_runtime.cache.shared import Change, SharedCache, SharedCacheRefused, SharedCacheUnavailable
 from lgs_runtime.cancelling import cancelled
 
 LOOK_SECONDS: Final = 0.5
@@ -36,9 +37,9 @@ class Replicas:
         *,
         lease_seconds: float,
         changed: Callable[[Change], None],
-        failed: Callable[[str], None],
+        failed: Callable[[str, str], None],
     ) -> None:
-        """`changed` hears what other replicas tell, `failed` counts."""
+        """`changed` hears what other replicas tell, `failed` counts events and why they happened."""
         self._shared = shared
         self._flights = flights
         self._lease_seconds = lease_seconds
@@ -55,7 +56,7 @@ class Replicas:
         return not self._busy("look")
 
     async def ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
-        """What they answer; None when they can't be reached."""
+        """What they answer; None when they can't be reached, or refuse."""
         if not self.up:
             return None
         self._begin_to_listen()
@@ -67,7 +68,9 @@ class Replicas:
             return await asyncio.shield(asked)
         except SharedCacheUnavailable as gone:
             self._gone(gone)
-            return None
+        except SharedCacheRefused as refused:
+            self._failed("cache.redis_refused", str(refused))
+        return None
 
     def leased(self, flight: Flight) -> None:
         """The lease of a flight is this replica's: it is renewed until the flight ends."""
@@ -86,7 +89,7 @@ class Replicas:
         return task is not None and not task.done()
 
     def _gone(self, reason: SharedCacheUnavailable) -> None:
-        self._failed(str(reason))
+        self._failed("cache.redis_failed", str(reason))
         if self.up:
             log.warning("cache.redis_gone", reason=str(reason))
             self._tasks["look"] = asyncio.create_task(self._look(), name="cache-redis")
@@ -95,7 +98,8 @@ class Replicas:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                await self._shared.ping()
+                with suppress(SharedCacheRefused):
+                    await self._shared.ping()
             except SharedCacheUnavailable:
                 continue
             log.info("cache.redis_back")
@@ -116,6 +120,12 @@ class Replicas:
                     self._changed(change)
         except SharedCacheUnavailable as gone:
             self._gone(gone)
+        except SharedCacheRefused as refused:
+            # Nothing of what changes is heard, so memory keeps nothing of Redis for longer than a moment.
+            self._failed("cache.redis_refused", str(refused))
+            await asyncio.sleep(LOOK_SECONDS)
+            self.changes += 1
+            self._changed(Change())
 
     async def _renew(self) -> None:
         while True:

@@ -11,6 +11,10 @@ class SharedCacheUnavailable(Exception):
     """The shared entries can't be reached just now; says why."""
 
 
+class SharedCacheRefused(Exception):
+    """The shared entries are there, and would not do this one thing; says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An entry, and for how long it is still there by the clock of who keeps it: replicas' clocks differ."""
@@ -38,13 +42,13 @@ class Change:
 
 class SharedCache(Protocol):
     """Bytes by key, and a short lease by key for who computes it. All methods but `close` raise
-    `SharedCacheUnavailable`."""
+    `SharedCacheUnavailable` and `SharedCacheRefused`."""
 
     async def ping(self) -> None:
-        """Whether it answers."""
+        """Whether it answers, and takes what is written."""
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
-        """The entry of each key, in one round trip."""
+        """The entry of each key, in one round trip. What is there and is no entry has no bytes."""
 
     async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
         """The entry of a key; where there is none, whether the lease to make it is the caller's now."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic as now
 from typing import Any, Final, TypeVar
 
@@ -91,7 +92,7 @@ class Values(LoopWork):
                 self.flights,
                 lease_seconds=lease_seconds,
                 changed=self._changed,
-                failed=lambda reason: self.statistics.failed(REDIS, "cache.redis_failed", reason),
+                failed=partial(self.statistics.failed, REDIS),
             )
         )
 

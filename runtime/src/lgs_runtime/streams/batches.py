@@ -35,14 +35,20 @@ APPEND = """
 -- KEYS: streams. ARGV: how many events a stream may hold; then for each stream the number of its events, the
 -- seconds after which it goes ('0': as said before), and of each event its id, name and data.
 -- Gives the numbers of the events that were refused, since a later one is there. What is there already was
--- taken before, and its answer was lost.
+-- taken before, and its answer was lost. What is no stream was written by somebody else, and makes room.
 local refused, at, number = {}, 2, 0
+local function append(key, at)
+  return redis.pcall('XADD', key, 'MAXLEN', '~', ARGV[1], ARGV[at], 'e', ARGV[at + 1], 'd', ARGV[at + 2])
+end
 for _, key in ipairs(KEYS) do
   local count, keep = tonumber(ARGV[at]), ARGV[at + 1]
   at = at + 2
   for _ = 1, count do
-    local told = redis.pcall(
-      'XADD', key, 'MAXLEN', '~', ARGV[1], ARGV[at], 'e', ARGV[at + 1], 'd', ARGV[at + 2])
+    local told = append(key, at)
+    if type(told) == 'table' and told.err and string.find(told.err, 'WRONGTYPE') then
+      redis.call('DEL', key)
+      told = append(key, at)
+    end
     if type(told) == 'table' and told.err then
       if not string.find(told.err, 'equal or smaller') then return told end
       if #redis.call('XRANGE', key, ARGV[at], ARGV[at]) == 0 then refused[#refused + 1] = number end
@@ -120,9 +126,9 @@ class Batches:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     refused = await self._with_retry(batch)
-            except GONE as gone:
+            except GONE as failed:
                 self._expires.clear()
-                self._reachability.gone(gone)
+                self._reachability.failed(failed)
             else:
                 self._deliver(batch, refused)
                 return

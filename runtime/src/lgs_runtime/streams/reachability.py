@@ -1,16 +1,17 @@
 """Whether Redis answers, so that nobody waits for it twice: what finds it gone says so, and from then on all
-go past it until one task has had an answer.
+go past it until it has taken what one task wrote. What it refuses of one command it is no less there for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 
 import structlog
 from redis.asyncio import Redis
 
 from lgs_runtime.cancelling import cancelled
-from lgs_runtime.redis_clients import GONE
+from lgs_runtime.redis_clients import GONE, is_refusal
 
 AWAY_SECONDS = 1.0
 """Between two looks whether it is back."""
@@ -21,20 +22,26 @@ class Reachability:
     """What is known of the Redis of a replica's streams."""
 
     def __init__(self, redis: Redis, key: str, timeout_seconds: float) -> None:
-        """It is back when it answers for `key`: in a Cluster, where the streams are."""
+        """It is back when it takes something at `key`: in a Cluster, where the streams are. One that is full,
+        or follows a master, answers all the same."""
         self._redis = redis
         self._key = key
         self._timeout_seconds = timeout_seconds
         self._looking: asyncio.Task[None] | None = None
+        self._refused = False
 
     @property
     def away(self) -> bool:
         """Whether it is not to be asked now."""
         return self._looking is not None and not self._looking.done()
 
-    def gone(self, reason: BaseException) -> None:
-        """A call had no answer."""
-        if not self.away:
+    def failed(self, reason: BaseException) -> None:
+        """A call had no answer, or was refused."""
+        if is_refusal(reason):
+            if not self._refused:
+                log.warning("streams.redis_refused", reason=str(reason))
+            self._refused = True
+        elif not self.away:
             log.warning("streams.redis_gone", reason=str(reason) or type(reason).__name__)
             self._looking = asyncio.create_task(self._look(), name="stream-redis")
 
@@ -48,8 +55,9 @@ class Reachability:
             await asyncio.sleep(AWAY_SECONDS)
             try:
                 async with asyncio.timeout(self._timeout_seconds):
-                    await self._redis.exists(self._key)
-            except GONE:
-                continue
+                    await self._redis.set(self._key, b"", ex=math.ceil(self._timeout_seconds))
+            except GONE as failed:
+                if not is_refusal(failed):
+                    continue
             log.info("streams.redis_back")
             return

@@ -11,8 +11,9 @@ listens elsewhere goes on when Redis is back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -189,28 +190,34 @@ class RedisBroker:
         """The last event that there is, its data left out; of those here alone when Redis is away."""
         found = self._memory.kept(key, START)[-1:]
         latest = await self._asked(lambda: self._redis.xrevrange(key, count=1))
-        found += [StreamEvent(entry[0].decode(), entry[1][b"e"].decode(), b"") for entry in latest or ()]
+        found += [replace(event, data=b"") for event in _events(latest)]
         return max(found, key=lambda event: event.position, default=None)
 
     async def _page(self, key: str, last: Place) -> list[StreamEvent]:
         """The next entries; none when Redis is away."""
         begin = "-" if last == START else f"({last[0]}-{last[1]}"
         entries = await self._asked(lambda: self._redis.xrange(key, min=begin, count=PAGE))
-        return [
-            StreamEvent(entry_id.decode(), fields[b"e"].decode(), fields[b"d"])
-            for entry_id, fields in entries or ()
-        ]
+        return _events(entries)
 
     async def _asked(self, command: Callable[[], Any]) -> Any:
-        """What Redis answers; None when it is away, which is waited for once and not by everybody."""
+        """What Redis answers; None when it refuses, or is away, for which one waits and not everybody."""
         if self._reachability.away:
             return None
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await command()
-        except GONE as gone:
-            self._reachability.gone(gone)
+        except GONE as failed:
+            self._reachability.failed(failed)
             return None
+
+
+def _events(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]] | None) -> list[StreamEvent]:
+    """The events of entries of a stream; what somebody else has added is none."""
+    return [
+        StreamEvent(entry_id.decode(), fields[b"e"].decode(errors="replace"), fields[b"d"])
+        for entry_id, fields in entries or ()
+        if b"e" in fields and b"d" in fields
+    ]
 
 
 def _epoch(event: StreamEvent) -> int:
