@@ -59,7 +59,7 @@ class Route(LimitedRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         if scope["method"] == "HEAD" and self.answers_head:
-            # A copy: the server looks at its own for what it was asked.
+            # A copy: the server reads the requested path from its own.
             scope = {**scope, "method": "GET"}
         await super().handle(scope, receive, send)
 
@@ -108,11 +108,11 @@ def router(
 ) -> APIRouter:
     """A router whose routes stand under `tag` in the API's description. `public`: they answer everybody.
     `responses`: how they refuse, where that is not as all routes do."""
-    told = refusals(*EVERYWHERE) if public else refusals(*EVERYWHERE, *GUARDED)
+    answers = refusals(*EVERYWHERE) if public else refusals(*EVERYWHERE, *GUARDED)
     return APIRouter(
         route_class=OpenRoute if public else route_class,
         tags=[tag],
-        responses=told if responses is None else dict(responses),
+        responses=answers if responses is None else dict(responses),
         default_response_class=JsonResponse,
         generate_unique_id_function=_operation_id,
     )

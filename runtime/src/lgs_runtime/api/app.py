@@ -89,8 +89,8 @@ def _core(services: Services) -> FastAPI:
     )
     app.state.services = services
     routes = app.router.routes
-    # Complete by themselves (`access.router`), so that they need not be included but stand here: one level
-    # to look through, and the same objects that the index knows.
+    # They are complete by themselves (`access.router`), so that they are added here without
+    # `include_router`: one level to search, and the same objects that the index has.
     routes += [route for group, router in ROUTES if group not in disabled for route in router.routes]
     routes.insert(0, RouteIndex(routes))
     install_problems(app)

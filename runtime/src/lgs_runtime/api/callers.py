@@ -1,9 +1,9 @@
 """Who makes a request, and what they may do: for the routes and for whatever keeps account of them.
 
-`authenticated` is called once a request, before its body is looked at; afterwards `user_of` says who asks.
+`authenticated` is called once a request, before its body is read; afterwards `user_of` returns the user.
 Each route that is not public asks its `Caller` for permission, and hands the scope that it gets to the
-storage. One that never asks is answered with 500 where the service has authorisation at all: what is
-forgotten stays closed.
+storage. A request to a route that never asks is answered with 500 where the service has authorisation, so
+that a forgotten check gives no access.
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ class _Exchange(httpx.AsyncByteStream):
             with self._lent_slot():
                 await self._app(self._scope, self._receive, self._send)
             self._put(None)
-        # What an application raises after its answer has begun, whoever asked must hear of.
+        # An exception that an application raises after its answer has begun is raised in the caller.
         except Exception as raised:  # noqa: BLE001
             self._put(httpx.RemoteProtocolError(f"{type(raised).__name__}: {raised}"))
 
@@ -253,7 +253,7 @@ class _Exchange(httpx.AsyncByteStream):
 
     @staticmethod
     def _call_on(loop: asyncio.AbstractEventLoop, what: Callable[..., Any], *given: Any) -> None:
-        """Does it on its loop; one that has ended hears nothing more."""
+        """Calls it on its loop, unless that has ended."""
         if not loop.is_closed():
             loop.call_soon_threadsafe(what, *given)
 

@@ -69,7 +69,7 @@ class AccessControl:
 
     @property
     def reads_body(self) -> bool:
-        """Whether the authentication looks at the body, which must be read first then."""
+        """Whether the authentication reads the body, which must be received first then."""
         handler = self.auth and self.auth._authenticate_handler
         return bool(handler and parameters_of(handler) & {"body", "request"})
 
@@ -134,7 +134,7 @@ class AccessControl:
 
 
 def _believes_studio(settings: Settings) -> bool:
-    """Whether Studio may come in without a key, which is told once."""
+    """Whether Studio gets access without a key, which is logged once."""
     if settings.disable_studio_auth:
         return False
     if settings.not_a_laptop is not None:

@@ -26,8 +26,8 @@ Action = Literal[
 ]
 IDS = ("thread_id", "run_id", "assistant_id", "cron_id")
 for_nobody: ContextVar[bool] = ContextVar("for_nobody", default=False)
-"""Whether this is asked by code of the service itself that runs in nobody's name, which may do everything.
-Only `api.loopback` says so; no request from outside can."""
+"""Whether the caller is code of the service itself that runs for no user, which may do everything. Only
+`api.loopback` sets that; no request from outside can."""
 log = structlog.get_logger(__name__)
 
 

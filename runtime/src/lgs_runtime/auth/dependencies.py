@@ -32,7 +32,7 @@ async def solved(handler: Callable[..., Any], request: Request) -> AsyncIterator
         yield {}
         return
     async with AsyncExitStack() as stack:
-        # Where FastAPI looks for what closes its dependencies.
+        # FastAPI takes from here what closes its dependencies.
         names = ("fastapi_inner_astack", "fastapi_function_astack")
         asking = Request({**request.scope, **dict.fromkeys(names, stack)}, request.receive)
         found = await solve_dependencies(

@@ -1,7 +1,7 @@
-"""The API keys of the service: who has none that is valid is refused before anything is looked at.
+"""The API keys of the service: a request without a valid one is refused before anything of it is read.
 
 Keys come from a setting, or from a file that is read again when it has changed, so that a mounted Secret can
-be rotated without a restart. Only their digests are kept, and every comparison looks at all of them.
+be rotated without a restart. Only their digests are kept, and each comparison is with all of them.
 """
 
 from __future__ import annotations

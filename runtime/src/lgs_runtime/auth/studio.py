@@ -1,9 +1,8 @@
 """LangGraph Studio: a page of LangSmith's that talks to the API of a server from a browser.
 
-It marks its requests with `x-auth-scheme: langsmith`, and nothing here can check that. On the machine of who
-develops, where the development server believes it, it is believed too; then by what the request says of its
-way: it must come from this machine, to this machine, through nobody, and from no page but Studio's own or one
-that the configuration names.
+It marks its requests with `x-auth-scheme: langsmith`, which can't be verified. On a developer's machine it
+is accepted, as the development server does, if the request shows that it comes from this machine, to this
+machine, without a proxy, and from no page but Studio's own or one that the configuration names.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ def marked(headers: Mapping[str, str]) -> bool:
 def comes_from_here(scope: Mapping[str, Any], cors: Cors) -> bool:
     """Whether a request was sent on this machine: by a program, or by a page that may.
 
-    A page of anybody's reaches the loopback interface too, under a name of its own (DNS rebinding: `Host`
-    tells) or as what it is (`Origin` tells). A proxy says for whom it asks, or speaks HTTP/1.0.
+    Any page can reach the loopback interface, under a name of its own (DNS rebinding: `Host` shows it) or
+    under its address (`Origin` shows it). A proxy adds headers about its client, or uses HTTP/1.0.
     """
     client, headers = scope.get("client"), Headers(raw=scope["headers"])
     if client is None or not is_loopback(client[0]) or scope.get("http_version") == "1.0":

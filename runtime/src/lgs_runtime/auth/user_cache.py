@@ -1,4 +1,4 @@
-"""Users that were let in a moment ago, by the headers that told who they are.
+"""Users that were authenticated a moment ago, by the headers that identify them.
 
 Only users are remembered, never refusals: who got a new token comes in at once. Who is no longer let in comes
 in until `ttl_seconds` have passed; that is what `auth.cache` of `langgraph.json` asks for.

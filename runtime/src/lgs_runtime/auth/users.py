@@ -38,7 +38,7 @@ class User(dict[str, Any]):
 
     @property
     def identity(self) -> str:
-        """What tells this user from all others."""
+        """The identity that distinguishes this user from others."""
         return str(self["identity"])
 
     @property
@@ -119,8 +119,8 @@ def _identity(answer: Any, fields: Mapping[str, Any]) -> str:
     if isinstance(found, int | UUID) and not isinstance(found, bool):
         found = str(found)
     if not isinstance(found, str) or not found:
-        told = "an empty text" if found == "" else f"a {type(found).__name__}"
-        raise _malformed(f"a {type(answer).__name__} whose identity is {told}")
+        kind = "an empty text" if found == "" else f"a {type(found).__name__}"
+        raise _malformed(f"a {type(answer).__name__} whose identity is {kind}")
     return found
 
 

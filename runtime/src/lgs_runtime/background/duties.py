@@ -61,7 +61,7 @@ async def start_duties(services: Services, stack: AsyncExitStack) -> None:
 def _of_the_cache(services: Services) -> Duty:
     slots, most = services.worker.slots, BUSY * services.settings.concurrency
     preloader = Preloader(services.cache, busy=lambda: slots.used >= most, store=services.store)
-    # It tells by its own lateness whether the event loop has time.
+    # Its own lateness shows whether the event loop has time.
     return Duty("cache", TURN_SECONDS, preloader.turn, at_once=False, spread=0.0)
 
 

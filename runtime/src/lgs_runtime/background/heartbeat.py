@@ -1,10 +1,10 @@
 """The heartbeat of this replica, in a thread with an event loop of its own.
 
-A node that blocks the replica's event loop for longer than the lease must not cost the lease: the runs would
-be given to others while they still execute here. While this thread can't run either, the keeper extends the
-lease. A replica that stood still as a whole (stopped, throttled, asleep) asks the storage when it wakes: its
-lease may have run out while nobody took its runs, and then it goes on. When they are gone, or the storage
-can't say, `on_lost` is called on the replica's event loop.
+A node that blocks the replica's event loop for longer than the lease must not cost the lease: the runs
+would be given to others while they still execute here. While this thread can't run either, the keeper
+extends the lease. A replica that stood still as a whole (stopped, throttled, suspended) asks the storage
+when it continues: if its lease ended but no replica took its runs, it goes on. If they were taken, or the
+storage does not answer, `on_lost` is called on the replica's event loop.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from lgs_runtime.storage.contract import Lease, Leases
 
 BEATS_PER_LEASE = 3
 STILL = 0.1
-"""A thread that wakes later than it wanted, by this part of a beat, stood still: calls that hold the
-interpreter lock come one after the other, with gaps too short to read an answer in."""
+"""By this part of a beat the thread must be late to count as having stood still: calls that hold the
+interpreter lock can follow each other with gaps too short to read an answer in."""
 RETRY_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
@@ -107,15 +107,15 @@ class Heartbeat:
             if not woke and await _stops_within(stop, pause):
                 return
             asked = time.monotonic()
-            # A beat that hangs leaves time for another one, on a new connection; and what executes here must
-            # be stopped as soon as others may take it, whether or not the answer comes.
+            # The timeout of a beat leaves time for another one, on a new connection. What executes here
+            # must be stopped as soon as others may take it, whether or not the answer comes.
             left = held_until - asked
             patience = min(left, beat) if left > 0 else self._lease_seconds
             answer = await _answer(lease, patience, still)
             if answer.kept is None:
                 log.warning("lease.not_renewed", reason=answer.reason)
-                # A replica that stood still may have found a connection that did not outlive it, and asks on
-                # a new one before it knows.
+                # The connection of a replica that stood still may be broken, so it asks again on a new one
+                # before it decides.
                 woke, pause = answer.stood_still or asked - due > still, RETRY_SECONDS
                 if time.monotonic() >= held_until and not woke:
                     # Others may take the runs from now on: what executes here must not go on beside them, nor

@@ -1,9 +1,9 @@
 """Keeps the lease of a replica that can't for a moment: a process of its own, which the replica starts.
 
 A call of C code that holds the interpreter lock (a regular expression that backtracks) stops all threads of
-the replica, the one that renews its lease too. This process hears of each renewal through a pipe. When none
+the replica, the one that renews its lease too. This process receives each renewal through a pipe. When none
 has come for half a lease it extends the lease itself, as long as the replica exists and is not stopped, and
-for `stall_seconds` at most. It makes no lease and knows no runs. The end of the pipe is its end.
+for `stall_seconds` at most. It makes no lease and uses no runs. It ends when the pipe is closed.
 
 It is kept small: it loads a driver and connects only when it is needed.
 """
@@ -55,7 +55,7 @@ class LeaseTimer:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is neither stopped nor dead; where there is no `/proc` nobody can tell."""
+    """Whether a process is neither stopped nor dead; without `/proc` that is unknown."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):

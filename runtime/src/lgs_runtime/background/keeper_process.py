@@ -1,4 +1,4 @@
-"""The replica's end of the keeper of its lease (`keeper.py`): starts the process, tells it of each renewal,
+"""The replica's end of the keeper of its lease (`keeper.py`): starts the process, sends it each renewal,
 and ends it.
 
 A replica does without where no process can be started. One that has died is started again with the next

@@ -43,7 +43,7 @@ class Reaper:
         self._max_attempts = max_attempts
 
     async def reap_once(self) -> None:
-        """Takes what dead replicas held and tells those who wait. Raises `StorageUnavailable`."""
+        """Takes the runs of dead replicas and notifies their waiters. Raises `StorageUnavailable`."""
         reaped = await self._storage.queue.reap(self._max_attempts, self._replica)
         if not reaped:
             return

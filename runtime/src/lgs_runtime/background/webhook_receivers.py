@@ -1,8 +1,8 @@
 """Calls receivers of webhooks under the rules of `webhooks.url`.
 
-A host is looked up once, every address it has is checked, and the call goes to an address that was checked: a
-name that leads elsewhere a moment later leads nowhere. Such calls don't go through a proxy, which would look
-the name up again. Redirects are not followed.
+A host is resolved once, each of its addresses is checked, and the call goes to an address that was checked,
+even if the name resolves to another one a moment later. Such calls don't go through a proxy, which would
+resolve the name again. Redirects are not followed.
 
 What a receiver answers is its status. The rest may be endless: it is read only so far as keeps the
 connection.

@@ -11,7 +11,8 @@ from collections import Counter, OrderedDict, deque
 from urllib.parse import urlsplit
 
 FEW = 5
-"""So many calls of a host may be under way, whoever else is called, while there is room at all."""
+"""Calls to one host that may be under way at a time, if there is room in all, whichever other hosts are
+called."""
 
 
 def host_of(url: str) -> str:

@@ -2,8 +2,8 @@
 
 At least once: the call is stored with the end of the run, and goes away only when the receiver has answered
 2xx or has had `MOST_ATTEMPTS`. Any replica may send it, so one that dies loses nothing; a receiver whose
-answer was lost is called again, and knows the run by its `run_id`. A slow receiver delays its own calls
-(`webhook_slots.py`): one that gets no slot in time is given back, uncharged.
+answer was lost is called again, and can recognize the run by its `run_id`. A slow receiver delays its own
+calls (`webhook_slots.py`): one that gets no slot in time is given back, uncharged.
 """
 
 from __future__ import annotations
@@ -123,9 +123,11 @@ class WebhookSender:
         """Calls the receiver; why it did not take the call, if it did not. Raises `Forbidden`."""
         if not self._enabled:
             raise Forbidden("http.disable_webhooks: true: nobody is called")
-        told = {**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)}
+        fields = {**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)}
         allowed = self._section.allowed_fields
-        body = encode(told if allowed is None else {name: told[name] for name in told if name in allowed})
+        body = encode(
+            fields if allowed is None else {name: fields[name] for name in fields if name in allowed}
+        )
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await call(http, self._section, webhook.url, body)
@@ -135,7 +137,7 @@ class WebhookSender:
 
 
 def payload(described: Mapping[str, Any], webhook: Webhook) -> dict[str, Any]:
-    """What a receiver is told: the run, when it ran, and the values it left."""
+    """The body of a call: the run, when it ran, and its values at the end."""
     run = webhook.run
     failed = {} if run.error is None else {"error": failure_of(run.error)}
     return {

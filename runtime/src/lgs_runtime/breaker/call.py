@@ -20,7 +20,7 @@ Ignored = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Base
 
 
 def check_ignored(ignore: Ignored) -> Ignored:
-    """Raises `InvalidPolicy` for what can't tell exceptions apart."""
+    """Raises `InvalidPolicy` for what can't be used in `except`."""
     kinds = ignore if isinstance(ignore, tuple | list | set | frozenset) else (ignore,)
     if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         return tuple(kinds)  # type: ignore[arg-type]
@@ -48,7 +48,7 @@ def _is_ignored(raised: Exception, ignore: Ignored) -> bool:
     try:
         return bool(ignore(raised))
     except Exception:  # noqa: BLE001
-        # What the call raised is what its caller must hear of, not what judged it.
+        # The caller must get the exception of its call, not one of the function that classifies it.
         return False
 
 

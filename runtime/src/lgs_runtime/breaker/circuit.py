@@ -99,7 +99,7 @@ class Circuit:
             self._state = machine.report(self.policy, self._state, permit, Result.NEITHER, self.clock())
 
     def change(self, decide: Callable[[State, float], State]) -> State:
-        """The state after it was changed by somebody who knows better: the other replicas."""
+        """The state after a change that the replicas agreed on."""
         with self._lock:
             before = self._state
             after = self._state = decide(before, self.clock())

@@ -1,5 +1,5 @@
-"""Circuits at `/metrics`. They are looked at when the page is asked for: a call that goes through one costs
-nothing for it."""
+"""Circuits at `/metrics`. They are read when the page is requested, so that they add nothing to a call that
+goes through a circuit."""
 
 from __future__ import annotations
 

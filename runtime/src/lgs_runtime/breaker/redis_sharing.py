@@ -112,7 +112,7 @@ class RedisSharing:
         return cls(connect(uri, most_connections=1, timeout_seconds=TIMEOUT_SECONDS), service, circuits)
 
     async def run(self) -> None:
-        """Tells and hears, for ever."""
+        """Sends and receives changes until it is cancelled."""
         while True:
             self._changed.clear()
             await self.exchange()
@@ -133,7 +133,7 @@ class RedisSharing:
                 keys=[f"{self._prefix}{circuit.kind}:{circuit.name}" for circuit in said],
                 args=[word for circuit, each in said.items() for word in _arguments(circuit, each.message)],
             )
-            heard = list(map(_answer, answers))
+            received = list(map(_answer, answers))
         # The driver of a Cluster raises others than its own, too, while it finds the nodes anew.
         except Exception as gone:  # noqa: BLE001
             self._log_access(away=str(gone) or type(gone).__name__)
@@ -141,11 +141,11 @@ class RedisSharing:
         self._log_access(away=None)
         self._links = {
             circuit: _linked(circuit, each, answer)
-            for (circuit, each), answer in zip(said.items(), heard, strict=True)
+            for (circuit, each), answer in zip(said.items(), received, strict=True)
         }
 
     async def close(self) -> None:
-        """Closes the connection, and hears of no change any more."""
+        """Closes the connection and receives no more changes."""
         for circuit in self._links:
             circuit.listeners.remove(self._hurry)
         self._links.clear()

@@ -3,7 +3,7 @@ their answer. Pure; `redis_sharing` carries it.
 
 Shared is whether the circuit is open or closed, since which agreed change (`generation`), for how much
 longer, and the calls of the window in all replicas. A replica that opens, closes or opens again proposes so;
-the first that speaks of the present generation is accepted, and the others take over what was agreed.
+the first proposal for the present generation is accepted, and the other replicas adopt it.
 Half-open is each replica's own: each lets its probes through. Their results count together, and the first
 replica to be sure decides for all.
 """
@@ -22,7 +22,8 @@ Agreed = Literal["closed", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a replica knows to be agreed. `local`: its own generation that stands for it."""
+    """The agreed state that a replica has read last. `local`: the generation of its own state that
+    corresponds to it."""
 
     generation: int = 0
     phase: Agreed = "closed"
@@ -89,7 +90,7 @@ def message_of(policy: Policy, link: Link, state: State, now: float) -> Sent:
 
 
 def answered(policy: Policy, sent: Sent, answer: Answer, state: State, now: float) -> tuple[State, Link]:
-    """What a replica becomes, in `state` by now, and what it knows to be agreed."""
+    """The next state of a replica that is in `state`, and the agreed state that it has read."""
     accepted = answer.accepted or answer.generation == sent.link.generation
     if not accepted or answer.phase != sent.message.phase:
         state = taken_over(policy, answer, state, now)

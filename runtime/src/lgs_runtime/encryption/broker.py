@@ -1,7 +1,7 @@
 """A stream broker over another: the data of events are sealed, their names and ids are not.
 
-As of any broker, `publish` does not raise: an event that can't be sealed is dropped, and the run's result is
-told from the storage. One that can't be opened is told as an `error` event in its place.
+As of any broker, `publish` does not raise: an event that can't be sealed is dropped, and the run's result
+is taken from the storage. One that can't be opened is sent as an `error` event in its place.
 """
 
 from __future__ import annotations

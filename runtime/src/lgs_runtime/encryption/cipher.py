@@ -142,7 +142,7 @@ class Cipher:
         return {**sealed, **marks}
 
     async def wanted(self, model: str, field: str, document: Json | None) -> dict[str, Any] | None:
-        """What a search looks for, in the form in which it would be kept. Values are found that the handler
+        """The value that is searched for, in the form in which it is kept. Values are found that the handler
         leaves as they are, or seals the same way each time. Raises `EncryptionFailed`."""
         if document is None:
             return None
@@ -244,8 +244,8 @@ class Cipher:
     async def _called(self, what: str, call: Callable[[], Awaitable[_Result]]) -> _Result:
         try:
             return await call()
-        # The handler is the application's: anything may come. Its text may be what was to be hidden, so only
-        # its kind and place are told, and it is not chained.
+        # The handler is the application's: it may raise anything. Its text may have what was to be hidden,
+        # so only its kind and place are reported, and it is not chained.
         except Exception as raised:  # noqa: BLE001
             kind = type(raised).__name__
             place = traceback.extract_tb(raised.__traceback__)[-1]

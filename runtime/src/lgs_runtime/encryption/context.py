@@ -1,8 +1,8 @@
 """Which keys a caller wants to be used: the metadata of `langgraph_sdk.EncryptionContext`.
 
-Whoever asks says so once a request (`X-Encryption-Context`, or the application's `@encryption.context`). It
-is kept beside what is sealed, in the clear, so that it is opened with the same later; a run carries it to
-where it is executed. It is told in a context variable, so that each task has its own.
+A request has one (`X-Encryption-Context`, or the application's `@encryption.context`). It is kept beside
+what is sealed, in the clear, so that it is opened with the same later; a run carries it to the replica that
+executes it. It is in a context variable, so that each task has its own.
 """
 
 from __future__ import annotations

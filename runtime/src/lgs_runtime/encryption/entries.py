@@ -33,7 +33,7 @@ class EncryptedEntries:
         answer = await self._inner.read_or_lease(key, token, seconds)
         if not isinstance(answer, Stored):
             return answer
-        # What can't be opened is computed and written over, by whoever holds the lease.
+        # What can't be opened is computed anew, by the holder of the lease, and overwritten.
         return await self._opened(answer) or await self._inner.lease(key, token, seconds)
 
     async def lease(self, key: str, token: str, seconds: float) -> bool:

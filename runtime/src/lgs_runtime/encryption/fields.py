@@ -1,5 +1,5 @@
-"""Which fields of the model are kept sealed. Names of assistants, users, groups, schedules and statuses stay
-plain: the databases look at them."""
+"""Which fields of the model are kept sealed. Names of assistants, users, groups, schedules and statuses
+stay plain: the databases search by them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Fields:
         return list(await asyncio.gather(*(self.record(model, one) for one in kept)))
 
     async def wanted(self, model: str, field: str, document: Json | None) -> Json | None:
-        """What a search looks for, as it would be kept."""
+        """The value that is searched for, as it is kept."""
         return await self.cipher.wanted(model, field, document)
 
     async def query(self, model: str, query: _Query, *, within: str | None = None) -> _Query:

@@ -34,7 +34,7 @@ async def thread_query(fields: Fields, query: ThreadQuery) -> ThreadQuery:
 
 
 async def stale_threads(fields: Fields, kept: Sequence[Thread]) -> list[Thread]:
-    """Threads that are to be pruned. One that can't be opened now is left for a later look."""
+    """Threads that are to be pruned. One that can't be opened now is left for a later call."""
     opened = await asyncio.gather(*(_stale_thread(fields, one) for one in kept))
     return [thread for thread in opened if thread is not None]
 
@@ -115,7 +115,7 @@ async def cron_changes(fields: Fields, changes: Mapping[str, Any]) -> dict[str, 
 
 async def crons_to_fire(fields: Fields, kept: Sequence[Cron]) -> list[Cron]:
     """Crons that are due, each payload with the context to seal its runs with. One that can't be opened now
-    is left for a later look."""
+    is left for a later call."""
     opened = await asyncio.gather(*(_cron_to_fire(fields, one) for one in kept))
     return [cron for cron in opened if cron is not None]
 

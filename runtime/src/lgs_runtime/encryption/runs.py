@@ -102,7 +102,7 @@ async def sealed_error(fields: Fields, error: str) -> str:
 
 
 async def run(fields: Fields, kept: Run) -> Run:
-    """A run as it was. Its kwargs carry the context for whoever executes it."""
+    """A run as it was. Its kwargs carry the context for the replica that executes it."""
     opened = await fields.record("run", kept)
     if opened.result is not None and not sealed_will_do():
         opened = replace(opened, result=await fields.cipher.open("thread", "values", opened.result))

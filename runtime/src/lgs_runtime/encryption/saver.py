@@ -81,7 +81,7 @@ class EncryptedSaver(BlockingSaver):
         return await self._inner.aput(_address(config), whole, cast(CheckpointMetadata, about), new_versions)
 
     def _is_stored(self, value: Any, new: bool) -> bool:
-        """Whether the saver has the value already, and does not look at it."""
+        """Whether the saver has the value already, and does not read it."""
         return self._keeps_versions and not new and not isinstance(value, (*_PLAIN, _DeltaSnapshot))
 
     async def aput_writes(
@@ -162,7 +162,7 @@ class EncryptedSaver(BlockingSaver):
         if value is None or not self._cipher.seals_blobs:
             return value
         if isinstance(value, _DeltaSnapshot):
-            # Savers look at its type to know where a history begins.
+            # Savers use its type to find where a history begins.
             return _DeltaSnapshot(await self._seal(value.value, field))
         context = encryption_context()
         kind, data = self.serde.dumps_typed(value)

@@ -32,7 +32,7 @@ def open_cipher(settings: Settings) -> Cipher | None:
     if cipher.seals_json and settings.store.index is not None:
         raise ConfigError(
             "store.index: set: must be absent with encrypt.json: the vectors of a search by meaning are made "
-            "of the text, and would tell what it says"
+            "of the text, and would reveal what it says"
         )
     return cipher
 

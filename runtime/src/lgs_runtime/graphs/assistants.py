@@ -1,7 +1,7 @@
 """Assistants as they were read last, for runs that are made from them by the hundred a second.
 
 What is kept may be old: a run says as of when it was made, and the storage refuses it when the assistant was
-changed since (`NewRun.assistant_as_of`). So nothing needs to be told to anyone when an assistant changes.
+changed since (`NewRun.assistant_as_of`). So no replica needs to be notified when an assistant changes.
 """
 
 from __future__ import annotations

@@ -59,7 +59,9 @@ def _cache(content: Any, where: str) -> AuthCache | None:
     _only(given, CACHE, where)
     headers = given.get("cache_keys")
     if not isinstance(headers, list) or not headers:
-        raise ConfigError(f"{where}.cache_keys: {headers!r}: must be a list of headers that tell who asks")
+        raise ConfigError(
+            f"{where}.cache_keys: {headers!r}: must be a list of headers that identify the caller"
+        )
     names = tuple(name.lower() for name in texts_of(headers, f"{where}.cache_keys"))
     ttl, size = given.get("ttl_seconds", TTL_SECONDS), given.get("max_size", MAX_SIZE)
     if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < float("inf"):

@@ -1,6 +1,6 @@
 """The circuits around this replica's graphs. While that of a graph is open, no run of it is admitted or
-claimed here; half-open, as many as there are probes. A graph without a policy has none, and costs a look into
-a dictionary.
+claimed here; half-open, as many as there are probes. A graph without a policy has none, and costs a lookup
+in a dictionary.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class GraphCircuits:
         return list(self._circuits.values())
 
     def listen(self, listener: Listener) -> None:
-        """Has `listener` told of each change."""
+        """Calls `listener` at each change."""
         for circuit in self._circuits.values():
             circuit.listeners.append(listener)
 

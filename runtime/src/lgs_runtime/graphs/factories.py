@@ -1,11 +1,11 @@
 """Factories: functions that make a graph each time one is needed.
 
-A factory may take the config of the call, a `langgraph_sdk.runtime.ServerRuntime` that says why it is called
-and holds the service's store, both, or nothing. Which is which is told by the annotation, else by the name
-(`config`, `runtime`); a single parameter gets the config unless its annotation is a `ServerRuntime`, whatever
-its name, as on LangGraph's server.
+A factory may take the config of the call, a `langgraph_sdk.runtime.ServerRuntime` that says why it is
+called and holds the service's store, both, or nothing. The annotation of a parameter decides which it gets,
+else the name (`config`, `runtime`); a single parameter gets the config unless its annotation is a
+`ServerRuntime`, whatever its name, as on LangGraph's server.
 
-The config tells a factory more than it tells a node: whether the graph is to be executed, and what
+The config of a factory has more than that of a node: whether the graph is to be executed, and what
 `langgraph.config.get_store` and `langgraph.runtime.get_runtime` find while it is called.
 """
 
@@ -30,9 +30,10 @@ from langgraph_sdk.runtime import AccessContext, _ExecutionRuntime, _ReadRuntime
 
 Given = Literal["config", "runtime"]
 IS_FOR_EXECUTION = "__is_for_execution__"
-"""By this key of `configurable` factories from before there was a `ServerRuntime` tell a run from a look."""
+"""By this key of `configurable` factories that were written before `ServerRuntime` distinguish a run from a
+read of the state."""
 RUNTIME = "__pregel_runtime"
-"""Where LangGraph looks for the runtime of the code that asks."""
+"""The key under which LangGraph finds the runtime of the calling code."""
 MARKS: Mapping[str, Given] = {
     "RunnableConfig": "config",
     "ServerRuntime": "runtime",
@@ -85,7 +86,7 @@ def identity_of_caller() -> str | None:
 def runtime_of(
     access: AccessContext, store: BaseStore, context: Mapping[str, Any] | None
 ) -> _ExecutionRuntime[Any] | _ReadRuntime[Any]:
-    """What a factory is told about why it is called, and for whom; `context` only where its graph is
+    """Why a factory is called, and for which user, as it gets it; `context` only where its graph is
     executed."""
     user = caller.get()
     if access == "threads.create_run":

@@ -116,7 +116,7 @@ def _import_alone(path: Path, name: ModuleName, raised: Exception) -> ModuleType
         raise raised
     try:
         module = import_privately(path, alone=True)
-    # It needs its package, then: that is what has to be told.
+    # Then the module needs its package, and the error must name that.
     except Exception:  # noqa: BLE001 - what was raised first is raised
         raise raised from None
     log.warning(
@@ -131,6 +131,6 @@ def _guarded(load: Callable[[], ModuleType], where: str) -> ModuleType:
         return load()
     except KeyboardInterrupt:
         raise
-    # The module is the user's: anything may come (a SystemExit too), and all of it is told.
+    # The module is the user's: it may raise anything (a SystemExit too), all of which is reported.
     except BaseException as raised:
         raise ImportFailed(where, raised) from raised

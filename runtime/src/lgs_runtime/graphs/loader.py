@@ -66,7 +66,7 @@ def _where(graph_id: str, spec: GraphSpec) -> str:
 
 
 def load_graph(graph_id: str, spec: GraphSpec, source: Path) -> LoadedGraph:
-    """Imports the module of a graph and looks at its variable. Raises `ConfigError`."""
+    """Imports the module of a graph and checks its variable. Raises `ConfigError`."""
     where = _where(graph_id, spec)
     module, variable = module_of(spec.path, source, where)
     try:

@@ -1,7 +1,7 @@
 """`langgraph.json`: what a folder of graphs says about itself, section by section.
 
-Reads the keys this runtime uses. Those that only say how an image is built are named in the log; a key that
-nobody knows is a warning. Wrong types are a `ConfigError` that names the key.
+Reads the keys this runtime uses. Those that only say how an image is built are named in the log; an unknown
+key is a warning. Wrong types are a `ConfigError` that names the key.
 """
 
 from __future__ import annotations
@@ -97,10 +97,10 @@ class Manifest:
     dependencies: tuple[Path, ...] = ()
     http: HttpSection = field(default_factory=HttpSection)
     checkpointer: Section = field(default_factory=lambda: Section(None, "checkpointer"))
-    """`checkpoint.options` knows what it may hold."""
+    """`checkpoint.options` checks what it holds."""
     auth: AuthSpec = field(default_factory=AuthSpec)
     store: Section = field(default_factory=lambda: Section(None, "store"))
-    """`checkpoint.store_options` knows what it may hold."""
+    """`checkpoint.store_options` checks what it holds."""
     priority: str | None = None
     """Where the `langgraph_sdk.Priority` object is, as `path:variable`."""
     encryption: str | None = None

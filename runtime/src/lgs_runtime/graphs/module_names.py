@@ -1,4 +1,4 @@
-"""By which names Python would import a file, best first. Looks at folders and import path; imports nothing.
+"""By which names Python would import a file, best first. Reads folders and the import path; imports nothing.
 
 A file of a package is called as its package calls it, whichever folders are on the import path; one outside
 of any package is called as from the nearest folder of the import path.

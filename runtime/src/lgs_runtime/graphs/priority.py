@@ -31,7 +31,7 @@ class PriorityHandler:
 
     def __init__(self, priority: Priority, where: str) -> None:
         """`where` begins the messages."""
-        assert priority._assign_handler is not None, "looked at by load"
+        assert priority._assign_handler is not None, "checked by load"
         self._assign = priority._assign_handler
         self._where = where
 
@@ -57,7 +57,7 @@ class PriorityHandler:
             raise RefusedByHandler(
                 refused.status_code, refused.detail, dict(refused.headers or {})
             ) from refused
-        # The function is the user's: anything may come, and all of it is told.
+        # The function is the user's: it may raise anything, all of which is reported.
         except Exception as raised:
             log.error("priority.failed", where=self._where, exc_info=raised)
             said = f"{type(raised).__name__}: {raised}".removesuffix(": ")

@@ -78,7 +78,7 @@ class GraphRegistry:
         store: BaseStore,
         cache: CacheManager | None = None,
     ) -> GraphRegistry:
-        """Loads every graph. Raises `ConfigError` that tells of all that can't work.
+        """Loads every graph. Raises `ConfigError` that names all that can't work.
 
         To be called in a thread: modules of public applications call `asyncio.run` at import, which a
         thread that runs an event loop refuses.
@@ -118,7 +118,7 @@ class GraphRegistry:
         access: AccessContext = "threads.read",
         context: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[Graph]:
-        """The graph for one run or one look at a state; a factory is called with `config`, told why
+        """The graph for one run, or to read a state; a factory is called with `config` and the reason
         (`access`, and the run's `context`) and closed afterwards.
 
         Raises `NotFound`, and whatever the factory raises.

@@ -1,5 +1,5 @@
-"""JSON schemas of what a graph takes, keeps, gives out and is configured with, field by field as LangGraph's
-own server tells them.
+"""JSON schemas of what a graph takes, keeps, gives out and is configured with, field by field as from
+LangGraph's own server.
 
 A type that has no JSON schema gives None, whatever the reason: an application's types may be anything. Before
 Python 3.12 pydantic takes no `typing.TypedDict`, which many graphs use for their state: such a type is

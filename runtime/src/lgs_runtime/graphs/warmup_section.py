@@ -23,7 +23,7 @@ class WarmupInput:
     """A run that fills the cache."""
 
     where: str
-    """Where it stands, for who looks for it."""
+    """Its path in the file, for messages."""
     input: Any
     assistant: str | None = None
     """A graph, or the id of an assistant; None: the only graph that there is."""

@@ -1,7 +1,7 @@
 """The section `webhooks` of `langgraph.json`: which receivers may be called, and with which headers.
 
 `UrlPolicy.refusal` decides about a URL as it is written, `UrlPolicy.refuses_address` about an address that
-its host has; nothing here looks anything up. Wrong values are a `ConfigError`, unknown keys a warning.
+its host has; nothing here resolves a name. Wrong values are a `ConfigError`, unknown keys a warning.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FIELDS: Final = frozenset(
         "error",
     }
 )
-"""What a receiver may be told of a run, by LangGraph's names."""
+"""The fields of a run that a receiver may get, by LangGraph's names."""
 PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _TEMPLATE: Final = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -44,7 +44,7 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 @dataclass(frozen=True, slots=True)
 class UrlPolicy:
-    """`webhooks.url`. The defaults: any receiver that speaks HTTP."""
+    """`webhooks.url`. The defaults: any receiver by HTTP."""
 
     require_https: bool = False
     allowed_domains: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ class WebhookSection:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent with each call; may hold secrets."""
     allowed_fields: frozenset[str] | None = None
-    """What a receiver is told of a run; None: all there is."""
+    """The fields of a run that a receiver gets; None: all."""
 
 
 def parse_webhooks(content: Any, where: str, env: Mapping[str, str]) -> WebhookSection:

@@ -43,7 +43,7 @@ from lgs_runtime.worker.slots import SlotPermit
 Read = Callable[[str], Awaitable[Assistant]]
 """Gives an assistant by its id. Raises `NotFound`, `StorageUnavailable`."""
 NOBODY = {"identity": "", "is_authenticated": False}
-"""The user in the eyes of a priority handler where the service knows none."""
+"""The user that a priority handler gets where the service has none."""
 
 
 async def find_assistant(services: Services, name: str, scope: Scope | None = None) -> Assistant:
@@ -78,7 +78,7 @@ async def _made(services: Services, request: RunRequest, run_id: str) -> NewRun:
 @contextmanager
 def named_assistant(services: Services, name: str) -> Iterator[str]:
     """The id of the assistant that `name` stands for: itself when it is a UUID, else that of the graph's
-    default assistant. A `NotFound` in the context is told by the name that was given."""
+    default assistant. A `NotFound` in the context names what the caller gave."""
     assistant_id = assistant_id_of(name)
     try:
         yield assistant_id
@@ -208,7 +208,7 @@ def _context(
 
 
 def check_webhook(services: Services, url: str | None) -> None:
-    """Raises `InvalidRequest` for a receiver that the service's rules forbid, as far as its URL tells."""
+    """Raises `InvalidRequest` for a receiver that the service's rules forbid, as far as its URL shows."""
     rule = services.settings.webhooks.url.refusal(url) if url else None
     if rule is not None:
         raise InvalidRequest(f"webhook: {url!r}: {rule}")

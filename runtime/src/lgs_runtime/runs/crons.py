@@ -54,7 +54,7 @@ def next_after(
 
 
 def run_id_of(cron: Cron) -> str:
-    """The id of the run that is due now, the same whoever makes it."""
+    """The id of the run that is due now, the same on each replica."""
     assert cron.next_run_date is not None, "a cron that is due has a time"
     return str(uuid5(UUID(cron.cron_id), cron.next_run_date.astimezone(zone(None)).isoformat()))
 

@@ -74,9 +74,10 @@ async def result_of(services: Services, run: Run) -> Json:
         return {}
     if thread.state_updated_at > run.updated_at:
         return await _answer_then(services, thread, run)
-    # Whoever executed a run to its end has kept its answer where that is less than the thread's values.
-    told = thread.values if run.status == "success" else await _output(services, thread)
-    return with_questions(told, questions(thread.interrupts))
+    # The replica that executed a run to its end has stored its answer, where that is less than the thread's
+    # values.
+    output = thread.values if run.status == "success" else await _output(services, thread)
+    return with_questions(output, questions(thread.interrupts))
 
 
 async def _output(services: Services, thread: Thread) -> Json | None:
@@ -114,7 +115,7 @@ async def events(
     """The events of a run later than the id `after`, as they come, until it has ended; only those of
     `modes`, if given. Those that have come together are given together.
 
-    When the broker lost the end of the run, the last event tells the result: `error`, or `values`.
+    When the broker lost the end of the run, the last event has the result: `error`, or `values`.
     """
     names = None if modes is None else _names(modes)
     async with aclosing(published(services, run, after)) as source:
@@ -151,7 +152,7 @@ async def published(
                     continue
                 if found[:-1]:
                     yield found[:-1]
-                # Whoever asks for the run after its stream closed must find it ended.
+                # A request for the run after its stream has closed must find it ended.
                 await ended
                 return
         last = await ended
@@ -171,7 +172,7 @@ def _expect_end(subscriber: Subscriber, ended: asyncio.Future[Run | None]) -> No
 
 def _start(run: Run, after: str | None) -> str | None:
     """Where to begin in the run's stream. The first attempt of a run has all of its events: a broker that
-    hears them here needs to look for no others."""
+    receives them in this process need not read others."""
     if after == FROM_START and run.untouched and run.claimed_at is not None:
         return f"{epoch_of(run.claimed_at)}-0"
     return after

@@ -1,4 +1,4 @@
-"""May this user make this run? Asked wherever a run is made, whoever makes it: requests, batches, crons.
+"""Whether a user may make a run: checked wherever one is made, by requests, batches and crons.
 
 The handler of `threads.create_run` decides, and its filter says on which threads; it may change the run's
 metadata and `kwargs`, and with them its priority where no header gave one. An assistant that somebody made

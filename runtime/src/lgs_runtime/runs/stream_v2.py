@@ -5,13 +5,13 @@ Beginnings and ends of runs come from the storage, not from the broker, so that 
 ended whatever was lost. Of runs that were over before it came, only the last one's are sent, and not while
 another waits or goes on: an end is what clients wait for, and it must be that of the run they wait for.
 
-A question is sent when the run that asked has ended, so that the answer finds the thread at rest. Clients
-watch for questions by a stream of its own, and stop reading their others as soon as they get one: such a
-watcher gets it when all other streams of the thread here have been sent the run. A client asks for a
-run first and opens the stream that reads it next, and nothing says that it is about to; so while nobody
-reads, a watcher gets a question no sooner than `ABSENT_SECONDS` after the run was asked for.
+A question is sent when the run that asked it has ended, so that the answer finds the thread idle. Clients
+watch for questions with a separate stream, and stop reading their other streams as soon as they get one:
+such a watcher gets a question when all other streams of the thread on this replica have been sent the run.
+A client requests a run first and then opens the stream that reads it, without announcing that; so while no
+stream reads the run, a watcher gets a question no sooner than `ABSENT_SECONDS` after the run was requested.
 The subscriptions of one connection are one to its client, which drops what it has not read when any of them
-tells the end: all are told what the run did before one is told its end.
+sends the end: all are sent the events of the run before one is sent its end.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ async def protocol_events(
     watches: bool = False,
     beside: Listener | None = None,
 ) -> AsyncGenerator[Wire, None]:
-    """The events of a thread with numbers above `since`, until the thread is gone. `watches`: for who hears
-    beginnings, ends and questions only, and reads what runs do by other streams. `beside`: the
+    """The events of a thread with numbers above `since`, until the thread is gone. `watches`: only
+    beginnings, ends and questions, for a client that reads the other events by other streams. `beside`: the
     subscriber as one of several on its connection, which all get what a run did before any gets its end."""
     async with AsyncExitStack() as stack:
         follower = stack.enter_context(services.notifier.following(thread_id))

@@ -22,7 +22,7 @@ from lgs_runtime.streams.json_encoding import encode
 from lgs_runtime.worker.publisher import epoch_of
 
 RUNS_BACK = 100
-"""So many of the latest runs of a thread are looked at for what a client has missed."""
+"""So many of the latest runs of a thread are searched for what a client has missed."""
 
 
 async def thread_events(
@@ -48,7 +48,7 @@ async def thread_events(
 
 
 class ThreadRuns:
-    """The runs of a thread as they begin, for who follows it. Remembers which it has told."""
+    """The runs of a thread as they begin, each once."""
 
     def __init__(self, services: Services, thread_id: str, follower: Follower) -> None:
         self._storage = services.storage
@@ -56,11 +56,12 @@ class ThreadRuns:
         self._told: set[str] = set()
         self._follower = follower
         self.goes_on = False
-        """Whether one of the runs had not ended at the last look."""
+        """Whether one of the runs had not ended when they were read last."""
 
     async def next(self, *, never_begun: bool = False) -> Sequence[Run] | None:
-        """The runs that have begun since the last look, in their order; with `never_begun` also those that
-        ended before they could. None when the thread is gone; a database that is away shows nothing new."""
+        """The runs that have begun since they were read last, in their order; with `never_begun` also those
+        that ended before they could. None when the thread is gone; while the database is away there are
+        none."""
         try:
             thread = await self._storage.threads.get(self._thread_id)
             if thread.status != "busy" and thread.updated_at == self._follower.seen:

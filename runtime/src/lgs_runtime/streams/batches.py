@@ -44,13 +44,13 @@ for _, key in ipairs(KEYS) do
   local count, keep = tonumber(ARGV[at]), ARGV[at + 1]
   at = at + 2
   for _ = 1, count do
-    local told = append(key, at)
-    if type(told) == 'table' and told.err and string.find(told.err, 'WRONGTYPE') then
+    local reply = append(key, at)
+    if type(reply) == 'table' and reply.err and string.find(reply.err, 'WRONGTYPE') then
       redis.call('DEL', key)
-      told = append(key, at)
+      reply = append(key, at)
     end
-    if type(told) == 'table' and told.err then
-      if not string.find(told.err, 'equal or smaller') then return told end
+    if type(reply) == 'table' and reply.err then
+      if not string.find(reply.err, 'equal or smaller') then return reply end
       if #redis.call('XRANGE', key, ARGV[at], ARGV[at]) == 0 then refused[#refused + 1] = number end
     end
     at, number = at + 3, number + 1
@@ -121,7 +121,7 @@ class Batches:
                     await self._pressing.wait()
 
     async def _send(self, batch: Batch) -> None:
-        # Whoever listens here waits for it too, whatever runs go on here.
+        # Listeners here wait for it too, whichever runs go on here.
         if not self._reachability.away:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -140,7 +140,7 @@ class Batches:
         try:
             return await self._round_trip(batch)
         except (ConnectionError, RedisConnectionError):
-            # The new Redis, if it is another one, has not been told.
+            # A new Redis does not have the expiry yet.
             self._expires.clear()
             return await self._round_trip(batch)
 
@@ -167,7 +167,7 @@ class Batches:
                 self._took(key, taken)
 
     def _expiry(self, key: str, *, ended: bool) -> int:
-        """Seconds after which Redis is to drop the stream; 0 when it has been told a moment ago, so that this
+        """Seconds after which Redis is to drop the stream; 0 when that was sent a moment ago, so that it
         does not go with each token."""
         now = time.monotonic()
         if ended:

@@ -1,5 +1,5 @@
-"""What every stream broker promises: the events of a run, in order, to whoever listens now or comes back
-later.
+"""What every stream broker promises: the events of a run, in order, for listeners now and for those that
+come back later.
 
 A broker drops what is not later than the last event of its run. One that fails costs live events, never a
 result: `publish` logs and counts, and does not raise.

@@ -1,8 +1,8 @@
 """Who listens to a thread, and which runs each of them has been sent: so that news which ends a client's
 listening can wait until its other streams have all that came before.
 
-Promises: `wait_delivered` waits until there is a listener and every one that there is has been sent the run,
-but not longer than it is told to."""
+Promises: `wait_delivered` waits until a listener exists and each listener has been sent the run, at most
+for the given time."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class DeliveryBarrier:
             self._waiting -= 1
 
     def notify(self) -> None:
-        """Something has changed: who waits looks again."""
+        """Something has changed: waiters check again."""
         self._changed.set()
         self._changed = asyncio.Event()
 

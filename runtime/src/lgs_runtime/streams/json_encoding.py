@@ -39,7 +39,7 @@ def encode(value: Any) -> bytes:
         # Copied: what orjson returns goes on taking the four KiB that it wrote into, and events are kept.
         return bytes(memoryview(orjson.dumps(value, default=simpler, option=OPTIONS)))
     except (TypeError, RecursionError):
-        # Deep inside is something that orjson doesn't write; only that is to be told otherwise.
+        # A value deep inside is none that orjson writes; only that is written in another way.
         return json_fallback.encode(value, simpler, OPTIONS)
 
 
@@ -65,7 +65,7 @@ def simpler(value: Any) -> Any:
 
 
 def _conversion(kind: Any) -> Conversion:
-    """How values of a type are told; the first rule that fits, in the order of LangGraph's server."""
+    """How values of a type are written: the first rule that fits, in the order of LangGraph's server."""
     if issubclass(kind, Send):
         return lambda send: {"node": send.node, "args": send.arg}
     for method in ("model_dump", "dict", "_asdict"):

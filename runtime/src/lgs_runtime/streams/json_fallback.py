@@ -1,5 +1,5 @@
 """JSON of values that orjson refuses: text with half a character, integers beyond 64 bits, keys of other
-kinds, nesting beyond its limit, objects whose own methods raise. All else in them is told as ever.
+kinds, nesting beyond its limit, objects whose own methods raise. All else in them is written as usual.
 
 JSON has no half characters, and clients' parsers refuse them: each becomes `?`, as LangGraph's server has it.
 What refers to itself is null where it would begin again.

@@ -1,7 +1,8 @@
 """Events between the processes of one machine without Redis: a SQLite file that need not survive a power cut.
 
-One thread owns the connection, and writes what has gathered in one transaction. A process that listens looks
-at the file's version every few milliseconds, which costs microseconds, and reads only when somebody wrote.
+One thread owns the connection, and writes what has gathered in one transaction. A process that listens
+reads the file's version every few milliseconds, which costs microseconds, and the events only when another
+process has written.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class LocalBroker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _watch(self) -> None:
-        """Wakes all who listen when another process has written."""
+        """Notifies all listeners when another process has written."""
         before = await self._do(self._version)
         while self._subscribers:
             await asyncio.sleep(POLL_SECONDS)

@@ -36,7 +36,7 @@ class Topic:
     subscribers: set[Subscriber] = field(default_factory=set)
 
     def append(self, events: Sequence[StreamEvent], now: float) -> list[StreamEvent]:
-        """Takes what is later than the last, and wakes the listeners; gives what it took."""
+        """Takes what is later than the last, and notifies the listeners; returns what it took."""
         taken = []
         for event in events:
             place = event.position
@@ -66,7 +66,7 @@ class Topic:
         return TOPIC_BYTES + sum(EVENT_BYTES + len(event.data) for event in self.events)
 
     def wake(self) -> None:
-        """Wakes the listeners."""
+        """Notifies the listeners."""
         for subscriber in self.subscribers:
             subscriber.wake()
 
@@ -84,7 +84,7 @@ class MemoryBroker:
         self._closed = False
 
     def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
-        """Appends events and wakes the listeners."""
+        """Appends events and notifies the listeners."""
         self.append(run_id, events)
         return ARRIVED
 
@@ -160,7 +160,7 @@ class MemoryBroker:
             self._forget(run_id)
 
     def _keep_ended(self, run_id: str, size: int) -> None:
-        """Makes room for a run that has ended. Who still listens to one that goes hears it to its end."""
+        """Makes room for a run that has ended. Listeners of one that is removed still get it to its end."""
         self._ended_bytes += size - self._ended.pop(run_id, 0)
         self._ended[run_id] = size
         while self._ended_bytes > self._most_ended_bytes:

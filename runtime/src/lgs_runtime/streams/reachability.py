@@ -14,7 +14,7 @@ from lgs_runtime.cancelling import cancelled
 from lgs_runtime.redis_clients import GONE, is_refusal
 
 AWAY_SECONDS = 1.0
-"""Between two looks whether it is back."""
+"""Between two checks whether it is back."""
 log = structlog.get_logger(__name__)
 
 
@@ -46,7 +46,7 @@ class Reachability:
             self._looking = asyncio.create_task(self._look(), name="stream-redis")
 
     async def close(self) -> None:
-        """Looks no more."""
+        """Ends the checks."""
         if self._looking is not None:
             await cancelled([self._looking])
 

@@ -1,11 +1,10 @@
 """Events between the replicas of a cluster: one Redis Stream a run.
 
-An event's id is the stream entry's, so a client's `Last-Event-ID` is where reading goes on, and Redis itself
-refuses what is not later than the last. Who listens in the replica that executes the run gets each event
-when Redis has it, and reads nothing from Redis. Who listens elsewhere is notified by Redis (one connection
-for all of a replica) and reads the entries then.
-What Redis does not take goes to the memory of this replica, so the clients here miss nothing; whoever
-listens elsewhere goes on when Redis is back.
+An event's id is the stream entry's, so a client's `Last-Event-ID` is where reading goes on, and Redis
+itself refuses what is not later than the last. Listeners in the replica that executes the run get each
+event when Redis has it, and read nothing from Redis. Listeners elsewhere are notified by Redis (one
+connection for all of a replica) and read the entries then. What Redis does not take goes to the memory of
+this replica, so the clients here miss nothing; listeners elsewhere go on when Redis is back.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ PAGE = 500
 MOST_CONNECTIONS = 32
 RECHECK_SECONDS = 3.0
 SOON_SECONDS = 0.1
-"""So long a new listener waits for the run to speak in this replica, before it subscribes at Redis."""
+"""So long a new listener waits for an event of the run in this replica, before it subscribes at Redis."""
 Place = tuple[int, int]
 START = position(FROM_START)
 
@@ -71,7 +70,7 @@ class RedisBroker:
         return self._batches.append(self._key(run_id), events)
 
     def _keep(self, key: str, events: Sequence[StreamEvent]) -> None:
-        """Keeps here what Redis could not take, and wakes who listens here."""
+        """Keeps here what Redis could not take, and notifies the listeners here."""
         self._failed()
         self._subscribers.deliver(key, self._memory.append(key, events))
 
@@ -140,7 +139,7 @@ class RedisBroker:
                 async for page in self._kept(key, last):
                     yield page
                     last = page[-1].position
-                # What came while Redis answered has woken it, and causes another read.
+                # What came while Redis answered has notified it, and causes another read.
                 await subscriber.woken(RECHECK_SECONDS)
 
     async def _kept(self, key: str, after: Place) -> AsyncGenerator[Sequence[StreamEvent], None]:

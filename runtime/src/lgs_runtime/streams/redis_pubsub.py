@@ -1,8 +1,8 @@
-"""Wakes subscribers when a Redis key has something new: one pub/sub connection for all of this replica.
+"""Notifies subscribers when a Redis key has something new: one pub/sub connection for all of this replica.
 
-A subscriber may be woken too often and, while Redis is away, not at all: it looks by itself now and then.
-Nobody waits for Redis to begin or to end to listen. Changes go to Redis in one command for all channels, so
-that a thousand who come at once don't queue.
+A subscriber may be notified too often and, while Redis is away, not at all: it also reads now and then
+without a notification. No caller waits for Redis to subscribe or unsubscribe. Changes go to Redis in one
+command for all channels, so that a thousand who come at once don't queue.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class RedisPubSub:
 
     @contextmanager
     def listening(self, channel: str, subscriber: Subscriber) -> Iterator[None]:
-        """Wakes `subscriber` when a message comes on a channel, and once when Redis has confirmed the
-        subscription: what came before then is to be looked for."""
+        """Notifies `subscriber` when a message comes on a channel, and once when Redis has confirmed the
+        subscription: what came before then must be read."""
         self._subscribers[channel].add(subscriber)
         if channel in self._subscribed:
             subscriber.recheck()
@@ -87,7 +87,7 @@ class RedisPubSub:
                 await asyncio.sleep(AWAY_SECONDS)
 
     async def _disconnect(self) -> None:
-        """Closes the connection. Who listened by it looks once, since messages may be missed."""
+        """Closes the connection. Its subscribers are notified once, since messages may be missed."""
         lost, self._subscribed = self._subscribed, set()
         if self._pubsub is not None:
             with suppress(*GONE):
@@ -122,7 +122,7 @@ class RedisPubSub:
                 for subscriber in self._subscribers.get(channel, ()):
                     subscriber.wake()
             elif message["type"] == "subscribe":
-                # What came before the confirmation is to be looked for.
+                # What came before the confirmation must be read.
                 self._recheck([channel])
 
     def _recheck(self, channels: Iterable[str]) -> None:

@@ -1,8 +1,8 @@
-"""The envelope of protocol v2, LangChain's agent streaming protocol (`langchain_protocol`): what a stream's
-events look like in it, how they are numbered, and which of them a subscription wants. All of it pure.
+"""The envelope of protocol v2, LangChain's agent streaming protocol (`langchain_protocol`): the form of a
+stream's events in it, their numbers, and which of them belong to a subscription; pure.
 
 A worker that runs for the protocol publishes events named `protocol` whose data is `{"method", "params"}`
-already. What other runs publish is translated here, so that a subscriber to a thread hears those too.
+already. What other runs publish is translated here, so that a subscriber to a thread gets those too.
 
 Numbers (`seq`) grow along the thread, and say the same on every replica and after a reconnection: they are
 made of the event's id. A millisecond has 256 places of four numbers each, so neither an attempt's events nor
@@ -43,7 +43,7 @@ class Subscription:
 
     @property
     def watches(self) -> bool:
-        """Whether beginnings, ends and questions are all that it hears."""
+        """Whether beginnings, ends and questions are all that it gets."""
         return self.channels <= WATCHED
 
     def wants(self, wire: Wire) -> bool:

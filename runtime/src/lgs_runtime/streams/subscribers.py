@@ -14,7 +14,7 @@ from lgs_runtime.streams.events import StreamEvent
 
 
 class Subscriber:
-    """One listener. Whoever has something for it wakes it; only one may wait for that."""
+    """One listener: it is woken when there is something for it, and one task waits for that."""
 
     __slots__ = ("_events", "_waiter", "_woken", "over", "wakes")
 
@@ -43,7 +43,7 @@ class Subscriber:
         return bool(self._events)
 
     def wake(self) -> None:
-        """Says that there is something to look at."""
+        """There is something to read."""
         self.wakes += 1
         self.recheck()
 
@@ -117,12 +117,12 @@ class SubscriberRegistry:
             subscriber.deliver(events)
 
     def wake(self, key: str) -> None:
-        """Wakes those who listen to a key."""
+        """Wakes the listeners of a key."""
         for subscriber in self._by_key.get(key, ()):
             subscriber.wake()
 
     def wake_all(self) -> None:
-        """Wakes everybody."""
+        """Wakes all listeners."""
         for key in self._by_key:
             self.wake(key)
 

@@ -57,7 +57,7 @@ class Archive:
         yield _line("end", {"checkpoints": count})
 
     async def answer(self, thread_id: str) -> AsyncIterator[bytes]:
-        """As `lines`, for who can't be told otherwise of a failure in the middle: its last line is then of
+        """As `lines`, for a transport that can't report a failure in the middle: the last line is then of
         the kind `failed`, with the reason."""
         begun = False
         try:
@@ -94,7 +94,7 @@ class Archive:
                 lines.append(_line("value", {"channel": channel, "version": version, "data": data}))
                 sent[channel] = version
         bare = {name: value for name, value in checkpoint.items() if name != "channel_values"}
-        told = {
+        record = {
             "namespace": namespace,
             "parent": parent_id_of(entry.parent_config),
             "checkpoint": self.codec.dump(bare, place),
@@ -105,7 +105,7 @@ class Archive:
                 for task, channel, value in entry.pending_writes or ()
             ],
         }
-        return [*lines, _line("checkpoint", told)]
+        return [*lines, _line("checkpoint", record)]
 
 
 def _line(kind: str, content: Mapping[str, Any]) -> bytes:

@@ -184,7 +184,8 @@ class ThreadImport:
         thread = {**self._rows["thread"][0], "thread_id": target}
         if thread["ttl_seconds"] is None:
             thread["ttl_seconds"], thread["ttl_strategy"] = columns(self.archive.ttl)
-        # Its time counts from now: a thread that was brought back to be looked at must not go at once.
+        # Its time to live counts from now: a thread that was imported to be inspected must not expire at
+        # once.
         thread["ttl_from"] = now.isoformat()
         copied = target != self._rows["thread"][0]["thread_id"]
 

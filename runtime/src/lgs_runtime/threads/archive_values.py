@@ -1,6 +1,6 @@
 """Values of a graph's state as text in an archive, and back: LangGraph's msgpack, never pickle.
 
-What comes from outside may name only types that this service knows: LangGraph's and LangChain's own and those
+An archive may name only the types that this service has: LangGraph's and LangChain's own and those
 in the schemas of its graphs. Anything else would let a document run code here.
 """
 

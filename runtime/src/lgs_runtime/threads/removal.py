@@ -73,8 +73,8 @@ async def keep_latest(
     versions = await services.storage.versions.prune(thread_id, keep=1)
     services.metrics.pruned(checkpoints, versions.deleted)
     if checkpoints or versions.deleted:
-        told = {"reason": reason, "checkpoints": checkpoints, "versions": versions.deleted}
-        await services.storage.audit.note(thread_id, "thread.pruned", told)
+        details = {"reason": reason, "checkpoints": checkpoints, "versions": versions.deleted}
+        await services.storage.audit.note(thread_id, "thread.pruned", details)
     return True
 
 

@@ -161,7 +161,7 @@ def _interrupt(own: Sequence[tuple[str, Any]], question: Question) -> Interrupt[
 
 
 def _asked(value: Any, interrupt_id: str, schema: Any) -> Interrupt[Any]:
-    """A question; an older LangGraph knows none with a schema of its answer."""
+    """A question; in an older LangGraph none has a schema of its answer."""
     return Interrupt(value, interrupt_id, **({} if schema is None else {"response_schema": schema}))
 
 

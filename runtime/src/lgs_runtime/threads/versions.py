@@ -1,4 +1,4 @@
-"""Versions of a thread: saving one now, looking at one, and going back to one.
+"""Versions of a thread: saving one now, reading one, and going back to one.
 
 Going back makes a new checkpoint beside that of the version (a fork, as LangGraph calls it), whose values,
 next nodes and questions are the version's, and a new version that names it. Nothing of what came between is

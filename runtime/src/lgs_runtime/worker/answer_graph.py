@@ -1,5 +1,5 @@
 """A graph that has one node, which writes what a cached answer says: the same state, channels and schemas as
-the graph whose answer it is, so that a run of it is like any short run to whoever follows it.
+the graph whose answer it is, so that clients follow a run of it like any short run.
 
 The node is called as the one that ran last when the answer was made, and writes what is missing between the
 state that the run's own input makes and the state that was reached then.
@@ -138,7 +138,7 @@ def _with_ids_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[st
 def _ids(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> dict[str, str]:
     """The ids that messages have before, by those of the same messages after."""
     twins: defaultdict[bytes, deque[str]] = defaultdict(deque)
-    # By what they say, each looked at once: a client may send thousands.
+    # By their content, each read once: a client may send thousands.
     for each in after if before else ():
         if each.id and (said := _nameless(each)) is not None:
             twins[said].append(each.id)
@@ -151,7 +151,7 @@ def _ids(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> dict[st
 
 
 def _nameless(message: BaseMessage) -> bytes | None:
-    """All that a message says but its id; None where that can't be told."""
+    """The content of a message without its id; None where it has no JSON form."""
     try:
         return _encoding.dumps(message.model_copy(update={"id": None})).raw
     except NotStorable:

@@ -2,8 +2,8 @@
 graph.
 
 Only for graphs whose author wants it, and only for the first run of a thread that begins with an input. The
-run is a run like any other: its thread has a state and checkpoints, its events are told, its record says that
-the answer was cached. Whatever fails here costs a hit: then the graph runs.
+run is a run like any other: its thread has a state and checkpoints, its events are sent, its record says
+that the answer was cached. If anything fails here the graph runs.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class AnswerCache:
             return Answer(self._answering(question, found.value["node"]), dict(found.value["values"]))
         # What is kept is of another shape, or the graph is one that can't be made again: so it runs.
         except Exception as failed:  # noqa: BLE001
-            told = f"{type(failed).__name__}: {failed}"
-            self._manager.statistics.failed(place.namespace, "cache.answer_unusable", told)
+            reason = f"{type(failed).__name__}: {failed}"
+            self._manager.statistics.failed(place.namespace, "cache.answer_unusable", reason)
             return None
 
     async def keep(self, question: Question, latest: CheckpointTuple | None) -> None:
@@ -115,11 +115,11 @@ def may_be_cached(kwargs: RunKwargs) -> bool:
 
 
 def asked(kwargs: RunKwargs) -> Mapping[str, Any]:
-    """What tells a question from others of its graph: what is asked, how the graph is set, and who asks."""
+    """What makes a question different from others of its graph: the input, the configuration and the user."""
     user = kwargs.user
     return {
         "input": without_ids(kwargs.input),
-        # Of a model that is heard by protocol v2 LangGraph keeps the message in another form.
+        # When protocol v2 streams a model, LangGraph keeps its message in another form.
         "protocol": kwargs.protocol,
         "configurable": kwargs.config.get("configurable") or {},
         "context": kwargs.context or {},
@@ -140,7 +140,7 @@ def without_ids(value: Any) -> Any:
 
 
 def has_more_parts(kwargs: RunKwargs, most: int) -> bool:
-    """Whether what a run asks has more values in it than that; no more of them are looked at."""
+    """Whether the input of a run has more values than that; no more are counted."""
     rest: list[Any] = [kwargs.input, kwargs.config.get("configurable"), kwargs.context]
     while rest:
         each = rest.pop()

@@ -44,7 +44,7 @@ class HandBack(Enum):
     RELEASE = auto()
     """The run waits again, for any replica."""
     DROP = auto()
-    """The run is another's by now; nothing is to be told to anyone."""
+    """The run is another replica's by now; nothing is stored or sent."""
 
 
 @dataclass(slots=True)

@@ -29,7 +29,8 @@ class Claims:
         self._graphs = graphs
         self._circuits = circuits
         self._declared: Sequence[str] | None = None
-        """What the storage was told that the replica takes. None: all of its graphs, as with a new lease."""
+        """The graphs that the replica has declared to the storage. None: all of its graphs, as with a new
+        lease."""
 
     def lease_lost(self) -> None:
         """The lease is a new one, with all graphs."""
@@ -37,7 +38,7 @@ class Claims:
 
     async def claim(self, slots: int) -> Sequence[Claimed]:
         """Up to so many runs; probes first, since they are few. Raises `StorageUnavailable`: runs that were
-        claimed before are found by the storage's account, and are nobody's probes."""
+        claimed before are found in the storage's record, and are not probes."""
         claimed: list[Claimed] = []
         taken = self._circuits.taken(self._graphs)
         await self._declare(taken)
@@ -62,7 +63,7 @@ class Claims:
             if permits:
                 runs = await self._queue.claim(self._replica, len(permits), [graph])
         finally:
-            # A run that was stored before runs told their graph is nobody's probe.
+            # A run that was stored by a release that kept no graph with it is not a probe.
             for permit in permits[sum(run.graph_id == graph for run in runs) :]:
                 permit.give_back()
         used = iter(permits)

@@ -61,7 +61,7 @@ class CheckpointCleanup:
 async def delete_checkpoints(
     orphans: Orphans, checkpointer: BaseCheckpointSaver[Any], thread_ids: Sequence[str]
 ) -> None:
-    """Deletes all checkpoints of threads whose runs were stateless, and tells the storage. Raises
+    """Deletes all checkpoints of threads whose runs were stateless, and notes that in the storage. Raises
     `StorageUnavailable`."""
     await checkpointer.aprune(thread_ids, strategy="delete")
     await orphans.forget(thread_ids)

@@ -1,4 +1,4 @@
-"""How an attempt ends: its end is stored, however long that takes, and whoever waits for the run is told.
+"""How an attempt ends: its end is stored, however long that takes, and waiters of the run are notified.
 
 Only a lost lease ends the trying: what a run did must not be lost for a moment without database, and a run
 that is held and not under way would be found, and its graph executed again.
@@ -37,7 +37,7 @@ class Completer:
         self._metrics = metrics
 
     async def store(self, attempt: Attempt, outcome: Outcome, publisher: Publisher) -> Finished:
-        """Stores how a run ended, ends its stream, and wakes who waits for it. Raises `LeaseLost`."""
+        """Stores how a run ended, ends its stream, and notifies its waiters. Raises `LeaseLost`."""
         finished = await self._stored(attempt, outcome)
         run, now = attempt.run, datetime.now(UTC)
         since = run.claimed_at or now

@@ -35,7 +35,8 @@ def context_of(schema: type, kwargs: RunKwargs) -> Mapping[str, Any] | None:
 
 
 def context_for_factory(kwargs: RunKwargs) -> Mapping[str, Any]:
-    """What a factory is told of the context of its run. It has no schema yet: all that was given."""
+    """The context of its run that a graph's factory gets. There is no schema yet, so it is all that was
+    given."""
     return {**given_early(kwargs), **(kwargs.context or {})}
 
 
@@ -55,8 +56,8 @@ def _names(schema: type) -> tuple[frozenset[str], bool]:
     """The fields of a dataclass, a TypedDict or a pydantic model, and whether it takes others too."""
     model_fields = getattr(schema, "model_fields", None)
     if model_fields is not None:
-        told = (alias for field in model_fields.values() for alias in (field.alias, field.validation_alias))
-        aliases = {alias for alias in told if isinstance(alias, str)}
+        names = (alias for field in model_fields.values() for alias in (field.alias, field.validation_alias))
+        aliases = {alias for alias in names if isinstance(alias, str)}
         others = getattr(schema, "model_config", {}).get("extra") == "allow"
         return frozenset(model_fields) | aliases, others
     if is_dataclass(schema):

@@ -43,8 +43,8 @@ class Emitter:
         if mode == "messages":
             await self._message(namespace, data)
         elif mode in self._wanted:
-            told = debug_event(data) if mode == "debug" else data
-            await self._publisher.send(_name(mode, namespace), told)
+            event = debug_event(data) if mode == "debug" else data
+            await self._publisher.send(_name(mode, namespace), event)
 
     async def event(self, event: Any) -> None:
         """One event of `astream_events`."""
@@ -112,8 +112,8 @@ async def _with_events(
 
 
 def debug_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An event of `debug` as LangGraph's server tells it: a checkpoint names itself, its parent and those of
-    its subgraphs in the form in which clients name checkpoints, beside the configurations."""
+    """An event of `debug` in the form of LangGraph's server: a checkpoint names itself, its parent and
+    those of its subgraphs in the form in which clients name checkpoints, beside the configurations."""
     payload = event["payload"]
     if event["type"] != "checkpoint" or not payload:
         return event

@@ -206,13 +206,13 @@ class Executor:
             state = await stream_protocol(graph, start, config, kwargs, emitter=emitter, control=control)
         else:
             if start.kind != "done":
-                told = Emitter(publisher, kwargs)
-                await stream(graph, start.input, start.config, kwargs, emitter=told, control=control)
+                of_modes = Emitter(publisher, kwargs)
+                await stream(graph, start.input, start.config, kwargs, emitter=of_modes, control=control)
             state = await graph.aget_state(config)
         return marked(outcome_of(graph, state, attempt.run), state, attempt.run)
 
     async def _latest(self, attempt: Attempt, config: RunnableConfig) -> CheckpointTuple | None:
-        """The thread's latest checkpoint, as the attempt knows it."""
+        """The latest checkpoint of the thread that the attempt has read or written."""
         assert attempt.saver is not None
         return await attempt.saver.aget_tuple(latest_of(config))
 

@@ -33,7 +33,7 @@ AT_THE_START: Final = f"{OF_A_TASK}'{START}'"
 """How LangGraph notes in an exception which task it is of."""
 OF_THE_REQUEST: Final = (GraphBubbleUp, GraphRecursionError, InvalidUpdateError, RuntimeFault)
 REFUSED: Final = frozenset({400, 413, 422})
-"""What a server answers to what it can't take, whoever sends it: too many tokens, a bad argument."""
+"""Statuses of answers to requests that can't succeed, such as too many tokens or a bad argument."""
 
 
 def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str]) -> Result:

@@ -46,7 +46,7 @@ def marked(outcome: Outcome, state: StateSnapshot, run: Run) -> Outcome:
 
 
 def alone(outcome: Outcome) -> Outcome:
-    """The outcome of a run whose thread goes with it: what it answers is all that will tell what it asked."""
+    """The outcome of a run whose thread is deleted with it: only its answer has its questions."""
     asked = questions(outcome.interrupts)
     if not asked or outcome.answer is not None:
         return outcome

@@ -56,7 +56,7 @@ class Publisher:
 
 
 async def publish_failure(broker: StreamBroker, run: Run, error: str, message: str) -> None:
-    """Tells the followers of a run that ended without a worker, such as one whose attempts were used up."""
+    """Ends the stream of a run that ended without a worker, such as one whose attempts were used up."""
     epoch = epoch_of(run.updated_at)
     events: Sequence[StreamEvent] = (
         StreamEvent(f"{epoch}-1", "error", encode({"error": error, "message": message})),

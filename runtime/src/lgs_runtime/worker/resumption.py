@@ -63,7 +63,7 @@ async def starting_point(
     kwargs: RunKwargs,
     run: Run,
 ) -> Start:
-    """Looks at the thread and decides. `config` names the thread, without a checkpoint."""
+    """Reads the thread and decides. `config` names the thread, without a checkpoint."""
     latest = None if run.untouched else await checkpointer.aget_tuple(latest_of(config))
     if latest is not None and latest.metadata.get("run_id") == run.run_id:
         state = await graph.aget_state(config)
@@ -114,8 +114,8 @@ async def _start_command(
 
 
 def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None:
-    """Raises `UnknownInterruptError` for a command that answers what does not wait. An object whose keys all
-    look like ids of interrupts answers those; anything else answers whatever waits."""
+    """Raises `UnknownInterruptError` for a command that answers an interrupt that does not wait. An object
+    whose keys all have the form of ids of interrupts answers those; anything else answers all that wait."""
     resume = command.get("resume")
     if resume is None:
         return

@@ -40,7 +40,7 @@ class RetryBudget:
 
     def failed(self, run_id: str, now: float) -> float | None:
         """Notes a failure. Returns the pause before the next try in seconds, None to end the run."""
-        # A run that goes on elsewhere is never heard of again.
+        # There is no sign here of the end of a run that goes on at another replica.
         self._by_run = {run: each for run, each in self._by_run.items() if now - each.last <= APART_SECONDS}
         before = self._by_run.get(run_id, Outage(now, now, 0))
         outage = self._by_run[run_id] = Outage(before.since, now, before.failures + 1)

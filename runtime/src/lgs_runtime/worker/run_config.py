@@ -1,4 +1,4 @@
-"""The config with which a graph is run, and its threads are looked at."""
+"""The config with which a graph runs, and its threads are read."""
 
 from __future__ import annotations
 

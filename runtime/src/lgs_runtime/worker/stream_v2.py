@@ -41,7 +41,7 @@ class ProtocolEmitter:
     """Publishes what one attempt streams. Keeps which message each model is at, and what was asked."""
 
     def __init__(self, publisher: Publisher, *, whole_messages: bool = False) -> None:
-        """`whole_messages`: what a node returns whole is told as if a model had said it at once."""
+        """`whole_messages`: a message that a node returns whole is sent as if a model had made it at once."""
         self._publisher = publisher
         self._whole_messages = whole_messages
         self._messages: dict[str, str] = {}
@@ -96,9 +96,9 @@ class ProtocolEmitter:
     def _message(
         self, namespace: list[str], at: int, payload: Any, metadata: Mapping[str, Any]
     ) -> Iterator[Wire]:
-        """A chat model's own event, named after its message, so that clients can tell apart messages that are
-        made at the same time. A message that a node returns whole is news of the state alone, but in place of
-        the model that a cached answer did without."""
+        """A chat model's own event, named after its message, so that clients can distinguish messages that
+        are made at the same time. A message that a node returns whole is only part of the state, except
+        where it stands for the model's output in a cached answer."""
         if not isinstance(payload, Mapping):
             if self._whole_messages and isinstance(payload, AIMessage):
                 for said in message_to_events(payload, message_id=payload.id):

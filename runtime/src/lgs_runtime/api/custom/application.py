@@ -1,7 +1,7 @@
 """The service's own application (`http.app`): a Starlette or FastAPI application that joins ours.
 
 Its routes stand beside the API and come first where both match, except for the probes and the description.
-Its middleware sees every request but the probes, its exception handlers tell our errors too, its lifespan
+Its middleware sees every request but the probes, its exception handlers answer our errors too, its lifespan
 begins before the first run and ends after the last, and what a FastAPI application describes is in
 `/openapi.json`.
 The application itself is not changed.
@@ -39,7 +39,7 @@ OURS = frozenset({"/ok", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect",
 PUBLIC = OURS | {"/", "/info"}
 """Paths of ours that answer everybody."""
 FRAMEWORK_HANDLERS = "fastapi.exception_handlers"
-TOLD = "lgs.error_told"
+REPORTED = "lgs.error_reported"
 Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
 log = structlog.get_logger(__name__)
 
@@ -75,7 +75,7 @@ async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]
     life = app.router.lifespan_context(app)
     try:
         state = await life.__aenter__()
-    # The application is the user's: anything may come, and all of it is told.
+    # The application is the user's: it may raise anything, all of which is reported.
     except Exception as raised:
         raise AppFailed(where, raised) from raised
     try:
@@ -145,9 +145,9 @@ def _for(app: Starlette, handler: Handler) -> Handler:
     )
 
     async def handle(request: Request, error: Exception) -> Response:
-        if request.scope.get(TOLD) is error:
+        if request.scope.get(REPORTED) is error:
             return Response(status_code=500)
-        request.scope[TOLD] = error
+        request.scope[REPORTED] = error
         request.scope["app"] = app
         if is_async:
             return await cast(Callable[..., Awaitable[Response]], handler)(request, error)
@@ -170,7 +170,7 @@ class _As:
 
 
 class _Shared:
-    """Gives each request to the router that knows it: the application's first, then ours."""
+    """Gives each request to the router that has its route: the application's first, then ours."""
 
     def __init__(self, theirs: Router, core: FastAPI) -> None:
         self._theirs = theirs
@@ -198,7 +198,7 @@ def _path(scope: Scope) -> str:
 
 
 def _match(router: Router, scope: Scope) -> Match:
-    """How well a router knows a request: its path and method, its path only, or not at all."""
+    """How much of a request a router has a route for: its path and method, its path only, or nothing."""
     best = Match.NONE
     for route in router.routes:
         match, _ = route.matches(scope)

@@ -1,2 +1,2 @@
-"""How HTTP is spoken here, whatever is asked: what a body may be, which status an error becomes, streams of
-events, browsers' rules, and what stands before all routes. Knows no resource."""
+"""What all routes share of HTTP: limits of a body, the status of each error, streams of events, browsers'
+rules, and what comes before all routes. It uses no resource."""

@@ -1,4 +1,4 @@
-"""What a request body may be, checked before anything looks inside it.
+"""The limits of a request body, checked before it is parsed.
 
 Too long is 413; not JSON, or not UTF-8, is 400; nested too deep, or with what can't be kept, is 422: half a
 character, a number that is not finite, a NUL character outside of the documents that graphs and records hold.
@@ -76,7 +76,7 @@ def _check_whole(value: Any, name: str) -> None:
 
 
 def check_text(name: str, text: str) -> str:
-    """Text from a path or query that is going to be stored or looked up. Raises `InvalidRequest`."""
+    """Text from a path or query that is going to be stored or searched for. Raises `InvalidRequest`."""
     if "\x00" in text:
         raise InvalidRequest(f"{name}: {text!r}: must not contain the NUL character (\\u0000)")
     return text
@@ -161,7 +161,7 @@ class LimitedRoute(APIRoute):
     """Whether the body is read before the handler is called; else the handler reads it, and limits it."""
 
     async def admit(self, request: LimitedRequest) -> None:
-        """Looks at who asks before the body is read. Here: everybody may."""
+        """Authenticates the caller before the body is read. Here: everybody is allowed."""
 
     @cached_property
     def binding(self) -> Binding | None:

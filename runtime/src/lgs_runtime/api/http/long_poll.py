@@ -1,10 +1,10 @@
-"""An answer that may take long: one JSON value, told when it is there.
+"""An answer that may take long: one JSON value, sent when it is available.
 
-A value that is there within `WHOLE_WITHIN_SECONDS` is answered as any other, with its length. For one that
-takes longer the status and the headers are sent by then, so that the client learns what it waits for, and a
-line feed, which is white space before the value, whenever it has heard nothing for `HEARTBEAT_SECONDS`:
-proxies that cut silent connections see life, and clients ignore it. When the client goes away the search for
-the value is ended: at once if somebody is to be told, else when the headers would have been sent.
+A value that is available within `WHOLE_WITHIN_SECONDS` is answered as any other, with its length. For one
+that takes longer the status and the headers are sent by then, so that the client learns what it waits for,
+and a line feed, which is white space before the value, after each `HEARTBEAT_SECONDS` without output:
+proxies do not cut the connection as idle, and clients ignore it. When the client disconnects the wait for
+the value is cancelled: at once if a callback is to be called, else when the headers would have been sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which HTTP status each error becomes: the only place that knows.
+"""The HTTP status of each error, which no other module decides.
 
 The body is `{"detail": message}`. Errors that pass by themselves carry `Retry-After` (whole seconds).
 """
@@ -92,14 +92,14 @@ def headers_of(fault: RuntimeFault) -> dict[str, str]:
 
 def describe_validation(errors: Iterable[Mapping[str, Any]]) -> str:
     """Pydantic's errors in the words `name: value: rule`, the first few of them."""
-    told = []
+    problems = []
     for error in errors:
         name = _name(error["loc"])
         rule = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
         line = f"{name}: must be given" if error["type"] == "missing" else f"{name}: {_shown(error)}: {rule}"
-        told.append(line)
-    more = len(told) - SHOWN_ERRORS
-    return "; ".join(told[:SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+        problems.append(line)
+    more = len(problems) - SHOWN_ERRORS
+    return "; ".join(problems[:SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _name(location: Sequence[Any]) -> str:

@@ -1,8 +1,8 @@
 """Finds a request's route by the segments of its path, instead of trying every route's pattern in turn.
 
-The index only leaves out routes that can't match; which of the others it is, each route says itself, in the
-order in which they stand. What it does not find (an unknown path, a method that a path does not have, a
-WebSocket) is left to the routes behind it, so it stands before the very routes that it knows.
+The index only leaves out routes that can't match; each of the others decides itself whether it matches, in
+the order in which they were added. What the index does not find (an unknown path, a method that a path does
+not have, a WebSocket) is left to the routes after it, which are the same that it has.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 FOUND = "lgs.route"
 TELEMETRY = "fastapi.telemetry"
-"""FastAPI's own mark on a request of which OpenTelemetry is told. FastAPI tells the route and the steps as it
-goes, so such a request is left to it."""
+"""FastAPI's own mark on a request that OpenTelemetry traces. FastAPI reports the route and the steps to it,
+so such a request is left to FastAPI."""
 ONE_SEGMENT = (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 """What matches no slash, so that a path has as many segments as its route."""
 

@@ -201,8 +201,8 @@ async def _cancelled(services: Services, caller: Caller, call: Call) -> dict[str
 
 
 async def _whole(services: Services, run: Run, call_id: Any, wire: WireFormat, *, wait: bool) -> bytes:
-    told = await _ended(services, run) if wait else agents.task(run)
-    return encode(result_json(call_id, wire.event("task", told)))
+    task = await _ended(services, run) if wait else agents.task(run)
+    return encode(result_json(call_id, wire.event("task", task)))
 
 
 async def _ended(services: Services, run: Run) -> dict[str, Any]:

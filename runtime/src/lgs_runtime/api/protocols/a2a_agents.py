@@ -29,7 +29,7 @@ INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
 
 
 def card(assistant: Assistant, url: str) -> dict[str, Any]:
-    """An assistant as an agent that others may talk to. The card holds what 0.3 knows by other names too."""
+    """The card of an assistant as an agent. It also has the fields that have other names in 0.3."""
     about = assistant.description or f"The assistant {assistant.name}."
     skill = {
         "id": assistant.assistant_id,
@@ -56,8 +56,8 @@ def card(assistant: Assistant, url: str) -> dict[str, Any]:
 
 
 def parse_message(message: Any) -> tuple[str, dict[str, Any]]:
-    """The text of a message, and the fields of its data. Parts are of 1.0 or of 0.3, which tells their kind
-    besides. Raises `InvalidRequest`, `UnsupportedPart` for a file."""
+    """The text of a message, and the fields of its data. Parts are of 1.0, or of 0.3, which also names
+    their kind. Raises `InvalidRequest`, `UnsupportedPart` for a file."""
     if not isinstance(message, Mapping) or not isinstance(message.get("parts"), list) or not message["parts"]:
         raise InvalidRequest("message.parts: must be given, at least one")
     texts, data = [], {}
@@ -103,7 +103,7 @@ def answer_of(message: Any) -> Any:
 
 
 def task(run: Run, values: Json | None = None, *, artifacts: bool = True) -> dict[str, Any]:
-    """A run as a task. `values`: what it left, as `runs.following` tells it."""
+    """A run as a task. `values`: its result, as `runs.following` returns it."""
     found = values or {}
     state, about = STATES[run.status], None
     if questions := found.get("__interrupt__"):
@@ -157,7 +157,7 @@ def text_of(content: Any) -> str:
 
 
 def piece(run: Run, parts: Sequence[Json], *, append: bool = False, last: bool = False) -> dict[str, Any]:
-    """News of a run's result: a piece to be appended to what was told, or what takes its place."""
+    """An update of a run's result: a piece to be appended to what was sent, or what replaces it."""
     made = artifact(run, parts)
     return {
         "taskId": run.run_id,

@@ -58,7 +58,7 @@ async def listed(
     if query.status == UNSPECIFIED:
         count, page = len(runs), [await _task_json(services, run, query) for run in runs[begin:end]]
     else:
-        # What a task waits for stands in what its run left, so all of them are looked at.
+        # The values of its run show what a task waits for, so all of them are read.
         tasks = [await _task_json(services, run, query) for run in runs]
         found = [task for task in tasks if task["status"]["state"] == query.status]
         count, page = len(found), found[begin:end]

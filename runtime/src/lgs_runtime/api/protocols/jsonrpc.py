@@ -90,7 +90,7 @@ def as_rpc_error(fault: RuntimeFault) -> RpcError:
 
 
 class RpcRoute(Route):
-    """A route that tells its refusals as JSON-RPC errors."""
+    """A route that answers its refusals as JSON-RPC errors."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind access control and the limits."""
@@ -140,7 +140,7 @@ MESSAGE: dict[str, Any] = {
 
 
 def rpc_router(tag: str) -> APIRouter:
-    """A router whose routes speak JSON-RPC."""
+    """A router for routes of JSON-RPC."""
     refusals = dict(operations.refusals(*operations.GUARDED))
     for status in (400, 404, 409, 413, 422, 429, 503):
         refusals[status] = {"model": RpcAnswer, "description": operations.MEANING[status]}

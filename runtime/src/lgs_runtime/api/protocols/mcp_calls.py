@@ -1,5 +1,6 @@
-"""A call of a tool of MCP is a run. Whoever can be asked has it on a thread of its own, which is kept while a
-question of the graph waits for the answer, an hour at most; everybody else has it without a thread.
+"""A call of a tool of MCP is a run. For a client that can be asked questions the run has a thread of its
+own, which is kept while a question of the graph waits for its answer, an hour at most; for other clients it
+is stateless.
 
 What the client carries from one call to the next is the thread's id, and nothing else is believed: the thread
 must be the caller's, made for this tool, and wait.
@@ -153,8 +154,8 @@ async def _ended(services: Services, run: Run, negotiated: Negotiated) -> dict[s
 async def _message(
     services: Services, found: Run | dict[str, Any], call_id: Any, negotiated: Negotiated
 ) -> bytes:
-    told = await _ended(services, found, negotiated) if isinstance(found, Run) else found
-    return encode(result_json(call_id, told))
+    answer = await _ended(services, found, negotiated) if isinstance(found, Run) else found
+    return encode(result_json(call_id, answer))
 
 
 async def _event(message: Callable[[], Awaitable[bytes]]) -> AsyncGenerator[bytes, None]:

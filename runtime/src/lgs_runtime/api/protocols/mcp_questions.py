@@ -33,8 +33,8 @@ def input_required(questions: Sequence[Mapping[str, Any]], state: str) -> dict[s
 
 
 def answers(questions: Sequence[Mapping[str, Any]], responses: Any) -> dict[str, Any] | None:
-    """What the graph is told, by the ids of its questions; None while some are not answered. Raises
-    `Declined`, and `RpcError` for what is no answer to its form."""
+    """The answers for the graph, by the ids of its questions; None while some are not answered. Raises
+    `Declined`, and `RpcError` for an answer that does not fit its form."""
     if not isinstance(responses, Mapping):
         raise RpcError(INVALID_PARAMS, "inputResponses: must be an object with an answer to each question")
     if any(question["id"] not in responses for question in questions):

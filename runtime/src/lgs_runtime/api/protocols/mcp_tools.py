@@ -52,7 +52,7 @@ def named_tools(assistants: Iterable[Assistant]) -> dict[str, Assistant]:
 
 
 def tool_json(name: str, assistant: Assistant, input_schema: Any) -> dict[str, Any]:
-    """A tool as `tools/list` tells it."""
+    """A tool as `tools/list` describes it."""
     return {
         "name": name,
         "title": assistant.name,
@@ -68,7 +68,7 @@ def takes_object(schema: Any) -> bool:
 
 
 def arguments_schema(schema: Any) -> dict[str, Any]:
-    """The JSON schema of a tool's arguments. Lists of messages are told as what people write, since the
+    """The JSON schema of a tool's arguments. Lists of messages are described as texts, since the
     schemas of all kinds of message would fill a model's context."""
     if not isinstance(schema, Mapping):
         return {"type": "object"}
@@ -113,8 +113,8 @@ def _used(schema: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call_result(values: Json) -> dict[str, Any]:
-    """What a run left, as the result of a tool. A question that this caller can't be asked is an error, which
-    tells the question."""
+    """The values of a run as the result of a tool. If the graph asks and this caller can't be asked, the
+    result is an error with the question."""
     if error := values.get("__error__"):
         return {"content": [_text(f"{error['error']}: {error['message']}")], "isError": True}
     if questions := values.get("__interrupt__"):

@@ -1,4 +1,4 @@
-"""Which version of MCP a request speaks, and what its client can do. All of it pure.
+"""The version of MCP of a request, and the capabilities of its client; pure.
 
 Until 2025-11-25 a version is agreed on by `initialize`. From 2026-07-28 on each request declares its version
 and the client's capabilities itself, under `params._meta`, and repeats in headers what proxies route by.
@@ -78,8 +78,8 @@ def server_info() -> dict[str, str]:
 
 
 def is_per_request(params: Mapping[str, Any], headers: Headers) -> bool:
-    """Whether a request is of 2026-07-28 or later; one that names a version that nobody knows is taken for
-    such, since it learns then which there are."""
+    """Whether a request is of 2026-07-28 or later; one that names an unknown version counts as such, since
+    the answer then lists the versions."""
     named = headers.getlist(VERSION_HEADER)
     return f"{META}protocolVersion" in _meta(params) or (bool(named) and named[0] not in BY_HANDSHAKE)
 

@@ -51,7 +51,7 @@ REFUSED = 4000
 async def command(
     parts: Parts, request: Request, thread_id: bodies.PathId, body: ProtocolCommand
 ) -> Response:
-    """One command of protocol v2. What can't be done is told in the answer, with the protocol's code."""
+    """One command of protocol v2. If it can't be done, the answer has the protocol's error code."""
     return JsonResponse(await answer(parts, request, thread_id, body))
 
 

@@ -31,7 +31,8 @@ class Params(SparseBody):
 
 
 class Subscribe(Params):
-    """What to hear: `subscription.subscribe`, and with `since` `POST …/stream/events`."""
+    """The events that are subscribed to: `subscription.subscribe`, and with `since` `POST
+    …/stream/events`."""
 
     channels: list[Channel] = Field(min_length=1)
     namespaces: list[Segments] | None = Field(None, max_length=MOST_NAMESPACES)

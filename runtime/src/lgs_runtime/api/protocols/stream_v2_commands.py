@@ -28,8 +28,7 @@ from lgs_runtime.streams.stream_v2 import first_number, milliseconds
 from lgs_runtime.threads.reading import assistant_of, read_history, read_state
 
 SETTLE_SECONDS = 5.0
-"""A client answers a question as soon as it hears it; the run that asked needs a moment to be stored as
-ended."""
+"""A client may answer a question before the run that asked it is stored as ended."""
 MISSING = {"checkpoint": "no_such_checkpoint", "run": "no_such_run", "thread": "no_such_run"}
 
 

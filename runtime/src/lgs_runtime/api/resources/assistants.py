@@ -1,4 +1,4 @@
-"""Assistants: graphs with a configuration, their versions, and what their graphs look like.
+"""Assistants: graphs with a configuration, their versions, and the drawings and schemas of their graphs.
 
 Wherever an assistant is named by id, the name of a graph stands for that graph's default assistant.
 """
@@ -80,8 +80,8 @@ def _query(body: bodies.AssistantCount, scope: Scope | None) -> AssistantQuery:
 
 
 async def _search(caller: Caller, body: bodies.AssistantCount, **more: Any) -> Scope | None:
-    """What the caller may see. Metadata that a handler adds is not looked for: it would hide the assistants
-    of the graphs."""
+    """What the caller may see. Metadata that a handler adds is no condition of the search: it would hide
+    the assistants of the graphs."""
     value = {"graph_id": body.graph_id, "metadata": dict(body.metadata or {}), **more}
     return await caller.assistants("search", value)
 

@@ -23,7 +23,7 @@ async def get_audit(
     scope = await caller.threads("read", thread_id)
     if caller.user is not None:
         await parts.storage.threads.get(thread_id, scope)
-    # Whoever makes a thread of an id that another had before sees nothing of what that one's owner did.
+    # The owner of a thread does not see what happened to an earlier thread of the same id.
     present_only = caller.user is not None
     found = await parts.storage.audit.of_thread(thread_id, Page(limit + 1, offset), present_only=present_only)
     if not found and offset == 0:

@@ -92,7 +92,7 @@ async def patch_cron(
     if "metadata" in body.model_fields_set:
         changes["metadata"] = made_within(scope, value["metadata"])
     if caller.user is not None:
-        # Whoever says what its runs do is the one in whose name they are made.
+        # The user who changes what its runs do is the one in whose name they are made.
         changes["caller"] = caller.user.to_json()
     check_webhook(parts, body.webhook)
     changed = replace(stored, **changes)

@@ -144,8 +144,8 @@ async def _remember(parts: Parts, caller: Caller, graph: Graph, thread_id: str) 
     snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint(), caller))
     interrupts: dict[str, Any] = {task.id: task.interrupts for task in snapshot.tasks if task.interrupts}
     status: ThreadStatus = "interrupted" if snapshot.tasks else "idle"
-    values, told = rooted(to_json(snapshot.values)), to_json(interrupts)
-    return await parts.storage.threads.set_state(thread_id, values, told, status)
+    values, interrupted = rooted(to_json(snapshot.values)), to_json(interrupts)
+    return await parts.storage.threads.set_state(thread_id, values, interrupted, status)
 
 
 async def _state(

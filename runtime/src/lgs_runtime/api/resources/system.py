@@ -20,8 +20,8 @@ SHOWN_IN = '<div id="swagger-ui">'
 
 @probes.get("/ok", response_model=shapes.Alive)
 async def ok(parts: Parts, check_db: Flag = False) -> Response:
-    """Whether the process lives; with `check_db` also whether the database answers, unless the service tells
-    nothing about itself."""
+    """Whether the process lives; with `check_db` also whether the database answers, unless the service
+    gives no information about itself."""
     if check_db and "meta" not in parts.settings.http.disabled:
         await parts.storage.ping()
     return JsonResponse({"ok": True})
@@ -29,7 +29,7 @@ async def ok(parts: Parts, check_db: Flag = False) -> Response:
 
 @probes.get("/ready", response_model=shapes.Readiness, responses={503: {"model": shapes.Readiness}})
 async def ready(parts: Parts) -> Response:
-    """Whether this replica takes work, and what it found when it looked."""
+    """Whether this replica takes work, and the results of its checks."""
     takes_work, checks = await parts.readiness.check()
     answer = {"ready": takes_work, "checks": checks, "database_id": parts.storage.database_id}
     return JsonResponse(answer, status_code=200 if takes_work else 503)

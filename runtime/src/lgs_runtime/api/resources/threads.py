@@ -75,7 +75,7 @@ async def count_threads(parts: Parts, caller: Asking, body: bodies.ThreadCount) 
 
 
 async def _search(caller: Caller, body: bodies.ThreadCount, **more: Any) -> ThreadQuery:
-    """What is looked for: the metadata as the handler leaves them, among what the caller may see."""
+    """The search: the metadata as the handler leaves them, among the threads that the caller may see."""
     value = {
         "metadata": dict(body.metadata or {}),
         "values": body.values or {},

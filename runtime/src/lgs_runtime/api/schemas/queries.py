@@ -85,7 +85,7 @@ RunModes = Annotated[
 ThreadModes = Annotated[
     list[Literal["run_modes", "lifecycle", "state_update"]] | None,
     _LISTED,
-    Query(alias="stream_mode", description="what of the thread's runs to tell; everything without it"),
+    Query(alias="stream_mode", description="which events of the thread's runs to send; all without it"),
 ]
 AlsoThreadModes = Annotated[
     list[Literal["run_modes", "lifecycle", "state_update"]] | None,

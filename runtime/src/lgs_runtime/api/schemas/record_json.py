@@ -77,7 +77,7 @@ def thread_json(thread: Thread) -> dict[str, Any]:
 
 
 def _asked(interrupts: Any) -> Any:
-    """A task's questions as they are told beside a state: `response_schema` only where there is one. What
+    """A task's questions as they are answered with a state: `response_schema` only where there is one. What
     could not be decrypted is shown as it is kept."""
     if not isinstance(interrupts, list):
         return interrupts
@@ -88,7 +88,7 @@ def _asked(interrupts: Any) -> Any:
 
 
 def ttl_json(thread: Thread) -> dict[str, Any] | None:
-    """A thread's time to live, as LangGraph's server tells it."""
+    """A thread's time to live, in the form of LangGraph's server."""
     ttl = thread.ttl
     if ttl is None:
         return None

@@ -86,7 +86,7 @@ class RunConfig(Body):
 
 
 class RunOptions(SparseBody):
-    """What a run may be given, whoever makes it."""
+    """What a run may be given."""
 
     input: Any = None
     command: Command | None = None
