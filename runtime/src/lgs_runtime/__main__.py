@@ -1,5 +1,5 @@
-"""The command `lgs-runtime`, from its first instruction: what takes time is imported when a signal to stop is
-heard already."""
+"""The command `lgs-runtime`, from its first instruction: what takes time is imported once signals to stop
+are handled."""
 
 from __future__ import annotations
 

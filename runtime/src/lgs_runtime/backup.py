@@ -46,9 +46,9 @@ class Count:
 
 
 async def export_to(settings: Settings, path: Path, thread_ids: Sequence[str]) -> Count:
-    """Writes threads, all of them if none are named. One that goes meanwhile is skipped; one that can't be
-    exported is told, and the others are. Raises `NotFound` for one that was named, `ConfigError`,
-    `StorageUnavailable`."""
+    """Writes threads, all of them if none are named. One that is deleted meanwhile is skipped; one that
+    can't be exported is reported, and the others are exported. Raises `NotFound` for one that was named,
+    `ConfigError`, `StorageUnavailable`."""
     part = path.with_name(f"{path.name}.part")
     done = skipped = 0
     failed: list[str] = []

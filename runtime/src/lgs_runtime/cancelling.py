@@ -1,4 +1,4 @@
-"""Tasks that are told to end, and do.
+"""Ending tasks that are cancelled.
 
 A driver may swallow a cancellation that meets it as it connects, or together with its answer: the task then
 goes on as if nobody had said anything, and who waits for it waits for ever.

@@ -35,7 +35,7 @@ async def examine(settings: Settings) -> tuple[list[str], list[ConfigError]]:
 
 
 def _parts(settings: Settings) -> list[tuple[str, str, Callable[[Settings], str]]]:
-    """What is there beside graphs: its name, where it is, and what tells more of it."""
+    """What the service has besides graphs: the name of each, where it is, and details."""
     index = settings.store.index
     every = [
         ("auth.path", settings.auth_path, _auth),

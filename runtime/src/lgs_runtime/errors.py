@@ -1,7 +1,7 @@
 """Every error the runtime raises on purpose, as a small tree.
 
-A message gives the name, the value, the rule and the way out. Only `api/http/problems.py` knows which HTTP
-status each becomes; errors of a driver are translated where the driver is called.
+A message gives the name, the value, the rule and the way out. Only `api/http/problems.py` decides which
+HTTP status each becomes; errors of a driver are translated where the driver is called.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ _Value = TypeVar("_Value")
 
 
 def existing(found: _Value | None, kind: str, name: str) -> _Value:
-    """What was looked for by its name. Raises `NotFound` when it is not there."""
+    """What was searched for by its name. Raises `NotFound` when it does not exist."""
     if found is None:
         raise NotFound(kind, name)
     return found
 
 
 class Unauthenticated(RuntimeFault):
-    """Nobody knows who asks, or a key is missing or not valid (401)."""
+    """The caller is not authenticated: a key is missing or not valid (401)."""
 
 
 class Forbidden(RuntimeFault):

@@ -1,7 +1,7 @@
-"""When Python looks for garbage: not while a replica starts, and seldom once it serves.
+"""When Python collects garbage: not while a replica starts, and seldom once it serves.
 
 Nearly all that imports and opening make stays for as long as the process lives. What a run makes goes with
-it, but for cycles, of which there are some kilobytes a run: looking for them after every 700 allocations,
+it, but for cycles, of which there are some kilobytes a run: searching for them after every 700 allocations,
 through all the runs that are under way, would take an eighth of a busy replica's processor time.
 """
 
@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from typing import Final
 
 THRESHOLDS: Final = (25_000, 10, 10)
-"""Of `gc.set_threshold`: the youngest are looked through when there are so many more of them, which takes
-some 15 ms; a generation after ten looks at the younger one."""
+"""Of `gc.set_threshold`: the youngest generation is collected when it has grown by so many objects, which
+takes some 15 ms; an older one after ten collections of the younger one."""
 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Leaves garbage alone while the context is open; what is there at its end is never looked at again."""
+    """Collects no garbage while the context is open; objects that exist at its end are never examined
+    again."""
     gc.disable()
     try:
         yield
@@ -29,8 +30,8 @@ def paused() -> Iterator[None]:
 
 
 def tune() -> None:
-    """Clears up, sets what is left aside for good, and looks seldom from now on. For a process that has
-    opened all it needs."""
+    """Collects once, excludes the objects that are left from further collections, and collects seldom from
+    now on. For a process that has opened all it needs."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)

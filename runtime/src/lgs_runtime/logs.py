@@ -80,7 +80,7 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> Callable[[
 
 
 def mark_logged(raised: BaseException) -> None:
-    """Marks an exception that the log has: whoever gets it further out need not log it again."""
+    """Marks an exception as logged, so that it is not logged again further out."""
     with suppress(AttributeError):
         raised.__dict__[LOGGED] = True
 

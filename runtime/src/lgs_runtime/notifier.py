@@ -1,8 +1,8 @@
-"""Signals from the other replicas, brought to whoever waits for it here.
+"""Signals from the other replicas, delivered to the waiters in this process.
 
 One subscription to the storage's signals. A signal may be lost, so it only ever shortens a wait: every few
-seconds the storage is asked, once for all who wait, what has happened without their hearing of it; and the
-worker polls. Who waits costs nothing meanwhile.
+seconds the storage is asked, once for all waiters, what has happened without a signal; and the worker
+polls. A waiter costs nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class _Waiter(Subscriber):
 
 
 class Follower(Subscriber):
-    """One who follows a thread: woken when a run of it begins or was cancelled before it could, when the
-    thread is gone, and when it is not as it was seen."""
+    """A waiter that follows a thread: woken when a run of it begins or was cancelled before it could, when
+    the thread is gone, and when it has changed since it was read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Notifier:
                         return None
                     if run.status in FINAL:
                         return run
-                # What was signalled while the storage answered has woken it, and causes another read.
+                # A signal that came while the storage answered has woken the waiter, and causes another read.
                 await waiter.woken()
             return waiter.ended
         finally:
@@ -117,7 +117,7 @@ class Notifier:
 
     @contextmanager
     def following(self, thread_id: str) -> Iterator[Follower]:
-        """Who follows a thread, while the context is open. It reads the thread first, and again whenever
+        """A follower of a thread, while the context is open. It reads the thread first, and again whenever
         it was woken."""
         follower = Follower()
         self._followers[thread_id].add(follower)
@@ -137,8 +137,7 @@ class Notifier:
         self.announce(Signal("finished", run.run_id))
 
     def announce(self, signal: Signal) -> None:
-        """Hands a signal to those who wait for it here; the worker uses it for what it knows at first
-        hand."""
+        """Hands a signal to its waiters here; the worker calls it for its own runs."""
         if signal.kind == "queued":
             for wake in self._on_queued:
                 wake()
@@ -160,7 +159,7 @@ class Notifier:
                 waiter.wake()
 
     async def close(self) -> None:
-        """Ends the subscription. Nobody is woken any more."""
+        """Ends the subscription. No waiter is woken any more."""
         for task in (self._task, self._polling):
             if task is not None:
                 task.cancel()
@@ -182,7 +181,7 @@ class Notifier:
             self._polling = asyncio.create_task(self._poll_for_missed(), name="missed-signals")
 
     async def _poll_for_missed(self) -> None:
-        """Looks at what is waited for, for as long as anybody waits."""
+        """Reads what is waited for, as long as there are waiters."""
         while self._waiters or self._followers:
             self._gap.clear()
             with suppress(TimeoutError):

@@ -1,7 +1,7 @@
 """What a replica does again and again beside its work, each time at a moment of its own.
 
-What fails is told and done again: a reaper or a scheduler that stopped for good would be missed by all that
-rely on it, and nobody would see it in a replica that is ready.
+A failure is reported and the work is done again: a reaper or a scheduler that stopped for good would be
+missing for all that rely on it, while the replica appears ready.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether this process serves a person at the machine that it runs on, as a development server does.
 
-Only then may what can't be checked be believed, such as the mark of LangGraph Studio. Whoever is unsure is
-told no: an address on the loopback interface is reached by whatever else listens there for others, such as a
-proxy on the same machine or in the same pod.
+Only on a laptop may what can't be checked be accepted, such as the mark of LangGraph Studio. In doubt the
+answer is no: an address on the loopback interface can be reached through other programs that listen for
+others, such as a proxy on the same machine or in the same pod.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIRST_COMMAND = Path("/proc/1/cmdline")
 
 @dataclass(frozen=True, slots=True)
 class ProcessContext:
-    """What tells a laptop from a service."""
+    """What distinguishes a laptop from a service."""
 
     env: Mapping[str, str]
     pid: int

@@ -37,8 +37,8 @@ class Readiness:
         self.state = State.STARTING
 
     async def check(self) -> tuple[bool, dict[str, str]]:
-        """(ready, what was found by name: `ok` or the reason). A broker that is gone is told, but costs only
-        live events, so the replica stays ready."""
+        """(ready, what was found by name: `ok` or the reason). A broker that is gone is reported, but costs
+        only live events, so the replica stays ready."""
         async with self._lock:
             if time.monotonic() - self._checked_at > KEEP_SECONDS:
                 self._checks = {"database": await self._database(), "streams": await self._broker()}

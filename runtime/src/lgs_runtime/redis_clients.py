@@ -1,8 +1,8 @@
 """Clients of Redis, wherever it is. Loaded only where one is configured: the driver takes long to import.
 
-A client of a Cluster follows its nodes by itself (MOVED, ASK, a failover); one of Sentinel asks the sentinels
-for the master with each connection that it opens. What goes wrong meanwhile is one of `GONE`; of these
-`is_refusal` tells what Redis refuses of one command, or for one key, and is there all the same.
+A client of a Cluster follows its nodes by itself (MOVED, ASK, a failover); one of Sentinel asks the
+sentinels for the master with each connection that it opens. What goes wrong meanwhile is one of `GONE`; of
+these `is_refusal` finds what Redis refuses of one command, or for one key, while it is available.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GONE: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What a client raises for a Redis that is not there, or not just now, or refuses a command."""
 _OUTAGES: Final = (AskError, ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _OUTAGE_CODES: Final = re.compile(r"\b(BUSY|CLUSTERDOWN|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY)\b")
-"""Where the driver has no class for it, and where Redis 6 tells it of a command in a script."""
+"""Where the driver has no class for it, and where Redis 6 reports it for a command in a script."""
 CLUSTER_TRIES: Final = 3
 CLUSTER_CONNECTIONS: Final = 256
 """To one node at most; a client of a Cluster has no queue for more."""
@@ -100,11 +100,11 @@ def _sentinel(address: RedisAddress, shared: dict[str, Any], most: int, timeout_
 
 
 class _Cluster(RedisCluster):
-    """The driver's client, which shares its connections among all callers, and closes them all when one of
-    them is cancelled as it looks for the nodes, or finds the cluster down."""
+    """The driver's client, which shares its connections among all callers, and closes them all when one
+    caller is cancelled during the discovery of the nodes, or finds the cluster down."""
 
     async def initialize(self, *args: Any, **kwargs: Any) -> Any:
-        """Looks for the nodes, to the end, whoever asked first."""
+        """Discovers the nodes, to the end, even if the caller that began it is cancelled."""
         return await asyncio.shield(super().initialize(*args, **kwargs))
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:

@@ -33,7 +33,7 @@ class Role(StrEnum):
 
 
 def role_of(values: Variables, database_uri: str) -> Role:
-    """The role in `values`. Raises `ConfigError`: a run that is stored where no worker looks would never
+    """The role in `values`. Raises `ConfigError`: a run that is stored where no worker reads would never
     begin."""
     text = values.text(VARIABLE, Role.COMBINED).lower()
     if text not in list(Role):

@@ -1,6 +1,6 @@
 """What a run carries in `Run.kwargs`, as the API validated it and the worker reads it.
 
-The one place that knows the JSON form: `RunKwargs.to_json` writes it, `RunKwargs.from_json` reads it.
+The one place with the JSON form: `RunKwargs.to_json` writes it, `RunKwargs.from_json` reads it.
 Unknown keys are ignored, missing ones take their defaults, so that replicas of two versions can share a
 queue.
 """

@@ -97,7 +97,7 @@ class Settings:
     auth_path: str | None = None
     """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
     disable_studio_auth: bool = False
-    not_a_laptop: str | None = "nobody looked where it runs"
+    not_a_laptop: str | None = "it was not checked where it runs"
     """Why what LangGraph Studio says of itself is not believed; None: as by a development server."""
     auth_openapi: Mapping[str, Any] = field(default_factory=dict)
     """`securitySchemes` and `security`, for the API's description."""

@@ -1,5 +1,5 @@
-"""SIGTERM and SIGINT before a replica serves. Importing the applications of others may take a minute, and
-whoever stops a replica should not wait for it: nothing has been claimed or answered, so nothing is lost.
+"""SIGTERM and SIGINT before a replica serves. Importing an application may take a minute, and a stop should
+not wait for it: nothing has been claimed or answered, so nothing is lost.
 
 As process 1 of a container this one is sent no signal that it does not handle, whence the first instructions
 of the command come here. Nothing may be imported here that takes time, `typing` neither.

@@ -1,5 +1,5 @@
-"""What is told of an exception of the user's code: its traceback from the user's first frame on, the place
-where it was raised, and itself in one line.
+"""An exception of the user's code as it is reported: its traceback from the user's first frame on, the
+place where it was raised, and its text in one line.
 
 A pod's termination message is the end of the log, at most 2048 bytes and 80 lines of it, so that what is said
 has to be short and its end has to be what matters.
@@ -36,7 +36,7 @@ def summary(raised: BaseException) -> str:
 
 def place_of(raised: BaseException) -> str:
     """`file:line` where it was raised: the last line of the user's own code; of a library's where there is
-    none; empty when nobody knows."""
+    none; empty when it is unknown."""
     if isinstance(raised, SyntaxError) and raised.filename:
         return f"{raised.filename}:{raised.lineno}"
     frames = [(tb.tb_frame.f_code.co_filename, tb.tb_lineno) for tb in _frames(_users(raised.__traceback__))]

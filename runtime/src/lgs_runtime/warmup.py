@@ -1,8 +1,9 @@
 """Fills the cache before a replica takes work: runs the inputs that `spec.cache.warmup` names, for a while at
 most.
 
-They run here and now, with checkpoints in memory: no thread and no run is stored, and nobody asked for them,
-so that what is kept per user is not theirs. What fails is told and counted; the replica starts all the same.
+They run here and now, with checkpoints in memory: no thread and no run is stored. They have no user, so
+that they fill nothing that is kept per user. A failure is logged and counted; the replica starts all the
+same.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ AT_A_TIME: Final = 8
 MOST_INPUTS: Final = 1000
 MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_TOLD: Final = 10
-"""Failures that the log tells of one by one."""
+"""Failures that are logged one by one."""
 CLEANUP_SECONDS: Final = 1.0
 log = structlog.get_logger(__name__)
 
@@ -58,8 +59,8 @@ async def warm_up(services: Services, stop: asyncio.Event) -> None:
     # Not for ever: nodes may hold on to their cancellation.
     await asyncio.wait({work}, timeout=CLEANUP_SECONDS)
     counts.state, counts.seconds = "done", round(time.monotonic() - began, 3)
-    tell = log.info if counts.done == counts.named else log.warning
-    tell("cache.warmed_up", **counts.to_json())
+    write = log.info if counts.done == counts.named else log.warning
+    write("cache.warmed_up", **counts.to_json())
 
 
 class _Runs:

@@ -21,8 +21,8 @@ OF_THE_REQUEST: Final = frozenset(
         "langgraph_request_id",
     }
 )
-"""What a graph is told of who asked. Savers write what they find in a config into a checkpoint's metadata,
-where everybody would read it who may read the thread."""
+"""Keys of a graph's config that are about the caller. Savers copy a config into a checkpoint's metadata,
+which everybody can read who may read the thread."""
 NAMES_OF_A_CHECKPOINT: Final[tuple[str, ...]] = (
     "thread_id",
     "checkpoint_ns",
@@ -61,7 +61,7 @@ def check_names(config: RunnableConfig, channels: Collection[str] = (), *task: s
 
 
 def without_who_asked(config: RunnableConfig) -> RunnableConfig:
-    """A config as a checkpoint may tell it."""
+    """A config without what a checkpoint must not show."""
     shown: RunnableConfig = {**config}
     for part in ("configurable", "metadata"):
         if part in shown:

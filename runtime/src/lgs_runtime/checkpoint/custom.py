@@ -45,7 +45,7 @@ async def _opened(found: Any, stack: AsyncExitStack, where: str) -> Any:
             return await stack.enter_async_context(made)
         if hasattr(type(made), "__enter__"):
             return stack.enter_context(made)
-    # The application's code: anything may come, and all of it is told.
+    # The application's code: it may raise anything, all of which is reported.
     except Exception as raised:
         raise ConfigError(
             f"{where}: it raised when it was opened: {summary(raised)}", shown=user_traceback(raised)

@@ -1,8 +1,9 @@
 """Whose failure an error is: that of the service's own database, or that of the code above.
 
-It is told by where an error comes from, never by its type: a graph, an embedding provider or an HTTP client
-may raise the same `OSError`, or the same driver's errors, for reasons of their own. So each of our drivers is
-translated where it is called, and `StorageUnavailable` is the database's failure; nothing else is.
+That is decided by where an error comes from, never by its type: a graph, an embedding provider or an HTTP
+client may raise the same `OSError`, or the same driver's errors, for reasons of their own. So each of our
+drivers is translated where it is called, and `StorageUnavailable` is the database's failure; nothing else
+is.
 """
 
 from __future__ import annotations
@@ -37,6 +38,5 @@ def from_persistence(raised: BaseException) -> bool:
 
 
 def lost_connection(raised: BaseException) -> bool:
-    """Whether an error that is known to come out of a driver, or of what was built on one, tells of a
-    connection that is gone."""
+    """Whether an error of a driver, or of what was built on one, means that a connection is lost."""
     return any(kind.__name__ in CONNECTION_ERRORS for kind in type(raised).__mro__)

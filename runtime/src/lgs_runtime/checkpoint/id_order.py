@@ -1,10 +1,10 @@
 """Checkpoints of a thread sort by the time in their ids, which each replica takes from its own clock.
 
 The latest of a thread is the one that sorts last. A replica whose clock is behind would write checkpoints
-that sort before those of the replica it took a run over from: the thread would fall back to the other's, and
-what came after would be lost. So whoever has read a checkpoint writes ids that sort after it, as in a hybrid
-logical clock (Kulkarni et al., 2014): LangGraph's ids never go back within a process, and a checkpoint that
-was read counts like one that was written here.
+that sort before those of the replica it took a run over from: the thread would fall back to the other's,
+and what came after would be lost. So a process that has read a checkpoint writes ids that sort after it, as
+in a hybrid logical clock (Kulkarni et al., 2014): LangGraph's ids never go back within a process, and a
+checkpoint that was read counts like one that was written here.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ SERDE_KEYS: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_
 class SerdeOptions:
     """`checkpointer.serde`: how values become bytes and what they may become again.
 
-    LangGraph's own and LangChain's types are always allowed. Pickle, which lets whoever can write to the
-    database run code in the replicas, is used only where it is asked for.
+    LangGraph's own and LangChain's types are always allowed. Pickle lets everybody who can write to the
+    database run code in the replicas, so it is used only where the options say so.
     """
 
     allowed_json_modules: Modules = None

@@ -20,7 +20,7 @@ from lgs_runtime.database.addresses import address
 
 @runtime_checkable
 class DeletesRuns(Protocol):
-    """A saver that deletes the checkpoints of runs without looking at other threads."""
+    """A saver that deletes the checkpoints of runs without reading other threads."""
 
     async def adelete_run(self, thread_id: str | None, run_ids: list[str]) -> None:
         """Deletes them; `thread_id` None means every thread."""
@@ -64,5 +64,5 @@ async def delete_run_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str
 
 async def keep_latest_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
     """Deletes all checkpoints of a thread but the latest of each namespace. Raises `NotImplementedError` for
-    a thread that needs the others (`DeltaChannel`), where the saver can tell."""
+    a thread that needs the others (`DeltaChannel`), where the saver can find that out."""
     await saver.aprune([thread_id], strategy="keep_latest")

@@ -51,8 +51,8 @@ old AS (
 """A subgraph's checkpoint belongs to the root checkpoint that its metadata name. A namespace that ends in the
 id of a task is used once; another is that of a subgraph that keeps its state."""
 
-# Only values that an old checkpoint names are looked at: one that was stored a moment ago, before its
-# checkpoint could be, is none of them.
+# Only values that an old checkpoint names are deleted: one that was stored a moment ago, before its
+# checkpoint, is not among them.
 PRUNE_VALUES: Final = f"""
 WITH {_OLD}, named AS MATERIALIZED (
     SELECT checkpoint_ns, v.key AS channel, v.value AS version, bool_and(o.checkpoint_id IS NOT NULL) AS dead

@@ -1,5 +1,5 @@
-"""Whether values are so large that encoding them would hold up an event loop. Looks at no more of them than
-it needs to say so."""
+"""Whether values are so large that encoding them would hold up an event loop. Reads no more of them than it
+needs for that."""
 
 from __future__ import annotations
 

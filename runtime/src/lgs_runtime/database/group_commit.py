@@ -150,7 +150,7 @@ class GroupCommitter(Generic[Work, Result]):
             self._offer(found)
 
     def _offer(self, queue: _KeyQueue[Work, Result]) -> None:
-        """Looks at the head of a queue that is not taken: it can go, must wait, or has the turn alone."""
+        """Decides about the head of a queue that is not taken: it can go, must wait, or goes alone."""
         while queue.items and queue.items[0].done.done():
             # Its caller gave up, or it could not be prepared.
             queue.items.popleft()

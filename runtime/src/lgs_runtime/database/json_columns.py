@@ -17,7 +17,7 @@ from typing import Any, Final, overload
 import orjson
 
 MARK: Final = "\U0001fffe"
-"""Beyond the usual planes, so that looking for it in text of most languages takes no time."""
+"""Beyond the usual planes, so that a search for it in text of most languages takes no time."""
 MARK_BYTES: Final = MARK.encode()
 INTEGER: Final = f"{MARK}i"
 MOST_BITS: Final = 14_000

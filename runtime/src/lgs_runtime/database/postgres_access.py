@@ -1,4 +1,4 @@
-"""The first look at a database: whether it can be used at all, and what stands between it and us.
+"""The first check of a database: whether it can be used, and whether a pooler is before it.
 
 One that isn't there yet is waited for, by who called. One that answers and can't be used, whatever it says,
 is a `ConfigError` with its words: nothing would change by waiting.
@@ -75,7 +75,7 @@ def log_access(access: Access, direct: str | None) -> None:
         log.info(
             "database.pooler",
             statements="prepared by name" if access.names else "prepared in their transaction",
-            signals="heard at LGS_DATABASE_DIRECT_URI" if direct else "looked for every second",
+            signals="received at LGS_DATABASE_DIRECT_URI" if direct else "polled every second",
         )
 
 
@@ -101,10 +101,10 @@ def refused(uri: str, name: str = "DATABASE_URI") -> Iterator[None]:
 
 
 async def _keeps_names(connection: asyncpg.Connection) -> bool:
-    """Whether the pooler has prepared statements wherever they are executed: then it gives them names of its
-    own, by which the server knows them."""
+    """Whether the pooler has prepared statements wherever they are executed: then it gives them names of
+    its own, which they have at the server."""
     name = f"lgs_{uuid4().hex}"
-    # Held for as long as it is looked for: the driver closes those that nobody holds.
+    # Referenced during the search: the driver closes statements that have no reference.
     held = await connection.prepare("SELECT 1", name=name)
     is_there = await connection.fetchval(_IS_PREPARED, held.get_name())
     if is_there:

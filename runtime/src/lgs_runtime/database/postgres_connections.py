@@ -1,4 +1,5 @@
-"""Connections to PostgreSQL, straight or through a pooler, and the only place that knows the driver's errors.
+"""Connections to PostgreSQL, straight or through a pooler, and the only place that handles the driver's
+errors.
 
 Straight, a session is ours: it has settings, and its prepared statements are there the next time. Through a
 pooler (PgBouncer in transaction mode, and whatever is like it) each transaction may be another session's, so
@@ -36,7 +37,7 @@ _UNREACHABLE: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,
-    # An idle connection that was told that the server stops, and has not noticed its end yet.
+    # An idle connection that was notified of the server's stop, and does not appear closed yet.
     asyncpg.InternalClientError,
     OSError,
     TimeoutError,
@@ -69,10 +70,11 @@ SESSION_SETTINGS: Final = {
     "tcp_keepalives_count": "3",
     "idle_in_transaction_session_timeout": "15000",
 }
-"""What each session asks of the server. A replica whose node loses its power says no good-bye: without these
-its open transaction would hold its locks for hours, and whoever takes its runs over would wait for them."""
+"""Settings of each session at the server. A replica whose node loses its power closes no connection:
+without these its open transaction would hold its locks for hours, and the replica that takes over its runs
+would wait for them."""
 TRANSACTION_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = 15000"
-"""The same for a transaction whose session is not ours; the pooler looks after its connections itself."""
+"""The same for a transaction whose session is not ours; the pooler keeps alive its connections itself."""
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 
@@ -81,9 +83,9 @@ _closing: Final[dict[asyncpg.Connection, asyncio.Future[None]]] = {}
 
 
 class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that is not reset when it returns to the pool: we set nothing on it, and it saves a round
-    trip. One whose server does not answer is cut when it is closed, and nobody is told: the pool closes old
-    ones in tasks of its own, whose errors nobody would hear."""
+    """A connection that is not reset when it returns to the pool: we set nothing on it, and it saves a
+    round trip. One whose server does not answer is cut when it is closed, without an error: the pool closes
+    old ones in tasks of its own, whose errors no code handles."""
 
     async def close(self, *, timeout: float | None = None) -> None:
         """Says good-bye within `CLOSE_SECONDS`, or cuts the connection."""
@@ -159,8 +161,8 @@ class Access:
 
 
 async def cut_closing() -> None:
-    """Cuts the connections that are saying good-bye. A pool no longer knows those that it has replaced, and
-    whoever closes it would leave their tasks behind."""
+    """Cuts the connections that are being closed. A pool has no reference to those that it has replaced, so
+    closing it would leave their tasks."""
     waiting = dict(_closing)
     for connection in waiting:
         connection.terminate()

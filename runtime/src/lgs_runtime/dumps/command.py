@@ -56,8 +56,8 @@ def keep(
             began=began,
             clock=lambda: datetime.now(UTC),
         )
-        told = kept.record.model_dump(mode="json", include={"name", "began", "ended", "bytes", "threads"})
-        return told | {"removed": list(kept.removed)}
+        record = kept.record.model_dump(mode="json", include={"name", "began", "ended", "bytes", "threads"})
+        return record | {"removed": list(kept.removed)}
 
     try:
         _do(work, tell)
@@ -123,14 +123,14 @@ def _do(work: Callable[[], dict[str, Any]], tell: Path | None) -> None:
     from lgs_runtime.dumps.destination import DestinationFailed  # noqa: PLC0415 - slow imports
 
     try:
-        told = json.dumps(work())
+        report = json.dumps(work())
         if tell is not None:
-            tell.write_text(told, "utf-8")
+            tell.write_text(report, "utf-8")
     except (ConfigError, InvalidRequest, NotFound, Conflict) as wrong:
         _end(2, wrong)
     except (RuntimeFault, DestinationFailed, OSError) as failed:
         _end(1, failed)
-    print(told)  # noqa: T201
+    print(report)  # noqa: T201
 
 
 def _end(code: int, fault: Exception) -> None:

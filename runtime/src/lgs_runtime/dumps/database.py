@@ -15,7 +15,7 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.postgres.migrations import MIGRATIONS
 
 KNOWN: Final = {"lgs_migration": len(MIGRATIONS), "checkpoint_migrations": len(checkpoints.MIGRATIONS) - 1}
-"""The parts of a database and the newest migration of each that this runtime knows."""
+"""The parts of a database and the newest migration of each that this runtime has."""
 _NEWEST: Final[dict[str, LiteralString]] = {
     "lgs_migration": "SELECT max(version) FROM lgs_migration",
     "checkpoint_migrations": "SELECT max(v) FROM checkpoint_migrations",
@@ -96,8 +96,8 @@ def foreign_table(connection: psycopg.Connection[tuple[object, ...]]) -> str | N
 
 
 def note_restore(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
-    """Writes at the database which backup is about to be restored: a try that is made again after a restore
-    that was done knows it by that."""
+    """Writes at the database which backup is about to be restored: a second try after a restore that was
+    done finds that it was."""
     database = connection.info.dbname
     statement = psycopg.sql.SQL("COMMENT ON DATABASE {} IS {}")
     connection.execute(

@@ -42,7 +42,7 @@ class Record(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Target:
     """The database that a backup is to be restored into: PostgreSQL's major version, and the newest
-    migration of each part that this runtime knows."""
+    migration of each part that this runtime has."""
 
     postgres: int
     schemas: dict[str, int]

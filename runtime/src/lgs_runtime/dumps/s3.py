@@ -1,6 +1,6 @@
-"""Backups in a bucket behind the S3 protocol: Amazon's, or any server that speaks it.
+"""Backups in a bucket behind the S3 protocol: Amazon's, or any server that has it.
 
-Paths are in path style, which every server knows. Each part is sent with its SHA-256, which the server
+Paths are in path style, which every server supports. Each part is sent with its SHA-256, which the server
 compares with what arrived, and the size of the whole is compared at the end."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who asks for what the storage changes: the name that versions and the audit trail keep.
 
-The API says it once a request (`acting`), and the storages look at it where they write. What the service does
-by itself is done by nobody (None). It is told in a context variable, so that each task has its own.
+The API sets it once a request (`acting`), and the storages read it where they write. None: the service acts
+by itself. It is in a context variable, so that each task has its own.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class Record:
     """Those that have ended."""
     versions: Sequence[Json] = ()
     audit: Sequence[Json] = ()
-    """What neither the thread's record nor those of its runs tell."""
+    """What neither the thread's record nor those of its runs have."""
 
 
 def checked(table: str, row: Any, place: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which database a storage has: a random id that is made with the tables, and goes with every copy of them.
 
-A database that came back empty, or that is another service's, answers every statement; only its id tells. Two
-services that are given one database on purpose know the same id.
+A database that came back empty, or that is another service's, answers every statement; only its id shows
+it. Two services that are given one database on purpose have the same id.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What both storages decide alike, as pure functions of values: strategies, and what becomes of a lost run.
 The order of the queue is in `fairness`.
 
-Nothing here reads a clock or a database. The storages look at their rows, ask here, and act.
+Nothing here reads a clock or a database. The storages read their rows, get the decision here, and act.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ _Request = tuple[asyncio.Future[object], Op]
 
 
 class IsolatedBatchStore(AsyncBatchedBaseStore):
-    """A store in which one's failure is nobody else's. Whoever opens it closes it (`aclose`)."""
+    """A store in which the failure of one operation fails no other. To be closed by the code that opened it
+    (`aclose`)."""
 
     _closed = False
 

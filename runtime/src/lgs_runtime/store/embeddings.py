@@ -1,4 +1,4 @@
-"""The application's embeddings, whose vectors are looked at before anything is stored.
+"""The application's embeddings, whose vectors are checked before anything is stored.
 
 That is done with each call rather than once at the start: a replica starts often, and a start must neither
 cost money nor wait for a provider.
@@ -54,7 +54,7 @@ class SizedEmbeddings(Embeddings):
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
-        """An error passes as it is, so that a node can tell a provider's by its type; only its origin is
+        """An error passes as it is, so that a node can recognize a provider's by its type; only its origin is
         noted."""
         try:
             yield

@@ -27,7 +27,7 @@ from lgs_runtime.errors import StorageUnavailable
 
 CONNECT_SECONDS: Final = 10.0
 BUSY_SECONDS: Final = 1.0
-"""After so long without a connection a waiter looks whether the server is still there."""
+"""After so long without a connection a waiter checks whether the server still answers."""
 PING_SECONDS: Final = 2
 POOLED_CONNECTIONS: Final = 1
 """Of a replica's ten to a pooler."""
@@ -50,7 +50,7 @@ def translated(foreign: list[BaseException] | None = None) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.PipelineAborted:
-        # It follows another error, which is the one to be told.
+        # It follows another error, which is the one to be reported.
         raise
     except _UNREACHABLE as error:
         if any(error is other for other in foreign or ()):
@@ -161,8 +161,8 @@ async def open_pool(access: Access, connections: int) -> AsyncIterator[Pool]:
 
 
 async def _good(connection: AsyncConnection[DictRow]) -> bool:
-    """Whether a connection of the pool still works, without a round trip while nothing speaks against it: an
-    idle one has nothing to read unless the server has closed it."""
+    """Whether a connection of the pool still works, without a round trip while it has no sign of the
+    opposite: an idle one has nothing to read unless the server has closed it."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if not poll.poll(0):

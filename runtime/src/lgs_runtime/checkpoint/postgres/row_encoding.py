@@ -1,4 +1,5 @@
-"""Checkpoints as rows and back. Pure: knows the tables and LangGraph's values, and neither driver nor loop.
+"""Checkpoints as rows and back. Pure: about the tables and LangGraph's values, without a driver or an event
+loop.
 
 As in langgraph-checkpoint-postgres, plain values (None, text, numbers, booleans) stand in the checkpoint's
 JSON and all others in `checkpoint_blobs`, once for each version of their channel. A plain value that JSON in

@@ -50,7 +50,7 @@ class FastPostgresSaver(GroupedSaver):
     """
 
     keeps_versions: ClassVar = True
-    """A value is stored with the first checkpoint that has it, and only then looked at."""
+    """A value is stored with the first checkpoint that has it, and only then encoded."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class FastPostgresSaver(GroupedSaver):
     ) -> None:
         """`allow`: types (or their module and name) that may be made from stored values; True allows all,
         for a database that only trusted programs write to. `pool`: of two connections at least, and to
-        PostgreSQL itself; `from_conn_string` knows how to go through a pooler."""
+        PostgreSQL itself; `from_conn_string` also connects through a pooler."""
         self._database = Database(Access(""), pool)
         self._tables = Tables(self._database)
         super().__init__(self._tables.write, at_once=COMMITS_AT_ONCE, serde=serde, allow=allow)

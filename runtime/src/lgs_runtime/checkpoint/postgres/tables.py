@@ -51,8 +51,8 @@ class Tables:
         return rows
 
     async def setup(self) -> None:
-        """Makes the tables what this version needs; replicas that start together take turns. Tables that are
-        so already are only looked at."""
+        """Makes the tables what this version needs; replicas that start together take turns. Tables that
+        are so already are only read."""
         async with self.database.connection() as connection:
             if await _version(connection) >= len(statements.MIGRATIONS) - 1:
                 return

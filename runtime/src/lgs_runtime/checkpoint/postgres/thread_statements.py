@@ -87,7 +87,7 @@ FROM checkpoints WHERE thread_id = $1 ON CONFLICT DO NOTHING
 """
 
 # Pruning never joins two sets of a thread's rows: plans of such joins are worst for the few huge threads that
-# are worth it. Rows are looked up by their keys.
+# are worth it. Rows are found by their keys.
 PRUNE_HEADS: Final = """
 SELECT h.checkpoint_ns, h.checkpoint_id AS head,
     CASE WHEN (c.checkpoint ->> 'v')::int < 4 AND EXISTS (

@@ -23,7 +23,7 @@ def list_condition(
     where, values = search_where(config, plain, before)
     if len(plain) == len(wanted or {}):
         return where, values
-    # SQLite's own way to a value knows only plain names, and compares others by their text.
+    # SQLite's own JSON paths have only plain names; other names are compared by their text.
     contained = "lgs_contains(CAST(metadata AS TEXT), ?)"
     return f"{where} AND {contained}" if where else f"WHERE {contained}", [*values, dump(wanted)]
 

@@ -1,5 +1,5 @@
 """Checkpoints as rows and back, as langgraph-checkpoint-sqlite has them: a checkpoint holds all its values,
-and its metadata are JSON. Pure: knows the tables and LangGraph's values, and no connection."""
+and its metadata are JSON. Pure: about the tables and LangGraph's values, without a connection."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The saver of one attempt of a run. It knows what the attempt has stored, so that nothing is read back that
-was just written, and with durability `async` the graph goes on while its checkpoints are on their way.
+"""The saver of one attempt of a run. It keeps what the attempt has stored, so that nothing is read back
+that was just written, and with durability `async` the graph goes on while its checkpoints are on their way.
 
 Nobody else writes to a thread while a run holds it, so its latest checkpoint is the one that the attempt put
 last. `settle` must be awaited before the end of the attempt is stored.
@@ -127,7 +127,7 @@ class AttemptSaver(DelegatingSaver):
             )
         self._memory.write(config, writes, task_id, task_path)
 
-    # LangGraph asks each run anew which parameters its saver takes: with this it need not look at the code.
+    # LangGraph asks each run anew which parameters its saver takes: with this it need not inspect the code.
     aput_writes.__signature__ = signature(aput_writes)  # type: ignore[attr-defined]
 
     def put(

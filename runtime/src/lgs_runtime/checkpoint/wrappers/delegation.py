@@ -19,7 +19,7 @@ class DelegatingSaver(BaseCheckpointSaver[Any]):
     """See LangGraph's interface for all methods."""
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
-        # As it is: the interface's `__init__` would look at the serialiser again, for each run.
+        # Kept as it is: the interface's `__init__` would wrap the serialiser again, for each run.
         self.serde = saver.serde
         self._saver = saver
 

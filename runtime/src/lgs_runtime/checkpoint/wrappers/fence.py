@@ -1,9 +1,9 @@
 """No checkpoint is written by a replica whose lease has run out.
 
-A process that stood still (a paused machine, a long swap) wakes in the middle of a step that another
-replica has long carried on, and would write its own checkpoint behind the other's: the thread would fall
-back. So each write looks at the time first, by a clock that goes on meanwhile, and waits to be told whether
-the lease was renewed or lost. Reads pass, and are noted: what is written next sorts after what was read.
+A process that stood still (a paused machine, a long swap) continues in the middle of a step that another
+replica has long carried on, and would write its own checkpoint after the other's: the thread would fall
+back. So each write first checks the time, by a clock that goes on meanwhile, and waits until the lease is
+renewed or lost. Reads are let through and noted: what is written next sorts after what was read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Fence:
     first lease is taken."""
 
     def __init__(self, patience_seconds: float = 0.0) -> None:
-        """`patience_seconds`: for so long a write waits to be told what became of a lease that has run
+        """`patience_seconds`: for so long a write waits for the renewal or the loss of a lease that has run
         out."""
         self._patience_seconds = patience_seconds
         self._until = float("inf")
@@ -57,7 +57,7 @@ class Fence:
 
     async def passed(self) -> None:
         """Returns when the lease is held. One that ran out may be renewed in a moment, where the replica
-        stood still and has just woken. Raises `StorageUnavailable` when it is lost."""
+        stood still and has just continued. Raises `StorageUnavailable` when it is lost."""
         if not self._lost and time.monotonic() < self._until:
             return
         losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds

@@ -2,7 +2,7 @@
 
 LangGraph's interface says what a saver must do for a graph. Taking a run back and pruning are optional there:
 what the saver has is used; where it has none, a run is taken back by putting the state before it last, and
-pruning is refused. Of its checkpoints the runtime knows only what the interface shows.
+pruning is refused. The runtime uses its checkpoints only through the interface.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class ForeignSaver(DelegatingSaver):
 
 
 class ForeignUpkeep:
-    """The `Upkeep` of checkpoints that only a saver knows."""
+    """The `Upkeep` of checkpoints that only a saver can reach."""
 
     def __init__(self, saver: ForeignSaver) -> None:
         self._saver = saver

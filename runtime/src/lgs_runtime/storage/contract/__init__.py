@@ -57,8 +57,8 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """A database of the service, by its parts: whoever needs one takes that. Opened by `open_storage`, which
-    also migrates it, safely when several replicas start at once on an empty one."""
+    """A database of the service, by its parts: code takes only the one that it needs. Opened by
+    `open_storage`, which also migrates it, safely when several replicas start at once on an empty one."""
 
     name: str
     """`sqlite` or `postgres`, for `/info` and messages that people read."""

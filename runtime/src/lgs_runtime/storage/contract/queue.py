@@ -3,7 +3,7 @@
 The life of a run: `enqueue` makes it durable (and only then is it acknowledged); `claim`, or `enqueue` itself
 when the replica has a free slot, gives it to one replica; that replica's lease is renewed by `Lease.renew`;
 `finish` or `release` ends the attempt. `reap` gives the runs of replicas whose lease ran out to others. An
-attempt is named by (run_id, replica, attempt): whoever is late gets `LeaseLost`.
+attempt is named by (run_id, replica, attempt): a call that comes too late raises `LeaseLost`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Queue(Protocol):
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
         """Ends an attempt and its run; sets the thread's status, values and interrupts (`busy` stays while
-        other runs wait on it). An `answer` is kept as the run's `result`, and told to its webhook. With
+        other runs wait on it). An `answer` is kept as the run's `result`, and sent to its webhook. With
         `delete_thread_after` the thread's record goes and the run keeps the answer, else the values, as
         `result` (the checkpoints are the caller's); else the state it ended with becomes a version of the
         thread (`histories.checkpoint_of`). `run_metadata` is merged into the run's. A run that was cancelled
@@ -98,4 +98,4 @@ class Queue(Protocol):
         `NotFound`."""
 
     async def depth(self) -> QueueDepth:
-        """The whole service's queue at this moment. Cheap: it looks at waiting runs only."""
+        """The whole service's queue at this moment. Cheap: it reads waiting runs only."""

@@ -33,7 +33,7 @@ class Runs(Protocol):
         asked to stop in the way `not_asked`: at most five hundred."""
 
     async def finished(self, run_ids: Collection[str]) -> Collection[str]:
-        """Those of the runs that have ended or are gone, for all who wait for one in a single look."""
+        """Those of the runs that have ended or are gone: one read for all waiters."""
 
     async def delete(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
         """Deletes a finished run. Raises `NotFound`, `Conflict` while it is pending or running."""

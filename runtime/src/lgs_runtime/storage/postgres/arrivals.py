@@ -25,7 +25,7 @@ Row = tuple[Any, ...]
 
 
 class Arrivals:
-    """Stores runs that need no closer look."""
+    """Stores runs by the one statement for many."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,8 +34,9 @@ class Arrivals:
         )
 
     async def store(self, new: NewRun, claim_for: str | None, room: int) -> asyncpg.Record | None:
-        """The row of the run that was stored; None when it needs a closer look. `room`: how many runs of its
-        priority may wait. Raises `StorageUnavailable`, and the driver's errors of a lost race."""
+        """The row of the run that was stored; None when it must be stored under a lock (`enqueue_locked`).
+        `room`: how many runs of its priority may wait. Raises `StorageUnavailable`, and the driver's errors
+        of a lost race."""
         return await self._committer.submit(new.thread_id, row(new, claim_for, room))
 
     async def close(self) -> None:
@@ -43,7 +44,7 @@ class Arrivals:
         await self._committer.close()
 
     async def _store(self, works: Sequence[Row]) -> Sequence[asyncpg.Record | None]:
-        # The statement gives each thread one run; others of a thread need a closer look anyway.
+        # The statement gives each thread one run; others of a thread are stored under a lock anyway.
         first = {work[THREAD]: work for work in reversed(works)}
         stored = await self._database.rows(ENQUEUE, *columns(list(first.values())))
         by_thread = {found["thread_id"]: found for found in stored}

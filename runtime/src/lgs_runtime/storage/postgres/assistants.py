@@ -119,7 +119,7 @@ class PostgresAssistants:
 
 
 def _assistants(query: AssistantQuery) -> tuple[Any, ...]:
-    """What is looked for, as the statements take it."""
+    """The conditions of a search, as the statements take them."""
     return (query.graph_id, escape(query.name), dump_optional(query.metadata), documents(query.scope))
 
 

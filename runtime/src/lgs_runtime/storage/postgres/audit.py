@@ -1,7 +1,7 @@
 """The audit trail of threads in PostgreSQL.
 
-What the records of a thread and its runs tell is read from them (`AUDIT`); a trigger writes a run's part down
-when its record goes, whichever statement deletes it. So a run costs nothing more while it is served.
+What the records of a thread and its runs have is read from them (`AUDIT`); a trigger writes a run's part down
+when its record goes, whichever statement deletes it. So a run costs nothing more while it executes.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class BatchCompleter:
 
     async def _store(self, works: Sequence[Row]) -> Sequence[Result | None]:
         ends = await self._end(works)
-        # A cancellation that arrived while the statement waited for the thread is only seen by a second look.
+        # A cancellation that arrived while the statement waited for the thread is only seen by a second
+        # statement.
         if again := [work for work in works if work[RUN] not in ends]:
             ends |= await self._end(again)
         if refused := [work for work in works if work[RUN] not in ends]:

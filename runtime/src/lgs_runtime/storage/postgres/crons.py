@@ -71,7 +71,7 @@ class PostgresCrons:
 
 
 def _wanted(query: CronQuery) -> tuple[Any, ...]:
-    """What is looked for, as the statements take it."""
+    """The conditions of a search, as the statements take them."""
     named = (query.assistant_id, query.thread_id, query.enabled)
     return (*named, dump_optional(query.metadata), documents(query.scope))
 

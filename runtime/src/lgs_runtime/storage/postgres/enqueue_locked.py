@@ -1,5 +1,5 @@
-"""Runs that come into the queue with a closer look: where the one statement for all that arrive could not
-store them, or where many are to be stored together or not at all.
+"""Runs that come into the queue under the lock of their thread: where the one statement for all that arrive
+could not store them, or where many are to be stored together or not at all.
 
 Each is stored in a transaction that locks its thread first, then what counts the waiting; `transitions`
 decides what its multitask strategy means."""

@@ -1,4 +1,4 @@
-"""The id of a database in PostgreSQL, and whether a database is the one that the service knows."""
+"""The id of a database in PostgreSQL, and whether a database is the service's own."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class PostgresLease:
         self._database_id = database_id
         self._connection: asyncpg.Connection | None = None
         self._lost = False
-        """There is no lease, and nobody was told so yet."""
+        """There is no lease, and no caller has got that answer yet."""
 
     async def take(self) -> None:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
@@ -63,8 +63,8 @@ class PostgresLease:
             await connection.execute(TAKE_LEASE, self._replica, self._seconds, self._graphs)
 
     async def renew(self) -> bool:
-        """One statement; see the contract. That the lease was lost is told also when the first answer that
-        said so was lost."""
+        """One statement; see the contract. That the lease was lost is answered again when the first such
+        answer was lost."""
         connection = await self._connected()
         try:
             with translated():

@@ -78,7 +78,7 @@ class PostgresSignals:
     async def _send_forever(self) -> None:
         while True:
             await self._due.wait()
-            # Whoever waits for an end on another replica can wait a moment more; runs end by the hundred.
+            # Waiters on other replicas can wait a moment more for an end; runs end by the hundred.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GATHER_SECONDS):
                     await self._pressing.wait()
@@ -162,8 +162,8 @@ class Listener:
 
 
 class Poller:
-    """In place of a listener behind a pooler, where a session is nobody's own: gives every second which
-    running runs are to stop, and that anything may have happened."""
+    """In place of a listener behind a pooler, where no session belongs to one client: every second it gives
+    the running runs that are to stop, and a signal that anything may have happened."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -182,7 +182,7 @@ class Poller:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.9, 1.1))
-            # Whoever waits asks the database itself, and finds there that it is away.
+            # The waiters ask the database themselves, and find that it is away.
             with contextlib.suppress(StorageUnavailable):
                 found = await self._database.rows(ASKED_TO_STOP)
                 asked = frozenset(row["run_id"] for row in found)

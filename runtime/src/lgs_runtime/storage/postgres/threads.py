@@ -174,7 +174,7 @@ class PostgresThreads:
 
 
 def _threads(query: ThreadQuery) -> tuple[Any, ...]:
-    """What is looked for, as the statements take it."""
+    """The conditions of a search, as the statements take them."""
     ids = None if query.ids is None else list(query.ids)
     contained = (dump_optional(query.metadata), dump_optional(query.values))
     return (ids, *contained, query.status, documents(query.scope))

@@ -153,7 +153,7 @@ class SqliteAssistants:
 
 
 def _assistants(query: AssistantQuery) -> dict[str, Any]:
-    """What is looked for, as the statements take it."""
+    """The conditions of a search, as the statements take them."""
     named = {"graph_id": query.graph_id, "name": escape(query.name)}
     return {**named, "metadata": dump_optional(query.metadata), "scope": document_list(query.scope)}
 

@@ -1,6 +1,6 @@
 """The audit trail of threads in SQLite.
 
-What the records of a thread and its runs tell is read from them (`AUDIT`); a trigger writes a run's part down
+What the records of a thread and its runs have is read from them (`AUDIT`); a trigger writes a run's part down
 when its record goes, whichever statement deletes it.
 """
 
@@ -48,7 +48,7 @@ def note(connection: sqlite3.Connection, thread_id: str, what: str, details: Jso
 
 
 def note_deleted(connection: sqlite3.Connection, thread_id: str, asker: str | None) -> None:
-    """Writes down, before a thread's record goes, what it told and that it goes."""
+    """Notes, before a thread's record is deleted, what it had and the deletion."""
     connection.execute(NOTE_CREATED, {"thread_id": thread_id})
     note(connection, thread_id, "thread.deleted", {}, asker)
 

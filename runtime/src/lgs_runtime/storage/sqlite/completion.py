@@ -158,8 +158,8 @@ def carry_out(change: Change, step: transitions.Cancellation, action: CancelActi
     for run_id in (*step.end, *step.delete, *step.ask):
         row = change.named(run_id)
         if not row["delete_thread_after"]:
-            told = {"run_id": run_id, "action": action}
-            note(change.connection, row["thread_id"], "run.cancelled", told, change.asker)
+            details = {"run_id": run_id, "action": action}
+            note(change.connection, row["thread_id"], "run.cancelled", details, change.asker)
     for run_id in step.end:
         apply(change, change.named(run_id), "stop", None, charge=True)
     for run_id in step.delete:

@@ -92,7 +92,7 @@ class SqliteCrons:
 
 
 def _wanted(query: CronQuery) -> dict[str, Any]:
-    """What is looked for, as the statements take it."""
+    """The conditions of a search, as the statements take them."""
     named = {"assistant_id": query.assistant_id, "thread_id": query.thread_id, "enabled": query.enabled}
     return {**named, "metadata": dump_optional(query.metadata), "scope": document_list(query.scope)}
 

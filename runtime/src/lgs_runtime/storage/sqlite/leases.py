@@ -55,15 +55,14 @@ class SqliteLease:
         self._thread = ThreadPoolExecutor(1, "lgs-sqlite-lease")
         self._connection: sqlite3.Connection | None = None
         self._lost = False
-        """There is no lease, and nobody was told so yet."""
+        """There is no lease, and no caller has got that answer yet."""
 
     async def take(self) -> None:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
         await self._run(self._take)
 
     async def renew(self) -> bool:
-        """That the lease was lost is told also when the first answer that said so was
-        lost."""
+        """That the lease was lost is answered again when the first such answer was lost."""
         kept = await self._run(self._renew)
         self._lost = False
         return kept

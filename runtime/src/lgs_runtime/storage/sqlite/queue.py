@@ -67,7 +67,7 @@ class SqliteQueue:
         await self._database.write(lambda c: c.execute(TAKE_ONLY, named).rowcount)
 
     async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
-        """Looks before it takes the write lock, so that idle replicas don't disturb."""
+        """Reads before it takes the write lock, so that idle replicas don't disturb."""
         among = None if graphs is None else dump(list(graphs))
         if slots < 1 or not await self._database.read(lambda c: _anything_claimable(c, replica, among)):
             return []
@@ -94,8 +94,8 @@ class SqliteQueue:
 
         def reap(change: Change) -> Sequence[Run]:
             if time.monotonic() - asked_at > LONG_WAIT_SECONDS:
-                # Whoever stood still in the middle of a transaction has kept the others from renewing their
-                # leases: they come first.
+                # A process that stood still in the middle of a transaction has kept the others from
+                # renewing their leases: they renew first.
                 return []
             return _reap(change, max_attempts, replica)
 

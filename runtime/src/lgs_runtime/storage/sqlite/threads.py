@@ -210,7 +210,7 @@ def _ttl(ttl: Ttl | None) -> dict[str, Any]:
 
 
 def _threads(query: ThreadQuery) -> dict[str, Any]:
-    """What is looked for, as the statements take it."""
+    """The conditions of a search, as the statements take them."""
     contained = {"metadata": dump_optional(query.metadata), "values": dump_optional(query.values)}
     ids = None if query.ids is None else dump(list(query.ids))
     return {**contained, "ids": ids, "status": query.status, "scope": document_list(query.scope)}

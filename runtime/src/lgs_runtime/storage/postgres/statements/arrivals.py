@@ -151,8 +151,8 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
 )
 {_INSERT_RUN}
 """
-"""The whole of the common case in one round trip; each run has a thread of its own. A run that does not come
-back needs a closer look, which finds out why, or makes room."""
+"""The whole of the common case in one round trip; each run has a thread of its own. A run that is not
+returned is stored under a lock, which finds out why, or makes room."""
 
 INSERT_RUN: Final = f"""
 WITH new AS ({_NEW}), thread AS (

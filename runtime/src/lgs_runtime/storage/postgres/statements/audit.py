@@ -42,7 +42,7 @@ NOTE_CREATED: Final = """
 INSERT INTO lgs_audit (thread_id, at, who, what)
 SELECT thread_id, created_at, created_by, 'thread.created' FROM lgs_thread WHERE thread_id = $1
 """
-"""What the record of a thread told, written down before it goes, and before that of its runs."""
+"""What the record of a thread had, noted before it is deleted, and before those of its runs are."""
 
 EXPIRE_AUDIT: Final = """
 WITH gone AS (

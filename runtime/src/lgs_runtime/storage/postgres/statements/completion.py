@@ -66,9 +66,9 @@ WITH ends AS MATERIALIZED (
 SELECT gone.run_id, gone.kept, rest.unfinished
 FROM gone JOIN (SELECT * FROM kept UNION ALL SELECT * FROM dropped) rest USING (thread_id)
 """
-"""`completion.row`; $15: versions that a thread keeps. A run that does not come back was not the replica's at
+"""`completion.row`; $15: versions that a thread keeps. A run that is not returned was not the replica's at
 that attempt, or is to be rolled back and is not undone, or was cancelled while the statement waited for its
-thread, which a second look sees."""
+thread, which a second statement sees."""
 
 TO_ROLL_BACK: Final = """
 SELECT r.run_id FROM lgs_run r

@@ -22,7 +22,7 @@ _CONDITION: Final = """
 CLAIMABLE: Final = _CONDITION.format(hint="")
 
 CLAIMABLE_FEW: Final = _CONDITION.format(hint="OFFSET 0")
-"""Where few runs are looked at: OFFSET keeps the planner from joining all that run or wait, for a few."""
+"""Where few runs are read: OFFSET keeps the planner from joining all that run or wait."""
 
 
 def has(graph: str, graphs: str) -> str:

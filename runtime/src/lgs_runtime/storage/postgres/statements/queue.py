@@ -16,7 +16,7 @@ REMEMBERED_SECONDS: Final = 60.0
 """So long after its lease the graphs of a replica are taken for served."""
 
 SPARE: Final = 16
-"""How many more runs of each level a claim looks at than it wants."""
+"""How many more runs of each level a claim reads than it needs."""
 
 LOCK_THREADS: Final = """
 SELECT thread_id FROM lgs_thread WHERE thread_id = ANY($1::text[]) ORDER BY thread_id FOR UPDATE
@@ -51,13 +51,13 @@ WITH asker AS MATERIALIZED (
     FROM picked WHERE r.run_id = picked.run_id
     RETURNING r.*
 )
-SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) look LEFT JOIN claimed ON true
+SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) candidates LEFT JOIN claimed ON true
 """
 """`fairness.in_line`, of the first of each level; some more of them than are wanted, since others may be
-claiming those. `seen` tells whether there were any: then a claim that got too few is tried again. The unique
-index on running threads is the last word: two claims that see a delayed run become due at different moments
-can't both win, and the loser tries again. Ids of events begin with the time of the claim: those of an attempt
-are later than those of the one before it, also when the clock was set back."""
+claiming those. `seen`: how many there were. If there were some, a claim that got too few is tried again.
+The unique index on running threads decides in the end: two claims that see a delayed run become due at
+different moments can't both win, and the loser tries again. Ids of events begin with the time of the claim:
+those of an attempt are later than those of the one before it, also when the clock was set back."""
 
 RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {run_within('$2')}"
 
@@ -72,8 +72,7 @@ WHERE r.status = 'running' AND NOT EXISTS (
 BURY_REPLICAS: Final = """
 DELETE FROM lgs_replica WHERE expires_at <= now() AND replica IS DISTINCT FROM $1
 """
-"""Waits for a renewal under way and then sees it; whoever renews after it finds that the lease had run
-out."""
+"""Waits for a renewal under way and then sees it; a later renewal finds that the lease had run out."""
 
 LOST_RUNS: Final = """
 SELECT r.* FROM lgs_run r
@@ -162,5 +161,5 @@ UNION ALL
 SELECT NULL, NULL, 0, 0, 0, extract(epoch FROM min(next_run_date) - now())::float8
 FROM lgs_cron WHERE enabled AND next_run_date > now()
 """
-"""`unserved`: the graph that no replica takes. One whose lease ran out a moment ago may be back at once;
-without any replica nobody knows. The row without a priority is that of the crons."""
+"""`unserved`: the graph that no replica takes. A replica whose lease ran out a moment ago may be back at
+once; without any replica it is unknown. The row without a priority is that of the crons."""

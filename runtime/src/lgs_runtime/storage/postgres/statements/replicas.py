@@ -1,4 +1,4 @@
-"""Leases of replicas, and what they tell one another."""
+"""Leases of replicas, and the signals between them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RENEW_LEASE: Final = """
 UPDATE lgs_replica SET expires_at = now() + make_interval(secs => $2::float8) WHERE replica = $1
 RETURNING true
 """
-"""Whoever takes a replica's runs deletes its row in the same transaction: while it is there they are
-untouched, also when the lease has run out."""
+"""The replica that takes another one's runs deletes its row in the same transaction: while the row exists
+no other has taken them, even if the lease has run out."""
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
 

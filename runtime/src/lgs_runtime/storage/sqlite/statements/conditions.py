@@ -29,7 +29,8 @@ CLAIMABLE: Final = """
 HAS: Final = """
     (r.graph_id IS NULL OR :graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(:graphs)))
 """
-"""Whether the replica that asks has the graph of a run; `:graphs` is what it told with its lease."""
+"""Whether the replica that asks has the graph of a run; `:graphs` are those that it declared with its
+lease."""
 
 RUN_WITHIN: Final = """
     (:scope IS NULL OR lgs_within(

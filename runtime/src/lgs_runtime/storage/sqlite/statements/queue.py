@@ -2,7 +2,8 @@
 
 `:now` is the machine's clock in seconds since the epoch, `:steady` its monotonic one.
 
-Each runs inside of a transaction that has the file to itself, so they are plain: no locks, no second looks.
+Each runs inside of a transaction that has the file to itself, so they are plain: without locks, and without
+a second read.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ SET cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' E
     updated_at = :now
 WHERE run_id = :run_id
 """
-"""Whoever asks for a rollback gets it, whatever others ask for."""
+"""A requested rollback stays, whatever else is requested."""
 
 DEPTH: Final = f"""
 WITH fleet AS (SELECT graphs FROM lgs_replica p WHERE {lease_holds(REMEMBERED_SECONDS)}),

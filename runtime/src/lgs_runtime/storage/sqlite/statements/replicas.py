@@ -1,4 +1,4 @@
-"""Leases of replicas, and what they tell one another."""
+"""Leases of replicas, and the signals between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RENEW_LEASE: Final = """
 UPDATE lgs_replica SET expires_at = :expires_at, held_from = :held_from, held_until = :held_until
 WHERE replica = :replica
 """
-"""Whoever takes a replica's runs deletes its row too: while it is there they are untouched, also when the
-lease has run out."""
+"""The replica that takes another one's runs deletes its row too: while the row exists no other has taken
+them, even if the lease has run out."""
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = :replica"

@@ -7,7 +7,7 @@ from typing import Final
 from lgs_runtime.storage.sqlite.statements.conditions import within
 
 CHANGED_THREADS: Final = """
--- Times are kept finer than they are told.
+-- Times are kept with more digits than are answered.
 SELECT seen.key FROM json_each(:seen) AS seen
 LEFT JOIN lgs_thread AS thread ON thread.thread_id = seen.key
 WHERE thread.thread_id IS NULL OR thread.status = 'busy' OR seen.value IS NULL
