@@ -1,7 +1,7 @@
 """The CustomResourceDefinition, made from the models and the rules; pure.
 
 Pydantic's JSON schema is turned into a structural schema: references inlined, defaults kept, `x | None` is an
-optional field, and each rule's CEL sits on the object that it speaks of.
+optional field, and each rule's CEL is on the object that it is about.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ NO_SHRINKING = {
     f"its size, which is ' + ({_has('self.' + _SIZE)} ? self.{_SIZE} : oldSelf.{_STORAGE})",
 }
 LONGEST_PATTERN = 200
-"""The API server shows a pattern that was not kept. One that is longer is told in words instead."""
+"""The API server's error shows the pattern that a value breaks. A longer pattern is described in words
+instead."""
 _PASSED_ON = (
     "type",
     "description",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 
 class _Absent:
-    """The value of a field that is not there, told apart from null."""
+    """The value of an absent field, which is not null."""
 
     def __repr__(self) -> str:
         return "ABSENT"

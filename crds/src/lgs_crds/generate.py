@@ -21,7 +21,7 @@ PATHS = (
 def main() -> int:
     """Exit code 0 when the files are (now) as the models say, 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(description="Write the CRD from the models of the manifest.")
-    parser.add_argument("--check", action="store_true", help="only tell whether the files are up to date")
+    parser.add_argument("--check", action="store_true", help="only report whether the files are up to date")
     check = parser.parse_args().check
     wanted = crd_yaml()
     stale = [path for path in PATHS if not path.exists() or path.read_text("utf-8") != wanted]

@@ -38,9 +38,9 @@ def parse(
         details = error.errors(include_url=False, include_context=True)
         problems = [_problem(detail, document) for detail in details]
         between = broken_among(document.get("spec"), details, on_cluster=on_cluster)
-        told = [*problems, *between]
+        found = [*problems, *between]
         raise ManifestError(
-            source, tuple(each for at, each in enumerate(told) if each not in told[:at])
+            source, tuple(each for at, each in enumerate(found) if each not in found[:at])
         ) from None
     problems_between = broken(service.spec, on_cluster=on_cluster)
     if problems_between:

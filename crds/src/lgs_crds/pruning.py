@@ -1,6 +1,5 @@
-"""The rules between fields of a spec in which single fields are wrong: these are taken out, and of the rest
-only that is told which does not come from taking them out.
-"""
+"""The rules between fields of a spec in which single fields are wrong: these are removed, and of the other
+problems only those are reported that do not come from the removal."""
 
 from __future__ import annotations
 

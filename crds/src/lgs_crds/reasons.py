@@ -98,7 +98,7 @@ Event = Literal[
     "ScaledOut",
     "UpgradeAvailable",
 ]
-"""What only Events tell."""
+"""Reasons that only Events have."""
 
 Reason = (
     State

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 NO_SUCH_ZONE: Final = "must be a name of the IANA database, such as Europe/Berlin"
-NO_ZONE_DATA: Final = "can't be looked up: this machine has no time zone data; install the package tzdata"
+NO_ZONE_DATA: Final = "can't be found: this machine has no time zone data; install the package tzdata"
 _MACROS: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -28,7 +28,8 @@ _MACROS: Final = {
 _CHANGE: Final = timedelta(hours=3)
 """More than any clock is changed by."""
 _REACHES: Final = tuple(timedelta(days=days) for days in (0.1, 1, 8, 32, 366, 9 * 366))
-"""How far back to look for a time, until there is one: the last of them has a February 29th in any case."""
+"""How far back a time is searched for, until there is one: the last of them has a February 29th in any
+case."""
 
 
 class UnknownZone(ValueError):

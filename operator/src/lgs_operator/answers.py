@@ -1,6 +1,5 @@
-"""What a replica answers to a GET, read within bounds: a pod runs the code of whoever wrote its graph, and
-the operator serves others too. Redirects are not followed, and nothing is unpacked.
-"""
+"""What a replica answers to a GET, read within bounds: a pod runs the code of its graph's author, and the
+operator also serves others. Redirects are not followed, and nothing is unpacked."""
 
 from __future__ import annotations
 

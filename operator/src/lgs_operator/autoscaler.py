@@ -1,7 +1,7 @@
 """Every second or two: asks the replicas how they are, lets the scaling law decide, and sets their number.
 
 Each service is asked by itself: replicas that answer slowly delay the next decision of theirs alone.
-A replica that does not answer is told apart from one without load. The law's memory goes into the status, so
+A replica that does not answer does not count as one without load. The law's memory goes into the status, so
 that another operator continues where this one stopped. A service without a replica is left as it is.
 """
 
@@ -63,7 +63,7 @@ class _Track:
     written: tuple[object, ...] = ()
     mode: str = ""
     opened: frozenset[str] | None = None
-    """Graphs whose circuits were not closed at the last look. None: nobody has looked."""
+    """Graphs whose circuits were not closed when they were read last. None: they were not read yet."""
 
 
 class Autoscaler:
@@ -148,14 +148,15 @@ class Autoscaler:
     async def _inspect_circuits(
         self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
     ) -> Condition | None:
-        """The condition of the circuits, after an Event for each that has changed since the last look."""
+        """The condition of the circuits, after an Event for each that has changed since they were read
+        last."""
         stated = next((each for each in self._before(key).conditions if each.type == "CircuitsClosed"), None)
         if not observation.samples:
             return stated
         before = track.opened
         track.opened = open_graphs(observation.samples, silent=observation.failed, before=before)
         if before is None:
-            # What was open already the operator before this one has told.
+            # What was open already has an Event of the operator before this one.
             before = track.opened if stated is not None and stated.reason == "CircuitOpen" else frozenset()
         for kind, reason, words in circuit_events(before, track.opened):
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
@@ -259,7 +260,7 @@ class Autoscaler:
 
 
 def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
-    """What is told at once: the reasons, and which circuits are open."""
+    """What is published at once: the reasons, and which circuits are open."""
     return tuple(
         (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
         for each in view.conditions

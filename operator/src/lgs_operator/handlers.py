@@ -1,7 +1,7 @@
-"""What kopf watches: the services. Each event only tells the state what it saw; the work is elsewhere.
+"""What kopf watches: the services. Each event only updates the state; the work is elsewhere.
 
-kopf ends by an error that stands in the stream of a watch (a server's 500), and when it lists anew it does
-not tell of what went meanwhile; the one is started again, the other looked for.
+kopf ends by an error in the stream of a watch (a server's 500), and when it lists anew it does not report
+what was deleted meanwhile. The first is started again, the second searched for.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def watch(state: ClusterState, namespaces: tuple[str, ...], stop: asyncio.
 
 
 async def relist_services(cluster: KubeClient, state: ClusterState, namespaces: tuple[str, ...]) -> None:
-    """Again and again tells the state of services that are there no more, until cancelled."""
+    """Removes services that no longer exist from the state, again and again until cancelled."""
     while True:
         await asyncio.sleep(RELIST_SECONDS)
         before = state.seen()

@@ -126,7 +126,7 @@ class Inspector:
         return BackupView(managed.backup, cron_job, _jobs(live, "backup"), self._state.pods(key, "backup"))
 
     async def database_id(self, key: ServiceKey) -> str | None:
-        """By which a replica that takes work knows its database, if it answers."""
+        """The id of its database that a replica that takes work answers, if one does."""
         serving = next((pod for pod in self._state.pods(key) if is_ready(pod)), None)
         answer = None if serving is None else await self._ready(serving)
         return database_id_of(answer)
@@ -181,7 +181,7 @@ def database_id_of(answer: Any) -> str | None:
 
 
 def checks_of(answer: Any) -> dict[str, str] | None:
-    """The `checks` of an answer to `/ready`, as texts that can be told; None where there are none."""
+    """The `checks` of an answer to `/ready` as texts; None where there are none."""
     checks = answer.get("checks") if isinstance(answer, dict) else None
     if not isinstance(checks, dict):
         return None
@@ -201,7 +201,7 @@ def _managed(service: LangGraphService) -> ManagedPostgres | None:
 
 
 def _jobs(live: Mapping[Key, Manifest], component: Component) -> tuple[Manifest, ...]:
-    """Those of a component, whoever made them: of backups that is the CronJob, or somebody by hand."""
+    """Those of a component, whatever made them: those of backups are made by the CronJob, or by hand."""
     jobs = (each for key, each in live.items() if key.kind == JOB)
     return tuple(job for job in jobs if job["metadata"]["labels"].get(COMPONENT_LABEL) == component)
 

@@ -47,14 +47,14 @@ class _Leases(NamedTuple):
 
 
 class _ClassStatus:
-    """What the operator tells of itself: its metrics, and why it stays out, or None."""
+    """What the operator reports of itself: its metrics, and why it stays inactive, or None."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.stays_out: str | None = None
 
     def changed(self, why: str | None) -> None:
-        """Hears whether another installation has the class."""
+        """Notes whether another installation has the class."""
         self.stays_out = why
         self.metrics.stays_out.set(why is not None)
 

@@ -1,8 +1,8 @@
 """The managed database of a service, beside the objects that are planned: what there is of it is read, and
 what can't be said in an object is done. Decisions are in `desired/`.
 
-The volume may outlive the service, and may have been made by an earlier one, or by hand; the password may be
-older than what the watched copy knows of it.
+The volume may outlive the service, and may have been made by an earlier one, or by hand; the password may
+be older than the watched copy.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ UNPATCHED_TAKE_OVER_SECONDS: Final = 100.0
 
 @dataclass(frozen=True)
 class Found:
-    """What there is of the managed database, as the API server knows it."""
+    """What exists of the managed database, as the API server has it."""
 
     claim: Manifest | None
     stateful_set: Manifest | None

@@ -89,7 +89,7 @@ def taken_by(there: Manifest, uid: str, service: str) -> str | None:
     if other is not None:
         return _belongs_to(other, service)
     if is_data:
-        # The StatefulSet would take it by its name, whoever made it: from a snapshot, for instance.
+        # The StatefulSet would take it by its name, however it was made: from a snapshot, for instance.
         return None
     given = metadata.get("labels", {})
     if given.get(SERVICE_LABEL) == service and given.get(MANAGED_BY_LABEL) == MANAGED_BY:

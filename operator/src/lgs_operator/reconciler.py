@@ -63,7 +63,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a look: what was refused, and what could not be had while the service goes on."""
+    """The result of a reconciliation: what was refused, and what could not be read while the service goes
+    on."""
 
     missing: tuple[MissingReference, ...]
     refused: str | None = None
@@ -275,7 +276,7 @@ def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
 def _stopped(
     missing: tuple[MissingReference, ...], refused: str, before: Mapping[str, Any], restore: RestoreView
 ) -> Outcome:
-    """What comes of a look that ended early: what is known of the database stays known."""
+    """The result of a reconciliation that ended early: what was known of the database is kept."""
     return Outcome(missing, refused, database=status_before(before).database, restore=restore)
 
 
@@ -286,7 +287,7 @@ def _known_database(service: LangGraphService, before: Mapping[str, Any]) -> str
 
 
 def _unless_forgotten(service: LangGraphService, found: str | None) -> str | None:
-    """Also of what a replica tells: else an id would be forgotten and learned in turns, without end."""
+    """Also of what a replica reports: else an id would be forgotten and learned in turns, without end."""
     return None if found == service.metadata.annotations.get(FORGET_ANNOTATION) else found
 
 

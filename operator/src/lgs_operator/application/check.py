@@ -1,6 +1,5 @@
-"""Reads a `langgraph.json` whole: every key of LangGraph's public schema is known here, taken or named as not
-taken, and all problems are told at once.
-"""
+"""Reads a `langgraph.json` whole: every key of LangGraph's public schema is used or named as not used, and
+all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -33,17 +32,16 @@ VARIABLES: Final = (
 )
 
 
-def read(path: Path, *, look: bool = True) -> Application:
-    """The application of a file. Raises `ManifestError` with every problem; without `look` not with those of
-    the code that it names, which whoever loads that will tell.
-    """
+def read(path: Path, *, check_code: bool = True) -> Application:
+    """The application of a file. Raises `ManifestError` with every problem; without `check_code` not with
+    those of the code that it names, which are reported when that is loaded."""
     path = path.absolute()
     content = document(path)
     findings = Findings()
     _known(findings, content)
     folders, packages = _dependencies(findings, content, path.parent)
     import_path = (path.parent, *(each for folder in folders for each in (folder, folder / "src")))
-    places = Places(path.parent, import_path, look)
+    places = Places(path.parent, import_path, check_code)
     graphs = _graphs(findings, content, places)
     sections = {name: findings.section(content, name) for name in SERVER_KEYS}
     for section, key, example in VARIABLES:
@@ -56,7 +54,7 @@ def read(path: Path, *, look: bool = True) -> Application:
         rule = f"is none that pyproject.toml allows, which requires {required}"
         findings.note("python_version", rule, image.python_version)
     if findings.problems:
-        # A key that nobody knows is no problem by itself, but it may be why another is missed.
+        # An unknown key is no problem by itself, but it may be the reason why another one is missing.
         slips = [note for note in findings.notes if note.path not in KEYS]
         raise ManifestError(str(path), (*findings.problems, *slips))
     return Application(

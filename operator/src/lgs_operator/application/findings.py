@@ -1,6 +1,5 @@
 """What was found while a file is read: each finding in the words `name: value: rule`, gathered so that all
-are told at once. A value of the wrong type is a problem, and reads as if it were absent.
-"""
+are reported at once. A value of the wrong type is a problem, and reads as if it were absent."""
 
 from __future__ import annotations
 

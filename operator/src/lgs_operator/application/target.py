@@ -52,7 +52,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _was_meant(path: Path) -> bool:
-    """A file that says to be ours and is no YAML: what is wrong with it is told by who reads it."""
+    """A file that claims to be a manifest and is no YAML: reading it reports what is wrong."""
     try:
         text = path.read_text("utf-8")
     except (OSError, ValueError):

@@ -15,13 +15,12 @@ JAVASCRIPT = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What paths are relative to, and where modules are looked for. Without `look` only the form of a path is
-    checked, not what is there.
-    """
+    """What paths are relative to, and where modules are searched for. Without `check_code` only the form of
+    a path is checked, not the file."""
 
     folder: Path
     import_path: tuple[Path, ...]
-    look: bool = True
+    check_code: bool = True
 
 
 def check_variable(findings: Findings, path: str, value: Any, places: Places, example: str) -> None:
@@ -33,12 +32,12 @@ def check_variable(findings: Findings, path: str, value: Any, places: Places, ex
         findings.wrong(path, f"must be path:variable, such as {example}", value)
     elif location.endswith(JAVASCRIPT):
         findings.wrong(path, "must be Python: this server runs no JavaScript", value)
-    elif places.look and (file := _file(location, places.folder, places.import_path)) is not None:
+    elif places.check_code and (file := _file(location, places.folder, places.import_path)) is not None:
         _check_file(findings, path, value, file, variable)
 
 
 def _file(location: str, folder: Path, import_path: Sequence[Path]) -> Path | None:
-    """The file that a location means; None where only an import could tell."""
+    """The file that a location means; None where only an import could find it."""
     if location.endswith(".py") or "/" in location or "\\" in location:
         return folder / location
     parts = location.split(".")

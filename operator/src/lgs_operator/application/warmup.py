@@ -17,7 +17,7 @@ from lgs_crds.model.cache import WarmupInput
 from lgs_crds.rules.cache import ASSISTANT_ID, WHICH_GRAPH
 from lgs_operator.application.target import CONFIG
 
-MOST_TOLD: Final = 10
+MOST_REPORTED: Final = 10
 _FILE: Final = "spec.cache.warmup.file"
 
 
@@ -34,7 +34,7 @@ def check_warmup(spec: Spec, folder: Path, graphs: Sequence[str]) -> tuple[list[
         return problems, []
     path = folder / warmup.file
     if path.is_file():
-        return [*problems, *_of_file(path, warmup.file, graphs)][:MOST_TOLD], []
+        return [*problems, *_of_file(path, warmup.file, graphs)][:MOST_REPORTED], []
     missing = Problem(_FILE, f"there is no such file in {folder}", warmup.file)
     # The code may be in an image or in a ConfigMap alone.
     here = bool(spec.source and spec.source.folder) or (folder / CONFIG).is_file()

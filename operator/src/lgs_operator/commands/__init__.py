@@ -1,1 +1,1 @@
-"""The commands of `lgs`, a module each: what they take, and how they tell what went wrong."""
+"""The commands of `lgs`, a module each: what they take, and how they report what went wrong."""

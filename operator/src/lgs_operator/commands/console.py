@@ -1,4 +1,4 @@
-"""How every command speaks: plain lines, problems on stderr, exit code 2 for what can't work."""
+"""The output of every command: plain lines, problems on stderr, exit code 2 for what can't work."""
 
 from __future__ import annotations
 

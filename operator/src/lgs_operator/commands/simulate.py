@@ -123,8 +123,8 @@ def simulate(
     except (ManifestError, LoadError, OSError) as error:
         raise refused(error) from None
     if as_json_:
-        told = as_json(played, policy, found.outcomes, found.points, found.advice)
-        typer.echo(json.dumps(told, indent=2))
+        result = as_json(played, policy, found.outcomes, found.points, found.advice)
+        typer.echo(json.dumps(result, indent=2))
         return
     _print(policy, played, conditions, found)
 

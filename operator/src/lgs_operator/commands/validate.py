@@ -31,28 +31,28 @@ def validate(
     """Check a manifest or a langgraph.json without running it."""
     try:
         path = found(file)
-        told, folder = _manifest(path, cluster) if kind_of(path) == "manifest" else _application(path)
+        message, folder = _manifest(path, cluster) if kind_of(path) == "manifest" else _application(path)
     except ManifestError as error:
         raise refused(error) from None
     if load:
         _load(path, folder, python)
-    say(told)
+    say(message)
 
 
 def _manifest(path: Path, cluster: bool) -> tuple[str, Path]:
     service = read_manifest(path, on_cluster=cluster)
     source = service.spec.source
     folder = path.absolute().parent / (source.folder if source and source.folder else ".")
-    told = f"{path}: {service.metadata.name} is valid"
+    message = f"{path}: {service.metadata.name} is valid"
     # Where the manifest names no graphs, the file beside the code does, and is what the service reads.
     beside, graphs = folder / CONFIG, tuple(service.spec.graphs)
     if not graphs and beside.is_file():
-        told, graphs = f"{told}\n{_read(beside)}", tuple(read_application(beside).graphs)
+        message, graphs = f"{message}\n{_read(beside)}", tuple(read_application(beside).graphs)
     problems, notes = check_warmup(service.spec, folder, graphs)
     warn(*(f"{path}: note: {note}" for note in notes))
     if problems:
         raise ManifestError(str(path), tuple(problems))
-    return told, folder
+    return message, folder
 
 
 def _application(path: Path) -> tuple[str, Path]:

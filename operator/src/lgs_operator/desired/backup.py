@@ -9,7 +9,7 @@ from __future__ import annotations
 from lgs_crds.model.backup import Backup
 from lgs_operator.desired.dumps import (
     BACKUPS,
-    TOLD,
+    REPORT,
     dump_pod,
     place,
     runtime_program,
@@ -23,7 +23,7 @@ from lgs_operator.naming import labels
 
 _SIZE = "10Gi"
 _MOST_SECONDS = 6 * 3600
-"""A backup that hangs would hold up all that follow."""
+"""A backup that does not end would hold up all that follow."""
 _PARTS = f"{BACKUPS}/.parts"
 # A try that fails takes what it wrote with it, else tries would fill the volume; what a killed pod left goes
 # when none that works can be so old. The pod's name keeps two that work at once apart.
@@ -98,7 +98,7 @@ def _pod(inputs: Inputs, postgres: PostgresInputs, backup: Backup) -> Manifest:
     if claim is not None:
         volume = {"name": "backups", "persistentVolumeClaim": {"claimName": claim}}
     command = ["keep", f"{_PARTS}/$(POD_NAME)", "--at", place(inputs, backup.s3), "--service", inputs.name]
-    command += ["--keep", str(backup.keep), "--tell", TOLD]
+    command += ["--keep", str(backup.keep), "--tell", REPORT]
     containers = [
         server_programs(inputs, postgres, "dump", _DUMP, mounts),
         runtime_program(inputs, "keep", command, backup.s3, mounts),

@@ -49,7 +49,7 @@ class Credentials:
 
     @property
     def digest(self) -> str:
-        """Tells one password from another, and no more of it."""
+        """Distinguishes passwords, and shows nothing of one."""
         return password_digest(f"{self.current.role}\0{self.current.password}")
 
     def values(self) -> dict[str, str]:

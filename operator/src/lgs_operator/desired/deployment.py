@@ -107,7 +107,8 @@ def _container(inputs: Inputs) -> Manifest:
     policy = pod.image_pull_policy or inputs.images.pull_policy
     optional = {"resources": pod.resources, "envFrom": pod.env_from, "imagePullPolicy": policy}
     if inputs.service.spec.image is None:
-        # An image of the application's own knows its folder: that of its langgraph.json may be below /app.
+        # An image of the application's own has its working folder set: that of its langgraph.json may be
+        # below /app.
         optional["workingDir"] = SOURCE_DIR
     return container | {name: value for name, value in optional.items() if value}
 

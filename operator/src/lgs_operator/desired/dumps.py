@@ -15,7 +15,7 @@ from lgs_operator.naming import POSTGRES_PORT, Component, labels
 
 BACKUPS = "/backups"
 SCRATCH = "/scratch"
-TOLD = "/dev/termination-log"
+REPORT = "/dev/termination-log"
 ACCESS_KEY, SECRET_KEY = "accessKeyId", "secretAccessKey"
 POD_NAME: Manifest = {
     "name": "POD_NAME",
@@ -59,7 +59,7 @@ def server_programs(
         {"name": "PGDATABASE", "value": DATABASE},
         {"name": "PGPASSWORD", "valueFrom": _secret(name_of(inputs, "postgres"), "password")},
         {"name": "PGCONNECT_TIMEOUT", "value": "10"},
-        # the user has no home, where the programs would look for files of their own
+        # the user has no home, where the programs would search for files of their own
         {"name": "HOME", "value": "/tmp"},
     ]
     container = {"name": name, "image": postgres.image.name, "command": ["sh", "-ec", script], "env": env}

@@ -48,7 +48,7 @@ def redis_deployment(inputs: Inputs) -> Wanted:
         "template": {
             "metadata": {
                 "labels": labels(inputs.name, "redis"),
-                # The server knows the password that it was started with.
+                # The server has the password that it was started with.
                 "annotations": {REDIS_CREDENTIALS_ANNOTATION: password_digest(inputs.redis_password)},
             },
             "spec": {

@@ -12,8 +12,8 @@ import json
 from lgs_crds.model.backup import RestoreFrom
 from lgs_operator.desired.dumps import (
     BACKUPS,
+    REPORT,
     SCRATCH,
-    TOLD,
     dump_pod,
     place,
     runtime_program,
@@ -32,7 +32,7 @@ if [ -s {SCRATCH}/path ]; then
     --dbname="$PGDATABASE" "$(cat {SCRATCH}/path)"
   psql --quiet --command=ANALYZE
 fi
-tee {TOLD} < {SCRATCH}/told
+tee {REPORT} < {SCRATCH}/told
 """
 _MOST_SECONDS = 24 * 3600
 RETRY_SECONDS = 60

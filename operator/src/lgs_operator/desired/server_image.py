@@ -23,7 +23,8 @@ _TAG: Final = re.compile(r":(?:[^/:@]*pg|v?)(1[3-9]|[2-9]\d)(?:[.-][^/:@]*)?(?:@
 
 @dataclass(frozen=True)
 class ServerImage:
-    """`uid` is the user that its server runs as; `major` is None where nobody said and no tag tells."""
+    """`uid` is the user that its server runs as; `major` is None where neither the settings nor the tag
+    have it."""
 
     name: str
     uid: int

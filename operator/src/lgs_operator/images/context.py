@@ -67,7 +67,7 @@ def _files(plan: Plan, rules: Ignored) -> Iterator[Path]:
 
 
 def _enters(plan: Plan, rules: Ignored, folder: Path) -> bool:
-    """Whether to look into a folder; an environment of Python is never looked into."""
+    """Whether to read a folder; an environment of Python is never read."""
     name = plan.relative(folder)
     if rules.is_secret(name) or (folder / "pyvenv.cfg").is_file():
         return False

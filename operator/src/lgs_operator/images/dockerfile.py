@@ -16,7 +16,7 @@ from lgs_operator.images.plan import Plan
 PYTHON: Final = "/opt/lgs/bin/python"
 PIP_CONFIG: Final = "/etc/lgs/pip.conf"
 RUNTIME: Final = "lgs-runtime"
-"""Named in every installation: so its own requirements take part, and a conflict with them is told."""
+"""Named in every installation: so its own requirements take part, and a conflict with them is reported."""
 UV: Final = "uv"
 
 

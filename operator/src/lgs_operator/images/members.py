@@ -19,7 +19,7 @@ from lgs_operator.images.poetry import requirements
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A folder of the repository. `requirements` are None where only its build system knows them."""
+    """A folder of the repository. `requirements` are None where only its build system has them."""
 
     folder: Path
     name: str | None = None
@@ -66,11 +66,11 @@ def _member(folder: Path) -> tuple[Member, list[Path]]:
         poetry = content.get("tool", {}).get("poetry", {})
         if poetry.get("dependencies") and "build-system" not in content:
             return Member(folder, poetry.get("name"), requirements=requirements(poetry["dependencies"])), []
-        # Only the build system knows.
+        # Only the build system has them.
         return Member(folder, installable=True, requirements=None), []
     sources = _sources(folder, content)
     nearby = {name: path for name, path in sources.items() if isinstance(path, Path)}
-    # What a package has in its own folder, or nobody can tell, is for its build system.
+    # A path in the package's own folder, or one that can't be resolved, is left to its build system.
     dynamic = "dependencies" in project.get("dynamic", ())
     given = [str(text) for text in project.get("dependencies", ())]
     from_elsewhere = [_from_source(text, sources) for text in given if normal(name_in(text)) not in nearby]

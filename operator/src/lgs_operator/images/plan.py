@@ -50,7 +50,7 @@ class Plan:
     ready: tuple[Path, ...]
     """Packages whose requirements are installed by then."""
     unready: tuple[Path, ...]
-    """Packages that tell what they need only to their build system."""
+    """Packages whose requirements only their build system has."""
     import_path: tuple[PurePosixPath, ...]
     installer: str
     lock: Lock | None = None

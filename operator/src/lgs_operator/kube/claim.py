@@ -1,5 +1,5 @@
 """Which installation of the operator serves the services of a class: a Lease that names the installation, one
-for the cluster, or one in each namespace of an operator that looks after namespaces.
+for the cluster, or one in each namespace of an operator that serves namespaces.
 
 An installation keeps its claim over restarts and fail-overs: another one takes it when it was not renewed for
 `claim_seconds`, or when it is gone, as after `helm uninstall`. Until then the other stays out and says so.
@@ -47,7 +47,7 @@ class ClassClaim:
         ]
 
     async def acquire(self) -> None:
-        """Returns when the class is this installation's, in all that it looks after."""
+        """Returns when the class is this installation's, in all that it serves."""
         before = None
         while True:
             why = await self._take_all()

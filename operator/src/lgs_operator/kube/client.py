@@ -152,7 +152,7 @@ class KubeClient:
     async def apply(
         self, manifest: Manifest, *, manager: str = FIELD_MANAGER, sub: str | None = None
     ) -> Manifest:
-        """Server-side apply; fields in `manifest` become those of `manager`, whoever had them."""
+        """Server-side apply; fields in `manifest` become those of `manager`, whichever manager had them."""
         key = key_of(manifest)
         return await self._json(
             "PATCH",
@@ -258,8 +258,8 @@ def _event(line: bytes) -> tuple[str, Manifest]:
 
 
 def as_yaml(manifest: Manifest) -> str:
-    """JSON for a reader of YAML, too. That knows no pairs of surrogates, which is how JSON in ASCII has
-    an emoji, and takes no control character as it is. Half a pair is no character: U+FFFD stands for it."""
+    """JSON for a reader of YAML, too. YAML has no pairs of surrogates, which is how JSON in ASCII has an
+    emoji, and takes no control character as it is. Half a pair is no character: U+FFFD stands for it."""
     return _NO_YAML.sub(_escaped, json.dumps(manifest, ensure_ascii=False))
 
 

@@ -56,8 +56,8 @@ class Informer:
         return [self._objects[key] for key in sorted(self._groups.get((namespace, group), ()), key=_name)]
 
     def put(self, manifest: Manifest) -> None:
-        """What a write of our own returned: the copy need not wait for its event. It is no news where the
-        watch has come past it, also if it told that the object is gone."""
+        """What a write of our own returned: the copy need not wait for its event. It is ignored where the
+        watch has come past it, also if that reported the object as deleted."""
         if not 0 < _version(manifest) <= self._reached:
             self._keep(manifest)
 
@@ -151,7 +151,7 @@ class Informer:
         async for event, item in events:
             version, seen = item["metadata"]["resourceVersion"], True
             if 0 < _number(version) < self._reached:
-                raise KubeError(0, "WatchBroken", f"{version} was told after {self._reached}")
+                raise KubeError(0, "WatchBroken", f"{version} came after {self._reached}")
             self._reached, self._failures = _number(version), 0
             if event == "BOOKMARK":
                 continue

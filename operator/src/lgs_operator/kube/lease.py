@@ -19,7 +19,7 @@ class LostLease(Exception):
 
 
 class HeldLease:
-    """`holder` is who had it when it was looked at last, empty for nobody."""
+    """`holder` had it when it was read last; empty: none."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ def is_ready(pod: Manifest) -> bool:
 
 
 def is_going(pod: Manifest) -> bool:
-    """The pod was told to stop."""
+    """The pod is being stopped."""
     return "deletionTimestamp" in pod["metadata"]
 
 
@@ -34,10 +34,10 @@ def result_of(pod: Manifest) -> Manifest:
         ended = each.get("state", {}).get("terminated") or {}
         if ended.get("exitCode") == 0:
             try:
-                told = json.loads(ended.get("message") or "")
+                report = json.loads(ended.get("message") or "")
             except ValueError:
                 return {}
-            return told if isinstance(told, dict) else {}
+            return report if isinstance(report, dict) else {}
     return {}
 
 

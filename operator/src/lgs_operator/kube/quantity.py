@@ -26,8 +26,8 @@ _FIELDS: Final = frozenset({("emptyDir", "sizeLimit"), ("resourceFieldRef", "div
 
 
 def is_quantity(path: tuple[str, ...]) -> bool:
-    """Whether what stands there is one; `path` are the names of the fields that lead there. A text that only
-    looks like one (the value of a variable or a label) is none."""
+    """Whether a value is a quantity; `path` are the names of the fields that lead to it. A text that only
+    has the form of one (the value of a variable or a label) is none."""
     return len(path) > 1 and (path[-2] in _MAPS or path[-2:] in _FIELDS)
 
 

@@ -51,7 +51,7 @@ class MissingReference:
 
 
 class ReferencedObjects:
-    """Reads through to the cluster; `changed` tells it what to read anew."""
+    """Reads through to the cluster; `changed` names what to read anew."""
 
     def __init__(self, cluster: KubeClient, secrets: SecretReader) -> None:
         self._cluster = cluster
@@ -81,13 +81,13 @@ class ReferencedObjects:
                     raise
                 found[reference] = None
                 withheld[reference] = _withheld(reference, error)
-        told = (
+        problems = (
             withheld.get(each) or _missing(each, digests, service.namespace)
             for each, digests in found.items()
         )
-        missing = tuple(each for each in told if each is not None)
+        missing = tuple(each for each in problems if each is not None)
         for each in missing:
-            # Who waits for it looks again soon: it is not to wait for what may be known later.
+            # What waits for it is reconciled again soon, and not only when it changes.
             self._digests.pop(Key(each.reference.kind, service.namespace, each.reference.name), None)
         return combined(found), missing
 
@@ -118,7 +118,7 @@ class ReferencedObjects:
             manifest = await self._get(key)
             digests = None if manifest is None else _digests(manifest)
             if self._asked.get(key) is not this:
-                # it changed while it was on its way: whoever is due for that reads it again
+                # it changed during the read: a service that is due for that reads it again
                 return digests
             del self._asked[key]
             self._digests[key] = digests
@@ -169,7 +169,7 @@ def _missing(reference: Reference, digests: Digests | None, namespace: str) -> M
         message = f"{field}: {name}: there is no {kind} of this name in namespace {namespace}; create it"
         return MissingReference(_NOT_FOUND[kind], message, reference)
     if reference.key is not None and reference.key not in digests:
-        # Its other keys are not told: who may write a manifest need not be one who may read Secrets.
+        # Its other keys are not named: not everyone who may write a manifest may read Secrets.
         message = f"{field}: {name}: the {kind} has no key {reference.key[:253]!r}; add it"
         return MissingReference(_NO_SUCH_KEY[kind], message, reference)
     return None

@@ -37,7 +37,7 @@ class OperatorScope:
         return bool(holders - {None, "", self._installation})
 
     def _claims_of_namespaces(self, cluster: KubeClient) -> Informer:
-        # By name, so that the right to look is the right to look at these alone.
+        # By name, so that the right to read is limited to these.
         name = class_claim(self._class, cluster_wide=False)
         return Informer(
             cluster,

@@ -1,4 +1,5 @@
-"""Secrets, each by its name: nothing lists or watches them, since whoever may do that may read them all.
+"""Secrets, each by its name: nothing lists or watches them, since the right to do that is the right to read
+them all.
 
 What was read is polled every so many seconds, for its version alone; `changed` is called for one that is
 another now. A namespace with many of them delays its own polls, and no other's.
@@ -28,7 +29,7 @@ class SecretReader:
         self._polling: set[str] = set()
 
     async def get(self, key: Key) -> Manifest | None:
-        """The Secret, or None when it is not there; it is looked at again from now on."""
+        """The Secret, or None when it does not exist; it is read again from now on."""
         manifest = await self._cluster.get(SECRET, key.namespace, key.name)
         self.put(key, manifest)
         return manifest
@@ -45,7 +46,7 @@ class SecretReader:
             self._versions.pop(key.namespace, None)
 
     async def run(self) -> None:
-        """Looks until cancelled."""
+        """Reads them again until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 for namespace in self._versions.keys() - self._polling:

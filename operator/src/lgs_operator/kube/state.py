@@ -44,7 +44,7 @@ class ClusterState:
         """Those that this operator serves; `_seen` are all."""
         self._seen: dict[ServiceKey, Mapping[str, Any]] = {}
         self._scope = scope
-        # Two, since a manifest may refer to a Secret that is ours: each knows what it has to look at again.
+        # Two, since a manifest may refer to a Secret that is ours: each has what it must read again.
         self._secrets = SecretReader(cluster, secrets_seconds, self._own_secret_changed)
         self._others_secrets = SecretReader(cluster, secrets_seconds, self._reference_changed)
         self._own_secrets: dict[Key, Manifest | None] = {}
@@ -130,7 +130,7 @@ class ClusterState:
                 informer.put(manifest)
 
     def deleted(self, key: Key) -> None:
-        """What we deleted: of a Secret nobody tells us."""
+        """What this operator deleted: no watch reports that of a Secret."""
         if key.kind == SECRET:
             self._own_secrets[key] = None
             self._secrets.put(key, None)

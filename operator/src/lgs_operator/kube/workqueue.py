@@ -1,8 +1,8 @@
 """Which services are to be reconciled, each at most once at a time. Events only add a key; to reconcile sees
 the whole.
 
-One that fails comes again after a pause that doubles up to a minute, whatever it failed by: an error that
-nobody expected is told to `crashed`, and concerns no other service. A service that is added while it is being
+One that fails comes again after a pause that doubles up to a minute, whatever it failed by: an unexpected
+error is passed to `crashed`, and concerns no other service. A service that is added while it is being
 reconciled is reconciled once more. Namespaces take turns, and none has all of the workers.
 """
 

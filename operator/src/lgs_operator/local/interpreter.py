@@ -108,16 +108,18 @@ def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Inte
     try:
         # What uv has to say goes to the terminal: making an environment may take a while.
         done = subprocess.run(command, stdout=subprocess.PIPE, env=dict(env), check=True, text=True)
-        told = json.loads(done.stdout)
+        answer = json.loads(done.stdout)
     except (OSError, subprocess.CalledProcessError, json.JSONDecodeError) as error:
         raise LocalError(f"{shlex.join(command[:-2])}: {choice.why}: can't be run: {error}") from None
-    version = ".".join(map(str, told["version"]))
-    if tuple(told["version"][:2]) < OLDEST:
-        raise LocalError(f"{told['executable']}: Python {version}: must be 3.11 or newer; choose by --python")
-    if not told["runtime"]:
-        raise LocalError(_no_runtime(Path(told["executable"]), choice, told["pip"], folder))
+    version = ".".join(map(str, answer["version"]))
+    if tuple(answer["version"][:2]) < OLDEST:
+        raise LocalError(
+            f"{answer['executable']}: Python {version}: must be 3.11 or newer; choose by --python"
+        )
+    if not answer["runtime"]:
+        raise LocalError(_no_runtime(Path(answer["executable"]), choice, answer["pip"], folder))
     return Interpreter(
-        Path(told["executable"]), Path(told["prefix"]), version, choice.why, choice.of_lgs, told["pip"]
+        Path(answer["executable"]), Path(answer["prefix"]), version, choice.why, choice.of_lgs, answer["pip"]
     )
 
 
@@ -171,10 +173,10 @@ def _no_runtime(python: Path, choice: Choice, has_pip: bool, folder: Path) -> st
 def _folder_of(name: str) -> Path | None:
     """The folder that a distribution was installed from; None where it is from an index, or not there."""
     try:
-        told = distribution(name).read_text("direct_url.json")
+        origin = distribution(name).read_text("direct_url.json")
     except PackageNotFoundError:
         return None
-    url = urlparse(json.loads(told).get("url", "")) if told else None
+    url = urlparse(json.loads(origin).get("url", "")) if origin else None
     return Path(unquote(url.path)) if url is not None and url.scheme == "file" else None
 
 

@@ -61,7 +61,7 @@ def read(options: Options) -> LocalService:
     """The service of `options.manifest`. Raises `ManifestError`, `OSError` or `LocalError`."""
     application = None
     if kind_of(options.manifest) == "application":
-        application = read_application(options.manifest, look=False)
+        application = read_application(options.manifest, check_code=False)
     manifest = _with_defaults(application) if application else load(options.manifest)
     spec = manifest.spec
     outer = dict(os.environ if options.env is None else options.env)
@@ -113,7 +113,7 @@ def _install(python: Interpreter, source: Path, application: Application | None)
         return f"uv sync --inexact --project {root}"
     if application is None and (source / CONFIG).is_file():
         try:
-            application = read_application(source / CONFIG, look=False)
+            application = read_application(source / CONFIG, check_code=False)
         except ManifestError:
             application = None
     needs = (what_to_install(application) if application else []) or ["THE PACKAGE"]
@@ -143,7 +143,7 @@ def _environment(manifest: LangGraphService, source: Path, data_dir: Path) -> di
         "LGS_SERVICE": manifest.metadata.name,
         "LGS_SOURCE": str(source),
         "LGS_DATA_DIR": str(data_dir),
-        # No load balancer has to hear of it first: a process that drains has closed its share of the port.
+        # No load balancer has to be notified first: a process that drains has closed its share of the port.
         "LGS_LAME_DUCK_SECONDS": "0",
         **variables_of(manifest.spec),
     }

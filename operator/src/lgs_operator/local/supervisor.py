@@ -1,5 +1,4 @@
-"""Runs a manifest on this machine until it is told to stop: look, decide, act, show, several times a
-second.
+"""Runs a manifest on this machine until it is stopped: observe, decide, act, show, several times a second.
 
 Decisions are made elsewhere (`scaling.decide`, `plan.plan`). Changed files make a new generation of
 workers, which replaces the old one by one; the first SIGINT or SIGTERM drains everything, a second one ends

@@ -39,7 +39,7 @@ def missing_module(log: Sequence[str]) -> str | None:
 
 
 def _is_noted(record: Mapping[str, Any], notes: Sequence[str]) -> bool:
-    """Whether `lgs` has found the same in langgraph.json: a file that is missing, a key that nobody knows."""
+    """Whether `lgs` has found the same in langgraph.json: a missing file, an unknown key."""
     found = {"config.env_file_missing": [record.get("file")], "config.unknown_keys": record.get("keys", ())}
     names = found.get(record["event"], ())
     return bool(names) and all(any(f": {name}: " in note for note in notes) for name in names)
@@ -51,12 +51,12 @@ def _lines(written: str) -> list[str]:
         return [written] if written.strip() else []
     if record.get("level") not in SERIOUS:
         return []
-    told = {
+    shown = {
         name: value
         for name, value in record.items()
         if name not in ("event", "level", "timestamp", "exception")
     }
-    words = " ".join(f"{name}={value}" for name, value in told.items())
+    words = " ".join(f"{name}={value}" for name, value in shown.items())
     first = f"{record['level']}: {record['event']} {words}".rstrip()
     return [first, *str(record.get("exception", "")).splitlines()]
 

@@ -1,4 +1,4 @@
-"""What a repository tells about the service that it could be. Reads, and decides what follows from it."""
+"""What a repository shows about the service that it could be. Reads it, and decides what follows."""
 
 from __future__ import annotations
 

@@ -60,9 +60,8 @@ def waiting(
     target: float = LIST_LENGTH,
     poll: float = 0.0,
 ) -> PlainDecision[KedaMemory]:
-    """The choice at `now` by the runs that wait, `target` a replica, as they were at the last look `poll`
-    seconds ago or less.
-    """
+    """The choice at `now` by the runs that wait, `target` a replica, as they were when they were read last,
+    `poll` seconds ago or less."""
     samples = working(observation)
     if observation is None or not samples:
         return PlainDecision(_current(policy, memory), memory)
@@ -79,7 +78,7 @@ def platform(
     *,
     target: float = PENDING_EACH,
 ) -> PlainDecision[KedaMemory]:
-    """The rule of LangGraph's own platform: the runs that wait, `target` a replica, looked at every 30 s."""
+    """The rule of LangGraph's own platform: the runs that wait, `target` a replica, read every 30 s."""
     return waiting(policy, observation, memory, now, target=target, poll=POLL_SECONDS)
 
 

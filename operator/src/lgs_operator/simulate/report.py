@@ -114,13 +114,13 @@ def losses(points: Sequence[Point]) -> str:
     if not left:
         return f"for each of {of} points of the others there is one of ours that is no later and no dearer"
     laws = dict.fromkeys(each.outcome.law for each in left)
-    told = "; ".join(
+    exceptions = "; ".join(
         f"{law} at {', '.join(f'{each.outcome.target:g}' for each in left if each.outcome.law == law)}"
         for law in laws
     )
     return (
         f"for {of - len(left)} of {of} points of the others there is one of ours that is no later and no "
-        f"dearer; not for {told}"
+        f"dearer; not for {exceptions}"
     )
 
 
@@ -171,20 +171,20 @@ def as_json(
     advice: Advice | None,
 ) -> dict[str, Any]:
     """All of it for programs; times in seconds, shares from 0 to 1."""
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "load": {"title": load.title, "runs": len(load.jobs), "seconds": load.seconds},
         "policy": {field: getattr(policy, known) for known, field in FIELDS.items()}
         | {"slots": policy.slots},
         "laws": [_numbers(each) for each in outcomes],
     }
     if points is not None:
-        told["front"] = [
+        report["front"] = [
             {**_numbers(each.outcome), "onFront": each.is_on_front, "matched": each.is_matched}
             for each in points
         ]
     if advice is not None:
         best = advice.best
-        told["advice"] = {
+        report["advice"] = {
             "want": str(advice.target),
             "now": {"seconds": advice.target.reached(advice.now.outcome), **_numbers(advice.now.outcome)},
             "best": best
@@ -195,7 +195,7 @@ def as_json(
             },
             "plays": advice.plays,
         }
-    return told
+    return report
 
 
 def _numbers(outcome: Outcome) -> dict[str, Any]:

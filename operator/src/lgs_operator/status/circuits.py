@@ -1,6 +1,5 @@
-"""What the replicas' circuit breakers say of a service: which graphs are not taken, the condition that tells
-it, and the Events of what changed. Pure.
-"""
+"""The circuit breakers of a service's replicas: which graphs are not taken, the condition of that, and the
+Events of what changed. Pure."""
 
 from __future__ import annotations
 

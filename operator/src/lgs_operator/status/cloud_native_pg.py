@@ -16,8 +16,8 @@ def cluster_trouble(name: str, namespace: str, cluster: Manifest | None) -> Diag
         each.get("type") == "Ready" and each.get("status") == "True" for each in status.get("conditions", [])
     ):
         return None
-    told = [str(each) for each in (status.get("phase"), status.get("phaseReason")) if each]
-    phase = ": ".join(told) or "it has no status yet: CloudNativePG's operator has not seen it"
+    found = [str(each) for each in (status.get("phase"), status.get("phaseReason")) if each]
+    phase = ": ".join(found) or "it has no status yet: CloudNativePG's operator has not seen it"
     wanted = (cluster.get("spec") or {}).get("instances", 1)
     count = f"{status.get('readyInstances', 0)} of {wanted} instances are ready"
     return Diagnosis("ClusterNotReady", f"Cluster {name} of CloudNativePG: {phase}; {count}")

@@ -50,5 +50,5 @@ def ended_at_another(
     service: LangGraphService, database: DatabaseStatus | None, found: Diagnosis | None
 ) -> Diagnosis | None:
     """What keeps pods from running, by its own reason where the database that they ended at is not theirs."""
-    told = ended_at_database(service, database, found)
-    return found if told is None or told.reason == "DatabaseUnreachable" else told
+    ended = ended_at_database(service, database, found)
+    return found if ended is None or ended.reason == "DatabaseUnreachable" else ended

@@ -1,6 +1,6 @@
 """Why pods don't come up, in words that a stranger can act on. Pure.
 
-The newest pod with trouble speaks for all: it runs what the manifest says now.
+The newest pod with trouble stands for all: it runs what the manifest says now.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _killed(pod: Manifest, container: str, budget: Budget) -> str:
 
 def _is_default_limit(pod: Manifest, container: str) -> bool:
     """By what the LimitRanger leaves: `LimitRanger plugin set: cpu, memory limit for container runtime`."""
-    # The manifest may set this annotation, too: what looks for it takes no time however long it is.
+    # The manifest may set this annotation, too: the search for it takes no time however long it is.
     words = pod["metadata"].get("annotations", {}).get(_LIMIT_RANGER, "")
     said = (each.strip() for each in words.removeprefix("LimitRanger plugin set:").split(";"))
     resources = (

@@ -23,7 +23,7 @@ class Publisher:
         self._locks: dict[ServiceKey, asyncio.Lock] = {}
 
     def current(self, key: ServiceKey, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The status as this process knows it."""
+        """The status as this process wrote or read it last."""
         written = self._written.get(key)
         if written is not None and written[0] == body["metadata"]["uid"]:
             return written[1]

@@ -72,7 +72,8 @@ class StatusReporter:
         await self._write(key, body, before, status)
 
     async def report_crash(self, key: ServiceKey, error: Exception) -> None:
-        """Says that the operator itself failed at the service. Never raises: there is nobody to tell."""
+        """Reports that the operator itself failed at the service. Never raises, since no caller handles
+        that."""
         body = self._state.services.get(key)
         if body is None:
             return
@@ -114,9 +115,9 @@ class StatusReporter:
             kind: EventType = "Warning" if _is_bad(each) else "Normal"
             words = f"{each['type']} is {each['status']}: {each['message']}"
             await self._recorder.emit(key, uid, kind, each["reason"], words)
-        told = restore_event(before.get("restore"), self._publisher.current(key, body).get("restore"))
-        if told is not None:
-            await self._recorder.emit(key, uid, *told)
+        event = restore_event(before.get("restore"), self._publisher.current(key, body).get("restore"))
+        if event is not None:
+            await self._recorder.emit(key, uid, *event)
 
 
 def restore_event(

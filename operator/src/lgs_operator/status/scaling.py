@@ -50,7 +50,7 @@ def scaling_view(
     *,
     circuits: Condition | None = None,
 ) -> ScalingView:
-    """The decision in status terms, and what the same look at the replicas told of their circuits. Without a
+    """The decision in status terms, and the circuits as the same answers of the replicas show them. Without a
     decision (no replica to ask) the last one stands. Pure."""
     mode = service.spec.scaling.mode
     beside = () if circuits is None else (circuits,)
@@ -79,7 +79,7 @@ def scaling_view(
 
 
 def downstream_events(before: ScalingView, view: ScalingView) -> list[tuple[EventType, Reason, str]]:
-    """What is told once, when what all replicas share becomes full, and when that is over."""
+    """The Event when what all replicas share becomes full, and the one when that is over."""
     was, now = (
         next((each for each in one.conditions if each.type == "ScalingLimited"), None)
         for one in (before, view)

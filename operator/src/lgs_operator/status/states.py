@@ -1,5 +1,5 @@
-"""What this operator knows of each service beside the cluster's own record: its manifest as it was parsed,
-what was observed when it was reconciled last, and what the autoscaler said last. Kept in memory only.
+"""What this operator keeps of each service beside the cluster's own record: its manifest as it was parsed,
+what was observed when it was reconciled last, and the last decision of the autoscaler. Kept in memory only.
 """
 
 from __future__ import annotations
