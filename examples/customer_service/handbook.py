@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from langgraph.config import get_store
-from langgraph.store.base import BaseStore, PutOp
+from langgraph.store.base import BaseStore, Item, PutOp
 from ranking import Ranking, best, sentences, terms, tokens
 from state import Passage
 
 from lgs_runtime.cache import cached
 
+log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).with_name("handbook.jsonl")
 EDITION = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()[:12]
 """What the shipped handbook is known by: a new text is a new edition, in the store and in the cache."""
@@ -78,9 +80,11 @@ async def search(asked: list[str], topic: str, most: int = 3) -> list[Passage]:
     ranks = [best(scores, 2 * most)]
     if shelf.by_meaning:
         near = await store.asearch(PASSAGES, query=question, limit=most)
-        enough = [MEANT_BY_TOPIC if item.value["topic"] == topic else MEANT for item in near]
+        # What has been put there since the shelf was read is found when it is read again.
+        read_too = [item for item in near if item.key in shelf.passages]
+        enough = [MEANT_BY_TOPIC if item.value.get("topic") == topic else MEANT for item in read_too]
         ranks.append(
-            [item.key for item, least in zip(near, enough, strict=True) if (item.score or 0) >= least]
+            [item.key for item, least in zip(read_too, enough, strict=True) if (item.score or 0) >= least]
         )
     return [_passage(shelf.passages[name], name, score) for name, score in _fused(ranks)[:most]]
 
@@ -102,7 +106,7 @@ async def _shelf(store: BaseStore) -> Shelf:
         about = await store.aget(ABOUT, "edition")
         if about is None or about.value.get("edition") != EDITION:
             await fill(store)
-        found = {item.key: item.value for item in await store.asearch(PASSAGES, limit=1000)}
+        found = _entries(await store.asearch(PASSAGES, limit=1000))
         texts = {
             name: f"{2 * (each['title'] + ' ')}{each['text']} {each['also']}" for name, each in found.items()
         }
@@ -113,9 +117,33 @@ async def _shelf(store: BaseStore) -> Shelf:
     return shelf
 
 
+def _entries(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+    """What is searched. What somebody has put there and is no passage is told of and left out."""
+    found = {}
+    for item in items:
+        try:
+            found[item.key] = entry(item.key, item.value)
+        except ValueError as refused:
+            log.warning("a passage of the handbook can't be searched: %s", refused)
+    return found
+
+
 def _weight(passage: Mapping[str, Any], topic: str) -> float:
     same = SAME_TOPIC if passage["topic"] == topic else 1.0
     return same * (OFTEN if passage.get("often") else 1.0)
+
+
+def entry(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """A passage, with what may be left out: its title, its topic, and words that customers ask for it by.
+    Raises `ValueError` for one that can't be searched, in the words name, value, rule."""
+    found = {"title": name, "topic": "", "also": "", "often": False, **value}
+    for field in ("title", "text", "topic", "also"):
+        told = found.get(field)
+        if not isinstance(told, str):
+            raise ValueError(f"{name}.{field}: {told!r}: must be text")
+    if not terms(found["text"]):
+        raise ValueError(f"{name}.text: {found['text']!r}: must have words")
+    return found
 
 
 def parts_of(question: str) -> list[str]:
@@ -128,9 +156,26 @@ def parts_of(question: str) -> list[str]:
 
 @cache
 def shipped() -> dict[str, dict[str, Any]]:
-    """The passages of the shipped edition, by name."""
-    rows = [json.loads(line) for line in SHIPPED.read_text().splitlines()]
-    return {row["id"]: {key: value for key, value in row.items() if key != "id"} for row in rows}
+    """The passages of the shipped edition, by name. Raises `ValueError` for what is none."""
+    return read(SHIPPED.read_text(), SHIPPED.name)
+
+
+def read(lines: str, file: str) -> dict[str, dict[str, Any]]:
+    """The passages of JSON lines, by name. Raises `ValueError`, which names the line."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(lines.splitlines(), 1):
+        try:
+            row = json.loads(line)
+            name = row.pop("id", None) if isinstance(row, dict) else None
+            if not isinstance(name, str) or not name or name in found:
+                raise ValueError(f"id: {name!r}: must be a name that no other passage has")
+            found[name] = entry(name, row)
+        except ValueError as refused:
+            raise ValueError(f"{file}: line {number}: {refused}") from refused
+    return found
+
+
+shipped()  # What can't be searched ends the start, and not the first question.
 
 
 def _fused(ranks: Sequence[Sequence[str]]) -> list[tuple[str, float]]:

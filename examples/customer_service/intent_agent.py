@@ -97,7 +97,7 @@ def _after(intent: str) -> After:
 def same_words(state: Conversation) -> str:
     """The key: the words of the last message. The messages have ids, so the state is never the same.
 
-    `tokens` knows English: messages with other letters or signs are told apart as they stand.
+    `tokens` leaves signs and accents out: messages that have other than ASCII's are told apart as they stand.
     """
     said = question(state["messages"]).replace("’", "'")
     words = tokens(said) if said.isascii() else []

@@ -34,6 +34,8 @@ WORD_SECONDS, WORD_SPREAD = 0.022, 0.5
 """The same of the pauses between words: some 45 words a second, as small hosted models write."""
 SURE = 0.1
 """The least coverage of a message by an example that counts as being alike."""
+SAYS_IT = 0.25
+"""The least coverage of a question in a message by a sentence that answers it."""
 MOST_SENTENCES = 3
 
 
@@ -165,21 +167,35 @@ def answered(prompt: str, said: str, careless_drafts: int = 0) -> str:
 
 
 def _chosen(said: str, passages: Sequence[Sequence[str]]) -> Iterator[str]:
-    """At most three sentences, in their order. The first passage is the one that was found to fit best; of
-    another comes only its first sentence, which hangs on none before it, where that fits as well."""
-    places = {
-        f"{p}.{s}": sentence for p, passage in enumerate(passages) for s, sentence in enumerate(passage)
-    }
-    fits = Ranking(places).scores(said)
-    least = max((fit for name, fit in fits.items() if name.startswith("0.")), default=0.0) / 2
-    scores = {}
-    for name in places:
-        fit = fits.get(name, 0.0)
-        if name.startswith("0."):
-            scores[name] = fit + (1.0 if name == "0.0" else 0.5)
-        elif name.endswith(".0") and fit > least:
-            scores[name] = fit / 3
-    yield from (places[name] for name in sorted(best(scores, MOST_SENTENCES)))
+    """At most three sentences, in their order. The first passage is the one that was found to fit best, and
+    is told as it stands, conditions and all: cut to the sentences that share words with the message, answers
+    of the set beside the tests miss the point more often. What answers another question of it goes along."""
+    if not passages:
+        return
+    others = _beside(said, passages)[: MOST_SENTENCES - 1]
+    fits = Ranking({f"{place}": sentence for place, sentence in enumerate(passages[0])}).scores(said)
+    scores = {f"{place}": fits.get(f"{place}", 0.0) + (place == 0) for place in range(len(passages[0]))}
+    yield from (passages[0][int(place)] for place in sorted(best(scores, MOST_SENTENCES - len(others))))
+    yield from others
+
+
+def _beside(said: str, passages: Sequence[Sequence[str]]) -> list[str]:
+    """The first sentences, which hang on none before them, of passages that say more of a question in the
+    message than the first one does. A message that asks one thing has none."""
+    asked = [part for part in sentences(said) if len(set(terms(part))) > 1]
+    ranking = Ranking(
+        {f"{place}": " ".join(each[: None if place == 0 else 1]) for place, each in enumerate(passages)}
+    )
+    return [
+        each[0]
+        for place, each in enumerate(passages)
+        if place > 0
+        and len(asked) > 1
+        and any(
+            ranking.coverage(part, f"{place}") >= max(SAYS_IT, ranking.coverage(part, "0") + 0.01)
+            for part in asked
+        )
+    ]
 
 
 def _whole(messages: Sequence[BaseMessage]) -> str:

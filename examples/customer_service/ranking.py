@@ -1,5 +1,5 @@
 """Words of a text and their weight in others: Okapi BM25 (Robertson and Zaragoza, 2009) over a few hundred
-short texts, in plain Python.
+short texts, in plain Python, in any language that customers write.
 
 The store finds by meaning where it has an index of vectors. This finds by words, without any index, and says
 how much of a question a text covers, which is how the service knows that it does not know.
@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 
+MOST_REMEMBERED = 10_000
+"""Characters of which it is known whether they are letters."""
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
+_UNSPACED = re.compile(f"[{_SPACELESS}]")
+_WORDS = re.compile(rf"\d+(?:[.:]\d+)*|[{_SPACELESS}]+|[^\s\d.:{_SPACELESS}]+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?…؟।])\s+|(?<=[。！？])\s*(?=.)")
 K1, B = 1.2, 0.75
 """How fast repetition saturates, and how much a long text is marked down: the usual values."""
 
@@ -58,12 +67,39 @@ SAME = {
 STOP = frozenset(_STOP.split())
 
 
+class _Letters(dict[int, int]):
+    """A table for `str.translate` that leaves letters of all languages, their marks, and digits."""
+
+    def __missing__(self, code: int) -> int:
+        kept = code if chr(code) in ".:" or unicodedata.category(chr(code))[0] in "LM" else 32
+        kept = code if chr(code).isdecimal() else kept
+        if len(self) < MOST_REMEMBERED:
+            self[code] = kept
+        return kept
+
+
+_LETTERS = _Letters()
+
+
 def tokens(text: str) -> list[str]:
-    """The words of a text in lower case, and its numbers."""
+    """The words of a text without case and accents, and its numbers. Where a language writes no spaces, each
+    two neighbouring characters are one, as search engines have it."""
+    found = []
+    for word in _WORDS.findall(_plain(text).translate(_LETTERS)):
+        if len(word) > 2 and _UNSPACED.match(word):
+            found += [word[at : at + 2] for at in range(len(word) - 1)]
+        else:
+            found.append(word)
+    return found
+
+
+def _plain(text: str) -> str:
+    if not text.isascii():
+        # The same words, whether their accents are letters' own, beside them, or left out.
+        apart = unicodedata.normalize("NFKD", text).casefold()
+        text = unicodedata.normalize("NFKC", _ACCENTS.sub("", apart))
     plain = text.lower().replace("e-mail", "email").replace("'", "").replace("’", "")
-    return re.findall(
-        r"[a-z]+|\d+(?:[.:]\d+)*", plain.replace("log in", "login").replace("sign in", "signin")
-    )
+    return plain.replace("log in", "login").replace("sign in", "signin")
 
 
 @lru_cache(maxsize=8192)
@@ -127,8 +163,14 @@ def best(scores: Mapping[str, float], most: int) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """A text by its sentences."""
-    return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z\d])", text.strip()) if part]
+    """A text by its sentences: the next begins with a number or a letter that is none of lower case."""
+    found: list[str] = []
+    for part in _SENTENCE_ENDS.split(text.strip()):
+        if found and not (part[:1].isalnum() and not part[0].islower()):
+            found[-1] += f" {part}" if part else ""
+        elif part:
+            found.append(part)
+    return found
 
 
 def _rarity(texts: int, found_in: int) -> float:

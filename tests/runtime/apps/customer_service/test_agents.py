@@ -24,6 +24,55 @@ async def test_an_answer_is_made_of_the_passages_that_were_found(centre: Centre)
     assert "valid for 3 years" in last(values)
 
 
+@pytest.mark.parametrize(
+    ("text", "ask", "unlike"),
+    [
+        ("Посылку можно вернуть в течение 30 дней.", "Как вернуть посылку?", "Сколько стоит слон?"),
+        ("Die Rückgabe ist 30 Tage lang möglich.", "Ist die RUCKGABE möglich?", "Wer gewinnt die Wahl?"),
+        ("荷物は30日以内に返品できます。", "荷物を返品できますか", "明日の天気はどうですか"),
+        ("يمكن إرجاع الطرد خلال 30 يوما.", "هل يمكن إرجاع الطرد؟", "كم عمر القمر؟"),
+        ("पार्सल 30 दिन में वापस हो सकता है।", "पार्सल वापस हो सकता है?", "चाँद कितना बड़ा?"),
+        ("พัสดุส่งคืนได้ภายใน 30 วัน", "ส่งคืนพัสดุได้ไหม", "อากาศเป็นอย่างไร"),
+    ],
+)
+async def test_a_handbook_in_any_language_answers_who_writes_it_and_knows_what_it_does_not_say(
+    centre: Centre, text: str, ask: str, unlike: str
+) -> None:
+    await example.handbook.fill(centre.store)
+    await centre.store.aput(example.handbook.PASSAGES, "theirs", {"text": text})
+
+    answered, refused = await centre.say(ask), await centre.say(unlike, thread="unlike")
+
+    assert [passage["id"] for passage in answered["passages"]] == ["theirs"]
+    assert last(answered) == text
+    assert refused["passages"] == []
+
+
+async def test_a_passage_that_can_not_be_searched_is_told_of_and_costs_the_others_nothing(
+    centre: Centre, caplog: pytest.LogCaptureFixture
+) -> None:
+    await example.handbook.fill(centre.store)
+    broken: list[dict[str, Any]] = [
+        {},
+        {"text": None},
+        {"text": "gift card", "also": 7},
+        {"title": "gift card"},
+    ]
+    for number, value in enumerate(broken):
+        await centre.store.aput(example.handbook.PASSAGES, f"broken-{number}", value)
+
+    values = await centre.say("For how long is such a gift card valid?")
+
+    assert values["passages"][0]["id"] == "payment-gift-card"
+    told = [each for each in caplog.messages if "can't be searched" in each]
+    assert [each.split(": ", 1)[1] for each in told] == [
+        "broken-0.text: None: must be text",
+        "broken-1.text: None: must be text",
+        "broken-2.also: 7: must be text",
+        "broken-3.text: None: must be text",
+    ]
+
+
 async def test_the_words_of_a_reply_are_streamed_and_become_one_message_under_the_same_id(
     centre: Centre,
 ) -> None:

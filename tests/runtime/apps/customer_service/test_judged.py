@@ -35,7 +35,7 @@ async def test_complaints_are_told_from_questions_without_any_model(centre: Cent
 
 async def test_a_question_finds_its_passage_and_the_answer_says_what_stands_there(centre: Centre) -> None:
     asked = rows("questions.jsonl")
-    found, first, said = [], [], []
+    found, first, said, to_the_point = [], [], [], []
 
     for number, row in enumerate(asked):
         values = await centre.say(row["ask"], thread=str(number))
@@ -43,10 +43,23 @@ async def test_a_question_finds_its_passage_and_the_answer_says_what_stands_ther
         found.append(bool({*names[:3]} & {*row["finds"]}))
         first.append(bool({*names[:1]} & {*row["finds"]}))
         said.append(any(each in last(values) for each in row["says"].split("|")))
+        to_the_point.append(not [name for name in passages_of(last(values)) if name not in row["finds"]])
 
     assert share(found) >= threshold("questions.jsonl", "found_among_3"), share(found)
     assert share(first) >= threshold("questions.jsonl", "found_first"), share(first)
     assert share(said) >= threshold("questions.jsonl", "said"), share(said)
+    assert share(to_the_point) >= threshold("questions.jsonl", "nothing_beside"), share(to_the_point)
+
+
+async def test_of_two_questions_in_a_message_both_are_answered(centre: Centre) -> None:
+    asked = rows("double.jsonl")
+
+    said = []
+    for number, row in enumerate(asked):
+        answer = last(await centre.say(row["ask"], thread=str(number)))
+        said.append(all(each in answer for each in row["says"]))
+
+    assert share(said) >= threshold("double.jsonl", "both"), share(said)
 
 
 async def test_what_the_handbook_does_not_say_is_not_answered(centre: Centre) -> None:
@@ -58,6 +71,16 @@ async def test_what_the_handbook_does_not_say_is_not_answered(centre: Centre) ->
         refused.append(values["passages"] == [] and values["draft"] is None)
 
     assert share(refused) >= threshold("unknown.jsonl", "refused"), share(refused)
+
+
+def passages_of(answer: str) -> list[str]:
+    """The passages of which an answer has a sentence."""
+    shipped = example.handbook.shipped()
+    return [
+        name
+        for name, passage in shipped.items()
+        if any(sentence in answer for sentence in example.ranking.sentences(passage["text"]))
+    ]
 
 
 def share(right: Sequence[bool]) -> float:

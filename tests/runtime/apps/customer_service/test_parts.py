@@ -31,6 +31,72 @@ def test_any_text_has_terms_and_the_same_ones_in_capitals_and_with_other_signs(t
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Größe der Straße?", "grosse der strasse"),
+        ("café crème", "cafe creme"),
+        ("cafe\u0301", "cafe"),
+        ("Где моя ПОСЫЛКА?", "где моя посылка"),
+        ("Πού είναι;", "που ειναι"),
+        ("أين طردي؟", "أين طردي"),
+        ("हिन्दी में", "हिन्दी में"),
+        ("내 소포가 어디", "내 소포가 어디"),
+        ("返品したい。", "返品 品し した たい"),
+        ("Fernwickの返品 30日", "fernwick の返 返品 30 日"),
+        ("ＡＢＣ １２", "abc 12"),
+        ("it's 12.50, at 14:00", "its 12.50 at 14:00"),
+        ("_a_b_", "a b"),
+        (":) 👍🏽 ---", ""),
+    ],
+)
+def test_words_of_any_language_are_words(text: str, words: str) -> None:
+    assert example.ranking.tokens(text) == words.split()
+    assert example.ranking.tokens(words) == words.split(), "as they are searched by"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("One. Two! 3 is more? yes it is", ["One.", "Two!", "3 is more? yes it is"]),
+        ("At 4.90 e.g. today. Нет. Да? да", ["At 4.90 e.g. today.", "Нет.", "Да? да"]),
+        ("これは本です。返品したい。", ["これは本です。", "返品したい。"]),
+        ("أين طردي؟ متى يصل؟", ["أين طردي؟", "متى يصل؟"]),
+        ("  ", []),
+    ],
+)
+def test_a_text_in_any_language_has_sentences(text: str, parts: list[str]) -> None:
+    assert example.ranking.sentences(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"id": "a"}', "line 2: a.text: None: must be text"),
+        ('{"id": "a", "text": 7}', "line 2: a.text: 7: must be text"),
+        ('{"id": "a", "text": "?!"}', "line 2: a.text: '?!': must have words"),
+        ('{"id": "a", "text": "x", "also": ["y"]}', "line 2: a.also: ['y']: must be text"),
+        ('{"id": "a", "text": "x", "title": null}', "line 2: a.title: None: must be text"),
+        ('{"text": "x"}', "line 2: id: None: must be a name"),
+        ('{"id": "first", "text": "x"}', "line 2: id: 'first': must be a name that no other"),
+        ('["x"]', "line 2: id: None"),
+        ("{", "line 2: Expecting property name"),
+    ],
+)
+def test_a_handbook_with_a_passage_that_can_not_be_searched_is_refused_by_its_line(
+    line: str, told: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^book: line 2: ") as refused:
+        example.handbook.read('{"id": "first", "text": "some words"}\n' + line, "book")
+    assert str(refused.value).startswith(f"book: {told}")
+
+
+def test_a_passage_may_have_no_more_than_its_text() -> None:
+    (passage,) = example.handbook.read('{"id": "plain", "text": "Some words."}', "book").values()
+
+    assert passage == {"title": "plain", "text": "Some words.", "topic": "", "also": "", "often": False}
+
+
+@pytest.mark.parametrize(
     ("one", "other"),
     [
         ("delivery", "delivered"),
