@@ -34,12 +34,12 @@ from lgs_runtime.worker.answers import HIT, AnswerCache, Question
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
-from lgs_runtime.worker.outcomes import alone, marked, names_of, outcome_of
+from lgs_runtime.worker.missing_nodes import NodeNotFound
+from lgs_runtime.worker.outcomes import alone, marked, names_of, of_nothing, outcome_of
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import (
     ANSWER_CACHE,
     Start,
-    UnknownInterruptError,
     latest_of,
     starting_point,
 )
@@ -63,7 +63,9 @@ class Executor:
         *,
         timeout_seconds: float,
         max_attempts: int,
+        revision: str = "",
     ) -> None:
+        """`revision`: what this replica's is called where a node is not found in it."""
         self._assistants = assistants
         self._graphs = graphs
         self._checkpointer = checkpointer
@@ -71,6 +73,7 @@ class Executor:
         self._answers = answers
         self._timeout_seconds = timeout_seconds
         self._retry_budget = RetryBudget(at_least=max_attempts)
+        self._revision = revision
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
@@ -241,13 +244,12 @@ class Executor:
             return await self._database_failed(attempt, publisher, raised)
         attempt.raised = raised
         name, said = type(raised).__name__, str(raised)
+        if isinstance(raised, NodeNotFound) and self._revision:
+            said = f"{said} (revision {self._revision})"
         log.warning("run.raised", error=name, message=said, exc_info=raised)
         await publisher.send("error", {"error": name, "message": said})
         failed = await self._failed(attempt, "error", f"{name}: {said}")
-        if isinstance(raised, UnknownInterruptError):
-            # Nothing has run: the thread stays as it was, with the questions that wait in it.
-            return replace(failed, thread_status="interrupted" if failed.interrupts else "idle")
-        return failed
+        return of_nothing(failed, raised)
 
     async def _timed_out(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         said = f"run took longer than {self._timeout_seconds:g} s"

@@ -12,7 +12,8 @@ from langgraph.types import StateSnapshot
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Json, Outcome, Run, questions, rooted, with_questions
 from lgs_runtime.streams.json_encoding import to_json
-from lgs_runtime.worker.resumption import ANSWER_CACHE
+from lgs_runtime.worker.missing_nodes import NodeNotFound
+from lgs_runtime.worker.resumption import ANSWER_CACHE, UnknownInterruptError
 
 
 def outcome_of(graph: Graph, state: StateSnapshot, run: Run | None = None) -> Outcome:
@@ -43,6 +44,18 @@ def marked(outcome: Outcome, state: StateSnapshot, run: Run) -> Outcome:
     if ANSWER_CACHE not in metadata or metadata.get("run_id") != run.run_id:
         return outcome
     return replace(outcome, run_metadata={ANSWER_CACHE: metadata[ANSWER_CACHE]})
+
+
+def of_nothing(failed: Outcome, raised: BaseException) -> Outcome:
+    """The outcome of a run that failed with this: where nothing of it has run, its thread stays as it was,
+    with the questions that wait in it."""
+    if isinstance(raised, UnknownInterruptError):
+        return replace(failed, thread_status="interrupted" if failed.interrupts else "idle")
+    if isinstance(raised, NodeNotFound) and raised.questions:
+        # The graph of this replica does not have the node that asked.
+        questions = {task_id: to_json(asked) for task_id, asked in raised.questions.items()}
+        return replace(failed, thread_status="interrupted", interrupts=questions)
+    return failed
 
 
 def alone(outcome: Outcome) -> Outcome:

@@ -33,10 +33,16 @@ from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import NodeNames, RunKwargs
+from lgs_runtime.worker.missing_nodes import (
+    NULL_TASK,
+    RESUME,
+    asks,
+    missing_nodes,
+    refuse_missing,
+    refuse_unknown_goto,
+)
 
 MARK = "__lgs_command__"
-NULL_TASK = "00000000-0000-0000-0000-000000000000"
-RESUME = "__resume__"
 ANSWER_CACHE = "answer_cache"
 """The key of the metadata of a run, and of its checkpoints, whose answer was cached."""
 INTERRUPT_ID = re.compile("[0-9a-f]{32}")
@@ -63,49 +69,90 @@ async def starting_point(
     kwargs: RunKwargs,
     run: Run,
 ) -> Start:
-    """Reads the thread and decides. `config` names the thread, without a checkpoint."""
+    """Reads the thread and decides. `config` names the thread, without a checkpoint. Raises `NodeNotFound`
+    where it would go on at a node that the graph does not have, and `UnknownInterruptError`."""
     latest = None if run.untouched else await checkpointer.aget_tuple(latest_of(config))
     if latest is not None and latest.metadata.get("run_id") == run.run_id:
-        state = await graph.aget_state(config)
-        # Tasks, not `next`: that leaves out a task whose writes are stored, though the checkpoint that takes
-        # them in, and all steps after it, may be missing.
-        if not state.tasks or await _waits(graph, state, kwargs):
-            return Start("done", None, config)
-        if ANSWER_CACHE not in latest.metadata:
-            return Start("resume", None, config)
+        start = await _after_a_cut(graph, checkpointer, config, kwargs, latest)
+        if start is not None:
+            return start
         await delete_run_checkpoints(checkpointer, run.thread_id, run.run_id)
     at = _at_checkpoint(config, kwargs)
-    command = kwargs.command
-    if command is None and kwargs.protocol and kwargs.input is not None:
-        state = await graph.aget_state(at)
-        command = {"resume": kwargs.input} if state.interrupts else None
-    if command is None:
+    if kwargs.command is None and kwargs.input is not None and not kwargs.protocol:
         return Start("fresh", kwargs.input, at)
+    return await _beside_a_checkpoint(graph, checkpointer, at, kwargs, run.run_id)
+
+
+async def _after_a_cut(
+    graph: Graph,
+    checkpointer: BaseCheckpointSaver[Any],
+    config: RunnableConfig,
+    kwargs: RunKwargs,
+    latest: CheckpointTuple,
+) -> Start | None:
+    """Where an attempt goes on whose run has written the thread's latest checkpoint. None: it begins anew,
+    and what the run has written is to be taken back."""
+    state = await graph.aget_state(config)
+    if ANSWER_CACHE not in latest.metadata:
+        await refuse_missing(graph, checkpointer, latest, state, _graph_id(config))
+    elif missing_nodes(graph, latest, more=bool(state.tasks)):
+        return None
+    # Tasks, not `next`: that leaves out a task whose writes are stored, though the checkpoint that takes
+    # them in, and all steps after it, may be missing.
+    if not state.tasks or await _waits(graph, state, kwargs):
+        return Start("done", None, config)
+    return None if ANSWER_CACHE in latest.metadata else Start("resume", None, config)
+
+
+async def _beside_a_checkpoint(
+    graph: Graph,
+    checkpointer: BaseCheckpointSaver[Any],
+    at: RunnableConfig,
+    kwargs: RunKwargs,
+    run_id: str,
+) -> Start:
+    """Where a run starts that is not simply new input: by its command, its answer or what was left to run."""
+    found, command = await checkpointer.aget_tuple(latest_of(at, with_id=True)), kwargs.command
+    if command is not None:
+        refuse_unknown_goto(graph, command, found, _graph_id(at))
+        if found is None:
+            if kwargs.strict_resume:
+                refuse_unknown(command, ())
+            return Start("fresh", as_command(command), at)
+    elif found is None or (kwargs.input is not None and not asks(found)):
+        return Start("fresh", kwargs.input, at)
+    elif kwargs.input is not None:
+        command = {"resume": kwargs.input}
+    state = await graph.aget_state(at)
+    await refuse_missing(graph, checkpointer, found, state, _graph_id(at))
     start = Start("fresh", None, at)
-    return await _start_command(graph, checkpointer, start, command, run.run_id, strict=kwargs.strict_resume)
+    if command is None:
+        return start
+    return await _start_command(
+        checkpointer, start, command, run_id, found=found, state=state, strict=kwargs.strict_resume
+    )
+
+
+def _graph_id(config: RunnableConfig) -> str:
+    return str(config["metadata"]["graph_id"])
 
 
 async def _start_command(
-    graph: Graph,
     checkpointer: BaseCheckpointSaver[Any],
     start: Start,
     command: Mapping[str, Any],
     run_id: str,
     *,
+    found: CheckpointTuple,
+    state: StateSnapshot,
     strict: bool,
 ) -> Start:
-    found = await checkpointer.aget_tuple(latest_of(start.config, with_id=True))
-    if found is None:
-        if strict:
-            refuse_unknown(command, ())
-        return Start("fresh", as_command(command), start.config)
+    """`found`, `state`: the checkpoint that the command is given to, and what the graph makes of it."""
     task_id = str(uuid5(NAMESPACE_URL, f"lgs-run:{run_id}"))
     before = _mark_of(found, task_id)
     if before is not None and _progress(found) != before:
-        state = await graph.aget_state(start.config)
         # The command was taken in. What waits for an answer now is a later interrupt: nothing is to be run.
         return Start("done" if _all_interrupted(state) else "resume", None, start.config)
-    state = await graph.aget_state(start.config)
     if before is None:
         if strict:
             refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])

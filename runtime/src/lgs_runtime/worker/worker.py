@@ -69,6 +69,7 @@ class Worker:
             answers,
             timeout_seconds=settings.run_timeout_seconds,
             max_attempts=settings.max_attempts,
+            revision=settings.revision,
         )
         self._completer = Completer(storage.queue, settings.replica_id, notifier, metrics)
         self._cleanup = CheckpointCleanup(storage.orphans, checkpointer)
