@@ -26,6 +26,7 @@ from support.redis import RedisServer
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 OURS = ("LGS_", "LANGSERVE_", "LANGGRAPH_", "LANGSMITH_", "LANGCHAIN_", "DATABASE_URI", "REDIS_URI")
 
 
@@ -48,10 +49,19 @@ class Service:
 
 
 def stop_on_signals() -> None:
-    """SIGTERM ends this process as an exception does, so that what it started is stopped; and so does SIGINT
-    where a shell has started it in the background, which lets it ignore that."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Ctrl-C and SIGTERM end this process as an exception does, so that what it started is stopped; also
+    where a shell has started it in the background, which lets it ignore Ctrl-C. A line says so, and the exit
+    code is that of shells. Whoever presses it again must wait: what is being stopped would be left over."""
+
+    def stop(number: int, _frame: object) -> None:
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_IGN)
+        # Not by `print`: it may be a `print` that was interrupted.
+        os.write(2, f"\n{signal.Signals(number).name}: stopping what was started\n".encode())
+        sys.exit(128 + number)
+
+    for each in STOPPING:
+        signal.signal(each, stop)
 
 
 @contextmanager
