@@ -150,3 +150,38 @@ def test_a_second_lgs_up_on_the_same_data_is_refused(up: Up) -> None:
     assert second.process is not None
     assert second.process.wait(30) == 2
     assert second.said(r"in use by another lgs up \(pid \d+\)")
+
+
+SICK = """
+from pathlib import Path
+from langgraph.graph import StateGraph
+
+async def work(state: dict) -> dict:
+    if Path(__file__).with_name("sick.txt").exists():
+        raise ConnectionError("the model is away")
+    return state
+
+graph = StateGraph(dict).add_node("work", work).set_entry_point("work").compile()
+"""
+
+
+def test_it_says_when_the_circuit_of_a_graph_opens_is_tried_and_closes(up: Up) -> None:
+    breaker = "circuitBreaker: {minimumCalls: 2, failureThreshold: 0.5, recoverySeconds: 1, probes: 1}"
+    up.manifest.write_text(f"{MANIFEST}  {breaker}\n")
+    (up.folder / "graph.py").write_text(SICK)
+    sick = up.folder / "sick.txt"
+    sick.touch()
+    up.serve()
+
+    def asked() -> int:
+        return up.client.post("/runs/wait", json={"assistant_id": "agent", "input": {"a": 1}}).status_code
+
+    up.wait(lambda: asked() == 503)
+    sick.unlink()
+    up.wait(lambda: asked() == 200)
+    up.wait(lambda: up.said("is closed"))
+
+    assert up.said(r"graph agent: its circuit is open: 2 of 2 runs failed \(100%, and 50% are too many\); ")
+    assert up.said(
+        r"tried again in 1 s\n(.*\n)*.*half-open: 1 run is tried(.*\n)*.*closed: runs are taken again"
+    )

@@ -24,6 +24,8 @@ from lgs_operator.scaling.scrape import scrape
 
 SCRAPE_SECONDS = 0.8
 KEEP_LOGS = 20
+MOST_NEWS = 4 * 2**20
+"""Bytes of a log that are read at a time."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Process:
     startup_seconds: float | None = None
     """What it took to take work; None before it does."""
     sample: ReplicaSample | None = None
+    heard: int = 0
+    """So many bytes of its log were read as they were written."""
 
     @property
     def worker(self) -> Worker:
@@ -53,6 +57,16 @@ class Process:
     def written(self) -> list[str]:
         """What it wrote to stderr."""
         return self.log.read_text("utf-8", errors="replace").splitlines()
+
+    def news(self) -> list[str]:
+        """The whole lines that it has written to stderr since this was asked last."""
+        with self.log.open("rb") as log:
+            log.seek(self.heard)
+            written = log.read(MOST_NEWS)
+        # A line longer than that is none to be read.
+        whole = written[: written.rfind(b"\n") + 1] or (written if len(written) == MOST_NEWS else b"")
+        self.heard += len(whole)
+        return whole.decode(errors="replace").splitlines()
 
     def last_words(self) -> str:
         """The last line of it."""

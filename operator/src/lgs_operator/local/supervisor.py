@@ -19,6 +19,7 @@ import aiohttp
 from lgs_crds import ManifestError
 from lgs_operator.local import processes as workers
 from lgs_operator.local.changes import changes
+from lgs_operator.local.circuits import Circuits
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import left_over, lock, remember, reserve
 from lgs_operator.local.plan import Situation, pause_after, plan
@@ -52,6 +53,7 @@ class State:
     not_before: float = 0.0
     made: int = 0
     announced: bool = False
+    circuits: Circuits = field(default_factory=Circuits)
 
 
 class Supervisor:
@@ -128,6 +130,8 @@ class Supervisor:
             if time.monotonic() - state.decided_at >= ROUND_SECONDS:
                 state.decided_at = time.monotonic()
                 await self._decide(state, session)
+                for process in state.processes:
+                    self._say_circuits(state, process)
             ready = [each for each in state.processes if each.phase == "ready"]
             if ready and not state.announced:
                 state.announced = True
@@ -137,6 +141,10 @@ class Supervisor:
             self._show(state)
             await asyncio.sleep(TICK_SECONDS)
 
+    def _say_circuits(self, state: State, process: Process) -> None:
+        for line in state.circuits.heard(process.name, process.news()):
+            self._view.say(line)
+
     def _show(self, state: State) -> None:
         there = [each for each in state.processes if each.handle.returncode is None]
         self._view.show(f"{state.service.name}  {self._url}", there, state.decision)
@@ -144,6 +152,9 @@ class Supervisor:
     def _reap(self, state: State) -> None:
         for process in [each for each in state.processes if each.handle.returncode is not None]:
             state.processes.remove(process)
+            self._say_circuits(state, process)
+            for line in state.circuits.ended(process.name):
+                self._view.say(line)
             if process.phase == "draining":
                 self._view.say(f"{process.name} has drained")
             elif process.handle.returncode == CANNOT_WORK:

@@ -110,15 +110,20 @@ class Circuit:
         if before.generation == after.generation:
             return
         self.begun[after.phase] += 1
-        details = {"circuit": self.name, "kind": self.kind, **_details_of(after, self.policy)}
+        left = max(0.0, after.since + self.policy.recovery_timeout - self.clock())
+        details = {"circuit": self.name, "kind": self.kind, **_details_of(after, self.policy, left)}
         event = f"circuit.{after.phase.name.lower()}"
         (log.warning if after.phase is Phase.OPEN else log.info)(event, before=before.phase.value, **details)
         for listener in self.listeners:
             listener(self, before, after)
 
 
-def _details_of(state: State, policy: Policy) -> dict[str, Any]:
+def _details_of(state: State, policy: Policy, left: float) -> dict[str, Any]:
+    """What is to be known of a change. `left`: seconds for which it stays open."""
     if state.phase is not Phase.OPEN:
-        return {}
+        return {"probes": policy.probes} if state.phase is Phase.HALF_OPEN else {}
     cause: Counts = state.cause
-    return {**cause._asdict(), "recovery_timeout": policy.recovery_timeout}
+    thresholds = {"failure_threshold": policy.failure_threshold}
+    if policy.slow_call_seconds is not None:
+        thresholds["slow_call_threshold"] = policy.slow_call_threshold
+    return {**cause._asdict(), **thresholds, "retry_after_seconds": round(left, 1)}

@@ -1,0 +1,115 @@
+"""What `lgs up` says of circuit breakers: a line for each change of a service's circuit, as the logs of its
+replicas tell it. Those that share a circuit change one after the other, which is one change. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+OPEN, HALF_OPEN, CLOSED = EVENTS = ("circuit.open", "circuit.half_open", "circuit.closed")
+MARK: Final = '"circuit.'
+Told = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Circuit:
+    """`phases`: the latest event of each replica. `said`: that of the last line."""
+
+    name: str
+    calls: str
+    phases: dict[str, str] = field(default_factory=dict)
+    said: str = CLOSED
+
+    def is_news(self, event: str) -> bool:
+        """Whether an event that has been noted is to be said: half-open of the first replica that tries it,
+        closed when it is in all."""
+        if event == CLOSED:
+            return self.said != CLOSED and set(self.phases.values()) <= {CLOSED}
+        return self.said == OPEN if event == HALF_OPEN else self.said != OPEN
+
+
+class Circuits:
+    """What is known of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], _Circuit] = {}
+
+    def heard(self, replica: str, log: Iterable[str]) -> Iterator[str]:
+        """The lines to say of what a replica has logged since it was heard last."""
+        for record in map(_record, filter(lambda line: MARK in line, log)):
+            if record is not None:
+                circuit = self._circuit(record["kind"], record["circuit"])
+                circuit.phases[replica] = record["event"]
+                yield from _said(circuit, record["event"], record)
+
+    def ended(self, replica: str) -> Iterator[str]:
+        """The lines to say when a replica is gone: it may be where a circuit was open."""
+        for circuit in self._known.values():
+            if circuit.phases.pop(replica, None) is not None:
+                yield from _said(circuit, CLOSED, {})
+
+    def _circuit(self, kind: str, name: str) -> _Circuit:
+        of_graph = kind == "graph"
+        shown = f"graph {name}: its circuit" if of_graph else f"circuit {name}"
+        return self._known.setdefault((kind, name), _Circuit(shown, "runs" if of_graph else "calls"))
+
+
+def _said(circuit: _Circuit, event: str, record: Told) -> Iterator[str]:
+    if circuit.is_news(event):
+        circuit.said = event
+        yield f"{circuit.name} is {_LINES[event](circuit.calls, record)}"
+
+
+def _record(line: str) -> Told | None:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    known = isinstance(record, dict) and record.get("event") in EVENTS
+    return record if known and {"circuit", "kind"} <= record.keys() else None
+
+
+def _opened(calls: str, record: Told) -> str:
+    refused = (
+        "new runs are answered 503, those that wait are kept" if calls == "runs" else "calls are refused"
+    )
+    return f"open: {_why(record, calls)}; {refused}; {_again(record)}"
+
+
+def _half_opened(calls: str, record: Told) -> str:
+    probes = record.get("probes", "some")
+    tried = (
+        f"1 {calls[:-1]} is tried, and decides" if probes == 1 else f"{probes} {calls} are tried, and decide"
+    )
+    return f"half-open: {tried}"
+
+
+def _closed(calls: str, _record: Told) -> str:
+    return f"closed: {calls} are taken again"
+
+
+_LINES: Final[Mapping[str, Callable[[str, Told], str]]] = {
+    OPEN: _opened,
+    HALF_OPEN: _half_opened,
+    CLOSED: _closed,
+}
+
+
+def _why(record: Told, calls: str) -> str:
+    """Of which calls too many failed, or were slow."""
+    of = record.get("calls") or 0
+    if not of:
+        return f"too many {calls} failed in another replica"
+    kinds = [("failed", record.get("failures", 0), record.get("failure_threshold"))]
+    if record.get("slow_call_threshold") is not None:
+        kinds.append(("were slow", record.get("slow", 0), record["slow_call_threshold"]))
+    how, bad, threshold = max(kinds, key=lambda kind: kind[1] / of / (kind[2] or 1))
+    enough = f", and {threshold:.0%} are too many" if threshold else ""
+    return f"{bad} of {of} {calls} {how} ({bad / of:.0%}{enough})"
+
+
+def _again(record: Told) -> str:
+    seconds = record.get("retry_after_seconds", record.get("recovery_timeout"))
+    return "tried again later" if seconds is None else f"tried again in {seconds:g} s"
