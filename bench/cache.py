@@ -91,7 +91,7 @@ class Way:
     """Whether the replica does so by itself, too."""
     tunes: bool = False
     shares: bool = True
-    """Whether replicas tell each other their counts."""
+    """Whether replicas share their counts."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
-"""The graph of `make load`: it looks something up, then answers in pieces, as slow as a model elsewhere.
+"""The graph of `make load`: it fetches something, then answers in pieces, as slow as a remote model.
 
-How long an answer takes and in how many pieces is part of the question, so that whoever asks knows how much
-of the time is the model's and how much the server's. Questions that come back are found in the cache.
+How long an answer takes and in how many pieces is part of the question, so that the load generator can
+separate the model's time from the server's. Questions that come back are found in the cache.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def answer(state: State) -> dict[str, Any]:
 
 
 def key(state: State) -> str:
-    """Look-ups of the same question are the same."""
+    """Lookups of the same question are the same."""
     return state["question"]
 
 

@@ -1,4 +1,4 @@
-"""The load generator: a process of its own that plays one load and tells what it saw, as JSON.
+"""The load generator: a process of its own that plays one load and writes its measurements as JSON.
 
 `python -m bench.generator` reads a job (see `Job`) from its standard input. Loads:
 

@@ -147,7 +147,7 @@ class Bench:
 
 def play(job: Job) -> Outcome:
     """What a generator saw. Raises `RuntimeError` when it fails."""
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "bench.generator"],
         input=json.dumps(asdict(job)),
         cwd=ROOT,
@@ -156,9 +156,9 @@ def play(job: Job) -> Outcome:
         timeout=PATIENCE_SECONDS + job.seconds,
         check=False,
     )
-    if told.returncode:
-        raise RuntimeError(f"the generator failed: {told.stderr[-2000:]}")
-    return Outcome.of(**json.loads(told.stdout))
+    if done.returncode:
+        raise RuntimeError(f"the generator failed: {done.stderr[-2000:]}")
+    return Outcome.of(**json.loads(done.stdout))
 
 
 def measure(asked: argparse.Namespace) -> dict[Cell, list[Outcome]]:
@@ -207,7 +207,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", nargs="+", help="parts of cells' names, such as 'wait 32' or SQLite; no floors"
     )
-    parser.add_argument("--quick", action="store_true", help="one round of a second: a look, not a figure")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of a second: an impression, not a figure"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--docs", action="store_true", help="put the table into docs/performance.md")
     asked = parser.parse_args(argv)

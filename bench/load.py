@@ -35,12 +35,12 @@ OUT = Path(__file__).parent / "results" / "load.json"
 PACKAGES = ("langgraph", "fastapi", "uvicorn", "uvloop", "asyncpg", "redis")
 GRAPH = "./bench/chat.py:builder"
 SETTLE_SECONDS = 5.0
-"""After the play, so that what is let go of is gone before the memory is looked at."""
+"""After the play, so that released memory is freed before the measurement."""
 TELL_EVERY = 10
 
 
 class Watch:
-    """The most memory that processes have had since it began, looked at twice a second."""
+    """The most memory that processes have had since it began, measured twice a second."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
@@ -70,7 +70,8 @@ def used(service: Service) -> dict[str, float]:
 
 
 class Sessions:
-    """The process that plays them: `module` reads a job, and tells how it goes, which is shown as `shows`."""
+    """The process that plays them: `module` reads a job, and reports its progress, which is shown as
+    `shows`."""
 
     def __init__(
         self,

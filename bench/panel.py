@@ -1,7 +1,7 @@
 """What `make load` shows: an account of all turns, and of the memory of the replicas. Pure.
 
 A turn's whole time runs from its request to the end of its answer. What the service adds is that time less
-the model's, which the turn asked for itself; waiting in the queue, the look-up of the tool, checkpoints and a
+the model's, which the turn asked for itself; waiting in the queue, the lookup of the tool, checkpoints and a
 loop that is busy are all in it.
 """
 

@@ -63,8 +63,8 @@ def resident_mib(pids: Iterable[int]) -> float:
 
 def peak_mib(pid: int) -> float:
     """The most memory that a process has had (`VmHWM`)."""
-    told = dict(line.split(":", 1) for line in _read(pid, "status").splitlines())
-    return int(told["VmHWM"].split()[0]) / 1024
+    status = dict(line.split(":", 1) for line in _read(pid, "status").splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024
 
 
 def _ticks(pid: int) -> int:

@@ -1,9 +1,9 @@
 """The players of `make load`: a process that holds thousands of conversations open at once.
 
-`python -m bench.sessions` reads a job (see `Play`) from its standard input. First every session connects and
-makes its thread; then it says `{"event": "open"}` and waits for a line on its standard input, so that whoever
-started it can look at the memory of idle sessions; then the play. It tells how it goes once a second, and
-writes every turn into `out`.
+`python -m bench.sessions` reads a job (see `Play`) from its standard input. First every session connects
+and makes its thread; then it says `{"event": "open"}` and waits for a line on its standard input, so that
+its parent can measure the memory of idle sessions; then the play. It reports its progress once a second,
+and writes every turn into `out`.
 
 A session keeps its connection. It takes turns between replicas with the others. A refusal (429, 503) is
 repeated after `Retry-After` and counted; whatever else is not the right answer is an error.
@@ -189,7 +189,7 @@ def _last_answer(values: dict[str, Any]) -> list[str]:
 
 
 def say(event: str, **facts: Any) -> None:
-    """One line for whoever started this."""
+    """One line for the parent process."""
     print(json.dumps({"event": event, **facts}), flush=True)
 
 
@@ -226,7 +226,7 @@ async def perform(play: Play) -> Stage:
 
 
 async def live(telling: Coroutine[Any, Any, None], everybody: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """All live to their end, while how it goes is told."""
+    """All live to their end, while `telling` reports the progress."""
     told = asyncio.create_task(telling)
     await asyncio.gather(*everybody)
     told.cancel()

@@ -101,7 +101,7 @@ class Bench:
             return memory
 
     def _imported(self, code: str) -> Start:
-        """A process that imports something, and tells what it holds then."""
+        """A process that imports something, and reports its memory then."""
         report = "import os; from bench.processes import resident_mib; print(resident_mib([os.getpid()]))"
         return self._ran((sys.executable, "-c", f"{code}; {report}"), reports=True)
 

@@ -1,7 +1,7 @@
 """`make compat`: public applications, served unchanged here and by the development server, answer for answer.
 
 `python -m compat [NAME …] [--sources FOLDER] [--report FILE]`. Exit code 1 where they differ in a way that
-`docs/compatibility.md` does not explain; an application that can't be had is told and passed over.
+`docs/compatibility.md` does not explain; an application that can't be fetched is reported and skipped.
 """
 
 from __future__ import annotations
@@ -129,9 +129,9 @@ def _places(
 def _played(application: Application, place: servers.Place, stub: str, cache: Path) -> list[Answer]:
     """The answers of one server; where it did not start, that is the only one."""
     tokens = {"TIKTOKEN_CACHE_DIR": str(environments.token_lists(UV, cache))}
-    told = {**application.environment, **tokens}
+    environment = {**application.environment, **tokens}
     try:
-        with servers.serving(place, servers.environment(place, told, pointing_at(stub))) as address:
+        with servers.serving(place, servers.environment(place, environment, pointing_at(stub))) as address:
             return [Answer(START, "", STARTED), *asyncio.run(play(application, address))]
     except servers.NotStartedError as error:
         return [Answer(START, "", f"not started: {error}")]

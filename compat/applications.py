@@ -33,8 +33,8 @@ class Application:
 
     def at(self, identity: str) -> Application:
         """The same with the address of the provider of identities in its environment."""
-        told = {key: value.replace("{identity}", identity) for key, value in self.environment.items()}
-        return replace(self, environment=told)
+        environment = {key: value.replace("{identity}", identity) for key, value in self.environment.items()}
+        return replace(self, environment=environment)
 
     @property
     def address(self) -> str:

@@ -87,7 +87,7 @@ def differences(development: list[Answer], runtime: list[Answer]) -> list[Differ
 
 
 class _Comparison:
-    """One answer of each server. An id of one stands for one id of the other wherever both tell one."""
+    """One answer of each server. An id of one stands for one id of the other wherever both have one."""
 
     def __init__(self) -> None:
         self._ours: dict[str, str] = {}

@@ -32,7 +32,7 @@ class Names:
 
 def plain(value: Any, names: Names, unordered: bool = False) -> Any:
     """The value with times replaced by a word, ids that the script named by their names, others marked,
-    so that `compare` can tell whether they recur at the same places."""
+    so that `compare` can check whether they recur at the same places."""
     body = value.get("body") if isinstance(value, dict) else None
     if unordered and isinstance(body, list):
         value = {**value, "body": sorted(body, key=_order)}

@@ -36,9 +36,9 @@ async def play(application: Application, address: str) -> list[Answer]:
         await _part(player, "routes", shared.routes(player, application.routes))
         for graph in graphs:
             player.prefix = graph
-            told = application.plays.get(graph, {})
+            plan = application.plays.get(graph, {})
             asked = request(application, graph)
-            await _part(player, "threads", threads.play(player, asked, told.get("resume", [])))
+            await _part(player, "threads", threads.play(player, asked, plan.get("resume", [])))
             await _part(player, "runs", runs.play(player, asked))
         return player.answers
 
@@ -60,10 +60,10 @@ async def _part(player: Player, name: str, playing: Coroutine[Any, Any, None]) -
 
 def request(application: Application, graph: str) -> dict[str, Any]:
     """A run of the graph as the list says it; where it says nothing, a greeting."""
-    told = application.plays.get(graph, {})
-    body: dict[str, Any] = {"assistant_id": graph, "input": told.get("input", HELLO)}
-    if "context" in told:
-        body["context"] = told["context"]
-    if "config" in told:
-        body["config"] = {"configurable": told["config"]}
+    plan = application.plays.get(graph, {})
+    body: dict[str, Any] = {"assistant_id": graph, "input": plan.get("input", HELLO)}
+    if "context" in plan:
+        body["context"] = plan["context"]
+    if "config" in plan:
+        body["config"] = {"configurable": plan["config"]}
     return body

@@ -1,6 +1,7 @@
 """Where an application's sources come from: a folder of checkouts (`COMPAT_SOURCES`), else a clone by git.
 
-What can't be had is told as a reason, not raised: a machine without access to it still compares the others.
+What can't be fetched is returned as a reason, not raised: a machine without access to it still compares the
+others.
 """
 
 from __future__ import annotations

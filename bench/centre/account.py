@@ -1,7 +1,7 @@
 """What a play of the centre comes to: figures, targets, and what became of interrupted sessions. Pure.
 
 The time of a turn runs from its request to the end of its answer. What the service adds is that time less the
-model's own, which the model itself keeps account of; waiting for a slot, checkpoints, look-ups, a busy
+model's own, which the model itself measures; waiting for a slot, checkpoints, lookups, a busy
 machine, streams that were cut and sessions that were recovered are all in it.
 """
 
@@ -28,7 +28,7 @@ HIT_RATE: Final = 0.85
 @dataclass(slots=True)
 class Turn:
     """One turn as its customer saw it. `at`: seconds from the begin of the play; `model`: seconds of it that
-    the model took, None where no answer told it; `first`: until the first piece of text."""
+    the model took, None where no answer had it; `first`: until the first piece of text."""
 
     at: float
     intent: str
@@ -58,8 +58,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A look at the service, at a time of the play. Processor time in seconds since the play began; memory in
-    MiB; `machine`: what all of the machine's processes used."""
+    """A measurement of the service, at a time of the play. Processor time in seconds since the play began;
+    memory in MiB; `machine`: what all of the machine's processes used."""
 
     at: float
     ready: int

@@ -20,7 +20,7 @@ BUSY: Final = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A stretch of steady load. `cpu`: seconds of processor time by part; `hit_rate` of the cache's look-ups;
+    """A stretch of steady load. `cpu`: seconds of processor time by part; `hit_rate` of the cache's lookups;
     `answer`: mean seconds of a turn; `wal`, `stored`: bytes that PostgreSQL wrote, and grew by."""
 
     seconds: float
@@ -66,7 +66,7 @@ class Costs:
 
 def costs(idle: float, common: Measured, fresh: Measured) -> Costs:
     """From a stretch of common questions and one of questions that nobody asked before. Raises `ValueError`
-    when their hit rates are too near each other to tell the two apart."""
+    when their hit rates are too near each other to separate the two."""
     apart = common.hit_rate - fresh.hit_rate
     if apart < 0.2:
         raise ValueError(f"hit rates {common.hit_rate:.2f} and {fresh.hit_rate:.2f}: must differ by 0.2")

@@ -24,7 +24,7 @@ SAME_TOPIC: Final = 0.8
 NEAR: Final = 3
 """Who asks next is one of the third of the customers who have been silent for longest."""
 RARE: Final = {"complaint": 0.1, "person": 0.01}
-"""Share of the turns with these intents; the others are all else that the example knows."""
+"""Share of the turns with these intents; the others are all other intents of the example."""
 
 
 @dataclass(frozen=True, slots=True)

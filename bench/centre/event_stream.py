@@ -1,4 +1,4 @@
-"""An event stream as a customer hears it: what has come of a run so far. Pure."""
+"""The event stream of a run as a customer has received it so far; pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 
 @dataclass(slots=True)
 class Heard:
-    """What has been heard of one run, over all connections on which it was followed."""
+    """What has been received of one run, over all connections on which it was followed."""
 
     run_id: str | None = None
     last_id: str | None = None

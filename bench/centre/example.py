@@ -1,4 +1,4 @@
-"""What `make centre` knows of `examples/customer_service`: its tokens, its questions, what is sent to it, and
+"""What `make centre` uses of `examples/customer_service`: its tokens, its questions, what is sent to it, and
 what a right answer is."""
 
 from __future__ import annotations

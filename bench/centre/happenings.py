@@ -17,7 +17,7 @@ from typing import Any, Final
 
 Record = Mapping[str, Any]
 TOGETHER_SECONDS: Final = 10.0
-"""What replicas say of one thing within so long is told once."""
+"""What replicas log of one thing within so long is shown once."""
 _SAID: Final = re.compile(r"^(\d\d:\d\d:\d\d) (\S+ (?:was killed by|ended with exit code) .*?)(?:;|$)")
 
 

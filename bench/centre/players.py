@@ -1,13 +1,13 @@
 """The customers of `make centre`: a process that plays all of them.
 
 `python -m bench.centre.players` reads a job (see `Play`) from its standard input, says `{"event": "open"}`
-when its customers are made up, waits for a line, and plays. It tells how it goes once a second, and writes
-every turn into `out`.
+when its customers are made up, waits for a line, and plays. It reports its progress once a second, and
+writes every turn into `out`.
 
-A turn is a request of its own, as behind a load balancer, and is streamed. A customer's client survives what
-happens to the service as any good client does: a refusal is repeated after `Retry-After`; a stream that was
-cut is taken up again behind the last event that came; before a request is repeated whose answer was lost, the
-session's runs are looked at. All of that is counted, and is in the turn's time.
+A turn is a request of its own, as behind a load balancer, and is streamed. A customer's client survives
+what happens to the service as any good client does: a refusal is repeated after `Retry-After`; a stream
+that was cut is taken up again behind the last event that came; before a request is repeated whose answer
+was lost, the session's runs are read. All of that is counted, and is in the turn's time.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ class Client:
             return
         result: Any = None
         if example.lacks(heard):
-            # What was not heard live is asked for: the result of the run is there, whatever became of events.
+            # What was not received live is requested: the result of the run exists, whatever became of
+            # events.
             path = f"/threads/{self._thread}/runs/{heard.run_id}/join"
             result = orjson.loads((await self._whole(request("GET", path, headers=headers), turn)).body)
         example.judge(heard, result, turn)

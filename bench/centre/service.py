@@ -93,7 +93,7 @@ class Centre:
 
     @property
     def data(self) -> Path:
-        """Where `lgs up` keeps what it knows of its replicas."""
+        """Where `lgs up` keeps its replicas' state."""
         return self.folder / ".lgs" / self.name
 
     @property
@@ -216,7 +216,7 @@ def model_seconds(written: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def model_of(folder: Path) -> Path:
-    """The file that tells the model how to be. It stands beside the service's folder: a change of a file in
+    """The file with the model's faults. It stands beside the service's folder: a change of a file in
     there replaces the replicas."""
     return folder.with_suffix(".model.json")
 

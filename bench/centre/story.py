@@ -52,7 +52,7 @@ class Story:
     def __init__(
         self, todo: Sequence[Act], say: Callable[[str], None], before: Callable[[], None] = lambda: None
     ) -> None:
-        """`before` is called before each of them: what it looks at may be gone afterwards."""
+        """`before` is called before each of them: what it reads may be gone afterwards."""
         self._todo = todo
         self._before = before
         self._say = say

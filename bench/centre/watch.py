@@ -1,5 +1,5 @@
-"""Looks at the service once a second while it is played: replicas, memory, processor time, and every few
-seconds what they count, which costs them more than to be looked at.
+"""Measures the service once a second during the play: replicas, memory, processor time, and every few
+seconds their metrics, which cost them more.
 
 What a replica has counted is kept when it is gone, as it was seen last.
 """
@@ -19,7 +19,7 @@ from bench.processes import PROC, TICKS, cpu_seconds, resident_mib
 
 EVERY_SECONDS: Final = 1.0
 PAGE_EVERY: Final = 5
-"""Looks at `/metrics`, one in so many."""
+"""One measurement in so many also reads `/metrics`."""
 _LOOKUPS: Final = re.compile(
     r'^lgs_cache_operations_total\{namespace="([^"]*)",result="(hit|miss)"\} (\S+)$', re.MULTILINE
 )
@@ -51,7 +51,7 @@ class Watch:
         return dict(found)
 
     def look(self) -> None:
-        """One look at everything."""
+        """One measurement of everything."""
         self.count()
         self._sample()
 

@@ -35,7 +35,7 @@ async def play(player: Player, request: dict[str, Any]) -> None:
 
 
 async def background(player: Player, request: dict[str, Any]) -> None:
-    """A run of its own, joined, looked at and deleted."""
+    """A run of its own, joined, read and deleted."""
     ident = await thread(player, "background")
     run = await player.call(f"POST {T}/runs", body={**request, "metadata": {"m": 1}}, thread_id=ident)
     if not run:
@@ -139,18 +139,18 @@ async def _events(player: Player, ident: str, asked: dict[str, Any]) -> None:
 
 
 async def _within(player: Player, request: httpx.Request) -> dict[str, Any]:
-    """What a stream that has no end of its own told in some seconds."""
-    told: dict[str, Any] = {"events": []}
+    """What a stream that does not end sent in some seconds."""
+    found: dict[str, Any] = {"events": []}
 
     async def read() -> None:
         response = await player.client.send(request, stream=True)
         try:
-            told.update(status=response.status_code, type=kind(response))
+            found.update(status=response.status_code, type=kind(response))
             async for event in sse(response):
-                told["events"].append(event)
+                found["events"].append(event)
         finally:
             await response.aclose()
 
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(read(), LISTEN_SECONDS)
-    return told
+    return found

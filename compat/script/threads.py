@@ -30,18 +30,18 @@ async def play(player: Player, request: dict[str, Any], resume: list[Any]) -> No
     await player.call(f"GET {T}/state", "new", thread_id=ident)
     await player.call(f"GET {T}/history", "new", thread_id=ident)
     await player.call(f"POST {T}/runs/wait", body=request, thread_id=ident)
-    await look(player, ident, "after a run")
+    await read(player, ident, "after a run")
     for number, answer in enumerate(resume):
         answered = {**request, "input": None, "command": {"resume": answer}}
         await player.call(f"POST {T}/runs/wait", f"answer {number}", body=answered, thread_id=ident)
-        await look(player, ident, f"after answer {number}")
+        await read(player, ident, f"after answer {number}")
     await player.call(f"POST {T}/runs/wait", "a second turn", body=request, thread_id=ident)
     await kept(player, ident)
     await steps(player, request)
     await refused(player, request)
 
 
-async def look(player: Player, ident: str, when: str) -> None:
+async def read(player: Player, ident: str, when: str) -> None:
     """The thread, its state and its history."""
     await player.call(f"GET {T}", when, thread_id=ident)
     await player.call(f"GET {T}/state", when, thread_id=ident)
@@ -81,7 +81,7 @@ async def kept(player: Player, ident: str) -> None:
     copied = await player.call(f"POST {T}/copy", thread_id=ident)
     if copied:
         copy = player.names.call(copied["thread_id"], "copy")
-        await look(player, copy, "copied")
+        await read(player, copy, "copied")
         await player.call(
             "POST /threads/prune", "latest", body={"thread_ids": [copy], "strategy": "keep_latest"}
         )
@@ -93,7 +93,7 @@ async def kept(player: Player, ident: str) -> None:
 
 
 async def steps(player: Player, request: dict[str, Any]) -> None:
-    """Stopped before every node, looked at, gone on with."""
+    """Stopped before every node, read, and continued."""
     ident = await thread(player, "stopping")
     await player.call(
         f"POST {T}/runs/wait", "stopped", body={**request, "interrupt_before": "*"}, thread_id=ident

@@ -66,8 +66,8 @@ async def search(asked: list[str], topic: str, most: int = 3) -> list[Passage]:
     """The passages that answer a question, best first; none when the handbook does not say. `asked` is what
     `parts_of` makes of it.
 
-    What is found is the same for all customers, so they share it; and a replica may look it up again by
-    itself before it expires, since the words of the question and its topic are all that this needs.
+    What is found is the same for all customers, so they share it; and a replica may compute it ahead before
+    it expires, since it needs only the words of the question and its topic.
     """
     store, question = get_store(), asked[0]
     shelf = await _shelf(store)
@@ -118,7 +118,7 @@ async def _shelf(store: BaseStore) -> Shelf:
 
 
 def _entries(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """What is searched. What somebody has put there and is no passage is told of and left out."""
+    """What is searched. An entry that is no passage is logged and left out."""
     found = {}
     for item in items:
         try:
@@ -138,9 +138,9 @@ def entry(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     Raises `ValueError` for one that can't be searched, in the words name, value, rule."""
     found = {"title": name, "topic": "", "also": "", "often": False, **value}
     for field in ("title", "text", "topic", "also"):
-        told = found.get(field)
-        if not isinstance(told, str):
-            raise ValueError(f"{name}.{field}: {told!r}: must be text")
+        value = found.get(field)
+        if not isinstance(value, str):
+            raise ValueError(f"{name}.{field}: {value!r}: must be text")
     if not terms(found["text"]):
         raise ValueError(f"{name}.text: {found['text']!r}: must have words")
     return found
@@ -150,8 +150,8 @@ def parts_of(question: str) -> list[str]:
     """The words of a question as they are compared, however they were written; and of its sentences, where it
     has several: "My name is Ann. When will my parcel come?" is covered by what covers its second. One word is
     no sentence to go by."""
-    told = [" ".join(tokens(part)) for part in sentences(question) if len(set(terms(part))) > 1]
-    return [" ".join(tokens(question)), *(told if len(told) > 1 else [])]
+    parts = [" ".join(tokens(part)) for part in sentences(question) if len(set(terms(part))) > 1]
+    return [" ".join(tokens(question)), *(parts if len(parts) > 1 else [])]
 
 
 @cache

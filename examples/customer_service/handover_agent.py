@@ -30,7 +30,7 @@ async def ask_person(state: Conversation, config: RunnableConfig) -> dict[str, A
 async def hand_over(state: Conversation, config: RunnableConfig) -> Command[Literal["hand_over", "__end__"]]:
     """The question, and the person's answer: a text, or an object with `text` and `by`.
 
-    Who answers is looked at here, in the run that goes on: there are ways of asking in which what a customer
+    Who answers is checked here, in the run that goes on: there are ways of asking in which what a customer
     writes next is the answer by itself (A2A, protocol v2). It is one more message for the person then.
     """
     draft = state.get("draft")

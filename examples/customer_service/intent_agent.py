@@ -2,7 +2,7 @@
 
 The node is cached for all customers, so its result is a function of the words alone: nothing of the
 conversation, and no ids. LangGraph keeps where a node goes on together with what it returns, so its routing
-looks at the intent and at nothing else.
+depends on the intent alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ After = Literal["ask_person", "greet", "retrieve"]
 
 @cache
 def prompt() -> str:
-    """What the model is told: the labels, the examples of `intents.jsonl`, and by which words customers ask
+    """The prompt of the model: the labels, the examples of `intents.jsonl`, and by which words customers ask
     for what the handbook has."""
     rows = map(json.loads, Path(__file__).with_name("intents.jsonl").read_text().splitlines())
     examples = [(row["intent"], row["text"]) for row in rows]
@@ -97,7 +97,8 @@ def _after(intent: str) -> After:
 def same_words(state: Conversation) -> str:
     """The key: the words of the last message. The messages have ids, so the state is never the same.
 
-    `tokens` leaves signs and accents out: messages that have other than ASCII's are told apart as they stand.
+    `tokens` leaves signs and accents out: messages that have other than ASCII's are distinguished as they
+    are.
     """
     said = question(state["messages"]).replace("’", "'")
     words = tokens(said) if said.isascii() else []

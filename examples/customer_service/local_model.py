@@ -2,7 +2,7 @@
 word, and the same answer for the same question.
 
 It does what the prompts of this service ask for, with what stands in them: it says which of the examples a
-message is most like, and answers from the sentences of the passages. It knows nothing else.
+message is most like, and answers from the sentences of the passages. It has no other knowledge.
 """
 
 from __future__ import annotations
@@ -168,8 +168,9 @@ def answered(prompt: str, said: str, careless_drafts: int = 0) -> str:
 
 def _chosen(said: str, passages: Sequence[Sequence[str]]) -> Iterator[str]:
     """At most three sentences, in their order. The first passage is the one that was found to fit best, and
-    is told as it stands, conditions and all: cut to the sentences that share words with the message, answers
-    of the set beside the tests miss the point more often. What answers another question of it goes along."""
+    is quoted as it is, with its conditions: cut to the sentences that share words with the message, answers
+    of the set beside the tests miss the point more often. What answers another question of it goes
+    along."""
     if not passages:
         return
     others = _beside(said, passages)[: MOST_SENTENCES - 1]

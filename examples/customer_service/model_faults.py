@@ -1,7 +1,7 @@
-"""Faults of the local model, told by a file: how a load test makes the model slow, or ill.
+"""Faults of the local model, read from a file: how a load test makes the model slow or faulty.
 
 `CUSTOMER_SERVICE_MODEL_FAULTS` names a JSON file such as `{"latency_factor": 8.0, "failure_rate": 0.5}`. It
-is looked at twice a second at most; no file, or one that is being written, is a model in good health.
+is read twice a second at most; no file, or one that is being written, is a model in good health.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class FaultFile:
 
 def _read(path: Path) -> Faults:
     try:
-        told = json.loads(path.read_text())
+        faults = json.loads(path.read_text())
         return Faults(
-            latency_factor=max(0.0, float(told.get("latency_factor", 1.0))),
-            failure_rate=min(1.0, max(0.0, float(told.get("failure_rate", 0.0)))),
-            careless_drafts=int(told.get("careless_drafts", 0)),
+            latency_factor=max(0.0, float(faults.get("latency_factor", 1.0))),
+            failure_rate=min(1.0, max(0.0, float(faults.get("failure_rate", 0.0)))),
+            careless_drafts=int(faults.get("careless_drafts", 0)),
         )
     except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return HEALTHY

@@ -1,4 +1,4 @@
-"""What the local model's answers take by themselves, for whoever measures what is around them.
+"""How long the local model's answers take by themselves, for measurements of what is around them.
 
 `CUSTOMER_SERVICE_MODEL_TIMES` names a file. Each answer that was given whole adds a line to it: the run, a
 number of the call that is the same when the run makes it again, and the seconds.

@@ -46,7 +46,7 @@ def model_breaker(fallback: Any = NO_FALLBACK) -> CircuitBreaker:
     """The breaker before the model. All that it gives are one circuit, `model`, which the replicas share;
     each use has a fall-back of its own.
 
-    A model that is slow is as ill as one that fails: customers wait for it in their thousands.
+    A slow model is as bad as one that fails: customers wait for it in their thousands.
     """
     given = {} if fallback is NO_FALLBACK else {"fallback": fallback}
     return CircuitBreaker(

@@ -2,7 +2,7 @@
 short texts, in plain Python, in any language that customers write.
 
 The store finds by meaning where it has an index of vectors. This finds by words, without any index, and says
-how much of a question a text covers, which is how the service knows that it does not know.
+how much of a question a text covers, by which the service decides that it has no answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reply: written by the model from the passages, word by word to whoever follows.
+"""The reply: written by the model from the passages, word by word to the clients that follow.
 
 What it writes is a draft, which becomes a message of the conversation when it has been checked.
 """
@@ -28,7 +28,7 @@ AWAY = "I can't answer in my own words at the moment; this is what our handbook 
 
 
 def prompt(passages: list[Passage], intent: str, profile: Profile, faults: list[str]) -> str:
-    """What the model is told."""
+    """The prompt of the model."""
     opening = " ".join(
         part
         for part in (
@@ -51,23 +51,23 @@ def prompt(passages: list[Passage], intent: str, profile: Profile, faults: list[
 
 
 def from_the_handbook(
-    failed: Exception, told: list[BaseMessage], passages: list[Passage], config: RunnableConfig
+    failed: Exception, messages: list[BaseMessage], passages: list[Passage], config: RunnableConfig
 ) -> AIMessage:
     """The answer when the model is away: the passage that fits best, as it stands."""
     return AIMessage(" ".join([AWAY, *sentences(passages[0]["text"])]), id=str(uuid4()))
 
 
 @model_breaker(fallback=from_the_handbook)
-async def write(told: list[BaseMessage], passages: list[Passage], config: RunnableConfig) -> BaseMessage:
+async def write(messages: list[BaseMessage], passages: list[Passage], config: RunnableConfig) -> BaseMessage:
     """A draft by the model."""
-    return await chat_model().ainvoke(told, config)
+    return await chat_model().ainvoke(messages, config)
 
 
 async def reply(state: Conversation, config: RunnableConfig, runtime: Runtime[Any]) -> Conversation:
     """The node."""
     profile = await profile_of(customer_of(config), runtime.store)
-    told = prompt(state["passages"], state["intent"], profile, state["faults"])
-    draft = await write([SystemMessage(told), *_shown(state["messages"])], state["passages"], config)
+    system = prompt(state["passages"], state["intent"], profile, state["faults"])
+    draft = await write([SystemMessage(system), *_shown(state["messages"])], state["passages"], config)
     return {"draft": draft, "drafts": state["drafts"] + 1}  # type: ignore[typeddict-item]
 
 
@@ -77,7 +77,7 @@ async def reply_failed(state: Conversation, error: NodeError) -> Command[Literal
 
 
 async def greet(state: Conversation) -> dict[str, Any]:
-    """Who only says hello is told what can be asked."""
+    """The answer to a mere greeting says what can be asked."""
     return {"messages": [AIMessage(GREETING)]}
 
 

@@ -61,9 +61,9 @@ async def threads(ctx: Auth.types.AuthContext, value: Any) -> Any:
 
 @auth.on.threads.create_run
 async def runs(ctx: Auth.types.AuthContext, value: Any) -> Any:
-    """A customer sends messages, and no command that writes state or goes where it likes. An answer is looked
-    at where it is taken (`handover_agent.py`). What they write decides the run's priority: a complaint goes
-    before a question."""
+    """A customer sends messages, and no command that writes state or goes where it likes. An answer is
+    checked where it is taken (`handover_agent.py`). What they write decides the run's priority: a complaint
+    goes before a question."""
     if "staff" in ctx.permissions:
         return True
     kwargs = value.get("kwargs") or {}
@@ -92,8 +92,8 @@ async def store(ctx: Auth.types.AuthContext, value: Any) -> bool:
 
 
 def _write(value: Any, **metadata: str) -> None:
-    """Into the metadata as they are: LangGraph's development server does not look at others that are put in
-    their place."""
+    """Into the metadata as they are: LangGraph's development server does not read others that replace
+    them."""
     value.setdefault("metadata", {}).update(metadata)
 
 
@@ -103,8 +103,8 @@ def _messages(given: Any) -> list[Any]:
 
 
 def _is_of_a_customer(message: Any) -> bool:
-    """Whether nobody else speaks in it: a message in an agent's name would be history to all who read on, and
-    one that removes others would leave them none."""
+    """Whether all messages are the customer's: a message in an agent's name would be history to all who
+    read on, and one that removes others would leave them none."""
     if not isinstance(message, dict):
         return isinstance(message, str)
     said = [message[name] for name in ("role", "type") if name in message]

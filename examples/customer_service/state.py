@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.message import add_messages
 
 LONGEST_QUESTION = 2000
-"""Characters of a message that are looked at."""
+"""Characters of a message that are read."""
 
 
 class Passage(TypedDict):

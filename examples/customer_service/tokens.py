@@ -3,8 +3,8 @@
     python tokens.py ann            # a customer
     python tokens.py mia --staff    # one of us
 
-A token is good for ever, and whoever knows the secret can make one. `CUSTOMER_SERVICE_SECRET` is that secret;
-without it everybody knows it. A service on the internet checks the tokens of its identity provider in
+A token is good for ever, and everybody who has the secret can make one. `CUSTOMER_SERVICE_SECRET` is that
+secret; its default is public. A service on the internet checks the tokens of its identity provider in
 `security.py` instead.
 """
 

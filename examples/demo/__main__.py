@@ -46,7 +46,7 @@ class Demo:
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
 
     def say(self, line: str, mark: str | None = None) -> None:
-        """Tells what happens now, and keeps the time for the picture."""
+        """Prints what happens now, and keeps the time for the picture."""
         if mark:
             self.marks[mark] = time.time()
         self.console.print(f"{time.monotonic() - self.started:5.1f} s  {line}")
@@ -126,7 +126,7 @@ class Demo:
 
 
 def play(demo: Demo) -> None:
-    """The story. The service runs while it is told."""
+    """The story, with the service running."""
     rates = ["--base-rate", BASE_RATE, "--spike-rate", SPIKE_RATE, "--base-seconds", BASE_SECONDS]
     rates += ["--spike-seconds", SPIKE_SECONDS, "--after-seconds", AFTER_SECONDS]
     load = demo.player("spike", *rates, "--steps", 3, "--step-seconds", 0.5, "--deadline", 110)

@@ -1,5 +1,5 @@
 """Writes crds/src/lgs_crds/fragments.json: the schemas of those parts of a pod that a manifest may hold, as
-Kubernetes' own API server tells them, in the structural form that a CustomResourceDefinition takes.
+Kubernetes' own API server has them, in the structural form that a CustomResourceDefinition takes.
 
     PYTHONPATH=tests .venv/bin/python tools/kubernetes/fragments.py
 
