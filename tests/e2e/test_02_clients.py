@@ -6,7 +6,7 @@ background, and picks a dropped stream up where it broke off.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -35,9 +35,10 @@ def url(story: Story) -> Iterator[str]:
 
 
 @pytest.fixture
-def client(url: str) -> LangGraphClient:
+async def client(url: str) -> AsyncIterator[LangGraphClient]:
     """The stock client."""
-    return get_client(url=url)
+    async with get_client(url=url) as client:
+        yield client
 
 
 async def test_waits_for_an_answer(client: LangGraphClient) -> None:

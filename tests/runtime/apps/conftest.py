@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -71,6 +71,7 @@ def _without_index(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def client(address: str) -> LangGraphClient:
+async def client(address: str) -> AsyncIterator[LangGraphClient]:
     """The stock client of a caller whom the application knows."""
-    return get_client(url=address, headers={"authorization": "Bearer ann"})
+    async with get_client(url=address, headers={"authorization": "Bearer ann"}) as client:
+        yield client

@@ -149,10 +149,9 @@ async def test_its_pages_are_served_and_talk_to_the_api(address: str) -> None:
 
 
 async def test_who_brings_no_token_is_refused_in_its_own_words(address: str) -> None:
-    stranger = get_client(url=address, api_key=None)
-
-    with pytest.raises(Exception, match="a token is needed") as refused:
-        await stranger.assistants.search()
+    async with get_client(url=address, api_key=None) as stranger:
+        with pytest.raises(Exception, match="a token is needed") as refused:
+            await stranger.assistants.search()
 
     assert getattr(refused.value, "response", None) is not None
     assert refused.value.response.status_code == 401  # type: ignore[attr-defined]

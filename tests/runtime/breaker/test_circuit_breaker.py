@@ -90,7 +90,7 @@ async def test_a_coroutine_function_is_guarded_until_it_has_ended(
         with pytest.raises(ConnectionError):
             await ask()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", ".*never awaited", RuntimeWarning)
         with pytest.raises(CircuitOpen):
             await ask()
         gc.collect()

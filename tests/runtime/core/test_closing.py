@@ -7,11 +7,12 @@ import gc
 import logging
 import os
 import signal
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,19 +27,36 @@ from lgs_runtime.store.backends import open_store
 from runtime.core.conftest import Replica
 from support.postgres import PostgresServer
 
-
-def _tasks() -> Counter[str]:
-    return Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks())
+_inside = ContextVar("_inside", default=False)
+"""Whether this is done inside of `nothing_left`. A task inherits it from the one that creates it, so that
+services of other tests, whose tasks come and go meanwhile, are told apart."""
 
 
 @contextmanager
 def nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fails if a task of what is done inside goes on after it, or asyncio logs anything."""
-    before = _tasks()
+    created: list[asyncio.Task[Any]] = []
+
+    def create(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
+    ) -> asyncio.Task[Any]:
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        if _inside.get():
+            created.append(task)
+        return task
+
+    loop = asyncio.get_running_loop()
     caplog.set_level(logging.INFO, "asyncio")
-    yield
-    # By what they do: something of another test that goes on may wait anew meanwhile.
-    names = list((_tasks() - before).elements())
+    usual, token = loop.get_task_factory(), _inside.set(True)
+    loop.set_task_factory(create)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+        loop.set_task_factory(usual)
+    names = [task.get_coro().__qualname__ for task in created if not task.done()]  # type: ignore[union-attr]
+    assert created
+    created.clear()
     # What was never awaited, or failed unheard, is told when it is collected.
     gc.collect()
     told = [record.getMessage() for record in caplog.records if record.name == "asyncio"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,19 @@ class Served:
     def __init__(self, url: str, faults: Path) -> None:
         self.url = url
         self._faults = faults
+        self._clients: list[LangGraphClient] = []
 
     def client(self, name: str, role: str = "customer") -> LangGraphClient:
         """The stock client of a customer, or of one of us."""
         token = example.tokens.token(name, role)
-        return get_client(url=self.url, headers={"authorization": f"Bearer {token}"})
+        client = get_client(url=self.url, headers={"authorization": f"Bearer {token}"})
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Closes its clients."""
+        for client in self._clients:
+            await client.aclose()
 
     def ill(self, **what: Any) -> None:
         """From half a second on this is wrong with the model."""
@@ -68,8 +76,11 @@ class Served:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The example by its own langgraph.json: alone on SQLite, or with PostgreSQL and Redis."""
+def application(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """The example by its own langgraph.json: alone on SQLite, or with PostgreSQL and Redis. Its URL, and the
+    file of its model's faults."""
     folder = tmp_path_factory.mktemp("customer_service")
     faults = folder / "faults.json"
     variables = {
@@ -83,9 +94,17 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "sqlite":
         variables |= {"DATABASE_URI": f"sqlite:///{folder}/lgs.db"}
         with ServedApplication(config, folder, variables) as url:
-            yield Served(url, faults)
+            yield url, faults
         return
     with fresh_database(request.getfixturevalue("postgres_service")) as uri:
         variables |= {"DATABASE_URI": uri, "REDIS_URI": request.getfixturevalue("redis_service")}
         with ServedApplication(config, folder, variables) as url:
-            yield Served(url, faults)
+            yield url, faults
+
+
+@pytest.fixture
+async def served(application: tuple[str, Path]) -> AsyncIterator[Served]:
+    """The example, with clients of this test's own."""
+    served = Served(*application)
+    yield served
+    await served.close()

@@ -5,7 +5,7 @@ The model is the one of `tools/setup/meaning.sh`, on this machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ if not PACKAGES:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LangGraphClient]:
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LangGraphClient]:
     """One of us, where the example is served with its other langgraph.json."""
     folder = tmp_path_factory.mktemp("meaning")
     variables = {
@@ -33,7 +33,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LangGraphClient
     }
     with ServedApplication(EXAMPLE / "langgraph.meaning.json", folder, variables) as url:
         token = example.tokens.token("mia", "staff")
-        yield get_client(url=url, headers={"authorization": f"Bearer {token}"}, timeout=120)
+        async with get_client(url=url, headers={"authorization": f"Bearer {token}"}, timeout=120) as client:
+            yield client
 
 
 async def found(client: LangGraphClient, ask: str) -> list[str]:
