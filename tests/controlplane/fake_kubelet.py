@@ -35,6 +35,8 @@ class Load:
     before: float = 0.0
     opened: tuple[str, ...] = ()
     """Graphs whose circuits are open."""
+    next_due: float | None = None
+    """Seconds until the next delayed run or cron is due."""
 
     def serves(self, *, per_second: float, run_seconds: float, waiting: int) -> None:
         """From now on each pod gets so many runs."""
@@ -46,10 +48,12 @@ class Load:
         """From now on nothing arrives and nothing waits."""
         self.serves(per_second=0.0, run_seconds=self.run_seconds, waiting=0)
 
-    def text(self) -> str:
-        """The Prometheus text of one pod."""
+    def text(self, *, executes: bool = True) -> str:
+        """The Prometheus text of one pod; one that executes no runs has no slots."""
         arrived = self._arrived()
-        in_use = min(self.slots, round(self.per_second * self.run_seconds))
+        slots = self.slots if executes else 0
+        in_use = min(slots, round(self.per_second * self.run_seconds))
+        due = "" if self.next_due is None else f"lgs_queue_next_due_seconds {self.next_due}\n"
         histograms = "".join(
             f'{name}_bucket{{le="{bound}"}} {arrived}\n'
             for name in ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
@@ -59,7 +63,7 @@ class Load:
             for name in ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
         )
         return (
-            f"lgs_slots {self.slots}\n"
+            f"lgs_slots {slots}\n{due}"
             f"lgs_slots_in_use {in_use}\n"
             f'lgs_queue_depth{{priority="normal"}} {self.waiting}\n'
             f'lgs_queue_oldest_seconds{{priority="normal"}} {1 if self.waiting else 0}\n'
@@ -91,6 +95,7 @@ class FakeKubelet:
         self._servers: dict[str, tuple[str, web.AppRunner]] = {}
         self._shown: dict[str, Any] = {}
         self._state: Callable[[str], dict[str, Any]] = _running
+        self._missing: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> FakeKubelet:
@@ -112,6 +117,10 @@ class FakeKubelet:
         """The containers can't start."""
         self._state = lambda _: _status(False, {"waiting": {"reason": reason, "message": message}})
 
+    def lacks(self, image: str) -> None:
+        """This image can't be had."""
+        self._missing.add(image)
+
     def crashes(self, code: int, message: str, reason: str = "Error") -> None:
         """The containers end again and again."""
         ended = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
@@ -121,7 +130,7 @@ class FakeKubelet:
     async def _run(self) -> None:
         while True:
             pods, _ = await self._cluster.list(
-                POD, self._namespace, labels="app.kubernetes.io/component=runtime"
+                POD, self._namespace, labels="app.kubernetes.io/component in (runtime, api)"
             )
             for pod in pods:
                 await self._show(pod)
@@ -132,8 +141,11 @@ class FakeKubelet:
     async def _show(self, pod: dict[str, Any]) -> None:
         name = pod["metadata"]["name"]
         if name not in self._servers:
-            self._servers[name] = await self._serve()
-        status = self._state(self._servers[name][0])
+            component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
+            self._servers[name] = await self._serve(executes=component == "runtime")
+        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
+        is_missing = pod["spec"]["containers"][0]["image"] in self._missing
+        status = _status(False, waiting) if is_missing else self._state(self._servers[name][0])
         if self._shown.get(name) == status:
             return
         head = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self._namespace}}
@@ -144,11 +156,11 @@ class FakeKubelet:
                 raise
         self._shown[name] = status
 
-    async def _serve(self) -> tuple[str, web.AppRunner]:
+    async def _serve(self, *, executes: bool) -> tuple[str, web.AppRunner]:
         async def metrics(_: web.Request) -> web.Response:
             if not self.load.answers:
                 return web.Response(status=500)
-            return web.Response(text=self.load.text())
+            return web.Response(text=self.load.text(executes=executes))
 
         async def ready(_: web.Request) -> web.Response:
             answer = {"ready": True, "checks": {"database": "ok"}, "database_id": self.database_id}

@@ -7,6 +7,7 @@ import yaml
 
 from controlplane.chart import CHART, environment, helm, objects, rendered
 from controlplane.controlplane_server import ControlPlane
+from lgs_operator.naming import COMPONENT_LABEL, REPLICAS
 from lgs_operator.settings import SettingsError, from_environment
 
 pytestmark = pytest.mark.controlplane
@@ -97,3 +98,14 @@ def test_what_helm_says_at_the_end_makes_a_service_that_is_served(
     notes = helm("install", "lgs-operator", str(CHART), "-n", "team", *dry, *sets).split("\nNOTES:\n")[1]
 
     assert [each for each in words if each not in notes] == []
+
+
+def test_the_operator_may_ask_replicas_of_both_kinds_for_their_metrics() -> None:
+    (policy,) = objects(rendered(), "NetworkPolicy")
+
+    (metrics,) = [
+        each for each in policy["spec"]["egress"] if {"port": 8000, "protocol": "TCP"} in each["ports"]
+    ]
+    (chosen,) = [each["podSelector"]["matchExpressions"] for each in metrics["to"]]
+
+    assert chosen == [{"key": COMPONENT_LABEL, "operator": "In", "values": list(REPLICAS)}]

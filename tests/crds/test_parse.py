@@ -26,6 +26,14 @@ def test_a_small_manifest_gets_its_defaults() -> None:
     assert spec.max_replicas == 1
 
 
+def test_split_needs_a_database_that_replicas_share_on_a_cluster() -> None:
+    apart = manifest(topology="Split")
+
+    with pytest.raises(ManifestError, match="topology: Split: needs persistence"):
+        parse(apart, on_cluster=True)
+    assert parse(apart).spec.topology == "Split"
+
+
 def test_with_postgres_a_service_may_grow() -> None:
     spec = parse(manifest(persistence={"postgres": {"managed": {}}})).spec
 
@@ -126,6 +134,11 @@ def test_a_schedule_may_ask_for_more_than_the_default_most_replicas() -> None:
          "spec.scaling.schedule[0].minReplicas: 2: must not be below minReplicas of all times, which is 3"),
         ({"scaling": {"schedule": [{"cron": "@daily", "minReplicas": 1, "durationSeconds": 30}]}},
          "spec.scaling.schedule[0].durationSeconds: 30: must be at least 60"),
+        ({"scaling": {"minReplicas": 0}},
+         "spec.scaling.minReplicas: 0: must be at least 1 unless topology is Split: somebody must be there "
+         "to take the first request"),
+        ({"topology": "split"}, "spec.topology: split: must be one of 'Combined' or 'Split'"),
+        ({"api": {"replicas": 0}}, "spec.api.replicas: 0: must be at least 1"),
         ({"source": {"configMap": "My_Code"}},
          "spec.source.configMap: My_Code: must have only lower-case letters, digits, '-' and '.', "
          "and start and end with a letter or digit"),

@@ -17,7 +17,7 @@ from support.drawn_manifests import examples
 
 POLICIES = st.builds(
     Policy,
-    min_replicas=st.integers(1, 5),
+    min_replicas=st.integers(0, 5),
     max_replicas=st.integers(5, 1000),
     slots=st.sampled_from([1, 50, 10000]),
     p95_latency_seconds=st.none() | st.sampled_from([5e-324, 1.0, 86400.0]),

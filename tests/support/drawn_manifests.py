@@ -249,10 +249,13 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
     scaling = spec.get("scaling", {})
     if "postgres" not in persistence:
         spec.pop("replicas", None)
+        spec.pop("topology", None)
         scaling.pop("minReplicas", None)
         scaling.pop("maxReplicas", None)
     elif scaling.get("minReplicas", 1) > scaling.get("maxReplicas", 1000):
         scaling["minReplicas"], scaling["maxReplicas"] = scaling["maxReplicas"], scaling["minReplicas"]
+    if scaling.get("minReplicas") == 0:
+        spec["topology"] = "Split"
     return spec
 
 

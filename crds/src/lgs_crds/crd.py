@@ -117,6 +117,7 @@ def _version() -> dict[str, Any]:
             _column("Queue", "integer", ".status.queue"),
             _column("P95", "string", ".status.p95"),
             _column("Age", "date", ".metadata.creationTimestamp"),
+            _column("API", "integer", ".status.api.readyReplicas", priority=1),
             _column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
             _column("Endpoint", "string", ".status.endpoint", priority=1),
             _column("Class", "string", ".spec.operatorClass", priority=1),

@@ -138,6 +138,14 @@ class RestoreStatus(StatusPart):
     )
 
 
+class ApiStatus(StatusPart):
+    """The replicas that answer requests, with topology Split; those beside it execute runs."""
+
+    replicas: int | None = Field(default=None, description="Pods that exist.")
+    ready_replicas: int | None = Field(default=None, description="Pods that answer requests.")
+    desired_replicas: int | None = Field(default=None, description="Pods that are wanted.")
+
+
 class Status(StatusPart):
     """What the operator saw and did."""
 
@@ -154,6 +162,7 @@ class Status(StatusPart):
     endpoint: str | None = Field(default=None, description="Address inside the cluster.")
     queue: int | None = Field(default=None, description="Runs that wait and could start now.")
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")
+    api: ApiStatus | None = None
     scaling: ScalingStatus | None = None
     database: DatabaseStatus | None = None
     backup: BackupStatus | None = None

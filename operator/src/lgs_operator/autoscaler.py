@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -18,6 +18,7 @@ from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition
 from lgs_operator.context import Context
+from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import (
@@ -29,6 +30,7 @@ from lgs_operator.kube.pods import (
     startup_seconds,
     url_of,
 )
+from lgs_operator.naming import REPLICAS
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.samples import typical_startup
@@ -130,20 +132,30 @@ class Autoscaler:
         deployment = self._state.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
         if deployment is None:
             return
-        pods = [pod for pod in self._state.pods(key) if not is_ended(pod)]
-        if not any(is_ready(pod) for pod in pods):
-            # nobody can be asked: hold, and keep the law's memory as it is
-            await self._report(key, service, None, circuits_closed(service, None))
-            return
+        pods, api_pods = (
+            [pod for pod in self._state.pods(key, each) if not is_ended(pod)] for each in REPLICAS
+        )
         track = self._track(key, service)
         live = int(deployment["spec"].get("replicas", 1))
-        observation = await self._observe(key, pods, live)
-        decision = decide(Policy.of(service.spec), observation, track.memory, self._now())
+        if not any(map(is_ready, (*pods, *api_pods))) and (live or track.memory.replicas != 0):
+            # nobody can be asked: hold, and keep the law's memory as it is; unless it was the law that left
+            # none, which must not last
+            await self._report(key, service, None, circuits_closed(service, None))
+            return
+        observation = await self._observe(key, pods, api_pods, live)
+        decision = decide(self._policy(key, service), observation, track.memory, self._now())
         track.memory = decision.memory
         if service.spec.scaling.mode == "Auto" and decision.replicas != live:
             await self._set(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
         await self._report(key, service, decision, circuits)
+
+    def _policy(self, key: ServiceKey, service: LangGraphService) -> Policy:
+        """What the manifest asks for; the last replica stays until requests come to others."""
+        policy = Policy.of(service.spec)
+        if leads_to_api(key, self._state.owned(key)):
+            return policy
+        return replace(policy, min_replicas=max(1, policy.min_replicas))
 
     async def _inspect_circuits(
         self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
@@ -154,7 +166,8 @@ class Autoscaler:
         if not observation.samples:
             return stated
         before = track.opened
-        track.opened = open_graphs(observation.samples, silent=observation.failed, before=before)
+        silent = observation.failed + observation.silent
+        track.opened = open_graphs(observation.samples, silent=silent, before=before)
         if before is None:
             # What was open already has an Event of the operator before this one.
             before = track.opened if stated is not None and stated.reason == "CircuitOpen" else frozenset()
@@ -171,20 +184,24 @@ class Autoscaler:
             track = self._tracks[key] = _Track(uid, Memory.from_json(memory), mode=mode)
         return track
 
-    async def _observe(self, key: ServiceKey, pods: list[Manifest], live: int) -> Observation:
-        ready = [pod for pod in pods if is_ready(pod) and url_of(pod, "/metrics") is not None]
+    async def _observe(
+        self, key: ServiceKey, pods: list[Manifest], api_pods: list[Manifest], live: int
+    ) -> Observation:
+        ready, answering = _asked(pods), _asked(api_pods)
         going = [pod for pod in pods if is_going(pod)]
-        answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in ready))
-        samples = tuple(each for each in answers if each is not None)
+        answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in (*ready, *answering)))
+        samples, told = _given(answers[: len(ready)]), _given(answers[len(ready) :])
         now = self._now()
         return Observation(
             at=now,
-            samples=samples,
+            # More replicas that execute runs would not help those that answer requests.
+            samples=(*samples, *(replace(each, loop_lag=0.0) for each in told)),
             ready=len(ready),
             # pods that are asked for and not there yet are on their way, too
             starting=max(len(pods) - len(ready) - len(going), live - len(ready), 0),
             draining=len(going),
             failed=len(ready) - len(samples),
+            silent=len(answering) - len(told),
             starting_for=tuple(
                 seconds_since_created(pod, now) for pod in pods if not is_ready(pod) and not is_going(pod)
             ),
@@ -265,6 +282,15 @@ def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
         (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
         for each in view.conditions
     )
+
+
+def _asked(pods: list[Manifest]) -> list[Manifest]:
+    """Those that can be asked for their metrics."""
+    return [pod for pod in pods if is_ready(pod) and url_of(pod, "/metrics") is not None]
+
+
+def _given(answers: Sequence[ReplicaSample | None]) -> tuple[ReplicaSample, ...]:
+    return tuple(each for each in answers if each is not None)
 
 
 def _startups(ready: list[Manifest]) -> list[float]:

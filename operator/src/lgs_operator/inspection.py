@@ -17,6 +17,7 @@ from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.context import Context
+from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
     CNPG_CLUSTER,
@@ -31,7 +32,7 @@ from lgs_operator.kube.kinds import (
 )
 from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
-from lgs_operator.naming import COMPONENT_LABEL, Component, object_name
+from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, object_name
 from lgs_operator.status.backup import BackupView
 from lgs_operator.status.cloud_native_pg import cluster_trouble
 from lgs_operator.status.diagnosis import Diagnosis
@@ -65,13 +66,16 @@ class Inspector:
     ) -> ObservedService:
         """The service as it is now. `missing`, `refused` and `restore` are what the reconciler met."""
         live = self._state.owned(key)
-        pods = self._state.pods(key)
+        pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
         postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
         postgres_pods = self._state.pods(key, "postgres")
         return ObservedService(
             service=service,
             deployment=live.get(Key(DEPLOYMENT, key.namespace, key.name)),
             pods=pods,
+            api_deployment=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "api"))),
+            api_pods=api_pods,
+            leads_to_api=leads_to_api(key, live),
             postgres=postgres,
             postgres_pods=postgres_pods,
             postgres_refused=None if postgres_pods else await self._refused(postgres),
@@ -79,11 +83,11 @@ class Inspector:
             redis_pods=self._state.pods(key, "redis"),
             missing=missing,
             refused=refused,
-            reports=await self._reports(pods),
+            reports=await self._reports((*api_pods, *pods)),
             backup=self._backup(key, service),
             restore=restore,
             cluster=await self._cluster_trouble(
-                key, service, in_need=bool(missing) or not any(map(is_ready, pods))
+                key, service, in_need=bool(missing) or not any(map(is_ready, (*api_pods, *pods)))
             ),
         )
 
@@ -127,7 +131,8 @@ class Inspector:
 
     async def database_id(self, key: ServiceKey) -> str | None:
         """The id of its database that a replica that takes work answers, if one does."""
-        serving = next((pod for pod in self._state.pods(key) if is_ready(pod)), None)
+        pods = (pod for each in REPLICAS for pod in self._state.pods(key, each))
+        serving = next((pod for pod in pods if is_ready(pod)), None)
         answer = None if serving is None else await self._ready(serving)
         return database_id_of(answer)
 

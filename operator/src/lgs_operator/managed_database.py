@@ -34,7 +34,7 @@ from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, POD, SECRET, STATEFUL_SET, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_going
 from lgs_operator.kube.recorder import EventType
-from lgs_operator.naming import ROTATE_ANNOTATION, claim_name, object_name
+from lgs_operator.naming import REPLICAS, ROTATE_ANNOTATION, claim_name, object_name
 from lgs_operator.status.diagnosis import Diagnosis
 
 log = structlog.get_logger(__name__)
@@ -116,21 +116,19 @@ class ManagedDatabase:
 
     def _followed(self, key: ServiceKey, live: Mapping[Key, Manifest], known: Credentials) -> bool:
         """No replica has another password than the current one, those that drain included."""
-        deployment = live.get(Key(DEPLOYMENT, key.namespace, key.name))
-        template = (deployment or {}).get("spec", {}).get("template", {})
-        carriers = [template, *(pod for pod in self._state.pods(key) if not is_ended(pod))]
+        pods = [pod for each in REPLICAS for pod in self._state.pods(key, each)]
+        templates = [each["spec"]["template"] for each in _deployments(key, live)] or [{}]
+        carriers = [*templates, *(pod for pod in pods if not is_ended(pod))]
         return all(_credentials_of(each) == known.digest for each in carriers)
 
     def pause(self, key: ServiceKey, live: Mapping[Key, Manifest], postgres: PostgresInputs) -> float | None:
         """Seconds for which replicas are not to be made anew for a password that the database may not have
         taken over yet."""
-        deployment, changed = (
-            live.get(Key(DEPLOYMENT, key.namespace, key.name)),
-            postgres.credentials.changed_at,
-        )
-        if deployment is None or changed is None:
+        deployments, changed = _deployments(key, live), postgres.credentials.changed_at
+        if not deployments or changed is None:
             return None
-        if _credentials_of(deployment["spec"]["template"]) == postgres.credentials.digest:
+        known = {_credentials_of(each["spec"]["template"]) for each in deployments}
+        if known == {postgres.credentials.digest}:
             return None
         try:
             left = (
@@ -229,6 +227,12 @@ def _events(uid: str, found: Found, now: Credentials) -> list[EventWords]:
 def _managed(service: LangGraphService) -> ManagedPostgres | None:
     postgres = service.spec.persistence.postgres
     return None if postgres is None else postgres.managed
+
+
+def _deployments(key: ServiceKey, live: Mapping[Key, Manifest]) -> list[Manifest]:
+    """Those whose replicas use the database."""
+    names = (object_name(key.name, each) for each in REPLICAS)
+    return [live[found] for name in names if (found := Key(DEPLOYMENT, key.namespace, name)) in live]
 
 
 def _credentials_of(carrier: Mapping[str, object]) -> str | None:

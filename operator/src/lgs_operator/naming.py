@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Component = Literal["runtime", "postgres", "redis", "backup", "restore", "database-id"]
+Component = Literal["runtime", "api", "postgres", "redis", "backup", "restore", "database-id"]
+REPLICAS: Final[tuple[Component, ...]] = ("runtime", "api")
+"""The components whose pods are replicas of the service."""
 WITH_SECRET: Final[tuple[Component, ...]] = ("postgres", "redis", "database-id")
 """The components that have a Secret of their own."""
 SERVICE_LABEL = "lgs.dev/service"
@@ -36,7 +38,7 @@ def claim_name(service: str) -> str:
 
 
 def object_name(service: str, component: Component) -> str:
-    """The runtime's objects have the service's own name; those of the servers add theirs."""
+    """The runtime's objects have the service's own name; those of others add theirs."""
     return service if component == "runtime" else f"{service}-{component}"
 
 

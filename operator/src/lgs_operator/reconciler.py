@@ -10,6 +10,7 @@ import secrets
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from lgs_crds import LangGraphService, ManifestError, parse
@@ -21,6 +22,7 @@ from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
 from lgs_operator.desired.volume import unchangeable
+from lgs_operator.handover import kept
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
@@ -39,7 +41,7 @@ from lgs_operator.kube.kinds import (
 )
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.managed_database import ManagedDatabase
-from lgs_operator.naming import FORGET_ANNOTATION, SERVICE_LABEL, claim_name, object_name
+from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, SERVICE_LABEL, claim_name, object_name
 from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, plan, replicas_only, taken_by
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
@@ -133,15 +135,16 @@ class Reconciler:
             return await self._observe(key, service, _stopped(missing, str(refusal), before, restore))
         inputs = replace(inputs, restores=restore.waits, database_id=known)
         pause = self._databases.pause(key, live, read.inputs) if read else None
-        runtime = Key(DEPLOYMENT, key.namespace, key.name)
+        replicas = [Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS]
         todo = plan(
             everything(inputs),
             live,
             uid=service.metadata.uid or "",
             first_replicas=first_replicas(service),
             # pods that can't start are not rolled out: those that run go on with what they have
-            hold=frozenset([runtime] if missing or pause or restore.waits else [])
-            | _ended_restores(live, restore),
+            hold=frozenset(replicas if missing or pause or restore.waits else [])
+            | _ended_restores(live, restore)
+            | kept(key, live, *map(partial(self._state.pods, key), REPLICAS), split=inputs.split),
         )
         refused = await self._carry_out(key, service, todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
@@ -177,7 +180,7 @@ class Reconciler:
             return RETRY_REFUSED_SECONDS
         if outcome.again is not None:
             return outcome.again
-        if observed.ready < observed.desired or outcome.missing or outcome.restore.waits:
+        if not observed.settled or outcome.missing or outcome.restore.waits:
             return UNSETTLED_SECONDS
         # nothing happens where a backup does not come about
         return None if observed.backup is None else BACKUP_SECONDS

@@ -65,6 +65,12 @@ class ScaleDown(Part):
     hold_seconds: float = Field(
         default=60, ge=0, le=3600, description="Seconds for which fewer replicas must have been enough."
     )
+    idle_seconds: float = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="With minReplicas 0: seconds without a run after which the last replica goes.",
+    )
 
 
 class ScheduledMinimum(Part):
@@ -94,7 +100,12 @@ class Scaling(Part):
         description="Auto: this operator, by load. Manual: spec.replicas. "
         "External: an HPA or KEDA, through the scale subresource.",
     )
-    min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest replicas in mode Auto.")
+    min_replicas: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        description="Fewest replicas in mode Auto. 0, with topology Split: none while there is no work.",
+    )
     max_replicas: int | None = Field(
         default=None,
         ge=1,

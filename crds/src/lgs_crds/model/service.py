@@ -15,6 +15,7 @@ from lgs_crds.model.network import Network
 from lgs_crds.model.persistence import Persistence
 from lgs_crds.model.pod import Pod
 from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS, Scaling
+from lgs_crds.model.topology import Api, Topology
 from lgs_crds.model.workers import Workers
 from lgs_crds.texts import GraphPath, Name, OperatorClass, ServiceName
 
@@ -59,6 +60,12 @@ class Spec(Part):
         max_length=MOST_VARIABLES,
         description="Graph id to path:variable, such as ./graph.py:graph. Empty: langgraph.json is used.",
     )
+    topology: Topology = Field(
+        default="Combined",
+        description="Combined: each replica answers requests and executes runs. Split: spec.api.replicas "
+        "answer requests, and the replicas that scaling is about only execute runs.",
+    )
+    api: Api = Field(default_factory=Api, json_schema_extra=FILLED)
     replicas: int = Field(default=1, ge=0, le=1000, description="Replicas in the modes Manual and External.")
     scaling: Scaling = Field(default_factory=Scaling, json_schema_extra=FILLED)
     workers: Workers = Field(default_factory=Workers, json_schema_extra=FILLED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -99,6 +99,8 @@ def simulate(
     """Play a load through the manifest's scaling law on a simulated clock, beside those of others."""
     try:
         policy = Policy.of(read_manifest(manifest).spec)
+        # The laws beside ours know no service without a replica.
+        policy = replace(policy, min_replicas=max(1, policy.min_replicas))
         if trace is None and (hours is not None or skip_hours):
             raise LoadError("--hours and --skip-hours are for a --trace: leave them out")
         if trace is None:

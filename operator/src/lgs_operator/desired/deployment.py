@@ -1,6 +1,7 @@
-"""The Deployment of the runtime: its pods are restricted, drain on SIGTERM and are replaced one by one.
+"""The Deployments of the runtime: their pods are restricted, drain on SIGTERM and are replaced one by one.
 
-In mode Auto the number of replicas is not here: it belongs to the autoscaler.
+With topology Split there are two: the replicas that answer requests, and those that execute runs. In mode
+Auto the number of the latter is not here: it belongs to the autoscaler.
 """
 
 from __future__ import annotations
@@ -12,10 +13,17 @@ from lgs_operator.desired.credentials import (
     password_digest,
 )
 from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
-from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import container_security, owned, pod_security
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
-from lgs_operator.naming import CONTENTS_ANNOTATION, FORGET_ANNOTATION, RUNTIME_PORT, labels, selector
+from lgs_operator.naming import (
+    CONTENTS_ANNOTATION,
+    FORGET_ANNOTATION,
+    RUNTIME_PORT,
+    Component,
+    labels,
+    selector,
+)
 
 RUNTIME_UID = 10001
 CONTAINER = "runtime"
@@ -26,21 +34,35 @@ _LOST_NODE_SECONDS = 20
 
 
 def deployment(inputs: Inputs) -> Manifest:
-    """Always wanted."""
+    """The replicas that execute runs. Always wanted."""
     spec = inputs.service.spec
-    manifest = owned(inputs, DEPLOYMENT, "runtime")
+    manifest = _deployment(inputs, "runtime")
+    if spec.scaling.mode != "Auto":
+        manifest["spec"]["replicas"] = spec.replicas
+    return manifest
+
+
+def api_deployment(inputs: Inputs) -> Wanted:
+    """The replicas that answer requests. Wanted with topology Split."""
+    if not inputs.split:
+        return None
+    manifest = _deployment(inputs, "api")
+    manifest["spec"]["replicas"] = inputs.service.spec.api.replicas
+    return manifest
+
+
+def _deployment(inputs: Inputs, component: Component) -> Manifest:
+    manifest = owned(inputs, DEPLOYMENT, component)
     manifest["spec"] = {
-        "selector": {"matchLabels": selector(inputs.name, "runtime")},
+        "selector": {"matchLabels": selector(inputs.name, component)},
         "strategy": {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0},
         },
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": 5,
-        "template": _template(inputs),
+        "template": _template(inputs, component),
     }
-    if spec.scaling.mode != "Auto":
-        manifest["spec"]["replicas"] = spec.replicas
     return manifest
 
 
@@ -55,7 +77,7 @@ def image_of(inputs: Inputs) -> str:
     return inputs.service.spec.image or inputs.images.runtime
 
 
-def _template(inputs: Inputs) -> Manifest:
+def _template(inputs: Inputs, component: Component) -> Manifest:
     pod = inputs.service.spec.pod
     spread = pod.topology_spread_constraints
     spec: Manifest = {
@@ -64,10 +86,10 @@ def _template(inputs: Inputs) -> Manifest:
         "enableServiceLinks": False,
         "securityContext": pod_security(RUNTIME_UID),
         "terminationGracePeriodSeconds": inputs.service.spec.workers.drain_seconds + _GRACE_OVER_DRAIN,
-        "topologySpreadConstraints": _over_nodes(inputs.name) if spread is None else spread,
-        "affinity": _over_zones(inputs.name) if pod.affinity is None else pod.affinity,
+        "topologySpreadConstraints": _over_nodes(inputs.name, component) if spread is None else spread,
+        "affinity": _over_zones(inputs.name, component) if pod.affinity is None else pod.affinity,
         "tolerations": [*pod.tolerations, *_leave_lost_nodes(pod.tolerations)],
-        "containers": [_container(inputs)],
+        "containers": [_container(inputs, component)],
         "volumes": _volumes(inputs),
     }
     optional = {
@@ -84,19 +106,20 @@ def _template(inputs: Inputs) -> Manifest:
     if inputs.managed_redis:
         annotations[REDIS_CREDENTIALS_ANNOTATION] = password_digest(inputs.redis_password)
     return {
-        "metadata": {"labels": pod.labels | labels(inputs.name, "runtime"), "annotations": annotations},
+        "metadata": {"labels": pod.labels | labels(inputs.name, component), "annotations": annotations},
         "spec": spec,
     }
 
 
-def _container(inputs: Inputs) -> Manifest:
+def _container(inputs: Inputs, component: Component) -> Manifest:
     pod = inputs.service.spec.pod
+    own = inputs.service.spec.api.resources if component == "api" else None
     container: Manifest = {
         "name": CONTAINER,
         "image": image_of(inputs),
         "command": ["lgs-runtime", "serve"],
         "ports": [{"name": "http", "containerPort": RUNTIME_PORT, "protocol": "TCP"}],
-        "env": environment(inputs),
+        "env": environment(inputs, component),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": _probe("/ok", period=1, timeout=2, failures=_STARTUP_SECONDS),
@@ -105,7 +128,8 @@ def _container(inputs: Inputs) -> Manifest:
         "volumeMounts": _mounts(inputs),
     }
     policy = pod.image_pull_policy or inputs.images.pull_policy
-    optional = {"resources": pod.resources, "envFrom": pod.env_from, "imagePullPolicy": policy}
+    resources = pod.resources if own is None else own
+    optional = {"resources": resources, "envFrom": pod.env_from, "imagePullPolicy": policy}
     if inputs.service.spec.image is None:
         # An image of the application's own has its working folder set: that of its langgraph.json may be
         # below /app.
@@ -147,7 +171,7 @@ def _mounts(inputs: Inputs) -> list[Manifest]:
     return mounts
 
 
-def _over_nodes(name: str) -> list[Manifest]:
+def _over_nodes(name: str, component: Component) -> list[Manifest]:
     """The replicas of one revision, as evenly over the nodes as can be. Zones are not named here: the
     scheduler would leave every node without a zone out of the count, and so spread nothing where there are
     none."""
@@ -156,17 +180,17 @@ def _over_nodes(name: str) -> list[Manifest]:
             "maxSkew": 1,
             "topologyKey": "kubernetes.io/hostname",
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": selector(name, "runtime")},
+            "labelSelector": {"matchLabels": selector(name, component)},
             "matchLabelKeys": ["pod-template-hash"],
         }
     ]
 
 
-def _over_zones(name: str) -> Manifest:
+def _over_zones(name: str, component: Component) -> Manifest:
     """A zone with fewer replicas is preferred, where nodes have zones."""
     term = {
         "topologyKey": "topology.kubernetes.io/zone",
-        "labelSelector": {"matchLabels": selector(name, "runtime")},
+        "labelSelector": {"matchLabels": selector(name, component)},
     }
     preferred = [{"weight": 100, "podAffinityTerm": term}]
     return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}

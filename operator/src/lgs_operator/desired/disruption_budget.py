@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import owned
 from lgs_operator.kube.kinds import DISRUPTION_BUDGET, Manifest
-from lgs_operator.naming import selector
+from lgs_operator.naming import Component, selector
 
 
 def disruption_budget(inputs: Inputs) -> Manifest:
     """Always wanted: by default one replica at a time, so that even a single one can be moved."""
-    manifest = owned(inputs, DISRUPTION_BUDGET, "runtime")
+    return _budget(inputs, "runtime")
+
+
+def api_disruption_budget(inputs: Inputs) -> Wanted:
+    """Wanted with topology Split: the replicas that answer requests are counted by themselves."""
+    return _budget(inputs, "api") if inputs.split else None
+
+
+def _budget(inputs: Inputs, component: Component) -> Manifest:
+    manifest = owned(inputs, DISRUPTION_BUDGET, component)
     manifest["spec"] = {
         "maxUnavailable": inputs.service.spec.disruption.max_unavailable,
-        "selector": {"matchLabels": selector(inputs.name, "runtime")},
+        "selector": {"matchLabels": selector(inputs.name, component)},
         # a replica that is not ready serves nobody: it must not hold up a node drain
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }

@@ -16,16 +16,19 @@ from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.known_database import KEY
 from lgs_operator.desired.objects import name_of
 from lgs_operator.kube.kinds import Manifest
-from lgs_operator.naming import RUNTIME_PORT
+from lgs_operator.naming import RUNTIME_PORT, Component
 
 DATA_DIR = "/var/lib/lgs"
 SOURCE_DIR = "/app"
 API_KEYS_DIR = "/var/run/lgs/api-keys"
 API_KEYS_FILE = "keys"
+ROLE_VARIABLE = "LGS_ROLE"
+WORKER = "worker"
+"""The role of a replica that answers no requests."""
 
 
-def environment(inputs: Inputs) -> list[Manifest]:
-    """The `env` of the container, each name once."""
+def environment(inputs: Inputs, component: Component = "runtime") -> list[Manifest]:
+    """The `env` of a container of the runtime, each name once."""
     spec = inputs.service.spec
     values = {
         "LGS_SERVICE": f"{inputs.namespace}.{inputs.name}",
@@ -33,6 +36,8 @@ def environment(inputs: Inputs) -> list[Manifest]:
         "LGS_PORT": str(RUNTIME_PORT),
         "LGS_DATA_DIR": DATA_DIR,
     } | variables_of(spec)
+    if inputs.split:
+        values[ROLE_VARIABLE] = "api" if component == "api" else WORKER
     if spec.source and spec.source.config_map:
         values["LGS_SOURCE"] = SOURCE_DIR
     if spec.persistence.postgres and spec.persistence.postgres.pooler:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lgs_operator.desired.backup import backup_claim, backup_cron_job
-from lgs_operator.desired.deployment import deployment
-from lgs_operator.desired.disruption_budget import disruption_budget
+from lgs_operator.desired.deployment import api_deployment, deployment
+from lgs_operator.desired.disruption_budget import api_disruption_budget, disruption_budget
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.known_database import known_database
-from lgs_operator.desired.network_policy import postgres_policy, redis_policy, runtime_policy
+from lgs_operator.desired.network_policy import api_policy, postgres_policy, redis_policy, runtime_policy
 from lgs_operator.desired.postgres import postgres_secret, postgres_service, postgres_stateful_set
 from lgs_operator.desired.redis import redis_deployment, redis_secret, redis_service
 from lgs_operator.desired.restore import restore_job
@@ -25,6 +25,7 @@ BUILDERS = (
     postgres_policy,
     redis_policy,
     runtime_policy,
+    api_policy,
     postgres_service,
     redis_service,
     service,
@@ -34,6 +35,8 @@ BUILDERS = (
     backup_cron_job,
     restore_job,
     disruption_budget,
+    api_disruption_budget,
+    api_deployment,
     deployment,
 )
 

@@ -51,6 +51,11 @@ class Inputs:
         return self.service.metadata.namespace or "default"
 
     @property
+    def split(self) -> bool:
+        """Replicas that answer requests stand apart from those that execute runs."""
+        return self.service.spec.topology == "Split"
+
+    @property
     def managed_postgres(self) -> bool:
         """The operator runs the database."""
         return self.postgres is not None

@@ -11,6 +11,15 @@ from lgs_operator.naming import POSTGRES_PORT, REDIS_PORT, RUNTIME_PORT, Compone
 
 def runtime_policy(inputs: Inputs) -> Wanted:
     """Wanted when `network.allowFrom` is set; the operator may always read the metrics."""
+    return _callers_policy(inputs, "runtime")
+
+
+def api_policy(inputs: Inputs) -> Wanted:
+    """Wanted when `network.allowFrom` is set, with topology Split."""
+    return _callers_policy(inputs, "api") if inputs.split else None
+
+
+def _callers_policy(inputs: Inputs, component: Component) -> Wanted:
     peers = inputs.service.spec.network.allow_from
     if peers is None:
         return None
@@ -18,14 +27,14 @@ def runtime_policy(inputs: Inputs) -> Wanted:
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": inputs.operator_namespace}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "lgs-operator"}},
     }
-    return _policy(inputs, "runtime", RUNTIME_PORT, [operator, *peers])
+    return _policy(inputs, component, RUNTIME_PORT, [operator, *peers])
 
 
 def postgres_policy(inputs: Inputs) -> Wanted:
     """Wanted with a managed database."""
     if not inputs.managed_postgres:
         return None
-    users: list[Component] = ["runtime"]
+    users = _replicas(inputs)
     users += ["backup"] if backup_of(inputs) is not None else []
     users += ["restore"] if inputs.restores else []
     return _servers_policy(inputs, "postgres", POSTGRES_PORT, users)
@@ -33,7 +42,11 @@ def postgres_policy(inputs: Inputs) -> Wanted:
 
 def redis_policy(inputs: Inputs) -> Wanted:
     """Wanted with a managed Redis."""
-    return _servers_policy(inputs, "redis", REDIS_PORT, ["runtime"]) if inputs.managed_redis else None
+    return _servers_policy(inputs, "redis", REDIS_PORT, _replicas(inputs)) if inputs.managed_redis else None
+
+
+def _replicas(inputs: Inputs) -> list[Component]:
+    return ["runtime", "api"] if inputs.split else ["runtime"]
 
 
 def _servers_policy(inputs: Inputs, component: Component, port: int, users: list[Component]) -> Manifest:

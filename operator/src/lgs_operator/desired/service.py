@@ -9,14 +9,14 @@ from lgs_operator.naming import RUNTIME_PORT, selector
 
 
 def service(inputs: Inputs) -> Manifest:
-    """Always wanted."""
+    """Always wanted. It leads to the replicas that answer requests."""
     network = inputs.service.spec.network
     manifest = owned(inputs, SERVICE, "runtime")
     if network.service_annotations:
         manifest["metadata"]["annotations"] = dict(network.service_annotations)
     manifest["spec"] = {
         "type": network.service_type,
-        "selector": selector(inputs.name, "runtime"),
+        "selector": selector(inputs.name, "api" if inputs.split else "runtime"),
         "ports": [{"name": "http", "port": RUNTIME_PORT, "targetPort": "http", "protocol": "TCP"}],
     }
     return manifest

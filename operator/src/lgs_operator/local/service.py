@@ -81,8 +81,11 @@ def read(options: Options) -> LocalService:
     if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
         notes.append("spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here")
     most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.max_replicas)
-    policy = replace(Policy.of(spec), max_replicas=most)
+    policy = Policy.of(spec)
+    policy = replace(policy, max_replicas=most, min_replicas=max(1, policy.min_replicas))
     replicas = None if spec.scaling.mode == "Auto" else spec.replicas
+    if spec.topology == "Split":
+        notes.append("spec.topology is for a cluster: here each replica answers requests and executes runs")
     if sys.platform != "linux":
         notes.append("this kernel does not balance a shared port: one replica runs, whatever the load")
         policy, replicas = replace(policy, min_replicas=1, max_replicas=1), 1

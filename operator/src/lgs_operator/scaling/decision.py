@@ -61,6 +61,8 @@ class Proposal:
     """Those of them that the load asks for; the others are there for what waits."""
     is_predicted: bool = False
     """The days before ask for them, not the load."""
+    is_idle: bool = False
+    """There was no work for so long that none is needed: no hold counts any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ def what_is_unknown(given: RoundInputs) -> str | None:
     """What the round could not learn, in words; None: it learned all."""
     if given.observation.failed:
         return f"{given.observation.failed} of the replicas gave no data"
+    if given.observation.silent:
+        return f"{given.observation.silent} of the replicas that answer requests gave no data"
     if not given.demand.queue_known:
         return "no replica can tell how many runs wait"
     return None

@@ -15,9 +15,10 @@ from dataclasses import replace
 from math import ceil
 
 from lgs_operator.scaling.bursts import look_back, recurring, remembered
-from lgs_operator.scaling.decision import Decision, Limit, Proposal, RoundInputs
+from lgs_operator.scaling.decision import Code, Decision, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand, measure
 from lgs_operator.scaling.explanation import code_and_reason, numbers_behind, what_is_unknown
+from lgs_operator.scaling.idleness import UNTOLD, in_doubt, is_idle, rested, work, worked_at
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
@@ -46,14 +47,17 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     else:
         asked = None
     if observation is None or not observation.samples:
-        return _without_data(policy, observation, memory, asked)
+        return _without_data(policy, observation, memory, asked, now)
     memory = _resumed(memory, now)
     current = memory.replicas if memory.replicas is not None else observation.ready + observation.starting
     learned = learn(memory, observation, policy.waits)
     demand = measure(policy, observation, learned)
     learned = _bursts_learned(policy, learned, now, demand)
     learned, foreseen = _foreseen(policy, memory, learned, demand)
+    needs = work(observation, demand, learned, foreseen, current)
+    learned = replace(learned, worked_at=worked_at(memory.worked_at, needs, now, current))
     proposal = staffed(policy, demand, learned.recurring.slots, foreseen)
+    proposal = rested(policy, proposal, needs, idle=is_idle(policy, learned.worked_at, now))
     given = RoundInputs(policy, observation, demand, learned, current, now, asked)
     learned = replace(learned, saturation=_downstream_learned(policy, memory, given, proposal))
     given = replace(given, memory=learned)
@@ -119,6 +123,8 @@ def _foreseen(policy: Policy, before: Memory, learned: Memory, demand: Demand) -
 
 def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> Decision:
     """`proposal` within the bounds of the policy, and after the hold when it is less than before."""
+    if proposal.is_idle:
+        return _idle(given, proposal)
     demand, current = given.demand, given.current
     blind, blind_since = _blindness(given)
     policy, downstream = _capped(given, is_blind=blind)
@@ -166,6 +172,23 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         queue=demand.waiting if demand.queue_known else None,
         saturated=told(given.memory.saturation),
         scheduled=given.scheduled.why if given.scheduled is not None and limited == "schedule" else None,
+    )
+
+
+def _idle(given: RoundInputs, proposal: Proposal) -> Decision:
+    """No replica: what was wanted before is held no longer."""
+    nothing = ((given.now, 0),)
+    _, blind_since = _blindness(given)
+    memory = replace(given.memory, wanted=nothing, queue_wanted=nothing, blind_since=blind_since, replicas=0)
+    return Decision(
+        replicas=0,
+        reason=proposal.why,
+        code="ScaledIn" if given.current else "Steady",
+        inputs=numbers_behind(given, proposal, given.policy.hold_seconds),
+        limited=None,
+        memory=memory,
+        p95=given.demand.p95,
+        queue=given.demand.waiting if given.demand.queue_known else None,
     )
 
 
@@ -228,13 +251,25 @@ def _held(
     return tuple(kept)
 
 
+def _doubted(memory: Memory, now: float) -> Decision:
+    """Without a replica that could tell, one is started after a while: runs may wait, and nobody would ever
+    know."""
+    since = now if memory.blind_since is None else min(memory.blind_since, now)
+    replicas = 1 if in_doubt(since, now) else 0
+    code: Code = "ScaledOut" if replicas else "NoData"
+    reason = f"{UNTOLD}: one is started" if replicas else UNTOLD
+    return Decision(replicas, reason, code, {}, None, replace(memory, blind_since=since, replicas=replicas))
+
+
 def _without_data(
-    policy: Policy, observation: Observation | None, memory: Memory, asked: Scheduled | None
+    policy: Policy, observation: Observation | None, memory: Memory, asked: Scheduled | None, now: float
 ) -> Decision:
     """No data is not zero load: all stays as it is, but for what the schedule asks for."""
     present = 0 if observation is None else observation.ready + observation.starting
     current = memory.replicas if memory.replicas is not None else present
     replicas = _within(policy, current)
+    if policy.min_replicas == 0 and replicas == 0:
+        return _doubted(memory, now)
     inputs: dict[str, float] = {}
     if observation is None:
         reason = "no data: the replicas stay as they are"

@@ -39,7 +39,7 @@ def learn(memory: Memory, observation: Observation, waits: Waits = NO_OWN_WAITS)
     return replace(
         memory,
         at=observation.at,
-        complete=observation.failed == 0,
+        complete=observation.failed + observation.silent == 0,
         flow=flow,
         run_seconds=run_seconds,
         runs_learned=runs_learned,
@@ -49,6 +49,7 @@ def learn(memory: Memory, observation: Observation, waits: Waits = NO_OWN_WAITS)
         chunks=_chunks(memory.chunks, change, observation.at),
         rates_by=rates_by,
         ended=change.execution.count,
+        arrived=sum(each.count for each in change.arrivals),
         baselines=change.baselines,
     )
 

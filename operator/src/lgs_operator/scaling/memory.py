@@ -82,8 +82,12 @@ class Memory:
     """Runs a second of each priority, over the time that they may wait."""
     days: Days = NO_DAYS
     """The load of two weeks, if it is to be predicted."""
+    worked_at: float | None = None
+    """When there was work last, where the last replica may go."""
     ended: float = 0.0
     """Runs that ended since the round before; of no use to the next."""
+    arrived: float = 0.0
+    """Runs that arrived since then, and requests that were refused; of no use to the next."""
     tripped_at: float | None = None
     """When latency last asked for a replica more."""
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict, compare=False)
@@ -111,6 +115,7 @@ class Memory:
             "days": stored_days(self.days),
             "saturation": stored(self.saturation),
             "tripped": _short(self.tripped_at),
+            "worked": _short(self.worked_at),
             **_latencies(self.chunks),
         }
         return json.dumps(line, separators=(",", ":"))
@@ -127,6 +132,7 @@ class Memory:
             queue_wanted=tuple((at + seconds, replicas) for at, replicas in self.queue_wanted),
             saturation=later(self.saturation, seconds),
             tripped_at=None if self.tripped_at is None else self.tripped_at + seconds,
+            worked_at=None if self.worked_at is None else self.worked_at + seconds,
         )
 
     @staticmethod
@@ -173,6 +179,7 @@ def _read(line: Mapping[str, Any]) -> Memory:
         days=restored_days(line.get("days")),
         saturation=restored(line.get("saturation"), _possible),
         tripped_at=_number(line["tripped"]),
+        worked_at=_number(line.get("worked")),
     )
 
 

@@ -24,6 +24,8 @@ class Policy:
     """The most that waiting runs may ask for, in multiples of what the load needs."""
     hold_seconds: float = 60.0
     """How long less must have been enough before a replica goes, at least."""
+    idle_seconds: float = 300.0
+    """With min_replicas 0: how long there must have been no work before the last one goes."""
     waits: Waits = NO_OWN_WAITS
     """Seconds that a run of high, normal and low priority may wait, where that is not queue_wait_seconds."""
     predict: bool = False
@@ -45,6 +47,7 @@ class Policy:
             (self.overshoot >= 1, "overshoot", self.overshoot, "at least 1"),
             (self.queue_wait_seconds > 0, "queue_wait_seconds", self.queue_wait_seconds, "above 0"),
             (self.hold_seconds >= 0, "hold_seconds", self.hold_seconds, "at least 0"),
+            (self.idle_seconds >= 0, "idle_seconds", self.idle_seconds, "at least 0"),
         )
         for holds, name, value, rule in rules:
             if not holds:
@@ -62,6 +65,7 @@ class Policy:
             utilization=spec.scaling.target.utilization,
             overshoot=spec.scaling.overshoot,
             hold_seconds=spec.scaling.scale_down.hold_seconds,
+            idle_seconds=spec.scaling.scale_down.idle_seconds,
             waits=_waits(spec.scaling.target.by_priority),
             predict=spec.scaling.predict,
             schedule=tuple(spec.scaling.schedule),

@@ -69,6 +69,9 @@ class Observation:
     """For how many seconds those that are starting have been starting; others have just been asked for."""
     startup_seconds: float | None = None
     """What those that are ready took to start, if that is known."""
+    silent: int = 0
+    """Replicas that only answer requests, and gave no sample this time. Their samples have no slots; what
+    they refuse and acknowledge is load as any other, and they are among none of the numbers above."""
 
 
 STARTUPS = 5

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import accumulate, chain
 from math import inf
@@ -85,6 +85,8 @@ class Simulation(Generic[State]):
     saturated_at: float = inf
     explained: bool = True
     plain: bool = False
+    split: bool = False
+    """Replicas apart from these answer requests, so that none of these need be there."""
     _replicas: list[_Replica] = field(default_factory=list)
     _working: list[_Replica] = field(default_factory=list)
     _free: list[dict[_Replica, None]] = field(default_factory=list)
@@ -98,13 +100,15 @@ class Simulation(Generic[State]):
     _waits: array[float] = field(default_factory=lambda: array("d"))
     _spent: array[float] = field(default_factory=lambda: array("d"))
     _paid: float = 0.0
+    _acknowledged: int = 0
+    """Runs that those apart have taken."""
 
     def play(self, load: Iterable[Job], seconds: float) -> Record:
         """Play `load` (ascending by time) for `seconds`."""
         arrivals = chain(load, (NEVER,))
         comes = next(arrivals)
         self._free = [{} for _ in range(self.policy.slots + 1)]
-        for _ in range(max(1, self.policy.min_replicas)):
+        for _ in range(max(0 if self.split else 1, self.policy.min_replicas)):
             self._start(-self.startup_seconds, -self.startup_seconds)
         rounds: list[Round] = []
         timeline = Timeline()
@@ -145,8 +149,11 @@ class Simulation(Generic[State]):
                 self._ready()
             else:
                 queue.append(comes)
-                self._working[self._turn % len(self._working)].arrived += 1
-                self._turn += 1
+                if self.split:
+                    self._acknowledged += 1
+                else:
+                    self._working[self._turn % len(self._working)].arrived += 1
+                    self._turn += 1
                 comes = next(arrivals)
             if queue:
                 self._claim(at)
@@ -225,13 +232,20 @@ class Simulation(Generic[State]):
         oldest = now - self._queue[0].at if self._queue else 0.0
         return Observation(
             at=self.epoch + now,
-            samples=tuple([self._sample(each, now, oldest) for each in answering]),
+            samples=(*self._front(now, oldest), *[self._sample(each, now, oldest) for each in answering]),
             ready=len(self._working),
             starting=len(starting),
             draining=len(answering) - len(self._working),
             starting_for=tuple([now - each.asked_at for each in starting]),
             startup_seconds=self._typical_startup(answering),
         )
+
+    def _front(self, now: float, oldest: float) -> list[ReplicaSample]:
+        """What a replica tells that only answers requests."""
+        if not self.split:
+            return []
+        told = ReplicaSample("front", self.epoch + now, slots=0, arrived=self._acknowledged)
+        return [replace(told, waiting=len(self._queue), oldest_seconds=oldest)]
 
     def _typical_startup(self, answering: list[_Replica]) -> float | None:
         """What the newest ones took, as the operator reads it from the pods."""
@@ -262,7 +276,7 @@ class Simulation(Generic[State]):
         for _ in range(wanted - len(present)):
             self._start(now)
         spare = sorted(present, key=lambda each: (each.ready_at <= now, each.in_use))
-        for replica in spare[: max(0, len(present) - max(1, wanted))]:
+        for replica in spare[: max(0, len(present) - max(0 if self.split else 1, wanted))]:
             if replica.ready_at <= now:
                 replica.draining = True
                 self._working.remove(replica)

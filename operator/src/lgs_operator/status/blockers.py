@@ -63,7 +63,7 @@ def of_database_by_replicas(view: ObservedService) -> Diagnosis | None:
     report = of_reports(view)
     if report is not None and report.reason in DATABASE_REASONS:
         return report
-    return ended_at_database(view.service, view.database, diagnose(view.pods, _budget(view)))
+    return ended_at_database(view.service, view.database, diagnose(view.all_pods, _budget(view)))
 
 
 def of_reports(view: ObservedService) -> Diagnosis | None:
@@ -89,6 +89,9 @@ def of_pods(view: ObservedService) -> Diagnosis | None:
 
 
 def _budget(view: ObservedService) -> Budget:
+    own = view.service.spec.api.resources
+    if own is not None and view.part == "api":
+        return Budget("spec.api.resources", own)
     return Budget(given=view.service.spec.pod.resources)
 
 

@@ -21,15 +21,19 @@ def halted_status(
     halt: Diagnosis,
     pods: tuple[Manifest, ...],
     now: datetime,
+    *,
+    api_pods: tuple[Manifest, ...] = (),
 ) -> dict[str, Any]:
     """The status of a service that is not worked on (paused, or with a spec that can't work).
 
     Its pods go on running and are counted; all else stays as it was last seen. A paused service is Ready
-    while a replica takes work, one with a wrong spec is not.
+    while a replica takes work, one with a wrong spec is not. `api_pods`: those that answer requests, if they
+    stand apart.
     """
     seen = status_before(before)
     kept = {each.type: each for each in seen.conditions}
-    serving = sum(1 for pod in pods if is_ready(pod))
+    working, answering = (sum(1 for pod in each if is_ready(pod)) for each in (pods, api_pods))
+    serving = answering if api_pods else working
     kept["Ready"] = condition("Ready", "False", halt.reason, halt.message)
     if halt.reason == "Paused":
         count = f"{serving or 'no'} {'replica takes' if serving < 2 else 'replicas take'} work"
@@ -43,8 +47,11 @@ def halted_status(
         "conditions": merged(before.get("conditions", []), kept.values(), generation=generation, at=now),
         "observed_generation": generation,
         "replicas": sum(1 for pod in pods if not is_ended(pod)),
-        "ready_replicas": serving,
+        "ready_replicas": working,
     }
+    if seen.api is not None:
+        there = sum(1 for pod in api_pods if not is_ended(pod))
+        update["api"] = seen.api.model_copy(update={"replicas": there, "ready_replicas": answering})
     return as_json(seen.model_copy(update=update))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lgs_crds import LangGraphService
 from lgs_crds.status import DatabaseStatus
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ready
 from lgs_operator.kube.referenced import MissingReference
+from lgs_operator.naming import Component
 from lgs_operator.status.backup import BackupView
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.restore import RestoreView
@@ -24,6 +25,14 @@ class ObservedService:
     service: LangGraphService
     deployment: Manifest | None = None
     pods: tuple[Manifest, ...] = ()
+    """Those that execute runs; with topology Combined they answer requests, too."""
+    api_deployment: Manifest | None = None
+    api_pods: tuple[Manifest, ...] = ()
+    """Those that answer requests and do nothing else, with topology Split."""
+    leads_to_api: bool = False
+    """Requests come to these; not yet, or still, while the topology changes."""
+    part: Component = "runtime"
+    """Of which replicas `deployment` and `pods` are."""
     postgres: Manifest | None = None
     postgres_pods: tuple[Manifest, ...] = ()
     postgres_refused: str | None = None
@@ -39,6 +48,32 @@ class ObservedService:
     restore: RestoreView = field(default_factory=RestoreView)
     cluster: Diagnosis | None = None
     """What keeps the database of CloudNativePG, where the service waits."""
+
+    @property
+    def split(self) -> bool:
+        """Replicas that answer requests are to stand apart from those that execute runs."""
+        return self.service.spec.topology == "Split"
+
+    @property
+    def api(self) -> ObservedService:
+        """The same service with its replicas that answer requests alone."""
+        return replace(self, part="api", deployment=self.api_deployment, pods=self.api_pods)
+
+    @property
+    def answering(self) -> ObservedService:
+        """The same service with the replicas that requests come to."""
+        return self.api if self.leads_to_api else self
+
+    @property
+    def all_pods(self) -> tuple[Manifest, ...]:
+        """All replicas."""
+        return (*self.pods, *self.api_pods)
+
+    @property
+    def settled(self) -> bool:
+        """As many replicas take work as are wanted, and requests come to those that are to answer them."""
+        is_enough = self.ready >= self.desired and (not self.split or self.api.ready >= self.api.desired)
+        return is_enough and self.split == self.leads_to_api
 
     @property
     def ready(self) -> int:

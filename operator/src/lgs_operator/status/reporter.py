@@ -15,6 +15,7 @@ from lgs_crds.reasons import Reason
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.recorder import EventType
+from lgs_operator.naming import REPLICAS
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import crashed_status, halted_status
 from lgs_operator.status.publisher import Publisher
@@ -68,7 +69,8 @@ class StatusReporter:
         reported last."""
         before = self._publisher.current(key, body)
         generation = body["metadata"].get("generation", 0)
-        status = halted_status(before, generation, halt, self._state.pods(key), datetime.now(UTC))
+        pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
+        status = halted_status(before, generation, halt, pods, datetime.now(UTC), api_pods=api_pods)
         await self._write(key, body, before, status)
 
     async def report_crash(self, key: ServiceKey, error: Exception) -> None:

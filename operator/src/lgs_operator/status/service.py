@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from lgs_crds import Problem
-from lgs_crds.status import Condition, Status, condition, merged
+from lgs_crds.status import ApiStatus, Condition, Status, condition, merged
 from lgs_operator.desired.service import endpoint
-from lgs_operator.kube.pods import is_ended
+from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import selector
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
@@ -49,6 +49,7 @@ def status_of(
         desired_replicas=view.desired if scaling.desired is None else scaling.desired,
         selector=",".join(f"{k}={v}" for k, v in selector(metadata.name, "runtime").items()),
         endpoint=endpoint(metadata.name, metadata.namespace or "default"),
+        api=api_status(view.api) if view.split else None,
         queue=scaling.queue,
         p95=scaling.p95,
         scaling=scaling.status,
@@ -64,8 +65,25 @@ def invalid_message(problems: tuple[Problem, ...]) -> str:
     return "; ".join(str(problem) for problem in problems)
 
 
+def api_status(view: ObservedService) -> ApiStatus:
+    """The replicas that answer requests; `view` has them for its own."""
+    there = sum(1 for pod in view.pods if not is_ended(pod))
+    return ApiStatus(replicas=there, ready_replicas=view.ready, desired_replicas=view.desired)
+
+
 def ready(view: ObservedService) -> Condition:
-    """At least one replica takes work."""
+    """At least one replica takes work. Where others execute runs than answer requests: some answer, and
+    nothing keeps the others from being there.
+    """
+    if view.leads_to_api and view.api.ready and view.refused is None:
+        stuck = blockers.of_pods(view) if view.desired and not view.ready else None
+        if stuck is not None:
+            return condition("Ready", "False", stuck.reason, stuck.message)
+        return condition("Ready", "True", "Serving", _count(view))
+    return _ready(view.answering)
+
+
+def _ready(view: ObservedService) -> Condition:
     if view.refused is not None:
         return condition("Ready", "False", "Refused", view.refused)
     if view.ready:
@@ -82,6 +100,12 @@ def ready(view: ObservedService) -> Condition:
 
 def progressing(view: ObservedService) -> Condition:
     """The pods are on their way to what the manifest says."""
+    if view.split and (first := _progressing(view.api)).reason != "Complete":
+        return first
+    return _progressing(view)
+
+
+def _progressing(view: ObservedService) -> Condition:
     if view.refused is not None:
         return condition("Progressing", "False", "Refused", view.refused)
     stuck, late = blockers.of_pods(view), seconds_past(view.deployment)
@@ -136,7 +160,7 @@ def persistence_ready(view: ObservedService) -> Condition:
         return condition("PersistenceReady", "False", found.reason, found.message)
     if (waits := restoring(view.restore, "PersistenceReady")) is not None:
         return waits
-    if view.ready:
+    if any(map(is_ready, view.all_pods)):
         return condition("PersistenceReady", "True", "Connected", "replicas reach the database")
     failing = blockers.of_database_by_replicas(view)
     if failing is not None:
@@ -148,7 +172,10 @@ def cache_ready(view: ObservedService) -> Condition:
     """The cache and the streams between replicas can work."""
     redis = view.service.spec.cache.redis
     if redis is None:
-        return condition("CacheReady", "True", "InMemory", "each replica caches in its own memory")
+        words = "each replica caches in its own memory"
+        if view.split:
+            words += "; who streams a run gets its result, and its steps only with cache.redis"
+        return condition("CacheReady", "True", "InMemory", words)
     missing = blockers.missing_below(view, "spec.cache.")
     if missing is not None:
         return condition("CacheReady", "False", missing.reason, missing.message)
@@ -171,4 +198,8 @@ def _redis_secret(view: ObservedService) -> str:
 
 
 def _count(view: ObservedService) -> str:
+    if view.part == "api":
+        return f"{view.ready} of {view.desired} replicas answer requests"
+    if view.leads_to_api:
+        return f"{_count(view.api)}, {view.ready} of {view.desired} execute runs"
     return f"{view.ready} of {view.desired} replicas take work"

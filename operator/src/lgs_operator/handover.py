@@ -1,0 +1,66 @@
+"""What is left as it is while a service goes from one topology to the other, so that a request always meets
+a replica that answers it. Pure.
+
+To Split: the Service and the replicas that do both stay until another that answers is ready. To Combined: the
+Service and those that answer stay until all of the others do both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lgs_operator.desired.deployment import CONTAINER
+from lgs_operator.desired.environment import ROLE_VARIABLE, WORKER
+from lgs_operator.kube.kinds import (
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    SERVICE,
+    Key,
+    Manifest,
+    ServiceKey,
+)
+from lgs_operator.kube.pods import is_ended, is_going, is_ready
+from lgs_operator.naming import COMPONENT_LABEL, object_name
+
+OF_THE_API = (DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY)
+
+
+def kept(
+    key: ServiceKey,
+    live: Mapping[Key, Manifest],
+    pods: Iterable[Manifest],
+    api_pods: Iterable[Manifest],
+    *,
+    split: bool,
+) -> frozenset[Key]:
+    """The objects that are neither written nor deleted now."""
+    service, runtime = Key(SERVICE, *key), Key(DEPLOYMENT, *key)
+    if service not in live or runtime not in live:
+        return frozenset()
+    to_api = leads_to_api(key, live)
+    if split and not to_api and not any(map(is_ready, api_pods)):
+        return frozenset({service, runtime})
+    if not split and to_api and not _all_answer(pods):
+        return frozenset(
+            {service, *(Key(kind, key.namespace, object_name(key.name, "api")) for kind in OF_THE_API)}
+        )
+    return frozenset()
+
+
+def leads_to_api(key: ServiceKey, live: Mapping[Key, Manifest]) -> bool:
+    """The Service leads to replicas that answer requests and do nothing else."""
+    chosen = live.get(Key(SERVICE, *key), {}).get("spec", {}).get("selector") or {}
+    return bool(chosen.get(COMPONENT_LABEL) == "api")
+
+
+def _all_answer(pods: Iterable[Manifest]) -> bool:
+    """Some take work, and none of those that stay would refuse a request."""
+    staying = [pod for pod in pods if not is_going(pod) and not is_ended(pod)]
+    return any(map(is_ready, staying)) and not any(map(_only_executes, staying))
+
+
+def _only_executes(pod: Manifest) -> bool:
+    containers = pod.get("spec", {}).get("containers", [])
+    worker = {"name": ROLE_VARIABLE, "value": WORKER}
+    return any(worker in each.get("env", []) for each in containers if each.get("name") == CONTAINER)
