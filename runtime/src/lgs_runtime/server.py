@@ -100,19 +100,31 @@ async def serve(
             loaded()
             inside.app = create_app(services, custom)
             outside = inside.app if services.settings.role.answers else ProbesOnly(inside.app)
-            async with _listening(outside, listeners) as task:
+            async with _listening(outside, listeners, _last_answers(services.settings)) as task:
                 yield task
 
 
+def _last_answers(settings: Settings) -> int:
+    """Seconds that open requests get when the replica closes. Where runs are executed they had those of the
+    drain before; where they are only followed, what is waited for may be elsewhere for as long."""
+    return (
+        LAST_ANSWERS_SECONDS
+        if settings.role.executes
+        else max(LAST_ANSWERS_SECONDS, round(settings.drain_seconds))
+    )
+
+
 @asynccontextmanager
-async def _listening(app: ASGIApp, listeners: list[socket.socket]) -> AsyncIterator[asyncio.Task[None]]:
+async def _listening(
+    app: ASGIApp, listeners: list[socket.socket], last_answers: int
+) -> AsyncIterator[asyncio.Task[None]]:
     config = uvicorn.Config(
         app,
         loop="none",
         log_config=None,
         access_log=False,
         lifespan="off",
-        timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+        timeout_graceful_shutdown=last_answers,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         server_header=False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from api_replicas import Replica, open_replica, settings_of
 
 from lgs_operator.scaling.exposition import parse
 from lgs_operator.scaling.samples import ReplicaSample
+from lgs_runtime import server
 from lgs_runtime.background.reaper import Reaper
 from lgs_runtime.breaker.machine import Phase
 from lgs_runtime.graphs.manifest import GraphSpec
@@ -156,6 +158,37 @@ async def test_who_waits_gets_the_result_and_who_cancels_ends_the_run(api: Repli
 
     assert values == WHOLE
     assert (await api.client.runs.get(key, run["run_id"]))["status"] == "interrupted"
+
+
+async def test_who_waits_at_a_replica_that_stops_gets_the_result(
+    apart: Settings, worker: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LAST_ANSWERS_SECONDS", 0)
+    key = str(uuid4())
+
+    async def closed(url: str) -> bool:
+        try:
+            async with httpx.AsyncClient(base_url=url) as http:
+                await http.get("/ok")
+        except httpx.ConnectError:
+            return True
+        return False
+
+    async with httpx.AsyncClient(timeout=60) as http:
+        async with answering(replace(apart, drain_seconds=60.0), "leaving") as leaving:
+            asked = {"assistant_id": "slow", "input": {"text": key}}
+            waiting = asyncio.create_task(http.post(f"{leaving.url}/runs/wait", json=asked))
+            await entrance(key).wait()
+
+            async def goes_on() -> None:
+                await until(lambda: closed(leaving.url), "the replica takes no more requests")
+                gate(key).set()
+
+            going = asyncio.create_task(goes_on())
+        values = (await waiting).json()
+        await going
+
+    assert values["steps"] == SLOW
 
 
 async def test_a_graph_asks_its_own_service_from_where_it_is_executed(api: Replica, worker: Replica) -> None:
