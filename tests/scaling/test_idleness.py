@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lgs_crds.model.scaling import ScheduledMinimum
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.idleness import DOUBT_SECONDS
+from lgs_operator.scaling.prediction import QUARTER_SECONDS, QUARTERS_A_DAY, Days
 from lgs_operator.simulate.record import Job, Record
 from lgs_operator.simulate.service import Simulation
 
@@ -133,6 +134,20 @@ def test_the_schedule_keeps_its_replicas_of_a_service_that_rests() -> None:
         return looks(Observation(now, (front(now),), ready=0), memory=asleep(), policy=policy).replicas
 
     assert [at(-600), at(-10), at(1800), at(3700)] == [0, 3, 3, 0]
+
+
+def test_what_the_days_before_needed_is_ready_though_nothing_has_come() -> None:
+    quarter = int(START // QUARTER_SECONDS)
+    days = Days(quarter, levels="5" * (4 * QUARTERS_A_DAY))
+    # The last hour was as those before it.
+    memory = replace(asleep(), days=days)
+
+    def wanted(policy: Policy) -> int:
+        return looks(
+            Observation(START + 1, (front(START + 1),), ready=0), memory=memory, policy=policy
+        ).replicas
+
+    assert [wanted(replace(POLICY, predict=predict)) for predict in (False, True)] == [0, 1]
 
 
 def test_the_last_replica_stays_while_nobody_knows_whether_runs_wait() -> None:

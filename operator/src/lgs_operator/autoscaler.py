@@ -2,7 +2,8 @@
 
 Each service is asked by itself: replicas that answer slowly delay the next decision of theirs alone.
 A replica that does not answer does not count as one without load. The law's memory goes into the status, so
-that another operator continues where this one stopped. A service without a replica is left as it is.
+that another operator continues where this one stopped. A service without a replica is left as it is, unless
+the law itself left none.
 """
 
 from __future__ import annotations
