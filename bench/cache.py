@@ -247,14 +247,14 @@ class Simulation:
             self._share()
 
     def _share(self) -> None:
-        told = [replica.learner.popularity.untold(MOST_SHARED) for replica in self.replicas]
-        for one in told:
+        counts = [replica.learner.popularity.take_unsent(MOST_SHARED) for replica in self.replicas]
+        for one in counts:
             for key, count in one.items():
                 self.counts[key] = self.counts.get(key, 0.0) + count
-        for one, replica in zip(told, self.replicas, strict=True):
+        for one, replica in zip(counts, self.replicas, strict=True):
             # In a mean half-life of 60 s what is counted is a minute and a half.
             rates = {key: self.counts[key] / 90.0 for key in one}
-            replica.learner.popularity.heard(rates, self.clock.now)
+            replica.learner.popularity.set_rates(rates, self.clock.now)
         fade = 0.5 ** (SHARE_SECONDS / 60.0)
         self.counts = {key: count * fade for key, count in self.counts.items()}
 

@@ -96,7 +96,7 @@ def test_what_others_are_asked_for_counts_without_what_this_replica_is() -> None
         popularity.asked(asked("shared", "silent"), float(second))
     popularity.hot["silent"].elsewhere = 5.0
 
-    popularity.heard({"shared": 2.0, "unknown": 9.0}, 98.0)
+    popularity.set_rates({"shared": 2.0, "unknown": 9.0}, 98.0)
 
     assert popularity.hot["shared"].uses(10.0, 98.0) == pytest.approx(20.0)
     assert popularity.hot["silent"].elsewhere == 0.0
@@ -133,7 +133,7 @@ def test_a_knob_stays_within_its_levels_whatever_the_hit_rate_does(
     tuner = Tuner(highest)
     for one, other in windows:
         before = tuner.level
-        turn = tuner.look(min(one, other), max(one, other))
+        turn = tuner.step(min(one, other), max(one, other))
 
         assert 0 <= tuner.level <= highest
         assert (turn is None) == (tuner.level == before)
@@ -144,14 +144,14 @@ def test_a_knob_stays_within_its_levels_whatever_the_hit_rate_does(
 def test_of_few_lookups_nothing_is_concluded(hits: list[int]) -> None:
     tuner = Tuner(3)
 
-    assert [tuner.look(number, LOOKUPS - 1) for number in hits] == [None] * len(hits)
+    assert [tuner.step(number, LOOKUPS - 1) for number in hits] == [None] * len(hits)
 
 
 def windows(tuner: Tuner, rate: float, number: int) -> list[int]:
     """The level after each of so many windows of one hit rate."""
     levels = []
     for _ in range(number):
-        tuner.look(round(rate * 1000), 1000)
+        tuner.step(round(rate * 1000), 1000)
         levels.append(tuner.level)
     return levels
 

@@ -1,7 +1,7 @@
 """The context in which a value is computed anew beside the call that found it old.
 
 It is that of the call, without what belongs to its run: tokens and custom events of a refresh must not appear
-in the stream of a conversation, and its callbacks are not told of what they did not ask for. The store, the
+in the stream of a conversation, and its callbacks get no events of another computation. The store, the
 user and the rest of the configuration stay.
 """
 
@@ -19,7 +19,7 @@ RUNTIME: Final = "__pregel_runtime"
 
 
 def beside_the_call() -> Context:
-    """A copy of the current context for a computation that is nobody's step."""
+    """A copy of the current context for a computation that is no step of a run."""
     context = copy_context()
     config = context.get(var_child_runnable_config)
     if config is not None:

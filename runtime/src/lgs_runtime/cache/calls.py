@@ -72,8 +72,8 @@ class Work:
     def place_of_call(
         self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Place | None:
-        """As `place`. In a replica a call that makes no key is counted and told, and None: no run fails for
-        it. Without one, as in the unit tests of an application, it raises."""
+        """As `place`. In a replica a call that makes no key is counted and logged, and this returns None:
+        no run fails for it. Without one, as in the unit tests of an application, it raises."""
         try:
             return self.place(manager, args, kwargs)
         except UncacheableArgument as refused:

@@ -60,13 +60,14 @@ def cached(
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
     """Keeps the results of a function for `ttl` seconds (the service's `cache.ttlSeconds` if not given).
 
-    The key of a call is made of all its arguments; `key` is called with them instead and returns what tells
-    calls apart, or `ignore` names parameters that don't matter. For `stale` seconds after its time an old
-    result is still answered, while one call computes it anew beside. With `per_user` each user of the service
-    has results of their own. `namespace` (the function's module and name) is where the results are counted
-    and kept; a change of `version` leaves old results behind. Up to `ttl_max` seconds a result is kept while
-    that brings back a hit rate that fell. With `preload` the replica calls the function by itself, outside of
-    any run, before a result expires that will be wanted: so it must need nothing but its arguments.
+    The key of a call is made of all its arguments; `key` is called with them instead and returns what
+    distinguishes calls, or `ignore` names parameters that don't matter. For `stale` seconds after its time
+    an old result is still answered, while one call computes it anew beside. With `per_user` each user of
+    the service has results of their own. `namespace` (the function's module and name) is where the results
+    are counted and kept; a change of `version` leaves old results behind. Up to `ttl_max` seconds a result
+    is kept while that brings back a hit rate that fell. With `preload` the replica calls the function by
+    itself, outside of any run, before a result expires that will be wanted: so it must need nothing but its
+    arguments.
 
     Whatever a function returns is kept, `None` too; what it raises is not, but is raised in all that waited.
 
@@ -190,6 +191,6 @@ def _check(function: Any, name: str, *, named: bool) -> None:
     free = [variable for variable in function.__code__.co_freevars if variable != "__class__"]
     if free and not named:
         raise TypeError(
-            f"{name}: uses {', '.join(free)} of the function around it, which no key would tell: make it an "
+            f"{name}: uses {', '.join(free)} of the function around it, which no key would have: make it an "
             'argument, or say with namespace="..." that its results don\'t depend on it'
         )

@@ -1,4 +1,4 @@
-"""What tells one call from another: values as canonical bytes, the same in every process and version.
+"""What distinguishes calls: values as canonical bytes, the same in every process and version.
 
 Each value is written with its type, so that `1`, `1.0`, `True` and `"1"` are four keys; mappings and sets are
 put in order. What has no such form (a client, a connection, an object with an identity of its own) is refused
@@ -151,7 +151,7 @@ def _parts_of_object(value: Any, depth: int) -> Sequence[Any]:
     elif isinstance(value, PurePath):
         found = [str(value)]
     elif isinstance(value, BaseModel):
-        # Private attributes tell models apart, too: pydantic's own `==` looks at them.
+        # Private attributes distinguish models, too, as pydantic's own `==` compares them.
         private: dict[Any, Any] = {(name,): held for name, held in (value.__pydantic_private__ or {}).items()}
         found = _in_order({**value.__dict__, **(value.__pydantic_extra__ or {}), **private}, depth)
     elif is_dataclass(value) and not isinstance(value, type):

@@ -20,7 +20,7 @@ from lgs_runtime.cache.statistics import Counts, Statistics
 from lgs_runtime.cache.tuning import Tuner
 
 MOST_UNCOUNTED: Final = 8192
-"""Askings between two looks; of more the oldest are not counted."""
+"""Requests between two counts; of more the oldest are not counted."""
 STEP: Final = 1.5
 """A turn makes values live so many times as long."""
 WINDOW_SECONDS: Final = 60.0
@@ -57,11 +57,11 @@ class _Room:
         self.tuner = Tuner(ceil(log(self.most) / log(STEP)))
         self.hits = self.lookups = 0
 
-    def look(self, counts: Counts) -> str | None:
-        """The window since the last look; why something was changed."""
+    def step(self, counts: Counts) -> str | None:
+        """Evaluates the window since the last step; returns why something was changed."""
         hits, lookups = counts.hits, counts.hits + counts.misses
         before, self.hits, self.lookups = (self.hits, self.lookups), hits, lookups
-        turn = self.tuner.look(hits - before[0], lookups - before[1])
+        turn = self.tuner.step(hits - before[0], lookups - before[1])
         if turn is None:
             return None
         self.factor = min(self.most, STEP**turn.level)
@@ -149,7 +149,7 @@ class Learner:
         }
 
     def count(self) -> None:
-        """Takes in who was asked for since the last time."""
+        """Counts the keys that were requested since the last time."""
         if self._asked is None:
             return
         taken = Counter(self._asked.popleft() for _ in range(len(self._asked)))
@@ -157,9 +157,9 @@ class Learner:
         self._budget.earn(taken.total())
 
     def due(self, refresh_at: Callable[[str], float | None]) -> list[HotKey]:
-        """The keys to be computed ahead now by who knows how, the most wanted first. Each must be asked for
-        by `may_refresh`. `refresh_at` says from when on that may be of a value in memory: it may have been
-        stored before its key was hot."""
+        """The keys to be computed ahead now, where the computation is known, the most wanted first. Each
+        must be allowed by `may_refresh`. `refresh_at` gives the time from which a value in memory may be
+        computed anew: it may have been stored before its key was hot."""
         now, found = self._clock(), []
         for hot in self.popularity.hot.values():
             if hot.call in (None, UNKNOWN):
@@ -179,7 +179,7 @@ class Learner:
         self._look_at = self._clock() + WINDOW_SECONDS
         found = []
         for namespace, room in tuple(self._rooms.items()):
-            if (why := room.look(self._statistics.of(namespace))) is not None:
+            if (why := room.step(self._statistics.of(namespace))) is not None:
                 found.append(Tuned(namespace, room.factor, why))
         self.tuned.extend(found)
         return found

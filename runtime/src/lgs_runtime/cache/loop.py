@@ -53,7 +53,7 @@ class LoopWork:
 
     async def end_tasks(self) -> None:
         """Ends what goes on beside the calls. Tasks of other event loops, which may be closed by now, are
-        only told."""
+        only cancelled."""
         here, tasks = asyncio.get_running_loop(), tuple(self._tasks)
         for task in tasks:
             with suppress(RuntimeError):

@@ -22,7 +22,8 @@ FOLLOW_SECONDS: Final = 60.0
 """So long at most a caller waits for what another computes, before it computes by itself."""
 Again = Literal[Without.AGAIN]
 POLL_SECONDS: Final = (0.02, 0.25)
-"""Between two looks whether another replica is done; a tenth of the time that it has taken so far."""
+"""Between two checks whether another replica is done: a tenth of the time that it has taken so far, within
+these bounds."""
 MOST_REFRESHES: Final = 8
 """At a time, of those that are computed beside the calls."""
 FAILED_SECONDS: Final = 1.0
@@ -39,7 +40,7 @@ class CacheManager(Values):
 
     async def enter(self, place: Place, life: Life, inside: frozenset[Flight]) -> Found | Flight | None:
         """What is cached, or the flight that is the caller's to compute, and to `land` or to `fail`. None:
-        compute by yourself, and tell nobody. `inside`: the flights in the midst of which the caller is.
+        the caller computes alone, and lands nothing. `inside`: the flights that the caller is part of.
 
         Raises what the computation raised that was waited for.
         """
@@ -56,8 +57,8 @@ class CacheManager(Values):
             with self._waiting(place, flight, inside):
                 landed = asyncio.wrap_future(flight.future)
                 await asyncio.wait({landed}, timeout=left)
-            if landed.done() and (told := self._told(place, landed.result())) is not Without.AGAIN:
-                return told
+            if landed.done() and (result := self._result(place, landed.result())) is not Without.AGAIN:
+                return result
 
     def enter_blocking(self, place: Place, life: Life, inside: frozenset[Flight]) -> Found | Flight | None:
         """As `enter`, for a thread. On an event loop's own thread nothing is waited for."""
@@ -75,11 +76,11 @@ class CacheManager(Values):
                 return None
             with self._waiting(place, flight, inside):
                 try:
-                    told = self._told(place, flight.future.result(left))
+                    result = self._result(place, flight.future.result(left))
                 except TimeoutError:
                     continue
-            if told is not Without.AGAIN:
-                return told
+            if result is not Without.AGAIN:
+                return result
 
     async def land(self, place: Place, flight: Flight, value: Any, life: Life, *, anew: bool = False) -> None:
         """Keeps what the leader of a flight has computed. `anew`: others may have an older one."""
@@ -90,7 +91,7 @@ class CacheManager(Values):
     def land_blocking(
         self, place: Place, flight: Flight, value: Any, life: Life, *, anew: bool = False
     ) -> None:
-        """As `land`, for a thread; on an event loop's own thread Redis is told later."""
+        """As `land`, for a thread; on an event loop's own thread Redis gets it later."""
         written = self._keep(place, flight, value, life)
         if written is not None:
             self.blocking(self._share(flight, written, anew=anew))
@@ -147,8 +148,8 @@ class CacheManager(Values):
         except Exception as failed:  # noqa: BLE001
             self.fail(flight)
             self.memory.postpone(place.key, FAILED_SECONDS)
-            told = f"{type(failed).__name__}: {failed}"
-            self.statistics.failed(place.namespace, "cache.refresh_failed", told)
+            reason = f"{type(failed).__name__}: {failed}"
+            self.statistics.failed(place.namespace, "cache.refresh_failed", reason)
         else:
             counts = self.statistics.of(place.namespace)
             counts.refreshes += 1
@@ -231,7 +232,7 @@ class CacheManager(Values):
             for leader in inside:
                 leader.waits_for.discard(flight)
 
-    def _told(self, place: Place, landing: Landing) -> Found | Again | None:
+    def _result(self, place: Place, landing: Landing) -> Found | Again | None:
         """What a flight that was waited for has ended with. Raises what the computation raised."""
         if isinstance(landing, Failed):
             raise landing.raised

@@ -1,6 +1,5 @@
 """Which keys are wanted again, and how soon: a sketch that counts all of them, and a table of bounded size
-that knows the hot ones. Pure: time is an argument.
-"""
+for the hot ones. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from lgs_runtime.cache.sketch import FrequencySketch
 
 MOST_HOT: Final = 1024
 SAMPLE: Final = 8
-"""Of the hot keys so many are looked at for the one that has to go."""
+"""Of the hot keys so many are sampled for the one that is replaced."""
 WEIGHT: Final = 0.2
 """Of the newest interval among those before it."""
 LEAST: Final = 2
@@ -30,26 +29,26 @@ class HotKey:
     last: float
     """When it was asked for last."""
     interval: float = inf
-    """The mean time between two askings, in seconds; infinite after the first."""
+    """The mean time between two requests, in seconds; infinite after the first."""
     elsewhere: float = 0.0
     """How often a second the other replicas are asked for it."""
     expires_at: float | None = None
-    """When the value that is cached is no longer fresh; None: there is none, as far as is known."""
+    """When the value that is cached is no longer fresh; None: none is known."""
     ttl: float = 0.0
     call: Any = None
-    """How it is computed anew, where that is possible outside of the call that wants it."""
+    """How it is computed anew, where that is possible outside of the call that needs it."""
     not_before: float = 0.0
     """When it may be computed anew next."""
-    told: int = 0
-    """Askings that other replicas have not heard of."""
+    unsent: int = 0
+    """Requests that the other replicas have not been sent."""
 
     def asked(self, times: int, now: float) -> None:
-        """So many askings since the last."""
+        """So many requests since the last."""
         mean = max(now - self.last, 1e-3) / times
         weight = 1.0 - (1.0 - WEIGHT) ** times
         self.interval = mean if self.interval == inf else self.interval + weight * (mean - self.interval)
         self.last = now
-        self.told += times
+        self.unsent += times
 
     def uses(self, seconds: float, now: float) -> float:
         """How often it will be asked for in so many seconds. One that is silent for longer than before
@@ -73,7 +72,7 @@ class Popularity:
             if (known := self.hot.get(key)) is not None:
                 known.asked(times, now)
             elif count >= LEAST and self._has_room(count):
-                self.hot[key] = HotKey(key, namespace, now, told=times)
+                self.hot[key] = HotKey(key, namespace, now, unsent=times)
 
     def stored(self, key: str, ttl: float, expires_at: float) -> None:
         """A value is cached anew, or was seen to be."""
@@ -86,16 +85,19 @@ class Popularity:
             if (known := self.hot.get(key)) is not None:
                 known.expires_at = known.call = None
 
-    def untold(self, most: int) -> dict[str, int]:
-        """The hot keys with the most askings that other replicas have not heard of, told from here on."""
-        by_count = sorted((hot for hot in self.hot.values() if hot.told), key=lambda hot: -hot.told)[:most]
-        found = {hot.key: hot.told for hot in by_count}
+    def take_unsent(self, most: int) -> dict[str, int]:
+        """The hot keys with the most requests that the other replicas have not been sent; they count as
+        sent from here on."""
+        by_count = sorted((hot for hot in self.hot.values() if hot.unsent), key=lambda hot: -hot.unsent)[
+            :most
+        ]
+        found = {hot.key: hot.unsent for hot in by_count}
         for hot in self.hot.values():
-            hot.told = 0
+            hot.unsent = 0
         return found
 
-    def heard(self, rates: Mapping[str, float], now: float) -> None:
-        """How often a second all replicas are asked for keys; of one that is not there nobody knows."""
+    def set_rates(self, rates: Mapping[str, float], now: float) -> None:
+        """Sets how often a second each key is requested at all replicas; a key that is absent is unknown."""
         for key, hot in tuple(self.hot.items()):
             hot.elsewhere = 0.0
             hot.elsewhere = max(0.0, rates.get(key, 0.0) - hot.uses(1.0, now))

@@ -1,6 +1,7 @@
 """When a result is computed anew before it expires, and how many at most. Pure: time is an argument.
 
-Worth it is a result that will be asked for again while the new one lives: else the computation is nobody's.
+That is worth it for a result that will be requested again while the new one lives: else the computation is
+in vain.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 USES: Final = 2.0
-"""A result must be expected to be asked for so often in a life."""
+"""A result must be expected to be requested so often in a life."""
 SHARE: Final = 0.1
-"""Computations ahead for each asking, at most."""
+"""Computations ahead for each request, at most."""
 BURST: Final = 32.0
 EARLY: Final = 0.1
 """Of its life, that a result is computed anew ahead of its end."""
@@ -19,7 +20,7 @@ LATEST: Final = 0.5
 SPREAD: Final = 0.5
 """Results that were stored together are computed anew up to so much earlier than others: not all at once."""
 SHORTEST_SECONDS: Final = 2.0
-"""What lives shorter is not worth the looking."""
+"""Values that live shorter are not computed ahead."""
 
 
 def margin(key: str, ttl: float, cost: float) -> float:

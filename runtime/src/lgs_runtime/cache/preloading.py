@@ -1,5 +1,5 @@
-"""What a replica does with what it learns, each second: takes in what was asked for, computes ahead what is
-due, and tells the other replicas, by Redis, how often keys are asked for.
+"""What a replica does each second with what it learns: counts the requested keys, computes ahead what is
+due, and shares with the other replicas, by Redis, how often keys are requested.
 
 Users' runs come first: nothing is computed ahead while the replica is busy, or once it is to stop.
 """
@@ -26,7 +26,7 @@ LATE_SECONDS: Final = 0.25
 """An event loop that is late by so much has no time for what nobody waits for."""
 SHARE_SECONDS: Final = 10.0
 MOST_SHARED: Final = 128
-"""Of its hot keys a replica tells so many each time."""
+"""Of its hot keys a replica sends so many each time."""
 log = structlog.get_logger(__name__)
 
 
@@ -78,8 +78,8 @@ class Preloader:
 
     async def _share(self) -> None:
         popularity = self._manager.learner.popularity
-        told = popularity.untold(MOST_SHARED)
-        popularity.heard(await self._manager.rates(told), self._clock())
+        counts = popularity.take_unsent(MOST_SHARED)
+        popularity.set_rates(await self._manager.rates(counts), self._clock())
 
 
 def _outside(manager: CacheManager, store: BaseStore | None) -> Context:

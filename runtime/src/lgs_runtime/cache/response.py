@@ -27,7 +27,7 @@ class ResponseCache(BaseCache[Any]):
     """What a graph sees. Values live `ttl` seconds of their policy, else as long as the service says."""
 
     def __init__(self, manager: CacheManager | None, graph_id: str) -> None:
-        """Without a manager, over the one that serves whoever asks."""
+        """Without a manager, over the one that serves the calling code."""
         super().__init__()
         self._given = manager
         self._graph_id = graph_id

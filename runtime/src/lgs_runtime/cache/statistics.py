@@ -41,7 +41,7 @@ class Counts:
 
     @property
     def hit_rate(self) -> float | None:
-        """The share of lookups that found something; None when nobody looked."""
+        """The share of lookups that found something; None before the first."""
         asked = self.hits + self.misses
         return self.hits / asked if asked else None
 
@@ -52,8 +52,8 @@ class Counts:
 
     def to_json(self) -> dict[str, int | float | None]:
         """As people read it."""
-        told = asdict(self) | {"computed_seconds": round(self.computed_seconds, 3)}
-        return {**told, "hit_rate": self.hit_rate}
+        fields = asdict(self) | {"computed_seconds": round(self.computed_seconds, 3)}
+        return {**fields, "hit_rate": self.hit_rate}
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class Statistics:
             return self._counts.setdefault(name, Counts())
 
     def failed(self, namespace: str, event: str, reason: str) -> None:
-        """Counts an error, and tells of the first of its kind in a namespace."""
+        """Counts an error, and logs the first of its kind in a namespace."""
         self.of(namespace).errors += 1
         if (namespace, event) not in self._told and len(self._told) < self._most:
             self._told.add((namespace, event))

@@ -1,5 +1,5 @@
 """Turns a knob of the cache up while the hit rate is below its own past, and back when it no longer is, or
-when all of it does not help. Pure: each look at a window of lookups is a step.
+when all of it does not help. Pure: each window of lookups is a step.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from math import sqrt
 from typing import Final
 
 LOOKUPS: Final = 200
-"""A window has so many at least: of fewer no rate can be told."""
+"""A window has so many at least: fewer give no rate."""
 SETTLING: Final = 3
 """Windows before the first judgement: a cache that fills has not fallen."""
 FALL: Final = 0.03
@@ -52,7 +52,7 @@ class Tuner:
     turned_back: bool = False
     """Whether the last turn was one back."""
 
-    def look(self, hits: int, lookups: int) -> Turn | None:
+    def step(self, hits: int, lookups: int) -> Turn | None:
         """A window has passed; the turn that it gives reason for."""
         if lookups < LOOKUPS:
             return None

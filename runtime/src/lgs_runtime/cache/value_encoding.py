@@ -1,7 +1,7 @@
 """How a cached value becomes bytes: typed, never a pickle, compressed where that pays.
 
-The form is a mark of this version and of the compression, then the data. Whoever can write to the cache's
-Redis can make a replica read data, but not run code, and not fill its memory.
+The form is a mark of this version and of the compression, then the data. A client that can write to the
+cache's Redis can make a replica read data, but not run code, and not fill its memory.
 """
 
 from __future__ import annotations

@@ -137,12 +137,12 @@ def _state(value: Any) -> dict[str, Any]:
 def _shape(kind: type) -> str:
     """A short name for the fields of a type and what they are declared to be."""
     if issubclass(kind, BaseModel):
-        told = {name: str(field.annotation) for name, field in kind.model_fields.items()}
+        fields = {name: str(field.annotation) for name, field in kind.model_fields.items()}
     elif dataclasses.is_dataclass(kind):
-        told = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+        fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}
     else:
-        told = dict.fromkeys(getattr(kind, "_fields", ()), "")
-    return hashlib.sha256(ADDRESS.sub("", repr(sorted(told.items()))).encode()).hexdigest()[:8]
+        fields = dict.fromkeys(getattr(kind, "_fields", ()), "")
+    return hashlib.sha256(ADDRESS.sub("", repr(sorted(fields.items()))).encode()).hexdigest()[:8]
 
 
 def _made(code: int, data: bytes) -> Any:
