@@ -44,6 +44,7 @@ SPEC: Mapping[str, Any] = {
         "queues": {"high": 11, "normal": 12, "low": 13, "user": 14},
         "runTimeoutSeconds": 15.5,
         "maxAttempts": 4,
+        "unservedSeconds": 18.5,
         "drainSeconds": 17,
     },
     "persistence": {
@@ -93,6 +94,7 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     "LGS_QUEUE_USER": (lambda s: s.queue_limits.user, 14),
     "LGS_RUN_TIMEOUT_SECONDS": (lambda s: s.run_timeout_seconds, 15.5),
     "LGS_MAX_ATTEMPTS": (lambda s: s.max_attempts, 4),
+    "LGS_UNSERVED_SECONDS": (lambda s: s.unserved_seconds, 18.5),
     "LGS_DRAIN_SECONDS": (lambda s: s.drain_seconds, 17),
     "LGS_RUN_TTL_HOURS": (lambda s: s.run_ttl_hours, 1.5),
     "LGS_VERSIONS_LIMIT": (lambda s: s.versions_limit, 19),

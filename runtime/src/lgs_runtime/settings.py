@@ -66,6 +66,8 @@ class Settings:
     queue_limits: QueueLimits = field(default_factory=QueueLimits)
     run_timeout_seconds: float = 3600.0
     max_attempts: int = 3
+    unserved_seconds: float = 3600.0
+    """For so long a run waits for a graph that no replica takes; 0: for ever."""
     drain_seconds: float = 60.0
     run_ttl_hours: float = 24.0
     versions_limit: int = VERSIONS_LIMIT
@@ -164,6 +166,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
             "LGS_RUN_TIMEOUT_SECONDS", 3600.0, above=0.0, alias="BG_JOB_TIMEOUT_SECS"
         ),
         max_attempts=values.integer("LGS_MAX_ATTEMPTS", 3, at_least=1, alias="BG_JOB_MAX_RETRIES"),
+        unserved_seconds=values.number("LGS_UNSERVED_SECONDS", 3600.0, at_least=0.0),
         drain_seconds=values.number(
             "LGS_DRAIN_SECONDS", 60.0, at_least=0.0, alias="BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS"
         ),

@@ -78,5 +78,29 @@ async def test_a_run_that_waits_for_a_graph_can_be_cancelled(alone: Settings) ->
         await asyncio.wait_for(followed, 30)
 
 
+async def test_a_run_of_a_graph_that_was_removed_ends_in_error_once_its_time_is_over_and_its_clients_hear_why(
+    alone: Settings,
+) -> None:
+    async with open_replica(release(alone, "new", "steps", "chat")):
+        pass
+    bounded = replace(release(alone, "old", "steps"), unserved_seconds=0.1)
+    async with open_replica(bounded) as old:
+        key = (await old.client.threads.create())["thread_id"]
+        asked = old.client.runs.stream(key, "chat", input={"messages": []})
+        told = [part async for part in asked if part.event == "error"]
+        stateless = await old.client.runs.wait(None, "chat", input={"messages": []}, raise_error=False)
+        (ended,) = await old.client.runs.list(key)
+        thread = await old.client.threads.get(key)
+
+    because = (
+        "graph 'chat' not found: for 0.1 s no replica has taken its runs; "
+        "the graphs of this service are: steps. "
+    )
+    assert [part.data["error"] for part in told] == ["GraphNotFound"]
+    assert str(told[0].data["message"]).startswith(because)
+    assert (ended["status"], thread["status"]) == ("error", "error")
+    assert because in str(stateless)
+
+
 async def _events(replica: Replica, thread_id: str, run_id: str) -> list[str]:
     return [part.event async for part in replica.client.runs.join_stream(thread_id, run_id)]

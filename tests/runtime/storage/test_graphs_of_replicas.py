@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Priority, QueueLimits
 from lgs_runtime.storage import Storage
 from support.service import Service
@@ -181,3 +182,81 @@ async def test_when_no_graph_is_taken_by_anybody_all_that_waits_is_unserved(flee
     depth = await fleet.storage.queue.depth()
 
     assert (depth.unserved, depth.normal.waiting) == ({"a": 1}, 1)
+
+
+WAITED: dict[str, str] = {"b": "graph 'b' not found"}
+
+
+async def ended_as_unserved(service: Service, seconds: float = 0.0) -> list[tuple[str, str, str | None]]:
+    ended = await service.storage.queue.end_unserved(WAITED, seconds)
+    return [(run.run_id, run.status, run.error) for run in ended]
+
+
+async def test_a_run_that_has_waited_for_its_graph_for_too_long_ends_in_error_with_the_reason(
+    service: Service,
+) -> None:
+    service.leases["old"] = await service.storage.leases.take("old", ["a"])
+    own = await service.enqueue(graph_id="a")
+    waits = await service.enqueue(graph_id="b", webhook="http://example.com")
+
+    ended = await ended_as_unserved(service)
+
+    assert ended == [(waits.run.run_id, "error", "graph 'b' not found")]
+    assert await ended_as_unserved(service) == []
+    thread = await service.storage.threads.get(waits.run.thread_id)
+    assert (thread.status, thread.error) == ("error", "graph 'b' not found")
+    assert [call.run.run_id for call in await service.storage.webhooks.claim(10, 60, 60)] == [
+        waits.run.run_id
+    ]
+    assert [run.run_id for run in await service.storage.queue.claim("old", 10)] == [own.run.run_id]
+
+
+async def test_a_run_waits_for_its_graph_as_long_as_it_may_and_a_delayed_one_from_its_time_on(
+    service: Service,
+) -> None:
+    service.leases["old"] = await service.storage.leases.take("old", ["a"])
+    waits = await service.enqueue(graph_id="b")
+    delayed = await service.enqueue(graph_id="b", delay_seconds=3600)
+
+    assert await ended_as_unserved(service, 600) == []
+    assert [run_id for run_id, _, _ in await ended_as_unserved(service)] == [waits.run.run_id]
+    assert (await service.storage.runs.get(delayed.run.run_id)).status == "pending"
+
+
+async def test_a_run_whose_graph_a_replica_has_or_had_a_moment_ago_is_not_ended(
+    fleet: Service, open_another: Another, lease_runs_out: RunsOut
+) -> None:
+    await fleet.enqueue(graph_id="b")
+
+    by_all = await ended_as_unserved(fleet)
+    for name in ("new", "silent"):
+        await fleet.leases.pop(name).close()
+    lost = await (await open_another()).leases.take("lost", ["b"])
+    lease_runs_out("lost")
+    by_one_that_was_lost = await ended_as_unserved(fleet)
+    await lost.close()
+
+    assert (by_all, by_one_that_was_lost) == ([], [])
+
+
+async def test_after_a_run_that_ended_as_unserved_its_thread_goes_on(fleet: Service) -> None:
+    for name in ("new", "silent"):
+        await fleet.leases.pop(name).close()
+    first = await fleet.enqueue(graph_id="b")
+    second = await fleet.enqueue(first.run.thread_id, graph_id="a")
+
+    assert await fleet.storage.queue.claim("old", 10) == []
+    await ended_as_unserved(fleet)
+
+    assert [run.run_id for run in await fleet.storage.queue.claim("old", 10)] == [second.run.run_id]
+
+
+async def test_a_stateless_run_that_ended_as_unserved_takes_its_thread_with_it(service: Service) -> None:
+    service.leases["old"] = await service.storage.leases.take("old", ["a"])
+    waits = await service.enqueue(graph_id="b", delete_thread_after=True)
+
+    await ended_as_unserved(service)
+
+    with pytest.raises(NotFound):
+        await service.storage.threads.get(waits.run.thread_id)
+    assert (await service.storage.runs.get(waits.run.run_id)).error == "graph 'b' not found"

@@ -32,6 +32,13 @@ class Workers(Part):
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="How often a run is started again after its replica was lost."
     )
+    unserved_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=604800,
+        description="Seconds for which a run waits for a graph that no replica has, as after a release that "
+        "removed it; then it ends in error. 0: for ever. Default: 3600.",
+    )
     drain_seconds: int = Field(
         default=60,
         ge=0,

@@ -79,6 +79,8 @@ def variables_of(spec: Spec) -> dict[str, str]:
     }
     if queues.user is not None:
         values["LGS_QUEUE_USER"] = str(queues.user)
+    if workers.unserved_seconds is not None:
+        values["LGS_UNSERVED_SECONDS"] = _plain(workers.unserved_seconds)
     if spec.graphs:
         values["LANGSERVE_GRAPHS"] = json.dumps(spec.graphs, sort_keys=True)
     if spec.circuit_breaker is not None:

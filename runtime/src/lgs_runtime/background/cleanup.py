@@ -33,8 +33,6 @@ class Cleanup:
         runs = await self._storage.runs.expire(self._run_ttl_hours)
         await self._storage.audit.expire(AUDIT_DAYS)
         left = await self.clean_orphaned(ORPHANED_SECONDS)
-        if unserved := (await self._storage.queue.depth()).unserved:
-            log.warning("queue.unserved", graphs=dict(unserved))
         if runs or left:
             log.info("cleanup.deleted", runs=runs, left_behind=left)
 

@@ -18,6 +18,7 @@ from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.background.expiry import Expiry
 from lgs_runtime.background.pruning import Pruner
 from lgs_runtime.background.reaper import Reaper
+from lgs_runtime.background.unserved import UnservedRuns
 from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import ANSWER_SECONDS, WebhookSender
 from lgs_runtime.cache.preloading import TURN_SECONDS, Preloader
@@ -76,7 +77,16 @@ def _of_runs(services: Services) -> tuple[Duty, ...]:
         replica=settings.replica_id,
         max_attempts=settings.max_attempts,
     )
+    unserved = UnservedRuns(
+        services.storage,
+        services.checkpointer,
+        services.streams,
+        services.notifier,
+        graphs=services.graphs.ids,
+        wait_seconds=settings.unserved_seconds,
+    )
     return (
+        Duty("unserved", unserved.interval_seconds, unserved.turn, at_once=False),
         Duty("reaper", settings.lease_seconds / REAPS_PER_LEASE, reaper.reap_once, at_once=False, spread=0.3),
         Duty("crons", 1.0, CronScheduler(services).fire_due),
     )

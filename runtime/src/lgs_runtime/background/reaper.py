@@ -8,14 +8,12 @@ from typing import Any
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from lgs_runtime.background.endings import publish_ending
 from lgs_runtime.metrics import Metrics
-from lgs_runtime.model import Run, Signal
+from lgs_runtime.model import Signal
 from lgs_runtime.notifier import Notifier
-from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
-from lgs_runtime.worker.cleanup import delete_checkpoints
-from lgs_runtime.worker.publisher import publish_failure
 
 log = structlog.get_logger(__name__)
 
@@ -51,11 +49,12 @@ class Reaper:
         for run in reaped:
             log.warning("run.reaped", run_id=run.run_id, status=run.status, attempt=run.attempt)
             if run.status != "pending":
-                await self._ended(run)
+                await publish_ending(
+                    run,
+                    "ReplicaLost",
+                    storage=self._storage,
+                    checkpointer=self._checkpointer,
+                    streams=self._streams,
+                    notifier=self._notifier,
+                )
         self._notifier.announce(Signal("queued", ""))
-
-    async def _ended(self, run: Run) -> None:
-        await publish_failure(self._streams, run, "ReplicaLost", run.error or "its replica was lost")
-        self._notifier.announce(Signal("finished", run.run_id))
-        if RunKwargs.from_json(run.kwargs).temporary:
-            await delete_checkpoints(self._storage.orphans, self._checkpointer, [run.thread_id])

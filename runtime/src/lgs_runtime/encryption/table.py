@@ -73,6 +73,7 @@ TABLE: Final[Mapping[str, Mapping[str, Rule]]] = {
         "finish": Rule({"outcome": runs.outcome}),
         "release": PLAIN,
         "reap": Rule(opens=_TO_EXECUTE),
+        "end_unserved": Rule(opens=_TO_EXECUTE),
         "cancel": Rule(_OF_THREAD, _TO_EXECUTE),
         "depth": PLAIN,
     },

@@ -8,7 +8,7 @@ attempt is named by (run_id, replica, attempt): a call that comes too late raise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lgs_runtime.model import (
@@ -81,6 +81,11 @@ class Queue(Protocol):
     async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
         """Takes runs from replicas whose lease ran out, except from `replica`, which asks and so lives. Those
         with attempts left wait again, the others end in `error` with the reason. Returns them as they are
+        afterwards. Safe to call from every replica."""
+
+    async def end_unserved(self, reasons: Mapping[str, str], waited_seconds: float) -> Sequence[Run]:
+        """Ends waiting runs of these graphs that have been due for so long, if no replica takes runs of their
+        graph now: in `error`, with the reason of their graph. At most a hundred; returns them as they are
         afterwards. Safe to call from every replica."""
 
     async def cancel(

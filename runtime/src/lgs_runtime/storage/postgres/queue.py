@@ -7,7 +7,7 @@ and carry out what `transitions` decides.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -51,6 +51,7 @@ from lgs_runtime.storage.postgres.statements.queue import (
     LOST_THREADS,
     OWN_RUNS,
     TAKE_ONLY,
+    UNSERVED,
 )
 
 _Result = TypeVar("_Result")
@@ -188,6 +189,20 @@ class PostgresQueue:
             }
             reasons = {row["run_id"]: transitions.lost_reason(row["attempt"], max_attempts) for row in held}
             await apply_transitions.apply(change, held, met, reasons, charge=True)
+            return await apply_transitions.afterwards(change, held)
+
+        return await self._change(work) if threads else []
+
+    async def end_unserved(self, reasons: Mapping[str, str], waited_seconds: float) -> Sequence[Run]:
+        asked = (list(reasons), waited_seconds)
+        threads = [row["thread_id"] for row in await self._database.rows(UNSERVED, *asked, None)]
+
+        async def work(change: Change) -> Sequence[Run]:
+            await change.connection.fetch(LOCK_THREADS, threads)
+            held = await change.connection.fetch(f"{UNSERVED} FOR UPDATE OF r", *asked, threads)
+            ends: dict[str, transitions.Transition] = {row["run_id"]: "fail" for row in held}
+            said = {row["run_id"]: reasons[row["graph_id"]] for row in held}
+            await apply_transitions.apply(change, held, ends, said, charge=True)
             return await apply_transitions.afterwards(change, held)
 
         return await self._change(work) if threads else []

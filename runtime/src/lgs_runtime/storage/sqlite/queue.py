@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lgs_runtime.database.json_columns import dump
 from lgs_runtime.model import (
@@ -39,6 +39,7 @@ from lgs_runtime.storage.sqlite.statements.queue import (
     HELD_BY,
     LOST,
     TAKE_ONLY,
+    UNSERVED,
 )
 
 LONG_WAIT_SECONDS = 0.5
@@ -100,6 +101,9 @@ class SqliteQueue:
             return _reap(change, max_attempts, replica)
 
         return await self._changes.run(reap)
+
+    async def end_unserved(self, reasons: Mapping[str, str], waited_seconds: float) -> Sequence[Run]:
+        return await self._changes.run(lambda change: _end_unserved(change, reasons, waited_seconds))
 
     async def cancel(
         self,
@@ -173,6 +177,14 @@ def _reap(change: Change, max_attempts: int, replica: str | None) -> list[Run]:
         transition = transitions.lost(row["attempt"], row["cancel_requested"], max_attempts)
         apply(change, row, transition, transitions.lost_reason(row["attempt"], max_attempts), charge=True)
     return change.afterwards(lost)
+
+
+def _end_unserved(change: Change, reasons: Mapping[str, str], waited_seconds: float) -> list[Run]:
+    """Ends what has waited for so long for a replica that takes its graph."""
+    waiting = change.all(UNSERVED, graph_ids=dump(list(reasons)), waited=waited_seconds)
+    for row in waiting:
+        apply(change, row, "fail", reasons[row["graph_id"]], charge=True)
+    return change.afterwards(waiting)
 
 
 def _cancel(

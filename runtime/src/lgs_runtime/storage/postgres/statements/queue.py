@@ -81,6 +81,19 @@ WHERE r.thread_id = ANY($1::text[]) AND r.status = 'running'
 FOR UPDATE OF r
 """
 
+UNSERVED: Final = f"""
+SELECT r.* FROM lgs_run r
+WHERE r.status = 'pending' AND r.graph_id = ANY($1::text[]) AND r.due_at <= now() - make_interval(secs => $2)
+  AND ($3::text[] IS NULL OR r.thread_id = ANY($3))
+  AND NOT EXISTS (
+      SELECT FROM lgs_replica p
+      WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
+        AND coalesce(r.graph_id = ANY(p.graphs), true))
+ORDER BY r.seq LIMIT 100
+"""
+"""Waiting runs of graphs that no replica takes, as `DEPTH` has it; first to find their threads, then, when
+these are locked, to end them."""
+
 TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = $2::text[] WHERE replica = $1"
 
 HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = $1 AND status = 'running'"

@@ -48,6 +48,18 @@ SELECT * FROM lgs_run
 WHERE run_id = :run_id AND status = 'running' AND claimed_by = :replica AND attempt = :attempt
 """
 
+UNSERVED: Final = f"""
+SELECT r.* FROM lgs_run r
+WHERE r.status = 'pending' AND r.due_at <= :now - :waited
+  AND r.graph_id IN (SELECT value FROM json_each(:graph_ids))
+  AND NOT EXISTS (
+      SELECT 1 FROM lgs_replica p
+      WHERE {lease_holds(REMEMBERED_SECONDS)}
+        AND (p.graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(p.graphs))))
+ORDER BY r.seq LIMIT 100
+"""
+"""Waiting runs of graphs that no replica takes, as `DEPTH` has it."""
+
 TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = :graphs WHERE replica = :replica"
 
 HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = :replica AND status = 'running'"
