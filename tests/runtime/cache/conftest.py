@@ -15,6 +15,12 @@ from lgs_runtime.cache.opening import open_cache
 NewCache = Callable[..., CacheManager]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis of the tests is not slow, though the machine may be."""
+    monkeypatch.setattr("lgs_runtime.cache.replicas.SLOW_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def new_cache() -> AsyncIterator[NewCache]:
     """Opens caches, each as a replica of its own; all are closed at the end."""

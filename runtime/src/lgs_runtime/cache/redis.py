@@ -101,6 +101,8 @@ class RedisEntries:
             health_seconds=HEALTH_SECONDS,
         )
         self._redis = self._connect()
+        # A burst of lookups waits for connections, which is not the time that Redis takes.
+        self._pinged = self._connect(most_connections=1)
         # Of a Cluster any node tells whether it is there: one that is not there keeps its own keys alone.
         self._any = {"target_nodes": "random"} if parse_redis(uri).is_cluster else {}
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
@@ -111,9 +113,9 @@ class RedisEntries:
         """Whether it takes what is written; one that is full, or follows a master, answers a ping."""
         async with _answered():
             if self._any:
-                await self._redis.ping(**self._any)
+                await self._pinged.ping(**self._any)
             else:
-                await self._redis.set(f"{self._channel}-probe", b"", px=_milliseconds(TIMEOUT_SECONDS))
+                await self._pinged.set(f"{self._channel}-probe", b"", px=_milliseconds(TIMEOUT_SECONDS))
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         """The entry of each key."""
@@ -230,8 +232,9 @@ class RedisEntries:
 
     async def close(self) -> None:
         """Closes the connections."""
-        with suppress(*GONE):
-            await self._redis.aclose()
+        for each in (self._redis, self._pinged):
+            with suppress(*GONE):
+                await each.aclose()
 
 
 @asynccontextmanager

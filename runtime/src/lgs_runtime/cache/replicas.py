@@ -1,9 +1,9 @@
 """What the replicas of a service have in common of their caches: the entries and leases in Redis, and the
 word of what has changed. Belongs to one event loop.
 
-Nobody waits for a Redis that is away: one task looks whether it is back. One that refuses a command is there:
-that command has no answer. What memory has of shared entries is forgotten whenever a change may have gone
-unheard.
+Nobody waits for a Redis that is away, or so slow that asking it costs what it was to save: one task looks
+whether it is back. One that refuses a command is there: that command has no answer. What memory has of shared
+entries is forgotten whenever a change may have gone unheard.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from lgs_runtime.cache.shared import Change, SharedCache, SharedCacheRefused, Sh
 from lgs_runtime.cancelling import cancelled
 
 LOOK_SECONDS: Final = 0.5
+SLOW_SECONDS: Final = 0.15
+"""A Redis that takes so long for nothing is as good as away."""
+LATE_SECONDS: Final = 0.02
+"""An event loop that is late by so much has not looked whether there was an answer."""
+SLOW_PINGS: Final = 3
+"""So many, one after the other, make a slow Redis."""
 RENEWALS: Final = 0.3
 """A lease is renewed each time this share of it has passed."""
 T = TypeVar("T")
@@ -64,12 +70,15 @@ class Replicas:
         asked = asyncio.ensure_future(question(self._shared))
         self._asked.add(asked)
         asked.add_done_callback(self._asked.discard)
+        suspected = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._suspect)
         try:
             return await asyncio.shield(asked)
         except SharedCacheUnavailable as gone:
             self._gone(gone)
         except SharedCacheRefused as refused:
             self._failed("cache.redis_refused", str(refused))
+        finally:
+            suspected.cancel()
         return None
 
     def leased(self, flight: Flight) -> None:
@@ -94,13 +103,37 @@ class Replicas:
             log.warning("cache.redis_gone", reason=str(reason))
             self._tasks["look"] = asyncio.create_task(self._look(), name="cache-redis")
 
+    def _suspect(self) -> None:
+        """A question has had no answer for long: it may have waited for others, or for this replica."""
+        if self.up and not self._busy("check"):
+            self._tasks["check"] = asyncio.create_task(self._check(), name="cache-redis-pings")
+
+    async def _check(self) -> None:
+        # The first one may have to connect, which takes several ways there and back.
+        for _ in range(1 + SLOW_PINGS):
+            if not (why := await self._ping()):
+                await asyncio.sleep(LOOK_SECONDS)
+                return
+        self._gone(SharedCacheUnavailable(why))
+
+    async def _ping(self) -> str | None:
+        """Why Redis is of no use just now; empty: it is. None: this replica was too busy to see."""
+        loop = asyncio.get_running_loop()
+        due, late = loop.time() + SLOW_SECONDS, list[float]()
+        watch = loop.call_later(SLOW_SECONDS, lambda: late.append(loop.time() - due))
+        try:
+            with suppress(SharedCacheRefused):
+                await self._shared.ping()
+        except SharedCacheUnavailable as gone:
+            return None if late and late[0] > LATE_SECONDS else str(gone)
+        finally:
+            watch.cancel()
+        return f"no answer within {SLOW_SECONDS:g} s" if late and late[0] <= LATE_SECONDS else ""
+
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            try:
-                with suppress(SharedCacheRefused):
-                    await self._shared.ping()
-            except SharedCacheUnavailable:
+            if await self._ping() != "":
                 continue
             log.info("cache.redis_back")
             # Memory may hold what has changed meanwhile, and be asked long before Redis is.

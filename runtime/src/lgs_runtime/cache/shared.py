@@ -45,7 +45,7 @@ class SharedCache(Protocol):
     `SharedCacheUnavailable` and `SharedCacheRefused`."""
 
     async def ping(self) -> None:
-        """Whether it answers, and takes what is written."""
+        """Whether it answers, and takes what is written, whatever else it is asked meanwhile."""
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         """The entry of each key, in one round trip. What is there and is no entry has no bytes."""

@@ -1,0 +1,179 @@
+"""A Redis that answers late, over a proxy in this process: a lookup that takes longer than the work that it
+saves is not made, and a Redis that is quick again is used again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.values import Found, Life
+from support.caches import listening
+from support.waiting import until
+
+NewCache = Callable[..., CacheManager]
+LIFE = Life(60.0)
+SLOW_SECONDS = 0.15
+
+
+class SlowRedis:
+    """Passes on what is asked at once, and what is answered after `seconds`."""
+
+    def __init__(self, uri: str) -> None:
+        self._host, _, port = uri.split("//")[1].split("/", maxsplit=1)[0].rpartition(":")
+        self._port = int(port)
+        self.uri = ""
+        self.seconds = 0.0
+        self.asked = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[SlowRedis]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.uri = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        back, there = await asyncio.open_connection(self._host, self._port)
+        late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def asks() -> None:
+            while data := await reader.read(65536):
+                self.asked += data.count(b"EVAL")
+                there.write(data)
+
+        async def answers() -> None:
+            while data := await back.read(65536):
+                late.put_nowait((time.monotonic() + self.seconds, data))
+
+        async def tells() -> None:
+            while True:
+                due, data = await late.get()
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                writer.write(data)
+
+        ways = [asyncio.ensure_future(way()) for way in (asks, answers, tells)]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (writer, there):
+                end.transport.abort()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.replicas.SLOW_SECONDS", SLOW_SECONDS)
+    monkeypatch.setattr("lgs_runtime.cache.replicas.LOOK_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def slow(redis_uri: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlowRedis]:
+    """Nothing is given up here for being late alone."""
+    monkeypatch.setattr("lgs_runtime.cache.redis.TIMEOUT_SECONDS", 60.0)
+    async with SlowRedis(redis_uri).serving() as proxy:
+        yield proxy
+
+
+async def computed(cache: CacheManager, key: str, value: Any) -> Any:
+    place = cache.place("function", key)
+    found = await cache.enter(place, LIFE, frozenset())
+    if isinstance(found, Flight):
+        await cache.land(place, found, value, LIFE)
+    return found.value if isinstance(found, Found) else value
+
+
+async def test_a_redis_that_answers_late_is_asked_no_more_until_it_is_quick_again(
+    new_cache: NewCache, slow: SlowRedis
+) -> None:
+    cache = new_cache(slow.uri)
+    await listening(cache)
+    await cache.write([(cache.place("function", "before"), "before", LIFE)])
+    cache.memory.clear()
+
+    with capture_logs() as logs:
+        slow.seconds = 3 * SLOW_SECONDS
+        asked = 0
+        while cache.redis == "up":
+            assert await computed(cache, f"first {asked}", asked) == asked
+            asked += 1
+            assert asked < 1000
+        before = slow.asked
+        for number in range(100):
+            assert await computed(cache, f"then {number}", number) == number
+        assert slow.asked == before
+
+        slow.seconds = 0.0
+        await until(lambda: cache.redis == "up")
+        assert await computed(cache, "before", "anew") == "before"
+
+    told = [(log["event"], log.get("reason")) for log in logs if log["event"].startswith("cache.redis_")]
+    assert told[-2:] == [
+        ("cache.redis_gone", f"no answer within {SLOW_SECONDS:g} s"),
+        ("cache.redis_back", None),
+    ]
+
+
+async def test_a_burst_of_lookups_that_waits_for_connections_makes_no_slow_redis(
+    new_cache: NewCache, slow: SlowRedis
+) -> None:
+    slow.seconds = SLOW_SECONDS / 10
+    cache = new_cache(slow.uri)
+    await listening(cache)
+    checks = 0
+
+    def suspected(suspect: Callable[[], None] = cache._replicas._suspect) -> None:  # type: ignore[union-attr]
+        nonlocal checks
+        checks += 1
+        suspect()
+
+    assert cache._replicas is not None
+    cache._replicas._suspect = suspected  # type: ignore[method-assign]
+
+    found = await asyncio.gather(*(computed(cache, f"{number}", number) for number in range(1000)))
+
+    assert found == list(range(1000))
+    assert checks > 0, "the premise: some waited for long"
+    assert cache.redis == "up"
+
+
+async def test_a_replica_that_is_too_busy_to_hear_redis_does_not_take_it_for_slow(
+    new_cache: NewCache, redis_uri: str
+) -> None:
+    cache = new_cache(redis_uri)
+    await listening(cache)
+    assert cache._replicas is not None
+    over = asyncio.Event()
+
+    async def busy() -> None:
+        while not over.is_set():
+            time.sleep(1.5 * SLOW_SECONDS)
+            await asyncio.sleep(0)
+
+    hog = asyncio.create_task(busy())
+    cache._replicas._suspect()
+    await cache._replicas._tasks["check"]
+    over.set()
+    await hog
+
+    assert cache.redis == "up"
