@@ -19,7 +19,9 @@ import pytest
 from langgraph.errors import GraphInterrupt
 
 from lgs_runtime.breaker import BulkheadFull, CircuitBreaker, CircuitOpen
-from lgs_runtime.breaker.machine import Phase, Result
+from lgs_runtime.breaker.circuit import Circuit
+from lgs_runtime.breaker.machine import Permit, Phase, Result
+from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.registry import CIRCUITS, MOST
 
 
@@ -377,6 +379,72 @@ def test_threads_that_find_it_half_open_together_send_one_probe(
 
     assert len(calls) == 1
     assert breaker.state is Phase.CLOSED
+
+
+async def test_of_thousands_of_callers_that_give_up_none_takes_a_place_along() -> None:
+    guarded = CircuitBreaker("crowd", max_concurrent=10, max_wait_seconds=3600.0, minimum_calls=20_000)
+    bulkhead, open_gate, most = guarded.parts[1], asyncio.Event(), 0
+    assert bulkhead is not None
+
+    @guarded
+    async def call() -> None:
+        nonlocal most
+        most = max(most, bulkhead.used)
+        await open_gate.wait()
+
+    callers = [asyncio.create_task(call()) for _ in range(3_000)]
+    await asyncio.sleep(0)
+    for caller in reversed(callers):
+        caller.cancel()
+    ended = await asyncio.gather(*callers, return_exceptions=True)
+    assert {type(each) for each in ended} == {asyncio.CancelledError}
+    assert (most, bulkhead.used) == (10, 0)
+
+    open_gate.set()
+    await asyncio.gather(*(call() for _ in range(100)))
+    assert (most, bulkhead.used) == (10, 0)
+
+
+async def test_callers_that_give_up_as_places_come_free_lose_none_of_them() -> None:
+    """Each place is given to one who waits, and who is cancelled in the same turn of the event loop."""
+    guarded = CircuitBreaker("turns", max_concurrent=3, max_wait_seconds=3600.0, minimum_calls=20_000)
+    bulkhead = guarded.parts[1]
+    assert bulkhead is not None
+
+    async def call(gate: asyncio.Event) -> None:
+        async with guarded:
+            await gate.wait()
+
+    for _ in range(300):
+        gates = [asyncio.Event() for _ in range(9)]
+        callers = [asyncio.create_task(call(gate)) for gate in gates]
+        await asyncio.sleep(0)
+        for gate, waiting in zip(gates[:3], callers[3:6], strict=True):
+            gate.set()
+            waiting.cancel()
+        await asyncio.sleep(0)
+        for gate in gates:
+            gate.set()
+        await asyncio.gather(*callers, return_exceptions=True)
+
+    assert bulkhead.used == 0
+
+
+@pytest.mark.parametrize("probes", [3, 1000])
+def test_of_ten_thousand_calls_at_once_a_half_open_circuit_lets_its_probes_through(probes: int) -> None:
+    now = 0.0
+    policy = Policy(minimum_calls=1, probes=probes, recovery_timeout=30.0)
+    circuit = Circuit("probed", policy, clock=lambda: now)
+    circuit.report(circuit.acquire(), Result.FAILURE)
+    now = 30.0
+
+    let = [permit for _ in range(10_000) if isinstance(permit := circuit._acquired(), Permit)]
+    assert len(let) == probes
+
+    for permit in let:
+        circuit.report(permit, Result.NEITHER)
+    again = [permit for _ in range(10_000) if isinstance(permit := circuit._acquired(), Permit)]
+    assert len(again) == probes, "who said nothing gave the place to another"
 
 
 async def test_an_open_circuit_refuses_at_once_though_the_bulkhead_is_full(

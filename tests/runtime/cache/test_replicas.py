@@ -14,17 +14,22 @@ from typing import Any
 import pytest
 import redis.asyncio
 from langchain_core.messages import AIMessage
+from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
 from lgs_runtime.cache import cached
 from lgs_runtime.cache.current import serving
+from lgs_runtime.cache.exposition import CacheCollector
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.memory import MemoryCache
+from lgs_runtime.cache.memory import MOST_ENTRIES, MemoryCache
 from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.popularity import MOST_HOT
+from lgs_runtime.cache.preloading import Preloader
 from lgs_runtime.cache.redis import HALF_LIFE_SECONDS, MOST_COUNTED, TIMEOUT_SECONDS
 from lgs_runtime.cache.replicas import LOOK_SECONDS
 from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.cache.statistics import MOST_NAMESPACES
 from lgs_runtime.cache.values import Found, Life
 from support.caches import listening
 from support.redis import RedisServer
@@ -464,3 +469,29 @@ async def test_namespaces_beyond_a_number_are_counted_together(new_cache: NewCac
     assert len(list(cache.statistics.rows())) == 201
     assert cache.statistics.total().misses == 300
     assert cache.statistics.of("(others)").misses == 100
+
+
+async def test_what_is_kept_of_namespaces_and_keys_that_anybody_makes_has_a_bound(
+    new_cache: NewCache,
+) -> None:
+    cache = new_cache()
+    registry = CollectorRegistry()
+    registry.register(CacheCollector(cache))
+    preloader = Preloader(cache)
+
+    for number in range(5000):
+        name = f"function of {number}"
+        place = cache.place(name, f"{number}")
+        life = Life(cache.learner.ttl(name, 60.0, 300.0), ahead=True)
+        for _ in range(2):
+            await computed(cache, place, number, life)
+        cache.statistics.failed(name, "cache.not_storable", "anything")
+        if number % 1000 == 999:
+            await preloader.turn()
+
+    series = [line for line in generate_latest(registry).decode().splitlines() if line[0] != "#"]
+    assert len(series) < 20 * (MOST_NAMESPACES + 1)
+    assert len(cache.learner.factors()) <= MOST_NAMESPACES
+    assert len(cache.learner.popularity.hot) <= MOST_HOT
+    assert len(cache.memory) <= MOST_ENTRIES
+    assert cache.statistics.total().hits == 5000

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from concurrent.futures import CancelledError, Future
+from collections import OrderedDict
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from contextlib import suppress
 
 from lgs_runtime.breaker.policy import LONGEST_SECONDS, MOST_CALLS, InvalidPolicy, check_count, check_number
 from lgs_runtime.breaker.refusals import BulkheadFull
@@ -25,7 +24,8 @@ class Bulkhead:
         self.limit = limit
         self.max_wait_seconds = max_wait_seconds
         self.used = 0
-        self._waiting: deque[Future[None]] = deque()
+        # In their order; one that gives up is found at once, however many wait.
+        self._waiting: OrderedDict[Future[None], None] = OrderedDict()
         self._lock = threading.Lock()
 
     def enter(self, circuit: str) -> None:
@@ -56,7 +56,7 @@ class Bulkhead:
         """Gives a place up, to who has waited longest."""
         with self._lock:
             if self._waiting:
-                self._waiting.popleft().set_result(None)
+                self._waiting.popitem(last=False)[0].set_result(None)
             else:
                 self.used -= 1
 
@@ -69,7 +69,7 @@ class Bulkhead:
             if self.max_wait_seconds == 0:
                 raise BulkheadFull(circuit, self.limit, 0.0)
             place: Future[None] = Future()
-            self._waiting.append(place)
+            self._waiting[place] = None
             return place
 
     def _late(self, place: Future[None], circuit: str) -> None:
@@ -83,10 +83,8 @@ class Bulkhead:
             self.leave()
 
     def _withdrawn(self, place: Future[None]) -> bool:
-        with self._lock, suppress(ValueError, CancelledError):
-            self._waiting.remove(place)
-            return True
-        return False
+        with self._lock:
+            return self._waiting.pop(place, place) is None
 
 
 def bulkhead(max_concurrent: int | None, max_wait_seconds: float) -> Bulkhead | None:

@@ -86,6 +86,11 @@ class Flights:
         flight.future.set_result(landing)
         return True
 
+    def outdate_one(self, key: str) -> None:
+        """What is being computed for this key must not be kept."""
+        if (flight := self._under_way.get(key)) is not None:
+            flight.outdated = True
+
     def outdate(self, prefix: str) -> None:
         """What is being computed for keys that begin so must not be kept."""
         with self._lock:

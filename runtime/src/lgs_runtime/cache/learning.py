@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.popularity import HotKey, Popularity
 from lgs_runtime.cache.preload import USES, Budget, margin
-from lgs_runtime.cache.statistics import Counts, Statistics
+from lgs_runtime.cache.statistics import MOST_NAMESPACES, Counts, Statistics
 from lgs_runtime.cache.tuning import Tuner
 
 MOST_UNCOUNTED: Final = 8192
@@ -99,6 +99,9 @@ class Learner:
         """How long values live that live `ttl` seconds, and `most` if that helps."""
         room = self._rooms.get(namespace)
         if room is None:
+            if len(self._rooms) >= MOST_NAMESPACES:
+                # What is not counted by itself can't be tuned.
+                return ttl
             room = self._rooms.setdefault(namespace, _Room(most / ttl))
         return min(most, ttl * room.factor)
 

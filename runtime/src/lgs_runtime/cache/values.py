@@ -165,13 +165,13 @@ class Values(LoopWork):
 
     async def forget(self, place: Place) -> bool:
         """Deletes a value everywhere; whether there was one. What is being computed is not kept."""
-        here = self._forget_here(place)
+        here = self._forget_key(place.key)
         there = await self.on_loop(self._forget_shared(place))
         return self._deleted(place.namespace, here or bool(there)) > 0
 
     def forget_blocking(self, place: Place) -> bool:
         """As `forget`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
-        here = self._forget_here(place)
+        here = self._forget_key(place.key)
         there = self.blocking(self._forget_shared(place))
         return self._deleted(place.namespace, here or bool(there)) > 0
 
@@ -226,10 +226,10 @@ class Values(LoopWork):
             if place not in found:
                 self._missed(place)
 
-    def _forget_here(self, place: Place) -> int:
-        self.learner.gone(place.key)
-        self.flights.outdate(place.key)
-        return self.memory.forget([place.key])
+    def _forget_key(self, key: str) -> int:
+        self.learner.gone(key)
+        self.flights.outdate_one(key)
+        return self.memory.forget([key])
 
     def _clear_here(self, prefix: str) -> int:
         self.learner.all_gone(prefix)
@@ -257,8 +257,10 @@ class Values(LoopWork):
 
     def _changed(self, change: Change) -> None:
         """Another replica has changed something, or may have unseen."""
-        if change.key or change.prefix:
-            self._clear_here(change.key or change.prefix)
+        if change.key:
+            self._forget_key(change.key)
+        elif change.prefix:
+            self._clear_here(change.prefix)
         else:
             self.memory.forget_shared()
 
