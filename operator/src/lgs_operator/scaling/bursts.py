@@ -60,6 +60,8 @@ def surprises(peaks: Peaks, within: float) -> list[float]:
     until = -inf
     first = 0
     demands = [demand for _, demand in peaks]
+    if not demands or max(demands) <= RISE * max(min(demands), 1.0):
+        return []
     for index, (at, demand) in enumerate(peaks):
         while peaks[first][0] < at - within:
             first += 1

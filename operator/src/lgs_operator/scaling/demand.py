@@ -111,9 +111,11 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         levels=levels,
         quick=execution.quantile(QUICK) if waiting else None,
     )
+    if memory.run_seconds is None or waiting == 0:
+        return demand
     ahead = memory.startup_seconds
     starting = sum(min(ahead, since) for since in observation.starting_for) * policy.slots
-    return replace(demand, backlog=_backlog(memory, starting, demand))
+    return replace(demand, backlog=_backlog(memory.run_seconds, ahead, starting, demand))
 
 
 def _offered(rate: Rate, memory: Memory, present: int) -> float:
@@ -145,17 +147,14 @@ def _allowed_wait(policy: Policy, p95_execution: float | None) -> float:
     return min(asked, max(SHORTEST_WAIT, target - p95_execution))
 
 
-def _backlog(memory: Memory, starting: float, demand: Demand) -> float:
+def _backlog(run_seconds: float, ahead: float, starting: float, demand: Demand) -> float:
     """`Q' S / D`: the runs that will wait when a replica that is asked for now is ready, over the time to be
     rid of them. Replicas that come when nobody waits any more would come in vain.
 
     `starting` are the slot-seconds that replicas on their way will have given until then. D is the wait that
     is allowed, though no slot is free again in less than one run time.
     """
-    if memory.run_seconds is None or demand.waiting == 0:
-        return 0.0
-    run_seconds = max(memory.run_seconds, 1e-3)
-    ahead = memory.startup_seconds
+    run_seconds = max(run_seconds, 1e-3)
     left = demand.waiting + ((demand.offered - demand.slots) * ahead - starting) / run_seconds
     within = queue_seconds(demand.levels, run_seconds)
     return max(0.0, left) * run_seconds / (within or max(demand.wait_seconds, run_seconds))

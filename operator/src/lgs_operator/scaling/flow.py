@@ -7,7 +7,7 @@ returns a new `Flow`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lgs_operator.scaling.samples import Arrivals
 
@@ -27,11 +27,11 @@ class Flow:
 
     end: float | None = None
     spans: tuple[tuple[float, float], ...] = ()
+    seconds: float = field(init=False, compare=False)
+    """How far back it reaches."""
 
-    @property
-    def seconds(self) -> float:
-        """How far back it reaches."""
-        return sum([length for length, _ in self.spans])
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seconds", sum([length for length, _ in self.spans]))
 
     def last(self, seconds: float) -> float:
         """Arrivals of the last `seconds`; a span that is cut counts in proportion."""
@@ -41,15 +41,17 @@ class Flow:
         """The same for each of `windows`, ascending, in one pass."""
         found: list[float] = []
         reach = so_far = 0.0
-        spans = reversed(self.spans)
-        length, count = next(spans, (0.0, 0.0))
-        for window in windows:
-            while length > 0 and reach + length <= window:
-                reach, so_far = reach + length, so_far + count
-                length, count = next(spans, (0.0, 0.0))
-            cut = (window - reach) / length if length > 0 else 0.0
-            found.append(so_far + count * cut)
-        return found
+        left = iter(windows)
+        window = next(left)
+        for length, count in reversed(self.spans):
+            after = reach + length
+            while window < after:
+                found.append(so_far + count * ((window - reach) / length))
+                if len(found) == len(windows):
+                    return found
+                window = next(left)
+            reach, so_far = after, so_far + count
+        return found + [so_far] * (len(windows) - len(found))
 
     def fine_counts(self) -> list[float]:
         """Arrivals of each recent round, oldest first: about a minute of them."""

@@ -62,7 +62,7 @@ class Histogram:
         if not counted:
             return NOTHING
         bounds = counted[0].bounds
-        if any(each.bounds != bounds for each in counted):
+        if any(each.bounds is not bounds and each.bounds != bounds for each in counted):
             return reduce(Histogram.plus, counted)
         if len(counted) == 1:
             return counted[0]

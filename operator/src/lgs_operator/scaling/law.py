@@ -59,8 +59,10 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     proposal = staffed(policy, demand, learned.recurring.slots, foreseen)
     proposal = rested(policy, proposal, needs, idle=is_idle(policy, learned.worked_at, now))
     given = RoundInputs(policy, observation, demand, learned, current, now, asked)
-    learned = replace(learned, saturation=_downstream_learned(policy, memory, given, proposal))
-    given = replace(given, memory=learned)
+    saturation = _downstream_learned(policy, memory, given, proposal)
+    if saturation is not learned.saturation:
+        learned = replace(learned, saturation=saturation)
+        given = replace(given, memory=learned)
     more = tripped(given, proposal)
     if more is not None and more.replicas > proposal.replicas:
         return _bounded(replace(given, memory=replace(learned, tripped_at=now)), more)
@@ -87,12 +89,8 @@ def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) 
 
 def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, proposal: Proposal) -> Saturation:
     """What is known, after this round, of what all replicas share."""
-    state, demand, observation, learned = (
-        given.memory.saturation,
-        given.demand,
-        given.observation,
-        given.memory,
-    )
+    demand, observation, learned = given.demand, given.observation, given.memory
+    state = learned.saturation
     if state is NOT_SATURATED and not demand.saturated:
         return state
     elapsed = 0.0 if before.at is None else observation.at - before.at
@@ -115,7 +113,7 @@ def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, prop
 def _foreseen(policy: Policy, before: Memory, learned: Memory, demand: Demand) -> tuple[Memory, float]:
     """The memory with the load of this round among the days, and what they foresee, in slots."""
     if not policy.predict or learned.at is None:
-        return replace(learned, days=NO_DAYS), 0.0
+        return learned if learned.days is NO_DAYS else replace(learned, days=NO_DAYS), 0.0
     elapsed = 0.0 if before.at is None else min(LONGEST_GAP, max(0.0, learned.at - before.at))
     days = seen(learned.days, learned.at, elapsed, demand.offered)
     return replace(learned, days=days), predicted(days, learned.at, learned.startup_seconds)

@@ -43,7 +43,9 @@ def rate_of(flow: Flow) -> Rate:
         least, most = (count - margin) / window, (count + margin) / window
         if least > high or most < low:
             break
-        low, high, seconds, mean = max(low, least), min(high, most), window, count / window
+        low = least if least > low else low
+        high = most if most < high else high
+        seconds, mean = window, count / window
     return Rate(per_second=min(max(mean, low), high), seconds=seconds)
 
 

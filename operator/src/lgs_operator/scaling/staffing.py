@@ -26,13 +26,6 @@ def slots_for(load: float, run_seconds: float | None, wait_seconds: float, utili
     return max(load + head_room(load, patience) * sqrt(load), load / utilization)
 
 
-def late_share(load: float, beta: float, patience: float) -> float:
-    """The share of the runs that wait longer than `patience` mean run times with `load + beta sqrt(load)`
-    slots.
-    """
-    return exp(-beta * sqrt(load) * patience) / _odds(beta)
-
-
 @lru_cache(maxsize=1024)
 def _odds(beta: float) -> float:
     """Of 1 to the share of the runs that wait at all."""
@@ -42,11 +35,14 @@ def _odds(beta: float) -> float:
 
 
 def head_room(load: float, patience: float) -> float:
-    """The least beta, in square roots of the load, with which no more than `LATE_SHARE` waits too long."""
+    """The least beta, in square roots of the load, with which no more than `LATE_SHARE` of the runs waits
+    longer than `patience` mean run times.
+    """
     low, high = 0.0, MOST_BETA
+    root = sqrt(load)
     for _ in range(_HALVINGS):
         beta = (low + high) / 2
-        if late_share(load, beta, patience) > LATE_SHARE:
+        if exp(-beta * root * patience) / _odds(beta) > LATE_SHARE:
             low = beta
         else:
             high = beta

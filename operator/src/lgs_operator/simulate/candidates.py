@@ -41,7 +41,7 @@ WAITS = (0.05, 0.2, 1.0, 3.0, 10.0, 30.0)
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A law under a policy, asked every `interval` seconds. `target` is the number that its user sets, None
-    where it is the manifest's; `plain` laws read no histograms.
+    where it is the manifest's; `plain` laws read no histograms, `summed` ones only add the replicas up.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Candidate:
     interval: float
     target: float | None = None
     plain: bool = True
+    summed: bool = True
 
 
 def ours(policy: Policy) -> Candidate:
@@ -59,7 +60,9 @@ def ours(policy: Policy) -> Candidate:
 
 
 def _hpa(policy: Policy, target: float) -> Candidate:
-    return Candidate(HPA, policy, partial(hpa, target=target), HpaMemory(), SYNC_SECONDS, target)
+    return Candidate(
+        HPA, policy, partial(hpa, target=target), HpaMemory(), SYNC_SECONDS, target, summed=False
+    )
 
 
 def _keda(policy: Policy, target: float) -> Candidate:

@@ -4,10 +4,12 @@ shared among processes.
 
 from __future__ import annotations
 
+import gc
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import ceil
@@ -16,7 +18,7 @@ from multiprocessing import get_context
 from lgs_operator.simulate.candidates import Candidate
 from lgs_operator.simulate.conditions import Conditions
 from lgs_operator.simulate.loads import Load
-from lgs_operator.simulate.record import Timeline
+from lgs_operator.simulate.record import Job, Timeline
 from lgs_operator.simulate.service import Simulation
 
 WORTH_PROCESSES = 4 * 3600.0
@@ -75,7 +77,7 @@ def quantile(ascending: Sequence[float], share: float) -> float:
 
 def play(candidate: Candidate, load: Load, conditions: Conditions) -> Outcome:
     """`load` under `candidate`."""
-    policy = candidate.policy
+    policy, faults = candidate.policy, conditions.scrapes()
     simulation = Simulation(
         policy,
         candidate.law,
@@ -84,12 +86,13 @@ def play(candidate: Candidate, load: Load, conditions: Conditions) -> Outcome:
         tick=candidate.interval,
         # Whatever happens at a round time meets each law with average luck.
         first=candidate.interval / 2,
-        faults=conditions.scrapes(),
+        faults=faults,
         epoch=load.starts_at,
         startups=conditions.startups(),
         saturated_at=conditions.saturated_at(policy.slots * policy.max_replicas),
         explained=False,
         plain=candidate.plain,
+        summed=candidate.summed and faults is None,
     )
     record = simulation.play(load.jobs, load.seconds)
     return Outcome(
@@ -142,7 +145,7 @@ class Players:
                     self._processes,
                     mp_context=get_context("spawn"),
                     initializer=_begin,
-                    initargs=(self._load, self._conditions),
+                    initargs=(*_packed(self._load), self._conditions),
                 )
             found = self._pool.map(_play, candidates)
         return list(found)
@@ -152,8 +155,16 @@ _ABOUT: list[tuple[Load, Conditions]] = []
 """What the plays of a process are about."""
 
 
-def _begin(load: Load, conditions: Conditions) -> None:
-    _ABOUT.append((load, conditions))
+def _packed(load: Load) -> tuple[Load, array[float], array[float]]:
+    """A load on its way to a process: hundreds of thousands of runs as numbers, not as objects."""
+    times = array("d", (job.at for job in load.jobs))
+    return replace(load, jobs=()), times, array("d", (job.seconds for job in load.jobs))
+
+
+def _begin(load: Load, times: array[float], lengths: array[float], conditions: Conditions) -> None:
+    _ABOUT.append((replace(load, jobs=tuple(map(Job, times, lengths))), conditions))
+    # They stay: no look for garbage need go through them again.
+    gc.freeze()
 
 
 def _play(candidate: Candidate) -> Outcome:

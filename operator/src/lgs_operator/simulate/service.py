@@ -8,57 +8,23 @@ what they have when they go. Nothing here is random or reads a clock: the same l
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
-from itertools import accumulate, chain
+from itertools import chain
 from math import inf
 from typing import Generic
 
-from lgs_operator.scaling.histogram import NOTHING, Histogram
+from lgs_operator.scaling.histogram import NOTHING
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation, ReplicaSample, typical_startup
 from lgs_operator.simulate.laws import Law, LawDecision, State
 from lgs_operator.simulate.record import Job, Record, Round, Timeline
+from lgs_operator.simulate.replica import Counters, Replica
 
-BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, inf)
 Faults = Callable[[float, Observation], Observation | None]
 NEVER = Job(inf, 0.0)
-
-
-@dataclass(slots=True)
-class _Counts:
-    counts: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
-    total: float = 0.0
-    _told: Histogram | None = None
-
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.total += seconds
-        self._told = None
-
-    def histogram(self) -> Histogram:
-        if self._told is None:
-            counts = tuple(accumulate(self.counts))
-            self._told = Histogram(BOUNDS, counts, self.total, counts[-1])
-        return self._told
-
-
-@dataclass(slots=True, eq=False)
-class _Replica:
-    name: str
-    asked_at: float
-    ready_at: float
-    in_use: int = 0
-    draining: bool = False
-    gone: bool = False
-    arrived: float = 0
-    finished: float = 0
-    wait: _Counts = field(default_factory=_Counts)
-    execution: _Counts = field(default_factory=_Counts)
-    latency: _Counts = field(default_factory=_Counts)
 
 
 @dataclass(slots=True)
@@ -69,7 +35,8 @@ class Simulation(Generic[State]):
     `startups` says what the n-th replica takes to start instead. With more than `saturated_at` runs at a time
     a run takes so many times longer as there are too many when it begins: what all share behind the replicas
     is full. `explained` keeps each decision with its words; a day of them is hundreds of MB. A law that reads
-    no histograms is spared them with `plain`.
+    no histograms is spared them with `plain`, and one that only adds the replicas up gets their sum with
+    `summed`, as one answer, which must not be lost.
     """
 
     policy: Policy
@@ -87,13 +54,18 @@ class Simulation(Generic[State]):
     plain: bool = False
     split: bool = False
     """Replicas apart from these answer requests, so that none of these need be there."""
-    _replicas: list[_Replica] = field(default_factory=list)
-    _working: list[_Replica] = field(default_factory=list)
-    _free: list[dict[_Replica, None]] = field(default_factory=list)
+    summed: bool = False
+    _replicas: list[Replica] = field(default_factory=list)
+    _working: list[Replica] = field(default_factory=list)
+    _draining: list[Replica] = field(default_factory=list)
+    _sum: Counters = field(default_factory=Counters)
+    """With `summed`: what all have counted. One that drains counts apart from the last round on, since nobody
+    knows what it has not told when it goes."""
+    _free: list[dict[Replica, None]] = field(default_factory=list)
     """The working replicas by the slots that they have in use."""
-    _starting: list[tuple[float, int, _Replica]] = field(default_factory=list)
+    _starting: list[tuple[float, int, Replica]] = field(default_factory=list)
     _queue: deque[Job] = field(default_factory=deque)
-    _ends: list[tuple[float, int, _Replica, float, float]] = field(default_factory=list)
+    _ends: list[tuple[float, int, Replica, float, float]] = field(default_factory=list)
     _made: int = 0
     _turn: int = 0
     _running: int = 0
@@ -130,7 +102,8 @@ class Simulation(Generic[State]):
         takes = (
             self.startup_seconds if self.startups is None or began is not None else self.startups(self._made)
         )
-        replica = _Replica(f"r{self._made}", now, now + takes)
+        counters = self._sum if self.summed else Counters()
+        replica = Replica(f"r{self._made}", now, now + takes, counters)
         self._replicas.append(replica)
         heappush(self._starting, (replica.ready_at, self._made, replica))
 
@@ -152,7 +125,7 @@ class Simulation(Generic[State]):
                 if self.split:
                     self._acknowledged += 1
                 else:
-                    self._working[self._turn % len(self._working)].arrived += 1
+                    self._working[self._turn % len(self._working)].counters.arrived += 1
                     self._turn += 1
                 comes = next(arrivals)
             if queue:
@@ -183,7 +156,7 @@ class Simulation(Generic[State]):
             self._waits.append(wait)
             self._spent.append(wait + takes)
             if not self.plain:
-                replica.wait.add(wait)
+                replica.counters.wait.add(wait)
             self._made += 1
             heappush(self._ends, (now + takes, self._made, replica, takes, wait))
 
@@ -195,15 +168,18 @@ class Simulation(Generic[State]):
             self._free[replica.in_use - 1][replica] = None
         replica.in_use -= 1
         if not self.plain:
-            replica.finished += 1
-            replica.execution.add(takes)
-            replica.latency.add(wait + takes)
+            counters = replica.counters
+            counters.finished += 1
+            counters.execution.add(takes)
+            counters.latency.add(wait + takes)
         if replica.draining and replica.in_use == 0:
             self._remove(replica, now)
 
-    def _remove(self, replica: _Replica, now: float) -> None:
+    def _remove(self, replica: Replica, now: float) -> None:
         replica.gone = True
         self._replicas.remove(replica)
+        if replica.draining:
+            self._draining.remove(replica)
         self._paid += now - max(0.0, replica.asked_at)
 
     def _round(self, now: float) -> LawDecision[State]:
@@ -227,51 +203,81 @@ class Simulation(Generic[State]):
         )
 
     def _observe(self, now: float) -> Observation:
-        answering = [each for each in self._replicas if each.ready_at <= now]
-        starting = [each for each in self._replicas if each.ready_at > now]
-        oldest = now - self._queue[0].at if self._queue else 0.0
+        there = len(self._working) + len(self._draining)
+        starting = (
+            [] if there == len(self._replicas) else [each for each in self._replicas if each.ready_at > now]
+        )
         return Observation(
             at=self.epoch + now,
-            samples=(*self._front(now, oldest), *[self._sample(each, now, oldest) for each in answering]),
+            samples=(*self._front(now), *(self._summed(now) if self.summed else self._apart(now))),
             ready=len(self._working),
             starting=len(starting),
-            draining=len(answering) - len(self._working),
+            draining=len(self._draining),
             starting_for=tuple([now - each.asked_at for each in starting]),
-            startup_seconds=self._typical_startup(answering),
+            startup_seconds=self._typical_startup(now),
         )
 
-    def _front(self, now: float, oldest: float) -> list[ReplicaSample]:
+    def _front(self, now: float) -> list[ReplicaSample]:
         """What a replica tells that only answers requests."""
         if not self.split:
             return []
         told = ReplicaSample("front", self.epoch + now, slots=0, arrived=self._acknowledged)
-        return [replace(told, waiting=len(self._queue), oldest_seconds=oldest)]
+        return [replace(told, waiting=len(self._queue), oldest_seconds=self._oldest(now))]
 
-    def _typical_startup(self, answering: list[_Replica]) -> float | None:
+    def _oldest(self, now: float) -> float:
+        return now - self._queue[0].at if self._queue else 0.0
+
+    def _apart(self, now: float) -> list[ReplicaSample]:
+        """Each replica's answer."""
+        slots = self.policy.slots
+        return [
+            self._sample(now, each.name, slots, each.in_use, each.counters, is_draining=each.draining)
+            for each in self._replicas
+            if each.ready_at <= now
+        ]
+
+    def _summed(self, now: float) -> list[ReplicaSample]:
+        """All answers as one, and one of those that drain."""
+        for each in self._draining:
+            self._sum.take(each.counters)
+            each.counters = Counters()
+        working, leaving = len(self._working), sum([each.in_use for each in self._draining])
+        found = [self._sample(now, "all", self.policy.slots * working, self._running - leaving, self._sum)]
+        if self._draining:
+            slots = self.policy.slots * len(self._draining)
+            found.append(self._sample(now, "draining", slots, leaving, Counters(), is_draining=True))
+        return found if working else found[1:]
+
+    def _typical_startup(self, now: float) -> float | None:
         """What the newest ones took, as the operator reads it from the pods."""
         if self.startups is None:
             return self.startup_seconds
+        answering = (each for each in self._replicas if each.ready_at <= now)
         newest = sorted(answering, key=lambda each: -each.ready_at)
         return typical_startup([each.ready_at - each.asked_at for each in newest])
 
-    def _sample(self, replica: _Replica, now: float, oldest: float) -> ReplicaSample:
+    def _sample(
+        self, now: float, name: str, slots: int, in_use: int, counters: Counters, *, is_draining: bool = False
+    ) -> ReplicaSample:
         return ReplicaSample(
-            replica=replica.name,
+            replica=name,
             at=self.epoch + now,
-            slots=self.policy.slots,
-            in_use=replica.in_use,
+            slots=slots,
+            in_use=in_use,
             waiting=len(self._queue),
-            oldest_seconds=oldest,
-            arrived=replica.arrived,
-            finished=replica.finished,
-            wait=NOTHING if self.plain else replica.wait.histogram(),
-            execution=NOTHING if self.plain else replica.execution.histogram(),
-            latency=NOTHING if self.plain else replica.latency.histogram(),
-            draining=replica.draining,
+            oldest_seconds=self._oldest(now),
+            arrived=counters.arrived,
+            finished=counters.finished,
+            wait=NOTHING if self.plain else counters.wait.histogram(),
+            execution=NOTHING if self.plain else counters.execution.histogram(),
+            latency=NOTHING if self.plain else counters.latency.histogram(),
+            draining=is_draining,
         )
 
     def _scale(self, wanted: int, now: float) -> None:
         """As a Deployment does: new ones start, those that are not ready yet go first."""
+        if wanted == len(self._replicas) - len(self._draining):
+            return
         present = [each for each in self._replicas if not each.draining]
         for _ in range(wanted - len(present)):
             self._start(now)
@@ -279,6 +285,9 @@ class Simulation(Generic[State]):
         for replica in spare[: max(0, len(present) - max(0 if self.split else 1, wanted))]:
             if replica.ready_at <= now:
                 replica.draining = True
+                self._draining.append(replica)
+                if self.summed:
+                    replica.counters = Counters()
                 self._working.remove(replica)
                 del self._free[replica.in_use][replica]
             if replica.in_use == 0:
