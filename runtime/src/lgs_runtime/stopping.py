@@ -2,7 +2,8 @@
 not wait for it: nothing has been claimed or answered, so nothing is lost.
 
 As process 1 of a container this one is sent no signal that it does not handle, whence the first instructions
-of the command come here. Nothing may be imported here that takes time, `typing` neither.
+of the command come here. In the images the signals are blocked before Python itself starts, so that one of
+them waits until here. Nothing may be imported here that takes time, `typing` neither.
 """
 
 from __future__ import annotations
@@ -15,9 +16,17 @@ WORDS = b'{"event": "replica.stopped", "level": "info", "reason": "asked to stop
 
 
 def end_at_once() -> None:
-    """From now on a signal to stop ends the process, with 0; until others are set for these signals."""
+    """From now on a signal to stop ends the process, with 0; until others are set for these signals. One that
+    was sent before and is blocked does so here."""
     for number in SIGNALS:
         signal.signal(number, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def end_as_terminated() -> None:
+    """As process 1, too, SIGTERM ends the process as it ends any other: at once, as a shell reports it."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _end(_number: int, _frame: object) -> None:

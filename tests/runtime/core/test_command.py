@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -275,6 +276,33 @@ async def test_a_start_that_is_stopped_while_it_imports_ends_at_once(
 
     assert process.returncode == 0
     assert json.loads(said.splitlines()[-1])["event"] == "replica.stopped"
+
+
+def asked_to_stop() -> None:
+    """As in an image: signals to stop are blocked before Python starts. One has been sent already."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "event"),
+    [(["serve", "--port", "0"], 0, "replica.stopped"), (["dump", "--help"], 143, None)],
+    ids=["serve", "dump"],
+)
+def test_a_stop_that_was_asked_for_before_the_first_instruction_is_heard(
+    tmp_path: Path, arguments: Sequence[str], code: int, event: str | None
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lgs_runtime", *arguments],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        timeout=60,
+        preexec_fn=asked_to_stop,
+    )
+
+    assert done.returncode == code, done.stderr
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ([event] if event else [])
 
 
 @asynccontextmanager
