@@ -10,4 +10,4 @@ async def listening(*caches: CacheManager) -> None:
     """Until each hears what the others tell: as that begins it forgets what was shared before."""
     for each in caches:
         await each.read([each.place("any", "key")])
-    await until(lambda: all(each.heard for each in caches))
+    await until(lambda: all(each.changes for each in caches))

@@ -250,5 +250,5 @@ async def test_a_replica_without_a_policy_asks_no_redis(new_cache: NewCache, red
 
     await graph.ainvoke({"question": "a"})
 
-    assert cache.heard == 0
+    assert cache.changes == 0
     assert list(cache.statistics.rows()) == []

@@ -21,16 +21,16 @@ from lgs_runtime.cache import cached
 from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.exposition import CacheCollector
 from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.memory import MOST_ENTRIES, MemoryCache
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.popularity import MOST_HOT
 from lgs_runtime.cache.preloading import Preloader
 from lgs_runtime.cache.redis import HALF_LIFE_SECONDS, MOST_COUNTED, TIMEOUT_SECONDS
-from lgs_runtime.cache.replicas import LOOK_SECONDS
+from lgs_runtime.cache.replicas import CHECK_SECONDS
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.cache.statistics import MOST_NAMESPACES
-from lgs_runtime.cache.values import Found, Life
 from support.caches import listening
 from support.redis import RedisServer
 from support.waiting import until
@@ -382,7 +382,7 @@ async def test_a_redis_that_is_back_is_used_after_the_next_look(
     await here.write([(place, "value", LIFE)])
 
     assert (await there.read([place]))[place].value == "value"
-    assert TIMEOUT_SECONDS + LOOK_SECONDS < 2.0
+    assert TIMEOUT_SECONDS + CHECK_SECONDS < 2.0
 
 
 async def test_a_redis_that_stands_still_keeps_nobody_waiting_twice(

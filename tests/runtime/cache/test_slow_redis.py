@@ -84,7 +84,7 @@ class SlowRedis:
 @pytest.fixture(autouse=True)
 def _impatient(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lgs_runtime.cache.replicas.SLOW_SECONDS", SLOW_SECONDS)
-    monkeypatch.setattr("lgs_runtime.cache.replicas.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("lgs_runtime.cache.replicas.CHECK_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.redis_sharing import RedisSharing
 from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
-from lgs_runtime.cache.values import Found, Life
 from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
@@ -88,7 +88,7 @@ async def test_the_memory_of_the_other_replica_forgets(new_cache: NewCache, uri:
         await each.read([place])
 
     async def heard() -> bool:
-        return bool(here.heard and there.heard)
+        return bool(here.changes and there.changes)
 
     await until(heard)
     await here.write([(place, "old", LIFE)])
@@ -184,7 +184,7 @@ async def test_a_slot_that_moves_in_the_middle_costs_nothing(
     await cache.read([place])
 
     async def heard() -> bool:
-        return cache.heard > 0
+        return cache.changes > 0
 
     await until(heard)
     source, target = (redis.Redis(port=cluster.nodes[number].port) for number in (1, 2))

@@ -18,10 +18,10 @@ from langgraph.errors import GraphBubbleUp
 from lgs_runtime.cache.beside import beside_the_call
 from lgs_runtime.cache.current import is_of_a_replica
 from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.keys import Arguments, UncacheableArgument, canonical
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
-from lgs_runtime.cache.values import Life
 
 MOST_ARGUMENT_BYTES: Final = 4096
 """Of a call that is remembered, to be made again ahead of its result's end."""

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from lgs_runtime.cache.flights import Failed, Flight, Landing, Without
+from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.loop import on_a_loop
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.shared import Change, Stored, Written
-from lgs_runtime.cache.values import Found, Life, Values
+from lgs_runtime.cache.values import Values
 
 FOLLOW_SECONDS: Final = 60.0
 """So long at most a caller waits for what another computes, before it computes by itself."""
@@ -215,7 +216,7 @@ class CacheManager(Values):
             self.memory.forget([written.key])
             return
         if anew:
-            await self._ask(lambda shared: shared.tell(Change(key=written.key)))
+            await self._ask(lambda shared: shared.announce(Change(key=written.key)))
 
     def _release(self, flight: Flight) -> None:
         if flight.leased:

@@ -76,12 +76,12 @@ if halvings > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', 0.5)
   since = since + halvings * life
 end
-local told = {{tostring(life + now - since)}}
-for at = 3, #ARGV, 2 do told[#told + 1] = redis.call('ZINCRBY', KEYS[1], ARGV[at + 1], ARGV[at]) end
+local reply = {{tostring(life + now - since)}}
+for at = 3, #ARGV, 2 do reply[#reply + 1] = redis.call('ZINCRBY', KEYS[1], ARGV[at + 1], ARGV[at]) end
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - most)
 redis.call('EXPIRE', KEYS[1], 10 * life)
 redis.call('SET', KEYS[2], since, 'EX', 10 * life)
-return told
+return reply
 """
 """A count that is halved every so often is what was counted in that time and since the last halving."""
 HALF_LIFE_SECONDS: Final = 60
@@ -103,7 +103,8 @@ class RedisEntries:
         self._redis = self._connect()
         # A burst of lookups waits for connections, which is not the time that Redis takes.
         self._pinged = self._connect(most_connections=1)
-        # Of a Cluster any node tells whether it is there: one that is not there keeps its own keys alone.
+        # Any node shows whether a Cluster is available: a node that is away keeps only its own keys from
+        # being read.
         self._any = {"target_nodes": "random"} if parse_redis(uri).is_cluster else {}
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
         self._channel = channel
@@ -174,22 +175,22 @@ class RedisEntries:
         return gone
 
     async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
-        """Counts keys, and tells how often a second all replicas are asked for them."""
+        """Counts keys, and returns how often a second they are requested at all replicas."""
         counts = [part for key, times in asked.items() for part in (key, times)]
         # They begin as all keys of a service do: what else its user in Redis may touch is somebody else's.
         keys = (f"lgs:{{{self._channel}-counts}}", f"lgs:{{{self._channel}-counts}}:halved")
         async with _answered():
-            told = await self._redis.eval(COUNT, 2, *keys, HALF_LIFE_SECONDS, MOST_COUNTED, *counts)
-        seconds, *found = map(float, told)
+            reply = await self._redis.eval(COUNT, 2, *keys, HALF_LIFE_SECONDS, MOST_COUNTED, *counts)
+        seconds, *found = map(float, reply)
         return {key: count / seconds for key, count in zip(asked, found, strict=True)}
 
-    async def tell(self, change: Change) -> None:
-        """Tells the other replicas."""
+    async def announce(self, change: Change) -> None:
+        """Sends a change to the other replicas."""
         async with _answered():
             await self._redis.publish(self._channel, f"{self._sender}\n{change.key}\n{change.prefix}")
 
     async def changes(self) -> AsyncGenerator[Change, None]:
-        """What the other replicas tell."""
+        """The changes that the other replicas announce."""
         try:
             # A client of its own: that of a Cluster closes its connections when a command finds it down.
             async with aclosing(self._connect()) as redis, redis.pubsub() as pubsub:
@@ -226,8 +227,8 @@ class RedisEntries:
             return None
         if message["type"] == "subscribe":
             return Change()
-        sender, _, told = message["data"].decode(errors="replace").partition("\n")
-        key, _, prefix = told.partition("\n")
+        sender, _, change = message["data"].decode(errors="replace").partition("\n")
+        key, _, prefix = change.partition("\n")
         return None if sender == self._sender else Change(key, prefix)
 
     async def close(self) -> None:

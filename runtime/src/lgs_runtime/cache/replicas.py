@@ -1,9 +1,9 @@
 """What the replicas of a service have in common of their caches: the entries and leases in Redis, and the
 word of what has changed. Belongs to one event loop.
 
-Nobody waits for a Redis that is away, or so slow that asking it costs what it was to save: one task looks
-whether it is back. One that refuses a command is there: that command has no answer. What memory has of shared
-entries is forgotten whenever a change may have gone unheard.
+No call waits for a Redis that is away, or so slow that asking it costs what it was to save: one task checks
+whether it is back. A Redis that refuses a command is not away: that command has no answer. What memory has
+of shared entries is forgotten whenever a change may have been missed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lgs_runtime.cache.flights import Flight, Flights
 from lgs_runtime.cache.shared import Change, SharedCache, SharedCacheRefused, SharedCacheUnavailable
 from lgs_runtime.cancelling import cancelled
 
-LOOK_SECONDS: Final = 0.5
+CHECK_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 0.15
 """A Redis that takes so long for nothing is as good as away."""
 LATE_SECONDS: Final = 0.02
@@ -45,7 +45,8 @@ class Replicas:
         changed: Callable[[Change], None],
         failed: Callable[[str, str], None],
     ) -> None:
-        """`changed` hears what other replicas tell, `failed` counts events and why they happened."""
+        """`changed` gets the changes that other replicas announce, `failed` counts events and their
+        reasons."""
         self._shared = shared
         self._flights = flights
         self._lease_seconds = lease_seconds
@@ -54,12 +55,12 @@ class Replicas:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Future[Any]] = set()
         self.changes = 0
-        """Of those heard so far: what was asked for before one may be old."""
+        """The number of those received so far: what was requested before one may be old."""
 
     @property
     def up(self) -> bool:
         """Whether they answered last time."""
-        return not self._busy("look")
+        return not self._busy("recovery")
 
     async def ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
         """What they answer; None when they can't be reached, or refuse."""
@@ -101,7 +102,7 @@ class Replicas:
         self._failed("cache.redis_failed", str(reason))
         if self.up:
             log.warning("cache.redis_gone", reason=str(reason))
-            self._tasks["look"] = asyncio.create_task(self._look(), name="cache-redis")
+            self._tasks["recovery"] = asyncio.create_task(self._recover(), name="cache-redis")
 
     def _suspect(self) -> None:
         """A question has had no answer for long: it may have waited for others, or for this replica."""
@@ -112,7 +113,7 @@ class Replicas:
         # The first one may have to connect, which takes several ways there and back.
         for _ in range(1 + SLOW_PINGS):
             if not (why := await self._ping()):
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(CHECK_SECONDS)
                 return
         self._gone(SharedCacheUnavailable(why))
 
@@ -130,9 +131,9 @@ class Replicas:
             watch.cancel()
         return f"no answer within {SLOW_SECONDS:g} s" if late and late[0] <= LATE_SECONDS else ""
 
-    async def _look(self) -> None:
+    async def _recover(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             if await self._ping() != "":
                 continue
             log.info("cache.redis_back")
@@ -145,7 +146,7 @@ class Replicas:
             self._tasks["listen"] = asyncio.create_task(self._listen(), name="cache-changes")
 
     async def _listen(self) -> None:
-        """Hears changes until Redis is gone; who asks next begins anew."""
+        """Receives changes until Redis is away; the next request subscribes anew."""
         try:
             async with aclosing(self._shared.changes()) as changes:
                 async for change in changes:
@@ -154,9 +155,9 @@ class Replicas:
         except SharedCacheUnavailable as gone:
             self._gone(gone)
         except SharedCacheRefused as refused:
-            # Nothing of what changes is heard, so memory keeps nothing of Redis for longer than a moment.
+            # Changes are not received, so memory keeps nothing of Redis for longer than a moment.
             self._failed("cache.redis_refused", str(refused))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             self.changes += 1
             self._changed(Change())
 

@@ -17,9 +17,9 @@ from langgraph.pregel import Pregel
 
 from lgs_runtime.cache.current import current
 from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
-from lgs_runtime.cache.values import Found, Life
 from lgs_runtime.errors import ConfigError
 
 

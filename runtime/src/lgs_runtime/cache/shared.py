@@ -1,4 +1,4 @@
-"""What the cache asks of entries that all replicas share, so that it knows no driver."""
+"""What the cache needs of entries that all replicas share, independent of a driver."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ class SharedCache(Protocol):
         """Deletes all whose keys begin so, with their leases; how many there were."""
 
     async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
-        """Counts how often keys were asked for, and tells how often a second all replicas are."""
+        """Counts how often keys were requested, and returns how often a second they are at all replicas."""
 
-    async def tell(self, change: Change) -> None:
-        """Tells the other replicas."""
+    async def announce(self, change: Change) -> None:
+        """Sends a change to the other replicas."""
 
     def changes(self) -> AsyncGenerator[Change, None]:
-        """What the other replicas tell. Begins with a `Change` of anything, and raises
+        """The changes that the other replicas announce. Begins with a `Change` of anything, and raises
         `SharedCacheUnavailable` when it can't go on."""
 
     async def close(self) -> None:

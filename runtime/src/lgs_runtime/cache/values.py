@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic as now
 from typing import Any, Final, TypeVar
 
 from lgs_runtime.cache.flights import Flights
-from lgs_runtime.cache.keys import digest
+from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.learning import Learner
 from lgs_runtime.cache.loop import LoopWork, on_a_loop
 from lgs_runtime.cache.memory import MemoryCache
-from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import Change, SharedCache, Stored, Written
 from lgs_runtime.cache.statistics import Statistics, WarmupCounts
@@ -35,27 +34,6 @@ ALL: Final = "(all)"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A value that is cached."""
-
-    value: Any
-    fresh: bool = True
-    due: bool = False
-    """Whether it may be computed anew already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """For how many seconds a value is fresh, and for how many more it may be answered while one computes it
-    anew."""
-
-    fresh_seconds: float
-    stale_seconds: float = 0.0
-    ahead: bool = False
-    """Whether who finds it can compute it anew, before its time is up."""
-
-
 class Values(LoopWork):
     """Values by place. Redis is asked in the event loop that it was `open`ed in; all but `close` may be
     called from any other, and what is no coroutine from any thread."""
@@ -70,7 +48,7 @@ class Values(LoopWork):
         user: Callable[[], str | None] = lambda: None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        """`user` says in whose name code runs."""
+        """`user` returns the user for whom code runs."""
         super().__init__()
         self.ttl_seconds = ttl_seconds
         self.user = user
@@ -80,7 +58,7 @@ class Values(LoopWork):
         self.memory = MemoryCache()
         self.flights = Flights()
         self._encoding = Encoding(compression_threshold_bytes)
-        self._prefix = f"lgs:{service}:cache:"
+        self._keys = KeyNames(service)
         self._lease_seconds = lease_seconds
         self.refreshes_anew = True
         """Whether values may be computed beside the calls."""
@@ -97,7 +75,7 @@ class Values(LoopWork):
         )
 
     def open(self) -> None:
-        """From here on Redis is asked, in the event loop that runs. It need not be there yet."""
+        """From here on Redis is asked, in the event loop that runs. It may still be away."""
         self.loop = asyncio.get_running_loop() if self._replicas is not None else None
 
     async def close(self) -> None:
@@ -118,14 +96,13 @@ class Values(LoopWork):
         return "none" if self._replicas is None else "up" if self._replicas.up else "away"
 
     @property
-    def heard(self) -> int:
-        """How many changes other replicas have told of, the beginning to listen among them."""
+    def changes(self) -> int:
+        """How many changes other replicas have announced; the subscription itself counts as one."""
         return 0 if self._replicas is None else self._replicas.changes
 
     def place(self, namespace: str, *parts: str | bytes) -> Place:
-        """Where the value is that these parts tell from others of the namespace."""
-        # What a script touches together has the same hash tag.
-        return Place(namespace, f"{self._space(namespace)}{{{digest(*parts)}}}")
+        """Where the value is that these parts distinguish from others of the namespace."""
+        return self._keys.place(namespace, *parts)
 
     def peek(self, place: Place) -> Found | None:
         """What memory holds. Counts a hit, but no miss."""
@@ -177,24 +154,24 @@ class Values(LoopWork):
 
     async def clear(self, namespace: str | None = None) -> int:
         """Deletes a namespace, or all, everywhere; how many values there were."""
-        here = self._clear_here(prefix := self._reach(namespace))
+        here = self._clear_here(prefix := self._keys.prefix(namespace))
         there = await self.on_loop(self._clear_shared(prefix))
         return self._deleted(namespace or ALL, max(here, there or 0))
 
     def clear_blocking(self, namespace: str | None = None) -> int:
         """As `clear`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
-        here = self._clear_here(prefix := self._reach(namespace))
+        here = self._clear_here(prefix := self._keys.prefix(namespace))
         there = self.blocking(self._clear_shared(prefix))
         return self._deleted(namespace or ALL, max(here, there or 0))
 
     async def rates(self, asked: Mapping[str, int]) -> Mapping[str, float]:
-        """Tells the other replicas how often keys were asked for here; how often a second all are."""
+        """Adds the requests of keys here, and returns how often a second all replicas have them."""
         if not asked:
             return {}
         return await self._ask(lambda shared: shared.count(asked)) or {}
 
     def unstorable(self, namespace: str, reason: str) -> None:
-        """Counts what can't be cached, and tells of it once."""
+        """Counts what can't be cached, and logs the first."""
         self.statistics.failed(namespace, "cache.not_storable", reason)
 
     def _peeked(self, places: Sequence[Place]) -> dict[Place, Found]:
@@ -244,31 +221,25 @@ class Values(LoopWork):
 
     async def _forget_shared(self, place: Place) -> bool | None:
         there = await self._ask(lambda shared: shared.forget(place.key))
-        await self._ask(lambda shared: shared.tell(Change(key=place.key)))
+        await self._ask(lambda shared: shared.announce(Change(key=place.key)))
         return there
 
     async def _clear_shared(self, prefix: str) -> int | None:
         there = await self._ask(lambda shared: shared.clear(prefix))
-        await self._ask(lambda shared: shared.tell(Change(prefix=prefix)))
+        await self._ask(lambda shared: shared.announce(Change(prefix=prefix)))
         return there
 
     async def _ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
         return None if self._replicas is None else await self._replicas.ask(question)
 
     def _changed(self, change: Change) -> None:
-        """Another replica has changed something, or may have unseen."""
+        """Another replica has changed something, or may have without a message."""
         if change.key:
             self._forget_key(change.key)
         elif change.prefix:
             self._clear_here(change.prefix)
         else:
             self.memory.forget_shared()
-
-    def _space(self, namespace: str) -> str:
-        return f"{self._prefix}{digest(namespace)}:"
-
-    def _reach(self, namespace: str | None) -> str:
-        return self._prefix if namespace is None else self._space(namespace)
 
     def _missed(self, place: Place) -> None:
         self.learner.asked(place)

@@ -67,8 +67,8 @@ class EncryptedEntries:
         """As in `SharedCache`: keys are digests."""
         return await self._inner.count(asked)
 
-    async def tell(self, change: Change) -> None:
-        await self._inner.tell(change)
+    async def announce(self, change: Change) -> None:
+        await self._inner.announce(change)
 
     def changes(self) -> AsyncGenerator[Change, None]:
         return self._inner.changes()

@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.keys import UncacheableArgument, canonical
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
-from lgs_runtime.cache.values import Life
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import RunKwargs
