@@ -34,7 +34,7 @@ async def cloud_native_pg(story: Story) -> None:
     """The API server knows Clusters."""
     found = sorted(CACHE.glob("clusters-*.yaml"))
     if not found:
-        pytest.skip("the definition of Cluster is not here: tools/setup/cloudnativepg.sh brings it")
+        pytest.skip("the definition of Cluster is not here: tools/setup/definitions.sh brings it")
     story.plane.run("apply", "--server-side", "-f", str(found[-1]))
     await established(story.plane, "clusters.postgresql.cnpg.io")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+from support.documents import yaml_blocks
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -17,9 +18,7 @@ PAGES = [
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
-    for number, block in enumerate(
-        re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    )
+    for number, block in enumerate(yaml_blocks(page))
 ]
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images and prints their names, one a line.
 #   build.sh           the runtime and the operator (make images)
-#   build.sh testing   also PostgreSQL and Redis for a test cluster that can't pull them
+#   build.sh testing   also PostgreSQL, Redis and Prometheus with its adapter for a test cluster that can't pull them
 #   build.sh pythons   also the runtime for the other Pythons, as NAME:TAG-py3.11 and so on
 # LGS_IMAGE_PREFIX (default localhost/) and LGS_IMAGE_TAG (default test) say what they are called.
 set -euo pipefail
@@ -10,10 +10,10 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 PREFIX=${LGS_IMAGE_PREFIX-localhost/}
 TAG=${LGS_IMAGE_TAG:-test}
 
-# build NAME DOCKERFILE. The classic builder serves where Docker has no buildx.
+# build NAME DOCKERFILE [CONTEXT]. The classic builder serves where Docker has no buildx.
 build() {
   local log=$KIND_HOME/logs/image-$1.log started=$SECONDS
-  docker build --build-arg "BASE_IMAGE=$BASE" -f "$REPO/$2" -t "$PREFIX$1:$TAG" "$REPO" >"$log" 2>&1 \
+  docker build --build-arg "BASE_IMAGE=$BASE" -f "$REPO/$2" -t "$PREFIX$1:$TAG" "${3:-$REPO}" >"$log" 2>&1 \
     || { tail -40 "$log" >&2; fail "building $PREFIX$1:$TAG failed"; }
   say "$PREFIX$1:$TAG built in $((SECONDS - started)) s"
   echo "$PREFIX$1:$TAG"
@@ -36,4 +36,6 @@ fi
 if [ "${1:-}" = testing ]; then
   build lgs-testing-postgres images/testing/postgres/Dockerfile
   build lgs-testing-redis images/testing/redis/Dockerfile
+  "$HERE/../kubernetes/build.sh" adapter
+  build lgs-testing-metrics images/testing/metrics/Dockerfile "$K8S_HOME/adapter/bin"
 fi

@@ -1,0 +1,189 @@
+"""Prometheus and its adapter, as many clusters have them: what Prometheus is to read and which rules the
+adapter has is given. One pod runs both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from e2e.harness.kubectl import Kubectl, condition, run
+
+NAMESPACE = "monitoring"
+NAME = "prometheus"
+PORT = 6443
+EXTERNAL_METRICS = "v1beta1.external.metrics.k8s.io"
+SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """Both of them, where they run."""
+
+    kubectl: Kubectl
+
+    def value(self, query: str) -> float | None:
+        """What Prometheus answers; None while it knows nothing of it."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}:9090/proxy/api/v1/query?query={quote(query)}"
+        (found,) = json.loads(self.kubectl("get", "--raw", path))["data"]["result"] or [None]
+        return None if found is None else float(found["value"][1])
+
+
+@contextlib.contextmanager
+def monitoring(image: str, node: str, scrapes: dict[str, Any], rules: dict[str, Any]) -> Iterator[Monitoring]:
+    """Runs them on `node` while the block runs, and returns when the API server serves external metrics."""
+    here = Kubectl(NAMESPACE)
+    configuration = {"prometheus.yaml": yaml.safe_dump(scrapes), "adapter.yaml": yaml.safe_dump(rules)}
+    run("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=180)
+    here.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    try:
+        manifests = {"apiVersion": "v1", "kind": "List", "items": _manifests(image, node, configuration)}
+        # One of them belongs into another namespace, which a kubectl with this one refuses.
+        run("kubectl", "apply", "-f", "-", text=json.dumps(manifests))
+        here.until("Prometheus and its adapter are ready", lambda: _is_ready(here), 120)
+        # Only now: without endpoints the Service's address may lead out of the cluster, and the API server
+        # keeps its connection with whatever answers there.
+        run("kubectl", "apply", "-f", "-", text=json.dumps(_api_service()))
+        here.until("external metrics are served", lambda: _is_served(here), 60)
+        yield Monitoring(here)
+    finally:
+        # First of all: a server that is registered and does not answer keeps namespaces from going.
+        run("kubectl", "delete", "apiservice", EXTERNAL_METRICS, "--ignore-not-found")
+        run("kubectl", "delete", "clusterroles,clusterrolebindings", "-l", f"app={NAME}")
+        run("kubectl", "delete", "rolebindings", "-n", "kube-system", "-l", f"app={NAME}")
+        run("kubectl", "delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def _is_ready(here: Kubectl) -> bool:
+    return here.get(f"deployment/{NAME}")["status"].get("readyReplicas") == 1
+
+
+def _is_served(here: Kubectl) -> bool:
+    return condition(here.get(f"apiservice/{EXTERNAL_METRICS}"), "Available").get("status") == "True"
+
+
+def _manifests(image: str, node: str, configuration: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "data": configuration,
+        },
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": NAMESPACE}},
+        _deployment(image, node),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "spec": {
+                "selector": {"app": NAME},
+                "ports": [{"name": "http", "port": 9090}, {"name": "https", "port": PORT}],
+            },
+        },
+        *_rights(),
+    ]
+
+
+def _api_service() -> dict[str, Any]:
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": EXTERNAL_METRICS},
+        "spec": {
+            "group": "external.metrics.k8s.io",
+            "version": "v1beta1",
+            "service": {"name": NAME, "namespace": NAMESPACE, "port": PORT},
+            "insecureSkipTLSVerify": True,
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+        },
+    }
+
+
+def _rights() -> list[dict[str, Any]]:
+    labels = {"app": NAME}
+    pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+    subjects = [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}]
+    group = "rbac.authorization.k8s.io"
+
+    def bound(kind: str, metadata: dict[str, Any], to: str, role: str) -> dict[str, Any]:
+        reference = {"apiGroup": group, "kind": to, "name": role}
+        body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata | {"labels": labels}}
+        return body | {"roleRef": reference, "subjects": subjects}
+
+    authentication = "extension-apiserver-authentication-reader"
+    return [
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": NAME, "labels": labels},
+            "rules": [pods],
+        },
+        bound("ClusterRoleBinding", {"name": NAME}, "ClusterRole", NAME),
+        bound("ClusterRoleBinding", {"name": f"{NAME}-delegator"}, "ClusterRole", "system:auth-delegator"),
+        bound("RoleBinding", {"name": NAME, "namespace": "kube-system"}, "Role", authentication),
+    ]
+
+
+def _deployment(image: str, node: str) -> dict[str, Any]:
+    labels = {"app": NAME}
+
+    def container(name: str, *command: str, probe: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": list(command),
+            "securityContext": SECURITY,
+            "readinessProbe": {"httpGet": probe, "periodSeconds": 1},
+            "volumeMounts": [
+                {"name": "config", "mountPath": "/config"},
+                {"name": "tmp", "mountPath": "/tmp"},
+            ],
+        }
+
+    prometheus = container(
+        "prometheus",
+        *("prometheus", "--config.file=/config/prometheus.yaml", "--storage.tsdb.path=/tmp/data"),
+        probe={"path": "/-/ready", "port": 9090},
+    )
+    adapter = container(
+        "adapter",
+        *("prometheus-adapter", "--config=/config/adapter.yaml", "--prometheus-url=http://127.0.0.1:9090"),
+        # Rules are matched with the series there are, which are looked for this often.
+        *("--metrics-relist-interval=5s", "--metrics-max-age=1m"),
+        *(f"--secure-port={PORT}", "--cert-dir=/tmp/certificates"),
+        probe={"path": "/readyz", "port": PORT, "scheme": "HTTPS"},
+    )
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "serviceAccountName": NAME,
+                    "nodeSelector": {"kubernetes.io/hostname": node},
+                    "securityContext": {"runAsNonRoot": True, "runAsUser": 65534},
+                    "containers": [prometheus, adapter],
+                    "volumes": [
+                        {"name": "config", "configMap": {"name": NAME}},
+                        {"name": "tmp", "emptyDir": {}},
+                    ],
+                },
+            },
+        },
+    }
