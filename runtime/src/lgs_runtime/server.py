@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +31,7 @@ from lgs_runtime.opening import open_services
 from lgs_runtime.readiness import State
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
-from lgs_runtime.stopping import SIGNALS
+from lgs_runtime.stopping import SIGNALS, end
 from lgs_runtime.warmup import warm_up
 from lgs_runtime.worker.lending import Threads
 
@@ -37,6 +39,8 @@ LAST_ANSWERS_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
 """Longer than proxies and load balancers keep an idle connection (60 s), so that it is they who close it:
 else a request could meet a connection that this side has just closed."""
+BLOCKED_SECONDS = 2.0
+"""For so long a signal waits for the event loop before the replica takes work."""
 SPARE_THREADS = 8
 log = structlog.get_logger(__name__)
 
@@ -60,20 +64,48 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
         services.worker.slots.lending.threads = threads
         async with serve(services, listeners, loaded) as failed:
             # Until here a signal ends the process at once (`stopping.py`).
+            with _heard_though_blocked(stop):
+                await prepare(services, stop)
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            await take_work(services, stop)
+            await take_work(services)
             gc_tuning.tune()
             await _first(stop.wait(), failed)
             await drain(services)
     log.info("replica.closed", replica=settings.replica_id)
 
 
-async def take_work(services: Services, stop: asyncio.Event) -> None:
+async def prepare(services: Services, stop: asyncio.Event) -> None:
+    """Does what is to be done before an open replica takes work."""
+    if services.settings.role.executes:
+        await warm_up(services, stop)
+
+
+@contextmanager
+def _heard_though_blocked(stop: asyncio.Event) -> Iterator[None]:
+    """While nothing has been claimed: code of the application that blocks the event loop keeps it from
+    hearing of a signal, and must not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+
+    def end_unheard() -> None:
+        if not stop.is_set():
+            end()
+
+    def asked(_number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(stop.set)
+        late = threading.Timer(BLOCKED_SECONDS, end_unheard)
+        late.daemon = True
+        late.start()
+
+    for number in SIGNALS:
+        signal.signal(number, asked)
+    yield
+
+
+async def take_work(services: Services) -> None:
     """Has an open replica do what it is there for, and be ready."""
     settings = services.settings
     if settings.role.executes:
-        await warm_up(services, stop)
         await services.worker.start()
     services.readiness.state = State.SERVING
     log.info(

@@ -30,6 +30,11 @@ def end_as_terminated() -> None:
 
 
 def _end(_number: int, _frame: object) -> None:
+    end()
+
+
+def end() -> None:
+    """Ends the process, with 0."""
     # What writes logs may have been interrupted, and can't be called.
     os.write(2, WORDS)
     os._exit(0)

@@ -15,7 +15,7 @@ from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.opening import open_services
-from lgs_runtime.server import bind, serve, take_work
+from lgs_runtime.server import bind, prepare, serve, take_work
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from support.leases import LONG_SECONDS
@@ -71,7 +71,8 @@ async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
         listener = bind(settings)
         listener.listen()
         await stack.enter_async_context(serve(services, [listener]))
-        await take_work(services, asyncio.Event())
+        await prepare(services, asyncio.Event())
+        await take_work(services)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         client = await stack.enter_async_context(get_client(url=url, api_key=None))
         yield Replica(url, client, services)

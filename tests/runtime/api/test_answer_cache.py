@@ -22,7 +22,7 @@ from langgraph_sdk.client import LangGraphClient
 from lgs_runtime.settings import Settings
 from lgs_runtime.worker import answers
 from lgs_runtime.worker.answer_graph import answering_graph
-from support.at_rest import redis_at_rest
+from support.at_rest import postgres_at_rest, redis_at_rest, sqlite_at_rest
 from support.receiver import receiving
 
 ALICE, BOB = ({"Authorization": f"Bearer {who}-token"} for who in ("alice", "bob"))
@@ -296,7 +296,11 @@ async def test_a_service_that_seals_keeps_answers_sealed_and_by_their_tenants(
             values = await client.runs.wait(threads[-1], "graph", input=said(question), headers=headers)
             told.append(spoken(values))
         runs = [await run_of(client, thread) for thread in threads]
-    kept = redis_at_rest(settings.redis_uri) if settings.redis_uri else {}
+        if settings.database_uri.startswith("sqlite:"):
+            kept = sqlite_at_rest(settings.data_dir)
+        else:
+            kept = await postgres_at_rest(settings.database_uri)
+    kept |= redis_at_rest(settings.redis_uri) if settings.redis_uri else {}
 
     assert told == [f"To you: {question}, {number}" for number in (1, 2, 1, 2)]
     assert [run["metadata"].get("answer_cache") for run in runs] == [None, None, "hit", "hit"]

@@ -139,6 +139,43 @@ async def test_a_replica_is_alive_and_not_ready_until_its_cache_is_warm(
     assert threads == []
 
 
+HOLDS = """
+import time
+from pathlib import Path
+from typing_extensions import TypedDict
+from langgraph.graph import START, StateGraph
+class State(TypedDict, total=False):
+    told: str
+def thread(state):
+    Path(state["told"]).touch()
+    time.sleep(600)
+async def loop(state):
+    Path(state["told"]).touch()
+    time.sleep(600)
+in_a_thread = StateGraph(State).add_node("node", thread).add_edge(START, "node").compile()
+in_the_loop = StateGraph(State).add_node("node", loop).add_edge(START, "node").compile()
+"""
+
+
+@EMBEDDED
+@pytest.mark.parametrize("graph", ["in_a_thread", "in_the_loop"])
+async def test_a_warm_up_that_blocks_keeps_no_replica_from_ending(
+    new_process: NewProcess, tmp_path: Path, graph: str
+) -> None:
+    (tmp_path / "holds.py").write_text(HOLDS)
+    told = tmp_path / "told"
+    warmup = {"inputs": [{"input": {"told": str(told)}}], "timeoutSeconds": 300}
+    graphs = {graph: f"{tmp_path}/holds.py:{graph}"}
+
+    process = new_process("a", LANGSERVE_GRAPHS=json.dumps(graphs), LGS_CACHE_WARMUP=json.dumps(warmup))
+    async with asyncio.timeout(90):
+        while not told.exists():
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+
+    assert await ended(process) == 0
+
+
 LEAVES = """
 import asyncio, sys
 from typing_extensions import TypedDict
