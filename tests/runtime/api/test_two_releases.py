@@ -6,7 +6,9 @@ import asyncio
 from dataclasses import replace
 
 import httpx
+import pytest
 from api_replicas import Replica, open_replica
+from langgraph_sdk.errors import NotFoundError
 
 from lgs_runtime.settings import Settings
 
@@ -76,6 +78,26 @@ async def test_a_run_that_waits_for_a_graph_can_be_cancelled(alone: Settings) ->
 
         assert (await old.client.runs.get(key, run["run_id"]))["status"] == "interrupted"
         await asyncio.wait_for(followed, 30)
+
+
+async def test_an_assistant_of_a_graph_that_another_release_has_is_made_and_served_by_that_one(
+    alone: Settings,
+) -> None:
+    async with (
+        open_replica(release(alone, "old", "steps")) as old,
+        open_replica(release(alone, "new", "steps", "chat")),
+    ):
+        made = await old.client.assistants.create("chat", name="talks")
+        changed = await old.client.assistants.create("steps")
+        changed = await old.client.assistants.update(changed["assistant_id"], graph_id="chat")
+        answers = [
+            await old.client.runs.wait(None, assistant["assistant_id"], input={"messages": []})
+            for assistant in (made, changed)
+        ]
+        with pytest.raises(NotFoundError, match="the graphs of this service are: steps"):
+            await old.client.assistants.create("nobody_has_it")
+
+    assert [answer["messages"][0]["content"] for answer in answers] == ["a b c", "a b c"]
 
 
 async def test_a_run_of_a_graph_that_was_removed_ends_in_error_once_its_time_is_over_and_its_clients_hear_why(

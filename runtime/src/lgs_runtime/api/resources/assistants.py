@@ -20,8 +20,8 @@ from lgs_runtime.api.schemas import bodies, operations, shapes
 from lgs_runtime.api.schemas.queries import Flag, Xray
 from lgs_runtime.api.schemas.record_json import assistant_json, select
 from lgs_runtime.database.json_columns import contains
-from lgs_runtime.errors import InvalidRequest
-from lgs_runtime.graphs.registry import SYSTEM_METADATA
+from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.graphs.registry import SYSTEM_METADATA, default_assistant_id
 from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant, Page, Scope
 from lgs_runtime.runs.admission import assistant_id_of, find_assistant, named_assistant
@@ -35,7 +35,7 @@ routes = router("Assistants")
 @routes.post("/assistants", response_model=shapes.Assistant, responses=operations.refusals(409))
 async def create_assistant(parts: Parts, caller: Asking, body: bodies.AssistantCreate) -> Response:
     """Makes an assistant of a graph."""
-    parts.graphs.describe(body.graph_id)
+    await _check_known(parts, body.graph_id)
     now = await parts.storage.now()
     assistant_id = body.assistant_id or str(uuid4())
     value = {**body.model_dump(), "assistant_id": assistant_id, "metadata": dict(body.metadata)}
@@ -56,6 +56,19 @@ async def create_assistant(parts: Parts, caller: Asking, body: bodies.AssistantC
     readable = widened(scope, SYSTEM_METADATA)
     stored = await parts.storage.assistants.create(assistant, body.if_exists, readable)
     return JsonResponse(assistant_json(stored))
+
+
+async def _check_known(parts: Services, graph_id: str) -> None:
+    """Raises `NotFound` for a graph that no replica of the service has had. In a rollout this one may lack a
+    graph that another has, whose own assistant is stored."""
+    if graph_id in parts.graphs.ids:
+        return
+    try:
+        own = await parts.storage.assistants.get(default_assistant_id(graph_id))
+    except NotFound:
+        own = None
+    if own is None or own.graph_id != graph_id:
+        raise NotFound("graph", graph_id, parts.graphs.listing)
 
 
 @routes.post("/assistants/search", response_model=shapes.Assistants)
@@ -98,7 +111,7 @@ async def patch_assistant(
 ) -> Response:
     """Stores a new version of an assistant, which becomes the current one."""
     if body.graph_id is not None:
-        parts.graphs.describe(body.graph_id)
+        await _check_known(parts, body.graph_id)
     changes = body.model_dump(exclude_none=True)
     with named_assistant(parts, assistant_id) as named:
         value = {**changes, "assistant_id": named, "metadata": dict(body.metadata or {})}
