@@ -28,6 +28,7 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
 from support.caches import listening
 from support.circuits import POLICY
+from support.ports import free_port
 from support.redis import RedisNode, RedisServer, flush
 from support.servers import running
 from support.waiting import until
@@ -442,7 +443,9 @@ async def test_a_redis_that_is_of_no_use_just_now_is_away_until_it_takes_what_is
 async def test_a_node_of_a_cluster_without_slots_is_an_outage_for_who_takes_it_for_one_server(
     new_cache: NewCache,
 ) -> None:
-    with running(RedisNode("--cluster-enabled", "yes")) as node:
+    # The bus has a port of its own: the one that Redis takes by itself may be above the highest that exists.
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with running(RedisNode(*options)) as node:
         cache = new_cache(node.uri)
 
         async def written_in_vain() -> bool:
