@@ -77,10 +77,10 @@ def worker(pair: tuple[Replica, Replica]) -> Replica:
 
 
 @pytest.fixture
-def alone(apart: Settings, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """The settings of a service of the test's own, with nothing in it."""
+def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """The settings of a service of the test's own, with nothing in it, and without Redis."""
     with fresh_database(request.getfixturevalue("postgres_service")) as uri:
-        yield replace(apart, database_uri=uri, service=f"split-{uuid4().hex[:8]}", data_dir=tmp_path)
+        yield replace(settings_of(tmp_path, {"database_uri": uri}), reuse_port=False)
 
 
 async def metrics_of(replica: Replica) -> ReplicaSample:
@@ -285,7 +285,11 @@ async def test_only_what_executes_is_warmed_up(alone: Settings) -> None:
     assert [(each.state, each.done) for each in done] == [("none", 0), ("done", 1)]
 
 
-async def test_a_circuit_that_opens_where_runs_fail_refuses_new_ones_where_they_come(alone: Settings) -> None:
+@pytest.mark.parametrize("shared", [True, False], ids=["redis", "no redis"])
+async def test_a_circuit_that_opens_where_runs_fail_refuses_new_ones_where_they_come(
+    alone: Settings, redis_service: str, shared: bool
+) -> None:
+    alone = replace(alone, redis_uri=redis_service if shared else None)
     outside.reset()
     outside.error = partial(ConnectionError, "the model is away")
     settings = guarded(alone)
@@ -293,14 +297,14 @@ async def test_a_circuit_that_opens_where_runs_fail_refuses_new_ones_where_they_
         for _ in range(POLICY.minimum_calls):
             await api.client.runs.wait(None, "dependent", input={}, raise_error=False)
         await until(lambda: is_open(worker), "the circuit opens")
-        if alone.redis_uri is not None:
+        if shared:
             await until(lambda: is_open(api), "the circuit is open where requests come")
         async with httpx.AsyncClient(base_url=api.url) as http:
             answer = await http.post("/runs", json={"assistant_id": "dependent", "input": {}})
     outside.reset()
 
     # Without Redis only those that execute know: the run is kept until the circuit lets it through.
-    assert answer.status_code == (200 if alone.redis_uri is None else 503)
+    assert answer.status_code == (503 if shared else 200)
 
 
 async def is_open(replica: Replica) -> bool:
