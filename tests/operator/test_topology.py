@@ -134,8 +134,8 @@ def test_to_split_all_stays_until_a_replica_that_answers_is_ready() -> None:
     before, after = wanted(), split()
     starting, there = pod(after[API], takes_work=False), pod(after[API])
 
-    nobody = kept(KEY, before, [pod(before[RUNTIME])], [starting], split=True)
-    somebody = kept(KEY, before, [pod(before[RUNTIME])], [there], split=True)
+    nobody = kept(KEY, before, [pod(before[RUNTIME])], [starting], split=True, some_wanted=True)
+    somebody = kept(KEY, before, [pod(before[RUNTIME])], [there], split=True, some_wanted=True)
 
     assert nobody == {SERVICE_KEY, RUNTIME}
     assert not somebody
@@ -147,7 +147,7 @@ def test_to_combined_those_that_answer_stay_until_all_others_do_too() -> None:
     leaving = worker | {"metadata": {"name": "a-pod", "deletionTimestamp": "now"}}
 
     def stays(*pods: Manifest) -> bool:
-        found = kept(KEY, before, pods, [pod(before[API])], split=False)
+        found = kept(KEY, before, pods, [pod(before[API])], split=False, some_wanted=True)
         assert not found or (found >= {SERVICE_KEY, API} and RUNTIME not in found)
         return bool(found)
 
@@ -158,12 +158,16 @@ def test_to_combined_those_that_answer_stay_until_all_others_do_too() -> None:
     assert not stays(leaving, new)
 
 
+def test_a_service_that_is_to_have_no_replica_waits_for_none() -> None:
+    assert not kept(KEY, split(), [], [pod(split()[API])], split=False, some_wanted=False)
+
+
 @pytest.mark.parametrize("topology", ["Combined", "Split"])
 def test_a_service_that_keeps_its_topology_is_held_up_by_nothing(topology: str) -> None:
     there = wanted(topology=topology)
 
-    assert not kept(KEY, there, [], [], split=topology == "Split")
-    assert not kept(KEY, {}, [], [], split=topology == "Split")
+    assert not kept(KEY, there, [], [], split=topology == "Split", some_wanted=True)
+    assert not kept(KEY, {}, [], [], split=topology == "Split", some_wanted=True)
 
 
 # What the status says

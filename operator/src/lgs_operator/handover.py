@@ -33,15 +33,17 @@ def kept(
     api_pods: Iterable[Manifest],
     *,
     split: bool,
+    some_wanted: bool,
 ) -> frozenset[Key]:
-    """The objects that are neither written nor deleted now."""
+    """The objects that are neither written nor deleted now. `some_wanted`: the manifest does not ask for a
+    service without a replica, for which nothing would ever be ready."""
     service, runtime = Key(SERVICE, *key), Key(DEPLOYMENT, *key)
     if service not in live or runtime not in live:
         return frozenset()
     to_api = leads_to_api(key, live)
     if split and not to_api and not any(map(is_ready, api_pods)):
         return frozenset({service, runtime})
-    if not split and to_api and not _all_answer(pods):
+    if not split and to_api and some_wanted and not _all_answer(pods):
         return frozenset(
             {service, *(Key(kind, key.namespace, object_name(key.name, "api")) for kind in OF_THE_API)}
         )

@@ -144,7 +144,13 @@ class Reconciler:
             # pods that can't start are not rolled out: those that run go on with what they have
             hold=frozenset(replicas if missing or pause or restore.waits else [])
             | _ended_restores(live, restore)
-            | kept(key, live, *map(partial(self._state.pods, key), REPLICAS), split=inputs.split),
+            | kept(
+                key,
+                live,
+                *map(partial(self._state.pods, key), REPLICAS),
+                split=inputs.split,
+                some_wanted=first_replicas(service) > 0,
+            ),
         )
         refused = await self._carry_out(key, service, todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
