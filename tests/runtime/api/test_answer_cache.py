@@ -271,6 +271,19 @@ async def test_answers_are_forgotten_when_their_namespace_is(answering: Replica,
     assert asked[question] == 2
 
 
+async def test_two_revisions_at_once_answer_each_for_itself(alone: Settings, question: str) -> None:
+    settings = caching(alone)
+    releases = [replace(settings, replica_id=name, revision=name) for name in ("old", "new")]
+    told = []
+    for release in (*releases, *releases):
+        async with open_replica(release) as replica:
+            told.append(spoken(await replica.client.runs.wait(None, "graph", input=said(question))))
+
+    # Without a Redis a replica that is gone leaves nothing behind.
+    shared = settings.redis_uri is not None
+    assert told == [f"To you: {question}, {number}" for number in (1, 2, *((1, 2) if shared else (3, 4)))]
+
+
 async def test_no_user_gets_what_another_was_answered(alone: Settings, question: str) -> None:
     settings = replace(caching(alone), auth_path="api_auth:tokens")
     async with open_replica(settings) as replica:

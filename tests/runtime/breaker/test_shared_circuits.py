@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -212,3 +213,21 @@ async def test_a_failover_that_lost_the_latest_change_closes_nothing(three: list
     assert phases(*three) == {Phase.OPEN}
     assert all(15 < replica.refused_for() <= 30 for replica in three)
     assert [replica.circuit.begun[Phase.OPEN] for replica in three] == [1, 1, 1]
+
+
+async def test_a_revision_with_another_window_shares_the_circuit_and_counts_calls_by_itself(
+    three: list[SharingReplica], redis_uri: str
+) -> None:
+    """A release that is rolled back leaves no failures behind that are never forgotten."""
+    newer = SharingReplica(redis_uri, 0.0, replace(POLICY, window_seconds=3.0))
+    newer.call(Result.FAILURE, POLICY.minimum_calls - 1)
+    await exchange(newer, *three)
+    three[0].call(Result.FAILURE)
+    three[1].call(Result.SUCCESS)
+    await exchange(newer, *three)
+    assert phases(newer, *three) == {Phase.CLOSED}
+
+    three[2].call(Result.FAILURE, POLICY.minimum_calls)
+    await exchange(newer, *three)
+    assert phases(newer, *three) == {Phase.OPEN}
+    await newer.sharing.close()

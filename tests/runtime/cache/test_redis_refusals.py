@@ -224,8 +224,9 @@ async def test_a_circuit_in_which_somebody_wrote_words_is_shared_and_so_are_thos
         for share in shares:
             stack.push_async_callback(share.close)
             await share.exchange()
-        bucket = int((await client.time())[0] * 1000 / (POLICY.window_seconds * 1000 / BUCKETS))
-        named = [field] if field not in "cfs" else [f"{field}{bucket + ahead}" for ahead in range(20)]
+        width = int(POLICY.window_seconds * 1000 / BUCKETS)
+        bucket = (await client.time())[0] * 1000 // width
+        named = [field] if field not in "cfs" else [f"{field}{width}_{bucket + ahead}" for ahead in range(20)]
         await client.hset("lgs:{refused}:circuit:graph:b", mapping=dict.fromkeys(named, "words"))
 
         here[1].report(here[1].acquire(), Result.FAILURE)

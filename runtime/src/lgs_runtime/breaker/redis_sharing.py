@@ -61,9 +61,10 @@ local function exchange(key, at)
         generation, accepted = generation + 1, 1
         begin(generation, proposal, proposal == 'open' and now + left or 0)
     end
-    -- Probes of an open circuit count until it changes, calls of a closed one for the length of the window.
-    local bucket = math.floor(now / width)
-    local into = phase == 'closed' and bucket or ''
+    -- Probes of an open circuit count until it changes, calls of a closed one for the length of the window:
+    -- that of another revision may have another, and counts by itself.
+    local bucket, of_window = math.floor(now / width), width .. '_'
+    local into = phase == 'closed' and of_window .. bucket or ''
     if generation == known + accepted and tonumber(said(11)) > 0 then
         for place, kind in ipairs({'c', 'f', 's'}) do
             local added = redis.pcall('HINCRBY', key, kind .. into, said(10 + place))
@@ -73,10 +74,10 @@ local function exchange(key, at)
     end
     local total, all = {c = 0, f = 0, s = 0}, redis.call('HGETALL', key)
     for field = 1, #all, 2 do
-        local kind, number = string.match(all[field], '^([cfs])(%d*)$')
-        if kind and number ~= '' and tonumber(number) <= bucket - buckets then
+        local kind, window, number = string.match(all[field], '^([cfs])(%d*_?)(%d*)$')
+        if kind and window == of_window and (tonumber(number) or 0) <= bucket - buckets then
             redis.call('HDEL', key, all[field])
-        elseif kind then
+        elseif kind and (window == of_window or window == '') then
             total[kind] = total[kind] + (tonumber(all[field + 1]) or 0)
         end
     end
