@@ -91,7 +91,19 @@ def test_it_says_which_calls_were_too_many_of_what(opened: dict[str, Any], words
 
 
 @pytest.mark.parametrize(
-    "written", ['{"circuit.', '["circuit."]', '{"event": "circuit.open"}', '"circuit.open"']
+    "written",
+    [
+        '{"circuit.',
+        '["circuit."]',
+        '{"event": "circuit.open"}',
+        '"circuit.open"',
+        '{"event": ["circuit.open"], "kind": "graph", "circuit": "a"}',
+        line("open", circuit=["a"]),
+        line("open", calls="many"),
+        '"circuit."' + "[" * 100_000,
+        '[["circuit."' + "[" * 100_000,
+    ],
+    ids=lambda written: written[:40],
 )
 def test_what_is_no_event_of_a_circuit_is_none(written: str) -> None:
     assert heard(("a", written)) == []

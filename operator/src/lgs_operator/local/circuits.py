@@ -10,6 +10,14 @@ from typing import Any, Final
 
 OPEN, HALF_OPEN, CLOSED = EVENTS = ("circuit.open", "circuit.half_open", "circuit.closed")
 MARK: Final = '"circuit.'
+NUMBERS: Final = (
+    "calls",
+    "failures",
+    "slow",
+    "failure_threshold",
+    "slow_call_threshold",
+    "retry_after_seconds",
+)
 Told = Mapping[str, Any]
 
 
@@ -65,10 +73,14 @@ def _said(circuit: _Circuit, event: str, record: Told) -> Iterator[str]:
 def _record(line: str) -> Told | None:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
-    known = isinstance(record, dict) and record.get("event") in EVENTS
-    return record if known and {"circuit", "kind"} <= record.keys() else None
+    # Code of the application logs there too.
+    if not isinstance(record, dict) or record.get("event") not in EVENTS:
+        return None
+    named = all(isinstance(record.get(name), str) for name in ("kind", "circuit"))
+    counted = all(isinstance(record.get(name, 0), int | float) for name in NUMBERS)
+    return record if named and counted else None
 
 
 def _opened(calls: str, record: Told) -> str:
