@@ -26,7 +26,7 @@ PAGE = "scaling.md"
 SCRAPE_SECONDS = "1s"
 STABILISATION_SECONDS = 15
 """Not the minute of the page: the story has to go on."""
-AFTER_SECONDS = (60, 180, 360)
+AFTER_SECONDS = (60, 120, 240)
 """The load after the spike has to go on while replicas are taken away: where it did not, because the machine
 was so slow, it is played again with more of it."""
 
