@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import median_high
 
-from lgs_operator.scaling.histogram import Histogram
-from lgs_operator.scaling.memory import Memory
+from lgs_operator.scaling.histogram import NOTHING, Histogram
+from lgs_operator.scaling.memory import Chunk, Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.priorities import NO_OWN_WAITS, Priority, priorities, queue_seconds
 from lgs_operator.scaling.rate import Rate, rate_of
@@ -47,6 +47,7 @@ class Demand:
     """How long a run may wait: `queueWaitSeconds`, or what its own time leaves of `p95LatencySeconds`."""
     p95: float | None
     p95_wait: float | None
+    """Of the waits, where there is a target for latencies."""
     quick: float | None = None
     """What a quarter of the runs that ended lately took at most."""
     levels: tuple[Priority, ...] = ()
@@ -80,7 +81,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
     slots = sum(sample.slots for sample in working)
     rate = rate_of(memory.flow)
     fast = offered = _offered(rate, memory, in_use + waiting)
-    wait, execution, latency = _recent(memory)
+    wait, execution, latency = _recent(policy, memory.chunks, waiting)
     wait_seconds = _allowed_wait(policy, execution.quantile(0.95))
     levels: tuple[Priority, ...] = ()
     if policy.waits != NO_OWN_WAITS and memory.run_seconds is not None:
@@ -160,10 +161,13 @@ def _backlog(run_seconds: float, ahead: float, starting: float, demand: Demand) 
     return max(0.0, left) * run_seconds / (within or max(demand.wait_seconds, run_seconds))
 
 
-def _recent(memory: Memory) -> tuple[Histogram, Histogram, Histogram]:
-    chunks = memory.chunks
+def _recent(
+    policy: Policy, chunks: tuple[Chunk, ...], waiting: int
+) -> tuple[Histogram, Histogram, Histogram]:
+    """Waits, times and latencies of the last half minute. What nothing is decided by is not added up."""
+    has_target = policy.p95_latency_seconds is not None
     return (
-        Histogram.together([chunk.wait for chunk in chunks]),
-        Histogram.together([chunk.execution for chunk in chunks]),
+        Histogram.together([chunk.wait for chunk in chunks]) if has_target else NOTHING,
+        Histogram.together([chunk.execution for chunk in chunks]) if has_target or waiting else NOTHING,
         Histogram.together([chunk.latency for chunk in chunks]),
     )
