@@ -24,7 +24,7 @@ settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
-    """A run that is told to end stops its services, as one does that is interrupted by hand."""
+    """A run that is terminated stops its services, as one does that is interrupted by hand."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

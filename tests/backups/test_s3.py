@@ -1,4 +1,4 @@
-"""Backups in a bucket: large ones go in parts, and what the server refuses is told in its words."""
+"""Backups in a bucket: large ones go in parts, and what the server refuses is reported in its words."""
 
 from __future__ import annotations
 

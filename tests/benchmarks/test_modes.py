@@ -1,4 +1,4 @@
-"""The ways to serve many at once: each answers what it is asked, and what is not answered is told."""
+"""The ways to serve many at once: each answers what it is asked, and what is not answered is reported."""
 
 from __future__ import annotations
 

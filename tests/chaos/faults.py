@@ -61,14 +61,14 @@ def cut_connections(field: Field, dice: random.Random) -> None:
 
 
 def refuse_connections(field: Field, dice: random.Random) -> None:
-    """Nobody reaches the database, and hears so."""
+    """No connection reaches the database; each is refused."""
     field.to_database.refuse()
     time.sleep(dice.uniform(0.5, MOST_SECONDS))
     field.to_database.mend()
 
 
 def swallow_packets(field: Field, dice: random.Random) -> None:
-    """Nobody reaches the database, and nobody is told."""
+    """No connection reaches the database, without an error."""
     field.to_database.freeze()
     time.sleep(dice.uniform(0.5, MOST_SECONDS))
     field.to_database.mend()

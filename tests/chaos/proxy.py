@@ -38,11 +38,11 @@ class Proxy:
         self.cut()
 
     def freeze(self) -> None:
-        """Nothing gets through any more, and nobody is told, until `mend`."""
+        """Nothing gets through any more, without an error, until `mend`."""
         self._loop.call_soon_threadsafe(self._flows.clear)
 
     def strand(self) -> None:
-        """Nothing gets through the connections there are, ever, and nobody is told; new ones work. So it is
+        """Nothing gets through the connections there are, ever, without an error; new ones work. So it is
         after a fail-over that says no good-bye."""
         self._call(self._strand())
 

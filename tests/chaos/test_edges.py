@@ -55,7 +55,7 @@ def step_of(part: Any) -> Any:
 
 
 async def until_told(step: int, heard: list[Any]) -> None:
-    """Returns when the listener has been told that this step is done."""
+    """Returns when the listener has received that this step is done."""
     async with asyncio.timeout(60):
         while step not in [step_of(part) for part in heard if part.event == "updates"]:
             await asyncio.sleep(0.02)

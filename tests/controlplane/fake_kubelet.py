@@ -85,7 +85,7 @@ class Load:
 
 
 class FakeKubelet:
-    """Runs as a context; what it is told holds for all pods of the runtime, at once."""
+    """Runs as a context; what it is set to holds for all pods of the runtime, at once."""
 
     def __init__(self, cluster: KubeClient, namespace: str) -> None:
         self.load = Load()

@@ -1,4 +1,4 @@
-"""A proxy before the API server that answers wrongly, late, or not at all, for as long as it is told to.
+"""A proxy before the API server that answers wrongly, late, or not at all, for as long as it is set to.
 
 Which request meets which fault is drawn from a seed. Leases are left alone: an operator that can't renew its
 own has to end.

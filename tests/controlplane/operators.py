@@ -67,7 +67,7 @@ machine is."""
 
 
 class Operators:
-    """Starts operators that look after one namespace and share a Lease in it."""
+    """Starts operators that serve one namespace and share a Lease in it."""
 
     def __init__(self, plane: ControlPlane, namespace: str, folder: Path) -> None:
         self._plane = plane

@@ -1,4 +1,4 @@
-"""Backups and restores against a real API server, whose Jobs make real pods; what the pods would tell at
+"""Backups and restores against a real API server, whose Jobs make real pods; what the pods would report at
 their end is written into their status."""
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def test_a_misspelt_value_is_refused() -> None:
 def test_what_helm_says_at_the_end_makes_a_service_that_is_served(
     plane: ControlPlane, values: str, words: list[str]
 ) -> None:
-    """A service in another namespace, or of another class, is not touched, and nothing would tell so."""
+    """A service in another namespace, or of another class, is not touched, and nothing would show it."""
     sets = ("--set", values, "--set", "crds.install=false")
     dry = ("--dry-run=server", "--kubeconfig", str(plane.kubeconfig))
 

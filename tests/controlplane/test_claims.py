@@ -39,7 +39,7 @@ async def test_a_volume_of_somebody_elses_database_of_the_same_name_is_left_alon
 async def test_what_a_service_left_that_was_deleted_without_its_objects_is_the_next_ones(
     story: Story,
 ) -> None:
-    """It was told to belong to something else, with the advice to delete it."""
+    """It was reported to belong to something else, with the advice to delete it."""
     spec = managed() | {"spec": managed()["spec"] | {"cache": {"redis": {"managed": {}}}}}
     story.apply(spec)
     parts = [
@@ -67,7 +67,7 @@ async def test_what_a_service_left_that_was_deleted_without_its_objects_is_the_n
 
 
 async def test_a_volume_that_an_older_operators_stateful_set_owns_is_the_services(story: Story) -> None:
-    """It was told to belong to something else, with the advice to delete it, at each upgrade."""
+    """It was reported to belong to something else, with the advice to delete it, at each upgrade."""
     story.apply(managed())
     await story.appears(STATEFUL_SET, SET)
     volume = await uid_of(story, CLAIM, VOLUME)

@@ -1,4 +1,4 @@
-"""A stranger sees why: what keeps a service from working is told in its own conditions and Events."""
+"""A stranger sees why: what keeps a service from working is in its own conditions and Events."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def limit_range(**limits: dict[str, str]) -> dict[str, Any]:
 
 
 async def reconciles(operator: Running, times: int) -> None:
-    """So many more looks at the services have been taken; one that waits for its pods is looked at again."""
+    """So many more reconciliations have been made; a service that waits for its pods is reconciled again."""
     before = await operator.metric("lgs_operator_reconciles_total")
 
     async def taken() -> bool:

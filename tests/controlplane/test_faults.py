@@ -33,7 +33,7 @@ async def proxied(
 
 
 async def is_settled(story: Story, name: str, concurrency: int) -> bool:
-    """The status tells of the newest manifest, and the pods are as it says."""
+    """The status is that of the newest manifest, and the pods are as it says."""
     body = await story.get(SERVICE_OF_OURS, name)
     status = body.get("status", {})
     deployment = await story.get(DEPLOYMENT, name)

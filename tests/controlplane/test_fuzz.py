@@ -57,7 +57,7 @@ async def watched(story: Story, operators: Operators) -> AsyncIterator[tuple[Run
 
 
 class Canary:
-    """A service of somebody else, which must be looked after all the time."""
+    """A service of somebody else, which must be served all the time."""
 
     def __init__(self, plane: ControlPlane, cluster: KubeClient, namespace: str) -> None:
         self._cluster = cluster

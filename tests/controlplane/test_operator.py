@@ -76,7 +76,7 @@ async def test_an_edit_reaches_the_pods_and_what_is_not_wanted_any_more_goes(
 async def test_what_was_taken_away_and_is_wanted_again_is_made_again_at_once(
     story: Story, operators: Operators
 ) -> None:
-    # Nothing tells of Secrets, and the next look at this one comes too late.
+    # No watch reports Secrets, and the next read of this one comes too late.
     await operators.start(env={"LGS_OPERATOR_SECRETS_SECONDS": "3600"})
     managed = service(cache={"redis": {"managed": {}}})
     story.apply(managed)

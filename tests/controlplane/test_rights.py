@@ -1,6 +1,6 @@
 """The chart's rights are enough for the whole life of a service, and none of them is there for nothing.
 
-The API server's audit log tells what the operator asked for; each verb of each rule must be among it.
+The API server's audit log has what the operator requested; each verb of each rule must be among it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Right(NamedTuple):
 
 
 BY_THE_API_SERVER = Right("lgs.dev", "langgraphservices/finalizers", "update")
-"""Never asked for by itself: looked up when an owner reference is written."""
+"""Never requested by itself: checked when an owner reference is written."""
 
 
 @dataclass(frozen=True)

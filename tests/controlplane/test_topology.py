@@ -53,7 +53,7 @@ async def met(story: Story) -> list[str] | None:
 
 @asynccontextmanager
 async def requests_meet(story: Story, seen: list[list[str]]) -> AsyncIterator[None]:
-    """Looks again and again at which replicas a request can meet while the context is open."""
+    """Reads again and again which replicas a request can reach while the context is open."""
 
     async def look() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What every chapter of the story knows: the service on stage, how to look at it, how to wait for it."""
+"""What the chapters of the story share: the service, how to read it, how to wait for it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def needed_replicas(story: Story) -> int:
 
 def most_replicas(story: Story, needed: int) -> int:
     """What the manifest's overshoot allows. Where the machine is busy runs take longer than their steps, and
-    the operator, whose Events tell what it measured, is right to see more of a load.
+    the operator, whose Events have what it measured, is right to see more of a load.
     """
     selector = f"reason=ScaledOut,involvedObject.name={NAME}"
     told = story.kubectl("get", "events", "--field-selector", selector, "-o", "jsonpath={.items[*].message}")

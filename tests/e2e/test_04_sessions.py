@@ -1,7 +1,7 @@
 """4. Two hundred sessions survive a rolling restart, a SIGKILL and a lost node.
 
 Each session is in the middle of a run of several steps, and each step leaves a record outside of the
-graph's state: the records tell whether a step ran twice. Runs have durability `sync`: a step begins when the
+graph's state: the records show whether a step ran twice. Runs have durability `sync`: a step begins when the
 checkpoint of the one before is committed. (With `async` it begins while that is being written, so a SIGKILL
 in these milliseconds costs that step, too.)
 """

@@ -1,7 +1,7 @@
 """6. What can't work says so, and recovers when it is mended.
 
-An invalid manifest is refused with the field, the value and the rule; a valid one that can't work tells why
-in its conditions and events.
+An invalid manifest is refused with the field, the value and the rule; a valid one that can't work has the
+reason in its conditions and events.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""In the images a signal to stop is heard from the first instruction of the process on."""
+"""In the images a signal to stop is handled from the first instruction of the process on."""
 
 from __future__ import annotations
 

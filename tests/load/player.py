@@ -7,7 +7,7 @@ plays:
 `sessions`: many threads at once, each in the middle of a run while something is done to the service.
 
 Each run is retried until it is acknowledged, without being made twice: its thread's id is chosen here, and
-the thread's runs are looked at before a request is repeated. Both print one JSON summary as their last line;
+the thread's runs are read before a request is repeated. Both print one JSON summary as their last line;
 `--out` keeps a record of every run as JSON lines.
 """
 
@@ -224,7 +224,7 @@ def summary(runs: list[Played], ideal_seconds: float) -> dict[str, Any]:
 
 
 def say(event: str, **facts: Any) -> None:
-    """One line of JSON for whoever watches."""
+    """One line of JSON for the process that watches."""
     print(json.dumps({"event": event, "at": time.time(), **facts}), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A `langgraph.json` is read whole, without running anything of it, and every problem is told at once."""
+"""A `langgraph.json` is read whole, without running anything of it, and all problems are reported at once."""
 
 from __future__ import annotations
 

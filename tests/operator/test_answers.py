@@ -1,4 +1,4 @@
-"""What a pod answers is read within bounds: it runs the code of whoever wrote its graph."""
+"""What a pod answers is read within bounds: it runs the code of its graph's author."""
 
 from __future__ import annotations
 

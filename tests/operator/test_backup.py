@@ -1,4 +1,4 @@
-"""Backups and restores as the operator wants and tells them, as stories on a simulated clock."""
+"""Backups and restores as the operator makes and reports them, as stories on a simulated clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wanted(restores: bool = False, **managed: Any) -> dict[tuple[str, str], Any]
 def pod(
     minutes_ago: float, told: dict[str, Any] | None = None, words: str = "", **state: Any
 ) -> dict[str, Any]:
-    """A pod that told something at its end, or failed with these words, or is in this state."""
+    """A pod that reported something at its end, or failed with these words, or is in this state."""
     made = (NOW - timedelta(minutes=minutes_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
     ended = {"terminated": {"exitCode": 0 if told else 1, "message": json.dumps(told) if told else words}}
     container = {"name": "keep", "ready": False, "state": state or ended}
@@ -39,7 +39,7 @@ def pod(
 
 
 def told(day: int, threads: int = 3) -> dict[str, Any]:
-    """What the pod of a backup of this day in November tells."""
+    """What the pod of a backup of this day in November reports."""
     began = f"2026-11-{day:02d}T03:00:02Z"
     return {"name": f"202611{day:02d}T030002Z-1a2b3c", "began": began, "bytes": 1024, "threads": threads}
 

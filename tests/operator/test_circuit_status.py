@@ -1,4 +1,4 @@
-"""What the operator says of a service's circuit breakers, by what its replicas told."""
+"""What the operator says of a service's circuit breakers, by what its replicas answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger sees why: what keeps pods away is told in the service's own conditions, with the way out."""
+"""A stranger sees why: what keeps pods away is in the service's own conditions, with the way out."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ ERRORS: tuple[Exception, ...] = (
 
 
 class Server:
-    """An API server for one kind in one namespace; its watch tells when it is told to."""
+    """An API server for one kind in one namespace; its watch sends events when it is set to."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Manifest] = {}
@@ -40,7 +40,7 @@ class Server:
         self.broken_lists: list[Exception] = []
 
     def write(self, name: str, group: str) -> Manifest:
-        """Makes or changes an object; what the writer hears."""
+        """Makes or changes an object; returns the writer's answer."""
         kind = "MODIFIED" if name in self.objects else "ADDED"
         return self._done(kind, name, group)
 
@@ -60,7 +60,7 @@ class Server:
         return dict(written)
 
     async def tell(self, order: str | Exception) -> None:
-        """The watch tells the next event, the last one again, or breaks."""
+        """The watch sends the next event, the last one again, or breaks."""
         self._orders.put_nowait(order)
         for _ in range(12):
             await asyncio.sleep(0)
@@ -100,7 +100,7 @@ class Server:
 
 
 class Copy:
-    """The informer under test, and what whoever is told of changes saw then."""
+    """The informer under test, and what the listener of changes saw then."""
 
     def __init__(self, server: Server) -> None:
         self.seen: dict[str, list[str]] = {}

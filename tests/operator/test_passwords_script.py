@@ -46,7 +46,7 @@ class Pod:
         link.rename(self.folder / "secret" / "..data")
 
     def check(self) -> int:
-        """One look of the kubelet; the exit code."""
+        """One check of the kubelet; the exit code."""
         environment = os.environ | {"PGPORT": str(self.server.port)}
         return subprocess.run(["/bin/sh", "-c", self.script], env=environment, check=False).returncode
 

@@ -15,7 +15,7 @@ BODY = {"metadata": {"uid": "u-1"}}
 
 
 class Refusing(KubeClient):
-    """Fails as often as it is told to."""
+    """Fails as often as it is set to."""
 
     def __init__(self, *errors: KubeError) -> None:
         self.errors = list(errors)

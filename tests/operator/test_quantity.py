@@ -1,4 +1,4 @@
-"""The same amount is the same, however it is written; and what only looks like an amount is a text."""
+"""The same amount is the same, however it is written; and what only has the form of an amount is a text."""
 
 from __future__ import annotations
 

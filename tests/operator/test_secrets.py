@@ -1,4 +1,4 @@
-"""Secrets are looked at by their names: a change is noticed, and no namespace waits for another's."""
+"""Secrets are read by their names: a change is noticed, and no namespace waits for another's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Cluster(KubeClient):
 
 
 class Watched:
-    """A reader that looks all the time, and what it told."""
+    """A reader that reads all the time, and what it reported."""
 
     def __init__(self) -> None:
         self.cluster = Cluster()

@@ -17,7 +17,7 @@ BAD, GOOD = ServiceKey("team", "bad"), ServiceKey("team", "good")
 
 
 class Seen:
-    """What was reconciled, and what was told of errors."""
+    """What was reconciled, and which errors were reported."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -29,7 +29,7 @@ def play(load: list[Job], seconds: float, policy: Policy = POLICY) -> Record:
 
 
 def front(now: float, waiting: int | None = 0, **more: object) -> ReplicaSample:
-    """What a replica tells that only answers requests."""
+    """The sample of a replica that only answers requests."""
     return replace(ReplicaSample("front", now, slots=0, waiting=waiting), **more)  # type: ignore[arg-type]
 
 

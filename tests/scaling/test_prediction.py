@@ -36,7 +36,7 @@ def office(at: float) -> float:
 
 
 def lived(days: float, load: Callable[[float], float], since: float = 0.0, known: Days = NO_DAYS) -> Days:
-    """The days after so many of them with that load, looked at each minute."""
+    """The days after so many of them with that load, decided each minute."""
     for minute in range(int(days * 1440)):
         at = since + 60.0 * minute
         known = seen(known, at, 60.0, load(at))

@@ -31,7 +31,7 @@ FULL = QueueDepth(
 
 
 class Queue:
-    """A queue that tells its depth, or can't."""
+    """A queue that reports its depth, or can't."""
 
     def __init__(self, depth: QueueDepth | None) -> None:
         self.shown = depth

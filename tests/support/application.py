@@ -15,7 +15,7 @@ from support.ports import free_port, wait_until
 
 
 class ServedApplication:
-    """The process, while the context is open; told to stop at its end, and waited for."""
+    """The process, while the context is open; stopped at its end, and waited for."""
 
     def __init__(self, config: Path, folder: Path, variables: Mapping[str, str]) -> None:
         """`config`: its langgraph.json; it works, and logs, in `folder`."""

@@ -7,7 +7,7 @@ from support.waiting import until
 
 
 async def listening(*caches: CacheManager) -> None:
-    """Until each hears what the others tell: as that begins it forgets what was shared before."""
+    """Until each receives the changes of the others: as that begins it forgets what was shared before."""
     for each in caches:
         await each.read([each.place("any", "key")])
     await until(lambda: all(each.changes for each in caches))

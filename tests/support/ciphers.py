@@ -1,5 +1,5 @@
 """Encryption handlers for tests, of the standard library alone: keys of the tenant that the context names,
-the same ciphertext for the same text, and an account of what the handlers were told."""
+the same ciphertext for the same text, and an account of what the handlers were called with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from langgraph_sdk import Encryption, EncryptionContext
 
 PREFIX = "enc:"
 LEFT_PLAIN = frozenset({"owner"})
-"""Keys that searches may look for."""
+"""Keys that searches may name."""
 
 encryption = Encryption()
 told: list[tuple[str, str | None, str | None, dict[str, Any]]] = []

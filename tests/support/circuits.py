@@ -32,7 +32,7 @@ class SharingReplica:
 
 
 async def exchange(*replicas: SharingReplica) -> None:
-    """Everybody hears of what everybody has told, and decided by that."""
+    """All have received what each has sent, and decided by that."""
     for _ in range(3):
         for replica in replicas:
             await replica.sharing.exchange()

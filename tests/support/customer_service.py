@@ -74,7 +74,7 @@ class Centre:
 
 
 def config_of(thread: str, user: str, role: str = "customer") -> Any:
-    """What the server tells a run of who asks."""
+    """What the server gives a run about its user."""
     who = {"langgraph_auth_user_id": user, "langgraph_auth_permissions": [role]}
     return {"configurable": {"thread_id": thread, **who}}
 

@@ -1,7 +1,8 @@
 """Manifests drawn from the CRD's own schema, as the API server would take them.
 
-Each field, also of the fragments of a pod, is drawn by what the schema says of it: its edges, what looks like
-something else, and what is just odd. Most texts are plausible, so that what stands behind them is reached.
+Each field, also of the fragments of a pod, is drawn by what the schema says of it: its edges, what has the
+form of something else, and what is just odd. Most texts are plausible, so that what stands behind them is
+reached.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ RESOURCES = st.sampled_from(["cpu", "memory", "ephemeral-storage", "example.com/
 
 
 def _matched(node: Mapping[str, Any]) -> str | None:
-    """A pattern that is too long to be told, and stands in a rule."""
+    """A pattern that is too long to be shown, and is described by a rule."""
     rules = (each["rule"] for each in node.get("x-kubernetes-validations", ()))
     found = (re.fullmatch(r"self\.matches\(r'(.+)'\)", rule) for rule in rules)
     return next((each[1] for each in found if each), None)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 async def played(play: Callable[[float], Awaitable[T]], right: T) -> T:
-    """What a story comes to that is told the length of its leases: the first that is `right`, else that of
+    """The result of a story that gets the length of its leases: the first that is `right`, else that of
     the longest. What holds only on a machine that never stands still for longer than a lease holds here."""
     for lease_seconds in PLAYS_SECONDS:
         came = await play(lease_seconds)

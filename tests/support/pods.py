@@ -19,8 +19,8 @@ TOLD = "/dev/termination-log"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a pod ended: the container that failed (None: all ended well), what its last container told, and
-    the last words of the one that failed."""
+    """How a pod ended: the container that failed (None: all ended well), what its last container reported,
+    and the last words of the one that failed."""
 
     failed: str | None
     told: str

@@ -95,7 +95,7 @@ class PostgresStandby(PostgresServer):
 
 @contextmanager
 def fresh_database(server_uri: str) -> Iterator[str]:
-    """The URI of a new empty database of a server, dropped at the end whoever is still connected."""
+    """The URI of a new empty database of a server, dropped at the end even if clients are still connected."""
     name = f"lgs_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_uri, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())

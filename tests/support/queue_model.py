@@ -146,7 +146,7 @@ class QueueModel:
         return run.cancel == "rollback" or (begun and action == "rollback") or action in ("enqueue", "reject")
 
     def finish(self, run: ModelRun, status: RunStatus, rest: ThreadStatus) -> None:
-        """The holder of a run has told its end, and has undone what it did if that was asked."""
+        """The holder of a run has reported its end, and has undone what it did if that was requested."""
         self.rests[run.thread_id] = rest
         if run.cancel == "rollback":
             self._delete(run)

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 60
 
 @dataclass
 class Receiver:
-    """It answers with the next of `answers`, then with 200, and keeps what it is told."""
+    """It answers with the next of `answers`, then with 200, and keeps what it is sent."""
 
     answers: list[int] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)

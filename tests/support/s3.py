@@ -41,7 +41,7 @@ class S3Server(ServerProgram):
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a client is told of it."""
+        """What a client is answered about it."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": "us-east-1",

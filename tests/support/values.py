@@ -115,7 +115,7 @@ AS_THEIRS: dict[str, tuple[Any, Any]] = {
         {"1": "a", "null": "b", "2024-01-01": "c"},
     ),
 }
-"""Values that a checkpoint takes, and their JSON, as LangGraph's own server tells them."""
+"""Values that a checkpoint takes, and their JSON, as LangGraph's own server writes them."""
 
 WHOLE: dict[str, tuple[Any, Any]] = {
     "memoryview": (memoryview(b"abc"), "YWJj"),

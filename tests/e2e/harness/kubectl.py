@@ -1,4 +1,4 @@
-"""kubectl and helm as the story uses them, and waits that tell what was going on when they give up.
+"""kubectl and helm as the story uses them, and waits that report the state when they give up.
 
 A wait has a deadline, and its failure carries the objects, events and logs of the namespace: the cluster is
 gone by the time someone reads the report.
@@ -39,7 +39,7 @@ def run(*command: str, text: str | None = None, timeout: float = 120) -> str:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """One namespace of the cluster that KUBECONFIG names. `neighbour` is one whose logs tell more."""
+    """One namespace of the cluster that KUBECONFIG names. `neighbour` is one whose logs are shown too."""
 
     namespace: str
     neighbour: str | None = None
@@ -84,7 +84,7 @@ class Kubectl:
             time.sleep(POLL_SECONDS)
 
     def diagnosis(self) -> str:
-        """What a person would look at first: objects, descriptions, events, the pods' last lines."""
+        """What a person would read first: objects, descriptions, events, the pods' last lines."""
         commands = [
             ("get", "lgs,deployments,statefulsets,pods,persistentvolumeclaims", "-o", "wide"),
             ("describe", "lgs"),

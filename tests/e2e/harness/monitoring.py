@@ -161,7 +161,7 @@ def _deployment(image: str, node: str) -> dict[str, Any]:
     adapter = container(
         "adapter",
         *("prometheus-adapter", "--config=/config/adapter.yaml", "--prometheus-url=http://127.0.0.1:9090"),
-        # Rules are matched with the series there are, which are looked for this often.
+        # Rules are matched with the series there are, which are discovered this often.
         *("--metrics-relist-interval=5s", "--metrics-max-age=1m"),
         *(f"--secure-port={PORT}", "--cert-dir=/tmp/certificates"),
         probe={"path": "/readyz", "port": PORT, "scheme": "HTTPS"},

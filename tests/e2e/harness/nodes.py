@@ -17,7 +17,7 @@ def are_ours() -> bool:
 
 
 def one_name_server_on_each_worker() -> None:
-    """As in most clusters: losing a node loses a server of names, too, and a part of the look-ups with it."""
+    """As in most clusters: losing a node loses a server of names, too, and a part of the lookups with it."""
     affinity = {
         "nodeAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": {

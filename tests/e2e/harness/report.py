@@ -1,6 +1,4 @@
-"""The numbers of the story, in the order in which they came up: a table at the end, JSON for whoever
-compares.
-"""
+"""The numbers of the story, in the order in which they came up: a table at the end, JSON for comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph that caches: a node by a policy, and two functions. Another tells what it was run with."""
+"""A graph that caches: a node by a policy, and two functions. Another answers what it was run with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs that tell what their code sees of a run: its context, its configuration, and who asked."""
+"""Graphs that answer what their code sees of a run: its context, its configuration and its user."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class FailingStore(InMemoryStore):
 
 
 class Unsteady(InMemorySaver):
-    """A checkpointer of the application's own, which fails when it is told to."""
+    """A checkpointer of the application's own, which fails when it is set to."""
 
     failures: ClassVar[list[Exception]] = []
 

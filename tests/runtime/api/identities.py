@@ -116,7 +116,7 @@ async def own_store(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
 
 
 cache_keepers = Auth()
-"""Alice looks after the cache."""
+"""Alice administers the cache."""
 
 
 @cache_keepers.authenticate

@@ -67,7 +67,7 @@ patient = alone(wait_patiently)
 
 
 async def ask(client: LangGraphClient | None = None) -> Any:
-    """What a run of `child` on a thread of its own tells."""
+    """What a run of `child` on a thread of its own answers."""
     client = client or get_client()
     thread = await client.threads.create()
     values: Any = await client.runs.wait(thread["thread_id"], "child", input={})

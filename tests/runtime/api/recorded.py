@@ -1,4 +1,4 @@
-"""What LangGraph's own server told of runs of the tests' graphs, for `test_recorded.py`.
+"""What LangGraph's own server answered about runs of the tests' graphs, for `test_recorded.py`.
 
 `python tests/runtime/api/recorded.py URL` prints it anew, from a server at URL that serves `graphs.py` (as
 module `api_graphs`) and `outputs.py`; `recorded.json` is from langgraph-api 0.16.7 with langgraph 1.2.24.
@@ -26,7 +26,7 @@ GRAPHS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "number": (3, ("values", "updates", "tasks", "debug")),
     "number_asks": (3, ("values", "updates")),
 }
-"""The input of each graph, and the modes in which its stream is heard."""
+"""The input of each graph, and the modes in which it is streamed."""
 OF_THE_SERVER = frozenset(
     {"langgraph_version", "langgraph_api_version", "langgraph_plan", "langgraph_host", "langgraph_api_url"}
     | {"lc_versions", "langgraph_request_id", "langgraph_auth_user_id", "user_id", "ls_integration"}
@@ -51,7 +51,7 @@ def normal(value: Any, name: str = "") -> Any:
 
 
 def cases() -> Iterator[tuple[str, str, Any, bool]]:
-    """The name, the graph, the modes and whether subgraphs are told, of each stream."""
+    """The name, the graph, the modes and whether subgraphs are included, of each stream."""
     for graph, (_, modes) in GRAPHS.items():
         for mode in modes:
             for subgraphs in (False, True) if graph.endswith("inside") else (False,):
@@ -80,7 +80,7 @@ def _data(event: str, data: Any) -> Any:
 
 
 def records(http: httpx.Client, graph: str) -> dict[str, Any]:
-    """What is told of a run, its thread and its states, in normal form."""
+    """What is answered about a run, its thread and its states, in normal form."""
     thread = http.post("/threads", json={}).json()["thread_id"]
     body = {"assistant_id": graph, "input": GRAPHS[graph][0], "config": {"tags": ["t"]}, "metadata": {"m": 1}}
     answer = http.post(f"/threads/{thread}/runs/wait", json=body)

@@ -21,7 +21,7 @@ from lgs_runtime.api.protocols.a2a_agents import result_parts
 
 
 async def talk(url: str, agent: str, text: str, *, streaming: bool) -> list[dict[str, Any]]:
-    """What the stock client hears when it says something to an agent."""
+    """What the stock client receives when it sends something to an agent."""
     async with httpx.AsyncClient(timeout=60) as http:
         path = f"/.well-known/agent-card.json?assistant_id={agent}"
         card = await A2ACardResolver(http, url, agent_card_path=path).get_agent_card()

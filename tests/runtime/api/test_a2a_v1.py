@@ -85,7 +85,7 @@ async def test_a_stream_tells_the_task_then_pieces_then_its_end(url: str) -> Non
 
 
 async def follow(url: str, method: str, task_id: str, began: asyncio.Event) -> list[Any]:
-    """What is told of a task from now on; `began` is set with the first of it."""
+    """What is sent about a task from now on; `began` is set with the first of it."""
     call = {"jsonrpc": "2.0", "id": 7, "method": method, "params": {"id": task_id}}
     heard = []
     async with (

@@ -31,7 +31,7 @@ STUDIO = {"x-auth-scheme": "langsmith"}
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Settings:
-    """A service of the test's own, whose graph tells who asked."""
+    """A service of the test's own, whose graph answers who asked."""
     settings = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
     return replace(settings, graphs={"who": GraphSpec("api_graphs:who")})
 

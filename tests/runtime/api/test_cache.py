@@ -1,4 +1,4 @@
-"""What the cache tells over HTTP, what empties it, and who may."""
+"""What the cache reports over HTTP, what empties it, and who may."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ GRAPHS = (
 
 @pytest.fixture(scope="session")
 async def telling(settings: Settings) -> AsyncIterator[Replica]:
-    """A replica whose graphs tell what they see."""
+    """A replica whose graphs answer what they see."""
     graphs = {name: GraphSpec(f"api_contexts:{name}") for name in GRAPHS}
     async with open_replica(replace(settings, graphs=graphs, replica_id="telling", port=0)) as opened:
         yield opened

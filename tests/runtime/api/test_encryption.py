@@ -1,4 +1,5 @@
-"""With `encryption` of langgraph.json, what the service keeps tells nothing, what it answers tells all."""
+"""With `encryption` of langgraph.json, what the service keeps reveals nothing, and what it answers is
+complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Factories of graphs behind authentication: each call is told for whom the graph is opened."""
+"""Factories of graphs behind authentication: each call gets the user for whom the graph is opened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 async def opened_by(settings: Settings) -> list[tuple[str, str | None]]:
-    """Why and for whom the graph was opened by three runs, a look at a state and a drawing."""
+    """Why and for whom the graph was opened by three runs, a read of a state and a drawing."""
     run = {"assistant_id": "agent", "input": {}}
     async with (
         open_replica(settings) as replica,

@@ -1,4 +1,4 @@
-"""A database or a Redis that goes away: what clients are told meanwhile, and that it passes by itself."""
+"""A database or a Redis that goes away: what clients are answered meanwhile, and that it passes by itself."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ async def stuck(services: Services) -> list[str]:
 
 
 async def known(replica: Replica) -> Known:
-    """A thread with a history and an ended run, a cron and an assistant. A stream was heard and the cache was
-    emptied, which opens the connections for all that come."""
+    """A thread with a history and an ended run, a cron and an assistant. A stream was read and the cache
+    was emptied, which opens the connections for all that come."""
     await replica.client.http.delete("/cache")
     assert [part async for part in replica.client.runs.stream(None, "steps", input={"text": "x"})]
     thread_id = (await replica.client.threads.create())["thread_id"]

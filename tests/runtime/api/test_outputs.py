@@ -1,5 +1,6 @@
-"""What a run tells of its values: only what its graph's output schema has, on every way; the state, which is
-for those who look after the thread, is whole. A graph whose values are no object answers them as they are."""
+"""What a run answers of its values: only what its graph's output schema has, on every way; the state, which
+is for those who manage the thread, is whole. A graph whose values are no object answers them as they
+are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protocol v2 with the stock SDK: what a thread's stream tells, in which order, and from where it goes on."""
+"""Protocol v2 with the stock SDK: what a thread's stream sends, in which order, and from where it goes on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Streams over HTTP and WebSockets while Redis fails, protocol v2's before all: they go on where their run
-executes, and tell the end everywhere."""
+executes, and send the end everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams and records, field by field, as LangGraph's own server told them of the same graphs."""
+"""Streams and records, field by field, as LangGraph's own server answered them for the same graphs."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ async def ended(client: LangGraphClient, thread: str, graph: str, **asked: Any) 
 
 
 async def error_of(replica: Replica, thread: str, run_id: str) -> str:
-    """What who follows a run hears of its failure."""
+    """What a follower of a run receives of its failure."""
     told = [part async for part in replica.client.runs.join_stream(thread, run_id) if part.event == "error"]
     return str(told[-1].data["message"])
 

@@ -1,4 +1,4 @@
-"""Two replicas on one database: a client may reach either; and what a replica tells of itself."""
+"""Two replicas on one database: a client may reach either; and what a replica reports of itself."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ async def test_many_of_a_thread_are_cancelled_by_their_status(
 
     await client.runs.cancel_many(thread_id=thread_id, status=chosen)
     if "running" in stopped:
-        # Once its node goes on it may end before it hears of the cancellation.
+        # Once its node goes on it may end before it is cancelled.
         await client.runs.join(thread_id, running)
     gate(thread_id).set()
     for run_id in (running, waiting):

@@ -30,7 +30,7 @@ KEPT: dict[str, Any] = {
 
 
 async def made(client: LangGraphClient, way: str, thread_id: str, **options: Any) -> None:
-    """Makes the run in this way, and hears it to its end where one does."""
+    """Makes the run in this way, and follows it to its end where one does."""
     going: Any = getattr(client.runs, way)(thread_id, "steps", **options)
     if way == "stream":
         [part async for part in going]

@@ -61,7 +61,7 @@ async def thinned(replica: Replica, thread_id: str) -> None:
 
 
 async def ttl_of(replica: Replica, thread_id: str) -> Any:
-    """The time to live that the API tells of a thread."""
+    """The time to live that the API answers of a thread."""
     return (await replica.client.threads.get(thread_id, include=["ttl"]))["ttl"]  # type: ignore[typeddict-item]
 
 

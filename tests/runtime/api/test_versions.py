@@ -1,4 +1,4 @@
-"""Versions of a thread over HTTP: listed, looked at, described, saved, and gone back to with all that waited
+"""Versions of a thread over HTTP: listed, read, described, saved, and gone back to with all that waited
 there."""
 
 from __future__ import annotations

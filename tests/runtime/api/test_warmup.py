@@ -28,7 +28,7 @@ ASKED = {"question": "a"}
 
 @pytest.fixture
 def alone(alone: Settings) -> Settings:
-    """A service with graphs that cache, tell, raise, ask a person and wait."""
+    """A service with graphs that cache, report, raise, ask a person and wait."""
     graphs = {name: GraphSpec(f"api_graphs:{name}") for name in ("broken", "asks", "slow")}
     caching = {"cached": GraphSpec("api_cached:graph"), "tells": GraphSpec("api_cached:tells")}
     return replace(alone, graphs={**caching, **graphs})

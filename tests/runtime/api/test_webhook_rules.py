@@ -1,4 +1,4 @@
-"""The rules of `webhooks` where runs and crons are made: a forbidden receiver is told at once."""
+"""The rules of `webhooks` where runs and crons are made: a forbidden receiver is reported at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Applications of a service's own, as its authors write them, and a graph that tells which headers it got."""
+"""Applications of a service's own, as its authors write them, and a graph that answers which headers it
+got."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`@cached`: what is kept, for how long, for whom, and what a function that can't be cached is told."""
+"""`@cached`: what is kept, for how long, for whom, and how a function that can't be cached is refused."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_in_a_replica_a_call_that_makes_no_key_is_made_counted_and_told_on
 
 
 class Unstorable:
-    """Its key is told by hand; msgpack has no form for it."""
+    """Its key is given by hand; msgpack has no form for it."""
 
 
 ANSWER = Unstorable()

@@ -60,7 +60,7 @@ def replica(cache: CacheManager, monkeypatch: pytest.MonkeyPatch) -> Replica:
 
 
 def prices_of(replica: Replica, **options: Any) -> Any:
-    """A function that tells how often it was called."""
+    """A function that returns how often it was called."""
 
     @cached(**{"ttl": 100, "namespace": "prices", **options})
     async def prices(of: Any = "a") -> int:

@@ -298,7 +298,7 @@ async def test_without_redis_the_memory_serves_and_everything_is_counted(new_cac
 
 
 async def rates(cache: CacheManager, asked: Mapping[str, int]) -> Mapping[str, float]:
-    """What Redis tells, when it has answered in time."""
+    """What Redis answers in time."""
     async with asyncio.timeout(60):
         while not (found := await cache.rates(asked)):
             await asyncio.sleep(0.05)
@@ -369,7 +369,8 @@ async def test_a_redis_that_is_gone_costs_hits_and_nothing_else(
 async def test_a_redis_that_is_back_is_used_after_the_next_look(
     new_cache: NewCache, redis_server: RedisServer
 ) -> None:
-    """That is within two seconds, as long as a look that hangs and the pause after it are shorter."""
+    """That is within two seconds, as long as a check that gets no answer and the pause after it are
+    shorter."""
     here, there = new_cache(redis_server.uri), new_cache(redis_server.uri)
     place = here.place("function", "key")
     redis_server.stop()

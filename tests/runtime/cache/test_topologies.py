@@ -332,7 +332,7 @@ async def is_up(cache: CacheManager) -> bool:
 
 
 async def told(replica: SharingReplica) -> bool:
-    """Whether a replica that comes has heard what is agreed."""
+    """Whether a new replica has received what is agreed."""
     await replica.sharing.exchange()
     return not replica.sharing.away
 

@@ -68,7 +68,7 @@ def client_of(route_class: type[APIRoute], route: APIRoute) -> TestClient:
 
 
 def told(response: httpx.Response) -> tuple[int, str | None, Any]:
-    """The status, the length, which is all that a HEAD tells of a body, and the body."""
+    """The status, the length, which is all that a HEAD answers about a body, and the body."""
     return (
         response.status_code,
         response.headers.get("content-length"),

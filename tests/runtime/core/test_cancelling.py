@@ -1,4 +1,4 @@
-"""A run is cancelled once, whoever wants it to end, and its nodes may clean up."""
+"""A run is cancelled once, whatever ends it, and its nodes may clean up."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ PAIRS = [*pairwise(STOPS), *pairwise(reversed(list(STOPS)[:-1])), ("lost lease",
 
 
 async def _looked_at_again(replica: Any, run: Run) -> None:
-    """Everything that may tell the worker of a cancellation has told it, more than once."""
+    """All ways by which the worker may receive a cancellation have been used, more than once."""
     worker, storage = replica.services.worker, replica.services.storage
     for _ in range(3):
         storage.signals.send(Signal("cancel", run.run_id))

@@ -1,5 +1,5 @@
 """Which runs a replica claims while circuits are open, and what becomes of probes whose claim comes to
-nothing. The storage is played: what it is asked is what is looked at."""
+nothing. The storage is a fake: the tests check the calls that it gets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GRAPHS = ["agent", "search"]
 
 
 class Asked:
-    """A storage with one waiting run of each graph, which goes away when it is told to."""
+    """A storage with one waiting run of each graph, which goes away when it is set to."""
 
     def __init__(self) -> None:
         self.claims: list[tuple[int, Any]] = []

@@ -29,7 +29,7 @@ from support.postgres import PostgresServer
 
 _inside = ContextVar("_inside", default=False)
 """Whether this is done inside of `nothing_left`. A task inherits it from the one that creates it, so that
-services of other tests, whose tasks come and go meanwhile, are told apart."""
+services of other tests, whose tasks come and go meanwhile, are not counted."""
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     names = [task.get_coro().__qualname__ for task in created if not task.done()]  # type: ignore[union-attr]
     assert created
     created.clear()
-    # What was never awaited, or failed unheard, is told when it is collected.
+    # What was never awaited, or whose failure was not read, is reported when it is collected.
     gc.collect()
     told = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
     assert (names, told) == ([], [])

@@ -1,5 +1,5 @@
-"""The command `lgs-runtime` as whoever starts it sees it: what a start that fails says last, what `check`
-says, and how soon a start ends that nobody wants any more."""
+"""The command `lgs-runtime` as its user sees it: what a start that fails says last, what `check` says, and
+how soon a start ends that is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What graphs keep and emit is told in JSON as LangGraph's own server tells it, and nothing is lost that JSON
+"""What graphs keep and emit is written in JSON as by LangGraph's own server, and nothing is lost that JSON
 can hold. The values and their JSON were read off that server."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The handlers of an application are called as the SDK promises, and what they may not do is told."""
+"""The handlers of an application are called as the SDK promises, and what they may not do is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What LangGraph's own server is told by variables, this one is told too: those of the images that its
+"""Variables that configure LangGraph's own server configure this one too: those of the images that its
 command line builds, and those by which people configure it. None is ignored that would leave a service open,
 unsealed, or on the wrong database."""
 

@@ -34,7 +34,7 @@ class Client:
 
 @dataclass
 class Value:
-    """What is looked for; it is there when it is put there."""
+    """The value that is waited for; it exists once it is put there."""
 
     found: asyncio.Future[bytes] = field(default_factory=asyncio.Future)
 

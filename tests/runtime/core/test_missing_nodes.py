@@ -1,5 +1,5 @@
-"""A checkpoint that goes on at nodes that the graph does not have is told from one that the graph can go on
-with, however the step is reached."""
+"""A checkpoint that goes on at nodes that the graph does not have is distinguished from one that the graph
+can go on with, however the step is reached."""
 
 from __future__ import annotations
 

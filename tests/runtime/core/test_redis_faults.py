@@ -33,7 +33,7 @@ async def collect(broker: RedisBroker, run_id: str, after: str = FROM_START) -> 
 
 
 async def begun(broker: RedisBroker, run_id: str, *listeners: RedisBroker) -> list[asyncio.Task[list[str]]]:
-    """Listeners at these replicas that have heard the first event of a run."""
+    """Listeners at these replicas that have received the first event of a run."""
     heard = [asyncio.Event() for _ in listeners]
 
     async def listen(at: RedisBroker, first: asyncio.Event) -> list[str]:

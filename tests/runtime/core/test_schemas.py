@@ -1,4 +1,4 @@
-"""Schemas of graphs, as LangGraph's own server (langgraph-api 0.16.7) told those of the same graphs."""
+"""Schemas of graphs, as LangGraph's own server (langgraph-api 0.16.7) answered those of the same graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks: a receiver is told of the end of a run, at least once, whoever is there to tell it."""
+"""Webhooks: a receiver gets the end of a run, at least once, whichever replica sends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs on real databases: executed, resumed on another replica, handed back, stopped, and told to their
+"""Runs on real databases: executed, resumed on another replica, handed back, stopped, and streamed to their
 followers."""
 
 from __future__ import annotations

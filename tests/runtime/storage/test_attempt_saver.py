@@ -1,5 +1,5 @@
-"""The saver of an attempt: what it remembers is what the database has, and what it writes behind arrives or
-is told of."""
+"""The saver of an attempt: what it keeps is what the database has, and what it writes behind arrives or
+fails with an error."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ async def test_what_is_abandoned_is_not_waited_for_and_a_deletion_waits_for_what
 
 
 class Slow(FastPostgresSaver):
-    """A saver whose database answers when it is told to."""
+    """A saver whose database answers when it is set to."""
 
     def __init__(self) -> None:
         self.stored: list[asyncio.Future[None]] = []

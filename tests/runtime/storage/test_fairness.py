@@ -319,7 +319,7 @@ def claim_of(replica: str, slots: int) -> str:
 
 
 def rows_of(node: dict[str, Any]) -> Iterator[float]:
-    """Rows of runs that each scan of a plan looked at, also those it threw away, but for look-ups of one."""
+    """Rows of runs that each scan of a plan read, also those it discarded, but for lookups of one."""
     if node.get("Relation Name") == "lgs_run" and node["Node Type"] != "ModifyTable":
         removed = node.get("Rows Removed by Filter", 0)
         yield (node["Actual Rows"] + removed) * node["Actual Loops"]

@@ -1,4 +1,5 @@
-"""A replica gets runs of the graphs that it has; others wait for one that has theirs, and are told apart."""
+"""A replica gets runs of the graphs that it has; others wait for one that has theirs, and are counted
+apart."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ RunsOut = Callable[[str], None]
 
 @pytest.fixture
 async def fleet(service: Service) -> Service:
-    """A replica of an old release, one of a new release, and one that does not tell."""
+    """A replica of an old release, one of a new release, and one that declares none."""
     for name, graphs in (("old", ["a"]), ("new", ["a", "b"]), ("silent", None)):
         service.leases[name] = await service.storage.leases.take(name, graphs)
     return service

@@ -201,7 +201,7 @@ CALLS = st.lists(
 
 
 def rows_of(kind: str, keys: Sequence[int], call: int) -> Rows:
-    """The rows of one call; what is not a key tells the call."""
+    """The rows of one call; what is not a key identifies the call."""
     if kind == "blob":
         return Rows(blobs=[("t", "", "c", str(key), "k", f"{call}") for key in keys])
     if kind == "checkpoint":

@@ -26,7 +26,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
-"""With text that has NUL, halves of characters and what our marks look like, and integers of any size."""
+"""With text that has NUL, halves of characters and text in the form of our marks, and integers of any
+size."""
 
 
 def test_a_rank_ages_by_the_time_that_runs_have_waited() -> None:

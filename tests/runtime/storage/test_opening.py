@@ -1,4 +1,4 @@
-"""A storage opens on an empty database whoever else opens it, and says in one line why it can't."""
+"""A storage opens on an empty database while others open it, and says in one line why it can't."""
 
 from __future__ import annotations
 

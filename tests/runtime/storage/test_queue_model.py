@@ -2,10 +2,10 @@
 
 Each example is a story of up to fifty events of a service with three replicas, made by hypothesis. After each
 event every run and every thread is compared: a run that was acknowledged ends once and stays ended, a thread
-runs one run at a time and is never stuck busy, the limits are exact, and whoever is late is told.
+runs one run at a time and is never stuck busy, the limits are exact, and a late caller gets an error.
 
-hypothesis also draws from the constants of whatever modules of ours are imported, so the stories differ with
-the tests that run beside these, `derandomize` or not. A story that once told of a difference is kept
+hypothesis also draws from the constants of whatever modules of ours are imported, so the stories differ
+with the tests that run beside these, `derandomize` or not. A story that once found a difference is kept
 below, by itself.
 """
 
@@ -247,7 +247,7 @@ class Stories(RuleBasedStateMachine):
     @rule(number=picks, outcome=outcomes, by=replicas)
     def somebody_is_late(self, number: int, outcome: Outcome, by: str) -> None:
         late = [handle for _, handle in self.handles if not self._holds(by, handle)]
-        # The hardest to tell: a replica that has the run again, and ends an earlier attempt of it.
+        # The hardest to distinguish: a replica that has the run again, and ends an earlier attempt of it.
         again = [handle for handle in late if self._holds(by, replace(handle, attempt=handle.attempt + 1))]
         if late:
             handle = (again or late)[number % len(again or late)]

@@ -1,4 +1,4 @@
-"""Assistants keep every version, threads are found by what they hold, and both go when they are told to."""
+"""Assistants keep every version, threads are found by what they hold, and both are deleted on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A replica that vanishes without a good-bye must not hold its locks: the server is told to notice."""
+"""A replica that vanishes without closing its connections must not hold its locks: the server is configured
+to detect it."""
 
 from __future__ import annotations
 

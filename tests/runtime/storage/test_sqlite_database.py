@@ -167,7 +167,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def writer(tmp_path: Path, name: str, most: int) -> asyncio.subprocess.Process:
-    """A process with eight callers that write, and tell each word when it is acknowledged."""
+    """A process with eight callers that write, and print each word when it is acknowledged."""
     arguments = ["-c", WRITER, str(tmp_path / "words.db"), name, str(most)]
     return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=subprocess.PIPE)
 
@@ -184,7 +184,7 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "words.db", prepare)
     stored = await words(database)
     await database.close()
-    # The last line may have been cut while it was told.
+    # The last line may have been cut while it was printed.
     assert {line.decode().strip() for line in told if line.endswith(b"\n")} <= set(stored)
 
 

@@ -1,5 +1,5 @@
-"""The SQLite file behind the storage: what was acknowledged is there for whoever asks next, whatever becomes
-of those who ask beside it; what failed leaves nothing behind, not even an open transaction."""
+"""The SQLite file behind the storage: what was acknowledged is there for the next caller, whatever becomes
+of concurrent callers; what failed leaves nothing behind, not even an open transaction."""
 
 from __future__ import annotations
 

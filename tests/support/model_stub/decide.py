@@ -1,4 +1,4 @@
-"""What a model that is no model answers: a function of the request, so that two servers hear the same.
+"""What a model that is no model answers: a function of the request, so that two servers get the same.
 
 It drives agents to an end: a tool that is offered is called once (or the one that the user's words name as
 `use:name`), then it answers; a forced tool is called; a schema is satisfied. Where a call is demanded each

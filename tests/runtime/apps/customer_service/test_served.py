@@ -45,7 +45,7 @@ async def ended(client: LangGraphClient, thread: str) -> Any:
 
 
 async def until(right: Callable[[str], bool], client: LangGraphClient, text: str = CARDS) -> str:
-    """The first answer that is so. The model's faults are told by a file, which is looked at now and then."""
+    """The first answer that is so. The model's faults are read from a file now and then."""
     for _ in range(500):
         if right(answer := last(await ask(client, text))):
             return answer

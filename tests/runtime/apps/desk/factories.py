@@ -14,7 +14,7 @@ class State(TypedDict):
 
 
 async def make(config: RunnableConfig) -> Any:
-    """The agent: empty where it is only looked at."""
+    """The agent: empty where it is only inspected."""
     configurable = config.get("configurable", {})
     builder = StateGraph(State)
     builder.add_node("work", _work if configurable.get("__is_for_execution__") else _nothing)
