@@ -34,13 +34,13 @@ def line(event: str, **more: Any) -> str:
 
 def heard(*logged: tuple[str, str]) -> list[str]:
     circuits = Circuits()
-    return [said for replica, written in logged for said in circuits.heard(replica, [written])]
+    return [said for replica, written in logged for said in circuits.changes(replica, [written])]
 
 
 def test_a_circuit_is_told_of_as_it_opens_is_tried_and_closes() -> None:
     log = [line("open"), '{"event": "run.finished"}', "words", line("half_open"), line("closed")]
 
-    assert list(Circuits().heard("a", log)) == [OPENED, TRIED, CLOSED]
+    assert list(Circuits().changes("a", log)) == [OPENED, TRIED, CLOSED]
 
 
 def test_replicas_that_share_a_circuit_are_one_and_it_is_closed_when_it_is_in_all() -> None:
@@ -59,8 +59,8 @@ def test_replicas_that_share_a_circuit_are_one_and_it_is_closed_when_it_is_in_al
 
 def test_a_circuit_that_was_open_in_a_replica_that_is_gone_is_closed() -> None:
     circuits = Circuits()
-    list(circuits.heard("a", [line("open")]))
-    list(circuits.heard("b", [line("open"), line("closed")]))
+    list(circuits.changes("a", [line("open")]))
+    list(circuits.changes("b", [line("open"), line("closed")]))
 
     assert list(circuits.ended("a")) == [CLOSED]
     assert list(circuits.ended("b")) == []
@@ -127,7 +127,7 @@ def test_what_a_replica_logs_is_what_is_read() -> None:
         for _ in range(2):
             ended(Result.SUCCESS)
 
-    said = list(Circuits().heard("a", map(json.dumps, logs)))
+    said = list(Circuits().changes("a", map(json.dumps, logs)))
     assert [each.split(" is ")[1].split(":")[0] for each in said] == ["open", "half-open", "closed"]
     assert "4 of 4 runs failed (100%, and 50% are too many)" in said[0]
     assert said[0].endswith("tried again in 10 s")

@@ -191,18 +191,18 @@ class Autoscaler:
         ready, answering = _asked(pods), _asked(api_pods)
         going = [pod for pod in pods if is_going(pod)]
         answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in (*ready, *answering)))
-        samples, told = _given(answers[: len(ready)]), _given(answers[len(ready) :])
+        samples, fronts = _given(answers[: len(ready)]), _given(answers[len(ready) :])
         now = self._now()
         return Observation(
             at=now,
             # More replicas that execute runs would not help those that answer requests.
-            samples=(*samples, *(replace(each, loop_lag=0.0) for each in told)),
+            samples=(*samples, *(replace(each, loop_lag=0.0) for each in fronts)),
             ready=len(ready),
             # pods that are asked for and not there yet are on their way, too
             starting=max(len(pods) - len(ready) - len(going), live - len(ready), 0),
             draining=len(going),
             failed=len(ready) - len(samples),
-            silent=len(answering) - len(told),
+            silent=len(answering) - len(fronts),
             starting_for=tuple(
                 seconds_since_created(pod, now) for pod in pods if not is_ready(pod) and not is_going(pod)
             ),

@@ -1,5 +1,5 @@
-"""What `lgs up` says of circuit breakers: a line for each change of a service's circuit, as the logs of its
-replicas tell it. Those that share a circuit change one after the other, which is one change. Pure."""
+"""What `lgs up` prints of circuit breakers: a line for each change of a service's circuit, from the logs of
+its replicas. Those that share a circuit change one after the other, which is one change. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBERS: Final = (
     "slow_call_threshold",
     "retry_after_seconds",
 )
-Told = Mapping[str, Any]
+Record = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -44,8 +44,8 @@ class Circuits:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], _Circuit] = {}
 
-    def heard(self, replica: str, log: Iterable[str]) -> Iterator[str]:
-        """The lines to say of what a replica has logged since it was heard last."""
+    def changes(self, replica: str, log: Iterable[str]) -> Iterator[str]:
+        """The lines to print of what a replica has logged since the last call."""
         for record in map(_record, filter(lambda line: MARK in line, log)):
             if record is not None:
                 circuit = self._circuit(record["kind"], record["circuit"])
@@ -64,13 +64,13 @@ class Circuits:
         return self._known.setdefault((kind, name), _Circuit(shown, "runs" if of_graph else "calls"))
 
 
-def _said(circuit: _Circuit, event: str, record: Told) -> Iterator[str]:
+def _said(circuit: _Circuit, event: str, record: Record) -> Iterator[str]:
     if circuit.is_news(event):
         circuit.said = event
         yield f"{circuit.name} is {_LINES[event](circuit.calls, record)}"
 
 
-def _record(line: str) -> Told | None:
+def _record(line: str) -> Record | None:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -83,14 +83,14 @@ def _record(line: str) -> Told | None:
     return record if named and counted else None
 
 
-def _opened(calls: str, record: Told) -> str:
+def _opened(calls: str, record: Record) -> str:
     refused = (
         "new runs are answered 503, those that wait are kept" if calls == "runs" else "calls are refused"
     )
     return f"open: {_why(record, calls)}; {refused}; {_again(record)}"
 
 
-def _half_opened(calls: str, record: Told) -> str:
+def _half_opened(calls: str, record: Record) -> str:
     probes = record.get("probes", "some")
     tried = (
         f"1 {calls[:-1]} is tried, and decides" if probes == 1 else f"{probes} {calls} are tried, and decide"
@@ -98,18 +98,18 @@ def _half_opened(calls: str, record: Told) -> str:
     return f"half-open: {tried}"
 
 
-def _closed(calls: str, _record: Told) -> str:
+def _closed(calls: str, _record: Record) -> str:
     return f"closed: {calls} are taken again"
 
 
-_LINES: Final[Mapping[str, Callable[[str, Told], str]]] = {
+_LINES: Final[Mapping[str, Callable[[str, Record], str]]] = {
     OPEN: _opened,
     HALF_OPEN: _half_opened,
     CLOSED: _closed,
 }
 
 
-def _why(record: Told, calls: str) -> str:
+def _why(record: Record, calls: str) -> str:
     """Of which calls too many failed, or were slow."""
     of = record.get("calls") or 0
     if not of:
@@ -122,6 +122,6 @@ def _why(record: Told, calls: str) -> str:
     return f"{bad} of {of} {calls} {how} ({bad / of:.0%}{enough})"
 
 
-def _again(record: Told) -> str:
+def _again(record: Record) -> str:
     seconds = record.get("retry_after_seconds", record.get("recovery_timeout"))
     return "tried again later" if seconds is None else f"tried again in {seconds:g} s"

@@ -42,7 +42,7 @@ class Process:
     startup_seconds: float | None = None
     """What it took to take work; None before it does."""
     sample: ReplicaSample | None = None
-    heard: int = 0
+    read_to: int = 0
     """So many bytes of its log were read as they were written."""
 
     @property
@@ -61,11 +61,11 @@ class Process:
     def news(self) -> list[str]:
         """The whole lines that it has written to stderr since this was asked last."""
         with self.log.open("rb") as log:
-            log.seek(self.heard)
+            log.seek(self.read_to)
             written = log.read(MOST_NEWS)
         # A line longer than that is none to be read.
         whole = written[: written.rfind(b"\n") + 1] or (written if len(written) == MOST_NEWS else b"")
-        self.heard += len(whole)
+        self.read_to += len(whole)
         return whole.decode(errors="replace").splitlines()
 
     def last_words(self) -> str:

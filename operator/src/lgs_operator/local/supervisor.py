@@ -142,7 +142,7 @@ class Supervisor:
             await asyncio.sleep(TICK_SECONDS)
 
     def _say_circuits(self, state: State, process: Process) -> None:
-        for line in state.circuits.heard(process.name, process.news()):
+        for line in state.circuits.changes(process.name, process.news()):
             self._view.say(line)
 
     def _show(self, state: State) -> None:

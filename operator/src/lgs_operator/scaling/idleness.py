@@ -1,8 +1,8 @@
 """Whether a service whose `minReplicas` is 0 needs a replica that executes runs. Pure.
 
 The last one goes when there was no work for `idleSeconds`. There is one again as soon as a run waits, and
-before a delayed run or a cron is due. Those that answer requests tell of all that; while they can't, one
-stays, and after a while one comes.
+before a delayed run or a cron is due. Those that answer requests report all that; while they can't, one
+stays, and after a while one is started.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lgs_operator.scaling.samples import Observation
 from lgs_operator.scaling.schedule import soon
 
 DOUBT_SECONDS = 30.0
-"""After so long without knowing whether runs wait, a replica is started that can tell."""
-UNTOLD = "no replica that answers requests tells whether runs wait"
+"""After so long without a report whether runs wait, a replica is started that can report it."""
+UNREPORTED = "no replica that answers requests tells whether runs wait"
 
 
 def work(
@@ -42,7 +42,7 @@ def _unknown(observation: Observation, memory: Memory, current: int) -> str | No
     if current and observation.failed:
         return f"{observation.failed} of the replicas gave no data"
     if not _is_told(observation) and (current or in_doubt(memory.blind_since, observation.at)):
-        return UNTOLD
+        return UNREPORTED
     return None
 
 
@@ -78,8 +78,8 @@ def rested(policy: Policy, proposal: Proposal, needs: str | None, *, idle: bool)
 
 
 def _next_due(observation: Observation) -> float | None:
-    told = (sample.next_due_seconds for sample in observation.samples)
-    return min((due for due in told if due is not None), default=None)
+    dues = (sample.next_due_seconds for sample in observation.samples)
+    return min((due for due in dues if due is not None), default=None)
 
 
 def _is_told(observation: Observation) -> bool:

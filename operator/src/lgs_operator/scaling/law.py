@@ -18,14 +18,14 @@ from lgs_operator.scaling.bursts import look_back, recurring, remembered
 from lgs_operator.scaling.decision import Code, Decision, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand, measure
 from lgs_operator.scaling.explanation import code_and_reason, numbers_behind, what_is_unknown
-from lgs_operator.scaling.idleness import UNTOLD, in_doubt, is_idle, rested, work, worked_at
+from lgs_operator.scaling.idleness import UNREPORTED, in_doubt, is_idle, rested, work, worked_at
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import MOST_WANTED, Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.prediction import NO_DAYS, predicted, seen
 from lgs_operator.scaling.proposals import replicas_for, staffed, tripped
 from lgs_operator.scaling.samples import Observation
-from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, explained, told, watched
+from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, described, explained, watched
 from lgs_operator.scaling.schedule import Scheduled, scheduled
 from lgs_operator.scaling.throughput import Seen
 
@@ -168,7 +168,7 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         ),
         p95=demand.p95,
         queue=demand.waiting if demand.queue_known else None,
-        saturated=told(given.memory.saturation),
+        saturated=described(given.memory.saturation),
         scheduled=given.scheduled.why if given.scheduled is not None and limited == "schedule" else None,
     )
 
@@ -250,12 +250,11 @@ def _held(
 
 
 def _doubted(memory: Memory, now: float) -> Decision:
-    """Without a replica that could tell, one is started after a while: runs may wait, and nobody would ever
-    know."""
+    """Without a replica that reports the queue, one is started after a while: runs may wait unseen."""
     since = now if memory.blind_since is None else min(memory.blind_since, now)
     replicas = 1 if in_doubt(since, now) else 0
     code: Code = "ScaledOut" if replicas else "NoData"
-    reason = f"{UNTOLD}: one is started" if replicas else UNTOLD
+    reason = f"{UNREPORTED}: one is started" if replicas else UNREPORTED
     return Decision(replicas, reason, code, {}, None, replace(memory, blind_since=since, replicas=replicas))
 
 
@@ -290,5 +289,5 @@ def _without_data(
         inputs,
         None,
         replace(memory, replicas=replicas),
-        saturated=told(memory.saturation),
+        saturated=described(memory.saturation),
     )

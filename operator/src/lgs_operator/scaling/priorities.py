@@ -72,10 +72,10 @@ def priorities(
     run_seconds: float,
     wait_seconds: float,
 ) -> tuple[Priority, ...]:
-    """The priorities, the highest first; none where no replica tells them apart. `fast_offered` are the slots
-    for all arrivals but those of slow priorities."""
-    told = [(each.waiting_by, each.oldest_by) for each in samples if each.waiting_by and each.oldest_by]
-    if not told:
+    """The priorities, the highest first; none where no replica reports them apart. `fast_offered` are the
+    slots for all arrivals but those of slow priorities."""
+    reported = [(each.waiting_by, each.oldest_by) for each in samples if each.waiting_by and each.oldest_by]
+    if not reported:
         return ()
     is_slow = slow(waits)
     fast = sum(rate for rate, apart in zip(rates, is_slow, strict=True) if not apart)
@@ -86,8 +86,8 @@ def priorities(
         found.append(
             Priority(
                 offered=rates[index] * run_seconds if is_slow[index] else fast_offered * share,
-                waiting=median_high(waiting[index] for waiting, _ in told),
-                oldest_seconds=median_high(oldest[index] for _, oldest in told),
+                waiting=median_high(waiting[index] for waiting, _ in reported),
+                oldest_seconds=median_high(oldest[index] for _, oldest in reported),
                 wait_seconds=wait_seconds if wait is None else wait,
                 has_own=wait is not None,
             )

@@ -22,7 +22,8 @@ NONE_BY_PRIORITY: ByPriority = (0.0, 0.0, 0.0)
 @dataclass(frozen=True, slots=True)
 class ReplicaSample:
     """One answer of one replica. Counters are its own; `waiting`, `oldest_seconds`, `blocked` are the
-    service's, and None where the replica can't tell: its database is silent. That is no empty queue.
+    service's, and None where the replica does not report them, since its database is silent. That is no
+    empty queue.
     """
 
     replica: str

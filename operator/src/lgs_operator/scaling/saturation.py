@@ -208,10 +208,10 @@ def explained(state: Saturation) -> str:
             f"{state.cap} replicas are tried"
         )
     tried = f"; {state.cap} are tried" if state.phase in ("fewer", "more") else f"; {state.cap} at most"
-    return f"{told(state)}{tried}"
+    return f"{described(state)}{tried}"
 
 
-def told(state: Saturation) -> str | None:
+def described(state: Saturation) -> str | None:
     """What trials have shown, for people; None: nothing is shown."""
     if state.shown is None:
         return None

@@ -163,7 +163,7 @@ def _packed(load: Load) -> tuple[Load, array[float], array[float]]:
 
 def _begin(load: Load, times: array[float], lengths: array[float], conditions: Conditions) -> None:
     _ABOUT.append((replace(load, jobs=tuple(map(Job, times, lengths))), conditions))
-    # They stay: no look for garbage need go through them again.
+    # They stay: no garbage collection need go through them again.
     gc.freeze()
 
 

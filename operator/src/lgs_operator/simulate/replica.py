@@ -34,7 +34,7 @@ class Observed:
         self._told = None
 
     def histogram(self) -> Histogram:
-        """All of it, as a replica tells it."""
+        """All of it, as a replica reports it."""
         if self._told is None:
             counts = tuple(accumulate(self.counts))
             self._told = Histogram(BOUNDS, counts, self.total, counts[-1])

@@ -59,8 +59,8 @@ class Simulation(Generic[State]):
     _working: list[Replica] = field(default_factory=list)
     _draining: list[Replica] = field(default_factory=list)
     _sum: Counters = field(default_factory=Counters)
-    """With `summed`: what all have counted. One that drains counts apart from the last round on, since nobody
-    knows what it has not told when it goes."""
+    """With `summed`: what all have counted. One that drains counts apart from the last round on, since what
+    it has not reported when it ends is unknown."""
     _free: list[dict[Replica, None]] = field(default_factory=list)
     """The working replicas by the slots that they have in use."""
     _starting: list[tuple[float, int, Replica]] = field(default_factory=list)
@@ -218,11 +218,11 @@ class Simulation(Generic[State]):
         )
 
     def _front(self, now: float) -> list[ReplicaSample]:
-        """What a replica tells that only answers requests."""
+        """The sample of a replica that only answers requests."""
         if not self.split:
             return []
-        told = ReplicaSample("front", self.epoch + now, slots=0, arrived=self._acknowledged)
-        return [replace(told, waiting=len(self._queue), oldest_seconds=self._oldest(now))]
+        sample = ReplicaSample("front", self.epoch + now, slots=0, arrived=self._acknowledged)
+        return [replace(sample, waiting=len(self._queue), oldest_seconds=self._oldest(now))]
 
     def _oldest(self, now: float) -> float:
         return now - self._queue[0].at if self._queue else 0.0

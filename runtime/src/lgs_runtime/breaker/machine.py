@@ -158,7 +158,7 @@ def _under_way(policy: Policy, state: State, now: float) -> tuple[Probe, ...]:
     """The probes that may still come back; one from a later time is of a clock that went back."""
     if not state.probes:
         return ()
-    # They stand in the order of their times: most often all of them may, and none is to be looked at.
+    # They stand in the order of their times: most often all of them may, and none need be checked.
     first, last = state.probes[0].at, state.probes[-1].at
     if first <= last <= now < first + policy.recovery_timeout:
         return state.probes

@@ -24,7 +24,7 @@ CHECK_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 0.15
 """A Redis that takes so long for nothing is as good as away."""
 LATE_SECONDS: Final = 0.02
-"""An event loop that is late by so much has not looked whether there was an answer."""
+"""An event loop that is late by so much may not have read an answer that came."""
 SLOW_PINGS: Final = 3
 """So many, one after the other, make a slow Redis."""
 RENEWALS: Final = 0.3

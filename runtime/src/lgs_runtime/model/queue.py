@@ -69,7 +69,7 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A message from another replica. A signal may be lost or doubled: whoever needs certainty reads the
+    """A message from another replica. A signal may be lost or doubled: code that needs certainty reads the
     storage too.
 
     `queued`: a run may be claimable; `cancel`: the run was asked to stop; `finished`: the run ended;
