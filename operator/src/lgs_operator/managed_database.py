@@ -39,7 +39,7 @@ from lgs_operator.status.diagnosis import Diagnosis
 
 log = structlog.get_logger(__name__)
 _GOING: Final = (
-    "was told to go, and is there only as long as the pod that uses it: its data goes with that pod; "
+    "is being deleted, and exists only as long as the pod that uses it: its data goes with that pod; "
     "save them while it runs"
 )
 _MOVE: Final = "restore a backup into a service whose storage class allows expansion"
