@@ -39,7 +39,7 @@ class Demand:
     waiting: int
     oldest_seconds: float
     queue_known: bool
-    """Whether any replica could tell how many runs wait; else `waiting` is 0."""
+    """Whether any replica reported how many runs wait; else `waiting` is 0."""
     in_use: int
     slots: int
     loop_lag: float
@@ -74,8 +74,8 @@ class Demand:
 def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
     """The demand after `memory` has learned `observation`, which holds one sample at least."""
     working = [sample for sample in observation.samples if not sample.draining] or list(observation.samples)
-    told = [sample.waiting for sample in working if sample.waiting is not None]
-    waiting = median_high(told) if told else 0
+    depths = [sample.waiting for sample in working if sample.waiting is not None]
+    waiting = median_high(depths) if depths else 0
     oldest = [sample.oldest_seconds for sample in working if sample.oldest_seconds is not None]
     in_use = sum(sample.in_use for sample in working)
     slots = sum(sample.slots for sample in working)
@@ -102,7 +102,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         backlog=0.0,
         waiting=waiting,
         oldest_seconds=median_high(oldest) if oldest else 0.0,
-        queue_known=bool(told),
+        queue_known=bool(depths),
         in_use=in_use,
         slots=slots,
         loop_lag=max(sample.loop_lag for sample in working),
