@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -21,21 +21,12 @@ from lgs_crds.status import Condition
 from lgs_operator.context import Context
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, Manifest, ServiceKey
-from lgs_operator.kube.pods import (
-    created_at,
-    is_ended,
-    is_going,
-    is_ready,
-    seconds_since_created,
-    startup_seconds,
-    url_of,
-)
+from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, ServiceKey
+from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
+from lgs_operator.observer import Observer
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
-from lgs_operator.scaling.samples import typical_startup
-from lgs_operator.scaling.scrape import scrape
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.scaling import (
@@ -46,12 +37,9 @@ from lgs_operator.status.scaling import (
     scaling_view,
 )
 from lgs_operator.status.states import ServiceStates
-from lgs_operator.turns import FairSlots
 
 log = structlog.get_logger(__name__)
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-_SCRAPES_AT_ONCE = 64
-_SCRAPE_TIMEOUT = 1.0
 _WRITE_SECONDS = 10.0
 _WRITE_MEMORY_SECONDS = 60.0
 
@@ -84,13 +72,12 @@ class Autoscaler:
         self._state = context.state
         self._recorder = context.recorder
         self._metrics = context.metrics
-        self._http = context.http
         self._settings = context.settings
         self._states = states
         self._reporter = reporter
         self._now = now
+        self._observer = Observer(context, now)
         self._tracks: dict[ServiceKey, _Track] = {}
-        self._scrapes = FairSlots(_SCRAPES_AT_ONCE, _SCRAPES_AT_ONCE // 2)
         self._busy: set[ServiceKey] = set()
 
     async def run(self) -> None:
@@ -143,7 +130,7 @@ class Autoscaler:
             # none, which must not last
             await self._report(key, service, None, circuits_closed(service, None))
             return
-        observation = await self._observe(key, pods, api_pods, live)
+        observation = await self._observer.observe(key, pods, api_pods, live)
         decision = decide(self._policy(key, service), observation, track.memory, self._now())
         track.memory = decision.memory
         if service.spec.scaling.mode == "Auto" and decision.replicas != live:
@@ -184,37 +171,6 @@ class Autoscaler:
             memory = status.get("memory") if track is None else None
             track = self._tracks[key] = _Track(uid, Memory.from_json(memory), mode=mode)
         return track
-
-    async def _observe(
-        self, key: ServiceKey, pods: list[Manifest], api_pods: list[Manifest], live: int
-    ) -> Observation:
-        ready, answering = _asked(pods), _asked(api_pods)
-        going = [pod for pod in pods if is_going(pod)]
-        answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in (*ready, *answering)))
-        samples, fronts = _given(answers[: len(ready)]), _given(answers[len(ready) :])
-        now = self._now()
-        return Observation(
-            at=now,
-            # More replicas that execute runs would not help those that answer requests.
-            samples=(*samples, *(replace(each, loop_lag=0.0) for each in fronts)),
-            ready=len(ready),
-            # pods that are asked for and not there yet are on their way, too
-            starting=max(len(pods) - len(ready) - len(going), live - len(ready), 0),
-            draining=len(going),
-            failed=len(ready) - len(samples),
-            silent=len(answering) - len(fronts),
-            starting_for=tuple(
-                seconds_since_created(pod, now) for pod in pods if not is_ready(pod) and not is_going(pod)
-            ),
-            startup_seconds=typical_startup(_startups(ready)),
-        )
-
-    async def _ask(self, namespace: str, pod: Manifest) -> ReplicaSample | None:
-        async with self._scrapes.slot(namespace):
-            url = url_of(pod, "/metrics") or ""
-            sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
-        self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
-        return sample
 
     async def _set(
         self,
@@ -283,21 +239,6 @@ def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
         (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
         for each in view.conditions
     )
-
-
-def _asked(pods: list[Manifest]) -> list[Manifest]:
-    """Those that can be asked for their metrics."""
-    return [pod for pod in pods if is_ready(pod) and url_of(pod, "/metrics") is not None]
-
-
-def _given(answers: Sequence[ReplicaSample | None]) -> tuple[ReplicaSample, ...]:
-    return tuple(each for each in answers if each is not None)
-
-
-def _startups(ready: list[Manifest]) -> list[float]:
-    """What replicas took to start, the newest first."""
-    newest = sorted(ready, key=created_at, reverse=True)
-    return [took for pod in newest if (took := startup_seconds(pod)) is not None]
 
 
 def _reported(view: ScalingView) -> tuple[object, ...]:

@@ -21,46 +21,31 @@ from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
-from lgs_operator.desired.volume import unchangeable
 from lgs_operator.handover import kept
 from lgs_operator.inspection import Inspector
-from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
-    CLAIM,
-    CRON_JOB,
     DEPLOYMENT,
     JOB,
     SECRET,
-    SERVICE_ACCOUNT,
-    STATEFUL_SET,
     Key,
-    Kind,
     Manifest,
     ServiceKey,
-    key_of,
 )
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.managed_database import ManagedDatabase
-from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, SERVICE_LABEL, claim_name, object_name
-from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, plan, replicas_only, taken_by
+from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, object_name
+from lgs_operator.plan_writer import PlanWriter, Refused
+from lgs_operator.reconcile_plan import plan
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
 
-WITH_PODS: Final = frozenset({DEPLOYMENT, STATEFUL_SET, CRON_JOB, JOB})
-# A StatefulSet may have to be written before it lets go of its claim.
-GIVEN_TO: Final = {SECRET: WITH_PODS, SERVICE_ACCOUNT: WITH_PODS, CLAIM: frozenset({CRON_JOB})}
-"""Which kinds have pods that would get a refused object of a kind."""
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
 BACKUP_SECONDS: Final = 60.0
 AT_ONCE: Final = 0.0
-
-
-class Refused(Exception):
-    """An object of the service can't be written as it is; says which and why."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +71,7 @@ class Reconciler:
         self._metrics = context.metrics
         self._settings = context.settings
         self._inspector = Inspector(context)
+        self._writer = PlanWriter(context)
         self._databases = ManagedDatabase(context)
         self._states = states
         self._reporter = reporter
@@ -152,7 +138,7 @@ class Reconciler:
                 some_wanted=first_replicas(service) > 0,
             ),
         )
-        refused = await self._carry_out(key, service, todo) if todo else None
+        refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
         status = self._databases.status(key, read.inputs) if read else DatabaseStatus()
         if known is None and service.spec.persistence.postgres is not None:
@@ -191,65 +177,6 @@ class Reconciler:
         # nothing happens where a backup does not come about
         return None if observed.backup is None else BACKUP_SECONDS
 
-    async def _carry_out(self, key: ServiceKey, service: LangGraphService, todo: Plan) -> str | None:
-        """Why something was refused, or None. What comes after a refused object is still written, but for
-        pods that would get it: a name must not lead them to a Secret, an account or a volume of others."""
-        uid = service.metadata.uid or ""
-        refusals: list[str] = []
-        withheld: frozenset[Kind] = frozenset()
-        live = self._state.owned(key)
-        for manifest in todo.applies:
-            kind = key_of(manifest).kind
-            if kind in withheld:
-                continue
-            try:
-                await self._apply(manifest, uid, live, todo.adopt_replicas)
-            except Refused as refusal:
-                refusals.append(str(refusal))
-                withheld |= GIVEN_TO.get(kind, frozenset())
-        for manifest in todo.deletes:
-            target = key_of(manifest)
-            await self._cluster.delete(
-                target.kind, target.namespace, target.name, uid=manifest["metadata"]["uid"]
-            )
-            self._state.deleted(target)
-            self._metrics.writes.labels(target.kind.name, "delete").inc()
-        for target in todo.drifted:
-            self._metrics.drift.labels(target.kind.name).inc()
-            words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"
-            await self._recorder.emit(key, uid, "Warning", "DriftRepaired", words)
-        return "; ".join(dict.fromkeys(refusals)) or None
-
-    async def _apply(
-        self, manifest: Manifest, uid: str, live: Mapping[Key, Manifest], adopt: int | None
-    ) -> None:
-        key = key_of(manifest)
-        if owner_uid(live.get(key, {})) != uid:
-            await self._must_be_free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
-        is_adopted = key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]
-        try:
-            if is_adopted:
-                # Both managers say the number once; when ours lets go of it the autoscaler's stays.
-                first = manifest | {"spec": manifest["spec"] | {"replicas": adopt}}
-                await self._cluster.apply(first)
-                await self._cluster.apply(replicas_only(key, adopt or 0), manager=SCALER)
-            self._state.put(await self._cluster.apply(manifest))
-        except KubeError as error:
-            if error.refused:
-                raise Refused(_refused(key, live.get(key), manifest, str(error))) from error
-            raise
-        self._metrics.writes.labels(key.kind.name, "apply").inc()
-
-    async def _must_be_free(self, key: Key, uid: str, service: str) -> None:
-        if key.kind == CLAIM and key.name == claim_name(service):
-            # It belongs to nobody by itself: whose StatefulSet has it says whose it is.
-            holder = Key(STATEFUL_SET, key.namespace, object_name(service, "postgres"))
-            await self._must_be_free(holder, uid, service)
-        there = await self._cluster.get(key.kind, key.namespace, key.name)
-        words = None if there is None else taken_by(there, uid, service)
-        if words is not None:
-            raise Refused(f"{key.kind.name} {key.name} exists in namespace {key.namespace} and {words}")
-
     async def _halt(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         self._states.halt(key)
         await self._reporter.report_halted(key, body, halt)
@@ -258,12 +185,6 @@ class Reconciler:
         self._states.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
-
-
-def _refused(key: Key, there: Manifest | None, wanted: Manifest, said: str) -> str:
-    """Why the API server did not take it: what it can't say of a claim in its own words is said in ours."""
-    fixed = unchangeable(there, wanted, said) if key.kind == CLAIM else None
-    return f"{key.kind.name} {key.name} {fixed or f'was refused: {said}'}"
 
 
 def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:

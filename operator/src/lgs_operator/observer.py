@@ -1,0 +1,83 @@
+"""Asks the replicas of a service for their metrics, and makes of it what the scaling law observes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from lgs_operator.context import Context
+from lgs_operator.kube.kinds import Manifest, ServiceKey
+from lgs_operator.kube.pods import (
+    created_at,
+    is_going,
+    is_ready,
+    seconds_since_created,
+    startup_seconds,
+    url_of,
+)
+from lgs_operator.scaling import Observation, ReplicaSample
+from lgs_operator.scaling.samples import typical_startup
+from lgs_operator.scaling.scrape import scrape
+from lgs_operator.turns import FairSlots
+
+_SCRAPES_AT_ONCE = 64
+_SCRAPE_TIMEOUT = 1.0
+
+
+class Observer:
+    """`now` is the clock, in seconds since the epoch."""
+
+    def __init__(self, context: Context, now: Callable[[], float]) -> None:
+        self._metrics = context.metrics
+        self._http = context.http
+        self._now = now
+        self._scrapes = FairSlots(_SCRAPES_AT_ONCE, _SCRAPES_AT_ONCE // 2)
+
+    async def observe(
+        self, key: ServiceKey, pods: list[Manifest], api_pods: list[Manifest], live: int
+    ) -> Observation:
+        """The service at this moment. `pods` execute runs, `api_pods` only answer requests; `live` is the
+        number of replicas that its Deployment requests."""
+        ready, answering = _asked(pods), _asked(api_pods)
+        going = [pod for pod in pods if is_going(pod)]
+        answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in (*ready, *answering)))
+        samples, fronts = _given(answers[: len(ready)]), _given(answers[len(ready) :])
+        now = self._now()
+        return Observation(
+            at=now,
+            # More replicas that execute runs would not help those that answer requests.
+            samples=(*samples, *(replace(each, loop_lag=0.0) for each in fronts)),
+            ready=len(ready),
+            # pods that are asked for and not there yet are on their way, too
+            starting=max(len(pods) - len(ready) - len(going), live - len(ready), 0),
+            draining=len(going),
+            failed=len(ready) - len(samples),
+            silent=len(answering) - len(fronts),
+            starting_for=tuple(
+                seconds_since_created(pod, now) for pod in pods if not is_ready(pod) and not is_going(pod)
+            ),
+            startup_seconds=typical_startup(_startups(ready)),
+        )
+
+    async def _ask(self, namespace: str, pod: Manifest) -> ReplicaSample | None:
+        async with self._scrapes.slot(namespace):
+            url = url_of(pod, "/metrics") or ""
+            sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
+        self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
+        return sample
+
+
+def _asked(pods: list[Manifest]) -> list[Manifest]:
+    """Those that can be asked for their metrics."""
+    return [pod for pod in pods if is_ready(pod) and url_of(pod, "/metrics") is not None]
+
+
+def _given(answers: Sequence[ReplicaSample | None]) -> tuple[ReplicaSample, ...]:
+    return tuple(each for each in answers if each is not None)
+
+
+def _startups(ready: list[Manifest]) -> list[float]:
+    """What replicas took to start, the newest first."""
+    newest = sorted(ready, key=created_at, reverse=True)
+    return [took for pod in newest if (took := startup_seconds(pod)) is not None]
