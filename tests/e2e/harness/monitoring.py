@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import yaml
 
+from e2e.harness import nodes
 from e2e.harness.kubectl import Kubectl, condition, run
 
 NAMESPACE = "monitoring"
@@ -51,8 +52,10 @@ def monitoring(image: str, node: str, scrapes: dict[str, Any], rules: dict[str, 
         # One of them belongs into another namespace, which a kubectl with this one refuses.
         run("kubectl", "apply", "-f", "-", text=json.dumps(manifests))
         here.until("Prometheus and its adapter are ready", lambda: _is_ready(here), 120)
-        # Only now: without endpoints the Service's address may lead out of the cluster, and the API server
-        # keeps its connection with whatever answers there.
+        # Only now: before kube-proxy knows the Service its address may lead out of the cluster, and the API
+        # server keeps its connection with whatever answers there.
+        if nodes.are_ours():
+            here.until("the API server's machine reaches the adapter", lambda: _is_reached(here), 60)
         run("kubectl", "apply", "-f", "-", text=json.dumps(_api_service()))
         here.until("external metrics are served", lambda: _is_served(here), 60)
         yield Monitoring(here)
@@ -66,6 +69,11 @@ def monitoring(image: str, node: str, scrapes: dict[str, Any], rules: dict[str, 
 
 def _is_ready(here: Kubectl) -> bool:
     return here.get(f"deployment/{NAME}")["status"].get("readyReplicas") == 1
+
+
+def _is_reached(here: Kubectl) -> bool:
+    address = here.get(f"service/{NAME}")["spec"]["clusterIP"]
+    return nodes.control_plane_gets(f"https://{address}:{PORT}/readyz") == "ok"
 
 
 def _is_served(here: Kubectl) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-from e2e.harness.kubectl import run
+from e2e.harness.kubectl import CommandFailed, run
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
@@ -44,6 +44,15 @@ def one_name_server_on_each_worker() -> None:
     dns = ("--namespace", "kube-system")
     run("kubectl", *dns, "patch", "deployment/coredns", "--type=merge", "--patch", json.dumps(change))
     run("kubectl", *dns, "rollout", "status", "deployment/coredns", "--timeout=120s", timeout=140)
+
+
+def control_plane_gets(url: str) -> str:
+    """What the machine of the API server is answered; nothing where it is not answered."""
+    names = run("kubectl", "get", "nodes", "-l", CONTROL_PLANE, "-o", "jsonpath={.items[*].metadata.name}")
+    try:
+        return run("docker", "exec", names.split()[0], "curl", "-sk", "--max-time", "2", url)
+    except CommandFailed:
+        return ""
 
 
 def power_off(node: str) -> None:
