@@ -178,7 +178,7 @@ async def test_a_document_can_not_bring_types_that_no_schema_here_names(replica:
     answer = await imported(replica, changed(document, line, data=[form, b64encode(raw).decode()]), "new")
 
     assert answer.status_code == 422
-    assert "lgs_runtime.model.Page: must be in the schema" in answer.json()["detail"]
+    assert "lgs_runtime.model.base.Page: must be in the schema" in answer.json()["detail"]
 
 
 async def test_an_import_replaces_nothing_unasked_where_callers_are_known(

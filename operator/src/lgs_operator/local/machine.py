@@ -95,8 +95,12 @@ def left_over(data_dir: Path) -> list[int]:
 
 
 def remember(data_dir: Path, pids: list[int]) -> None:
-    """Writes down the workers, for `left_over`."""
-    (data_dir / "workers").write_text("\n".join(map(str, pids)), "utf-8")
+    """Writes down the workers, for `left_over`. The file is replaced as a whole: an `lgs up` that is killed
+    meanwhile leaves the list of before, not an empty one.
+    """
+    part = data_dir / "workers.part"
+    part.write_text("\n".join(map(str, pids)), "utf-8")
+    part.replace(data_dir / "workers")
 
 
 def _is_worker(pid: int) -> bool:
