@@ -88,7 +88,7 @@ def test_a_spike_is_answered_in_seconds_and_without_excess(story: Story, report:
     report.add("most replicas", replicas.most_wanted(), "", f"<= {allowed}")
     for priority, numbers in summary["by_priority"].items():
         report.add(f"latency of {priority} runs, p95", numbers["p95"], "s")
-    assert summary["lost"] == summary["wrong"] == 0
+    assert summary["lost"] == summary["wrong"] == 0, summary["examples_of_problems"]
     assert decided - began <= DECISION_SECONDS
     assert ready - enough <= started_in + READY_SECONDS
     assert replicas.most_wanted() <= allowed
@@ -116,5 +116,5 @@ def test_urgent_runs_go_first_where_all_wait(story: Story, report: Report) -> No
     waited = summary["by_priority"]
     for priority, numbers in waited.items():
         report.add(f"latency of {priority} runs that all had to wait, p95", numbers["p95"], "s")
-    assert summary["lost"] == summary["wrong"] == 0
+    assert summary["lost"] == summary["wrong"] == 0, summary["examples_of_problems"]
     assert waited["high"]["p95"] < waited["low"]["p95"]

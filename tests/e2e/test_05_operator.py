@@ -51,7 +51,7 @@ def test_the_successor_of_a_killed_operator_goes_on_with_the_spike(story: Story,
 
     report.add("operator killed: until another leads", led - killed, "s")
     report.add("operator killed: runs lost", summary["lost"], "", "0")
-    assert summary["lost"] == summary["wrong"] == 0
+    assert summary["lost"] == summary["wrong"] == 0, summary["examples_of_problems"]
     story.until_replicas(minimum, 600)
 
 

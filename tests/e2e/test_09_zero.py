@@ -52,7 +52,7 @@ def test_a_live_service_is_split_without_a_lost_run(story: Story, report: Report
 
     report.add("runs while the service was split", summary["acknowledged"], "runs")
     report.add("lost", summary["lost"], "runs", "0")
-    assert summary["lost"] == summary["wrong"] == 0
+    assert summary["lost"] == summary["wrong"] == 0, summary["examples_of_problems"]
     assert story.kubectl.get(f"service/{NAME}")["spec"]["selector"]["app.kubernetes.io/component"] == "api"
 
 
@@ -99,7 +99,7 @@ def test_it_is_put_together_again_without_a_lost_run(story: Story, report: Repor
 
     report.add("runs while the service was put together", summary["acknowledged"], "runs")
     report.add("lost", summary["lost"], "runs", "0")
-    assert summary["lost"] == summary["wrong"] == 0
+    assert summary["lost"] == summary["wrong"] == 0, summary["examples_of_problems"]
     story.kubectl.until("no replica that only answers", lambda: not story.kubectl.pods(API_PODS), 180)
     assert not story.kubectl.exists(f"deployment/{API}")
     story.until_ready(60)

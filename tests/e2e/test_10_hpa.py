@@ -91,7 +91,7 @@ def test_an_hpa_adds_replicas_in_a_spike_and_takes_them_away_without_a_lost_run(
         with replicas_of(story.kubectl, NAME) as replicas:
             summary, last_sent = play(story, after_seconds)
             story.until_replicas(fewest, 300)
-        assert summary["lost"] == summary["wrong"] == 0
+        assert summary["lost"] == summary["wrong"] == 0, summary["examples_of_problems"]
         down = fewer_at(replicas)
         assert down is not None
         if down < last_sent:

@@ -219,7 +219,7 @@ def summary(runs: list[Played], ideal_seconds: float) -> dict[str, Any]:
         "p95": percentile(everything, 0.95),
         "ideal": ideal_seconds,
         "by_priority": by_priority,
-        "examples_of_problems": [run.problems for run in wrong[:5]],
+        "examples_of_problems": [run.problems for run in runs if run in wrong or run.status is None][:5],
     }
 
 
