@@ -115,7 +115,7 @@ class Player:
             run.reconnects += 1
             _remember(run, type(problem).__name__)
         else:
-            if answer.status_code not in (502, 503, 504):
+            if answer.status_code not in (502, 503, 504) and not _is_of_another(answer):
                 return answer
             _remember(run, str(answer.status_code))
             pause = float(answer.headers.get("retry-after", POLL_SECONDS))
@@ -175,6 +175,13 @@ class Player:
         if run.status == "success" and done != list(range(self._work.steps)):
             run.wrong_state = True
             run.problems.append(f"steps in the final state: {done}")
+
+
+def _is_of_another(answer: httpx.Response) -> bool:
+    """A refusal without a word. The service gives each of its own a body: while kube-proxy writes its rules,
+    the address of a Service can lead out of the cluster, to whoever is there.
+    """
+    return answer.is_error and not answer.content and "content-type" not in answer.headers
 
 
 def _remember(run: Played, problem: str) -> None:
