@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 import yaml
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+
+from lgs_crds.schedules import UnknownZone, next_time, zone
 
 CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
 TIMES = int(os.environ.get("LGS_OPERATOR_FUZZ_TIMES", "1"))
@@ -257,7 +260,21 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
         scaling["minReplicas"], scaling["maxReplicas"] = scaling["maxReplicas"], scaling["minReplicas"]
     if scaling.get("minReplicas") == 0:
         spec["topology"] = "Split"
+    for entry in scaling.get("schedule", ()):
+        _comes(entry)
+        low, high = scaling.get("minReplicas", 1), scaling.get("maxReplicas", 1000)
+        entry["minReplicas"] = min(max(entry["minReplicas"], low), high) if "postgres" in persistence else 1
     return spec
+
+
+def _comes(entry: dict[str, Any]) -> None:
+    """Leaves a scheduled minimum a time that comes, in a time zone that there is."""
+    try:
+        zone(entry.get("timeZone", "UTC"))
+    except UnknownZone:
+        entry["timeZone"] = "Europe/Berlin"
+    if next_time(entry["cron"], datetime(2026, 1, 1, tzinfo=UTC)) is None:
+        entry["cron"] = "0 9 * * 1-5"
 
 
 def _only_one(part: dict[str, Any] | None, names: tuple[str, ...], choice: int) -> None:
