@@ -20,6 +20,7 @@ from controlplane.story import Story
 from lgs_operator.kube.kinds import (
     CRON_JOB,
     DEPLOYMENT,
+    DISRUPTION_BUDGET,
     JOB,
     NETWORK_POLICY,
     SECRET,
@@ -148,6 +149,7 @@ async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no
 ) -> None:
     story = installation.story
     await begins(story)
+    await is_split_and_put_together(story)
     await is_scaled_out_and_in(story)
     await is_repaired(story)
     await loses_what_is_not_wanted(story)
@@ -195,6 +197,17 @@ async def begins(story: Story) -> None:
         (DEPLOYMENT, "support"),
     ):
         await story.appears(kind, name)
+
+
+async def is_split_and_put_together(story: Story) -> None:
+    """Replicas that only answer requests are made, and go again with what is theirs."""
+    theirs = (DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY)
+    story.apply(service(**(WHOLE | {"topology": "Split"})))
+    for kind in theirs:
+        await story.appears(kind, "support-api")
+    story.apply(service(**WHOLE))
+    for kind in theirs:
+        await story.vanishes(kind, "support-api")
 
 
 async def is_scaled_out_and_in(story: Story) -> None:
