@@ -36,7 +36,8 @@ class Refused(Exception):
 
 
 class PlanWriter:
-    """The only one that writes the objects of a service, but for the number of its replicas."""
+    """Writes the objects of a service as they were planned. The number of its replicas is the autoscaler's,
+    and what grows a volume or passes a password on the `ManagedDatabase`'s."""
 
     def __init__(self, context: Context) -> None:
         self._cluster = context.cluster
