@@ -111,6 +111,32 @@ async def test_a_hand_set_number_is_set_back_and_the_manual_mode_obeys_the_manif
 
 
 @pytest.mark.usefixtures("database")
+async def test_a_service_that_was_left_without_a_replica_has_those_again_that_its_manifest_asks_for(
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
+) -> None:
+    """Nobody is there to be asked, and nobody would ever come."""
+    await operators.start()
+    apply(plane, namespace, scaling=SCALING | {"mode": "Manual"}, replicas=0)
+
+    async def becomes(wanted: int) -> bool:
+        return await replicas(cluster, namespace) == wanted
+
+    async def reported(reason: str) -> bool:
+        status = (await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}).get("status", {})
+        return condition(status, "Ready").get("reason") == reason
+
+    async with FakeKubelet(cluster, namespace):
+        await until(lambda: reported("ScaledToZero"), "the manual mode does not obey the manifest")
+        apply(plane, namespace, scaling=SCALING)
+        await until(lambda: becomes(1), "mode Auto leaves it without a replica")
+        await until(lambda: reported("Serving"))
+
+        plane.run("scale", "deployment/support", "-n", namespace, "--replicas=0")
+        await until(lambda: becomes(1), "what a hand took away stays away")
+        await until(lambda: reported("Serving"))
+
+
+@pytest.mark.usefixtures("database")
 async def test_a_new_operator_goes_on_with_what_the_law_remembers(
     plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
 ) -> None:

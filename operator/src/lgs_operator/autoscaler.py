@@ -2,8 +2,8 @@
 
 Each service is asked by itself: replicas that answer slowly delay the next decision of theirs alone.
 A replica that does not answer does not count as one without load. The law's memory goes into the status, so
-that another operator continues where this one stopped. A service without a replica is left as it is, unless
-the law itself left none.
+that another operator continues where this one stopped. A service of which no replica is ready is left as it
+is, unless it has fewer than its manifest asks for at least, or the law itself left none.
 """
 
 from __future__ import annotations
@@ -125,13 +125,15 @@ class Autoscaler:
         )
         track = self._track(key, service)
         live = int(deployment["spec"].get("replicas", 1))
-        if not any(map(is_ready, (*pods, *api_pods))) and (live or track.memory.replicas != 0):
-            # nobody can be asked: hold, and keep the law's memory as it is; unless it was the law that left
-            # none, which must not last
+        policy = self._policy(key, service)
+        if not any(map(is_ready, (*pods, *api_pods))) and not _must_begin(
+            policy, live, track.memory, is_auto=service.spec.scaling.mode == "Auto"
+        ):
+            # nobody can be asked: hold, and keep the law's memory as it is
             await self._report(key, service, None, circuits_closed(service, None))
             return
         observation = await self._observer.observe(key, pods, api_pods, live)
-        decision = decide(self._policy(key, service), observation, track.memory, self._now())
+        decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
         if service.spec.scaling.mode == "Auto" and decision.replicas != live:
             await self._set(key, service, live, decision, observation)
@@ -231,6 +233,13 @@ class Autoscaler:
             return
         await self._reporter.report_scaling(key, view)
         track.written, track.written_at = reported, now
+
+
+def _must_begin(policy: Policy, live: int, memory: Memory, *, is_auto: bool) -> bool:
+    """Whether there is something to decide though nobody can be asked: less is there than at least must be,
+    as after `spec.replicas: 0` or a hand that scaled, and nobody would ever come to be asked; or it was the
+    law that left none, which must not last."""
+    return (is_auto and live < policy.min_replicas) or (live == 0 and memory.replicas == 0)
 
 
 def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
