@@ -232,8 +232,10 @@ def test_managed_servers_are_reached_by_the_service_only() -> None:
 
     for name in ("support-postgres", "support-redis"):
         peers = wanted["NetworkPolicy", name]["spec"]["ingress"][0]["from"]
-        labels = {"lgs.dev/service": "support", "app.kubernetes.io/component": "runtime"}
-        assert peers == [{"podSelector": {"matchLabels": labels}}]
+        replicas = [
+            {"lgs.dev/service": "support", "app.kubernetes.io/component": each} for each in ("runtime", "api")
+        ]
+        assert peers == [{"podSelector": {"matchLabels": each}} for each in replicas]
 
 
 def test_a_closed_service_stays_open_for_the_operator() -> None:

@@ -3,6 +3,7 @@ as it is while a live service goes from one to the other, and what its status sa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,17 +13,19 @@ from lgs_crds import parse
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.handover import kept
-from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.kinds import DEPLOYMENT, NETWORK_POLICY, SERVICE, Key, Manifest, ServiceKey, key_of
 from lgs_operator.settings import Images
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import halted_status
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.scaling import ScalingView
 from lgs_operator.status.service import progressing, ready, status_of
+from support.desired import inputs_of
 
 KEY = ServiceKey("team", "support")
 DATABASE = {"persistence": {"postgres": {"uriSecret": {"name": "db"}}}}
 SERVICE_KEY = Key(SERVICE, *KEY)
+CALLERS_OF_API = Key(NETWORK_POLICY, "team", "support-api")
 RUNTIME, API = Key(DEPLOYMENT, *KEY), Key(DEPLOYMENT, "team", "support-api")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -148,8 +151,8 @@ def test_to_combined_those_that_answer_stay_until_all_others_do_too() -> None:
 
     def stays(*pods: Manifest) -> bool:
         found = kept(KEY, before, pods, [pod(before[API])], split=False, some_wanted=True)
-        assert not found or (found >= {SERVICE_KEY, API} and RUNTIME not in found)
-        return bool(found)
+        assert found == {CALLERS_OF_API} or (found >= {SERVICE_KEY, API} and RUNTIME not in found)
+        return SERVICE_KEY in found
 
     assert stays()
     assert stays(worker)
@@ -159,7 +162,36 @@ def test_to_combined_those_that_answer_stay_until_all_others_do_too() -> None:
 
 
 def test_a_service_that_is_to_have_no_replica_waits_for_none() -> None:
-    assert not kept(KEY, split(), [], [pod(split()[API])], split=False, some_wanted=False)
+    assert SERVICE_KEY not in kept(KEY, split(), [], [pod(split()[API])], split=False, some_wanted=False)
+
+
+def test_until_those_that_answer_have_ended_they_may_be_called_by_none_but_before() -> None:
+    """They end what they have begun for as long as a drain lasts, and who knows their address could ask."""
+    before, after = split(), wanted()
+    ending = pod(before[API]) | {"metadata": {"name": "a-pod", "deletionTimestamp": "now"}}
+
+    ends, ended = (
+        kept(KEY, after, [pod(after[RUNTIME])], there, split=False, some_wanted=True)
+        for there in ([ending], [])
+    )
+
+    assert ends == {CALLERS_OF_API}
+    assert not ended
+
+
+@pytest.mark.parametrize("managed", ["redis", "postgres"])
+def test_while_the_topology_changes_both_kinds_of_replicas_reach_the_managed_servers(managed: str) -> None:
+    """Those of the one before it answer until the others do, and end what they have begun after that."""
+    given = inputs_of().postgres
+    spec = {"cache": {"redis": {"managed": {}}}, "persistence": {"postgres": {"managed": {}}}}
+    chosen = [split()[each]["spec"]["selector"]["matchLabels"] for each in (RUNTIME, API)]
+
+    for topology in ("Combined", "Split"):
+        there = everything(replace(inputs(topology=topology, **spec), postgres=given))
+        name = Key(NETWORK_POLICY, "team", f"support-{managed}")
+        policy = next(each for each in there if key_of(each) == name)
+        peers = [each["podSelector"]["matchLabels"] for each in policy["spec"]["ingress"][0]["from"]]
+        assert [peer for peer in peers if peer in chosen] == chosen
 
 
 @pytest.mark.parametrize("topology", ["Combined", "Split"])

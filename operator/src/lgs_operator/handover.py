@@ -2,7 +2,8 @@
 a replica that answers it. Pure.
 
 To Split: the Service and the replicas that do both stay until another that answers is ready. To Combined: the
-Service and those that answer stay until all of the others do both.
+Service and those that answer stay until all of the others do both; and who may connect to them until they
+have ended.
 """
 
 from __future__ import annotations
@@ -40,13 +41,14 @@ def kept(
     service, runtime = Key(SERVICE, *key), Key(DEPLOYMENT, *key)
     if service not in live or runtime not in live:
         return frozenset()
-    to_api = leads_to_api(key, live)
+    to_api, of_the_api = leads_to_api(key, live), object_name(key.name, "api")
+    api_pods = tuple(api_pods)
     if split and not to_api and not any(map(is_ready, api_pods)):
         return frozenset({service, runtime})
     if not split and to_api and some_wanted and not _all_answer(pods):
-        return frozenset(
-            {service, *(Key(kind, key.namespace, object_name(key.name, "api")) for kind in OF_THE_API)}
-        )
+        return frozenset({service, *(Key(kind, key.namespace, of_the_api) for kind in OF_THE_API)})
+    if not split and api_pods:
+        return frozenset({Key(NETWORK_POLICY, key.namespace, of_the_api)})
     return frozenset()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lgs_operator.desired.backup import backup_of
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import owned
 from lgs_operator.kube.kinds import NETWORK_POLICY, Manifest
-from lgs_operator.naming import POSTGRES_PORT, REDIS_PORT, RUNTIME_PORT, Component, selector
+from lgs_operator.naming import POSTGRES_PORT, REDIS_PORT, REPLICAS, RUNTIME_PORT, Component, selector
 
 
 def runtime_policy(inputs: Inputs) -> Wanted:
@@ -34,7 +36,7 @@ def postgres_policy(inputs: Inputs) -> Wanted:
     """Wanted with a managed database."""
     if not inputs.managed_postgres:
         return None
-    users = _replicas(inputs)
+    users = [*REPLICAS]
     users += ["backup"] if backup_of(inputs) is not None else []
     users += ["restore"] if inputs.restores else []
     return _servers_policy(inputs, "postgres", POSTGRES_PORT, users)
@@ -42,14 +44,12 @@ def postgres_policy(inputs: Inputs) -> Wanted:
 
 def redis_policy(inputs: Inputs) -> Wanted:
     """Wanted with a managed Redis."""
-    return _servers_policy(inputs, "redis", REDIS_PORT, _replicas(inputs)) if inputs.managed_redis else None
+    return _servers_policy(inputs, "redis", REDIS_PORT, REPLICAS) if inputs.managed_redis else None
 
 
-def _replicas(inputs: Inputs) -> list[Component]:
-    return ["runtime", "api"] if inputs.split else ["runtime"]
-
-
-def _servers_policy(inputs: Inputs, component: Component, port: int, users: list[Component]) -> Manifest:
+def _servers_policy(inputs: Inputs, component: Component, port: int, users: Sequence[Component]) -> Manifest:
+    """`users` are both kinds of replicas, whatever the topology: those of the one before it answer requests
+    until the others do, and then end what they have begun."""
     peers = [{"podSelector": {"matchLabels": selector(inputs.name, user)}} for user in users]
     return _policy(inputs, component, port, peers)
 
