@@ -59,6 +59,8 @@ def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
         ({"scaling": {"mode": "Manual"}, "replicas": 4}, "spec.replicas: 4: more than one replica needs"),
         ({"scaling": {"minReplicas": 0}, "persistence": MANAGED},
          "spec.scaling.minReplicas: 0: must be at least 1 unless topology is Split: somebody must be there"),
+        ({"pod": {"env": [{"name": "LGS_ROLE", "value": "worker"}]}},
+         "spec.pod.env: name of each entry must not be LGS_ROLE: topology says what replicas are there for"),
         ({"topology": "Split"}, "spec.topology: Split: needs persistence.postgres: replicas that answer"),
         ({"image": None}, "spec.image: not set: set image, or source.configMap"),
         ({"graphs": {"agent": "./graph.py:graph"}, "circuitBreaker": {"graphs": {"agnet": {"probes": 1}}}},

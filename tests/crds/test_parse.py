@@ -139,6 +139,9 @@ def test_a_schedule_may_ask_for_more_than_the_default_most_replicas() -> None:
          "to take the first request"),
         ({"topology": "split"}, "spec.topology: split: must be one of 'Combined' or 'Split'"),
         ({"api": {"replicas": 0}}, "spec.api.replicas: 0: must be at least 1"),
+        ({"pod": {"env": [{"name": "A", "value": "1"}, {"name": "LGS_ROLE", "value": "worker"}]}},
+         "spec.pod.env[1].name: LGS_ROLE: must not be LGS_ROLE: topology says what replicas are there for, "
+         "and they would all be of one kind"),
         ({"source": {"configMap": "My_Code"}},
          "spec.source.configMap: My_Code: must have only lower-case letters, digits, '-' and '.', "
          "and start and end with a letter or digit"),

@@ -18,6 +18,19 @@ NEEDS_SPLIT: Final = (
 )
 
 
+ROLE: Final = "LGS_ROLE"
+NOT_BY_HAND: Final = (
+    f"must not be {ROLE}: topology says what replicas are there for, and they would all be of one kind"
+)
+
+
+def _role_by_hand(spec: Spec) -> Problem | None:
+    for index, each in enumerate(spec.pod.env):
+        if each.name == ROLE:
+            return Problem(f"spec.pod.env[{index}].name", NOT_BY_HAND, ROLE)
+    return None
+
+
 def _zero_needs_split(spec: Spec) -> Problem | None:
     if spec.scaling.min_replicas > 0 or spec.topology == "Split":
         return None
@@ -43,5 +56,11 @@ RULES: Final = (
         "self.scaling.minReplicas > 0 || self.topology == 'Split'",
         f"'spec.scaling.minReplicas: %d: {NEEDS_SPLIT}'.format([self.scaling.minReplicas])",
         _zero_needs_split,
+    ),
+    Rule(
+        "pod",
+        f"!has(self.env) || self.env.all(each, each.name != '{ROLE}')",
+        f"'spec.pod.env: name of each entry {NOT_BY_HAND}'",
+        _role_by_hand,
     ),
 )
