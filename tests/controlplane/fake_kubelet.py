@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from lgs_operator.kube.client import KubeClient, KubeError
-from lgs_operator.kube.kinds import POD
+from lgs_operator.kube.kinds import CONFIG_MAP, POD
 from lgs_operator.naming import RUNTIME_PORT
 
 ADDRESSES = range(2, 255)
@@ -96,6 +96,8 @@ class FakeKubelet:
         self._shown: dict[str, Any] = {}
         self._state: Callable[[str], dict[str, Any]] = _running
         self._missing: set[str] = set()
+        self._code: dict[str, str] = {}
+        self._broken: str | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> FakeKubelet:
@@ -121,11 +123,14 @@ class FakeKubelet:
         """This image can't be had."""
         self._missing.add(image)
 
+    def imports_fail(self, text: str) -> None:
+        """Containers that find this text in the ConfigMap that they mount end again and again. Each pod reads
+        it when it starts, as Python does."""
+        self._broken = text
+
     def crashes(self, code: int, message: str, reason: str = "Error") -> None:
         """The containers end again and again."""
-        ended = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
-        waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
-        self._state = lambda _: _status(False, waiting, last=ended)
+        self._state = lambda _: _crashed(code, message, reason)
 
     async def _run(self) -> None:
         while True:
@@ -146,6 +151,8 @@ class FakeKubelet:
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
         is_missing = pod["spec"]["containers"][0]["image"] in self._missing
         status = _status(False, waiting) if is_missing else self._state(self._servers[name][0])
+        if self._broken is not None and self._broken in await self._imported(pod):
+            status = _crashed(1, f"./graph.py: {self._broken}")
         if self._shown.get(name) == status:
             return
         head = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self._namespace}}
@@ -155,6 +162,15 @@ class FakeKubelet:
             if not error.not_found:
                 raise
         self._shown[name] = status
+
+    async def _imported(self, pod: dict[str, Any]) -> str:
+        """The code that the pod found when it started; empty without a ConfigMap."""
+        name = pod["metadata"]["name"]
+        sources = [each["configMap"] for each in pod["spec"]["volumes"] if each["name"] == "source"]
+        if sources and name not in self._code:
+            found = await self._cluster.get(CONFIG_MAP, self._namespace, sources[0]["name"]) or {}
+            self._code[name] = "".join(found.get("data", {}).values())
+        return self._code.get(name, "")
 
     async def _serve(self, *, executes: bool) -> tuple[str, web.AppRunner]:
         async def metrics(_: web.Request) -> web.Response:
@@ -184,6 +200,11 @@ async def _listen(server: web.AppRunner) -> str:
         else:
             return f"127.0.1.{last}"
     raise RuntimeError(f"port {RUNTIME_PORT} is taken at every address of 127.0.1.0/24")
+
+
+def _crashed(code: int, message: str, reason: str = "Error") -> dict[str, Any]:
+    ended = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+    return _status(False, {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}, last=ended)
 
 
 def _running(address: str) -> dict[str, Any]:

@@ -227,6 +227,7 @@ def test_what_a_pod_could_do_to_its_node_or_as_another_account_is_no_field(
 
 def test_a_stolen_token_of_the_operator_writes_nothing_but_parts_of_services(policed: Policed) -> None:
     policed.run("create", "secret", "generic", "theirs", "--from-literal=k=v")
+    policed.run("create", "configmap", "theirs", "--from-literal=k=v")
     policed.run("create", "deployment", "theirs", "--image=x")
 
     def said(*command: str) -> str:
@@ -236,9 +237,11 @@ def test_a_stolen_token_of_the_operator_writes_nothing_but_parts_of_services(pol
     image = json.dumps({"spec": {"template": {"spec": {"containers": [{"name": "x", "image": "evil"}]}}}})
     assert refused in said("patch", "deployment", "theirs", "-p", image)
     assert refused in said("patch", "secret", "theirs", "-p", json.dumps({"stringData": {"k": "evil"}}))
+    assert refused in said("patch", "configmap", "theirs", "-p", json.dumps({"data": {"k": "evil"}}))
     assert refused in said("delete", "secret", "theirs")
+    assert refused in said("delete", "configmap", "theirs")
     assert refused in said("delete", "deployment", "theirs")
-    assert "theirs" in policed.run("get", "deployments,secrets", "-o", "name")
+    assert "theirs" in policed.run("get", "deployments,secrets,configmaps", "-o", "name")
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,18 @@ from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
 from lgs_operator.kube.kinds import (
+    CONFIG_MAP,
     CRON_JOB,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     JOB,
     NETWORK_POLICY,
+    REPLICA_SET,
     SECRET,
     SERVICE,
     SERVICE_OF_OURS,
     STATEFUL_SET,
+    Kind,
 )
 from support.waiting import until
 
@@ -43,6 +46,7 @@ WHOLE: dict[str, Any] = {
     "image": None,
     "source": {"configMap": "code"},
     "graphs": {"agent": "./graph.py:graph"},
+    "revisionHistoryLimit": 0,
     "scaling": {"minReplicas": 1, "maxReplicas": 4, "scaleDown": {"holdSeconds": 0}},
     "persistence": {
         "postgres": {"managed": {"storage": "1Gi", "backup": {"schedule": "0 3 * * *", "volume": {}}}}
@@ -151,6 +155,7 @@ async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no
     await begins(story)
     await is_split_and_put_together(story)
     await is_scaled_out_and_in(story)
+    await has_its_code_changed(story)
     await is_repaired(story)
     await loses_what_is_not_wanted(story)
     await is_restored(story)
@@ -223,6 +228,32 @@ async def is_scaled_out_and_in(story: Story) -> None:
         await story.has_condition("Ready", "True", "Serving")
         pods.load.serves(per_second=2, run_seconds=1.0, waiting=0)
         await until(lambda: becomes(1), "the replicas are not given back")
+
+
+async def has_its_code_changed(story: Story) -> None:
+    """The copy of code that nothing mounts any more goes with the next change."""
+
+    async def names(kind: Kind, labels: str) -> set[str]:
+        found, _ = await story.cluster.list(kind, story.namespace, labels=f"lgs.dev/service=support{labels}")
+        return {each["metadata"]["name"] for each in found}
+
+    async def replica_sets() -> set[str]:
+        return await names(REPLICA_SET, ",app.kubernetes.io/component=runtime")
+
+    (first,), (copy,) = await replica_sets(), await names(CONFIG_MAP, "")
+
+    async def has_taken_its_place() -> bool:
+        now = await replica_sets()
+        return len(now) == 1 and first not in now
+
+    async def is_gone() -> bool:
+        return copy not in await names(CONFIG_MAP, "")
+
+    async with FakeKubelet(story.cluster, story.namespace):
+        story.apply(CODE | {"data": {"graph.py": "2"}})
+        await until(has_taken_its_place, "the old ReplicaSet stays")
+        story.apply(CODE | {"data": {"graph.py": "3"}})
+        await until(is_gone, "the copy of the first code stays")
 
 
 async def has_a_database_by_reference(story: Story) -> None:

@@ -36,6 +36,7 @@ Manifest = Literal[
     "Refused",
     "SecretKeyNotFound",
     "SecretNotFound",
+    "SourceNotCopied",
 ]
 """What the manifest says can't be brought about."""
 

@@ -84,9 +84,14 @@ that it lacks and for one that it does not use. */}}
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
+# those that manifests name, and the copies of them that pods mount
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, create, patch, delete]
+# which copies are still mounted, before one is deleted
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [list]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

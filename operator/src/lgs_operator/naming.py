@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Component = Literal["runtime", "api", "postgres", "redis", "backup", "restore", "database-id"]
+Component = Literal["runtime", "api", "postgres", "redis", "backup", "restore", "database-id", "source"]
 REPLICAS: Final[tuple[Component, ...]] = ("runtime", "api")
 """The components whose pods are replicas of the service."""
 WITH_SECRET: Final[tuple[Component, ...]] = ("postgres", "redis", "database-id")

@@ -36,6 +36,7 @@ from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, object_name
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import plan
+from lgs_operator.source_copies import SourceCopies, is_not_copied
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.restore import RestoreView
@@ -44,7 +45,8 @@ from lgs_operator.status.states import ServiceStates
 
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
-BACKUP_SECONDS: Final = 60.0
+LATER_SECONDS: Final = 60.0
+"""Until what nothing tells of is looked at again: a backup that is due, a copy that is mounted no more."""
 AT_ONCE: Final = 0.0
 
 
@@ -59,6 +61,8 @@ class Outcome:
     database: DatabaseStatus | None = None
     again: float | None = None
     restore: RestoreView = field(default_factory=RestoreView)
+    later: bool = False
+    """Something is to be cleaned up that is still in use."""
 
 
 class Reconciler:
@@ -73,6 +77,7 @@ class Reconciler:
         self._inspector = Inspector(context)
         self._writer = PlanWriter(context)
         self._databases = ManagedDatabase(context)
+        self._copies = SourceCopies(context, self._writer)
         self._states = states
         self._reporter = reporter
 
@@ -120,6 +125,9 @@ class Reconciler:
         except Refused as refusal:
             return await self._observe(key, service, _stopped(missing, str(refusal), before, restore))
         inputs = replace(inputs, restores=restore.waits, database_id=known)
+        copied = await self._copies.bring(key, inputs, live)
+        inputs = replace(inputs, source_copy=copied.name)
+        missing += copied.missing
         pause = self._databases.pause(key, live, read.inputs) if read else None
         replicas = [Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS]
         todo = plan(
@@ -130,6 +138,7 @@ class Reconciler:
             # pods that can't start are not rolled out: those that run go on with what they have
             hold=frozenset(replicas if missing or pause or restore.waits else [])
             | _ended_restores(live, restore)
+            | copied.kept
             | kept(
                 key,
                 live,
@@ -145,7 +154,8 @@ class Reconciler:
             known = _unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
-        return await self._observe(key, service, Outcome(missing, refused, unmet, database, pause, restore))
+        outcome = Outcome(missing, refused, unmet, database, pause, restore, later=copied.outlived)
+        return await self._observe(key, service, outcome)
 
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
@@ -168,14 +178,14 @@ class Reconciler:
         observed = replace(observed, unmet=outcome.unmet, database=outcome.database)
         self._states.of(key).observed = observed
         await self._reporter.report(key)
-        if outcome.refused is not None or outcome.unmet is not None:
+        is_refused = outcome.refused is not None or any(map(is_not_copied, outcome.missing))
+        if is_refused or outcome.unmet is not None:
             return RETRY_REFUSED_SECONDS
         if outcome.again is not None:
             return outcome.again
         if not observed.settled or outcome.missing or outcome.restore.waits:
             return UNSETTLED_SECONDS
-        # nothing happens where a backup does not come about
-        return None if observed.backup is None else BACKUP_SECONDS
+        return LATER_SECONDS if outcome.later or observed.backup is not None else None
 
     async def _halt(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         self._states.halt(key)

@@ -31,7 +31,8 @@ class Source(Part):
     """Where the graph's code comes from when it is not in the image."""
 
     config_map: Name | None = Field(
-        default=None, description="ConfigMap whose files are mounted at /app; changes are rolled out."
+        default=None,
+        description="ConfigMap whose files are mounted at /app, from a copy of it; changes are rolled out.",
     )
     folder: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
         default=None,
@@ -78,6 +79,13 @@ class Spec(Part):
     disruption: Disruption = Field(default_factory=Disruption, json_schema_extra=FILLED)
     network: Network = Field(default_factory=Network, json_schema_extra=FILLED)
     pod: Pod = Field(default_factory=Pod, json_schema_extra=FILLED)
+    revision_history_limit: int = Field(
+        default=10,
+        ge=0,
+        le=100,
+        description="Old copies of source.configMap and old ReplicaSets that are kept. A copy that a pod or "
+        "a ReplicaSet mounts stays in any case.",
+    )
     operator_class: OperatorClass | None = Field(
         default=None,
         description="Class of the operators that serve it. Not set: default. Another one takes it over as it "

@@ -15,6 +15,7 @@ from lgs_operator.desired.credentials import (
 from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import container_security, owned, pod_security
+from lgs_operator.desired.source_copy import SOURCE_VOLUME
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import (
     CONTENTS_ANNOTATION,
@@ -60,7 +61,7 @@ def _deployment(inputs: Inputs, component: Component) -> Manifest:
             "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0},
         },
         "progressDeadlineSeconds": 600,
-        "revisionHistoryLimit": 5,
+        "revisionHistoryLimit": inputs.service.spec.revision_history_limit,
         "template": _template(inputs, component),
     }
     return manifest
@@ -150,7 +151,8 @@ def _volumes(inputs: Inputs) -> list[Manifest]:
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}, {"name": "data", "emptyDir": {}}]
     source = inputs.service.spec.source
     if source and source.config_map:
-        volumes.append({"name": "source", "configMap": {"name": source.config_map}})
+        copy = inputs.source_copy or source.config_map
+        volumes.append({"name": SOURCE_VOLUME, "configMap": {"name": copy}})
     if (keys := inputs.service.spec.auth.api_keys) is not None:
         # The whole folder is mounted: a file that is mounted by itself would never change.
         items = [{"key": keys.secret.key, "path": API_KEYS_FILE}]
@@ -165,7 +167,7 @@ def _mounts(inputs: Inputs) -> list[Manifest]:
     ]
     source = inputs.service.spec.source
     if source and source.config_map:
-        mounts.append({"name": "source", "mountPath": SOURCE_DIR, "readOnly": True})
+        mounts.append({"name": SOURCE_VOLUME, "mountPath": SOURCE_DIR, "readOnly": True})
     if inputs.service.spec.auth.api_keys is not None:
         mounts.append({"name": "api-keys", "mountPath": API_KEYS_DIR, "readOnly": True})
     return mounts

@@ -39,6 +39,8 @@ class Inputs:
     """The database is to be filled from a backup, or is being filled."""
     database_id: str | None = None
     """That of the database that the service has known."""
+    source_copy: str | None = None
+    """Name of the copy of the ConfigMap with the code. Without one no pod is to be made."""
 
     @property
     def name(self) -> str:

@@ -6,11 +6,13 @@ A missing one that is not optional would keep the pods from starting; a changed 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from lgs_crds import Spec
 from lgs_operator.kube.kinds import CONFIG_MAP, SECRET
 from lgs_operator.kube.referenced import Reference
+
+SOURCE_FIELD: Final = "spec.source.configMap"
 
 
 def references(spec: Spec) -> tuple[Reference, ...]:
@@ -20,7 +22,7 @@ def references(spec: Spec) -> tuple[Reference, ...]:
 
 def _all(spec: Spec) -> Iterator[Reference]:
     if spec.source and spec.source.config_map:
-        yield Reference(CONFIG_MAP, spec.source.config_map, "spec.source.configMap")
+        yield Reference(CONFIG_MAP, spec.source.config_map, SOURCE_FIELD, copied=True)
     postgres, redis = spec.persistence.postgres, spec.cache.redis
     if postgres and postgres.uri_secret:
         secret = postgres.uri_secret

@@ -24,7 +24,7 @@ _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
-_NO_YAML = re.compile(r"[\x7f-\uffff]")
+_NO_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _WATCH_SECONDS = 290
 # who we are, somebody was faster, too many requests, not now

@@ -35,6 +35,7 @@ class Informer:
         changed: Callable[[Manifest], None],
         fields: str | None = None,
         group_label: str | None = None,
+        metadata_only: bool = False,
     ) -> None:
         self.kind = kind
         self.synced = asyncio.Event()
@@ -44,7 +45,7 @@ class Informer:
         self._fields = fields
         self._changed = changed
         # without a label to group by nothing is kept: only names are watched, not contents
-        self._metadata_only = group_label is None
+        self._metadata_only = metadata_only or group_label is None
         self._group_label = group_label
         self._objects: dict[Key, Manifest] = {}
         self._groups: dict[tuple[str, str], set[Key]] = {}

@@ -47,6 +47,7 @@ class ServiceKey(NamedTuple):
 SERVICE_OF_OURS = Kind(API_VERSION, KIND, PLURAL)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
+REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 SERVICE = Kind("v1", "Service", "services")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
 SECRET = Kind("v1", "Secret", "secrets")
@@ -63,6 +64,7 @@ LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 OWNED = (
     SECRET,
+    CONFIG_MAP,
     CLAIM,
     SERVICE_ACCOUNT,
     SERVICE,
@@ -74,7 +76,7 @@ OWNED = (
     CRON_JOB,
     JOB,
 )
-_BY_NAME = {kind.name: kind for kind in (*OWNED, POD, CONFIG_MAP, SERVICE_OF_OURS)}
+_BY_NAME = {kind.name: kind for kind in (*OWNED, POD, SERVICE_OF_OURS)}
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:

@@ -39,6 +39,8 @@ class Reference:
     optional: bool = False
     live: bool = False
     """The pods notice a change by themselves; it starts no new ones."""
+    copied: bool = False
+    """The pods read a copy that is named for what it holds."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class ReferencedObjects:
             self._digests.pop(Key(each.reference.kind, service.namespace, each.reference.name), None)
         return combined(found), missing
 
+    def digest(self, key: Key) -> str | None:
+        """Of all that an object held when it was read; None where it is not known, or not there."""
+        digests = self._digests.get(key)
+        return None if digests is None else _digest_of_all(digests)
+
     def changed(self, key: Key) -> set[ServiceKey]:
         """The services that read this object, which will be read anew."""
         self._digests.pop(key, None)
@@ -131,15 +138,24 @@ class ReferencedObjects:
 
 
 def combined(found: Mapping[Reference, Digests | None]) -> str:
-    """One hash over the referenced keys, but for those that pods read anew by themselves; the order of
+    """One hash over the referenced keys, but for those whose changes reach pods in another way; the order of
     references does not matter."""
     parts = sorted(
         [each.kind.name, each.name, name, digest]
         for each, digests in found.items()
         for name, digest in (digests or {}).items()
-        if not each.live and (each.key is None or each.key == name)
+        if not (each.live or each.copied) and (each.key is None or each.key == name)
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def digest_of(manifest: Mapping[str, object]) -> str:
+    """Of all that a ConfigMap or Secret holds: another one for other contents."""
+    return _digest_of_all(_digests(manifest))
+
+
+def _digest_of_all(digests: Digests) -> str:
+    return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()[:16]
 
 
 def _digests(manifest: Mapping[str, object]) -> Digests:

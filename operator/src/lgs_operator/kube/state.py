@@ -164,6 +164,8 @@ class ClusterState:
                 labels=OURS if ours else None,
                 changed=self._owned_changed if ours else self._config_map_changed,
                 group_label=SERVICE_LABEL if ours else None,
+                # A copy of a source never changes, and a service has many: none is held in memory.
+                metadata_only=kind == CONFIG_MAP,
             )
             for namespace in self._namespaces
         ]

@@ -1,0 +1,226 @@
+"""Code in a ConfigMap on a real API server: each pod keeps the code that was rolled out to it, whatever
+becomes of the ConfigMap, until a new one has taken its place.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controlplane.fake_kubelet import FakeKubelet
+from controlplane.manifests import service
+from controlplane.story import Story
+from lgs_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, REPLICA_SET, SERVICE, SERVICE_OF_OURS
+from lgs_operator.kube.pods import is_going, is_ready
+from support.waiting import until
+
+pytestmark = pytest.mark.controlplane
+BROKEN = "import nothing_of_this_name"
+STOCK: dict[str, Any] = {
+    "image": None,
+    "source": {"configMap": "code"},
+    "graphs": {"agent": "./graph.py:graph"},
+}
+
+
+def code(text: str, **files: Any) -> dict[str, Any]:
+    """The user's ConfigMap."""
+    head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}}
+    return head | {"data": {"graph.py": text} | files}
+
+
+class Source:
+    """What a user sees of a service whose code is in a ConfigMap."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+
+    async def copies(self) -> dict[str, str]:
+        """The code of each copy that there is, by its name."""
+        found, _ = await self.story.cluster.list(
+            CONFIG_MAP, self.story.namespace, labels="lgs.dev/service=support"
+        )
+        return {each["metadata"]["name"]: each["data"]["graph.py"] for each in found}
+
+    async def mounted(self) -> str:
+        """The copy that new pods mount."""
+        return mounted_by((await self.story.template())["spec"])
+
+    async def release(self, text: str) -> str:
+        """Changes the code; the name of its copy, once new pods mount it."""
+        self.story.apply(code(text))
+
+        async def rolled_out() -> str | None:
+            mounted = await self.mounted()
+            return mounted if (await self.copies()).get(mounted) == text else None
+
+        await self.story.appears(DEPLOYMENT)
+        return await until(rolled_out, f"{text!r} does not reach the pods")
+
+    async def only_mounts(self, *copies: str) -> bool:
+        """The ReplicaSets that Kubernetes keeps have these and no others."""
+        found, _ = await self.story.cluster.list(
+            REPLICA_SET, self.story.namespace, labels="lgs.dev/service=support"
+        )
+        return {mounted_by(each["spec"]["template"]["spec"]) for each in found} == set(copies)
+
+    async def pods(self) -> list[dict[str, Any]]:
+        """Those that are there to stay."""
+        found, _ = await self.story.cluster.list(POD, self.story.namespace, labels="lgs.dev/service=support")
+        return [each for each in found if not is_going(each)]
+
+    async def serves(self, copy: str) -> dict[str, Any]:
+        """A pod with this code that takes work, once there is one."""
+
+        async def found() -> dict[str, Any] | None:
+            serving = [each for each in await self.pods() if is_ready(each)]
+            return next((each for each in serving if mounted_by(each["spec"]) == copy), None)
+
+        return await until(found, f"no pod with {copy} takes work")
+
+
+def mounted_by(pod: dict[str, Any]) -> str:
+    """The ConfigMap that a pod has its code from."""
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "source"]
+    return str(volume["configMap"]["name"])
+
+
+def of_version(manifest: dict[str, Any]) -> str:
+    """Changes with each write."""
+    return str(manifest["metadata"]["resourceVersion"])
+
+
+@pytest.fixture
+def source(operator_everywhere: None, story: Story) -> Source:
+    return Source(story)
+
+
+async def test_old_pods_restart_on_the_code_they_had_while_a_bad_edit_gets_no_further_than_new_ones(
+    source: Source,
+) -> None:
+    story = source.story
+    story.apply(service(**STOCK))
+    good = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.imports_fail(BROKEN)
+        before = await source.serves(good)
+
+        bad = await source.release(BROKEN)
+        said = await story.has_condition("Progressing", "False", "CrashLoopBackOff")
+        story.plane.run("delete", "pod", before["metadata"]["name"], "-n", story.namespace)
+        after = await source.serves(good)
+
+        assert BROKEN in said["message"]
+        assert after["metadata"]["uid"] != before["metadata"]["uid"]
+        await story.has_condition("Ready", "True", "Serving")
+
+        mended = await source.release("graph = 2")
+        await source.serves(mended)
+        assert len({good, bad, mended}) == 3
+
+
+async def test_a_config_map_that_is_deleted_takes_no_code_from_pods_and_is_told(source: Source) -> None:
+    story = source.story
+    story.apply(service(**STOCK))
+    copy = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.imports_fail(BROKEN)
+        before = await source.serves(copy)
+
+        story.plane.run("delete", "configmap", "code", "-n", story.namespace)
+        await story.has_condition("Reconciled", "False", "ConfigMapNotFound")
+        story.plane.run("delete", "pod", before["metadata"]["name"], "-n", story.namespace)
+
+        assert (await source.serves(copy))["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+async def test_old_copies_go_beyond_the_limit_and_never_one_that_is_mounted(source: Source) -> None:
+    story = source.story
+    story.apply(service(**STOCK, revisionHistoryLimit=1))
+    first = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.imports_fail(BROKEN)
+        await source.serves(first)
+        broken = [await source.release(f"{BROKEN}  # {number}") for number in range(3)]
+        assert first in await source.copies(), "the pod that serves can't restart"
+        mended = await source.release("graph = 2")
+        await source.serves(mended)
+        await until(lambda: source.only_mounts(mended, broken[-1]), "Kubernetes keeps more ReplicaSets")
+
+        last = await source.release("graph = 3")
+
+        async def are_gone() -> bool:
+            return not {first, *broken[:-1]} & set(await source.copies())
+
+        await until(are_gone, "old copies stay")
+        assert {mended, last} <= set(await source.copies())
+
+
+async def test_a_copy_is_immutable_comes_back_when_it_is_deleted_and_is_written_once(source: Source) -> None:
+    story = source.story
+    story.apply(service(**STOCK))
+    name = await source.release("graph = 1")
+
+    with pytest.raises(AssertionError, match="immutable"):
+        patch = json.dumps({"data": {"graph.py": "graph = 2"}})
+        story.plane.run("patch", "configmap", name, "-n", story.namespace, "-p", patch)
+    story.plane.run("delete", "configmap", name, "-n", story.namespace)
+    copy = await story.appears(CONFIG_MAP, name)
+    deployment = await story.get(DEPLOYMENT)
+
+    async with FakeKubelet(story.cluster, story.namespace):
+        # Each of these is reconciled after all that the copy's coming back made due.
+        await story.has_condition("Ready", "True", "Serving")
+        story.plane.run("delete", "service", "support", "-n", story.namespace)
+        await story.appears(SERVICE)
+        await story.event("Serving")
+
+    assert of_version(await story.get(CONFIG_MAP, name)) == of_version(copy)
+    assert (await story.get(DEPLOYMENT))["metadata"]["generation"] == deployment["metadata"]["generation"]
+
+
+async def test_a_config_map_as_large_as_one_can_be_is_copied_whole(source: Source) -> None:
+    story = source.story
+    story.apply(service(**STOCK))
+    odd = "# ä ж 語 🚀 \x7f \x85 \u2028 \ufeff \uffff \\ud83d \" ' : \n\t"
+    line = "# Всё это комментарий.\n"
+    room = 1024 * 1024 - len(odd.encode()) - len("graph = 1")
+    large = odd + line * (room // len(line.encode()))
+    blob = {"binaryData": {"model.bin": "/wABAg=="}}
+    whole = code("graph = 1", **{"large.py": large[:-16]}) | blob
+
+    await story.cluster.create(CONFIG_MAP, story.namespace, whole)
+    await story.appears(DEPLOYMENT)
+
+    copy = await story.get(CONFIG_MAP, await source.mounted())
+    assert copy["data"] == whole["data"]
+    assert copy["binaryData"] == whole["binaryData"]
+
+
+async def test_a_copy_that_is_refused_is_told_with_the_reason_and_pods_go_on(source: Source) -> None:
+    story = source.story
+    story.apply(service(**STOCK))
+    copy = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace):
+        await source.serves(copy)
+        # An object of the name that the next copy is to have, which is somebody else's.
+        other = (await source.release("graph = 2"), await source.release("graph = 1"))[0]
+        await source.serves(copy)
+        theirs = {"metadata": {"name": other, "labels": {"lgs.dev/service": None}, "ownerReferences": None}}
+        story.plane.run(
+            "patch", "configmap", other, "-n", story.namespace, "--type=merge", "-p", json.dumps(theirs)
+        )
+
+        story.apply(code("graph = 2"))
+
+        said = await story.has_condition("Reconciled", "False", "SourceNotCopied")
+        assert "spec.source.configMap: code" in said["message"]
+        assert f"ConfigMap {other} exists" in said["message"]
+        await story.has_condition("Ready", "True", "Serving")
+        assert await source.mounted() == copy
+        assert (await story.get(SERVICE_OF_OURS))["status"]["readyReplicas"] == 1
+
+        story.apply(code("graph = 3"))
+        await story.has_condition("Reconciled", "True", "Done")
