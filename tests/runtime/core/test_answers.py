@@ -255,12 +255,18 @@ def test_a_question_of_too_many_parts_is_known_before_all_are_looked_at(large: d
     assert not has_more_parts(replace(QUESTION, **large), 30)
 
 
-def test_a_user_with_other_permissions_asks_another_question() -> None:
+def test_a_user_of_whom_the_authentication_says_something_else_asks_another_question_but_not_by_a_login() -> (
+    None
+):
     def of(*permissions: str, **more: Any) -> Any:
         return asked(replace(QUESTION, user={"identity": "a", "permissions": list(permissions), **more}))
 
     assert of("read") != of("read", "write")
-    assert of("read", "write") == of("write", "read", token="new")
+    assert of(org="acme") != of(org="other") != of()
+    assert of(claims={"tenant": 1}) != of(claims={"tenant": 2})
+    assert of(display_name="A") != of(display_name="B")
+    assert of("read", "write") == of("write", "read", token="new", github_token="x", exp=3, jti="y")
+    assert of(claims={"tenant": 1, "iat": 1}) == of(claims={"tenant": 1, "iat": 2, "exp": 3})
 
 
 def test_an_answer_that_was_cached_says_nothing_of_the_graph() -> None:

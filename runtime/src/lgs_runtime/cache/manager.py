@@ -167,11 +167,14 @@ class CacheManager(Values):
         began, waits = time.monotonic(), False
         try:
             while self._replicas is not None:
-                before = self._replicas.changes
+                before, flight.outdated = self._replicas.state, False
                 answer = await self._ask(
                     lambda shared: shared.read_or_lease(place.key, flight.token, self._lease_seconds)
                 )
                 if isinstance(answer, Stored):
+                    if flight.outdated:
+                        # It was forgotten meanwhile, and who asks since then waits here, too.
+                        continue
                     if (found := self._taken(place, answer, life, before)) is None:
                         break
                     self.flights.land(flight, answer.raw)

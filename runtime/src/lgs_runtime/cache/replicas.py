@@ -55,12 +55,22 @@ class Replicas:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Future[Any]] = set()
         self.changes = 0
-        """The number of those received so far: what was requested before one may be old."""
+        """The number of those received so far."""
+        self._changed_times = 0
 
     @property
     def up(self) -> bool:
         """Whether they answered last time."""
         return not self._busy("recovery")
+
+    @property
+    def state(self) -> int:
+        """Another number after each change, whoever made it: what was requested before it may be old."""
+        return self.changes + self._changed_times
+
+    def changed_here(self) -> None:
+        """This replica has changed something, which nobody announces to it."""
+        self._changed_times += 1
 
     async def ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
         """What they answer; None when they can't be reached, or refuse."""

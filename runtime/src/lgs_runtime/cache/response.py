@@ -51,7 +51,13 @@ class ResponseCache(BaseCache[Any]):
             (place,) = places.values()
             found = manager.peek(place) or await self._awaited(place)
             return _values(places, {place: found} if isinstance(found, Found) else {})
-        return _values(places, await manager.on_loop(manager.read(list(places.values()))))
+        values = await manager.on_loop(manager.read(list(places.values())))
+        for place in places.values():
+            if place not in values:
+                flight, leads = manager.flights.join(place.key)
+                if leads:
+                    self._computed_by_this_run(flight)
+        return _values(places, values)
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
         """Keeps values; Redis follows where this is an event loop's own thread."""
@@ -80,17 +86,21 @@ class ResponseCache(BaseCache[Any]):
         """A value that another run may be computing. If none does, this run will, and who asks meanwhile
         waits for it: until it has, or ends without."""
         manager, run = self._manager, asyncio.current_task()
-        assert run is not None
         if (before := manager.flights.of(place.key)) is not None and before.owner is run:
             # It came to nothing, and the task went on: it would wait for itself.
             manager.fail(before)
         found = await manager.enter(place, Life(manager.ttl_seconds), frozenset())
         if not isinstance(found, Flight):
             return found
-        flight = found
+        self._computed_by_this_run(found)
+        return None
+
+    def _computed_by_this_run(self, flight: Flight) -> None:
+        """Until the run has the value, or ends without; what is cleared meanwhile is not kept."""
+        manager, run = self._manager, asyncio.current_task()
+        assert run is not None
         flight.owner = run
         run.add_done_callback(lambda _: manager.fail(flight))
-        return None
 
     def _names(self, namespaces: Sequence[Namespace] | None) -> Sequence[str]:
         if namespaces is None:

@@ -6,19 +6,20 @@ Whatever fails costs a hit and is counted; nothing that fails here fails a run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic as now
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from lgs_runtime.cache.flights import Flights
+from lgs_runtime.cache.forgetting import Forgetting
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.learning import Learner
-from lgs_runtime.cache.loop import LoopWork, on_a_loop
+from lgs_runtime.cache.loop import on_a_loop
 from lgs_runtime.cache.memory import MemoryCache
 from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.replicas import Replicas
-from lgs_runtime.cache.shared import Change, SharedCache, Stored, Written
+from lgs_runtime.cache.shared import SharedCache, Stored, Written
 from lgs_runtime.cache.statistics import Statistics, WarmupCounts
 from lgs_runtime.cache.value_encoding import Encoding, NotStorable
 from lgs_runtime.cache.value_types import Unreadable
@@ -29,12 +30,9 @@ SHARED_SECONDS: Final = 60.0
 """How long memory keeps what it had from Redis at most."""
 REDIS: Final = "(redis)"
 """The namespace that counts what Redis did not answer."""
-ALL: Final = "(all)"
-"""The namespace that counts what was deleted of all."""
-T = TypeVar("T")
 
 
-class Values(LoopWork):
+class Values(Forgetting):
     """Values by place. Redis is asked in the event loop that it was `open`ed in; all but `close` may be
     called from any other, and what is no coroutine from any thread."""
 
@@ -132,37 +130,15 @@ class Values(LoopWork):
         self._missed_of(places, found)
         return found
 
-    async def write(self, values: Sequence[tuple[Place, Any, Life]]) -> None:
-        """Keeps values."""
+    async def write(self, values: Sequence[tuple[Place, Any, Life]], *, since: int | None = None) -> None:
+        """Keeps values; if they were begun at `cleared.times`, then those that were not cleared since."""
+        if since is not None:
+            values = [each for each in values if not self.cleared.covers(each[0].key, since)]
         await self.on_loop(self._write_shared(self._kept(values)))
 
     def write_blocking(self, values: Sequence[tuple[Place, Any, Life]]) -> None:
         """As `write`, for a thread; on an event loop's own thread Redis follows."""
         self.blocking(self._write_shared(self._kept(values)))
-
-    async def forget(self, place: Place) -> bool:
-        """Deletes a value everywhere; whether there was one. What is being computed is not kept."""
-        here = self._forget_key(place.key)
-        there = await self.on_loop(self._forget_shared(place))
-        return self._deleted(place.namespace, here or bool(there)) > 0
-
-    def forget_blocking(self, place: Place) -> bool:
-        """As `forget`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
-        here = self._forget_key(place.key)
-        there = self.blocking(self._forget_shared(place))
-        return self._deleted(place.namespace, here or bool(there)) > 0
-
-    async def clear(self, namespace: str | None = None) -> int:
-        """Deletes a namespace, or all, everywhere; how many values there were."""
-        here = self._clear_here(prefix := self._keys.prefix(namespace))
-        there = await self.on_loop(self._clear_shared(prefix))
-        return self._deleted(namespace or ALL, max(here, there or 0))
-
-    def clear_blocking(self, namespace: str | None = None) -> int:
-        """As `clear`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
-        here = self._clear_here(prefix := self._keys.prefix(namespace))
-        there = self.blocking(self._clear_shared(prefix))
-        return self._deleted(namespace or ALL, max(here, there or 0))
 
     async def rates(self, asked: Mapping[str, int]) -> Mapping[str, float]:
         """Adds the requests of keys here, and returns how often a second all replicas have them."""
@@ -180,7 +156,7 @@ class Values(LoopWork):
     async def _read_shared(self, places: Sequence[Place]) -> dict[Place, Found]:
         if not places or self._replicas is None:
             return {}
-        before, keys = self._replicas.changes, [place.key for place in places]
+        before, keys = self._replicas.state, [place.key for place in places]
         stored = await self._ask(lambda shared: shared.read(keys)) or ()
         pairs = [(place, entry) for place, entry in zip(places, stored, strict=False) if entry]
         taken = {place: self._taken(place, entry, Life(0.0), before) for place, entry in pairs}
@@ -202,44 +178,6 @@ class Values(LoopWork):
         for place in places:
             if place not in found:
                 self._missed(place)
-
-    def _forget_key(self, key: str) -> int:
-        self.learner.gone(key)
-        self.flights.outdate_one(key)
-        return self.memory.forget([key])
-
-    def _clear_here(self, prefix: str) -> int:
-        self.learner.all_gone(prefix)
-        self.flights.outdate(prefix)
-        return self.memory.clear(prefix)
-
-    def _deleted(self, namespace: str, values: int) -> int:
-        if values:
-            # A name that nothing is kept under, which anybody may give, makes no row.
-            self.statistics.of(namespace).deletes += values
-        return values
-
-    async def _forget_shared(self, place: Place) -> bool | None:
-        there = await self._ask(lambda shared: shared.forget(place.key))
-        await self._ask(lambda shared: shared.announce(Change(key=place.key)))
-        return there
-
-    async def _clear_shared(self, prefix: str) -> int | None:
-        there = await self._ask(lambda shared: shared.clear(prefix))
-        await self._ask(lambda shared: shared.announce(Change(prefix=prefix)))
-        return there
-
-    async def _ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
-        return None if self._replicas is None else await self._replicas.ask(question)
-
-    def _changed(self, change: Change) -> None:
-        """Another replica has changed something, or may have without a message."""
-        if change.key:
-            self._forget_key(change.key)
-        elif change.prefix:
-            self._clear_here(change.prefix)
-        else:
-            self.memory.forget_shared()
 
     def _missed(self, place: Place) -> None:
         self.learner.asked(place)
@@ -264,7 +202,7 @@ class Values(LoopWork):
         found = self._hit(place, entry.raw, fresh=fresh_seconds > 0, due=refresh_seconds <= 0)
         if found is not None:
             self.learner.stored(place.key, life.fresh_seconds, fresh_seconds)
-        if found is not None and self._replicas is not None and self._replicas.changes == before:
+        if found is not None and self._replicas is not None and self._replicas.state == before:
             fresh = min(fresh_seconds, SHARED_SECONDS)
             stale = min(entry.left_seconds, SHARED_SECONDS) - fresh
             self.memory.put(place.key, entry.raw, fresh, stale, shared=True, refresh_seconds=refresh_seconds)

@@ -27,16 +27,22 @@ NAMESPACE: Final = "(answer)"
 """Under what the answers of a graph are counted and kept: no node has a name with brackets by itself."""
 MESSAGES: Final = ("human", "user", "ai", "assistant", "system", "developer", "tool", "function", "chat")
 """What a message says of itself by `type` or `role`."""
+OF_A_LOGIN: Final = frozenset(
+    ("exp", "iat", "nbf", "jti", "auth_time", "nonce", "at_hash", "c_hash", "sid", "session_state")
+)
+"""Claims of a token (RFC 7519, OpenID Connect) that another login of the same user has otherwise."""
 MOST_PARTS: Final = 10_000
 """Of what a run asks; a key of more would keep the event loop busy for longer than an answer is worth."""
 
 
 class Question(NamedTuple):
-    """What a run asks of a graph, and where its answer is kept."""
+    """What a run asks of a graph, and where its answer is kept. `since`: how often something had been cleared
+    by then."""
 
     place: Place
     graph_id: str
     graph: Graph
+    since: int
 
 
 class Answer(NamedTuple):
@@ -73,7 +79,7 @@ class AnswerCache:
             self._manager.statistics.failed(namespace, "cache.no_key", str(refused))
             return None
         place = self._manager.place(namespace, self._revision, graph_id, run.assistant_id, said)
-        return Question(place, graph_id, graph)
+        return Question(place, graph_id, graph, self._manager.cleared.times)
 
     async def find(self, question: Question) -> Answer | None:
         """The answer that is kept."""
@@ -89,14 +95,15 @@ class AnswerCache:
             return None
 
     async def keep(self, question: Question, latest: CheckpointTuple | None) -> None:
-        """Keeps the state of the checkpoint that a run has ended with."""
+        """Keeps the state of the checkpoint that a run has ended with, unless answers were cleared since it
+        began."""
         if latest is not None:
             kept = answer_in(question.graph, latest.checkpoint)  # type: ignore[arg-type]
             life = Life(self._ttls[question.graph_id])
-            await self._manager.write([(question.place, kept, life)])
+            await self._manager.write([(question.place, kept, life)], since=question.since)
 
     def _answering(self, question: Question, node: str) -> Graph:
-        _, graph_id, graph = question
+        graph_id, graph = question.graph_id, question.graph
         known = self._graphs.get((graph_id, node))
         if known is not None and known[0] is graph:
             return known[1]
@@ -124,7 +131,21 @@ def asked(kwargs: RunKwargs) -> Mapping[str, Any]:
         "configurable": kwargs.config.get("configurable") or {},
         "context": kwargs.context or {},
         "sealed": kwargs.encryption_context or {},
-        "user": None if user is None else [user["identity"], sorted(map(str, user.get("permissions") or ()))],
+        "user": None if user is None else without_login(user),
+    }
+
+
+def without_login(user: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Who asks, with all that the service's authentication says of them, such as a tenant or a role: the
+    graph may answer by it. But not by which login they came, which would make each of them another user."""
+    return {**_lasting(user), "permissions": sorted(map(str, user.get("permissions") or ()))}
+
+
+def _lasting(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        name: _lasting(value) if isinstance(value, Mapping) else value
+        for name, value in claims.items()
+        if name not in OF_A_LOGIN and not name.endswith("token")
     }
 
 

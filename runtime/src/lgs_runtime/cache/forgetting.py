@@ -1,0 +1,141 @@
+"""How values are forgotten: here, in Redis, and by the other replicas. Nothing that was read or computed
+before is kept after.
+
+What is on its way as a value is forgotten may be the old one until Redis has forgotten it too. So it is
+forgotten here twice: at once, for whoever asks next, and once Redis has, for what came in between.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from lgs_runtime.cache.flights import Flights
+from lgs_runtime.cache.learning import Learner
+from lgs_runtime.cache.loop import LoopWork
+from lgs_runtime.cache.memory import MemoryCache
+from lgs_runtime.cache.place import KeyNames, Place
+from lgs_runtime.cache.replicas import Replicas
+from lgs_runtime.cache.shared import Change, SharedCache
+from lgs_runtime.cache.statistics import Statistics
+
+ALL: Final = "(all)"
+"""The namespace that counts what was deleted of all."""
+MOST_CLEARED: Final = 1000
+T = TypeVar("T")
+
+
+class Cleared:
+    """What has been cleared, and when: by prefix of keys, of the latest so many. Safe in threads."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        """How often something was cleared."""
+        self._last: dict[str, int] = {}
+        self._known_since = 0
+        self._lock = threading.Lock()
+
+    def note(self, prefix: str) -> None:
+        """All values were cleared whose keys begin so."""
+        with self._lock:
+            self.times += 1
+            self._last.pop(prefix, None)
+            self._last[prefix] = self.times
+            if len(self._last) > MOST_CLEARED:
+                self._known_since = self._last.pop(next(iter(self._last)))
+
+    def covers(self, key: str, since: int) -> bool:
+        """Whether a key was cleared after `since` times, or may have been."""
+        if since == self.times:
+            return False
+        with self._lock:
+            return since < self._known_since or any(
+                at > since and key.startswith(prefix) for prefix, at in self._last.items()
+            )
+
+
+class Forgetting(LoopWork):
+    """What forgets the values of a cache."""
+
+    statistics: Statistics
+    learner: Learner
+    memory: MemoryCache
+    flights: Flights
+    _keys: KeyNames
+    _replicas: Replicas | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cleared = Cleared()
+
+    async def forget(self, place: Place) -> bool:
+        """Deletes a value everywhere; whether there was one. What is being computed is not kept."""
+        here = self._forget_key(place.key)
+        there = await self.on_loop(self._forget_shared(place))
+        return self._deleted(place.namespace, here or bool(there)) > 0
+
+    def forget_blocking(self, place: Place) -> bool:
+        """As `forget`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
+        here = self._forget_key(place.key)
+        there = self.blocking(self._forget_shared(place))
+        return self._deleted(place.namespace, here or bool(there)) > 0
+
+    async def clear(self, namespace: str | None = None) -> int:
+        """Deletes a namespace, or all, everywhere; how many values there were."""
+        here = self._clear_here(prefix := self._keys.prefix(namespace))
+        there = await self.on_loop(self._clear_shared(prefix))
+        return self._deleted(namespace or ALL, max(here, there or 0))
+
+    def clear_blocking(self, namespace: str | None = None) -> int:
+        """As `clear`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
+        here = self._clear_here(prefix := self._keys.prefix(namespace))
+        there = self.blocking(self._clear_shared(prefix))
+        return self._deleted(namespace or ALL, max(here, there or 0))
+
+    def _forget_key(self, key: str) -> int:
+        self.learner.gone(key)
+        self.flights.outdate_one(key)
+        return self.memory.forget([key])
+
+    def _clear_here(self, prefix: str) -> int:
+        self.cleared.note(prefix)
+        self.learner.all_gone(prefix)
+        self.flights.outdate(prefix)
+        return self.memory.clear(prefix)
+
+    def _deleted(self, namespace: str, values: int) -> int:
+        if values:
+            # A name that nothing is kept under, which anybody may give, makes no row.
+            self.statistics.of(namespace).deletes += values
+        return values
+
+    async def _forget_shared(self, place: Place) -> bool | None:
+        there = await self._ask(lambda shared: shared.forget(place.key))
+        self._changed_here(Change(key=place.key))
+        await self._ask(lambda shared: shared.announce(Change(key=place.key)))
+        return there
+
+    async def _clear_shared(self, prefix: str) -> int | None:
+        there = await self._ask(lambda shared: shared.clear(prefix))
+        self._changed_here(Change(prefix=prefix))
+        await self._ask(lambda shared: shared.announce(Change(prefix=prefix)))
+        return there
+
+    async def _ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
+        return None if self._replicas is None else await self._replicas.ask(question)
+
+    def _changed_here(self, change: Change) -> None:
+        """Redis has what this replica has changed."""
+        if self._replicas is not None:
+            self._replicas.changed_here()
+            self._changed(change)
+
+    def _changed(self, change: Change) -> None:
+        """Another replica has changed something, or may have without a message."""
+        if change.key:
+            self._forget_key(change.key)
+        elif change.prefix:
+            self._clear_here(change.prefix)
+        else:
+            self.memory.forget_shared()

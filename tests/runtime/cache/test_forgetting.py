@@ -1,0 +1,174 @@
+"""What is forgotten is forgotten: nothing that was read or computed before is found after, whatever was under
+way as it was forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from lgs_runtime.cache.flights import Flight
+from lgs_runtime.cache.forgetting import MOST_CLEARED, Cleared
+from lgs_runtime.cache.found import Found, Life
+from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.response import ResponseCache
+from support.caches import listening
+from support.waiting import until
+
+NewCache = Callable[..., CacheManager]
+LIFE = Life(60.0)
+NOBODY: frozenset[Flight] = frozenset()
+NODE = ("write", "node")
+
+
+async def forgotten(cache: CacheManager, place: Place, how: str) -> None:
+    if how == "forget":
+        assert await cache.forget(place)
+    else:
+        assert await cache.clear(place.namespace if how == "clear" else None) == 1
+
+
+@asynccontextmanager
+async def answer_held(cache: CacheManager, ask: str) -> AsyncIterator[tuple[asyncio.Event, asyncio.Event]]:
+    """While the context is open Redis has answered what is asked so, and the answer is on its way: the first
+    event says so, the second lets it come."""
+    assert cache._replicas is not None
+    shared = cache._replicas._shared
+    answers, comes = asyncio.Event(), asyncio.Event()
+    asked = getattr(shared, ask)
+
+    async def held(*args: Any) -> Any:
+        answer = await asked(*args)
+        answers.set()
+        await comes.wait()
+        return answer
+
+    setattr(shared, ask, held)
+    try:
+        yield answers, comes
+    finally:
+        comes.set()
+        setattr(shared, ask, asked)
+
+
+@pytest.mark.parametrize("how", ["forget", "clear", "clear all"])
+@pytest.mark.parametrize("ask", ["read", "read_or_lease"])
+async def test_an_answer_of_redis_that_comes_after_its_value_was_forgotten_here_is_not_kept(
+    new_cache: NewCache, redis_uri: str, ask: str, how: str
+) -> None:
+    cache = new_cache(redis_uri)
+    place = cache.place("function", "key")
+    await listening(cache)
+    await cache.write([(place, "old", LIFE)])
+    cache.memory.clear()
+
+    async with answer_held(cache, ask) as (answers, comes):
+        look = cache.read([place]) if ask == "read" else cache.enter(place, LIFE, NOBODY)
+        asking = asyncio.create_task(look)
+        await answers.wait()
+        await forgotten(cache, place, how)
+        comes.set()
+        await asking
+
+    assert cache.peek(place) is None
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "elsewhere"])
+async def test_who_asks_after_a_value_was_forgotten_gets_no_answer_that_was_on_its_way_before(
+    new_cache: NewCache, redis_uri: str, *, elsewhere: bool
+) -> None:
+    cache, other = new_cache(redis_uri), new_cache(redis_uri)
+    place = cache.place("function", "key")
+    await listening(cache, other)
+    await cache.write([(place, "old", LIFE)])
+    cache.memory.clear()
+
+    async with answer_held(cache, "read_or_lease") as (answers, comes):
+        first = asyncio.create_task(cache.enter(place, LIFE, NOBODY))
+        await answers.wait()
+        changes = cache.changes
+        await forgotten(other if elsewhere else cache, place, "forget")
+        await until(lambda: not elsewhere or cache.changes > changes)
+        second = asyncio.create_task(cache.enter(place, LIFE, NOBODY))
+        await until(lambda: cache.statistics.of("function").waits > 0)
+        comes.set()
+        computes = await first
+        assert isinstance(computes, Flight)
+        await cache.land(place, computes, "new", LIFE)
+
+    found = await second
+    assert not isinstance(found, Found) or found.value == "new"
+    if isinstance(found, Flight):
+        cache.fail(found)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "elsewhere"])
+async def test_a_value_that_was_begun_before_its_namespace_was_cleared_is_not_kept(
+    new_cache: NewCache, redis_uri: str, *, elsewhere: bool
+) -> None:
+    cache, other = new_cache(redis_uri), new_cache(redis_uri)
+    place, beside = cache.place("answers", "key"), cache.place("others", "key")
+    await listening(cache, other)
+    begun, changes = cache.cleared.times, cache.changes
+
+    await (other if elsewhere else cache).clear("answers")
+    await until(lambda: not elsewhere or cache.changes > changes)
+    await cache.write([(place, "old", LIFE), (beside, "kept", LIFE)], since=begun)
+    await cache.write([(cache.place("answers", "later"), "new", LIFE)], since=cache.cleared.times)
+
+    found = await other.read([place, beside, cache.place("answers", "later")])
+    assert sorted(each.value for each in found.values()) == ["kept", "new"]
+    assert cache.peek(place) is None
+
+
+@pytest.mark.parametrize("keys", [1, 3])
+async def test_what_a_node_computes_while_it_is_cleared_is_not_kept(new_cache: NewCache, keys: int) -> None:
+    """Alone in its step or not."""
+    cache = new_cache()
+    nodes = ResponseCache(cache, "graph")
+    asked = [(NODE, f"input {number}") for number in range(keys)]
+
+    async def run() -> None:
+        assert await nodes.aget(asked) == {}
+        await nodes.aclear([NODE])
+        await nodes.aset(dict.fromkeys(asked, ("old", None)))
+
+    await asyncio.create_task(run())
+
+    assert await nodes.aget(asked) == {}
+
+
+async def test_a_node_that_several_fetch_at_once_is_computed_again_when_a_run_ends_without_it(
+    new_cache: NewCache,
+) -> None:
+    cache = new_cache()
+    nodes = ResponseCache(cache, "graph")
+
+    async def asks(*keys: str) -> Any:
+        return await nodes.aget([(NODE, key) for key in keys])
+
+    await asyncio.create_task(asks("one", "two"))
+
+    async with asyncio.timeout(30):
+        assert await asyncio.create_task(asks("one")) == {}
+
+
+def test_what_is_remembered_of_clearing_has_a_bound_and_what_it_no_longer_knows_counts_as_cleared() -> None:
+    cleared = Cleared()
+    begun = cleared.times
+    for number in range(MOST_CLEARED):
+        cleared.note(f"{number}:")
+    middle = cleared.times
+
+    assert not cleared.covers("other:key", begun)
+    for number in range(10):
+        cleared.note(f"more {number}:")
+
+    assert cleared.covers("other:key", begun)
+    assert not cleared.covers("other:key", middle)
+    assert cleared.covers("more 3:key", middle)
+    assert not cleared.covers("more 3:key", cleared.times)
