@@ -142,6 +142,32 @@ def test_an_unreachable_database_is_told_by_the_replicas_themselves() -> None:
     assert persistence_ready(seen).reason == "DatabaseUnreachable"
 
 
+def test_how_a_replica_ended_once_is_no_trouble_of_the_one_that_started_since() -> None:
+    ended = {"terminated": {"exitCode": 1, "message": "KeyError: 'x'"}}
+    since = pod(state={"running": {}}, started=True, lastState=ended)
+    words = {"support-1": {"database": "no answer within 2 s"}}
+
+    seen = view(since, service=service(**DATABASE), reports=words)
+
+    assert ready(seen).reason == persistence_ready(seen).reason == "DatabaseUnreachable"
+    assert ready(view(since)).reason == "Starting"
+    assert progressing(seen).reason == "Starting"
+
+
+def test_replicas_that_ended_at_a_cluster_which_is_not_ready_are_told_in_its_words() -> None:
+    words = "DATABASE_URI: postgres://h/d: must be a database that can be reached: refused"
+    last = {"terminated": {"exitCode": 1, "message": words}}
+    crashed = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=last)
+    by_reference = service(persistence={"postgres": {"cloudNativePG": {"cluster": "main"}}})
+    cluster = Diagnosis("ClusterNotReady", "Cluster main of CloudNativePG: Creating a new replica")
+
+    seen = view(crashed, service=by_reference, cluster=cluster)
+
+    for told in (ready(seen), progressing(seen), persistence_ready(seen)):
+        assert (told.reason, told.message) == (cluster.reason, cluster.message)
+    assert ready(replace(seen, cluster=None)).reason == "CrashLoopBackOff"
+
+
 def test_a_replica_that_ended_at_an_emptied_database_is_told_by_that_with_the_way_out() -> None:
     words = "DATABASE_URI: postgres://h/d: the database is empty: its id was 0d9f8a5e: restore it"
     last = {"terminated": {"exitCode": 2, "message": f"KeyError: 'x'\n{words}\n"}}

@@ -26,6 +26,7 @@ CONTAINER = _some(
     name=st.sampled_from(["runtime", "postgres", "other(", ""]),
     image=WORDS,
     ready=st.booleans(),
+    started=st.booleans(),
     state=STATE,
     lastState=_some(terminated=ENDED),
 )

@@ -6,7 +6,6 @@ from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.status.database import (
     DATABASE_REASONS,
-    ended_at_another,
     ended_at_database,
     of_database,
 )
@@ -85,7 +84,11 @@ def of_pods(view: ObservedService) -> Diagnosis | None:
     # pods that are refused are newer than any that is there
     budget = _budget(view)
     found = refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
-    return ended_at_another(view.service, view.database, found)
+    ended = ended_at_database(view.service, view.database, found)
+    if ended is None:
+        return found
+    # The Cluster's own words say more than those of replicas that did not reach it.
+    return (view.cluster or found) if ended.reason == "DatabaseUnreachable" else ended
 
 
 def _budget(view: ObservedService) -> Budget:

@@ -44,11 +44,3 @@ def ended_at_database(
     if _OF_DATABASE.search(found.message.splitlines()[-1]) is None:
         return None
     return of_database(service, database, found.message)
-
-
-def ended_at_another(
-    service: LangGraphService, database: DatabaseStatus | None, found: Diagnosis | None
-) -> Diagnosis | None:
-    """What keeps pods from running, by its own reason where the database that they ended at is not theirs."""
-    ended = ended_at_database(service, database, found)
-    return found if ended is None or ended.reason == "DatabaseUnreachable" else ended

@@ -70,7 +70,8 @@ def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Bud
         return Diagnosis(_IMAGE[reason], words)
     if reason in _START:
         return Diagnosis(_START[reason], f"pod {name} can't start: {message or reason}")
-    if container.get("ready"):
+    if container.get("ready") or container.get("started"):
+        # It got through its start: how it ended before that is over, and what it lacks now it says itself.
         return None
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
     if not ended or not ended.get("exitCode"):
