@@ -14,7 +14,7 @@ from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.database.postgres_access import probe
-from lgs_runtime.database.postgres_connections import connect
+from lgs_runtime.database.postgres_connections import connect, translated
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.model import Signal
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
@@ -142,6 +142,11 @@ async def test_a_role_that_may_make_no_tables_is_told_and_is_enough_where_they_a
         await storage.threads.create("t", {})
         assert (await storage.threads.get("t")).thread_id == "t"
     await storage.close()
+
+
+def test_a_statement_that_is_not_answered_is_told_in_words() -> None:
+    with pytest.raises(StorageUnavailable, match="TimeoutError: no answer in time"), translated():
+        raise TimeoutError
 
 
 async def test_a_password_that_is_wrong_is_told_at_once_and_never_shown(

@@ -61,7 +61,8 @@ def translated() -> Iterator[None]:
         # Every statement's tables are made at the start.
         raise StorageUnavailable(f"the database has lost its tables: {error}") from error
     except _UNREACHABLE as error:
-        raise StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {error}") from error
+        words = str(error) or "no answer in time"
+        raise StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {words}") from error
 
 
 SESSION_SETTINGS: Final = {
