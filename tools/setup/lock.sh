@@ -9,6 +9,6 @@ pins() { uv export --quiet --no-hashes --no-header --no-annotate --no-emit-works
 
 uv lock --quiet
 pins --all-packages > requirements.lock
-pins --package lgs-runtime --extra backup --no-dev > images/runtime/requirements.lock
+pins --package lgs-runtime --extra backup --extra tracing --no-dev > images/runtime/requirements.lock
 pins --package lgs-operator --extra cluster --no-dev > images/operator/requirements.lock
 wc -l requirements.lock images/*/requirements.lock

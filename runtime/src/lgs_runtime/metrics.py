@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, get_args
 
 import structlog
@@ -69,6 +70,8 @@ RUN_BUCKETS = (
     900.0,
     3600.0,
 )
+Exemplar = dict[str, str]
+"""Which trace a value is of. Only OpenMetrics shows it."""
 log = structlog.get_logger(__name__)
 
 
@@ -157,15 +160,21 @@ class Metrics:
         """A run was refused because its queue is full."""
         self._rejected.labels(priority.value).inc()
 
-    def claimed(self, priority: Priority, wait_seconds: float) -> None:
+    def claimed(self, priority: Priority, wait_seconds: float, exemplar: Exemplar | None = None) -> None:
         """A run was claimed here, so long after it was due."""
-        self._wait.labels(priority.value).observe(max(0.0, wait_seconds))
+        self._wait.labels(priority.value).observe(max(0.0, wait_seconds), exemplar)
 
-    def finished(self, status: str, execution_seconds: float, latency_seconds: float) -> None:
+    def finished(
+        self,
+        status: str,
+        execution_seconds: float,
+        latency_seconds: float,
+        exemplar: Exemplar | None = None,
+    ) -> None:
         """A run ended here."""
         self._finished.labels(status).inc()
-        self._execution.observe(max(0.0, execution_seconds))
-        self._latency.observe(max(0.0, latency_seconds))
+        self._execution.observe(max(0.0, execution_seconds), exemplar)
+        self._latency.observe(max(0.0, latency_seconds), exemplar)
 
     def resumed(self) -> None:
         """A run went on from a checkpoint of an earlier attempt."""
@@ -223,14 +232,15 @@ class Metrics:
             self._sampler.cancel()
             await asyncio.gather(self._sampler, return_exceptions=True)
 
-    async def render(self) -> bytes:
-        """The Prometheus text. Asks the storage for the queue at most once a second; when it does not
-        answer, the queue gauges are left out rather than shown old or as zero."""
+    async def render(self, write: Callable[[CollectorRegistry], bytes] = generate_latest) -> bytes:
+        """The Prometheus text, or what else `write` makes of the metrics. Asks the storage for the queue at
+        most once a second; when it does not answer, the queue gauges are left out rather than shown old or as
+        zero."""
         await self._refresh_depth()
         now = time.monotonic()
         self._forget_lags(now)
         self._lag.set(max((lag for _, lag in self._lags), default=0.0))
-        return generate_latest(self.registry)
+        return write(self.registry)
 
     async def _refresh_depth(self) -> None:
         if self._depth_source is None:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import TypeVar
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -61,6 +62,9 @@ from lgs_runtime.streams.contract import StreamBroker
 from lgs_runtime.worker.answers import AnswerCache
 from lgs_runtime.worker.worker import Worker
 
+if TYPE_CHECKING:
+    from lgs_runtime.tracing.tracer import Tracing
+
 DATABASE_PATIENCE_SECONDS = 30.0
 DATABASE_RETRY_SECONDS = 1.0
 T = TypeVar("T")
@@ -85,11 +89,14 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     loopback.install()
     opening = _Opening(settings, stack, stop)
     access, cipher = AccessControl.open(settings), open_cipher(settings)
+    tracing = opening.tracing()
     storage = await opening.storage(cipher)
     kept = await opening.persistence(cipher)
     cache = opening.cache(cipher)
     metrics = Metrics(settings.concurrency if settings.role.executes else 0, storage.queue)
     metrics.show(CacheCollector(cache))
+    if tracing is not None:
+        metrics.show(tracing.counts)
     await metrics.start()
     stack.push_async_callback(metrics.close)
     fence = Fence(patience_seconds=settings.lease_seconds)
@@ -122,6 +129,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
             metrics=metrics,
             circuits=circuits,
             answers=await opening.answers(cache),
+            tracing=tracing,
         ),
         metrics=metrics,
         readiness=Readiness(storage, streams),
@@ -130,6 +138,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         assistants=KnownAssistants(storage.assistants),
         circuits=circuits,
         priorities=_priorities(settings),
+        tracing=tracing,
     )
     await opening.companions(services, fence)
     return services
@@ -142,6 +151,21 @@ class _Opening:
         self._settings = settings
         self._stack = stack
         self._stop = stop
+
+    def tracing(self) -> Tracing | None:
+        """The traces of runs, closed after all that they tell of. Without the packages a replica serves all
+        the same, and says so."""
+        settings, options = self._settings, self._settings.tracing
+        if options is None:
+            return None
+        try:
+            from lgs_runtime.tracing.tracer import Tracing  # noqa: PLC0415 - an extra, which takes its time
+        except ImportError as missing:
+            log.warning("tracing.not_installed", reason=str(missing), install="lgs-runtime[tracing]")
+            return None
+        tracing = Tracing(options, settings.service, settings.replica_id, version("lgs-runtime"))
+        self._stack.push_async_callback(tracing.close)
+        return tracing
 
     async def storage(self, cipher: Cipher | None) -> Storage:
         """Queue and records, sealed."""

@@ -55,6 +55,8 @@ class RunKwargs:
     """What its state is sealed with."""
     unreadable: str | None = None
     """Why what is stored of the run can't be opened; it ends with this reason."""
+    trace: Mapping[str, Any] | None = None
+    """The trace that it belongs to (`tracing.propagation`)."""
     protocol: bool = False
     """Started by protocol v2: its events have that protocol's form, and its input answers the question that
     the thread waits with, if there is one when the run begins."""

@@ -62,6 +62,8 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
     async with AsyncExitStack() as stack:
         services = await open_services(settings, stack, stop)
         services.worker.slots.lending.threads = threads
+        if services.tracing is not None:
+            services.tracing.serve()
         async with serve(services, listeners, loaded) as failed:
             # Until here a signal ends the process at once (`stopping.py`).
             with _heard_though_blocked(stop):

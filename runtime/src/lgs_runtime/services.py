@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lgs_runtime.settings import Settings
     from lgs_runtime.storage.contract import Storage
     from lgs_runtime.streams.contract import StreamBroker
+    from lgs_runtime.tracing.tracer import Tracing
     from lgs_runtime.worker.worker import Worker
 
 
@@ -51,5 +52,7 @@ class Services:
     """Seals what is kept; None: it is kept as it is."""
     priorities: PriorityHandler | None = None
     """Says where new runs stand in the queue; None: the requests do."""
+    tracing: Tracing | None = None
+    """The traces of runs; None: there are none."""
     deliveries: DeliveryBarriers = field(default_factory=DeliveryBarriers)
     """Who listens to which thread in this replica."""

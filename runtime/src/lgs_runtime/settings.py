@@ -35,6 +35,7 @@ from lgs_runtime.roles import Role, role_of
 from lgs_runtime.server_addresses import database_uris, redis_uri
 from lgs_runtime.storage.options import VERSIONS_LIMIT, StorageOptions
 from lgs_runtime.store.options import StoreOptions, parse_store
+from lgs_runtime.tracing_options import TracingOptions, tracing_of
 from lgs_runtime.variables import Variables
 
 DEFAULT_CONFIG = "langgraph.json"
@@ -112,6 +113,8 @@ class Settings:
     """What who deploys the graphs says of their revision, beside what the files say."""
     circuits: Mapping[str, GraphPolicy] = field(default_factory=dict)
     """When the circuit around each graph opens; none around one that is not here."""
+    tracing: TracingOptions | None = None
+    """Where the traces of runs go; None: there are none."""
     file_env: Mapping[str, str] = field(default_factory=dict)
     """Variables that `langgraph.json` gives to the graphs; the process's own win."""
 
@@ -203,6 +206,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         answers=parse_answers(values.text(ANSWER_CACHE, ""), list(manifest.graphs), cache_ttl),
         revision=values.text("LGS_REVISION", ""),
         circuits=parse_circuits(values.text(CIRCUIT_BREAKER, ""), list(manifest.graphs)),
+        tracing=tracing_of(values),
         file_env={name: text for name, text in file.env.items() if name not in outer},
     )
 

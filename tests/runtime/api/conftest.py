@@ -44,6 +44,7 @@ _load("api_persistence", "persistence.py")
 _load("api_foreign_failures", "foreign_failures.py")
 _load("api_dependency", "dependency.py")
 _load("api_releases", "releases.py")
+_load("api_traced", "traced.py")
 
 from api_answering import caching  # noqa: E402
 from api_dependency import guarded as guarded_by_circuits  # noqa: E402

@@ -17,6 +17,7 @@ from lgs_runtime.api.http.cors import cors_middleware
 from lgs_runtime.api.http.problems import install_problems
 from lgs_runtime.api.http.root_router import RequestLog, RootRouter
 from lgs_runtime.api.http.route_index import RouteIndex
+from lgs_runtime.api.http.trace_context import TraceContext
 from lgs_runtime.api.protocols import a2a, mcp
 from lgs_runtime.api.protocols import stream_v2 as v2
 from lgs_runtime.api.resources import (
@@ -71,8 +72,10 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
     cors = cors_middleware(http.cors)
     plain = cors.cls(core, *cors.args, **cors.kwargs)
     whole = plain if custom is None else join(core, custom, services)
-    router = RootRouter(whole, plain, http.mount_prefix)
-    return router if http.logging_headers is None else RequestLog(router, http.logging_headers)
+    app: ASGIApp = RootRouter(whole, plain, http.mount_prefix)
+    if services.tracing is not None:
+        app = TraceContext(app, services.tracing)
+    return app if http.logging_headers is None else RequestLog(app, http.logging_headers)
 
 
 def _core(services: Services) -> FastAPI:

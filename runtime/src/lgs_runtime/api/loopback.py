@@ -28,6 +28,7 @@ from lgs_runtime.api.callers import FOUND_USER
 from lgs_runtime.auth.authorization import for_nobody
 from lgs_runtime.errors import Conflict
 from lgs_runtime.graphs.factories import caller
+from lgs_runtime.tracing.propagation import outgoing
 from lgs_runtime.worker.lending import Slot, own_slot
 
 SDK_MODULES: Final = (
@@ -136,7 +137,7 @@ def _scope(request: httpx.Request, prefix: str, user: Any) -> Scope:
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": request.method,
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "headers": [*((name.lower(), value) for name, value in request.headers.raw), *outgoing.get()],
         "scheme": request.url.scheme,
         "path": prefix + request.url.path,
         "raw_path": prefix.encode() + request.url.raw_path.split(b"?")[0],

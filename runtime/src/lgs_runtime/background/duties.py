@@ -76,6 +76,7 @@ def _of_runs(services: Services) -> tuple[Duty, ...]:
         services.metrics,
         replica=settings.replica_id,
         max_attempts=settings.max_attempts,
+        tracing=services.tracing,
     )
     unserved = UnservedRuns(
         services.storage,

@@ -3,7 +3,7 @@ it that each run comes back once."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -14,6 +14,9 @@ from lgs_runtime.model import Signal
 from lgs_runtime.notifier import Notifier
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
+
+if TYPE_CHECKING:
+    from lgs_runtime.tracing.tracer import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +34,7 @@ class Reaper:
         *,
         replica: str | None = None,
         max_attempts: int,
+        tracing: Tracing | None = None,
     ) -> None:
         self._storage = storage
         self._checkpointer = checkpointer
@@ -39,6 +43,7 @@ class Reaper:
         self._metrics = metrics
         self._replica = replica
         self._max_attempts = max_attempts
+        self._tracing = tracing
 
     async def reap_once(self) -> None:
         """Takes the runs of dead replicas and notifies their waiters. Raises `StorageUnavailable`."""
@@ -48,6 +53,8 @@ class Reaper:
         self._metrics.reaped(len(reaped))
         for run in reaped:
             log.warning("run.reaped", run_id=run.run_id, status=run.status, attempt=run.attempt)
+            if self._tracing is not None:
+                self._tracing.lost(run)
             if run.status != "pending":
                 await publish_ending(
                     run,

@@ -38,6 +38,7 @@ from lgs_runtime.runs.permission import permitted, readable_assistants
 from lgs_runtime.runs.requests import RunRequest
 from lgs_runtime.services import Services
 from lgs_runtime.storage.fairness import LEVEL, priority_of_level
+from lgs_runtime.tracing.propagation import stored_trace
 from lgs_runtime.worker.slots import SlotPermit
 
 Read = Callable[[str], Awaitable[Assistant]]
@@ -123,6 +124,7 @@ def new_run(
         webhook=request.webhook,
         user=request.user,
         request_id=request.request_id,
+        trace=stored_trace(run_id),
         protocol=request.protocol,
     )
     return NewRun(
@@ -230,6 +232,8 @@ async def admit(services: Services, request: RunRequest) -> Run:
         except AssistantChanged:
             services.assistants.forget(new.assistant_id)
     services.metrics.arrived(new.priority)
+    if services.tracing is not None:
+        services.tracing.admitted(enqueued.run)
     if enqueued.claimed:
         services.worker.take(enqueued.run, permit, admission)
     return enqueued.run
@@ -285,4 +289,6 @@ async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Seque
         raise
     for run in stored:
         services.metrics.arrived(run.priority)
+        if services.tracing is not None:
+            services.tracing.admitted(run)
     return stored

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from langgraph.runtime import RunControl
@@ -20,6 +20,9 @@ from lgs_runtime.checkpoint.wrappers.attempt import AttemptSaver
 from lgs_runtime.graphs.circuits import RunPermit
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.run_kwargs import RunKwargs
+
+if TYPE_CHECKING:
+    from lgs_runtime.tracing.attempts import AttemptTrace
 
 CLEANUP_SECONDS = 60.0
 """How long the nodes of a graph that was cancelled may clean up."""
@@ -69,12 +72,19 @@ class Attempt:
     """Whether the graph was there to be run."""
     raised: BaseException | None = None
     """What the graph raised."""
+    trace: AttemptTrace | None = None
+    """None where runs are not traced."""
     cached: bool = False
     """Whether the answer was cached, and the graph not asked."""
     _patience: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         self.kwargs = RunKwargs.from_json(self.run.kwargs)
+
+    @property
+    def saver_class(self) -> type[AttemptSaver]:
+        """The kind of saver that its graph stores by."""
+        return AttemptSaver if self.trace is None else self.trace.saver_class
 
     @property
     def lost(self) -> bool:

@@ -42,7 +42,10 @@ class Completer:
         run, now = attempt.run, datetime.now(UTC)
         since = run.claimed_at or now
         self._metrics.finished(
-            outcome.status, (now - since).total_seconds(), (now - run.due_at).total_seconds()
+            outcome.status,
+            (now - since).total_seconds(),
+            (now - run.due_at).total_seconds(),
+            None if attempt.trace is None else attempt.trace.exemplar,
         )
         log.info("run.finished", status=outcome.status, attempt=run.attempt, error=outcome.error)
         await publisher.end()

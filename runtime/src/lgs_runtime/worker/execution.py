@@ -19,7 +19,7 @@ from langgraph.errors import GraphDrained
 from lgs_runtime.auth.users import User
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
-from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
+from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER, may_write_behind
 from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.errors import EncryptionFailed
 from lgs_runtime.graphs.factories import caller
@@ -139,13 +139,15 @@ class Executor:
                 kwargs = replace(kwargs, context=context_of(graph.context_schema, kwargs))
             write_behind = may_write_behind(graph.channels, kwargs.durability)
             assert isinstance(graph.checkpointer, BaseCheckpointSaver), "the registry attaches one"
-            saver = attempt.saver = AttemptSaver(
+            saver = attempt.saver = attempt.saver_class(
                 graph.checkpointer,
                 run.thread_id,
                 write_behind=write_behind,
                 empty=kwargs.temporary and run.untouched,
             )
             config["configurable"][CHECKPOINTER] = saver
+            if attempt.trace is not None:
+                attempt.trace.follow(saver, config)
             try:
                 outcome = await self._drive(graph, config, kwargs, attempt, publisher)
                 if kwargs.temporary:

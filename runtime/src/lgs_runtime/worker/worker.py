@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -35,6 +35,10 @@ from lgs_runtime.worker.execution import Executor
 from lgs_runtime.worker.failures import result_of
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.slots import SlotPermit, SlotPool
+from lgs_runtime.worker.traced import trace_begin, trace_close, trace_end
+
+if TYPE_CHECKING:
+    from lgs_runtime.tracing.tracer import Tracing
 
 STOP_SECONDS = 5.0
 log = structlog.get_logger(__name__)
@@ -55,8 +59,10 @@ class Worker:
         metrics: Metrics,
         circuits: GraphCircuits,
         answers: AnswerCache,
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
+        self._tracing = tracing
         self._storage = storage
         self._streams = streams
         self._notifier = notifier
@@ -107,8 +113,14 @@ class Worker:
             self._in_background(self._release([run]))
             return
         claimed_at = run.claimed_at or datetime.now(UTC)
-        self._metrics.claimed(run.priority, (claimed_at - run.due_at).total_seconds())
         attempt, before = Attempt(run), self._attempts.get(run.run_id)
+        if self._tracing is not None:
+            attempt.trace = self._tracing.attempt(run)
+        self._metrics.claimed(
+            run.priority,
+            (claimed_at - run.due_at).total_seconds(),
+            None if attempt.trace is None else attempt.trace.exemplar,
+        )
         attempt.permit = admission or self._circuits.begin(run.graph_id)
         self._attempts[run.run_id] = attempt
         self._metrics.slots_in_use(self.slots.used)
@@ -181,6 +193,7 @@ class Worker:
             await asyncio.wait({before.task})
         publisher = Publisher(self._streams, self._metrics, run)
         structlog.contextvars.bind_contextvars(run_id=run.run_id, thread_id=run.thread_id)
+        trace_begin(attempt)
         try:
             with self.slots.lending.held(run.thread_id):
                 result = await self._executor.execute(attempt, publisher)
@@ -188,6 +201,7 @@ class Worker:
                 ignored = self._circuits.ignored(attempt.permit.circuit.name)
                 attempt.permit.end(result_of(result, attempt, ignored))
             end = await self._complete(attempt, result, publisher) if isinstance(result, Outcome) else result
+            trace_end(attempt, result)
             if isinstance(end, Finished):
                 self._ended(attempt, end)
             elif end is HandBack.RELEASE:
@@ -202,12 +216,14 @@ class Worker:
             # A fault of ours, or an end that can't be stored. This replica keeps its lease, so that no other
             # takes the run: it must end here, with the reason.
             log.exception("run.broke", attempt=run.attempt)
+            trace_end(attempt, Outcome("error"))
             said = f"{type(broken).__name__}: {broken}"
             if (finished := await self._completer.store_broken(attempt, said, publisher)) is not None:
                 self._ended(attempt, finished)
         finally:
             if attempt.permit is not None:
                 attempt.permit.end(Result.NEITHER)
+            trace_close(attempt)
             if self._attempts.get(run.run_id) is attempt:
                 del self._attempts[run.run_id]
             self._metrics.slots_in_use(self.slots.used)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from lgs_runtime.api.access import Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
@@ -15,6 +16,7 @@ from lgs_runtime.metrics import CONTENT_TYPE
 
 probes = router("System", public=True)
 routes = router("System", public=True)
+OPEN_METRICS = "application/openmetrics-text"
 SHOWN_IN = '<div id="swagger-ui">'
 
 
@@ -36,8 +38,12 @@ async def ready(parts: Parts) -> Response:
 
 
 @probes.get("/metrics", response_class=operations.PlainText)
-async def metrics(parts: Parts) -> Response:
-    """The metrics of this replica and the service's queue, as Prometheus text."""
+async def metrics(parts: Parts, request: Request) -> Response:
+    """The metrics of this replica and the service's queue, as Prometheus text; where runs are traced, as
+    OpenMetrics to who takes that: it names the traces of slow runs."""
+    if parts.tracing is not None and OPEN_METRICS in request.headers.get("accept", ""):
+        page = await parts.metrics.render(openmetrics.generate_latest)
+        return Response(page, media_type=openmetrics.CONTENT_TYPE_LATEST)
     return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import Item
     from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
-PRIVATE_KWARGS = frozenset({"user", "request_id", "encryption_context"})
+PRIVATE_KWARGS = frozenset({"user", "request_id", "encryption_context", "trace"})
 """A user's fields may hold secrets of theirs; who may read the run need not see them."""
 
 

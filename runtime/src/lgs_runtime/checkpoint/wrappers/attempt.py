@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
@@ -58,10 +58,10 @@ class AttemptSaver(DelegatingSaver):
         self._write_behind = saver if write_behind and isinstance(saver, WriteBehindSaver) else None
         self._memory = memory or _Memory(empty=empty)
 
-    def before(self, saver: BaseCheckpointSaver[Any]) -> AttemptSaver:
+    def before(self, saver: BaseCheckpointSaver[Any]) -> Self:
         """The same attempt's, on another saver."""
         write_behind = self._write_behind is not None
-        return AttemptSaver(saver, self._thread_id, write_behind=write_behind, memory=self._memory)
+        return type(self)(saver, self._thread_id, write_behind=write_behind, memory=self._memory)
 
     async def settle(self) -> None:
         """Waits until all is stored. Raises what storing it raised."""
@@ -75,6 +75,11 @@ class AttemptSaver(DelegatingSaver):
     async def arrived(self) -> None:
         """As `settle`, and raises nothing: for an attempt that failed already."""
         await self._memory.arrived()
+
+    @property
+    def on_its_way(self) -> asyncio.Future[Any] | None:
+        """The checkpoint that was put last, where the graph goes on before it is stored."""
+        return self._memory.last_put
 
     def shut(self) -> None:
         """Nothing more is stored, of subgraphs neither: the attempt ended without its graph."""

@@ -1,0 +1,27 @@
+"""A fault of the tracing is logged, and the run goes on without its spans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import structlog
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+def harmless(work: Callable[P, T]) -> Callable[P, T | None]:
+    """The same, which gives None where it failed."""
+
+    @wraps(work)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return work(*args, **kwargs)
+        except Exception:
+            log.exception("tracing.failed", step=work.__name__)
+            return None
+
+    return guarded

@@ -1,0 +1,120 @@
+"""The spans of nodes, models, tools and retrievers: OpenInference's, by the callbacks of one attempt of a
+run.
+
+Given to the graph with its configuration, and not by patching LangChain for the whole process: a run that is
+not sampled costs nothing then. Redacted, what was said does not even come near a span.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+from uuid import UUID
+
+from langchain_core.tracers import BaseTracer
+from langchain_core.tracers.schemas import Run
+from openinference.instrumentation import OITracer, TraceConfig
+from openinference.instrumentation.langchain._tracer import OpenInferenceTracer
+from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
+from opentelemetry.util.types import AttributeValue
+
+from lgs_runtime.tracing.redaction import without_contents
+
+SCOPE: Final = "openinference.instrumentation.langchain"
+CUT: Final = "the attempt ended before it"
+
+
+class NodeSpans(OpenInferenceTracer):
+    """Of one attempt. The graph itself has no span of its own: the attempt's is that."""
+
+    run_inline = True
+    """Not in a thread for each call: it would be one of those that nodes need."""
+
+    def __init__(self, tracer: Tracer, attempt: Span, *, redact: bool) -> None:
+        super().__init__(tracer, False)
+        self._attempt = attempt
+        self._redact = redact
+        self.graph: Run | None = None
+        """The outermost call, with its input and output."""
+
+    def _start_trace(self, run: Run) -> None:  # type: ignore[override]
+        if run.parent_run_id is None and self.graph is None:
+            self.graph = run
+            self.run_map[str(run.id)] = run
+            self._spans_by_run[run.id] = self._attempt
+            return
+        super()._start_trace(run)
+
+    def _end_trace(self, run: Run) -> None:  # type: ignore[override]
+        if run is self.graph:
+            self.run_map.pop(str(run.id), None)
+            return
+        if self._redact:
+            _forget_contents(run)
+        super()._end_trace(run)
+
+    def close(self) -> None:
+        """Ends what has not ended, as after a cancellation that a node swallowed."""
+        for run_id, span in list(self._spans_by_run.items()):
+            self._spans_by_run.pop(run_id, None)
+            if span is not self._attempt:
+                span.set_status(Status(StatusCode.ERROR, CUT))
+                span.end()
+
+    def _failed(self, error: BaseException, run_id: UUID) -> None:
+        """What was raised, by its type alone."""
+        span = self._spans_by_run.get(run_id)
+        if span is not None and span is not self._attempt:
+            span.add_event("exception", {"exception.type": type(error).__name__})
+
+    def on_chain_error(self, error: BaseException, *args: Any, run_id: UUID, **kwargs: Any) -> Run:
+        """See LangChain's interface, as for all that follow."""
+        if not self._redact:
+            return super().on_chain_error(error, *args, run_id=run_id, **kwargs)
+        self._failed(error, run_id)
+        return BaseTracer.on_chain_error(self, error, *args, run_id=run_id, **kwargs)
+
+    def on_llm_error(self, error: BaseException, *args: Any, run_id: UUID, **kwargs: Any) -> Run:
+        if not self._redact:
+            return super().on_llm_error(error, *args, run_id=run_id, **kwargs)
+        self._failed(error, run_id)
+        return BaseTracer.on_llm_error(self, error, *args, run_id=run_id, **kwargs)
+
+    def on_tool_error(self, error: BaseException, *args: Any, run_id: UUID, **kwargs: Any) -> Run:
+        if not self._redact:
+            return super().on_tool_error(error, *args, run_id=run_id, **kwargs)
+        self._failed(error, run_id)
+        return BaseTracer.on_tool_error(self, error, *args, run_id=run_id, **kwargs)
+
+    def on_retriever_error(self, error: BaseException, *args: Any, run_id: UUID, **kwargs: Any) -> Run:
+        if not self._redact:
+            return super().on_retriever_error(error, *args, run_id=run_id, **kwargs)
+        self._failed(error, run_id)
+        return BaseTracer.on_retriever_error(self, error, *args, run_id=run_id, **kwargs)
+
+
+class _Redacting(TraceConfig):
+    """Lets through what says nothing of contents."""
+
+    def mask(self, key: str, value: Any, *, externalize: bool = True) -> AttributeValue | None:
+        """See OpenInference's interface."""
+        return value if without_contents({key: value}) else None
+
+
+def traced_config(redact: bool) -> TraceConfig:
+    """How OpenInference writes spans: with the attributes of the GenAI conventions beside its own."""
+    return _Redacting(enable_genai_semconv=True) if redact else TraceConfig(enable_genai_semconv=True)
+
+
+def node_tracer(provider: TracerProvider, redact: bool) -> Tracer:
+    """Makes OpenInference's spans, for all attempts."""
+    return cast(Tracer, OITracer(provider.get_tracer(SCOPE), config=traced_config(redact)))
+
+
+def _forget_contents(run: Run) -> None:
+    """Leaves of a call what its span may show: else all of it would be made text first, to be left out."""
+    run.inputs = {}
+    if run.run_type != "llm":
+        run.outputs = {}
+    if run.error is not None:
+        # Python's words for an exception begin with its type, by which those that end no run are known.
+        run.error = run.error.partition("(")[0] + "()"

@@ -1,0 +1,12 @@
+"""Which runs are traced. Pure, and the same on every replica."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LAST_64_BITS: Final = (1 << 64) - 1
+
+
+def is_sampled(trace_id: int, ratio: float) -> bool:
+    """Whether a trace is among such a share of all, by OpenTelemetry's rule of `TraceIdRatioBased`."""
+    return (trace_id & LAST_64_BITS) < round(ratio * (LAST_64_BITS + 1))
