@@ -75,6 +75,7 @@ def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
          "spec.cache.answers: agnet: must be a graph of spec.graphs"),
         ({"persistence": {"postgres": {"managed": {"backup": {"schedule": "99 3 * * *", "volume": {}}}}}},
          "must be minute, hour, day of month, month and day of week, such as '0 3 * * *'"),
+        ({"observability": {"tracing": {"endpoint": "here:4318"}}}, "spec.observability.tracing.endpoint"),
         ({"workers": {"queues": {"high": 0}}}, "spec.workers.queues.high"),
         ({"workers": {"queue": {}}}, 'unknown field "spec.workers.queue"'),
     ],

@@ -94,6 +94,17 @@ def test_a_schedule_may_ask_for_more_than_the_default_most_replicas() -> None:
          "spec.circuitBreaker.failureThreshold: -0.1: must be above 0"),
         ({"graphs": {"agent": "./graph.py:graph"}, "cache": {"answers": {"agnet": {}}}},
          "spec.cache.answers: agnet: must be a graph of spec.graphs"),
+        ({"observability": {"tracing": {}}}, "spec.observability.tracing.endpoint: is required"),
+        ({"observability": {"tracing": {"endpoint": "collector:4318"}}},
+         "spec.observability.tracing.endpoint: collector:4318: must be an address such as "
+         "http://collector.monitoring:4318"),
+        ({"observability": {"tracing": {"endpoint": "http://c:4318?key=1"}}},
+         "spec.observability.tracing.endpoint: http://c:4318?key=1: must be an address such as "
+         "http://collector.monitoring:4318"),
+        ({"observability": {"tracing": {"endpoint": "http://c", "sampleRatio": 1.5}}},
+         "spec.observability.tracing.sampleRatio: 1.5: must be at most 1"),
+        ({"observability": {"tracing": {"endpoint": "http://c", "headersSecret": {"key": "x"}}}},
+         "spec.observability.tracing.headersSecret.name: is required"),
         ({"disruption": {"maxUnavailable": 0}},
          "spec.disruption.maxUnavailable: 0: must be a number of at least 1, or a percentage such as 25%"),
         ({"persistence": {"postgres": {"managed": {"storage": "big"}}}},

@@ -159,6 +159,21 @@ def test_the_pooler_of_a_database_is_named_beside_it() -> None:
     assert given["LGS_DATABASE_POOLER"] == "main-pooler-rw"
 
 
+def test_traces_go_where_the_manifest_says_with_headers_of_a_secret() -> None:
+    tracing = {"endpoint": "https://otel.example.com/otlp", "headersSecret": {"name": "collector"}}
+
+    given = env(observability={"tracing": {**tracing, "sampleRatio": 0.1}})
+
+    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == "https://otel.example.com/otlp"
+    assert given["OTEL_EXPORTER_OTLP_HEADERS"] == {"secretKeyRef": {"name": "collector", "key": "headers"}}
+    assert (given["OTEL_TRACES_SAMPLER"], given["OTEL_TRACES_SAMPLER_ARG"]) == (
+        "parentbased_traceidratio",
+        "0.1",
+    )
+    assert given["LGS_TRACING_REDACT"] == "true"
+    assert not [name for name in env() if name.startswith("OTEL_")]
+
+
 def test_what_the_user_sets_wins() -> None:
     assert env(pod={"env": [{"name": "LGS_CONCURRENCY", "value": "3"}]})["LGS_CONCURRENCY"] == "3"
 
@@ -308,6 +323,7 @@ def test_all_that_the_pods_read_is_watched() -> None:
     spec = inputs(
         source={"configMap": "code"},
         persistence={"postgres": {"uriSecret": {"name": "db"}}},
+        observability={"tracing": {"endpoint": "http://c", "headersSecret": {"name": "collector"}}},
         pod={
             "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}],
             "envFrom": [{"configMapRef": {"name": "flags", "optional": True}}],
@@ -319,6 +335,7 @@ def test_all_that_the_pods_read_is_watched() -> None:
     assert found == {
         ("ConfigMap", "code", None, False),
         ("Secret", "db", "uri", False),
+        ("Secret", "collector", "headers", False),
         ("Secret", "keys", "k", False),
         ("ConfigMap", "flags", None, True),
     }

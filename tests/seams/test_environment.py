@@ -34,6 +34,7 @@ SECRETS = {
     "DATABASE_URI": "postgres://lgs@db/lgs",
     "REDIS_URI": "redis://cache:6379",
     "LGS_DATABASE_ID": "0d9f8a5e",
+    "OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b",
 }
 """What Kubernetes puts in for the references to Secrets."""
 SPEC: Mapping[str, Any] = {
@@ -73,6 +74,14 @@ SPEC: Mapping[str, Any] = {
         "slowCallThreshold": 0.28,
         "ignore": ["shop.errors.BadQuestion"],
         "graphs": {"agent": {"recoverySeconds": 29}},
+    },
+    "observability": {
+        "tracing": {
+            "endpoint": "http://collector:4318",
+            "headersSecret": {"name": "collector"},
+            "sampleRatio": 0.25,
+            "redact": False,
+        },
     },
     "auth": {
         "path": "./auth.py:auth",
@@ -127,6 +136,14 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
             ignore=("shop.errors.BadQuestion",),
         ),
     ),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": (
+        lambda s: s.tracing and s.tracing.endpoint,
+        "http://collector:4318/v1/traces",
+    ),
+    "OTEL_EXPORTER_OTLP_HEADERS": (lambda s: s.tracing and s.tracing.headers, (("x-key", "a b"),)),
+    "OTEL_TRACES_SAMPLER": (lambda s: s.tracing and s.tracing.parent_based, True),
+    "OTEL_TRACES_SAMPLER_ARG": (lambda s: s.tracing and s.tracing.ratio, 0.25),
+    "LGS_TRACING_REDACT": (lambda s: s.tracing and s.tracing.redact, False),
     "LGS_ANSWER_CACHE": (lambda s: s.answers, {"agent": 31}),
     "LGS_REVISION": (lambda s: len(s.revision), 16),
     "LGS_DATABASE_ID": (lambda s: s.database_id, SECRETS["LGS_DATABASE_ID"]),
@@ -183,6 +200,19 @@ def test_what_a_manifest_leaves_out_is_what_the_runtime_takes_by_itself() -> Non
     for name in written:
         found, _ = READ[name]
         assert found(of_manifest) == found(of_runtime), name
+
+
+def test_what_tracing_leaves_out_is_what_the_runtime_takes_by_itself() -> None:
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    spec = {"observability": {"tracing": {"endpoint": endpoint["OTEL_EXPORTER_OTLP_ENDPOINT"]}}}
+    graphs = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
+
+    of_manifest = load_settings(
+        in_the_container({"graphs": {"agent": "./graph.py:graph"}, **spec, "image": "x"})
+    )
+
+    assert of_manifest.tracing == load_settings(graphs | endpoint).tracing
+    assert of_manifest.tracing is not None
 
 
 def test_what_a_circuit_breaker_leaves_out_is_what_the_runtime_takes_by_itself() -> None:

@@ -23,6 +23,7 @@ _BUCKET: Final = r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$"
 _FOLDER: Final = r"(\.*[A-Za-z0-9_=-][A-Za-z0-9_.=-]*|\.{3,})"
 _PREFIX: Final = rf"^{_FOLDER}(/{_FOLDER})*$"
 _ENDPOINT: Final = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$"
+_COLLECTOR: Final = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[-A-Za-z0-9._~%]+)*/?$"
 _REGION: Final = r"^[a-z0-9][-a-z0-9]*$"
 _BACKUP_NAME: Final = r"^(latest|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})$"
 _TIME_ZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
@@ -66,6 +67,7 @@ RULES: Final[Mapping[str, str]] = {
     _PREFIX: "must be names between slashes, such as backups/production, without a slash around it, "
     "and none of them . or ..",
     _ENDPOINT: "must be http://host:port or https://host:port",
+    _COLLECTOR: "must be an address such as http://collector.monitoring:4318",
     _REGION: "must have only lower-case letters, digits and '-'",
     _BACKUP_NAME: "must be latest, or the name of a backup such as 20261128T030000Z-1a2b3c",
     _VARIABLE: "must have only letters, digits and '_', and not start with a digit",
@@ -84,6 +86,7 @@ TimeZone = Annotated[str, StringConstraints(pattern=_TIME_ZONE, max_length=64)]
 BucketName = Annotated[str, StringConstraints(pattern=_BUCKET)]
 ObjectPrefix = Annotated[str, StringConstraints(pattern=_PREFIX, max_length=512)]
 Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=512)]
+CollectorAddress = Annotated[str, StringConstraints(pattern=_COLLECTOR, max_length=512)]
 Region = Annotated[str, StringConstraints(pattern=_REGION, max_length=64)]
 BackupName = Annotated[str, StringConstraints(pattern=_BACKUP_NAME, max_length=64)]
 

@@ -12,6 +12,7 @@ from lgs_crds.model.base import FILLED, MOST_VARIABLES, Part
 from lgs_crds.model.cache import Cache
 from lgs_crds.model.circuit_breaker import CircuitBreaker
 from lgs_crds.model.network import Network
+from lgs_crds.model.observability import Observability
 from lgs_crds.model.persistence import Persistence
 from lgs_crds.model.pod import Pod
 from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS, Scaling
@@ -75,6 +76,7 @@ class Spec(Part):
     circuit_breaker: CircuitBreaker | None = Field(
         default=None, description="A circuit breaker around each graph. Not set: none."
     )
+    observability: Observability = Field(default_factory=Observability, json_schema_extra=FILLED)
     auth: Auth = Field(default_factory=Auth, json_schema_extra=FILLED)
     disruption: Disruption = Field(default_factory=Disruption, json_schema_extra=FILLED)
     network: Network = Field(default_factory=Network, json_schema_extra=FILLED)

@@ -57,6 +57,7 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
     if database_reference(inputs) is not None:
         known = {"name": name_of(inputs, "database-id"), "key": KEY, "optional": True}
         given["LGS_DATABASE_ID"] = {"name": "LGS_DATABASE_ID", "valueFrom": {"secretKeyRef": known}}
+    given |= {each["name"]: each for each in _tracing(spec)}
     given |= {each.name: _as_written(each) for each in spec.pod.env}
     return list(given.values())
 
@@ -100,6 +101,24 @@ def variables_of(spec: Spec) -> dict[str, str]:
     if spec.auth.disable_studio_auth:
         values["LGS_DISABLE_STUDIO_AUTH"] = "true"
     return values
+
+
+def _tracing(spec: Spec) -> list[Manifest]:
+    """Where the traces of runs go, in OpenTelemetry's words; nowhere where the manifest does not say."""
+    tracing = spec.observability.tracing
+    if tracing is None:
+        return []
+    values = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.endpoint,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": _plain(tracing.sample_ratio),
+        "LGS_TRACING_REDACT": str(tracing.redact).lower(),
+    }
+    written: list[Manifest] = [{"name": name, "value": value} for name, value in values.items()]
+    if (secret := tracing.headers_secret) is not None:
+        reference = {"name": secret.name, "key": secret.key}
+        written.append({"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": {"secretKeyRef": reference}})
+    return written
 
 
 def _warmup(warmup: Warmup) -> str:

@@ -35,6 +35,10 @@ def _all(spec: Spec) -> Iterator[Reference]:
     if spec.auth.api_keys:
         keys = spec.auth.api_keys.secret
         yield Reference(SECRET, keys.name, "spec.auth.apiKeys.secret", keys.key, live=True)
+    tracing = spec.observability.tracing
+    if tracing and tracing.headers_secret:
+        headers = tracing.headers_secret
+        yield Reference(SECRET, headers.name, "spec.observability.tracing.headersSecret", headers.key)
     for index, variable in enumerate(spec.pod.env):
         yield from _env_reference(variable.value_from or {}, f"spec.pod.env[{index}]")
     for index, source in enumerate(spec.pod.env_from):

@@ -80,6 +80,8 @@ def read(options: Options) -> LocalService:
     notes.append(f"logs of the replicas are under {data_dir / 'logs'}")
     if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
         notes.append("spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here")
+    if spec.observability.tracing and not env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        notes.append("spec.observability.tracing is for a cluster: OTEL_EXPORTER_OTLP_ENDPOINT traces here")
     most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.max_replicas)
     policy = Policy.of(spec)
     policy = replace(policy, max_replicas=most, min_replicas=max(1, policy.min_replicas))
