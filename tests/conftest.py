@@ -1,6 +1,6 @@
 """The real services that a test may ask for: PostgreSQL and Redis, started once a run, clean for each test.
 
-`LGS_TEST_POSTGRES_URI` and `LGS_TEST_REDIS_URI` name running ones to use instead; that Redis database is
+`LGS_TEST_POSTGRES_URI` and `LGS_TEST_REDIS_URI` name running ones to use instead; database 1 of that Redis is
 emptied.
 """
 
@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -74,9 +75,10 @@ def redis_service() -> Iterator[str]:
 
 @pytest.fixture
 def redis_uri(redis_service: str) -> str:
-    """URI of an emptied Redis database."""
-    flush(redis_service)
-    return redis_service
+    """URI of an emptied database of it, apart from that of services which live for the whole session."""
+    uri = urlsplit(redis_service)._replace(path="/1").geturl()
+    flush(uri)
+    return uri
 
 
 @pytest.fixture

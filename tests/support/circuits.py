@@ -25,6 +25,11 @@ class SharingReplica:
         for _ in range(times):
             self.circuit.report(self.circuit.acquire(), result)
 
+    @property
+    def key(self) -> str:
+        """Where Redis has it; other tests' services may have circuits of their own there."""
+        return f"{self.sharing._prefix}{self.circuit.kind}:{self.circuit.name}"
+
     def refused_for(self) -> float:
         with pytest.raises(CircuitOpen) as refused:
             self.circuit.acquire()

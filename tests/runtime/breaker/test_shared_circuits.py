@@ -165,8 +165,7 @@ async def test_whatever_the_driver_raises_is_told_once_and_tried_again(
 async def test_what_somebody_else_wrote_over_a_circuit_is_written_anew(
     three: list[SharingReplica], written: tuple[str, *tuple[str | int, ...]]
 ) -> None:
-    redis = three[0].sharing._redis
-    (key,) = await redis.keys("*circuit*")
+    redis, key = three[0].sharing._redis, three[0].key
     command, *values = written
     await redis.delete(key)
     await redis.execute_command(command, key, *values)
@@ -202,8 +201,7 @@ async def test_a_redis_that_lost_its_data_closes_nothing(three: list[SharingRepl
 
 
 async def test_a_failover_that_lost_the_latest_change_closes_nothing(three: list[SharingReplica]) -> None:
-    redis = three[0].sharing._redis
-    (key,) = await redis.keys("*circuit*")
+    redis, key = three[0].sharing._redis, three[0].key
     before = await redis.dump(key)
     await opened(*three)
 
