@@ -144,7 +144,7 @@ async def test_a_client_that_does_not_sample_its_trace_has_none_of_its_runs(
     assert collector.trace(dark) == []
 
 
-@pytest.mark.parametrize("way", ["wait", "stream", "batch", "stateless", "v2", "mcp"])
+@pytest.mark.parametrize("way", ["wait", "stream", "batch", "stateless", "v2", "mcp", "a2a"])
 async def test_a_run_has_its_trace_whichever_way_it_is_made(
     traced: Replica, collector: Collector, way: str
 ) -> None:
@@ -167,15 +167,21 @@ async def test_a_run_has_its_trace_whichever_way_it_is_made(
     assert [each.name for each in spans if each.parent_id == PARENT] == ["run agent"]
 
 
+def rpc(method: str, params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
 def asked(way: str, thread_id: str) -> tuple[str, Any]:
     """The path, and the body, by which a run is made."""
     plain = {"assistant_id": "agent", "input": ASKS}
     called = {"name": "agent", "arguments": ASKS}
+    said = {"role": "user", "messageId": "1", "parts": [{"kind": "text", "text": "trace"}]}
     return {
         "batch": ("/runs/batch", [plain]),
         "stateless": ("/runs/wait", plain),
         "v2": (f"/threads/{thread_id}/commands", {"id": 1, "method": "run.start", "params": plain}),
-        "mcp": ("/mcp/", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": called}),
+        "a2a": ("/a2a/agent", rpc("message/send", {"message": said})),
+        "mcp": ("/mcp/", rpc("tools/call", called)),
     }[way]
 
 
@@ -218,7 +224,7 @@ async def test_contents_do_not_leave_the_service_also_where_a_tool_raises(
     failed = {each.name for each in spans if each.failed}
     assert failed == {"invoke_agent agent", "tools", "look_up"}
     assert named([each for each in spans if each.failed], "invoke_agent agent").attributes["error.type"] == (
-        "ValueError"
+        "Talkative"
     )
 
 
@@ -227,8 +233,13 @@ async def test_contents_are_shown_where_that_is_wanted(embedded: Settings, colle
         fine, broken = await run_of(shown), await run_of(shown, word="raise")
         spans = await whole(collector, fine)
         failed = await whole(collector, broken, "error")
+        asks = {"messages": [{"role": "user", "content": f"word {number}"} for number in range(40)]}
+        run = await shown.client.runs.create(None, "agent", input=asks)
+        long = await whole(collector, run["run_id"])
 
     assert SECRET in named(spans, "invoke_agent agent").attributes["output.value"]
+    assert "llm.input_messages.39.message.content" in named(long, "GenericFakeChatModel").attributes
+    assert "session.id" in named(long, "GenericFakeChatModel").attributes
     assert SECRET in named(spans, "look_up").whole
     assert SECRET in named(failed, "look_up").whole
 

@@ -30,11 +30,20 @@ class Chat(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
+class Talkative(Exception):
+    """One whose representation does not begin with its type."""
+
+    def __repr__(self) -> str:
+        return f"{SECRET} is no word"
+
+    __str__ = __repr__
+
+
 @tool
 def look_up(word: str) -> str:
     """Looks a word up."""
     if word == "raise":
-        raise ValueError(f"no such word: {SECRET}")
+        raise Talkative
     return f"{word} means {SECRET}"
 
 
@@ -43,7 +52,7 @@ async def model(state: Chat, config: RunnableConfig) -> dict[str, Any]:
     logged[str(config["metadata"]["run_id"])] = get_contextvars()
     get_current_span().set_attribute("app.customer", "gold")
     if asked.type == "human":
-        call = {"name": "look_up", "args": {"word": asked.content}, "id": "1"}
+        call = {"name": "look_up", "args": {"word": str(asked.content)}, "id": "1"}
         said = AIMessage("I look it up", tool_calls=[call])
     else:
         said = AIMessage(f"It is {SECRET}")

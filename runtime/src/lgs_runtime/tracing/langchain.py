@@ -35,9 +35,11 @@ class NodeSpans(OpenInferenceTracer):
         self._redact = redact
         self.graph: Run | None = None
         """The outermost call, with its input and output."""
+        self._raised: dict[UUID, str] = {}
+        """Types of exceptions, where nothing else is said of them."""
 
     def _start_trace(self, run: Run) -> None:  # type: ignore[override]
-        if run.parent_run_id is None and self.graph is None:
+        if run.parent_run_id is None:
             self.graph = run
             self.run_map[str(run.id)] = run
             self._spans_by_run[run.id] = self._attempt
@@ -45,11 +47,11 @@ class NodeSpans(OpenInferenceTracer):
         super()._start_trace(run)
 
     def _end_trace(self, run: Run) -> None:  # type: ignore[override]
-        if run is self.graph:
+        if run.parent_run_id is None:
             self.run_map.pop(str(run.id), None)
             return
         if self._redact:
-            _forget_contents(run)
+            _forget_contents(run, self._raised.pop(run.id, None))
         super()._end_trace(run)
 
     def close(self) -> None:
@@ -62,9 +64,10 @@ class NodeSpans(OpenInferenceTracer):
 
     def _failed(self, error: BaseException, run_id: UUID) -> None:
         """What was raised, by its type alone."""
-        span = self._spans_by_run.get(run_id)
+        span, kind = self._spans_by_run.get(run_id), type(error).__name__
         if span is not None and span is not self._attempt:
-            span.add_event("exception", {"exception.type": type(error).__name__})
+            span.add_event("exception", {"exception.type": kind})
+            self._raised[run_id] = kind
 
     def on_chain_error(self, error: BaseException, *args: Any, run_id: UUID, **kwargs: Any) -> Run:
         """See LangChain's interface, as for all that follow."""
@@ -110,11 +113,11 @@ def node_tracer(provider: TracerProvider, redact: bool) -> Tracer:
     return cast(Tracer, OITracer(provider.get_tracer(SCOPE), config=traced_config(redact)))
 
 
-def _forget_contents(run: Run) -> None:
+def _forget_contents(run: Run, raised: str | None) -> None:
     """Leaves of a call what its span may show: else all of it would be made text first, to be left out."""
     run.inputs = {}
     if run.run_type != "llm":
         run.outputs = {}
     if run.error is not None:
-        # Python's words for an exception begin with its type, by which those that end no run are known.
-        run.error = run.error.partition("(")[0] + "()"
+        # In Python's form: by its beginning OpenInference knows those that are no failure.
+        run.error = f"{raised or 'Exception'}()"

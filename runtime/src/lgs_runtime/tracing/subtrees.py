@@ -35,6 +35,11 @@ class Subtrees(SpanProcessor):
         self._held = 0
         self._attempts: set[int] = set()
 
+    @property
+    def waiting(self) -> int:
+        """Spans that wait for others to end."""
+        return self._held
+
     def attempt_begins(self, span_id: int) -> None:
         """Spans right under this one are tops."""
         with self._lock:

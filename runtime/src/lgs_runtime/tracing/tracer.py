@@ -6,6 +6,7 @@ nothing here fails a run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from time import time_ns
@@ -14,7 +15,7 @@ from typing import Any, Final
 from opentelemetry import trace as api
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import (
     Link,
@@ -44,6 +45,7 @@ UNNAMED: Final = "unknown_service"
 """What the SDK calls a service that no variable names."""
 LOST: Final = "lost"
 MOST_HELD: Final = 10_000
+MOST_ATTRIBUTES: Final = 10_000
 
 
 class Tracing:
@@ -65,6 +67,7 @@ class Tracing:
             resource=resource,
             id_generator=self.ids,
             shutdown_on_exit=False,
+            span_limits=_limits(),
         )
         self.provider.add_span_processor(self.subtrees)
         self.tracer = self.provider.get_tracer(SCOPE, version)
@@ -197,6 +200,12 @@ class Tracing:
         flags = TraceFlags(TraceFlags.SAMPLED if trace.sampled else TraceFlags.DEFAULT)
         state = TraceState.from_header([trace.tracestate]) if trace.tracestate else None
         return SpanContext(trace.trace_id, span_id, is_remote=True, trace_flags=flags, trace_state=state)
+
+
+def _limits() -> SpanLimits:
+    """The SDK's, but for the number of attributes where nobody has said it: of a message each part is one."""
+    said = any(os.environ.get(f"OTEL_{kind}ATTRIBUTE_COUNT_LIMIT") for kind in ("SPAN_", ""))
+    return SpanLimits() if said else SpanLimits(max_span_attributes=MOST_ATTRIBUTES)
 
 
 def _named(what: str, run: Run) -> str:

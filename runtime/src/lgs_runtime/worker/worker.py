@@ -171,8 +171,10 @@ class Worker:
         for attempt in list(self._attempts.values()):
             attempt.stop(Stop.DRAIN)
         await self._settle(STOP_SECONDS)
-        if stuck := [attempt.run for attempt in self._attempts.values()]:
-            await self._release(stuck)
+        if stuck := list(self._attempts.values()):
+            for attempt in stuck:
+                trace_end(attempt, HandBack.RELEASE)
+            await self._release([attempt.run for attempt in stuck])
         await self._cleanup.close()
         await asyncio.gather(*self._background, return_exceptions=True)
         return self._metrics.released_total - handed_back
