@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -281,6 +281,64 @@ async def test_while_a_node_stands_still_calls_go_on(cluster: RedisCluster, new_
             os.kill(cluster.nodes[2].pid, signal.SIGCONT)
 
     assert load.wrong == []
+
+
+@contextmanager
+def of_no_use(cluster: RedisCluster, how: str) -> Iterator[None]:
+    """The third node, of which there is no replica, is gone, stands still or is full; the others serve their
+    slots all the same."""
+    node = cluster.nodes[2]
+    clients = [redis.Redis(port=each.port) for each in cluster.nodes]
+    for each in clients:
+        each.config_set("cluster-require-full-coverage", "no")
+    if how == "gone":
+        node.stop()
+    elif how == "still":
+        os.kill(node.pid, signal.SIGSTOP)
+    else:
+        clients[2].config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        if how == "gone":
+            node.start()
+        elif how == "still":
+            os.kill(node.pid, signal.SIGCONT)
+        for each in clients:
+            each.config_set("maxmemory", "0")
+            each.config_set("cluster-require-full-coverage", "yes")
+            each.close()
+
+
+@pytest.mark.parametrize("how", ["full", "still", "gone"])
+async def test_a_node_that_is_of_no_use_takes_its_own_keys_away_and_no_others_and_is_used_when_it_is_back(
+    cluster: RedisCluster, new_cache: NewCache, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.redis_cluster.CHECK_SECONDS", 0.05)
+    cache = new_cache(cluster.uri, f"of no use: {how}")
+    places = [cache.place("function", f"key {number}") for number in range(40)]
+    slots = {place: key_slot(place.key.encode()) for place in places}
+    others = [place for place in places if slots[place] < 10_000]
+    its_own = [place for place in places if slots[place] > 11_000]
+
+    async def shared(*wanted: Place) -> bool:
+        """On a busy machine a lookup of a node that is well may be given up, too."""
+        await cache.write([(place, "value", LIFE) for place in wanted])
+        cache.memory.clear()
+        return (await cache.read(wanted)).keys() == set(wanted)
+
+    async def some_are(in_the_midst: Place) -> bool:
+        """Among those of the node that is of no use."""
+        found = [await shared(in_the_midst), *[await shared(place) for place in others]]
+        return found == [False] + [True] * len(others)
+
+    await until(lambda: shared(*places))
+    with of_no_use(cluster, how):
+        for place in its_own[:3]:
+            await until(lambda place=place: some_are(place))
+        assert cache.statistics.of("(redis)").errors > 0
+
+    await until(lambda: shared(*places))
 
 
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])

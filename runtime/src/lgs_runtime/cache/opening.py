@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.shared import SharedCache
+from lgs_runtime.redis_addresses import parse_redis
 
 
 def open_cache(
@@ -22,9 +23,7 @@ def open_cache(
     `before` puts something before the entries in Redis; `user` says in whose name code runs."""
     shared = None
     if uri is not None:
-        from lgs_runtime.cache.redis import RedisEntries  # noqa: PLC0415 - load only the drivers in use
-
-        shared = before(RedisEntries(uri, f"lgs:{service}:cache"))
+        shared = before(_entries(uri, f"lgs:{service}:cache"))
     manager = CacheManager(
         shared,
         service=service,
@@ -35,3 +34,14 @@ def open_cache(
     )
     manager.open()
     return manager
+
+
+def _entries(uri: str, channel: str) -> SharedCache:
+    """Loads only the drivers in use."""
+    if parse_redis(uri).is_cluster:
+        from lgs_runtime.cache.redis_cluster import ClusterEntries  # noqa: PLC0415
+
+        return ClusterEntries(uri, channel)
+    from lgs_runtime.cache.redis import RedisEntries  # noqa: PLC0415
+
+    return RedisEntries(uri, channel)

@@ -8,14 +8,13 @@ else has put at a key of ours is written over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
-from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.redis_clients import GONE, connect, is_refusal
 
 TIMEOUT_SECONDS = 1.0
@@ -103,124 +102,127 @@ class RedisEntries:
         self._redis = self._connect()
         # A burst of lookups waits for connections, which is not the time that Redis takes.
         self._pinged = self._connect(most_connections=1)
-        # Any node shows whether a Cluster is available: a node that is away keeps only its own keys from
-        # being read.
-        self._any = {"target_nodes": "random"} if parse_redis(uri).is_cluster else {}
-        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
         self._channel = channel
         self._sender = uuid4().hex
 
     async def ping(self) -> None:
         """Whether it takes what is written; one that is full, or follows a master, answers a ping."""
-        async with _answered():
-            if self._any:
-                await self._pinged.ping(**self._any)
-            else:
-                await self._pinged.set(f"{self._channel}-probe", b"", px=_milliseconds(TIMEOUT_SECONDS))
+        async with answered():
+            await self._pinged.set(f"{self._channel}-probe", b"", px=milliseconds(TIMEOUT_SECONDS))
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         """The entry of each key."""
-        async with _answered():
-            return [_stored(found) for found in await self._at_once(("EVAL", READ, 1, key) for key in keys)]
+        return [_stored(found) for found in await self._at_once([("EVAL", READ, 1, key) for key in keys])]
 
     async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
         """The entry, or whether the lease is the caller's."""
-        async with _answered():
-            found = await self._redis.eval(READ_OR_LEASE, 2, key, key + LEASE, token, _milliseconds(seconds))
+        async with self._asked(key):
+            found = await self._redis.eval(READ_OR_LEASE, 2, key, key + LEASE, token, milliseconds(seconds))
         return _stored(found) or bool(found)
 
     async def lease(self, key: str, token: str, seconds: float) -> bool:
         """Whether the lease is the caller's."""
-        async with _answered():
-            return bool(await self._redis.eval(LEASE_ANEW, 1, key + LEASE, token, _milliseconds(seconds)))
+        async with self._asked(key):
+            return bool(await self._redis.eval(LEASE_ANEW, 1, key + LEASE, token, milliseconds(seconds)))
 
     async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
         """Makes leases last longer."""
-        async with _answered():
-            life = _milliseconds(seconds)
-            await self._at_once(("EVAL", RENEW, 1, key + LEASE, token, life) for key, token in leases)
+        life = milliseconds(seconds)
+        await self._at_once([("EVAL", RENEW, 1, key + LEASE, token, life) for key, token in leases])
 
     async def release(self, key: str, token: str) -> None:
         """Gives a lease back."""
-        async with _answered():
+        async with self._asked(key):
             await self._redis.eval(RELEASE, 1, key + LEASE, token)
 
     async def write(self, entries: Sequence[Written]) -> None:
         """Stores entries."""
-        async with _answered():
-            await self._at_once(
-                ("SET", entry.key, entry.raw, "PX", _milliseconds(entry.seconds)) for entry in entries
-            )
+        await self._at_once(
+            [("SET", entry.key, entry.raw, "PX", milliseconds(entry.seconds)) for entry in entries]
+        )
 
     async def write_leased(self, entry: Written, token: str) -> bool:
         """Stores an entry under its lease."""
-        key, life = entry.key, _milliseconds(entry.seconds)
-        async with _answered():
+        key, life = entry.key, milliseconds(entry.seconds)
+        async with self._asked(key):
             return bool(await self._redis.eval(WRITE_LEASED, 2, key, key + LEASE, token, entry.raw, life))
 
     async def forget(self, key: str) -> bool:
         """Deletes an entry and its lease."""
-        async with _answered():
+        async with self._asked(key):
             await self._redis.unlink(key + LEASE)
             return bool(await self._redis.unlink(key))
 
     async def clear(self, prefix: str) -> int:
         """Deletes all whose keys begin so, page by page."""
-        gone = 0
-        async with _answered(CLEAR_SECONDS):
-            pattern = "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in prefix)
-            async for key in self._redis.scan_iter(match=f"{pattern}*", count=SCAN_PAGE):
-                removed = await self._redis.unlink(key)
-                gone += 0 if key.endswith(LEASE.encode()) else removed
-        return gone
+        async with answered(CLEAR_SECONDS):
+            return await self._cleared(prefix)
 
     async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
         """Counts keys, and returns how often a second they are requested at all replicas."""
         counts = [part for key, times in asked.items() for part in (key, times)]
         # They begin as all keys of a service do: what else its user in Redis may touch is somebody else's.
         keys = (f"lgs:{{{self._channel}-counts}}", f"lgs:{{{self._channel}-counts}}:halved")
-        async with _answered():
+        async with self._asked(keys[0]):
             reply = await self._redis.eval(COUNT, 2, *keys, HALF_LIFE_SECONDS, MOST_COUNTED, *counts)
         seconds, *found = map(float, reply)
         return {key: count / seconds for key, count in zip(asked, found, strict=True)}
 
     async def announce(self, change: Change) -> None:
         """Sends a change to the other replicas."""
-        async with _answered():
-            await self._redis.publish(self._channel, f"{self._sender}\n{change.key}\n{change.prefix}")
+        async with answered():
+            await self._publish(f"{self._sender}\n{change.key}\n{change.prefix}")
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """The changes that the other replicas announce."""
         try:
             # A client of its own: that of a Cluster closes its connections when a command finds it down.
-            async with aclosing(self._connect()) as redis, redis.pubsub() as pubsub:
+            async with aclosing(self._connect()) as redis:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await redis.initialize()
-                    await pubsub.subscribe(self._channel)
-                while True:
-                    message = await pubsub.get_message(timeout=HEALTH_SECONDS)
-                    if (change := self._change(message)) is not None:
-                        yield change
+                async with self._subscriber(redis) as pubsub:
+                    async with asyncio.timeout(TIMEOUT_SECONDS):
+                        await pubsub.subscribe(self._channel)
+                    while True:
+                        message = await pubsub.get_message(timeout=HEALTH_SECONDS)
+                        if (change := self._change(message)) is not None:
+                            yield change
         except GONE as failed:
             raise _told(failed) from failed
 
-    async def _at_once(self, commands: Iterable[tuple[Any, ...]]) -> Sequence[Any]:
-        """The answers to commands, in one round trip to each server; all are made, whatever Redis refuses."""
-        if self._any:
-            found = await asyncio.gather(*map(self._in_turn, commands), return_exceptions=True)
-        else:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                found = await pipe.execute(raise_on_error=False)
-        if failed := [each for each in found if isinstance(each, BaseException)]:
-            raise next((each for each in failed if not is_refusal(each)), failed[0])
-        return found
+    async def close(self) -> None:
+        """Closes the connections."""
+        for each in (self._redis, self._pinged):
+            with suppress(*GONE):
+                await each.aclose()
 
-    async def _in_turn(self, command: tuple[Any, ...]) -> Any:
-        # Each at once would open a connection of its own.
-        async with self._turns:
-            return await self._redis.execute_command(*command)
+    def _asked(self, key: str) -> AbstractAsyncContextManager[None]:
+        """While what has this key is asked. Raises as `answered`."""
+        return answered()
+
+    def _subscriber(self, redis: Any) -> Any:
+        return redis.pubsub()
+
+    async def _publish(self, message: str) -> None:
+        await self._redis.publish(self._channel, message)
+
+    async def _cleared(self, prefix: str, **where: Any) -> int:
+        gone = 0
+        pattern = "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in prefix)
+        async for key in self._redis.scan_iter(match=f"{pattern}*", count=SCAN_PAGE, **where):
+            removed = await self._redis.unlink(key)
+            gone += 0 if key.endswith(LEASE.encode()) else removed
+        return gone
+
+    async def _at_once(self, commands: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
+        """The answers to commands, in one round trip; all are made, whatever Redis refuses."""
+        async with answered(), self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            found: Sequence[Any] = await pipe.execute(raise_on_error=False)
+            if failed := [each for each in found if isinstance(each, BaseException)]:
+                raise next((each for each in failed if not is_refusal(each)), failed[0])
+            return found
 
     def _change(self, message: Any) -> Change | None:
         if message is None or message["type"] not in ("subscribe", "message"):
@@ -231,15 +233,9 @@ class RedisEntries:
         key, _, prefix = change.partition("\n")
         return None if sender == self._sender else Change(key, prefix)
 
-    async def close(self) -> None:
-        """Closes the connections."""
-        for each in (self._redis, self._pinged):
-            with suppress(*GONE):
-                await each.aclose()
-
 
 @asynccontextmanager
-async def _answered(seconds: float | None = None) -> AsyncIterator[None]:
+async def answered(seconds: float | None = None) -> AsyncIterator[None]:
     """As long as a caller waits for Redis, whatever it waits for. Raises `SharedCacheUnavailable` and
     `SharedCacheRefused`."""
     try:
@@ -258,5 +254,6 @@ def _stored(found: Any) -> Stored | None:
     return Stored(found[0], found[1] / 1000) if isinstance(found, list) else None
 
 
-def _milliseconds(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
+    """As Redis takes them: one at least."""
     return max(1, int(seconds * 1000))

@@ -1,0 +1,129 @@
+"""The entries of the response cache in a Redis Cluster. Loaded only where one is configured.
+
+A node that is gone, stands still, is full or follows another takes its own keys away, and no others: nobody
+waits for it twice, a task looks each `CHECK_SECONDS` whether its keys are served again, by whichever node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+from redis.exceptions import AskError, RedisClusterException, TryAgainError
+
+from lgs_runtime.cache.redis import MOST_CONNECTIONS, TIMEOUT_SECONDS, RedisEntries, answered, milliseconds
+from lgs_runtime.cache.shared import SharedCacheRefused, SharedCacheUnavailable
+from lgs_runtime.cancelling import cancelled
+
+CHECK_SECONDS: Final = 0.5
+NO_NODE: Final = "no node"
+"""What has the keys of a slot that nobody serves."""
+log = structlog.get_logger(__name__)
+
+
+class ClusterEntries(RedisEntries):
+    """`SharedCache` in a Cluster."""
+
+    def __init__(self, uri: str, channel: str) -> None:
+        super().__init__(uri, channel)
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._away: dict[str, asyncio.Task[None]] = {}
+        """The nodes that are of no use just now, by name, and who looks whether that is over."""
+
+    async def ping(self) -> None:
+        """Whether a node answers: one that is away keeps only its own keys from being read."""
+        async with answered():
+            await self._pinged.initialize()
+            await self._pinged.ping(target_nodes=self._one_of(self._pinged))
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        while left := [task for task in self._away.values() if not task.done()]:
+            await cancelled(left)
+        await super().close()
+
+    @asynccontextmanager
+    async def _asked(self, key: str) -> AsyncIterator[None]:
+        node = self._node_of(key)
+        if node in self._away:
+            raise SharedCacheRefused(f"{node} is away")
+        try:
+            async with answered():
+                yield
+        except SharedCacheUnavailable as gone:
+            # A slot that moves is refused by a node that is well.
+            if node and not isinstance(gone.__cause__, AskError | TryAgainError):
+                self._gone(node, key, str(gone))
+            if node:
+                raise SharedCacheRefused(str(gone)) from gone
+            raise
+
+    def _node_of(self, key: str) -> str:
+        """The name of the node that has a key; empty before any is known."""
+        try:
+            node = self._redis.get_node_from_key(key)
+        except RedisClusterException:
+            return NO_NODE if self._redis.get_nodes() else ""
+        return "" if node is None else str(node.name)
+
+    def _gone(self, node: str, key: str, reason: str) -> None:
+        if node not in self._away:
+            log.warning("cache.redis_node_gone", node=node, reason=reason)
+            self._away[node] = asyncio.create_task(self._look(node, key), name="cache-redis-node")
+
+    async def _look(self, node: str, key: str) -> None:
+        """Until what this node had is served again, by it or by another."""
+        # In the slot of the key that it was asked for.
+        probe = f"{self._channel}-probe:{key[key.index('{') : key.index('}') + 1]}"
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                async with answered():
+                    await self._pinged.set(probe, b"", px=milliseconds(TIMEOUT_SECONDS))
+            except SharedCacheUnavailable:
+                continue
+            except SharedCacheRefused:
+                pass
+            log.info("cache.redis_node_back", node=node)
+            del self._away[node]
+            return
+
+    def _one_of(self, redis: Any) -> Any:
+        """A node that is there, as far as that is known."""
+        nodes = redis.get_primaries()
+        if not nodes:
+            raise SharedCacheUnavailable("no node is known")
+        return random.choice([node for node in nodes if node.name not in self._away] or nodes)
+
+    def _subscriber(self, redis: Any) -> Any:
+        # What is published at one node all of them have.
+        return redis.pubsub(node=self._one_of(redis))
+
+    async def _publish(self, message: str) -> None:
+        await self._redis.initialize()
+        node = self._one_of(self._redis)
+        await self._redis.execute_command("PUBLISH", self._channel, message, target_nodes=node)
+
+    async def _cleared(self, prefix: str, **where: Any) -> int:
+        await self._redis.initialize()
+        there = [node for node in self._redis.get_primaries() if node.name not in self._away]
+        return sum([await super(ClusterEntries, self)._cleared(prefix, target_nodes=node) for node in there])
+
+    async def _at_once(self, commands: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
+        """The answers to commands, of all nodes at the same time; None where one refuses or is away, unless
+        all do."""
+        found = await asyncio.gather(*map(self._in_turn, commands), return_exceptions=True)
+        failed = [each for each in found if isinstance(each, BaseException)]
+        if failed and (len(failed) == len(found) or not isinstance(failed[0], SharedCacheRefused)):
+            raise failed[0]
+        return [None if isinstance(each, BaseException) else each for each in found]
+
+    async def _in_turn(self, command: tuple[Any, ...]) -> Any:
+        key = command[3] if command[0] == "EVAL" else command[1]
+        # Each at once would open a connection of its own.
+        async with self._turns, self._asked(key):
+            return await self._redis.execute_command(*command)
