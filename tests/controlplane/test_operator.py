@@ -13,6 +13,7 @@ from controlplane.story import Story
 from lgs_operator.kube.kinds import (
     CLAIM,
     CONFIG_MAP,
+    CONTROLLER_REVISION,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     NETWORK_POLICY,
@@ -59,12 +60,16 @@ async def test_a_manifest_becomes_its_objects_and_deletion_leaves_nothing(
     for kind, name in everything:
         await story.appears(kind, name)
     (source,) = [each for each in (await story.template())["spec"]["volumes"] if each["name"] == "source"]
-    copy = (CONFIG_MAP, source["configMap"]["name"])
-    await story.appears(*copy)
+    revisions, _ = await story.cluster.list(
+        CONTROLLER_REVISION, story.namespace, labels="app.kubernetes.io/component=revision"
+    )
+    released = [(CONFIG_MAP, source["configMap"]["name"])]
+    released += [(CONTROLLER_REVISION, each["metadata"]["name"]) for each in revisions]
+    assert len(released) == 2
 
     story.plane.run("delete", "lgs", "support", "-n", story.namespace)
 
-    for kind, name in (*everything, copy):
+    for kind, name in (*everything, *released):
         await story.vanishes(kind, name)
     assert await story.get(CONFIG_MAP, "code"), "what the user made goes with nothing"
 
@@ -216,7 +221,9 @@ async def test_a_broken_image_and_a_crash_are_told_in_words_and_recover(
         await story.has_condition("Ready", "True", "Serving")
 
     table = story.plane.run("get", "lgs", "-n", story.namespace)
-    assert table.splitlines()[0].split() == ["NAME", "READY", "DESIRED", "REPLICAS", "QUEUE", "P95", "AGE"]
+    assert table.splitlines()[0].split() == [
+        "NAME", "READY", "REVISION", "DESIRED", "REPLICAS", "QUEUE", "P95", "AGE",
+    ]  # fmt: skip
     assert await story.event("ImagePullBackOff")
     described = story.plane.run("describe", "lgs", "support", "-n", story.namespace)
     assert "ImagePullBackOff" in described

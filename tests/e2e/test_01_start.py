@@ -54,7 +54,9 @@ def test_a_stranger_can_read_off_what_is_going_on(story: Story) -> None:
     table = story.kubectl("get", "lgs", NAME)
     described = story.kubectl("describe", "lgs", NAME)
 
-    assert table.split("\n")[0].split()[:6] == ["NAME", "READY", "DESIRED", "REPLICAS", "QUEUE", "P95"]
+    assert table.split("\n")[0].split()[:7] == [
+        "NAME", "READY", "REVISION", "DESIRED", "REPLICAS", "QUEUE", "P95",
+    ]  # fmt: skip
     assert table.split("\n")[1].split()[1] == "True"
     assert "Ready" in described
     assert "Events:" in described

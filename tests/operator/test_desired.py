@@ -15,8 +15,7 @@ from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
 from lgs_operator.desired.server_image import ServerImage
-from lgs_operator.desired.source_copy import beyond_history, mounted, source_copy
-from lgs_operator.kube.kinds import key_of
+from lgs_operator.desired.source_copy import mounted, source_copy
 from lgs_operator.kube.referenced import combined, digest_of
 from lgs_operator.settings import Images
 
@@ -212,26 +211,9 @@ def test_a_copy_holds_what_the_config_map_holds_and_can_not_be_changed() -> None
     assert [owner["uid"] for owner in copy["metadata"]["ownerReferences"]] == ["u1"]
 
 
-def test_as_many_old_replica_sets_are_kept_as_old_copies() -> None:
+def test_as_many_old_replica_sets_are_kept_as_old_revisions() -> None:
     assert objects()["Deployment", "support"]["spec"]["revisionHistoryLimit"] == 10
     assert objects(revisionHistoryLimit=2)["Deployment", "support"]["spec"]["revisionHistoryLimit"] == 2
-
-
-@pytest.mark.parametrize(("limit", "gone"), [(0, "abc"), (1, "ab"), (2, "a"), (3, ""), (9, "")])
-def test_of_the_copies_but_the_current_one_the_newest_are_kept(limit: int, gone: str) -> None:
-    """Those of one second are told apart by which was written first."""
-    copies = [copy("c", "11", 12), copy("b", "11", 9), copy("now", "10", 4), copy("a", "10", 5)]
-    live = {key_of(each): each for each in copies}
-
-    old = beyond_history(live, "now", limit)
-
-    assert {each.name for each in old} == set(gone)
-
-
-def copy(name: str, second: str, version: int) -> dict[str, Any]:
-    """A copy as it is watched: its head alone."""
-    made = {"creationTimestamp": f"2026-01-01T00:00:{second}Z", "resourceVersion": str(version)}
-    return {"kind": "ConfigMap", "metadata": {"name": name, "namespace": "team"} | made}
 
 
 def test_an_image_of_the_application_keeps_its_working_folder() -> None:

@@ -19,7 +19,7 @@ from lgs_operator.desired.environment import (
     environment,
     variables_of,
 )
-from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.inputs import Inputs, Revision
 from lgs_operator.naming import RUNTIME_PORT
 from lgs_operator.settings import Images
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
@@ -145,7 +145,8 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     "OTEL_TRACES_SAMPLER_ARG": (lambda s: s.tracing and s.tracing.ratio, 0.25),
     "LGS_TRACING_REDACT": (lambda s: s.tracing and s.tracing.redact, False),
     "LGS_ANSWER_CACHE": (lambda s: s.answers, {"agent": 31}),
-    "LGS_REVISION": (lambda s: len(s.revision), 16),
+    "LGS_REVISION": (lambda s: s.revision, "33"),
+    "LGS_REVISION_DIGEST": (lambda s: len(s.revision_digest), 16),
     "LGS_DATABASE_ID": (lambda s: s.database_id, SECRETS["LGS_DATABASE_ID"]),
     "DATABASE_URI": (lambda s: s.database_uri, SECRETS["DATABASE_URI"]),
     "REDIS_URI": (lambda s: s.redis_uri, SECRETS["REDIS_URI"]),
@@ -161,7 +162,8 @@ def service(spec: Mapping[str, Any]) -> LangGraphService:
 
 
 def inputs(spec: Mapping[str, Any]) -> Inputs:
-    return Inputs(service(spec), Images(), "", None, "", operator_namespace="lgs-system")
+    revision = Revision(33, "support-revision-1f", {})
+    return Inputs(service(spec), Images(), "", None, "", operator_namespace="lgs-system", revision=revision)
 
 
 def in_the_container(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -112,6 +112,7 @@ def _version() -> dict[str, Any]:
         },
         "additionalPrinterColumns": [
             _column("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+            _column("Revision", "integer", ".status.revision"),
             _column("Desired", "integer", ".status.desiredReplicas"),
             _column("Replicas", "integer", ".status.readyReplicas"),
             _column("Queue", "integer", ".status.queue"),

@@ -27,6 +27,7 @@ ConditionType = Literal[
     "CircuitsClosed",
 ]
 Truth = Literal["True", "False", "Unknown"]
+RevisionState = Literal["Progressing", "Ready", "Failed", "Replaced"]
 _LONGEST_MESSAGE = 2048
 
 
@@ -146,6 +147,24 @@ class ApiStatus(StatusPart):
     desired_replicas: int | None = Field(default=None, description="Pods that are wanted.")
 
 
+class RevisionStatus(StatusPart):
+    """What the service's replicas run, or ran: an image, code, graphs and settings that are kept."""
+
+    revision: int = Field(description="Its number, which is also the label lgs.dev/revision of its pods.")
+    digest: str | None = Field(
+        default=None, description="Of all that it keeps: what is released again has the number that it had."
+    )
+    state: RevisionState = Field(
+        description="Progressing; Ready once a replica of it took work; Failed where none did within the "
+        "rollout's time; Replaced where another one came before that."
+    )
+    image: str | None = Field(default=None, description="Image that its replicas run.")
+    source: str | None = Field(default=None, description="ConfigMap that its replicas have their code from.")
+    created_at: str | None = Field(
+        default=None, description="When it was released first.", json_schema_extra={"format": "date-time"}
+    )
+
+
 class Status(StatusPart):
     """What the operator saw and did."""
 
@@ -159,6 +178,12 @@ class Status(StatusPart):
     ready_replicas: int | None = Field(default=None, description="Pods that take work.")
     desired_replicas: int | None = Field(default=None, description="Pods that are wanted now.")
     selector: str | None = Field(default=None, description="Label selector of the pods, for HPA and KEDA.")
+    revision: int | None = Field(default=None, description="Number of the revision that new replicas run.")
+    revisions: list[RevisionStatus] = Field(
+        default_factory=list,
+        description="The revisions that are kept, newest first.",
+        json_schema_extra={"x-list-keys": ["revision"]},
+    )
     endpoint: str | None = Field(default=None, description="Address inside the cluster.")
     queue: int | None = Field(default=None, description="Runs that wait and could start now.")
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")

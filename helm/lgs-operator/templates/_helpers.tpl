@@ -88,6 +88,10 @@ that it lacks and for one that it does not use. */}}
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch, delete]
+# the revisions of services
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
 # which copies are still mounted, before one is deleted
 - apiGroups: [apps]
   resources: [replicasets]

@@ -17,6 +17,7 @@ from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.context import Context
+from lgs_operator.desired.revision import history_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
@@ -75,6 +76,7 @@ class Inspector:
             pods=pods,
             api_deployment=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "api"))),
             api_pods=api_pods,
+            revisions=tuple(history_of(live)),
             leads_to_api=leads_to_api(key, live),
             postgres=postgres,
             postgres_pods=postgres_pods,

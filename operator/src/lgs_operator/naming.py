@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Component = Literal["runtime", "api", "postgres", "redis", "backup", "restore", "database-id", "source"]
+Component = Literal[
+    "runtime", "api", "postgres", "redis", "backup", "restore", "database-id", "source", "revision"
+]
 REPLICAS: Final[tuple[Component, ...]] = ("runtime", "api")
 """The components whose pods are replicas of the service."""
 WITH_SECRET: Final[tuple[Component, ...]] = ("postgres", "redis", "database-id")
@@ -22,6 +24,8 @@ ROTATE_ANNOTATION = "lgs.dev/rotate-password"
 FORGET_ANNOTATION = "lgs.dev/forget-database"
 """Of a service, put there by people: the id of a database that it is to know no longer."""
 CONTENTS_ANNOTATION = "lgs.dev/contents"
+REVISION_LABEL = "lgs.dev/revision"
+"""Of a pod: the number of the revision that it runs."""
 CLASS_LABEL = "lgs.dev/operator-class"
 
 RUNTIME_PORT = 8000

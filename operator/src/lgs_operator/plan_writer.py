@@ -10,6 +10,7 @@ from lgs_operator.desired.volume import unchangeable
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
     CLAIM,
+    CONTROLLER_REVISION,
     CRON_JOB,
     DEPLOYMENT,
     JOB,
@@ -27,7 +28,12 @@ from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, replicas_only, 
 
 WITH_PODS: Final = frozenset({DEPLOYMENT, STATEFUL_SET, CRON_JOB, JOB})
 # A StatefulSet may have to be written before it lets go of its claim.
-GIVEN_TO: Final = {SECRET: WITH_PODS, SERVICE_ACCOUNT: WITH_PODS, CLAIM: frozenset({CRON_JOB})}
+GIVEN_TO: Final = {
+    SECRET: WITH_PODS,
+    SERVICE_ACCOUNT: WITH_PODS,
+    CLAIM: frozenset({CRON_JOB}),
+    CONTROLLER_REVISION: frozenset({DEPLOYMENT}),
+}
 """Which kinds have pods that would get a refused object of a kind."""
 
 

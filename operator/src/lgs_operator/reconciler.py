@@ -36,7 +36,8 @@ from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, object_name
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import plan
-from lgs_operator.source_copies import SourceCopies, is_not_copied
+from lgs_operator.releases import Releases
+from lgs_operator.source_copies import is_not_copied
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.restore import RestoreView
@@ -77,7 +78,7 @@ class Reconciler:
         self._inspector = Inspector(context)
         self._writer = PlanWriter(context)
         self._databases = ManagedDatabase(context)
-        self._copies = SourceCopies(context, self._writer)
+        self._releases = Releases(context, self._writer)
         self._states = states
         self._reporter = reporter
 
@@ -125,9 +126,8 @@ class Reconciler:
         except Refused as refusal:
             return await self._observe(key, service, _stopped(missing, str(refusal), before, restore))
         inputs = replace(inputs, restores=restore.waits, database_id=known)
-        copied = await self._copies.bring(key, inputs, live)
-        inputs = replace(inputs, source_copy=copied.name)
-        missing += copied.missing
+        release = await self._releases.prepare(key, inputs, live, missing)
+        inputs, missing = release.inputs, release.missing
         pause = self._databases.pause(key, live, read.inputs) if read else None
         replicas = [Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS]
         todo = plan(
@@ -138,7 +138,7 @@ class Reconciler:
             # pods that can't start are not rolled out: those that run go on with what they have
             hold=frozenset(replicas if missing or pause or restore.waits else [])
             | _ended_restores(live, restore)
-            | copied.kept
+            | release.kept
             | kept(
                 key,
                 live,
@@ -154,7 +154,7 @@ class Reconciler:
             known = _unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
-        outcome = Outcome(missing, refused, unmet, database, pause, restore, later=copied.outlived)
+        outcome = Outcome(missing, refused, unmet, database, pause, restore, later=release.mounted)
         return await self._observe(key, service, outcome)
 
     def _inputs(

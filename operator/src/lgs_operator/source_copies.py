@@ -4,7 +4,7 @@ that is wanted before pods are, and says which old ones are not needed any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ import structlog
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.references import SOURCE_FIELD
-from lgs_operator.desired.source_copy import beyond_history, copy_name, mounted, source_copy
+from lgs_operator.desired.source_copy import copy_name, mounted, source_copy
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, REPLICA_SET, Key, Manifest, ServiceKey
 from lgs_operator.kube.referenced import MissingReference, Reference, digest_of
@@ -27,13 +27,18 @@ FORBIDDEN: Final = 403
 
 @dataclass(frozen=True)
 class Copied:
-    """`name` is that of the copy that pods are to mount; `missing` why there is none; `kept` are the copies
-    that stay as they are; `outlived`: some of them only for as long as they are mounted."""
+    """`name` is that of the copy that pods are to mount; `missing` says why there is none."""
 
-    name: str | None
-    missing: tuple[MissingReference, ...]
-    kept: frozenset[Key]
-    outlived: bool
+    name: str | None = None
+    missing: tuple[MissingReference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The copies that stay as they are; `mounted`: some of them only because pods still mount them."""
+
+    copies: frozenset[Key]
+    mounted: bool
 
 
 class SourceCopies:
@@ -45,33 +50,33 @@ class SourceCopies:
         self._writer = writer
 
     async def bring(self, key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest]) -> Copied:
-        """Has the copy of the source as it is now made, if that is not there."""
-        found = await self._wanted(key, inputs, live)
-        missing = (found,) if isinstance(found, MissingReference) else ()
-        name = None if isinstance(found, MissingReference) else found
-        copies = frozenset(each for each in live if each.kind == CONFIG_MAP)
-        old = beyond_history(live, name, inputs.service.spec.revision_history_limit)
-        still = await self._mounted(key, live, old) if old else frozenset()
-        return Copied(name, missing, copies - (old - still), outlived=bool(still))
-
-    async def _wanted(
-        self, key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest]
-    ) -> str | MissingReference | None:
-        """The name of the copy; None without a ConfigMap, named or there."""
+        """Has the copy of the source as it is now made, if that is not there. Nothing without a ConfigMap,
+        named or there."""
         source, uid = inputs.service.spec.source, inputs.service.metadata.uid or ""
         if source is None or source.config_map is None:
-            return None
+            return Copied()
         theirs = Key(CONFIG_MAP, key.namespace, source.config_map)
         digest = self._state.referenced.digest(theirs)
         name = None if digest is None else copy_name(inputs, digest)
         if name and owner_uid(live.get(Key(CONFIG_MAP, key.namespace, name), {})) == uid:
-            return name
+            return Copied(name)
         found = await self._read(theirs)
         if found is None:
-            return None
+            return Copied()
         copy = source_copy(inputs, found, digest_of(found))
         refused = await self._writer.write(key, uid, Plan(applies=(copy,)))
-        return str(copy["metadata"]["name"]) if refused is None else _not_copied(theirs, refused)
+        if refused is not None:
+            return Copied(missing=(_not_copied(theirs, refused),))
+        return Copied(copy["metadata"]["name"])
+
+    async def kept(
+        self, key: ServiceKey, live: Mapping[Key, Manifest], of_revisions: Collection[str | None]
+    ) -> Kept:
+        """The copies of the revisions that are kept, and those that are mounted."""
+        copies = frozenset(each for each in live if each.kind == CONFIG_MAP)
+        old = frozenset(each for each in copies if each.name not in of_revisions)
+        still = await self._mounted(key, live, old) if old else frozenset()
+        return Kept(copies - (old - still), mounted=bool(still))
 
     async def _read(self, theirs: Key) -> Manifest | None:
         """None for one that is not there, or may not be read: both are told as of any reference."""

@@ -217,7 +217,9 @@ class _Opening:
         settings, revision = self._settings, ""
         if settings.answers:
             folders = (settings.source, *settings.import_paths)
-            revision = await asyncio.to_thread(revision_of, folders, settings.file_env, settings.revision)
+            revision = await asyncio.to_thread(
+                revision_of, folders, settings.file_env, settings.revision_digest
+            )
             log.info("answers.cached", graphs=sorted(settings.answers), revision=revision)
         return AnswerCache(settings.answers, cache, revision)
 

@@ -110,7 +110,9 @@ class Settings:
     answers: Mapping[str, float] = field(default_factory=dict)
     """For how many seconds the answers of graphs are cached; not at all where one is not here."""
     revision: str = ""
-    """What who deploys the graphs says of their revision, beside what the files say."""
+    """What who deploys the graphs calls their revision: runs and checkpoints are marked with it."""
+    revision_digest: str = ""
+    """What decides, beside the files, what the graphs answer."""
     circuits: Mapping[str, GraphPolicy] = field(default_factory=dict)
     """When the circuit around each graph opens; none around one that is not here."""
     tracing: TracingOptions | None = None
@@ -205,6 +207,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
         answers=parse_answers(values.text(ANSWER_CACHE, ""), list(manifest.graphs), cache_ttl),
         revision=values.text("LGS_REVISION", ""),
+        revision_digest=values.text("LGS_REVISION_DIGEST", values.text("LGS_REVISION", "")),
         circuits=parse_circuits(values.text(CIRCUIT_BREAKER, ""), list(manifest.graphs)),
         tracing=tracing_of(values),
         file_env={name: text for name, text in file.env.items() if name not in outer},

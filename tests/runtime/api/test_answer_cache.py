@@ -273,7 +273,7 @@ async def test_answers_are_forgotten_when_their_namespace_is(answering: Replica,
 
 async def test_two_revisions_at_once_answer_each_for_itself(alone: Settings, question: str) -> None:
     settings = caching(alone)
-    releases = [replace(settings, replica_id=name, revision=name) for name in ("old", "new")]
+    releases = [replace(settings, replica_id=name, revision_digest=name) for name in ("old", "new")]
     told = []
     for release in (*releases, *releases):
         async with open_replica(release) as replica:

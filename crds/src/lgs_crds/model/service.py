@@ -85,8 +85,8 @@ class Spec(Part):
         default=10,
         ge=0,
         le=100,
-        description="Old copies of source.configMap and old ReplicaSets that are kept. A copy that a pod or "
-        "a ReplicaSet mounts stays in any case.",
+        description="Old revisions that are kept, with their copies of source.configMap and their "
+        "ReplicaSets. What pods run stays in any case.",
     )
     operator_class: OperatorClass | None = Field(
         default=None,

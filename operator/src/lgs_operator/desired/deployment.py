@@ -20,6 +20,7 @@ from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import (
     CONTENTS_ANNOTATION,
     FORGET_ANNOTATION,
+    REVISION_LABEL,
     RUNTIME_PORT,
     Component,
     labels,
@@ -106,8 +107,11 @@ def _template(inputs: Inputs, component: Component) -> Manifest:
         annotations[FORGET_ANNOTATION] = forgotten
     if inputs.managed_redis:
         annotations[REDIS_CREDENTIALS_ANNOTATION] = password_digest(inputs.redis_password)
+    marks = pod.labels | labels(inputs.name, component)
+    if inputs.revision is not None:
+        marks[REVISION_LABEL] = str(inputs.revision.number)
     return {
-        "metadata": {"labels": pod.labels | labels(inputs.name, component), "annotations": annotations},
+        "metadata": {"labels": marks, "annotations": annotations},
         "spec": spec,
     }
 

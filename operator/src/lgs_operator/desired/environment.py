@@ -36,6 +36,8 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
         "LGS_PORT": str(RUNTIME_PORT),
         "LGS_DATA_DIR": DATA_DIR,
     } | variables_of(spec)
+    if inputs.revision is not None:
+        values["LGS_REVISION"] = str(inputs.revision.number)
     if inputs.split:
         values[ROLE_VARIABLE] = "api" if component == "api" else WORKER
     if spec.source and spec.source.config_map:
@@ -95,7 +97,7 @@ def variables_of(spec: Spec) -> dict[str, str]:
             for graph, own in spec.cache.answers.items()
         }
         values["LGS_ANSWER_CACHE"] = json.dumps(kept, sort_keys=True)
-        values["LGS_REVISION"] = _revision(spec)
+        values["LGS_REVISION_DIGEST"] = _digest(spec)
     if spec.auth.path is not None:
         values["LGS_AUTH_PATH"] = spec.auth.path
     if spec.auth.disable_studio_auth:
@@ -151,7 +153,7 @@ def redis_reference(inputs: Inputs) -> SecretKey | None:
     return SecretKey(name=name_of(inputs, "redis"), key="uri") if redis.managed else redis.uri_secret
 
 
-def _revision(spec: Spec) -> str:
+def _digest(spec: Spec) -> str:
     """What of a manifest decides what its graphs answer, beside the files of the image and the source."""
     variables = [each.model_dump(mode="json", by_alias=True) for each in spec.pod.env]
     said = json.dumps([spec.image, spec.graphs, variables], sort_keys=True)

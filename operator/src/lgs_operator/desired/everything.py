@@ -11,6 +11,7 @@ from lgs_operator.desired.network_policy import api_policy, postgres_policy, red
 from lgs_operator.desired.postgres import postgres_secret, postgres_service, postgres_stateful_set
 from lgs_operator.desired.redis import redis_deployment, redis_secret, redis_service
 from lgs_operator.desired.restore import restore_job
+from lgs_operator.desired.revision import controller_revision
 from lgs_operator.desired.service import service
 from lgs_operator.desired.service_account import service_account
 from lgs_operator.desired.volume import postgres_claim
@@ -36,6 +37,7 @@ BUILDERS = (
     restore_job,
     disruption_budget,
     api_disruption_budget,
+    controller_revision,
     api_deployment,
     deployment,
 )

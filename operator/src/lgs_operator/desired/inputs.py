@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
@@ -25,6 +27,15 @@ class PostgresInputs:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """What the pods are to run: the name and the number of what is kept of it, and that itself."""
+
+    number: int
+    name: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Inputs:
     """`contents` is a hash of the ConfigMaps and Secrets that the pods read. `postgres` is None unless the
     operator runs the database; `redis_password` is that of the managed Redis, kept once made."""
@@ -41,6 +52,8 @@ class Inputs:
     """That of the database that the service has known."""
     source_copy: str | None = None
     """Name of the copy of the ConfigMap with the code. Without one no pod is to be made."""
+    revision: Revision | None = None
+    """None where it is not known what the pods are to run, and none are to be made."""
 
     @property
     def name(self) -> str:

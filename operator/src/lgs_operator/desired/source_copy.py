@@ -1,4 +1,4 @@
-"""The copy of a ConfigMap with code that the pods mount, and which copies are still kept. Pure.
+"""The copy of a ConfigMap with code that the pods mount. Pure.
 
 A ConfigMap that pods mount changes under them: one that restarts would start with code that was never rolled
 out to it. So each content has an immutable copy, named for it, and a change makes new pods with a new one.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.objects import name_of, owned
-from lgs_operator.kube.kinds import CONFIG_MAP, Key, Manifest, key_of
+from lgs_operator.kube.kinds import CONFIG_MAP, Manifest
 
 SOURCE_VOLUME: Final = "source"
 
@@ -39,15 +39,3 @@ def mounted(workloads: Iterable[Manifest]) -> frozenset[str]:
         for each in volumes
         if each.get("name") == SOURCE_VOLUME and each.get("configMap")
     )
-
-
-def beyond_history(live: Mapping[Key, Manifest], current: str | None, limit: int) -> frozenset[Key]:
-    """The copies that are older than the newest `limit` of those that are not the current one."""
-    old = [each for key, each in live.items() if key.kind == CONFIG_MAP and key.name != current]
-    return frozenset(map(key_of, sorted(old, key=_made, reverse=True)[limit:]))
-
-
-def _made(copy: Manifest) -> tuple[str, int]:
-    """Sorts by age: the time that Kubernetes notes has whole seconds."""
-    metadata = copy["metadata"]
-    return str(metadata.get("creationTimestamp", "")), int(metadata.get("resourceVersion", 0))

@@ -47,6 +47,7 @@ class ServiceKey(NamedTuple):
 SERVICE_OF_OURS = Kind(API_VERSION, KIND, PLURAL)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
+CONTROLLER_REVISION = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 SERVICE = Kind("v1", "Service", "services")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
@@ -65,6 +66,7 @@ LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 OWNED = (
     SECRET,
     CONFIG_MAP,
+    CONTROLLER_REVISION,
     CLAIM,
     SERVICE_ACCOUNT,
     SERVICE,

@@ -29,6 +29,8 @@ class ObservedService:
     api_deployment: Manifest | None = None
     api_pods: tuple[Manifest, ...] = ()
     """Those that answer requests and do nothing else, with topology Split."""
+    revisions: tuple[Manifest, ...] = ()
+    """Those that are kept."""
     leads_to_api: bool = False
     """Requests come to these; not yet, or still, while the topology changes."""
     part: Component = "runtime"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from lgs_crds import Problem
-from lgs_crds.status import ApiStatus, Condition, Status, condition, merged
+from lgs_crds.status import ApiStatus, Condition, Status, condition, merged, status_before
 from lgs_operator.desired.service import endpoint
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import selector
@@ -18,6 +18,7 @@ from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import restoring
+from lgs_operator.status.revisions import current_revision, revisions
 from lgs_operator.status.rollout import seconds_past
 from lgs_operator.status.scaling import ScalingView
 
@@ -48,6 +49,8 @@ def status_of(
         ready_replicas=view.ready,
         desired_replicas=view.desired if scaling.desired is None else scaling.desired,
         selector=",".join(f"{k}={v}" for k, v in selector(metadata.name, "runtime").items()),
+        revision=current_revision(view.deployment),
+        revisions=revisions(view, status_before(before)),
         endpoint=endpoint(metadata.name, metadata.namespace or "default"),
         api=api_status(view.api) if view.split else None,
         queue=scaling.queue,

@@ -23,7 +23,7 @@ DIGITS: Final = 16
 
 def revision_of(folders: Iterable[Path], variables: Mapping[str, str], said: str) -> str:
     """The revision of the code in these folders, with the packages that are installed, the variables that the
-    configuration gives to the graphs, and what who deploys it says beside (`LGS_REVISION`)."""
+    configuration gives to the graphs, and what who deploys it says beside (`LGS_REVISION_DIGEST`)."""
     found = hashlib.sha256()
     for text in (
         platform.python_version(),

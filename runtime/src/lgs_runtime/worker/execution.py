@@ -39,6 +39,7 @@ from lgs_runtime.worker.outcomes import alone, marked, names_of, of_nothing, out
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import (
     ANSWER_CACHE,
+    REVISION,
     Start,
     latest_of,
     starting_point,
@@ -65,7 +66,7 @@ class Executor:
         max_attempts: int,
         revision: str = "",
     ) -> None:
-        """`revision`: what this replica's is called where a node is not found in it."""
+        """`revision`: the replica's, if it has one, which runs and their checkpoints are marked with."""
         self._assistants = assistants
         self._graphs = graphs
         self._checkpointer = checkpointer
@@ -77,6 +78,12 @@ class Executor:
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
+        outcome = await self._executed(attempt, publisher)
+        if not self._revision or isinstance(outcome, HandBack):
+            return outcome
+        return replace(outcome, run_metadata={**outcome.run_metadata, REVISION: self._revision})
+
+    async def _executed(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         kwargs = attempt.kwargs
         caller.set(User(kwargs.user) if kwargs.user else None)
         encrypt_with(kwargs.encryption_context)
@@ -129,7 +136,7 @@ class Executor:
         if kwargs.unreadable is not None:
             raise EncryptionFailed(kwargs.unreadable)
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
-        config = build_config(run, kwargs, await self._graph_id(run, kwargs))
+        config = build_config(run, kwargs, await self._graph_id(run, kwargs), self._revision)
         graph_id: str = config["metadata"]["graph_id"]
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=context_for_factory(kwargs)

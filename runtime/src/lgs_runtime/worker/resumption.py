@@ -45,6 +45,8 @@ from lgs_runtime.worker.missing_nodes import (
 MARK = "__lgs_command__"
 ANSWER_CACHE = "answer_cache"
 """The key of the metadata of a run, and of its checkpoints, whose answer was cached."""
+REVISION = "lgs_revision"
+"""The key of the metadata of a run, and of its checkpoints, that says which revision executed it."""
 INTERRUPT_ID = re.compile("[0-9a-f]{32}")
 
 

@@ -9,14 +9,15 @@ from langchain_core.runnables import RunnableConfig
 
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
-from lgs_runtime.worker.resumption import ANSWER_CACHE
+from lgs_runtime.worker.resumption import ANSWER_CACHE, REVISION
 
-SET_BY_THE_WORKER: Final = ABOUT_THE_CALLER | {ANSWER_CACHE}
+SET_BY_THE_WORKER: Final = ABOUT_THE_CALLER | {ANSWER_CACHE, REVISION}
 """Keys of a run's metadata that its client can't give to the graph."""
 
 
-def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
-    """The config of every attempt of a run. What names the run can't be overridden by its request."""
+def build_config(run: Run, kwargs: RunKwargs, graph_id: str, revision: str = "") -> RunnableConfig:
+    """The config of every attempt of a run. What names the run can't be overridden by its request.
+    `revision`: of the replica that executes it, if it has one."""
     ids = {
         "run_id": run.run_id,
         "thread_id": run.thread_id,
@@ -32,7 +33,7 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str) -> RunnableConfig:
         configurable.pop(address, None)
     said = {**run.thread_metadata, **run.metadata, **given.pop("metadata", {})}
     own = {name: value for name, value in said.items() if name not in SET_BY_THE_WORKER}
-    metadata = {**own, **ids, "run_attempt": run.attempt}
+    metadata = {**own, **ids, "run_attempt": run.attempt} | ({REVISION: revision} if revision else {})
     known = {name: given[name] for name in ("tags", "recursion_limit", "max_concurrency") if name in given}
     config: RunnableConfig = {
         "configurable": configurable,

@@ -1,5 +1,5 @@
-"""Code in a ConfigMap on a real API server: each pod keeps the code that was rolled out to it, whatever
-becomes of the ConfigMap, until a new one has taken its place.
+"""Releases on a real API server: each pod keeps the code that was rolled out to it, whatever becomes of its
+ConfigMap, until a new one has taken its place; and each release has a number that pods and the status tell.
 """
 
 from __future__ import annotations
@@ -59,6 +59,24 @@ class Source:
         await self.story.appears(DEPLOYMENT)
         return await until(rolled_out, f"{text!r} does not reach the pods")
 
+    async def revisions(self, number: int) -> list[dict[str, Any]]:
+        """What the status says of them, once this one has been ready."""
+
+        async def told() -> list[dict[str, Any]]:
+            found = (await self.story.get(SERVICE_OF_OURS)).get("status", {}).get("revisions", [])
+            ready = [each["revision"] for each in found if each["state"] == "Ready"]
+            return found if number in ready else []
+
+        return await until(told, f"revision {number} is not ready")
+
+    async def has_revision(self, number: int) -> None:
+        """Returns when new pods run this one, by the status."""
+
+        async def told() -> bool:
+            return bool((await self.story.get(SERVICE_OF_OURS)).get("status", {}).get("revision") == number)
+
+        await until(told, f"the revision does not become {number}")
+
     async def only_mounts(self, *copies: str) -> bool:
         """The ReplicaSets that Kubernetes keeps have these and no others."""
         found, _ = await self.story.cluster.list(
@@ -85,6 +103,13 @@ def mounted_by(pod: dict[str, Any]) -> str:
     """The ConfigMap that a pod has its code from."""
     (volume,) = [each for each in pod["volumes"] if each["name"] == "source"]
     return str(volume["configMap"]["name"])
+
+
+def revision_of(pod: dict[str, Any]) -> tuple[str, str]:
+    """By its label, and by what its process is told."""
+    (container,) = pod["spec"]["containers"]
+    (said,) = [each["value"] for each in container["env"] if each["name"] == "LGS_REVISION"]
+    return pod["metadata"]["labels"]["lgs.dev/revision"], said
 
 
 def of_version(manifest: dict[str, Any]) -> str:
@@ -224,3 +249,48 @@ async def test_a_copy_that_is_refused_is_told_with_the_reason_and_pods_go_on(sou
 
         story.apply(code("graph = 3"))
         await story.has_condition("Reconciled", "True", "Done")
+
+
+async def test_each_release_has_a_number_that_the_table_the_status_and_the_pods_tell(source: Source) -> None:
+    story = source.story
+    story.apply(service(**STOCK, persistence={"postgres": {"managed": {}}}))
+    first = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.imports_fail(BROKEN)
+        await source.serves(first)
+        await source.release(BROKEN)
+        await story.has_condition("Progressing", "False", "CrashLoopBackOff")
+        second = await source.release("graph = 2")
+        newest = await source.serves(second)
+        three, two, one = await source.revisions(3)
+
+        again = await source.release("graph = 1")
+        back = await source.serves(again)
+        await source.has_revision(1)
+
+    assert [(each["revision"], each["state"]) for each in (one, two, three)] == [
+        (1, "Ready"),
+        (2, "Replaced"),
+        (3, "Ready"),
+    ]
+    assert (one["source"], one["image"]) == (first, "stock-runtime:1")
+    assert again == first, "what is released again is what it was"
+    assert [revision_of(each) for each in (newest, back)] == [("3", "3"), ("1", "1")]
+    table = story.plane.run("get", "lgs", "-n", story.namespace).splitlines()
+    assert (table[0].split()[2], table[1].split()[2]) == ("REVISION", "1")
+
+
+async def test_a_change_of_what_a_secret_holds_makes_new_pods_of_the_same_revision(source: Source) -> None:
+    story = source.story
+    story.plane.run("create", "secret", "generic", "keys", "-n", story.namespace, "--from-literal=KEY=x")
+    story.apply(service(pod={"envFrom": [{"secretRef": {"name": "keys"}}]}))
+    before = (await story.appears(DEPLOYMENT))["spec"]["template"]
+    patch = json.dumps({"stringData": {"KEY": "y"}})
+    story.plane.run("patch", "secret", "keys", "-n", story.namespace, "-p", patch)
+
+    async def rolled() -> bool:
+        return bool((await story.template()) != before)
+
+    await until(rolled, "the pods' template does not change")
+    assert (await story.template())["metadata"]["labels"] == before["metadata"]["labels"]
+    await source.has_revision(1)

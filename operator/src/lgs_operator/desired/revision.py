@@ -1,0 +1,92 @@
+"""The revisions of a service: what its replicas run, kept and numbered. Pure.
+
+A revision is what of a manifest decides what runs: the image, the copy of the source, the graphs and the
+settings of the application. Each is a ControllerRevision, as those of a StatefulSet, named for its contents:
+what is released again has the number that it had. Where it runs, how many replicas it has and where its data
+are is no part of it, and neither is what Secrets hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from lgs_crds import Spec
+from lgs_operator.desired.inputs import Inputs, Revision, Wanted
+from lgs_operator.desired.objects import name_of, owned
+from lgs_operator.kube.kinds import CONTROLLER_REVISION, Key, Manifest
+from lgs_operator.naming import COMPONENT_LABEL, REVISION_LABEL
+
+SECTIONS: Final = frozenset({"image", "graphs", "workers", "cache", "circuit_breaker", "auth", "pod"})
+"""What a revision has of a spec."""
+NOT_OF_THE_CACHE: Final = "redis"
+"""Where the Redis is."""
+
+
+def controller_revision(inputs: Inputs) -> Wanted:
+    """The current revision. Wanted when it is known what the pods are to run."""
+    if inputs.revision is None:
+        return None
+    manifest = owned(inputs, CONTROLLER_REVISION, "revision")
+    manifest["metadata"]["name"] = inputs.revision.name
+    return manifest | {"revision": inputs.revision.number, "data": dict(inputs.revision.data)}
+
+
+def numbered(inputs: Inputs, history: Iterable[Manifest]) -> Revision:
+    """What the pods are to run, with its number: the one that it had, else the next. `history` are the
+    revisions of the service that are kept."""
+    data = contents(inputs.service.spec, inputs.source_copy, inputs.images.runtime)
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+    name = f"{name_of(inputs, 'revision')}-{digest}"
+    numbers = {each["metadata"]["name"]: number_of(each) for each in history}
+    return Revision(numbers.get(name, max(numbers.values(), default=0) + 1), name, data)
+
+
+def contents(spec: Spec, source_copy: str | None, stock_image: str) -> Mapping[str, Any]:
+    """What a revision keeps. What a manifest leaves out stays out, so that a new operator with new fields
+    makes no new revision."""
+    said = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=set(SECTIONS))
+    cache = {name: each for name, each in said.pop("cache", {}).items() if name != NOT_OF_THE_CACHE}
+    data: dict[str, Any] = {"spec": said | ({"cache": cache} if cache else {})}
+    if spec.image is None:
+        data["stockImage"] = stock_image
+    if source_copy is not None:
+        data["source"] = source_copy
+    return data
+
+
+def superseded(
+    history: Iterable[Manifest], current: Revision, pods: Iterable[Manifest], limit: int
+) -> list[Manifest]:
+    """The revisions that go: those beyond the newest `limit` that are not the current one, but for any that a
+    pod runs, and for the one with the highest number, which no other is to get."""
+    newest = sorted(history, key=number_of, reverse=True)
+    old = [each for each in newest if number_of(each) != current.number]
+    run = {each["metadata"].get("labels", {}).get(REVISION_LABEL) for each in pods}
+    return [each for each in old[limit:] if each is not newest[0] and str(number_of(each)) not in run]
+
+
+def number_of(revision: Manifest) -> int:
+    """The number of a revision as it is kept."""
+    return int(revision["revision"])
+
+
+def source_of(revision: Manifest) -> str | None:
+    """The copy of the source that it has."""
+    source: str | None = revision["data"].get("source")
+    return source
+
+
+def image_of_revision(revision: Manifest) -> str | None:
+    """The image that its pods run."""
+    data = revision["data"]
+    image: str | None = data.get("spec", {}).get("image") or data.get("stockImage")
+    return image
+
+
+def history_of(live: Mapping[Key, Manifest]) -> list[Manifest]:
+    """The revisions among the objects of a service; the managed database has others of this kind."""
+    found = (each for key, each in live.items() if key.kind == CONTROLLER_REVISION)
+    return [each for each in found if each["metadata"]["labels"].get(COMPONENT_LABEL) == "revision"]

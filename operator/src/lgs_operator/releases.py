@@ -1,0 +1,65 @@
+"""What a service's pods are to run, made ready before they are: the copy of the source and the number of the
+revision. Says which old copies and revisions stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lgs_operator.context import Context
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.revision import history_of, numbered, source_of, superseded
+from lgs_operator.kube.kinds import Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.referenced import MissingReference
+from lgs_operator.naming import REPLICAS
+from lgs_operator.plan_writer import PlanWriter
+from lgs_operator.source_copies import SourceCopies
+
+
+@dataclass(frozen=True)
+class Release:
+    """`missing` is what keeps the pods from being made; `kept` are the copies and the revisions that stay as
+    they are, `mounted`: some copies only because pods still mount them."""
+
+    inputs: Inputs
+    missing: tuple[MissingReference, ...]
+    kept: frozenset[Key]
+    mounted: bool
+
+
+class Releases:
+    """Acts for one service at a time."""
+
+    def __init__(self, context: Context, writer: PlanWriter) -> None:
+        self._state = context.state
+        self._copies = SourceCopies(context, writer)
+
+    async def prepare(
+        self,
+        key: ServiceKey,
+        inputs: Inputs,
+        live: Mapping[Key, Manifest],
+        missing: tuple[MissingReference, ...],
+    ) -> Release:
+        """Where something is missing nothing is released, and all that there is stays."""
+        copied, history = await self._copies.bring(key, inputs, live), history_of(live)
+        missing += copied.missing
+        if missing:
+            kept = frozenset(map(key_of, history))
+        else:
+            inputs = replace(inputs, source_copy=copied.name)
+            inputs = replace(inputs, revision=numbered(inputs, history))
+            kept = self._kept(key, inputs, history)
+        named = {source_of(each) for each in history if key_of(each) in kept} | {inputs.source_copy}
+        copies = await self._copies.kept(key, live, named)
+        return Release(inputs, missing, kept | copies.copies, mounted=copies.mounted)
+
+    def _kept(self, key: ServiceKey, inputs: Inputs, history: list[Manifest]) -> frozenset[Key]:
+        """All but the current one, which is written, and those that nobody needs any more."""
+        assert inputs.revision is not None, "it has its number"
+        pods = [pod for each in REPLICAS for pod in self._state.pods(key, each)]
+        limit = inputs.service.spec.revision_history_limit
+        gone = [*map(key_of, superseded(history, inputs.revision, pods, limit))]
+        keys = (key_of(each) for each in history)
+        return frozenset(each for each in keys if each not in gone and each.name != inputs.revision.name)

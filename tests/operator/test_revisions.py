@@ -1,0 +1,183 @@
+"""A service's revisions: what is released again has the number that it had, what decides nothing makes no new
+one, and none goes that pods run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgs_crds import parse
+from lgs_crds.status import RevisionStatus, Status
+from lgs_operator.desired.everything import everything
+from lgs_operator.desired.inputs import Inputs, Revision
+from lgs_operator.desired.revision import history_of, number_of, numbered, superseded
+from lgs_operator.kube.kinds import Manifest, key_of
+from lgs_operator.settings import Images
+from lgs_operator.status.observed import ObservedService
+from lgs_operator.status.revisions import current_revision, revisions
+from support.drawn_manifests import examples
+
+STOCK: dict[str, Any] = {"image": None, "source": {"configMap": "code"}}
+
+
+def inputs(*, copy: str | None = None, stock: str = "stock:1", **spec: Any) -> Inputs:
+    service = parse(
+        {
+            "apiVersion": "lgs.dev/v1alpha1",
+            "kind": "LangGraphService",
+            "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
+            "spec": {"image": "example.com/support:1"} | spec,
+        }
+    )
+    return Inputs(service, replace(Images(), runtime=stock), "abc", None, "", "lgs-system", source_copy=copy)
+
+
+class Cluster:
+    """Keeps the revisions of a service as they are released."""
+
+    def __init__(self) -> None:
+        self.history: list[Manifest] = []
+
+    def release(self, **spec: Any) -> int:
+        """The number of what is released, which is kept."""
+        given = inputs(**spec)
+        given = replace(given, revision=numbered(given, self.history))
+        wanted = everything(given)
+        (kept,) = history_of({key_of(each): each for each in wanted})
+        self.history = [each for each in self.history if key_of(each) != key_of(kept)] + [kept]
+        deployments = (each for each in wanted if each["kind"] == "Deployment")
+        pod = next(each["spec"]["template"] for each in deployments if each["metadata"]["name"] == "support")
+        variables = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
+        assert pod["metadata"]["labels"]["lgs.dev/revision"] == variables["LGS_REVISION"]
+        assert variables["LGS_REVISION"] == str(number_of(kept))
+        return number_of(kept)
+
+
+def test_each_release_has_the_next_number_and_one_that_comes_again_the_number_that_it_had() -> None:
+    cluster = Cluster()
+    images = ["a:1", "a:2", "a:3", "a:1", "a:4", "a:2"]
+
+    assert [cluster.release(image=image) for image in images] == [1, 2, 3, 1, 4, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": "example.com/support:2"},
+        {"graphs": {"agent": "./graph.py:other"}},
+        {"pod": {"env": [{"name": "MODEL", "value": "large"}]}},
+        {"workers": {"concurrency": 7}},
+        {"cache": {"ttlSeconds": 7}},
+        {"circuitBreaker": {}},
+        {"auth": {"path": "./auth.py:auth"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_runs_makes_a_revision(change: dict[str, Any]) -> None:
+    cluster = Cluster()
+
+    assert [cluster.release(), cluster.release(**change)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scaling": {"minReplicas": 2, "maxReplicas": 4}, "persistence": {"postgres": {"managed": {}}}},
+        {"topology": "Split", "persistence": {"postgres": {"managed": {}}}},
+        {"cache": {"redis": {"managed": {}}}},
+        {"network": {"allowFrom": []}},
+        {"revisionHistoryLimit": 3},
+        {"workers": {"concurrency": 50}},
+    ],
+    ids=["scaling", "topology", "redis", "network", "history", "a default that is written out"],
+)
+def test_where_and_how_often_it_runs_makes_none(change: dict[str, Any]) -> None:
+    cluster = Cluster()
+
+    assert [cluster.release(), cluster.release(**change)] == [1, 1]
+
+
+def test_code_and_the_stock_image_make_one_each() -> None:
+    cluster = Cluster()
+
+    assert cluster.release(**STOCK, copy="support-source-1") == 1
+    assert cluster.release(**STOCK, copy="support-source-2") == 2
+    assert cluster.release(**STOCK, copy="support-source-1", stock="stock:2") == 3
+    assert cluster.release(**STOCK, copy="support-source-1") == 1
+
+
+def kept(number: int) -> Manifest:
+    return {
+        "metadata": {"name": f"support-revision-{number:016x}"},
+        "revision": number,
+        "data": {"spec": {"image": f"a:{number}"}},
+    }
+
+
+def pod(number: int, *, ready: bool = True) -> Manifest:
+    """A replica of a revision."""
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    labels = {"lgs.dev/revision": str(number)}
+    return {"metadata": {"name": f"p{number}", "labels": labels}, "status": {"conditions": conditions}}
+
+
+NUMBERS = st.sets(st.integers(1, 12), min_size=1)
+
+
+@examples(300)
+@given(NUMBERS, st.data())
+def test_none_goes_that_is_current_that_a_pod_runs_or_whose_number_could_be_given_again(
+    numbers: set[int], data: st.DataObject
+) -> None:
+    current = data.draw(st.sampled_from(sorted(numbers)))
+    run = data.draw(st.sets(st.sampled_from(sorted(numbers))))
+    limit = data.draw(st.integers(0, 12))
+    revision = Revision(current, "", {})
+
+    history = [kept(each) for each in numbers]
+    gone = {number_of(each) for each in superseded(history, revision, map(pod, run), limit)}
+
+    assert not gone & {current, max(numbers), *run}
+    stay = sorted(numbers - {current}, reverse=True)[:limit]
+    assert numbers - gone == {current, max(numbers), *run, *stay}
+
+
+def seen(current: int, *pods: Manifest, late: bool = False, numbers: tuple[int, ...]) -> ObservedService:
+    """A service with these revisions. `late`: nothing came closer to what is wanted for too long."""
+    reason = "ProgressDeadlineExceeded" if late else "ReplicaSetUpdated"
+    deployment = {
+        "metadata": {"generation": 1},
+        "spec": {"template": {"metadata": {"labels": {"lgs.dev/revision": str(current)}}}},
+        "status": {"observedGeneration": 1, "conditions": [{"type": "Progressing", "reason": reason}]},
+    }
+    history = tuple(kept(each) for each in numbers)
+    return ObservedService(inputs().service, deployment=deployment, pods=pods, revisions=history)
+
+
+def test_the_status_remembers_what_became_of_each_revision() -> None:
+    told = Status()
+    story = [
+        (seen(1, pod(1, ready=False), numbers=(1,)), {1: "Progressing"}),
+        (seen(1, pod(1), numbers=(1,)), {1: "Ready"}),
+        (seen(2, pod(1), pod(2, ready=False), numbers=(1, 2)), {2: "Progressing", 1: "Ready"}),
+        (seen(2, pod(1), late=True, numbers=(1, 2)), {2: "Failed", 1: "Ready"}),
+        (seen(3, pod(1), numbers=(1, 2, 3)), {3: "Progressing", 2: "Failed", 1: "Ready"}),
+        (seen(1, pod(1), numbers=(1, 2, 3)), {3: "Replaced", 2: "Failed", 1: "Ready"}),
+        (seen(3, pod(1), pod(3), numbers=(1, 2, 3)), {3: "Ready", 2: "Failed", 1: "Ready"}),
+        (seen(3, numbers=(1, 2, 3)), {3: "Ready", 2: "Failed", 1: "Ready"}),
+    ]
+    for view, states in story:
+        now = revisions(view, told)
+        told = Status(revision=current_revision(view.deployment), revisions=now)
+
+        assert {each.revision: each.state for each in now} == states
+        assert [each.revision for each in now] == sorted(states, reverse=True)
+
+    assert told.revisions[0] == RevisionStatus(
+        revision=3, digest="0000000000000003", state="Ready", image="a:3"
+    )
