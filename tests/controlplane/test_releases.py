@@ -4,7 +4,10 @@ ConfigMap, until a new one has taken its place; and each release has a number th
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -12,7 +15,15 @@ import pytest
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.story import Story
-from lgs_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, REPLICA_SET, SERVICE, SERVICE_OF_OURS
+from lgs_operator.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    NETWORK_POLICY,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    SERVICE_OF_OURS,
+)
 from lgs_operator.kube.pods import is_going, is_ready
 from support.waiting import until
 
@@ -69,6 +80,17 @@ class Source:
 
         return await until(told, f"revision {number} is not ready")
 
+    async def rollback(self, *arguments: str) -> tuple[int, str]:
+        """What `lgs rollback` ends with, and says."""
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "lgs_operator.cli", "rollback", *arguments, "-n", self.story.namespace),
+            env=os.environ | {"KUBECONFIG": str(self.story.plane.kubeconfig)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await command.communicate()
+        return command.returncode or 0, said.decode().strip()
+
     async def has_revision(self, number: int) -> None:
         """Returns when new pods run this one, by the status."""
 
@@ -103,6 +125,12 @@ def mounted_by(pod: dict[str, Any]) -> str:
     """The ConfigMap that a pod has its code from."""
     (volume,) = [each for each in pod["volumes"] if each["name"] == "source"]
     return str(volume["configMap"]["name"])
+
+
+def concurrency_of(template: dict[str, Any]) -> str:
+    """How many runs a pod executes at a time."""
+    variables = template["spec"]["containers"][0]["env"]
+    return next(str(each["value"]) for each in variables if each["name"] == "LGS_CONCURRENCY")
 
 
 def revision_of(pod: dict[str, Any]) -> tuple[str, str]:
@@ -294,3 +322,58 @@ async def test_a_change_of_what_a_secret_holds_makes_new_pods_of_the_same_revisi
     await until(rolled, "the pods' template does not change")
     assert (await story.template())["metadata"]["labels"] == before["metadata"]["labels"]
     await source.has_revision(1)
+
+
+async def test_a_service_goes_back_by_hand_stays_there_and_goes_on_with_what_its_manifest_says(
+    source: Source,
+) -> None:
+    story = source.story
+    story.apply(service(**STOCK, workers={"concurrency": 7}))
+    good = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.imports_fail(BROKEN)
+        await source.serves(good)
+        story.apply(service(**STOCK, workers={"concurrency": 8}))
+        await source.release(BROKEN)
+        await story.has_condition("Progressing", "False", "CrashLoopBackOff")
+
+        done = await source.rollback("support", "--to", "1")
+        await source.has_revision(1)
+        pinned = await story.has_condition("Reconciled", "True", "Pinned")
+        await story.has_condition("Progressing", "False", "Complete")
+        story.apply(code("graph = 2"))
+        story.apply(service(**STOCK, workers={"concurrency": 8}, network={"allowFrom": []}))
+        await story.appears(NETWORK_POLICY)
+
+        stays = "stays there until `lgs rollback support --clear`"
+        assert done == (0, f"support: goes to revision 1, and {stays}")
+        assert "revision 1 by spec.rollout.revision" in pinned["message"]
+        assert mounted_by((await story.template())["spec"]) == good
+        assert concurrency_of(await story.template()) == "7"
+
+        assert (await source.rollback("support", "--clear"))[0] == 0
+        await source.serves(await source.release("graph = 2"))
+        assert concurrency_of(await story.template()) == "8"
+
+
+async def test_a_revision_that_is_not_kept_is_refused_by_its_number_and_pods_go_on(source: Source) -> None:
+    story = source.story
+    story.apply(service(**STOCK))
+    copy = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace):
+        await source.serves(copy)
+        await source.revisions(1)
+
+        unknown = await source.rollback("support", "--to", "9")
+        first = await source.rollback("support")
+        nobody = await source.rollback("nobody")
+        pin = json.dumps({"spec": {"rollout": {"revision": 9}}})
+        story.plane.run("patch", "lgs", "support", "-n", story.namespace, "--type=merge", "-p", pin)
+        said = await story.has_condition("Reconciled", "False", "RevisionNotFound")
+        await story.has_condition("Ready", "True", "Serving")
+
+    assert unknown == (2, "support: revision 9 is not kept; those that are: 1 (Ready)")
+    assert first == (2, "support: no revision before revision 1 was ready; those that are kept: 1 (Ready)")
+    assert nobody == (2, f"there is no LangGraphService nobody in namespace {story.namespace}")
+    assert said["message"].endswith("9: there is no such revision any more; those that are kept: 1")
+    assert await source.mounted() == copy

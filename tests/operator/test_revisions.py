@@ -4,6 +4,7 @@ one, and none goes that pods run.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_crds import parse
+from lgs_crds import ManifestError, parse
 from lgs_crds.status import RevisionStatus, Status
+from lgs_operator.commands.rollback import NoWayBack, revision_to_run
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, Revision
+from lgs_operator.desired.pinned import Pinned, pinned
 from lgs_operator.desired.revision import history_of, number_of, numbered, superseded
 from lgs_operator.kube.kinds import Manifest, key_of
+from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.settings import Images
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.revisions import current_revision, revisions
@@ -181,3 +185,112 @@ def test_the_status_remembers_what_became_of_each_revision() -> None:
     assert told.revisions[0] == RevisionStatus(
         revision=3, digest="0000000000000003", state="Ready", image="a:3"
     )
+
+
+def of_states(current: int | None, **states: str) -> dict[str, Any]:
+    """A status with these revisions."""
+    told = [{"revision": int(name[1:]), "state": state} for name, state in states.items()]
+    return {"revision": current, "revisions": sorted(told, key=lambda each: -each["revision"])}
+
+
+def test_one_goes_back_to_the_last_revision_before_that_worked() -> None:
+    status = of_states(5, r1="Ready", r2="Ready", r3="Failed", r4="Replaced", r5="Progressing", r6="Ready")
+
+    assert revision_to_run("support", status, None) == 2
+    assert revision_to_run("support", status | {"revision": 2}, None) == 1
+    assert [revision_to_run("support", status, number) for number in (3, 6)] == [3, 6]
+
+
+@pytest.mark.parametrize(
+    ("status", "to", "words"),
+    [
+        ({}, None, "no revision before the first one was ready; those that are kept: none"),
+        ({}, 3, "revision 3 is not kept; those that are: none"),
+        (
+            of_states(2, r1="Failed", r2="Progressing"),
+            None,
+            "no revision before revision 2 was ready; those that are kept: 2 (Progressing), 1 (Failed)",
+        ),
+    ],
+)
+def test_where_there_is_no_way_back_one_is_told_which_revisions_there_are(
+    status: dict[str, Any], to: int | None, words: str
+) -> None:
+    with pytest.raises(NoWayBack, match=re.escape(f"support: {words}")):
+        revision_to_run("support", status, to)
+
+
+def document(cluster: Cluster, number: int, **spec: Any) -> Any:
+    """What the service runs that is pinned to this revision, and says this beside."""
+    manifest = {
+        "apiVersion": "lgs.dev/v1alpha1",
+        "kind": "LangGraphService",
+        "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
+        "spec": {"image": "example.com/support:1", "rollout": {"revision": number}} | spec,
+    }
+    return pinned(manifest, parse(manifest), cluster.history)
+
+
+def test_a_pinned_service_runs_what_its_revision_keeps_where_its_manifest_says() -> None:
+    cluster = Cluster()
+    first = {"image": "a:1", "workers": {"concurrency": 7}, "cache": {"ttlSeconds": 9}}
+    cluster.release(**first, pod={"env": [{"name": "MODEL", "value": "small"}]})
+    cluster.release(image="a:2")
+    redis = {"redis": {"managed": {}}}
+
+    found = document(cluster, 1, image="a:3", cache=redis | {"ttlSeconds": 10}, network={"allowFrom": []})
+
+    assert isinstance(found, Pinned)
+    spec = found.service.spec
+    assert (spec.image, spec.workers.concurrency, spec.cache.ttl_seconds) == ("a:1", 7, 9)
+    assert [each.value for each in spec.pod.env] == ["small"]
+    assert spec.cache.redis is not None
+    assert spec.network.allow_from == []
+
+
+@examples(100)
+@given(st.lists(st.sampled_from(["a:1", "a:2", "c1", "c2"]), min_size=1, max_size=6), st.data())
+def test_who_goes_back_to_a_revision_has_its_number_again(releases: list[str], data: st.DataObject) -> None:
+    cluster = Cluster()
+    numbers = [
+        cluster.release(**STOCK, copy=f"support-source-{each}")
+        if each.startswith("c")
+        else cluster.release(image=each)
+        for each in releases
+    ]
+    back = data.draw(st.sampled_from(numbers))
+
+    found = document(cluster, back)
+
+    assert isinstance(found, Pinned)
+    source = found.service.spec.source
+    given = replace(
+        inputs(stock=found.stock_image or "stock:2"),
+        service=found.service,
+        source_copy=source.config_map if source else None,
+    )
+    assert numbered(given, cluster.history).number == back
+
+
+def test_a_pin_to_a_revision_that_is_not_kept_names_those_that_are() -> None:
+    cluster = Cluster()
+    cluster.release(image="a:1")
+    cluster.release(image="a:2")
+
+    found = document(cluster, 7)
+
+    assert isinstance(found, MissingReference)
+    assert found.reason == "RevisionNotFound"
+    assert found.message == (
+        "spec.rollout.revision: 7: there is no such revision any more; those that are kept: 1, 2"
+    )
+
+
+def test_what_a_revision_keeps_and_the_manifest_can_not_have_together_is_told() -> None:
+    cluster = Cluster()
+    cluster.release(image="a:1", cache={"answers": {"agent": {}}}, graphs={"agent": "./a.py:graph"})
+    (kept_one,) = cluster.history
+    kept_one["data"]["spec"]["graphs"] = {"other": "./a.py:graph"}
+
+    with pytest.raises(ManifestError, match="revision 1"):
+        document(cluster, 1)

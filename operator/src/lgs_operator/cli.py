@@ -9,6 +9,7 @@ import typer
 from lgs_operator.commands.console import say
 from lgs_operator.commands.images import build_image, dockerfile
 from lgs_operator.commands.init import init
+from lgs_operator.commands.rollback import rollback
 from lgs_operator.commands.simulate import simulate
 from lgs_operator.commands.up import up
 from lgs_operator.commands.validate import validate
@@ -22,6 +23,7 @@ app.command()(validate)
 app.command("build")(build_image)
 app.command()(dockerfile)
 app.command()(simulate)
+app.command()(rollback)
 
 
 @app.command()

@@ -20,7 +20,9 @@ from lgs_operator.desired.credentials import NotText
 from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
+from lgs_operator.desired.pinned import Pinned, pinned
 from lgs_operator.desired.references import references
+from lgs_operator.desired.revision import history_of
 from lgs_operator.handover import kept
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.kinds import (
@@ -100,7 +102,9 @@ class Reconciler:
             self._forget(key)
             return None
         try:
-            service = parse(_without_status(body), on_cluster=True)
+            document = _without_status(body)
+            service = parse(document, on_cluster=True)
+            pin = pinned(document, service, history_of(self._state.owned(key)))
         except ManifestError as error:
             await self._halt(key, body, Diagnosis("InvalidSpec", invalid_message(error.problems)))
             return None
@@ -108,12 +112,17 @@ class Reconciler:
             words = "spec.paused is true: nothing is changed or repaired"
             await self._halt(key, body, Diagnosis("Paused", words))
             return None
+        if isinstance(pin, Pinned):
+            service = pin.service
         self._states.of(key).manifest = service
-        return await self._bring(key, service)
+        return await self._bring(key, service, pin)
 
-    async def _bring(self, key: ServiceKey, service: LangGraphService) -> float | None:
+    async def _bring(
+        self, key: ServiceKey, service: LangGraphService, pin: Pinned | MissingReference | None
+    ) -> float | None:
         await self._state.read_secrets(key)
         contents, missing = await self._state.referenced.read(key, references(service.spec))
+        missing = (pin, *missing) if isinstance(pin, MissingReference) else missing
         live, before = self._state.owned(key), self._reporter.before(key)
         known = _known_database(service, before)
         restore = self._inspector.restore(key, service, before)
@@ -126,6 +135,8 @@ class Reconciler:
         except Refused as refusal:
             return await self._observe(key, service, _stopped(missing, str(refusal), before, restore))
         inputs = replace(inputs, restores=restore.waits, database_id=known)
+        if isinstance(pin, Pinned) and pin.stock_image is not None:
+            inputs = replace(inputs, images=replace(inputs.images, runtime=pin.stock_image))
         release = await self._releases.prepare(key, inputs, live, missing)
         inputs, missing = release.inputs, release.missing
         pause = self._databases.pause(key, live, read.inputs) if read else None

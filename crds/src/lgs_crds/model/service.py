@@ -15,6 +15,7 @@ from lgs_crds.model.network import Network
 from lgs_crds.model.observability import Observability
 from lgs_crds.model.persistence import Persistence
 from lgs_crds.model.pod import Pod
+from lgs_crds.model.rollout import Rollout
 from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS, Scaling
 from lgs_crds.model.topology import Api, Topology
 from lgs_crds.model.workers import Workers
@@ -81,6 +82,7 @@ class Spec(Part):
     disruption: Disruption = Field(default_factory=Disruption, json_schema_extra=FILLED)
     network: Network = Field(default_factory=Network, json_schema_extra=FILLED)
     pod: Pod = Field(default_factory=Pod, json_schema_extra=FILLED)
+    rollout: Rollout = Field(default_factory=Rollout, json_schema_extra=FILLED)
     revision_history_limit: int = Field(
         default=10,
         ge=0,

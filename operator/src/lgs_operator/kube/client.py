@@ -36,6 +36,15 @@ def in_cluster() -> bool:
     return _IN_CLUSTER.exists()
 
 
+def context_namespace() -> str:
+    """The namespace of the kubeconfig's current context. Raises `KubeError` without a kubeconfig."""
+    try:
+        _, current = kubernetes_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+    except kubernetes_config.ConfigException as error:
+        raise KubeError(0, "NoKubeconfig", str(error)) from None
+    return str(current["context"].get("namespace") or "default")
+
+
 class KubeError(Exception):
     """The API server refused or was not reached. `status` is the HTTP status, 0 for no answer."""
 
@@ -162,12 +171,20 @@ class KubeClient:
             content_type=_APPLY,
         )
 
-    async def merge(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+    async def merge(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        patch: Mapping[str, Any],
+        *,
+        manager: str = FIELD_MANAGER,
+    ) -> Manifest:
         """A JSON merge patch, for what has no owner of its fields (annotations of pods, counts of events)."""
         return await self._json(
             "PATCH",
             kind.path(namespace, name),
-            query={"fieldManager": FIELD_MANAGER},
+            query={"fieldManager": manager},
             body=dict(patch),
             content_type=_MERGE,
         )

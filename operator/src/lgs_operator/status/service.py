@@ -147,6 +147,11 @@ def reconciled(view: ObservedService) -> Condition:
         return condition("Reconciled", "False", lacking.reason, lacking.message)
     if view.unmet is not None:
         return condition("Reconciled", "False", view.unmet.reason, view.unmet.message)
+    if (pin := view.service.spec.rollout.revision) is not None:
+        words = (
+            f"replicas run revision {pin} by spec.rollout.revision, whatever else the manifest says of that"
+        )
+        return condition("Reconciled", "True", "Pinned", words)
     return condition("Reconciled", "True", "Done", "all objects are as the manifest says")
 
 

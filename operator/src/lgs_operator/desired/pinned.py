@@ -1,0 +1,59 @@
+"""A service at one of its revisions, whatever its manifest says now of what it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic.alias_generators import to_camel
+
+from lgs_crds import LangGraphService, parse
+from lgs_operator.desired.revision import NOT_OF_THE_CACHE, SECTIONS, number_of, source_of
+from lgs_operator.kube.kinds import CONTROLLER_REVISION, Manifest
+from lgs_operator.kube.referenced import MissingReference, Reference
+
+FIELD: Final = "spec.rollout.revision"
+OF_A_REVISION: Final = frozenset({*map(to_camel, SECTIONS), "source"})
+"""The sections of a manifest that are the revision's."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """`stock_image` is what the revision runs where it has no image of its own."""
+
+    service: LangGraphService
+    stock_image: str | None
+
+
+def pinned(
+    document: Mapping[str, Any], service: LangGraphService, history: Sequence[Manifest]
+) -> Pinned | MissingReference | None:
+    """The service as its manifest pins it; None for one that runs what its manifest says. Raises
+    `ManifestError` where what the revision keeps does not go together with the rest of the manifest."""
+    wanted = service.spec.rollout.revision
+    if wanted is None:
+        return None
+    found = next((each for each in history if number_of(each) == wanted), None)
+    if found is None:
+        return _not_found(wanted, history)
+    stock: str | None = found["data"].get("stockImage")
+    return Pinned(parse(at_revision(document, found), source=f"revision {wanted}", on_cluster=True), stock)
+
+
+def at_revision(document: Mapping[str, Any], revision: Manifest) -> dict[str, Any]:
+    """The manifest with what this revision keeps in place of its own. The source is the revision's copy."""
+    said, kept, copy = document["spec"], revision["data"]["spec"], source_of(revision)
+    spec = {name: each for name, each in said.items() if name not in OF_A_REVISION} | kept
+    redis = (said.get("cache") or {}).get(NOT_OF_THE_CACHE)
+    if redis is not None:
+        spec["cache"] = spec.get("cache", {}) | {NOT_OF_THE_CACHE: redis}
+    if copy is not None:
+        spec["source"] = {"configMap": copy}
+    return {**document, "spec": spec}
+
+
+def _not_found(wanted: int, history: Sequence[Manifest]) -> MissingReference:
+    numbers = ", ".join(str(each) for each in sorted(map(number_of, history)))
+    words = f"{FIELD}: {wanted}: there is no such revision any more; those that are kept: {numbers or 'none'}"
+    return MissingReference("RevisionNotFound", words, Reference(CONTROLLER_REVISION, str(wanted), FIELD))
