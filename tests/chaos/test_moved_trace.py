@@ -57,7 +57,6 @@ async def test_a_run_whose_replica_is_killed_has_one_whole_trace(fleet: Fleet, c
     assert len([each for each in spans if not each.parent_id]) == 1
     assert set(attempts) == {"lost", "success"}
     assert attempts["success"].links == (attempts["lost"].span_id,)
-    assert attempts["lost"].ended <= attempts["success"].began + 1_000_000_000
     assert replicas_of(spans, under=attempts["lost"]) == {killed}
     assert replicas_of(spans, under=attempts["success"]) == {other}
     assert {each.resource["deployment.environment"] for each in spans} == {"test"}

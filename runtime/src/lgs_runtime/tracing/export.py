@@ -90,7 +90,7 @@ class _Exporter(SpanExporter):
         self._inner = inner
         self._counts = counts
         self._away = False
-        self._reason = _LastMessage()
+        self._reason = _FirstMessage()
         # Its own words come at each try; ours once.
         said = logging.getLogger(trace_exporter.__name__)
         said.handlers[:] = [self._reason]
@@ -99,6 +99,7 @@ class _Exporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Called by the thread of the queue."""
         self.taken += len(spans)
+        self._reason.text = ""
         try:
             result = self._inner.export(spans)
         except Exception as failed:  # noqa: BLE001 - whatever it is, the next batch is tried
@@ -124,10 +125,10 @@ class _Exporter(SpanExporter):
         return True
 
 
-class _LastMessage(logging.Handler):
-    """What the exporter said last."""
+class _FirstMessage(logging.Handler):
+    """What the exporter said first of a batch: why its first try failed."""
 
     text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
+        self.text = self.text or record.getMessage()
