@@ -12,6 +12,7 @@ import pytest
 from langgraph_sdk import get_client
 
 from chaos.field import Fleet, Replica
+from lgs_runtime.tracing.langchain import SCOPE
 from support.collector import Collector, Span, of_attempt, orphans, program
 from support.servers import running
 
@@ -59,6 +60,8 @@ async def test_a_run_whose_replica_is_killed_has_one_whole_trace(fleet: Fleet, c
     assert attempts["success"].links == (attempts["lost"].span_id,)
     assert replicas_of(spans, under=attempts["lost"]) == {killed}
     assert replicas_of(spans, under=attempts["success"]) == {other}
+    # Runs alone are traced: not each probe, and each other request.
+    assert {each.scope for each in collector.spans()} == {"lgs_runtime", SCOPE}
     assert {each.resource["deployment.environment"] for each in spans} == {"test"}
 
 

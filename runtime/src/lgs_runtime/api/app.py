@@ -8,6 +8,7 @@ application with its middleware (`custom/`), browsers' rules (`http/cors.py`), o
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
@@ -81,6 +82,8 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
 def _core(services: Services) -> FastAPI:
     disabled = services.settings.http.disabled
     described = "meta" not in disabled
+    # Spans of its own, for each request and each step, would be most of what is sent and half of the cost.
+    own_spans: dict[str, Any] = {} if services.tracing is None else {"telemetry": {"tracing": False}}
     app = FastAPI(
         title="LangGraphService",
         summary="The LangGraph Server API with durable runs.",
@@ -89,6 +92,7 @@ def _core(services: Services) -> FastAPI:
         docs_url=None,  # `system.docs`
         redoc_url=None,
         redirect_slashes=False,
+        **own_spans,
     )
     app.state.services = services
     routes = app.router.routes
