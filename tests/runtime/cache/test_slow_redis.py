@@ -95,6 +95,24 @@ async def slow(redis_uri: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield proxy
 
 
+@asynccontextmanager
+async def busy(seconds: float) -> AsyncIterator[None]:
+    """Each turn of the event loop takes so long while the context is open."""
+    over = asyncio.Event()
+
+    async def hog() -> None:
+        while not over.is_set():
+            time.sleep(seconds)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(hog())
+    try:
+        yield
+    finally:
+        over.set()
+        await task
+
+
 async def computed(cache: CacheManager, key: str, value: Any) -> Any:
     place = cache.place("function", key)
     found = await cache.enter(place, LIFE, frozenset())
@@ -163,17 +181,26 @@ async def test_a_replica_that_is_too_busy_to_hear_redis_does_not_take_it_for_slo
     cache = new_cache(redis_uri)
     await listening(cache)
     assert cache._replicas is not None
-    over = asyncio.Event()
+    await cache._replicas._shared.ping()
 
-    async def busy() -> None:
-        while not over.is_set():
-            time.sleep(1.5 * SLOW_SECONDS)
-            await asyncio.sleep(0)
-
-    hog = asyncio.create_task(busy())
-    cache._replicas._suspect()
-    await cache._replicas._tasks["check"]
-    over.set()
-    await hog
+    async with busy(1.5 * SLOW_SECONDS):
+        cache._replicas._suspect()
+        await cache._replicas._tasks["check"]
 
     assert cache.redis == "up"
+
+
+async def test_a_busy_replica_too_goes_past_a_redis_that_answers_late(
+    new_cache: NewCache, slow: SlowRedis
+) -> None:
+    cache = new_cache(slow.uri)
+    await listening(cache)
+    assert cache._replicas is not None
+    await cache._replicas._shared.ping()
+
+    slow.seconds = 5 * SLOW_SECONDS
+    async with busy(SLOW_SECONDS / 6), asyncio.timeout(60):
+        asked = 0
+        while cache.redis == "up":
+            await computed(cache, f"{asked}", asked)
+            asked += 1

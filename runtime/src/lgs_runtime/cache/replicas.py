@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -23,8 +23,10 @@ from lgs_runtime.cancelling import cancelled
 CHECK_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 0.15
 """A Redis that takes so long for nothing is as good as away."""
-LATE_SECONDS: Final = 0.02
-"""An event loop that is late by so much may not have read an answer that came."""
+LATE_SECONDS: Final = 0.5
+"""An event loop that is late by so much may have given up what was answered in time."""
+TURNS: Final = 10
+"""In so many turns of the event loop what has come is read, whatever else the replica does."""
 SLOW_PINGS: Final = 3
 """So many, one after the other, make a slow Redis."""
 RENEWALS: Final = 0.3
@@ -78,9 +80,7 @@ class Replicas:
             return None
         self._begin_to_listen()
         # In a task of its own: the driver may swallow a cancellation, and that of a run must not be lost.
-        asked = asyncio.ensure_future(question(self._shared))
-        self._asked.add(asked)
-        asked.add_done_callback(self._asked.discard)
+        asked = self._begun(question(self._shared))
         suspected = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._suspect)
         try:
             return await asyncio.shield(asked)
@@ -104,6 +104,12 @@ class Replicas:
             await cancelled(left)
         await self._shared.close()
 
+    def _begun(self, asking: Awaitable[T]) -> asyncio.Future[T]:
+        asked = asyncio.ensure_future(asking)
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
+        return asked
+
     def _busy(self, name: str) -> bool:
         task = self._tasks.get(name)
         return task is not None and not task.done()
@@ -121,30 +127,35 @@ class Replicas:
 
     async def _check(self) -> None:
         # The first one may have to connect, which takes several ways there and back.
-        for _ in range(1 + SLOW_PINGS):
-            if not (why := await self._ping()):
+        for patience in (None, *[SLOW_SECONDS] * SLOW_PINGS):
+            if not (why := await self._ping(patience)):
                 await asyncio.sleep(CHECK_SECONDS)
                 return
         self._gone(SharedCacheUnavailable(why))
 
-    async def _ping(self) -> str | None:
-        """Why Redis is of no use just now; empty: it is. None: this replica was too busy to see."""
+    async def _ping(self, patience: float | None = None) -> str:
+        """Why Redis is of no use just now; empty: it is, as far as a busy replica can see. An answer that is
+        late is waited for, for `patience` seconds more or to its end."""
         loop = asyncio.get_running_loop()
-        due, late = loop.time() + SLOW_SECONDS, list[float]()
-        watch = loop.call_later(SLOW_SECONDS, lambda: late.append(loop.time() - due))
-        try:
-            with suppress(SharedCacheRefused):
-                await self._shared.ping()
-        except SharedCacheUnavailable as gone:
-            return None if late and late[0] > LATE_SECONDS else str(gone)
-        finally:
-            watch.cancel()
-        return f"no answer within {SLOW_SECONDS:g} s" if late and late[0] <= LATE_SECONDS else ""
+        due = loop.time() + SLOW_SECONDS
+        asked = self._begun(self._shared.ping())
+        await asyncio.wait({asked}, timeout=SLOW_SECONDS)
+        late, turns = loop.time() - due, 0
+        while not asked.done() and turns < TURNS:
+            turns += 1
+            await asyncio.sleep(0)
+        slow = f"no answer within {SLOW_SECONDS:g} s" if not asked.done() else ""
+        await asyncio.wait({asked}, timeout=patience)
+        await cancelled([asked])
+        failed = None if asked.cancelled() else asked.exception()
+        if isinstance(failed, SharedCacheUnavailable):
+            return "" if late > LATE_SECONDS else str(failed)
+        return slow
 
     async def _recover(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            if await self._ping() != "":
+            if await self._ping():
                 continue
             log.info("cache.redis_back")
             # Memory may hold what has changed meanwhile, and be asked long before Redis is.
