@@ -173,7 +173,7 @@ def persistence_ready(view: ObservedService) -> Condition:
     failing = blockers.of_database_by_replicas(view)
     if failing is not None:
         return condition("PersistenceReady", "False", failing.reason, failing.message)
-    return condition("PersistenceReady", "Unknown", "NoReplica", "no replica has reached the database yet")
+    return condition("PersistenceReady", "Unknown", "NoReplica", "no replica is ready: nobody can tell")
 
 
 def cache_ready(view: ObservedService) -> Condition:
