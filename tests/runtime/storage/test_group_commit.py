@@ -4,6 +4,7 @@ as a prefix of what was submitted, and what was acknowledged is stored."""
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,6 +127,19 @@ def test_a_row_that_can_not_be_stored_fails_alone(
     assert failed == table.poison
     for key, mine in works_by_key(works).items():
         assert works_by_key(table.stored)[key] == [work for work in mine if work not in failed]
+
+
+async def test_what_could_not_be_stored_and_nobody_waits_for_any_more_is_no_fault_of_the_loop() -> None:
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    committer = GroupCommitter(Table(["lost"] * 9).run, at_once=1, patience_seconds=0)
+
+    committer.submit("a", ("a", 0))
+    await committer.settled("a")
+    await committer.close()
+    gc.collect()
+
+    assert faults == []
 
 
 async def test_what_gathers_while_a_group_is_under_way_goes_together() -> None:

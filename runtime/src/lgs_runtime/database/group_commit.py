@@ -267,5 +267,9 @@ def _may_go(item: _Item[Any, Any]) -> bool:
 
 
 def _fail(item: _Item[Any, Any], reason: BaseException) -> None:
-    if not item.done.done():
-        item.done.set_exception(reason)
+    if item.done.done():
+        return
+    item.done.set_exception(reason)
+    if isinstance(reason, StorageUnavailable):
+        # Whoever waits for it gets it. Where nobody does any more, as after a lost lease, it is no fault.
+        item.done.exception()
