@@ -130,6 +130,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
             circuits=circuits,
             answers=await opening.answers(cache),
             tracing=tracing,
+            lease_held=fence.is_held,
         ),
         metrics=metrics,
         readiness=Readiness(storage, streams),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -45,13 +45,22 @@ class ClaimLoop:
     """Owned by the worker: `start`, then `stop` once."""
 
     def __init__(
-        self, queue: Queue, replica: str, claims: Claims, slots: SlotPool, attempts: Attempts
+        self,
+        queue: Queue,
+        replica: str,
+        claims: Claims,
+        slots: SlotPool,
+        attempts: Attempts,
+        *,
+        lease_held: Callable[[], bool],
     ) -> None:
+        """`lease_held`: whether the lease is known to be held now."""
         self._queue = queue
         self._replica = replica
         self._claims = claims
         self._slots = slots
         self._attempts = attempts
+        self._lease_held = lease_held
         self._wake = asyncio.Event()
         self._reconciled_at = float("-inf")
         self._more_waiting = True
@@ -124,6 +133,10 @@ class ClaimLoop:
         claim whose answer was lost, and those that could not be handed back. No other replica takes them
         while the lease lives. Stops those whose cancellation was lost as a signal. No claim is under way
         meanwhile."""
+        if not self._lease_held():
+            # As with a database that answers and takes no writes: a step would run, could not be stored, and
+            # would run again here or elsewhere.
+            return
         now = time.monotonic()
         if not self._slots.doubtful and now - self._reconciled_at < RECHECK_SECONDS:
             return

@@ -7,6 +7,7 @@ A run that was given to this replica is finished, handed back, or left to the re
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ class Worker:
         metrics: Metrics,
         circuits: GraphCircuits,
         answers: AnswerCache,
+        lease_held: Callable[[], bool],
         tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
@@ -85,7 +87,9 @@ class Worker:
         self._background: set[asyncio.Task[None]] = set()
         self.slots = SlotPool(settings.concurrency, self._attempts.keys(), self._wake_up)
         claims = Claims(storage.queue, settings.replica_id, graphs.ids, circuits)
-        self._claim_loop = ClaimLoop(storage.queue, settings.replica_id, claims, self.slots, self)
+        self._claim_loop = ClaimLoop(
+            storage.queue, settings.replica_id, claims, self.slots, self, lease_held=lease_held
+        )
         circuits.listen(lambda *_: self._wake_up())
         notifier.on_queued(self._wake_up)
         cancellations = Cancellations(

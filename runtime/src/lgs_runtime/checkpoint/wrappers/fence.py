@@ -50,15 +50,19 @@ class Fence:
         """The lease is gone, and what was executed under it must write no more."""
         self._lost, self._losses = True, self._losses + 1
 
+    def is_held(self) -> bool:
+        """Whether the lease is known to be held now."""
+        return not self._lost and time.monotonic() < self._until
+
     def check(self) -> None:
         """Raises `StorageUnavailable` when the lease has run out."""
-        if self._lost or time.monotonic() >= self._until:
+        if not self.is_held():
             raise StorageUnavailable("the lease of this replica has run out: it writes no checkpoints")
 
     async def passed(self) -> None:
         """Returns when the lease is held. One that ran out may be renewed in a moment, where the replica
         stood still and has just continued. Raises `StorageUnavailable` when it is lost."""
-        if not self._lost and time.monotonic() < self._until:
+        if self.is_held():
             return
         losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds
         while self._is_undecided(losses) and time.monotonic() < give_up_at:  # noqa: ASYNC110 - rare
