@@ -92,7 +92,7 @@ async def think(state: State, config: RunnableConfig) -> State:
         "run_id": metadata.get("run_id"),
         "thread_id": metadata.get("thread_id"),
         "step": number,
-        "attempt": metadata.get("attempt"),
+        "attempt": metadata.get("run_attempt"),
         "replica": REPLICA,
     }
     mean = state.get("step_seconds", 0.5)
