@@ -35,6 +35,8 @@ class Load:
     before: float = 0.0
     opened: tuple[str, ...] = ()
     """Graphs whose circuits are open."""
+    failing: dict[str, float] = field(default_factory=dict)
+    """The share of its runs that fail, by revision."""
     next_due: float | None = None
     """Seconds until the next delayed run or cron is due."""
 
@@ -48,9 +50,10 @@ class Load:
         """From now on nothing arrives and nothing waits."""
         self.serves(per_second=0.0, run_seconds=self.run_seconds, waiting=0)
 
-    def text(self, *, executes: bool = True) -> str:
+    def text(self, *, executes: bool = True, revision: str = "") -> str:
         """The Prometheus text of one pod; one that executes no runs has no slots."""
         arrived = self._arrived()
+        failed = int(arrived * self.failing.get(revision, 0))
         slots = self.slots if executes else 0
         in_use = min(slots, round(self.per_second * self.run_seconds))
         due = "" if self.next_due is None else f"lgs_queue_next_due_seconds {self.next_due}\n"
@@ -70,7 +73,8 @@ class Load:
             "lgs_queue_blocked 0\n"
             f'lgs_runs_arrived_total{{priority="normal"}} {arrived}\n'
             'lgs_runs_rejected_total{priority="normal"} 0\n'
-            f'lgs_runs_finished_total{{status="success"}} {arrived}\n'
+            f'lgs_runs_finished_total{{status="success"}} {arrived - failed}\n'
+            f'lgs_runs_finished_total{{status="error"}} {failed}\n'
             "lgs_draining 0\n"
             "lgs_event_loop_lag_seconds 0\n"
             f"{histograms}"
@@ -140,14 +144,18 @@ class FakeKubelet:
             for pod in pods:
                 await self._show(pod)
             for gone in self._servers.keys() - {pod["metadata"]["name"] for pod in pods}:
-                await self._servers.pop(gone)[1].cleanup()
+                # It is forgotten once it is closed: the end may come in the middle of that, and connections
+                # that stay open are answered from here when the next kubelet has the address.
+                await self._servers[gone][1].cleanup()
+                del self._servers[gone]
             await asyncio.sleep(0.1)
 
     async def _show(self, pod: dict[str, Any]) -> None:
         name = pod["metadata"]["name"]
         if name not in self._servers:
             component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
-            self._servers[name] = await self._serve(executes=component == "runtime")
+            revision = pod["metadata"]["labels"].get("lgs.dev/revision", "")
+            self._servers[name] = await self._serve(executes=component == "runtime", revision=revision)
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
         is_missing = pod["spec"]["containers"][0]["image"] in self._missing
         status = _status(False, waiting) if is_missing else self._state(self._servers[name][0])
@@ -172,11 +180,11 @@ class FakeKubelet:
             self._code[name] = "".join(found.get("data", {}).values())
         return self._code.get(name, "")
 
-    async def _serve(self, *, executes: bool) -> tuple[str, web.AppRunner]:
+    async def _serve(self, *, executes: bool, revision: str) -> tuple[str, web.AppRunner]:
         async def metrics(_: web.Request) -> web.Response:
             if not self.load.answers:
                 return web.Response(status=500)
-            return web.Response(text=self.load.text(executes=executes))
+            return web.Response(text=self.load.text(executes=executes, revision=revision))
 
         async def ready(_: web.Request) -> web.Response:
             answer = {"ready": True, "checks": {"database": "ok"}, "database_id": self.database_id}
@@ -186,7 +194,11 @@ class FakeKubelet:
         app.add_routes([web.get("/metrics", metrics), web.get("/ready", ready)])
         server = web.AppRunner(app, access_log=None)
         await server.setup()
-        return await _listen(server), server
+        try:
+            return await _listen(server), server
+        except BaseException:
+            await server.cleanup()
+            raise
 
 
 async def _listen(server: web.AppRunner) -> str:

@@ -377,3 +377,46 @@ async def test_a_revision_that_is_not_kept_is_refused_by_its_number_and_pods_go_
     assert nobody == (2, f"there is no LangGraphService nobody in namespace {story.namespace}")
     assert said["message"].endswith("9: there is no such revision any more; those that are kept: 1")
     assert await source.mounted() == copy
+
+
+async def test_a_release_whose_runs_fail_is_taken_back_by_itself_and_the_next_one_is_released(
+    source: Source,
+) -> None:
+    story = source.story
+    story.apply(service(**STOCK, rollout={"autoRollback": True, "maxErrorRate": 0.5, "minRuns": 10}))
+    good = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.load.failing = {"2": 1.0}
+        kubelet.load.serves(per_second=30, run_seconds=0.1, waiting=0)
+        await source.serves(good)
+        await source.revisions(1)
+
+        story.apply(code("graph = 2"))
+        said = await story.has_condition("Healthy", "False", "RolledBack")
+        await story.has_condition("Reconciled", "False", "RolledBack")
+        await source.has_revision(1)
+        await source.serves(good)
+        two, one = await source.revisions(1)
+
+        assert "runs failed (100 %, more than 50 %); replicas run revision 1" in said["message"]
+        assert (one["state"], two["state"]) == ("Ready", "Failed")
+        assert two["failedRuns"] == two["runs"] >= 10
+        assert "revision 2 was taken back" in await story.event("RolledBack")
+
+        await source.serves(await source.release("graph = 3"))
+        await source.has_revision(3)
+        await story.has_condition("Reconciled", "True", "Done")
+
+
+async def test_a_release_whose_runs_fail_is_told_where_it_is_not_to_be_taken_back(source: Source) -> None:
+    story = source.story
+    story.apply(service(rollout={"minRuns": 10}))
+    await story.appears(DEPLOYMENT)
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.load.failing = {"1": 1.0}
+        kubelet.load.serves(per_second=30, run_seconds=0.1, waiting=0)
+
+        said = await story.has_condition("Healthy", "False", "ReleaseFailed")
+
+        assert said["message"].endswith("`lgs rollback support` goes back")
+        await source.has_revision(1)

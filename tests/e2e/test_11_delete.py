@@ -13,7 +13,8 @@ from e2e.story import NAME, RELEASE, RESOURCE, Story
 
 KINDS = (
     "deployments,statefulsets,replicasets,pods,services,endpointslices,secrets,configmaps,serviceaccounts,"
-    "persistentvolumeclaims,poddisruptionbudgets,networkpolicies,leases,roles,rolebindings"
+    "persistentvolumeclaims,poddisruptionbudgets,networkpolicies,leases,roles,rolebindings,"
+    "controllerrevisions"
 )
 CLUSTER_KINDS = (
     "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"

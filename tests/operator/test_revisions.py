@@ -176,7 +176,7 @@ def test_the_status_remembers_what_became_of_each_revision() -> None:
         (seen(3, numbers=(1, 2, 3)), {3: "Ready", 2: "Failed", 1: "Ready"}),
     ]
     for view, states in story:
-        now = revisions(view, told)
+        now = revisions(view, told, {})
         told = Status(revision=current_revision(view.deployment), revisions=now)
 
         assert {each.revision: each.state for each in now} == states

@@ -62,7 +62,8 @@ async def test_the_operator_reads_every_number_that_a_replica_shows() -> None:
     assert (sample.slots, sample.in_use, sample.draining) == (8, 5, True)
     assert (sample.waiting, sample.oldest_seconds, sample.blocked) == (7, 9.0, 3)
     assert sample.next_due_seconds == 90.0
-    assert (sample.arrived, sample.rejected, sample.finished) == (3, 1, 2)
+    metrics_of_runs = (sample.arrived, sample.rejected, sample.finished, sample.failed)
+    assert metrics_of_runs == (3, 1, 2, 1)
     assert (sample.wait.count, sample.wait.total) == (3, pytest.approx(0.9))
     assert (sample.execution.count, sample.execution.total) == (2, pytest.approx(6.0))
     assert (sample.latency.count, sample.latency.total) == (2, pytest.approx(6.6))

@@ -25,6 +25,8 @@ State = Literal[
     "ScaledToZero",
     "Serving",
     "Starting",
+    "Unverified",
+    "Verified",
 ]
 """How a service is, with nothing to mend."""
 
@@ -67,6 +69,8 @@ Pod = Literal["CrashLoopBackOff", "OOMKilled"]
 Service = Literal[
     "CircuitOpen", "DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"
 ]
+Release = Literal["ReleaseFailed", "RolledBack"]
+"""What was released does not work."""
 Cluster = Literal["ClusterNotFound", "ClusterNotReady"]
 """The database of CloudNativePG that the manifest names can't be used."""
 
@@ -112,6 +116,7 @@ Reason = (
     | Node
     | Pod
     | Service
+    | Release
     | Cluster
     | Backup
     | Scaling

@@ -19,6 +19,7 @@ ConditionType = Literal[
     "Ready",
     "Progressing",
     "Reconciled",
+    "Healthy",
     "PersistenceReady",
     "CacheReady",
     "BackupReady",
@@ -41,7 +42,7 @@ class Condition(StatusPart):
     """One aspect of the service, as of `observedGeneration`."""
 
     type: Annotated[str, StringConstraints(max_length=316)] = Field(
-        description="Which aspect: Ready, Progressing, Reconciled, PersistenceReady, CacheReady, "
+        description="Which aspect: Ready, Progressing, Reconciled, Healthy, PersistenceReady, CacheReady, "
         "BackupReady, ScalingActive, ScalingLimited or CircuitsClosed."
     )
     status: Truth = Field(description="Whether it is so: True, False or Unknown.")
@@ -156,7 +157,16 @@ class RevisionStatus(StatusPart):
     )
     state: RevisionState = Field(
         description="Progressing; Ready once a replica of it took work; Failed where none did within the "
-        "rollout's time; Replaced where another one came before that."
+        "rollout's time, or too many of its runs failed; Replaced where another one came before that."
+    )
+    runs: int | None = Field(
+        default=None, description="Runs that its replicas had ended while they were measured."
+    )
+    failed_runs: int | None = Field(
+        default=None, description="Those of them that ended in error or took too long."
+    )
+    verified: bool | None = Field(
+        default=None, description="Its rollout is complete, and enough of its runs ended well."
     )
     image: str | None = Field(default=None, description="Image that its replicas run.")
     source: str | None = Field(default=None, description="ConfigMap that its replicas have their code from.")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -23,12 +23,15 @@ from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
-from lgs_operator.naming import REPLICAS
+from lgs_operator.naming import REPLICAS, REVISION_LABEL
 from lgs_operator.observer import Observer
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
+from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, counted, total
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
+from lgs_operator.status.health import fails
 from lgs_operator.status.reporter import StatusReporter
+from lgs_operator.status.revisions import current_revision
 from lgs_operator.status.scaling import (
     ScalingView,
     crashed_view,
@@ -53,6 +56,9 @@ class _Track:
     written_at: float = 0.0
     written: tuple[object, ...] = ()
     mode: str = ""
+    revision: int | None = None
+    replicas: dict[str, ReplicaCounts] = field(default_factory=dict)
+    """How the runs of the revision that is measured ended, by its replicas."""
     opened: frozenset[str] | None = None
     """Graphs whose circuits were not closed when they were read last. None: they were not read yet."""
 
@@ -130,7 +136,7 @@ class Autoscaler:
             policy, live, track.memory, is_auto=service.spec.scaling.mode == "Auto"
         ):
             # nobody can be asked: hold, and keep the law's memory as it is
-            await self._report(key, service, None, circuits_closed(service, None))
+            await self._report(key, service, None, circuits_closed(service, None), {})
             return
         observation = await self._observer.observe(key, pods, api_pods, live)
         decision = decide(policy, observation, track.memory, self._now())
@@ -138,7 +144,8 @@ class Autoscaler:
         if service.spec.scaling.mode == "Auto" and decision.replicas != live:
             await self._set(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
-        await self._report(key, service, decision, circuits)
+        runs = self._measure(key, track, current_revision(deployment), observation)
+        await self._report(key, service, decision, circuits, runs)
 
     def _policy(self, key: ServiceKey, service: LangGraphService) -> Policy:
         """What the manifest asks for; the last replica stays until requests come to others."""
@@ -164,6 +171,24 @@ class Autoscaler:
         for kind, reason, words in circuit_events(before, track.opened):
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         return circuits_closed(service, track.opened)
+
+    def _measure(
+        self, key: ServiceKey, track: _Track, current: int | None, observation: Observation
+    ) -> Mapping[int, RunCounts]:
+        """How the runs of the current revision have ended, while it is not known how it does."""
+        known = self._reporter.before(key).get("revisions", ())
+        told = next((each for each in known if each["revision"] == current), None)
+        if current is None or told is None or told.get("verified") or told["state"] == "Failed":
+            track.revision = None
+            return {}
+        if track.revision != current:
+            track.revision, track.replicas = current, {}
+        pods = (each["metadata"] for each in self._state.pods(key))
+        own = frozenset(
+            pod["name"] for pod in pods if pod.get("labels", {}).get(REVISION_LABEL) == str(current)
+        )
+        track.replicas = counted(track.replicas, observation.samples, own)
+        return {current: total(track.replicas)}
 
     def _track(self, key: ServiceKey, service: LangGraphService) -> _Track:
         uid, mode = service.metadata.uid or "", service.spec.scaling.mode
@@ -215,16 +240,25 @@ class Autoscaler:
         service: LangGraphService,
         decision: Decision | None,
         circuits: Condition | None,
+        runs: Mapping[int, RunCounts],
     ) -> None:
-        """Into the status: at once when the number of replicas changed, else every ten seconds or less."""
+        """Into the status: at once when the number of replicas changed or a release fails, else every ten
+        seconds or less."""
         track = self._track(key, service)
         before = self._states.seen(key).scaling
         view = scaling_view(service, decision, self._before(key), self._now(), circuits=circuits)
+        view = replace(view, runs=runs)
+        is_failing = any(fails(counts, service.spec.rollout) for counts in runs.values())
         for kind, reason, words in downstream_events(self._before(key), view):
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         now = self._now()
         reported = _reported(view)
-        urgent = before is None or before.desired != view.desired or _reasons(before) != _reasons(view)
+        urgent = (
+            is_failing
+            or before is None
+            or before.desired != view.desired
+            or _reasons(before) != _reasons(view)
+        )
         due = now - track.written_at >= (
             _WRITE_SECONDS if reported != track.written else _WRITE_MEMORY_SECONDS
         )
@@ -233,6 +267,8 @@ class Autoscaler:
             return
         await self._reporter.report_scaling(key, view)
         track.written, track.written_at = reported, now
+        if is_failing and service.spec.rollout.auto_rollback:
+            self._state.mark_due(key)
 
 
 def _must_begin(policy: Policy, live: int, memory: Memory, *, is_auto: bool) -> bool:
@@ -251,4 +287,4 @@ def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
 
 
 def _reported(view: ScalingView) -> tuple[object, ...]:
-    return view.desired, view.queue, view.p95, _reasons(view)
+    return view.desired, view.queue, view.p95, view.runs, _reasons(view)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+import structlog
+
 from lgs_crds import LangGraphService, ManifestError, parse
 from lgs_crds.status import DatabaseStatus, status_before
 from lgs_operator.context import Context
@@ -20,7 +22,7 @@ from lgs_operator.desired.credentials import NotText
 from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
-from lgs_operator.desired.pinned import Pinned, pinned
+from lgs_operator.desired.pinned import Pinned, at_number, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of
 from lgs_operator.handover import kept
@@ -33,7 +35,7 @@ from lgs_operator.kube.kinds import (
     Manifest,
     ServiceKey,
 )
-from lgs_operator.kube.referenced import MissingReference
+from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, object_name
 from lgs_operator.plan_writer import PlanWriter, Refused
@@ -41,11 +43,13 @@ from lgs_operator.reconcile_plan import plan
 from lgs_operator.releases import Releases
 from lgs_operator.source_copies import is_not_copied
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.health import has_just_failed, to_go_back_to
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
 
+log = structlog.get_logger(__name__)
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
 LATER_SECONDS: Final = 60.0
@@ -64,6 +68,8 @@ class Outcome:
     database: DatabaseStatus | None = None
     again: float | None = None
     restore: RestoreView = field(default_factory=RestoreView)
+    taken_back: int | None = None
+    """The revision that was released, which failed and is not run."""
     later: bool = False
     """Something is to be cleaned up that is still in use."""
 
@@ -112,16 +118,21 @@ class Reconciler:
             words = "spec.paused is true: nothing is changed or repaired"
             await self._halt(key, body, Diagnosis("Paused", words))
             return None
-        if isinstance(pin, Pinned):
-            service = pin.service
-        self._states.of(key).manifest = service
+        service = pin.service if isinstance(pin, Pinned) else service
         return await self._bring(key, service, pin)
 
     async def _bring(
-        self, key: ServiceKey, service: LangGraphService, pin: Pinned | MissingReference | None
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        pin: Pinned | MissingReference | None,
+        watched: tuple[Reference, ...] = (),
     ) -> float | None:
+        """`watched`: what else than its own references is read, since a change of it matters."""
+        self._states.of(key).manifest = service
         await self._state.read_secrets(key)
-        contents, missing = await self._state.referenced.read(key, references(service.spec))
+        wanted = tuple(dict.fromkeys((*references(service.spec), *watched)))
+        contents, missing = await self._state.referenced.read(key, wanted)
         missing = (pin, *missing) if isinstance(pin, MissingReference) else missing
         live, before = self._state.owned(key), self._reporter.before(key)
         known = _known_database(service, before)
@@ -139,6 +150,8 @@ class Reconciler:
             inputs = replace(inputs, images=replace(inputs.images, runtime=pin.stock_image))
         release = await self._releases.prepare(key, inputs, live, missing)
         inputs, missing = release.inputs, release.missing
+        if (back := self._taken_back(key, inputs, before, pin)) is not None:
+            return await self._bring(key, back.service, back, references(service.spec))
         pause = self._databases.pause(key, live, read.inputs) if read else None
         replicas = [Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS]
         todo = plan(
@@ -166,7 +179,31 @@ class Reconciler:
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
         outcome = Outcome(missing, refused, unmet, database, pause, restore, later=release.mounted)
+        if isinstance(pin, Pinned):
+            outcome = replace(outcome, taken_back=pin.instead_of)
         return await self._observe(key, service, outcome)
+
+    def _taken_back(
+        self,
+        key: ServiceKey,
+        inputs: Inputs,
+        before: Mapping[str, Any],
+        pin: Pinned | MissingReference | None,
+    ) -> Pinned | None:
+        """What to run in place of a release that has failed; None where that is to run."""
+        if pin is not None or inputs.revision is None:
+            return None
+        released, history = inputs.revision.number, history_of(self._state.owned(key))
+        number = to_go_back_to(inputs.service, released, status_before(before))
+        if number is None:
+            return None
+        document = _without_status(self._state.services[key])
+        try:
+            return at_number(document, number, history, instead_of=released)
+        except ManifestError as error:
+            # It was made for another manifest than there is now, which can't be gone back from.
+            log.warning("rollback.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
+            return None
 
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
@@ -186,9 +223,14 @@ class Reconciler:
         observed = await self._inspector.observe(
             key, service, outcome.missing, outcome.refused, outcome.restore
         )
-        observed = replace(observed, unmet=outcome.unmet, database=outcome.database)
+        observed = replace(
+            observed, unmet=outcome.unmet, database=outcome.database, taken_back=outcome.taken_back
+        )
         self._states.of(key).observed = observed
+        before = status_before(self._reporter.before(key))
         await self._reporter.report(key)
+        if has_just_failed(service, before, status_before(self._reporter.before(key))):
+            return AT_ONCE
         is_refused = outcome.refused is not None or any(map(is_not_copied, outcome.missing))
         if is_refused or outcome.unmet is not None:
             return RETRY_REFUSED_SECONDS

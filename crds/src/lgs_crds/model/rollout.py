@@ -1,4 +1,4 @@
-"""`spec.rollout`: which revision the replicas run."""
+"""`spec.rollout`: which revision the replicas run, and what a release must be like to stay."""
 
 from __future__ import annotations
 
@@ -15,4 +15,22 @@ class Rollout(Part):
         ge=1,
         description="Number of the revision that replicas run, of those in status.revisions: its image, "
         "source, graphs and settings in place of those that the manifest says. Not set: the manifest's own.",
+    )
+    auto_rollback: bool = Field(
+        default=False,
+        description="Go back by itself to the last revision that worked, from one of which no replica is "
+        "ready in time or too many runs fail.",
+    )
+    max_error_rate: float = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="Share of a new revision's runs that may end in error, or take too long; with more it "
+        "has failed.",
+    )
+    min_runs: int = Field(
+        default=20,
+        ge=1,
+        le=1000000,
+        description="Runs of a new revision that must have ended before their failures count.",
     )

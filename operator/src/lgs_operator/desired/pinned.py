@@ -20,10 +20,12 @@ OF_A_REVISION: Final = frozenset({*map(to_camel, SECTIONS), "source"})
 
 @dataclass(frozen=True)
 class Pinned:
-    """`stock_image` is what the revision runs where it has no image of its own."""
+    """`stock_image` is what the revision runs where it has no image of its own; `instead_of` the one that
+    the manifest asks for and that was taken back."""
 
     service: LangGraphService
     stock_image: str | None
+    instead_of: int | None = None
 
 
 def pinned(
@@ -34,11 +36,18 @@ def pinned(
     wanted = service.spec.rollout.revision
     if wanted is None:
         return None
-    found = next((each for each in history if number_of(each) == wanted), None)
+    return at_number(document, wanted, history) or _not_found(wanted, history)
+
+
+def at_number(
+    document: Mapping[str, Any], number: int, history: Sequence[Manifest], *, instead_of: int | None = None
+) -> Pinned | None:
+    """The service at this revision; None where that is not kept. Raises as `pinned`."""
+    found = next((each for each in history if number_of(each) == number), None)
     if found is None:
-        return _not_found(wanted, history)
-    stock: str | None = found["data"].get("stockImage")
-    return Pinned(parse(at_revision(document, found), source=f"revision {wanted}", on_cluster=True), stock)
+        return None
+    service = parse(at_revision(document, found), source=f"revision {number}", on_cluster=True)
+    return Pinned(service, found["data"].get("stockImage"), instead_of)
 
 
 def at_revision(document: Mapping[str, Any], revision: Manifest) -> dict[str, Any]:

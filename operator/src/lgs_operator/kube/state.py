@@ -67,6 +67,10 @@ class ClusterState:
             del self._seen[key]
             self._leave(key)
 
+    def mark_due(self, key: ServiceKey) -> None:
+        """Has a service reconciled for what its replicas say."""
+        self._due(key)
+
     def seen(self) -> tuple[Mapping[str, Any], ...]:
         """All services, as they were seen last."""
         return tuple(self._seen.values())

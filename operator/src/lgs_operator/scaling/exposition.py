@@ -47,6 +47,7 @@ LONGEST_NAME: Final = 253
 _LINE: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)(?: -?\d+)?(?: #.*)?")
 _BY_PRIORITY: Final = frozenset(("lgs_queue_depth", "lgs_queue_oldest_seconds", "lgs_runs_arrived_total"))
 _PRIORITY: Final = re.compile(r'(?:^|,) *priority="([^"]*)"')
+_FAILED: Final = re.compile(r'(?:^|,) *status="(?:error|timeout)"')
 _BOUND: Final = re.compile(r'(?:^|,) *le="([^"]*)"')
 
 
@@ -57,6 +58,7 @@ class NotOurMetrics(ValueError):
 def parse(text: str, replica: str, at: float) -> ReplicaSample:
     """The sample in `text`, asked of `replica` at `at` (seconds since the epoch)."""
     totals: dict[str, float] = {}
+    failed = 0.0
     by_priority: dict[str, dict[str, float]] = defaultdict(dict)
     largest: dict[str, float] = {}
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
@@ -74,6 +76,8 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
             buckets[name.removesuffix("_bucket")][_bound(found, line, replica)] += value
         if name in _BY_PRIORITY and found is not None and (of := _PRIORITY.search(found[2] or "")):
             by_priority[name][of[1]] = value
+        if name == "lgs_runs_finished_total" and found is not None and _FAILED.search(found[2] or ""):
+            failed += value
         totals[name] = totals.get(name, 0.0) + value
         largest[name] = max(largest.get(name, value), value)
     if "lgs_slots" not in totals:
@@ -90,6 +94,7 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         arrived=totals.get("lgs_runs_arrived_total", 0.0),
         rejected=totals.get("lgs_runs_rejected_total", 0.0),
         finished=totals.get("lgs_runs_finished_total", 0.0),
+        failed=failed,
         wait=_histogram("lgs_run_wait_seconds", buckets, totals),
         execution=_histogram("lgs_run_execution_seconds", buckets, totals),
         latency=_histogram("lgs_run_latency_seconds", buckets, totals),

@@ -36,6 +36,8 @@ class ReplicaSample:
     arrived: float = 0.0
     rejected: float = 0.0
     finished: float = 0.0
+    failed: float = 0.0
+    """Those of the finished that ended in error or took too long."""
     wait: Histogram = NOTHING
     execution: Histogram = NOTHING
     latency: Histogram = NOTHING

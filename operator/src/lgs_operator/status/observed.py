@@ -31,6 +31,8 @@ class ObservedService:
     """Those that answer requests and do nothing else, with topology Split."""
     revisions: tuple[Manifest, ...] = ()
     """Those that are kept."""
+    taken_back: int | None = None
+    """The revision that the manifest asks for, which failed and is not run."""
     leads_to_api: bool = False
     """Requests come to these; not yet, or still, while the topology changes."""
     part: Component = "runtime"

@@ -25,7 +25,9 @@ from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
 LONGEST_ERROR: Final = 500
-WITH_EVENTS: Final = frozenset({"Ready", "Reconciled", "PersistenceReady", "CacheReady", "BackupReady"})
+WITH_EVENTS: Final = frozenset(
+    {"Ready", "Reconciled", "Healthy", "PersistenceReady", "CacheReady", "BackupReady"}
+)
 """The conditions whose changes are Events."""
 EXPECTED: Final = frozenset({"Starting", "Restoring", "ScaledToZero", "Paused", "Complete"})
 """Reasons for which a condition is False and nothing is wrong."""

@@ -1,6 +1,6 @@
 """What the status says of a service's revisions: which is rolled out, and what became of each. Pure.
 
-Whether a revision has been ready is remembered in the status itself: that its pods are gone says nothing.
+What became of a revision is remembered in the status itself: that its pods are gone says nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from lgs_operator.desired.revision import image_of_revision, number_of, source_o
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ready
 from lgs_operator.naming import REVISION_LABEL
+from lgs_operator.scaling.outcomes import RunCounts
+from lgs_operator.status.health import counts_of, fails
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.rollout import seconds_past
 
@@ -22,32 +24,55 @@ def current_revision(deployment: Manifest | None) -> int | None:
     return _number(template.get("metadata", {}).get("labels", {}))
 
 
-def revisions(view: ObservedService, before: Status) -> list[RevisionStatus]:
-    """Those that are kept, newest first. `before` is what was said last."""
-    known = {each.revision: each.state for each in before.revisions}
+def revisions(view: ObservedService, before: Status, runs: Mapping[int, RunCounts]) -> list[RevisionStatus]:
+    """Those that are kept, newest first. `before` is what was said last, `runs` how those of the one that is
+    measured have ended since."""
+    known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
     ready = {_number(pod["metadata"].get("labels", {})) for pod in view.all_pods if is_ready(pod)}
     is_late = seconds_past(view.deployment) is not None
+    rollout = view.service.spec.rollout
 
-    def state(number: int) -> RevisionState:
-        if number in ready or known.get(number) == "Ready":
+    def state(number: int, counts: RunCounts) -> RevisionState:
+        was = known[number].state if number in known else "Progressing"
+        if fails(counts, rollout) and not (number in known and known[number].verified):
+            return "Failed"
+        if number in ready or was == "Ready":
             return "Ready"
         if number == current:
             return "Failed" if is_late else "Progressing"
         was_current = number == before.revision or number < (current or 0)
-        unready = known.get(number, "Progressing")
-        return "Replaced" if was_current and unready == "Progressing" else unready
+        return "Replaced" if was_current and was == "Progressing" else was
 
-    newest = sorted(view.revisions, key=number_of, reverse=True)
-    return [_status(each, state(number_of(each))) for each in newest]
+    def status(revision: Manifest) -> RevisionStatus:
+        number = number_of(revision)
+        was = known.get(number)
+        counts = runs.get(number) or counts_of(was)
+        now = state(number, counts)
+        verified = (was is not None and was.verified) or (
+            number == current and now == "Ready" and counts.ended >= rollout.min_runs and is_complete(view)
+        )
+        return _status(revision, now, counts, verified=verified)
+
+    return [status(each) for each in sorted(view.revisions, key=number_of, reverse=True)]
 
 
-def _status(revision: Manifest, state: RevisionState) -> RevisionStatus:
+def is_complete(view: ObservedService) -> bool:
+    """All pods are of the current revision, and ready."""
+    status = (view.deployment or {}).get("status", {})
+    there = status.get("replicas", 0), status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+    return set(there) == {view.desired}
+
+
+def _status(revision: Manifest, state: RevisionState, counts: RunCounts, *, verified: bool) -> RevisionStatus:
     metadata = revision["metadata"]
     return RevisionStatus(
         revision=number_of(revision),
         digest=metadata["name"].rpartition("-")[2],
         state=state,
+        runs=counts.ended or None,
+        failed_runs=counts.failed if counts.ended else None,
+        verified=verified or None,
         image=image_of_revision(revision),
         source=source_of(revision),
         created_at=metadata.get("creationTimestamp"),

@@ -5,7 +5,7 @@ what the scaling law remembers. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
 from lgs_operator.kube.recorder import EventType
 from lgs_operator.scaling import Decision
+from lgs_operator.scaling.outcomes import RunCounts
 
 NOT_LIMITED = "no bound keeps the replicas from what the load asks for"
 SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited", "CircuitsClosed"})
@@ -28,6 +29,8 @@ class ScalingView:
     queue: int | None = None
     p95: str | None = None
     desired: int | None = None
+    runs: Mapping[int, RunCounts] = field(default_factory=dict)
+    """How those of the revision ended that is measured."""
 
 
 def scaling_before(status: Mapping[str, Any]) -> ScalingView:

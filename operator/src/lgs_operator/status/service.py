@@ -16,6 +16,7 @@ from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import selector
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
+from lgs_operator.status.health import healthy
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import restoring
 from lgs_operator.status.revisions import current_revision, revisions
@@ -29,11 +30,15 @@ def status_of(
     """The whole status, as it is to be applied. `before` is the status as it was."""
     metadata = view.service.metadata
     backup = last_backup(view.backup, before) if view.backup else None
+    told = revisions(view, status_before(before), scaling.runs)
+    current = current_revision(view.deployment)
+    health = healthy(view.service, current, told, view.taken_back)
     conditions = (
         *((backup_ready(view.backup, backup, now),) if view.backup else ()),
         ready(view),
         progressing(view),
         reconciled(view),
+        *((health,) if health else ()),
         persistence_ready(view),
         cache_ready(view),
     )
@@ -49,8 +54,8 @@ def status_of(
         ready_replicas=view.ready,
         desired_replicas=view.desired if scaling.desired is None else scaling.desired,
         selector=",".join(f"{k}={v}" for k, v in selector(metadata.name, "runtime").items()),
-        revision=current_revision(view.deployment),
-        revisions=revisions(view, status_before(before)),
+        revision=current,
+        revisions=told,
         endpoint=endpoint(metadata.name, metadata.namespace or "default"),
         api=api_status(view.api) if view.split else None,
         queue=scaling.queue,
@@ -147,6 +152,9 @@ def reconciled(view: ObservedService) -> Condition:
         return condition("Reconciled", "False", lacking.reason, lacking.message)
     if view.unmet is not None:
         return condition("Reconciled", "False", view.unmet.reason, view.unmet.message)
+    if view.taken_back is not None:
+        words = f"revision {view.taken_back} was taken back, and another one runs: Healthy says why"
+        return condition("Reconciled", "False", "RolledBack", words)
     if (pin := view.service.spec.rollout.revision) is not None:
         words = (
             f"replicas run revision {pin} by spec.rollout.revision, whatever else the manifest says of that"

@@ -1,0 +1,76 @@
+"""Whether a release is as it should be: its replicas get ready, and not too many of its runs fail. Pure.
+
+A new revision is measured until its rollout is complete and enough of its runs have ended; what fails later
+is not the release's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lgs_crds import LangGraphService
+from lgs_crds.model.rollout import Rollout
+from lgs_crds.status import Condition, RevisionStatus, Status, condition
+from lgs_operator.scaling.outcomes import RunCounts
+
+
+def fails(counts: RunCounts, rollout: Rollout) -> bool:
+    """Too many runs of a revision failed, of enough to tell."""
+    return counts.ended >= rollout.min_runs and counts.failed > rollout.max_error_rate * counts.ended
+
+
+def counts_of(revision: RevisionStatus | None) -> RunCounts:
+    """What the status says of a revision's runs."""
+    return RunCounts() if revision is None else RunCounts(revision.runs or 0, revision.failed_runs or 0)
+
+
+def to_go_back_to(service: LangGraphService, released: int, status: Status) -> int | None:
+    """The revision to run in place of the one that the manifest asks for, which has failed; None where that
+    is to run. By `status` as it was reported last."""
+    rollout, states = service.spec.rollout, {each.revision: each.state for each in status.revisions}
+    if not rollout.auto_rollback or rollout.revision is not None or states.get(released) != "Failed":
+        return None
+    return max((number for number, state in states.items() if state == "Ready"), default=None)
+
+
+def has_just_failed(service: LangGraphService, before: Status, now: Status) -> bool:
+    """The revision that is run is one to go back from, since just now. One that was so before, and that can't
+    be gone back from, is not tried again for that."""
+    if now.revision is None or to_go_back_to(service, now.revision, now) is None:
+        return False
+    return to_go_back_to(service, now.revision, before) is None
+
+
+def healthy(
+    service: LangGraphService,
+    current: int | None,
+    revisions: Sequence[RevisionStatus],
+    taken_back: int | None,
+) -> Condition | None:
+    """The condition; None before there is a revision. `taken_back`: the one that failed and is not run."""
+    known = {each.revision: each for each in revisions}
+    if taken_back is not None:
+        words = f"revision {taken_back} was taken back: {_why(service, known.get(taken_back))}"
+        more = f"replicas run revision {current}; a change of the manifest is released again"
+        return condition("Healthy", "False", "RolledBack", f"{words}; {more}")
+    found = None if current is None else known.get(current)
+    if found is None:
+        return None
+    if found.state == "Failed":
+        words = (
+            f"revision {current}: {_why(service, found)}; `lgs rollback {service.metadata.name}` goes back"
+        )
+        return condition("Healthy", "False", "ReleaseFailed", words)
+    if found.verified:
+        words = f"revision {current}: {found.failed_runs or 0} of {found.runs or 0} runs failed"
+        return condition("Healthy", "True", "Verified", words)
+    words = f"revision {current} is measured until {service.spec.rollout.min_runs} of its runs have ended"
+    return condition("Healthy", "Unknown", "Unverified", words)
+
+
+def _why(service: LangGraphService, revision: RevisionStatus | None) -> str:
+    counts, rollout = counts_of(revision), service.spec.rollout
+    if not fails(counts, rollout):
+        return "none of its replicas was ready in time"
+    share = f"{100 * counts.failed / counts.ended:.0f} %, more than {100 * rollout.max_error_rate:g} %"
+    return f"{counts.failed} of its {counts.ended} runs failed ({share})"

@@ -1,0 +1,178 @@
+"""A release is measured by how its own runs end, until there are enough to tell; one that fails is gone back
+from, once and to one that worked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgs_crds import LangGraphService, parse
+from lgs_crds.status import RevisionStatus, Status
+from lgs_operator.scaling import ReplicaSample
+from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, counted, total
+from lgs_operator.status.health import fails, has_just_failed, healthy, to_go_back_to
+from lgs_operator.status.observed import ObservedService
+from lgs_operator.status.revisions import current_revision, revisions
+from support.drawn_manifests import examples
+
+
+def service(**rollout: Any) -> LangGraphService:
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService", "metadata": {"name": "support"}}
+    return parse({**head, "spec": {"image": "a:1", "rollout": rollout}})
+
+
+def sample(replica: str, ended: int, failed: int) -> ReplicaSample:
+    return ReplicaSample(replica, at=0.0, slots=1, finished=float(ended), failed=float(failed))
+
+
+@pytest.mark.parametrize(
+    ("ended", "failed", "is_so"),
+    [(117, 71, True), (19, 19, False), (20, 10, False), (20, 11, True), (0, 0, False)],
+)
+def test_a_release_fails_by_more_than_the_share_that_may_of_enough_runs(
+    ended: int, failed: int, is_so: bool
+) -> None:
+    assert fails(RunCounts(ended, failed), service().spec.rollout) is is_so
+
+
+def test_not_one_run_may_fail_where_the_manifest_says_so() -> None:
+    strict = service(maxErrorRate=0, minRuns=1).spec.rollout
+
+    assert not fails(RunCounts(1, 0), strict)
+    assert fails(RunCounts(1000, 1), strict)
+
+
+@examples(200)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.integers(0, 9), st.integers(0, 9))))
+def test_what_replicas_counted_before_they_began_anew_stays_counted(
+    rounds: list[tuple[str, bool, int, int]],
+) -> None:
+    """Where a process that begins anew has ended less than the one before, which is how it shows."""
+    known: dict[str, ReplicaCounts] = {}
+    process: dict[str, RunCounts] = {}
+    ended = RunCounts()
+    for name, anew, well, badly in rounds:
+        before = process.get(name, RunCounts())
+        more = RunCounts(well + badly, badly)
+        if anew and more.ended < before.ended:
+            before = RunCounts()
+        process[name] = before + more
+        ended += more
+        known = counted(known, [sample(name, process[name].ended, process[name].failed)], frozenset("ab"))
+
+    assert total(known) == ended
+
+
+def test_replicas_of_another_revision_are_not_counted() -> None:
+    known = counted({}, [sample("old", 100, 100), sample("new", 3, 1)], frozenset({"new"}))
+
+    assert total(known) == RunCounts(3, 1)
+
+
+def seen(current: int, *, complete: bool = True) -> ObservedService:
+    """A service with revisions 1 and 2, of which one has its replica."""
+    labels = {"lgs.dev/revision": str(current)}
+    deployment = {
+        "metadata": {"generation": 1},
+        "spec": {"replicas": 1, "template": {"metadata": {"labels": labels}}},
+        "status": {"replicas": 1 if complete else 2, "updatedReplicas": 1, "readyReplicas": 1},
+    }
+    conditions = [{"type": "Ready", "status": "True"}]
+    pod = {"metadata": {"name": "p", "labels": labels}, "status": {"conditions": conditions}}
+    history = tuple(
+        {"metadata": {"name": f"r-{each}"}, "revision": each, "data": {"spec": {}}} for each in (1, 2)
+    )
+    return ObservedService(service(), deployment=deployment, pods=(pod,), revisions=history)
+
+
+def told(view: ObservedService, before: Status, runs: dict[int, RunCounts]) -> Status:
+    """What the status says next."""
+    now = revisions(view, before, runs)
+    return Status(revision=current_revision(view.deployment), revisions=now)
+
+
+def of(status: Status, number: int) -> RevisionStatus:
+    return next(each for each in status.revisions if each.revision == number)
+
+
+def test_a_revision_is_verified_once_its_rollout_is_complete_and_enough_runs_ended_well() -> None:
+    few = told(seen(1), Status(), {1: RunCounts(19, 0)})
+    rolling = told(seen(1, complete=False), few, {1: RunCounts(40, 3)})
+    whole = told(seen(1), rolling, {1: RunCounts(41, 3)})
+    later = told(seen(1), whole, {})
+
+    assert [of(each, 1).verified for each in (few, rolling, whole, later)] == [None, None, True, True]
+    assert (of(later, 1).runs, of(later, 1).failed_runs) == (41, 3)
+
+
+def test_what_fails_once_a_revision_is_verified_is_not_its_release_that_fails() -> None:
+    verified = told(seen(1), Status(), {1: RunCounts(20, 0)})
+
+    assert of(told(seen(1), verified, {1: RunCounts(1000, 900)}), 1).state == "Ready"
+
+
+def test_a_failed_release_stays_failed_though_its_replicas_are_ready_and_when_others_run() -> None:
+    failed = told(seen(2), Status(), {2: RunCounts(117, 71)})
+    back = told(seen(1), failed, {})
+
+    assert [of(each, 2).state for each in (failed, back)] == ["Failed", "Failed"]
+    assert (of(back, 2).runs, of(back, 2).failed_runs, of(back, 1).state) == (117, 71, "Ready")
+
+
+def known(**states: str) -> Status:
+    """A status with these revisions."""
+    return Status(revisions=[RevisionStatus(revision=int(k[1:]), state=v) for k, v in states.items()])  # type: ignore[arg-type]
+
+
+def test_one_goes_back_to_the_newest_that_worked_from_one_that_failed_and_only_then() -> None:
+    status = known(r4="Failed", r3="Replaced", r2="Ready", r1="Ready")
+    going = service(autoRollback=True)
+
+    assert to_go_back_to(going, 4, status) == 2
+    assert [to_go_back_to(going, number, status) for number in (1, 2, 3, 5)] == [None] * 4
+    assert to_go_back_to(service(), 4, status) is None
+    assert to_go_back_to(service(autoRollback=True, revision=4), 4, status) is None, "a person asks for it"
+    assert to_go_back_to(going, 1, known(r1="Failed")) is None, "there is none that worked"
+
+
+def test_a_failure_is_acted_on_at_once_and_one_that_stays_is_not_tried_again_and_again() -> None:
+    going = service(autoRollback=True)
+    fine = Status(revision=2, revisions=known(r2="Progressing", r1="Ready").revisions)
+    failed = Status(revision=2, revisions=known(r2="Failed", r1="Ready").revisions)
+    back = failed.model_copy(update={"revision": 1})
+
+    assert has_just_failed(going, fine, failed)
+    assert not has_just_failed(going, failed, failed), "it can't be gone back from now"
+    assert not has_just_failed(going, failed, back)
+    assert not has_just_failed(service(), fine, failed)
+
+
+def test_the_condition_says_what_failed_with_the_numbers_and_what_runs() -> None:
+    failed = told(seen(2), Status(), {2: RunCounts(117, 71)}).revisions
+    late = known(r2="Failed", r1="Ready").revisions
+
+    taken_back = healthy(service(autoRollback=True), 1, failed, 2)
+    left = healthy(service(), 2, failed, None)
+    never_ready = healthy(service(), 2, late, None)
+
+    assert taken_back is not None and left is not None and never_ready is not None
+    assert (taken_back.status, taken_back.reason) == ("False", "RolledBack")
+    assert taken_back.message == (
+        "revision 2 was taken back: 71 of its 117 runs failed (61 %, more than 50 %); "
+        "replicas run revision 1; a change of the manifest is released again"
+    )
+    assert (left.reason, left.message.split("; ")[1]) == (
+        "ReleaseFailed",
+        "`lgs rollback support` goes back",
+    )
+    assert "revision 2: none of its replicas was ready in time" in never_ready.message
+
+
+def test_a_service_without_a_revision_says_nothing_of_its_health() -> None:
+    assert healthy(service(), None, [], None) is None
+    bare = replace(seen(1), deployment=None, revisions=())
+    assert revisions(bare, Status(), {}) == []
