@@ -264,6 +264,9 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
         _comes(entry)
         low, high = scaling.get("minReplicas", 1), scaling.get("maxReplicas", 1000)
         entry["minReplicas"] = min(max(entry["minReplicas"], low), high) if "postgres" in persistence else 1
+    if choice:
+        # A service that is new has no revision to go back to, and would wait for one.
+        spec.get("rollout", {}).pop("revision", None)
     return spec
 
 
