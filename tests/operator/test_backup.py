@@ -113,9 +113,10 @@ def test_the_database_lets_the_pods_of_backups_and_restores_in_only_while_there_
         peers = wanted(**more)["NetworkPolicy", "support-postgres"]["spec"]["ingress"][0]["from"]
         return {each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in peers}
 
-    assert components() == {"runtime"}
-    assert components(backup={"schedule": "@daily", "volume": {}}) == {"runtime", "backup"}
-    assert components(restores=True, restoreFrom={"service": "old"}) == {"runtime", "restore"}
+    replicas = {"runtime", "api"}
+    assert components() == replicas
+    assert components(backup={"schedule": "@daily", "volume": {}}) == replicas | {"backup"}
+    assert components(restores=True, restoreFrom={"service": "old"}) == replicas | {"restore"}
 
 
 def test_a_restore_has_a_job_of_its_own_for_each_source() -> None:
