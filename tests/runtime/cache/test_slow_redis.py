@@ -16,6 +16,7 @@ from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.values import Found, Life
 from support.caches import listening
+from support.redis import RedisServer
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
@@ -204,3 +205,27 @@ async def test_a_busy_replica_too_goes_past_a_redis_that_answers_late(
         while cache.redis == "up":
             await computed(cache, f"{asked}", asked)
             asked += 1
+
+
+async def test_a_replica_that_is_too_busy_to_see_does_not_take_a_redis_that_is_gone_for_one_that_is_back(
+    new_cache: NewCache, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.replicas.LATE_SECONDS", -1.0)
+    cache = new_cache(redis_server.uri)
+    assert cache._replicas is not None
+    shared, looks = cache._replicas._shared, list[int]()
+    ping = shared.ping
+
+    async def counted() -> None:
+        looks.append(1)
+        await ping()
+
+    monkeypatch.setattr(shared, "ping", counted)
+    redis_server.stop()
+    await cache.write([(cache.place("function", "key"), "value", LIFE)])
+    assert cache.redis == "away"
+
+    with capture_logs() as logs:
+        await until(lambda: len(looks) >= 3)
+
+    assert [log["event"] for log in logs if log["event"].startswith("cache.redis_")] == []

@@ -133,9 +133,9 @@ class Replicas:
                 return
         self._gone(SharedCacheUnavailable(why))
 
-    async def _ping(self, patience: float | None = None) -> str:
-        """Why Redis is of no use just now; empty: it is, as far as a busy replica can see. An answer that is
-        late is waited for, for `patience` seconds more or to its end."""
+    async def _ping(self, patience: float | None = None) -> str | None:
+        """Why Redis is of no use just now; empty: it is. None: this replica was too busy to see. A late
+        answer is waited for, for `patience` seconds more or to its end."""
         loop = asyncio.get_running_loop()
         due = loop.time() + SLOW_SECONDS
         asked = self._begun(self._shared.ping())
@@ -149,13 +149,13 @@ class Replicas:
         await cancelled([asked])
         failed = None if asked.cancelled() else asked.exception()
         if isinstance(failed, SharedCacheUnavailable):
-            return "" if late > LATE_SECONDS else str(failed)
+            return None if late > LATE_SECONDS else str(failed)
         return slow
 
     async def _recover(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            if await self._ping():
+            if await self._ping() != "":
                 continue
             log.info("cache.redis_back")
             # Memory may hold what has changed meanwhile, and be asked long before Redis is.
