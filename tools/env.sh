@@ -17,6 +17,7 @@ KIND=v0.33.0
 LOCAL_PATH=v0.0.30
 PROMETHEUS_ADAPTER=v0.12.0
 CUSTOM_METRICS=v1.35.0   # what the adapter is made of, for this Kubernetes
+CLOUDNATIVEPG=v1.27.0
 NODE_IMAGE=${LGS_NODE_IMAGE:-localhost/kindnode:v1.$KUBERNETES}
 
 PRIVATE_DOCKER=unix:///run/lgs-kind/docker.sock

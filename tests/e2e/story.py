@@ -17,6 +17,9 @@ RESOURCE = f"langgraphservice/{NAME}"
 RELEASE = "lgs-operator"
 PODS = f"lgs.dev/service={NAME},app.kubernetes.io/component=runtime"
 URL = f"http://{NAME}:8000"
+RECORDS_URI = "redis://records:6379"
+POSTGRES_UID = 999
+"""The user of the images of PostgreSQL that need no registry."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from typing import Any
 from e2e.harness import nodes
 from e2e.harness.kubectl import Kubectl, condition, run
 from e2e.harness.report import Report
-from e2e.story import NAME, RELEASE, Story, records_store
-
-RECORDS_URI = "redis://records:6379"
+from e2e.story import NAME, POSTGRES_UID, RECORDS_URI, RELEASE, Story, records_store
 
 
 def test_helm_installs_the_operator(story: Story, report: Report) -> None:
@@ -98,7 +96,7 @@ def operator_values(story: Story) -> str:
     images = {
         "runtime": story.image("lgs-runtime"),
         "postgres": story.image("lgs-testing-postgres"),
-        "postgresUid": 999,
+        "postgresUid": POSTGRES_UID,
         "redis": story.image("lgs-testing-redis"),
         "pullPolicy": "IfNotPresent",
     }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the images and prints their names, one a line.
 #   build.sh           the runtime and the operator (make images)
-#   build.sh testing   also PostgreSQL, Redis and Prometheus with its adapter for a test cluster that can't pull them
+#   build.sh testing   also PostgreSQL with CloudNativePG's operator, Redis, and Prometheus with its adapter, for a test cluster
+#                      that can't pull them
 #   build.sh pythons   also the runtime for the other Pythons, as NAME:TAG-py3.11 and so on
 # LGS_IMAGE_PREFIX (default localhost/) and LGS_IMAGE_TAG (default test) say what they are called.
 set -euo pipefail
@@ -38,4 +39,6 @@ if [ "${1:-}" = testing ]; then
   build lgs-testing-redis images/testing/redis/Dockerfile
   "$HERE/../kubernetes/build.sh" adapter
   build lgs-testing-metrics images/testing/metrics/Dockerfile "$K8S_HOME/adapter/bin"
+  CONTEXT=$("$HERE/../setup/cloudnativepg.sh")
+  build lgs-testing-cloudnativepg images/testing/cloudnativepg/Dockerfile "$CONTEXT"
 fi

@@ -15,5 +15,5 @@ definition() {
 }
 
 one_at_a_time "$TOOLCHAIN/definitions.lock"
-definition cloudnativepg postgresql.cnpg.io_clusters github.com/cloudnative-pg/cloudnative-pg v1.27.0
+definition cloudnativepg postgresql.cnpg.io_clusters github.com/cloudnative-pg/cloudnative-pg "$CLOUDNATIVEPG"
 definition keda keda.sh_scaledobjects github.com/kedacore/keda/v2 v2.21.0
