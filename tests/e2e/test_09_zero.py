@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from langgraph_sdk import get_client
 
-from e2e.harness.kubectl import answers
+from e2e.harness.kubectl import answers, is_ready
 from e2e.harness.report import Report
 from e2e.harness.watch import replicas_of
 from e2e.story import NAME, RESOURCE, URL, Story
@@ -77,6 +77,8 @@ async def test_a_run_is_acknowledged_at_once_and_ends_right(story: Story, report
         acknowledged = time.time()
         values: Any = await client.runs.join(thread["thread_id"], run["run_id"])
         ended = time.time()
+        # It takes runs as soon as it can, and the kubelet asks only now and then.
+        story.kubectl.until("the replica is Ready", lambda: any(map(is_ready, story.pods())), 60)
         started_in = story.start_up_seconds()
 
     decided, ready = replicas.first_above(0, began), replicas.first_ready(1, began)
