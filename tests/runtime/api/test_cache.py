@@ -108,6 +108,16 @@ async def test_a_name_that_is_none_is_refused(url: str) -> None:
     assert (unknown.json(), "nobody's" in told) == ({"deleted": 0}, False)
 
 
+async def test_a_parameter_that_is_misspelt_forgets_nothing(alone: Settings) -> None:
+    async with open_replica(alone) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        before = await asked(http, "a")
+        refused = await http.delete("/cache", params={"name": NODE})
+        after = await asked(http, "a")
+
+    assert (refused.status_code, after) == (422, before)
+    assert "name: must be namespace, the only parameter there is" in refused.text
+
+
 async def test_users_are_let_in_by_a_handler_that_names_the_cache_alone(alone: Settings) -> None:
     settings = replace(alone, auth_path="api_auth:cache_keepers")
     async with open_replica(settings) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:

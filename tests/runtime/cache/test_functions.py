@@ -102,6 +102,23 @@ async def test_in_a_replica_a_call_that_makes_no_key_is_made_counted_and_told_on
         await price.invalidate(object())
 
 
+async def test_in_a_replica_a_key_function_that_raises_fails_no_call(cache: CacheManager) -> None:
+    @cached(ttl=60, key=lambda question: question[100])
+    async def answer(question: str) -> str:
+        CALLS.append(question)
+        return "7"
+
+    with capture_logs() as logs:
+        found = [await answer("short") for _ in range(2)]
+
+    assert (found, CALLS) == (["7", "7"], ["short"] * 2)
+    assert cache.statistics.total().errors == 2
+    assert [log["event"] for log in logs] == ["cache.no_key"]
+    assert "its key function raised IndexError: string index out of range" in logs[0]["reason"]
+    with pytest.raises(UncacheableArgument, match="IndexError"):
+        await answer.invalidate("short")
+
+
 class Unstorable:
     """Its key is given by hand; msgpack has no form for it."""
 

@@ -65,9 +65,16 @@ class Work:
         if self._key is None:
             call = self._arguments.key(args, kwargs)
         else:
-            call = canonical(self._key(*args, **kwargs), self.name)
+            call = canonical(self._made_by_key(self._key, args, kwargs), self.name)
         whose = canonical(manager.user(), self.name) if self._per_user else b""
         return manager.place(self.name, self._version, whose, call)
+
+    def _made_by_key(self, key: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        try:
+            return key(*args, **kwargs)
+        except Exception as raised:
+            words = f"{self.name}: its key function raised {type(raised).__name__}: {raised}"
+            raise UncacheableArgument(words) from raised
 
     def place_of_call(
         self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import shapes
+from lgs_runtime.errors import InvalidRequest
 
 routes = router("System")
 Namespace = Annotated[
@@ -35,7 +36,14 @@ async def get_cache_statistics(parts: Parts, caller: Asking) -> Response:
 
 
 @routes.delete("/cache", response_model=shapes.CacheCleared)
-async def clear_cache(parts: Parts, caller: Asking, namespace: Namespace = None) -> Response:
-    """Forgets the results of a namespace, or all, in Redis and in the memory of every replica."""
+async def clear_cache(
+    request: Request, parts: Parts, caller: Asking, namespace: Namespace = None
+) -> Response:
+    """Forgets the results of a namespace, or all: in Redis and in the memory of every replica; without a
+    Redis, in that of the replica that answers."""
+    for name in request.query_params:
+        if name != "namespace":
+            # A name that is misspelt must not forget everything.
+            raise InvalidRequest(f"{name}: must be namespace, the only parameter there is")
     await caller.of_cache("delete", namespace)
     return JsonResponse({"deleted": await parts.cache.clear(namespace)})
