@@ -19,11 +19,12 @@ from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition
 from lgs_operator.context import Context
+from lgs_operator.desired.revision import revision_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
-from lgs_operator.naming import REPLICAS, REVISION_LABEL
+from lgs_operator.naming import REPLICAS
 from lgs_operator.observer import Observer
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
@@ -183,10 +184,8 @@ class Autoscaler:
             return {}
         if track.revision != current:
             track.revision, track.replicas = current, {}
-        pods = (each["metadata"] for each in self._state.pods(key))
-        own = frozenset(
-            pod["name"] for pod in pods if pod.get("labels", {}).get(REVISION_LABEL) == str(current)
-        )
+        pods = self._state.pods(key)
+        own = frozenset(pod["metadata"]["name"] for pod in pods if revision_of(pod) == current)
         track.replicas = counted(track.replicas, observation.samples, own)
         return {current: total(track.replicas)}
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import NonRecordingSpan, Span, Tracer, set_span_in_context
 
-from lgs_runtime.tracing.counts import SpanCounts
 from lgs_runtime.tracing.subtrees import Subtrees
 
 
@@ -20,7 +19,7 @@ class Field:
 
     def __init__(self, most: int = 100) -> None:
         self.out: list[str] = []
-        self.subtrees = Subtrees(self._take, SpanCounts(), most)
+        self.subtrees = Subtrees(self._take, most)
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(self.subtrees)
         self.tracer: Tracer = provider.get_tracer("test")

@@ -64,13 +64,19 @@ def superseded(
     pod runs, and for the one with the highest number, which no other is to get."""
     newest = sorted(history, key=number_of, reverse=True)
     old = [each for each in newest if number_of(each) != current.number]
-    run = {each["metadata"].get("labels", {}).get(REVISION_LABEL) for each in pods}
-    return [each for each in old[limit:] if each is not newest[0] and str(number_of(each)) not in run]
+    run = set(map(revision_of, pods))
+    return [each for each in old[limit:] if each is not newest[0] and number_of(each) not in run]
 
 
 def number_of(revision: Manifest) -> int:
     """The number of a revision as it is kept."""
     return int(revision["revision"])
+
+
+def revision_of(pod: Manifest) -> int | None:
+    """The number of the revision that a pod, or a template of some, is of; None where it has none."""
+    said = pod.get("metadata", {}).get("labels", {}).get(REVISION_LABEL, "")
+    return int(said) if said.isdecimal() else None
 
 
 def source_of(revision: Manifest) -> str | None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lgs_crds.status import RevisionState, RevisionStatus, Status
-from lgs_operator.desired.revision import image_of_revision, number_of, source_of
+from lgs_operator.desired.revision import image_of_revision, number_of, revision_of, source_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ready
-from lgs_operator.naming import REVISION_LABEL
 from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status.health import counts_of, fails
 from lgs_operator.status.observed import ObservedService
@@ -21,7 +20,7 @@ from lgs_operator.status.rollout import seconds_past
 def current_revision(deployment: Manifest | None) -> int | None:
     """The number of the revision that new pods run; None before there are pods with one."""
     template = (deployment or {}).get("spec", {}).get("template", {})
-    return _number(template.get("metadata", {}).get("labels", {}))
+    return revision_of(template)
 
 
 def revisions(view: ObservedService, before: Status, runs: Mapping[int, RunCounts]) -> list[RevisionStatus]:
@@ -29,7 +28,7 @@ def revisions(view: ObservedService, before: Status, runs: Mapping[int, RunCount
     measured have ended since."""
     known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
-    ready = {_number(pod["metadata"].get("labels", {})) for pod in view.all_pods if is_ready(pod)}
+    ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod)}
     is_late = seconds_past(view.deployment) is not None
     rollout = view.service.spec.rollout
 
@@ -77,8 +76,3 @@ def _status(revision: Manifest, state: RevisionState, counts: RunCounts, *, veri
         source=source_of(revision),
         created_at=metadata.get("creationTimestamp"),
     )
-
-
-def _number(labels: Mapping[str, str]) -> int | None:
-    said = labels.get(REVISION_LABEL, "")
-    return int(said) if said.isdecimal() else None

@@ -14,8 +14,6 @@ from typing import Final
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from lgs_runtime.tracing.counts import SpanCounts
-
 MOST_OPEN: Final = 100_000
 """Spans that have begun and not ended, of which it is known what they are under."""
 
@@ -23,9 +21,8 @@ MOST_OPEN: Final = 100_000
 class Subtrees(SpanProcessor):
     """Between the tracer and the queue of spans to be sent. No more than `most` spans wait here."""
 
-    def __init__(self, hand_on: Callable[[ReadableSpan], None], counts: SpanCounts, most: int) -> None:
+    def __init__(self, hand_on: Callable[[ReadableSpan], None], most: int) -> None:
         self._hand_on = hand_on
-        self._counts = counts
         self._most = most
         self._lock = Lock()
         self._top_of: dict[int, int] = {}

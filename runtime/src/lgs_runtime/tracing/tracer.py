@@ -56,7 +56,7 @@ class Tracing:
         self.replica = replica
         self.counts = SpanCounts()
         self._queue = SpanQueue(options, self.counts)
-        self.subtrees = Subtrees(self._queue.add, self.counts, MOST_HELD)
+        self.subtrees = Subtrees(self._queue.add, MOST_HELD)
         self.ids = SpanIds()
         own = {"service.instance.id": replica, "service.version": version}
         resource = Resource.create(own)
