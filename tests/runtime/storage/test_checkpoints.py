@@ -19,7 +19,7 @@ from lgs_runtime.checkpoint.savers import delete_run_checkpoints, open_checkpoin
 from lgs_runtime.checkpoint.wrappers.foreign import ForeignSaver, copy_checkpoints
 from lgs_runtime.database import postgres as database
 from lgs_runtime.errors import ConfigError, StorageUnavailable
-from lgs_runtime.store import postgres as store_module
+from lgs_runtime.store import postgres_connections as store_module
 from lgs_runtime.store.backends import open_store
 from support.ports import free_port
 from support.postgres import PostgresServer

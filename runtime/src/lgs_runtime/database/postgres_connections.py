@@ -178,6 +178,16 @@ async def connect(access: Access) -> asyncpg.Connection:
         return connection
 
 
+@asynccontextmanager
+async def connected(access: Access) -> AsyncIterator[asyncpg.Connection]:
+    """One connection outside of the pool, while the context is open. Raises `StorageUnavailable`."""
+    connection = await connect(access)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def prepare(connection: asyncpg.Connection) -> None:
     """JSON goes in as text and comes out as values."""
     for name in ("json", "jsonb"):

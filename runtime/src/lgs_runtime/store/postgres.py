@@ -6,25 +6,25 @@ Setup is guarded: replicas that start together take turns. Failures to reach the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any, Final, LiteralString, cast
+from typing import Final, LiteralString, cast
 
 import psycopg
 from langgraph.store.base import Op, Result, TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncCursor
 from psycopg.rows import DictRow
 
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.database.postgres_access import probe
+from lgs_runtime.database.postgres_connections import connected
+from lgs_runtime.database.postgres_setup import setup_turn
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.store.batches import IsolatedBatchStore
 from lgs_runtime.store.options import Index, check_dimensions
 from lgs_runtime.store.postgres_connections import (
-    CONNECT_SECONDS,
     HealingPool,
     Pool,
     open_pool,
@@ -33,10 +33,8 @@ from lgs_runtime.store.postgres_connections import (
 )
 from lgs_runtime.store.values import decoded, encoded
 
-SETUP_SECONDS: Final = 120.0
-_TRY_SETUP_LOCK: Final[LiteralString] = "SELECT WHERE pg_try_advisory_xact_lock(7811338932493512562)"
-"""The key of the advisory lock is `lgs_stor` in ASCII."""
-_HOLD_ON: Final = "SET LOCAL idle_in_transaction_session_timeout = '150s'"
+SETUP_LOCK: Final = 0x6C67735F73746F72
+"""Key of the advisory lock: `lgs_stor` in ASCII."""
 _IS_THERE: Final = "SELECT to_regclass(%s) IS NOT NULL AS there"
 _NEWEST: Final[Mapping[str, LiteralString]] = {
     "store_migrations": "SELECT max(v) AS v FROM store_migrations",
@@ -97,7 +95,7 @@ async def postgres_store(
             await _check_vectors(pool, index)
         if not await _is_set_up(pool, store):
             with _allowed(uri):
-                async with _turn(uri):
+                async with connected(access) as holding, setup_turn(holding, SETUP_LOCK):
                     await store.setup()
                     await _keep_fractions(pool)
         yield store
@@ -151,26 +149,3 @@ async def _check_vectors(pool: Pool, index: Index) -> None:
                 )
             column = await (await connection.execute(_STORED_DIMENSIONS)).fetchone()
     check_dimensions(index, column["dims"] if column else None)
-
-
-@asynccontextmanager
-async def _turn(uri: str) -> AsyncIterator[None]:
-    """Holds the setup lock, which is a transaction's, as a session may be another's behind a pooler. Asks for
-    it again and again rather than waiting inside of a statement: building an index concurrently waits for all
-    older statements, and the two would wait for each other."""
-    with translated():
-        connection = await AsyncConnection.connect(
-            uri, prepare_threshold=None, connect_timeout=int(CONNECT_SECONDS)
-        )
-    async with connection:
-        with translated():
-            await connection.execute(_HOLD_ON)
-            async with asyncio.timeout(SETUP_SECONDS):
-                while not await _taken(connection):  # noqa: ASYNC110 - the database has no event to wait for
-                    await asyncio.sleep(0.05)
-        yield
-
-
-async def _taken(connection: AsyncConnection[Any]) -> bool:
-    # Without parameters it is a simple query, which leaves no snapshot behind for others to wait for.
-    return (await connection.execute(_TRY_SETUP_LOCK)).rowcount == 1

@@ -61,13 +61,6 @@ MIGRATIONS: Final = (
 HAS_MIGRATIONS: Final = "SELECT to_regclass('checkpoint_migrations') IS NOT NULL"
 MIGRATED: Final = "SELECT max(v) FROM checkpoint_migrations"
 NOTE_MIGRATION: Final = "INSERT INTO checkpoint_migrations (v) VALUES ($1) ON CONFLICT DO NOTHING"
-TRY_SETUP_LOCK: Final = "SELECT WHERE pg_try_advisory_xact_lock({key})"
-"""Without parameters, so that it is a simple query: another kind would keep its snapshot, and the
-concurrent build of an index would wait for its transaction."""
-TAKEN: Final = "SELECT 1"
-"""What the driver says of it when it has a row."""
-HOLD_ON: Final = "SET LOCAL idle_in_transaction_session_timeout = '150s'"
-"""For the transaction that holds the lock while others work."""
 
 BLOBS: Final = """
 INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)

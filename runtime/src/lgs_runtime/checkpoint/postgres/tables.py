@@ -5,7 +5,6 @@ Errors of a database that can't be reached leave as `StorageUnavailable`; what l
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,10 +14,10 @@ from lgs_runtime.checkpoint.postgres import statements
 from lgs_runtime.checkpoint.postgres.row_encoding import Group
 from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.database.postgres import Database
+from lgs_runtime.database.postgres_setup import SETUP_SECONDS, setup_turn
 
 SETUP_LOCK: Final = 0x6C67735F63686B70
 """Key of the advisory lock: `lgs_chkp` in ASCII."""
-SETUP_SECONDS: Final = 120.0
 
 
 class Tables:
@@ -56,22 +55,11 @@ class Tables:
         async with self.database.connection() as connection:
             if await _version(connection) >= len(statements.MIGRATIONS) - 1:
                 return
-            # The lock is a transaction's, as a session may be another's behind a pooler; and an index that is
-            # built concurrently must be in none.
-            async with self.database.connection() as holding, holding.transaction():
-                await holding.execute(statements.HOLD_ON)
-                await self._take_turn(holding)
+            # By another connection: an index that is built concurrently must be in no transaction.
+            async with self.database.connection() as holding, setup_turn(holding, SETUP_LOCK):
                 for number in range(await _version(connection) + 1, len(statements.MIGRATIONS)):
                     await connection.execute(statements.MIGRATIONS[number], timeout=SETUP_SECONDS)
                     await connection.execute(statements.NOTE_MIGRATION, number)
-
-    async def _take_turn(self, connection: asyncpg.Connection) -> None:
-        # Asked for again and again rather than waited for inside of a statement: building an index
-        # concurrently waits for all older statements, and the two would wait for each other.
-        async with asyncio.timeout(SETUP_SECONDS):
-            asked = statements.TRY_SETUP_LOCK.format(key=SETUP_LOCK)
-            while await connection.execute(asked) != statements.TAKEN:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
 
 
 async def _version(connection: asyncpg.Connection) -> int:
