@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import product
+from math import ceil
 
 from lgs_operator.scaling import Histogram, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.samples import typical_startup
@@ -216,6 +218,33 @@ def test_runs_that_are_slow_by_themselves_get_no_replicas_and_the_reason_says_so
     assert record.most_replicas() == 1
     assert record.rounds[-1].decision.code == "RunsSlow"
     assert "more replicas would not help" in record.rounds[-1].decision.reason
+
+
+def test_a_reason_names_the_target_by_which_a_load_needs_more_slots_than_it_keeps_in_use() -> None:
+    load = poisson(lambda _: 10.0, 200, run=2.0, seed=3)
+    room = {
+        r"of them are in use at most \(utilization\)": replace(POLICY, utilization=0.2),
+        r"waits more than 100 ms \(queueWaitSeconds\)": replace(POLICY, queue_wait_seconds=0.1),
+        r"\(p95LatencySeconds\)": replace(POLICY, queue_wait_seconds=9.0, p95_latency_seconds=6.0),
+    }
+
+    for said, policy in room.items():
+        reasons = [each.decision.reason for each in play(load, 200, policy).rounds]
+
+        in_full = rf"keep \d+ slots in use and need \d+, so that .*{said}.*: \d+ replicas of 8 slots"
+        assert any(re.search(in_full, reason) for reason in reasons), said
+
+
+def test_the_numbers_of_a_reason_make_the_number_of_replicas() -> None:
+    told = re.compile(r"keep (\d+) slots in use(?: and need (\d+), so)?(.*): (\d+) replicas? of 8 slots(.*)")
+    load = poisson(steps((0, 4), (60, 40), (100, 2)), 200, run=2.0)
+
+    for each in play(load, 200, replace(POLICY, queue_wait_seconds=0.2)).rounds:
+        if (found := told.search(each.decision.reason)) is not None:
+            in_use, needed, beside, replicas, stay = found.groups()
+            explained = ceil(int(needed or in_use) / 8)
+            assert int(replicas) <= max(1, explained) or "wait" in beside or "bursts" in beside, found[0]
+            assert int(replicas) == each.decision.replicas or stay, found[0]
 
 
 def test_rounds_without_data_change_nothing() -> None:

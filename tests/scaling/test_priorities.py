@@ -36,6 +36,7 @@ class Service:
     ready: int = 1
     asked: deque[tuple[int, int]] = field(default_factory=deque)
     wanted: list[int] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     waited: tuple[list[int], ...] = field(default_factory=lambda: ([], [], []))
 
     def second(self, arrivals: tuple[int, int, int]) -> None:
@@ -59,6 +60,7 @@ class Service:
         elif not self.asked or self.asked[-1][1] != decision.replicas:
             self.asked.append((self.now + STARTUP, decision.replicas))
         self.wanted.append(decision.replicas)
+        self.reasons.append(decision.reason)
 
     def _observation(self) -> Observation:
         counts = tuple(float(len(queue)) for queue in self.waiting)
@@ -100,6 +102,15 @@ def test_a_deep_queue_of_low_runs_is_served_within_its_own_time_by_few_replicas(
     assert max(patient.waited[2]) <= 600
     assert max(patient.wanted) <= max(hasty.wanted) / 4
     assert max(patient.waited[1][80:]) <= 2
+
+
+def test_a_reason_says_that_the_waits_of_priorities_ask_for_more_slots_than_are_in_use() -> None:
+    strict = replace(POLICY, waits=(0.05, None, None))
+
+    reasons = play(strict, lambda _: (6, 0, 0), 60).reasons
+
+    said = "so that hardly a run waits for too long (queueWaitSeconds by priority)"
+    assert any(said in reason for reason in reasons)
 
 
 def test_other_runs_are_followed_as_fast_while_low_ones_wait() -> None:

@@ -55,17 +55,22 @@ class View:
 
 
 def _screen(title: str, processes: Sequence[Process], decision: Decision | None) -> Group:
-    table = Table(title=escape(title), title_justify="left", expand=False)
+    table = Table(expand=False)
     for name in ("replica", "pid", "state", "slots in use", "runs ended"):
-        table.add_column(name, justify="left" if name in {"replica", "state"} else "right")
+        table.add_column(name, justify="left" if name in {"replica", "state"} else "right", overflow="fold")
     for each in sorted(processes, key=lambda process: process.started_at):
         seen = each.sample
         slots = f"{seen.in_use}/{seen.slots}" if seen else ""
         ended = f"{seen.finished:.0f}" if seen else ""
         table.add_row(escape(each.name), str(each.handle.pid), each.phase, slots, ended)
     if decision is None:
-        return Group(table, Text("no decision yet"))
+        return Group(_folded(title), table, Text("no decision yet"))
     p95 = "none ended lately" if decision.p95 is None else f"{decision.p95:.2f} s"
     queue = "unknown" if decision.queue is None else str(decision.queue)
     words = f"queue {queue}   p95 {p95}   wanted {decision.replicas}\n{decision.code}: {decision.reason}"
-    return Group(table, Text(words))
+    return Group(_folded(title), table, _folded(words))
+
+
+def _folded(words: str) -> Text:
+    """All of a text, however narrow the terminal is: a live screen cuts what its console does not wrap."""
+    return Text(words, no_wrap=False, overflow="fold")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from lgs_operator.scaling.decision import Code, Proposal, RoundInputs
+from lgs_operator.scaling.demand import Demand
+from lgs_operator.scaling.policy import Policy
 
 
 def what_is_unknown(given: RoundInputs) -> str | None:
@@ -14,6 +18,48 @@ def what_is_unknown(given: RoundInputs) -> str | None:
     if not given.demand.queue_known:
         return "no replica can tell how many runs wait"
     return None
+
+
+def why_staffed(policy: Policy, demand: Demand, replicas: int, needed: float, recurs: float) -> str:
+    """Why the load asks for so many replicas: it needs `needed` slots, bursts that come back `recurs`."""
+    runs = (
+        "of a length not known yet" if demand.run_seconds is None else f"of {in_seconds(demand.run_seconds)}"
+    )
+    room = _head_room(policy, demand, demand.offered, needed)
+    return (
+        f"{demand.rate.per_second:.1f} runs/s {runs} keep {demand.offered:.0f} slots in use"
+        f"{f' and need {room}' if room else ''}"
+        f"{f', {demand.waiting} wait' if demand.waiting else ''}"
+        f"{f', bursts that came back need {recurs:.0f}' if recurs > demand.offered else ''}"
+        f": {_of_slots(replicas, policy)}"
+    )
+
+
+def why_foreseen(policy: Policy, demand: Demand, replicas: int, foreseen: float, needed: float) -> str:
+    """Why what the days before foresee, `foreseen` slots in use, asks for so many replicas."""
+    room = _head_room(policy, demand, foreseen, needed)
+    return (
+        f"at this time of day {foreseen:.0f} slots were in use before, now {demand.offered:.0f}"
+        f"{f'; {foreseen:.0f} in use need {room}' if room else ''}: {_of_slots(replicas, policy)}"
+    )
+
+
+def _of_slots(replicas: int, policy: Policy) -> str:
+    return f"{replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
+
+
+def _head_room(policy: Policy, demand: Demand, load: float, needed: float) -> str:
+    """The slots that a load needs beyond those that it keeps in use, and by which target; nothing where that
+    is no replica more."""
+    slots = ceil(needed - 1e-9)
+    if ceil(slots / policy.slots) <= ceil(round(load) / policy.slots):
+        return ""
+    if needed <= load / policy.utilization + 1e-9:
+        return f"{slots}, so that {policy.utilization:.0%} of them are in use at most (utilization)"
+    if demand.levels:
+        return f"{slots}, so that hardly a run waits for too long (queueWaitSeconds by priority)"
+    target = "p95LatencySeconds" if demand.wait_seconds < policy.queue_wait_seconds else "queueWaitSeconds"
+    return f"{slots}, so that hardly a run waits more than {in_seconds(demand.wait_seconds)} ({target})"
 
 
 def code_and_reason(
@@ -40,7 +86,23 @@ def code_and_reason(
         return "RunsSlow", f"{slow}: more replicas would not help"
     if within < replicas:
         return "Holding", f"{proposal.why}; {replicas} stay until less has been enough for {in_seconds(hold)}"
-    return "Steady", proposal.why
+    return "Steady", f"{proposal.why}{_why_more_stay(given, proposal, within)}"
+
+
+def _why_more_stay(given: RoundInputs, proposal: Proposal, replicas: int) -> str:
+    if max(proposal.replicas, given.policy.min_replicas) >= replicas:
+        return ""
+    return f"; {replicas} stay: {_why_none_goes(given, replicas)}"
+
+
+def _why_none_goes(given: RoundInputs, replicas: int) -> str:
+    if given.demand.urgent:
+        return "runs wait for a slot"
+    if given.observation.failed:
+        return "those that gave no data may be full"
+    if given.demand.in_use > (replicas - 1) * given.policy.slots:
+        return f"{given.demand.in_use} slots are in use"
+    return "fewer would not do if the load grew by a tenth"
 
 
 def numbers_behind(given: RoundInputs, proposal: Proposal, hold: float) -> dict[str, float]:

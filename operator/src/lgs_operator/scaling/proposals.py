@@ -8,7 +8,7 @@ from math import ceil, floor
 
 from lgs_operator.scaling.decision import Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand
-from lgs_operator.scaling.explanation import in_seconds
+from lgs_operator.scaling.explanation import in_seconds, why_foreseen, why_staffed
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.priorities import slots_by_priority
 from lgs_operator.scaling.staffing import slots_for
@@ -21,33 +21,27 @@ WAIT_SHARE = 0.25
 def staffed(policy: Policy, demand: Demand, recurs: float, foreseen: float) -> Proposal:
     """Little's law with head-room and backlog, in whole replicas. `recurs` slots stay ready for bursts,
     and what a load of `foreseen` slots needs."""
-    load = _slots(demand.offered, policy, demand) / policy.slots
-    base = max(ceil(load - 1e-9), ceil(recurs / policy.slots))
+    needed = _slots(demand.offered, policy, demand)
+    base = max(_whole(needed, policy), ceil(recurs / policy.slots))
     foresees = foreseen > demand.offered
-    ahead = min(replicas_for(foreseen, policy, demand), policy.max_replicas) if foresees else 0
-    kept = demand.slots / policy.slots if demand.urgent else 0.0
-    with_backlog = ceil(max(load, kept) + demand.backlog / policy.slots - 1e-9)
+    needs_then = _slots(foreseen, policy, demand) if foresees else 0.0
+    ahead = min(_whole(needs_then, policy), policy.max_replicas)
+    kept = demand.slots if demand.urgent else 0.0
+    with_backlog = _whole(max(needed, kept) + demand.backlog, policy)
     replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
     if ahead > replicas:
-        why = (
-            f"at this time of day {foreseen:.0f} slots were in use before, now {demand.offered:.0f}: "
-            f"{ahead} {'replica' if ahead == 1 else 'replicas'} of {policy.slots} slots"
-        )
+        why = why_foreseen(policy, demand, ahead, foreseen, needs_then)
         return Proposal(ahead, why, for_load=ahead, is_predicted=True)
-    speed = (
-        "of a length not known yet" if demand.run_seconds is None else f"of {in_seconds(demand.run_seconds)}"
-    )
-    why = (
-        f"{demand.rate.per_second:.1f} runs/s {speed} keep {demand.offered:.0f} slots in use"
-        f"{f', {demand.waiting} wait' if demand.waiting else ''}"
-        f"{f', bursts that came back need {recurs:.0f}' if recurs > demand.offered else ''}"
-        f": {replicas} {'replica' if replicas == 1 else 'replicas'} of {policy.slots} slots"
-    )
+    why = why_staffed(policy, demand, replicas, needed, recurs)
     return Proposal(replicas, why, for_load=max(base, ahead))
 
 
 def replicas_for(load: float, policy: Policy, demand: Demand) -> int:
-    return ceil(_slots(load, policy, demand) / policy.slots - 1e-9)
+    return _whole(_slots(load, policy, demand), policy)
+
+
+def _whole(slots: float, policy: Policy) -> int:
+    return ceil(slots / policy.slots - 1e-9)
 
 
 def _slots(load: float, policy: Policy, demand: Demand) -> float:
