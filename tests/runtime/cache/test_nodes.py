@@ -200,7 +200,7 @@ async def test_tasks_are_cached_by_their_policy(cache: CacheManager) -> None:
 def test_a_node_with_a_time_to_live_that_is_none_is_refused_as_the_graph_is_loaded(ttl: float) -> None:
     graph = single(Says("a"), CachePolicy(key_func=cache_key, ttl=ttl))  # type: ignore[arg-type]
 
-    with pytest.raises(ConfigError, match=r"agent: node node: cache_policy.ttl: .*: must be more than"):
+    with pytest.raises(ConfigError, match=r"agent: node node: cache_policy.ttl: .*: must be .*more than"):
         check_policies("agent", graph)
 
 

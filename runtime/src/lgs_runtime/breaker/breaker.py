@@ -66,6 +66,10 @@ class CircuitBreaker:
             check_number("timeout", timeout, most=LONGEST_SECONDS)
         if name is not None and not (isinstance(name, str) and name.strip() and _can_be_sent(name)):
             raise InvalidPolicy("name", name, "must be a text that names what is called")
+        if not callable(clock):
+            raise InvalidPolicy(
+                "clock", clock, "must be a function that returns seconds, such as time.monotonic"
+            )
         self.ignore = check_ignored(ignore)
         self.timeout = timeout
         self.fallback = fallback

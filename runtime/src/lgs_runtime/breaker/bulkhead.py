@@ -19,8 +19,10 @@ class Bulkhead:
 
     def __init__(self, limit: int, max_wait_seconds: float = 0.0) -> None:
         check_count("max_concurrent", limit, most=MOST_CALLS)
-        if max_wait_seconds != 0:
-            check_number("max_wait_seconds", max_wait_seconds, most=LONGEST_SECONDS)
+        if max_wait_seconds != 0 or isinstance(max_wait_seconds, bool):
+            check_number(
+                "max_wait_seconds", max_wait_seconds, most=LONGEST_SECONDS, hint=", or 0: nobody waits"
+            )
         self.limit = limit
         self.max_wait_seconds = max_wait_seconds
         self.used = 0

@@ -52,9 +52,10 @@ class Policy:
 
 def check_number(name: str, value: object, *, most: float, hint: str = "") -> None:
     """Raises `InvalidPolicy` unless the value is above 0 and at most `most`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and math.isnan(value)):
         raise InvalidPolicy(name, value, f"must be a number{hint}")
-    if not 0 < value <= most:
+    if not 0 < value <= most:  # type: ignore[operator]
         raise InvalidPolicy(name, value, f"must be above 0 and at most {most:g}{hint}")
 
 

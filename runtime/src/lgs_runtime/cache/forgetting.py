@@ -18,10 +18,8 @@ from lgs_runtime.cache.memory import MemoryCache
 from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import Change, SharedCache
-from lgs_runtime.cache.statistics import Statistics
+from lgs_runtime.cache.statistics import ALL, Statistics
 
-ALL: Final = "(all)"
-"""The namespace that counts what was deleted of all."""
 MOST_CLEARED: Final = 1000
 T = TypeVar("T")
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from datetime import timedelta
 from functools import wraps
-from math import isfinite
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
+from lgs_runtime.cache import options
 from lgs_runtime.cache.calls import Again, Work, computes, computing, inside_of
 from lgs_runtime.cache.current import current
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found
 from lgs_runtime.cache.keys import Arguments
+from lgs_runtime.cache.options import Seconds
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
-Seconds = float | timedelta
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -71,31 +70,34 @@ def cached(
 
     Whatever a function returns is kept, `None` too; what it raises is not, but is raised in all that waited.
 
-    Raises `ValueError` for a number that can't be one of seconds, `TypeError` for a function that can't be
-    cached; a call raises `UncacheableArgument` for an argument from which no key can be made.
+    Raises `ValueError` and `TypeError` for what can't work, in the words `function: name: value: rule`; a
+    call raises `UncacheableArgument` for an argument from which no key can be made.
     """
 
     if callable(ttl):
         raise TypeError(f"cached: {ttl!r}: must be called itself: write @cached() or @cached(ttl=...)")
 
     def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
-        name = namespace or f"{function.__module__}.{function.__qualname__}"
-        _check(function, name, named=namespace is not None)
+        name = options.check_function(function, namespace)
+        options.check_key(name, key, ignore)
+        options.check_text(name, "version", version)
+        for what, given in (("per_user", per_user), ("preload", preload)):
+            options.check_switch(name, what, given)
         if preload and (per_user or key is not None or ignore):
             raise TypeError(
-                f"{name}: preload: must be off with per_user, key and ignore: the replica calls it for "
-                "nobody, with the arguments that make the key"
+                f"{name}: preload: {preload}: must be off with per_user, key and ignore: the replica calls "
+                "it for nobody, with the arguments that make the key"
             )
         work = Work(
             function,
             name,
             arguments=Arguments(function, name, ignore),
             key=key,
-            ttl=None if ttl is None else _seconds(name, "ttl", ttl, above=True),
-            stale=_seconds(name, "stale", stale, above=False),
+            ttl=None if ttl is None else options.seconds(name, "ttl", ttl, above=True),
+            stale=options.seconds(name, "stale", stale, above=False),
             per_user=per_user,
             version=version,
-            ttl_max=None if ttl_max is None else _seconds(name, "ttl_max", ttl_max, above=True),
+            ttl_max=None if ttl_max is None else options.seconds(name, "ttl_max", ttl_max, above=True),
             preload=preload,
         )
         wrapped = _async(work) if inspect.iscoroutinefunction(function) else _sync(work)
@@ -171,26 +173,3 @@ def _sync(work: Work) -> Any:
 def _with(call: Any, invalidate: Callable[..., Any], clear: Callable[..., Any]) -> Any:
     call.invalidate, call.clear = invalidate, clear
     return call
-
-
-def _seconds(name: str, what: str, given: Any, *, above: bool) -> float:
-    seconds = given.total_seconds() if isinstance(given, timedelta) else given
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not isfinite(seconds) or seconds < 0 or (above and seconds == 0):
-        rule = "more than 0" if above else "0 or more"
-        raise ValueError(f"{name}: {what}: {given!r}: must be a number of seconds, {rule}")
-    return float(seconds)
-
-
-def _check(function: Any, name: str, *, named: bool) -> None:
-    """Raises `TypeError` for what can't be cached."""
-    if not inspect.isfunction(function):
-        raise TypeError(f"{name}: a {type(function).__name__}: must be a function")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{name}: yields: must be a function that returns; a stream can't be kept")
-    free = [variable for variable in function.__code__.co_freevars if variable != "__class__"]
-    if free and not named:
-        raise TypeError(
-            f"{name}: uses {', '.join(free)} of the function around it, which no key would have: make it an "
-            'argument, or say with namespace="..." that its results don\'t depend on it'
-        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -19,6 +18,7 @@ from lgs_runtime.cache.current import current
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.options import LONGEST_SECONDS, check_namespace
 from lgs_runtime.cache.place import Place
 from lgs_runtime.errors import ConfigError
 
@@ -128,7 +128,9 @@ class ResponseCache(BaseCache[Any]):
             else:
                 if (flight := self._manager.flights.of(place.key)) is not None:
                     self._manager.fail(flight)
-                self._manager.unstorable(place.namespace, f"ttl: {ttl}: must be more than 0 seconds")
+                self._manager.unstorable(
+                    place.namespace, f"ttl: {ttl!r}: must be a number of seconds, more than 0"
+                )
         return entries
 
 
@@ -138,7 +140,8 @@ class NodeCache(ResponseCache):
     memory."""
 
     def __init__(self, name: str) -> None:
-        """`name` is what its nodes are counted under: `name/node`."""
+        """`name` is what its nodes are counted under: `name/node`. Raises `TypeError` and `ValueError`."""
+        check_namespace("NodeCache", "name", name)
         super().__init__(None, name)
 
 
@@ -160,8 +163,10 @@ def check_policies(graph_id: str, graph: Pregel[Any, Any, Any, Any]) -> None:
     for where, policy in policies.items():
         if policy is not None and not _lives(policy.ttl):
             name = f"graphs.{graph_id}{where}: cache_policy.ttl"
-            raise ConfigError(f"{name}: {policy.ttl}: must be more than 0 seconds, or None")
+            raise ConfigError(f"{name}: {policy.ttl!r}: must be a number of seconds, more than 0, or None")
 
 
-def _lives(ttl: float | None) -> bool:
-    return ttl is None or (isfinite(ttl) and ttl > 0)
+def _lives(ttl: Any) -> bool:
+    # LangGraph checks nothing of it: it may be a text.
+    is_number = isinstance(ttl, int | float) and not isinstance(ttl, bool)
+    return ttl is None or (is_number and 0 < ttl <= LONGEST_SECONDS)

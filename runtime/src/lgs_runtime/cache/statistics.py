@@ -12,6 +12,12 @@ import structlog
 
 MOST_NAMESPACES: Final = 200
 OTHERS: Final = "(others)"
+REDIS: Final = "(redis)"
+"""The row of what Redis did not answer."""
+ALL: Final = "(all)"
+"""The row of what was forgotten of all namespaces at once."""
+RESERVED: Final = frozenset({OTHERS, REDIS, ALL})
+"""Rows that are no namespaces."""
 log = structlog.get_logger(__name__)
 
 

@@ -20,7 +20,7 @@ from lgs_runtime.cache.memory import MemoryCache
 from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import SharedCache, Stored, Written
-from lgs_runtime.cache.statistics import Statistics, WarmupCounts
+from lgs_runtime.cache.statistics import REDIS, Statistics, WarmupCounts
 from lgs_runtime.cache.value_encoding import Encoding, NotStorable
 from lgs_runtime.cache.value_types import Unreadable
 
@@ -28,8 +28,6 @@ LEASE_SECONDS: Final = 10.0
 """So long a replica that died keeps others from computing what it computed."""
 SHARED_SECONDS: Final = 60.0
 """How long memory keeps what it had from Redis at most."""
-REDIS: Final = "(redis)"
-"""The namespace that counts what Redis did not answer."""
 
 
 class Values(Forgetting):

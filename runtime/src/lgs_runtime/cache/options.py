@@ -1,0 +1,95 @@
+"""What `@cached` and `NodeCache` may be given. What can't work is refused as the function is decorated, in
+the words `function: name: value: rule`: found at a call, it would be a result under a wrong key, or a run
+that failed. Pure.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from math import isnan
+from typing import Any, Final
+
+from lgs_runtime.cache.statistics import RESERVED
+
+LONGEST_NAME: Final = 512
+"""Characters of a namespace: `DELETE /cache` takes no more."""
+LONGEST_SECONDS: Final = timedelta.max.total_seconds()
+Seconds = float | timedelta
+
+
+def check_function(function: Any, namespace: Any) -> str:
+    """The name under which the results of a function are kept. Raises `TypeError` for what can't be cached,
+    and `ValueError` for a namespace that is none."""
+    if not inspect.isfunction(function):
+        raise TypeError(
+            f"cached: {function!r}: must be a function, not a {type(function).__name__}; put @cached(...) "
+            "right above the function, below other decorators"
+        )
+    name = f"{function.__module__}.{function.__qualname__}"
+    if namespace is not None:
+        check_namespace(name, "namespace", namespace)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{name}: yields: must be a function that returns; a stream can't be kept")
+    free = [variable for variable in function.__code__.co_freevars if variable != "__class__"]
+    if free and namespace is None:
+        raise TypeError(
+            f"{name}: uses {', '.join(free)} of the function around it, which no key would have: make it an "
+            'argument, or say with namespace="..." that its results don\'t depend on it'
+        )
+    return namespace or name
+
+
+def check_namespace(name: str, what: str, given: Any) -> None:
+    """Raises `TypeError` and `ValueError` unless it can be counted, cleared and shown by this name."""
+    check_text(name, what, given)
+    if not given.strip() or len(given) > LONGEST_NAME or given in RESERVED:
+        rule = f"must be a text of 1 to {LONGEST_NAME} characters, and none of {', '.join(sorted(RESERVED))}"
+        raise ValueError(f"{name}: {what}: {given[: LONGEST_NAME + 1]!r}: {rule}")
+
+
+def check_text(name: str, what: str, given: Any) -> None:
+    """Raises `TypeError` for what is no text, and `ValueError` for one that can't be sent."""
+    if not isinstance(given, str):
+        raise TypeError(f"{name}: {what}: {given!r}: must be a text, not a {type(given).__name__}")
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: {what}: {given!r}: must be a text without halves of surrogates") from None
+
+
+def check_switch(name: str, what: str, given: Any) -> None:
+    """Raises `TypeError`: of words such as "no" each is true."""
+    if not isinstance(given, bool):
+        raise TypeError(f"{name}: {what}: {given!r}: must be True or False")
+
+
+def check_key(name: str, key: Any, ignore: Any) -> None:
+    """Raises `TypeError` for what makes no key, or names no parameters."""
+    if key is not None and (not callable(key) or inspect.iscoroutinefunction(key)):
+        raise TypeError(
+            f"{name}: key: {key!r}: must be a function, not async, that is called with the arguments and "
+            "returns what distinguishes calls"
+        )
+    is_list = isinstance(ignore, Collection) and not isinstance(ignore, str | bytes | Mapping)
+    if not is_list or not all(isinstance(each, str) for each in ignore):
+        raise TypeError(
+            f'{name}: ignore: {ignore!r}: must be a tuple of names of parameters, such as ("client",)'
+        )
+    if key is not None and ignore:
+        raise TypeError(f"{name}: ignore: {ignore!r}: must be empty with key, which alone makes the key")
+
+
+def seconds(name: str, what: str, given: Any, *, above: bool) -> float:
+    """A time in seconds. Raises `ValueError` for what is none."""
+    found = given.total_seconds() if isinstance(given, timedelta) else given
+    rule = "more than 0" if above else "0 or more"
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not is_number or (isinstance(found, float) and isnan(found)) or found < 0 or (above and found == 0):
+        raise ValueError(f"{name}: {what}: {given!r}: must be a number of seconds, {rule}")
+    if found > LONGEST_SECONDS:
+        raise ValueError(
+            f"{name}: {what}: {given!r}: must be a number of seconds, {rule} and at most {LONGEST_SECONDS:g}"
+        )
+    return float(found)
