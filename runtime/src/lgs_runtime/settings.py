@@ -13,7 +13,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
 from lgs_runtime.errors import ConfigError
@@ -52,9 +52,9 @@ class Settings:
     import_paths: tuple[Path, ...] = ()
     """Folders to put on the import path, in order."""
     database_uri: str = ""
+    """`postgres://…` or `sqlite:///path`."""
     database_direct_uri: str | None = None
     """The database without the pooler that `database_uri` goes through."""
-    """`postgres://…` or `sqlite:///path`."""
     database_id: str | None = None
     """The id of the database that the service has known."""
     data_dir: Path = Path(".lgs")
@@ -128,6 +128,10 @@ class Settings:
         )
 
 
+USUAL: Final = Settings()
+"""What holds where nobody says otherwise."""
+
+
 def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Settings:
     """Reads the settings. `flags` may hold `config`, `host`, `port` and `reuse_port`; None counts as not
     given.
@@ -139,13 +143,13 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     values = Variables({**file.env, **outer})
     manifest = manifest_of(file, values)
     source = _source(values, manifest)
-    data_dir = Path(values.text("LGS_DATA_DIR", ".lgs")).absolute()
+    data_dir = Path(values.text("LGS_DATA_DIR", str(USUAL.data_dir))).absolute()
     database_uri, direct_uri = database_uris(values, data_dir)
     auth_path = _auth_path(values, manifest)
     checkpointer = checkpointer_of(
         parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where), values
     )
-    cache_ttl = values.number("LGS_CACHE_TTL_SECONDS", 3600.0, above=0.0)
+    cache_ttl = values.number("LGS_CACHE_TTL_SECONDS", USUAL.cache_ttl_seconds, above=0.0)
     refuse(values, _closed(values, auth_path, manifest.encryption, checkpointer.path))
     warn(values)
     return Settings(
@@ -157,35 +161,39 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         database_id=values.text("LGS_DATABASE_ID", "") or None,
         data_dir=data_dir,
         redis_uri=redis_uri(values),
-        service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), "default"),
+        service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), USUAL.service),
         replica_id=values.text("LGS_REPLICA_ID", "") or _replica_id(),
         role=role_of(values, database_uri),
-        concurrency=values.integer("LGS_CONCURRENCY", 50, at_least=1, alias="N_JOBS_PER_WORKER"),
+        concurrency=values.integer(
+            "LGS_CONCURRENCY", USUAL.concurrency, at_least=1, alias="N_JOBS_PER_WORKER"
+        ),
         queue_limits=QueueLimits(
-            high=values.integer("LGS_QUEUE_HIGH", 100, at_least=1),
-            normal=values.integer("LGS_QUEUE_NORMAL", 500, at_least=1),
-            low=values.integer("LGS_QUEUE_LOW", 1000, at_least=1),
+            high=values.integer("LGS_QUEUE_HIGH", USUAL.queue_limits.high, at_least=1),
+            normal=values.integer("LGS_QUEUE_NORMAL", USUAL.queue_limits.normal, at_least=1),
+            low=values.integer("LGS_QUEUE_LOW", USUAL.queue_limits.low, at_least=1),
             user=values.integer("LGS_QUEUE_USER", 0, at_least=0) or None,
         ),
         run_timeout_seconds=values.number(
-            "LGS_RUN_TIMEOUT_SECONDS", 3600.0, above=0.0, alias="BG_JOB_TIMEOUT_SECS"
+            "LGS_RUN_TIMEOUT_SECONDS", USUAL.run_timeout_seconds, above=0.0, alias="BG_JOB_TIMEOUT_SECS"
         ),
-        max_attempts=values.integer("LGS_MAX_ATTEMPTS", 3, at_least=1, alias="BG_JOB_MAX_RETRIES"),
-        unserved_seconds=values.number("LGS_UNSERVED_SECONDS", 3600.0, at_least=0.0),
+        max_attempts=values.integer(
+            "LGS_MAX_ATTEMPTS", USUAL.max_attempts, at_least=1, alias="BG_JOB_MAX_RETRIES"
+        ),
+        unserved_seconds=values.number("LGS_UNSERVED_SECONDS", USUAL.unserved_seconds, at_least=0.0),
         drain_seconds=values.number(
-            "LGS_DRAIN_SECONDS", 60.0, at_least=0.0, alias="BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS"
+            "LGS_DRAIN_SECONDS", USUAL.drain_seconds, at_least=0.0, alias="BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS"
         ),
-        run_ttl_hours=values.number("LGS_RUN_TTL_HOURS", 24.0, above=0.0),
-        versions_limit=values.integer("LGS_VERSIONS_LIMIT", VERSIONS_LIMIT, at_least=1),
-        lease_seconds=values.number("LGS_LEASE_SECONDS", 10.0, at_least=1.0),
-        stall_seconds=values.number("LGS_STALL_SECONDS", 300.0, at_least=0.0),
-        lame_duck_seconds=values.number("LGS_LAME_DUCK_SECONDS", 3.0, at_least=0.0),
+        run_ttl_hours=values.number("LGS_RUN_TTL_HOURS", USUAL.run_ttl_hours, above=0.0),
+        versions_limit=values.integer("LGS_VERSIONS_LIMIT", USUAL.versions_limit, at_least=1),
+        lease_seconds=values.number("LGS_LEASE_SECONDS", USUAL.lease_seconds, at_least=1.0),
+        stall_seconds=values.number("LGS_STALL_SECONDS", USUAL.stall_seconds, at_least=0.0),
+        lame_duck_seconds=values.number("LGS_LAME_DUCK_SECONDS", USUAL.lame_duck_seconds, at_least=0.0),
         max_body_bytes=values.integer(
-            "LGS_MAX_BODY_BYTES", 16 * 1024 * 1024, at_least=1024, alias="HTTP_MAX_REQUEST_BODY_BYTES"
+            "LGS_MAX_BODY_BYTES", USUAL.max_body_bytes, at_least=1024, alias="HTTP_MAX_REQUEST_BODY_BYTES"
         ),
         cache_ttl_seconds=cache_ttl,
         cache_compression_threshold_bytes=values.integer(
-            "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", 1024, at_least=0
+            "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", USUAL.cache_compression_threshold_bytes, at_least=0
         ),
         warmup=parse_warmup(values.text(CACHE_WARMUP, "")),
         http=http_of(manifest.http, values),
@@ -264,14 +272,14 @@ def _file(values: Variables, name: str) -> Path | None:
 
 
 def _host(flag: str | None, values: Variables) -> str:
-    return flag or values.text(values.set_of("LGS_HOST", "LANGGRAPH_SERVER_HOST"), "127.0.0.1")
+    return flag or values.text(values.set_of("LGS_HOST", "LANGGRAPH_SERVER_HOST"), USUAL.host)
 
 
 def _port(flag: int | None, values: Variables, outer: Mapping[str, str]) -> int:
     if flag is None:
         # A PORT in the application's file of variables is most often that of its front end.
         names = ("LGS_PORT", "PORT") if outer.get("PORT") else ("LGS_PORT",)
-        return values.integer(values.set_of(*names), 8000, at_least=0, at_most=65535)
+        return values.integer(values.set_of(*names), USUAL.port, at_least=0, at_most=65535)
     if not 0 <= flag <= 65535:
         raise ConfigError(f"--port: {flag}: must be between 0 and 65535")
     return flag
