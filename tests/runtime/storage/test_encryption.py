@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, get_type_hints
+from datetime import datetime
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -14,14 +16,25 @@ from lgs_runtime.encryption.fields import Fields
 from lgs_runtime.encryption.storage import EncryptedPart
 from lgs_runtime.encryption.table import PLAIN, TABLE
 from lgs_runtime.encryption.wrapping import sealed_saver, sealed_storage, sealed_store
-from lgs_runtime.model import Page, Scope
+from lgs_runtime.model import Finished, Page, QueueDepth, QueueLimits, Scope, Signal, Ttl
 from lgs_runtime.storage import Storage
-from lgs_runtime.storage.histories import NewVersion
+from lgs_runtime.storage.contract import Lease
+from lgs_runtime.storage.histories import NewVersion, PrunedVersions
 from lgs_runtime.storage.queries import ThreadQuery
 from lgs_runtime.store.backends import open_store
 from support.ciphers import encryption
 
 CIPHER = Cipher(encryption, "encryption.path: here")
+PLAIN_KINDS = {str, int, float, bool, NoneType, datetime, Page, Ttl, Signal, QueueLimits}
+PLAIN_ANSWERS = PLAIN_KINDS | {Finished, QueueDepth, PrunedVersions, Lease}
+"""What has no field of the application's."""
+ONLY_IDS = {
+    ("queue", "finish", "run"),
+    ("queue", "release", "runs"),
+    ("threads", "note_pruned", "thread"),
+    ("audit", "note", "details"),
+}
+"""Arguments of which nothing is stored but ids, times and names of fields."""
 
 
 @pytest.fixture
@@ -37,6 +50,37 @@ def test_every_method_of_the_contract_is_sealed_or_known_to_have_nothing_to_hide
     }
 
     assert {part: set(rules) for part, rules in TABLE.items()} == promised
+
+
+def kinds_in(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of; for literals, theirs."""
+    inner = [each for each in get_args(annotation) if each is not ...]
+    if not inner:
+        return {annotation if isinstance(annotation, type) or annotation is Any else type(annotation)}
+    return set().union(*(kinds_in(each) for each in inner))
+
+
+def methods() -> list[Any]:
+    return [
+        pytest.param(part, method, get_type_hints(getattr(protocol, method)), id=f"{part}.{method}")
+        for part, protocol in get_type_hints(Storage).items()
+        for method in TABLE.get(part, {})
+    ]
+
+
+@pytest.mark.parametrize(("part", "method", "hints"), methods())
+def test_every_value_that_can_have_the_applications_data_is_sealed_and_opened(
+    part: str, method: str, hints: dict[str, Any]
+) -> None:
+    rule, answer = TABLE[part][method], hints.pop("return")
+    if rule.calls is not None:
+        return
+
+    may_have_data = {name for name, hint in hints.items() if kinds_in(hint) - PLAIN_KINDS}
+    only_ids = {name for *of, name in ONLY_IDS if of == [part, method]}
+
+    assert may_have_data - only_ids <= rule.seals.keys()
+    assert rule.opens is not None or kinds_in(answer) <= PLAIN_ANSWERS
 
 
 def test_a_method_of_which_nobody_has_said_what_is_to_be_sealed_is_refused() -> None:
