@@ -137,6 +137,10 @@ class StorageUnavailable(RuntimeFault):
     """The database can't be reached now (503 with `Retry-After`). Nothing was acknowledged."""
 
 
+class CacheNotCleared(StorageUnavailable):
+    """Redis, or a node of it, did not forget what was to be forgotten (503 with `Retry-After`)."""
+
+
 class GraphCircuitOpen(RuntimeFault):
     """Too many runs of a graph have failed of late: none is taken for now; nothing was stored (503 with
     `Retry-After`)."""

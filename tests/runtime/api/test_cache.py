@@ -11,9 +11,11 @@ import httpx
 import pytest
 from api_replicas import Replica, open_replica
 
+from lgs_runtime.cache.shared import SharedCacheRefused
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.server import drain
 from lgs_runtime.settings import Settings
+from support.waiting import until
 
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
@@ -108,14 +110,51 @@ async def test_a_name_that_is_none_is_refused(url: str) -> None:
     assert (unknown.json(), "nobody's" in told) == ({"deleted": 0}, False)
 
 
-async def test_a_parameter_that_is_misspelt_forgets_nothing(alone: Settings) -> None:
+async def test_what_would_forget_more_than_was_meant_forgets_nothing(alone: Settings) -> None:
+    rules = {
+        "?name=a": "name: must be namespace, the only parameter there is",
+        f"?namespace={NODE}&namespace=b": f"namespace: {NODE}, b: must be one; ask for each",
+        "?namespace=(others)": "namespace: (others): must be a node or a function",
+        "": "body: must be empty: what is forgotten is named by ?namespace=",
+    }
+
     async with open_replica(alone) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
         before = await asked(http, "a")
-        refused = await http.delete("/cache", params={"name": NODE})
+        refused = [
+            await http.request("DELETE", f"/cache{query}", json=None if query else {"namespace": NODE})
+            for query in rules
+        ]
         after = await asked(http, "a")
 
-    assert (refused.status_code, after) == (422, before)
-    assert "name: must be namespace, the only parameter there is" in refused.text
+    assert [answer.status_code for answer in refused] == [422] * len(rules)
+    assert all(rule in answer.json()["detail"] for rule, answer in zip(rules.values(), refused, strict=True))
+    assert after == before
+
+
+async def test_what_redis_did_not_forget_is_an_error_that_passes(
+    alone: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if alone.redis_uri is None:
+        pytest.skip("without a Redis there is nothing else to forget")
+
+    async def refuses(_: str) -> int:
+        raise SharedCacheRefused("no permission")
+
+    async with open_replica(alone) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        await asked(http, "a")
+        replicas = replica.services.cache._replicas
+        assert replicas is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(replicas._shared, "clear", refuses)
+            answer = await http.delete("/cache")
+
+        async def forgets() -> bool:
+            return (await http.delete("/cache")).status_code == 200
+
+        await until(forgets)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert "Redis did not answer for all of it, and keeps what it has" in answer.json()["detail"]
 
 
 async def test_users_are_let_in_by_a_handler_that_names_the_cache_alone(alone: Settings) -> None:

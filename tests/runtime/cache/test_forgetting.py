@@ -9,13 +9,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.forgetting import MOST_CLEARED, Cleared
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.cache.shared import SharedCacheRefused
+from lgs_runtime.cache.statistics import MOST_NAMESPACES
 from support.caches import listening
 from support.waiting import until
 
@@ -155,6 +158,72 @@ async def test_a_node_that_several_fetch_at_once_is_computed_again_when_a_run_en
 
     async with asyncio.timeout(30):
         assert await asyncio.create_task(asks("one")) == {}
+
+
+@pytest.mark.parametrize("way", ["aclear", "clear"])
+async def test_a_graph_is_cleared_whole_whoever_filled_it_and_however_many_nodes_it_has(
+    new_cache: NewCache, redis_uri: str, way: str
+) -> None:
+    here, there = new_cache(redis_uri), new_cache(redis_uri)
+    await listening(here, there)
+    filled, fresh, beside = (
+        ResponseCache(manager, name) for manager, name in ((here, "a/b"), (there, "a/b"), (here, "a"))
+    )
+    keys = [(("write", f"node {number}"), "input") for number in range(MOST_NAMESPACES + 20)]
+    kept = [(NODE, "input")]
+    await filled.aset(dict.fromkeys(keys, ("value", None)))
+    await beside.aset(dict.fromkeys(kept, ("kept", None)))
+
+    await (fresh.aclear() if way == "aclear" else asyncio.to_thread(fresh.clear))
+    await until(lambda: here.peek(here.place("a/b/node 0", "write", "node 0", "", "input")) is None)
+
+    assert await fresh.aget(keys) == {}
+    assert await beside.aget(kept) == {kept[0]: "kept"}
+
+
+def test_a_namespace_has_its_own_keys_and_shares_their_beginning_with_those_beside_it() -> None:
+    names = KeyNames("service")
+    a, ab, abc, other = (names.place(name, "key").key for name in ("a", "a/b", "a/b/c", "ab/c"))
+
+    def of(prefix: str) -> list[str]:
+        return [key for key in (a, ab, abc, other) if key.startswith(prefix)]
+
+    assert [of(names.prefix(name)) for name in ("a", "a/b", "a/b/c", "ab/c")] == [[a], [ab], [abc], [other]]
+    assert [of(names.prefix_within(name)) for name in ("a", "a/b", "ab", "b")] == [
+        [ab, abc],
+        [abc],
+        [other],
+        [],
+    ]
+    assert of(names.prefix(None)) == [a, ab, abc, other]
+
+
+@pytest.mark.parametrize("ask", ["clear", "announce"])
+async def test_what_redis_does_not_forget_is_told(
+    new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    cache = new_cache(redis_uri)
+    await listening(cache)
+    assert cache._replicas is not None
+    place = cache.place("function", "key")
+    await cache.write([(place, "value", LIFE)])
+
+    async def refuses(_: Any) -> None:
+        raise SharedCacheRefused("no permission")
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(cache._replicas._shared, ask, refuses)
+        told = [await cache.clear_told("function"), await cache.clear_told("function")]
+
+    assert told[0].values == 1
+    assert [each.everywhere for each in told] == [False, False]
+    assert [log["event"] for log in logs].count("cache.not_forgotten") == 1
+    assert (await new_cache().clear_told("function")).everywhere
+
+    async def forgets() -> bool:
+        return (await cache.clear_told("function")).everywhere
+
+    await until(forgets)
 
 
 def test_what_is_remembered_of_clearing_has_a_bound_and_what_it_no_longer_knows_counts_as_cleared() -> None:

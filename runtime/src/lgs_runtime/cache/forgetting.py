@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from lgs_runtime.cache.flights import Flights
@@ -18,10 +19,19 @@ from lgs_runtime.cache.memory import MemoryCache
 from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import Change, SharedCache
-from lgs_runtime.cache.statistics import ALL, Statistics
+from lgs_runtime.cache.statistics import ALL, REDIS, Statistics
 
 MOST_CLEARED: Final = 1000
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many values were forgotten, and whether they were everywhere: a Redis that did not answer, or not
+    for all of them, keeps its own."""
+
+    values: int
+    everywhere: bool
 
 
 class Cleared:
@@ -81,15 +91,34 @@ class Forgetting(LoopWork):
 
     async def clear(self, namespace: str | None = None) -> int:
         """Deletes a namespace, or all, everywhere; how many values there were."""
-        here = self._clear_here(prefix := self._keys.prefix(namespace))
-        there = await self.on_loop(self._clear_shared(prefix))
-        return self._deleted(namespace or ALL, max(here, there or 0))
+        return (await self.clear_told(namespace)).values
+
+    async def clear_told(self, namespace: str | None = None) -> Forgotten:
+        """As `clear`; and whether all of it is gone."""
+        return await self._cleared_by(self._keys.prefix(namespace), namespace or ALL)
+
+    async def clear_within(self, name: str) -> int:
+        """Deletes all namespaces `name/…`, everywhere, whoever filled them; how many values there were."""
+        return (await self._cleared_by(self._keys.prefix_within(name), ALL)).values
 
     def clear_blocking(self, namespace: str | None = None) -> int:
         """As `clear`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
-        here = self._clear_here(prefix := self._keys.prefix(namespace))
+        return self._cleared_by_blocking(self._keys.prefix(namespace), namespace or ALL)
+
+    def clear_within_blocking(self, name: str) -> int:
+        """As `clear_within`, for a thread."""
+        return self._cleared_by_blocking(self._keys.prefix_within(name), ALL)
+
+    async def _cleared_by(self, prefix: str, counted_as: str) -> Forgotten:
+        here = self._clear_here(prefix)
+        there = await self.on_loop(self._clear_shared(prefix))
+        values = self._deleted(counted_as, max(here, there or 0))
+        return Forgotten(values, self._replicas is None or there is not None)
+
+    def _cleared_by_blocking(self, prefix: str, counted_as: str) -> int:
+        here = self._clear_here(prefix)
         there = self.blocking(self._clear_shared(prefix))
-        return self._deleted(namespace or ALL, max(here, there or 0))
+        return self._deleted(counted_as, max(here, there or 0))
 
     def _forget_key(self, key: str) -> int:
         self.learner.gone(key)
@@ -110,15 +139,25 @@ class Forgetting(LoopWork):
 
     async def _forget_shared(self, place: Place) -> bool | None:
         there = await self._ask(lambda shared: shared.forget(place.key))
-        self._changed_here(Change(key=place.key))
-        await self._ask(lambda shared: shared.announce(Change(key=place.key)))
-        return there
+        return await self._told(Change(key=place.key), there)
 
     async def _clear_shared(self, prefix: str) -> int | None:
         there = await self._ask(lambda shared: shared.clear(prefix))
-        self._changed_here(Change(prefix=prefix))
-        await self._ask(lambda shared: shared.announce(Change(prefix=prefix)))
-        return there
+        return await self._told(Change(prefix=prefix), there)
+
+    async def _told(self, change: Change, there: T | None) -> T | None:
+        """What Redis has forgotten, once the others know; None where one of the two failed."""
+        self._changed_here(change)
+
+        async def announced(shared: SharedCache) -> bool:
+            await shared.announce(change)
+            return True
+
+        told = await self._ask(announced)
+        if self._replicas is None or (there is not None and told):
+            return there
+        self.statistics.failed(REDIS, "cache.not_forgotten", "Redis did not answer, and keeps what it has")
+        return None
 
     async def _ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
         return None if self._replicas is None else await self._replicas.ask(question)

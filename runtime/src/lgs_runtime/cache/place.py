@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from lgs_runtime.cache.keys import digest
+
+SHORT: Final = 8
+"""Hexadecimal digits of what namespaces have in common: two that share them by chance are cleared
+together."""
 
 
 class Place(NamedTuple):
@@ -27,4 +32,19 @@ class KeyNames:
 
     def prefix(self, namespace: str | None) -> str:
         """How the keys of a namespace begin; None: all keys of the service."""
-        return self._prefix if namespace is None else f"{self._prefix}{digest(namespace)}:"
+        return self._prefix if namespace is None else f"{self._prefix}{_of_namespace(namespace)}"
+
+    def prefix_within(self, name: str) -> str:
+        """How the keys of all namespaces `name/…` begin, such as those of the nodes of a graph."""
+        return f"{self._prefix}{_of_parents(f'{name}/')}"
+
+
+@lru_cache(maxsize=4096)
+def _of_namespace(namespace: str) -> str:
+    return f"{_of_parents(namespace)}{digest(namespace)}:"
+
+
+def _of_parents(namespace: str) -> str:
+    """Of `a/b/c`: what it has in common with all `a/…`, then with all `a/b/…`."""
+    ends = [at + 1 for at, letter in enumerate(namespace) if letter == "/"]
+    return "".join(f"{digest(namespace[:end])[:SHORT]}:" for end in ends)

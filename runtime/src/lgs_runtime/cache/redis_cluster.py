@@ -18,6 +18,7 @@ from redis.exceptions import AskError, RedisClusterException, TryAgainError
 from lgs_runtime.cache.redis import MOST_CONNECTIONS, TIMEOUT_SECONDS, RedisEntries, answered, milliseconds
 from lgs_runtime.cache.shared import SharedCacheRefused, SharedCacheUnavailable
 from lgs_runtime.cancelling import cancelled
+from lgs_runtime.redis_clients import GONE
 
 CHECK_SECONDS: Final = 0.5
 NO_NODE: Final = "no node"
@@ -110,8 +111,18 @@ class ClusterEntries(RedisEntries):
 
     async def _cleared(self, prefix: str, **where: Any) -> int:
         await self._redis.initialize()
-        there = [node for node in self._redis.get_primaries() if node.name not in self._away]
-        return sum([await super(ClusterEntries, self)._cleared(prefix, target_nodes=node) for node in there])
+        gone, left = 0, [NO_NODE] if not self._redis.get_primaries() else []
+        for node in self._redis.get_primaries():
+            if node.name in self._away:
+                left.append(node.name)
+                continue
+            try:
+                gone += await super()._cleared(prefix, target_nodes=node)
+            except GONE as failed:
+                left.append(f"{node.name} ({failed})")
+        if left:
+            raise SharedCacheRefused(f"{', '.join(left)}: keeps what it has")
+        return gone
 
     async def _at_once(self, commands: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
         """The answers to commands, of all nodes at the same time; None where one refuses or is away, unless

@@ -73,14 +73,19 @@ class ResponseCache(BaseCache[Any]):
                 await self._manager.on_loop(self._manager.write([(place, value, life)]))
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Forgets nodes, or all; Redis follows where this is an event loop's own thread."""
-        for name in self._names(namespaces):
-            self._manager.clear_blocking(name)
+        """Forgets nodes, or all that the graph has, its answers too; Redis follows where this is an event
+        loop's own thread."""
+        if namespaces is None:
+            self._manager.clear_within_blocking(self._graph_id)
+        for namespace in namespaces or ():
+            self._manager.clear_blocking(self._name(namespace))
 
     async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Forgets nodes, or all."""
-        for name in self._names(namespaces):
-            await self._manager.clear(name)
+        """Forgets nodes, or all that the graph has, its answers too."""
+        if namespaces is None:
+            await self._manager.clear_within(self._graph_id)
+        for namespace in namespaces or ():
+            await self._manager.clear(self._name(namespace))
 
     async def _awaited(self, place: Place) -> Found | None:
         """A value that another run may be computing. If none does, this run will, and who asks meanwhile
@@ -101,12 +106,6 @@ class ResponseCache(BaseCache[Any]):
         assert run is not None
         flight.owner = run
         run.add_done_callback(lambda _: manager.fail(flight))
-
-    def _names(self, namespaces: Sequence[Namespace] | None) -> Sequence[str]:
-        if namespaces is None:
-            known = [name for name, _ in self._manager.statistics.rows()]
-            return [name for name in known if name.startswith(f"{self._graph_id}/")]
-        return [self._name(namespace) for namespace in namespaces]
 
     def _name(self, namespace: Namespace) -> str:
         """A node of the graph by its name, a task by that of its function."""

@@ -9,7 +9,8 @@ from fastapi import Query, Request, Response
 from lgs_runtime.api.access import Asking, Parts, router
 from lgs_runtime.api.http.responses import JsonResponse
 from lgs_runtime.api.schemas import shapes
-from lgs_runtime.errors import InvalidRequest
+from lgs_runtime.cache.statistics import RESERVED
+from lgs_runtime.errors import CacheNotCleared, InvalidRequest
 
 routes = router("System")
 Namespace = Annotated[
@@ -41,9 +42,26 @@ async def clear_cache(
 ) -> Response:
     """Forgets the results of a namespace, or all: in Redis and in the memory of every replica; without a
     Redis, in that of the replica that answers."""
+    await _check(request, namespace)
+    await caller.of_cache("delete", namespace)
+    forgotten = await parts.cache.clear_told(namespace)
+    if not forgotten.everywhere:
+        raise CacheNotCleared(
+            f"deleted: {forgotten.values}: not everywhere: Redis did not answer for all of it, and keeps "
+            "what it has; ask again"
+        )
+    return JsonResponse({"deleted": forgotten.values})
+
+
+async def _check(request: Request, namespace: str | None) -> None:
+    """Raises `InvalidRequest` for what would forget more than was meant, or nothing of it."""
     for name in request.query_params:
         if name != "namespace":
             # A name that is misspelt must not forget everything.
             raise InvalidRequest(f"{name}: must be namespace, the only parameter there is")
-    await caller.of_cache("delete", namespace)
-    return JsonResponse({"deleted": await parts.cache.clear(namespace)})
+    if len(given := request.query_params.getlist("namespace")) > 1:
+        raise InvalidRequest(f"namespace: {', '.join(given)}: must be one; ask for each")
+    if namespace in RESERVED:
+        raise InvalidRequest(f"namespace: {namespace}: must be a node or a function: it is a row of several")
+    if await request.body():
+        raise InvalidRequest("body: must be empty: what is forgotten is named by ?namespace=")
