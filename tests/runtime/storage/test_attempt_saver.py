@@ -4,8 +4,10 @@ fails with an error."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import operator
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, TypedDict
 from uuid import uuid4
 
@@ -115,6 +117,27 @@ async def test_a_checkpoint_is_not_stored_where_the_one_before_it_was_not(databa
             await own.settle()
 
         assert [entry async for entry in saver.alist({"configurable": {"thread_id": thread_id}})] == []
+
+
+async def test_asyncio_complains_of_none_of_several_failures_of_which_the_first_is_told(
+    database_uri: str,
+) -> None:
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+
+    async def fail_twice() -> None:
+        own = AttemptSaver(saver, thread_id := str(uuid4()), write_behind=True)
+        address: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+        for _ in range(2):
+            await own.aput(address, {**checkpoint({"bad": [1]}), "id": "\ud800"}, {}, {"bad": "1"})
+        with suppress(asyncpg.PostgresError, asyncpg.DataError, UnicodeEncodeError):
+            await own.settle()
+
+    async with open_checkpointer(database_uri) as saver:
+        await fail_twice()
+        gc.collect()
+
+    assert faults == []
 
 
 async def test_a_replica_without_a_lease_writes_nothing_behind_either(database_uri: str) -> None:

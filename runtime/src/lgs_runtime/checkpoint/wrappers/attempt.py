@@ -244,8 +244,9 @@ class _Memory:
 
     def _arrived(self, stored: asyncio.Future[Any]) -> None:
         self._under_way.discard(stored)
-        if not stored.cancelled() and self._failed is None:
-            self._failed = stored.exception()
+        # Each is asked, though the first failure is told: asyncio complains of one that nobody asked for.
+        if not stored.cancelled() and (failed := stored.exception()) is not None and self._failed is None:
+            self._failed = failed
 
     def _raise(self) -> None:
         if self._failed is not None:
