@@ -7,6 +7,8 @@ SHELL := bash
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
 PYTEST_ARGS ?=
+# One more than there are cores, six at most: a third of what the tests take is waiting.
+TEST_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 6 ? cores + 1 : 6)))
 CHAOS_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
@@ -40,7 +42,7 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 	@tools/setup/definitions.sh
 	node=$$(tools/setup/node.sh) && meaning=$$(tools/setup/meaning.sh) && LGS_TEST_JAVASCRIPT=required LGS_TEST_MEANING=$$meaning \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \
-	  $(BIN)/pytest --ignore=tests/e2e --numprocesses=auto --maxprocesses=4 --dist=loadfile $(PYTEST_ARGS)
+	  $(BIN)/pytest --ignore=tests/e2e --numprocesses=$(TEST_WORKERS) --dist=loadfile $(PYTEST_ARGS)
 
 compat: setup ## public applications, served unchanged, against the development server (COMPAT_SOURCES=folder of checkouts, COMPAT_ARGS="react-agent")
 	PYTHONPATH=.:tests $(BIN)/python -m compat $(if $(COMPAT_SOURCES),--sources $(COMPAT_SOURCES)) $(COMPAT_ARGS)
