@@ -6,8 +6,8 @@ from copy import deepcopy
 from typing import Any
 
 from lgs_operator.kube.drift import covers
-from lgs_operator.kube.kinds import Manifest, key_of
-from lgs_operator.reconcile_plan import Plan, plan
+from lgs_operator.kube.kinds import Key, Manifest, key_of
+from lgs_operator.reconcile_plan import Plan, begins_pods, plan
 
 
 def thing(name: str, kind: str = "Service", **spec: Any) -> Manifest:
@@ -84,6 +84,25 @@ def test_the_number_of_replicas_is_kept_when_the_autoscaler_takes_it_over() -> N
     live = written([thing("a", "Deployment", replicas=5)])
 
     assert planned([thing("a", "Deployment")], live).adopt_replicas == 5
+
+
+def test_pods_begin_with_a_deployment_that_is_written_unless_it_has_fewer_or_none() -> None:
+    def begun(wanted: Manifest, live: list[Manifest]) -> frozenset[Key]:
+        return begins_pods(planned([wanted], live), {key_of(each): each for each in live})
+
+    three = written([thing("a", "Deployment", replicas=3)])
+    none = written([thing("a", "Deployment", replicas=0)])
+    key = frozenset({key_of(thing("a", "Deployment"))})
+
+    assert begun(thing("a", "Deployment", replicas=3), []) == key
+    assert begun(thing("a", "Deployment"), []) == key, "as many as the autoscaler begins with"
+    assert begun(thing("a", "Deployment", replicas=3, image="b"), three) == key
+    assert begun(thing("a", "Deployment", replicas=1), none) == key
+    assert not begun(thing("a", "Deployment", replicas=3), three)
+    assert not begun(thing("a", "Deployment", replicas=2, image="b"), three)
+    assert not begun(thing("a", "Deployment", replicas=0), [])
+    assert not begun(thing("a", "Deployment"), none), "the autoscaler takes it over, and begins itself"
+    assert not begun(thing("a", port=1), [])
 
 
 def test_what_others_added_is_no_drift() -> None:

@@ -21,6 +21,7 @@ from lgs_operator.status.service import (
     persistence_ready,
     progressing,
     ready,
+    reconciled,
     status_of,
 )
 
@@ -166,6 +167,19 @@ def test_replicas_that_ended_at_a_cluster_which_is_not_ready_are_told_in_its_wor
     for told in (ready(seen), progressing(seen), persistence_ready(seen)):
         assert (told.reason, told.message) == (cluster.reason, cluster.message)
     assert ready(replace(seen, cluster=None)).reason == "CrashLoopBackOff"
+
+
+def test_pods_that_wait_for_another_cluster_are_told_and_those_that_serve_on_the_old_one_go_on() -> None:
+    by_reference = service(persistence={"postgres": {"cloudNativePG": {"cluster": "other"}}})
+    awaited = Diagnosis("ClusterNotReady", "Cluster other of CloudNativePG: Setting up primary")
+
+    new = view(service=by_reference, deployment=None, awaited=awaited)
+    moving = view(pod(ready=True), service=by_reference, awaited=awaited)
+
+    assert ready(new).reason == progressing(new).reason == reconciled(new).reason == awaited.reason
+    assert ready(moving).reason == "Serving"
+    assert persistence_ready(moving).reason == "Connected"
+    assert (progressing(moving).message, reconciled(moving).message) == (awaited.message, awaited.message)
 
 
 def test_a_replica_that_ended_at_an_emptied_database_is_told_by_that_with_the_way_out() -> None:

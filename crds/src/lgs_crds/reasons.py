@@ -71,7 +71,7 @@ Service = Literal[
 ]
 Release = Literal["ReleaseFailed", "RolledBack"]
 """What was released does not work."""
-Cluster = Literal["ClusterNotFound", "ClusterNotReady"]
+Cluster = Literal["ClusterHibernated", "ClusterNotFound", "ClusterNotReady", "ClusterReadOnly"]
 """The database of CloudNativePG that the manifest names can't be used."""
 
 Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]

@@ -18,6 +18,7 @@ import structlog
 from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition
+from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import revision_of
 from lgs_operator.handover import leads_to_api
@@ -84,6 +85,7 @@ class Autoscaler:
         self._reporter = reporter
         self._now = now
         self._observer = Observer(context, now)
+        self._cloud_native_pg = CloudNativePG(context)
         self._tracks: dict[ServiceKey, _Track] = {}
         self._busy: set[ServiceKey] = set()
 
@@ -142,11 +144,20 @@ class Autoscaler:
         observation = await self._observer.observe(key, pods, api_pods, live)
         decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
-        if service.spec.scaling.mode == "Auto" and decision.replicas != live:
+        is_ours = service.spec.scaling.mode == "Auto" and decision.replicas != live
+        if is_ours and not (live == 0 and await self._must_wait(key, service)):
             await self._set(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
         runs = self._measure(key, track, current_revision(deployment), observation)
         await self._report(key, service, decision, circuits, runs)
+
+    async def _must_wait(self, key: ServiceKey, service: LangGraphService) -> bool:
+        """The first replicas would end without their database; its condition says so."""
+        awaited = await self._cloud_native_pg.awaited(key, service)
+        seen = self._states.seen(key).observed
+        if awaited is not None and seen is not None and seen.cluster is None:
+            self._state.mark_due(key)
+        return awaited is not None
 
     def _policy(self, key: ServiceKey, service: LangGraphService) -> Policy:
         """What the manifest asks for; the last replica stays until requests come to others."""

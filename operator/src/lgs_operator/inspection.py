@@ -16,12 +16,12 @@ import structlog
 from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.answers import NoAnswer, read_json
+from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import history_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
-    CNPG_CLUSTER,
     CRON_JOB,
     DEPLOYMENT,
     EVENT,
@@ -35,8 +35,6 @@ from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, object_name
 from lgs_operator.status.backup import BackupView
-from lgs_operator.status.cloud_native_pg import cluster_trouble
-from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.observed import ObservedService, Reports
 from lgs_operator.status.restore import RestoreView, restore_of
 
@@ -56,6 +54,7 @@ class Inspector:
         self._cluster = context.cluster
         self._state = context.state
         self._http = context.http
+        self._cloud_native_pg = CloudNativePG(context)
 
     async def observe(
         self,
@@ -88,9 +87,9 @@ class Inspector:
             reports=await self._reports((*api_pods, *pods)),
             backup=self._backup(key, service),
             restore=restore,
-            cluster=await self._cluster_trouble(
-                key, service, in_need=bool(missing) or not any(map(is_ready, (*api_pods, *pods)))
-            ),
+            cluster=await self._cloud_native_pg.trouble(key, service, missing)
+            if missing or not any(map(is_ready, (*api_pods, *pods)))
+            else None,
         )
 
     def restore(self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]) -> RestoreView:
@@ -106,22 +105,6 @@ class Inspector:
             generation=service.metadata.generation,
             now=datetime.now(UTC),
         )
-
-    async def _cluster_trouble(
-        self, key: ServiceKey, service: LangGraphService, *, in_need: bool
-    ) -> Diagnosis | None:
-        """What keeps the Cluster of CloudNativePG that the manifest names, asked where the service waits."""
-        postgres = service.spec.persistence.postgres
-        if postgres is None or postgres.cloud_native_pg is None or not in_need:
-            return None
-        name = postgres.cloud_native_pg.cluster
-        try:
-            cluster = await self._cluster.get(CNPG_CLUSTER, key.namespace, name)
-        except KubeError as error:
-            # An explanation is worth no failure: an older chart's role may not read Clusters.
-            log.info("cluster.unread", namespace=key.namespace, cluster=name, error=str(error))
-            return None
-        return cluster_trouble(name, key.namespace, cluster)
 
     def _backup(self, key: ServiceKey, service: LangGraphService) -> BackupView | None:
         managed = _managed(service)

@@ -65,6 +65,19 @@ def plan(
     return Plan(tuple(applies), tuple(deletes), tuple(drifted), adopt)
 
 
+def begins_pods(todo: Plan, live: Mapping[Key, Manifest]) -> frozenset[Key]:
+    """The Deployments that may have new pods by this plan: all that it writes and makes no smaller."""
+    begun = []
+    for manifest in todo.applies:
+        there = live.get(key_of(manifest))
+        count = 0 if there is None else there["spec"].get("replicas", 1)
+        adopted = count if todo.adopt_replicas is None else todo.adopt_replicas
+        wanted = manifest["spec"].get("replicas", adopted) if manifest["kind"] == DEPLOYMENT.name else 0
+        if wanted and wanted >= count:
+            begun.append(key_of(manifest))
+    return frozenset(begun)
+
+
 def owner_uid(manifest: Mapping[str, object]) -> str | None:
     """The uid of the object's controller, or None."""
     metadata = manifest.get("metadata")

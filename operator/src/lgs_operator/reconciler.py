@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import structlog
 
 from lgs_crds import LangGraphService, ManifestError, parse
 from lgs_crds.status import DatabaseStatus, status_before
+from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.credentials import NotText
 from lgs_operator.desired.deployment import first_replicas
@@ -37,9 +38,10 @@ from lgs_operator.kube.kinds import (
 )
 from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.managed_database import ManagedDatabase
-from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, object_name
+from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, Component, object_name
+from lgs_operator.outcome import Outcome, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
-from lgs_operator.reconcile_plan import plan
+from lgs_operator.reconcile_plan import Plan, begins_pods, plan
 from lgs_operator.releases import Releases
 from lgs_operator.source_copies import is_not_copied
 from lgs_operator.status.diagnosis import Diagnosis
@@ -57,23 +59,6 @@ LATER_SECONDS: Final = 60.0
 AT_ONCE: Final = 0.0
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a reconciliation: what was refused, and what could not be read while the service goes
-    on."""
-
-    missing: tuple[MissingReference, ...]
-    refused: str | None = None
-    unmet: Diagnosis | None = None
-    database: DatabaseStatus | None = None
-    again: float | None = None
-    restore: RestoreView = field(default_factory=RestoreView)
-    taken_back: int | None = None
-    """The revision that was released, which failed and is not run."""
-    later: bool = False
-    """Something is to be cleaned up that is still in use."""
-
-
 class Reconciler:
     """Owns the way from a manifest to the cluster."""
 
@@ -84,6 +69,7 @@ class Reconciler:
         self._metrics = context.metrics
         self._settings = context.settings
         self._inspector = Inspector(context)
+        self._cloud_native_pg = CloudNativePG(context)
         self._writer = PlanWriter(context)
         self._databases = ManagedDatabase(context)
         self._releases = Releases(context, self._writer)
@@ -142,9 +128,9 @@ class Reconciler:
             inputs = self._inputs(key, service, contents, read.inputs if read else None)
         except NotText as wrong:
             words = _no_text(object_name(key.name, "postgres"), str(wrong))
-            return await self._observe(key, service, _stopped(missing, words, before, restore))
+            return await self._observe(key, service, stopped(missing, words, before, restore))
         except Refused as refusal:
-            return await self._observe(key, service, _stopped(missing, str(refusal), before, restore))
+            return await self._observe(key, service, stopped(missing, str(refusal), before, restore))
         inputs = replace(inputs, restores=restore.waits, database_id=known)
         if isinstance(pin, Pinned) and pin.stock_image is not None:
             inputs = replace(inputs, images=replace(inputs.images, runtime=pin.stock_image))
@@ -153,14 +139,10 @@ class Reconciler:
         if (back := self._taken_back(key, inputs, before, pin)) is not None:
             return await self._bring(key, back.service, back, references(service.spec))
         pause = self._databases.pause(key, live, read.inputs) if read else None
-        replicas = [Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS]
-        todo = plan(
-            everything(inputs),
-            live,
-            uid=service.metadata.uid or "",
-            first_replicas=first_replicas(service),
-            # pods that can't start are not rolled out: those that run go on with what they have
-            hold=frozenset(replicas if missing or pause or restore.waits else [])
+        replicas = [_replicas(key, each) for each in REPLICAS]
+        # pods that can't start are not rolled out: those that run go on with what they have
+        hold = (
+            frozenset(replicas if missing or pause or restore.waits else [])
             | _ended_restores(live, restore)
             | release.kept
             | kept(
@@ -169,8 +151,9 @@ class Reconciler:
                 *map(partial(self._state.pods, key), REPLICAS),
                 split=inputs.split,
                 some_wanted=first_replicas(service) > 0,
-            ),
+            )
         )
+        todo, awaited = await self._plan(key, inputs, live, hold)
         refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
         status = self._databases.status(key, read.inputs) if read else DatabaseStatus()
@@ -178,10 +161,24 @@ class Reconciler:
             known = _unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
-        outcome = Outcome(missing, refused, unmet, database, pause, restore, later=release.mounted)
+        outcome = Outcome(missing, refused, unmet, database, pause, restore, awaited=awaited)
+        outcome = replace(outcome, later=release.mounted)
         if isinstance(pin, Pinned):
             outcome = replace(outcome, taken_back=pin.instead_of)
         return await self._observe(key, service, outcome)
+
+    async def _plan(
+        self, key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest], hold: frozenset[Key]
+    ) -> tuple[Plan, Diagnosis | None]:
+        """What to write, and what new pods wait for; until that is there they are not made."""
+        service, wanted = inputs.service, everything(inputs)
+        first, uid = first_replicas(service), service.metadata.uid or ""
+        todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold)
+        begun = begins_pods(todo, live) & {_replicas(key, each) for each in REPLICAS}
+        awaited = await self._cloud_native_pg.awaited(key, service) if begun else None
+        if awaited is not None:
+            todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold | begun)
+        return todo, awaited
 
     def _taken_back(
         self,
@@ -224,7 +221,11 @@ class Reconciler:
             key, service, outcome.missing, outcome.refused, outcome.restore
         )
         observed = replace(
-            observed, unmet=outcome.unmet, database=outcome.database, taken_back=outcome.taken_back
+            observed,
+            unmet=outcome.unmet,
+            database=outcome.database,
+            awaited=outcome.awaited,
+            taken_back=outcome.taken_back,
         )
         self._states.of(key).observed = observed
         before = status_before(self._reporter.before(key))
@@ -236,7 +237,7 @@ class Reconciler:
             return RETRY_REFUSED_SECONDS
         if outcome.again is not None:
             return outcome.again
-        if not observed.settled or outcome.missing or outcome.restore.waits:
+        if not observed.settled or outcome.missing or outcome.restore.waits or outcome.awaited:
             return UNSETTLED_SECONDS
         return LATER_SECONDS if outcome.later or observed.backup is not None else None
 
@@ -248,6 +249,10 @@ class Reconciler:
         self._states.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
+
+
+def _replicas(key: ServiceKey, component: Component) -> Key:
+    return Key(DEPLOYMENT, key.namespace, object_name(key.name, component))
 
 
 def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:
@@ -264,13 +269,6 @@ def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
         return b64decode(kept, validate=True).decode()
     except ValueError:
         raise Refused(_no_text(secret.name, "password")) from None
-
-
-def _stopped(
-    missing: tuple[MissingReference, ...], refused: str, before: Mapping[str, Any], restore: RestoreView
-) -> Outcome:
-    """The result of a reconciliation that ended early: what was known of the database is kept."""
-    return Outcome(missing, refused, database=status_before(before).database, restore=restore)
 
 
 def _known_database(service: LangGraphService, before: Mapping[str, Any]) -> str | None:

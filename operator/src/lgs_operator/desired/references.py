@@ -13,11 +13,17 @@ from lgs_operator.kube.kinds import CONFIG_MAP, SECRET
 from lgs_operator.kube.referenced import Reference
 
 SOURCE_FIELD: Final = "spec.source.configMap"
+CLUSTER_FIELD: Final = "spec.persistence.postgres.cloudNativePG"
 
 
 def references(spec: Spec) -> tuple[Reference, ...]:
     """All of them, each place once."""
     return tuple(dict.fromkeys(_all(spec)))
+
+
+def application_secret(cluster: str) -> str:
+    """The Secret that CloudNativePG makes for the application of a Cluster of this name."""
+    return f"{cluster}-app"
 
 
 def _all(spec: Spec) -> Iterator[Reference]:
@@ -28,8 +34,8 @@ def _all(spec: Spec) -> Iterator[Reference]:
         secret = postgres.uri_secret
         yield Reference(SECRET, secret.name, "spec.persistence.postgres.uriSecret", secret.key)
     if postgres and postgres.cloud_native_pg:
-        name = f"{postgres.cloud_native_pg.cluster}-app"
-        yield Reference(SECRET, name, "spec.persistence.postgres.cloudNativePG", "uri")
+        name = application_secret(postgres.cloud_native_pg.cluster)
+        yield Reference(SECRET, name, CLUSTER_FIELD, "uri")
     if redis and redis.uri_secret:
         yield Reference(SECRET, redis.uri_secret.name, "spec.cache.redis.uriSecret", redis.uri_secret.key)
     if spec.auth.api_keys:

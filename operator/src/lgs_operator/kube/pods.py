@@ -41,6 +41,13 @@ def result_of(pod: Manifest) -> Manifest:
     return {}
 
 
+def reads_secret(pod: Manifest, name: str) -> bool:
+    """A variable of one of its containers comes from the Secret of this name."""
+    variables = (each for container in pod["spec"]["containers"] for each in container.get("env", []))
+    sources = ((each.get("valueFrom") or {}).get("secretKeyRef") or {} for each in variables)
+    return any(each.get("name") == name for each in sources)
+
+
 def created_at(pod: Manifest) -> str:
     """When it was made, in Kubernetes' time format, which sorts; empty when that is not known yet."""
     return str(pod["metadata"].get("creationTimestamp", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lgs_operator.desired.references import CLUSTER_FIELD
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.status.database import (
@@ -14,7 +15,6 @@ from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.rollout import refused_pods, refused_server
 
 _FINE = "ok"
-_CLUSTER_FIELD = "spec.persistence.postgres.cloudNativePG"
 
 
 def of_servers(view: ObservedService) -> Diagnosis | None:
@@ -99,12 +99,13 @@ def _budget(view: ObservedService) -> Budget:
 
 
 def of_missing_objects(view: ObservedService) -> Diagnosis | None:
-    """What the manifest names that is not there. The Secret of a Cluster comes with it: nobody makes it."""
-    others = [each for each in view.missing if each.reference.field != _CLUSTER_FIELD]
-    if view.cluster is not None and not others:
-        return view.cluster if view.missing else None
+    """What the manifest names that is not there, or not there yet. The Secret of a Cluster comes with it:
+    nobody makes it."""
     if not view.missing:
-        return None
+        return view.awaited
+    others = [each for each in view.missing if each.reference.field != CLUSTER_FIELD]
+    if view.cluster is not None and not others:
+        return view.cluster
     words = "; ".join(dict.fromkeys(each.message for each in view.missing))
     return Diagnosis(view.missing[0].reason, words)
 

@@ -52,6 +52,8 @@ class ObservedService:
     restore: RestoreView = field(default_factory=RestoreView)
     cluster: Diagnosis | None = None
     """What keeps the database of CloudNativePG, where the service waits."""
+    awaited: Diagnosis | None = None
+    """What of that Cluster pods wait for that are to be made."""
 
     @property
     def split(self) -> bool:
