@@ -11,7 +11,7 @@ import pytest
 from lgs_operator.local import interpreter
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.interpreter import choose
-from lgs_operator.local.worker_log import MOST_LINES, missing_module, readable, warned
+from lgs_operator.local.worker_log import MOST_LINES, missing_module, readable
 
 OWN = Path(sys.prefix)
 
@@ -81,34 +81,6 @@ def test_a_log_is_read_for_what_went_wrong_with_tracebacks_on_lines_of_their_own
     ]  # fmt: skip
 
     assert readable(log) == ["error: failed graph=a", "Traceback:", "  line 1", "graphs.a: it raised"]
-
-
-def test_the_warnings_of_a_log_are_told_once_each() -> None:
-    warning = json.dumps({"event": "studio.open", "level": "warning", "reason": "anybody here"})
-    log = [json.dumps({"event": "replica.serves", "level": "info"}), warning, "a line of another", warning]
-
-    assert warned(log) == ["warning: studio.open reason=anybody here"]
-
-
-def test_what_lgs_has_said_of_a_langgraph_json_its_worker_does_not_say_again() -> None:
-    notes = (
-        "langgraph.json: foo: is no key of langgraph.json and has no effect",
-        "langgraph.json: env: .env: no such file: what it should set must come from the environment",
-    )
-    missing = {"event": "config.env_file_missing", "level": "warning", "file": ".env"}
-    unknown = {"event": "config.unknown_keys", "level": "warning", "keys": ["foo"]}
-    others = [
-        {**missing, "file": "other.env"},
-        {**unknown, "keys": ["foo", "bar"]},
-        {"event": "studio.open", "level": "warning"},
-    ]
-    log = [json.dumps(record) for record in (missing, unknown, *others)]
-
-    assert warned(log, notes) == [
-        "warning: config.env_file_missing file=other.env",
-        "warning: config.unknown_keys keys=['foo', 'bar']",
-        "warning: studio.open",
-    ]
 
 
 def test_of_a_long_log_the_end_is_shown_and_how_much_is_not() -> None:

@@ -93,6 +93,19 @@ def test_what_cannot_work_says_why_and_recovers_when_the_file_is_mended(up: Up) 
     assert up.client.get("/ready").status_code == 200
 
 
+def test_a_variable_at_fault_is_said_once_with_what_mends_it(up: Up) -> None:
+    up.manifest.write_text(MANIFEST.replace("replicas: 1", "replicas: 2"))
+    up.environment = {"LGS_LEASE_SECONDS": "soon"}
+
+    up.start()
+    up.wait(lambda: up.said("LGS_LEASE_SECONDS is set in the environment of lgs up: end it, set"))
+    up.end()
+
+    said = up.log.read_text("utf-8")
+    assert said.count("LGS_LEASE_SECONDS: soon: must be a number") == 1
+    assert "waiting for a change" not in said
+
+
 def test_a_change_that_cannot_work_says_that_what_was_there_serves_on_and_ctrl_c_how_long_it_drains(
     up: Up,
 ) -> None:

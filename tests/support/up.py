@@ -34,11 +34,12 @@ class Up:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.process: subprocess.Popen[bytes] | None = None
         self.lease_seconds = LONG_SECONDS
+        self.environment: dict[str, str] = {}
 
     def start(self) -> None:
         kept = {name: text for name, text in os.environ.items() if name not in {"DATABASE_URI", "REDIS_URI"}}
         lease = {"LGS_LEASE_SECONDS": str(self.lease_seconds)}
-        env = {**kept, **lease, "STEP_RECORDS": str(self.folder.parent / "steps.jsonl")}
+        env = {**kept, **lease, **self.environment, "STEP_RECORDS": str(self.folder.parent / "steps.jsonl")}
         command = [
             sys.executable,
             "-m",

@@ -1,8 +1,10 @@
-"""Which changes of files ask for new workers: the manifest, and the source folder's code."""
+"""Which changes of files ask for new workers: the manifest, and the source folder's code. All of that, as
+LangGraph's development server has it: what a graph will import or read nobody knows before it does."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,21 +14,26 @@ CODE = (".py", ".json", ".toml", ".yaml", ".yml", ".env", ".txt", ".md")
 
 
 class CodeFilter(DefaultFilter):
-    """Code and configuration, and the manifest; nothing that a run writes (`.lgs`, databases, logs)."""
+    """Code and configuration in the source folder, and the manifest; nothing that a run writes (`.lgs`,
+    databases, logs)."""
 
     ignore_dirs = (*DefaultFilter.ignore_dirs, ".lgs")
 
-    def __init__(self, manifest: Path) -> None:
+    def __init__(self, manifest: Path, source: Path) -> None:
         super().__init__()
         self._manifest = str(manifest)
+        self._source = f"{source}{os.sep}"
 
     def __call__(self, change: Change, path: str) -> bool:
-        return path == self._manifest or (path.endswith(CODE) and super().__call__(change, path))
+        is_code = path.startswith(self._source) and path.endswith(CODE)
+        return path == self._manifest or (is_code and super().__call__(change, path))
 
 
 async def changes(manifest: Path, source: Path, stop: asyncio.Event) -> AsyncIterator[list[str]]:
     """Yields the names of the files that changed together, until `stop` is set. Both paths are absolute."""
     folders = {manifest.parent, source}
-    watch = awatch(*folders, watch_filter=CodeFilter(manifest), stop_event=stop, debounce=400, step=100)
+    watch = awatch(
+        *folders, watch_filter=CodeFilter(manifest, source), stop_event=stop, debounce=400, step=100
+    )
     async for changed in watch:
         yield sorted({Path(path).name for _, path in changed})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import time
 from contextlib import AsyncExitStack, aclosing
@@ -19,14 +20,14 @@ import aiohttp
 from lgs_crds import ManifestError
 from lgs_operator.local import processes as workers
 from lgs_operator.local.changes import changes
-from lgs_operator.local.circuits import Circuits
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import left_over, lock, remember, reserve
+from lgs_operator.local.notices import Notices
 from lgs_operator.local.plan import Situation, pause_after, plan
 from lgs_operator.local.processes import Process
 from lgs_operator.local.service import LocalService, Options, read
 from lgs_operator.local.view import View
-from lgs_operator.local.worker_log import missing_module, readable, warned
+from lgs_operator.local.worker_log import missing_module, readable, waiting
 from lgs_operator.scaling import Decision, Memory, Observation, decide
 from lgs_operator.scaling.samples import typical_startup
 
@@ -53,7 +54,7 @@ class State:
     not_before: float = 0.0
     made: int = 0
     announced: bool = False
-    circuits: Circuits = field(default_factory=Circuits)
+    notices: Notices = field(default_factory=Notices)
 
 
 class Supervisor:
@@ -120,6 +121,7 @@ class Supervisor:
                     continue
                 state.service, state.can_work = service, True
                 state.generation, state.crashes, state.not_before = state.generation + 1, 0, 0.0
+                state.notices = Notices(state.notices.circuits)
                 self._view.say(f"{', '.join(names)} changed: workers are replaced one by one")
 
     async def _serve(self, state: State, session: aiohttp.ClientSession) -> None:
@@ -131,18 +133,17 @@ class Supervisor:
                 state.decided_at = time.monotonic()
                 await self._decide(state, session)
                 for process in state.processes:
-                    self._say_circuits(state, process)
+                    self._say_news(state, process)
             ready = [each for each in state.processes if each.phase == "ready"]
             if ready and not state.announced:
                 state.announced = True
-                for warning in warned(ready[0].written(), state.service.notes):
-                    self._view.say(warning)
+                self._say_news(state, ready[0])
                 self._view.say(f"{state.service.name} serves on {self._url}")
             self._show(state)
             await asyncio.sleep(TICK_SECONDS)
 
-    def _say_circuits(self, state: State, process: Process) -> None:
-        for line in state.circuits.changes(process.name, process.news()):
+    def _say_news(self, state: State, process: Process) -> None:
+        for line in state.notices.of(process.name, process.news(), state.service.notes):
             self._view.say(line)
 
     def _show(self, state: State) -> None:
@@ -152,8 +153,8 @@ class Supervisor:
     def _reap(self, state: State) -> None:
         for process in [each for each in state.processes if each.handle.returncode is not None]:
             state.processes.remove(process)
-            self._say_circuits(state, process)
-            for line in state.circuits.ended(process.name):
+            self._say_news(state, process)
+            for line in state.notices.ended(process.name):
                 self._view.say(line)
             if process.phase == "draining":
                 self._view.say(f"{process.name} has drained")
@@ -164,17 +165,22 @@ class Supervisor:
             remember(state.service.data_dir, [each.handle.pid for each in state.processes])
 
     def _cannot_work(self, state: State, process: Process) -> None:
-        self._view.say(f"{process.name} can't work: {process.last_words()}")
-        if process.generation == state.generation and state.can_work:
-            state.can_work = False
-            self._show_log(state, process)
-            serving = any(each.phase == "ready" for each in state.processes)
-            goes_on = "what served before goes on serving; " if serving else ""
-            self._view.say(f"{goes_on}waiting for a change of the files")
+        if process.generation != state.generation or not state.can_work:
+            # Of a generation that can't work the first one has said it.
+            return
+        state.can_work = False
+        words = process.last_words()
+        self._view.say(f"{process.name} can't work: {words}")
+        self._show_log(state, process, words)
+        serving = any(each.phase == "ready" for each in state.processes)
+        goes_on = "what served before goes on serving; " if serving else ""
+        environment = os.environ if self._options.env is None else self._options.env
+        self._view.say(f"{goes_on}{waiting(words, environment.keys())}")
 
-    def _show_log(self, state: State, process: Process) -> None:
+    def _show_log(self, state: State, process: Process, words: str) -> None:
         written = process.written()
-        self._view.say("\n".join([f"from its log, {process.log}:", *readable(written)]))
+        if lines := readable(written, {words, *state.notices.lines}):
+            self._view.say("\n".join([f"from its log, {process.log}:", *lines]))
         if (module := missing_module(written)) is not None:
             self._view.say(
                 f"{module} is not installed in the application's environment; try:\n"

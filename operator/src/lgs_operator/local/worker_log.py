@@ -1,35 +1,26 @@
-"""The log of a worker as a person reads it: what went wrong, its warnings, and what it did not find. Pure."""
+"""The log of a worker as a person reads it: what went wrong, what it did not find, and what would help.
+Pure."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 MOST_LINES: Final = 60
 SERIOUS: Final = frozenset({"warning", "error", "critical"})
+_VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 _MISSING: Final = re.compile(r"No module named '([\w.]+)'")
 
 
-def readable(log: Sequence[str]) -> list[str]:
+def readable(log: Sequence[str], said: Collection[str] = ()) -> list[str]:
     """The lines of a log that say what went wrong, each record on a line with its traceback below it. What is
-    only worth knowing is left out; of much, the end.
+    only worth knowing is left out, and what was `said` already; of much, the end.
     """
-    lines = [line for written in log for line in _lines(written.rstrip())]
+    lines = [line for written in log for line in _lines(written.rstrip()) if line not in said]
     kept = lines[-MOST_LINES:]
     return kept if len(kept) == len(lines) else [f"… {len(lines) - len(kept)} lines before this", *kept]
-
-
-def warned(log: Sequence[str], notes: Sequence[str] = ()) -> list[str]:
-    """The warnings of a log, each once, but for those that `notes` say already."""
-    records = [(written, _record(written) or {}) for written in log]
-    warnings = [
-        written
-        for written, record in records
-        if record.get("level") == "warning" and not _is_noted(record, notes)
-    ]
-    return list(dict.fromkeys(line for written in warnings for line in _lines(written.rstrip())))
 
 
 def missing_module(log: Sequence[str]) -> str | None:
@@ -38,34 +29,57 @@ def missing_module(log: Sequence[str]) -> str | None:
     return found[-1].partition(".")[0] if found else None
 
 
-def _is_noted(record: Mapping[str, Any], notes: Sequence[str]) -> bool:
+def waiting(last_words: str, environment: Collection[str]) -> str:
+    """What is waited for after a start that failed with these words: a variable of the environment that `lgs`
+    was started in changes with no file."""
+    files = "waiting for a change of the files"
+    named = list(dict.fromkeys(_VARIABLE.findall(last_words)))
+    if given := [name for name in named if name in environment]:
+        name = given[0]
+        return f"{name} is set in the environment of lgs up: end it, set {name} anew, and start it again"
+    if named:
+        return f"{files}; if {named[0]} belongs in the environment, set it there and start lgs up again"
+    return files
+
+
+def is_noted(record: Mapping[str, Any], notes: Sequence[str]) -> bool:
     """Whether `lgs` has found the same in langgraph.json: a missing file, an unknown key."""
     found = {"config.env_file_missing": [record.get("file")], "config.unknown_keys": record.get("keys", ())}
     names = found.get(record["event"], ())
-    return bool(names) and all(any(f": {name}: " in note for note in notes) for name in names)
+    return (
+        isinstance(names, list)
+        and bool(names)
+        and all(any(f": {name}: " in note for note in notes) for name in names)
+    )
 
 
 def _lines(written: str) -> list[str]:
-    record = _record(written)
+    record = record_of(written)
     if record is None:
         return [written] if written.strip() else []
-    if record.get("level") not in SERIOUS:
+    if str(record.get("level")) not in SERIOUS:
         return []
+    return [first_line(record), *str(record.get("exception", "")).splitlines()]
+
+
+def first_line(record: Mapping[str, Any]) -> str:
+    """A record without its traceback."""
     shown = {
         name: value
         for name, value in record.items()
         if name not in ("event", "level", "timestamp", "exception")
     }
     words = " ".join(f"{name}={value}" for name, value in shown.items())
-    first = f"{record['level']}: {record['event']} {words}".rstrip()
-    return [first, *str(record.get("exception", "")).splitlines()]
+    return f"{record.get('level')}: {record['event']} {words}".rstrip()
 
 
-def _record(written: str) -> Mapping[str, Any] | None:
+def record_of(written: str) -> Mapping[str, Any] | None:
+    """What a line of JSON logs; None where it is none."""
     if not written.startswith("{"):
         return None
     try:
         record = json.loads(written)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and "event" in record else None
+    # Code of the application logs there too.
+    return record if isinstance(record, dict) and isinstance(record.get("event"), str) else None

@@ -1,0 +1,124 @@
+"""What `lgs up` says of the warnings of its replicas: each thing once, however many replicas log it and how
+often, and once more when it is over. What is known is said in words of its own, other warnings of the runtime
+as they are logged; what the application logs stays in its log. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from lgs_operator.local.circuits import Circuits
+from lgs_operator.local.worker_log import SERIOUS, first_line, is_noted, record_of
+
+Record = Mapping[str, Any]
+Thing = tuple[str, ...]
+"""An event, and what of."""
+OF: Final = (
+    *("namespace", "endpoint", "node", "graphs", "input", "error"),
+    *("where", "file", "keys", "names", "path", "handler"),
+)
+"""What distinguishes two things of one event."""
+MOST: Final = 100
+"""Things that are said until a file changes; the logs have the others."""
+TROUBLES: Final[Mapping[str, str]] = {
+    "cache.redis_gone": "Redis is away ({reason}): the memory of each replica serves its cache meanwhile",
+    "cache.redis_node_gone": "{node} of the Redis Cluster is away ({reason}): what it has is computed anew",
+    "cache.warmup_failed": "warm-up: {input}: {reason}",
+    "cache.no_key": "{namespace} is not cached: {reason}",
+    "cache.not_storable": "{namespace}: its result is not cached: {reason}",
+    "circuits.not_shared": "circuits are each replica's own meanwhile: {reason}",
+    "claim.failed": "the database does not answer ({reason}): no run that waits is begun meanwhile",
+    "database.away": "the database is not there ({reason}): the replicas wait for it",
+    "lease.lost": "{replica} lost its lease: its {runs} runs go on from their last checkpoints",
+    "queue.unserved": "runs wait for graphs that no replica has: {graphs}",
+    "run.raised": "a run failed: {error}: {message}; the log of {replica} has its traceback",
+    "streams.redis_gone": (
+        "Redis is away ({reason}): who follows a run through another replica gets its end alone meanwhile"
+    ),
+    "streams.redis_refused": "Redis refuses live events ({reason}): they reach no other replica",
+    "tracing.collector_away": "the collector at {endpoint} is away ({reason}): traces are lost meanwhile",
+    "tracing.not_installed": "nothing is traced ({reason}): the application's environment lacks {install}",
+}
+OVER: Final[Mapping[str, tuple[str, str]]] = {
+    "cache.redis_back": ("cache.redis_gone", "Redis is back: replicas share their cache again"),
+    "cache.redis_node_back": ("cache.redis_node_gone", "{node} of the Redis Cluster is back"),
+    "circuits.shared": ("circuits.not_shared", "replicas share their circuits again"),
+    "streams.redis_back": (
+        "streams.redis_gone",
+        "Redis is back: any replica can follow a run again",
+    ),
+    "tracing.collector_back": (
+        "tracing.collector_away",
+        "the collector at {endpoint} is back: traces are sent again, {lost} spans were lost",
+    ),
+}
+"""By the event that ends it: what began, and what is said when no replica has it any more."""
+SAID_OTHERWISE: Final = frozenset({"cache.redis_failed"})
+_EVENT: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
+
+
+class _Words(dict[str, Any]):
+    """What a record has for the words of a line; the application may log under the same names."""
+
+    def __missing__(self, name: str) -> str:
+        return "unknown"
+
+
+class Notices:
+    """What has been said, until there is a new one: that is when the code or the manifest has changed."""
+
+    def __init__(self, circuits: Circuits | None = None) -> None:
+        self.circuits = circuits or Circuits()
+        self.lines: set[str] = set()
+        """The warnings that were said, as `readable` has them."""
+        self._said: set[Thing] = set()
+        self._places: dict[Thing, set[str]] = {}
+
+    def of(self, replica: str, log: Sequence[str], notes: Sequence[str] = ()) -> Iterator[str]:
+        """The lines to say of what a replica has logged since the last call, but for what `notes` of `lgs`
+        say already."""
+        yield from self.circuits.changes(replica, log)
+        for record in filter(None, map(record_of, log)):
+            if not is_noted(record, notes):
+                yield from self._of_record(replica, record)
+
+    def ended(self, replica: str) -> Iterator[str]:
+        """The lines to say when a replica is gone."""
+        yield from self.circuits.ended(replica)
+        for places in self._places.values():
+            places.discard(replica)
+
+    def _of_record(self, replica: str, record: Record) -> Iterator[str]:
+        event = record["event"]
+        words = _Words(record, replica=replica)
+        if event in OVER:
+            began, said = OVER[event]
+            yield from self._over(_thing(began, record), replica, said.format_map(words))
+        elif event in TROUBLES:
+            thing = _thing(event, record)
+            self._places.setdefault(thing, set()).add(replica)
+            yield from self._once(thing, record, TROUBLES[event].format_map(words))
+        elif str(record.get("level")) in SERIOUS and event not in SAID_OTHERWISE and _EVENT.fullmatch(event):
+            more = f"; the log of {replica} has its traceback" if "exception" in record else ""
+            yield from self._once(_thing(event, record), record, f"{first_line(record)}{more}")
+
+    def _once(self, thing: Thing, record: Record, said: str) -> Iterable[str]:
+        if thing in self._said or len(self._said) >= MOST:
+            return ()
+        self._said.add(thing)
+        self.lines.add(first_line(record))
+        return (said,)
+
+    def _over(self, thing: Thing, replica: str, said: str) -> Iterable[str]:
+        places = self._places.get(thing, set())
+        places.discard(replica)
+        if places or thing not in self._said:
+            return ()
+        # Should it begin anew, that is news.
+        self._said.discard(thing)
+        return (said,)
+
+
+def _thing(event: str, record: Record) -> Thing:
+    return (event, *(str(record[name]) for name in OF if name in record))

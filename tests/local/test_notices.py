@@ -1,0 +1,160 @@
+"""What `lgs up` says of its replicas' warnings: what a user must know, once, in words, and when it is
+over."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from lgs_operator.local.notices import MOST, OVER, SAID_OTHERWISE, TROUBLES, Notices
+from lgs_operator.local.worker_log import readable, waiting
+
+RUNTIME = Path(__file__).parents[2] / "runtime" / "src" / "lgs_runtime"
+AWAY = {
+    "event": "tracing.collector_away",
+    "level": "warning",
+    "endpoint": "http://c:4318",
+    "reason": "refused",
+}
+BACK = {"event": "tracing.collector_back", "level": "info", "endpoint": "http://c:4318", "lost": 12}
+IS_AWAY = "the collector at http://c:4318 is away (refused): traces are lost meanwhile"
+IS_BACK = "the collector at http://c:4318 is back: traces are sent again, 12 spans were lost"
+
+
+def said(*logged: tuple[str, dict[str, Any]], notices: Notices | None = None) -> list[str]:
+    it = notices or Notices()
+    return [line for replica, record in logged for line in it.of(replica, [json.dumps(record)])]
+
+
+def test_what_several_replicas_meet_is_said_once_and_is_over_when_it_is_in_all() -> None:
+    heard = said(("a", AWAY), ("b", AWAY), ("a", AWAY), ("a", BACK), ("b", BACK), ("a", AWAY))
+
+    assert heard == [IS_AWAY, IS_BACK, IS_AWAY]
+
+
+def test_a_replica_that_is_gone_keeps_nobody_waiting_for_its_end_of_it() -> None:
+    notices = Notices()
+    said(("a", AWAY), ("b", AWAY), notices=notices)
+
+    assert list(notices.ended("b")) == []
+    assert said(("a", BACK), notices=notices) == [IS_BACK]
+
+
+def test_one_in_the_place_of_another_says_nothing_again() -> None:
+    notices = Notices()
+    said(("a", AWAY), notices=notices)
+    list(notices.ended("a"))
+
+    assert said(("b", AWAY), notices=notices) == []
+
+
+def test_two_functions_that_are_not_cached_are_two_things() -> None:
+    first = {"event": "cache.no_key", "level": "warning", "namespace": "shop.price", "reason": "no key"}
+    second = {**first, "namespace": "shop.stock"}
+
+    heard = said(("a", first), ("a", second), ("b", second))
+
+    assert heard == ["shop.price is not cached: no key", "shop.stock is not cached: no key"]
+
+
+def test_another_warning_of_the_runtime_is_said_as_it_is_logged_and_not_for_each_run() -> None:
+    given_up = {"event": "webhook.given_up", "level": "error", "reason": "404"}
+    broke = {"event": "run.broke", "level": "error", "exception": "Traceback: ..."}
+
+    heard = said(("a", {**given_up, "run_id": "1"}), ("b", {**given_up, "run_id": "2"}), ("b", broke))
+
+    assert heard == [
+        "error: webhook.given_up reason=404 run_id=1",
+        "error: run.broke; the log of b has its traceback",
+    ]
+
+
+def test_what_is_no_warning_or_no_word_of_the_runtime_stays_in_the_log() -> None:
+    logs: list[dict[str, Any]] = [
+        {"event": "run.finished", "level": "info"},
+        {"event": "Order 17 is late", "level": "warning"},
+        {"event": 7, "level": "error"},
+        {"event": ["a.b"], "level": "error"},
+        {"event": "order.late", "level": ["error"]},
+        {"event": "cache.redis_failed", "level": "warning", "namespace": "(redis)"},
+    ]
+
+    assert said(*[("a", record) for record in logs]) == []
+    assert list(Notices().of("a", ["Traceback", "{", "[]", '"cache.redis_gone"', '{"level": "error"}'])) == []
+
+
+def test_a_record_under_a_known_name_that_lacks_what_is_said_of_it_harms_nobody() -> None:
+    records: list[dict[str, Any]] = [{"event": event} for event in TROUBLES]
+    records += [{"event": event, "reason": {"{x}": ["[/red]"]}, "level": [3]} for event in TROUBLES]
+    records += [{"event": event} for event in OVER]
+    said(("a", {"event": "config.unknown_keys", "level": "warning", "keys": 7}))
+
+    heard = said(*[("a", record) for record in records])
+
+    assert len(heard) == len(TROUBLES) + len(OVER)
+    assert any("unknown" in line for line in heard)
+
+
+def test_however_much_goes_wrong_it_is_no_flood() -> None:
+    records = [{"event": f"thing.no_{number}", "level": "error"} for number in range(10 * MOST)]
+
+    assert len(said(*[("a", record) for record in records])) == MOST
+
+
+def test_what_lgs_has_said_of_a_langgraph_json_its_worker_does_not_say_again() -> None:
+    notes = (
+        "langgraph.json: foo: is no key of langgraph.json and has no effect",
+        "langgraph.json: env: .env: no such file: what it should set must come from the environment",
+    )
+    missing = {"event": "config.env_file_missing", "level": "warning", "file": ".env"}
+    unknown = {"event": "config.unknown_keys", "level": "warning", "keys": ["foo"]}
+    others = [
+        {**missing, "file": "other.env"},
+        {**unknown, "keys": ["foo", "bar"]},
+        {"event": "studio.open", "level": "warning"},
+    ]
+    log = [json.dumps(record) for record in (missing, unknown, *others)]
+
+    assert list(Notices().of("a", log, notes)) == [
+        "warning: config.env_file_missing file=other.env",
+        "warning: config.unknown_keys keys=['foo', 'bar']",
+        "warning: studio.open",
+    ]
+
+
+def test_what_was_said_the_log_of_a_failed_start_does_not_say_again() -> None:
+    notices = Notices()
+    log = [json.dumps(AWAY), "LGS_LEASE_SECONDS: abc: must be a number"]
+    list(notices.of("a", log))
+
+    assert readable(log, {log[-1], *notices.lines}) == []
+    assert readable(["other", *log], {log[-1], *notices.lines}) == ["other"]
+
+
+def test_a_variable_at_fault_is_not_waited_for_as_if_a_file_could_mend_it() -> None:
+    wrong, missing = "LGS_LEASE_SECONDS: abc: must be a number", "it raised: KeyError: 'SUPABASE_URL'"
+    files = "waiting for a change of the files"
+
+    assert waiting(wrong, {"LGS_LEASE_SECONDS": "abc"}) == (
+        "LGS_LEASE_SECONDS is set in the environment of lgs up: "
+        "end it, set LGS_LEASE_SECONDS anew, and start it again"
+    )
+    assert waiting(missing, {}) == (
+        f"{files}; if SUPABASE_URL belongs in the environment, set it there and start lgs up again"
+    )
+    assert waiting("graphs.agent: ./graph.py:graph: it raised: RuntimeError: NO", {"NO": "1"}) == files
+
+
+def test_the_runtime_logs_these_events_with_what_is_said_of_them() -> None:
+    source = "\n".join(path.read_text("utf-8") for path in sorted(RUNTIME.rglob("*.py")))
+    worded = TROUBLES | {event: words for event, (_, words) in OVER.items()}
+
+    for event in {*worded, *SAID_OTHERWISE}:
+        assert f'"{event}"' in source, event
+    for event, words in worded.items():
+        fields = {name for _, name, _, _ in Formatter().parse(words) if name} - {"replica"}
+        for call in re.findall(rf'log\.\w+\(\s*"{re.escape(event)}"(.*?)\)\n', source, re.DOTALL):
+            assert {name for name in fields if f"{name}=" not in call} == set(), event
