@@ -78,7 +78,7 @@ def test_split_has_a_deployment_that_answers_and_one_that_executes() -> None:
     combined, apart = wanted(), split(api={"replicas": 3})
 
     assert API not in combined
-    assert (role(combined[RUNTIME]), role(apart[RUNTIME]), role(apart[API])) == (None, "worker", "api")
+    assert (role(combined[RUNTIME]), role(apart[RUNTIME]), role(apart[API])) == ("combined", "worker", "api")
     assert apart[API]["spec"]["replicas"] == 3
     assert "replicas" not in apart[RUNTIME]["spec"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -20,12 +21,13 @@ from lgs_operator.desired.environment import (
     variables_of,
 )
 from lgs_operator.desired.inputs import Inputs, Revision
-from lgs_operator.naming import RUNTIME_PORT
+from lgs_operator.naming import RUNTIME_PORT, Component
 from lgs_operator.settings import Images
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.circuit_section import GraphPolicy
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
+from lgs_runtime.roles import Role
 from lgs_runtime.settings import Settings, load_settings
 
 FOLDER = Path(__file__).parent
@@ -147,11 +149,17 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     "LGS_ANSWER_CACHE": (lambda s: s.answers, {"agent": 31}),
     "LGS_REVISION": (lambda s: s.revision, "33"),
     "LGS_REVISION_DIGEST": (lambda s: len(s.revision_digest), 16),
+    "LGS_ROLE": (lambda s: s.role, Role.COMBINED),
     "LGS_DATABASE_ID": (lambda s: s.database_id, SECRETS["LGS_DATABASE_ID"]),
     "DATABASE_URI": (lambda s: s.database_uri, SECRETS["DATABASE_URI"]),
     "REDIS_URI": (lambda s: s.redis_uri, SECRETS["REDIS_URI"]),
+    "REDIS_URI_CUSTOM": (lambda s: s.redis_uri, SECRETS["REDIS_URI"]),
 }
 """For each variable: where the settings have it, and what the manifest above says."""
+
+
+ALIASES = ("N_JOBS_PER_WORKER", "POSTGRES_URI", "POSTGRES_URI_CUSTOM")
+"""By which the runtime takes the same from the environment of LangGraph's own server."""
 
 
 def service(spec: Mapping[str, Any]) -> LangGraphService:
@@ -166,11 +174,15 @@ def inputs(spec: Mapping[str, Any]) -> Inputs:
     return Inputs(service(spec), Images(), "", None, "", operator_namespace="lgs-system", revision=revision)
 
 
-def in_the_container(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The variables as a process finds them."""
+def in_the_container(
+    spec: Mapping[str, Any],
+    component: Component = "runtime",
+    env_from: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """The variables as a process finds them: those of `env` win over those of `envFrom`, says Kubernetes."""
     fields = {"metadata.name": "support-1"}
-    found: dict[str, str] = {}
-    for one in environment(inputs(spec)):
+    found = dict(env_from)
+    for one in environment(inputs(spec), component):
         source = one.get("valueFrom", {})
         if "value" in one:
             found[one["name"]] = one["value"].replace(SOURCE_DIR, str(FOLDER))
@@ -191,6 +203,31 @@ def test_the_runtime_reads_what_the_manifest_says(name: str) -> None:
 
     found, said = READ[name]
     assert found(settings) == said
+
+
+@pytest.mark.parametrize(
+    ("topology", "component", "role"),
+    [("Combined", "runtime", "combined"), ("Split", "runtime", "worker"), ("Split", "api", "api")],
+)
+def test_a_variable_of_the_operators_that_is_in_a_secret_of_env_from_changes_nothing(
+    topology: str, component: Component, role: str
+) -> None:
+    """As in the `.env` that somebody wrote for another server, or by what `env` printed in a pod."""
+    spec = {**SPEC, "topology": topology}
+    theirs = dict.fromkeys([*READ, *ALIASES], "theirs")
+
+    settings = load_settings(in_the_container(spec, component, theirs))
+
+    assert settings == load_settings(in_the_container(spec, component))
+    assert settings.role == role
+
+
+def test_what_replicas_are_there_for_is_in_no_secret_of_env_from_where_the_manifest_says_little() -> None:
+    little = {"image": "example.com/support:1", "graphs": {"agent": "./graph.py:graph"}}
+
+    settings = load_settings(in_the_container(little, env_from={"LGS_ROLE": "api"}))
+
+    assert settings.role is Role.COMBINED
 
 
 def test_what_a_manifest_leaves_out_is_what_the_runtime_takes_by_itself() -> None:

@@ -1,6 +1,8 @@
 """The environment of the runtime's container: the manifest in the words of `docs/architecture.md`.
 
-Secrets are referred to, never copied. What the user sets in `pod.env` comes last and wins.
+Secrets are referred to, never copied. What the user sets in `pod.env` comes last and wins. What `pod.envFrom`
+brings does not: Kubernetes takes it for what is not here alone, so that what the manifest must have said by
+itself stands here always.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ SOURCE_DIR = "/app"
 API_KEYS_DIR = "/var/run/lgs/api-keys"
 API_KEYS_FILE = "keys"
 ROLE_VARIABLE = "LGS_ROLE"
-WORKER = "worker"
-"""The role of a replica that answers no requests."""
+COMBINED, API, WORKER = "combined", "api", "worker"
+"""The roles of replicas; a worker answers no requests."""
 
 
 def environment(inputs: Inputs, component: Component = "runtime") -> list[Manifest]:
@@ -38,8 +40,7 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
     } | variables_of(spec)
     if inputs.revision is not None:
         values["LGS_REVISION"] = str(inputs.revision.number)
-    if inputs.split:
-        values[ROLE_VARIABLE] = "api" if component == "api" else WORKER
+    values[ROLE_VARIABLE] = role(inputs, component)
     if spec.source and spec.source.config_map:
         values["LGS_SOURCE"] = SOURCE_DIR
     if spec.persistence.postgres and spec.persistence.postgres.pooler:
@@ -56,12 +57,22 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
         if secret is not None:
             reference = {"name": secret.name, "key": secret.key}
             given[name] = {"name": name, "valueFrom": {"secretKeyRef": reference}}
+    if secrets["REDIS_URI"] is not None:
+        # It would win over the Redis of the manifest; an empty one counts as not set.
+        given["REDIS_URI_CUSTOM"] = {"name": "REDIS_URI_CUSTOM", "value": ""}
     if database_reference(inputs) is not None:
         known = {"name": name_of(inputs, "database-id"), "key": KEY, "optional": True}
         given["LGS_DATABASE_ID"] = {"name": "LGS_DATABASE_ID", "valueFrom": {"secretKeyRef": known}}
     given |= {each["name"]: each for each in _tracing(spec)}
     given |= {each.name: _as_written(each) for each in spec.pod.env}
     return list(given.values())
+
+
+def role(inputs: Inputs, component: Component) -> str:
+    """What the replicas of a Deployment are there for, in the runtime's words."""
+    if not inputs.split:
+        return COMBINED
+    return API if component == "api" else WORKER
 
 
 def variables_of(spec: Spec) -> dict[str, str]:
