@@ -11,8 +11,8 @@ from bench.page import put
 from typer.testing import CliRunner
 
 from lgs_operator.cli import app
-from lgs_operator.simulate.candidates import OURS, compared
-from lgs_operator.simulate.comparison import Outcome, compare
+from lgs_operator.simulate.candidates import OURS, compared, ours
+from lgs_operator.simulate.comparison import Outcome, compare, play
 from lgs_operator.simulate.front import front
 from lgs_operator.simulate.loads import Named, named
 from lgs_operator.simulate.record import Timeline
@@ -20,6 +20,7 @@ from lgs_operator.simulate.report import cells
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "autoscaling.md").read_text("utf-8")
+TABLED = (Named.SPIKE, Named.STEADY)
 LAWS = [each.name for each in compared(POLICY)]
 
 
@@ -32,13 +33,22 @@ def outcome(law: str, late: float, hours: float) -> Outcome:
     return Outcome(law, 1.0, waits, waits, Timeline(), 3600 * hours)
 
 
-@pytest.mark.parametrize("name", [Named.SPIKE, Named.STEADY])
+@pytest.mark.parametrize("name", TABLED)
 def test_the_table_of_the_page_is_what_the_law_does_today(name: Named) -> None:
     rows = [line for line in between("comparison").splitlines() if line.startswith(f"| {name} |")]
 
     played = compare(compared(POLICY), named(name, POLICY), USUAL)
 
     assert rows == [row(name, each.law, *cells(each)) for each in played]
+
+
+@pytest.mark.parametrize("name", [each for each in Named if each not in (*TABLED, Named.DIURNAL)])
+def test_our_laws_row_of_the_page_is_what_it_does_today(name: Named) -> None:
+    rows = [line for line in between("comparison").splitlines() if line.startswith(f"| {name} | {OURS} |")]
+
+    played = play(ours(POLICY), named(name, POLICY), USUAL)
+
+    assert rows == [row(name, OURS, *cells(played))]
 
 
 def test_every_load_has_its_rows_and_every_front_its_sentence() -> None:

@@ -98,7 +98,7 @@ def test_the_memory_stays_small_with_all_that_it_can_hold() -> None:
     known = Memory(
         at=at,
         replicas=1000,
-        flow=Flow(at, ((1.52, 12345.0),) * 125),
+        flow=Flow(at, (1.52,) * 125, (12345.0,) * 125),
         peaks=((at, 12345.12),) * MOST_PEAKS,
         wanted=steps,
         queue_wanted=steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -103,6 +104,19 @@ def test_ten_minutes_of_arrivals_are_kept_in_little_space_and_none_is_lost() -> 
     assert flow.last(600.0) == pytest.approx(1800.0, rel=0.02)
     assert flow.last(30.0) == pytest.approx(90.0)
     assert len(flow.spans) < 160
+
+
+def test_the_arrivals_of_any_recent_time_are_those_that_came_in_it() -> None:
+    dice = random.Random(4)
+    flow, rounds = Flow(end=0.0), [float(dice.randrange(9)) for _ in range(300)]
+    for number, count in enumerate(rounds, start=1):
+        flow = flow.extended(1.5 * number, (Arrivals(1.5 * (number - 1), 1.5 * number, count),))
+
+    assert flow.seconds == 1.5 * 300
+    assert flow.last(flow.seconds) == flow.last(1e6) == sum(rounds)
+    for back in range(40):
+        assert flow.last(1.5 * back) == sum(rounds[len(rounds) - back :])
+        assert flow.last(1.5 * back + 0.5) == pytest.approx(flow.last(1.5 * back) + rounds[-1 - back] / 3)
 
 
 def test_a_sample_of_another_shape_of_histogram_starts_anew() -> None:

@@ -197,7 +197,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_one_others() -> None:
 def test_it_does_not_matter_how_many_processes_play(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lgs_operator.simulate.comparison.WORTH_PROCESSES", 1.0)
     load = named(Named.STEADY, POLICY, rate=2.0)
-    candidates = [fixed(POLICY, 1), fixed(POLICY, 2), compared(POLICY)[1]]
+    candidates = [*(fixed(POLICY, number) for number in range(1, 7)), compared(POLICY)[1]]
 
     assert compare(candidates, load, USUAL, processes=2) == compare(candidates, load, USUAL)
 

@@ -5,8 +5,9 @@ Pure. Times are seconds since the epoch, demands slots.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
+
+from lgs_operator.scaling.values import value
 
 LOOK_BACK_HOLDS = 10.0
 """Bursts are remembered for ten holds: ten minutes with the default of 60 s."""
@@ -17,7 +18,7 @@ LEAST_RISE_SLOTS = 8.0
 Peaks = tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Recurring:
     """What bursts that came back needed, in slots (0: none did), and how many bursts the look-back has."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from lgs_operator.scaling.demand import Demand
@@ -10,6 +9,7 @@ from lgs_operator.scaling.memory import Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
 from lgs_operator.scaling.schedule import Scheduled
+from lgs_operator.scaling.values import value
 
 Limit = Literal["min", "max", "schedule", "downstream"]
 Code = Literal[
@@ -27,7 +27,7 @@ Code = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decision:
     """How many replicas there should be. `code` is for events, `reason` for people, `inputs` the numbers
     behind it.
@@ -50,7 +50,7 @@ class Decision:
     """The entry of the schedule that sets the number, in words."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Proposal:
     """What the load asks for now, before bounds and hold."""
 
@@ -65,7 +65,7 @@ class Proposal:
     """There was no work for so long that none is needed: no hold counts any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RoundInputs:
     """What a decision is made of, once the round has been learned."""
 
@@ -77,3 +77,5 @@ class RoundInputs:
     now: float
     scheduled: Scheduled | None = None
     """What the schedule asks for, where that is more than minReplicas; `policy` has it as its minimum."""
+    worked_at: float | None = None
+    """When there was work last, for the memory of the next round."""

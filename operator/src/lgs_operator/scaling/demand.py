@@ -9,7 +9,6 @@ service at a time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from statistics import median_high
 
 from lgs_operator.scaling.histogram import NOTHING, Histogram
@@ -18,12 +17,13 @@ from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.priorities import NO_OWN_WAITS, Priority, priorities, queue_seconds
 from lgs_operator.scaling.rate import Rate, rate_of
 from lgs_operator.scaling.samples import Observation
+from lgs_operator.scaling.values import changed, value
 
 SHORTEST_WAIT = 0.05
 QUICK = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Demand:
     """The load at one moment; `offered`, `backlog` and `floor` in slots."""
 
@@ -116,7 +116,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         return demand
     ahead = memory.startup_seconds
     starting = sum(min(ahead, since) for since in observation.starting_for) * policy.slots
-    return replace(demand, backlog=_backlog(memory.run_seconds, ahead, starting, demand))
+    return changed(demand, backlog=_backlog(memory.run_seconds, ahead, starting, demand))
 
 
 def _offered(rate: Rate, memory: Memory, present: int) -> float:

@@ -6,10 +6,12 @@ returns a new `Flow`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from dataclasses import field
+from itertools import accumulate
 
 from lgs_operator.scaling.samples import Arrivals
+from lgs_operator.scaling.values import value
 
 FINE_SECONDS = 64.0
 CHUNK_SECONDS = 10.0
@@ -19,103 +21,110 @@ LONGEST_FINE = 5.0
 MOST_FINE = 64
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Flow:
-    """`spans` are (length in seconds, arrivals in it), oldest first, without gaps, the last one ending at
-    `end`.
+    """Spans of time, oldest first, without gaps, the last one ending at `end`: `lengths` in seconds, and the
+    arrivals in each.
     """
 
     end: float | None = None
-    spans: tuple[tuple[float, float], ...] = ()
-    seconds: float = field(init=False, compare=False)
-    """How far back it reaches."""
+    lengths: tuple[float, ...] = ()
+    arrivals: tuple[float, ...] = ()
+    reach: tuple[float, ...] = field(init=False, compare=False)
+    """How far back the last span reaches, the last two, and so on."""
+    so_far: tuple[float, ...] = field(init=False, compare=False)
+    """The arrivals in them."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seconds", sum([length for length, _ in self.spans]))
+        object.__setattr__(self, "reach", tuple(accumulate(reversed(self.lengths))))
+        object.__setattr__(self, "so_far", tuple(accumulate(reversed(self.arrivals))))
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Length and arrivals of each."""
+        return list(zip(self.lengths, self.arrivals, strict=True))
+
+    @property
+    def seconds(self) -> float:
+        """How far back it reaches."""
+        return self.reach[-1] if self.reach else 0.0
 
     def last(self, seconds: float) -> float:
         """Arrivals of the last `seconds`; a span that is cut counts in proportion."""
-        return self.counts((seconds,))[0]
-
-    def counts(self, windows: Sequence[float]) -> list[float]:
-        """The same for each of `windows`, ascending, in one pass."""
-        found: list[float] = []
-        reach = so_far = 0.0
-        left = iter(windows)
-        window = next(left)
-        for length, count in reversed(self.spans):
-            after = reach + length
-            while window < after:
-                found.append(so_far + count * ((window - reach) / length))
-                if len(found) == len(windows):
-                    return found
-                window = next(left)
-            reach, so_far = after, so_far + count
-        return found + [so_far] * (len(windows) - len(found))
+        whole = bisect_right(self.reach, seconds)
+        inside = self.so_far[whole - 1] if whole else 0.0
+        if whole == len(self.reach):
+            return inside
+        cut = -1 - whole
+        left = seconds - (self.reach[whole - 1] if whole else 0.0)
+        return inside + self.arrivals[cut] * (left / self.lengths[cut])
 
     def fine_counts(self) -> list[float]:
         """Arrivals of each recent round, oldest first: about a minute of them."""
-        return [count for length, count in self.spans[-MOST_FINE:] if length <= LONGEST_FINE]
+        recent = zip(self.lengths[-MOST_FINE:], self.arrivals[-MOST_FINE:], strict=True)
+        return [count for length, count in recent if length <= LONGEST_FINE]
 
     def resumed(self, now: float) -> Flow:
         """After a time of which nothing is known, which is left out: it does not read as zero arrivals."""
         is_recent = self.end is not None and 0 <= now - self.end <= KEEP_SECONDS
-        return Flow(end=now, spans=self.spans if is_recent else ())
+        return Flow(now, self.lengths, self.arrivals) if is_recent else Flow(now)
 
     def extended(self, now: float, arrivals: tuple[Arrivals, ...]) -> Flow:
         """With a new round that ends at `now`. Late news (a replica that missed rounds) goes where it
         belongs.
         """
         if self.end is None or now <= self.end or now - self.end > KEEP_SECONDS:
-            return Flow(end=now)
-        spans = [*self.spans, (now - self.end, 0.0)]
+            return Flow(now)
+        lengths, counts = [*self.lengths, now - self.end], [*self.arrivals, 0.0]
         for news in arrivals:
             if news.count:
-                _spread(spans, now, news)
-        return Flow(end=now, spans=_compacted(spans))
+                _spread(lengths, counts, now, news)
+        _compact(lengths, counts)
+        return Flow(now, tuple(lengths), tuple(counts))
 
 
 NO_FLOW = Flow()
 
 
-def _spread(spans: list[tuple[float, float]], end: float, news: Arrivals) -> None:
+def _spread(lengths: list[float], counts: list[float], end: float, news: Arrivals) -> None:
     """Share `news` among the spans that it overlaps; what is older than all of them goes to the oldest
     touched.
     """
     reach = max(end - news.since, 1e-9)
     left, right = news.count, end
-    for index in range(len(spans) - 1, -1, -1):
-        length, count = spans[index]
+    for index in range(len(lengths) - 1, -1, -1):
+        length = lengths[index]
         share = min(left, news.count * min(1.0, length / reach))
         is_last = index == 0 or right - length <= news.since
-        spans[index] = (length, count + (left if is_last else share))
+        counts[index] += left if is_last else share
         if is_last:
             return
         left -= share
         right -= length
 
 
-def _compacted(spans: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """The spans with the oldest recent ones joined to the chunk before them, and without what is too old."""
-    if len(spans) > 1 and spans[-2][0] < SHORTEST:
-        spans[-2:] = [_joined(spans[-2], spans[-1])]
-    age, first = 0.0, len(spans)
-    while first > 0 and age <= FINE_SECONDS:
-        first -= 1
-        age += spans[first][0]
+def _compact(lengths: list[float], counts: list[float]) -> None:
+    """Join the oldest recent spans to the chunk before them, and leave out what is too old."""
+    if len(lengths) > 1 and lengths[-2] < SHORTEST:
+        _join(lengths, counts, len(lengths) - 1)
+    reach = list(accumulate(reversed(lengths)))
     # Those before `first` are chunks, but for the few that have just become old.
-    chunks = spans[:first]
+    first = max(0, len(lengths) - bisect_right(reach, FINE_SECONDS) - 1)
     while (
-        len(chunks) > 1 and chunks[-1][0] < CHUNK_SECONDS and chunks[-2][0] + chunks[-1][0] <= CHUNK_SECONDS
+        first > 1
+        and lengths[first - 1] < CHUNK_SECONDS
+        and lengths[first - 2] + lengths[first - 1] <= CHUNK_SECONDS
     ):
-        chunks[-2:] = [_joined(chunks[-2], chunks[-1])]
-    age += sum([length for length, _ in chunks])
-    dropped = 0
-    while dropped < len(chunks) and age - chunks[dropped][0] > KEEP_SECONDS:
-        age -= chunks[dropped][0]
+        first -= 1
+        _join(lengths, counts, first)
+    age, dropped = reach[-1], 0
+    while dropped < first and age - lengths[dropped] > KEEP_SECONDS:
+        age -= lengths[dropped]
         dropped += 1
-    return (*chunks[dropped:], *spans[first:])
+    del lengths[:dropped], counts[:dropped]
 
 
-def _joined(earlier: tuple[float, float], later: tuple[float, float]) -> tuple[float, float]:
-    return earlier[0] + later[0], earlier[1] + later[1]
+def _join(lengths: list[float], counts: list[float], index: int) -> None:
+    """A span to the one before it."""
+    lengths[index - 1] += lengths.pop(index)
+    counts[index - 1] += counts.pop(index)

@@ -7,13 +7,14 @@ one release share their bounds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from math import inf
 from operator import add, sub
 
+from lgs_operator.scaling.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=True)
 class Histogram:
     """`bounds` in seconds, ascending and the last one infinite; `counts` of what is at or below each."""
 
@@ -61,11 +62,11 @@ class Histogram:
         counted = [each for each in histograms if each.count]
         if not counted:
             return NOTHING
-        bounds = counted[0].bounds
-        if any(each.bounds is not bounds and each.bounds != bounds for each in counted):
-            return reduce(Histogram.plus, counted)
         if len(counted) == 1:
             return counted[0]
+        bounds = counted[0].bounds
+        if [each.bounds for each in counted].count(bounds) < len(counted):
+            return reduce(Histogram.plus, counted)
         return Histogram(
             bounds,
             tuple(map(sum, zip(*[each.counts for each in counted], strict=True))),

@@ -28,6 +28,7 @@ from lgs_operator.scaling.samples import Observation
 from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, described, explained, watched
 from lgs_operator.scaling.schedule import Scheduled, scheduled
 from lgs_operator.scaling.throughput import Seen
+from lgs_operator.scaling.values import changed
 
 AFTER_A_BURST = 1.5
 """So many holds after a first burst, which may be the first of several."""
@@ -55,17 +56,17 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     learned = _bursts_learned(policy, learned, now, demand)
     learned, foreseen = _foreseen(policy, memory, learned, demand)
     needs = work(observation, demand, learned, foreseen, current)
-    learned = replace(learned, worked_at=worked_at(memory.worked_at, needs, now, current))
+    worked = worked_at(memory.worked_at, needs, now, current)
     proposal = staffed(policy, demand, learned.recurring.slots, foreseen)
-    proposal = rested(policy, proposal, needs, idle=is_idle(policy, learned.worked_at, now))
-    given = RoundInputs(policy, observation, demand, learned, current, now, asked)
+    proposal = rested(policy, proposal, needs, idle=is_idle(policy, worked, now))
+    given = RoundInputs(policy, observation, demand, learned, current, now, asked, worked)
     saturation = _downstream_learned(policy, memory, given, proposal)
     if saturation is not learned.saturation:
-        learned = replace(learned, saturation=saturation)
-        given = replace(given, memory=learned)
+        learned = changed(learned, saturation=saturation)
+        given = changed(given, memory=learned)
     more = tripped(given, proposal)
     if more is not None and more.replicas > proposal.replicas:
-        return _bounded(replace(given, memory=replace(learned, tripped_at=now)), more)
+        return _bounded(changed(given, memory=changed(learned, tripped_at=now)), more)
     return _bounded(given, proposal, slow=more.why if more is not None and more.code == "RunsSlow" else None)
 
 
@@ -82,9 +83,9 @@ def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) 
     if peaks is memory.peaks:
         return memory
     if len(peaks) == len(memory.peaks) and peaks[-1][0] == memory.peaks[-1][0]:
-        return replace(memory, peaks=peaks)
+        return changed(memory, peaks=peaks)
     ahead = memory.startup_seconds + (memory.run_seconds or 0.0)
-    return replace(memory, peaks=peaks, recurring=recurring(peaks, ahead, within))
+    return changed(memory, peaks=peaks, recurring=recurring(peaks, ahead, within))
 
 
 def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, proposal: Proposal) -> Saturation:
@@ -113,10 +114,10 @@ def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, prop
 def _foreseen(policy: Policy, before: Memory, learned: Memory, demand: Demand) -> tuple[Memory, float]:
     """The memory with the load of this round among the days, and what they foresee, in slots."""
     if not policy.predict or learned.at is None:
-        return learned if learned.days is NO_DAYS else replace(learned, days=NO_DAYS), 0.0
+        return learned if learned.days is NO_DAYS else changed(learned, days=NO_DAYS), 0.0
     elapsed = 0.0 if before.at is None else min(LONGEST_GAP, max(0.0, learned.at - before.at))
     days = seen(learned.days, learned.at, elapsed, demand.offered)
-    return replace(learned, days=days), predicted(days, learned.at, learned.startup_seconds)
+    return changed(learned, days=days), predicted(days, learned.at, learned.startup_seconds)
 
 
 def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> Decision:
@@ -159,11 +160,12 @@ def _bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) ->
         code=code,
         inputs=numbers_behind(given, proposal, hold),
         limited=limited,
-        memory=replace(
+        memory=changed(
             given.memory,
             wanted=wanted,
             queue_wanted=queue_wanted,
             blind_since=blind_since,
+            worked_at=given.worked_at,
             replicas=replicas,
         ),
         p95=demand.p95,
@@ -177,7 +179,14 @@ def _idle(given: RoundInputs, proposal: Proposal) -> Decision:
     """No replica: what was wanted before is held no longer."""
     nothing = ((given.now, 0),)
     _, blind_since = _blindness(given)
-    memory = replace(given.memory, wanted=nothing, queue_wanted=nothing, blind_since=blind_since, replicas=0)
+    memory = changed(
+        given.memory,
+        wanted=nothing,
+        queue_wanted=nothing,
+        blind_since=blind_since,
+        worked_at=given.worked_at,
+        replicas=0,
+    )
     return Decision(
         replicas=0,
         reason=proposal.why,
@@ -255,7 +264,7 @@ def _doubted(memory: Memory, now: float) -> Decision:
     replicas = 1 if in_doubt(since, now) else 0
     code: Code = "ScaledOut" if replicas else "NoData"
     reason = f"{UNREPORTED}: one is started" if replicas else UNREPORTED
-    return Decision(replicas, reason, code, {}, None, replace(memory, blind_since=since, replicas=replicas))
+    return Decision(replicas, reason, code, {}, None, changed(memory, blind_since=since, replicas=replicas))
 
 
 def _without_data(
@@ -288,6 +297,6 @@ def _without_data(
         "NoData",
         inputs,
         None,
-        replace(memory, replicas=replicas),
+        changed(memory, replicas=replicas),
         saturated=described(memory.saturation),
     )

@@ -5,12 +5,12 @@ Measures run time, start-up time, arrivals, waits and latencies. Pure; decides n
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import exp
 
 from lgs_operator.scaling.memory import CHUNK_SECONDS, MOST_CHUNKS, Chunk, Memory
 from lgs_operator.scaling.priorities import NO_OWN_WAITS, Waits, remembered_arrivals, slow
 from lgs_operator.scaling.samples import Arrivals, ByPriority, Change, Observation, merge
+from lgs_operator.scaling.values import changed
 
 RUNS_TO_LEARN = 50.0
 RUNS_TO_KNOW = 100.0
@@ -36,7 +36,7 @@ def learn(memory: Memory, observation: Observation, waits: Waits = NO_OWN_WAITS)
     startup_seconds = memory.startup_seconds
     if observation.startup_seconds is not None:
         startup_seconds = min(LONGEST_STARTUP, max(0.0, observation.startup_seconds))
-    return replace(
+    return changed(
         memory,
         at=observation.at,
         complete=observation.failed + observation.silent == 0,
@@ -63,7 +63,7 @@ def _without_slow(
         return arrivals
     total = sum(each.count for each in arrivals)
     left = max(0.0, 1 - apart / total) if total > 0 else 0.0
-    return tuple(replace(each, count=each.count * left) for each in arrivals)
+    return tuple(changed(each, count=each.count * left) for each in arrivals)
 
 
 def _run_seconds(memory: Memory, change: Change, now: float) -> tuple[float | None, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import inf
 from typing import Any
 
@@ -19,6 +19,7 @@ from lgs_operator.scaling.histogram import NOTHING, Histogram
 from lgs_operator.scaling.prediction import NO_DAYS, Days, restored_days, stored_days
 from lgs_operator.scaling.samples import NONE_BY_PRIORITY, ByPriority, ReplicaSample
 from lgs_operator.scaling.saturation import NOT_SATURATED, Saturation, later, restored, stored
+from lgs_operator.scaling.values import value
 
 VERSION = 2
 MOST_SPANS = 160
@@ -31,7 +32,7 @@ DEFAULT_STARTUP_SECONDS = 5.0
 NO_BURSTS = Recurring()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Chunk:
     """Waits of the runs that were claimed, and times and latencies of those that ended, in a few seconds from
     `since` on."""
@@ -42,7 +43,7 @@ class Chunk:
     latency: Histogram = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Memory:
     """Everything the next decision may need. Frozen; `Memory()` knows nothing."""
 
@@ -152,15 +153,14 @@ class Memory:
 
 def _read(line: Mapping[str, Any]) -> Memory:
     flat = [_possible(number) for number in line["flow"][-2 * MOST_SPANS :]]
-    spans = zip(flat[::2], flat[1::2], strict=True)
+    # What was rounded to no time at all is no part of a rate.
+    spans = [span for span in zip(flat[::2], flat[1::2], strict=True) if span[0]]
+    lengths, counts = tuple(zip(*spans, strict=True)) or ((), ())
     bounds = [_possible(bound) for bound in line["bounds"][:MOST_BUCKETS]]
     return Memory(
         at=_number(line["at"]),
         replicas=None if line["n"] is None else int(_possible(line["n"])),
-        # what was rounded to no time at all is no part of a rate
-        flow=Flow(
-            end=_number(line["end"]), spans=tuple((length, count) for length, count in spans if length)
-        ),
+        flow=Flow(_number(line["end"]), lengths, counts),
         run_seconds=_number(line["run"]),
         runs_learned=_possible(line["runs"]),
         busy_seconds=_possible(line["busy"]),

@@ -5,11 +5,12 @@ Kept for two weeks, a character each quarter: its mean load in slots, on a logar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, log
 from typing import Any
 
 from lgs_operator.scaling.schedule import soon
+from lgs_operator.scaling.values import value
 
 QUARTER_SECONDS = 900.0
 QUARTERS_A_DAY = 96
@@ -25,7 +26,7 @@ UNKNOWN = "-"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Days:
     """`levels` has a character for each quarter before `quarter`, which is counted from 1970 and goes on. Of
     it `seconds` have been seen, with so many slot-seconds of load."""

@@ -8,12 +8,12 @@ second: they count by their mean over that time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp
 from statistics import median_high
 
 from lgs_operator.scaling.samples import ByPriority, ReplicaSample
 from lgs_operator.scaling.staffing import slots_for
+from lgs_operator.scaling.values import value
 
 SLOW_SECONDS = 30.0
 """Runs that may wait for longer are slow: what arrives of them is no spike."""
@@ -25,7 +25,7 @@ Waits = tuple[float | None, float | None, float | None]
 NO_OWN_WAITS: Waits = (None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Priority:
     """Runs of one priority: the slots that their arrivals keep in use, how many wait and since when, and how
     long they may."""

@@ -8,11 +8,11 @@ Poisson's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
 from math import inf, sqrt
+from operator import mul, sub
 
 from lgs_operator.scaling.flow import Flow
+from lgs_operator.scaling.values import value
 
 WINDOWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 NOISE = 2.0
@@ -22,7 +22,7 @@ FEWEST_COUNTS = 8
 STEPS_LEFT_OUT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Rate:
     """Runs a second, and for how many seconds (at least) it has been so."""
 
@@ -36,9 +36,9 @@ def rate_of(flow: Flow) -> Rate:
     reach = min(flow.seconds, WINDOWS[-1])
     if reach <= 0:
         return Rate(0.0, 0.0)
-    windows = [*(window for window in WINDOWS if window < reach), reach]
     noise = NOISE * sqrt(dispersion(flow))
-    for window, count in zip(windows, flow.counts(windows), strict=True):
+    for window in [*(each for each in WINDOWS if each < reach), reach]:
+        count = flow.last(window)
         margin = noise * sqrt(count + 1.0)
         least, most = (count - margin) / window, (count + margin) / window
         if least > high or most < low:
@@ -59,7 +59,7 @@ def dispersion(flow: Flow) -> float:
     total = sum(counts)
     if len(counts) < FEWEST_COUNTS or total <= 0:
         return 1.0
-    steps = [after - before for before, after in pairwise(counts)]
-    squares = sorted([step * step for step in steps])[:-STEPS_LEFT_OUT]
+    steps = list(map(sub, counts[1:], counts))
+    squares: list[float] = sorted(map(mul, steps, steps))[:-STEPS_LEFT_OUT]
     variance = sum(squares) / len(squares) / 2
     return min(MOST_DISPERSION, max(1.0, variance * len(counts) / total))

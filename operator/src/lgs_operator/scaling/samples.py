@@ -7,10 +7,11 @@ or misses a round neither adds nor loses load. Pure. Times are seconds since the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import median_low
 
 from lgs_operator.scaling.histogram import NOTHING, Histogram
+from lgs_operator.scaling.values import value
 
 KEEP_GONE_SECONDS = 120.0
 PRIORITIES = ("high", "normal", "low")
@@ -19,7 +20,7 @@ ByPriority = tuple[float, float, float]
 NONE_BY_PRIORITY: ByPriority = (0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReplicaSample:
     """One answer of one replica. Counters are its own; `waiting`, `oldest_seconds`, `blocked` are the
     service's, and None where the replica does not report them, since its database is silent. That is no
@@ -54,7 +55,7 @@ class ReplicaSample:
     """Until the next delayed run or cron of the service is due; None: nothing is to come."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Observation:
     """One round: the samples that came, and how many replicas there are.
 
@@ -87,7 +88,7 @@ def typical_startup(took: Sequence[float]) -> float | None:
     return median_low(took[:STARTUPS]) if took else None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Arrivals:
     """`count` runs that arrived between `since` and `until`."""
 
@@ -96,7 +97,7 @@ class Arrivals:
     count: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Change:
     """What happened since the round before, over all replicas, and the samples to compare the next round
     with.

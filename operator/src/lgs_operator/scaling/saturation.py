@@ -9,7 +9,7 @@ they come back at once. While it limits the service, more are tried now and then
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, log
 from typing import Any, Literal, get_args
 
@@ -24,6 +24,7 @@ from lgs_operator.scaling.throughput import (
     gain,
     is_old,
 )
+from lgs_operator.scaling.values import value
 
 Phase = Literal["watching", "fewer", "limited", "more"]
 SUSPECT_RATIO = 4 / 3
@@ -40,7 +41,7 @@ REST_SECONDS = 60.0
 """Slots that were free for so long: what was measured before is another time's."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Saturation:
     """What was measured and what is tried. `cap` is the most replicas meanwhile, `before` the one before it,
     and `reference` the level that a trial is compared with."""

@@ -7,19 +7,19 @@ then. Of entries that hold at the same time the one with the most counts. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from lgs_crds.model.scaling import ScheduledMinimum
 from lgs_crds.schedules import UnknownZone, last_time, next_time, zone
+from lgs_operator.scaling.values import value
 
 SLOWER = 1.5
 """Half of the replicas take longer than the median to start."""
 SPARE_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scheduled:
     """The fewest replicas now, and by what, in words."""
 

@@ -7,13 +7,13 @@ slots for an offered load of `a`, the share of the runs that wait longer than t 
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import erf, exp, pi, sqrt
+from bisect import bisect_left
+from math import erf, exp, log, pi, sqrt
 
 LATE_SHARE = 0.01
 """Share of the runs that may wait longer than `queueWaitSeconds`."""
-MOST_BETA = 4.0
-_HALVINGS = 10
+MOST_BETA, STEPS = 4.0, 1024
+"""The largest beta, and in how many steps it is found."""
 
 
 def slots_for(load: float, run_seconds: float | None, wait_seconds: float, utilization: float) -> float:
@@ -26,7 +26,6 @@ def slots_for(load: float, run_seconds: float | None, wait_seconds: float, utili
     return max(load + head_room(load, patience) * sqrt(load), load / utilization)
 
 
-@lru_cache(maxsize=1024)
 def _odds(beta: float) -> float:
     """Of 1 to the share of the runs that wait at all."""
     density = exp(-beta * beta / 2) / sqrt(2 * pi)
@@ -34,16 +33,14 @@ def _odds(beta: float) -> float:
     return 1 + beta * below / density
 
 
+_BETAS = tuple(MOST_BETA * step / STEPS for step in range(1, STEPS + 1))
+_IMPATIENCE = tuple(log(LATE_SHARE * _odds(beta)) / beta for beta in _BETAS[:-1])
+"""How much patience each beta but the last needs, in mean run times times the root of the load; negated, so
+that it ascends."""
+
+
 def head_room(load: float, patience: float) -> float:
     """The least beta, in square roots of the load, with which no more than `LATE_SHARE` of the runs waits
     longer than `patience` mean run times.
     """
-    low, high = 0.0, MOST_BETA
-    root = sqrt(load)
-    for _ in range(_HALVINGS):
-        beta = (low + high) / 2
-        if exp(-beta * root * patience) / _odds(beta) > LATE_SHARE:
-            low = beta
-        else:
-            high = beta
-    return high
+    return _BETAS[bisect_left(_IMPATIENCE, -sqrt(load) * patience)]

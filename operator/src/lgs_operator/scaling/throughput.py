@@ -8,8 +8,10 @@ quick ones among the runs must have become slower, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import exp, log, sqrt
+
+from lgs_operator.scaling.values import value
 
 MOST_LEVELS = 8
 SAME = 0.1
@@ -25,7 +27,7 @@ SLOWER_SHARE = 0.5
 """As the logarithm of the mean, so much at least grows that of what the quick runs take."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Level:
     """A time in which the slots, all of them full, were the same: since when, and what was counted lately,
     from one run time on and up to `until`. `quick` is what a quarter of the runs took at most."""
@@ -52,7 +54,7 @@ class Level:
 Levels = tuple[Level, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Seen:
     """One round: `ended` runs within `elapsed` seconds, by so many working `replicas`.
 

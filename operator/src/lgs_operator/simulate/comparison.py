@@ -7,7 +7,7 @@ from __future__ import annotations
 import gc
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -135,20 +135,35 @@ class Players:
     def play(self, candidates: Sequence[Candidate]) -> list[Outcome]:
         """The outcome of each."""
         work = len(candidates) * (self._load.seconds + len(self._load.jobs) / RUNS_A_SECOND)
-        found: Iterator[Outcome]
         if self._processes < 2 or len(candidates) < 2 or work < WORTH_PROCESSES:
-            found = (play(each, self._load, self._conditions) for each in candidates)
-        else:
-            if self._pool is None:
-                # A fork of a process with threads may hang.
-                self._pool = ProcessPoolExecutor(
-                    self._processes,
-                    mp_context=get_context("spawn"),
-                    initializer=_begin,
-                    initargs=(*_packed(self._load), self._conditions),
-                )
-            found = self._pool.map(_play, candidates)
-        return list(found)
+            return [self._own(each) for each in candidates]
+        if self._pool is None:
+            # A fork of a process with threads may hang.
+            self._pool = ProcessPoolExecutor(
+                self._processes - 1,
+                mp_context=get_context("spawn"),
+                initializer=_begin,
+                initargs=(*_packed(self._load), self._conditions),
+            )
+        return self._shared(self._pool, candidates)
+
+    def _shared(self, pool: ProcessPoolExecutor, candidates: Sequence[Candidate]) -> list[Outcome]:
+        """This process plays, too: the first at once, which has the most rounds where it is our law, then
+        from the end on what no other has begun."""
+        others = [(each, pool.submit(_play, each)) for each in candidates[1:]]
+        first = self._own(candidates[0])
+        mine = {
+            at: self._own(each)
+            for at, (each, is_to_come) in reversed(list(enumerate(others)))
+            if is_to_come.cancel()
+        }
+        return [
+            first,
+            *(mine[at] if at in mine else theirs.result() for at, (_, theirs) in enumerate(others)),
+        ]
+
+    def _own(self, candidate: Candidate) -> Outcome:
+        return play(candidate, self._load, self._conditions)
 
 
 _ABOUT: list[tuple[Load, Conditions]] = []

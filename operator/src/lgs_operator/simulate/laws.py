@@ -4,11 +4,11 @@ replicas. `lgs_operator.scaling.decide` is one as it stands; `candidates` has th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation, ReplicaSample
+from lgs_operator.scaling.values import value
 
 State = TypeVar("State")
 State_co = TypeVar("State_co", covariant=True)
@@ -32,7 +32,7 @@ class Law(Protocol[State]):
     ) -> LawDecision[State]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlainDecision(Generic[State]):
     """A `LawDecision` without words."""
 

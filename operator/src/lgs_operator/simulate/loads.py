@@ -167,15 +167,16 @@ def poisson(
     rate: Callable[[float], float], seconds: float, run: float, seed: int = 1, most: float = 200.0
 ) -> list[Job]:
     """Arrivals at `rate(t)` a second (at most `most`), with exponential run times of mean `run` seconds."""
-    dice = random.Random(seed)
+    draw = random.Random(seed).random
     jobs: list[Job] = []
-    at = 0.0
+    at, longest, per_second = 0.0, 8 * run, 1 / run
     while True:
-        at += dice.expovariate(most)
+        # As `expovariate`, which takes half of the time by itself.
+        at += -log(1.0 - draw()) / most
         if at >= seconds:
             return jobs
-        if dice.random() < rate(at) / most:
-            jobs.append(Job(at, min(8 * run, dice.expovariate(1 / run))))
+        if draw() < rate(at) / most:
+            jobs.append(Job(at, min(longest, -log(1.0 - draw()) / per_second)))
 
 
 def _long_tailed(jobs: Sequence[Job], mean: float, seed: int) -> list[Job]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
+from lgs_operator.scaling.values import value
 from lgs_operator.simulate.laws import LawDecision
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Job:
     """A run that arrives at `at` and occupies a slot for `seconds`."""
 
