@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_operator.kube.kinds import Manifest
-from lgs_operator.kube.pods import reads_secret
+from lgs_crds import parse
+from lgs_operator.cloud_native_pg import CloudNativePG
+from lgs_operator.context import Context
+from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.kinds import Manifest, ServiceKey
 from lgs_operator.status.cloud_native_pg import cluster_trouble, not_serving
 from lgs_operator.status.diagnosis import Diagnosis
 
@@ -205,11 +209,46 @@ def test_replicas_start_exactly_where_a_commit_is_answered(
     assert (kept_from(seen) is None) == answers
 
 
-def test_a_replica_works_on_the_cluster_whose_secret_it_reads() -> None:
-    reference = {"secretKeyRef": {"name": "main-app", "key": "uri"}}
-    plain: list[Manifest] = [{"name": "A", "value": "main-app"}, {"name": "B", "valueFrom": {}}]
-    containers = [{"name": "sidecar"}, {"env": [*plain, {"name": "DATABASE_URI", "valueFrom": reference}]}]
-    pod = {"metadata": {"name": "p"}, "spec": {"containers": containers}}
+KEY = ServiceKey("team", "support")
 
-    assert reads_secret(pod, "main-app")
-    assert not reads_secret(pod, "old-app")
+
+def replica(secret: str, *, ready: bool = True) -> Manifest:
+    """A pod whose database is that of a Secret."""
+    reference = {"secretKeyRef": {"name": secret, "key": "uri"}}
+    env = [{"name": "A", "value": "main-app"}, {"name": "DATABASE_URI", "valueFrom": reference}]
+    status = {"conditions": [{"type": "Ready", "status": str(ready)}]}
+    containers = [{"name": "sidecar"}, {"name": "runtime", "env": env}]
+    return {"metadata": {"name": "p"}, "spec": {"containers": containers}, "status": status}
+
+
+async def awaited(answer: Manifest | KubeError | None, *pods: Manifest, **postgres: Any) -> str | None:
+    """The reason for which no pods are made now, by what the API server answers of the Cluster."""
+
+    async def get(*_: Any) -> Manifest | None:
+        if isinstance(answer, KubeError):
+            raise answer
+        return answer
+
+    by_reference = {"cloudNativePG": {"cluster": "main"}}
+    spec = {"image": "example.com/a:1", "persistence": {"postgres": postgres or by_reference}}
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService"}
+    service = parse(head | {"metadata": {"name": "support", "namespace": "team"}, "spec": spec})
+    state = SimpleNamespace(pods=lambda _, component: pods if component == "api" else ())
+    context = cast(Context, SimpleNamespace(cluster=SimpleNamespace(get=get), state=state))
+    found = await CloudNativePG(context).awaited(KEY, service)
+    return None if found is None else found.reason
+
+
+async def test_a_replica_that_takes_work_on_that_very_cluster_says_more_than_its_status() -> None:
+    stale = cluster("main-2", phase="Failing over")
+
+    assert await awaited(stale, replica("main-app")) is None
+    assert await awaited(stale, replica("main-app", ready=False)) == "ClusterNotReady"
+    assert await awaited(stale, replica("old-app")) == "ClusterNotReady", "its database is another one"
+
+
+async def test_a_cluster_that_may_not_be_read_keeps_nothing_and_one_that_can_not_be_is_waited_for() -> None:
+    assert await awaited(KubeError(403, "Forbidden", "no")) is None
+    assert await awaited(KubeError(500, "InternalError", "a webhook")) == "ClusterNotReady"
+    assert await awaited(None) == "ClusterNotFound"
+    assert await awaited(None, uriSecret={"name": "db"}) is None

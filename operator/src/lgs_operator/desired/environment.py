@@ -17,6 +17,7 @@ from lgs_crds.model.pod import EnvVar
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.known_database import KEY
 from lgs_operator.desired.objects import name_of
+from lgs_operator.desired.references import application_secret
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.naming import RUNTIME_PORT, Component
 
@@ -150,7 +151,7 @@ def database_reference(inputs: Inputs) -> SecretKey | None:
     if postgres is None:
         return None
     if postgres.cloud_native_pg is not None:
-        return SecretKey(name=f"{postgres.cloud_native_pg.cluster}-app", key="uri")
+        return SecretKey(name=application_secret(postgres.cloud_native_pg.cluster), key="uri")
     if postgres.managed is not None:
         return SecretKey(name=name_of(inputs, "postgres"), key="uri")
     return postgres.uri_secret

@@ -24,8 +24,9 @@ def not_serving(name: str, namespace: str, cluster: Manifest | None) -> Diagnosi
     """Why replicas that start now could commit nothing; None where they can. `cluster` is None where there is
     none of this name."""
     if cluster is None:
-        words = f"there is no Cluster of CloudNativePG of this name in namespace {namespace}; create it"
-        return Diagnosis("ClusterNotFound", f"{CLUSTER_FIELD}: {name}: {words}")
+        words = f"there is no Cluster of CloudNativePG of this name in namespace {namespace}"
+        way = "create it; for one elsewhere, name a Secret with its address in uriSecret"
+        return Diagnosis("ClusterNotFound", f"{CLUSTER_FIELD}: {name}: {words}; {way}")
     if (asleep := _hibernation(cluster)) is not None:
         way = f"to go on: kubectl annotate cluster.postgresql.cnpg.io {name} {HIBERNATION}-"
         return Diagnosis("ClusterHibernated", f"Cluster {name} of CloudNativePG: {asleep}; {way}")
