@@ -150,7 +150,9 @@ _TEXTS: Final[dict[str, Callable[[Sequence[Logged]], str]]] = {
     "runs.released": _released,
     "lease.lost": lambda them: f"gave up the lease of {_count(them, 'replica', 'replicas')}",
     "circuit.open": _opened,
-    "circuit.half_open": lambda them: f"tried the breaker `{them[0].told.get('circuit')}` by probes",
+    "circuit.half_open": lambda them: (
+        f"tried the breaker `{them[0].told.get('circuit')}` by probes{_places(them)}"
+    ),
     "circuit.closed": lambda them: f"closed the breaker `{them[0].told.get('circuit')}`{_places(them)}",
     "cache.warmed_up": lambda them: f"warmed the cache of {_count(them, 'replica', 'replicas')} that started",
     "cache.tuned": _tuned,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from bench.centre.account import Account, Turn, contradict, interrupted
 from bench.centre.happenings import Happening, logged, records, replaced, scaled, told
@@ -20,6 +21,9 @@ from bench.centre.story import Act, Story, acts
 from bench.centre.watch import Watch
 from bench.load import Sessions
 from bench.processes import beside
+
+SHOWS: Final = "{online} customers online, {running} turns under way, {turns} ended, {wrong} of them wrong"
+"""How it goes, while it is played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,14 @@ class Asked:
         return self.customers / self.rate
 
 
+def begins(customers: int, questions: int, seconds: float) -> str:
+    """What is said before it is played: the panel counts more turns than there are questions."""
+    return (
+        f"{customers} customers ask {questions} questions in {seconds:.0f} s; what a person answers, to "
+        "whom one was handed over, is a turn too"
+    )
+
+
 def play(asked: Asked) -> Account:
     """Plays it, with everything that happens to the service."""
     with ExitStack() as stack:
@@ -55,10 +67,9 @@ def played(stack: ExitStack, service: Centre, asked: Asked, todo: Sequence[Act])
         "127.0.0.1", service.port, asked.customers, asked.rate, asked.seconds, str(out), str(service.folder),
         asked.seed, asked.eventful, asked.fresh,
     )  # fmt: skip
-    shows = "{online} customers online, {running} answers at once, {turns} turns, {wrong} wrong"
-    sessions = Sessions(stack, job, "bench.centre.players", shows)
+    sessions = Sessions(stack, job, "bench.centre.players", SHOWS)
     opened = sessions.until("open")
-    print(f"{opened['customers']} customers, {opened['turns']} turns in {asked.seconds:.0f} s", flush=True)
+    print(begins(opened["customers"], opened["questions"], asked.seconds), flush=True)
 
     began, clock = time.monotonic(), time.time()
     watch = Watch(service, sessions.pid, began)

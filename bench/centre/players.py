@@ -253,7 +253,7 @@ async def perform(play: Play) -> Stage:
         seed=play.seed,
     )
     stage = Stage(play)
-    say("open", customers=len(everybody), turns=sum(len(each.asks) for each in everybody))
+    say("open", customers=len(everybody), questions=sum(len(each.asks) for each in everybody))
     await asyncio.to_thread(sys.stdin.readline)
     stage.began = time.monotonic()
     await live(tell(stage), [Client(stage, each).live() for each in everybody])

@@ -18,6 +18,7 @@ from bench.centre.event_stream import Heard
 from bench.centre.happenings import Happening, Logged, logged, records, replaced, scaled, told
 from bench.centre.panel import NOTHING, missed, panel, short
 from bench.centre.phases import phases
+from bench.centre.play import SHOWS, begins
 from bench.centre.service import Size, manifest_of, model_seconds
 from bench.centre.watch import lookups_of
 
@@ -253,6 +254,8 @@ def test_what_several_replicas_say_of_one_thing_is_told_once() -> None:
             line("run.resumed", 13.0, "b"),
             line("run.resumed", 90.0),
             line("run.finished", 13.0),
+            line("circuit.half_open", 40.0, circuit="model"),
+            line("circuit.half_open", 41.0, "b", circuit="model"),
             line("circuit.closed", 60.0, circuit="model"),
         ]
     )
@@ -260,9 +263,20 @@ def test_what_several_replicas_say_of_one_thing_is_told_once() -> None:
     assert found == [
         Happening(12.0, "recovered 2 sessions: from the last checkpoint (in 2 replicas)"),
         Happening(30.0, "opened the breaker `model`: of 20 calls 12 failed and 3 were slow (in 2 replicas)"),
+        Happening(40.0, "tried the breaker `model` by probes (in 2 replicas)"),
         Happening(60.0, "closed the breaker `model`"),
         Happening(90.0, "recovered 1 session: from the last checkpoint"),
     ]
+
+
+def test_what_is_said_of_a_play_before_and_meanwhile_goes_with_what_its_panel_counts() -> None:
+    assert begins(200, 878, 330.0) == (
+        "200 customers ask 878 questions in 330 s; what a person answers, to whom one was handed over, "
+        "is a turn too"
+    )
+    assert SHOWS.format(online=200, running=2, turns=907, wrong=0) == (
+        "200 customers online, 2 turns under way, 907 ended, 0 of them wrong"
+    )
 
 
 def test_a_replica_that_hands_its_sessions_over_says_how_many() -> None:

@@ -23,6 +23,22 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def test_it_says_what_the_project_is_then_the_commands_then_what_came_of_one() -> None:
+    first = README.split("## ", 1)[0]
+
+    assert re.search(r"A server for \[LangGraph\].*and\na Kubernetes operator", first)
+    assert len(first.splitlines()) <= 8
+    order = [
+        "    make demo ",
+        "    make test ",
+        "<!-- centre: begin -->",
+        "## One manifest",
+        "## On a laptop",
+    ]
+    assert [README.count(each) for each in order] == [1] * len(order)
+    assert sorted(order, key=README.index) == order
+
+
 @pytest.mark.parametrize("on_cluster", [False, True], ids=["laptop", "cluster"])
 def test_its_manifest_is_valid_here_and_on_a_cluster(on_cluster: bool) -> None:
     (manifest,) = blocks("yaml")

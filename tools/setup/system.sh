@@ -70,7 +70,7 @@ install_optional() {
   if [ -n "$name" ] && can_install; then
     install_packages "$name"
   else
-    say "no pgvector (${name:-apt has no package of it for this PostgreSQL}): vector search on PostgreSQL is not tested"
+    say "no pgvector (${name:-apt has no package of it for this PostgreSQL}): only some of make test need it, and are left out"
   fi
 }
 

@@ -5,6 +5,7 @@ the model's rhythm and faults, tokens, and what is noted of a customer.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,15 @@ def test_the_same_prompt_has_the_same_rhythm_and_a_factor_makes_all_of_it_longer
     assert once == again and once != example.local_model.rhythm("how", 40, 1.0)
     assert 0.5 < once.whole < 5.0, "as a hosted model takes for two sentences"
     assert slow.whole == pytest.approx(8 * once.whole) and at_once.whole == 0.0
+
+
+def test_its_readme_has_each_variable_and_how_to_name_a_file_of_faults_before_it_starts() -> None:
+    readme = (EXAMPLE / "README.md").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in EXAMPLE.glob("*.py"))
+    variable = re.compile(r"CUSTOMER_SERVICE_[A-Z_]+")
+
+    assert set(variable.findall(readme)) == set(variable.findall(code))
+    assert re.search(r"CUSTOMER_SERVICE_MODEL_FAULTS=(\S+) lgs up .*\n +echo '(.*)' > \1", readme)
 
 
 def test_faults_are_looked_at_twice_a_second_and_a_file_that_is_half_written_is_none(tmp_path: Path) -> None:
