@@ -31,9 +31,18 @@ from lgs_operator.desired.inputs import PostgresInputs
 from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
 from lgs_operator.desired.volume import adopted, growth, size_of
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, POD, SECRET, STATEFUL_SET, Key, Manifest, ServiceKey
+from lgs_operator.kube.kinds import (
+    CLAIM,
+    DEPLOYMENT,
+    POD,
+    SECRET,
+    STATEFUL_SET,
+    EventType,
+    Key,
+    Manifest,
+    ServiceKey,
+)
 from lgs_operator.kube.pods import is_ended, is_going
-from lgs_operator.kube.recorder import EventType
 from lgs_operator.naming import REPLICAS, ROTATE_ANNOTATION, claim_name, object_name
 from lgs_operator.status.diagnosis import Diagnosis
 

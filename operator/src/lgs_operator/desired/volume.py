@@ -11,10 +11,9 @@ from typing import Any, Final
 from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import owned
-from lgs_operator.kube.client import FIELD_MANAGER
 from lgs_operator.kube.kinds import CLAIM, Manifest
 from lgs_operator.kube.quantity import is_more, same_quantity
-from lgs_operator.naming import claim_name
+from lgs_operator.naming import FIELD_MANAGER, claim_name
 
 SIZE_PATH: Final = ("spec", "resources", "requests", "storage")
 SERVICE_UID_ANNOTATION: Final = "lgs.dev/service-uid"

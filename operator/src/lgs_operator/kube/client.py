@@ -17,8 +17,8 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from lgs_operator.kube.kinds import Kind, Manifest, key_of
+from lgs_operator.naming import FIELD_MANAGER
 
-FIELD_MANAGER = "lgs-operator"
 # with its charset, so that the client library sends the text as it is
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from lgs_crds import API_VERSION, KIND, PLURAL
 
 Manifest = dict[str, Any]
+EventType = Literal["Normal", "Warning"]
 
 
 @dataclass(frozen=True)

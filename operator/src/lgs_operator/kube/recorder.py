@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import structlog
 
@@ -19,10 +18,9 @@ from lgs_crds import API_VERSION, KIND
 from lgs_crds.reasons import Reason
 from lgs_crds.status import timestamp
 from lgs_operator.kube.client import KubeClient, KubeError
-from lgs_operator.kube.kinds import EVENT, Manifest, ServiceKey
+from lgs_operator.kube.kinds import EVENT, EventType, Manifest, ServiceKey
 
 log = structlog.get_logger(__name__)
-EventType = Literal["Normal", "Warning"]
 _BURST = 25.0
 _REFILL_SECONDS = 5.0
 _REMEMBERED = 4096

@@ -9,7 +9,7 @@ from typing import Final
 from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition, condition
-from lgs_operator.kube.recorder import EventType
+from lgs_operator.kube.kinds import EventType
 from lgs_operator.scaling import ReplicaSample
 
 MOST_NAMED: Final = 10

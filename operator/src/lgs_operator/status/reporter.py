@@ -13,8 +13,7 @@ import structlog
 
 from lgs_crds.reasons import Reason
 from lgs_operator.context import Context
-from lgs_operator.kube.kinds import ServiceKey
-from lgs_operator.kube.recorder import EventType
+from lgs_operator.kube.kinds import EventType, ServiceKey
 from lgs_operator.naming import REPLICAS
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import crashed_status, halted_status

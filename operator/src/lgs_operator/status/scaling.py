@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
-from lgs_operator.kube.recorder import EventType
+from lgs_operator.kube.kinds import EventType
 from lgs_operator.scaling import Decision
 from lgs_operator.scaling.outcomes import RunCounts
 
