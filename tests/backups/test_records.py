@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lgs_runtime.dumps.destination import DestinationFailed, Folder
-from lgs_runtime.dumps.record import Record, Target, check_fits, chosen, new_name, spent
+from lgs_runtime.dumps.record import Record, Target, check_fits, chosen, new_name, superseded
 from lgs_runtime.errors import InvalidRequest
 
 BEGAN = datetime(2026, 11, 28, 3, tzinfo=UTC)
@@ -35,14 +35,14 @@ def record(day: int, database: str = "ours", postgres: int = 17, schema: int = 1
 def test_the_newest_stay() -> None:
     records = [record(3), record(1), record(2)]
 
-    assert [each.began.day for each in spent(records, 2, "ours")] == [1]
-    assert spent(records, 3, "ours") == []
+    assert [each.began.day for each in superseded(records, 2, "ours")] == [1]
+    assert superseded(records, 3, "ours") == []
 
 
 def test_an_empty_new_service_does_not_push_out_what_an_old_one_of_its_name_left() -> None:
     records = [record(1, "old"), record(2, "old"), record(3, "new"), record(4, "new")]
 
-    assert [each.database for each in spent(records, 1, "new")] == ["new"]
+    assert [each.database for each in superseded(records, 1, "new")] == ["new"]
 
 
 def test_the_latest_is_the_newest_whoever_made_it() -> None:

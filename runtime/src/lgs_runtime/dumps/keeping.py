@@ -11,7 +11,7 @@ from typing import Final
 
 from lgs_runtime.dumps.database import Facts
 from lgs_runtime.dumps.destination import Destination, digest_of
-from lgs_runtime.dumps.record import Record, new_name, spent
+from lgs_runtime.dumps.record import Record, new_name, superseded
 from lgs_runtime.errors import InvalidRequest
 
 MAGIC: Final = b"PGDMP"
@@ -56,7 +56,7 @@ def keep_dump(
         threads=facts.threads,
     )
     destination.put(dump, record)
-    gone = [each.name for each in spent(destination.records(), keep, facts.identity)]
+    gone = [each.name for each in superseded(destination.records(), keep, facts.identity)]
     gone += destination.abandoned(clock())
     for name in gone:
         destination.remove(name)

@@ -63,7 +63,7 @@ def chosen(records: Iterable[Record], name: str, where: str) -> Record:
     raise NotFound("backup", name, f"{where} has {f'{names}' if names else 'none'}")
 
 
-def spent(records: Iterable[Record], keep: int, database: str) -> Sequence[Record]:
+def superseded(records: Iterable[Record], keep: int, database: str) -> Sequence[Record]:
     """Those beyond the newest `keep`, oldest first. Only those of this very database count and go: a new,
     empty service of an old one's name must not push out what the old one left."""
     own = sorted((record for record in records if record.database == database), key=lambda each: each.name)

@@ -16,7 +16,7 @@ class StorageOptions:
     lease_seconds: float
     """A replica that has not renewed its lease for so long is taken for dead."""
     versions_limit: int = VERSIONS_LIMIT
-    """A thread with more versions is marked for the janitor."""
+    """A thread with more versions is marked for pruning."""
     direct_uri: str | None = None
     """The PostgreSQL without the pooler that the storage goes through, to listen at; None: there is none, or
     no other way."""

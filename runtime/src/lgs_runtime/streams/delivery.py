@@ -1,5 +1,5 @@
-"""Who listens to a thread, and which runs each of them has been sent: so that news which ends a client's
-listening can wait until its other streams have all that came before.
+"""Who listens to a thread, and which runs each of them has been sent: so that a notification which ends a
+client's listening can wait until its other streams have all that came before.
 
 Promises: `wait_delivered` waits until a listener exists and each listener has been sent the run, at most
 for the given time."""

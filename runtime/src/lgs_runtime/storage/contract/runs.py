@@ -66,7 +66,7 @@ class Orphans(Protocol):
 
     async def expect(self, thread_id: str, seconds: float) -> None:
         """A thread without a record has checkpoints for a while: unless it is forgotten before
-        (`forget`), the janitor deletes them so much later."""
+        (`forget`), the cleanup deletes them so much later."""
 
     async def forget(self, thread_ids: Sequence[str]) -> None:
         """The checkpoints of these threads are gone."""

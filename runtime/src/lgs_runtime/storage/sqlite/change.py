@@ -1,5 +1,5 @@
-"""One transaction on the queue: its connection, which has the file to itself, its moment, and the news it
-makes, which are sent when it is committed."""
+"""One transaction on the queue: its connection, which has the file to itself, its moment, and the
+notifications that it makes, which are sent when it is committed."""
 
 from __future__ import annotations
 
