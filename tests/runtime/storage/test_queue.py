@@ -535,6 +535,19 @@ async def test_what_a_stateless_run_leaves_is_known_until_it_is_cleared(service:
     assert await service.storage.orphans.older_than(0) == [stopped.thread_id]
 
 
+async def test_checkpoints_of_a_thread_without_a_record_are_left_over_when_their_time_is_over(
+    storage: Storage,
+) -> None:
+    in_an_hour = 3600.0
+
+    await storage.orphans.expect("graph-of-nobody", in_an_hour)
+    now, later = await storage.orphans.older_than(0), await storage.orphans.older_than(-2 * in_an_hour)
+    await storage.orphans.forget(["graph-of-nobody"])
+
+    assert (now, later) == ([], ["graph-of-nobody"])
+    assert await storage.orphans.older_than(-2 * in_an_hour) == []
+
+
 async def test_runs_that_arrive_together_each_get_what_they_would_get_alone(service: Service) -> None:
     replica = await service.replica()
     threads = [new_id() for _ in range(40)]
@@ -618,3 +631,15 @@ async def test_a_webhook_that_is_given_back_is_due_later_and_was_not_charged(ser
 
     assert (claimed.attempt, later) == (1, [])
     assert [webhook.attempt for webhook in again] == [1]
+
+
+async def test_a_webhook_that_was_called_is_due_no_more_and_the_others_are(service: Service) -> None:
+    replica = await service.replica()
+    called, other = [await service.running(webhook="http://127.0.0.1:9/hook") for _ in range(2)]
+    for run in (called, other):
+        await service.storage.queue.finish(run, replica, Outcome("success"))
+
+    await service.storage.webhooks.drop(called.run_id)
+
+    due = await service.storage.webhooks.claim(10, 0.0, 0.0)
+    assert [webhook.run.run_id for webhook in due] == [other.run_id]

@@ -284,6 +284,16 @@ async def test_a_restored_threads_time_counts_from_when_it_came_back(storage: St
     assert (await storage.threads.get("old")).updated_at.year == 2001
 
 
+async def test_threads_are_listed_by_id_a_page_after_the_other(storage: Storage) -> None:
+    for thread_id in ("b", "c", "a"):
+        await storage.threads.create(thread_id, {})
+
+    first = await storage.archives.thread_ids("", 2)
+    rest = await storage.archives.thread_ids(first[-1], 2)
+
+    assert (first, rest) == (["a", "b"], ["c"])
+
+
 async def test_a_threads_time_to_live_can_be_set_later(storage: Storage) -> None:
     thread_id = new_id()
     await storage.threads.create(thread_id, {"a": 1})
