@@ -13,6 +13,8 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Run
 from lgs_runtime.periodic import repeatedly, running
 
+DUTIES = {"unserved", "reaper", "crons", "webhooks", "cleanup", "store", "expiry", "pruning", "cache"}
+
 
 async def test_a_turn_that_fails_is_told_and_followed_by_the_next() -> None:
     fates: list[Exception | None] = [StorageUnavailable("away"), KeyError("a mistake"), None]
@@ -93,3 +95,11 @@ async def test_a_reaper_that_met_what_nobody_thought_of_still_takes_the_runs_of_
     async with asyncio.timeout(30):
         await failed.wait()
         await reaped.wait()
+
+
+async def test_a_replica_has_every_duty_beside_its_work(new_replica: Callable[..., Any]) -> None:
+    before = asyncio.all_tasks()
+
+    await new_replica("a")
+
+    assert {task.get_name() for task in asyncio.all_tasks() - before} >= DUTIES
