@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lgs_runtime.model import AssignedPriority, Outcome, Priority, QueueLimits, Run
 from lgs_runtime.storage import StorageOptions, open_storage
 from lgs_runtime.storage.fairness import (
+    LEVEL,
     LEVELS,
     Waiting,
     in_line,
@@ -151,6 +152,14 @@ def test_groups_that_come_without_end_do_not_starve_a_large_one() -> None:
         served[line.serve()[1]] += 1
 
     assert served["large"] >= 8
+
+
+def test_a_rank_ages_by_the_time_that_runs_have_waited() -> None:
+    low_for_two_minutes = -120.0 + rank_offset(LEVEL[Priority.LOW])
+    normal_for_half_a_minute = -30.0 + rank_offset(LEVEL[Priority.NORMAL])
+
+    assert low_for_two_minutes == normal_for_half_a_minute == 0.0
+    assert rank_offset(LEVEL[Priority.HIGH]) == 0.0
 
 
 def test_the_levels_keep_the_order_of_the_priorities() -> None:

@@ -1,4 +1,4 @@
-"""What both storages decide alike, without a database."""
+"""JSON as both databases take it comes back as it went."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgs_runtime.database.json_columns import MARK, contains, dump, escape, load, unescape
-from lgs_runtime.model import Priority, Signal
-from lgs_runtime.storage import fairness, transitions
-from lgs_runtime.storage.notifications import packed, unpacked
 
 AWKWARD = st.sampled_from(
     ["\x00", "k\x00", "\ud83d", "\udc00\ud83d", MARK, f"{MARK}0000", f"{MARK}i1", "\\u0000"]
@@ -28,30 +25,6 @@ JSON = st.recursive(
 )
 """With text that has NUL, halves of characters and text in the form of our marks, and integers of any
 size."""
-
-
-def test_a_rank_ages_by_the_time_that_runs_have_waited() -> None:
-    low_for_two_minutes = -120.0 + fairness.rank_offset(fairness.LEVEL[Priority.LOW])
-    normal_for_half_a_minute = -30.0 + fairness.rank_offset(fairness.LEVEL[Priority.NORMAL])
-
-    assert low_for_two_minutes == normal_for_half_a_minute == 0.0
-    assert fairness.rank_offset(fairness.LEVEL[Priority.HIGH]) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("attempt", "cancelled", "transition"),
-    [
-        (1, None, "wait"),
-        (2, None, "wait"),
-        (3, None, "fail"),
-        (1, "interrupt", "stop"),
-        (3, "rollback", "undo"),
-    ],
-)
-def test_a_lost_run_has_three_attempts_unless_it_was_to_stop_anyway(
-    attempt: int, cancelled: Any, transition: str
-) -> None:
-    assert transitions.lost(attempt, cancelled, max_attempts=3) == transition
 
 
 @given(JSON)
@@ -87,13 +60,3 @@ def test_everything_contains_itself(value: Any) -> None:
 def test_a_float_that_postgres_would_make_an_integer_of_is_marked(number: float) -> None:
     assert load(dump({"n": number})) == {"n": number}
     assert isinstance(orjson.loads(dump({"n": number}))["n"], str)
-
-
-def test_signals_travel_without_doubles_and_in_payloads_that_fit() -> None:
-    signals = [Signal("finished", f"{'x' * 36}{number % 120}") for number in range(200)]
-
-    payloads = packed(signals)
-
-    assert [signal for payload in payloads for signal in unpacked(payload)] == signals[:120]
-    assert max(len(payload) for payload in payloads) < 8000
-    assert unpacked("hello world") == []
