@@ -220,7 +220,7 @@ def test_the_replica_can_not_call_by_itself_what_hangs_on_who_calls(options: dic
     def prices(of: str) -> int:
         return 1
 
-    with pytest.raises(TypeError, match="preload: must be off with per_user, key and ignore"):
+    with pytest.raises(TypeError, match="preload: True: must be off with per_user, key and ignore"):
         cached(ttl=10, preload=True, **options)(prices)
 
 
