@@ -14,6 +14,7 @@ from lgs_crds import LangGraphService, parse
 from lgs_crds.status import RevisionStatus, Status
 from lgs_operator.scaling import ReplicaSample
 from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, counted, total
+from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.health import fails, has_just_failed, healthy, to_go_back_to
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.revisions import current_revision, revisions
@@ -121,6 +122,50 @@ def test_a_failed_release_stays_failed_though_its_replicas_are_ready_and_when_ot
 
     assert [of(each, 2).state for each in (failed, back)] == ["Failed", "Failed"]
     assert (of(back, 2).runs, of(back, 2).failed_runs, of(back, 1).state) == (117, 71, "Ready")
+
+
+def late(*ready: int, **more: Any) -> ObservedService:
+    """Revision 2 was not rolled out in time; it has a replica, and so has revision 1: those of `ready` take
+    work."""
+    whole = seen(2)
+    assert whole.deployment is not None
+    status = {
+        "observedGeneration": 1,
+        "readyReplicas": len(ready),
+        "conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}],
+    }
+    pods = tuple(
+        {
+            "metadata": {"name": f"of-{each}", "labels": {"lgs.dev/revision": str(each)}},
+            "status": {"conditions": [{"type": "Ready", "status": str(each in ready)}]},
+        }
+        for each in (1, 2)
+    )
+    return replace(whole, deployment=whole.deployment | {"status": status}, pods=pods, **more)
+
+
+AWAY = {"database": "no answer within 2 s"}
+ASLEEP = Diagnosis("ClusterHibernated", "Cluster main of CloudNativePG: Cluster has been hibernated")
+
+
+def test_a_release_is_not_to_blame_for_a_database_that_is_away_from_all_replicas() -> None:
+    before = known(r2="Progressing", r1="Ready")
+    by_words = late(reports={"of-1": AWAY, "of-2": AWAY})
+    by_cluster = late(cluster=ASLEEP)
+    back = replace(by_cluster, cluster=None, pods=late(1).pods)
+
+    for view in (by_words, by_cluster, back):
+        assert of(told(view, before, {}), 2).state == "Progressing"
+
+
+def test_a_release_that_alone_does_not_reach_the_database_has_failed() -> None:
+    before = known(r2="Progressing", r1="Ready")
+    others_do = late(1, reports={"of-2": AWAY})
+    nobody_else_tried = replace(late(reports={"of-2": AWAY}), pods=late().pods[1:])
+    for_another_reason = late(reports={"of-1": {"queue": "stopped"}})
+
+    for view in (others_do, nobody_else_tried, for_another_reason):
+        assert of(told(view, before, {}), 2).state == "Failed"
 
 
 def known(**states: str) -> Status:

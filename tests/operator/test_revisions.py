@@ -20,6 +20,7 @@ from lgs_operator.desired.inputs import Inputs, Revision
 from lgs_operator.desired.pinned import Pinned, pinned
 from lgs_operator.desired.revision import history_of, number_of, numbered, superseded
 from lgs_operator.kube.kinds import Manifest, key_of
+from lgs_operator.kube.pods import is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.settings import Images
 from lgs_operator.status.observed import ObservedService
@@ -157,7 +158,11 @@ def seen(current: int, *pods: Manifest, late: bool = False, numbers: tuple[int, 
     deployment = {
         "metadata": {"generation": 1},
         "spec": {"template": {"metadata": {"labels": {"lgs.dev/revision": str(current)}}}},
-        "status": {"observedGeneration": 1, "conditions": [{"type": "Progressing", "reason": reason}]},
+        "status": {
+            "observedGeneration": 1,
+            "readyReplicas": sum(map(is_ready, pods)),
+            "conditions": [{"type": "Progressing", "reason": reason}],
+        },
     }
     history = tuple(kept(each) for each in numbers)
     return ObservedService(inputs().service, deployment=deployment, pods=pods, revisions=history)

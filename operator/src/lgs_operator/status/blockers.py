@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lgs_operator.desired.references import CLUSTER_FIELD
+from lgs_operator.desired.revision import revision_of
 from lgs_operator.kube.kinds import Manifest
+from lgs_operator.kube.pods import is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.status.database import (
     DATABASE_REASONS,
@@ -63,6 +65,20 @@ def of_database_by_replicas(view: ObservedService) -> Diagnosis | None:
     if report is not None and report.reason in DATABASE_REASONS:
         return report
     return ended_at_database(view.service, view.database, diagnose(view.all_pods, _budget(view)))
+
+
+def waits_for_database(view: ObservedService) -> bool:
+    """That no replica was ready is the database's fault, and not that of what was released: its server says
+    so, or replicas of more than one revision do."""
+    if (view.deployment or {}).get("status", {}).get("readyReplicas"):
+        return False
+    if any(map(is_ready, view.all_pods)):
+        # since the Deployment was seen: it has come back
+        return True
+    if view.cluster is not None or of_postgres(view) is not None:
+        return True
+    is_common = len({revision_of(pod) for pod in view.all_pods}) > 1
+    return is_common and of_database_by_replicas(view) is not None
 
 
 def of_reports(view: ObservedService) -> Diagnosis | None:

@@ -12,6 +12,7 @@ from lgs_operator.desired.revision import image_of_revision, number_of, revision
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ready
 from lgs_operator.scaling.outcomes import RunCounts
+from lgs_operator.status.blockers import waits_for_database
 from lgs_operator.status.health import counts_of, fails
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.rollout import seconds_past
@@ -29,7 +30,7 @@ def revisions(view: ObservedService, before: Status, runs: Mapping[int, RunCount
     known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
     ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod)}
-    is_late = seconds_past(view.deployment) is not None
+    is_late = seconds_past(view.deployment) is not None and not waits_for_database(view)
     rollout = view.service.spec.rollout
 
     def state(number: int, counts: RunCounts) -> RevisionState:
