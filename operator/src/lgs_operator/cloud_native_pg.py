@@ -11,12 +11,12 @@ import structlog
 
 from lgs_crds import LangGraphService
 from lgs_operator.context import Context
-from lgs_operator.desired.references import CLUSTER_FIELD, application_secret
+from lgs_operator.desired.references import CLUSTER_FIELD
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import CNPG_CLUSTER, ServiceKey
 from lgs_operator.kube.pods import is_ready, reads_secret
 from lgs_operator.kube.referenced import FORBIDDEN, MissingReference
-from lgs_operator.naming import REPLICAS
+from lgs_operator.naming import REPLICAS, application_secret
 from lgs_operator.status.cloud_native_pg import cluster_trouble, not_serving
 from lgs_operator.status.diagnosis import Diagnosis
 

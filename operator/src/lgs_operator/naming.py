@@ -48,6 +48,11 @@ def object_name(service: str, component: Component) -> str:
     return service if component == "runtime" else f"{service}-{component}"
 
 
+def application_secret(cluster: str) -> str:
+    """The Secret that CloudNativePG makes for the application of a Cluster of this name."""
+    return f"{cluster}-app"
+
+
 def class_claim(operator_class: str, *, cluster_wide: bool) -> str:
     """The name of the Lease by which an installation claims a class, in the cluster or in a namespace."""
     return f"lgs-operator-{'cluster' if cluster_wide else 'namespace'}-{operator_class}"

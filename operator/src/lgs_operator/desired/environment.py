@@ -17,9 +17,8 @@ from lgs_crds.model.pod import EnvVar
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.known_database import KEY
 from lgs_operator.desired.objects import name_of
-from lgs_operator.desired.references import application_secret
 from lgs_operator.kube.kinds import Manifest
-from lgs_operator.naming import RUNTIME_PORT, Component
+from lgs_operator.naming import RUNTIME_PORT, Component, application_secret
 
 DATA_DIR = "/var/lib/lgs"
 SOURCE_DIR = "/app"

@@ -11,6 +11,7 @@ from typing import Any, Final
 from lgs_crds import Spec
 from lgs_operator.kube.kinds import CONFIG_MAP, SECRET
 from lgs_operator.kube.referenced import Reference
+from lgs_operator.naming import application_secret
 
 SOURCE_FIELD: Final = "spec.source.configMap"
 CLUSTER_FIELD: Final = "spec.persistence.postgres.cloudNativePG"
@@ -19,11 +20,6 @@ CLUSTER_FIELD: Final = "spec.persistence.postgres.cloudNativePG"
 def references(spec: Spec) -> tuple[Reference, ...]:
     """All of them, each place once."""
     return tuple(dict.fromkeys(_all(spec)))
-
-
-def application_secret(cluster: str) -> str:
-    """The Secret that CloudNativePG makes for the application of a Cluster of this name."""
-    return f"{cluster}-app"
 
 
 def _all(spec: Spec) -> Iterator[Reference]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lgs_operator.desired.references import CLUSTER_FIELD, application_secret
+from lgs_operator.desired.references import CLUSTER_FIELD
 from lgs_operator.kube.kinds import Manifest
+from lgs_operator.naming import application_secret
 from lgs_operator.status.diagnosis import Diagnosis
 
 HIBERNATION: Final = "cnpg.io/hibernation"
