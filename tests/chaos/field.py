@@ -43,6 +43,7 @@ class Replica:
     name: str
     url: str
     process: subprocess.Popen[bytes]
+    role: str = "combined"
 
     def ready(self) -> bool:
         """Whether it takes work."""
@@ -80,11 +81,11 @@ class Fleet:
         """Where the steps leave their records."""
         return self.folder / "steps.jsonl"
 
-    def start(self, count: int = 1, **more: str) -> list[Replica]:
-        """Starts replicas at once; they are not ready yet."""
-        return [self._start(more) for _ in range(count)]
+    def start(self, count: int = 1, *, port: int | None = None, **more: str) -> list[Replica]:
+        """Starts replicas at once, at the port of all or at another; they are not ready yet."""
+        return [self._start(self.port if port is None else port, more) for _ in range(count)]
 
-    def _start(self, more: dict[str, str]) -> Replica:
+    def _start(self, port: int, more: dict[str, str]) -> Replica:
         self.started += 1
         name, admin = f"replica-{self.started}", free_port()
         kept = {key: text for key, text in os.environ.items() if key not in {"DATABASE_URI", "REDIS_URI"}}
@@ -103,10 +104,10 @@ class Fleet:
             **self.environment,
             **more,
         }
-        command = [sys.executable, "-m", "lgs_runtime.cli", "serve", "--port", str(self.port), "--reuse-port"]
+        command = [sys.executable, "-m", "lgs_runtime.cli", "serve", "--port", str(port), "--reuse-port"]
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(command, env=env, cwd=self.folder, stdout=log, stderr=log)
-        replica = Replica(name, f"http://127.0.0.1:{admin}", process)
+        replica = Replica(name, f"http://127.0.0.1:{admin}", process, env.get("LGS_ROLE", "combined"))
         self.replicas.append(replica)
         return replica
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,9 +13,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from api_apart import answering, executing
 from api_dependency import POLICY, guarded, outside
 from api_graphs import entrance, gate
-from api_replicas import Replica, open_replica, settings_of
+from api_replicas import Replica, settings_of
 
 from lgs_operator.scaling.exposition import parse
 from lgs_operator.scaling.samples import ReplicaSample
@@ -25,7 +26,6 @@ from lgs_runtime.breaker.machine import Phase
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
 from lgs_runtime.model import QueueLimits
-from lgs_runtime.roles import Role
 from lgs_runtime.settings import Settings
 from support.leases import end_lease
 from support.postgres import fresh_database
@@ -44,18 +44,6 @@ def apart(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         found = settings_of(folder, {"database_uri": uri, "redis_uri": redis})
         inside = {name: GraphSpec(f"api_inside:{name}") for name in ("in_node", "child")}
         yield replace(found, graphs={**found.graphs, **inside}, reuse_port=False)
-
-
-@asynccontextmanager
-async def answering(settings: Settings, name: str = "answers") -> AsyncIterator[Replica]:
-    async with open_replica(replace(settings, role=Role.API, replica_id=name)) as opened:
-        yield opened
-
-
-@asynccontextmanager
-async def executing(settings: Settings, name: str = "executes") -> AsyncIterator[Replica]:
-    async with open_replica(replace(settings, role=Role.WORKER, replica_id=name)) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
