@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeError
@@ -69,6 +70,31 @@ async def test_what_the_api_server_refuses_is_tried_again_and_no_crash() -> None
     await played(seen, story)
 
     assert seen.crashes == []
+
+
+async def test_a_service_that_went_well_begins_with_the_shortest_pause_again() -> None:
+    class Mended(Seen):
+        """Fails, goes well, fails."""
+
+        async def reconcile(self, key: ServiceKey) -> float | None:
+            self.reconciled.append(key)
+            self.changed.set()
+            if len(self.reconciled) in (1, 3):
+                raise self.error
+            return None
+
+    seen = Mended(KubeError(503, "Unavailable", "not now"))
+
+    async def story(queue: WorkQueue) -> None:
+        for times in (1, 2, 3, 4):
+            queue.add(BAD)
+            await seen.until(lambda times=times: len(seen.reconciled) >= times)  # type: ignore[misc]
+
+    with capture_logs() as logged:
+        await played(seen, story)
+
+    pauses = [line["retry"] for line in logged if line["event"] == "reconcile.failed"]
+    assert pauses == [pytest.approx(0.5, rel=0.1)] * 2
 
 
 def test_pauses_double_up_to_a_bound_and_differ_by_chance() -> None:
