@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -643,3 +644,13 @@ async def test_a_webhook_that_was_called_is_due_no_more_and_the_others_are(servi
 
     due = await service.storage.webhooks.claim(10, 0.0, 0.0)
     assert [webhook.run.run_id for webhook in due] == [other.run_id]
+
+
+async def test_only_runs_that_were_stored_until_a_moment_are_to_be_cancelled(service: Service) -> None:
+    run, a_second = (await service.enqueue()).run, timedelta(seconds=1)
+    unfinished = service.storage.runs.unfinished
+
+    earlier = await unfinished(["pending"], "interrupt", run.created_at - a_second)
+    later = await unfinished(["pending"], "interrupt", run.created_at + a_second)
+
+    assert (earlier, later) == ([], [run.run_id])
