@@ -103,6 +103,9 @@ def test_pods_begin_with_a_deployment_that_is_written_unless_it_has_fewer_or_non
     assert not begun(thing("a", "Deployment", replicas=0), [])
     assert not begun(thing("a", "Deployment"), none), "the autoscaler takes it over, and begins itself"
     assert not begun(thing("a", port=1), [])
+    secret = {**thing("a"), "kind": "Secret"}
+    del secret["spec"]
+    assert not begun({**secret, "data": {"key": "Mg=="}}, written([{**secret, "data": {"key": "MQ=="}}]))
 
 
 def test_what_others_added_is_no_drift() -> None:

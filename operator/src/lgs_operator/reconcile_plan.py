@@ -69,10 +69,12 @@ def begins_pods(todo: Plan, live: Mapping[Key, Manifest]) -> frozenset[Key]:
     """The Deployments that may have new pods by this plan: all that it writes and makes no smaller."""
     begun = []
     for manifest in todo.applies:
+        if manifest["kind"] != DEPLOYMENT.name:
+            continue
         there = live.get(key_of(manifest))
         count = 0 if there is None else there["spec"].get("replicas", 1)
         adopted = count if todo.adopt_replicas is None else todo.adopt_replicas
-        wanted = manifest["spec"].get("replicas", adopted) if manifest["kind"] == DEPLOYMENT.name else 0
+        wanted = manifest["spec"].get("replicas", adopted)
         if wanted and wanted >= count:
             begun.append(key_of(manifest))
     return frozenset(begun)
