@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from lgs_operator.desired.credentials import Credentials, Login, NotText, decide, read_credentials
+from lgs_operator.desired.credentials import (
+    Credentials,
+    Login,
+    NotText,
+    decide,
+    read_credentials,
+    seconds_to_take_over,
+)
 from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
 from lgs_operator.desired.volume import adopted, growth, unchangeable
 from lgs_operator.kube.kinds import Manifest
@@ -56,6 +64,29 @@ def test_a_second_rotation_waits_for_the_first_and_turns_back() -> None:
     second = decided(decided(first, "tuesday"), "tuesday", followed=False)
 
     assert (second.current.role, second.previous) == ("lgs", first.current)
+
+
+def waits(credentials: Credentials, carried: set[str | None], seconds: float = 0.0) -> float | None:
+    now = NOW + timedelta(seconds=seconds)
+    return seconds_to_take_over(credentials, carried, now=now, at_most=10.0)
+
+
+def test_in_a_rotation_replicas_are_made_anew_when_the_database_has_had_time_to_take_it_over() -> None:
+    rotated = decided(FIRST, "monday", followed=False)
+
+    assert waits(rotated, {FIRST.digest}) == 10.0
+    assert waits(rotated, {FIRST.digest, rotated.digest}, 4.0) == 6.0
+    assert waits(rotated, {FIRST.digest}, 10.0) is None
+    assert waits(rotated, {rotated.digest}) is None
+    # A clock that was set back, or a note that somebody wrote.
+    assert waits(rotated, {FIRST.digest}, -60.0) is None
+    assert waits(replace(rotated, changed_at="yesterday"), {FIRST.digest}) is None
+
+
+def test_replicas_of_a_lost_password_are_made_anew_at_once() -> None:
+    lost = decided(None)
+
+    assert waits(lost, {FIRST.digest}) is None
 
 
 def test_the_secret_of_an_older_operator_has_one_role() -> None:

@@ -26,6 +26,7 @@ from lgs_operator.desired.credentials import (
     decide,
     is_rotation_due,
     read_credentials,
+    seconds_to_take_over,
 )
 from lgs_operator.desired.inputs import PostgresInputs
 from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
@@ -133,20 +134,10 @@ class ManagedDatabase:
     def pause(self, key: ServiceKey, live: Mapping[Key, Manifest], postgres: PostgresInputs) -> float | None:
         """Seconds for which replicas are not to be made anew for a password that the database may not have
         taken over yet."""
-        deployments, changed = _deployments(key, live), postgres.credentials.changed_at
-        if not deployments or changed is None:
-            return None
-        known = {_credentials_of(each["spec"]["template"]) for each in deployments}
-        if known == {postgres.credentials.digest}:
-            return None
-        try:
-            left = (
-                self._take_over_seconds
-                - (datetime.now(UTC) - datetime.fromisoformat(changed)).total_seconds()
-            )
-        except (ValueError, TypeError):
-            return None
-        return left if 0 < left <= self._take_over_seconds else None
+        carried = {_credentials_of(each["spec"]["template"]) for each in _deployments(key, live)}
+        return seconds_to_take_over(
+            postgres.credentials, carried, now=datetime.now(UTC), at_most=self._take_over_seconds
+        )
 
     async def follow(self, key: ServiceKey, service: LangGraphService, read: Read) -> Diagnosis | None:
         """What is to be done when the objects are written: what is new becomes an Event, the server's pod is

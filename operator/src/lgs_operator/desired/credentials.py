@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -110,6 +110,23 @@ def decide(
     if known.previous is not None and followed:
         return replace(known, previous=None)
     return known
+
+
+def seconds_to_take_over(
+    credentials: Credentials, carried: Collection[str | None], *, now: datetime, at_most: float
+) -> float | None:
+    """For so long the replicas, whose templates carry the credentials of these digests, are not made anew:
+    the database may not have taken over the new password, and the old one is valid. Where nobody knows a
+    valid old one, as it was lost, they are made anew at once: those that there are will be refused."""
+    if not carried or set(carried) == {credentials.digest}:
+        return None
+    if credentials.previous is None or credentials.changed_at is None:
+        return None
+    try:
+        left = at_most - (now - datetime.fromisoformat(credentials.changed_at)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return left if 0 < left <= at_most else None
 
 
 def _role(text: str) -> str:
