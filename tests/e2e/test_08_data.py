@@ -71,6 +71,12 @@ def event(story: Story, reason: str, seconds: float = 180) -> str:
     return story.kubectl.until(f"an Event {reason}", look, seconds)
 
 
+def credentials(story: Story) -> str:
+    """What the replicas' template says of the password that they are made for."""
+    template = story.kubectl.get(f"deployment/{LEDGER}")["spec"]["template"]
+    return str(template["metadata"]["annotations"]["lgs.dev/credentials"])
+
+
 def until_whole(story: Story, seconds: float = 180) -> None:
     """Ready, with every replica of the newest template and the database up."""
 
@@ -145,6 +151,7 @@ def test_a_deleted_stateful_set_comes_back_with_its_sessions(
 
 def test_a_lost_secret_is_repaired_while_runs_go_on(story: Story, session: str, report: Report) -> None:
     before, server = uri(story), uid_of(story, f"pod/{SERVER}-0")
+    known = credentials(story)
     runs = begin_runs(story)
     began = time.monotonic()
 
@@ -156,8 +163,10 @@ def test_a_lost_secret_is_repaired_while_runs_go_on(story: Story, session: str, 
     story.kubectl.until("the database takes it over", lambda: opens(story, uri(story)), 150)
     report.add("… until the database takes it over", time.monotonic() - began, "s")
     assert not opens(story, before)
-    until_ended(story, runs)
+    # Nobody knows the old password any more: replicas that have it are refused until they have been replaced.
+    story.kubectl.until("the replicas follow", lambda: credentials(story) != known, 150)
     until_whole(story)
+    until_ended(story, runs)
     with client(story) as each:
         assert asked(each, session, "three") == ["one", "two", "three"]
     assert uid_of(story, f"pod/{SERVER}-0") == server, "the database was not restarted for it"

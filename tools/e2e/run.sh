@@ -26,4 +26,4 @@ export KUBECONFIG
 # shellcheck disable=SC2086
 tools/cluster/load.sh $images
 if [ -z "${LGS_TEST_KUBECONFIG:-}" ] && ! docker version >/dev/null 2>&1; then export DOCKER_HOST=$PRIVATE_DOCKER; fi
-.venv/bin/pytest tests/e2e -v -x -p no:cacheprovider "$@"
+.venv/bin/pytest tests/e2e -v -x -p no:cacheprovider --durations=15 "$@"
