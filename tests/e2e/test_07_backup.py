@@ -73,8 +73,7 @@ def test_a_new_service_goes_on_with_the_sessions_of_one_that_is_gone(story: Stor
 
     told = story.kubectl.get(f"langgraphservice/{NEW}")["status"]["restore"]
     assert told == {"result": "Restored"} | {key: kept[key] for key in ("name", "time", "threads")}
-    events = story.kubectl("get", "events", "--field-selector", f"involvedObject.name={NEW}")
-    assert "Restored" in events
+    story.kubectl.until_event(NEW, "Restored: ")
     with story.kubectl.forwarded(f"service/{NEW}", 8000) as url:
         client = get_sync_client(url=url)
         threads = {each["metadata"]["number"]: each for each in client.threads.search(limit=100)}
@@ -106,7 +105,6 @@ def test_a_service_that_is_up_restores_nothing(story: Story) -> None:
 
     story.kubectl.until("the service says that it restores nothing", skipped, 60)
     assert pods <= {pod["metadata"]["uid"] for pod in story.pods()}
-    events = story.kubectl("get", "events", "--field-selector", f"involvedObject.name={NAME}")
-    assert "RestoreSkipped" in events
+    story.kubectl.until_event(NAME, "RestoreSkipped: ")
     story.kubectl("delete", "langgraphservice", NEW, "--wait=true")
     story.kubectl("delete", "pvc", f"{OLD}-backup")

@@ -83,6 +83,18 @@ class Kubectl:
                 raise AssertionError(f"{what}: not after {seconds:g} s{last}\n{self.diagnosis()}")
             time.sleep(POLL_SECONDS)
 
+    def until_event(self, name: str, *words: str, seconds: float = 60) -> str:
+        """The reason and message of the first Event of the object `name` that has all the words. An Event is
+        written after the condition that it tells of.
+        """
+
+        def look() -> str | None:
+            events = self.items("events", "--field-selector", f"involvedObject.name={name}")
+            lines = [f"{each['reason']}: {each.get('message', '')}" for each in events]
+            return next((line for line in lines if all(word in line for word in words)), None)
+
+        return self.until(f"an Event of {name} with {words}", look, seconds)
+
     def diagnosis(self) -> str:
         """What a person would read first: objects, descriptions, events, the pods' last lines."""
         commands = [
