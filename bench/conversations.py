@@ -80,10 +80,10 @@ def conversations(
         starts_at = arrival * stretch
         ends_at = seconds * dice.uniform(1 - RAMP, 1.0)
         sizes = [next(tokens) for _ in range(dice.choice(TURNS))]
-        orphaned = sum(size / TOKENS_PER_SECOND for size in sizes)
+        speaking = sum(size / TOKENS_PER_SECOND for size in sizes)
         # One pause more than turns: else the last turns of all would come together as the play ends.
         pauses = [dice.expovariate(1.0) for _ in range(len(sizes) + 1)]
-        pause = max(0.0, ends_at - starts_at - orphaned) / sum(pauses)
+        pause = max(0.0, ends_at - starts_at - speaking) / sum(pauses)
         asked = dice.choices(range(QUESTIONS), popularity, k=len(sizes))
         turns = tuple(
             Turn(

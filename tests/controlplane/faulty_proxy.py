@@ -92,7 +92,7 @@ class FaultyProxy:
         self._http = http
         self._drawn = random.Random(seed)
 
-    def calm(self) -> None:
+    def heal(self) -> None:
         """From now on all goes through."""
         self.share = 0.0
         self.forced = {}

@@ -73,7 +73,7 @@ async def test_after_a_time_of_faults_all_is_as_the_manifests_say(
         await until(lambda least=at_least: proxy.met.total() >= least, lambda: f"no faults: {proxy.met}")
     story.plane.run("delete", "lgs", "third", "-n", story.namespace)
     story.plane.run("label", "deployment", "second", "-n", story.namespace, "lgs.dev/service-")
-    proxy.calm()
+    proxy.heal()
 
     wanted = {"first": round_, "second": 50} | {f"new-{each}": each for each in range(1, round_ + 1)}
     for name, concurrency in wanted.items():
@@ -101,7 +101,7 @@ async def test_a_service_that_went_while_the_watch_was_broken_is_not_made_again(
     proxy.forced = {"langgraphservices": "410"}
     told = proxy.met["langgraphservices 410"]
     await until(lambda: proxy.met["langgraphservices 410"] > told, "the watch did not begin anew")
-    proxy.calm()
+    proxy.heal()
 
     await until(
         lambda: no_services(operator),
@@ -123,7 +123,7 @@ async def test_an_error_in_the_stream_of_the_services_watch_ends_nothing(
         proxy.cut_watches()
         begun = f"langgraphservices {fault}"
         await until(lambda begun=begun: proxy.met[begun], "the watch did not begin anew")
-    proxy.calm()
+    proxy.heal()
 
     story.apply(service())
 

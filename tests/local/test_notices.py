@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from lgs_operator.local.notices import MOST, OVER, SAID_OTHERWISE, TROUBLES, Notices
+from lgs_operator.local.notices import MOST, OVER, PROBLEMS, SAID_OTHERWISE, Notices
 from lgs_operator.local.worker_log import readable, waiting
 
 RUNTIME = Path(__file__).parents[2] / "runtime" / "src" / "lgs_runtime"
@@ -87,14 +87,14 @@ def test_what_is_no_warning_or_no_word_of_the_runtime_stays_in_the_log() -> None
 
 
 def test_a_record_under_a_known_name_that_lacks_what_is_said_of_it_harms_nobody() -> None:
-    records: list[dict[str, Any]] = [{"event": event} for event in TROUBLES]
-    records += [{"event": event, "reason": {"{x}": ["[/red]"]}, "level": [3]} for event in TROUBLES]
+    records: list[dict[str, Any]] = [{"event": event} for event in PROBLEMS]
+    records += [{"event": event, "reason": {"{x}": ["[/red]"]}, "level": [3]} for event in PROBLEMS]
     records += [{"event": event} for event in OVER]
     said(("a", {"event": "config.unknown_keys", "level": "warning", "keys": 7}))
 
     heard = said(*[("a", record) for record in records])
 
-    assert len(heard) == len(TROUBLES) + len(OVER)
+    assert len(heard) == len(PROBLEMS) + len(OVER)
     assert any("unknown" in line for line in heard)
 
 
@@ -150,7 +150,7 @@ def test_a_variable_at_fault_is_not_waited_for_as_if_a_file_could_mend_it() -> N
 
 def test_the_runtime_logs_these_events_with_what_is_said_of_them() -> None:
     source = "\n".join(path.read_text("utf-8") for path in sorted(RUNTIME.rglob("*.py")))
-    worded = TROUBLES | {event: words for event, (_, words) in OVER.items()}
+    worded = PROBLEMS | {event: words for event, (_, words) in OVER.items()}
 
     for event in {*worded, *SAID_OTHERWISE}:
         assert f'"{event}"' in source, event

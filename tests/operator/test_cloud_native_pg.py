@@ -14,7 +14,7 @@ from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import Manifest, ServiceKey
-from lgs_operator.status.cloud_native_pg import cluster_trouble, not_serving
+from lgs_operator.status.cloud_native_pg import cluster_problem, not_serving
 from lgs_operator.status.diagnosis import Diagnosis
 
 HEALTHY = "Cluster in healthy state"
@@ -48,7 +48,7 @@ def kept_from(seen: Manifest | None) -> Diagnosis | None:
 
 
 def told(seen: Manifest | None, *, lacks_secret: bool = False) -> Diagnosis:
-    found = cluster_trouble("main", "team", seen, lacks_secret=lacks_secret)
+    found = cluster_problem("main", "team", seen, lacks_secret=lacks_secret)
     assert found is not None
     return found
 
@@ -166,7 +166,7 @@ def test_a_secret_that_cloud_native_pg_will_never_make_is_told_with_the_way_out(
     assert "uriSecret" in found.message
     assert "hushed" not in found.message, "who writes a manifest need not be one who reads Clusters"
     assert kept_from(own) is None
-    assert cluster_trouble("main", "team", same, lacks_secret=True) is None
+    assert cluster_problem("main", "team", same, lacks_secret=True) is None
 
 
 def test_an_import_of_all_databases_makes_no_secret_and_one_of_a_single_database_does() -> None:

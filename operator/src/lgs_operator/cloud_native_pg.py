@@ -17,7 +17,7 @@ from lgs_operator.kube.kinds import CNPG_CLUSTER, ServiceKey
 from lgs_operator.kube.pods import is_ready, reads_secret
 from lgs_operator.kube.referenced import FORBIDDEN, MissingReference
 from lgs_operator.naming import REPLICAS, application_secret
-from lgs_operator.status.cloud_native_pg import cluster_trouble, not_serving
+from lgs_operator.status.cloud_native_pg import cluster_problem, not_serving
 from lgs_operator.status.diagnosis import Diagnosis
 
 log: Final = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class CloudNativePG:
                 return None
             return Diagnosis("ClusterNotReady", f"Cluster {name} of CloudNativePG can't be read: {error}")
 
-    async def trouble(
+    async def problem(
         self, key: ServiceKey, service: LangGraphService, missing: Iterable[MissingReference]
     ) -> Diagnosis | None:
         """What of its Cluster keeps a service whose replicas take no work, or can't be made."""
@@ -61,7 +61,7 @@ class CloudNativePG:
             # An explanation is worth no failure.
             log.info("cluster.unread", namespace=key.namespace, cluster=name, error=str(error))
             return None
-        return cluster_trouble(name, key.namespace, cluster, lacks_secret=lacks_secret)
+        return cluster_problem(name, key.namespace, cluster, lacks_secret=lacks_secret)
 
     def _serves_one(self, key: ServiceKey, secret: str) -> bool:
         pods = (pod for each in REPLICAS for pod in self._state.pods(key, each))

@@ -87,7 +87,7 @@ class Inspector:
             reports=await self._reports((*api_pods, *pods)),
             backup=self._backup(key, service),
             restore=restore,
-            cluster=await self._cloud_native_pg.trouble(key, service, missing)
+            cluster=await self._cloud_native_pg.problem(key, service, missing)
             if missing or not any(map(is_ready, (*api_pods, *pods)))
             else None,
         )

@@ -52,7 +52,7 @@ async def expired(replica: Replica, *thread_ids: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def thinned(replica: Replica, thread_id: str) -> None:
+async def wait_pruned(replica: Replica, thread_id: str) -> None:
     """Waits until the service has done what is due to a thread."""
     async with asyncio.timeout(20):
         while (await replica.services.storage.threads.get(thread_id)).expires_at is not None:
@@ -163,7 +163,7 @@ async def test_a_thread_keeps_its_latest_state_and_goes_on(thrifty: Replica) -> 
     # Made with its run, so that it can't expire before it.
     before = dict(await client.runs.wait(thread_id, "steps", input={"text": "a"}, if_not_exists="create"))
 
-    await thinned(thrifty, thread_id)
+    await wait_pruned(thrifty, thread_id)
 
     history = await client.threads.get_history(thread_id, limit=100)
     assert [state["values"] for state in history] == [before]
@@ -187,7 +187,7 @@ async def test_a_question_that_waits_is_kept_with_what_it_needs(thrifty: Replica
     thread_id = (await client.threads.create())["thread_id"]
     await client.runs.wait(thread_id, "asks_inside", input={"text": "a"})
 
-    await thinned(thrifty, thread_id)
+    await wait_pruned(thrifty, thread_id)
 
     after: Any = await client.runs.wait(thread_id, "asks_inside", command={"resume": "left"})
     assert "told left" in after["steps"]
@@ -201,12 +201,12 @@ async def test_a_busy_thread_keeps_its_past(thrifty: Replica) -> None:
     await entrance(key).wait()
     other = (await client.threads.create())["thread_id"]
 
-    await thinned(thrifty, other)
+    await wait_pruned(thrifty, other)
 
     assert len(await client.threads.get_history(thread_id, limit=100)) > 4
     gate(key).set()
     await client.runs.join(thread_id, running["run_id"])
-    await thinned(thrifty, thread_id)
+    await wait_pruned(thrifty, thread_id)
     assert len(await client.threads.get_history(thread_id, limit=100)) == 1
 
 
@@ -281,7 +281,7 @@ async def test_a_thread_whose_graph_is_gone_is_not_thinned_out_where_its_past_is
     async with open_replica(replace(alone, graphs=left)) as replica:
         ttl: Any = {"ttl": MOMENT, "strategy": "keep_latest"}
         await replica.client.threads.update(thread_id, metadata={}, ttl=ttl)
-        await thinned(replica, thread_id)
+        await wait_pruned(replica, thread_id)
 
     async with open_replica(alone) as replica:
         assert await replica.client.threads.get_history(thread_id, limit=100) == before

@@ -17,7 +17,7 @@ from lgs_runtime.cache.popularity import HotKey, Popularity
 from lgs_runtime.cache.preload import BURST, LATEST, Budget, margin
 from lgs_runtime.cache.sketch import MOST, FrequencySketch
 from lgs_runtime.cache.statistics import Statistics
-from lgs_runtime.cache.tuning import CALM, HOLD, LOOKUPS, PATIENCE, SETTLING, Tuner
+from lgs_runtime.cache.tuning import HOLD, LOOKUPS, PATIENCE, SETTLING, STABLE, Tuner
 
 KEYS = st.text("abcdefgh", min_size=1, max_size=3)
 
@@ -161,7 +161,7 @@ def test_a_hit_rate_that_falls_turns_the_knob_up_and_one_that_is_back_turns_it_b
     assert windows(tuner, 0.8, 20) == [0] * 20
 
     assert windows(tuner, 0.6, 2) == [1, 2]
-    assert windows(tuner, 0.8, 2 * CALM[0]) == [2] * (CALM[0] - 1) + [1] * CALM[0] + [0]
+    assert windows(tuner, 0.8, 2 * STABLE[0]) == [2] * (STABLE[0] - 1) + [1] * STABLE[0] + [0]
 
 
 def test_a_knob_that_was_turned_back_too_soon_is_left_for_longer() -> None:

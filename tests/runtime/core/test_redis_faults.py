@@ -171,7 +171,7 @@ async def test_redis_still_rings_after_a_listener_that_went_before_it_was_told(r
         with pubsub.listening("channel", subscriber):
             assert await subscriber.woken(20), "by the confirmation"
             await redis.publish("channel", "")
-            assert await subscriber.woken(20), "by the news"
+            assert await subscriber.woken(20), "by the message"
         await pubsub.close()
 
 

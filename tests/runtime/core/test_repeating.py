@@ -17,12 +17,12 @@ DUTIES = {"unserved", "reaper", "crons", "webhooks", "cleanup", "store", "expiry
 
 
 async def test_a_turn_that_fails_is_told_and_followed_by_the_next() -> None:
-    fates: list[Exception | None] = [StorageUnavailable("away"), KeyError("a mistake"), None]
+    ends: list[Exception | None] = [StorageUnavailable("away"), KeyError("a mistake"), None]
     went_well = asyncio.Event()
 
     async def turn() -> None:
-        if fates and (fate := fates.pop(0)):
-            raise fate
+        if ends and (end := ends.pop(0)):
+            raise end
         went_well.set()
 
     with capture_logs() as said:

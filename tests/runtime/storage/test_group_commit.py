@@ -20,7 +20,7 @@ from lgs_runtime.errors import StorageUnavailable
 
 Work = tuple[str, int]
 
-FATES = ("stored", "lost", "stored, then cut off")
+ENDS = ("stored", "lost", "stored, then cut off")
 """What a group meets: it is committed; the connection breaks before; it breaks before the answer."""
 
 
@@ -28,20 +28,20 @@ FATES = ("stored", "lost", "stored, then cut off")
 class Table:
     """A database that stores groups as a whole or not at all, and forgets no order."""
 
-    decided: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
     poison: frozenset[Work] = frozenset()
     stored: list[Work] = field(default_factory=list)
     groups: int = 0
 
     async def run(self, works: Sequence[Work]) -> Sequence[Work]:
         self.groups += 1
-        transition = self.decided.pop(0) if self.decided else "stored"
+        end = self.ends.pop(0) if self.ends else "stored"
         await asyncio.sleep(0)
         if self.poison & set(works):
             raise ValueError("a row that can't be stored")
-        if transition != "lost":
+        if end != "lost":
             self.stored += [work for work in works if work not in self.stored]
-        if transition != "stored":
+        if end != "stored":
             raise StorageUnavailable("cut")
         return works
 
@@ -78,11 +78,11 @@ def works_by_key(works: Sequence[Work]) -> dict[str, list[Work]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(SUBMISSIONS, st.lists(st.sampled_from(FATES), max_size=12), st.integers(1, 3), st.integers(0, 12))
+@given(SUBMISSIONS, st.lists(st.sampled_from(ENDS), max_size=12), st.integers(1, 3), st.integers(0, 12))
 def test_wherever_it_is_cut_each_thread_has_a_prefix(
-    submissions: list[tuple[str, bool, int]], decided: list[str], at_once: int, turns: int
+    submissions: list[tuple[str, bool, int]], ends: list[str], at_once: int, turns: int
 ) -> None:
-    table = Table(decided)
+    table = Table(ends)
 
     async def story() -> list[tuple[Work, asyncio.Future[Work]]]:
         committer = GroupCommitter(table.run, at_once=at_once, patience_seconds=0.5)

@@ -21,7 +21,7 @@ OF: Final = (
 """What distinguishes two things of one event."""
 MOST: Final = 100
 """Things that are said until a file changes; the logs have the others."""
-TROUBLES: Final[Mapping[str, str]] = {
+PROBLEMS: Final[Mapping[str, str]] = {
     "cache.redis_gone": "Redis is away ({reason}): the memory of each replica serves its cache meanwhile",
     "cache.redis_node_gone": "{node} of the Redis Cluster is away ({reason}): what it has is computed anew",
     "cache.warmup_failed": "warm-up: {input}: {reason}",
@@ -95,10 +95,10 @@ class Notices:
         if event in OVER:
             began, said = OVER[event]
             yield from self._over(_thing(began, record), replica, said.format_map(words))
-        elif event in TROUBLES:
+        elif event in PROBLEMS:
             thing = _thing(event, record)
             self._places.setdefault(thing, set()).add(replica)
-            yield from self._once(thing, record, TROUBLES[event].format_map(words))
+            yield from self._once(thing, record, PROBLEMS[event].format_map(words))
         elif str(record.get("level")) in SERIOUS and event not in SAID_OTHERWISE and _EVENT.fullmatch(event):
             more = f"; the log of {replica} has its traceback" if "exception" in record else ""
             yield from self._once(_thing(event, record), record, f"{first_line(record)}{more}")

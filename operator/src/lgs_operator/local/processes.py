@@ -58,7 +58,7 @@ class Process:
         """What it wrote to stderr."""
         return self.log.read_text("utf-8", errors="replace").splitlines()
 
-    def news(self) -> list[str]:
+    def new_lines(self) -> list[str]:
         """The whole lines that it has written to stderr since this was asked last."""
         with self.log.open("rb") as log:
             log.seek(self.read_to)
@@ -132,8 +132,8 @@ async def sample(session: aiohttp.ClientSession, processes: Sequence[Process]) -
     found = await asyncio.gather(
         *(scrape(session, each.url("/metrics"), SCRAPE_SECONDS, each.name) for each in processes)
     )
-    for process, news in zip(processes, found, strict=True):
-        process.sample = news or process.sample
+    for process, new in zip(processes, found, strict=True):
+        process.sample = new or process.sample
     return list(found)
 
 

@@ -143,7 +143,7 @@ class Supervisor:
             await asyncio.sleep(TICK_SECONDS)
 
     def _say_news(self, state: State, process: Process) -> None:
-        for line in state.notices.of(process.name, process.news(), state.service.notes):
+        for line in state.notices.of(process.name, process.new_lines(), state.service.notes):
             self._view.say(line)
 
     def _show(self, state: State) -> None:

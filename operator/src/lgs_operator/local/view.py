@@ -48,9 +48,9 @@ class View:
         if self._live is not None:
             self._live.update(_screen(title, processes, decision), refresh=True)
             return
-        news = (decision.replicas, decision.code) if decision else ()
-        if decision is not None and news != self._last:
-            self._last = news
+        shown = (decision.replicas, decision.code) if decision else ()
+        if decision is not None and shown != self._last:
+            self._last = shown
             self.say(f"{decision.code}: {decision.replicas} wanted: {decision.reason}")
 
 

@@ -70,15 +70,15 @@ class Flow:
         return Flow(now, self.lengths, self.arrivals) if is_recent else Flow(now)
 
     def extended(self, now: float, arrivals: tuple[Arrivals, ...]) -> Flow:
-        """With a new round that ends at `now`. Late news (a replica that missed rounds) goes where it
-        belongs.
+        """With a new round that ends at `now`. Late arrivals (a replica that missed rounds) go where they
+        belong.
         """
         if self.end is None or now <= self.end or now - self.end > KEEP_SECONDS:
             return Flow(now)
         lengths, counts = [*self.lengths, now - self.end], [*self.arrivals, 0.0]
-        for news in arrivals:
-            if news.count:
-                _spread(lengths, counts, now, news)
+        for arrived in arrivals:
+            if arrived.count:
+                _spread(lengths, counts, now, arrived)
         _compact(lengths, counts)
         return Flow(now, tuple(lengths), tuple(counts))
 
@@ -86,16 +86,16 @@ class Flow:
 NO_FLOW = Flow()
 
 
-def _spread(lengths: list[float], counts: list[float], end: float, news: Arrivals) -> None:
-    """Share `news` among the spans that it overlaps; what is older than all of them goes to the oldest
+def _spread(lengths: list[float], counts: list[float], end: float, arrived: Arrivals) -> None:
+    """Share `arrived` among the spans that it overlaps; what is older than all of them goes to the oldest
     touched.
     """
-    reach = max(end - news.since, 1e-9)
-    left, right = news.count, end
+    reach = max(end - arrived.since, 1e-9)
+    left, right = arrived.count, end
     for index in range(len(lengths) - 1, -1, -1):
         length = lengths[index]
-        share = min(left, news.count * min(1.0, length / reach))
-        is_last = index == 0 or right - length <= news.since
+        share = min(left, arrived.count * min(1.0, length / reach))
+        is_last = index == 0 or right - length <= arrived.since
         counts[index] += left if is_last else share
         if is_last:
             return

@@ -57,10 +57,10 @@ def described(result: Mapping[str, Any]) -> BackupStatus | None:
 def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> Condition:
     """Backups are made as often as the manifest says."""
     kept_until = _moment(last.time) if last else None
-    trouble = _trouble(view, kept_until)
-    if trouble is not None:
+    problem = _problem(view, kept_until)
+    if problem is not None:
         since = f"; the last backup is {last.name}" if last else "; there is no backup yet"
-        return condition("BackupReady", "False", "BackupFailed", f"{trouble}{since}")
+        return condition("BackupReady", "False", "BackupFailed", f"{problem}{since}")
     due = next_time(view.spec.schedule, now)
     if due is None:
         return condition("BackupReady", "False", "BackupOverdue", _never(view.spec.schedule))
@@ -96,7 +96,7 @@ def two_periods_before(schedule: str, now: datetime) -> datetime:
     )
 
 
-def _trouble(view: BackupView, kept_until: datetime | None) -> str | None:
+def _problem(view: BackupView, kept_until: datetime | None) -> str | None:
     """What keeps a backup that began after the last one that was kept from being one."""
 
     def is_newer(each: Manifest) -> bool:

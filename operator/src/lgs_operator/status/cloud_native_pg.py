@@ -39,7 +39,7 @@ def not_serving(name: str, namespace: str, cluster: Manifest | None) -> Diagnosi
     return _without_standbys(name, cluster)
 
 
-def cluster_trouble(
+def cluster_problem(
     name: str, namespace: str, cluster: Manifest | None, *, lacks_secret: bool
 ) -> Diagnosis | None:
     """What of the Cluster keeps a service without a replica that takes work; None for one that is healthy.

@@ -39,7 +39,7 @@ class RestoreView:
     waits: bool = False
     source: RestoreFrom | None = None
     result: RestoreStatus | None = None
-    trouble: Diagnosis | None = None
+    diagnosis: Diagnosis | None = None
 
 
 def restore_of(
@@ -64,7 +64,7 @@ def restore_of(
     result = next((each for pod in there if (each := result_of(pod))), None)
     if result is not None or any(_is_long_over(job, now) for job in jobs):
         return RestoreView(source=source, result=_result(result or {}))
-    return RestoreView(True, source, None, _trouble(there) or _said_before(before, generation))
+    return RestoreView(True, source, None, _diagnosis(there) or _said_before(before, generation))
 
 
 def restoring(view: RestoreView, kind: ConditionType) -> Condition | None:
@@ -72,17 +72,19 @@ def restoring(view: RestoreView, kind: ConditionType) -> Condition | None:
     if not view.waits or view.source is None:
         return None
     what = f"backup {view.source.name} of {view.source.service}"
-    if view.trouble is None:
+    if view.diagnosis is None:
         moves: Truth = "True" if kind == "Progressing" else "False"
         return condition(
             kind, moves, "Restoring", f"{what} is being restored; replicas start when it is there"
         )
-    if view.trouble.reason == "RestoreFailed":
-        return condition(kind, "False", "RestoreFailed", view.trouble.message)
-    return condition(kind, "False", view.trouble.reason, f"{what} can't be restored: {view.trouble.message}")
+    if view.diagnosis.reason == "RestoreFailed":
+        return condition(kind, "False", "RestoreFailed", view.diagnosis.message)
+    return condition(
+        kind, "False", view.diagnosis.reason, f"{what} can't be restored: {view.diagnosis.message}"
+    )
 
 
-def _trouble(pods: list[Manifest]) -> Diagnosis | None:
+def _diagnosis(pods: list[Manifest]) -> Diagnosis | None:
     found = diagnose(pods, BUDGET)
     if found is None or found.reason != "CrashLoopBackOff":
         return found

@@ -83,12 +83,12 @@ class Learner:
         self._asked: deque[Place] | None = None
         self._budget = Budget()
         self._rooms: dict[str, _Room] = {}
-        self._look_at = 0.0
+        self._next_window_at = 0.0
 
     def begin(self) -> None:
         """From here on askings are counted."""
         self._asked = deque(maxlen=MOST_UNCOUNTED)
-        self._look_at = self._clock() + WINDOW_SECONDS
+        self._next_window_at = self._clock() + WINDOW_SECONDS
 
     def asked(self, place: Place) -> None:
         """A value was asked for."""
@@ -177,9 +177,9 @@ class Learner:
 
     def tune(self) -> list[Tuned]:
         """What is changed since the last window, if one is over."""
-        if self._clock() < self._look_at:
+        if self._clock() < self._next_window_at:
             return []
-        self._look_at = self._clock() + WINDOW_SECONDS
+        self._next_window_at = self._clock() + WINDOW_SECONDS
         found = []
         for namespace, room in tuple(self._rooms.items()):
             if (why := room.step(self._statistics.of(namespace))) is not None:

@@ -74,9 +74,9 @@ class ClusterEntries(RedisEntries):
     def _gone(self, node: str, key: str, reason: str) -> None:
         if node not in self._away:
             log.warning("cache.redis_node_gone", node=node, reason=reason)
-            self._away[node] = asyncio.create_task(self._look(node, key), name="cache-redis-node")
+            self._away[node] = asyncio.create_task(self._until_back(node, key), name="cache-redis-node")
 
-    async def _look(self, node: str, key: str) -> None:
+    async def _until_back(self, node: str, key: str) -> None:
         """Until what this node had is served again, by it or by another."""
         # In the slot of the key that it was asked for.
         probe = f"{self._channel}-probe:{key[key.index('{') : key.index('}') + 1]}"

@@ -21,7 +21,7 @@ PATIENCE: Final = 5
 """Windows in which a knob that is turned up all the way has to show that it helps."""
 HOLD: Final = 30
 """Windows in which one that did not is left alone."""
-CALM: Final = (5, 40)
+STABLE: Final = (5, 40)
 """Windows without a fall, after which a knob is turned back by one: twice as many each time that was too
 soon, up to the second."""
 
@@ -46,9 +46,9 @@ class Tuner:
     tried: int = 0
     """Windows at the highest level without a recovery."""
     hold: int = 0
-    calm: int = 0
-    patience: int = CALM[0]
-    """Calm windows that are waited for."""
+    stable: int = 0
+    patience: int = STABLE[0]
+    """Stable windows that are waited for."""
     turned_back: bool = False
     """Whether the last turn was one back."""
 
@@ -65,7 +65,7 @@ class Tuner:
         if rate >= past - max(FALL, chance):
             self._learn(rate)
             return self._back(rate)
-        self.calm = 0
+        self.stable = 0
         if self.hold:
             self._learn(rate)
             return None
@@ -78,7 +78,7 @@ class Tuner:
     def _up(self, rate: float, past: float) -> Turn | None:
         if self.level < self.highest:
             if self.turned_back:
-                self.patience = min(2 * self.patience, CALM[1])
+                self.patience = min(2 * self.patience, STABLE[1])
             self.level, self.tried, self.turned_back = self.level + 1, 0, False
             return Turn(self.level, f"the hit rate fell to {rate:.2f} from {past:.2f}")
         self.tried += 1
@@ -91,8 +91,8 @@ class Tuner:
         return Turn(0, f"it did not help: the hit rate is {rate:.2f}, and was {past:.2f}")
 
     def _back(self, rate: float) -> Turn | None:
-        self.tried, self.calm = 0, self.calm + 1
-        if self.level == 0 or self.calm < self.patience:
+        self.tried, self.stable = 0, self.stable + 1
+        if self.level == 0 or self.stable < self.patience:
             return None
-        self.level, self.calm, self.turned_back = self.level - 1, 0, True
+        self.level, self.stable, self.turned_back = self.level - 1, 0, True
         return Turn(self.level, f"the hit rate is {rate:.2f} again, which is usual")

@@ -27,13 +27,13 @@ class Reachability:
         self._redis = redis
         self._key = key
         self._timeout_seconds = timeout_seconds
-        self._looking: asyncio.Task[None] | None = None
+        self._checks: asyncio.Task[None] | None = None
         self._refused = False
 
     @property
     def away(self) -> bool:
         """Whether it is not to be asked now."""
-        return self._looking is not None and not self._looking.done()
+        return self._checks is not None and not self._checks.done()
 
     def failed(self, reason: BaseException) -> None:
         """A call had no answer, or was refused."""
@@ -43,14 +43,14 @@ class Reachability:
             self._refused = True
         elif not self.away:
             log.warning("streams.redis_gone", reason=str(reason) or type(reason).__name__)
-            self._looking = asyncio.create_task(self._look(), name="stream-redis")
+            self._checks = asyncio.create_task(self._until_back(), name="stream-redis")
 
     async def close(self) -> None:
         """Ends the checks."""
-        if self._looking is not None:
-            await cancelled([self._looking])
+        if self._checks is not None:
+            await cancelled([self._checks])
 
-    async def _look(self) -> None:
+    async def _until_back(self) -> None:
         while True:
             await asyncio.sleep(AWAY_SECONDS)
             try:

@@ -34,7 +34,7 @@ Question = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Twins:
+class _TaskPair:
     """A task and the one that stands for it at the copy, with the namespaces inside of them."""
 
     old: PregelTask
@@ -71,18 +71,18 @@ class Transplant:
             )
         asked: dict[str, Interrupt[Any]] = {}
         for old, new in zip(before, after, strict=True):
-            twins = _Twins(old, new, _inner(old_ns, old), _inner(new_ns, new))
-            asked |= await self._task(source, copy, twins)
+            pair = _TaskPair(old, new, _inner(old_ns, old), _inner(new_ns, new))
+            asked |= await self._task(source, copy, pair)
         return asked
 
     async def _task(
-        self, source: CheckpointTuple, copy: RunnableConfig, twins: _Twins
+        self, source: CheckpointTuple, copy: RunnableConfig, pair: _TaskPair
     ) -> Mapping[str, Interrupt[Any]]:
-        old = twins.old
+        old = pair.old
         own = [(channel, value) for task, channel, value in source.pending_writes or () if task == old.id]
-        asked, answers = self._own_questions(own, twins)
+        asked, answers = self._own_questions(own, pair)
         if old.state is not None and self.subgraphs:
-            asked = {**asked, **await self._inside(twins, copy)}
+            asked = {**asked, **await self._inside(pair, copy)}
         if not asked and old.id in self.questions:
             asked = {question["id"]: _interrupt(own, question) for question in self.questions[old.id]}
         if asked:
@@ -91,31 +91,31 @@ class Transplant:
             # Beside a task that waits, this one had ended; where none waited, none had begun.
             kept = own if self.questions else []
         for writes in _together(kept):
-            await self.saver.aput_writes(copy, writes, twins.new.id)
+            await self.saver.aput_writes(copy, writes, pair.new.id)
         return asked
 
     def _own_questions(
-        self, own: Sequence[tuple[str, Any]], twins: _Twins
+        self, own: Sequence[tuple[str, Any]], pair: _TaskPair
     ) -> tuple[Mapping[str, Interrupt[Any]], int]:
         """The questions of the task itself, and how many it had had answered before them."""
         flat = {question["id"]: question for asked in self.questions.values() for question in asked}
         for answers in range(MOST_ANSWERS):
-            old_id = _interrupt_id(twins.old_ns, answers)
+            old_id = _interrupt_id(pair.old_ns, answers)
             if old_id in flat:
                 again = _interrupt(own, flat[old_id])
-                again.id = _interrupt_id(twins.new_ns, answers)
+                again.id = _interrupt_id(pair.new_ns, answers)
                 return {old_id: again}, answers
         return {}, MOST_ANSWERS
 
-    async def _inside(self, twins: _Twins, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
+    async def _inside(self, pair: _TaskPair, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
         """The checkpoint that the subgraph of a task had at the time, copied, and what waited there."""
         thread_id = copy["configurable"]["thread_id"]
-        found = await self._as_it_was(thread_id, twins.old_ns)
+        found = await self._as_it_was(thread_id, pair.old_ns)
         if found is None:
             return {}
         metadata: Any = {**found.metadata, **self.mark, "parents": dict(self._parents)}
         stored = await self.saver.aput(
-            checkpoint_config(thread_id, twins.new_ns),
+            checkpoint_config(thread_id, pair.new_ns),
             found.checkpoint,
             metadata,
             found.checkpoint["channel_versions"],

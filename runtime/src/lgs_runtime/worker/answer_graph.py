@@ -137,16 +137,16 @@ def _with_ids_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[st
 
 def _ids(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> dict[str, str]:
     """The ids that messages have before, by those of the same messages after."""
-    twins: defaultdict[bytes, deque[str]] = defaultdict(deque)
+    same: defaultdict[bytes, deque[str]] = defaultdict(deque)
     # By their content, each read once: a client may send thousands.
     for each in after if before else ():
         if each.id and (said := _nameless(each)) is not None:
-            twins[said].append(each.id)
+            same[said].append(each.id)
     found: dict[str, str] = {}
     for message in before:
         said = _nameless(message)
-        if message.id and said is not None and twins.get(said):
-            found[twins[said].popleft()] = message.id
+        if message.id and said is not None and same.get(said):
+            found[same[said].popleft()] = message.id
     return found
 
 

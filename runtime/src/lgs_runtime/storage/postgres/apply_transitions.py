@@ -56,20 +56,20 @@ async def apply(
     *,
     charge: bool,
 ) -> None:
-    """Carries out the decided of runs whose attempt ended without an outcome."""
+    """Carries out what was decided of runs whose attempt ended without an outcome."""
     connection, notifications = change.connection, change.notifications
-    met = {
+    by_transition = {
         transition: [run_id for run_id in decided if decided[run_id] == transition]
         for transition in set(decided.values())
     }
-    if "wait" in met:
+    if "wait" in by_transition:
         bonus = 0.0 if charge else transitions.HANDED_BACK_SECONDS
-        await connection.execute(WAIT_AGAIN, met["wait"], 0 if charge else 1, bonus)
-    if "undo" in met:
-        await connection.execute(WAIT_AGAIN, met["undo"], 1, transitions.HANDED_BACK_SECONDS)
-    await _end(connection, [(run_id, reasons[run_id]) for run_id in met.get("fail", [])], "error")
-    await _end(connection, [(run_id, None) for run_id in met.get("stop", [])], "interrupted")
-    await _delete(connection, met.get("delete", []))
+        await connection.execute(WAIT_AGAIN, by_transition["wait"], 0 if charge else 1, bonus)
+    if "undo" in by_transition:
+        await connection.execute(WAIT_AGAIN, by_transition["undo"], 1, transitions.HANDED_BACK_SECONDS)
+    await _end(connection, [(run_id, reasons[run_id]) for run_id in by_transition.get("fail", [])], "error")
+    await _end(connection, [(run_id, None) for run_id in by_transition.get("stop", [])], "interrupted")
+    await _delete(connection, by_transition.get("delete", []))
     await drop_orphaned(change, held)
     if held:
         notifications.append(Signal("queued", ""))

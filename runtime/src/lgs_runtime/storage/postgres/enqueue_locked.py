@@ -105,8 +105,8 @@ async def _take_room(connection: asyncpg.Connection, priority: Priority, limits:
 async def _apply_strategy(change: Change, new: NewRun) -> bool:
     """Carries the strategy out; whether the thread still has unfinished runs."""
     stops = new.multitask_strategy in ("interrupt", "rollback")
-    looked_at = TO_BE_STOPPED if stops else UNFINISHED
-    found = await change.connection.fetch(looked_at, new.thread_id)
+    statement = TO_BE_STOPPED if stops else UNFINISHED
+    found = await change.connection.fetch(statement, new.thread_id)
     unfinished = [rows.unfinished_of(row) for row in found]
     step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)
     if step is None:

@@ -41,8 +41,8 @@ from lgs_runtime.storage.postgres.completion import BatchCompleter
 from lgs_runtime.storage.postgres.signals import PostgresSignals
 from lgs_runtime.storage.postgres.statements.arrivals import LOCK_PRIORITY, LOCK_USER
 from lgs_runtime.storage.postgres.statements.queue import (
-    BURY_REPLICAS,
     CLAIM,
+    DELETE_LOST_REPLICAS,
     DEPTH,
     HELD_BY,
     LOCK_RUNS,
@@ -168,8 +168,8 @@ class PostgresQueue:
         async def work(change: Change) -> None:
             await change.connection.fetch(LOCK_THREADS, threads)
             held = await change.connection.fetch(OWN_RUNS, *own)
-            met = {row["run_id"]: transitions.handed_back(row["cancel_requested"]) for row in held}
-            await apply_transitions.apply(change, held, met, {}, charge=False)
+            decided = {row["run_id"]: transitions.handed_back(row["cancel_requested"]) for row in held}
+            await apply_transitions.apply(change, held, decided, {}, charge=False)
 
         if runs:
             await self._change(work)
@@ -181,14 +181,14 @@ class PostgresQueue:
 
         async def work(change: Change) -> Sequence[Run]:
             connection = change.connection
-            await connection.execute(BURY_REPLICAS, replica)
+            await connection.execute(DELETE_LOST_REPLICAS, replica)
             await connection.fetch(LOCK_THREADS, threads)
             held = await connection.fetch(LOST_RUNS, threads)
-            met = {
+            decided = {
                 r["run_id"]: transitions.lost(r["attempt"], r["cancel_requested"], max_attempts) for r in held
             }
             reasons = {row["run_id"]: transitions.lost_reason(row["attempt"], max_attempts) for row in held}
-            await apply_transitions.apply(change, held, met, reasons, charge=True)
+            await apply_transitions.apply(change, held, decided, reasons, charge=True)
             return await apply_transitions.afterwards(change, held)
 
         return await self._change(work) if threads else []

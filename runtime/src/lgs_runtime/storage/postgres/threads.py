@@ -34,8 +34,8 @@ from lgs_runtime.storage.postgres.statements.threads import (
     DELETE_RUNS_OF_THREAD,
     DELETE_THREAD,
     EXPIRE_THREAD,
+    EXPIRED_THREADS,
     LOCK_THREAD,
-    MORTAL_THREADS,
     NOTE_PRUNED,
     SET_THREAD_STATE,
     STALE_THREADS,
@@ -135,7 +135,7 @@ class PostgresThreads:
         return count
 
     async def expire(self, limit: int) -> Sequence[str]:
-        found = await self._database.rows(MORTAL_THREADS, limit)
+        found = await self._database.rows(EXPIRED_THREADS, limit)
         gone = [await self._database.value(EXPIRE_THREAD, row["thread_id"]) for row in found]
         return [thread_id for thread_id in gone if thread_id is not None]
 

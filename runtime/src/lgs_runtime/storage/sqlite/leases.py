@@ -20,7 +20,7 @@ from lgs_runtime.database.json_columns import dump
 from lgs_runtime.database.sqlite import connect, transaction, translated
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.options import StorageOptions
-from lgs_runtime.storage.sqlite.statements.replicas import DISOWN, GIVE_UP_LEASE, RENEW_LEASE, SET_LEASE
+from lgs_runtime.storage.sqlite.statements.replicas import GIVE_UP_LEASE, RENEW_LEASE, SET_LEASE, UNCLAIM_RUNS
 
 _Result = TypeVar("_Result")
 
@@ -86,7 +86,7 @@ class SqliteLease:
         return False
 
     def _take(self, connection: sqlite3.Connection) -> None:
-        connection.execute(DISOWN, {"replica": self._replica})
+        connection.execute(UNCLAIM_RUNS, {"replica": self._replica})
         lease = {"replica": self._replica, "graphs": self._graphs, **_until(self._seconds)}
         connection.execute(SET_LEASE, lease)
 

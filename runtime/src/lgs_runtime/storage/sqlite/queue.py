@@ -30,8 +30,8 @@ from lgs_runtime.storage.sqlite.completion import apply, carry_out
 from lgs_runtime.storage.sqlite.statements.queue import (
     ALIVE,
     ANYTHING_CLAIMABLE,
-    BURY_REPLICAS,
     CLAIM,
+    DELETE_LOST_REPLICAS,
     DEPTH,
     FIRST_OF_LEVELS,
     GRAPHS_OF,
@@ -172,7 +172,7 @@ def _reap(change: Change, max_attempts: int, replica: str | None) -> list[Run]:
     """Takes runs from replicas, other than that which asks, whose lease has run out, and returns what became
     of them."""
     lost = change.all(LOST, replica=replica)
-    change.run(BURY_REPLICAS, replica=replica)
+    change.run(DELETE_LOST_REPLICAS, replica=replica)
     for row in lost:
         transition = transitions.lost(row["attempt"], row["cancel_requested"], max_attempts)
         apply(change, row, transition, transitions.lost_reason(row["attempt"], max_attempts), charge=True)

@@ -36,8 +36,8 @@ from lgs_runtime.storage.sqlite.statements.threads import (
     DELETE_RUNS_OF_THREAD,
     DELETE_THREAD,
     DELETE_VERSIONS_OF_THREAD,
+    EXPIRED_THREADS,
     FORGET_THREAD_OVER_VERSION_LIMIT,
-    MORTAL_THREADS,
     NOTE_PRUNED,
     SET_THREAD_STATE,
     STALE_THREADS,
@@ -162,11 +162,11 @@ class SqliteThreads:
     async def expire(self, limit: int) -> Sequence[str]:
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            found = all_rows(connection, MORTAL_THREADS, {"limit": limit})
-            mortal = [row["thread_id"] for row in found]
-            for thread_id in mortal:
+            found = all_rows(connection, EXPIRED_THREADS, {"limit": limit})
+            expired = [row["thread_id"] for row in found]
+            for thread_id in expired:
                 delete_thread(connection, thread_id, None, None)
-            return mortal
+            return expired
 
         return await self._database.write(work)
 

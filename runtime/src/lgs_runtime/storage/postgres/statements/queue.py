@@ -69,7 +69,7 @@ WHERE r.status = 'running' AND NOT EXISTS (
 """
 """$1: who asks. It lives, though its lease may have run out while it stood still: its runs are its own."""
 
-BURY_REPLICAS: Final = """
+DELETE_LOST_REPLICAS: Final = """
 DELETE FROM lgs_replica WHERE expires_at <= now() AND replica IS DISTINCT FROM $1
 """
 """Waits for a renewal under way and then sees it; a later renewal finds that the lease had run out."""

@@ -104,7 +104,7 @@ ttl_seconds IS NOT NULL AND unfinished = 0
 AND greatest(updated_at, ttl_from) + make_interval(secs => ttl_seconds) < now()
 """
 
-MORTAL_THREADS: Final = f"""
+EXPIRED_THREADS: Final = f"""
 SELECT thread_id FROM lgs_thread WHERE {_OVER} AND ttl_strategy IS DISTINCT FROM 'keep_latest' LIMIT $1
 """
 

@@ -72,7 +72,7 @@ WHERE r.status = 'running' AND NOT EXISTS (
 """
 """:replica is who asks. It lives, though its lease may have run out while it stood still."""
 
-BURY_REPLICAS: Final = f"DELETE FROM lgs_replica AS p WHERE NOT ({HOLDS}) AND replica IS NOT :replica"
+DELETE_LOST_REPLICAS: Final = f"DELETE FROM lgs_replica AS p WHERE NOT ({HOLDS}) AND replica IS NOT :replica"
 
 WAIT_AGAIN: Final = f"""
 UPDATE lgs_run

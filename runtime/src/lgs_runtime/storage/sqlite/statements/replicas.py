@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-DISOWN: Final = "UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = :replica AND status = 'running'"
+UNCLAIM_RUNS: Final = (
+    "UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = :replica AND status = 'running'"
+)
 
 SET_LEASE: Final = """
 INSERT INTO lgs_replica (replica, expires_at, held_from, held_until, graphs)

@@ -83,7 +83,7 @@ _OVER: Final = """
 ttl_seconds IS NOT NULL AND unfinished = 0 AND max(updated_at, coalesce(ttl_from, 0)) + ttl_seconds < :now
 """
 
-MORTAL_THREADS: Final = f"""
+EXPIRED_THREADS: Final = f"""
 SELECT thread_id FROM lgs_thread WHERE {_OVER} AND ttl_strategy IS NOT 'keep_latest' LIMIT :limit
 """
 
