@@ -39,6 +39,7 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 	@tools/kubernetes/build.sh apiserver
 	@tools/setup/s3.sh
 	@tools/setup/collector.sh
+	@tools/setup/promtool.sh
 	@tools/setup/definitions.sh
 	node=$$(tools/setup/node.sh) && meaning=$$(tools/setup/meaning.sh) && LGS_TEST_JAVASCRIPT=required LGS_TEST_MEANING=$$meaning \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \

@@ -18,7 +18,7 @@ from lgs_operator.kube.pods import (
 )
 from lgs_operator.scaling import Observation, ReplicaSample
 from lgs_operator.scaling.samples import typical_startup
-from lgs_operator.scaling.scrape import scrape
+from lgs_operator.scaling.scrape import METRICS_PATH, scrape
 from lgs_operator.turns import FairSlots
 
 _SCRAPES_AT_ONCE = 64
@@ -62,7 +62,7 @@ class Observer:
 
     async def _ask(self, namespace: str, pod: Manifest) -> ReplicaSample | None:
         async with self._scrapes.slot(namespace):
-            url = url_of(pod, "/metrics") or ""
+            url = url_of(pod, METRICS_PATH) or ""
             sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
         return sample
@@ -70,7 +70,7 @@ class Observer:
 
 def _asked(pods: list[Manifest]) -> list[Manifest]:
     """Those that can be asked for their metrics."""
-    return [pod for pod in pods if is_ready(pod) and url_of(pod, "/metrics") is not None]
+    return [pod for pod in pods if is_ready(pod) and url_of(pod, METRICS_PATH) is not None]
 
 
 def _given(answers: Sequence[ReplicaSample | None]) -> tuple[ReplicaSample, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol, get_args
 
 import structlog
@@ -25,8 +24,10 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
+from lgs_runtime.application_metrics import END, ApplicationMetrics, Write
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Priority, QueueDepth, TtlStrategy
+from lgs_runtime.model_usage import ModelUsage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DEPTH_SECONDS = 1.0
@@ -93,6 +94,8 @@ class Metrics:
         self._lags: deque[tuple[float, float]] = deque()
         self._sampler: asyncio.Task[None] | None = None
         self.released_total = 0
+        self.models = ModelUsage()
+        self._application = ApplicationMetrics()
         self._queue_gauges: set[Gauge] = set()
         self._declare()
         self._slots.set(concurrency)
@@ -148,6 +151,8 @@ class Metrics:
         self._checkpoints_pruned = Counter("lgs_checkpoints_pruned", "Checkpoints pruned.", registry=to)
         self._versions_pruned = Counter("lgs_versions_pruned", "Versions of threads pruned.", registry=to)
         self._depth_errors = Counter("lgs_queue_depth_errors", "Depths not had in time.", registry=to)
+        to.register(self.models)
+        to.register(self._application.errors)
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
         GCCollector(registry=to)
@@ -232,15 +237,17 @@ class Metrics:
             self._sampler.cancel()
             await asyncio.gather(self._sampler, return_exceptions=True)
 
-    async def render(self, write: Callable[[CollectorRegistry], bytes] = generate_latest) -> bytes:
-        """The Prometheus text, or what else `write` makes of the metrics. Asks the storage for the queue at
-        most once a second; when it does not answer, the queue gauges are left out rather than shown old or as
-        zero."""
+    async def render(self, write: Write = generate_latest, *, application: bool = False) -> bytes:
+        """The Prometheus text, or what else `write` makes of the metrics; with the application's own where it
+        is asked for. Asks the storage for the queue at most once a second; when it does not answer, the queue
+        gauges are left out rather than shown old or as zero."""
+        theirs = await self._application.text(write) if application else b""
         await self._refresh_depth()
         now = time.monotonic()
         self._forget_lags(now)
         self._lag.set(max((lag for _, lag in self._lags), default=0.0))
-        return write(self.registry)
+        page = write(self.registry)
+        return page if not theirs else page.removesuffix(END) + theirs + (END if page.endswith(END) else b"")
 
     async def _refresh_depth(self) -> None:
         if self._depth_source is None:

@@ -106,6 +106,7 @@ class _Runs:
             context=merge_context(assistant, {}, given.context) or None,
         )
         config = _config_of(assistant, kwargs)
+        self._services.metrics.models.follow(assistant.graph_id)
         async with self._services.graphs.open(
             assistant.graph_id, config, access="threads.create_run", context=context_for_factory(kwargs)
         ) as graph:

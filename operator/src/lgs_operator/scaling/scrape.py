@@ -12,6 +12,8 @@ from lgs_operator.scaling.exposition import NotOurMetrics, parse
 from lgs_operator.scaling.samples import ReplicaSample
 
 log = structlog.get_logger(__name__)
+METRICS_PATH = "/metrics?application=false"
+"""A replica's page without what its application counts by itself, which nobody here reads."""
 MOST_BYTES = 256 * 1024
 """A page of ours has about 12 KiB; what is longer costs time that other services need."""
 
@@ -19,8 +21,8 @@ MOST_BYTES = 256 * 1024
 async def scrape(
     session: aiohttp.ClientSession, url: str, timeout: float, replica: str | None = None
 ) -> ReplicaSample | None:
-    """The sample at `url` (`http://host:port/metrics`) within `timeout` seconds; `replica` names it (default:
-    the url).
+    """The sample at `url` (`http://host:port` and `METRICS_PATH`) within `timeout` seconds; `replica` names
+    it (default: the url).
     """
     name = replica or url
     try:

@@ -138,6 +138,7 @@ class Executor:
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
         config = build_config(run, kwargs, await self._graph_id(run, kwargs), self._revision)
         graph_id: str = config["metadata"]["graph_id"]
+        self._metrics.models.follow(graph_id)
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=context_for_factory(kwargs)
         ) as graph:

@@ -38,13 +38,14 @@ async def ready(parts: Parts) -> Response:
 
 
 @probes.get("/metrics", response_class=operations.PlainText)
-async def metrics(parts: Parts, request: Request) -> Response:
-    """The metrics of this replica and the service's queue, as Prometheus text; where runs are traced, as
+async def metrics(parts: Parts, request: Request, application: Flag = True) -> Response:
+    """The metrics of this replica and the service's queue, and what the application counts by itself with
+    `prometheus_client` (not with `application=false`), as Prometheus text; where runs are traced, as
     OpenMetrics to who takes that: it names the traces of slow runs."""
     if parts.tracing is not None and OPEN_METRICS in request.headers.get("accept", ""):
-        page = await parts.metrics.render(openmetrics.generate_latest)
+        page = await parts.metrics.render(openmetrics.generate_latest, application=application)
         return Response(page, media_type=openmetrics.CONTENT_TYPE_LATEST)
-    return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)
+    return Response(await parts.metrics.render(application=application), media_type=CONTENT_TYPE)
 
 
 @routes.get("/", include_in_schema=False)

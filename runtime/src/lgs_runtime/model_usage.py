@@ -1,0 +1,177 @@
+"""Calls of models and their tokens, counted by graph and model at `/metrics`.
+
+Counted by a callback, which LangChain calls at the start and end of a call, never for a token. It belongs to
+the context of what calls: a node need not hand its configuration on to its model, and what a cache computes
+beside a run counts too. Tokens are those that the model's provider reports in `usage_metadata`, or in
+`token_usage` of a completion model; where it reports none, the call alone is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.outputs import LLMResult
+from langchain_core.tracers.context import register_configure_hook
+from prometheus_client import Counter
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+MOST_PAIRS: Final = 100
+"""Different pairs of graph and model that are told apart; the models of later ones are `other`."""
+LONGEST_NAME: Final = 100
+OTHER: Final = "other"
+UNKNOWN: Final = "unknown"
+MOST_TOKENS: Final = 2**53
+"""Of one call: more is no count of tokens."""
+Result = Literal["success", "error", "cancelled", "cached"]
+"""`cached`: LangChain's own cache of models' answers had it, and no token was spent. `cancelled`: in the
+middle of a stream; of other calls that are cancelled LangChain says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What one call took. `cached_input` are those of the input that the provider had in its cache."""
+
+    input: int = 0
+    output: int = 0
+    cached_input: int = 0
+    was_cached: bool = False
+    """The answer is of LangChain's own cache."""
+
+
+class ModelUsage(Collector):
+    """The counts of one replica. Safe from any thread: a node may call its model from one of its own."""
+
+    def __init__(self) -> None:
+        of = ["graph", "model"]
+        self._calls = Counter(
+            "lgs_model_calls", "Calls of models by graphs, ended.", [*of, "result"], registry=None
+        )
+        self._tokens = Counter(
+            "lgs_model_tokens", "Tokens that providers reported.", [*of, "direction"], registry=None
+        )
+        self._cached = Counter(
+            "lgs_model_cached_tokens", "Input tokens that a provider had in its cache.", of, registry=None
+        )
+        self._lock = Lock()
+        self._pairs: set[tuple[str, str]] = set()
+
+    def follow(self, graph_id: str) -> None:
+        """Counts what the current task, and all that it begins, calls from now on: it runs this graph."""
+        _current.set(_Calls(self, graph_id))
+
+    def ended(self, graph_id: str, model: str, result: Result, tokens: Tokens | None = None) -> None:
+        """A call ended; `tokens` is None where nobody reported any."""
+        pair = self._pair(graph_id, model or UNKNOWN)
+        self._calls.labels(*pair, result).inc()
+        if tokens is None or result == "cached":
+            return
+        self._tokens.labels(*pair, "input").inc(tokens.input)
+        self._tokens.labels(*pair, "output").inc(tokens.output)
+        if tokens.cached_input:
+            self._cached.labels(*pair).inc(tokens.cached_input)
+
+    def collect(self) -> Iterable[Metric]:
+        """None of a graph that has called no model."""
+        for counter in (self._calls, self._tokens, self._cached):
+            yield from counter.collect()
+
+    def _pair(self, graph_id: str, model: str) -> tuple[str, str]:
+        pair = (graph_id, model)
+        with self._lock:
+            if pair not in self._pairs:
+                if len(self._pairs) >= MOST_PAIRS:
+                    return (graph_id, OTHER)
+                self._pairs.add(pair)
+        return pair
+
+
+class _Calls(BaseCallbackHandler):
+    """Of one attempt of a run. Of everything but models it wants to know nothing."""
+
+    run_inline = True
+    """Not in a thread for each call: it would be one of those that nodes need."""
+    ignore_chain = ignore_agent = ignore_retriever = ignore_retry = ignore_custom_event = True
+
+    def __init__(self, usage: ModelUsage, graph_id: str) -> None:
+        self._usage = usage
+        self._graph_id = graph_id
+        self._asked: dict[UUID, str] = {}
+        """The models of calls that have not ended, by the names that the graph asked for."""
+
+    def on_chat_model_start(self, *_: Any, run_id: UUID, **kwargs: Any) -> None:
+        """See LangChain's interface, as for all that follow."""
+        self._asked[run_id] = _asked_for(kwargs)
+
+    def on_llm_start(self, *_: Any, run_id: UUID, **kwargs: Any) -> None:
+        self._asked[run_id] = _asked_for(kwargs)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
+        tokens, model = tokens_of(response), self._asked.pop(run_id, "") or _answered(response)
+        was_cached = tokens is not None and tokens.was_cached
+        self._usage.ended(self._graph_id, model, "cached" if was_cached else "success", tokens)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+        cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        self._usage.ended(self._graph_id, self._asked.pop(run_id, ""), "cancelled" if cancelled else "error")
+
+
+_current: ContextVar[_Calls | None] = ContextVar("calls_of_models", default=None)
+register_configure_hook(_current, inheritable=False)
+
+
+def tokens_of(response: LLMResult) -> Tokens | None:
+    """What its provider reported of a call, all of its answers together; None where it reported nothing."""
+    reported = [
+        usage
+        for candidates in response.generations
+        for each in candidates
+        if isinstance(usage := getattr(getattr(each, "message", None), "usage_metadata", None), Mapping)
+    ]
+    if reported:
+        return Tokens(
+            sum(_count(usage, "input_tokens") for usage in reported),
+            sum(_count(usage, "output_tokens") for usage in reported),
+            sum(_count(usage.get("input_token_details"), "cache_read") for usage in reported),
+            was_cached=all(usage.get("total_cost") == 0 for usage in reported),
+        )
+    completion = (response.llm_output or {}).get("token_usage")
+    if isinstance(completion, Mapping) and completion:
+        return Tokens(_count(completion, "prompt_tokens"), _count(completion, "completion_tokens"))
+    return None
+
+
+def _count(usage: object, name: str) -> int:
+    """A number of tokens; 0 for what is none."""
+    found = usage.get(name) if isinstance(usage, Mapping) else None
+    if not isinstance(found, int) or isinstance(found, bool):
+        return 0
+    return found if 0 <= found <= MOST_TOKENS else 0
+
+
+def _asked_for(kwargs: Mapping[str, Any]) -> str:
+    """The model's name as the graph asked for it; empty where its class has none."""
+    parameters = kwargs.get("invocation_params") or {}
+    named = (kwargs.get("metadata") or {}).get("ls_model_name")
+    return _text(named) or _text(parameters.get("model")) or _text(parameters.get("model_name"))
+
+
+def _answered(response: LLMResult) -> str:
+    """The model's name as the provider answers it."""
+    for candidates in response.generations:
+        for each in candidates:
+            told = getattr(getattr(each, "message", None), "response_metadata", None) or {}
+            if name := _text(told.get("model_name")) or _text(told.get("model")):
+                return name
+    return _text((response.llm_output or {}).get("model_name"))
+
+
+def _text(name: object) -> str:
+    return name[:LONGEST_NAME] if isinstance(name, str) else ""

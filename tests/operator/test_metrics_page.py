@@ -1,0 +1,14 @@
+"""The operator's page of metrics, as Prometheus' own tool judges it."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import generate_latest
+
+from lgs_operator.metrics import Metrics
+from support import promtool
+
+
+@pytest.mark.skipif(promtool.program() is None, reason="promtool not found: run tools/setup/promtool.sh")
+def test_prometheus_own_tool_finds_nothing_wrong_with_the_operators_page() -> None:
+    assert promtool.complaints(generate_latest(Metrics().registry).decode()) == []

@@ -1,0 +1,66 @@
+"""`/metrics`, as Prometheus reads it: what models took, and what an application counts by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import api_traced  # noqa: F401 - its graph is served
+import httpx
+import pytest
+from api_replicas import Replica, open_replica
+from prometheus_client import Counter
+from prometheus_client.parser import text_string_to_metric_families
+
+from lgs_operator.scaling.scrape import METRICS_PATH
+from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.settings import Settings
+from support import promtool
+
+ORDERS = Counter("orders_taken", "Of a shop, counted by its graph.", ["shop"])
+
+
+@pytest.fixture
+def alone(alone: Settings) -> Settings:
+    """A service with an agent that calls its model twice."""
+    return replace(alone, graphs={"agent": GraphSpec("api_traced:agent")})
+
+
+async def page_of(replica: Replica, path: str = "/metrics") -> str:
+    async with httpx.AsyncClient(base_url=replica.url) as http:
+        answer = await http.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def values_in(page: str) -> dict[tuple[str, ...], float]:
+    """The samples of a page, by name and labels."""
+    families = text_string_to_metric_families(page)
+    return {(each.name, *sorted(each.labels.values())): each.value for f in families for each in f.samples}
+
+
+async def test_the_page_says_what_models_took_and_what_the_application_counts(alone: Settings) -> None:
+    ORDERS.labels("north").inc()
+    asks: Any = {"messages": [{"role": "user", "content": "trace"}]}
+    async with open_replica(alone) as opened:
+        await opened.client.runs.wait(None, "agent", input=asks)
+        page, of_the_autoscaler = await page_of(opened), await page_of(opened, METRICS_PATH)
+
+    values = values_in(page)
+    assert values["lgs_model_calls_total", "agent", "stub-1", "success"] == 2
+    assert values["lgs_model_tokens_total", "agent", "input", "stub-1"] == 14
+    assert values["lgs_model_tokens_total", "agent", "output", "stub-1"] == 10
+    assert values["orders_taken_total", "north"] >= 1
+    assert "orders_taken" not in of_the_autoscaler
+    assert "lgs_model_calls_total" in of_the_autoscaler
+
+
+@pytest.mark.skipif(promtool.program() is None, reason="promtool not found: run tools/setup/promtool.sh")
+async def test_prometheus_own_tool_finds_nothing_wrong_with_the_page(alone: Settings) -> None:
+    asks: Any = {"messages": [{"role": "user", "content": "trace"}]}
+    async with open_replica(alone) as opened:
+        await opened.client.runs.wait(None, "agent", input=asks)
+        page = await page_of(opened)
+
+    assert promtool.complaints("# TYPE odd counter\nodd 1\n") != []
+    assert promtool.complaints(page) == []
