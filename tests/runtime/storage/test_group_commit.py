@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lgs_runtime.backoff import Backoff
 from lgs_runtime.checkpoint.postgres.row_encoding import Group
 from lgs_runtime.checkpoint.rows import Rows
-from lgs_runtime.database.group_commit import GroupCommitter
+from lgs_runtime.database import group_commit
+from lgs_runtime.database.group_commit import MOST_BYTES, GroupCommitter
 from lgs_runtime.errors import StorageUnavailable
 
 Work = tuple[str, int]
@@ -32,11 +34,14 @@ class Table:
     poison: frozenset[Work] = frozenset()
     stored: list[Work] = field(default_factory=list)
     groups: int = 0
+    stopped: frozenset[Work] = frozenset()
 
     async def run(self, works: Sequence[Work]) -> Sequence[Work]:
         self.groups += 1
         end = self.ends.pop(0) if self.ends else "stored"
         await asyncio.sleep(0)
+        if self.stopped & set(works):
+            raise asyncio.CancelledError
         if self.poison & set(works):
             raise ValueError("a row that can't be stored")
         if end != "lost":
@@ -207,6 +212,82 @@ async def test_closing_ends_what_is_under_way_and_takes_nothing_more() -> None:
         committer.submit("a", ("a", 1))
 
 
+async def test_closing_waits_for_no_pause_before_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "BACKOFF", Backoff(first_seconds=3600, longest_seconds=3600))
+    table = Table(["lost"] * 1000)
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=1e6)
+    waiting = committer.submit("a", ("a", 0))
+    while table.groups < 2:
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(20):
+        await committer.close()
+
+    with pytest.raises(StorageUnavailable):
+        await waiting
+
+
+async def test_a_group_whose_connections_a_restart_has_cut_is_tried_again_whatever_the_patience() -> None:
+    table = Table(["lost"])
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
+
+    assert await committer.submit("a", ("a", 0)) == ("a", 0)
+
+    assert table.groups == 2
+
+
+async def test_a_group_that_is_stopped_in_the_middle_is_told_to_its_callers_and_holds_nobody_up() -> None:
+    """As when a program ends by cancelling all that it does, or a driver turns a time-out into that."""
+    table = Table(stopped=frozenset({("a", 0)}))
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
+    first, with_it = committer.submit("a", ("a", 0)), committer.submit("b", ("b", 0))
+
+    async with asyncio.timeout(20):
+        ends = await asyncio.gather(first, with_it, return_exceptions=True)
+        later = await committer.submit("a", ("a", 1))
+
+    assert [type(end) for end in ends] == [StorageUnavailable, StorageUnavailable]
+    assert later == ("a", 1) and table.stored == [("a", 1)]
+
+
+async def test_a_group_is_no_larger_than_the_database_should_take_at_once() -> None:
+    table = Table()
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0, most_items=2)
+
+    await asyncio.wait([committer.submit(key, (key, 0), MOST_BYTES) for key in "abc"])
+    of_many_threads = table.groups
+    await asyncio.wait([committer.submit("a", ("a", number), MOST_BYTES) for number in range(1, 4)])
+    of_one_thread = table.groups - of_many_threads
+    await asyncio.wait([committer.submit(key, (key, 9), 1) for key in "abc"])
+
+    assert (of_many_threads, of_one_thread, table.groups) == (3, 3, 8)
+
+
+async def test_who_waits_until_a_thread_is_settled_waits_for_all_that_was_submitted_before() -> None:
+    table = Table()
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0, most_items=1)
+    submitted = [committer.submit("a", ("a", number)) for number in range(3)]
+
+    await committer.settled("a")
+
+    assert all(done.done() for done in submitted)
+    await committer.settled("a")
+
+
+async def test_a_thread_is_settled_when_who_is_alone_in_it_has_gone() -> None:
+    committer = GroupCommitter(Table().run, at_once=1, patience_seconds=0)
+    async with committer.alone("a"):
+        settled = asyncio.create_task(committer.settled("a"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        waits = not settled.done()
+
+    async with asyncio.timeout(20):
+        await settled
+
+    assert waits
+
+
 KEYS = st.integers(0, 3)
 CALLS = st.lists(
     st.tuples(st.sampled_from(["blob", "new", "replaced", "checkpoint"]), st.lists(KEYS, max_size=3)),
@@ -272,3 +353,18 @@ async def test_what_was_to_go_after_what_failed_is_not_done() -> None:
 
     assert [type(end) for end in ends[:3]] == [ValueError, ValueError, ValueError]
     assert table.stored == [("a", 4)] and ends[3] == ("a", 4)
+
+
+async def test_what_was_to_go_after_what_failed_is_not_done_in_a_later_group_either() -> None:
+    table = Table(poison=frozenset({("a", 1)}))
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0.0)
+    first = committer.submit("a", ("a", 1))
+    while not table.groups:
+        await asyncio.sleep(0)
+    second = committer.submit("a", ("a", 2), after=first)
+    alone = committer.submit("a", ("a", 3))
+
+    ends = await asyncio.gather(first, second, alone, return_exceptions=True)
+
+    assert [type(end) for end in ends[:2]] == [ValueError, ValueError]
+    assert table.stored == [("a", 3)] and ends[2] == ("a", 3)
