@@ -56,6 +56,7 @@ def _event(code: int) -> str:
     return json.dumps({"type": "ERROR", "object": status}) + "\n"
 
 
+ABSENT: Fault = _status(404, "NotFound")
 FAULTS: dict[str, Fault] = {
     "429": _status(429, "TooManyRequests", **{"Retry-After": "1"}),
     "409": _status(409, "Conflict"),
@@ -81,11 +82,12 @@ WATCH_FAULTS: dict[str, Fault] = {
 
 class FaultyProxy:
     """`share` of the requests meet a fault, and each watch of a kind in `forced` that one of `WATCH_FAULTS`;
-    `met` counts them."""
+    nothing is there below the paths of `absent`. `met` counts them."""
 
     def __init__(self, plane: ControlPlane, http: aiohttp.ClientSession, seed: int) -> None:
         self.share = 0.0
         self.forced: dict[str, str] = {}
+        self.absent: tuple[str, ...] = ()
         self.met: Counter[str] = Counter()
         self._watches: dict[int, web.Request] = {}
         self._plane = plane
@@ -96,6 +98,7 @@ class FaultyProxy:
         """From now on all goes through."""
         self.share = 0.0
         self.forced = {}
+        self.absent = ()
 
     def cut_watches(self) -> None:
         """All that are open end in the middle."""
@@ -106,6 +109,9 @@ class FaultyProxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         is_watch = request.query.get("watch") == "true"
         plural = request.path.rsplit("/", 1)[1]
+        if request.path.startswith(self.absent):
+            self.met[f"absent {'watch' if is_watch else plural}"] += 1
+            return await ABSENT(request)
         if is_watch and plural in self.forced:
             self.met[f"{plural} {self.forced[plural]}"] += 1
             return await WATCH_FAULTS[self.forced[plural]](request)

@@ -129,3 +129,27 @@ async def test_an_error_in_the_stream_of_the_services_watch_ends_nothing(
 
     await until(lambda: is_settled(story, "support", 50), lambda: operator.log.read_text()[-3000:])
     assert operator.process.returncode is None
+
+
+async def test_services_are_served_again_when_their_definition_was_away_for_a_while(
+    story: Story, proxied: tuple[FaultyProxy, Running]
+) -> None:
+    proxy, operator = proxied
+    story.apply(service("before"))
+    await until(lambda: is_settled(story, "before", 50), "it is not made")
+
+    proxy.absent = ("/apis/lgs.dev",)
+    proxy.cut_watches()
+    await until(lambda: proxy.met["absent watch"], "the watch did not begin anew")
+    asked = proxy.met["absent langgraphservices"] + proxy.met["absent v1alpha1"]
+    await until(
+        lambda: proxy.met["absent langgraphservices"] + proxy.met["absent v1alpha1"] > asked + 1,
+        "nobody looks for the definition",
+    )
+    proxy.calm()
+    story.apply(service("after"))
+
+    await until(lambda: is_settled(story, "after", 50), lambda: operator.log.read_text()[-3000:])
+    story.apply(service("before", workers={"concurrency": 7}))
+    await until(lambda: is_settled(story, "before", 7), lambda: operator.log.read_text()[-3000:])
+    assert operator.process.returncode is None

@@ -1,7 +1,10 @@
 """What kopf watches: the services. Each event only updates the state; the work is elsewhere.
 
 kopf ends by an error in the stream of a watch (a server's 500), and when it lists anew it does not report
-what was deleted meanwhile. The first is started again, the second searched for.
+what was deleted meanwhile. The first is started again, the second searched for. Where the API server does not
+serve the definition of the services when kopf looks for it, as for a moment after a restart of etcd
+(https://github.com/kubernetes/kubernetes/issues/71218) or of the CRD, kopf reports nothing ever after, and
+says so in its log alone: it begins when the definition is served, and anew when what is listed does not come.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,12 +22,13 @@ import structlog
 from lgs_crds import GROUP, KIND, PLURAL, VERSION
 from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeClient, KubeError
-from lgs_operator.kube.kinds import SERVICE_OF_OURS
+from lgs_operator.kube.kinds import SERVICE_OF_OURS, Manifest
 from lgs_operator.kube.state import ClusterState
 
 log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
 RELIST_SECONDS: Final = 10.0
+UNDEFINED_SECONDS: Final = 1.0
 
 
 def registry(state: ClusterState) -> kopf.OperatorRegistry:
@@ -52,41 +57,110 @@ def registry(state: ClusterState) -> kopf.OperatorRegistry:
     return handlers
 
 
-async def watch(state: ClusterState, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Runs kopf until `stop` is set or a signal came, which kopf takes over from us while it runs."""
-    for failures in itertools.count(1):
+class ServiceWatch:
+    """Has the state told of the services while both `run` and `relist` run. `relist_seconds`: from one list
+    of them to the next."""
+
+    def __init__(
+        self,
+        cluster: KubeClient,
+        state: ClusterState,
+        namespaces: tuple[str, ...],
+        *,
+        relist_seconds: float = RELIST_SECONDS,
+    ) -> None:
+        self._cluster = cluster
+        self._state = state
+        self._namespaces = namespaces
+        self._relist_seconds = relist_seconds
+        self._renew = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set or a signal came, which kopf takes over from us while it runs."""
+        for failures in itertools.count(1):
+            await self._defined(stop)
+            self._renew.clear()
+            try:
+                await self._follow(stop)
+            except Exception:
+                log.exception("watch.crashed", kind=KIND)
+            else:
+                if stop.is_set() or not self._renew.is_set():
+                    return
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), BACKOFF.pause(failures))
+                return
+
+    async def relist(self) -> None:
+        """Removes services that no longer exist from the state, and has kopf begin anew where it tells of
+        none that came or changed, again and again until cancelled."""
+        late: Mapping[str, int] = {}
+        while True:
+            await asyncio.sleep(self._relist_seconds)
+            before = self._state.seen()
+            try:
+                there = await self._generations()
+            except KubeError as error:
+                log.info("services.unlisted", error=str(error))
+                late = {}
+                continue
+            for body in before:
+                if body["metadata"]["uid"] not in there:
+                    self._state.service_seen(body, gone=True)
+            known = {each["metadata"]["uid"]: each["metadata"]["generation"] for each in self._state.seen()}
+            if is_deaf(late, there, known):
+                log.warning("watch.deaf", kind=KIND, services=len(late))
+                self._renew.set()
+            late = {uid: number for uid, number in there.items() if known.get(uid, 0) < number}
+
+    async def _defined(self, stop: asyncio.Event) -> None:
+        """Waits for the CustomResourceDefinition, which may be installed after the operator, or anew. One
+        namespace that can be listed is enough: another one may be gone."""
+        while not stop.is_set():
+            for namespace in self._namespaces or (None,):
+                try:
+                    await self._listed(namespace)
+                    return
+                except KubeError as error:
+                    log.warning("operator.waits_for_crd", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), UNDEFINED_SECONDS)
+
+    async def _follow(self, stop: asyncio.Event) -> None:
+        """Runs kopf until it is to stop, or to begin anew."""
+        end = asyncio.Event()
+        relays = [asyncio.create_task(_passed_on(each, end)) for each in (stop, self._renew)]
         try:
             await kopf.operator(
-                registry=registry(state),
-                namespaces=list(namespaces),
-                clusterwide=not namespaces,
+                registry=registry(self._state),
+                namespaces=list(self._namespaces),
+                clusterwide=not self._namespaces,
                 standalone=True,
-                stop_flag=stop,
+                stop_flag=end,
             )
-        except Exception:
-            log.exception("watch.crashed", kind=KIND)
-        else:
-            return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), BACKOFF.pause(failures))
-            return
+        finally:
+            for each in relays:
+                each.cancel()
+
+    async def _generations(self) -> dict[str, int]:
+        """Of all services that there are, by their uids."""
+        found = [each for one in self._namespaces or (None,) for each in await self._listed(one)]
+        return {each["metadata"]["uid"]: each["metadata"]["generation"] for each in found}
+
+    async def _listed(self, namespace: str | None) -> list[Manifest]:
+        found, _ = await self._cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)
+        return found
 
 
-async def relist_services(cluster: KubeClient, state: ClusterState, namespaces: tuple[str, ...]) -> None:
-    """Removes services that no longer exist from the state, again and again until cancelled."""
-    while True:
-        await asyncio.sleep(RELIST_SECONDS)
-        before = state.seen()
-        there = set()
-        try:
-            for namespace in namespaces or (None,):
-                found, _ = await cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)
-                there |= {each["metadata"]["uid"] for each in found}
-        except KubeError as error:
-            log.info("services.unlisted", error=str(error))
-            continue
-        for body in before:
-            if body["metadata"]["uid"] not in there:
-                state.service_seen(body, gone=True)
+def is_deaf(late: Mapping[str, int], there: Mapping[str, int], known: Mapping[str, int]) -> bool:
+    """Nothing of what was not known when the services were listed last is known by now, though it is there:
+    generations by uid. One that is told while others are not yet is only slow."""
+    awaited = {uid: number for uid, number in late.items() if uid in there}
+    return bool(awaited) and all(known.get(uid, 0) < number for uid, number in awaited.items())
+
+
+async def _passed_on(one: asyncio.Event, other: asyncio.Event) -> None:
+    await one.wait()
+    other.set()

@@ -18,12 +18,12 @@ import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from lgs_operator import handlers
 from lgs_operator.autoscaler import Autoscaler
 from lgs_operator.context import Context
+from lgs_operator.handlers import ServiceWatch
 from lgs_operator.kube.claim import ClassClaim
-from lgs_operator.kube.client import KubeClient, KubeError
-from lgs_operator.kube.kinds import SERVICE_OF_OURS, ServiceKey
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.leader import LeaderElector
 from lgs_operator.kube.lease import LostLease
 from lgs_operator.kube.recorder import EventRecorder
@@ -137,6 +137,7 @@ async def _act(
         reporter = StatusReporter(context, states)
         reconciler = Reconciler(context, states, reporter)
         autoscaler = Autoscaler(context, states, reporter)
+        watch = ServiceWatch(cluster, state, settings.namespaces)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until(stop))
@@ -146,7 +147,6 @@ async def _act(
                 tasks.create_task(leases.claim.hold())
                 tasks.create_task(state.run())
                 await state.synced()
-                await _crd_is_there(cluster, settings)
                 log.info(
                     "operator.started",
                     namespaces=settings.namespaces or "all",
@@ -154,30 +154,18 @@ async def _act(
                 )
                 tasks.create_task(queue.run())
                 tasks.create_task(autoscaler.run())
-                tasks.create_task(_watch(state, settings, stop))
-                tasks.create_task(handlers.relist_services(cluster, state, settings.namespaces))
+                tasks.create_task(_watch(watch, stop))
+                tasks.create_task(watch.relist())
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
             raise lost.exceptions[0] from None
 
 
-async def _watch(state: ClusterState, settings: Settings, stop: asyncio.Event) -> None:
+async def _watch(watch: ServiceWatch, stop: asyncio.Event) -> None:
     # kopf takes the signals over from us while it runs: its end is the end of all
-    await handlers.watch(state, settings.namespaces, stop)
+    await watch.run(stop)
     raise _Stopped
-
-
-async def _crd_is_there(cluster: KubeClient, settings: Settings) -> None:
-    """Waits for the CustomResourceDefinition, which may be installed after the operator."""
-    namespace = settings.namespaces[0] if settings.namespaces else None
-    while True:
-        try:
-            await cluster.list(SERVICE_OF_OURS, namespace)
-            return
-        except KubeError as error:
-            log.warning("operator.waits_for_crd", error=str(error))
-            await asyncio.sleep(1.0)
 
 
 async def _serve(stack: AsyncExitStack, settings: Settings, class_status: _ClassStatus) -> None:

@@ -1,0 +1,79 @@
+"""The services are told of whatever becomes of kopf, which is played here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import kopf
+import pytest
+
+from lgs_operator import handlers
+from lgs_operator.backoff import Backoff
+from lgs_operator.handlers import ServiceWatch, is_deaf
+
+BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "generation": 2}}
+
+
+class Services:
+    """A cluster with one service, and the state that is told of it."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {}
+
+    async def list(self, *_: Any, **__: Any) -> tuple[list[Any], str]:
+        return [BODY], "1"
+
+    def seen(self) -> tuple[Any, ...]:
+        return tuple(self.told.values())
+
+    def service_seen(self, body: Any, *, gone: bool) -> None:
+        assert not gone
+        self.told[body["metadata"]["uid"]] = body
+
+
+@pytest.mark.parametrize("known", [{}, {"u-1": BODY | {"metadata": BODY["metadata"] | {"generation": 1}}}])
+async def test_kopf_begins_anew_when_it_tells_of_nothing_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, Any]
+) -> None:
+    services, stop, begun = Services(), asyncio.Event(), 0
+    services.told |= known
+    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
+
+    async def hears_little(*, stop_flag: asyncio.Event, **_: Any) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            services.service_seen(BODY, gone=False)
+            stop.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(kopf, "operator", hears_little)
+    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
+
+    relisting = asyncio.create_task(watch.relist())
+    async with asyncio.timeout(30):
+        await watch.run(stop)
+    relisting.cancel()
+    await asyncio.gather(relisting, return_exceptions=True)
+
+    assert begun == 2
+    assert services.seen() == (BODY,)
+
+
+@pytest.mark.parametrize(
+    ("late", "there", "known", "deaf"),
+    [
+        ({}, {"a": 1}, {}, False),
+        ({"a": 1}, {"a": 1}, {}, True),
+        ({"a": 2}, {"a": 2}, {"a": 1}, True),
+        ({"a": 2}, {"a": 3}, {"a": 2}, False),
+        ({"a": 1, "b": 1}, {"a": 1, "b": 1}, {"b": 1}, False),
+        ({"a": 1}, {}, {}, False),
+    ],
+    ids=["nothing awaited", "never told", "a change not told", "told late", "slow", "gone again"],
+)
+def test_deaf_is_who_is_told_of_none_that_it_should_know_by_now(
+    late: dict[str, int], there: dict[str, int], known: dict[str, int], deaf: bool
+) -> None:
+    assert is_deaf(late, there, known) is deaf
