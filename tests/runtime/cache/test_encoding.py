@@ -8,11 +8,11 @@ import re
 import sys
 from collections import Counter, OrderedDict, deque, namedtuple
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,10 @@ ENCODING = Encoding(threshold_bytes=1024)
 
 class Level(enum.StrEnum):
     HIGH = "high"
+
+
+class Rank(enum.IntEnum):
+    LOW = 1
 
 
 class Answer(BaseModel):
@@ -61,6 +65,25 @@ class Doubled:
 Point = namedtuple("Point", "x y")
 
 
+class Moment(datetime):
+    pass
+
+
+class Zone(tzinfo):
+    def utcoffset(self, _at: datetime | None, /) -> timedelta:
+        return timedelta(hours=1)
+
+    def dst(self, _at: datetime | None, /) -> timedelta:
+        return timedelta(0)
+
+    def tzname(self, _at: datetime | None, /) -> str:
+        return "CET"
+
+
+class Id(UUID):
+    pass
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -72,7 +95,11 @@ Point = namedtuple("Point", "x y")
         Command(goto="x", update={"a": (1,)}), Interrupt("x"), Document("x", metadata={"a": 1}),
         AIMessage("x", tool_calls=[{"name": "a", "args": {"b": 1}, "id": "1"}]),
         [HumanMessage("a", id="1"), ToolMessage("b", tool_call_id="1")],
-        deque([("messages", [HumanMessage("a")]), ("__end__", None)]),
+        deque([("messages", [HumanMessage("a")]), ("__end__", None)]), deque([1, 2], maxlen=2),
+        deque(maxlen=0), {Level.HIGH: 1}, {Rank.LOW: 1}, {UUID(int=7): 1}, Rank.LOW,
+        [{"a": {(Rank.LOW, "x"): {date(2026, 1, 1): (1,)}}}], time(3, tzinfo=ZoneInfo("Asia/Tokyo")),
+        datetime(2026, 10, 25, 2, 30, fold=1),
+        datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -91,8 +118,9 @@ class Lines(list[str]):
 @pytest.mark.parametrize(
     "value",
     [
-        object(), ValueError("a"), Counter("aa"), OrderedDict(a=1), Lines(), {date(2026, 1, 1): 1}, range(3),
+        object(), ValueError("a"), Counter("aa"), OrderedDict(a=1), Lines(), {open: 1}, range(3),
         (x for x in "ab"), sys, str, {"a": [open]}, SimpleNamespace(a=1), "\ud800", b"a" * (MOST_BYTES + 1),
+        Moment(2026, 1, 1), Id(int=1), datetime(2026, 1, 1, tzinfo=Zone()),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -147,6 +175,87 @@ def test_bytes_of_another_version_of_the_application_are_not_read(
 
     with pytest.raises(Unreadable):
         ENCODING.loads(stored)
+
+
+class Intent(enum.Enum):
+    COMPLAINT = enum.auto()
+    QUESTION = enum.auto()
+
+
+class Price(NamedTuple):
+    net: float
+    gross: float
+
+
+class Basket(BaseModel):
+    items: list[str] = []
+
+
+def another_version(kind: str) -> Any:
+    """What a later release of the application has under the name of `kind`."""
+    if kind == "Intent":
+        return enum.Enum(kind, "GREETING COMPLAINT QUESTION", module=__name__)
+    if kind == "Price":
+        return NamedTuple(kind, [("gross", float), ("net", float)])
+    body = {"__module__": __name__, "__annotations__": {"items": "list[str]"}, "items": []}
+    return type(kind, (BaseModel,), {**body, "_total": PrivateAttr(default=0)})
+
+
+@pytest.mark.parametrize("value", [Intent.QUESTION, Price(1.0, 1.2), Basket(items=["a"])], ids=repr)
+def test_a_value_of_another_release_is_not_taken_for_another_one(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = ENCODING.dumps(value).raw
+    assert ENCODING.loads(stored) == value
+    kind = type(value).__name__
+
+    monkeypatch.setattr(sys.modules[__name__], kind, another_version(kind))
+
+    with pytest.raises(Unreadable):
+        ENCODING.loads(stored)
+
+
+def test_the_text_of_a_message_comes_back_as_a_text() -> None:
+    text = AIMessage("hello").text
+
+    found = ENCODING.loads(ENCODING.dumps({"a": (text,)}).raw)
+
+    assert found == {"a": ("hello",)}
+    assert type(found["a"][0]) is str
+
+
+def test_an_array_comes_back_as_one_that_may_be_changed() -> None:
+    numpy = pytest.importorskip("numpy")
+    of_rows, of_columns = numpy.arange(6).reshape(2, 3), numpy.asfortranarray(numpy.ones((2, 2)))
+    for array in (of_rows, of_columns, numpy.zeros((0, 3))):
+        found = ENCODING.loads(ENCODING.dumps(array).raw)
+
+        assert (found == array).all()
+        assert (found.dtype, found.shape) == (array.dtype, array.shape)
+        assert found.flags.f_contiguous == array.flags.f_contiguous
+        found += 1
+
+
+@pytest.mark.parametrize("kind", ["masked", "matrix", "objects", "fields"])
+def test_an_array_that_would_lose_a_part_is_not_stored(kind: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    given = {
+        "masked": lambda: numpy.ma.array([1, 2], mask=[0, 1]),
+        "matrix": lambda: numpy.asmatrix([[1]]),
+        "objects": lambda: numpy.array([object()]),
+        "fields": lambda: numpy.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
+    }[kind]()
+
+    with pytest.raises(NotStorable):
+        ENCODING.dumps(given)
+
+
+@pytest.mark.parametrize("content", [b"", b"abc"])
+def test_bytes_of_an_array_that_are_broken_are_no_value(content: bytes) -> None:
+    array = ormsgpack.packb(["<f8", [3], "C", content])
+
+    with pytest.raises(Unreadable):
+        ENCODING.loads(PLAIN + ormsgpack.packb(ormsgpack.Ext(jsonplus.EXT_NUMPY_ARRAY, array)))
 
 
 def naming(code: int, *call: Any) -> bytes:

@@ -1,9 +1,9 @@
 """How Python values become msgpack and are made again: LangGraph's form for what is plain, its own for types.
 
-A value comes back as what it was, or not at all: a tuple stays a tuple, and what LangGraph's serialiser keeps
-in part (an exception as its text, a `Counter` as a `dict`) is refused. An object is made from its fields
-without calling its constructor, and only if its type still has the shape it had: bytes of another version of
-the application are not for this one.
+A value comes back as what it was, or not at all: a tuple stays a tuple, keys of a mapping stay enumerations,
+and what LangGraph's serialiser keeps in part (an exception as its text, a `Counter` as a `dict`, an array
+without its mask) is refused. An object is made from its fields without calling its constructor, and only if
+its type still has the shape it had: bytes of another version of the application are not for this one.
 
 Redis is shared ground. Of the types that bytes may name, only those are made that hold data (dataclasses,
 pydantic models, enumerations, named tuples, and LangGraph's list of safe ones), and only from modules that
@@ -17,7 +17,7 @@ import hashlib
 import re
 import sys
 from collections import deque
-from datetime import datetime
+from datetime import UTC, datetime, timezone
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
@@ -35,6 +35,8 @@ INTEGER: Final = 41
 """The extension for an integer beyond 64 bits, as a text."""
 TYPED: Final = 42
 """The extension for an object: module, name and shape of its type, then what it holds."""
+PAIRS: Final = 43
+"""The extension for a mapping with keys of which msgpack would make plain ones."""
 PACKING: Final = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
     | ormsgpack.OPT_PASSTHROUGH_DATETIME
@@ -52,7 +54,10 @@ CONSTRUCTORS: Final = (
 SEND: Final = ("node", "arg", "timeout")
 """What a `Send` holds, in whichever version."""
 COLLECTIONS: Final[tuple[type, ...]] = (set, frozenset, deque)
-INEXACT: Final = (BaseException, str, int, float, bytes, list, tuple, dict, set, frozenset)
+PLAIN_KEYS: Final = (str, int, float, bool, bytes, type(None))
+ARRAY: Final = ("numpy", "ndarray")
+TEXT: Final = ("langchain_core.messages.base", "TextAccessor")
+"""What a message's `text` is: a text, but for an old way to ask for it."""
 ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -62,15 +67,27 @@ class Unreadable(ValueError):
 
 def pack(value: Any) -> bytes:
     """The bytes of a value. Raises `TypeError` for one that would not come back as it is (but for
-    `bytearray` and `memoryview`, which come back as `bytes`)."""
+    `bytearray` and `memoryview`, which come back as `bytes`, and the text of a message, as a plain one)."""
     try:
         return ormsgpack.packb(value, default=_default, option=PACKING)
-    except TypeError as refused:
-        raw = ormsgpack.packb(value, default=_default, option=PACKING | ormsgpack.OPT_NON_STR_KEYS)
-        # Of the keys that are no texts, msgpack makes texts of some, such as dates.
-        if unpack(raw) != value:
-            raise TypeError("its keys would not come back as what they are") from refused
-        return raw
+    except TypeError:
+        option = PACKING | ormsgpack.OPT_NON_STR_KEYS
+        return ormsgpack.packb(_with_pairs(value), default=_default, option=option)
+
+
+def _with_pairs(value: Any) -> Any:
+    if type(value) is list:
+        return [_with_pairs(each) for each in value]
+    if type(value) is not dict:
+        return value
+    if all(map(_stays, value)):
+        return {key: _with_pairs(each) for key, each in value.items()}
+    return ormsgpack.Ext(PAIRS, pack([list(pair) for pair in value.items()]))
+
+
+def _stays(key: Any) -> bool:
+    """Whether msgpack brings a key back as what it is; of an enumeration's member it makes its value."""
+    return all(map(_stays, key)) if type(key) is tuple else type(key) in PLAIN_KEYS
 
 
 def unpack(raw: bytes) -> Any:
@@ -82,7 +99,7 @@ def unpack(raw: bytes) -> Any:
         raise Unreadable(f"{type(failed).__name__}: {failed}") from failed
 
 
-def _default(value: Any) -> ormsgpack.Ext:
+def _default(value: Any) -> ormsgpack.Ext | str:
     kind = type(value)
     if kind is tuple:
         return ormsgpack.Ext(TUPLE, pack(list(value)))
@@ -91,25 +108,45 @@ def _default(value: Any) -> ormsgpack.Ext:
     held = _held(value)
     if held is not None:
         return _typed(kind, held[0])
-    if isinstance(value, INEXACT):
-        raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
-    plain: Any = jsonplus._msgpack_default(value)
-    if not isinstance(plain, ormsgpack.Ext):
-        raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
-    return plain
+    if (kind.__module__, kind.__qualname__) == TEXT:
+        return str(value)
+    if _is_plain(value):
+        plain: Any = jsonplus._msgpack_default(value)
+        if isinstance(plain, ormsgpack.Ext):
+            return plain
+    raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether LangGraph's form has all of it: a subclass would come back as its base, if at all."""
+    kind = type(value)
+    if (kind.__module__, kind.__qualname__) == ARRAY:
+        return not value.dtype.hasobject and value.dtype.names is None
+    if kind is datetime and type(value.tzinfo) not in (type(None), timezone):
+        return False
+    return kind is re.Pattern or (kind.__module__, kind.__qualname__) in safe.SAFE_MSGPACK_TYPES
+
+
+def _is_zoned(value: Any) -> bool:
+    """Whether a date with a time is more than its ISO form says: its zone, or which of two same hours."""
+    if type(value) is not datetime:
+        return False
+    return value.fold == 1 or (value.tzinfo is not UTC and type(value.tzinfo) in (timezone, ZoneInfo))
 
 
 def _held(value: Any) -> tuple[Any] | None:
     """What an object of a type that holds data holds; None for others."""
     kind = type(value)
     held: Any = None
-    if kind in COLLECTIONS or (isinstance(value, tuple) and hasattr(value, "_fields")):
+    if kind is deque:
+        held = [list(value), value.maxlen]
+    elif kind in COLLECTIONS or (isinstance(value, tuple) and hasattr(value, "_fields")):
         held = list(value)
     elif isinstance(value, Enum):
         held = value.value
     elif kind is Send:
         held = {name: getattr(value, name) for name in SEND if hasattr(value, name)}
-    elif kind is datetime and isinstance(value.tzinfo, ZoneInfo):
+    elif _is_zoned(value):
         held = [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
     elif isinstance(value, BaseModel):
         held = value.__getstate__()
@@ -135,13 +172,21 @@ def _state(value: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _shape(kind: type) -> str:
-    """A short name for the fields of a type and what they are declared to be."""
-    if issubclass(kind, BaseModel):
+    """A short name for what a type holds and is declared to hold, and for the members of an enumeration."""
+    if issubclass(kind, Enum):
+        fields = {name: repr(member.value) for name, member in kind.__members__.items()}
+    elif issubclass(kind, BaseModel):
         fields = {name: str(field.annotation) for name, field in kind.model_fields.items()}
+        fields |= dict.fromkeys(kind.__private_attributes__, "private")
     elif dataclasses.is_dataclass(kind):
         fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    elif kind is deque:
+        fields = {"maxlen": ""}
     else:
-        fields = dict.fromkeys(getattr(kind, "_fields", ()), "")
+        # Of a named tuple the place is what counts.
+        declared = getattr(kind, "__annotations__", {})
+        names = enumerate(getattr(kind, "_fields", ()))
+        fields = {name: f"{place} {declared.get(name, '')}" for place, name in names}
     return hashlib.sha256(ADDRESS.sub("", repr(sorted(fields.items()))).encode()).hexdigest()[:8]
 
 
@@ -152,8 +197,10 @@ def _made(code: int, data: bytes) -> Any:
         return int(data, 16)
     if code == TYPED:
         return _object(*unpack(data))
+    if code == PAIRS:
+        return dict(unpack(data))
     if code == jsonplus.EXT_NUMPY_ARRAY:
-        return jsonplus._create_msgpack_ext_hook(None)(code, data)
+        return _array(*unpack(data))
     return _plain(code, *unpack(data))
 
 
@@ -169,11 +216,21 @@ def _plain(code: int, module: str, name: str, content: Any, *method: str) -> Any
     return kind(*content) if code == jsonplus.EXT_CONSTRUCTOR_POS_ARGS else kind(content)
 
 
+def _array(kind: str, shape: Any, order: Any, content: bytes) -> Any:
+    """An array that its caller may change; LangGraph's is one that is read only, or None for broken bytes."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        raise Unreadable("numpy is not loaded")
+    return numpy.ndarray(shape, numpy.dtype(kind), content, order=order).copy(order="K")
+
+
 def _object(module: str, name: str, shape: str, content: Any) -> Any:
     """An object of a type that holds data, as it was."""
     kind = _found(module, name)
     if not isinstance(kind, type) or _shape(kind) != shape:
         raise Unreadable(f"{module}.{name} is not what it was")
+    if kind is deque:
+        return deque(*content)
     if kind in COLLECTIONS or issubclass(kind, Enum):
         return kind(content)
     made: Any
