@@ -219,6 +219,8 @@ async def test_closing_waits_for_no_pause_before_another_try(monkeypatch: pytest
     waiting = committer.submit("a", ("a", 0))
     while table.groups < 2:
         await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)  # until it pauses
 
     async with asyncio.timeout(20):
         await committer.close()
@@ -265,8 +267,8 @@ async def test_a_group_is_no_larger_than_the_database_should_take_at_once() -> N
 
 async def test_who_waits_until_a_thread_is_settled_waits_for_all_that_was_submitted_before() -> None:
     table = Table()
-    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0, most_items=1)
-    submitted = [committer.submit("a", ("a", number)) for number in range(3)]
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
+    submitted = [committer.submit("a", ("a", number), MOST_BYTES) for number in range(3)]
 
     await committer.settled("a")
 
