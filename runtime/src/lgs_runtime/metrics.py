@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Protocol, get_args
+from typing import get_args
 
-import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -25,13 +24,11 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from lgs_runtime.application_metrics import END, ApplicationMetrics, Write
-from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.model import Priority, QueueDepth, TtlStrategy
+from lgs_runtime.model import Priority, TtlStrategy
 from lgs_runtime.model_usage import ModelUsage
+from lgs_runtime.queue_metrics import DepthSource, QueueGauges
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-DEPTH_SECONDS = 1.0
-DEPTH_TIMEOUT_SECONDS = 2.0
 LAG_WINDOW_SECONDS = 5.0
 LAG_SAMPLE_SECONDS = 0.1
 WAIT_BUCKETS = (
@@ -73,14 +70,6 @@ RUN_BUCKETS = (
 )
 Exemplar = dict[str, str]
 """Which trace a value is of. Only OpenMetrics shows it."""
-log = structlog.get_logger(__name__)
-
-
-class DepthSource(Protocol):
-    """Where the queue gauges come from."""
-
-    async def depth(self) -> QueueDepth:
-        """The whole service's queue at this moment."""
 
 
 class Metrics:
@@ -88,15 +77,12 @@ class Metrics:
 
     def __init__(self, concurrency: int, depth: DepthSource | None = None) -> None:
         self.registry = CollectorRegistry()
-        self._depth_source = depth
-        self._depth_at = float("-inf")
-        self._depth_lock = asyncio.Lock()
+        self._queue = None if depth is None else QueueGauges(self.registry, depth)
         self._lags: deque[tuple[float, float]] = deque()
         self._sampler: asyncio.Task[None] | None = None
         self.released_total = 0
         self.models = ModelUsage()
         self._application = ApplicationMetrics()
-        self._queue_gauges: set[Gauge] = set()
         self._declare()
         self._slots.set(concurrency)
         for priority in Priority:
@@ -119,19 +105,6 @@ class Metrics:
         self._released = Counter("lgs_runs_released", "Runs handed back unfinished.", registry=to)
         self._lost = Counter("lgs_leases_lost", "Leases of this replica that ran out.", registry=to)
         self._reaped = Counter("lgs_runs_reaped", "Runs taken from dead replicas.", registry=to)
-        # The queue gauges are registered only while the storage answers.
-        self._depth = Gauge("lgs_queue_depth", "Runs that wait and could be claimed.", p, registry=None)
-        self._oldest = Gauge("lgs_queue_oldest_seconds", "Age of the oldest of them.", p, registry=None)
-        self._blocked = Gauge("lgs_queue_blocked", "Runs that wait for thread or time.", registry=None)
-        self._unserved = Gauge(
-            "lgs_queue_unserved",
-            "Runs that wait for a graph that no replica takes.",
-            ["graph"],
-            registry=None,
-        )
-        self._next_due = Gauge(
-            "lgs_queue_next_due_seconds", "Until the next delayed run or cron is due.", registry=None
-        )
         self._slots = Gauge("lgs_slots", "Runs this replica may execute at a time.", registry=to)
         self._in_use = Gauge("lgs_slots_in_use", "Runs it executes now.", registry=to)
         self._draining = Gauge("lgs_draining", "1 from SIGTERM on.", registry=to)
@@ -242,59 +215,13 @@ class Metrics:
         is asked for. Asks the storage for the queue at most once a second; when it does not answer, the queue
         gauges are left out rather than shown old or as zero."""
         theirs = await self._application.text(write) if application else b""
-        await self._refresh_depth()
+        if self._queue is not None:
+            await self._queue.refresh(self._depth_errors)
         now = time.monotonic()
         self._forget_lags(now)
         self._lag.set(max((lag for _, lag in self._lags), default=0.0))
         page = write(self.registry)
         return page if not theirs else page.removesuffix(END) + theirs + (END if page.endswith(END) else b"")
-
-    async def _refresh_depth(self) -> None:
-        if self._depth_source is None:
-            return
-        async with self._depth_lock:
-            if time.monotonic() - self._depth_at < DEPTH_SECONDS:
-                return
-            try:
-                async with asyncio.timeout(DEPTH_TIMEOUT_SECONDS):
-                    depth = await self._depth_source.depth()
-            except (StorageUnavailable, TimeoutError):
-                self._depth_errors.inc()
-                self._show_no_depth()
-                return
-            self._depth_at = time.monotonic()
-        self._show_depth(depth)
-
-    def _show_depth(self, depth: QueueDepth) -> None:
-        for gauge in (self._depth, self._oldest, self._blocked, self._unserved):
-            self._show_gauge(gauge)
-        for priority in Priority:
-            of = getattr(depth, priority.value)
-            self._depth.labels(priority.value).set(of.waiting)
-            self._oldest.labels(priority.value).set(of.oldest_seconds)
-        self._blocked.set(depth.blocked)
-        self._unserved.clear()
-        for graph_id, runs in depth.unserved.items():
-            self._unserved.labels(graph_id).set(runs)
-        if depth.next_due_seconds is None:
-            self._hide_gauge(self._next_due)
-        else:
-            self._show_gauge(self._next_due)
-            self._next_due.set(max(0.0, depth.next_due_seconds))
-
-    def _show_no_depth(self) -> None:
-        for gauge in list(self._queue_gauges):
-            self._hide_gauge(gauge)
-
-    def _show_gauge(self, gauge: Gauge) -> None:
-        if gauge not in self._queue_gauges:
-            self.registry.register(gauge)
-            self._queue_gauges.add(gauge)
-
-    def _hide_gauge(self, gauge: Gauge) -> None:
-        if gauge in self._queue_gauges:
-            self.registry.unregister(gauge)
-            self._queue_gauges.discard(gauge)
 
     def _forget_lags(self, now: float) -> None:
         while self._lags and self._lags[0][0] < now - LAG_WINDOW_SECONDS:
