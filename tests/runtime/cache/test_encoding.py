@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict, deque, namedtuple
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -146,6 +147,25 @@ def test_what_is_private_to_a_model_is_kept() -> None:
 
     assert found._seen == 3
     assert found.model_fields_set == {"text"}
+
+
+class Remembering(BaseModel):
+    path: str
+
+    @cached_property
+    def opened(self) -> object:
+        return object()
+
+
+def test_what_a_model_only_remembers_keeps_it_from_nothing() -> None:
+    given = Remembering(path="a")
+    assert given.opened is given.opened
+
+    found = ENCODING.loads(ENCODING.dumps(given).raw)
+
+    assert found == given
+    assert "opened" not in found.__dict__
+    assert "opened" in given.__dict__
 
 
 def test_what_a_caller_does_to_a_value_does_not_change_what_is_kept() -> None:

@@ -6,13 +6,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntFlag
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -52,6 +54,18 @@ DIFFERENT: list[Any] = [
     Question(text="a", tags={"x", "y"}), Point(1), Point(2), Pair(1, 2), (1, 2), [1, 2],
     datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC), Decimal("1.0"), Decimal("1.00"), UUID(int=1),
     Path("a"), "a", "\ud800", AIMessage("a"), HumanMessage("a"), float("inf"),
+]  # fmt: skip
+
+
+class Options(IntFlag):
+    FAST = 1
+    CHEAP = 2
+
+
+DIFFERENT += [
+    Options(8), Options(16), Options(0), Options.FAST, Options.FAST | Options.CHEAP,
+    *(time(9, tzinfo=ZoneInfo(zone)) for zone in ("Europe/Berlin", "Asia/Tokyo")), time(9),
+    *(datetime(2026, 1, 1, tzinfo=ZoneInfo(zone)) for zone in ("Europe/Berlin", "Europe/Paris")),
 ]  # fmt: skip
 
 
@@ -165,6 +179,76 @@ def test_models_that_differ_in_a_private_attribute_have_different_keys() -> None
         return cache_key(shop)
 
     assert of("a") == of("a") != of("b")
+
+
+def test_what_a_model_only_remembers_makes_no_other_key() -> None:
+    class Shop(BaseModel):
+        path: str
+
+        @cached_property
+        def opened(self) -> object:
+            return object()
+
+    shop = Shop(path="a")
+    before = cache_key(shop)
+    assert shop.opened is shop.opened
+
+    assert cache_key(shop) == before
+
+
+def test_the_text_of_a_message_is_a_text() -> None:
+    assert cache_key(AIMessage("hello").text) == cache_key("hello")
+
+
+class Nowhere(tzinfo):
+    def utcoffset(self, _at: datetime | None, /) -> timedelta | None:
+        raise NotImplementedError("nobody knows")
+
+    def dst(self, _at: datetime | None, /) -> timedelta | None:
+        return None
+
+    def tzname(self, _at: datetime | None, /) -> str | None:
+        return None
+
+
+@dataclass
+class Unfinished:
+    x: int = field(init=False)
+
+
+@pytest.mark.parametrize(
+    "argument", [Unfinished(), [datetime(2026, 1, 1, tzinfo=Nowhere())]], ids=["field", "zone"]
+)
+def test_an_argument_that_raises_as_it_is_read_is_refused_by_name(argument: Any) -> None:
+    def search(question: Any) -> None: ...
+
+    with pytest.raises(
+        UncacheableArgument, match=r"argument 'question' is a .* that can't be read"
+    ) as refused:
+        Arguments(search, "search").key((argument,), {})
+
+    assert isinstance(refused.value.__cause__, AttributeError | NotImplementedError)
+
+
+def test_functions_of_one_name_within_another_function_have_keys_of_their_own() -> None:
+    def made(kind: str) -> Any:
+        if kind == "double":
+
+            @cached(ttl=60)
+            def counted(number: int) -> Any:
+                return 2 * number
+        else:
+
+            @cached(ttl=60)
+            def counted(number: int) -> Any:
+                return [each for each in (number, ...) if each is not Ellipsis]
+
+        return counted
+
+    nameless = [cached(ttl=60)(each) for each in (lambda number: number + 1, lambda number: number + 2)]
+
+    assert [made("double")(3), made("list")(3), made("double")(3)] == [6, [3], 6]
+    assert [each(3) for each in nameless] == [4, 5]
 
 
 def test_numbers_of_the_same_bytes_and_another_type_have_different_keys() -> None:

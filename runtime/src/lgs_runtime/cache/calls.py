@@ -19,7 +19,7 @@ from lgs_runtime.cache.beside import beside_the_call
 from lgs_runtime.cache.current import is_of_a_replica
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Life
-from lgs_runtime.cache.keys import Arguments, UncacheableArgument, canonical
+from lgs_runtime.cache.keys import Arguments, UncacheableArgument, canonical, code_of
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
 
@@ -59,6 +59,8 @@ class Work:
             raise ValueError(f"{name}: ttl_max: {ttl_max:g}: must be at least ttl, which is {ttl:g}")
         self.preload = preload
         self.is_async = inspect.iscoroutinefunction(function)
+        # Within another function, or without a name, several may be called so.
+        self._code = (code_of(function),) if "<" in name else ()
 
     def place(self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Place:
         """Where the result of a call is kept. Raises `UncacheableArgument`."""
@@ -67,7 +69,7 @@ class Work:
         else:
             call = canonical(self._made_by_key(self._key, args, kwargs), self.name)
         whose = canonical(manager.user(), self.name) if self._per_user else b""
-        return manager.place(self.name, self._version, whose, call)
+        return manager.place(self.name, self._version, whose, call, *self._code)
 
     def _made_by_key(self, key: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         try:

@@ -15,20 +15,30 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
+from types import CodeType
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel
 
 DEEPEST: Final = 64
+WAY_OUT: Final = "leave it out with ignore=(...), or say what makes a call's key with key=..."
 DIGEST: Final = 32
 """Hexadecimal digits of a key: 128 bits."""
+
+
+def _with_zone(moment: datetime | time) -> str:
+    # Its offset says too little: that of two zones may be the same today, and a time without a date has none.
+    zone = getattr(moment.tzinfo, "key", None) or getattr(moment.tzinfo, "zone", None)
+    return f"{moment.isoformat()} {zone}" if isinstance(zone, str) else moment.isoformat()
+
+
 TEXTS: Final[Mapping[type, Callable[[Any], str]]] = {
     int: hex,
     float: float.hex,
-    datetime: datetime.isoformat,
+    datetime: _with_zone,
     date: date.isoformat,
-    time: time.isoformat,
+    time: _with_zone,
     timedelta: lambda span: f"{span.days}d{span.seconds}s{span.microseconds}",
     Decimal: lambda number: repr(number.as_tuple()),
     UUID: str,
@@ -36,6 +46,8 @@ TEXTS: Final[Mapping[type, Callable[[Any], str]]] = {
     complex: repr,
 }
 """Types whose values are a text."""
+TEXT: Final = "langchain_core.messages.base.TextAccessor"
+"""What a message's `text` is: a text, but for an old way to ask for it."""
 
 
 class UncacheableArgument(TypeError):
@@ -67,6 +79,19 @@ def digest(*parts: str | bytes) -> str:
         raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         found.update(len(raw).to_bytes(8, "big") + raw)
     return found.hexdigest()[:DIGEST]
+
+
+def code_of(function: Callable[..., Any]) -> bytes:
+    """What a function does, for its keys: others may have its name. The same in every process."""
+    return _one(_form_of(function.__code__), 0)
+
+
+def _form_of(held: Any) -> Any:
+    if isinstance(held, CodeType):
+        return held.co_code, held.co_names, _form_of(held.co_consts)
+    if isinstance(held, tuple):
+        return tuple(map(_form_of, held))
+    return repr(held) if held is Ellipsis else held
 
 
 class Arguments:
@@ -106,9 +131,14 @@ def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
             given = _named(type(value))
             inside = "" if given == none.kind else f" with a {none.kind} in it"
             raise UncacheableArgument(
-                f"{name}: argument {argument!r} is a {given}{inside}: {none}; "
-                "leave it out with ignore=(...), or say what makes a call's key with key=..."
+                f"{name}: argument {argument!r} is a {given}{inside}: {none}; {WAY_OUT}"
             ) from None
+        # Its parts are asked for by its own methods, which may raise anything.
+        except Exception as raised:
+            raise UncacheableArgument(
+                f"{name}: argument {argument!r} is a {_named(type(value))} that can't be read "
+                f"({type(raised).__name__}: {raised}); {WAY_OUT}"
+            ) from raised
     return bytes(found)
 
 
@@ -125,6 +155,8 @@ def _write(value: Any, to: bytearray, depth: int) -> None:
         _part(to, kind.__name__.encode(), bytes(value))
     elif (text := TEXTS.get(kind)) is not None:
         _part(to, kind.__name__.encode(), text(value).encode())
+    elif isinstance(value, str) and _named(kind) == TEXT:
+        _write(str(value), to, depth)
     else:
         inner = bytearray()
         for part in _parts(value, depth + 1):
@@ -147,20 +179,24 @@ def _parts(value: Any, depth: int) -> Sequence[Any]:
 def _parts_of_object(value: Any, depth: int) -> Sequence[Any]:
     found: Sequence[Any] | None = None
     if isinstance(value, Enum):
-        found = [value.name]
+        # Of flags that nobody has named the value is all that there is.
+        found = [value.name, *([value.value] if value.name is None else [])]
     elif isinstance(value, PurePath):
         found = [str(value)]
     elif isinstance(value, BaseModel):
-        # Private attributes distinguish models, too, as pydantic's own `==` compares them.
+        # As pydantic's own `==` compares them: private attributes distinguish models, too, and what is only
+        # remembered (a `cached_property`) does not.
         private: dict[Any, Any] = {(name,): held for name, held in (value.__pydantic_private__ or {}).items()}
-        found = _in_order({**value.__dict__, **(value.__pydantic_extra__ or {}), **private}, depth)
+        held = {name: value.__dict__[name] for name in type(value).model_fields if name in value.__dict__}
+        found = _in_order({**held, **(value.__pydantic_extra__ or {}), **private}, depth)
     elif is_dataclass(value) and not isinstance(value, type):
         compared = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
         found = _in_order(compared, depth)
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         found = [_one(item, depth) for item in value]
     elif type(value).__module__ == "numpy" and hasattr(value, "dtype") and not value.dtype.hasobject:
-        found = [value.dtype.str, tuple(value.shape), _one(value.tobytes(), depth)]
+        kinds = value.dtype.str if value.dtype.names is None else repr(value.dtype.descr)
+        found = [kinds, tuple(value.shape), _one(value.tobytes(), depth)]
     if found is None:
         raise _NoForm(value, "it has no form that is the same in every process")
     return found

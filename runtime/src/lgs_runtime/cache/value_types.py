@@ -150,6 +150,8 @@ def _held(value: Any) -> tuple[Any] | None:
         held = [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
     elif isinstance(value, BaseModel):
         held = value.__getstate__()
+        # What is only remembered (a `cached_property`) is found again.
+        held["__dict__"] = {name: each for name, each in value.__dict__.items() if name in kind.model_fields}
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         held = _state(value)
     else:
