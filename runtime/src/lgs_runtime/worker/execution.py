@@ -1,24 +1,18 @@
-"""One attempt of one run: builds what the graph needs, streams it, and says how it ended.
-
-A graph that raises ends its run in `error`, and is not tried again. A database that goes away under the
-checkpoints is not the graph's failure: the run is handed back and goes on from its last checkpoint.
+"""One attempt of one run: builds what the graph needs, and streams it until it is over. What it ended as,
+`attempt_ends` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import Any
 
 import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.errors import GraphDrained
 
 from lgs_runtime.auth.users import User
-from lgs_runtime.checkpoint.failures import from_persistence
-from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER, may_write_behind
 from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.errors import EncryptionFailed
@@ -31,11 +25,11 @@ from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.storage.contract import Assistants
 from lgs_runtime.worker.answer_graph import answer
 from lgs_runtime.worker.answers import HIT, AnswerCache, Question
-from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
+from lgs_runtime.worker.attempt import Attempt, HandBack
+from lgs_runtime.worker.attempt_ends import AttemptEnds
 from lgs_runtime.worker.context import context_for_factory, context_of
 from lgs_runtime.worker.emission import Emitter, stream
-from lgs_runtime.worker.missing_nodes import NodeNotFound
-from lgs_runtime.worker.outcomes import alone, marked, names_of, of_nothing, outcome_of
+from lgs_runtime.worker.outcomes import alone, marked, outcome_of
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.resumption import (
     ANSWER_CACHE,
@@ -44,8 +38,7 @@ from lgs_runtime.worker.resumption import (
     latest_of,
     starting_point,
 )
-from lgs_runtime.worker.retry_budget import RetryBudget
-from lgs_runtime.worker.run_config import build_config
+from lgs_runtime.worker.run_config import build_config, graph_id_of
 from lgs_runtime.worker.stream_v2 import ProtocolEmitter, stream_protocol
 
 log = structlog.get_logger(__name__)
@@ -73,7 +66,14 @@ class Executor:
         self._metrics = metrics
         self._answers = answers
         self._timeout_seconds = timeout_seconds
-        self._retry_budget = RetryBudget(at_least=max_attempts)
+        self._ends = AttemptEnds(
+            assistants,
+            graphs,
+            checkpointer,
+            timeout_seconds=timeout_seconds,
+            max_attempts=max_attempts,
+            revision=revision,
+        )
         self._revision = revision
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
@@ -88,23 +88,7 @@ class Executor:
         caller.set(User(kwargs.user) if kwargs.user else None)
         encrypt_with(kwargs.encryption_context)
         timed_out = attempt.stopped is None and await self._until_over(attempt, publisher)
-        work = attempt.work
-        try:
-            if attempt.stopped is not None:
-                return await self._stopped(attempt)
-            if timed_out:
-                return await self._timed_out(attempt, publisher)
-            if work is None or not work.done() or work.cancelled():
-                return await self._raised(
-                    attempt, publisher, asyncio.CancelledError("the graph was cancelled")
-                )
-            if (raised := work.exception()) is not None:
-                return await self._raised(attempt, publisher, raised)
-            return work.result()
-        except Exception as failed:
-            if not from_persistence(failed):
-                raise
-            return await self._database_failed(attempt, publisher, failed)
+        return await self._ends.of(attempt, publisher, timed_out=timed_out)
 
     async def _until_over(self, attempt: Attempt, publisher: Publisher) -> bool:
         """Runs the graph until it has ended, and its nodes have cleaned up if it was cancelled; whether it
@@ -119,25 +103,19 @@ class Executor:
 
     async def undo(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
         """How an attempt ends that has ended already when its run is asked to be rolled back."""
-        attempt.stop(Stop.ROLLBACK)
-        try:
-            return await self._stopped(attempt)
-        except Exception as failed:
-            if not from_persistence(failed):
-                raise
-            return await self._database_failed(attempt, publisher, failed)
+        return await self._ends.undone(attempt, publisher)
 
     def ended(self, run: Run) -> None:
         """Forgets a run whose end is stored."""
-        self._retry_budget.ended(run.run_id)
+        self._ends.forget(run)
 
     async def _run(self, attempt: Attempt, publisher: Publisher) -> Outcome:
         run, kwargs = attempt.run, attempt.kwargs
         if kwargs.unreadable is not None:
             raise EncryptionFailed(kwargs.unreadable)
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
-        config = build_config(run, kwargs, await self._graph_id(run, kwargs), self._revision)
-        graph_id: str = config["metadata"]["graph_id"]
+        graph_id = await graph_id_of(run, kwargs, self._graphs.ids, self._assistants)
+        config = build_config(run, kwargs, graph_id, self._revision)
         self._metrics.models.follow(graph_id)
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=context_for_factory(kwargs)
@@ -228,81 +206,3 @@ class Executor:
         """The latest checkpoint of the thread that the attempt has read or written."""
         assert attempt.saver is not None
         return await attempt.saver.aget_tuple(latest_of(config))
-
-    async def _stopped(self, attempt: Attempt) -> Outcome | HandBack:
-        """The attempt was asked to stop: what is left of it depends on who asked."""
-        run = attempt.run
-        if attempt.stopped is Stop.LOST:
-            return HandBack.DROP
-        if attempt.stopped is Stop.DRAIN:
-            # It may have ended in the very moment in which the drain's time was up.
-            work = attempt.work
-            if work is not None and work.done() and not work.cancelled() and work.exception() is None:
-                return work.result()
-            return HandBack.RELEASE
-        if undone := attempt.stopped is Stop.ROLLBACK:
-            await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
-        at_end = await self._stored_outcome(attempt)
-        return replace(at_end, status="interrupted", undone=undone)
-
-    async def _raised(
-        self, attempt: Attempt, publisher: Publisher, raised: BaseException
-    ) -> Outcome | HandBack:
-        if isinstance(raised, GraphDrained):
-            return HandBack.RELEASE
-        if from_persistence(raised):
-            return await self._database_failed(attempt, publisher, raised)
-        attempt.raised = raised
-        name, said = type(raised).__name__, str(raised)
-        if isinstance(raised, NodeNotFound) and self._revision:
-            said = f"{said} (revision {self._revision})"
-        log.warning("run.raised", error=name, message=said, exc_info=raised)
-        await publisher.send("error", {"error": name, "message": said})
-        failed = await self._failed(attempt, "error", f"{name}: {said}")
-        return of_nothing(failed, raised)
-
-    async def _timed_out(self, attempt: Attempt, publisher: Publisher) -> Outcome:
-        said = f"run took longer than {self._timeout_seconds:g} s"
-        await publisher.send("error", {"error": "TimeoutError", "message": said})
-        return await self._failed(attempt, "timeout", said)
-
-    async def _failed(self, attempt: Attempt, status: Any, error: str) -> Outcome:
-        try:
-            at_end = await self._stored_outcome(attempt)
-        except Exception as unreadable:  # noqa: BLE001
-            # The graph that raised may be one that can't be opened either; its run must end all the same.
-            log.warning("run.state_unreadable", reason=str(unreadable))
-            return Outcome(status, "error", error, thread_metadata=names_of(attempt.run))
-        return replace(at_end, status=status, thread_status="error", error=error, checkpoint_id=None)
-
-    async def _database_failed(
-        self, attempt: Attempt, publisher: Publisher, raised: BaseException
-    ) -> Outcome | HandBack:
-        pause = self._retry_budget.failed(attempt.run.run_id, time.monotonic())
-        log.warning("run.checkpoints_failed", reason=str(raised), next_try_seconds=pause)
-        if attempt.lost:
-            return HandBack.DROP
-        if pause is not None:
-            await asyncio.sleep(pause)
-            return HandBack.RELEASE
-        said = f"checkpoints could not be read or written: {raised}"
-        await publisher.send("error", {"error": type(raised).__name__, "message": said})
-        return Outcome("error", "error", said, thread_metadata=names_of(attempt.run))
-
-    async def _stored_outcome(self, attempt: Attempt) -> Outcome:
-        """The thread as its checkpoints say."""
-        run, kwargs = attempt.run, attempt.kwargs
-        if attempt.cached:
-            # What is left of a cached answer that was cut is another graph's.
-            await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
-        config = build_config(run, kwargs, await self._graph_id(run, kwargs))
-        async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
-            return outcome_of(graph, await graph.aget_state(config), run)
-
-    async def _graph_id(self, run: Run, kwargs: RunKwargs) -> str:
-        named = kwargs.config.get("configurable", {}).get("graph_id")
-        if named in self._graphs.ids:
-            return str(named)
-        if run.graph_id is not None:
-            return run.graph_id
-        return (await self._assistants.get(run.assistant_id)).graph_id

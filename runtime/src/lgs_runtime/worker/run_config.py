@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import ABOUT_THE_CALLER, RunKwargs, about_the_caller
+from lgs_runtime.storage.contract import Assistants
 from lgs_runtime.worker.resumption import ANSWER_CACHE, REVISION
 
 SET_BY_THE_WORKER: Final = ABOUT_THE_CALLER | {ANSWER_CACHE, REVISION}
@@ -43,6 +45,17 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str, revision: str = "")
     }
     config.update(known)  # type: ignore[typeddict-item]
     return config
+
+
+async def graph_id_of(run: Run, kwargs: RunKwargs, graphs: Collection[str], assistants: Assistants) -> str:
+    """The graph that a run executes: the one that its request names, if it is one of `graphs`, else its
+    assistant's."""
+    named = kwargs.config.get("configurable", {}).get("graph_id")
+    if named in graphs:
+        return str(named)
+    if run.graph_id is not None:
+        return run.graph_id
+    return (await assistants.get(run.assistant_id)).graph_id
 
 
 def _when(run: Run) -> dict[str, int]:
