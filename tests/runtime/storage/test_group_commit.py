@@ -159,13 +159,69 @@ async def test_what_gathers_while_a_group_is_under_way_goes_together() -> None:
     assert table.groups == 2
 
 
+async def test_no_more_groups_are_under_way_than_there_are_connections_for() -> None:
+    under_way, most, go_on = 0, 0, asyncio.Event()
+
+    async def run(works: Sequence[Work]) -> Sequence[Work]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await go_on.wait()
+        under_way -= 1
+        return works
+
+    committer = GroupCommitter(run, at_once=2, patience_seconds=0, most_items=1)
+    submitted = [committer.submit(f"{number}", ("a", number)) for number in range(5)]
+    while under_way < 2:
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait(submitted)
+
+    assert most == 2
+
+
+async def test_work_that_can_not_be_prepared_fails_with_its_reason_and_holds_nobody_up() -> None:
+    table = Table()
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
+
+    async def prepare() -> tuple[Work, int]:
+        raise KeyError("no such channel")
+
+    failed, last = committer.submit_later("a", prepare), committer.submit("a", ("a", 1))
+    async with asyncio.timeout(20):
+        ends = await asyncio.gather(failed, last, return_exceptions=True)
+
+    assert isinstance(ends[0], KeyError) and ends[1] == ("a", 1)
+
+
+async def test_closing_waits_for_what_is_being_prepared() -> None:
+    table, prepared = Table(), asyncio.Event()
+    committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
+
+    async def prepare() -> tuple[Work, int]:
+        await prepared.wait()
+        return ("a", 0), 1
+
+    done = committer.submit_later("a", prepare)
+    closed = asyncio.create_task(committer.close())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    waits = not closed.done()
+    prepared.set()
+    async with asyncio.timeout(20):
+        await closed
+
+    assert waits and done.result() == ("a", 0) and table.stored == [("a", 0)]
+
+
 async def test_a_database_that_stays_away_is_told_of() -> None:
     table = Table(["lost"] * 1000)
     committer = GroupCommitter(table.run, at_once=1, patience_seconds=0.05)
 
-    with pytest.raises(StorageUnavailable, match="cut"):
-        await committer.submit("a", ("a", 0))
+    told = await asyncio.gather(*(committer.submit(key, (key, 0)) for key in "ab"), return_exceptions=True)
 
+    assert [(type(each), str(each)) for each in told] == [(StorageUnavailable, "cut")] * 2
+    assert told[0] is not told[1], "each raises its own, to which its traceback is added"
     assert table.stored == []
 
 
