@@ -104,6 +104,10 @@ class GraphRegistry:
         """The graphs there are, for a message about one that is not."""
         return f"the graphs of this service are: {', '.join(self.ids)}"
 
+    def varies(self, graph_id: str) -> bool:
+        """Whether a factory makes the graph, which may make another one for each configuration."""
+        return graph_id not in self._ready
+
     def describe(self, graph_id: str) -> GraphDescription:
         """Where a graph comes from. Raises `NotFound`."""
         loaded = self._get(graph_id)
@@ -134,7 +138,7 @@ class GraphRegistry:
     async def schemas(self, graph_id: str, config: RunnableConfig | None = None) -> Mapping[str, Any]:
         """JSON schemas as `GET /assistants/{id}/schemas` returns them; None where a type has no JSON
         schema. A factory may make another graph for each `config`: what it makes without one is kept."""
-        varies = config is not None and graph_id not in self._ready
+        varies = config is not None and self.varies(graph_id)
         if not varies and graph_id in self._schemas:
             return self._schemas[graph_id]
         async with self.open(graph_id, config, access="assistants.read") as graph:

@@ -33,6 +33,7 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.json_encoding import encode, to_json
 from lgs_runtime.streams.stream_v2 import PROTOCOL, to_plain
 from lgs_runtime.streams.subscribers import Subscriber
+from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_at, graph_that_made, named_graph
 from lgs_runtime.worker.outcomes import output_of
 from lgs_runtime.worker.publisher import epoch_of
@@ -86,7 +87,7 @@ async def _output(services: Services, thread: Thread) -> Json | None:
     graph_id = None if thread.values is None else await graph_at(services, thread, latest)
     if thread.values is None or graph_id is None or graph_id not in services.graphs.ids:
         return thread.values
-    async with services.graphs.open(graph_id, latest) as graph:
+    async with open_for(services, thread, graph_id, latest) as graph:
         return output_of(graph, thread.values)
 
 
@@ -99,7 +100,7 @@ async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
     graph_id = graph_id or named_graph(thread)
     if not last or graph_id is None:
         return await _output(services, thread) or {}
-    async with services.graphs.open(graph_id, last[0].config) as graph:
+    async with open_for(services, thread, graph_id, last[0].config) as graph:
         snapshot = await graph.aget_state(last[0].config)
         shown = output_of(graph, rooted(to_json(snapshot.values)))
     return with_questions(shown, to_json(snapshot.interrupts))

@@ -20,6 +20,7 @@ from lgs_runtime.errors import Conflict
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
+from lgs_runtime.threads.opening import open_for
 
 
 def named_graph(thread: Thread) -> str | None:
@@ -65,12 +66,12 @@ async def read_state(
     graph_id = await _first_guess(services, thread, config)
     if graph_id is None:
         return None
-    async with services.graphs.open(graph_id, config) as graph:
+    async with open_for(services, thread, graph_id, config) as graph:
         snapshot = await graph.aget_state(config, subgraphs=subgraphs)
     made = graph_that_made(services, snapshot.metadata)
     if made in (None, graph_id):
         return snapshot
-    async with services.graphs.open(made, config) as graph:
+    async with open_for(services, thread, made, config) as graph:
         return await graph.aget_state(config, subgraphs=subgraphs)
 
 
@@ -88,13 +89,13 @@ async def read_history(
     if graph_id is None:
         return
     async with AsyncExitStack() as stack:
-        opened: dict[str, Graph] = {}
-        graph = opened[graph_id] = await stack.enter_async_context(services.graphs.open(graph_id, config))
+        graph = await stack.enter_async_context(open_for(services, thread, graph_id, config))
+        opened: dict[str, Graph] = {graph_id: graph}
         given = None if filter is None else dict(filter)
         async for snapshot in graph.aget_state_history(config, filter=given, before=before, limit=limit):
             made = graph_that_made(services, snapshot.metadata) or graph_id
             if made not in opened:
-                opened[made] = await stack.enter_async_context(services.graphs.open(made, config))
+                opened[made] = await stack.enter_async_context(open_for(services, thread, made, config))
             yield snapshot if made == graph_id else await opened[made].aget_state(snapshot.config)
 
 

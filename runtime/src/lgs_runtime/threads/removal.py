@@ -17,6 +17,7 @@ from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
 from lgs_runtime.services import Services
 from lgs_runtime.storage.queries import RunQuery
+from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_at, named_graph
 from lgs_runtime.threads.snapshots import stand_alone
 
@@ -99,7 +100,7 @@ async def needs_past(services: Services, thread: Thread) -> bool:
     for graph_id in {named_graph(thread), await graph_at(services, thread, config)}:
         if graph_id is None or graph_id not in services.graphs.ids:
             continue
-        async with services.graphs.open(graph_id, config) as graph:
+        async with open_for(services, thread, graph_id, config) as graph:
             if any(has_deltas(one) for one in (graph, *await nested_graphs(graph))):
                 return True
     return False

@@ -21,6 +21,7 @@ from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
+from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_that_made, named_graph
 
 COUNTERS: Final = "counters_since_delta_snapshot"
@@ -63,7 +64,7 @@ async def _specs(services: Services, thread: Thread, made_by: str | None) -> Map
     if graph_id is None or graph_id not in services.graphs.ids:
         return {}
     config: RunnableConfig = {"configurable": {"thread_id": thread.thread_id}}
-    async with services.graphs.open(graph_id, config) as graph:
+    async with open_for(services, thread, graph_id, config) as graph:
         return {"": graph.channels, **{path: nested.channels async for path, nested in _nested(graph)}}
 
 

@@ -26,6 +26,7 @@ from lgs_runtime.model import Json, Version
 from lgs_runtime.services import Services
 from lgs_runtime.storage.histories import NewVersion
 from lgs_runtime.streams.json_encoding import to_json
+from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_of, graph_that_made, read_state
 from lgs_runtime.threads.removal import has_deltas, nested_graphs, refuse_busy
 from lgs_runtime.threads.transplant import Transplant
@@ -83,7 +84,7 @@ async def roll_back(services: Services, version: Version, description: str | Non
     marks = {"rollback_from": version.version, "run_id": operation}
     try:
         graph_id = graph_that_made(services, source.metadata) or await graph_of(services, thread)
-        async with services.graphs.open(graph_id, checkpoint_config(version.thread_id)) as graph:
+        async with open_for(services, thread, graph_id, checkpoint_config(version.thread_id)) as graph:
             checkpoint_id = await _copy(services, graph, source, version, marks)
             now = outcome_of(graph, await graph.aget_state(checkpoint_config(version.thread_id)))
         new = NewVersion(

@@ -25,6 +25,7 @@ from lgs_runtime.errors import InvalidRequest, NotFound
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus, rooted
 from lgs_runtime.streams.json_encoding import to_json
+from lgs_runtime.threads.opening import configured
 from lgs_runtime.threads.reading import graph_at, read_history, read_state
 from lgs_runtime.threads.removal import refuse_busy
 from lgs_runtime.worker.resumption import as_command
@@ -98,6 +99,7 @@ async def update_state(
             f"thread {thread_id}: no graph: a thread's state can be changed once it had a run, "
             "or has graph_id in its metadata"
         )
+    config = await configured(parts, thread, graph_id, config)
     config["configurable"]["graph_id"] = graph_id
     async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
         try:
@@ -119,6 +121,7 @@ async def apply_supersteps(
     if graph_id is None:
         raise InvalidRequest("supersteps: metadata.graph_id must say which graph they belong to")
     steps = [[_update(update) for update in step.updates] for step in supersteps]
+    config = await configured(parts, thread, graph_id, config)
     async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
         try:
             await graph.abulk_update_state(without_who_asked(config), steps)
