@@ -39,6 +39,14 @@ async def test_an_assistant_has_versions_and_can_go_back(client: LangGraphClient
         await client.assistants.get(assistant_id)
 
 
+async def test_the_versions_of_an_assistant_that_is_gone_are_not_found(client: LangGraphClient) -> None:
+    assistant_id = (await client.assistants.create("steps"))["assistant_id"]
+    await client.assistants.delete(assistant_id)
+
+    with pytest.raises(NotFoundError, match=assistant_id):
+        await client.assistants.get_versions(assistant_id)
+
+
 async def test_assistants_are_searched_and_counted(client: LangGraphClient) -> None:
     tag = str(uuid4())
     for name in ("north", "south", "Northern"):

@@ -140,11 +140,13 @@ async def delete_assistant(
 async def list_versions(
     parts: Parts, caller: Asking, assistant_id: str, body: bodies.AssistantVersions
 ) -> Response:
-    """The versions of an assistant, newest first."""
+    """The versions of an assistant, newest first. Raises `NotFound` for one that there is not."""
     page = Page(body.limit, body.offset)
     with named_assistant(parts, assistant_id) as named:
         scope = await caller.assistants("read", {"assistant_id": named, "metadata": {}})
         found = await parts.storage.assistants.versions(named, page, body.metadata, scope)
+    if not found:
+        await find_assistant(parts, assistant_id, scope)
     return JsonResponse([assistant_json(version) for version in found])
 
 
