@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +18,8 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+
+from lgs_runtime.series import Named
 
 log = structlog.get_logger(__name__)
 SECONDS: Final = 1.0
@@ -56,17 +58,22 @@ class ApplicationMetrics:
             registry=None,
         )
 
-    async def text(self, write: Write) -> bytes:
-        """The families as `write` shows them, without what ends a page. Empty when they are not collected in
-        time, or an earlier collection has not ended yet. Never raises."""
+    async def text(self, write: Write, names: Collection[str] = ()) -> bytes:
+        """The families as `write` shows them, without what ends a page; of the series in `names` where there
+        are any. Empty when they are not collected in time, or an earlier collection has not ended yet. Never
+        raises."""
+        if names and all(name.startswith((OURS, *OF_THE_PROCESS)) for name in names):
+            return b""
         if self._at_work is not None and self._at_work.is_alive():
             self._say(ALL, f"their collection has not ended after {SECONDS:g} s")
             return b""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[Written] = loop.create_future()
 
+        wanted = Named(self._registry, names) if names else self._registry
+
         def collect() -> None:
-            found = written_of(self._registry, write)
+            found = written_of(wanted, write)
             with suppress(RuntimeError):  # the replica has stopped meanwhile
                 loop.call_soon_threadsafe(_give, written, found)
 
@@ -96,7 +103,7 @@ def _give(to: asyncio.Future[Written], found: Written) -> None:
         to.set_result(found)
 
 
-def written_of(registry: CollectorRegistry, write: Write) -> Written:
+def written_of(registry: Collector, write: Write) -> Written:
     """The families of the registry, each written for itself. A collector that raises ends the collection:
     what came before it is kept."""
     texts: dict[str, bytes] = {}

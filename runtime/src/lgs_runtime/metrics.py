@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Collection
 from typing import get_args
 
 from prometheus_client import (
@@ -27,6 +28,7 @@ from lgs_runtime.application_metrics import END, ApplicationMetrics, Write
 from lgs_runtime.model import Priority, TtlStrategy
 from lgs_runtime.model_usage import ModelUsage
 from lgs_runtime.queue_metrics import DepthSource, QueueGauges
+from lgs_runtime.series import Named
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LAG_WINDOW_SECONDS = 5.0
@@ -210,17 +212,17 @@ class Metrics:
             self._sampler.cancel()
             await asyncio.gather(self._sampler, return_exceptions=True)
 
-    async def render(self, write: Write = generate_latest, *, application: bool = False) -> bytes:
-        """The Prometheus text, or what else `write` makes of the metrics; with the application's own where it
-        is asked for. Asks the storage for the queue at most once a second; when it does not answer, the queue
-        gauges are left out rather than shown old or as zero."""
-        theirs = await self._application.text(write) if application else b""
+    async def render(self, write: Write = generate_latest, names: Collection[str] = ()) -> bytes:
+        """The Prometheus text, or what else `write` makes of the metrics, with the application's own; of the
+        series in `names` where there are any. Asks the storage for the queue at most once a second; when it
+        does not answer, the queue gauges are left out rather than shown old or as zero."""
+        theirs = await self._application.text(write, names)
         if self._queue is not None:
             await self._queue.refresh(self._depth_errors)
         now = time.monotonic()
         self._forget_lags(now)
         self._lag.set(max((lag for _, lag in self._lags), default=0.0))
-        page = write(self.registry)
+        page = write(Named(self.registry, names) if names else self.registry)
         return page if not theirs else page.removesuffix(END) + theirs + (END if page.endswith(END) else b"")
 
     def _forget_lags(self, now: float) -> None:

@@ -82,7 +82,7 @@ async def test_counters_gauges_and_histograms_of_an_application_are_on_the_page(
     Gauge("open_tills", "Now.", registry=registry).set(2)
     Histogram("basket_euros", "Each.", registry=registry).observe(7)
 
-    page = (await page_of(registry).render(application=True)).decode()
+    page = (await page_of(registry).render()).decode()
 
     values = {(each.name, *each.labels.values()): each.value for f in parsed(page) for each in f.samples}
     assert values["orders_total", "north"] == 3
@@ -95,18 +95,33 @@ async def test_openmetrics_ends_once_and_after_all() -> None:
     registry = CollectorRegistry()
     Counter("orders", "Taken.", registry=registry).inc(3, {"trace_id": "a1"})
 
-    page = await page_of(registry).render(openmetrics.generate_latest, application=True)
+    page = await page_of(registry).render(openmetrics.generate_latest)
 
     families = {each.name: each for each in parsed_as_openmetrics(page.decode())}
     assert families["orders"].samples[0].exemplar.labels == {"trace_id": "a1"}
     assert page.count(b"# EOF") == 1
 
 
-async def test_who_asks_for_the_servers_own_gets_nothing_else() -> None:
+async def test_who_names_series_gets_those_alone_ours_and_the_applications() -> None:
     registry = CollectorRegistry()
     Counter("orders", "Taken.", registry=registry).inc()
+    Counter("returns", "Brought back.", registry=registry).inc()
+    metrics = page_of(registry)
 
-    assert b"orders" not in await page_of(registry).render()
+    ours = await metrics.render(names=["lgs_slots"])
+    both = await metrics.render(names=["lgs_slots", "orders_total"])
+
+    def lines(page: bytes) -> list[str]:
+        return [line for line in page.decode().splitlines() if not line.startswith("#")]
+
+    assert lines(ours) == ["lgs_slots 1.0"]
+    assert sorted(lines(both)) == ["lgs_slots 1.0", "orders_total 1.0"]
+
+
+async def test_who_names_our_series_alone_waits_for_no_collector_of_the_application(hangs: Hangs) -> None:
+    await page_of(registry_of(hangs)).render(names=["lgs_slots", "process_start_time_seconds"])
+
+    assert not hangs.entered.is_set()
 
 
 def test_names_of_the_server_stay_its_own_and_those_of_the_process_are_shown_once() -> None:
@@ -173,8 +188,8 @@ async def test_a_collector_that_raises_is_counted_each_time_and_logged_once() ->
     metrics = page_of(registry_of(Raises()))
 
     with capture_logs() as logs:
-        await metrics.render(application=True)
-        page = await metrics.render(application=True)
+        await metrics.render()
+        page = await metrics.render()
 
     assert b"lgs_application_metrics_errors_total 2.0" in page
     assert [each["reason"] for each in logs] == [

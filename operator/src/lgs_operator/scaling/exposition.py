@@ -30,17 +30,19 @@ GAUGES: Final = (
 )
 COUNTERS: Final = ("lgs_runs_arrived_total", "lgs_runs_rejected_total", "lgs_runs_finished_total")
 HISTOGRAMS: Final = ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
+CIRCUITS: Final = "lgs_circuit_state"
+"""1 for the state that a circuit is in. Its labels are names that people choose: what can't be read of them
+says nothing, and fails nothing."""
 _NAMES: Final = frozenset(
     (*GAUGES, *COUNTERS, *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")))
 )
+READ: Final = tuple(sorted((*_NAMES, CIRCUITS)))
+"""The names of all series that are read."""
 _OURS: Final = re.compile(rf"^(?:{'|'.join(sorted(_NAMES))})(?=[ {{])[^\r\n]*", re.MULTILINE)
 _WHOLE: Final = ("_total", "_bucket", "_count")
 MOST_SERIES: Final = 2000
 MOST: Final = 1e12
 """Of anything that is counted or measured; sums of such numbers stay numbers."""
-CIRCUITS: Final = "lgs_circuit_state"
-"""1 for the state that a circuit is in. Its labels are names that people choose: what can't be read of them
-says nothing, and fails nothing."""
 _CIRCUIT: Final = re.compile(rf"^{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?$", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 LONGEST_NAME: Final = 253

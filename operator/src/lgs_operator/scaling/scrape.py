@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import urlencode
 
 import aiohttp
 import structlog
 
 from lgs_operator.answers import NoAnswer, read_text
-from lgs_operator.scaling.exposition import NotOurMetrics, parse
+from lgs_operator.scaling.exposition import READ, NotOurMetrics, parse
 from lgs_operator.scaling.samples import ReplicaSample
 
 log = structlog.get_logger(__name__)
-METRICS_PATH = "/metrics?application=false"
-"""A replica's page without what its application counts by itself, which nobody here reads."""
+METRICS_PATH = f"/metrics?{urlencode([('name[]', name) for name in READ])}"
+"""Of a replica's page what is read of it here, and not what its application counts by itself."""
 MOST_BYTES = 256 * 1024
 """A page of ours has about 12 KiB; what is longer costs time that other services need."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 from prometheus_client.openmetrics import exposition as openmetrics
 
@@ -38,14 +39,18 @@ async def ready(parts: Parts) -> Response:
 
 
 @probes.get("/metrics", response_class=operations.PlainText)
-async def metrics(parts: Parts, request: Request, application: Flag = True) -> Response:
+async def metrics(
+    parts: Parts,
+    request: Request,
+    names: Annotated[list[str], Query(alias="name[]")] = [],  # noqa: B006
+) -> Response:
     """The metrics of this replica and the service's queue, and what the application counts by itself with
-    `prometheus_client` (not with `application=false`), as Prometheus text; where runs are traced, as
+    `prometheus_client`, as Prometheus text; of `name[]` alone where it is given. Where runs are traced, as
     OpenMetrics to who takes that: it names the traces of slow runs."""
     if parts.tracing is not None and OPEN_METRICS in request.headers.get("accept", ""):
-        page = await parts.metrics.render(openmetrics.generate_latest, application=application)
+        page = await parts.metrics.render(openmetrics.generate_latest, names)
         return Response(page, media_type=openmetrics.CONTENT_TYPE_LATEST)
-    return Response(await parts.metrics.render(application=application), media_type=CONTENT_TYPE)
+    return Response(await parts.metrics.render(names=names), media_type=CONTENT_TYPE)
 
 
 @routes.get("/", include_in_schema=False)
