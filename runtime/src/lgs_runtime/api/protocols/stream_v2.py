@@ -179,7 +179,7 @@ class _Connection:
         self._thread_id = thread_id
         self._sending = asyncio.Lock()
         self._following: dict[str, asyncio.Task[None]] = {}
-        self._company = DeliveryBarrier()
+        self._barrier = DeliveryBarrier()
 
     async def serve(self) -> None:
         """Answers commands until the client goes."""
@@ -230,7 +230,7 @@ class _Connection:
             self._thread_id,
             wanted.subscription(),
             since,
-            beside=(listener := Listener(self._company)),
+            beside=(listener := Listener(self._barrier)),
         )
         self._following[name] = asyncio.create_task(self._send_events(events, listener))
         return success(given.id, {"subscription_id": name})
@@ -249,7 +249,7 @@ class _Connection:
         """Sends the events of a subscription, which `listener` is. When the thread is gone, or can't be
         followed, the connection ends."""
         # A client that has gone is noticed by `serve`.
-        with self._company.joined(listener), suppress(WebSocketDisconnect, RuntimeError):
+        with self._barrier.joined(listener), suppress(WebSocketDisconnect, RuntimeError):
             try:
                 async with aclosing(source) as events:
                     async for event in events:
