@@ -100,3 +100,37 @@ def test_a_lent_slot_is_free_for_another_run() -> None:
             lent = replica.pool.free
 
     assert (lent, replica.pool.free) == (1, 0)
+
+
+def test_a_run_that_is_about_to_come_all_the_while_is_known_and_one_that_did_not_come_is_not() -> None:
+    replica = Replica()
+    comes_later, never_comes = replica.pool.permit("comes"), replica.pool.permit("stays away")
+    assert comes_later is not None and never_comes is not None
+    never_comes.give_back()
+    replica.pool.begin_count()
+    begun_meanwhile = replica.pool.permit("refused")
+    assert begun_meanwhile is not None
+    begun_meanwhile.give_back(doubtful=True)
+
+    known = replica.pool.end_count()
+
+    assert set(known) == {"comes"}
+
+
+def test_a_doubt_is_not_forgotten_for_a_later_run_of_which_there_is_none() -> None:
+    replica = Replica()
+    first, second = replica.pool.permit("a"), replica.pool.permit("b")
+    assert first is not None and second is not None
+
+    first.give_back(doubtful=True)
+    second.give_back()
+
+    assert replica.pool.doubtful
+
+
+def test_more_runs_than_slots_leave_none_free() -> None:
+    replica = Replica()
+    for run_id in "abc":
+        replica.pool.claimed(run_id)
+
+    assert (replica.pool.free, replica.pool.permit("d")) == (0, None)
