@@ -171,6 +171,8 @@ def test_the_last_backup_is_remembered_when_its_pod_is_gone() -> None:
         {"name": ["n"]},
         told(28) | {"began": "yesterday", "bytes": "many", "threads": -1},
         told(28) | {"began": None, "bytes": 1e300, "threads": True},
+        told(28) | {"began": "0001-01-01T00:00:00+23:00", "bytes": None, "threads": None},
+        told(28) | {"began": "0987-01-01T00:00:00Z", "bytes": None, "threads": None},
     ],
 )
 def test_what_a_pod_tells_that_can_t_be_a_backup_is_not_believed(nonsense: dict[str, Any]) -> None:

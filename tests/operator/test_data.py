@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lgs_operator.desired.credentials import (
+    CHANGED_AT_ANNOTATION,
     Credentials,
     Login,
     NotText,
@@ -99,6 +100,25 @@ def test_what_the_secret_says_is_read_as_it_was_written() -> None:
     written["metadata"]["annotations"] = known.annotations()
 
     assert read_credentials(written) == known
+
+
+@pytest.mark.parametrize(
+    ("noted", "known"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01 03:00", "2026-01-01T03:00:00Z"),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_time_that_a_hand_wrote_is_one_that_the_status_takes_or_none(noted: str, known: str | None) -> None:
+    said = secret(password="x")
+    said["metadata"]["annotations"] = {CHANGED_AT_ANNOTATION: noted}
+
+    found = read_credentials(said)
+
+    assert found is not None
+    assert found.changed_at == known
 
 
 @pytest.mark.parametrize("said", [secret(), secret(password=""), {"kind": "Secret", "metadata": {}}, None])

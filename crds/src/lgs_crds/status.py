@@ -239,3 +239,14 @@ def merged(
 def timestamp(at: datetime) -> str:
     """Kubernetes' time format: UTC, whole seconds. `at` must carry a time zone."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def timestamp_of(written: object) -> str | None:
+    """The time that somebody wrote, in Kubernetes' format; UTC where it names no zone. None for what is none:
+    one such value would have the API server refuse the whole status."""
+    try:
+        found = datetime.fromisoformat(str(written))
+        moment = timestamp(found if found.tzinfo else found.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return None
+    return moment if len(moment) == len("2026-01-01T00:00:00Z") else None

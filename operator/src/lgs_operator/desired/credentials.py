@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from lgs_crds.status import timestamp
+from lgs_crds.status import timestamp, timestamp_of
 from lgs_operator.kube.kinds import Manifest
 
 ROTATED_FOR_ANNOTATION: Final = "lgs.dev/rotated-for"
@@ -83,7 +83,7 @@ def read_credentials(secret: Manifest | None) -> Credentials | None:
         current=current,
         previous=previous if previous.password and previous.role != current.role else None,
         rotated_for=noted.get(ROTATED_FOR_ANNOTATION),
-        changed_at=noted.get(CHANGED_AT_ANNOTATION),
+        changed_at=timestamp_of(noted.get(CHANGED_AT_ANNOTATION)),
     )
 
 

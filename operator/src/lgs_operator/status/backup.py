@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from lgs_crds.model.backup import Backup
 from lgs_crds.schedules import next_time, times
-from lgs_crds.status import BackupStatus, Condition, condition, status_before, timestamp
+from lgs_crds.status import BackupStatus, Condition, condition, status_before, timestamp, timestamp_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, result_of
 from lgs_operator.status.diagnosis import Budget, diagnose
@@ -43,12 +43,12 @@ def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | N
 def described(result: Mapping[str, Any]) -> BackupStatus | None:
     """The backup that a pod reports; None for what can't be one. The pod runs the user's image: what it
     reports is not believed unseen."""
-    name, time = result.get("name"), _moment(result.get("began"))
+    name = result.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return None
     return BackupStatus(
         name=name,
-        time=None if time is None else timestamp(time),
+        time=timestamp_of(result.get("began")),
         bytes=_count(result.get("bytes")),
         threads=_count(result.get("threads")),
     )
