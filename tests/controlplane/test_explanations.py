@@ -11,7 +11,7 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from lgs_operator.kube.kinds import DEPLOYMENT, STATEFUL_SET
+from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, STATEFUL_SET
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
@@ -143,6 +143,67 @@ async def test_a_rollout_that_stands_still_is_told_with_its_cause_and_an_event(
 
         kubelet.runs()
         await story.has_condition("Progressing", "False", "Complete")
+
+
+async def test_what_a_policy_of_the_cluster_refuses_is_told_where_it_stops_the_service(
+    story: Story, operators: Operators
+) -> None:
+    scaling = {"maxReplicas": 5}
+    await operators.start()
+    story.apply(service(cache={"redis": {"managed": {}}}, scaling=scaling | {"minReplicas": 1}, **DATABASE))
+    for kind, name in ((SERVICE, "support-redis"), (DEPLOYMENT, "support")):
+        await story.appears(kind, name)
+    policies = json.dumps(guarded(story.namespace))
+    story.plane.run("apply", "-f", "-", stdin=policies)
+    try:
+        tried = ("delete", "service", "support-redis", "--dry-run=server", "-n", story.namespace)
+        await until(lambda: GUARD in story.plane.run(*tried, check=False), "the policy does not hold")
+
+        story.apply(service(scaling=scaling | {"minReplicas": 3}, **DATABASE))
+
+        said = await story.has_condition("Reconciled", "False", "Refused")
+        assert "Service support-redis can't be deleted" in said["message"]
+        assert said["observedGeneration"] == 2
+        said = await story.has_condition("ScalingActive", "False", "Refused")
+        assert "1 to 3 replicas was refused" in said["message"]
+        assert GUARD in said["message"]
+    finally:
+        story.plane.run("delete", "-f", "-", stdin=policies)
+    story.apply(service(scaling=scaling | {"minReplicas": 3}, workers={"concurrency": 7}, **DATABASE))
+    await story.vanishes(SERVICE, "support-redis")
+    await story.has_condition("Reconciled", "True", "Done")
+    await until(lambda: has_replicas(story, 3), "the replicas are not made")
+    await story.has_condition("ScalingActive", "False", "NoReplica")
+
+
+async def has_replicas(story: Story, number: int) -> bool:
+    return bool((await story.get(DEPLOYMENT))["spec"]["replicas"] == number)
+
+
+DATABASE: dict[str, Any] = {"persistence": {"postgres": {"managed": {"storage": "1Gi"}}}}
+GUARD = "at most 2 replicas, and no Service goes"
+
+
+def guarded(namespace: str) -> dict[str, Any]:
+    """A policy of the cluster for one namespace."""
+    group = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": f"guard-{namespace}"}}
+    deployments = {"apiGroups": ["apps"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}
+    services = {"apiGroups": [""], "operations": ["DELETE"], "resources": ["services"]}
+    rule = "request.operation != 'DELETE' && object.spec.replicas <= 2"
+    policy = {
+        "matchConstraints": {
+            "resourceRules": [each | {"apiVersions": ["v1"]} for each in (deployments, services)]
+        },
+        "validations": [{"expression": rule, "message": GUARD}],
+    }
+    binding = {
+        "policyName": f"guard-{namespace}",
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
+    }
+    kinds = {"ValidatingAdmissionPolicy": policy, "ValidatingAdmissionPolicyBinding": binding}
+    items = [group | {"kind": kind, "spec": spec} for kind, spec in kinds.items()]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
 CPU_OF_QUOTA = ("get", "resourcequota", "team", "-o", "jsonpath={.status.hard}")

@@ -146,7 +146,7 @@ async def test_services_are_served_again_when_their_definition_was_away_for_a_wh
         lambda: proxy.met["absent langgraphservices"] + proxy.met["absent v1alpha1"] > asked + 1,
         "nobody looks for the definition",
     )
-    proxy.calm()
+    proxy.heal()
     story.apply(service("after"))
 
     await until(lambda: is_settled(story, "after", 50), lambda: operator.log.read_text()[-3000:])

@@ -191,6 +191,23 @@ async def test_without_the_right_to_finalizers_an_api_server_that_looks_refuses_
     assert "cannot set blockOwnerDeletion" in said["message"]
 
 
+@pytest.mark.parametrize("installation", ["namespaced"], indirect=True)
+async def test_a_right_that_was_taken_away_is_told_by_every_service_that_needs_it(
+    installation: Installation,
+) -> None:
+    story = installation.story
+    roles = [*objects(installation.chart, "Role"), *objects(installation.chart, "ClusterRole")]
+    (role,) = [each for each in roles if "secrets" in json.dumps(each)]
+    role["rules"] = [each for each in role["rules"] if "secrets" not in each["resources"]]
+
+    story.plane.run("apply", "-f", "-", stdin=json.dumps(role))
+    story.apply(service())
+
+    said = await story.has_condition("Reconciled", "False", "Refused")
+    assert 'cannot get resource "secrets"' in said["message"]
+    assert await installation.operator.metric("lgs_operator_internal_errors_total") == 0
+
+
 async def begins(story: Story) -> None:
     """Everything that a service can have is made."""
     story.plane.run("create", "secret", "generic", "keys", "-n", story.namespace, "--from-literal=KEY=x")

@@ -60,8 +60,9 @@ async def test_an_error_that_nobody_expected_is_that_of_its_service(error: Excep
     assert all(key == BAD for key, _ in seen.crashes)
 
 
-async def test_what_the_api_server_refuses_is_tried_again_and_no_crash() -> None:
-    seen = Seen(KubeError(503, "Unavailable", "not now"))
+@pytest.mark.parametrize("status", [0, 401, 409, 429, 500, 503])
+async def test_what_the_api_server_refuses_is_tried_again_and_no_crash(status: int) -> None:
+    seen = Seen(KubeError(status, "Unavailable", "not now"))
 
     async def story(queue: WorkQueue) -> None:
         queue.add(BAD)
@@ -70,6 +71,20 @@ async def test_what_the_api_server_refuses_is_tried_again_and_no_crash() -> None
     await played(seen, story)
 
     assert seen.crashes == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+async def test_what_the_api_server_will_go_on_refusing_is_told_and_tried_again(status: int) -> None:
+    refusal = KubeError(status, "Forbidden", "secrets are not yours")
+    seen = Seen(refusal)
+
+    async def story(queue: WorkQueue) -> None:
+        queue.add(BAD)
+        await seen.until(lambda: seen.reconciled.count(BAD) >= 2)
+
+    await played(seen, story)
+
+    assert (BAD, refusal) in seen.crashes
 
 
 async def test_a_service_that_went_well_begins_with_the_shortest_pause_again() -> None:

@@ -38,8 +38,10 @@ from lgs_operator.status.scaling import (
     ScalingView,
     crashed_view,
     downstream_events,
+    reported_of,
     scaling_before,
     scaling_view,
+    urgent_of,
 )
 from lgs_operator.status.states import ServiceStates
 
@@ -61,6 +63,8 @@ class _Track:
     revision: int | None = None
     replicas: dict[str, ReplicaCounts] = field(default_factory=dict)
     """How the runs of the revision that is measured ended, by its replicas."""
+    refused: str | None = None
+    """Why the API server did not take the last decision."""
     opened: frozenset[str] | None = None
     """Graphs whose circuits were not closed when they were read last. None: they were not read yet."""
 
@@ -145,8 +149,9 @@ class Autoscaler:
         decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
         is_ours = service.spec.scaling.mode == "Auto" and decision.replicas != live
+        track.refused = None
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
-            await self._set(key, service, live, decision, observation)
+            track.refused = await self._set(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
         runs = self._measure(key, track, current_revision(deployment), observation)
         await self._report(key, service, decision, circuits, runs)
@@ -216,15 +221,22 @@ class Autoscaler:
         live: int,
         decision: Decision,
         observation: Observation,
-    ) -> None:
+    ) -> str | None:
+        """Why the API server does not take the number, or None."""
         if decision.replicas < live and self._settings.patch_pods:
             await self._prefer_idle(key, observation)
         replicas = replicas_only(Key(DEPLOYMENT, key.namespace, key.name), decision.replicas)
-        self._state.put(await self._cluster.apply(replicas, manager=SCALER))
+        try:
+            self._state.put(await self._cluster.apply(replicas, manager=SCALER))
+        except KubeError as error:
+            if not error.lasting:
+                raise
+            return f"{live} to {decision.replicas} replicas was refused: {error}"
         self._metrics.decisions.labels(decision.code).inc()
         words = f"{live} to {decision.replicas} replicas: {decision.reason}"
         reason: Reason = "ScaledOut" if decision.replicas > live else "ScaledIn"
         await self._recorder.emit(key, service.metadata.uid or "", "Normal", reason, words)
+        return None
 
     async def _prefer_idle(self, key: ServiceKey, observation: Observation) -> None:
         """Kubernetes takes the cheapest pods first: those with the fewest runs."""
@@ -239,7 +251,8 @@ class Autoscaler:
             try:
                 self._state.put(await self._cluster.merge(POD, key.namespace, sample.replica, patch))
             except KubeError as error:
-                if not error.not_found:
+                # gone, or nobody may write on pods: then any of them goes
+                if not error.lasting:
                     raise
 
         await asyncio.gather(*(mark(sample) for sample in observation.samples))
@@ -256,18 +269,18 @@ class Autoscaler:
         seconds or less."""
         track = self._track(key, service)
         before = self._states.seen(key).scaling
-        view = scaling_view(service, decision, self._before(key), self._now(), circuits=circuits)
+        now, known = self._now(), self._before(key)
+        view = scaling_view(service, decision, known, now, circuits=circuits, refused=track.refused)
         view = replace(view, runs=runs)
         is_failing = any(fails(counts, service.spec.rollout) for counts in runs.values())
-        for kind, reason, words in downstream_events(self._before(key), view):
+        for kind, reason, words in downstream_events(known, view):
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
-        now = self._now()
-        reported = _reported(view)
+        reported = reported_of(view)
         urgent = (
             is_failing
             or before is None
             or before.desired != view.desired
-            or _reasons(before) != _reasons(view)
+            or urgent_of(before) != urgent_of(view)
         )
         due = now - track.written_at >= (
             _WRITE_SECONDS if reported != track.written else _WRITE_MEMORY_SECONDS
@@ -286,15 +299,3 @@ def _must_begin(policy: Policy, live: int, memory: Memory, *, is_auto: bool) -> 
     as after `spec.replicas: 0` or a hand that scaled, and nobody would ever come to be asked; or it was the
     law that left none, which must not last."""
     return (is_auto and live < policy.min_replicas) or (live == 0 and memory.replicas == 0)
-
-
-def _reasons(view: ScalingView) -> tuple[tuple[str, ...], ...]:
-    """What is published at once: the reasons, and which circuits are open."""
-    return tuple(
-        (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
-        for each in view.conditions
-    )
-
-
-def _reported(view: ScalingView) -> tuple[object, ...]:
-    return view.desired, view.queue, view.p95, view.runs, _reasons(view)

@@ -22,7 +22,7 @@ from lgs_operator.autoscaler import Autoscaler
 from lgs_operator.context import Context
 from lgs_operator.handlers import ServiceWatch
 from lgs_operator.kube.claim import ClassClaim
-from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.leader import LeaderElector
 from lgs_operator.kube.lease import LostLease
@@ -119,7 +119,8 @@ async def _act(
             return await reconciler.reconcile(key)
 
         async def crashed(key: ServiceKey, error: Exception) -> None:
-            metrics.internal_errors.labels("reconcile").inc()
+            if not isinstance(error, KubeError):
+                metrics.internal_errors.labels("reconcile").inc()
             await reporter.report_crash(key, error)
 
         queue = WorkQueue(reconcile, crashed)

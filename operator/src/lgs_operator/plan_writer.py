@@ -67,17 +67,26 @@ class PlanWriter:
                 refusals.append(str(refusal))
                 withheld |= GIVEN_TO.get(kind, frozenset())
         for manifest in todo.deletes:
-            target = key_of(manifest)
-            await self._cluster.delete(
-                target.kind, target.namespace, target.name, uid=manifest["metadata"]["uid"]
-            )
-            self._state.deleted(target)
-            self._metrics.writes.labels(target.kind.name, "delete").inc()
+            try:
+                await self._delete(manifest)
+            except Refused as refusal:
+                refusals.append(str(refusal))
         for target in todo.drifted:
             self._metrics.drift.labels(target.kind.name).inc()
             words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"
             await self._recorder.emit(key, uid, "Warning", "DriftRepaired", words)
         return "; ".join(dict.fromkeys(refusals)) or None
+
+    async def _delete(self, manifest: Manifest) -> None:
+        key = key_of(manifest)
+        try:
+            await self._cluster.delete(key.kind, key.namespace, key.name, uid=manifest["metadata"]["uid"])
+        except KubeError as error:
+            if error.refused:
+                raise Refused(f"{key.kind.name} {key.name} can't be deleted: {error}") from error
+            raise
+        self._state.deleted(key)
+        self._metrics.writes.labels(key.kind.name, "delete").inc()
 
     async def _apply(
         self, manifest: Manifest, uid: str, live: Mapping[Key, Manifest], adopt: int | None

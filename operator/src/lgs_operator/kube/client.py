@@ -68,6 +68,11 @@ class KubeError(Exception):
         """The server won't take what it was sent; a quantity that it can't read it answers with 500."""
         return self.status >= 400 and self.status not in _PASSING
 
+    @property
+    def lasting(self) -> bool:
+        """It was refused, and will be until somebody changes something: no fault of the server's own."""
+        return self.refused and self.status < 500
+
 
 class KubeClient:
     """A connection to one API server. Close it with `close`."""

@@ -2,8 +2,9 @@
 the whole.
 
 One that fails comes again after a pause that doubles up to a minute, whatever it failed by: an unexpected
-error is passed to `crashed`, and concerns no other service. A service that is added while it is being
-reconciled is reconciled once more. Namespaces take turns, and none has all of the workers.
+error, and a refusal of the API server that will last, is passed to `crashed`, and concerns no other service.
+A service that is added while it is being reconciled is reconciled once more. Namespaces take turns, and none
+has all of the workers.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ class WorkQueue:
         except KubeError as error:
             pause = self._pause(key)
             log.warning("reconcile.failed", service="/".join(key), error=str(error), retry=pause)
+            if error.lasting:
+                await self._crashed(key, error)
             self.add_after(key, pause)
             return
         except Exception as error:

@@ -1,5 +1,6 @@
 """The status of a service that is not worked on: paused, with a spec that can't work, or one that an error of
-the operator itself stopped at. Pure; what is not known anew stays as it was reported last.
+the operator itself or a refusal of the API server stopped at. Pure; what is not known anew stays as it was
+reported last.
 """
 
 from __future__ import annotations
@@ -55,10 +56,12 @@ def halted_status(
     return as_json(seen.model_copy(update=update))
 
 
-def crashed_status(before: Mapping[str, Any], generation: int, message: str, now: datetime) -> dict[str, Any]:
-    """The status of a service that an error of the operator itself stopped at; all else is as it was."""
+def crashed_status(
+    before: Mapping[str, Any], generation: int, crash: Diagnosis, now: datetime
+) -> dict[str, Any]:
+    """The status of a service that could not be reconciled to the end; all else is as it was."""
     seen = status_before(before)
     kept = {each.type: each for each in seen.conditions}
-    kept["Reconciled"] = condition("Reconciled", "False", "InternalError", message)
+    kept["Reconciled"] = condition("Reconciled", "False", crash.reason, crash.message)
     conditions = merged(before.get("conditions", []), kept.values(), generation=generation, at=now)
     return as_json(seen.model_copy(update={"conditions": conditions}))

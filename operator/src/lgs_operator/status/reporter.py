@@ -13,6 +13,7 @@ import structlog
 
 from lgs_crds.reasons import Reason
 from lgs_operator.context import Context
+from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import EventType, ServiceKey
 from lgs_operator.naming import REPLICAS
 from lgs_operator.status.diagnosis import Diagnosis
@@ -75,17 +76,15 @@ class StatusReporter:
         await self._write(key, body, before, status)
 
     async def report_crash(self, key: ServiceKey, error: Exception) -> None:
-        """Reports that the operator itself failed at the service. Never raises, since no caller handles
-        that."""
+        """Reports that the operator itself failed at the service, or that the API server refuses what it
+        takes. Never raises, since no caller handles that."""
         body = self._state.services.get(key)
         if body is None:
             return
-        words = f"the operator failed at this service: {type(error).__name__}: {error}"
-        message = f"{words[:LONGEST_ERROR]}; it tries again, and its log has the traceback"
         try:
             before = self._publisher.current(key, body)
             generation = body["metadata"].get("generation", 0)
-            status = crashed_status(before, generation, message, datetime.now(UTC))
+            status = crashed_status(before, generation, crash_of(error), datetime.now(UTC))
             await self._write(key, body, before, status)
         except Exception:
             log.exception("report.failed", service=f"{key.namespace}/{key.name}")
@@ -121,6 +120,18 @@ class StatusReporter:
         event = restore_event(before.get("restore"), self._publisher.current(key, body).get("restore"))
         if event is not None:
             await self._recorder.emit(key, uid, *event)
+
+
+def crash_of(error: Exception) -> Diagnosis:
+    """What stopped a reconciliation, in words for the condition."""
+    if isinstance(error, KubeError):
+        return Diagnosis(
+            "Refused", f"the API server refuses: {str(error)[:LONGEST_ERROR]}; it is tried again"
+        )
+    words = f"the operator failed at this service: {type(error).__name__}: {error}"
+    return Diagnosis(
+        "InternalError", f"{words[:LONGEST_ERROR]}; it tries again, and its log has the traceback"
+    )
 
 
 def restore_event(

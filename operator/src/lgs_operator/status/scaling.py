@@ -52,9 +52,11 @@ def scaling_view(
     now: float,
     *,
     circuits: Condition | None = None,
+    refused: str | None = None,
 ) -> ScalingView:
     """The decision in status terms, and the circuits as the same answers of the replicas show them. Without a
-    decision (no replica to ask) the last one stands. Pure."""
+    decision (no replica to ask) the last one stands. `refused`: why the API server did not take its number.
+    Pure."""
     mode = service.spec.scaling.mode
     beside = () if circuits is None else (circuits,)
     if decision is None:
@@ -67,7 +69,7 @@ def scaling_view(
         )
         return ScalingView((inactive, limited, *beside), before.status, None, None, before.desired)
     return ScalingView(
-        conditions=(_active(mode, decision), _limited(service, decision), *beside),
+        conditions=(_active(mode, decision, refused), _limited(service, decision), *beside),
         status=ScalingStatus(
             desired_replicas=decision.replicas if mode == "Auto" else service.spec.replicas,
             reason=decision.reason,
@@ -96,6 +98,19 @@ def downstream_events(before: ScalingView, view: ScalingView) -> list[tuple[Even
     return [("Normal", "DownstreamRecovered", "the replicas follow the load again")]
 
 
+def urgent_of(view: ScalingView) -> tuple[tuple[str, ...], ...]:
+    """What is published at once: the reasons, and which circuits are open."""
+    return tuple(
+        (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
+        for each in view.conditions
+    )
+
+
+def reported_of(view: ScalingView) -> tuple[object, ...]:
+    """What is published now and then while it changes."""
+    return view.desired, view.queue, view.p95, view.runs, urgent_of(view)
+
+
 def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
     """Says that the operator itself failed at scaling the service; the last decision stands."""
     words = f"the operator failed at scaling: {type(error).__name__}: {str(error)[:500]}"
@@ -104,9 +119,13 @@ def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
     return ScalingView((inactive, *others), before.status, before.queue, before.p95, before.desired)
 
 
-def _active(mode: Literal["Auto", "Manual", "External"], decision: Decision) -> Condition:
+def _active(
+    mode: Literal["Auto", "Manual", "External"], decision: Decision, refused: str | None
+) -> Condition:
     if mode != "Auto":
         return _not_ours(mode)
+    if refused is not None:
+        return condition("ScalingActive", "False", "Refused", refused)
     if decision.code == "NoData":
         return condition("ScalingActive", "False", "NoData", decision.reason)
     return condition("ScalingActive", "True", "Measuring", "replicas follow the load")
