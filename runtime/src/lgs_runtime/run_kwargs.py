@@ -60,6 +60,13 @@ class RunKwargs:
     protocol: bool = False
     """Started by protocol v2: its events have that protocol's form, and its input answers the question that
     the thread waits with, if there is one when the run begins."""
+    protocol_events: bool = False
+    """Its events have the form of protocol v2, whoever started it, for those who follow its thread so."""
+
+    @property
+    def speaks_protocol(self) -> bool:
+        """Whether its events have the form of protocol v2."""
+        return self.protocol or self.protocol_events
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object to store, without the fields that hold their default."""

@@ -126,6 +126,7 @@ def new_run(
         request_id=request.request_id,
         trace=stored_trace(run_id),
         protocol=request.protocol,
+        protocol_events=request.protocol_events,
     )
     return NewRun(
         run_id=run_id,

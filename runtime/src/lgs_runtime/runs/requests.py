@@ -43,6 +43,8 @@ class RunRequest:
     request_id: str | None = None
     protocol: bool = False
     """Started by protocol v2."""
+    protocol_events: bool = False
+    """Its events are to have the form of protocol v2."""
     created_metadata: Json = field(default_factory=dict)
     """The metadata of a thread that is made for the run."""
     scope: Scope | None = None

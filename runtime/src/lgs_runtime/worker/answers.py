@@ -127,7 +127,7 @@ def asked(kwargs: RunKwargs) -> Mapping[str, Any]:
     return {
         "input": without_ids(kwargs.input),
         # When protocol v2 streams a model, LangGraph keeps its message in another form.
-        "protocol": kwargs.protocol,
+        "protocol": kwargs.speaks_protocol,
         "configurable": kwargs.config.get("configurable") or {},
         "context": kwargs.context or {},
         "sealed": kwargs.encryption_context or {},

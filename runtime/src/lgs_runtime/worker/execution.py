@@ -192,7 +192,7 @@ class Executor:
         publisher: Publisher,
     ) -> Outcome:
         control = attempt.control
-        if kwargs.protocol:
+        if kwargs.speaks_protocol:
             emitter = ProtocolEmitter(publisher, whole_messages=attempt.cached)
             state = await stream_protocol(graph, start, config, kwargs, emitter=emitter, control=control)
         else:

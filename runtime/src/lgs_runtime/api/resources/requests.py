@@ -18,6 +18,9 @@ from lgs_runtime.runs.requests import RunRequest, priority_of
 from lgs_runtime.streams.events import position
 
 PRIORITY_HEADER = "x-lgs-priority"
+PROTOCOL_KEY = "__event_streaming_v2"
+"""By this key of `configurable` clients ask for events of protocol v2 where they start a run otherwise, as on
+LangGraph's server."""
 
 
 def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
@@ -60,6 +63,7 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
         priority_given=priority is not None,
         user=user.to_json() if user else None,
         request_id=request_id_of(asked) if isinstance(asked, Request) else None,
+        protocol_events=bool((config.get("configurable") or {}).get(PROTOCOL_KEY)),
     )
 
 
