@@ -105,6 +105,54 @@ async def test_a_queue_that_no_replica_can_tell_is_no_empty_one() -> None:
     assert "how many runs wait" in later.reason
 
 
+async def test_what_a_queue_was_like_before_the_database_fell_silent_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lgs_runtime.queue_metrics.DEPTH_SECONDS", 0.0)
+    queue = Queue(FULL)
+    metrics = Metrics(concurrency=8, depth=queue)
+
+    samples = []
+    for shown in (FULL, None, FULL):
+        queue.shown = shown
+        samples.append(parse(await page_of(metrics), "pod-1", at=100.0))
+
+    told = [(each.waiting, each.oldest_seconds, each.blocked, each.next_due_seconds) for each in samples]
+    assert told == [(7, 9.0, 3, 90.0), (None, None, None, None), (7, 9.0, 3, 90.0)]
+
+
+async def test_a_time_and_a_graph_that_no_run_waits_for_any_more_are_shown_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lgs_runtime.queue_metrics.DEPTH_SECONDS", 0.0)
+    queue = Queue(replace(FULL, unserved={"gone": 2}))
+    metrics = Metrics(concurrency=8, depth=queue)
+    before = await page_of(metrics)
+
+    queue.shown = replace(FULL, next_due_seconds=None, unserved={"other": 1})
+    page = await page_of(metrics)
+
+    assert 'lgs_queue_unserved{graph="gone"} 2.0' in before
+    assert [line for line in page.splitlines() if line.startswith("lgs_queue_unserved")] == [
+        'lgs_queue_unserved{graph="other"} 1.0'
+    ]
+    assert parse(page, "pod-1", at=100.0).next_due_seconds is None
+
+
+async def test_the_database_is_asked_for_its_queue_no_more_often_however_often_the_page_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lgs_runtime.queue_metrics.DEPTH_SECONDS", 3600.0)
+    queue = Queue(FULL)
+    metrics = Metrics(concurrency=8, depth=queue)
+    await page_of(metrics)
+    queue.shown = None
+
+    sample = parse(await page_of(metrics), "pod-1", at=100.0)
+
+    assert sample.waiting == 7
+
+
 async def test_a_time_that_is_not_to_come_is_not_shown() -> None:
     nothing = Metrics(concurrency=8, depth=Queue(replace(FULL, next_due_seconds=None)))
 
