@@ -102,6 +102,35 @@ async def test_a_claim_that_another_installation_has_taken_ends_the_operator(
     assert "served by elsewhere/green" in operator.log.read_text()
 
 
+async def test_a_namespace_that_is_gone_keeps_the_operator_from_no_other(
+    story: Story, operators: Operators
+) -> None:
+    other = f"{story.namespace}-other"
+    settings = installed("blue", "blue:1", LGS_OPERATOR_NAMESPACES=f"{story.namespace},{other}")
+
+    without = await operators.start(env=settings)
+    story.apply(service())
+    await story.appears(DEPLOYMENT)
+    assert f'"namespace": "{other}"' in without.log.read_text()
+
+    story.plane.run("create", "namespace", other)
+    assert await ended(without) == 1
+    with_it = await operators.start(env=settings)
+    there = Story(story.plane, story.cluster, other)
+    there.apply(service())
+    await there.appears(DEPLOYMENT)
+
+    story.plane.run("delete", "namespace", other, "--wait=false")
+    assert await ended(with_it) == 1
+    await operators.start(env=settings)
+    story.apply(service("another"))
+    await story.appears(DEPLOYMENT, "another")
+
+
+async def ended(operator: Running) -> int:
+    return await asyncio.wait_for(operator.process.wait(), LONGEST)
+
+
 async def test_each_class_has_its_operator_and_one_that_nobody_serves_is_not_touched(
     story: Story, operators: Operators
 ) -> None:

@@ -11,25 +11,34 @@ import pytest
 from lgs_operator import handlers
 from lgs_operator.backoff import Backoff
 from lgs_operator.handlers import ServiceWatch, is_deaf
+from lgs_operator.kube.client import KubeError
 
 BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "generation": 2}}
 
 
 class Services:
-    """A cluster with one service, and the state that is told of it."""
+    """A cluster with one service, and the state that is told of it. The namespace `gone` can't be listed."""
 
     def __init__(self) -> None:
         self.told: dict[str, Any] = {}
+        self.gone: list[str] = []
+        self.changed = asyncio.Event()
 
-    async def list(self, *_: Any, **__: Any) -> tuple[list[Any], str]:
+    async def list(self, _: Any, namespace: str | None, **__: Any) -> tuple[list[Any], str]:
+        if namespace == "gone":
+            raise KubeError(403, "Forbidden", "not there")
         return [BODY], "1"
 
     def seen(self) -> tuple[Any, ...]:
         return tuple(self.told.values())
 
     def service_seen(self, body: Any, *, gone: bool) -> None:
-        assert not gone
-        self.told[body["metadata"]["uid"]] = body
+        if gone:
+            self.gone.append(body["metadata"]["uid"])
+            del self.told[body["metadata"]["uid"]]
+            self.changed.set()
+        else:
+            self.told[body["metadata"]["uid"]] = body
 
 
 @pytest.mark.parametrize("known", [{}, {"u-1": BODY | {"metadata": BODY["metadata"] | {"generation": 1}}}])
@@ -59,6 +68,22 @@ async def test_kopf_begins_anew_when_it_tells_of_nothing_that_is_there(
 
     assert begun == 2
     assert services.seen() == (BODY,)
+
+
+async def test_what_went_in_one_namespace_is_noticed_though_another_can_not_be_listed() -> None:
+    services = Services()
+    for uid, namespace in (("u-2", "team"), ("u-3", "gone")):
+        metadata = {"namespace": namespace, "name": uid, "uid": uid, "generation": 1}
+        services.service_seen({"metadata": metadata}, gone=False)
+    watch = ServiceWatch(services, services, ("gone", "team"), relist_seconds=0.001)  # type: ignore[arg-type]
+
+    relisting = asyncio.create_task(watch.relist())
+    async with asyncio.timeout(30):
+        await services.changed.wait()
+    relisting.cancel()
+    await asyncio.gather(relisting, return_exceptions=True)
+
+    assert services.gone == ["u-2"]
 
 
 @pytest.mark.parametrize(

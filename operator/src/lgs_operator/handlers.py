@@ -100,14 +100,10 @@ class ServiceWatch:
         while True:
             await asyncio.sleep(self._relist_seconds)
             before = self._state.seen()
-            try:
-                there = await self._generations()
-            except KubeError as error:
-                log.info("services.unlisted", error=str(error))
-                late = {}
-                continue
+            there, listed = await self._generations()
             for body in before:
-                if body["metadata"]["uid"] not in there:
+                is_listed = listed & {None, body["metadata"]["namespace"]}
+                if is_listed and body["metadata"]["uid"] not in there:
                     self._state.service_seen(body, gone=True)
             known = {each["metadata"]["uid"]: each["metadata"]["generation"] for each in self._state.seen()}
             if is_deaf(late, there, known):
@@ -144,10 +140,16 @@ class ServiceWatch:
             for each in relays:
                 each.cancel()
 
-    async def _generations(self) -> dict[str, int]:
-        """Of all services that there are, by their uids."""
-        found = [each for one in self._namespaces or (None,) for each in await self._listed(one)]
-        return {each["metadata"]["uid"]: each["metadata"]["generation"] for each in found}
+    async def _generations(self) -> tuple[dict[str, int], set[str | None]]:
+        """Of the services that there are, by their uids, and the namespaces that could be listed."""
+        found, listed = list[Manifest](), set[str | None]()
+        for namespace in self._namespaces or (None,):
+            try:
+                found += await self._listed(namespace)
+                listed.add(namespace)
+            except KubeError as error:
+                log.info("services.unlisted", error=str(error))
+        return {each["metadata"]["uid"]: each["metadata"]["generation"] for each in found}, listed
 
     async def _listed(self, namespace: str | None) -> list[Manifest]:
         found, _ = await self._cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)

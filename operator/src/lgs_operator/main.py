@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import NamedTuple
 
 import aiohttp
@@ -44,6 +45,15 @@ class _Leases(NamedTuple):
 
     leader: LeaderElector
     claim: ClassClaim
+
+
+class _Means(NamedTuple):
+    """What there is to work with; `settings` name the namespaces that are served."""
+
+    cluster: KubeClient
+    settings: Settings
+    metrics: Metrics
+    http: aiohttp.ClientSession
 
 
 class _ClassStatus:
@@ -112,55 +122,58 @@ async def _act(
 ) -> None:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
-
-        async def reconcile(key: ServiceKey) -> float | None:
-            metrics.services.set(len(state.services))
-            metrics.due.set(len(queue))
-            return await reconciler.reconcile(key)
-
-        async def crashed(key: ServiceKey, error: Exception) -> None:
-            if not isinstance(error, KubeError):
-                metrics.internal_errors.labels("reconcile").inc()
-            await reporter.report_crash(key, error)
-
-        queue = WorkQueue(reconcile, crashed)
-
-        state = ClusterState(
-            cluster,
-            settings.namespaces,
-            queue.add,
-            OperatorScope(cluster, settings),
-            secrets_seconds=settings.secrets_seconds,
-        )
-        recorder = EventRecorder(cluster, settings.identity)
-        context = Context(cluster, state, recorder, metrics, http, settings)
-        states = ServiceStates()
-        reporter = StatusReporter(context, states)
-        reconciler = Reconciler(context, states, reporter)
-        autoscaler = Autoscaler(context, states, reporter)
-        watch = ServiceWatch(cluster, state, settings.namespaces)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until(stop))
                 tasks.create_task(leases.leader.hold())
-                await leases.claim.acquire()
+                served = replace(settings, namespaces=await leases.claim.acquire())
                 metrics.leading.set(1)
                 tasks.create_task(leases.claim.hold())
-                tasks.create_task(state.run())
-                await state.synced()
-                log.info(
-                    "operator.started",
-                    namespaces=settings.namespaces or "all",
-                    operator_class=settings.operator_class,
-                )
-                tasks.create_task(queue.run())
-                tasks.create_task(autoscaler.run())
-                tasks.create_task(_watch(watch, stop))
-                tasks.create_task(watch.relist())
+                await _work(_Means(cluster, served, metrics, http), tasks, stop)
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
             raise lost.exceptions[0] from None
+
+
+async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+    """Has the services of `settings.namespaces` reconciled and scaled by `tasks`."""
+    cluster, settings, metrics, http = means
+
+    async def reconcile(key: ServiceKey) -> float | None:
+        metrics.services.set(len(state.services))
+        metrics.due.set(len(queue))
+        return await reconciler.reconcile(key)
+
+    async def crashed(key: ServiceKey, error: Exception) -> None:
+        if not isinstance(error, KubeError):
+            metrics.internal_errors.labels("reconcile").inc()
+        await reporter.report_crash(key, error)
+
+    queue = WorkQueue(reconcile, crashed)
+    state = ClusterState(
+        cluster,
+        settings.namespaces,
+        queue.add,
+        OperatorScope(cluster, settings),
+        secrets_seconds=settings.secrets_seconds,
+    )
+    recorder = EventRecorder(cluster, settings.identity)
+    context = Context(cluster, state, recorder, metrics, http, settings)
+    states = ServiceStates()
+    reporter = StatusReporter(context, states)
+    reconciler = Reconciler(context, states, reporter)
+    autoscaler = Autoscaler(context, states, reporter)
+    watch = ServiceWatch(cluster, state, settings.namespaces)
+    tasks.create_task(state.run())
+    await state.synced()
+    log.info(
+        "operator.started", namespaces=settings.namespaces or "all", operator_class=settings.operator_class
+    )
+    tasks.create_task(queue.run())
+    tasks.create_task(autoscaler.run())
+    tasks.create_task(_watch(watch, stop))
+    tasks.create_task(watch.relist())
 
 
 async def _watch(watch: ServiceWatch, stop: asyncio.Event) -> None:

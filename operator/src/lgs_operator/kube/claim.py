@@ -3,6 +3,9 @@ for the cluster, or one in each namespace of an operator that serves namespaces.
 
 An installation keeps its claim over restarts and fail-overs: another one takes it when it was not renewed for
 `claim_seconds`, or when it is gone, as after `helm uninstall`. Until then the other stays out and says so.
+
+Of several namespaces one that is gone, or in which nothing may be written, is left out: the others do not
+wait for it. When one goes or comes back the operator ends, and its Deployment starts it anew.
 """
 
 from __future__ import annotations
@@ -45,44 +48,64 @@ class ClassClaim:
             )
             for namespace in sorted(settings.namespaces) or [settings.claim_namespace]
         ]
+        self._namespaces = settings.namespaces
+        self._left_out: dict[str, str] = {}
+        """Namespaces that can't be served now, with what the API server says."""
 
-    async def acquire(self) -> None:
-        """Returns when the class is this installation's, in all that it serves."""
+    async def acquire(self) -> tuple[str, ...]:
+        """Returns when the class is this installation's, with the namespaces that it serves; none where that
+        is the whole cluster."""
         before = None
         while True:
             why = await self._take_all()
             self._on_change(why)
             if why is None:
                 log.info("class.claimed", operator_class=self._class)
-                return
+                for namespace, refusal in self._left_out.items():
+                    log.error("namespace.left_out", namespace=namespace, why=refusal)
+                return tuple(each for each in self._namespaces if each not in self._left_out)
             if why != before:
                 log.error("class.stays_out", operator_class=self._class, why=why)
             before = why
             await asyncio.sleep(self._lease_seconds / 5)
 
     async def hold(self) -> None:
-        """Renews until cancelled. Raises `LostLease` when another installation has the class."""
+        """Renews until cancelled. Raises `LostLease` when another installation has the class, and when a
+        namespace went or came back."""
         while True:
             await asyncio.sleep(self._claim_seconds / 10)
             for lease in self._leases:
+                was_left_out = lease.namespace in self._left_out
                 try:
                     held = await self._holds(lease)
                 except KubeError as error:
-                    log.warning("class.renew_failed", error=str(error))
+                    if error.lasting and not was_left_out and len(self._leases) > 1:
+                        words = f"namespace {lease.namespace} can't be served any more: {error}"
+                        raise LostLease(words) from error
+                    if not was_left_out:
+                        log.warning("class.renew_failed", error=str(error))
                     continue
+                if was_left_out:
+                    raise LostLease(f"namespace {lease.namespace} can be served again")
                 if not held:
                     raise LostLease(self._taken(lease))
 
     async def _take_all(self) -> str | None:
-        """Why one of them can't be had, or None; then all of them are ours."""
+        """Why one of them can't be had, or None; then all of them are ours, but for those that are left
+        out."""
+        self._left_out = {}
         for lease in self._leases:
             try:
                 held = await self._holds(lease)
             except KubeError as error:
-                return f"Lease {lease.namespace}/{lease.name}: {error}"
+                why = f"Lease {lease.namespace}/{lease.name}: {error}"
+                if not error.lasting:
+                    return why
+                self._left_out[lease.namespace] = why
+                continue
             if not held:
                 return self._taken(lease)
-        return None
+        return "; ".join(self._left_out.values()) if len(self._left_out) == len(self._leases) else None
 
     async def _holds(self, lease: HeldLease) -> bool:
         # one that somebody wrote to at the same moment, as an upgrade of the chart does, is still ours
