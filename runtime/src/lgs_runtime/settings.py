@@ -124,7 +124,10 @@ class Settings:
     def storage_options(self) -> StorageOptions:
         """What the storage is opened with."""
         return StorageOptions(
-            self.lease_seconds, self.versions_limit, self.database_direct_uri, self.database_id
+            lease_seconds=self.lease_seconds,
+            versions_limit=self.versions_limit,
+            direct_uri=self.database_direct_uri,
+            database_id=self.database_id,
         )
 
 

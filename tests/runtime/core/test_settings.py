@@ -9,7 +9,8 @@ import structlog
 
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.settings import load_settings
+from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.storage.options import StorageOptions
 
 GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
 
@@ -337,3 +338,13 @@ def test_a_way_to_the_database_that_can_not_be_is_named_with_its_rule(
 def test_a_password_is_shown_nowhere() -> None:
     assert masked("postgresql://h/d?user=u&password=secret&x=1") == "postgresql://h/d?user=u&password=***&x=1"
     assert masked("postgresql://u:secret@h1,h2:5433/d") == "postgresql://u:***@h1,h2:5433/d"
+
+
+def test_the_storage_is_opened_with_what_the_settings_say() -> None:
+    settings = Settings(
+        lease_seconds=11.0, versions_limit=12, database_direct_uri="postgres://direct/db", database_id="13"
+    )
+
+    assert settings.storage_options == StorageOptions(
+        lease_seconds=11.0, versions_limit=12, direct_uri="postgres://direct/db", database_id="13"
+    )
