@@ -3,6 +3,7 @@ that leaves a number out means the runtime's own default."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ import pytest
 
 from lgs_crds import LangGraphService, parse
 from lgs_crds.model.circuit_breaker import CircuitBreaker, GraphCircuitBreaker
+from lgs_crds.model.workers import Workers
 from lgs_operator.desired.environment import (
     API_KEYS_DIR,
     API_KEYS_FILE,
@@ -239,6 +241,55 @@ def test_what_a_manifest_leaves_out_is_what_the_runtime_takes_by_itself() -> Non
     for name in written:
         found, _ = READ[name]
         assert found(of_manifest) == found(of_runtime), name
+
+
+def test_what_the_manifest_says_of_a_default_that_it_leaves_to_the_runtime_holds() -> None:
+    said = {
+        name: re.findall(r"Default: (\d+)\.", field.description or "")
+        for name, field in Workers.model_fields.items()
+    }
+
+    left = {name: float(found[0]) for name, found in said.items() if found}
+
+    assert left == {"unserved_seconds": Settings().unserved_seconds}
+
+
+def test_a_zero_that_means_for_ever_reaches_the_runtime() -> None:
+    spec = {"image": "example.com/support:1", "graphs": SPEC["graphs"], "workers": {"unservedSeconds": 0}}
+
+    assert load_settings(in_the_container(spec)).unserved_seconds == 0.0
+
+
+def test_a_replica_starts_though_nobody_has_known_its_database_yet() -> None:
+    written = {one["name"]: one for one in environment(inputs(SPEC))}
+
+    references = {
+        name: one["valueFrom"]["secretKeyRef"].get("optional", False)
+        for name, one in written.items()
+        if "secretKeyRef" in one.get("valueFrom", {})
+    }
+    optional = {name for name, may_lack in references.items() if may_lack}
+
+    assert optional == {"LGS_DATABASE_ID"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"image": "example.com/support:2"},
+        {"graphs": {"agent": "./other.py:graph"}},
+        {"pod": {"env": [{"name": "MODEL", "value": "another"}]}},
+    ],
+    ids=["image", "graphs", "env"],
+)
+def test_answers_are_cached_for_what_makes_them_and_no_longer(changed: dict[str, Any]) -> None:
+    spec = {"image": "example.com/support:1", "graphs": SPEC["graphs"], "cache": {"answers": {"agent": {}}}}
+    kept = load_settings(in_the_container(spec)).revision_digest
+
+    others = load_settings(in_the_container({**spec, "workers": {"concurrency": 3}})).revision_digest
+    after = load_settings(in_the_container({**spec, **changed})).revision_digest
+
+    assert kept == others != after
 
 
 def test_what_tracing_leaves_out_is_what_the_runtime_takes_by_itself() -> None:

@@ -112,13 +112,15 @@ async def test_what_a_queue_was_like_before_the_database_fell_silent_is_not_show
     queue = Queue(FULL)
     metrics = Metrics(concurrency=8, depth=queue)
 
-    samples = []
+    pages = []
     for shown in (FULL, None, FULL):
         queue.shown = shown
-        samples.append(parse(await page_of(metrics), "pod-1", at=100.0))
+        pages.append(await page_of(metrics))
+    samples = [parse(page, "pod-1", at=100.0) for page in pages]
 
     told = [(each.waiting, each.oldest_seconds, each.blocked, each.next_due_seconds) for each in samples]
     assert told == [(7, 9.0, 3, 90.0), (None, None, None, None), (7, 9.0, 3, 90.0)]
+    assert ["lgs_queue_depth_errors_total 1.0" in page for page in pages] == [False, True, True]
 
 
 async def test_a_time_and_a_graph_that_no_run_waits_for_any_more_are_shown_no_more(
