@@ -33,7 +33,8 @@ from support.http_stub import QuietHandler, http_stub
 from support.ports import free_port, wait_until
 from support.servers import running
 
-TRACE, PARENT = "a1" * 16, "b2" * 8
+PARENT = "b2" * 8
+"""A client's span."""
 ASKS = {"messages": [{"role": "user", "content": "trace"}]}
 GRAPHS = {name: GraphSpec(f"api_traced:{name}") for name in ("agent", "supervisor", "waits")}
 
@@ -122,11 +123,12 @@ async def test_its_spans_have_the_names_of_the_genai_conventions(
 
 
 async def test_the_trace_of_a_client_goes_on_in_its_runs(traced: Replica, collector: Collector) -> None:
-    sent = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1", "baggage": "user=x"}
+    trace_id = uuid4().hex
+    sent = {"traceparent": f"00-{trace_id}-{PARENT}-01", "tracestate": "vendor=1", "baggage": "user=x"}
 
     run_id = await run_of(traced, headers=sent)
 
-    spans = [each for each in await whole(collector, run_id) if each.trace_id == TRACE]
+    spans = [each for each in await whole(collector, run_id) if each.trace_id == trace_id]
     assert named(spans, "run agent").parent_id == PARENT
     assert orphans(spans, client=PARENT) == []
     assert '"traceState": "vendor=1"' in named(spans, "invoke_agent agent").whole
@@ -135,7 +137,7 @@ async def test_the_trace_of_a_client_goes_on_in_its_runs(traced: Replica, collec
 async def test_a_client_that_does_not_sample_its_trace_has_none_of_its_runs(
     traced: Replica, collector: Collector
 ) -> None:
-    dark = "c3" * 16
+    dark = uuid4().hex
 
     await run_of(traced, headers={"traceparent": f"00-{dark}-{PARENT}-00"})
 
