@@ -3,6 +3,7 @@
 A service refers to a Cluster of CloudNativePG, with the manifests of docs/data.md and CloudNativePG's own
 operator. Its primary is lost while nobody notices, and is handed over on purpose, both in the middle of runs:
 no acknowledged run is lost, no step runs again after its checkpoint, and the service says what it waits for.
+Then the Cluster hibernates, and wakes.
 """
 
 from __future__ import annotations
@@ -66,6 +67,13 @@ def until_whole(story: Story, cluster: Cluster) -> None:
     story.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=180s", timeout=200)
 
 
+def restarts(story: Story) -> int:
+    """How often the containers of the replicas have begun again."""
+    pods = story.kubectl.pods(f"lgs.dev/service={NAME},app.kubernetes.io/component=runtime")
+    assert pods
+    return sum(each["restartCount"] for pod in pods for each in pod["status"]["containerStatuses"])
+
+
 def begin_runs(story: Story, name: str) -> Play:
     """Runs that come for a quarter of a minute and more; returns in the middle of some of their steps."""
     story.forget_records()
@@ -109,6 +117,7 @@ def test_a_service_waits_for_its_cluster_in_the_clusters_words(
     until_condition(story, NAME, "Ready", "Serving", 300)
     report.add("a Cluster of three instances, until its service is Ready", time.monotonic() - began, "s")
     until_condition(story, NAME, "PersistenceReady", "Connected", 60)
+    assert restarts(story) == 0, "a replica began before its database could serve it"
     until_whole(story, cluster)
     assert asked(story, "one") == ["one"]
 
@@ -149,3 +158,20 @@ def test_no_run_is_lost_when_the_primary_is_handed_over(
     until_whole(story, cluster)
     until_condition(story, NAME, "Ready", "Serving", 60)
     assert asked(story, "three") == ["one", "two", "three"]
+
+
+def test_a_cluster_that_hibernates_is_said_to_and_its_sessions_go_on_when_it_wakes(
+    story: Story, cluster: Cluster, report: Report
+) -> None:
+    began = time.monotonic()
+
+    cluster.hibernate("on")
+
+    said = until_condition(story, NAME, "Ready", "ClusterHibernated", 180)
+    report.add("hibernation, until the service says so", time.monotonic() - began, "s")
+    assert "cnpg.io/hibernation" in said["message"]
+    began = time.monotonic()
+    cluster.hibernate("off")
+    until_condition(story, NAME, "Ready", "Serving", 300)
+    report.add("the Cluster is to wake, until the service is Ready", time.monotonic() - began, "s")
+    assert asked(story, "four") == ["one", "two", "three", "four"]

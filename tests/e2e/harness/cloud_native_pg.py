@@ -83,6 +83,8 @@ class Cluster:
             "postgresUID": uid,
             "postgresGID": uid,
             "storage": {"size": "1Gi"},
+            # One that is to sleep waits so long for the connections that are open.
+            "smartShutdownTimeout": 5,
             "probes": {
                 "startup": {"periodSeconds": 1, "failureThreshold": 300},
                 "readiness": {"periodSeconds": 1},
@@ -117,6 +119,11 @@ class Cluster:
     def lose(self, pod: str) -> None:
         """An instance goes without a good-bye."""
         self.kubectl("delete", "pod", pod, "--force", "--grace-period=0")
+
+    def hibernate(self, state: str) -> None:
+        """Asks it to sleep (`on`: its pods go, its volumes stay) or to wake (`off`)."""
+        asked = f"cnpg.io/hibernation={state}"
+        self.kubectl("annotate", f"{RESOURCE}/{self._name}", asked, "--overwrite")
 
     def delete(self) -> None:
         """It goes at once, with its data: instances would wait for connections that are open, for minutes."""
