@@ -25,9 +25,11 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from lgs_runtime.application_metrics import END, ApplicationMetrics, Write
+from lgs_runtime.graph_metrics import GraphMetrics
 from lgs_runtime.model import Priority, TtlStrategy
 from lgs_runtime.model_usage import ModelUsage
 from lgs_runtime.queue_metrics import DepthSource, QueueGauges
+from lgs_runtime.request_metrics import RequestMetrics
 from lgs_runtime.series import Named
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -83,7 +85,7 @@ class Metrics:
         self._lags: deque[tuple[float, float]] = deque()
         self._sampler: asyncio.Task[None] | None = None
         self.released_total = 0
-        self.models = ModelUsage()
+        self.models, self.graphs, self.requests = ModelUsage(), GraphMetrics(), RequestMetrics()
         self._application = ApplicationMetrics()
         self._declare()
         self._slots.set(concurrency)
@@ -126,8 +128,8 @@ class Metrics:
         self._checkpoints_pruned = Counter("lgs_checkpoints_pruned", "Checkpoints pruned.", registry=to)
         self._versions_pruned = Counter("lgs_versions_pruned", "Versions of threads pruned.", registry=to)
         self._depth_errors = Counter("lgs_queue_depth_errors", "Depths not had in time.", registry=to)
-        to.register(self.models)
-        to.register(self._application.errors)
+        for series in (self.models, self.graphs, self.requests, self._application.errors):
+            to.register(series)
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
         GCCollector(registry=to)

@@ -12,7 +12,6 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -23,11 +22,10 @@ from prometheus_client import Counter
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from lgs_runtime.series import FewLabels
+
 MOST_PAIRS: Final = 100
 """Different pairs of graph and model that are told apart; the models of later ones are `other`."""
-LONGEST_NAME: Final = 100
-OTHER: Final = "other"
-UNKNOWN: Final = "unknown"
 MOST_TOKENS: Final = 2**53
 """Of one call: more is no count of tokens."""
 Result = Literal["success", "error", "cancelled", "cached"]
@@ -60,8 +58,7 @@ class ModelUsage(Collector):
         self._cached = Counter(
             "lgs_model_cached_tokens", "Input tokens that a provider had in its cache.", of, registry=None
         )
-        self._lock = Lock()
-        self._pairs: set[tuple[str, str]] = set()
+        self._pairs = FewLabels(MOST_PAIRS)
 
     def follow(self, graph_id: str) -> None:
         """Counts what the current task, and all that it begins, calls from now on: it runs this graph."""
@@ -69,7 +66,7 @@ class ModelUsage(Collector):
 
     def ended(self, graph_id: str, model: str, result: Result, tokens: Tokens | None = None) -> None:
         """A call ended; `tokens` is None where nobody reported any."""
-        pair = self._pair(graph_id, model or UNKNOWN)
+        pair = self._pairs.of(graph_id, model)
         self._calls.labels(*pair, result).inc()
         if tokens is None or result == "cached":
             return
@@ -82,15 +79,6 @@ class ModelUsage(Collector):
         """None of a graph that has called no model."""
         for counter in (self._calls, self._tokens, self._cached):
             yield from counter.collect()
-
-    def _pair(self, graph_id: str, model: str) -> tuple[str, str]:
-        pair = (graph_id, model)
-        with self._lock:
-            if pair not in self._pairs:
-                if len(self._pairs) >= MOST_PAIRS:
-                    return (graph_id, OTHER)
-                self._pairs.add(pair)
-        return pair
 
 
 class _Calls(BaseCallbackHandler):
@@ -174,4 +162,4 @@ def _answered(response: LLMResult) -> str:
 
 
 def _text(name: object) -> str:
-    return name[:LONGEST_NAME] if isinstance(name, str) else ""
+    return name if isinstance(name, str) else ""

@@ -57,6 +57,42 @@ async def test_the_page_says_what_models_took_and_what_the_application_counts(al
     assert parse(of_the_autoscaler, "a", 0.0) == replace(parse(page, "a", 0.0), loop_lag=ANY)
 
 
+async def test_the_page_says_which_node_of_which_graph_raised_what(alone: Settings) -> None:
+    graphs = {name: GraphSpec(f"api_graphs:{name}") for name in ("broken", "steps", "nested")}
+    async with open_replica(replace(alone, graphs=graphs)) as opened:
+        for name in graphs:
+            await opened.client.runs.wait(None, name, input={"text": "x"}, raise_error=False)
+        values = values_in(await page_of(opened))
+
+    assert values["lgs_graph_runs_total", "steps", "success"] == 1
+    assert values["lgs_graph_runs_total", "broken", "error"] == 1
+    assert values["lgs_graph_errors_total", "ValueError", "broken", "fails"] == 1
+    assert values["lgs_graph_run_seconds_count", "steps"] == 1
+    assert values["lgs_runs_finished_total", "success"] == 2
+
+
+async def test_the_page_counts_requests_by_the_route_that_is_declared_and_names_no_path_that_a_client_chose(
+    alone: Settings,
+) -> None:
+    async with open_replica(alone) as opened, httpx.AsyncClient(base_url=opened.url) as http:
+        made = await http.post("/threads", json={})
+        await http.get(f"/threads/{made.json()['thread_id']}")
+        await http.get("/threads/nobody")
+        await http.get("/secret-of-a-client")
+        odd = await http.request("PROPFIND", "/threads")
+        page = await page_of(opened)
+
+    values = values_in(page)
+    assert values["lgs_http_requests_total", "/threads", "200", "POST"] == 1
+    assert values["lgs_http_requests_total", "/threads/{thread_id}", "200", "GET"] == 1
+    assert values["lgs_http_requests_total", "/threads/{thread_id}", "422", "GET"] == 1
+    assert values["lgs_http_requests_total", "404", "GET", "other"] == 1
+    assert values["lgs_http_requests_total", str(odd.status_code), "other", "other"] == 1
+    assert values["lgs_http_request_seconds_count", "/threads/{thread_id}"] == 2
+    assert values["lgs_http_requests_in_progress",] == 1, "the page itself"
+    assert "secret-of-a-client" not in page and "nobody" not in page
+
+
 @pytest.mark.skipif(promtool.program() is None, reason="promtool not found: run tools/setup/promtool.sh")
 async def test_prometheus_own_tool_finds_nothing_wrong_with_the_page(alone: Settings) -> None:
     asks: Any = {"messages": [{"role": "user", "content": "trace"}]}

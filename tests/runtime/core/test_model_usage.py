@@ -15,7 +15,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 from prometheus_client import CollectorRegistry
 
 from lgs_runtime.cache.beside import beside_the_call
-from lgs_runtime.model_usage import LONGEST_NAME, MOST_PAIRS, ModelUsage, Tokens, tokens_of
+from lgs_runtime.model_usage import MOST_PAIRS, ModelUsage, Tokens, tokens_of
+from lgs_runtime.series import LONGEST_LABEL
 
 USED = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12, "input_token_details": {"cache_read": 4}}
 
@@ -170,7 +171,7 @@ def models_of(registry: CollectorRegistry) -> set[str]:
 async def test_a_name_is_cut_at_a_length(counted: Counted) -> None:
     await stub(model="x" * 5000).ainvoke("?")
 
-    assert counted.calls(model="x" * LONGEST_NAME) == 1
+    assert counted.calls(model="x" * LONGEST_LABEL) == 1
 
 
 @pytest.mark.parametrize("odd", [-1, True, "7", None, float("nan"), 2**60, [7]])

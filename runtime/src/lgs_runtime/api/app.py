@@ -1,8 +1,9 @@
 """The application: every route over the open parts of one replica, and the service's own application beside
 them.
 
-From the outside in: the log of requests, the probes and the prefix (`http/root_router.py`), the service's own
-application with its middleware (`custom/`), browsers' rules (`http/cors.py`), our routes.
+From the outside in: what is noted of requests (`http/observed.py`), the probes and the prefix
+(`http/root_router.py`), the service's own application with its middleware (`custom/`), browsers' rules
+(`http/cors.py`), our routes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from starlette.types import ASGIApp
 
 from lgs_runtime.api.custom.application import CustomApp, join
 from lgs_runtime.api.http.cors import cors_middleware
+from lgs_runtime.api.http.observed import ObservedRequests
 from lgs_runtime.api.http.problems import install_problems
-from lgs_runtime.api.http.root_router import RequestLog, RootRouter
+from lgs_runtime.api.http.root_router import RootRouter
 from lgs_runtime.api.http.route_index import RouteIndex
 from lgs_runtime.api.http.trace_context import TraceContext
 from lgs_runtime.api.protocols import a2a, mcp
@@ -76,7 +78,7 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
     app: ASGIApp = RootRouter(whole, plain, http.mount_prefix)
     if services.tracing is not None:
         app = TraceContext(app, services.tracing)
-    return app if http.logging_headers is None else RequestLog(app, http.logging_headers)
+    return ObservedRequests(app, services.metrics.requests, http.logging_headers)
 
 
 def _core(services: Services) -> FastAPI:

@@ -20,6 +20,7 @@ from lgs_runtime.model import Finished, Outcome, Run, Signal, questions, with_qu
 from lgs_runtime.notifier import Notifier
 from lgs_runtime.storage.contract import Queue
 from lgs_runtime.worker.attempt import Attempt
+from lgs_runtime.worker.failures import failure_of
 from lgs_runtime.worker.publisher import Publisher
 
 RETRY_SECONDS = 0.5
@@ -40,10 +41,12 @@ class Completer:
         """Stores how a run ended, ends its stream, and notifies its waiters. Raises `LeaseLost`."""
         finished = await self._stored(attempt, outcome)
         run, now = attempt.run, datetime.now(UTC)
-        since = run.claimed_at or now
+        seconds = (now - (run.claimed_at or now)).total_seconds()
+        graph_id = run.graph_id or str(outcome.thread_metadata.get("graph_id", ""))
+        self._metrics.graphs.ended(graph_id, outcome.status, seconds, failure_of(outcome, attempt))
         self._metrics.finished(
             outcome.status,
-            (now - since).total_seconds(),
+            seconds,
             (now - run.due_at).total_seconds(),
             None if attempt.trace is None else attempt.trace.exemplar,
         )

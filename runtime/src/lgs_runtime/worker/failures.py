@@ -8,6 +8,7 @@ refuses what it was sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,9 @@ from langgraph.pregel import _retry as execution_of_nodes
 from lgs_runtime.breaker.machine import Result
 from lgs_runtime.errors import RuntimeFault
 from lgs_runtime.event_loop import EXITS
+from lgs_runtime.graph_metrics import Failure
 from lgs_runtime.model import Outcome
+from lgs_runtime.series import UNKNOWN
 from lgs_runtime.tracebacks import passed_through
 from lgs_runtime.worker.attempt import Attempt, HandBack
 
@@ -30,6 +33,7 @@ IN_A_READ: Final = Path(reading_of_state.__file__)
 """The file through which goes what a reducer or a schema raises when an edge reads the state."""
 OF_A_TASK: Final = "During task with name "
 AT_THE_START: Final = f"{OF_A_TASK}'{START}'"
+NODE: Final = re.compile(rf"{OF_A_TASK}'(.*)' and id ")
 """How LangGraph notes in an exception which task it is of."""
 OF_THE_REQUEST: Final = (GraphBubbleUp, GraphRecursionError, InvalidUpdateError, RuntimeFault)
 REFUSED: Final = frozenset({400, 413, 422})
@@ -51,10 +55,28 @@ def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str])
     return Result.FAILURE if in_graph and _is_failure(raised, ignored) else Result.NEITHER
 
 
+def failure_of(end: Outcome, attempt: Attempt) -> Failure | None:
+    """What ended a run that is to be counted as failed: the innermost node that raised."""
+    if end.status == "timeout":
+        return Failure("TimeoutError")
+    if end.status != "error":
+        return None
+    if attempt.raised is None:
+        return Failure(UNKNOWN)
+    found = next(filter(None, map(NODE.match, _tasks_of(attempt.raised))), None)
+    return Failure(type(attempt.raised).__name__, found[1] if found else "")
+
+
+def _tasks_of(raised: BaseException) -> list[str]:
+    """LangGraph's notes of the tasks that an exception went through, the innermost first."""
+    notes = getattr(raised, "__notes__", ())
+    return [note for note in notes if isinstance(note, str) and note.startswith(OF_A_TASK)]
+
+
 def _of_the_input(raised: BaseException) -> bool:
     """Whether the state did not take the input. A conditional edge from the start reads the state with the
     input in it, which LangGraph does as if a node did it."""
-    tasks = [note for note in getattr(raised, "__notes__", ()) if note.startswith(OF_A_TASK)]
+    tasks = _tasks_of(raised)
     return bool(tasks) and tasks[-1].startswith(AT_THE_START) and passed_through(raised, IN_A_READ)
 
 

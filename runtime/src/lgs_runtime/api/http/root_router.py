@@ -1,4 +1,4 @@
-"""What stands before all routes: the probes, the prefix, and the log of requests.
+"""What stands before all routes: the probes and the prefix.
 
 The probes (`/ok`, `/ready`, `/metrics`) answer at the root, whatever the prefix and whatever the middleware
 of the service's own application: kubelet and operator bring no credentials.
@@ -6,18 +6,12 @@ of the service's own application: kubelet and operator bring no credentials.
 
 from __future__ import annotations
 
-import time
-
-import structlog
-from starlette.datastructures import Headers
 from starlette.routing import Mount, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lgs_runtime.api.http.problems import problem
-from lgs_runtime.graphs.http_section import HeaderRule
 
 PROBES = frozenset({"/ok", "/ready", "/metrics"})
-log = structlog.get_logger(__name__)
 
 
 class RootRouter:
@@ -59,36 +53,3 @@ class ProbesOnly:
             await self._app(scope, receive, send)
         else:
             await _refused(scope, receive, send, "must be a probe: this replica only executes runs")
-
-
-class RequestLog:
-    """Logs each request when it is answered, with the headers that `rule` takes."""
-
-    def __init__(self, app: ASGIApp, rule: HeaderRule) -> None:
-        self._app = app
-        self._rule = rule
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status, path = time.monotonic(), 500, scope["path"]
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, observed)
-        finally:
-            log.info(
-                "http.request",
-                method=scope["method"],
-                path=path,
-                status=status,
-                seconds=round(time.monotonic() - began, 6),
-                headers=self._rule.taken(Headers(scope=scope)),
-            )

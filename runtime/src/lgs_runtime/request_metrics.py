@@ -1,0 +1,48 @@
+"""Requests by route, at `/metrics`: how many, how they were answered, how long they lasted, how many do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+BUCKETS: Final = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0)
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER: Final = "other"
+
+
+class RequestMetrics(Collector):
+    """The counts of one replica."""
+
+    def __init__(self) -> None:
+        self._requests = Counter(
+            "lgs_http_requests", "Requests that ended.", ["method", "route", "status"], registry=None
+        )
+        self._seconds = Histogram(
+            "lgs_http_request_seconds",
+            "From a request to the end of its answer.",
+            ["route"],
+            registry=None,
+            buckets=BUCKETS,
+        )
+        self._in_progress = Gauge(
+            "lgs_http_requests_in_progress", "Requests that are being answered.", registry=None
+        )
+
+    def began(self) -> None:
+        """A request came."""
+        self._in_progress.inc()
+
+    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """It was answered, or its client went away. `route`: as it is declared, with its parameters."""
+        self._in_progress.dec()
+        self._requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def collect(self) -> Iterable[Metric]:
+        """None of a route that nobody has asked for."""
+        for each in (self._requests, self._seconds, self._in_progress):
+            yield from each.collect()
