@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.runs.crons import next_after
 
 CHANGES = {
@@ -54,3 +55,25 @@ def test_what_comes_every_quarter_comes_in_both_hours_of_the_change() -> None:
         times.append(due("*/15 * * * *", zone, times[-1]))
 
     assert {later - before for before, later in pairwise(times)} == {timedelta(minutes=15)}
+
+
+@pytest.mark.parametrize(
+    ("name", "next_one"),
+    [
+        ("@hourly", datetime(2026, 5, 6, 8, tzinfo=UTC)),
+        ("@daily", datetime(2026, 5, 7, tzinfo=UTC)),
+        ("@midnight", datetime(2026, 5, 7, tzinfo=UTC)),
+        ("@weekly", datetime(2026, 5, 10, tzinfo=UTC)),
+        ("@monthly", datetime(2026, 6, 1, tzinfo=UTC)),
+        ("@yearly", datetime(2027, 1, 1, tzinfo=UTC)),
+        (" @Annually ", datetime(2027, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_schedule_may_have_the_name_that_crontab_gives_it(name: str, next_one: datetime) -> None:
+    assert due(name, "UTC", datetime(2026, 5, 6, 7, 30, tzinfo=UTC)) == next_one
+
+
+@pytest.mark.parametrize("unknown", ["@reboot", "@every 5m", "daily"])
+def test_a_name_that_says_no_times_is_refused(unknown: str) -> None:
+    with pytest.raises(InvalidRequest, match="@daily"):
+        next_after(unknown, "UTC", datetime(2026, 5, 6, tzinfo=UTC))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -15,6 +17,16 @@ from lgs_runtime.errors import (
 from lgs_runtime.model import Cron
 
 FIELDS = 5
+NAMED: Final[Mapping[str, str]] = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""The names that crontab has for schedules."""
 log = structlog.get_logger(__name__)
 
 
@@ -38,15 +50,16 @@ def next_after(
     """
     local = moment.astimezone(zone(timezone))
     try:
-        if len(schedule.split()) != FIELDS:
+        times = NAMED.get(schedule.strip().lower(), schedule)
+        if len(times.split()) != FIELDS:
             raise CronSimError("Wrong number of fields")
         # In the hour that a change from summer time repeats, the first one found may be of the hour before.
-        later = (each.astimezone(UTC) for each in CronSim(schedule, local))
+        later = (each.astimezone(UTC) for each in CronSim(times, local))
         utc = next(each for each in later if each > moment.astimezone(UTC))
     except CronSimError as wrong:
         raise InvalidRequest(
             f"schedule: {schedule!r}: must be minute, hour, day of month, month and day of week, "
-            f"such as '0 9 * * 1-5': {wrong}"
+            f"such as '0 9 * * 1-5', or @hourly, @daily, @weekly, @monthly or @yearly: {wrong}"
         ) from wrong
     except StopIteration:
         return None
