@@ -66,6 +66,23 @@ async def test_without_the_mark_the_authentication_decides_on_a_laptop_too(lapto
 
 
 @pytest.mark.parametrize(
+    ("more", "allowed"), [({}, "true"), ({"not_a_laptop": "it runs in a cluster"}, None)]
+)
+async def test_a_browser_lets_studio_s_page_reach_a_laptop_s_loopback_interface(
+    tmp_path: Path, more: dict[str, Any], allowed: str | None
+) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Private-Network": "true"}
+    async with (
+        open_replica(settings_in(tmp_path, **more)) as replica,
+        httpx.AsyncClient(base_url=replica.url, timeout=30) as http,
+    ):
+        answered = await http.options("/threads", headers={**PAGE, **asked})
+
+    assert answered.headers.get("access-control-allow-private-network") == allowed
+    assert answered.is_success is bool(allowed)
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {"Host": "evil.example:8000"},

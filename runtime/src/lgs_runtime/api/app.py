@@ -72,7 +72,7 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
     application if it has one."""
     http = services.settings.http
     core = _core(services)
-    cors = cors_middleware(http.cors)
+    cors = cors_middleware(http.cors, private_network=services.settings.not_a_laptop is None)
     plain = cors.cls(core, *cors.args, **cors.kwargs)
     whole = plain if custom is None else join(core, custom, services)
     app: ASGIApp = RootRouter(whole, plain, http.mount_prefix)

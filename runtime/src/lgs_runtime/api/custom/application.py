@@ -117,7 +117,8 @@ def join(core: FastAPI, custom: CustomApp, services: Services) -> ASGIApp:
             core.add_exception_handler(kind, _for(custom.app, cast(Handler, handler)))
     _describe_both(core, custom.app)
     joined = copy(custom.app)
-    cors, own_middleware = cors_middleware(http.cors), custom.app.user_middleware
+    cors = cors_middleware(http.cors, private_network=services.settings.not_a_laptop is None)
+    own_middleware = custom.app.user_middleware
     guarded = http.auth_on_custom_routes or http.auth_first
     guard = [Middleware(Guard, services, guards)] if guarded and services.access.closed else []
     inner = [cors, *guard, *own_middleware] if http.auth_first else [*own_middleware, cors, *guard]

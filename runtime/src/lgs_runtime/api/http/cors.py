@@ -38,8 +38,9 @@ class CorsMiddleware(CORSMiddleware):
         await self.app(scope, receive, varying)
 
 
-def cors_middleware(cors: Cors) -> Middleware:
-    """Answers preflight requests, and marks every answer as readable for the origins that `cors` allows."""
+def cors_middleware(cors: Cors, *, private_network: bool = False) -> Middleware:
+    """Answers preflight requests, and marks every answer as readable for the origins that `cors` allows.
+    `private_network`: pages of the internet may call it though it listens in a private network."""
     return Middleware(
         CorsMiddleware,
         allow_origins=cors.allow_origins,
@@ -49,4 +50,5 @@ def cors_middleware(cors: Cors) -> Middleware:
         allow_origin_regex=cors.allow_origin_regex,
         expose_headers=cors.expose_headers,
         max_age=cors.max_age,
+        allow_private_network=private_network,
     )
