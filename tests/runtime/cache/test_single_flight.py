@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from langgraph.errors import GraphInterrupt
 
 from lgs_runtime.cache import cached
-from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.flights import Flight, Flights, Without
+from lgs_runtime.cache.manager import MOST_REFRESHES, CacheManager
 
 CALLS: list[Any] = []
 
@@ -218,3 +221,142 @@ async def test_a_call_from_another_event_loop_waits_for_the_one_here(cache: Cach
 
     assert [await leader, await elsewhere] == ["answer to a"] * 2
     assert CALLS == ["a"]
+
+
+async def test_a_time_out_is_raised_in_all_threads_that_waited(cache: CacheManager) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    @cached(ttl=60, namespace="timed out")
+    def blocking() -> int:
+        CALLS.append("blocking")
+        begun.set()
+        go_on.wait(10)
+        raise TimeoutError("the dependency did not answer")
+
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(contextvars.copy_context().run, blocking) for _ in range(4)]
+        await asyncio.to_thread(begun.wait, 10)
+        await waiting(cache, 3)
+        go_on.set()
+        raised = await asyncio.gather(*map(asyncio.wrap_future, calls), return_exceptions=True)
+
+    assert {str(each) for each in raised} == {"the dependency did not answer"}
+    assert CALLS == ["blocking"]
+
+
+def left_behind(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
+    """What the calls answer in an event loop of their own, which is closed with all that it had to do."""
+    loop = asyncio.new_event_loop()
+    # That it is closed too early is what this is about.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    try:
+        return [loop.run_until_complete(call()) for call in calls]
+    finally:
+        loop.close()
+
+
+async def test_a_call_that_was_left_behind_in_a_closed_event_loop_keeps_nobody_waiting() -> None:
+    @cached(ttl=60, namespace="left behind")
+    async def answer() -> str:
+        CALLS.append("answer")
+        if len(CALLS) == 1:
+            await asyncio.get_running_loop().create_future()
+        return "answer"
+
+    async def begin() -> asyncio.Task[str]:
+        task = asyncio.ensure_future(answer())
+        while not CALLS:
+            await asyncio.sleep(0)
+        return task
+
+    (task,) = await asyncio.to_thread(left_behind, begin)
+
+    async with asyncio.timeout(30):
+        assert [await answer(), await answer()] == ["answer", "answer"]
+    assert CALLS == ["answer", "answer"]
+    assert not task.done()
+    del task
+    gc.collect()
+
+
+async def test_what_was_to_be_computed_anew_in_a_closed_event_loop_is_by_the_next_call(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, here = [1000.0], asyncio.get_running_loop()
+    monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
+    monkeypatch.setattr("lgs_runtime.cache.values.now", lambda: now[0])
+
+    @cached(ttl=10, stale=100, namespace="left behind")
+    async def rates(of: int) -> int:
+        if (loop := asyncio.get_running_loop()) is not here:
+            await loop.create_future()
+        CALLS.append(of)
+        return len(CALLS)
+
+    for at in range(MOST_REFRESHES + 1):
+        await rates(at)
+        now[0] += 50
+        await asyncio.to_thread(left_behind, partial(rates, at))
+    await rates(MOST_REFRESHES)
+    async with asyncio.timeout(30):
+        while cache.statistics.of("left behind").refreshes == 0:
+            await asyncio.sleep(0)
+
+    assert [*range(MOST_REFRESHES + 1), MOST_REFRESHES] == CALLS
+    assert len(cache._tasks) <= 1
+    gc.collect()
+
+
+async def test_a_caller_that_is_cancelled_as_it_begins_keeps_nobody_waiting(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_loop = cache.on_loop
+
+    async def cancelled(work: Any) -> None:
+        # As for a caller of another event loop, which is cancelled while the answer is on its way.
+        await on_loop(work)
+        raise asyncio.CancelledError
+
+    GATE.set()
+    with monkeypatch.context() as once:
+        once.setattr(cache, "on_loop", cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await slow("a")
+
+    async with asyncio.timeout(30):
+        assert await slow("a") == "answer to a"
+
+
+def test_flights_that_wait_in_a_circle_are_found_out() -> None:
+    flights = Flights()
+    one, other, third = (flights.join(key)[0] for key in "abc")
+
+    assert flights.wait(other, frozenset({one}))
+    assert not flights.wait(one, frozenset({other}))
+    one.waits_for.add(other)
+    other.waits_for.add(one)
+
+    assert not third.leads_to(frozenset({one}))
+    assert not one.leads_to(frozenset({third}))
+
+
+def test_a_flight_that_the_garbage_collector_ends_in_the_midst_of_another_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flights = Flights()
+    left, _ = flights.join("left behind")
+
+    class Collecting(Flight):
+        def __init__(self, key: str) -> None:
+            # What is made here may be what makes the garbage collector begin.
+            flights.land(left, Without.AGAIN)
+            super().__init__(key)
+
+    monkeypatch.setattr("lgs_runtime.cache.flights.Flight", Collecting)
+    joined: list[tuple[Flight, bool]] = []
+    thread = threading.Thread(target=lambda: joined.append(flights.join("a")), daemon=True)
+    thread.start()
+    thread.join(30)
+
+    assert [leads for _, leads in joined] == [True]
+    assert left.future.done()

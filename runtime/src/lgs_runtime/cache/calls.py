@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -127,6 +128,7 @@ class Again:
         context = context or beside_the_call()
         if self.work.is_async:
             task = asyncio.create_task(self.computed(), context=context)
+            self.flight.loop = task.get_loop()
             task.add_done_callback(lambda _: self.manager.fail(self.flight))
             self.manager.keep_alive(task)
             return
@@ -205,7 +207,9 @@ class computing:
         self._token = inside_of.set(self._inside | {self._flight})
 
     def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> None:
-        inside_of.reset(self._token)
+        # A task that is left behind is closed by the garbage collector, in whichever context.
+        with suppress(ValueError):
+            inside_of.reset(self._token)
         if raised is not None:
             # An interrupt, a cancellation or a drain is this run's alone: one of those who wait goes on.
             alone = self._beside or isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)

@@ -7,6 +7,7 @@ own. When it is cancelled, one of those who wait goes on in its place.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Flight:
     token: str = field(default_factory=lambda: uuid4().hex)
     leased: bool = False
     """Whether the lease of the key among the replicas is its."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """Where the one who computes runs, if that is a task."""
     owner: object = None
     """The task that has it computed, where that is not who leads it."""
     outdated: bool = False
@@ -51,9 +54,18 @@ class Flight:
     began: float = field(default_factory=monotonic)
     future: Future[Landing] = field(default_factory=Future)
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether it never ends: an event loop that is closed goes on with none of its tasks."""
+        return self.loop is not None and self.loop.is_closed()
+
     def leads_to(self, others: frozenset[Flight]) -> bool:
         """Whether it waits, itself or through others, for one of these."""
-        return self in others or any(flight.leads_to(others) for flight in tuple(self.waits_for))
+        seen, rest = set[Flight](), {self}
+        while rest:
+            seen |= rest
+            rest = {waited_for for flight in rest for waited_for in flight.waits_for} - seen
+        return not seen.isdisjoint(others)
 
 
 class Flights:
@@ -61,10 +73,14 @@ class Flights:
 
     def __init__(self) -> None:
         self._under_way: dict[str, Flight] = {}
-        self._lock = threading.Lock()
+        # The garbage collector may end a flight whose task was left behind, in the midst of this very
+        # thread's next line.
+        self._lock = threading.RLock()
 
     def join(self, key: str) -> tuple[Flight, bool]:
         """The flight of a key, and whether the caller leads it. Who leads must `land` it."""
+        if (left := self._under_way.get(key)) is not None and left.abandoned:
+            self.land(left, Without.AGAIN)
         with self._lock:
             if (flight := self._under_way.get(key)) is not None:
                 return flight, False
@@ -75,7 +91,24 @@ class Flights:
 
     def of(self, key: str) -> Flight | None:
         """The flight of a key, if there is one."""
-        return self._under_way.get(key)
+        flight = self._under_way.get(key)
+        return None if flight is None or flight.abandoned else flight
+
+    def wait(self, flight: Flight, inside: frozenset[Flight]) -> bool:
+        """Whether code in the midst of these flights may wait for another: not, where that is a circle. It
+        must say so when it no longer does."""
+        with self._lock:
+            if flight.leads_to(inside):
+                return False
+            for leader in inside:
+                leader.waits_for.add(flight)
+            return True
+
+    def wait_no_more(self, flight: Flight, inside: frozenset[Flight]) -> None:
+        """After `wait`."""
+        with self._lock:
+            for leader in inside:
+                leader.waits_for.discard(flight)
 
     def land(self, flight: Flight, landing: Landing) -> bool:
         """Ends a flight; whether it had not ended before."""
@@ -94,11 +127,12 @@ class Flights:
     def outdate(self, prefix: str) -> None:
         """What is being computed for keys that begin so must not be kept."""
         with self._lock:
-            for key, flight in self._under_way.items():
+            for key, flight in tuple(self._under_way.items()):
                 if key.startswith(prefix):
                     flight.outdated = True
 
     def leased(self) -> list[tuple[str, str]]:
         """The keys and tokens of those that hold a lease."""
         with self._lock:
-            return [(flight.key, flight.token) for flight in self._under_way.values() if flight.leased]
+            held = [each for each in tuple(self._under_way.values()) if each.leased and not each.abandoned]
+            return [(flight.key, flight.token) for flight in held]

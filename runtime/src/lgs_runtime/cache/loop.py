@@ -48,6 +48,9 @@ class LoopWork:
     def keep_alive(self, task: asyncio.Future[Any]) -> None:
         """Holds a task until it is done, or the manager closed."""
         assert isinstance(task, asyncio.Task)
+        if task.get_loop() is not self.loop:
+            # Others may have been closed with what they had to do.
+            self._tasks -= {each for each in tuple(self._tasks) if each.get_loop().is_closed()}
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

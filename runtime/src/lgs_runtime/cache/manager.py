@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
@@ -51,8 +52,11 @@ class CacheManager(Values):
                 return found
             flight, leads = self.flights.join(place.key)
             if leads:
-                return await self.on_loop(self._lead(place, flight, life))
-            if flight.leads_to(inside) or (left := give_up_at - time.monotonic()) <= 0:
+                flight.loop = asyncio.get_running_loop()
+                with self._leading(flight):
+                    return await self.on_loop(self._lead(place, flight, life))
+            left = give_up_at - time.monotonic()
+            if left <= 0 or not self.flights.wait(flight, inside):
                 self._missed(place)
                 return None
             with self._waiting(place, flight, inside):
@@ -70,18 +74,19 @@ class CacheManager(Values):
                 return found
             flight, leads = self.flights.join(place.key)
             if leads:
-                return self._lead_blocking(place, flight, life, may_wait=may_wait)
+                with self._leading(flight):
+                    return self._lead_blocking(place, flight, life, may_wait=may_wait)
             left = give_up_at - time.monotonic()
-            if not may_wait or flight.leads_to(inside) or left <= 0:
+            if not may_wait or left <= 0 or not self.flights.wait(flight, inside):
                 self._missed(place)
                 return None
             with self._waiting(place, flight, inside):
-                try:
-                    result = self._result(place, flight.future.result(left))
-                except TimeoutError:
-                    continue
-            if result is not Without.AGAIN:
-                return result
+                futures.wait({flight.future}, left)
+            if flight.future.done():
+                # What it raises may be a `TimeoutError` of its own.
+                result = self._result(place, flight.future.result())
+                if result is not Without.AGAIN:
+                    return result
 
     async def land(self, place: Place, flight: Flight, value: Any, life: Life, *, anew: bool = False) -> None:
         """Keeps what the leader of a flight has computed. `anew`: others may have an older one."""
@@ -110,6 +115,9 @@ class CacheManager(Values):
     @property
     def may_refresh(self) -> bool:
         """Whether one more value may be computed beside the calls."""
+        if len(self._refreshing) >= MOST_REFRESHES:
+            for left in [each for each in self._refreshing if each.abandoned]:
+                self.fail(left)
         return self.refreshes_anew and len(self._refreshing) < MOST_REFRESHES
 
     def claim(self, place: Place, life: Life, *, fresh: bool) -> Flight | None:
@@ -165,7 +173,7 @@ class CacheManager(Values):
     async def _lead(self, place: Place, flight: Flight, life: Life) -> Found | Flight:
         """Before the leader computes: another replica may have the value, or be computing it."""
         began, waits = time.monotonic(), False
-        try:
+        with self._leading(flight):
             while self._replicas is not None:
                 before, flight.outdated = self._replicas.state, False
                 answer = await self._ask(
@@ -187,9 +195,6 @@ class CacheManager(Values):
                 self.statistics.of(place.namespace).waits += not waits
                 waits = True
                 await asyncio.sleep(min(max(waited / 10, POLL_SECONDS[0]), POLL_SECONDS[1]))
-        except BaseException:
-            self.fail(flight)
-            raise
         self._missed(place)
         return flight
 
@@ -228,13 +233,19 @@ class CacheManager(Values):
     @contextmanager
     def _waiting(self, place: Place, flight: Flight, inside: frozenset[Flight]) -> Iterator[None]:
         self.statistics.of(place.namespace).waits += 1
-        for leader in inside:
-            leader.waits_for.add(flight)
         try:
             yield
         finally:
-            for leader in inside:
-                leader.waits_for.discard(flight)
+            self.flights.wait_no_more(flight, inside)
+
+    @contextmanager
+    def _leading(self, flight: Flight) -> Iterator[None]:
+        """While who leads finds out whether to compute: the flight must end if that comes to nothing."""
+        try:
+            yield
+        except BaseException:
+            self.fail(flight)
+            raise
 
     def _result(self, place: Place, landing: Landing) -> Found | Again | None:
         """What a flight that was waited for has ended with. Raises what the computation raised."""

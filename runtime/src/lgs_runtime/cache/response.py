@@ -104,7 +104,7 @@ class ResponseCache(BaseCache[Any]):
         """Until the run has the value, or ends without; what is cleared meanwhile is not kept."""
         manager, run = self._manager, asyncio.current_task()
         assert run is not None
-        flight.owner = run
+        flight.owner, flight.loop = run, run.get_loop()
         run.add_done_callback(lambda _: manager.fail(flight))
 
     def _name(self, namespace: Namespace) -> str:
