@@ -7,17 +7,21 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lgs_runtime.api.schemas.record_json import run_json
 from lgs_runtime.background import webhooks
+from lgs_runtime.background.duties import webhook_sender
 from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import MOST_ATTEMPTS, WebhookSender
+from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
 from lgs_runtime.model import NewRun, Outcome, QueueLimits, Webhook
 from lgs_runtime.run_kwargs import RunKwargs
+from lgs_runtime.settings import Settings
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.contract import Webhooks
 from support.receiver import Receiver, receiving
@@ -340,6 +344,22 @@ async def test_where_webhooks_are_taken_away_nobody_is_called(service: Service, 
     made = await send(Impatient(service.storage.webhooks), rounds=2, enabled=False)
 
     assert (made, receiver.calls) == ([1, 0], [])
+
+
+@pytest.mark.parametrize("disabled", [frozenset(), frozenset({"webhooks"})], ids=["called", "disabled"])
+async def test_a_replica_calls_receivers_unless_its_file_has_taken_webhooks_away(
+    service: Service, receiver: Receiver, disabled: frozenset[Any]
+) -> None:
+    await ended(service, receiver.url)
+    settings = Settings(http=HttpSection(disabled=disabled))
+    services: Any = SimpleNamespace(settings=settings, storage=service.storage)
+    sender = webhook_sender(services)
+
+    async with open_client(settings.webhooks, 10) as http:
+        await sender.send_due(http)
+        await sender.settled()
+
+    assert len(receiver.calls) == (0 if disabled else 1)
 
 
 def leads_to(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> list[str]:

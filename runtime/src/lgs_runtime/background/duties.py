@@ -44,19 +44,29 @@ class Duty:
 
 async def start_duties(services: Services, stack: AsyncExitStack) -> None:
     """Does all duties until `stack` is closed."""
+    http = await stack.enter_async_context(open_client(services.settings.webhooks, ANSWER_SECONDS))
+    sender = webhook_sender(services)
+    stack.push_async_callback(sender.close)
+    for duty in duties_of(services, partial(sender.send_all_due, http)):
+        work = repeatedly(duty.name, duty.turn, duty.seconds, at_once=duty.at_once, spread=duty.spread)
+        await stack.enter_async_context(running(work, duty.name))
+
+
+def duties_of(services: Services, send_webhooks: Callable[[], Awaitable[object]]) -> tuple[Duty, ...]:
+    """The table, as the settings of a replica have it."""
+    webhooks = Duty("webhooks", 1.0, send_webhooks)
+    return (*_of_runs(services), webhooks, *_of_data(services), _of_the_cache(services))
+
+
+def webhook_sender(services: Services) -> WebhookSender:
+    """Who calls the receivers of runs, by the rules of the settings."""
     settings = services.settings
-    http = await stack.enter_async_context(open_client(settings.webhooks, ANSWER_SECONDS))
-    sender = WebhookSender(
+    return WebhookSender(
         services.storage.webhooks,
         run_json,
         settings.webhooks,
         enabled="webhooks" not in settings.http.disabled,
     )
-    stack.push_async_callback(sender.close)
-    calls = Duty("webhooks", 1.0, partial(sender.send_all_due, http))
-    for duty in (*_of_runs(services), calls, *_of_data(services), _of_the_cache(services)):
-        work = repeatedly(duty.name, duty.turn, duty.seconds, at_once=duty.at_once, spread=duty.spread)
-        await stack.enter_async_context(running(work, duty.name))
 
 
 def _of_the_cache(services: Services) -> Duty:
