@@ -18,8 +18,9 @@ from typing import IO, Literal, cast
 
 import structlog
 
+from lgs_runtime.database.addresses import address
 from lgs_runtime.encryption.wrapping import open_cipher, sealed_saver, sealed_storage
-from lgs_runtime.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable
+from lgs_runtime.errors import ConfigError, Conflict, InvalidRequest, NotFound, StorageUnavailable
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.persistence import open_persistence
 from lgs_runtime.settings import Settings
@@ -49,6 +50,7 @@ async def export_to(settings: Settings, path: Path, thread_ids: Sequence[str]) -
     """Writes threads, all of them if none are named. One that is deleted meanwhile is skipped; one that
     can't be exported is reported, and the others are exported. Raises `NotFound` for one that was named,
     `ConfigError`, `StorageUnavailable`."""
+    _check_database(settings.database_uri, may_be_made=False)
     part = path.with_name(f"{path.name}.part")
     done = skipped = 0
     failed: list[str] = []
@@ -82,6 +84,7 @@ async def _export_one(archive: Archive, thread_id: str, file: IO[bytes]) -> None
 
 async def import_from(settings: Settings, path: Path, if_exists: IfExists) -> Count:
     """Reads threads. Raises `Conflict` (`raise`), `InvalidRequest`; the threads before stay."""
+    _check_database(settings.database_uri, may_be_made=True)
     done = skipped = 0
     async with _opened(settings) as archive:
         with _file(path, path, "rb") as file:
@@ -126,6 +129,20 @@ async def _named(archive: Archive, thread_ids: Sequence[str]) -> AsyncIterator[s
         for thread_id in page:
             yield thread_id
         after = page[-1]
+
+
+def _check_database(uri: str, *, may_be_made: bool) -> None:
+    """Refuses a database in a file that is not there: it would be made, and have no threads. One for an
+    import may be made, but not beside those of `lgs up`, which would not read it. Raises `ConfigError`."""
+    database = address(uri)
+    if database.path is None or database.path.exists():
+        return
+    beside = sorted(database.path.parent.glob(f"*/{database.path.name}"))
+    if beside or not may_be_made:
+        hint = (
+            f"; `lgs up` keeps the threads of a service in LGS_DATA_DIR={beside[0].parent}" if beside else ""
+        )
+        raise ConfigError(f"DATABASE_URI: {uri}: there is no such file{hint}")
 
 
 @asynccontextmanager

@@ -243,3 +243,21 @@ async def test_answers_name_their_run_and_where_to_go_on(client: LangGraphClient
     for answer, leaf in ((waited, "join"), (streamed, "stream")):
         assert answer.headers["content-location"].startswith(path)
         assert answer.headers["location"] == f"{answer.headers['content-location']}/{leaf}"
+
+
+async def test_who_follows_some_modes_of_a_run_goes_on_with_those(client: LangGraphClient, url: str) -> None:
+    thread_id = await new_thread(client)
+    run = await client.runs.create(thread_id, "steps", input={}, stream_mode=["values", "updates", "tasks"])
+    await client.runs.join(thread_id, run["run_id"])
+    path = f"/threads/{thread_id}/runs/{run['run_id']}/stream"
+
+    async with httpx.AsyncClient(base_url=url, headers={"Last-Event-ID": "-1"}) as http:
+        answer = await http.get(path, params={"stream_mode": ["updates", "tasks"]})
+        goes_on = await http.get(answer.headers["location"])
+        whole = await http.get(path)
+
+    kinds = [line for line in goes_on.text.splitlines() if line.startswith("event: ")]
+    assert set(kinds) >= {"event: updates", "event: tasks"}
+    assert "event: values" not in kinds
+    assert goes_on.text == answer.text
+    assert whole.headers["location"] == path

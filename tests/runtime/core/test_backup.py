@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lgs_runtime.backup import Count, export_to, import_from
-from lgs_runtime.errors import Conflict, InvalidRequest
+from lgs_runtime.errors import ConfigError, Conflict, InvalidRequest
 from lgs_runtime.model import Page
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
@@ -54,6 +54,22 @@ async def test_all_threads_go_to_a_file_and_into_another_database(
         found = await restored.services.checkpointer.aget_tuple({"configurable": {"thread_id": thread_id}})
         assert found.config["configurable"]["checkpoint_id"] == version.checkpoint_id
         assert found.checkpoint["channel_values"]["done"] == ["one", "two", "three"]
+
+
+async def test_a_database_that_is_not_there_is_named_and_not_made(settings: Settings, tmp_path: Path) -> None:
+    file, here = tmp_path / "backup.gz", tmp_path / ".lgs" / "lgs.db"
+    nowhere = replace(settings, database_uri=f"sqlite:///{here}")
+    with pytest.raises(ConfigError, match=f"{here}: there is no such file$"):
+        await export_to(nowhere, file, ())
+
+    ups = here.parent / "desk" / here.name
+    ups.parent.mkdir(parents=True)
+    ups.touch()
+
+    for work in (export_to(nowhere, file, ()), import_from(nowhere, file, "raise")):
+        with pytest.raises(ConfigError, match=f"LGS_DATA_DIR={ups.parent}$"):
+            await work
+    assert not here.exists() and not file.exists()
 
 
 async def test_a_file_that_was_cut_brings_the_whole_threads_and_the_rest_later(

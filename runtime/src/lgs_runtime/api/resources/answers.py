@@ -48,7 +48,7 @@ def answer_events(
 ) -> Response:
     """The events of the run later than the id `after`, until it has ended."""
     source = _encoded(events(services, run, after, modes))
-    return event_stream(source, naming(run, "stream"), _gone(services, run, cancel_on_disconnect))
+    return event_stream(source, naming(run, "stream", modes), _gone(services, run, cancel_on_disconnect))
 
 
 def answer_thread_events(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request
 
@@ -94,9 +96,11 @@ def run_path(run: Run) -> str:
     return f"/threads/{run.thread_id}/runs/{run.run_id}"
 
 
-def naming(run: Run, leaf: str) -> dict[str, str]:
-    """Headers of an answer that goes on: which run it is, and where to go on when the connection breaks."""
-    return {"Content-Location": run_path(run), "Location": f"{run_path(run)}/{leaf}"}
+def naming(run: Run, leaf: str, modes: Collection[str] | None = None) -> dict[str, str]:
+    """Headers of an answer that goes on: which run it is, and where to go on when the connection breaks, with
+    the same `modes` of events."""
+    query = f"?{urlencode([('stream_mode', mode) for mode in modes])}" if modes else ""
+    return {"Content-Location": run_path(run), "Location": f"{run_path(run)}/{leaf}{query}"}
 
 
 def last_event_id(request: Request) -> str | None:
