@@ -77,7 +77,7 @@ class CircuitBreaker:
         self._wanted = bulkhead(max_concurrent, max_wait_seconds)
         self._parts: tuple[Circuit, Bulkhead | None] | None = None
         self._entered: dict[object, list[Call]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._place = _place()
         if name is not None:
             self._parts = self._made(name)

@@ -28,7 +28,8 @@ class Bulkhead:
         self.used = 0
         # In their order; one that gives up is found at once, however many wait.
         self._waiting: OrderedDict[Future[None], None] = OrderedDict()
-        self._lock = threading.Lock()
+        # The garbage collector may end a call that was left behind in the midst of this thread's next line.
+        self._lock = threading.RLock()
 
     def enter(self, circuit: str) -> None:
         """Takes a place, and blocks the thread while it waits for one. Raises `BulkheadFull`."""
@@ -64,13 +65,13 @@ class Bulkhead:
 
     def _place(self, circuit: str) -> Future[None] | None:
         """None: it was taken. Else what is done when there is one."""
+        place: Future[None] = Future()
         with self._lock:
             if self.used < self.limit:
                 self.used += 1
                 return None
             if self.max_wait_seconds == 0:
                 raise BulkheadFull(circuit, self.limit, 0.0)
-            place: Future[None] = Future()
             self._waiting[place] = None
             return place
 

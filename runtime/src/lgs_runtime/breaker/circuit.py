@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from lgs_runtime.breaker.window import Counts
 
 Listener = Callable[["Circuit", State, State], None]
 """Is called for each change of phase, by the thread that made it, and must not wait."""
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -38,7 +39,8 @@ class Circuit:
         """How often each phase began."""
         self.refused = 0
         self.listeners: list[Listener] = []
-        self._lock = threading.Lock()
+        # The garbage collector may end a call that was left behind in the midst of this thread's next line.
+        self._lock = threading.RLock()
         self._state = State(since=clock())
 
     @property
@@ -70,12 +72,7 @@ class Circuit:
         return CircuitOpen(self.name, retry_after_seconds)
 
     def _acquired(self) -> Permit | Refusal:
-        with self._lock:
-            before = self._state
-            after, answer = machine.acquire(self.policy, before, self.clock())
-            self._state = after
-        self._announce(before, after)
-        return answer
+        return self._decided(lambda state, now: machine.acquire(self.policy, state, now))
 
     def acquire_some(self, most: int) -> list[Permit]:
         """As many calls as may be made now, up to `most`. A refusal is not counted: nobody asked."""
@@ -88,23 +85,34 @@ class Circuit:
         """A call that was let through has ended."""
         with self._lock:
             self.results[result] += 1
-            before = self._state
-            after = machine.report(self.policy, before, permit, result, self.clock())
-            self._state = after
-        self._announce(before, after)
+        self._decided(lambda state, now: (machine.report(self.policy, state, permit, result, now), None))
 
     def withdraw(self, permit: Permit) -> None:
         """A call that was let through is not made: nothing is counted."""
-        with self._lock:
-            self._state = machine.report(self.policy, self._state, permit, Result.NEITHER, self.clock())
+        neither = Result.NEITHER
+        self._decided(lambda state, now: (machine.report(self.policy, state, permit, neither, now), None))
 
     def change(self, decide: Callable[[State, float], State]) -> State:
         """The state after a change that the replicas agreed on."""
+
+        def decided(before: State, now: float) -> tuple[State, State]:
+            after = decide(before, now)
+            return after, after
+
+        return self._decided(decided)
+
+    def _decided(self, decide: Callable[[State, float], tuple[State, T]]) -> T:
+        """What was decided beside the next state."""
         with self._lock:
-            before = self._state
-            after = self._state = decide(before, self.clock())
+            while True:
+                before = self._state
+                after, answer = decide(before, self.clock())
+                # A call that ended in the midst of it counts, too.
+                if self._state is before:
+                    break
+            self._state = after
         self._announce(before, after)
-        return after
+        return answer
 
     def _announce(self, before: State, after: State) -> None:
         if before.generation == after.generation:

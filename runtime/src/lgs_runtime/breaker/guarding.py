@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -56,13 +56,22 @@ def _function(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable
         try:
             with Call(breaker) as one:
                 result = function(*args, **kwargs)
-                # What is only a promise says nothing yet; the call is made when it is awaited.
-                one.says_nothing = promised = inspect.iscoroutine(result)
+                # What is only a promise says nothing yet; the call is made when it is awaited, or read.
+                one.says_nothing = inspect.iscoroutine(result) or _is_stream(result)
         except Exception as failed:  # noqa: BLE001
             return _instead(breaker, failed, args, kwargs)
-        return _finished(breaker, result, args, kwargs) if promised else result
+        if inspect.iscoroutine(result):
+            return _finished(breaker, result, args, kwargs)
+        if not _is_stream(result):
+            return result
+        stream = _async_generator if inspect.isasyncgen(result) else _generator
+        return stream(breaker, lambda *_args, **_kwargs: result)(*args, **kwargs)
 
     return call
+
+
+def _is_stream(result: Any) -> bool:
+    return inspect.isgenerator(result) or inspect.isasyncgen(result)
 
 
 def _coroutine(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,37 +94,69 @@ async def _finished(
         work.close()  # One that was refused was never begun.
 
 
+class _Items:
+    """A generator, and whether it has given anything. What is sent to it or thrown into it, as by
+    `contextmanager`, comes to it."""
+
+    def __init__(self, items: Generator[Any, Any, Any]) -> None:
+        self._items = items
+        self.begun = False
+
+    def __iter__(self) -> _Items:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, sent: Any) -> Any:
+        item = self._items.send(sent)
+        self.begun = True
+        return item
+
+    def throw(self, *raised: Any) -> Any:
+        return self._items.throw(*raised)
+
+    def close(self) -> None:
+        self._items.close()
+
+
 def _generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         begun = False
         try:
-            with Call(breaker), closing(function(*args, **kwargs)) as items:
-                for item in items:
-                    begun = True
-                    yield item
-            return
+            with Call(breaker), closing(_Items(function(*args, **kwargs))) as items:
+                try:
+                    return (yield from items)
+                finally:
+                    begun = items.begun
         except Exception as failed:
             if begun:
                 raise
             answer = _instead(breaker, failed, args, kwargs)
-        yield from answer
+        return (yield from answer)
 
     return call
 
 
 def _async_generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         begun = False
         try:
             async with Call(breaker, timed=False) as one, aclosing(function(*args, **kwargs)) as items:
+                following = items.asend(None)
                 while True:
                     try:
                         async with one.timed():
-                            item = await anext(items)
+                            item = await following
                     except StopAsyncIteration:
                         break
                     begun = True
-                    yield item
+                    try:
+                        following = items.asend((yield item))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as thrown:  # noqa: BLE001 - as of `asynccontextmanager`
+                        following = items.athrow(thrown)
             return
         except Exception as failed:
             if begun:

@@ -26,6 +26,7 @@ class Registry:
     def __init__(self) -> None:
         self._circuits: dict[str, tuple[Circuit, Bulkhead | None]] = {}
         self._lock = threading.Lock()
+        self._told = False
 
     def all(self) -> list[Circuit]:
         """Every circuit that is known."""
@@ -45,7 +46,10 @@ class Registry:
             if len(self._circuits) > MOST:
                 oldest = next(iter(self._circuits))
                 del self._circuits[oldest]
-                log.warning("circuit.forgotten", circuit=oldest, most=MOST)
+                if not self._told:
+                    # Once: whoever makes names of requests makes them without end.
+                    self._told = True
+                    log.warning("circuit.forgotten", circuit=oldest, most=MOST)
         for field in fields(policy):
             _same(name, field.name, getattr(policy, field.name), getattr(found[0].policy, field.name))
         _same(name, "max_concurrent", _limit(bulkhead), _limit(found[1]))
@@ -55,6 +59,7 @@ class Registry:
         """Forgets all circuits; breakers that are in use keep theirs."""
         with self._lock:
             self._circuits.clear()
+            self._told = False
 
 
 def _limit(bulkhead: Bulkhead | None) -> int | None:

@@ -1,0 +1,174 @@
+"""A stream is one call from its first item to its last, however it is made, and what goes between it and its
+reader is as without a breaker. And calls that are left behind, which the garbage collector ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from lgs_runtime.breaker import CircuitBreaker, CircuitOpen, machine
+from lgs_runtime.breaker.bulkhead import Bulkhead
+from lgs_runtime.breaker.circuit import Circuit
+from lgs_runtime.breaker.machine import Phase, Result
+from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.registry import MOST
+
+made = partial(CircuitBreaker, failure_threshold=0.5, minimum_calls=2, recovery_timeout=60)
+
+
+def broken() -> Generator[int, Any, None]:
+    yield 1
+    raise ConnectionError("broken off")
+
+
+async def broken_async() -> AsyncIterator[int]:
+    yield 1
+    raise ConnectionError("broken off")
+
+
+def test_a_function_that_returns_a_stream_counts_by_how_the_stream_ends() -> None:
+    breaker = made("returned")
+
+    @breaker
+    def ask() -> Any:
+        return broken()
+
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            list(ask())
+
+    assert breaker.state is Phase.OPEN
+    with pytest.raises(CircuitOpen):
+        list(ask())
+
+
+async def test_a_function_that_returns_an_asynchronous_stream_counts_by_how_the_stream_ends() -> None:
+    breaker = made("returned")
+
+    @breaker
+    def ask() -> Any:
+        return broken_async()
+
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            [item async for item in ask()]
+
+    assert breaker.state is Phase.OPEN
+    with pytest.raises(CircuitOpen):
+        [item async for item in ask()]
+
+
+async def test_what_is_sent_to_a_stream_and_what_it_returns_comes_through() -> None:
+    breaker = made("sent")
+    got: list[Any] = []
+
+    @breaker
+    def asked() -> Generator[int, str, str]:
+        got.append((yield 1))
+        return "end"
+
+    @breaker
+    async def asked_async() -> Any:
+        got.append((yield 1))
+
+    def reader() -> Generator[int, str, None]:
+        got.append((yield from asked()))
+
+    reading, reading_async = reader(), asked_async()
+    assert (next(reading), await anext(reading_async)) == (1, 1)
+    with pytest.raises(StopIteration):
+        reading.send("one")
+    with pytest.raises(StopAsyncIteration):
+        await reading_async.asend("two")
+
+    assert got == ["one", "end", "two"]
+    assert breaker.circuit.results == {Result.SUCCESS: 2}
+
+
+async def test_a_context_manager_behind_a_breaker_sees_what_its_block_raises() -> None:
+    breaker, seen = made("session"), []
+
+    @contextmanager
+    @breaker
+    def session() -> Any:
+        try:
+            yield "session"
+        except LookupError as raised:
+            seen.append(raised)
+
+    @asynccontextmanager
+    @breaker
+    async def session_async() -> Any:
+        try:
+            yield "session"
+        except LookupError as raised:
+            seen.append(raised)
+            raise
+
+    raised = LookupError("in the block")
+    with session():
+        raise raised
+    with pytest.raises(LookupError):
+        async with session_async():
+            raise raised
+
+    assert seen == [raised, raised]
+    assert breaker.circuit.results == {Result.SUCCESS: 1, Result.FAILURE: 1}
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """Does work that may stand still for ever."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive(), "it stands still"
+
+
+def test_a_call_that_the_garbage_collector_ends_in_the_midst_of_another_counts_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    circuit = Circuit("model", Policy(minimum_calls=10))
+    left_behind, other = circuit.acquire(), circuit.acquire()
+    report, left = machine.report, [left_behind]
+
+    def collecting(*args: Any) -> Any:
+        # What is made here may be what makes the garbage collector begin.
+        after = report(*args)
+        if left:
+            circuit.report(left.pop(), Result.FAILURE)
+        return after
+
+    monkeypatch.setattr(machine, "report", collecting)
+    in_a_thread(partial(circuit.report, other, Result.SUCCESS))
+
+    assert circuit.state.ended == (2, 1, 0)
+
+
+def test_a_place_that_the_garbage_collector_gives_back_is_there_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bulkhead = Bulkhead(1, max_wait_seconds=600)
+    bulkhead.enter("model")
+
+    def collecting() -> Any:
+        bulkhead.leave()
+        return object()
+
+    monkeypatch.setattr("lgs_runtime.breaker.bulkhead.Future", collecting)
+    in_a_thread(partial(bulkhead.enter, "model"))
+
+    assert bulkhead.used == 1
+
+
+def test_names_without_end_are_told_once() -> None:
+    with capture_logs() as logs:
+        for number in range(MOST + 50):
+            CircuitBreaker(f"customer-{number}")
+
+    assert [log["event"] for log in logs] == ["circuit.forgotten"]
