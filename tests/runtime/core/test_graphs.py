@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
+from structlog.testing import capture_logs
 
 from lgs_runtime.errors import ConfigError, NotFound
 from lgs_runtime.graphs.loader import load_graph
@@ -107,6 +108,28 @@ async def test_a_compiled_graph_is_prepared_once(source: Path) -> None:
 
     async with graphs.open("g") as one, graphs.open("g") as other:
         assert one is other
+
+
+OWN = {"a": "kept", "b": "keeps", "c": "compiled"}
+
+
+async def test_what_a_graph_is_compiled_with_and_does_not_get_is_logged_once_for_all(source: Path) -> None:
+    text = (source / "good_graphs.py").read_text()
+    own = """
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.store.memory import InMemoryStore
+kept = builder.compile(checkpointer=InMemorySaver(), store=InMemoryStore())
+keeps = builder.compile(checkpointer=InMemorySaver())
+"""
+    (source / "own_persistence.py").write_text(text + own)
+
+    with capture_logs() as logs:
+        graphs = registry(source, **{name: f"own_persistence:{graph}" for name, graph in OWN.items()})
+
+    said = {each["part"]: each["graphs"] for each in logs if each["event"] == "graphs.own_persistence"}
+    assert said == {"checkpointer": "a, b", "store": "a"}
+    async with graphs.open("a") as a, graphs.open("c") as c:
+        assert (a.checkpointer, a.store) == (c.checkpointer, c.store)
 
 
 async def test_a_factory_is_told_why_it_is_called(source: Path) -> None:

@@ -16,7 +16,7 @@ Thing = tuple[str, ...]
 """An event, and what of."""
 OF: Final = (
     *("namespace", "endpoint", "node", "graphs", "input", "error"),
-    *("where", "file", "keys", "names", "path", "handler"),
+    *("where", "file", "keys", "names", "part", "path", "handler"),
 )
 """What distinguishes two things of one event."""
 MOST: Final = 100
@@ -30,6 +30,10 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "circuits.not_shared": "circuits are each replica's own meanwhile: {reason}",
     "claim.failed": "the database does not answer ({reason}): no run that waits is begun meanwhile",
     "database.away": "the database is not there ({reason}): the replicas wait for it",
+    "graphs.own_persistence": (
+        "a {part} that the code compiles in is not used here, the service's is: {graphs}; to bring one,"
+        " name it in langgraph.json"
+    ),
     "lease.lost": "{replica} lost its lease: its {runs} runs go on from their last checkpoints",
     "queue.unserved": "runs wait for graphs that no replica has: {graphs}",
     "run.raised": "a run failed: {error}: {message}; the log of {replica} has its traceback",

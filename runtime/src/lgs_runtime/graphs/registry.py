@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
+import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
@@ -28,6 +29,7 @@ from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant
 from lgs_runtime.storage.contract import Storage
 
+log = structlog.get_logger(__name__)
 ASSISTANT_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 UNNAMED = "LangGraph"
 """What LangGraph calls a graph that nobody has named."""
@@ -88,6 +90,7 @@ class GraphRegistry:
         for each in loaded:
             if each.graph is not None:
                 check_policies(each.graph_id, each.graph)
+        _report_own_persistence(loaded)
         return cls(loaded, checkpointer, store, cache)
 
     @property
@@ -180,3 +183,10 @@ class GraphRegistry:
         kept = graph.cache or (self._cache and ResponseCache(self._cache, graph_id))
         given = {"checkpointer": self._checkpointer, "store": self._store, "cache": kept}
         return graph.copy({**given, "name": graph_id} if graph.name == UNNAMED else given)
+
+
+def _report_own_persistence(loaded: Sequence[LoadedGraph]) -> None:
+    """Says of what a graph was compiled with and does not get here."""
+    for part, own in (("checkpointer", BaseCheckpointSaver), ("store", BaseStore)):
+        if named := [each.graph_id for each in loaded if isinstance(getattr(each.graph, part, None), own)]:
+            log.warning("graphs.own_persistence", part=part, graphs=", ".join(named))
