@@ -72,6 +72,27 @@ def test_another_warning_of_the_runtime_is_said_as_it_is_logged_and_not_for_each
     ]
 
 
+def test_a_circuit_that_opens_is_one_line() -> None:
+    notices = Notices()
+    counts = {"calls": 8, "failures": 4, "slow": 0, "failure_threshold": 0.5, "retry_after_seconds": 5.0}
+    circuit = {"circuit": "agent", "kind": "graph", "run_id": "1"}
+    opened = {"event": "circuit.open", "level": "warning", "before": "closed", **circuit, **counts}
+
+    heard = said(("a", opened), ("b", opened), notices=notices)
+
+    assert heard == [
+        "graph agent: its circuit is open: 4 of 8 runs failed (50%, and 50% are too many); new runs are "
+        "answered 503, those that wait are kept; tried again in 5 s"
+    ]
+    assert readable([json.dumps(opened)], notices.lines) == []
+
+
+def test_a_warning_of_the_application_that_is_called_like_a_circuit_s_is_said_as_it_is() -> None:
+    heard = said(("a", {"event": "circuit.open", "level": "warning", "room": "4"}))
+
+    assert heard == ["warning: circuit.open room=4"]
+
+
 def test_what_is_no_warning_or_no_word_of_the_runtime_stays_in_the_log() -> None:
     logs: list[dict[str, Any]] = [
         {"event": "run.finished", "level": "info"},

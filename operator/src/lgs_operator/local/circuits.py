@@ -76,11 +76,14 @@ def _record(line: str) -> Record | None:
     except (ValueError, RecursionError):
         return None
     # Code of the application logs there too.
-    if not isinstance(record, dict) or record.get("event") not in EVENTS:
-        return None
+    return record if isinstance(record, dict) and is_change(record) else None
+
+
+def is_change(record: Record) -> bool:
+    """Whether a record of the log is a change of a circuit."""
     named = all(isinstance(record.get(name), str) for name in ("kind", "circuit"))
     counted = all(isinstance(record.get(name, 0), int | float) for name in NUMBERS)
-    return record if named and counted else None
+    return record.get("event") in EVENTS and named and counted
 
 
 def _opened(calls: str, record: Record) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lgs_operator.local.circuits import Circuits
+from lgs_operator.local.circuits import Circuits, is_change
 from lgs_operator.local.worker_log import SERIOUS, first_line, is_noted, record_of
 
 Record = Mapping[str, Any]
@@ -84,7 +84,9 @@ class Notices:
         say already."""
         yield from self.circuits.changes(replica, log)
         for record in filter(None, map(record_of, log)):
-            if not is_noted(record, notes):
+            if is_change(record):
+                self.lines.add(first_line(record))
+            elif not is_noted(record, notes):
                 yield from self._of_record(replica, record)
 
     def ended(self, replica: str) -> Iterator[str]:
