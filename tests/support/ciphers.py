@@ -1,5 +1,6 @@
-"""Encryption handlers for tests, of the standard library alone: keys of the tenant that the context names,
-the same ciphertext for the same text, and an account of what the handlers were called with."""
+"""Encryption handlers for tests, of the standard library alone: keys of the tenant that the context names and
+of the field that is sealed, the same ciphertext for the same text, and an account of what the handlers were
+called with."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class KeyServiceDown(Exception):
 
 
 def _key(ctx: EncryptionContext) -> bytes:
-    return hashlib.sha256(f"tenant {ctx.metadata.get('tenant', 'everybody')}".encode()).digest()
+    tenant = ctx.metadata.get("tenant", "everybody")
+    return hashlib.sha256(f"tenant {tenant}: {ctx.model}.{ctx.field}".encode()).digest()
 
 
 def _stream(key: bytes, nonce: bytes, data: bytes) -> bytes:

@@ -29,7 +29,9 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Texts that the application, or its user, has written."""
 ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
-    ("run", "thread_metadata"): ("thread", "metadata")
+    ("run", "thread_metadata"): ("thread", "metadata"),
+    ("thread", "error"): ("run", "error"),
+    ("version", "interrupts"): ("thread", "interrupts"),
 }
 """What the database has copied as it was sealed: by its place, where it stood."""
 _Kept = TypeVar("_Kept", Assistant, Thread, Run, Version, Cron)
