@@ -48,6 +48,9 @@ MAX_DELAY_SECONDS = 366 * 24 * 3600
 
 
 def _listed(value: Any) -> Any:
+    """One mode or several. An empty list chooses none: `useStream` sends it while its page reads nothing."""
+    if value == []:
+        return ["values"]
     return [value] if isinstance(value, str) else value
 
 
@@ -70,7 +73,7 @@ WebAddress = Annotated[
     WithJsonSchema({"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048}),
 ]
 
-Modes = Annotated[list[StreamMode], BeforeValidator(_listed), Field(min_length=1)]
+Modes = Annotated[list[StreamMode], BeforeValidator(_listed)]
 NodeNames = Literal["*"] | list[str]
 
 
