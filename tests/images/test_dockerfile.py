@@ -10,10 +10,10 @@ import pytest
 
 from lgs_crds import ManifestError
 from lgs_operator.application import read
+from lgs_operator.application.poetry import requirements, versions
 from lgs_operator.application.pythons import python_for
 from lgs_operator.images.dockerfile import dockerfile
 from lgs_operator.images.plan import Plan, plan, stock_image
-from lgs_operator.images.poetry import requirements, versions
 
 GRAPH = "graph = None\n"
 PACKAGE = """
@@ -235,6 +235,17 @@ def test_the_members_of_a_workspace_that_it_needs_are_installed_from_the_reposit
     assert "lgs-runtime 'tool @ git+https://e.com/t@v1' orjson" in text[position(text, "orjson")]
     assert "--no-deps -e /app/apps/agent -e /app/libs/shared" in text[position(text, "--no-deps")]
     assert not any("unused" in line for line in text)
+
+
+def test_a_source_that_leads_nowhere_is_refused_not_taken_from_the_index(tmp_path: Path) -> None:
+    sources = '[tool.uv.sources]\nhttpx = {path = "./wheels/httpx.whl"}\nlanggraph = {index = "ours"}\n'
+    write(tmp_path, **{"pyproject.toml": PACKAGE + sources})
+
+    with pytest.raises(ManifestError, match=r"tool\.uv\.sources\.httpx: leads to no folder"):
+        planned(tmp_path)
+
+    write(tmp_path, **{"pyproject.toml": PACKAGE + sources.replace("httpx =", "unused =")})
+    assert planned(tmp_path).indexed == ("langgraph",)
 
 
 def test_a_lock_of_uv_says_what_is_installed_where_the_file_asks_for_it(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from lgs_crds import ManifestError
 from lgs_operator.application import Application, read
+from lgs_operator.application.members import only_by_uv, what_to_install
 from lgs_operator.application.names import imports_in, names_in
-from lgs_operator.application.project import as_service_name, name_of, what_to_install
+from lgs_operator.application.project import as_service_name, name_of
 from lgs_operator.application.target import found, kind_of
 
 GRAPH = "from langgraph.graph import StateGraph\n\ngraph = StateGraph(dict).compile()\n"
@@ -201,6 +202,82 @@ def test_what_to_install_is_what_the_file_depends_on(tmp_path: Path) -> None:
     needs = what_to_install(application(tmp_path, dependencies=[".", "./lib", "langchain-openai>=1"]))
 
     assert needs == ["-r", f"{tmp_path}/requirements.txt", "-e", f"{tmp_path}/lib", "langchain-openai>=1"]
+
+
+MEMBER = '[project]\nname = "{}"\nversion = "1"\ndependencies = {}\n'
+BUILD = "[build-system]\nrequires = []\n"
+
+
+def workspace(folder: Path, sources: str, needs: str, *, more: str = "", build: str = BUILD) -> Application:
+    """An application in a workspace that has `shared` beside it, which has `deeper`."""
+    files = {
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["apps/*", "libs/*"]\n',
+        "apps/agent/pyproject.toml": MEMBER.format("agent", needs)
+        + f"{more}{build}[tool.uv.sources]\n{sources}",
+        "libs/shared/pyproject.toml": MEMBER.format("shared", '["deeper>=1"]')
+        + "[tool.uv.sources]\ndeeper = {workspace = true}\n",
+        "libs/deeper/pyproject.toml": MEMBER.format("deeper", '["orjson"]') + BUILD,
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return application(folder / "apps" / "agent")
+
+
+@pytest.mark.parametrize("source", ["{workspace = true}", '{path = "../../libs/shared"}'])
+@pytest.mark.parametrize(
+    ("needs", "more"),
+    [
+        ('["shared>=1", "httpx"]', ""),
+        ('["httpx"]', '[project.optional-dependencies]\nall = ["Shared"]\n'),
+    ],
+    ids=["needs it", "as an extra"],
+)
+def test_what_a_package_takes_from_its_repository_is_never_left_to_the_index(
+    tmp_path: Path, source: str, needs: str, more: str
+) -> None:
+    made = workspace(tmp_path, f"shared = {source}\n", needs, more=more)
+
+    folders = [f"{tmp_path}/{name}" for name in ("apps/agent", "libs/shared", "libs/deeper")]
+    assert what_to_install(made) == [word for folder in folders for word in ("-e", folder)]
+    assert only_by_uv(made) is None
+
+
+def test_what_only_a_build_system_asks_for_may_be_any_that_has_a_place(tmp_path: Path) -> None:
+    made = workspace(tmp_path, "shared = {workspace = true}\n", "[]")
+    file = made.folder / "pyproject.toml"
+    file.write_text(file.read_text().replace("dependencies = []", 'dynamic = ["dependencies"]'))
+
+    assert f"{tmp_path}/libs/shared" in what_to_install(made)
+
+
+def test_what_comes_from_a_url_is_named_with_it_and_without_a_build_system_each_requirement(
+    tmp_path: Path,
+) -> None:
+    sources = 'shared = {workspace = true}\ntool = {git = "https://e.com/t", rev = "v1"}\n'
+    sources += 'wheel = {url = "https://e.com/wheel.whl"}\n'
+    needs = '["shared", "tool", "wheel[x]>=1", "httpx"]'
+    direct = ["tool @ git+https://e.com/t@v1", "wheel[x] @ https://e.com/wheel.whl"]
+
+    built = what_to_install(workspace(tmp_path, sources, needs))
+    plain = what_to_install(workspace(tmp_path, sources, needs, build=""))
+
+    assert built[-2:] == direct
+    assert f"{tmp_path}/apps/agent" not in plain
+    assert (plain[:2], plain[-3:]) == (["-e", f"{tmp_path}/libs/shared"], [*direct, "httpx"])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{index = "ours"}', '[{index = "ours", marker = "x"}, {index = "other"}]', '{path = "./gone"}',
+        '[{path = "../../libs/shared"}, {git = "https://e.com/s"}]',
+    ],
+)  # fmt: skip
+def test_what_pip_can_not_be_told_the_place_of_is_left_to_uv(tmp_path: Path, source: str) -> None:
+    made = workspace(tmp_path, f"shared = {source}\n", '["shared"]')
+
+    assert only_by_uv(made) == made.folder
 
 
 def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: Path) -> None:

@@ -64,6 +64,10 @@ def test_a_lock_of_uv_is_run_by_uv_where_there_is_one(tmp_path: Path) -> None:
         (app / name).write_text("")
 
     assert choose(app, None, {"PATH": str(tools)}, OWN).project == app
+    (app / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["agent"]\n')
+    (app / "agent").mkdir()
+    (app / "agent" / "pyproject.toml").write_text('[project]\nname = "agent"\n')
+    assert choose(app / "agent", None, {"PATH": str(tools)}, OWN).project == app / "agent"
     assert choose(app, None, {"PATH": str(app)}, OWN).project is None
 
 
@@ -115,6 +119,22 @@ def test_an_application_without_an_environment_is_told_how_to_make_one_with_the_
     assert choose(tmp_path, None, {}, OWN).of_lgs
     environment(tmp_path / ".venv")
     assert not choose(tmp_path, None, {}, OWN).of_lgs
+
+
+def test_uv_installs_into_the_environment_that_the_application_has_or_gives_it_the_runtime(
+    tmp_path: Path,
+) -> None:
+    app = tmp_path / "apps" / "agent"
+
+    def synced(prefix: Path, *, of_lgs: bool = False) -> str:
+        python = interpreter.Interpreter(prefix / "bin" / "python", prefix, "3.12.1", "chosen", of_lgs)
+        return interpreter.syncing(python, app, tmp_path)
+
+    sync = f"uv sync --inexact --project {app}"
+    assert synced(tmp_path / ".venv") == sync
+    assert synced(Path("/opt/other")) == f"UV_PROJECT_ENVIRONMENT=/opt/other {sync}"
+    install = f"uv pip install --python {tmp_path}/.venv/bin/python {interpreter.runtime_source()}"
+    assert synced(OWN, of_lgs=True) == f"{sync} && {install}"
 
 
 @pytest.mark.usefixtures("no_uv")

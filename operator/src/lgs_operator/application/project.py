@@ -1,6 +1,4 @@
-"""What can be found out about a repository without asking: the name of its service, its root, its lock, and
-how what it needs is installed.
-"""
+"""What can be found out about a repository without asking: the name of its service, and its root."""
 
 from __future__ import annotations
 
@@ -11,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from lgs_crds.texts import LONGEST_SERVICE_NAME
-from lgs_operator.application.model import Application
 
 _FALLBACK: Final = "agent"
 
@@ -54,19 +51,3 @@ def upwards(folder: Path) -> Iterator[Path]:
             yield from above[: index + 1]
             return
     yield folder
-
-
-def is_package(folder: Path) -> bool:
-    """Whether pip can install the folder."""
-    return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
-
-
-def what_to_install(application: Application) -> list[str]:
-    """The arguments of `pip install` for what a `langgraph.json` depends on."""
-    arguments: list[str] = []
-    for folder in application.folders:
-        if is_package(folder):
-            arguments += ["-e", str(folder)]
-        elif (folder / "requirements.txt").is_file():
-            arguments += ["-r", str(folder / "requirements.txt")]
-    return [*arguments, *application.packages]

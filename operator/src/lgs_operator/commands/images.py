@@ -96,9 +96,13 @@ def _plan(file: Path, base_image: str | None, without: list[str]) -> Plan:
     for name, value in application.env.items():
         if value and any(mark in name.upper() for mark in ("KEY", "TOKEN", "SECRET", "PASSWORD")):
             warn(f"{file}: env.{name}: is in the image with {CONFIG}; a secret belongs in a Secret")
-    return plan(
+    made = plan(
         replace(application, unbuildable=left), base_image, os.environ.get("LGS_RUNTIME_IMAGE") or STOCK
     )
+    for name in made.indexed:
+        rule = f"its index is not asked, {name} is taken from the build's own; `source` of kind uv asks it"
+        warn(f"{file}: note: tool.uv.sources.{name}: {rule}")
+    return made
 
 
 def _tag(application: Application) -> str:

@@ -12,10 +12,10 @@ from typing import Final
 
 from lgs_crds import ManifestError, Problem
 from lgs_operator.application import Application
+from lgs_operator.application.members import Member, members_of, needed_from_outside
 from lgs_operator.application.model import PACKAGE_TOOLS
 from lgs_operator.application.pythons import python_for
 from lgs_operator.application.workspace import normal, workspace_members
-from lgs_operator.images.members import Member, members_of, needed_from_outside
 
 STOCK: Final = "ghcr.io/langgraphservice/runtime:0.1.0"
 """Its tags for each Python end with `-py3.12` and the like."""
@@ -56,6 +56,8 @@ class Plan:
     lock: Lock | None = None
     pip_config: Path | None = None
     removed_tools: tuple[str, ...] = PACKAGE_TOOLS
+    indexed: tuple[str, ...] = ()
+    """Packages that uv would take from an index of their own, which the build does not ask."""
 
     def inside(self, path: Path) -> PurePosixPath:
         """Where a path of the build is in the image."""
@@ -75,6 +77,8 @@ def plan(application: Application, base_image: str | None = None, stock: str = S
     lock = _lock(application)
     wanted = _locked(application, lock) if lock else application.folders
     members = members_of(wanted)
+    if lock is None and (lost := [*_lost(members)]):
+        raise ManifestError(str(application.path), tuple(lost))
     parts = _parts([application.folder, *(member.folder for member in members)])
     beside = [lock.root] if lock else []
     beside += [section.pip_config_file.parent] if section.pip_config_file else []
@@ -105,7 +109,18 @@ def plan(application: Application, base_image: str | None = None, stock: str = S
         lock=lock,
         pip_config=section.pip_config_file,
         removed_tools=tuple(tool for tool in PACKAGE_TOOLS if tool not in section.keep_pkg_tools),
+        indexed=() if lock else tuple(name for member in members for name in member.indexed),
     )
+
+
+def _lost(members: Iterable[Member]) -> Iterable[Problem]:
+    rule = "leads to no folder of the repository: the build would take a stranger's package of that name"
+    for member in members:
+        for name in member.lost:
+            yield Problem(
+                f"{member.folder / 'pyproject.toml'}: tool.uv.sources.{name}",
+                f"{rule}; `source` of kind uv installs what uv.lock pins",
+            )
 
 
 _OF_THE_BASE: Final = ("base_image", "image_distro", "python_version")

@@ -95,7 +95,8 @@ def choose(folder: Path, flag: Path | None, env: Mapping[str, str], own: Path) -
             if (place / name / "pyvenv.cfg").is_file() and (python := _python_in(place / name)):
                 return Choice(f"the application's own environment, {place / name}", python)
     if (root := lock_root(folder)) is not None and shutil.which("uv", path=env.get("PATH")):
-        return Choice(f"uv run, from {root / 'uv.lock'}", project=root)
+        # From the folder, not the root: uv installs what that member of the workspace needs.
+        return Choice(f"uv run, from {root / 'uv.lock'}", project=folder)
     return Choice("the one that lgs runs on", Path(sys.executable), of_lgs=True)
 
 
@@ -140,6 +141,20 @@ def making_one(folder: Path, arguments: list[str]) -> str:
     make = [*make, sys.executable, *([] if make else ["-m", "venv"]), str(place)]
     needs = [runtime_source(), *arguments]
     return f"{shlex.join(make)} && {installing(place / 'bin' / 'python', needs)}"
+
+
+def syncing(python: Interpreter, project: Path, root: Path) -> str:
+    """The command by which uv installs a project of its own into its environment, which is that of `root`;
+    into another one if that is the application's, and with the runtime where it has none yet.
+    """
+    sync = shlex.join(["uv", "sync", "--inexact", "--project", str(project)])
+    place = root / NAMES[0]
+    if python.of_lgs:
+        runtime = ["uv", "pip", "install", "--python", str(place / "bin" / "python"), runtime_source()]
+        return f"{sync} && {shlex.join(runtime)}"
+    return (
+        sync if python.prefix == place else f"UV_PROJECT_ENVIRONMENT={shlex.quote(str(python.prefix))} {sync}"
+    )
 
 
 def runtime_source() -> str:

@@ -14,12 +14,13 @@ from lgs_crds import API_VERSION, KIND, LangGraphService, ManifestError, Spec, l
 from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS
 from lgs_operator.application import Application
 from lgs_operator.application import read as read_application
-from lgs_operator.application.project import name_of, what_to_install
+from lgs_operator.application.members import only_by_uv, what_to_install
+from lgs_operator.application.project import name_of
 from lgs_operator.application.target import CONFIG, kind_of
-from lgs_operator.application.workspace import lock_root
+from lgs_operator.application.workspace import lock_root, workspace_of
 from lgs_operator.desired.environment import variables_of
 from lgs_operator.local.errors import LocalError
-from lgs_operator.local.interpreter import Interpreter, installing, interpreter, making_one
+from lgs_operator.local.interpreter import Interpreter, installing, interpreter, making_one, syncing
 from lgs_operator.scaling import Policy
 
 
@@ -115,12 +116,14 @@ def _with_defaults(application: Application) -> LangGraphService:
 def _install(python: Interpreter, source: Path, application: Application | None) -> str:
     """How to install what the application needs, as far as it says what that is."""
     if (root := lock_root(source)) is not None and python.prefix.parent == root:
-        return f"uv sync --inexact --project {root}"
+        return syncing(python, source, root)
     if application is None and (source / CONFIG).is_file():
         try:
             application = read_application(source / CONFIG, check_code=False)
         except ManifestError:
             application = None
+    if application is not None and (project := only_by_uv(application)) is not None:
+        return syncing(python, project, workspace_of(project) or project)
     needs = (what_to_install(application) if application else []) or ["THE PACKAGE"]
     return (
         making_one(source, needs)
