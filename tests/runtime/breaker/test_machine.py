@@ -306,3 +306,12 @@ def test_a_clock_that_jumps_ahead_opens_nothing_and_forgets_the_window() -> None
 
     assert state.phase is Phase.CLOSED
     assert len(state.window) == 1
+
+
+@pytest.mark.parametrize("seconds", [5e-324, 1e-310, 1e-9])
+def test_a_window_that_is_shorter_than_any_call_fails_none(seconds: float) -> None:
+    policy = Policy(window_seconds=seconds, minimum_calls=1)
+    state, permit = acquire(policy, State(), 1e6)
+    assert isinstance(permit, Permit)
+
+    assert report(policy, state, permit, Result.FAILURE, 1e6).phase is Phase.OPEN

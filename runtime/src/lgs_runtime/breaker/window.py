@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 BUCKETS: Final = 10
+SHORTEST_SECONDS: Final = 1e-6
+"""Of a bucket: with a shorter one its number is none that can be computed."""
 
 
 class Counts(NamedTuple):
@@ -37,7 +39,7 @@ NONE: Final = Counts()
 
 def number_at(now: float, seconds: float) -> int:
     """The bucket of a moment in a window of so many seconds."""
-    return int(now // (seconds / BUCKETS))
+    return int(now // max(seconds / BUCKETS, SHORTEST_SECONDS))
 
 
 def recorded(window: Window, number: int, *, failed: bool, slow: bool) -> Window:
