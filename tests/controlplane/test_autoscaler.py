@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -79,6 +83,24 @@ async def test_a_spike_is_followed_out_and_in_and_a_silent_replica_is_not_taken_
     story = Story(plane, cluster, namespace)
     assert await story.event("ScaledOut")
     assert await story.event("ScaledIn")
+    said = await asyncio.to_thread(lgs, plane, "why", "support", "--namespace", namespace)
+    assert said.startswith("support: ") and "\nreplicas: " in said, said
+    assert ": ScaledOut: 1 to " in said and ": ScaledIn: " in said, said
+    unknown = await asyncio.to_thread(lgs, plane, "why", "nobody", "--namespace", namespace)
+    assert unknown == f"there is no LangGraphService nobody in namespace {namespace}\n"
+
+
+def lgs(plane: ControlPlane, *command: str) -> str:
+    """What the command line says to the administrator."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lgs_operator.cli", *command],
+        env={**os.environ, "KUBECONFIG": str(plane.kubeconfig)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("database")

@@ -13,6 +13,7 @@ from lgs_operator.commands.rollback import rollback
 from lgs_operator.commands.simulate import simulate
 from lgs_operator.commands.up import up
 from lgs_operator.commands.validate import validate
+from lgs_operator.commands.why import why
 
 app = typer.Typer(
     help="Run LangGraph applications from one manifest.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -24,6 +25,7 @@ app.command("build")(build_image)
 app.command()(dockerfile)
 app.command()(simulate)
 app.command()(rollback)
+app.command()(why)
 
 
 @app.command()
