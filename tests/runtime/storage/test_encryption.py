@@ -11,17 +11,19 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.memory import InMemorySaver
 
 from lgs_runtime.checkpoint.savers import open_checkpointer
+from lgs_runtime.encryption import runs
 from lgs_runtime.encryption.cipher import Cipher
-from lgs_runtime.encryption.fields import Fields
+from lgs_runtime.encryption.fields import ELSEWHERE, FIELDS, TEXTS, Fields
 from lgs_runtime.encryption.storage import EncryptedPart
 from lgs_runtime.encryption.table import PLAIN, TABLE
 from lgs_runtime.encryption.wrapping import sealed_saver, sealed_storage, sealed_store
-from lgs_runtime.model import Finished, Page, QueueDepth, QueueLimits, Scope, Signal, Ttl
+from lgs_runtime.model import Finished, Page, QueueDepth, QueueLimits, Run, Scope, Signal, Ttl
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.contract import Lease
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions
-from lgs_runtime.storage.queries import ThreadQuery
+from lgs_runtime.storage.queries import AssistantQuery, CronQuery, RunQuery, ThreadQuery
 from lgs_runtime.store.backends import open_store
+from support import ciphers
 from support.ciphers import encryption
 
 CIPHER = Cipher(encryption, "encryption.path: here")
@@ -81,6 +83,57 @@ def test_every_value_that_can_have_the_applications_data_is_sealed_and_opened(
 
     assert may_have_data - only_ids <= rule.seals.keys()
     assert rule.opens is not None or kinds_in(answer) <= PLAIN_ANSWERS
+
+
+SCOPED_BY = {"assistants": "assistant", "crons": "cron", "threads_scope": "thread"}
+"""By the part, or by the argument: whose metadata a scope is about; a thread's elsewhere."""
+QUERIES = {
+    AssistantQuery: {"assistant"},
+    ThreadQuery: {"thread"},
+    RunQuery: {"run", "thread"},
+    CronQuery: {"cron"},
+}
+"""The models whose metadata a search asks for: its own, and those of its scope."""
+
+
+async def places_of(convert: Any, value: Any) -> set[tuple[str | None, str | None]]:
+    """What a rule calls the handlers with: models and fields."""
+    ciphers.told.clear()
+    await convert(Fields(CIPHER), value)
+    return {(model, field) for _, model, field, _ in ciphers.told}
+
+
+@pytest.mark.parametrize(("part", "method", "hints"), methods())
+async def test_what_is_sealed_is_sealed_as_what_it_is_opened_as(
+    part: str, method: str, hints: dict[str, Any]
+) -> None:
+    """With keys by model and field, another name would make it unreadable, or unfindable."""
+    seals, model = TABLE[part][method].seals, part.removesuffix("s")
+    scope = Scope(({"team": "a"},))
+
+    for name in seals:
+        kinds = kinds_in(hints[name])
+        if Scope in kinds:
+            by = SCOPED_BY.get(name) or SCOPED_BY.get(part, "thread")
+            assert await places_of(seals[name], scope) == {(by, "metadata")}, name
+        elif query := kinds & QUERIES.keys():
+            (kind,) = query
+            asked = kind(metadata={"a": "b"}, scope=scope)
+            assert await places_of(seals[name], asked) == {(of, "metadata") for of in QUERIES[kind]}, name
+        elif name in FIELDS.get(model, ()) or name in TEXTS.get(model, ()):
+            value = "a text" if name in TEXTS.get(model, ()) else {"a": "b"}
+            place = ELSEWHERE.get((model, name), (model, name))
+            assert await places_of(seals[name], value) == {place}, name
+
+
+@pytest.mark.parametrize(("part", "method", "hints"), methods())
+def test_a_run_that_the_queue_gives_out_comes_with_its_context_and_though_it_can_not_be_opened(
+    part: str, method: str, hints: dict[str, Any]
+) -> None:
+    """It is held already: whoever has it executes it, or ends it."""
+    gives_runs = part == "queue" and Run in kinds_in(hints["return"]) and TABLE[part][method].calls is None
+
+    assert (TABLE[part][method].opens is runs.runs_to_execute) == gives_runs
 
 
 def test_a_method_of_which_nobody_has_said_what_is_to_be_sealed_is_refused() -> None:
