@@ -91,6 +91,35 @@ async def test_an_edit_reaches_the_pods_and_what_is_not_wanted_any_more_goes(
     assert "nodeSelector" not in template["spec"]
 
 
+async def test_a_managed_redis_stays_for_the_replicas_that_use_it(story: Story, operators: Operators) -> None:
+    elsewhere = {"redis": {"uriSecret": {"name": "theirs"}}}
+    await operators.start()
+    story.apply(service(cache={"redis": {"managed": {}}}))
+    async with FakeKubelet(story.cluster, story.namespace) as pods:
+        await story.has_condition("Ready", "True", "Serving")
+
+        story.apply(service(cache=elsewhere))
+        await story.has_condition("Reconciled", "False", "SecretNotFound")
+        await redis_is_whole(story)
+
+        pods.lacks("example.com/support:2")
+        story.apply(service(image="example.com/support:2", cache=elsewhere))
+        uri = "--from-literal=uri=redis://theirs"
+        story.plane.run("create", "secret", "generic", "theirs", "-n", story.namespace, uri)
+        await story.has_condition("Progressing", "False", "ImagePullBackOff")
+        await redis_is_whole(story)
+
+        story.apply(service(cache=elsewhere))
+        for kind in (DEPLOYMENT, SERVICE, SECRET, NETWORK_POLICY):
+            await story.vanishes(kind, "support-redis")
+        await story.has_condition("Reconciled", "True", "Done")
+
+
+async def redis_is_whole(story: Story) -> None:
+    for kind in (DEPLOYMENT, SERVICE, SECRET, NETWORK_POLICY):
+        assert await story.get(kind, "support-redis"), kind
+
+
 async def test_what_was_taken_away_and_is_wanted_again_is_made_again_at_once(
     story: Story, operators: Operators
 ) -> None:

@@ -314,8 +314,10 @@ async def loses_what_is_not_wanted(story: Story) -> None:
     less = {"persistence": PLAIN, "cache": {}, "network": {}}
     story.apply(service(**(WHOLE | less)))
     gone = (DEPLOYMENT, SERVICE, SECRET, NETWORK_POLICY)
-    for kind, name in [*((kind, "support-redis") for kind in gone), (NETWORK_POLICY, "support")]:
-        await story.vanishes(kind, name)
+    # Redis goes with the last replica that has it.
+    async with FakeKubelet(story.cluster, story.namespace):
+        for kind, name in [*((kind, "support-redis") for kind in gone), (NETWORK_POLICY, "support")]:
+            await story.vanishes(kind, name)
     await story.vanishes(CRON_JOB, "support-backup")
 
 

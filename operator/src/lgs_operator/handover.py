@@ -1,9 +1,10 @@
 """What is left as it is while a service goes from one topology to the other, so that a request always meets
-a replica that answers it. Pure.
+a replica that answers it, or from its managed Redis to another. Pure.
 
 To Split: the Service and the replicas that do both stay until another that answers is ready. To Combined: the
 Service and those that answer stay until all of the others do both; and who may connect to them until they
-have ended.
+have ended. A managed Redis that is not wanted any more stays until the last replica that uses it is gone:
+they go on with it as long as the manifest names a Secret that is not there, and as long as they drain.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from lgs_operator.kube.kinds import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     NETWORK_POLICY,
+    SECRET,
     SERVICE,
     Key,
     Manifest,
     ServiceKey,
 )
-from lgs_operator.kube.pods import is_ended, is_going, is_ready
-from lgs_operator.naming import COMPONENT_LABEL, object_name
+from lgs_operator.kube.pods import is_ended, is_going, is_ready, reads_secret
+from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, object_name
 
 OF_THE_API = (DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY)
+OF_REDIS = (DEPLOYMENT, NETWORK_POLICY, SECRET, SERVICE)
 
 
 def kept(
@@ -50,6 +53,20 @@ def kept(
     if not split and api_pods:
         return frozenset({Key(NETWORK_POLICY, key.namespace, of_the_api)})
     return frozenset()
+
+
+def kept_redis(
+    key: ServiceKey, live: Mapping[Key, Manifest], pods: Iterable[Manifest], *, held: bool
+) -> frozenset[Key]:
+    """The objects of the managed Redis, while replicas that run have it. `held`: replicas are not made anew
+    now, and those that are made in their place have it, too."""
+    name = object_name(key.name, "redis")
+    running = (pod for pod in pods if pod.get("status", {}).get("phase") == "Running")
+    deployments = (live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, each))) for each in REPLICAS)
+    made = (each["spec"]["template"] for each in deployments if held and each is not None)
+    if not any(reads_secret(each, name) for each in (*running, *made)):
+        return frozenset()
+    return frozenset(Key(kind, key.namespace, name) for kind in OF_REDIS)
 
 
 def leads_to_api(key: ServiceKey, live: Mapping[Key, Manifest]) -> bool:

@@ -10,7 +10,6 @@ import secrets
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -26,7 +25,7 @@ from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.pinned import Pinned, at_number, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of
-from lgs_operator.handover import kept
+from lgs_operator.handover import kept, kept_redis
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.kinds import (
     DEPLOYMENT,
@@ -140,6 +139,7 @@ class Reconciler:
             return await self._bring(key, back.service, back, references(service.spec))
         pause = self._databases.pause(key, live, read.inputs) if read else None
         replicas = [_replicas(key, each) for each in REPLICAS]
+        pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
         # pods that can't start are not rolled out: those that run go on with what they have
         hold = (
             frozenset(replicas if missing or pause or restore.waits else [])
@@ -148,9 +148,15 @@ class Reconciler:
             | kept(
                 key,
                 live,
-                *map(partial(self._state.pods, key), REPLICAS),
+                pods,
+                api_pods,
                 split=inputs.split,
                 some_wanted=first_replicas(service) > 0,
+            )
+            | (
+                frozenset()
+                if inputs.managed_redis
+                else kept_redis(key, live, (*pods, *api_pods), held=bool(missing))
             )
         )
         todo, awaited = await self._plan(key, inputs, live, hold)
