@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_crds import parse
+from lgs_crds import LangGraphService, parse
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
+from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import Manifest, ServiceKey
 from lgs_operator.status.cloud_native_pg import cluster_problem, not_serving
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.restore import RestoreView
 
 HEALTHY = "Cluster in healthy state"
 REQUIRED = {"synchronous": {"method": "any", "number": 1}}
@@ -221,6 +223,14 @@ def replica(secret: str, *, ready: bool = True) -> Manifest:
     return {"metadata": {"name": "p"}, "spec": {"containers": containers}, "status": status}
 
 
+def on_main(**postgres: Any) -> LangGraphService:
+    """A service on the Cluster main, or on another database."""
+    by_reference = {"cloudNativePG": {"cluster": "main"}}
+    spec = {"image": "example.com/a:1", "persistence": {"postgres": postgres or by_reference}}
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService"}
+    return parse(head | {"metadata": {"name": "support", "namespace": "team"}, "spec": spec})
+
+
 async def awaited(answer: Manifest | KubeError | None, *pods: Manifest, **postgres: Any) -> str | None:
     """The reason for which no pods are made now, by what the API server answers of the Cluster."""
 
@@ -229,10 +239,7 @@ async def awaited(answer: Manifest | KubeError | None, *pods: Manifest, **postgr
             raise answer
         return answer
 
-    by_reference = {"cloudNativePG": {"cluster": "main"}}
-    spec = {"image": "example.com/a:1", "persistence": {"postgres": postgres or by_reference}}
-    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService"}
-    service = parse(head | {"metadata": {"name": "support", "namespace": "team"}, "spec": spec})
+    service = on_main(**postgres)
     state = SimpleNamespace(pods=lambda _, component: pods if component == "api" else ())
     context = cast(Context, SimpleNamespace(cluster=SimpleNamespace(get=get), state=state))
     found = await CloudNativePG(context).awaited(KEY, service)
@@ -245,6 +252,28 @@ async def test_a_replica_that_takes_work_on_that_very_cluster_says_more_than_its
     assert await awaited(stale, replica("main-app")) is None
     assert await awaited(stale, replica("main-app", ready=False)) == "ClusterNotReady"
     assert await awaited(stale, replica("old-app")) == "ClusterNotReady", "its database is another one"
+
+
+async def test_a_cluster_that_pods_wait_for_is_not_read_again_to_say_so() -> None:
+    asked = 0
+
+    async def get(*_: Any) -> None:
+        nonlocal asked
+        asked += 1
+
+    state = SimpleNamespace(pods=lambda *_: (), owned=lambda _: {})
+    context = cast(Context, SimpleNamespace(cluster=SimpleNamespace(get=get), state=state, http=None))
+    waits = Diagnosis("ClusterNotReady", "Cluster main: Setting up primary")
+
+    told, read = [
+        await Inspector(context).observe(KEY, on_main(), (), None, RestoreView(), awaited=each)
+        for each in (waits, None)
+    ]
+
+    assert (told.cluster, told.awaited) == (waits, waits)
+    assert read.cluster is not None
+    assert read.cluster.reason == "ClusterNotFound"
+    assert asked == 1
 
 
 async def test_a_cluster_that_may_not_be_read_keeps_nothing_and_one_that_can_not_be_is_waited_for() -> None:

@@ -35,6 +35,7 @@ from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, object_name
 from lgs_operator.status.backup import BackupView
+from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.observed import ObservedService, Reports
 from lgs_operator.status.restore import RestoreView, restore_of
 
@@ -63,8 +64,11 @@ class Inspector:
         missing: tuple[MissingReference, ...],
         refused: str | None,
         restore: RestoreView,
+        *,
+        awaited: Diagnosis | None = None,
     ) -> ObservedService:
-        """The service as it is now. `missing`, `refused` and `restore` are what the reconciler met."""
+        """The service as it is now. `missing`, `refused`, `restore` and `awaited`, what pods that are to be
+        made wait for, are what the reconciler met."""
         live = self._state.owned(key)
         pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
         postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
@@ -87,7 +91,9 @@ class Inspector:
             reports=await self._reports((*api_pods, *pods)),
             backup=self._backup(key, service),
             restore=restore,
-            cluster=await self._cloud_native_pg.problem(key, service, missing)
+            awaited=awaited,
+            # what pods wait for was read of the Cluster just now
+            cluster=awaited or await self._cloud_native_pg.problem(key, service, missing)
             if missing or not any(map(is_ready, (*api_pods, *pods)))
             else None,
         )

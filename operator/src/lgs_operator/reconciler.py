@@ -224,13 +224,12 @@ class Reconciler:
 
     async def _observe(self, key: ServiceKey, service: LangGraphService, outcome: Outcome) -> float | None:
         observed = await self._inspector.observe(
-            key, service, outcome.missing, outcome.refused, outcome.restore
+            key, service, outcome.missing, outcome.refused, outcome.restore, awaited=outcome.awaited
         )
         observed = replace(
             observed,
             unmet=outcome.unmet,
             database=outcome.database,
-            awaited=outcome.awaited,
             taken_back=outcome.taken_back,
         )
         self._states.of(key).observed = observed
