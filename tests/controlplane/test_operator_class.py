@@ -14,6 +14,7 @@ from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, SERVICE_OF_OURS
 from support.waiting import LONGEST, until
 
 pytestmark = pytest.mark.controlplane
+CLAIM = "lgs-operator-namespace-default"
 STOCK = {"image": None, "source": {"configMap": "code"}, "graphs": {"agent": "./graph.py:graph"}}
 
 
@@ -93,10 +94,9 @@ async def test_a_claim_that_another_installation_has_taken_ends_the_operator(
 ) -> None:
     here = {"LGS_OPERATOR_NAMESPACES": story.namespace}
     operator = await operators.start(env=installed("blue", "blue:1", **here))
-    claim = "lgs-operator-namespace-default"
     taken = json.dumps({"spec": {"holderIdentity": "elsewhere/green", "leaseDurationSeconds": 300}})
 
-    story.plane.run("patch", "lease", claim, "-n", story.namespace, "--type=merge", "-p", taken)
+    story.plane.run("patch", "lease", CLAIM, "-n", story.namespace, "--type=merge", "-p", taken)
 
     assert await asyncio.wait_for(operator.process.wait(), LONGEST) == 1
     assert "served by elsewhere/green" in operator.log.read_text()
@@ -122,9 +122,41 @@ async def test_a_namespace_that_is_gone_keeps_the_operator_from_no_other(
 
     story.plane.run("delete", "namespace", other, "--wait=false")
     assert await ended(with_it) == 1
-    await operators.start(env=settings)
+
+
+async def test_who_writes_a_lease_in_one_namespace_decides_nothing_for_the_others(
+    story: Story, operators: Operators
+) -> None:
+    other = f"{story.namespace}-other"
+    story.plane.run("create", "namespace", other)
+    there = Story(story.plane, story.cluster, other)
+    settings = installed("blue", "blue:1", LGS_OPERATOR_NAMESPACES=f"{story.namespace},{other}")
+
+    is_held_by(there, "elsewhere/evil")
+    operator = await operators.start(env=settings)
+    assert "served by elsewhere/evil" in operator.log.read_text()
+    there.apply(service())
+    story.apply(service())
+    await story.appears(DEPLOYMENT)
+    assert not await there.get(DEPLOYMENT)
+
+    is_held_by(there, "")
+    await there.appears(DEPLOYMENT)
+
+    is_held_by(there, "elsewhere/evil")
+    await operator.shows("lgs_operator_services", 1)
     story.apply(service("another"))
     await story.appears(DEPLOYMENT, "another")
+    assert operator.process.returncode is None
+    story.plane.run("delete", "namespace", other, "--wait=false")
+
+
+def is_held_by(story: Story, who: str) -> None:
+    """Somebody writes the claim of the namespace."""
+    head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": CLAIM}}
+    lease = head | {"spec": {"holderIdentity": who, "leaseDurationSeconds": 300}}
+    apply = ("apply", "--server-side", "--force-conflicts", "-n", story.namespace, "-f", "-")
+    story.plane.run(*apply, stdin=json.dumps(lease))
 
 
 async def ended(operator: Running) -> int:

@@ -54,6 +54,7 @@ class _Means(NamedTuple):
     settings: Settings
     metrics: Metrics
     http: aiohttp.ClientSession
+    claim: ClassClaim
 
 
 class _ClassStatus:
@@ -129,7 +130,7 @@ async def _act(
                 served = replace(settings, namespaces=await leases.claim.acquire())
                 metrics.leading.set(1)
                 tasks.create_task(leases.claim.hold())
-                await _work(_Means(cluster, served, metrics, http), tasks, stop)
+                await _work(_Means(cluster, served, metrics, http, leases.claim), tasks, stop)
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
@@ -138,7 +139,7 @@ async def _act(
 
 async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
     """Has the services of `settings.namespaces` reconciled and scaled by `tasks`."""
-    cluster, settings, metrics, http = means
+    cluster, settings, metrics, http, claim = means
 
     async def reconcile(key: ServiceKey) -> float | None:
         metrics.services.set(len(state.services))
@@ -151,13 +152,11 @@ async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) ->
         await reporter.report_crash(key, error)
 
     queue = WorkQueue(reconcile, crashed)
+    scope = OperatorScope(cluster, settings, claim.covers)
     state = ClusterState(
-        cluster,
-        settings.namespaces,
-        queue.add,
-        OperatorScope(cluster, settings),
-        secrets_seconds=settings.secrets_seconds,
+        cluster, settings.namespaces, queue.add, scope, secrets_seconds=settings.secrets_seconds
     )
+    claim.changed = scope.changed
     recorder = EventRecorder(cluster, settings.identity)
     context = Context(cluster, state, recorder, metrics, http, settings)
     states = ServiceStates()

@@ -5,7 +5,9 @@ An installation keeps its claim over restarts and fail-overs: another one takes 
 `claim_seconds`, or when it is gone, as after `helm uninstall`. Until then the other stays out and says so.
 
 Of several namespaces one that is gone, or in which nothing may be written, is left out: the others do not
-wait for it. When one goes or comes back the operator ends, and its Deployment starts it anew.
+wait for it. When one goes or comes back the operator ends, and its Deployment starts it anew. One whose claim
+another holds is left alone while that lasts: whoever may write Leases there, as the role `edit` may, decides
+nothing for the other namespaces.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class ClassClaim:
         self._claim_seconds = settings.claim_seconds
         self._on_change = on_change
         name = class_claim(settings.operator_class, cluster_wide=not settings.namespaces)
-        # In one order everywhere: of two operators with the same namespaces one gets all of them.
+        # In one order everywhere: of two that begin with the same namespaces one gets most of them.
         self._leases = [
             HeldLease(
                 cluster,
@@ -49,8 +51,15 @@ class ClassClaim:
             for namespace in sorted(settings.namespaces) or [settings.claim_namespace]
         ]
         self._namespaces = settings.namespaces
+        self.changed: Callable[[str], None] = lambda _: None
         self._left_out: dict[str, str] = {}
         """Namespaces that can't be served now, with what the API server says."""
+        self._others: dict[str, str] = {}
+        """Namespaces in which another has the class, with who."""
+
+    def covers(self, namespace: str) -> bool:
+        """Nobody else has the class there; `changed` is called with a namespace where that changes."""
+        return namespace not in self._others
 
     async def acquire(self) -> tuple[str, ...]:
         """Returns when the class is this installation's, with the namespaces that it serves; none where that
@@ -61,7 +70,7 @@ class ClassClaim:
             self._on_change(why)
             if why is None:
                 log.info("class.claimed", operator_class=self._class)
-                for namespace, refusal in self._left_out.items():
+                for namespace, refusal in (self._left_out | self._others).items():
                     log.error("namespace.left_out", namespace=namespace, why=refusal)
                 return tuple(each for each in self._namespaces if each not in self._left_out)
             if why != before:
@@ -87,13 +96,24 @@ class ClassClaim:
                     continue
                 if was_left_out:
                     raise LostLease(f"namespace {lease.namespace} can be served again")
-                if not held:
-                    raise LostLease(self._taken(lease))
+                self._note(lease, held=held)
+
+    def _note(self, lease: HeldLease, *, held: bool) -> None:
+        """Raises `LostLease` when another has the last of the namespaces."""
+        namespace, was_ours = lease.namespace, self.covers(lease.namespace)
+        if held:
+            self._others.pop(namespace, None)
+        else:
+            self._others[namespace] = self._taken(lease)
+            if len(self._others) + len(self._left_out) == len(self._leases):
+                raise LostLease(self._taken(lease))
+        if held != was_ours:
+            log.error("namespace.claimed" if held else "namespace.left_out", namespace=namespace)
+            self.changed(namespace)
 
     async def _take_all(self) -> str | None:
-        """Why one of them can't be had, or None; then all of them are ours, but for those that are left
-        out."""
-        self._left_out = {}
+        """Why none of them can be had, or None; then all of them are ours but for those that are left out."""
+        self._left_out, self._others = {}, {}
         for lease in self._leases:
             try:
                 held = await self._holds(lease)
@@ -104,8 +124,9 @@ class ClassClaim:
                 self._left_out[lease.namespace] = why
                 continue
             if not held:
-                return self._taken(lease)
-        return "; ".join(self._left_out.values()) if len(self._left_out) == len(self._leases) else None
+                self._others[lease.namespace] = self._taken(lease)
+        out = self._left_out | self._others
+        return "; ".join(out.values()) if len(out) == len(self._leases) else None
 
     async def _holds(self, lease: HeldLease) -> bool:
         # one that somebody wrote to at the same moment, as an upgrade of the chart does, is still ours

@@ -1,5 +1,6 @@
 """Which services are this operator's: those of its class, in its namespaces. A cluster-wide operator leaves
-out a namespace for which an installation of its own has claimed the class.
+out a namespace for which an installation of its own has claimed the class; an operator of several namespaces
+leaves out those that another one has claimed.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from lgs_operator.settings import Settings
 
 
 class OperatorScope:
-    """`changed` is called with a namespace that was claimed or freed."""
+    """`changed` is called with a namespace that was claimed or freed; `covers` says whether our own claim
+    holds in one."""
 
-    def __init__(self, cluster: KubeClient, settings: Settings) -> None:
+    def __init__(
+        self, cluster: KubeClient, settings: Settings, covers: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        self._covers = covers
         self.changed: Callable[[str], None] = lambda _: None
         self._class = settings.operator_class
         self._installation = settings.installation
@@ -29,7 +34,8 @@ class OperatorScope:
     def serves(self, body: Mapping[str, Any]) -> bool:
         """Whether a service is this operator's."""
         wanted = (body.get("spec") or {}).get("operatorClass") or DEFAULT_OPERATOR_CLASS
-        return bool(wanted == self._class) and not self._has_operator(body["metadata"]["namespace"])
+        namespace = body["metadata"]["namespace"]
+        return bool(wanted == self._class) and self._covers(namespace) and not self._has_operator(namespace)
 
     def _has_operator(self, namespace: str) -> bool:
         claims = (each for informer in self.informers for each in informer.of(namespace, self._class))
