@@ -15,7 +15,7 @@ from lgs_operator.context import Context
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import Manifest, ServiceKey
-from lgs_operator.status.cloud_native_pg import cluster_problem, not_serving
+from lgs_operator.status.cloud_native_pg import FENCING, cluster_problem, not_serving
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.restore import RestoreView
 
@@ -146,6 +146,31 @@ def test_a_cluster_that_is_deleted_is_waited_for_no_more_than_its_end() -> None:
     going["metadata"]["deletionTimestamp"] = "2026-11-29T03:00:00Z"
 
     assert "it is being deleted" in told(going).message
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (cluster("main-2", annotations={FENCING: '["main-1"]'}), "is not: it is fenced (cnpg.io/fenced"),
+        (cluster(annotations={FENCING: '["*"]'}), "its primary main-1 is not: it is fenced"),
+        (cluster("main-2", annotations={FENCING: '["main-2"]'}), "its primary main-1 is not"),
+        (
+            cluster("main-1", "main-2", target="pending"),
+            "another one is to be the primary in place of main-1",
+        ),
+        (cluster(primary=None, target=None), "none is its primary yet"),
+    ],
+    ids=["fenced", "all fenced", "not ready", "failing over", "none"],
+)
+def test_what_its_primary_lacks_is_told_where_the_phase_is_that_of_a_healthy_cluster(
+    seen: Manifest, words: str
+) -> None:
+    found = told(seen)
+
+    assert found.reason == "ClusterNotReady"
+    assert f"{HEALTHY}; " in found.message
+    assert words in found.message
+    assert ("fenced" in words) == ("fenced" in found.message)
 
 
 def test_a_degraded_cluster_explains_a_service_without_a_replica_and_keeps_none_from_starting() -> None:

@@ -17,6 +17,8 @@ from lgs_operator.status.diagnosis import Diagnosis
 
 HIBERNATION: Final = "cnpg.io/hibernation"
 """The annotation that asks for it, and the condition that has begun to answer."""
+FENCING: Final = "cnpg.io/fencedInstances"
+"""The annotation that names the instances whose PostgreSQL is to stay down."""
 _PROMOTING: Final = "Promoting to primary cluster"
 """A replica cluster that is to be none any more, whose primary still is a standby of another."""
 
@@ -35,7 +37,7 @@ def not_serving(name: str, namespace: str, cluster: Manifest | None) -> Diagnosi
         words = "it is a replica cluster, which takes no writes (spec.replica): promote it, or name another"
         return Diagnosis("ClusterReadOnly", f"Cluster {name} of CloudNativePG: {words}")
     if "deletionTimestamp" in cluster["metadata"] or not _has_primary(cluster):
-        return _not_ready(name, cluster)
+        return _not_ready(name, cluster, _of_primary(cluster))
     return _without_standbys(name, cluster)
 
 
@@ -61,6 +63,22 @@ def _has_primary(cluster: Manifest) -> bool:
         and primary in _healthy(cluster)
         and status.get("phase") != _PROMOTING
     )
+
+
+def _of_primary(cluster: Manifest) -> str:
+    """What of the primary keeps commits from being answered. With a fenced one the phase is that of a healthy
+    Cluster (https://github.com/cloudnative-pg/cloudnative-pg/issues/882)."""
+    status = _status(cluster)
+    primary = status.get("currentPrimary")
+    if not primary:
+        return ", and none is its primary yet"
+    if primary != status.get("targetPrimary"):
+        return f", and another one is to be the primary in place of {primary}"
+    if primary in _healthy(cluster):
+        return ""
+    fenced = str((cluster["metadata"].get("annotations") or {}).get(FENCING) or "")
+    is_fenced = f'"{primary}"' in fenced or '"*"' in fenced
+    return f", and its primary {primary} is not" + (f": it is fenced ({FENCING})" if is_fenced else "")
 
 
 def _without_standbys(name: str, cluster: Manifest) -> Diagnosis | None:
