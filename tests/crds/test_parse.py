@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lgs_crds import ManifestError, load, parse
+from lgs_crds.unique_keys import repeated_in_json
 
 
 def manifest(**spec: Any) -> dict[str, Any]:
@@ -237,6 +238,44 @@ def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
         load(path)
 
     assert refused.value.problems[0].line == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "kind: A\nspec:\n  scaling: {}\n  image: x\n  scaling: {maxReplicas: 2}\n",
+            "scaling .*lines 3 and 5",
+        ),
+        ("kind: A\nspec: {image: x, image: y}\n", "image .*lines 2 and 2"),
+        (
+            "kind: A\nother: &o {a: 1}\nspec:\n  1: x\n  01: y\n  <<: *o\n  a: 3\n  1: z\n",
+            "1 .*lines 4 and 8",
+        ),
+    ],
+    ids=["of a block", "in one line", "beside what is merged"],
+)
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "service.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ManifestError, match=words):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1,\n "b": {"a": [{"a": "a\\":"}]},\n "\\u0061": 2}', ("a", 3)),
+        ('{"x": {"a": 1, "a": 1}}', ("a", 1)),
+        ('{"a": "b", "b": ":", "c": [["a", "a"], {"a": {"b": {}}}, {"a": null}]}', None),
+        ("[]", None),
+    ],
+)
+def test_a_key_that_stands_twice_in_json_is_found(text: str, found: tuple[str, int] | None) -> None:
+    said = repeated_in_json(text)
+
+    assert (None if said is None else (said[0].split()[0], said[1])) == found
 
 
 def test_our_manifest_is_found_among_others(tmp_path: Path) -> None:

@@ -71,6 +71,48 @@ def test_a_manifest_without_graphs_is_checked_with_the_langgraph_json_that_names
     assert (named.exit_code, "langgraph.json" in named.output) == (0, False)
 
 
+def test_the_graphs_of_a_manifest_are_found_in_the_folder_that_it_names(folder: Path) -> None:
+    head = "apiVersion: lgs.dev/v1alpha1\nkind: LangGraphService\nmetadata: {name: support}\n"
+    (folder / "src" / "pack").mkdir(parents=True)
+    (folder / "src" / "pack" / "__init__.py").write_text("graph = None\n")
+    graphs = (
+        "{a: ./lost.py:graph, b: ./graph.py:grpah, c: pack:grap, d: pack:graph, e: installed.somewhere:x}"
+    )
+    (folder / "service.yaml").write_text(f"{head}spec:\n  graphs: {graphs}\n  source: {{folder: .}}\n")
+    done = validated(str(folder / "service.yaml"))
+    (folder / "service.yaml").write_text(f"{head}spec:\n  graphs: {graphs}\n  image: e.com/x:1\n")
+    elsewhere = validated(str(folder / "service.yaml"))
+
+    assert done.exit_code == 2
+    assert "spec.graphs.a: ./lost.py:graph: there is no file" in done.stderr
+    assert "spec.graphs.b: ./graph.py:grpah: graph.py has no grpah; did you mean graph?" in done.stderr
+    assert "spec.graphs.c: pack:grap: __init__.py has no grap; did you mean graph?" in done.stderr
+    assert len(done.stderr.splitlines()) == 3
+    assert elsewhere.exit_code == 0, "the code is in the image alone"
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(folder: Path) -> None:
+    twice = '{"graphs": {"agent": "./graph.py:graph"},\n "env": {},\n "env": {"A": "1"}}'
+    (folder / "langgraph.json").write_text(twice)
+
+    done = validated(str(folder))
+
+    assert done.exit_code == 2
+    assert "line 3: JSON: env stands twice, in lines 2 and 3" in done.stderr
+
+
+def test_embeddings_in_a_file_that_is_not_there_are_told(folder: Path) -> None:
+    index = {"dims": 3, "embed": "./lost.py:embed"}
+    content = {"graphs": {"agent": "./graph.py:graph"}, "store": {"index": index}}
+    (folder / "langgraph.json").write_text(json.dumps(content))
+    lost = validated(str(folder))
+    content["store"]["index"]["embed"] = "ollama:all/mini"  # type: ignore[index]
+    (folder / "langgraph.json").write_text(json.dumps(content))
+
+    assert "store.index.embed: ./lost.py:embed: there is no file" in lost.stderr
+    assert validated(str(folder)).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

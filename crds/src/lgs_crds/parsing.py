@@ -20,6 +20,7 @@ from lgs_crds.model.service import KIND, LangGraphService
 from lgs_crds.pruning import broken_among, location_of
 from lgs_crds.rules import broken
 from lgs_crds.texts import RULES
+from lgs_crds.unique_keys import UniqueKeyLoader
 
 _MAX_UNAVAILABLE_RULE = "must be a number of at least 1, or a percentage such as 25%"
 
@@ -55,7 +56,8 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
     """
     path = Path(path)
     try:
-        documents = [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
+        read = yaml.load_all(path.read_text("utf-8"), UniqueKeyLoader)
+        documents = [document for document in read if document]
     except OSError as error:
         raise ManifestError(
             str(path), (Problem("file", "must be one that can be read", error.strerror or str(error)),)

@@ -114,6 +114,8 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
     [
         ("langgraph.json", '{\n "graphs": {,}\n}', "line 2 column 13: must be JSON"),
         ("langgraph.yaml", "graphs:\n  a: [b\n", "line 3: must be YAML"),
+        ("langgraph.yaml", "graphs: {a: 'g:h'}\nhttp: {}\nhttp: {}\n", "http stands twice, in lines 2 and 3"),
+        ("langgraph.json", '{"graphs": {"a": "g:h", "a": "g:i"}}', "a: stands twice in one object"),
         ("langgraph.json", "[]", "list: must be an object with a key `graphs`"),
         ("langgraph.json", "{}", "graphs: none: at least one graph is needed"),
         ("langgraph.json", '{"graphs": {"a": "g:h"}, "env": 7}', "env: 7: must be a file, or an object"),

@@ -3,16 +3,17 @@ all problems are reported at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lgs_crds import ManifestError
+from lgs_crds import ManifestError, Problem
 from lgs_operator.application.document import document
 from lgs_operator.application.findings import Findings, nearest
 from lgs_operator.application.image_keys import image_section, user_of
 from lgs_operator.application.model import Application
 from lgs_operator.application.pythons import allows, required_by
+from lgs_operator.application.target import CONFIG
 from lgs_operator.application.variables import Places, check_variable
 
 SERVER_KEYS: Final = ("auth", "checkpointer", "encryption", "http", "priority", "store", "webhooks")
@@ -40,13 +41,13 @@ def read(path: Path, *, check_code: bool = True) -> Application:
     findings = Findings()
     _known(findings, content)
     folders, packages = _dependencies(findings, content, path.parent)
-    import_path = (path.parent, *(each for folder in folders for each in (folder, folder / "src")))
-    places = Places(path.parent, import_path, check_code)
+    places = Places(path.parent, _import_path(path.parent, folders), check_code)
     graphs = _graphs(findings, content, places)
     sections = {name: findings.section(content, name) for name in SERVER_KEYS}
     for section, key, example in VARIABLES:
         if (value := sections[section].get(key)) is not None:
             check_variable(findings, f"{section}.{key}", value, places, example)
+    _embeddings(findings, sections["store"], places)
     env_file, env = _env(findings, content, path.parent)
     image = image_section(findings, content, path.parent)
     required = required_by(path.parent)
@@ -71,6 +72,22 @@ def read(path: Path, *, check_code: bool = True) -> Application:
     )
 
 
+def check_graphs(graphs: Mapping[str, str], folder: Path) -> tuple[Problem, ...]:
+    """What is wrong with the graphs that a manifest names, where their code is in `folder`. The folders of a
+    `langgraph.json` there are on the import path, too."""
+    findings, folders = Findings(), tuple[Path, ...]()
+    if (folder / CONFIG).is_file():
+        folders, _ = _dependencies(Findings(), document(folder / CONFIG), folder)
+    places = Places(folder, _import_path(folder, folders))
+    for name, path in graphs.items():
+        check_variable(findings, f"spec.graphs.{name}", path, places, "./graph.py:graph")
+    return tuple(findings.problems)
+
+
+def _import_path(folder: Path, folders: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(place for each in (folder, *folders) for place in (each, each / "src")))
+
+
 def _known(findings: Findings, content: Mapping[str, Any]) -> None:
     for name in content:
         if name in MOVED:
@@ -93,6 +110,15 @@ def _graphs(findings: Findings, content: Mapping[str, Any], places: Places) -> M
         paths[name] = spec.get("path") if isinstance(spec, dict) else spec
         check_variable(findings, where, paths[name], places, "./graph.py:graph")
     return paths
+
+
+def _embeddings(findings: Findings, store: Mapping[str, Any], places: Places) -> None:
+    """`store.index.embed` is a provider's model, or code in a file."""
+    index = store.get("index")
+    embed = index.get("embed") if isinstance(index, dict) else None
+    location = embed.rpartition(":")[0] if isinstance(embed, str) else ""
+    if location.endswith(".py") or location.startswith(("./", "../", "/")):
+        check_variable(findings, "store.index.embed", embed, places, "./embed.py:embed")
 
 
 def _dependencies(

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from lgs_crds import ManifestError, Problem
+from lgs_crds.unique_keys import UniqueKeyLoader, repeated_in_json
 
 
 def document(path: Path) -> Mapping[str, Any]:
@@ -41,12 +42,14 @@ def _json(path: Path, text: str) -> Any:
         # Too many levels or digits, or half a character, which is valid JSON and can't be printed.
         rule = str(wrong).encode("ascii", "backslashreplace").decode()
         raise _refused(path, Problem("JSON", f"can't be read: {rule}")) from None
+    if (repeated := repeated_in_json(text)) is not None:
+        raise _refused(path, Problem("JSON", repeated[0], line=repeated[1]))
     return content
 
 
 def _yaml(path: Path, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, UniqueKeyLoader)
     except yaml.MarkedYAMLError as wrong:
         line = wrong.problem_mark.line + 1 if wrong.problem_mark else None
         raise _refused(path, Problem("YAML", wrong.problem or "can't be read", line=line)) from None

@@ -11,6 +11,7 @@ import typer
 from lgs_crds import ManifestError
 from lgs_crds import load as read_manifest
 from lgs_operator.application import read as read_application
+from lgs_operator.application.check import check_graphs
 from lgs_operator.application.target import CONFIG, found, kind_of
 from lgs_operator.application.warmup import check_warmup
 from lgs_operator.commands.console import Named, refused, say, warn
@@ -49,6 +50,8 @@ def _manifest(path: Path, cluster: bool) -> tuple[str, Path]:
     if not graphs and beside.is_file():
         message, graphs = f"{message}\n{_read(beside)}", tuple(read_application(beside).graphs)
     problems, notes = check_warmup(service.spec, folder, graphs)
+    if source and source.folder:
+        problems = [*check_graphs(service.spec.graphs, folder), *problems]
     warn(*(f"{path}: note: {note}" for note in notes))
     if problems:
         raise ManifestError(str(path), tuple(problems))

@@ -56,23 +56,40 @@ def _text(path: Path, name: str) -> str:
 def parse_json(text: str, where: str) -> Any:
     """JSON, or a `ConfigError` with line and column."""
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unique)
         json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as wrong:
         raise ConfigError(
             f"{where}: line {wrong.lineno} column {wrong.colno}: must be JSON: {wrong.msg}"
         ) from wrong
+    except _RepeatedKeyError as wrong:
+        raise ConfigError(f"{where}: {wrong.args[0]}: stands twice in one object: must stand once") from None
     except (RecursionError, ValueError) as wrong:
         # Too many levels or digits, or half a character, which is valid JSON and no text.
         raise ConfigError(f"{where}: must be JSON that can be read: {wrong}") from wrong
     return content
 
 
+class _RepeatedKeyError(ValueError):
+    """Of one of the two nothing would be seen."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _RepeatedKeyError(name)
+        found[name] = value
+    return found
+
+
 def _parse_yaml(text: str, where: str) -> Any:
     import yaml  # noqa: PLC0415 - nearly every manifest is JSON
 
+    from lgs_runtime.graphs.unique_keys import UniqueKeyLoader  # noqa: PLC0415
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, UniqueKeyLoader)
     except yaml.MarkedYAMLError as wrong:
         line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
         raise ConfigError(f"{where}: line {line}: must be YAML: {wrong.problem}") from wrong

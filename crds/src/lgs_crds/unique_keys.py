@@ -1,0 +1,56 @@
+"""A key that stands twice in one object of YAML or JSON: parsers keep the last one, and what the first said
+is lost unseen. Both are refused here, with the lines of both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable
+from typing import Any, Final
+
+import yaml
+
+MERGE: Final = "tag:yaml.org,2002:merge"
+_TOKEN: Final = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\],:]|\n')
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """Reads YAML as `yaml.safe_load` does. Raises `yaml.MarkedYAMLError` for a repeated key; what `<<` brings
+    may be said otherwise beside it."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: dict[Hashable, yaml.Mark] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                first = seen.setdefault((key.tag, key.value), key.start_mark)
+                if first is not key.start_mark:
+                    lines = first.line + 1, key.start_mark.line + 1
+                    raise yaml.MarkedYAMLError(problem=_rule(key.value, *lines), problem_mark=key.start_mark)
+        return node
+
+
+def repeated_in_json(text: str) -> tuple[str, int] | None:
+    """What is wrong, and its line, where an object of a text that is valid JSON has a key twice."""
+    line, last = 1, ""
+    objects: list[dict[str, int] | None] = []
+    for token in _TOKEN.findall(text):
+        if token == "\n":
+            line += 1
+            continue
+        if token in "{[":
+            objects.append({} if token == "{" else None)
+        elif token in "}]":
+            objects.pop()
+        elif token == ":" and objects and (keys := objects[-1]) is not None:
+            name = json.loads(last)
+            if name in keys:
+                return _rule(name, keys[name], line), line
+            keys[name] = line
+        last = token
+    return None
+
+
+def _rule(name: str, first: int, second: int) -> str:
+    return f"{name} stands twice, in lines {first} and {second}: one of them would have no effect"
