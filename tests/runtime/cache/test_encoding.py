@@ -270,12 +270,45 @@ def test_an_array_that_would_lose_a_part_is_not_stored(kind: str) -> None:
         ENCODING.dumps(given)
 
 
-@pytest.mark.parametrize("content", [b"", b"abc"])
-def test_bytes_of_an_array_that_are_broken_are_no_value(content: bytes) -> None:
-    array = ormsgpack.packb(["<f8", [3], "C", content])
+@pytest.mark.parametrize(
+    ("kind", "shape", "content"),
+    [
+        ("<f8", [3], b""),
+        ("<f8", [3], b"abc"),
+        ("<f8", [10**12], b"a" * 24),
+        *((kind, [1], b"a" * 64) for kind in ("O", "O,O", "V8,O", "(2,)O", "M8[ns],O")),
+    ],
+)
+def test_bytes_that_are_no_array_of_plain_values_are_no_value(
+    kind: str, shape: list[int], content: bytes
+) -> None:
+    pytest.importorskip("numpy")
 
     with pytest.raises(Unreadable):
-        ENCODING.loads(PLAIN + ormsgpack.packb(ormsgpack.Ext(jsonplus.EXT_NUMPY_ARRAY, array)))
+        ENCODING.loads(array_of(kind, shape, content))
+
+
+def array_of(kind: str, shape: list[int], content: bytes) -> bytes:
+    """Bytes that ask for an array, as LangGraph's serialiser writes them."""
+    array = ormsgpack.packb([kind, shape, "C", content])
+    return PLAIN + ormsgpack.packb(ormsgpack.Ext(jsonplus.EXT_NUMPY_ARRAY, array))
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_bytes_are_never_taken_for_addresses_of_objects(
+    loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    numpy = SimpleNamespace(
+        dtype=lambda kind: SimpleNamespace(hasobject=kind == "O"),
+        frombuffer=lambda *given: made.append(given),
+        ndarray=lambda *given, **_order: made.append(given),
+    )
+    monkeypatch.setitem(sys.modules, "numpy", numpy if loaded else None)
+
+    with pytest.raises(Unreadable):
+        ENCODING.loads(array_of("O", [1], b"a" * 8))
+    assert not made
 
 
 def naming(code: int, *call: Any) -> bytes:

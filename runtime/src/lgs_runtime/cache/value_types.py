@@ -223,7 +223,11 @@ def _array(kind: str, shape: Any, order: Any, content: bytes) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is None:
         raise Unreadable("numpy is not loaded")
-    return numpy.ndarray(shape, numpy.dtype(kind), content, order=order).copy(order="K")
+    declared = numpy.dtype(kind)
+    if declared.hasobject:
+        # Bytes would be taken for the addresses of objects.
+        raise Unreadable(f"an array of {kind} is not one of plain values")
+    return numpy.frombuffer(content, declared).reshape(shape, order=order).copy(order="K")
 
 
 def _object(module: str, name: str, shape: str, content: Any) -> Any:
