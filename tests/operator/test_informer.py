@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ ERRORS: tuple[Exception, ...] = (
     KubeError(500, "InternalError", "etcd"),
     KubeError(0, "WatchBroken", "cut"),
     ValueError("Chunk too big"),
+    TypeError("an object without a name"),
 )
 
 
@@ -199,3 +201,88 @@ async def test_an_answer_that_comes_after_the_object_went_makes_no_ghost() -> No
 
 async def test_an_object_whose_label_is_changed_by_hand_is_missed_where_it_was() -> None:
     await played([("write", "a", "x"), ("tell", "next"), ("write", "a", "y")])
+
+
+@asynccontextmanager
+async def followed(server: Server) -> AsyncIterator[Copy]:
+    """A copy that is whole and follows the server."""
+    copy = Copy(server)
+    running = asyncio.create_task(copy.informer.run())
+    try:
+        async with asyncio.timeout(20):
+            await copy.informer.synced.wait()
+            yield copy
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_copy_never_goes_back_behind_an_answer_of_our_own() -> None:
+    server = Server()
+    async with followed(server) as copy:
+        server.write("a", "x")
+        ours = server.write("a", "x")
+        copy.informer.put(ours)
+        await server.tell("next")
+        after_the_event_before_it = copy.versions("x")
+
+        server.delete("a")
+        made_again = server.write("a", "x")
+        copy.informer.put(made_again)
+        await server.tell("next")
+        await server.tell("next")
+        after_the_end_of_the_one_before_it = copy.versions("x")
+
+    assert after_the_event_before_it == [ours["metadata"]["resourceVersion"]]
+    assert after_the_end_of_the_one_before_it == [made_again["metadata"]["resourceVersion"]]
+
+
+async def test_what_we_have_made_since_a_list_was_read_is_not_missed_in_it() -> None:
+    server = Server()
+    server.write("a", "x")
+    async with followed(server) as copy:
+        copy.informer.put(
+            {
+                "metadata": {
+                    "name": "b",
+                    "namespace": "team",
+                    "labels": {"group": "x"},
+                    "resourceVersion": "99",
+                }
+            }
+        )
+        await server.tell(KubeError(410, "Expired", "too old resource version"))
+
+        assert copy.versions("x") == ["2", "99"]
+
+
+class Pauses:
+    """A back-off that waits for nothing, and after how many failures in a row it was asked."""
+
+    def __init__(self) -> None:
+        self.after: list[int] = []
+
+    def pause(self, failures: int) -> float:
+        self.after.append(failures)
+        return 0.0
+
+
+async def test_a_watch_that_breaks_again_and_again_is_begun_ever_more_seldom_until_it_brings_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses, server = Pauses(), Server()
+    monkeypatch.setattr(informers, "BACKOFF", pauses)
+    cut, expired = KubeError(500, "InternalError", "etcd"), KubeError(410, "Expired", "too old")
+
+    async with followed(server):
+        for order in (cut, TypeError("what nobody thought of"), cut):
+            await server.tell(order)
+        server.write("a", "x")
+        await server.tell("next")
+        await server.tell(expired)
+        await server.tell(expired)
+        server.write("a", "x")
+        await server.tell("next")
+        await server.tell(cut)
+
+    assert pauses.after == [1, 2, 3, 2, 1]
