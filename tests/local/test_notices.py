@@ -134,15 +134,15 @@ def test_what_lgs_has_said_of_a_langgraph_json_its_worker_does_not_say_again() -
     unknown = {"event": "config.unknown_keys", "level": "warning", "keys": ["foo"]}
     others = [
         {**missing, "file": "other.env"},
-        {**unknown, "keys": ["foo", "bar"]},
-        {"event": "studio.open", "level": "warning"},
+        {**unknown, "keys": ["foo", "bar"], "where": "langgraph.json: http", "known": ["app"]},
+        {"event": "studio.open", "level": "warning", "reason": "who says to be Studio gets in"},
     ]
     log = [json.dumps(record) for record in (missing, unknown, *others)]
 
     assert list(Notices().of("a", log, notes)) == [
-        "warning: config.env_file_missing file=other.env",
-        "warning: config.unknown_keys keys=['foo', 'bar']",
-        "warning: studio.open",
+        "other.env is not there: what it should set must come from the environment",
+        "langgraph.json: http: foo, bar: no key that is known there, without effect; known are app",
+        "who says to be Studio gets in",
     ]
 
 

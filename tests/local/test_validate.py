@@ -21,6 +21,17 @@ spec:
 """
 
 
+@pytest.fixture
+def with_runtime() -> None:
+    """A test that needs what the runtime says; it takes a process for each file."""
+
+
+@pytest.fixture(autouse=True)
+def without_runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "with_runtime" not in request.fixturenames:
+        monkeypatch.setattr("lgs_operator.commands.validate._sections", lambda *_: None)
+
+
 def validated(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["validate", *arguments])
 
@@ -167,14 +178,62 @@ def test_what_only_keeps_it_from_an_image_is_said_and_it_is_valid(folder: Path) 
     assert "not for lgs build: node_version: 20:" in done.stderr
 
 
-def test_every_graph_is_loaded_where_that_is_asked(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("with_runtime")
+def test_the_sections_of_the_server_are_checked_by_the_runtime_without_loading_what_they_name(
+    folder: Path,
+) -> None:
+    content = {
+        "graphs": {"agent": "./graph.py:graph"},
+        "store": {"index": {"dims": "x", "embed": "a:b"}, "ttl": {"default_ttl": "soon"}},
+        "checkpointer": {
+            "ttl": {"default_ttl": -1, "strategy": "nope"}, "serde": {"allowed_msgpack_modules": "x"},
+        },
+        "http": {"cors": {"allow_origins": "*"}, "mount_prefix": 5},
+        "auth": {"pth": "./auth.py:auth"},
+        "webhooks": {"urll": {}, "headers": {"x": "${{ env.LG_WEBHOOK_NOT_SET_HERE }}"}},
+    }  # fmt: skip
+    (folder / "graph.py").write_text("raise ValueError('not to be loaded')\ngraph = None\n")
+    (folder / "langgraph.json").write_text(json.dumps(content))
+
+    wrong = validated(str(folder))
+    (folder / "service.yaml").write_text(MANIFEST.partition("spec:")[0] + "spec: {source: {folder: .}}\n")
+    of_manifest = validated(str(folder))
+    kept = {"graphs": content["graphs"], "webhooks": content["webhooks"]}
+    (folder / "langgraph.json").write_text(json.dumps(kept))
+    noted = validated(str(folder / "langgraph.json"))
+
+    for section in (
+        "store.index.dims: 'x'", "store.ttl.default_ttl: 'soon'", "checkpointer.ttl.default_ttl: -1",
+        "checkpointer.ttl.strategy: 'nope'", "checkpointer.serde.allowed_msgpack_modules: 'x'",
+        "http.cors.allow_origins: '*'", "http.mount_prefix: 5", "auth.pth: unknown",
+    ):  # fmt: skip
+        assert section in wrong.stderr
+    assert wrong.exit_code == of_manifest.exit_code == 2
+    assert "store.index.dims" in of_manifest.stderr
+    assert noted.exit_code == 0, "its headers' variables are those of where it will run"
+    assert "webhooks: urll: no key that is known there" in noted.stderr
+
+
+@pytest.mark.usefixtures("with_runtime")
+def test_where_there_is_no_runtime_it_is_said_what_is_not_checked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_operator.commands.validate.at_hand", lambda *_: None)
+
+    done = validated(str(folder))
+
+    assert done.exit_code == 0
+    assert "there is no lgs-runtime here, which checks auth, checkpointer, encryption, http" in done.stderr
+
+
+def test_every_graph_is_loaded_where_that_is_asked(folder: Path) -> None:
     assert validated(str(folder), "--load").exit_code == 0
 
     (folder / "graph.py").write_text("graph = open('/nowhere/at/all')\n")
     done = validated(str(folder), "--load")
 
     assert done.exit_code == 2
-    assert "FileNotFoundError" in capfd.readouterr().err
+    assert "FileNotFoundError" in done.stderr
 
 
 WARMUP = """

@@ -6,15 +6,42 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, ParamSpec, TypeVar
 
 import structlog
 
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.errors import ConfigError, ConfigErrors
 
 log = structlog.get_logger(__name__)
+_Asked = ParamSpec("_Asked")
+_Value = TypeVar("_Value")
+_Usual = TypeVar("_Usual")
 LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
+
+
+class Gathered:
+    """Reads values one after the other, and keeps what is wrong with each: all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._wrong: list[ConfigError] = []
+
+    def read(
+        self, usual: _Usual, reader: Callable[_Asked, _Value], *given: _Asked.args, **named: _Asked.kwargs
+    ) -> _Value | _Usual:
+        """What `reader` makes of it; `usual` stands in for what is wrong until `done`."""
+        try:
+            return reader(*given, **named)
+        except ConfigError as wrong:
+            self._wrong.append(wrong)
+            return usual
+
+    def done(self) -> None:
+        """Raises `ConfigError` if anything was wrong."""
+        if len(self._wrong) == 1:
+            raise self._wrong[0]
+        if self._wrong:
+            raise ConfigErrors(self._wrong)
 
 
 def object_of(content: Any, where: str, known: Collection[str] | None = None) -> dict[str, Any]:

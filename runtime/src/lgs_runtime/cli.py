@@ -17,7 +17,7 @@ import typer
 from lgs_runtime import gc_tuning, logs, stopping
 from lgs_runtime.dumps.command import dump_app
 from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings, check_file, load_settings
 from lgs_runtime.variables import Variables
 
 if TYPE_CHECKING:
@@ -70,10 +70,20 @@ ConfigOption = Annotated[Path | None, typer.Option(help="langgraph.json; default
 
 
 @app.command()
-def check(config: ConfigOption = None) -> None:
+def check(
+    config: ConfigOption = None,
+    *,
+    file_only: Annotated[
+        bool,
+        typer.Option("--file-only", help="What the file says alone: loads nothing, reads no variables."),
+    ] = False,
+) -> None:
     """Loads all that the configuration names, without a database, and prints what it is and what is wrong."""
     _log_as(os.environ)
     try:
+        if file_only:
+            check_file(config)
+            _exit(0)
         settings = load_settings(config=config)
         os.environ.update(settings.file_env)
         from lgs_runtime.checking import examine  # noqa: PLC0415 - wrong settings are shown before slow imports

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_ttl
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.errors import ConfigError, ConfigErrors
 from lgs_runtime.graphs.http_section import HttpSection, parse_cors, prefix_of
 from lgs_runtime.graphs.manifest_file import parse_json
 from lgs_runtime.variables import Variables
@@ -59,10 +59,9 @@ class Closed:
 
 
 def refuse(values: Variables, closed: Closed) -> None:
-    """Raises `ConfigError` for a variable that is set and can't be honoured."""
-    for name, why in REFUSED.items():
-        if values.text(name, "").lower() not in NOT_SET:
-            raise ConfigError(f"{name}: set: must be absent: {why}")
+    """Raises `ConfigError` for variables that are set and can't be honoured."""
+    if given := [name for name in REFUSED if values.text(name, "").lower() not in NOT_SET]:
+        raise ConfigErrors([ConfigError(f"{name}: set: must be absent: {REFUSED[name]}") for name in given])
     kind = values.text("LANGGRAPH_AUTH_TYPE", "noop")
     if kind != "noop" and not closed.asks_who:
         raise ConfigError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
+from lgs_runtime.checks import Gathered
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.answer_section import VARIABLE as ANSWER_CACHE
 from lgs_runtime.graphs.answer_section import parse_answers
@@ -143,30 +144,64 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
     """
     outer = dict(os.environ if env is None else env)
     file = _file_of(outer, flags.get("config"))
-    values = Variables({**file.env, **outer})
-    manifest = manifest_of(file, values)
-    source = _source(values, manifest)
-    data_dir = Path(values.text("LGS_DATA_DIR", str(USUAL.data_dir))).absolute()
-    database_uri, direct_uri = database_uris(values, data_dir)
-    auth_path = _auth_path(values, manifest)
-    checkpointer = checkpointer_of(
-        parse_checkpointer(manifest.checkpointer.content, manifest.checkpointer.where), values
+    found = Gathered()
+    settings = _settings(file, Variables({**file.env, **outer}, found), outer, flags, found)
+    found.done()
+    return settings
+
+
+def check_file(config: Path | None) -> None:
+    """What can be said of the file without the environment that it will be read in. Raises `ConfigError`."""
+    found = Gathered()
+    manifest = manifest_of(_file_of(os.environ, config), Variables({}), found)
+    _sections(manifest, None, found)
+    found.done()
+
+
+def _sections(
+    manifest: Manifest, env: Mapping[str, str] | None, found: Gathered
+) -> tuple[CheckpointerOptions, StoreOptions, WebhookSection]:
+    read = found.read
+    checkpointer = read(
+        USUAL.checkpointer, parse_checkpointer, manifest.checkpointer.content, manifest.checkpointer.where
     )
+    store = read(USUAL.store, parse_store, manifest.store.content, manifest.store.where)
+    webhooks = manifest.webhooks
+    return checkpointer, store, read(USUAL.webhooks, parse_webhooks, webhooks.content, webhooks.where, env)
+
+
+def _settings(
+    file: ManifestFile,
+    values: Variables,
+    outer: Mapping[str, str],
+    flags: Mapping[str, Any],
+    found: Gathered,
+) -> Settings:
+    """What is wrong `found` has then."""
+    read = found.read
+    manifest = manifest_of(file, values, found)
+    source = read(USUAL.source, _source, values, manifest)
+    data_dir = Path(values.text("LGS_DATA_DIR", str(USUAL.data_dir))).absolute()
+    database_uri, direct_uri = read(("", None), database_uris, values, data_dir)
+    auth_path = read(None, _auth_path, values, manifest)
+    checkpointer, store, webhooks = _sections(manifest, values.env, found)
+    checkpointer = read(checkpointer, checkpointer_of, checkpointer, values)
     cache_ttl = values.number("LGS_CACHE_TTL_SECONDS", USUAL.cache_ttl_seconds, above=0.0)
-    refuse(values, _closed(values, auth_path, manifest.encryption, checkpointer.path))
+    read(None, refuse, values, _closed(values, auth_path, manifest.encryption, checkpointer.path))
     warn(values)
+    graphs = read(None, _graphs, manifest)
     return Settings(
-        graphs=_graphs(manifest),
+        graphs=graphs or {},
         source=source,
         import_paths=(*import_folders(source), *manifest.dependencies),
         database_uri=database_uri,
         database_direct_uri=direct_uri,
         database_id=values.text("LGS_DATABASE_ID", "") or None,
         data_dir=data_dir,
-        redis_uri=redis_uri(values),
+        redis_uri=read(None, redis_uri, values),
         service=values.text(values.set_of("LGS_SERVICE", "REDIS_KEY_PREFIX"), USUAL.service),
         replica_id=values.text("LGS_REPLICA_ID", "") or _replica_id(),
-        role=role_of(values, database_uri),
+        role=read(USUAL.role, role_of, values, database_uri),
         concurrency=values.integer(
             "LGS_CONCURRENCY", USUAL.concurrency, at_least=1, alias="N_JOBS_PER_WORKER"
         ),
@@ -198,11 +233,11 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         cache_compression_threshold_bytes=values.integer(
             "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", USUAL.cache_compression_threshold_bytes, at_least=0
         ),
-        warmup=parse_warmup(values.text(CACHE_WARMUP, "")),
-        http=http_of(manifest.http, values),
-        webhooks=parse_webhooks(manifest.webhooks.content, manifest.webhooks.where, values.env),
+        warmup=read(None, parse_warmup, values.text(CACHE_WARMUP, "")),
+        http=read(manifest.http, http_of, manifest.http, values),
+        webhooks=webhooks,
         checkpointer=checkpointer,
-        store=parse_store(manifest.store.content, manifest.store.where),
+        store=store,
         priority_path=manifest.priority,
         encryption_path=manifest.encryption,
         auth_path=auth_path,
@@ -213,14 +248,14 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
         api_keys=values.text("LGS_API_KEYS", ""),
         api_keys_file=_file(values, "LGS_API_KEYS_FILE"),
         host=_host(flags.get("host"), values),
-        port=_port(flags.get("port"), values, outer),
+        port=read(USUAL.port, _port, flags.get("port"), values, outer),
         reuse_port=bool(flags.get("reuse_port")),
         admin_port=values.integer("LGS_ADMIN_PORT", 0, at_least=0, at_most=65535) or None,
-        answers=parse_answers(values.text(ANSWER_CACHE, ""), list(manifest.graphs), cache_ttl),
+        answers=read({}, parse_answers, _text(values, ANSWER_CACHE, graphs), list(graphs or ()), cache_ttl),
         revision=values.text("LGS_REVISION", ""),
         revision_digest=values.text("LGS_REVISION_DIGEST", values.text("LGS_REVISION", "")),
-        circuits=parse_circuits(values.text(CIRCUIT_BREAKER, ""), list(manifest.graphs)),
-        tracing=tracing_of(values),
+        circuits=read({}, parse_circuits, _text(values, CIRCUIT_BREAKER, graphs), list(graphs or ())),
+        tracing=read(None, tracing_of, values),
         file_env={name: text for name, text in file.env.items() if name not in outer},
     )
 
@@ -251,6 +286,11 @@ def _graphs(manifest: Manifest) -> Mapping[str, GraphSpec]:
             '"graphs": {"agent": "./graph.py:graph"} or in LANGSERVE_GRAPHS'
         )
     return manifest.graphs
+
+
+def _text(values: Variables, name: str, graphs: Mapping[str, GraphSpec] | None) -> str:
+    """Nothing can be said of what graphs have where these are not known."""
+    return "" if graphs is None else values.text(name, "")
 
 
 def _closed(values: Variables, auth: str | None, encryption: str | None, checkpointer: str | None) -> Closed:

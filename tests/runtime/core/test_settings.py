@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,32 @@ def test_a_file_that_can_not_work_is_told_with_its_place(
         load_settings({}, config=tmp_path / file)
 
     assert said in str(raised.value)
+
+
+def test_all_that_is_wrong_is_told_at_once_with_variables_and_sections(tmp_path: Path) -> None:
+    file = tmp_path / "langgraph.json"
+    wrong = {"store": {"index": {"dims": 0, "embed": "a:b"}, "ttl": {"default_ttl": 0}}, "auth": {"pth": "x"}}
+    file.write_text(json.dumps({"graphs": {"a": "g:h"}, "http": {"cors": {"max_age": -1, "x": 1}}, **wrong}))
+    env = {"LGS_ANSWER_CACHE": '{"b": {}}', "LGS_CIRCUIT_BREAKER": "[", "LGS_CONCURRENCY": "0"}
+    env |= {"LGS_DISABLE_STUDIO_AUTH": "maybe", "DATABASE_URI": "mysql://h/d"}
+
+    with pytest.raises(ConfigError) as raised:
+        load_settings(env, config=file)
+
+    told = str(raised.value).replace(f"{file}: ", "").splitlines()
+    assert {line.split(": ")[0] for line in told} == {
+        "store.index.dims", "store.ttl.default_ttl", "auth.pth", "http.cors.max_age", "http.cors.x",
+        *env,
+    } - {"LGS_ANSWER_CACHE"} | {"LGS_ANSWER_CACHE.b"}  # fmt: skip
+    assert len(told) == 10
+
+
+def test_graphs_that_are_not_known_are_not_told_again_as_those_that_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_settings({"LGS_SOURCE": str(tmp_path), "LGS_ANSWER_CACHE": '{"b": {}}'})
+
+    assert str(raised.value).startswith("graphs: none: at least one graph is needed")
+    assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

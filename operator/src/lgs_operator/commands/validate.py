@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +13,14 @@ import typer
 from lgs_crds import ManifestError
 from lgs_crds import load as read_manifest
 from lgs_operator.application import read as read_application
-from lgs_operator.application.check import check_graphs
+from lgs_operator.application.check import SERVER_KEYS, check_graphs
 from lgs_operator.application.target import CONFIG, found, kind_of
 from lgs_operator.application.warmup import check_warmup
 from lgs_operator.commands.console import Named, refused, say, warn
+from lgs_operator.local.errors import LocalError
+from lgs_operator.local.interpreter import at_hand
+from lgs_operator.local.notices import in_words
+from lgs_operator.local.worker_log import SERIOUS, record_of
 
 
 def validate(
@@ -33,11 +39,43 @@ def validate(
     try:
         path = found(file)
         message, folder = _manifest(path, cluster) if kind_of(path) == "manifest" else _application(path)
-    except ManifestError as error:
+        config = path if kind_of(path) == "application" else folder / CONFIG
+        if config.is_file():
+            _sections(config, python)
+    except (ManifestError, LocalError) as error:
         raise refused(error) from None
     if load:
         _load(path, folder, python)
     say(message)
+
+
+def _sections(config: Path, python: Path | None) -> None:
+    """What the runtime says of the file, which knows the rules of its sections."""
+    runtime = at_hand(config.absolute().parent, python, os.environ)
+    if runtime is None:
+        warn(f"{config}: note: there is no lgs-runtime here, which checks {', '.join(SERVER_KEYS)}")
+        return
+    command = [*runtime.command, "check", "--file-only", "--config", str(config)]
+    _checked(command, dict(os.environ), config.absolute().parent, of_lgs={str(config)})
+
+
+def _checked(
+    command: Sequence[str], env: Mapping[str, str], folder: Path, of_lgs: Collection[str] = ()
+) -> None:
+    """Runs a check of the runtime: what it logs is said in words, but for what `lgs` says of these files."""
+    done = subprocess.run(
+        command, env={**env, "LOG_JSON": "true"}, cwd=folder, check=False, stderr=subprocess.PIPE, text=True
+    )
+    for line in done.stderr.splitlines():
+        record = record_of(line)
+        if record is None:
+            warn(line)
+        elif record.get("level") in SERIOUS and not (
+            record["event"] == "config.env_file_missing" or record.get("where") in of_lgs
+        ):
+            warn(f"note: {in_words(record)}")
+    if done.returncode:
+        raise typer.Exit(done.returncode)
 
 
 def _manifest(path: Path, cluster: bool) -> tuple[str, Path]:
@@ -70,13 +108,10 @@ def _read(path: Path) -> str:
 
 
 def _load(path: Path, folder: Path, python: Path | None) -> None:
-    from lgs_operator.local.errors import LocalError  # noqa: PLC0415
     from lgs_operator.local.service import Options, read  # noqa: PLC0415
 
     try:
         service = read(Options(path, python=python))
     except (ManifestError, LocalError, OSError) as error:
         raise refused(error) from None
-    done = subprocess.run([*service.command, "check"], env=dict(service.env), cwd=folder, check=False)
-    if done.returncode:
-        raise typer.Exit(done.returncode)
+    _checked([*service.command, "check"], service.env, folder)

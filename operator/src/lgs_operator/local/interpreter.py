@@ -124,6 +124,28 @@ def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Inte
     )
 
 
+def at_hand(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Interpreter | None:
+    """A Python that has the runtime, as it is there now: the application's, else that of `lgs`. Makes no
+    environment, as `uv run` would. Raises `LocalError` for a flag that leads nowhere."""
+    own = Choice("the one that lgs runs on", Path(sys.executable), of_lgs=True)
+    for choice in (choose(folder, flag, env, Path(sys.prefix)), own):
+        if choice.python is None:
+            continue
+        try:
+            done = subprocess.run(
+                [str(choice.python), "-c", PROBE], capture_output=True, env=dict(env), check=True, text=True
+            )
+            answer = json.loads(done.stdout)
+        except (OSError, subprocess.CalledProcessError, json.JSONDecodeError):
+            continue
+        if answer["runtime"]:
+            version = ".".join(map(str, answer["version"]))
+            return Interpreter(
+                Path(answer["executable"]), Path(answer["prefix"]), version, choice.why, choice.of_lgs
+            )
+    return None
+
+
 def installing(python: Path, arguments: list[str], *, has_pip: bool = True) -> str:
     """The command that installs into an environment: by uv where there is one, since its environments have no
     pip.

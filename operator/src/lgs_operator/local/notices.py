@@ -29,6 +29,9 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "cache.not_storable": "{namespace}: its result is not cached: {reason}",
     "circuits.not_shared": "circuits are each replica's own meanwhile: {reason}",
     "claim.failed": "the database does not answer ({reason}): no run that waits is begun meanwhile",
+    "config.env_file_missing": "{file} is not there: what it should set must come from the environment",
+    "config.secret_headers": "{where}: {never_taken}: never taken, as they are secrets",
+    "config.unknown_keys": "{where}: {keys}: no key that is known there, without effect; known are {known}",
     "database.away": "the database is not there ({reason}): the replicas wait for it",
     "graphs.own_persistence": (
         "a {part} that the code compiles in is not used here, the service's is: {graphs}; to bring one,"
@@ -41,6 +44,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
         "Redis is away ({reason}): who follows a run through another replica gets its end alone meanwhile"
     ),
     "streams.redis_refused": "Redis refuses live events ({reason}): they reach no other replica",
+    "studio.open": "{reason}",
     "tracing.collector_away": "the collector at {endpoint} is away ({reason}): traces are lost meanwhile",
     "tracing.not_installed": "nothing is traced ({reason}): the application's environment lacks {install}",
 }
@@ -65,8 +69,20 @@ _EVENT: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 class _Words(dict[str, Any]):
     """What a record has for the words of a line; the application may log under the same names."""
 
+    def __init__(self, record: Record, **more: str) -> None:
+        listed = {
+            name: ", ".join(map(str, value)) for name, value in record.items() if isinstance(value, list)
+        }
+        super().__init__({**record, **listed, **more})
+
     def __missing__(self, name: str) -> str:
         return "unknown"
+
+
+def in_words(record: Record) -> str:
+    """A record of the runtime, as a person reads it."""
+    words = PROBLEMS.get(record["event"])
+    return first_line(record) if words is None else words.format_map(_Words(record))
 
 
 class Notices:

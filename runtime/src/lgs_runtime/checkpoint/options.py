@@ -5,10 +5,18 @@ Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
-from lgs_runtime.checks import LONGEST_MINUTES, checked_object, checked_path, checked_positive
+from lgs_runtime.checks import (
+    LONGEST_MINUTES,
+    Gathered,
+    boolean_of,
+    checked_object,
+    checked_path,
+    checked_positive,
+)
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.model import Ttl, TtlStrategy
 
@@ -85,44 +93,59 @@ class CheckpointerOptions:
 def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
     """The object `checkpointer`. Raises `ConfigError`."""
     given = checked_object(content, CHECKPOINTER_KEYS, where)
-    serde = _serde(given.get("serde"), f"{where}.serde")
-    path = checked_path(given.get("path"), f"{where}.path")
-    backend = given.get("backend") or ("custom" if path else "default")
-    if BACKENDS.get(backend) is not (path is not None):
+    found = Gathered()
+    serde = found.read(SerdeOptions(), _serde, given.get("serde"), f"{where}.serde")
+    path = found.read(None, checked_path, given.get("path"), f"{where}.path")
+    found.read(None, _backend, given.get("backend"), given.get("path") is not None, f"{where}.backend")
+    ttl = found.read(ThreadTtl(), parse_ttl, given.get("ttl"), f"{where}.ttl")
+    found.done()
+    return CheckpointerOptions(path, serde, ttl)
+
+
+def _backend(value: Any, has_path: bool, where: str) -> None:
+    backend = value or ("custom" if has_path else "default")
+    if not isinstance(backend, str) or BACKENDS.get(backend) is not has_path:
         raise ConfigError(
-            f"{where}.backend: {backend!r}: must be default, or custom with a path; others come as a path"
+            f"{where}: {backend!r}: must be default, or custom with a path; others come as a path"
         )
-    return CheckpointerOptions(path, serde, parse_ttl(given.get("ttl"), f"{where}.ttl"))
 
 
 def parse_ttl(content: Any, where: str) -> ThreadTtl:
     """The object `checkpointer.ttl`. Raises `ConfigError`."""
     given = checked_object(content, TTL_KEYS, where)
-    strategy = given.get("strategy", "delete")
-    if strategy not in get_args(TtlStrategy):
-        raise ConfigError(f"{where}.strategy: {strategy!r}: must be delete or keep_latest")
-    limit = given.get("sweep_limit")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise ConfigError(f"{where}.sweep_limit: {limit!r}: must be a whole number of at least 1")
-    interval = given.get("sweep_interval_minutes")
-    return ThreadTtl(
-        checked_positive(given.get("default_ttl"), f"{where}.default_ttl", LONGEST_MINUTES),
-        strategy,
-        checked_positive(interval, f"{where}.sweep_interval_minutes", LONGEST_MINUTES) or SWEEP_MINUTES,
-        limit or SWEEP_LIMIT,
+    found = Gathered()
+    default, interval = (
+        found.read(None, checked_positive, given.get(name), f"{where}.{name}", LONGEST_MINUTES)
+        for name in ("default_ttl", "sweep_interval_minutes")
     )
+    strategy: TtlStrategy = found.read(
+        "delete", _strategy, given.get("strategy", "delete"), f"{where}.strategy"
+    )
+    limit = found.read(None, _limit, given.get("sweep_limit"), f"{where}.sweep_limit")
+    found.done()
+    return ThreadTtl(default, strategy, interval or SWEEP_MINUTES, limit or SWEEP_LIMIT)
+
+
+def _strategy(value: Any, where: str) -> TtlStrategy:
+    if value not in get_args(TtlStrategy):
+        raise ConfigError(f"{where}: {value!r}: must be delete or keep_latest")
+    return cast(TtlStrategy, value)
+
+
+def _limit(value: Any, where: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f"{where}: {value!r}: must be a whole number of at least 1")
+    return value
 
 
 def _serde(content: Any, where: str) -> SerdeOptions:
     given = checked_object(content, SERDE_KEYS, where)
+    found = Gathered()
     rules: dict[str, Any] = {}
     for name, value in given.items():
-        if name == "pickle_fallback":
-            if not isinstance(value, bool):
-                raise ConfigError(f"{where}.{name}: {value!r}: must be true or false")
-            rules[name] = value
-        else:
-            rules[name] = _modules(value, f"{where}.{name}")
+        reader: Callable[[Any, str], Any] = boolean_of if name == "pickle_fallback" else _modules
+        rules[name] = found.read(None, reader, value, f"{where}.{name}")
+    found.done()
     return SerdeOptions(**rules)
 
 

@@ -7,14 +7,16 @@ The names are those of LangGraph's configuration. Wrong values are a `ConfigErro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import structlog
 
 from lgs_runtime.checks import (
+    Gathered,
     boolean_of,
+    checked_object,
     object_of,
     regex_of,
     text_of,
@@ -33,6 +35,7 @@ PRIVATE_HEADERS: Final = frozenset({"cookie", "proxy-authorization"})
 ORDERS: Final = ("middleware_first", "auth_first")
 NO_PREFIX: Final = "/noauth"
 log = structlog.get_logger(__name__)
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +108,27 @@ def parse_http(content: Any, where: str) -> HttpSection:
     )
     given = {name: value for name, value in object_of(content, where, known).items() if value is not None}
     logging = given.get("logging_headers")
-    return HttpSection(
-        app=variable_of(given["app"], f"{where}.app", "./webapp.py:app") if "app" in given else None,
-        disabled=frozenset(group for group in GROUPS if _disabled(given, group, where)),
-        mount_prefix=prefix_of(given.get("mount_prefix", ""), f"{where}.mount_prefix"),
-        cors=parse_cors(given.get("cors"), f"{where}.cors"),
-        configurable_headers=_rule(given.get("configurable_headers"), f"{where}.configurable_headers"),
-        logging_headers=_rule(logging, f"{where}.logging_headers") if logging is not None else None,
-        auth_on_custom_routes=boolean_of(
-            given.get("enable_custom_route_auth", False), f"{where}.enable_custom_route_auth"
-        ),
-        auth_first=_order(given.get("middleware_order", ORDERS[0]), f"{where}.middleware_order") == ORDERS[1],
+    found = Gathered()
+
+    def read(name: str, usual: _Value, reader: Callable[[Any, str], _Value], missing: Any = None) -> _Value:
+        return found.read(usual, reader, given.get(name, missing), f"{where}.{name}")
+
+    section = HttpSection(
+        app=read("app", None, _app),
+        disabled=frozenset(group for group in GROUPS if read(f"disable_{group}", False, boolean_of, False)),
+        mount_prefix=read("mount_prefix", "", prefix_of, ""),
+        cors=read("cors", Cors(), parse_cors),
+        configurable_headers=read("configurable_headers", HeaderRule(), _rule),
+        logging_headers=None if logging is None else read("logging_headers", None, _rule),
+        auth_on_custom_routes=read("enable_custom_route_auth", False, boolean_of, False),
+        auth_first=read("middleware_order", ORDERS[0], _order, ORDERS[0]) == ORDERS[1],
     )
+    found.done()
+    return section
+
+
+def _app(value: Any, where: str) -> str | None:
+    return None if value is None else variable_of(value, where, "./webapp.py:app")
 
 
 def parse_cors(content: Any, where: str) -> Cors:
@@ -124,12 +136,14 @@ def parse_cors(content: Any, where: str) -> Cors:
     may not call once it says anything of origins. Raises `ConfigError`."""
     given = object_of(content, where)
     known = [spec.name for spec in fields(Cors)]
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
+    found = Gathered()
+    found.read(None, checked_object, given, known, where)
     names_origins = bool(given.keys() & {"allow_origins", "allow_origin_regex"})
     strict: dict[str, Any] = {"allow_origins": ()} if names_origins else {}
-    return Cors(**{**strict, **{name: _cors_value(value, name, where) for name, value in given.items()}})
+    named = [name for name in known if name in given]
+    values = {name: found.read(None, _cors_value, given[name], name, where) for name in named}
+    found.done()
+    return Cors(**{**strict, **values})
 
 
 def _cors_value(value: Any, name: str, where: str) -> Any:
@@ -145,11 +159,6 @@ def _cors_value(value: Any, name: str, where: str) -> Any:
     if value is None:
         raise ConfigError(f"{named}: {value!r}: must be a list of strings")
     return texts_of(value, named)
-
-
-def _disabled(given: Mapping[str, Any], group: Group, where: str) -> bool:
-    name = f"disable_{group}"
-    return boolean_of(given.get(name, False), f"{where}.{name}")
 
 
 def prefix_of(value: Any, where: str) -> str:

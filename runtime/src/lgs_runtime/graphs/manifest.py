@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from lgs_runtime.checks import object_of, texts_of, warn_unknown
+from lgs_runtime.checks import Gathered, object_of, texts_of, warn_unknown
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthSpec, parse_auth
 from lgs_runtime.graphs.http_section import HttpSection, parse_http
@@ -109,9 +109,9 @@ class Manifest:
     """Its headers need the environment."""
 
 
-def manifest_of(file: ManifestFile, values: Variables) -> Manifest:
-    """What the file says, and in place of its sections what the variables say that hold one. Raises
-    `ConfigError`."""
+def manifest_of(file: ManifestFile, values: Variables, found: Gathered) -> Manifest:
+    """What the file says, and in place of its sections what the variables say that hold one. What is wrong
+    with them `found` has then."""
     content, where = file.content, str(file.path)
     warn_unknown(content, USED | FOR_THE_IMAGE, where)
     if unused := sorted(set(content) & FOR_THE_IMAGE - {"$schema"}):
@@ -120,7 +120,9 @@ def manifest_of(file: ManifestFile, values: Variables) -> Manifest:
         log.warning(
             "config.ui_not_served", path=where, reason="components of a graph's UI are not served here"
         )
-    section = {name: _section(name, content, where, values) for name in VARIABLES}
+    read = found.read
+    absent = Section(None, "")
+    section = {name: read(absent, _section, name, content, where, values) for name in VARIABLES}
     if replaced := sorted(name for name, one in section.items() if name in content and one.variable):
         log.info(
             "config.sections_replaced", path=where, sections=replaced, by=[VARIABLES[n] for n in replaced]
@@ -128,14 +130,16 @@ def manifest_of(file: ManifestFile, values: Variables) -> Manifest:
     return Manifest(
         path=file.path,
         folder=file.folder,
-        graphs=parse_graphs(section["graphs"].content or {}, section["graphs"].where),
-        dependencies=_dependencies(content.get("dependencies"), file.folder, f"{where}: dependencies"),
-        http=parse_http(section["http"].content, section["http"].where),
+        graphs=read({}, parse_graphs, section["graphs"].content or {}, section["graphs"].where),
+        dependencies=read(
+            (), _dependencies, content.get("dependencies"), file.folder, f"{where}: dependencies"
+        ),
+        http=read(HttpSection(), parse_http, section["http"].content, section["http"].where),
         checkpointer=section["checkpointer"],
-        auth=parse_auth(section["auth"].content, section["auth"].where),
+        auth=read(AuthSpec(), parse_auth, section["auth"].content, section["auth"].where),
         store=section["store"],
-        priority=_priority(section["priority"].content, section["priority"].where),
-        encryption=_encryption(section["encryption"].content, section["encryption"].where),
+        priority=read(None, _priority, section["priority"].content, section["priority"].where),
+        encryption=read(None, _encryption, section["encryption"].content, section["encryption"].where),
         webhooks=section["webhooks"],
     )
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from lgs_runtime.checks import boolean_of, object_of, text_of, texts_of, whole_of
+from lgs_runtime.checks import Gathered, boolean_of, object_of, text_of, texts_of, whole_of
 from lgs_runtime.errors import ConfigError
 
 DEFAULT_PREFIX: Final = "LG_WEBHOOK_"
@@ -122,19 +122,25 @@ class WebhookSection:
     """The fields of a run that a receiver gets; None: all."""
 
 
-def parse_webhooks(content: Any, where: str, env: Mapping[str, str]) -> WebhookSection:
-    """The object `webhooks`, its headers with the variables of `env` in them. Raises `ConfigError`."""
+def parse_webhooks(content: Any, where: str, env: Mapping[str, str] | None) -> WebhookSection:
+    """The object `webhooks`, its headers with the variables of `env` in them; without one, with none. Raises
+    `ConfigError`."""
     given = object_of(content, where, ("env_prefix", "url", "headers", "allowed_fields"))
     prefix = text_of(given.get("env_prefix") or DEFAULT_PREFIX, f"{where}.env_prefix")
     headers = object_of(given.get("headers"), f"{where}.headers")
-    return WebhookSection(
-        url=_policy(given.get("url"), f"{where}.url"),
+    found = Gathered()
+    section = WebhookSection(
+        url=found.read(UrlPolicy(), _policy, given.get("url"), f"{where}.url"),
         headers={
-            _header_name(name, f"{where}.headers"): _filled(value, f"{where}.headers.{name}", prefix, env)
+            found.read("", _header_name, name, f"{where}.headers"): found.read(
+                "", _filled, value, f"{where}.headers.{name}", prefix, env
+            )
             for name, value in headers.items()
         },
-        allowed_fields=_fields(given.get("allowed_fields"), f"{where}.allowed_fields"),
+        allowed_fields=found.read(None, _fields, given.get("allowed_fields"), f"{where}.allowed_fields"),
     )
+    found.done()
+    return section
 
 
 def _fields(content: Any, where: str) -> frozenset[str] | None:
@@ -184,7 +190,7 @@ def _header_name(name: str, where: str) -> str:
     return name
 
 
-def _filled(value: Any, where: str, prefix: str, env: Mapping[str, str]) -> str:
+def _filled(value: Any, where: str, prefix: str, env: Mapping[str, str] | None) -> str:
     """A header's value with its variables. What comes of it is never in a message."""
     text = text_of(value, where)
 
@@ -194,6 +200,8 @@ def _filled(value: Any, where: str, prefix: str, env: Mapping[str, str]) -> str:
             raise ConfigError(
                 f"{where}: env.{name}: must begin with {prefix}; env_prefix says which variables may be sent"
             )
+        if env is None:
+            return ""
         if name not in env:
             raise ConfigError(f"{where}: env.{name}: must be set in the environment")
         return env[name]

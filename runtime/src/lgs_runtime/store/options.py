@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from lgs_runtime.checks import LONGEST_MINUTES, checked_object, checked_path, checked_positive
+from lgs_runtime.checks import (
+    LONGEST_MINUTES,
+    Gathered,
+    boolean_of,
+    checked_object,
+    checked_path,
+    checked_positive,
+)
 from lgs_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -86,12 +93,14 @@ class Index:
 def parse_store(content: Any, where: str) -> StoreOptions:
     """The object `store`. Raises `ConfigError`."""
     given = checked_object(content, STORE_KEYS, where)
-    index = given.get("index")
-    return StoreOptions(
-        checked_path(given.get("path"), f"{where}.path"),
-        None if index is None else _index(index, f"{where}.index"),
-        _ttl(given.get("ttl"), f"{where}.ttl"),
+    index, found = given.get("index"), Gathered()
+    options = StoreOptions(
+        found.read(None, checked_path, given.get("path"), f"{where}.path"),
+        None if index is None else found.read(None, _index, index, f"{where}.index"),
+        found.read(TtlOptions(), _ttl, given.get("ttl"), f"{where}.ttl"),
     )
+    found.done()
+    return options
 
 
 def open_index(options: IndexOptions, found: Any = None) -> Index:
@@ -128,24 +137,43 @@ def check_dimensions(index: Index, stored: int | None) -> None:
 
 def _index(content: Any, where: str) -> IndexOptions:
     given = checked_object(content, INDEX_KEYS, where)
-    dims, embed, fields = given.get("dims"), given.get("embed"), given.get("fields")
-    if isinstance(dims, bool) or not isinstance(dims, int) or not 0 < dims <= MOST_DIMENSIONS:
-        raise ConfigError(f"{where}.dims: {dims!r}: must be a whole number from 1 to {MOST_DIMENSIONS}")
-    if not isinstance(embed, str) or ":" not in embed.strip(":"):
-        raise ConfigError(f"{where}.embed: {embed!r}: must be provider:model or path:function")
-    if fields is None:
-        return IndexOptions(dims, embed)
-    if not isinstance(fields, list) or not fields or not all(isinstance(name, str) for name in fields):
-        raise ConfigError(f"{where}.fields: {fields!r}: must be a list of paths into an item, such as text")
-    return IndexOptions(dims, embed, tuple(fields))
+    found = Gathered()
+    options = IndexOptions(
+        found.read(1, _dims, given.get("dims"), f"{where}.dims"),
+        found.read("", _embed, given.get("embed"), f"{where}.embed"),
+        found.read(("$",), _fields, given.get("fields"), f"{where}.fields"),
+    )
+    found.done()
+    return options
+
+
+def _dims(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST_DIMENSIONS:
+        raise ConfigError(f"{where}: {value!r}: must be a whole number from 1 to {MOST_DIMENSIONS}")
+    return value
+
+
+def _embed(value: Any, where: str) -> str:
+    if not isinstance(value, str) or ":" not in value.strip(":"):
+        raise ConfigError(f"{where}: {value!r}: must be provider:model or path:function")
+    return value
+
+
+def _fields(value: Any, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ("$",)
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+        raise ConfigError(f"{where}: {value!r}: must be a list of paths into an item, such as text")
+    return tuple(value)
 
 
 def _ttl(content: Any, where: str) -> TtlOptions:
     given = checked_object(content, TTL_KEYS, where)
-    refresh = given.get("refresh_on_read", True)
-    if not isinstance(refresh, bool):
-        raise ConfigError(f"{where}.refresh_on_read: {refresh!r}: must be true or false")
-    default = checked_positive(given.get("default_ttl"), f"{where}.default_ttl", LONGEST_MINUTES)
-    interval = given.get("sweep_interval_minutes")
-    sweep = checked_positive(interval, f"{where}.sweep_interval_minutes", LONGEST_MINUTES)
+    found = Gathered()
+    refresh = found.read(True, boolean_of, given.get("refresh_on_read", True), f"{where}.refresh_on_read")
+    default, sweep = (
+        found.read(None, checked_positive, given.get(name), f"{where}.{name}", LONGEST_MINUTES)
+        for name in ("default_ttl", "sweep_interval_minutes")
+    )
+    found.done()
     return TtlOptions(refresh, default, sweep or SWEEP_MINUTES)
