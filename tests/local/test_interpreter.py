@@ -71,6 +71,27 @@ def test_a_lock_of_uv_is_run_by_uv_where_there_is_one(tmp_path: Path) -> None:
     assert choose(app, None, {"PATH": str(app)}, OWN).project is None
 
 
+@pytest.mark.parametrize(
+    "project",
+    [
+        '[project]\nname = "agent"\nrequires-python = ">=3.99"\n',
+        '[tool.poetry]\nname = "agent"\n[tool.poetry.dependencies]\npython = "^3.99"\n',
+    ],
+    ids=["requires-python", "poetry"],
+)
+def test_a_python_that_the_application_excludes_is_refused_before_its_code_is_loaded(
+    tmp_path: Path, project: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(project)
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+    with pytest.raises(LocalError, match=rf"needs Python >=3\.99.*, runs on {here}.*; choose --python"):
+        interpreter.interpreter(tmp_path, None, {})
+
+    asked = interpreter.interpreter(tmp_path, Path(sys.executable), {})
+    assert asked.version.startswith(here), "who asks for it by name gets it"
+
+
 def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"--python: .*nowhere: must be a Python"):
         choose(tmp_path, tmp_path / "nowhere", {}, OWN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lgs_operator.application.model import SUPPORTED_PYTHONS
+from lgs_operator.application.poetry import versions
 from lgs_operator.application.project import pyproject_of, upwards
 
 
@@ -31,7 +32,7 @@ def required_by(folder: Path) -> str:
     """`requires-python` of the folder's `pyproject.toml`; empty where it says nothing."""
     content = pyproject_of(folder)
     poetry = content.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
-    return str(content.get("project", {}).get("requires-python", poetry))
+    return str(content.get("project", {}).get("requires-python", versions(str(poetry))))
 
 
 def allows(specifier: str, version: str) -> bool:

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlparse
 
+from lgs_operator.application.model import SUPPORTED_PYTHONS
 from lgs_operator.application.project import upwards
+from lgs_operator.application.pythons import allows, required_by
 from lgs_operator.application.workspace import lock_root, workspace_of
 from lgs_operator.local.errors import LocalError
 
@@ -117,6 +119,8 @@ def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Inte
         raise LocalError(
             f"{answer['executable']}: Python {version}: must be 3.11 or newer; choose by --python"
         )
+    if flag is None and not allows(required := required_by(folder), version.rpartition(".")[0]):
+        raise LocalError(_excluded(folder, required, version, choice, env))
     if not answer["runtime"]:
         raise LocalError(_no_runtime(Path(answer["executable"]), choice, answer["pip"], folder))
     return Interpreter(
@@ -196,6 +200,15 @@ def uv_runs() -> bool:
     if shutil.which("uv") is None:
         return False
     return subprocess.run(["uv", "--version"], capture_output=True, check=False).returncode == 0
+
+
+def _excluded(folder: Path, required: str, version: str, choice: Choice, env: Mapping[str, str]) -> str:
+    """Before its code is loaded, whose syntax may be that of a newer one."""
+    names = [f"python{each}" for each in reversed(SUPPORTED_PYTHONS) if allows(required, each)]
+    found = next((name for name in names if shutil.which(name, path=env.get("PATH"))), None)
+    other = f"--python {found}" if found else "--python, or its environment from another one"
+    needs = f"{folder / 'pyproject.toml'}: needs Python {required}, runs on {version} ({choice.why})"
+    return f"{needs}; choose {other}"
 
 
 def _no_runtime(python: Path, choice: Choice, has_pip: bool, folder: Path) -> str:
