@@ -101,6 +101,7 @@ async def test_a_queue_that_no_replica_can_tell_is_no_empty_one() -> None:
     later = decide(policy, Observation(at=400.0, samples=(sample,), ready=5), decided.memory, 400.0)
 
     assert (sample.waiting, sample.oldest_seconds, sample.blocked) == (None, None, None)
+    assert (sample.waiting_by, sample.oldest_by) == (None, None)
     assert (later.replicas, later.code, later.queue) == (5, "NoData", None)
     assert "how many runs wait" in later.reason
 
@@ -153,6 +154,23 @@ async def test_the_database_is_asked_for_its_queue_no_more_often_however_often_t
     sample = parse(await page_of(metrics), "pod-1", at=100.0)
 
     assert sample.waiting == 7
+
+
+async def test_a_run_that_took_too_long_has_failed_and_one_that_was_interrupted_has_not() -> None:
+    metrics = Metrics(concurrency=8, depth=Queue(FULL))
+    for status in ("success", "error", "timeout", "interrupted"):
+        metrics.finished(status, execution_seconds=1.0, latency_seconds=1.0)
+
+    sample = parse(await page_of(metrics), "pod-1", at=100.0)
+
+    assert (sample.finished, sample.failed) == (4, 2)
+
+
+def test_what_a_page_does_not_have_is_unknown_and_not_zero() -> None:
+    sample = parse("lgs_slots 8\n", "pod-1", at=100.0)
+
+    assert (sample.started_at, sample.next_due_seconds, sample.waiting) == (None, None, None)
+    assert (sample.waiting_by, sample.oldest_by, sample.arrived_by) == (None, None, None)
 
 
 async def test_a_time_that_is_not_to_come_is_not_shown() -> None:
