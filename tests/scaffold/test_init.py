@@ -114,6 +114,39 @@ def test_variables_come_from_the_example_and_their_values_stay_where_they_are(tm
     assert facts(path).variables == ("TAVILY_API_KEY",)
 
 
+@pytest.mark.parametrize("env", ["../.env", "../../.env", ".env.prod"])
+def test_a_file_of_variables_that_is_not_there_yet_is_named_as_the_application_does(
+    tmp_path: Path, env: str
+) -> None:
+    path = repository(tmp_path / "apps" / "agent", env=env)
+    example = (path.parent / env).resolve().parent / ".env.example"
+    example.write_text("OPENAI_API_KEY=\n")
+
+    _, text = written(path)
+
+    assert f"--from-env-file={env}  # a copy with the values" in text
+    shown = f"{env.rpartition('/')[0]}/.env.example".lstrip("/")
+    assert f"# The variables of {shown}, from a Secret that this makes:" in text
+
+
+@pytest.mark.parametrize("graph", ["./src/agent/graph.py", "src/agent/graph.py", "agent.graph", "src.agent"])
+def test_the_code_that_asks_for_an_image_is_that_of_a_graph(tmp_path: Path, graph: str) -> None:
+    for name in ("eval/run.py", "src/legacy/old.py", "src/agent/graph.py", "src/agent/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("graph = None\n")
+
+    why = facts(repository(tmp_path, graphs={"agent": f"{graph}:graph"})).why_image
+
+    assert why == "code is in src/agent, and a ConfigMap has no folders"
+
+
+def test_a_package_that_is_required_and_imported_is_named_once(tmp_path: Path) -> None:
+    path = repository(tmp_path, dependencies=[".", "langchain-openai"])
+    (tmp_path / "helper.py").write_text("import langchain_openai\n")
+
+    assert facts(path).why_image == "the stock image lacks langchain-openai"
+
+
 def test_names_are_found_in_a_file_of_variables() -> None:
     text = "A=1\n  export B = 2\n# C=3\n# just words\nnot a variable\nA=4\n1D=x\n"
 

@@ -56,6 +56,8 @@ class Facts:
     has_auth: bool
     folder: str = "."
     """Of the application, as the manifest names it."""
+    env_wanted: str = ".env"
+    """Where the file of variables belongs that is not there yet."""
 
 
 def facts_of(application: Application, image: str | None = None, beside: Path | None = None) -> Facts:
@@ -79,6 +81,7 @@ def facts_of(application: Application, image: str | None = None, beside: Path | 
         env_file=_shown(env_file, folder) if env_file is not None and env_file.is_file() else None,
         has_auth=application.has_auth,
         folder=_shown(folder, beside or folder),
+        env_wanted=_shown(env_file or folder / ".env", folder),
     )
 
 
@@ -92,7 +95,7 @@ def variables_in(text: str) -> tuple[str, ...]:
 def _variables(application: Application) -> tuple[tuple[str, ...], str]:
     """The names, and where they are from: an example is complete more often than a file of one machine."""
     beside = [application.env_file.parent] if application.env_file else []
-    for folder in dict.fromkeys([application.folder, *beside]):
+    for folder in dict.fromkeys([*beside, application.folder]):
         for name in EXAMPLES:
             if (folder / name).is_file():
                 return variables_in((folder / name).read_text("utf-8", errors="replace")), _shown(
@@ -115,12 +118,22 @@ def _why_image(application: Application, files: Sequence[Path]) -> str | None:
         return f"{', '.join(given)} of {application.path.name} is for one"
     if outside := [each for each in application.folders if each != folder]:
         return f"code is in {_shown(outside[0], folder)}, and a ConfigMap has no folders"
-    if below := sorted(_code_below(folder)):
-        return f"code is in {_shown(below[0], folder)}, and a ConfigMap has no folders"
+    if below := sorted(set(_code_below(folder))):
+        used = [place for place in below if _has_graph(application, place)]
+        return f"code is in {_shown((used or below)[0], folder)}, and a ConfigMap has no folders"
     if missing := _not_in_stock(application, files):
         return f"the stock image lacks {', '.join(missing[:5])}{' and more' if len(missing) > 5 else ''}"
     size = sum(file.stat().st_size for file in files)
     return f"its files have {size // 1024} KiB, and a ConfigMap holds 1 MiB" if size > MOST_BYTES else None
+
+
+def _has_graph(application: Application, place: Path) -> bool:
+    """Whether a graph is in a file of the folder, or a module of it."""
+    locations = [path.rpartition(":")[0] for path in application.graphs.values()]
+    files = {Path(os.path.normpath(application.folder / location)).parent for location in locations}
+    bases = (application.folder, application.folder / "src")
+    modules = [base.joinpath(*location.split(".")) for base in bases for location in locations]
+    return place in files | {*modules, *(module.parent for module in modules)}
 
 
 def _not_in_stock(application: Application, files: Sequence[Path]) -> list[str]:
@@ -132,7 +145,7 @@ def _not_in_stock(application: Application, files: Sequence[Path]) -> list[str]:
     for file in files:
         if file.suffix == ".py":
             try:
-                needed |= imports_in(file) - known
+                needed |= {normal(name) for name in imports_in(file) - known}
             except (NotPython, OSError):
                 continue
     return sorted(needed)

@@ -107,4 +107,4 @@ def _plain(text: str) -> str:
 def _from(facts: Facts) -> str:
     if facts.env_file:
         return f"--from-env-file={facts.env_file}"
-    return "--from-env-file=.env  # a copy with the values"
+    return f"--from-env-file={facts.env_wanted}  # a copy with the values"
