@@ -235,6 +235,15 @@ def test_a_reason_names_the_target_by_which_a_load_needs_more_slots_than_it_keep
         assert any(re.search(in_full, reason) for reason in reasons), said
 
 
+def test_a_service_that_nobody_calls_is_told_in_plain_words_and_its_first_run_in_numbers() -> None:
+    load = [Job(60.0, 3.0)]
+
+    reasons = [each.decision.reason for each in play(load, 90, POLICY).rounds if each.at < 90]
+
+    assert reasons[0] == "no new runs come and none waits; minReplicas is 1"
+    assert any(re.search(r"0\.\d runs/s .*keep \d slots in use", reason) for reason in reasons)
+
+
 def test_the_numbers_of_a_reason_make_the_number_of_replicas() -> None:
     told = re.compile(r"keep (\d+) slots in use(?: and need (\d+), so)?(.*): (\d+) replicas? of 8 slots(.*)")
     load = poisson(steps((0, 4), (60, 40), (100, 2)), 200, run=2.0)

@@ -22,6 +22,8 @@ def what_is_unknown(given: RoundInputs) -> str | None:
 
 def why_staffed(policy: Policy, demand: Demand, replicas: int, needed: float, recurs: float) -> str:
     """Why the load asks for so many replicas: it needs `needed` slots, bursts that come back `recurs`."""
+    if replicas == 0 and not demand.waiting and round(demand.rate.per_second, 1) == 0:
+        return "no new runs come and none waits"
     runs = (
         "of a length not known yet" if demand.run_seconds is None else f"of {in_seconds(demand.run_seconds)}"
     )
