@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 SINGLE: Final = ("redis://", "rediss://", "unix://")
 SENTINEL: Final = ("redis+sentinel://", "rediss+sentinel://")
 CLUSTER: Final = ("redis+cluster://", "rediss+cluster://")
+_NUMBER: Final = "must end with the number of a database, as redis://host:6379/0, or with none"
+_ENCODED: Final = (
+    "must be redis://user:password@host:6379/0, what is special in its user and password percent-encoded"
+    " (%2F for /, %23 for #)"
+)
 PORTS: Final = {SENTINEL: 26379, CLUSTER: 6379}
 
 
@@ -43,6 +48,7 @@ class RedisAddress:
 def parse_redis(uri: str) -> RedisAddress:
     """The parts of a URI. Raises `ValueError` that says what it must be."""
     if uri.startswith(SINGLE):
+        _check_single(uri)
         return RedisAddress(uri)
     if not uri.startswith(SENTINEL + CLUSTER):
         schemes = ", ".join((*SINGLE, "redis+sentinel://"))
@@ -61,7 +67,7 @@ def parse_redis(uri: str) -> RedisAddress:
     if kind is CLUSTER and path.strip("/0"):
         raise ValueError("must not name a database: a Redis Cluster has one")
     if not (number or "0").isdecimal():
-        raise ValueError(f"must end with the number of a database, not with {number}")
+        raise ValueError(_NUMBER)
     return RedisAddress(
         uri,
         nodes=nodes,
@@ -70,6 +76,21 @@ def parse_redis(uri: str) -> RedisAddress:
         username=unquote(name) or None,
         password=unquote(password) if has_password else None,
     )
+
+
+def _check_single(uri: str) -> None:
+    """What the driver would refuse, in words of its own, which may quote the password."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(_ENCODED) from None
+    if parts.scheme == "unix":
+        return
+    if "@" in parts.path or "@" in parts.fragment or ("@" in parts.query and "=" not in parts.query):
+        raise ValueError(_ENCODED)
+    if not (parts.path.strip("/") or "0").isdecimal():
+        raise ValueError(_NUMBER)
 
 
 def _node(text: str, default: int) -> tuple[str, int]:

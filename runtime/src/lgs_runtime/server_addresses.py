@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lgs_runtime.database.addresses import masked, through
+from lgs_runtime.database.addresses import address, masked, through
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.variables import Variables
@@ -16,8 +16,9 @@ def database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
     pooler = values.text("LGS_DATABASE_POOLER", "")
     for name, given in (("LGS_DATABASE_DIRECT_URI", direct), ("LGS_DATABASE_POOLER", pooler)):
         if given and uri.startswith("sqlite"):
-            raise ConfigError(f"{name}: {masked(given)}: must be absent without a PostgreSQL in DATABASE_URI")
-    if direct and not direct.startswith(("postgres://", "postgresql://")):
+            shown = given if given == pooler and "@" not in pooler else masked(given)
+            raise ConfigError(f"{name}: {shown}: must be absent without a PostgreSQL in DATABASE_URI")
+    if direct and address(direct, "LGS_DATABASE_DIRECT_URI").kind != "postgres":
         raise ConfigError(
             f"LGS_DATABASE_DIRECT_URI: {masked(direct)}: must start with postgres:// or postgresql://"
         )
@@ -36,11 +37,7 @@ def _database_uri(values: Variables, data_dir: Path) -> str:
     uri = values.text(name, "")
     if not uri:
         return f"sqlite:///{data_dir / 'lgs.db'}"
-    if uri.startswith(("postgres://", "postgresql://", "sqlite:///")):
-        return uri
-    raise ConfigError(
-        f"{name}: {masked(uri)}: must start with postgres://, postgresql:// or sqlite:/// followed by a path"
-    )
+    return address(uri, name).uri
 
 
 def redis_uri(values: Variables) -> str | None:
@@ -54,5 +51,5 @@ def redis_uri(values: Variables) -> str | None:
     try:
         parse_redis(uri)
     except ValueError as wrong:
-        raise ConfigError(f"{name}: {masked(uri)}: {wrong}") from wrong
+        raise ConfigError(f"{name}: {masked(uri)}: {wrong}") from None
     return uri

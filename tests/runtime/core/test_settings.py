@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_replica_answers_and_executes_unless_it_is_told_otherwise() -> None:
         ),
         ("LGS_ANSWER_CACHE", '{"agent": 1}', "LGS_ANSWER_CACHE.agent: 1: must be an object"),
         ("LGS_PORT", "70000", "LGS_PORT: 70000: must be at most 65535"),
-        ("REDIS_URI", "localhost", "REDIS_URI: localhost: must start with redis://"),
+        ("REDIS_URI", "localhost", "REDIS_URI: (not shown): must start with redis://"),
         ("LGS_SOURCE", "/nowhere", "LGS_SOURCE: /nowhere: must be a folder that exists"),
         ("LGS_CONFIG", "/nowhere.json", "LGS_CONFIG: /nowhere.json: must be a file that exists"),
         ("LANGSERVE_GRAPHS", "{", "LANGSERVE_GRAPHS: line 1 column 2: must be JSON"),
@@ -346,7 +347,7 @@ def test_a_database_has_a_way_through_its_pooler_and_one_past_it(
         ),
         (
             {"LGS_DATABASE_DIRECT_URI": "mysql://u:secret@h"},
-            "LGS_DATABASE_DIRECT_URI: mysql://u:***@h: must start",
+            "LGS_DATABASE_DIRECT_URI: mysql://u:***@h: must be",
         ),
         (
             {"LGS_DATABASE_DIRECT_URI": "postgres://h/d", "LGS_DATABASE_POOLER": "p"},
@@ -367,6 +368,39 @@ def test_a_way_to_the_database_that_can_not_be_is_named_with_its_rule(
 def test_a_password_is_shown_nowhere() -> None:
     assert masked("postgresql://h/d?user=u&password=secret&x=1") == "postgresql://h/d?user=u&password=***&x=1"
     assert masked("postgresql://u:secret@h1,h2:5433/d") == "postgresql://u:***@h1,h2:5433/d"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URI", "LGS_DATABASE_DIRECT_URI", "REDIS_URI"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "{scheme}://lgs:SeCrEt/tail@h:5432/0",
+        "{scheme}://lgs:SeCrEt#tail@h/0",
+        "{scheme}://lgs:12/SeCrEt@h/0",
+        "{scheme}://lgs:12?SeCrEt@h/0",
+        "{scheme}//lgs:SeCrEt@h/0",
+        "{scheme}:/lgs:SeCrEt@h/0",
+        "SeCrEt",
+        "lgs:SeCrEt@h",
+        "[SeCrEt://",
+    ],
+)
+def test_of_an_address_that_a_password_tears_or_that_is_none_nothing_is_shown(name: str, uri: str) -> None:
+    scheme = "redis" if name.startswith("REDIS") else "postgres"
+    database = {} if name == "DATABASE_URI" else {"DATABASE_URI": "postgres://lgs:x@h/db"}
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings({**GRAPHS, **database, name: uri.format(scheme=scheme)})
+
+    assert str(refused.value).startswith(f"{name}: (not shown): must ")
+    shown = "".join(traceback.format_exception(refused.value))
+    assert "SeCrEt" not in "".join(line for line in shown.splitlines() if not line.startswith("    "))
+
+
+@pytest.mark.parametrize("uri", ["redis://:pw@h:63x79/0", "redis://h/first"])
+def test_a_redis_that_the_driver_would_refuse_is_named_with_its_rule_at_the_start(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"^REDIS_URI: .*: must .*redis://"):
+        load_settings({**GRAPHS, "REDIS_URI": uri})
 
 
 def test_the_storage_is_opened_with_what_the_settings_say() -> None:
