@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 
 import redis
+import redis.asyncio
 
 from support.ports import free_port, wait_until
 from support.server_program import ServerProgram
@@ -48,6 +49,20 @@ def flush(uri: str) -> None:
     """Empties the database that `uri` names."""
     with redis.Redis.from_url(uri) as client:
         client.flushdb()
+
+
+async def close_connections(server: RedisServer, kind: str = "normal") -> int:
+    """Has a server close its connections of a kind, as an administrator would, but for those of a sentinel,
+    which would take it for gone; how many there were."""
+    async with redis.asyncio.Redis.from_url(server.uri, single_connection_client=True) as client:
+        own, clients = await client.client_id(), await client.client_list(_type=kind)
+        others = [each["id"] for each in clients if not each["name"].startswith("sentinel-")]
+        closed = [each for each in others if int(each) != own]
+        async with client.pipeline(transaction=False) as pipe:
+            for each in closed:
+                pipe.client_kill_filter(_id=each)
+            await pipe.execute()
+        return len(closed)
 
 
 class RedisNode(RedisServer):

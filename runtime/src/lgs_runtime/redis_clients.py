@@ -3,6 +3,9 @@
 A client of a Cluster follows its nodes by itself (MOVED, ASK, a failover); one of Sentinel asks the
 sentinels for the master with each connection that it opens. What goes wrong meanwhile is one of `GONE`; of
 these `is_refusal` finds what Redis refuses of one command, or for one key, while it is available.
+
+A connection that is closed (since it was idle, by a proxy, by an administrator) is no outage: it is opened
+anew, and the command sent again. So a command may be done twice, and is written to bear that.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import (
     AskError,
     ClusterError,
@@ -34,8 +37,14 @@ from lgs_runtime.redis_addresses import RedisAddress, parse_redis
 GONE: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What a client raises for a Redis that is not there, or not just now, or refuses a command."""
 _OUTAGES: Final = (AskError, ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-_OUTAGE_CODES: Final = re.compile(r"\b(BUSY|CLUSTERDOWN|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY)\b")
-"""Where the driver has no class for it, and where Redis 6 reports it for a command in a script."""
+_OUTAGE_CODES: Final = re.compile(
+    r"\b(BUSY|CLUSTERDOWN|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY)\b|\bunauthenticated\b"
+)
+"""Where the driver has no class for it, and where Redis 6 reports it for a command in a script. Without a
+password a long command is a *protocol error*."""
+RESP: Final = 2
+"""The protocol. With 3 the driver turns notifications of maintenance on, and hands out connections that were
+closed as if such a notification were there to be read."""
 CLUSTER_TRIES: Final = 3
 CLUSTER_CONNECTIONS: Final = 256
 """To one node at most; a client of a Cluster has no queue for more."""
@@ -49,16 +58,28 @@ def is_refusal(failed: BaseException) -> bool:
     return not _OUTAGE_CODES.search(str(failed))
 
 
-def connect(uri: str, *, most_connections: int, timeout_seconds: float, health_seconds: float = 0) -> Any:
-    """A client for a URI; Redis need not be there yet. A burst waits for one of `most_connections`."""
+def connect(
+    uri: str,
+    *,
+    most_connections: int,
+    timeout_seconds: float,
+    health_seconds: float = 0,
+    resends: bool = True,
+) -> Any:
+    """A client for a URI; Redis need not be there yet. A burst waits for one of `most_connections`. Without
+    `resends` a connection that is closed is an error, but in a Cluster."""
     address = parse_redis(uri)
     shared: dict[str, Any] = {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         "health_check_interval": health_seconds,
+        "protocol": RESP,
     }
     if address.is_cluster:
         return _cluster(address, shared)
+    # At once, and once: a Redis that is gone refuses the second connection, too. One that is silent is not
+    # asked again.
+    shared["retry"] = Retry(NoBackoff(), 1 if resends else 0, (RedisConnectionError,))
     if address.is_sentinel:
         return _sentinel(address, shared, most_connections, timeout_seconds)
     pool = BlockingConnectionPool.from_url(
@@ -84,7 +105,12 @@ def _cluster(address: RedisAddress, shared: dict[str, Any]) -> Any:
 
 
 def _sentinel(address: RedisAddress, shared: dict[str, Any], most: int, timeout_seconds: float) -> Any:
-    asked = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+    asked = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "protocol": RESP,
+        "retry": Retry(NoBackoff(), 1, (RedisConnectionError,)),
+    }
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
         list(address.nodes),
         sentinel_kwargs={**asked, "ssl": address.tls} if address.tls else asked,
@@ -111,8 +137,16 @@ class _Cluster(RedisCluster):
         """The answer to a command. Raises what `GONE` lists."""
         try:
             return await super().execute_command(*args, **kwargs)
-        except AttributeError as closed:
+        except AttributeError:
             # A connection that another caller has just closed has no socket to write to.
+            pass
+        except RedisConnectionError:
+            # The driver tries again by itself, but for what a certain node is asked.
+            if not kwargs.get("target_nodes"):
+                raise
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except AttributeError as closed:
             raise RedisConnectionError("the connection was closed meanwhile") from closed
 
 

@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from lgs_runtime.breaker.machine import Phase, Result
 from support.circuits import POLICY, SharingReplica, exchange, opened, phases
-from support.redis import RedisServer
+from support.redis import RedisServer, close_connections
 
 
 @pytest.fixture
@@ -229,3 +230,21 @@ async def test_a_revision_with_another_window_shares_the_circuit_and_counts_call
     await exchange(newer, *three)
     assert phases(newer, *three) == {Phase.OPEN}
     await newer.sharing.close()
+
+
+async def test_a_connection_that_redis_closes_is_no_outage(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.TIMEOUT_SECONDS", 60.0)
+    replica = SharingReplica(redis_server.uri, started_at=0.0)
+    await exchange(replica)
+
+    with capture_logs() as logs:
+        assert await close_connections(redis_server) == 1
+        replica.call(Result.FAILURE, POLICY.minimum_calls)
+        await replica.sharing.exchange()
+
+        assert not replica.sharing.away
+        await replica.sharing.close()
+
+    assert [log["event"] for log in logs if log["event"].startswith("circuits.")] == []

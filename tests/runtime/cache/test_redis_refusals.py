@@ -469,6 +469,7 @@ async def test_a_node_of_a_cluster_without_slots_is_an_outage_for_who_takes_it_f
         (ResponseError("Error running script: @user_script: 1: -OOM command not allowed"), False),
         (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), False),
         (RedisConnectionError("Connection closed by server."), False),
+        (ResponseError("Protocol error: unauthenticated multibulk length"), False),
         (TimeoutError(), False),
     ],
     ids=repr,

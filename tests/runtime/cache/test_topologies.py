@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 from redis.crc import key_slot
+from structlog.testing import capture_logs
 
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import Phase, Result
@@ -21,11 +22,13 @@ from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.shared import Change
 from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
+from support.caches import listening
 from support.circuits import POLICY, SharingReplica, exchange, phases
-from support.redis import RedisCluster, RedisSentinel
+from support.redis import RedisCluster, RedisSentinel, close_connections
 from support.servers import running
 from support.waiting import until
 
@@ -119,6 +122,37 @@ async def test_replicas_tell_each_other_how_often_keys_are_asked_for(new_cache: 
 
     assert rates.keys() == {"both", "there"}
     assert rates["both"] > 3 * rates["there"] > 0
+
+
+@pytest.mark.parametrize("kind", ["cluster", "sentinel"])
+async def test_connections_that_the_servers_close_are_no_outage(
+    new_cache: NewCache, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.redis.TIMEOUT_SECONDS", 60.0)
+    several: RedisCluster | RedisSentinel = request.getfixturevalue(kind)
+    servers = several.nodes[:3] if isinstance(several, RedisCluster) else [several.sentinel, several.master]
+    cache = new_cache(several.uri, "closed")
+    await listening(cache)
+    assert cache._replicas is not None
+    await cache._replicas._shared.ping()
+    places = [cache.place("function", str(number)) for number in range(60)]
+    await cache.write([(place, place.key, LIFE) for place in places])
+
+    async def found_there() -> int:
+        cache.memory.clear()
+        return sum(len(found) for found in await asyncio.gather(*(cache.read([place]) for place in places)))
+
+    assert await found_there() == len(places)
+    changes = cache.changes
+    with capture_logs() as logs:
+        assert sum([await close_connections(server) for server in servers]) > 2, "the premise"
+
+        assert [await found_there() for _ in range(3)] == [len(places)] * 3
+        await cache._replicas._shared.ping()
+        await cache._replicas._shared.announce(Change(key="key"))
+
+    assert [log["event"] for log in logs if log["event"].startswith("cache.")] == []
+    assert (cache.redis, cache.changes, cache.statistics.of("(redis)").errors) == ("up", changes, 0)
 
 
 async def test_a_run_is_followed_from_another_replica(uri: str) -> None:

@@ -7,18 +7,18 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
 from lgs_runtime.streams.redis_pubsub import RedisPubSub
 from lgs_runtime.streams.subscribers import Subscriber
-from support.redis import RedisServer
+from support.lost_answers import answers_lost
+from support.redis import RedisServer, close_connections
 
 ALL = [f"1000-{number}" for number in range(1, 6)]
 
@@ -143,6 +143,24 @@ async def test_a_redis_that_was_started_again_costs_those_who_listen_elsewhere_n
     assert not forever
 
 
+async def test_connections_that_redis_closes_between_events_are_no_outage(
+    two: tuple[RedisBroker, RedisBroker], redis_server: RedisServer
+) -> None:
+    (here, there), run_id = two, str(uuid4())
+    await asyncio.gather(*(here.ping() for _ in range(8)), there.ping())
+    await here.publish(run_id, events("metadata"))
+
+    with capture_logs() as logs:
+        closed = await close_connections(redis_server)
+        await here.publish(run_id, events("values", "values", "values", "end", first=2))
+
+        assert closed > 2, "the premise"
+        assert [await collect(at, run_id) for at in (here, there)] == [ALL, ALL]
+        await here.discard(run_id)
+
+    assert [log for log in logs if log["event"].startswith("streams.")] == []
+
+
 async def test_a_redis_without_room_costs_those_who_listen_here_no_event(
     two: tuple[RedisBroker, RedisBroker], redis_server: RedisServer
 ) -> None:
@@ -173,45 +191,6 @@ async def test_redis_still_rings_after_a_listener_that_went_before_it_was_told(r
             await redis.publish("channel", "")
             assert await subscriber.woken(20), "by the message"
         await pubsub.close()
-
-
-@dataclass
-class Proxy:
-    """Forwards to Redis; of as many of its answers as `swallows` says nothing arrives, and the connection
-    breaks."""
-
-    to_port: int
-    port: int = 0
-    swallows: int = 0
-
-    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, there = await asyncio.open_connection("127.0.0.1", self.to_port)
-
-        async def asks() -> None:
-            while data := await reader.read(65536):
-                there.write(data)
-
-        async def answers() -> None:
-            while data := await back.read(65536):
-                if self.swallows:
-                    self.swallows -= 1
-                    return
-                writer.write(data)
-
-        ways = [asyncio.ensure_future(way()) for way in (asks, answers)]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        writer.transport.abort()
-        there.transport.abort()
-
-
-@asynccontextmanager
-async def answers_lost(to_port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(to_port)
-    async with await asyncio.start_server(proxy.forward, "127.0.0.1", 0) as server:
-        proxy.port = server.sockets[0].getsockname()[1]
-        yield proxy
 
 
 async def answering(broker: RedisBroker) -> None:

@@ -165,8 +165,12 @@ class CacheManager(Values):
             counts.ahead += fresh
 
     async def _lease(self, place: Place, flight: Flight) -> bool | None:
-        leased = await self._ask(lambda shared: shared.lease(place.key, flight.token, self._lease_seconds))
-        if leased and self._replicas is not None:
+        if self._replicas is None:
+            return None
+        leased = await self._replicas.ask_leased(
+            flight, lambda shared: shared.lease(place.key, flight.token, self._lease_seconds)
+        )
+        if leased:
             self._replicas.leased(flight)
         return leased
 
@@ -176,8 +180,8 @@ class CacheManager(Values):
         with self._leading(flight):
             while self._replicas is not None:
                 before, flight.outdated = self._replicas.state, False
-                answer = await self._ask(
-                    lambda shared: shared.read_or_lease(place.key, flight.token, self._lease_seconds)
+                answer = await self._replicas.ask_leased(
+                    flight, lambda shared: shared.read_or_lease(place.key, flight.token, self._lease_seconds)
                 )
                 if isinstance(answer, Stored):
                     if flight.outdated:
@@ -217,9 +221,12 @@ class CacheManager(Values):
         return written
 
     async def _share(self, flight: Flight, written: Written, *, anew: bool) -> None:
-        if not flight.leased:
+        if not flight.leased or self._replicas is None:
             await self._ask(lambda shared: shared.write([written]))
-        elif await self._ask(lambda shared: shared.write_leased(written, flight.token)) is False:
+        elif (
+            await self._replicas.ask_leased(flight, lambda shared: shared.write_leased(written, flight.token))
+            is False
+        ):
             # Somebody invalidated it, or the lease ran out: there is another's value, or none.
             self.memory.forget([written.key])
             return
@@ -227,8 +234,8 @@ class CacheManager(Values):
             await self._ask(lambda shared: shared.announce(Change(key=written.key)))
 
     def _release(self, flight: Flight) -> None:
-        if flight.leased:
-            self.later(self._ask(lambda shared: shared.release(flight.key, flight.token)))
+        if flight.leased and self._replicas is not None:
+            self.later(self._replicas.release(flight))
 
     @contextmanager
     def _waiting(self, place: Place, flight: Flight, inside: frozenset[Flight]) -> Iterator[None]:

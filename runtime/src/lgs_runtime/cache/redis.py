@@ -14,6 +14,8 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
 from lgs_runtime.redis_clients import GONE, connect, is_refusal
 
@@ -21,6 +23,8 @@ TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
 HEALTH_SECONDS = 5.0
 """A connection that is dead without a word is found out after about so long."""
+ANEW_SECONDS = 0.02
+"""From the end of a subscription that broke to the next."""
 SCAN_PAGE = 500
 CLEAR_SECONDS = 30.0
 LEASE: Final = ":lease"
@@ -37,7 +41,8 @@ local function taken(key, token, life)
   if redis.call('SET', key, token, 'NX', 'PX', life) then return 1 end
   -- A lease ends. What doesn't, or lives longer than any, is somebody else's, and would keep all waiting.
   local left = redis.call('PTTL', key)
-  if left >= 0 and left <= tonumber(life) then return 0 end
+  -- The caller's own was taken before, and that answer was lost.
+  if left >= 0 and left <= tonumber(life) and redis.pcall('GET', key) ~= token then return 0 end
   redis.call('SET', key, token, 'PX', life)
   return 1
 end
@@ -59,7 +64,8 @@ RELEASE: Final = f"""{HELD}
 return held(KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
 """
 WRITE_LEASED: Final = f"""{HELD}
-if held(KEYS[2]) ~= ARGV[1] then return 0 end
+-- What is there already was written before, and that answer was lost.
+if held(KEYS[2]) ~= ARGV[1] then return held(KEYS[1]) == ARGV[2] and 1 or 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return redis.call('DEL', KEYS[2])
 """
@@ -82,7 +88,8 @@ redis.call('EXPIRE', KEYS[1], 10 * life)
 redis.call('SET', KEYS[2], since, 'EX', 10 * life)
 return reply
 """
-"""A count that is halved every so often is what was counted in that time and since the last halving."""
+"""A count that is halved every so often is what was counted in that time and since the last halving. What is
+sent twice counts twice, and fades as the rest."""
 HALF_LIFE_SECONDS: Final = 60
 MOST_COUNTED: Final = 4096
 
@@ -174,21 +181,18 @@ class RedisEntries:
             await self._publish(f"{self._sender}\n{change.key}\n{change.prefix}")
 
     async def changes(self) -> AsyncGenerator[Change, None]:
-        """The changes that the other replicas announce."""
-        try:
-            # A client of its own: that of a Cluster closes its connections when a command finds it down.
-            async with aclosing(self._connect()) as redis:
-                async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await redis.initialize()
-                async with self._subscriber(redis) as pubsub:
-                    async with asyncio.timeout(TIMEOUT_SECONDS):
-                        await pubsub.subscribe(self._channel)
-                    while True:
-                        message = await pubsub.get_message(timeout=HEALTH_SECONDS)
-                        if (change := self._change(message)) is not None:
-                            yield change
-        except GONE as failed:
-            raise _told(failed) from failed
+        """The changes that the other replicas announce. A subscription that breaks begins anew."""
+        while True:
+            began = False
+            try:
+                async with aclosing(self._subscription()) as changes:
+                    async for change in changes:
+                        began = True
+                        yield change
+            except GONE as failed:
+                if not began or not isinstance(failed, ConnectionError | RedisConnectionError):
+                    raise _told(failed) from failed
+            await asyncio.sleep(ANEW_SECONDS)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -199,6 +203,19 @@ class RedisEntries:
     def _asked(self, key: str) -> AbstractAsyncContextManager[None]:
         """While what has this key is asked. Raises as `answered`."""
         return answered()
+
+    async def _subscription(self) -> AsyncGenerator[Change, None]:
+        # A client of its own: that of a Cluster closes its connections when a command finds it down.
+        async with aclosing(self._connect(resends=False)) as redis:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await redis.initialize()
+            async with self._subscriber(redis) as pubsub:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await pubsub.subscribe(self._channel)
+                while True:
+                    message = await pubsub.get_message(timeout=HEALTH_SECONDS)
+                    if (change := self._change(message)) is not None:
+                        yield change
 
     def _subscriber(self, redis: Any) -> Any:
         return redis.pubsub()

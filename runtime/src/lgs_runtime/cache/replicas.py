@@ -29,6 +29,9 @@ TURNS: Final = 10
 """In so many turns of the event loop what has come is read, whatever else the replica does."""
 SLOW_PINGS: Final = 3
 """So many, one after the other, make a slow Redis."""
+MOST_LEFT: Final = 1000
+LEFT_SECONDS: Final = 60.0
+"""For so long it is tried to give back a lease that may have been left in Redis."""
 RENEWALS: Final = 0.3
 """A lease is renewed each time this share of it has passed."""
 T = TypeVar("T")
@@ -56,6 +59,9 @@ class Replicas:
         self._failed = failed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Future[Any]] = set()
+        self._left: dict[tuple[str, str], float] = {}
+        """Leases that may be in Redis though nobody computes under them, and until when that is tried."""
+        self._closed = False
         self.changes = 0
         """The number of those received so far."""
         self._changed_times = 0
@@ -92,6 +98,21 @@ class Replicas:
             suspected.cancel()
         return None
 
+    async def ask_leased(self, flight: Flight, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
+        """As `ask`, for what takes the lease of a flight, or ends it: where the answer is lost the lease may
+        be there, and is given back once Redis takes that, since the other replicas wait for its end."""
+        answer, asked = None, self.up or flight.leased
+        try:
+            answer = await self.ask(question)
+            return answer
+        finally:
+            if answer is None and asked:
+                self._leave(flight)
+
+    async def release(self, flight: Flight) -> None:
+        """Gives the lease of a flight back."""
+        await self.ask_leased(flight, partial(_released, lease=(flight.key, flight.token)))
+
     def leased(self, flight: Flight) -> None:
         """The lease of a flight is this replica's: it is renewed until the flight ends."""
         flight.leased = True
@@ -100,6 +121,7 @@ class Replicas:
 
     async def close(self) -> None:
         """Closes the connections."""
+        self._closed = True
         while left := [task for task in (*self._tasks.values(), *self._asked) if not task.done()]:
             await cancelled(left)
         await self._shared.close()
@@ -182,6 +204,24 @@ class Replicas:
             self.changes += 1
             self._changed(Change())
 
+    def _leave(self, flight: Flight) -> None:
+        if self._closed or len(self._left) >= MOST_LEFT:
+            return
+        self._left[flight.key, flight.token] = asyncio.get_running_loop().time() + LEFT_SECONDS
+        if not self._busy("give back"):
+            self._tasks["give back"] = asyncio.create_task(self._give_back(), name="cache-leases-left")
+
+    async def _give_back(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._left:
+            await asyncio.sleep(CHECK_SECONDS)
+            for lease, until in tuple(self._left.items()):
+                given_back = await self.ask(partial(_released, lease=lease))
+                if given_back or loop.time() > until:
+                    del self._left[lease]
+                else:
+                    break
+
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._lease_seconds * RENEWALS)
@@ -189,6 +229,11 @@ class Replicas:
             if not leases:
                 return
             await self.ask(partial(_renewed, leases=leases, seconds=self._lease_seconds))
+
+
+async def _released(shared: SharedCache, lease: tuple[str, str]) -> bool:
+    await shared.release(*lease)
+    return True
 
 
 async def _renewed(shared: SharedCache, leases: Sequence[tuple[str, str]], seconds: float) -> None:

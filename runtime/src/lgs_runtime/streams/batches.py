@@ -15,7 +15,6 @@ from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from lgs_runtime.cancelling import cancelled
 from lgs_runtime.redis_clients import GONE
@@ -32,11 +31,12 @@ RENEW_EXPIRY_SECONDS = 60.0
 MOST_REMEMBERED = 20_000
 TIMEOUT_SECONDS = 2.0
 APPEND = """
--- KEYS: streams. ARGV: how many events a stream may hold; then for each stream the number of its events, the
--- seconds after which it goes ('0': as said before), and of each event its id, name and data.
+-- KEYS: streams. ARGV: how many events a stream may hold, the seconds after which one goes where nothing else
+-- is known; then for each stream the number of its events, the seconds after which it goes ('0': as said
+-- before, which a Redis that was started again does not know), and of each event its id, name and data.
 -- Gives the numbers of the events that were refused, since a later one is there. What is there already was
 -- taken before, and its answer was lost. What is no stream was written by somebody else, and makes room.
-local refused, at, number = {}, 2, 0
+local refused, at, number = {}, 3, 0
 local function append(key, at)
   return redis.pcall('XADD', key, 'MAXLEN', '~', ARGV[1], ARGV[at], 'e', ARGV[at + 1], 'd', ARGV[at + 2])
 end
@@ -55,6 +55,7 @@ for _, key in ipairs(KEYS) do
     end
     at, number = at + 3, number + 1
   end
+  if keep == '0' and redis.call('TTL', key) == -1 then keep = ARGV[2] end
   if keep ~= '0' then redis.call('EXPIRE', key, keep) end
   redis.call('PUBLISH', key, '')
 end
@@ -125,7 +126,7 @@ class Batches:
         if not self._reachability.away:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    refused = await self._with_retry(batch)
+                    refused = await self._round_trip(batch)
             except GONE as failed:
                 self._expires.clear()
                 self._reachability.failed(failed)
@@ -135,18 +136,9 @@ class Batches:
         for key, events in batch.items():
             self._lost(key, events)
 
-    async def _with_retry(self, batch: Batch) -> Sequence[int]:
-        """A round trip, and another one on a new connection when the first one broke under it."""
-        try:
-            return await self._round_trip(batch)
-        except (ConnectionError, RedisConnectionError):
-            # A new Redis does not have the expiry yet.
-            self._expires.clear()
-            return await self._round_trip(batch)
-
     async def _round_trip(self, batch: Batch) -> Sequence[int]:
         """The places of the events that were overtaken, by others of a later attempt."""
-        said: list[Any] = [MOST_EVENTS]
+        said: list[Any] = [MOST_EVENTS, KEEP_LIVE_SECONDS]
         for key, events in batch.items():
             said += (len(events), self._expiry(key, ended=events[-1].is_end))
             for event in events:

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -40,12 +41,16 @@ START = position(FROM_START)
 class RedisBroker:
     """A `StreamBroker` over Redis Streams. `failed` is called for each batch that Redis did not take."""
 
-    def __init__(self, redis: Redis, service: str, failed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, redis: Redis, listened: Redis, service: str, failed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`listened`: where messages of the others are received; it may be the same."""
         self._redis = redis
+        self._listened = listened
         self._prefix = f"lgs:{service}:stream:"
         self._failed = failed
         self._memory = MemoryBroker()
-        self._pubsub = RedisPubSub(redis)
+        self._pubsub = RedisPubSub(listened)
         self._subscribers = SubscriberRegistry()
         self._reachability = Reachability(redis, self._prefix, TIMEOUT_SECONDS)
         self._batches = Batches(redis, self._reachability, self._subscribers.deliver, self._keep)
@@ -54,11 +59,13 @@ class RedisBroker:
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
         """A broker for a URI; Redis need not be there yet."""
         # Bounded: a burst of listeners waits for a connection instead of opening hundreds.
-        redis = connect(
-            uri, most_connections=MOST_CONNECTIONS, timeout_seconds=TIMEOUT_SECONDS, health_seconds=15
-        )
-        # One script appends to the streams of many runs: in a Cluster they have one tag.
-        return cls(redis, f"{{{service}}}" if parse_redis(uri).is_cluster else service, failed)
+        client = partial(connect, uri, timeout_seconds=TIMEOUT_SECONDS, health_seconds=15)
+        redis = client(most_connections=MOST_CONNECTIONS)
+        if parse_redis(uri).is_cluster:
+            # One script appends to the streams of many runs: in a Cluster they have one tag.
+            return cls(redis, redis, f"{{{service}}}", failed)
+        # A connection that one task reads while another subscribes must not be opened anew by the driver.
+        return cls(redis, client(most_connections=1, resends=False), service, failed)
 
     @property
     def away(self) -> bool:
@@ -180,6 +187,7 @@ class RedisBroker:
         await self._reachability.close()
         await self._memory.close()
         await self._pubsub.close()
+        await self._listened.aclose()
         await self._redis.aclose()
 
     def _key(self, run_id: str) -> str:
