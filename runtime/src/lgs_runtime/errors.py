@@ -88,8 +88,8 @@ class EncryptionFailed(HandlerFailed):
 
 
 class ProviderFailed(RuntimeFault):
-    """What the application has the service call failed: its embedding provider, its own store (502). The
-    message has its words."""
+    """What the application has the service call failed: its embedding provider, its own store, the code of a
+    graph that a request waits for (502). The message has its words."""
 
 
 class AssistantChanged(RuntimeFault):

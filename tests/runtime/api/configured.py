@@ -37,3 +37,47 @@ by_edge = (
     .add_edge("right", END)
 )
 """Its edge goes where the configuration says."""
+
+
+class Refused(Exception):
+    """What this application raises."""
+
+
+def by_model(config: RunnableConfig) -> Any:
+    """A factory that takes some models only."""
+    model = config["configurable"].get("model", "usual")
+    if model.startswith("no"):
+        raise Refused(f"there is no model {model}")
+    return StateGraph(Went).add_node(model, lambda state: {"nodes": [model]}).add_edge(START, model)
+
+
+def by_known_model(config: RunnableConfig) -> Any:
+    """A factory that makes nothing without a model."""
+    return by_model({"configurable": {"model": config["configurable"].get("model", "none")}})
+
+
+def _no_more(before: list[str], more: list[str]) -> list[str]:
+    if "too much" in more:
+        raise Refused("the reducer takes no more")
+    return before + more
+
+
+class Kept(TypedDict):
+    """What a reducer lets in."""
+
+    nodes: Annotated[list[str], _no_more]
+
+
+def _nowhere(state: Kept) -> str:
+    if "lost" in state["nodes"]:
+        raise Refused("the edge leads nowhere")
+    return END
+
+
+by_rule = (
+    StateGraph(Kept)
+    .add_node("first", lambda state: {"nodes": ["first"]})
+    .add_edge(START, "first")
+    .add_conditional_edges("first", _nowhere)
+)
+"""Its reducer and its edge refuse."""

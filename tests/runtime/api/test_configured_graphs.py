@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from api_replicas import Replica, open_replica
 from langgraph_sdk.client import LangGraphClient
@@ -14,13 +15,14 @@ from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 
 RUN: Any = {"configurable": {"node": "of_the_run"}}
+NAMES = ("by_node", "by_edge", "by_model", "by_known_model", "by_rule")
 ASSISTANT: Any = {"configurable": {"node": "of_the_assistant"}}
 
 
 @pytest.fixture(scope="session")
 async def configured(settings: Settings) -> AsyncIterator[Replica]:
     """A replica whose graphs read their configuration."""
-    graphs = {name: GraphSpec(f"api_configured:{name}") for name in ("by_node", "by_edge")}
+    graphs = {name: GraphSpec(f"api_configured:{name}") for name in NAMES}
     async with open_replica(replace(settings, graphs=graphs, replica_id="configured", port=0)) as opened:
         yield opened
 
@@ -100,3 +102,101 @@ async def test_an_edge_that_reads_the_configuration_finds_it_in_a_change_by_hand
     await client.threads.update_state(thread_id, {"nodes": []}, as_node="first")
 
     assert (await client.threads.get_state(thread_id))["next"] == ["right"]
+
+
+async def test_many_runs_may_wait_before_the_one_that_made_the_graph(
+    client: LangGraphClient,
+) -> None:
+    thread_id = await stopped(client, "by_node", "of_the_run", RUN)
+    later: Any = {"configurable": {"node": "later"}}
+    for _ in range(11):
+        await client.runs.create(
+            thread_id, "by_node", config=later, after_seconds=3600, multitask_strategy="enqueue"
+        )
+
+    assert (await client.threads.get_state(thread_id))["next"] == ["of_the_run"]
+
+    await client.threads.delete(thread_id)
+
+
+async def refused(client: LangGraphClient, thread_id: str, assistant: str, model: str) -> None:
+    """A run that failed before it began, because the factory does not take its model."""
+    config: Any = {"configurable": {"model": model}}
+    said: Any = await client.runs.wait(
+        thread_id, assistant, input={"nodes": []}, config=config, raise_error=False
+    )
+    assert said["__error__"] == {"error": "Refused", "message": f"there is no model {model}"}
+
+
+async def test_a_run_that_its_factory_refused_leaves_the_thread_readable(client: LangGraphClient) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    config: Any = {"configurable": {"model": "large"}}
+    await client.runs.wait(
+        thread_id, "by_model", input={"nodes": []}, config=config, interrupt_before=["large"]
+    )
+
+    await refused(client, thread_id, "by_model", "nonesuch")
+
+    assert (await client.threads.get_state(thread_id))["next"] == ["large"]
+    assert (await client.threads.get_history(thread_id))[0]["next"] == ["large"]
+    await client.threads.update_state(thread_id, {"nodes": ["by hand"]}, as_node="large")
+    assert (await client.threads.get_state(thread_id))["values"] == {"nodes": ["by hand"]}
+
+
+async def test_a_thread_that_had_no_other_run_is_read_by_what_the_factory_makes_of_nothing(
+    client: LangGraphClient,
+) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+
+    await refused(client, thread_id, "by_model", "nonesuch")
+
+    assert (await client.threads.get_state(thread_id))["values"] == {}
+    assert await client.threads.get_history(thread_id) == []
+    await client.threads.update_state(thread_id, {"nodes": ["by hand"]}, as_node="usual")
+    assert (await client.threads.get_state(thread_id))["values"] == {"nodes": ["by hand"]}
+
+
+async def test_a_factory_that_fails_for_every_configuration_is_answered_in_its_words(
+    configured: Replica,
+) -> None:
+    thread_id = (await configured.client.threads.create())["thread_id"]
+    await refused(configured.client, thread_id, "by_known_model", "no such one")
+    words = "graph by_known_model: Refused: there is no model no"
+    thread = f"/threads/{thread_id}"
+
+    async with httpx.AsyncClient(base_url=configured.url, timeout=60) as http:
+        answers = [
+            await http.get(f"{thread}/state"),
+            await http.post(f"{thread}/history", json={}),
+            await http.post(f"{thread}/state", json={"values": {"nodes": []}}),
+            await http.get("/assistants/by_known_model/graph"),
+            await http.get("/assistants/by_known_model/schemas"),
+            await http.get("/assistants/by_known_model/subgraphs"),
+        ]
+
+    assert [answer.status_code for answer in answers] == [502] * 6
+    assert [answer.json()["detail"] for answer in answers] == [f"{words} such one"] * 3 + [f"{words}ne"] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [("too much", "the reducer takes no more"), ("lost", "the edge leads nowhere")],
+)
+async def test_what_a_graph_raises_at_a_change_by_hand_is_answered_in_its_words(
+    configured: Replica, given: str, words: str
+) -> None:
+    client = configured.client
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "by_rule", input={"nodes": []})
+    before = await client.threads.get_state(thread_id)
+    change = {"values": {"nodes": [given]}, "as_node": "first"}
+    history = {"metadata": {"graph_id": "by_rule"}, "supersteps": [{"updates": [change]}]}
+
+    async with httpx.AsyncClient(base_url=configured.url, timeout=60) as http:
+        alone = await http.post(f"/threads/{thread_id}/state", json=change)
+        together = await http.post("/threads", json=history)
+
+    expected = (502, {"detail": f"graph by_rule: Refused: {words}"})
+    assert (alone.status_code, alone.json()) == (together.status_code, together.json()) == expected
+    after = await client.threads.get_state(thread_id)
+    assert (after["values"], after["checkpoint"]) == (before["values"], before["checkpoint"])

@@ -2,25 +2,32 @@
 
 A factory may make another graph for each configuration, and code that runs on a change by hand (an edge that
 decides) may read it. Who reads a state gives none: what counts is that of the latest run of the graph that
-began on the thread, else what the thread shows as its own.
+began on the thread, else what the thread shows as its own. Where the factory refuses that one, for which the
+run failed: that of the latest run that did not fail, else none.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
 
+import structlog
 from langchain_core.runnables import RunnableConfig
+from langgraph_sdk.runtime import AccessContext
 
 from lgs_runtime.checkpoint.configs import NAMES_OF_A_CHECKPOINT, OF_THE_REQUEST
+from lgs_runtime.errors import NotFound
+from lgs_runtime.graphs.failures import graph_failed
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.model import Json, Page, Thread
+from lgs_runtime.model import Json, Page, Run, Thread
 from lgs_runtime.services import Services
 from lgs_runtime.storage.queries import RunQuery
 
-LATEST = RunQuery(page=Page(limit=10))
-"""Among so many of a thread's runs, most of which wait where there are more, is the one that counts."""
+PAGE: Final = 10
+"""So many of a thread's runs are looked at together; the one that counts is nearly always among the first."""
+MOST_PAGES: Final = 10
+log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -30,21 +37,65 @@ async def open_for(
     graph_id: str,
     config: RunnableConfig,
 ) -> AsyncIterator[Graph]:
-    """A graph of the thread. Raises what `GraphRegistry.open` raises."""
-    if services.graphs.varies(graph_id):
-        config = await configured(services, thread, graph_id, config)
-    async with services.graphs.open(graph_id, config) as graph:
+    """A graph of the thread. Raises `NotFound`, and `ProviderFailed` when its factory fails."""
+    if not services.graphs.varies(graph_id):
+        async with services.graphs.open(graph_id, config) as graph:
+            yield graph
+        return
+    async with open_configured(services, thread, graph_id, config) as (graph, _):
         yield graph
 
 
-async def configured(
-    services: Services, thread: Thread, graph_id: str, config: RunnableConfig
-) -> RunnableConfig:
-    """`config` over the configuration that the thread's graph last ran with."""
-    runs = await services.storage.runs.of_thread(thread.thread_id, LATEST)
-    last = next((run for run in runs if run.attempt and run.graph_id == graph_id), None)
-    known = _configurable(last.kwargs.get("config") or {}) if last else _configurable(thread.config)
-    return {**config, "configurable": {**known, **config["configurable"]}}
+@asynccontextmanager
+async def open_configured(
+    services: Services,
+    thread: Thread,
+    graph_id: str,
+    config: RunnableConfig,
+    *,
+    access: AccessContext = "threads.read",
+) -> AsyncIterator[tuple[Graph, RunnableConfig]]:
+    """The same, and `config` over the configuration that the graph was opened by."""
+    failures: list[Exception] = []
+    async with AsyncExitStack() as stack:
+        for known in await _configurations(services, thread, graph_id):
+            whole: RunnableConfig = {**config, "configurable": {**known, **config["configurable"]}}
+            opening = services.graphs.open(graph_id, whole, access=access)
+            try:
+                graph = await stack.enter_async_context(opening)
+            except NotFound:
+                raise
+            except Exception as raised:
+                log.warning("thread.graph_refused", thread_id=thread.thread_id, exc_info=raised)
+                failures.append(raised)
+                continue
+            yield graph, whole
+            return
+    raise graph_failed(graph_id, failures[0])
+
+
+async def _configurations(services: Services, thread: Thread, graph_id: str) -> Sequence[Mapping[str, Any]]:
+    """What a graph may be opened by, the best first, and nothing at last."""
+    began = await _began(services, thread, graph_id)
+    held = next((run for run in began if run.status != "error"), None)
+    given = [run.kwargs.get("config") or {} for run in (*began[:1], held) if run]
+    found: list[Mapping[str, Any]] = []
+    for each in (*map(_configurable, given or [thread.config]), {}):
+        if each not in found:
+            found.append(each)
+    return found
+
+
+async def _began(services: Services, thread: Thread, graph_id: str) -> Sequence[Run]:
+    """The latest runs of the graph that began on the thread, newest first; many may wait before them."""
+    for page in range(MOST_PAGES):
+        query = RunQuery(page=Page(PAGE, page * PAGE))
+        runs = await services.storage.runs.of_thread(thread.thread_id, query)
+        if found := [run for run in runs if run.attempt and run.graph_id == graph_id]:
+            return found
+        if len(runs) < PAGE:
+            break
+    return []
 
 
 def _configurable(config: Json) -> Mapping[str, Any]:

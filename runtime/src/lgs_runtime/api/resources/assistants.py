@@ -5,7 +5,8 @@ Wherever an assistant is named by id, the name of a graph stands for that graph'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
@@ -21,6 +22,7 @@ from lgs_runtime.api.schemas.queries import Flag, Xray
 from lgs_runtime.api.schemas.record_json import assistant_json, select
 from lgs_runtime.database.json_columns import contains
 from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.graphs.failures import graph_called
 from lgs_runtime.graphs.registry import SYSTEM_METADATA, default_assistant_id
 from lgs_runtime.graphs.schemas import Graph, graph_schemas
 from lgs_runtime.model import Assistant, Page, Scope
@@ -167,7 +169,8 @@ async def set_latest(
 async def get_schemas(parts: Parts, caller: Asking, assistant_id: str) -> Response:
     """JSON schemas of the graph's input, output, state, config and context."""
     assistant = await _readable(parts, caller, assistant_id)
-    return JsonResponse(await parts.graphs.schemas(assistant.graph_id, _config(assistant, caller)))
+    with graph_called(assistant.graph_id):
+        return JsonResponse(await parts.graphs.schemas(assistant.graph_id, _config(assistant, caller)))
 
 
 @routes.get("/assistants/{assistant_id}/graph", response_model=shapes.Drawing)
@@ -175,7 +178,7 @@ async def get_graph(parts: Parts, caller: Asking, assistant_id: str, xray: Xray 
     """The graph's nodes and edges. `xray` shows subgraphs too: all, or so many levels of them."""
     assistant = await _readable(parts, caller, assistant_id)
     config = _config(assistant, caller)
-    async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
+    async with _opened(parts, assistant, config) as graph:
         drawing = (await graph.aget_graph(config, xray=xray)).to_json()
     return JsonResponse({**drawing, "nodes": [_node(node) for node in drawing["nodes"]]})
 
@@ -199,12 +202,20 @@ async def _subgraphs(
 ) -> Response:
     assistant = await _readable(parts, caller, assistant_id)
     config = _config(assistant, caller)
-    async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
+    async with _opened(parts, assistant, config) as graph:
         found = {
             name: graph_schemas(cast(Graph, subgraph))
             async for name, subgraph in graph.aget_subgraphs(namespace=namespace, recurse=recurse)
         }
     return JsonResponse(found)
+
+
+@asynccontextmanager
+async def _opened(parts: Services, assistant: Assistant, config: RunnableConfig) -> AsyncIterator[Graph]:
+    """An assistant's graph, to be described."""
+    with graph_called(assistant.graph_id):
+        async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
+            yield graph
 
 
 async def _readable(parts: Services, caller: Caller, name: str) -> Assistant:

@@ -5,8 +5,8 @@ A thread is read by the graph that made its state (`threads.reading`). Without o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from fastapi import Response
@@ -22,10 +22,11 @@ from lgs_runtime.api.schemas.queries import Before, Flag, Limit, StateKeys
 from lgs_runtime.api.schemas.record_json import checkpoint_json, select_state, state_json
 from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
 from lgs_runtime.errors import InvalidRequest, NotFound
+from lgs_runtime.graphs.failures import graph_called
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus, rooted
 from lgs_runtime.streams.json_encoding import to_json
-from lgs_runtime.threads.opening import configured
+from lgs_runtime.threads.opening import open_configured
 from lgs_runtime.threads.reading import graph_at, read_history, read_state
 from lgs_runtime.threads.removal import refuse_busy
 from lgs_runtime.worker.resumption import as_command
@@ -99,13 +100,10 @@ async def update_state(
             f"thread {thread_id}: no graph: a thread's state can be changed once it had a run, "
             "or has graph_id in its metadata"
         )
-    config = await configured(parts, thread, graph_id, config)
     config["configurable"]["graph_id"] = graph_id
-    async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
-        try:
-            changed = await graph.aupdate_state(without_who_asked(config), body.values, as_node=body.as_node)
-        except (InvalidUpdateError, ValueError) as wrong:
-            raise InvalidRequest(f"values: {wrong}") from wrong
+    async with open_configured(parts, thread, graph_id, config, access="threads.update") as (graph, whole):
+        with graph_called(graph_id), _refusing("values"):
+            changed = await graph.aupdate_state(without_who_asked(whole), body.values, as_node=body.as_node)
         await _remember(parts, caller, graph, thread_id)
     checkpoint = checkpoint_json(changed) or {}
     return JsonResponse({"checkpoint": checkpoint, "configurable": checkpoint, **checkpoint})
@@ -121,12 +119,9 @@ async def apply_supersteps(
     if graph_id is None:
         raise InvalidRequest("supersteps: metadata.graph_id must say which graph they belong to")
     steps = [[_update(update) for update in step.updates] for step in supersteps]
-    config = await configured(parts, thread, graph_id, config)
-    async with parts.graphs.open(graph_id, config, access="threads.update") as graph:
-        try:
-            await graph.abulk_update_state(without_who_asked(config), steps)
-        except (InvalidUpdateError, ValueError) as wrong:
-            raise InvalidRequest(f"supersteps: {wrong}") from wrong
+    async with open_configured(parts, thread, graph_id, config, access="threads.update") as (graph, whole):
+        with graph_called(graph_id), _refusing("supersteps"):
+            await graph.abulk_update_state(without_who_asked(whole), steps)
         return await _remember(parts, caller, graph, thread.thread_id)
 
 
@@ -135,6 +130,15 @@ def config_at(thread_id: str, checkpoint: bodies.Checkpoint, caller: Caller) -> 
     named = checkpoint_config(thread_id, checkpoint.checkpoint_ns, checkpoint.checkpoint_id)["configurable"]
     mapped = {"checkpoint_map": checkpoint.checkpoint_map} if checkpoint.checkpoint_map else {}
     return {"configurable": {**named, **mapped, **caller.configurable()}}
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """What LangGraph says of a change that a graph can't take, as an answer."""
+    try:
+        yield
+    except (InvalidUpdateError, ValueError) as wrong:
+        raise InvalidRequest(f"{name}: {wrong}") from wrong
 
 
 def _update(update: bodies.SuperstepUpdate) -> StateUpdate:

@@ -1,0 +1,32 @@
+"""What a graph's own code raises while a request waits for it, as an answer with its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from lgs_runtime.errors import ProviderFailed, RuntimeFault
+
+log = structlog.get_logger(__name__)
+
+
+def graph_failed(graph_id: str, raised: Exception) -> RuntimeFault:
+    """The answer to what a graph's factory, edge or reducer raised; a fault of ours is one already."""
+    if isinstance(raised, RuntimeFault):
+        return raised
+    said = f"{type(raised).__name__}: {raised}".removesuffix(": ")
+    return ProviderFailed(f"graph {graph_id}: {said}")
+
+
+@contextmanager
+def graph_called(graph_id: str) -> Iterator[None]:
+    """Around a call of a graph for a request. Raises what `graph_failed` makes."""
+    try:
+        yield
+    except RuntimeFault:
+        raise
+    except Exception as raised:
+        log.warning("graph.failed", graph_id=graph_id, exc_info=raised)
+        raise graph_failed(graph_id, raised) from raised
