@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Cron
+from lgs_runtime.model import Cron, Scope
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.queries import CronQuery
-from support.service import new_id
+from support.service import Service, new_id
 
 Another = Callable[..., Awaitable[Storage]]
 
@@ -91,6 +91,21 @@ async def test_a_cron_that_is_off_or_over_is_never_due(storage: Storage, change:
     await storage.crons.update(cron.cron_id, change)
 
     assert await storage.crons.claim(10, 60.0) == []
+
+
+async def test_the_crons_of_an_assistant_are_deleted_with_it_and_no_others(service: Service) -> None:
+    storage = service.storage
+    for _ in range(2):
+        await due_cron(storage, assistant_id=service.assistant_id, metadata={"owner": "somebody"})
+    other = await due_cron(storage)
+
+    with pytest.raises(NotFound):
+        await storage.assistants.delete(service.assistant_id, scope=Scope(({"owner": "nobody"},)))
+    assert await storage.crons.count(CronQuery()) == 3
+
+    await storage.assistants.delete(service.assistant_id)
+
+    assert [cron.cron_id for cron in await storage.crons.search(CronQuery())] == [other.cron_id]
 
 
 async def test_crons_are_found_changed_and_deleted(storage: Storage) -> None:

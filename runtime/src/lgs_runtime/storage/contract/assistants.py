@@ -43,7 +43,8 @@ class Assistants(Protocol):
         scope: Scope | None = None,
         threads_scope: Scope | None = None,
     ) -> None:
-        """Deletes an assistant with its versions, and its threads in `threads_scope`. Raises `NotFound`."""
+        """Deletes an assistant with its versions and its crons, whoever made them, and its threads in
+        `threads_scope`. Raises `NotFound`."""
 
     async def search(self, query: AssistantQuery) -> Sequence[Assistant]:
         """A page of the assistants that match."""

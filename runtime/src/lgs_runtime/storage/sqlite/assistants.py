@@ -31,6 +31,7 @@ from lgs_runtime.storage.sqlite.statements.assistants import (
     COUNT_ASSISTANTS,
     CREATE_ASSISTANT,
     DELETE_ASSISTANT,
+    DELETE_ITS_CRONS,
     KEEP_VERSION,
     NEWEST_VERSION,
     SET_LATEST,
@@ -132,6 +133,7 @@ class SqliteAssistants:
 
         def work(connection: sqlite3.Connection) -> list[Signal]:
             existing(one_row(connection, DELETE_ASSISTANT, values), "assistant", assistant_id)
+            connection.execute(DELETE_ITS_CRONS, values)
             if not delete_threads:
                 return []
             threads = all_rows(connection, THREADS_OF_ASSISTANT, values)

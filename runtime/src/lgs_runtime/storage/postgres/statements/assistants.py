@@ -60,8 +60,12 @@ RETURNING a.*
 """
 
 DELETE_ASSISTANT: Final = f"""
-DELETE FROM lgs_assistant WHERE assistant_id = $1 AND {within(2)}
-RETURNING assistant_id
+WITH gone AS (
+    DELETE FROM lgs_assistant WHERE assistant_id = $1 AND {within(2)} RETURNING assistant_id
+), crons AS (
+    DELETE FROM lgs_cron c USING gone WHERE c.assistant_id = gone.assistant_id
+)
+SELECT assistant_id FROM gone
 """
 
 THREADS_OF_ASSISTANT: Final = f"""

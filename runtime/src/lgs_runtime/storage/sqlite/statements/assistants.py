@@ -54,6 +54,8 @@ DELETE_ASSISTANT: Final = f"""
 DELETE FROM lgs_assistant WHERE assistant_id = :assistant_id AND {within()} RETURNING assistant_id
 """
 
+DELETE_ITS_CRONS: Final = "DELETE FROM lgs_cron WHERE assistant_id = :assistant_id"
+
 THREADS_OF_ASSISTANT: Final = f"""
 SELECT thread_id FROM lgs_thread
 WHERE lgs_contains(metadata, :metadata) AND {within("metadata", "threads_scope")}
