@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -16,8 +17,13 @@ class Proxy:
     to_port: int
     port: int = 0
     swallows: int = 0
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         back, there = await asyncio.open_connection("127.0.0.1", self.to_port)
 
         async def asks() -> None:
@@ -32,11 +38,14 @@ class Proxy:
                 writer.write(data)
 
         ways = [asyncio.ensure_future(way()) for way in (asks, answers)]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        writer.transport.abort()
-        there.transport.abort()
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (writer, there):
+                end.transport.abort()
 
 
 @asynccontextmanager
@@ -44,4 +53,9 @@ async def answers_lost(to_port: int) -> AsyncIterator[Proxy]:
     proxy = Proxy(to_port)
     async with await asyncio.start_server(proxy.forward, "127.0.0.1", 0) as server:
         proxy.port = server.sockets[0].getsockname()[1]
-        yield proxy
+        try:
+            yield proxy
+        finally:
+            for task in proxy.tasks:
+                task.cancel()
+            await asyncio.gather(*proxy.tasks, return_exceptions=True)
