@@ -73,7 +73,7 @@ async def who(authorization: str | None) -> str | None:
     studio = up.client.post("/threads", json={}, headers={"x-auth-scheme": "langsmith"})
     nobody = up.client.post("/threads", json={})
     assert (studio.status_code, nobody.status_code) == (200, 401)
-    assert up.said("warning: studio.open")
+    assert up.said("whoever says to be LangGraph Studio gets in without authentication")
 
 
 def test_its_folder_alone_is_enough(up: Up) -> None:
