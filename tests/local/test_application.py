@@ -56,7 +56,8 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         "dependencies[1]: a URL: must have no user or token in its URL: the image would keep it",
         "graphs.a: ./graph.py:grahp: graph.py has no grahp; did you mean graph?",
         f"graphs.b: ./missing.py:graph: there is no file {tmp_path}/./missing.py".replace("/./", "/"),
-        "graphs.c: ./agent.ts:graph: must be Python: this server runs no JavaScript",
+        "graphs.c: ./agent.ts:graph: must be Python: this server runs no JavaScript; a manifest "
+        'with spec.graphs: {"a": "./graph.py:grahp", "b": "./missing.py:graph"} serves those in Python',
         "graphs.d: 7: must be path:variable, such as ./graph.py:graph",
         "http.app: ./graph.py: must be path:variable, such as ./webapp.py:app",
         "env: 3: must be a file, or an object of names to values",
@@ -278,6 +279,18 @@ def test_what_pip_can_not_be_told_the_place_of_is_left_to_uv(tmp_path: Path, sou
     made = workspace(tmp_path, f"shared = {source}\n", '["shared"]')
 
     assert only_by_uv(made) == made.folder
+
+
+def test_graphs_in_typescript_are_one_problem_that_says_how_those_in_python_are_served(
+    tmp_path: Path,
+) -> None:
+    one = problems(tmp_path, graphs={"agent": "./graph.py:graph", "web": {"path": "./web.ts:graph"}})
+    three = problems(tmp_path, graphs={name: f"./{name}.mjs:graph" for name in "abc"})
+
+    rule = "must be Python: this server runs no JavaScript"
+    way = 'a manifest with spec.graphs: {"agent": "./graph.py:graph"} serves those in Python'
+    assert one == [f"graphs.web: ./web.ts:graph: {rule}; {way}"]
+    assert three == [f"graphs.a, graphs.b, graphs.c: 3 graphs: {rule}"]
 
 
 def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: Path) -> None:

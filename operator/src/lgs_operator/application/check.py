@@ -3,6 +3,7 @@ all problems are reported at once."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from lgs_operator.application.image_keys import image_section, user_of
 from lgs_operator.application.model import Application
 from lgs_operator.application.pythons import allows, required_by
 from lgs_operator.application.target import CONFIG
-from lgs_operator.application.variables import Places, check_variable
+from lgs_operator.application.variables import Places, check_variable, is_javascript
 
 SERVER_KEYS: Final = ("auth", "checkpointer", "encryption", "http", "priority", "store", "webhooks")
 IMAGE_KEYS: Final = (
@@ -100,16 +101,31 @@ def _graphs(findings: Findings, content: Mapping[str, Any], places: Places) -> M
     graphs = findings.section(content, "graphs")
     if not graphs and isinstance(content.get("graphs", {}), dict):
         findings.wrong("graphs", 'must name a graph, such as {"agent": "./graph.py:graph"}', "none")
-    paths: dict[str, Any] = {}
+    paths: dict[str, Any] = {
+        name: spec.get("path") if isinstance(spec, dict) else spec for name, spec in graphs.items()
+    }
+    in_javascript = [name for name, path in paths.items() if is_javascript(path)]
     for name, spec in graphs.items():
         if not str(name).strip() or "\0" in str(name):
             findings.wrong("graphs", "must be a name that is not empty, without NUL", name)
         where = f"graphs.{name}.path" if isinstance(spec, dict) else f"graphs.{name}"
         if isinstance(spec, dict):
             findings.text(spec, "description", f"graphs.{name}.description")
-        paths[name] = spec.get("path") if isinstance(spec, dict) else spec
-        check_variable(findings, where, paths[name], places, "./graph.py:graph")
+        if name not in in_javascript:
+            check_variable(findings, where, paths[name], places, "./graph.py:graph")
+        elif name == in_javascript[0]:
+            _javascript(findings, paths, in_javascript)
     return paths
+
+
+def _javascript(findings: Findings, paths: Mapping[str, Any], others: Sequence[str]) -> None:
+    """One problem of all graphs that are none for this server, with the way to serve the others."""
+    python = {name: path for name, path in paths.items() if name not in others and isinstance(path, str)}
+    served = ", ".join(f"{json.dumps(str(name))}: {json.dumps(path)}" for name, path in python.items())
+    way = f"; a manifest with spec.graphs: {{{served}}} serves those in Python" if python else ""
+    shown = str(paths[others[0]]) if len(others) == 1 else f"{len(others)} graphs"
+    named = ", ".join(f"graphs.{name}" for name in others)
+    findings.wrong(named, f"must be Python: this server runs no JavaScript{way}", shown)
 
 
 def _embeddings(findings: Findings, store: Mapping[str, Any], places: Places) -> None:

@@ -23,6 +23,11 @@ class Places:
     check_code: bool = True
 
 
+def is_javascript(value: Any) -> bool:
+    """Whether a path is one of a file in JavaScript or TypeScript."""
+    return isinstance(value, str) and value.rpartition(":")[0].endswith(JAVASCRIPT)
+
+
 def check_variable(findings: Findings, path: str, value: Any, places: Places, example: str) -> None:
     """Adds what is wrong with one. A dotted module that is in none of the places may be an installed
     package.
@@ -30,7 +35,7 @@ def check_variable(findings: Findings, path: str, value: Any, places: Places, ex
     location, colon, variable = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     if not (location and colon and variable):
         findings.wrong(path, f"must be path:variable, such as {example}", value)
-    elif location.endswith(JAVASCRIPT):
+    elif is_javascript(value):
         findings.wrong(path, "must be Python: this server runs no JavaScript", value)
     elif places.check_code and (file := _file(location, places.folder, places.import_path)) is not None:
         _check_file(findings, path, value, file, variable)
