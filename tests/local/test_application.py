@@ -293,6 +293,16 @@ def test_graphs_in_typescript_are_one_problem_that_says_how_those_in_python_are_
     assert three == [f"graphs.a, graphs.b, graphs.c: 3 graphs: {rule}"]
 
 
+def test_a_file_of_variables_that_is_missing_is_noted_with_the_example_beside_it(tmp_path: Path) -> None:
+    rule = "env: .env: no such file: what it should set must come from the environment"
+    without = application(tmp_path, env=".env").notes
+    (tmp_path / ".env.example").write_text("A=\n")
+
+    assert [str(note) for note in without] == [rule]
+    noted = application(tmp_path, env=".env").notes
+    assert [str(note) for note in noted] == [f"{rule}; .env.example beside it has the names"]
+
+
 def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"neither a LangGraphService .* nor a langgraph\.json"):
         found(tmp_path)

@@ -13,6 +13,7 @@ from lgs_operator.application.document import document
 from lgs_operator.application.findings import Findings, nearest
 from lgs_operator.application.image_keys import image_section, user_of
 from lgs_operator.application.model import Application
+from lgs_operator.application.project import EXAMPLES
 from lgs_operator.application.pythons import allows, required_by
 from lgs_operator.application.target import CONFIG
 from lgs_operator.application.variables import Places, check_variable, is_javascript
@@ -175,7 +176,9 @@ def _env(
     if isinstance(value, str) and value.strip():
         file = (folder / value).resolve()
         if not file.is_file():
-            findings.note("env", "no such file: what it should set must come from the environment", value)
+            example = next((name for name in EXAMPLES if (file.parent / name).is_file()), None)
+            rule = "no such file: what it should set must come from the environment"
+            findings.note("env", f"{rule}; {example} beside it has the names" if example else rule, value)
         return file, {}
     if isinstance(value, dict):
         for name, text in value.items():

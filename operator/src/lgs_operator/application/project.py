@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from lgs_crds.texts import LONGEST_SERVICE_NAME
 
+EXAMPLES: Final = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example")
+"""Of the files of variables that nobody commits."""
 _FALLBACK: Final = "agent"
 
 

@@ -13,11 +13,10 @@ from typing import Final
 from lgs_operator.application import Application
 from lgs_operator.application.members import Member, members_of, name_in
 from lgs_operator.application.names import NotPython, imports_in
-from lgs_operator.application.project import name_of, pyproject_of, upwards
+from lgs_operator.application.project import EXAMPLES, name_of, pyproject_of, upwards
 from lgs_operator.application.workspace import normal
 from lgs_operator.images.ignore import Ignored
 
-EXAMPLES: Final = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example")
 NO_REGISTRY: Final = "registry.example.com"
 """Stands where none can be found out."""
 MOST_BYTES: Final = 900 * 1024
