@@ -76,7 +76,7 @@ TABLE: dict[tuple[str, str], list[Try]] = {
         Try(body=lambda t: {"metadata": {"owner": "bob"}}),
     ],
     ("DELETE", "/assistants/{assistant_id}"): [Try(), Try(query={"delete_threads": "true"})],
-    ("POST", "/assistants/{assistant_id}/versions"): [Try(200, EMPTY, answer=[])],
+    ("POST", "/assistants/{assistant_id}/versions"): [Try(body=EMPTY)],
     ("POST", "/assistants/{assistant_id}/latest"): [Try(body=lambda t: {"version": 1})],
     ("GET", "/assistants/{assistant_id}/schemas"): [Try()],
     ("GET", "/assistants/{assistant_id}/graph"): [Try()],
