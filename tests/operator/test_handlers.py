@@ -17,15 +17,16 @@ BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "gene
 
 
 class Services:
-    """A cluster with one service, and the state that is told of it. The namespace `gone` can't be listed."""
+    """A cluster with one service, and the state that is told of it. What is `forbidden` can't be listed."""
 
     def __init__(self) -> None:
         self.told: dict[str, Any] = {}
         self.gone: list[str] = []
+        self.forbidden = {"gone"}
         self.changed = asyncio.Event()
 
     async def list(self, _: Any, namespace: str | None, **__: Any) -> tuple[list[Any], str]:
-        if namespace == "gone":
+        if namespace in self.forbidden:
             raise KubeError(403, "Forbidden", "not there")
         return [BODY], "1"
 
@@ -68,6 +69,32 @@ async def test_kopf_begins_anew_when_it_tells_of_nothing_that_is_there(
 
     assert begun == 2
     assert services.seen() == (BODY,)
+
+
+async def test_kopf_watches_the_namespaces_in_which_the_services_may_be_listed_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services, stop, watched = Services(), asyncio.Event(), list[list[str]]()
+    services.service_seen(BODY, gone=False)
+    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
+
+    async def follows(*, namespaces: list[str], stop_flag: asyncio.Event, **_: Any) -> None:
+        watched.append(namespaces)
+        services.forbidden = {"other"} if len(watched) == 1 else set()
+        if len(watched) == 3:
+            stop.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(kopf, "operator", follows)
+    watch = ServiceWatch(services, services, ("team", "other"), relist_seconds=0.001)  # type: ignore[arg-type]
+
+    relisting = asyncio.create_task(watch.relist())
+    async with asyncio.timeout(30):
+        await watch.run(stop)
+    relisting.cancel()
+    await asyncio.gather(relisting, return_exceptions=True)
+
+    assert watched == [["team", "other"], ["team"], ["team", "other"]]
 
 
 async def test_what_went_in_one_namespace_is_noticed_though_another_can_not_be_listed() -> None:

@@ -10,7 +10,6 @@ says so in its log alone: it begins when the definition is served, and anew when
 from __future__ import annotations
 
 import asyncio
-import itertools
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,8 +26,11 @@ from lgs_operator.kube.state import ClusterState
 
 log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
+FORBIDDEN: Final = 403
 RELIST_SECONDS: Final = 10.0
 UNDEFINED_SECONDS: Final = 1.0
+STEADY_SECONDS: Final = 60.0
+"""Who watched for so long begins anew as soon as at first."""
 
 
 def registry(state: ClusterState) -> kopf.OperatorRegistry:
@@ -74,12 +76,16 @@ class ServiceWatch:
         self._namespaces = namespaces
         self._relist_seconds = relist_seconds
         self._renew = asyncio.Event()
+        self._refused: frozenset[str] = frozenset()
+        """Namespaces in which we may not list the services, which kopf leaves out: it would end by them."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set or a signal came, which kopf takes over from us while it runs."""
-        for failures in itertools.count(1):
+        failures = 0
+        while True:
             await self._defined(stop)
             self._renew.clear()
+            began = asyncio.get_running_loop().time()
             try:
                 await self._follow(stop)
             except Exception:
@@ -90,6 +96,8 @@ class ServiceWatch:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             with suppress(TimeoutError):
+                ran = asyncio.get_running_loop().time() - began
+                failures = 1 if ran > STEADY_SECONDS else failures + 1
                 await asyncio.wait_for(stop.wait(), BACKOFF.pause(failures))
                 return
 
@@ -100,7 +108,10 @@ class ServiceWatch:
         while True:
             await asyncio.sleep(self._relist_seconds)
             before = self._state.seen()
-            there, listed = await self._generations()
+            there, listed, refused = await self._generations()
+            if listed and refused != self._refused:
+                log.warning("watch.namespaces", kind=KIND, refused=sorted(refused))
+                self._renew.set()
             for body in before:
                 is_listed = listed & {None, body["metadata"]["namespace"]}
                 if is_listed and body["metadata"]["uid"] not in there:
@@ -115,12 +126,10 @@ class ServiceWatch:
         """Waits for the CustomResourceDefinition, which may be installed after the operator, or anew. One
         namespace that can be listed is enough: another one may be gone."""
         while not stop.is_set():
-            for namespace in self._namespaces or (None,):
-                try:
-                    await self._listed(namespace)
-                    return
-                except KubeError as error:
-                    log.warning("operator.waits_for_crd", error=str(error))
+            _, listed, self._refused = await self._generations()
+            if listed:
+                return
+            log.warning("operator.waits_for_crd")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), UNDEFINED_SECONDS)
 
@@ -131,7 +140,7 @@ class ServiceWatch:
         try:
             await kopf.operator(
                 registry=registry(self._state),
-                namespaces=list(self._namespaces),
+                namespaces=[each for each in self._namespaces if each not in self._refused],
                 clusterwide=not self._namespaces,
                 standalone=True,
                 stop_flag=end,
@@ -140,16 +149,19 @@ class ServiceWatch:
             for each in relays:
                 each.cancel()
 
-    async def _generations(self) -> tuple[dict[str, int], set[str | None]]:
-        """Of the services that there are, by their uids, and the namespaces that could be listed."""
-        found, listed = list[Manifest](), set[str | None]()
+    async def _generations(self) -> tuple[dict[str, int], set[str | None], frozenset[str]]:
+        """Generations by uid, the namespaces that were listed, and those in which that is refused."""
+        found, listed, refused = list[Manifest](), set[str | None](), set[str]()
         for namespace in self._namespaces or (None,):
             try:
                 found += await self._listed(namespace)
                 listed.add(namespace)
             except KubeError as error:
                 log.info("services.unlisted", error=str(error))
-        return {each["metadata"]["uid"]: each["metadata"]["generation"] for each in found}, listed
+                if namespace is not None and error.status == FORBIDDEN:
+                    refused.add(namespace)
+        there = {each["metadata"]["uid"]: each["metadata"]["generation"] for each in found}
+        return there, listed, frozenset(refused)
 
     async def _listed(self, namespace: str | None) -> list[Manifest]:
         found, _ = await self._cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)

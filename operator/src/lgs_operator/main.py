@@ -11,7 +11,6 @@ import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import NamedTuple
 
 import aiohttp
@@ -48,7 +47,7 @@ class _Leases(NamedTuple):
 
 
 class _Means(NamedTuple):
-    """What there is to work with; `settings` name the namespaces that are served."""
+    """What there is to work with."""
 
     cluster: KubeClient
     settings: Settings
@@ -127,10 +126,10 @@ async def _act(
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until(stop))
                 tasks.create_task(leases.leader.hold())
-                served = replace(settings, namespaces=await leases.claim.acquire())
+                await leases.claim.acquire()
                 metrics.leading.set(1)
                 tasks.create_task(leases.claim.hold())
-                await _work(_Means(cluster, served, metrics, http, leases.claim), tasks, stop)
+                await _work(_Means(cluster, settings, metrics, http, leases.claim), tasks, stop)
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
@@ -165,7 +164,6 @@ async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) ->
     autoscaler = Autoscaler(context, states, reporter)
     watch = ServiceWatch(cluster, state, settings.namespaces)
     tasks.create_task(state.run())
-    await state.synced()
     log.info(
         "operator.started", namespaces=settings.namespaces or "all", operator_class=settings.operator_class
     )

@@ -4,10 +4,9 @@ for the cluster, or one in each namespace of an operator that serves namespaces.
 An installation keeps its claim over restarts and fail-overs: another one takes it when it was not renewed for
 `claim_seconds`, or when it is gone, as after `helm uninstall`. Until then the other stays out and says so.
 
-Of several namespaces one that is gone, or in which nothing may be written, is left out: the others do not
-wait for it. When one goes or comes back the operator ends, and its Deployment starts it anew. One whose claim
-another holds is left alone while that lasts: whoever may write Leases there, as the role `edit` may, decides
-nothing for the other namespaces.
+Of several namespaces one that is gone, in which nothing may be written, or whose claim another holds, is left
+alone while that lasts, and the others are served without a gap: whoever may write Leases there, as the role
+`edit` may, or take the operator's rights there away, decides nothing for the other namespaces.
 """
 
 from __future__ import annotations
@@ -50,7 +49,6 @@ class ClassClaim:
             )
             for namespace in sorted(settings.namespaces) or [settings.claim_namespace]
         ]
-        self._namespaces = settings.namespaces
         self.changed: Callable[[str], None] = lambda _: None
         self._left_out: dict[str, str] = {}
         """Namespaces that can't be served now, with what the API server says."""
@@ -58,12 +56,11 @@ class ClassClaim:
         """Namespaces in which another has the class, with who."""
 
     def covers(self, namespace: str) -> bool:
-        """Nobody else has the class there; `changed` is called with a namespace where that changes."""
-        return namespace not in self._others
+        """The class is ours there; `changed` is called with a namespace where that changes."""
+        return namespace not in self._others and namespace not in self._left_out
 
-    async def acquire(self) -> tuple[str, ...]:
-        """Returns when the class is this installation's, with the namespaces that it serves; none where that
-        is the whole cluster."""
+    async def acquire(self) -> None:
+        """Returns when the class is this installation's, at least in one of its namespaces."""
         before = None
         while True:
             why = await self._take_all()
@@ -72,44 +69,45 @@ class ClassClaim:
                 log.info("class.claimed", operator_class=self._class)
                 for namespace, refusal in (self._left_out | self._others).items():
                     log.error("namespace.left_out", namespace=namespace, why=refusal)
-                return tuple(each for each in self._namespaces if each not in self._left_out)
+                return
             if why != before:
                 log.error("class.stays_out", operator_class=self._class, why=why)
             before = why
             await asyncio.sleep(self._lease_seconds / 5)
 
     async def hold(self) -> None:
-        """Renews until cancelled. Raises `LostLease` when another installation has the class, and when a
-        namespace went or came back."""
+        """Renews until cancelled. Raises `LostLease` when other installations have the class everywhere."""
         while True:
             await asyncio.sleep(self._claim_seconds / 10)
             for lease in self._leases:
-                was_left_out = lease.namespace in self._left_out
                 try:
                     held = await self._holds(lease)
                 except KubeError as error:
-                    if error.lasting and not was_left_out and len(self._leases) > 1:
-                        words = f"namespace {lease.namespace} can't be served any more: {error}"
-                        raise LostLease(words) from error
-                    if not was_left_out:
+                    if error.lasting and len(self._leases) > 1:
+                        self._note(lease, left_out=_refusal(lease, error))
+                    elif lease.namespace not in self._left_out:
                         log.warning("class.renew_failed", error=str(error))
                     continue
-                if was_left_out:
-                    raise LostLease(f"namespace {lease.namespace} can be served again")
-                self._note(lease, held=held)
+                self._note(lease, taken=None if held else self._taken(lease))
 
-    def _note(self, lease: HeldLease, *, held: bool) -> None:
-        """Raises `LostLease` when another has the last of the namespaces."""
+    def _note(self, lease: HeldLease, *, left_out: str | None = None, taken: str | None = None) -> None:
+        """Why it is not ours now, or None twice. Raises `LostLease` when others have all of them."""
         namespace, was_ours = lease.namespace, self.covers(lease.namespace)
-        if held:
-            self._others.pop(namespace, None)
-        else:
-            self._others[namespace] = self._taken(lease)
-            if len(self._others) + len(self._left_out) == len(self._leases):
-                raise LostLease(self._taken(lease))
-        if held != was_ours:
-            log.error("namespace.claimed" if held else "namespace.left_out", namespace=namespace)
+        for known, why in ((self._left_out, left_out), (self._others, taken)):
+            known.pop(namespace, None)
+            if why is not None:
+                known[namespace] = why
+        if taken is not None and len(self._others) == len(self._leases):
+            raise LostLease(taken)
+        if self.covers(namespace) != was_ours:
+            why = left_out or taken
+            log.error("namespace.left_out" if why else "namespace.claimed", namespace=namespace, why=why)
+            self._on_change(self._why_none())
             self.changed(namespace)
+
+    def _why_none(self) -> str | None:
+        out = self._left_out | self._others
+        return "; ".join(out.values()) if len(out) == len(self._leases) else None
 
     async def _take_all(self) -> str | None:
         """Why none of them can be had, or None; then all of them are ours but for those that are left out."""
@@ -118,15 +116,13 @@ class ClassClaim:
             try:
                 held = await self._holds(lease)
             except KubeError as error:
-                why = f"Lease {lease.namespace}/{lease.name}: {error}"
                 if not error.lasting:
-                    return why
-                self._left_out[lease.namespace] = why
+                    return _refusal(lease, error)
+                self._left_out[lease.namespace] = _refusal(lease, error)
                 continue
             if not held:
                 self._others[lease.namespace] = self._taken(lease)
-        out = self._left_out | self._others
-        return "; ".join(out.values()) if len(out) == len(self._leases) else None
+        return self._why_none()
 
     async def _holds(self, lease: HeldLease) -> bool:
         # one that somebody wrote to at the same moment, as an upgrade of the chart does, is still ours
@@ -138,3 +134,7 @@ class ClassClaim:
             f"(Lease {lease.namespace}/{lease.name}); give this one another operatorClass, or uninstall "
             "that one"
         )
+
+
+def _refusal(lease: HeldLease, error: KubeError) -> str:
+    return f"Lease {lease.namespace}/{lease.name}: {error}"

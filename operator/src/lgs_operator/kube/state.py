@@ -52,6 +52,8 @@ class ClusterState:
         self._due = due
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._whole: set[str | None] = set()
+        """The namespaces of which every copy is whole: before that nothing may be concluded from absence."""
         self._owned = {kind: self._informers(kind, ours=True) for kind in (*OWNED, POD) if kind != SECRET}
         scope.changed = self._namespace_changed
         self._references = self._informers(CONFIG_MAP, ours=False)
@@ -78,7 +80,7 @@ class ClusterState:
     def _update(self, key: ServiceKey) -> None:
         """Whether it is ours to serve may have changed, too."""
         before, body = self.services.get(key), self._seen[key]
-        if not self._scope.serves(body):
+        if not self._is_whole(key.namespace) or not self._scope.serves(body):
             self._leave(key)
             return
         self.services[key] = body
@@ -90,8 +92,11 @@ class ClusterState:
         if self.services.pop(key, None) is not None:
             self._due(key)
 
-    def _namespace_changed(self, namespace: str) -> None:
-        for key in [each for each in self._seen if each.namespace == namespace]:
+    def _is_whole(self, namespace: str) -> bool:
+        return not self._whole.isdisjoint({None, namespace})
+
+    def _namespace_changed(self, namespace: str | None) -> None:
+        for key in [each for each in self._seen if namespace in {None, each.namespace}]:
             self._update(key)
 
     def owned(self, key: ServiceKey) -> dict[Key, Manifest]:
@@ -144,19 +149,26 @@ class ClusterState:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._secrets.run())
             tasks.create_task(self._others_secrets.run())
-            for informer in self._all():
+            for informer in self._scope.informers:
                 tasks.create_task(informer.run(), name=f"watch {informer.kind.name}")
+            for namespace in self._namespaces:
+                tasks.create_task(self._follow(namespace))
 
-    async def synced(self) -> None:
-        """Returns when every copy is whole; before that nothing may be concluded from absence."""
-        for informer in self._all():
-            await informer.synced.wait()
+    async def _follow(self, namespace: str | None) -> None:
+        """Serves a namespace from when its copies are whole; no other one waits for it."""
+        of_it = [each for each in self._all() if each.namespace == namespace]
+        async with asyncio.TaskGroup() as tasks:
+            for informer in of_it:
+                tasks.create_task(informer.run(), name=f"watch {informer.kind.name}")
+            for informer in (*of_it, *self._scope.informers):
+                await informer.synced.wait()
+            self._whole.add(namespace)
+            self._namespace_changed(namespace)
 
     def _all(self) -> list[Informer]:
         return [
             *(informer for informers in self._owned.values() for informer in informers),
             *self._references,
-            *self._scope.informers,
         ]
 
     def _informers(self, kind: Kind, *, ours: bool) -> list[Informer]:
