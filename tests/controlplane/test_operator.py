@@ -136,6 +136,22 @@ async def test_what_was_taken_away_and_is_wanted_again_is_made_again_at_once(
     await story.appears(SECRET, "support-redis")
 
 
+@pytest.mark.parametrize("reason", ["ContainerCreating", "CreateContainerConfigError"])
+async def test_a_lost_secret_that_pods_wait_for_is_made_again_at_once(
+    story: Story, operators: Operators, reason: str
+) -> None:
+    # No watch reports Secrets, and the next read of this one comes too late.
+    await operators.start(env={"LGS_OPERATOR_SECRETS_SECONDS": "3600"})
+    story.apply(service(cache={"redis": {"managed": {}}}))
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        await story.has_condition("Ready", "True", "Serving")
+        story.plane.run("delete", "secret", "support-redis", "-n", story.namespace)
+
+        kubelet.waits(reason, 'secret "support-redis" not found')
+
+        await story.appears(SECRET, "support-redis")
+
+
 async def test_a_hand_edit_is_repaired_and_what_others_own_is_left_alone(
     story: Story, operators: Operators
 ) -> None:

@@ -27,6 +27,15 @@ def is_ended(pod: Manifest) -> bool:
     return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
 
 
+def waits_to_start(pod: Manifest) -> bool:
+    """A container has not begun, as when a Secret is not there: the node says `ContainerCreating` where that
+    is a volume, `CreateContainerConfigError` where it is a variable."""
+    status = pod.get("status", {})
+    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    reasons = {(each.get("state", {}).get("waiting") or {}).get("reason") for each in containers}
+    return not reasons.isdisjoint({"ContainerCreating", "CreateContainerConfigError"})
+
+
 def result_of(pod: Manifest) -> Manifest:
     """What the last container of a pod that ended well left as its message, as JSON; empty when it is
     none."""

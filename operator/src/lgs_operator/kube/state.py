@@ -12,6 +12,7 @@ from typing import Any
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import CONFIG_MAP, OWNED, POD, SECRET, Key, Kind, Manifest, ServiceKey, key_of
+from lgs_operator.kube.pods import waits_to_start
 from lgs_operator.kube.referenced import ReferencedObjects
 from lgs_operator.kube.scope import OperatorScope
 from lgs_operator.kube.secrets import SecretReader
@@ -107,9 +108,12 @@ class ClusterState:
         return {key_of(each): each for each in (*found, *secrets) if each is not None}
 
     async def read_secrets(self, key: ServiceKey) -> None:
-        """Has the service's own Secrets among `owned`. They are read by name, once until they change."""
+        """Has the service's own Secrets among `owned`. They are read by name, once until they change, and
+        anew where a pod waits to start, which may be for lack of one: the next poll may be far away."""
+        pods = (pod for informer in self._owned[POD] for pod in informer.of(*key))
+        is_awaited = any(waits_to_start(pod) for pod in pods)
         for name in _names_of_secrets(key):
-            if name not in self._own_secrets:
+            if name not in self._own_secrets or (is_awaited and self._own_secrets[name] is not None):
                 manifest = await self._secrets.get(name)
                 self._own_secrets[name] = manifest if manifest and _is_ours(manifest, key) else None
 
