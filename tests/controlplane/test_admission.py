@@ -19,7 +19,7 @@ from lgs_crds import Spec
 from lgs_operator.autoscaler import DELETION_COST
 from lgs_operator.kube.client import KubeClient, KubeError
 from lgs_operator.kube.kinds import POD
-from lgs_operator.naming import labels
+from lgs_operator.naming import FORGET_ANNOTATION, ROTATE_ANNOTATION, labels
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
@@ -175,6 +175,12 @@ def test_an_author_must_be_one_who_may_create_what_the_operator_makes(policed: P
     said = policed.does("writer", "patch", "lgs", "support", "--type=merge", "-p", change)
     assert "you may not create deployments" in said
     assert "labeled" in policed.does("writer", "label", "lgs", "support", "team=a"), "it changes no pod"
+    assert "annotated" in policed.does("writer", "annotate", "lgs", "support", "team.example.com/note=a")
+    for asked in (ROTATE_ANNOTATION, FORGET_ANNOTATION):
+        said = policed.does("writer", "annotate", "lgs", "support", f"{asked}=now")
+        assert "you may not create deployments" in said
+        assert "annotated" in policed.does("deployer", "annotate", "lgs", "support", f"{asked}=now")
+        assert "you may not" in policed.does("writer", "annotate", "lgs", "support", f"{asked}-")
     assert "deleted" in policed.does("writer", "delete", "lgs", "support")
 
 
