@@ -156,6 +156,17 @@ def test_a_rollout_that_stands_still_is_an_event() -> None:
     assert list(condition_events([serving, late], [serving, late])) == []
 
 
+def test_an_image_that_can_not_be_had_is_one_event_whatever_the_node_says_of_it_by_turns() -> None:
+    serving = {"type": "Ready", "status": "True", "reason": "Serving"}
+    tried, waits = (
+        {**serving, "status": "False", "reason": each} for each in ("ErrImagePull", "ImagePullBackOff")
+    )
+
+    assert list(condition_events([serving], [waits])) == [waits]
+    assert list(condition_events([waits], [tried])) == list(condition_events([tried], [waits])) == []
+    assert list(condition_events([tried], [serving])) == [serving]
+
+
 def test_progress_and_what_ready_says_already_are_no_events() -> None:
     moving = {"type": "Progressing", "status": "True", "reason": "RollingOut"}
     done = {"type": "Progressing", "status": "False", "reason": "Complete"}

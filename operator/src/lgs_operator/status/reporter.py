@@ -29,6 +29,8 @@ WITH_EVENTS: Final = frozenset(
     {"Ready", "Reconciled", "Healthy", "PersistenceReady", "CacheReady", "BackupReady"}
 )
 """The conditions whose changes are Events."""
+_SAME_EVENT: Final[Mapping[str, str]] = {"ImagePullBackOff": "ErrImagePull"}
+"""The node says the two by turns as long as an image can't be had: it is one thing that happened."""
 EXPECTED: Final = frozenset({"Starting", "Restoring", "ScaledToZero", "Paused", "Complete"})
 """Reasons for which a condition is False and nothing is wrong."""
 
@@ -169,4 +171,9 @@ def _is_bad(each: Mapping[str, Any]) -> bool:
 
 
 def _has_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    return (before.get("status"), before.get("reason")) != (after["status"], after["reason"])
+    return _said(before) != _said(after)
+
+
+def _said(each: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    reason = each.get("reason")
+    return each.get("status"), _SAME_EVENT.get(reason or "", reason)
