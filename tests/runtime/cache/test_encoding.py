@@ -5,15 +5,18 @@ from __future__ import annotations
 import enum
 import random
 import re
+import subprocess
 import sys
 from collections import Counter, OrderedDict, deque, namedtuple
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -128,6 +131,57 @@ class Lines(list[str]):
 def test_what_would_come_back_as_something_else_is_not_stored(value: Any) -> None:
     with pytest.raises(NotStorable):
         ENCODING.dumps(value)
+
+
+class Asked(BaseModel):
+    """Counts how often it is asked for what it holds."""
+
+    held: Any = None
+    times: ClassVar[list[object]] = []
+
+    def __getstate__(self) -> dict[Any, Any]:
+        self.times.append(self)
+        return super().__getstate__()
+
+
+@pytest.mark.parametrize("held", [1, object()], ids=["kept", "not kept"])
+@pytest.mark.parametrize("around", [lambda inner: (inner,), lambda inner: ({"inner": (inner,)}, {1: 2})])
+def test_a_value_of_many_levels_is_read_no_more_often_than_a_flat_one(
+    held: object, around: Callable[[Any], Any]
+) -> None:
+    Asked.times.clear()
+    value: Any = Asked(held=held)
+    for _level in range(12):
+        value = around(value)
+
+    with nullcontext() if held == 1 else pytest.raises(NotStorable):
+        ENCODING.dumps(value)
+
+    assert 1 <= len(Asked.times) <= 2, "once for keys that are texts, once for others"
+
+
+LETTERS = """
+import enum, sys
+from lgs_runtime.cache.value_types import pack, unpack
+
+class Letters(enum.Enum):
+    SOME = frozenset("abcdefgh")
+    NESTED = (1, frozenset("ijklmnop"))
+
+given = sys.argv[1:]
+print(unpack(bytes.fromhex(given[0])).name if given else pack(Letters.NESTED).hex())
+"""
+
+
+def test_a_member_of_an_enumeration_is_read_in_a_process_with_other_hashes() -> None:
+    def said(seed: str, *given: str) -> str:
+        command = [sys.executable, "-c", LETTERS, *given]
+        env = {"PYTHONHASHSEED": seed}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+    kept = said("1")
+
+    assert [said(seed, kept) for seed in ("1", "2", "3")] == ["NESTED"] * 3
 
 
 def test_a_type_that_nobody_finds_by_its_name_is_not_stored() -> None:

@@ -64,7 +64,7 @@ class Flight:
         seen, rest = set[Flight](), {self}
         while rest:
             seen |= rest
-            rest = {waited_for for flight in rest for waited_for in flight.waits_for} - seen
+            rest = {waited_for for flight in rest for waited_for in tuple(flight.waits_for)} - seen
         return not seen.isdisjoint(others)
 
 
@@ -81,10 +81,11 @@ class Flights:
         """The flight of a key, and whether the caller leads it. Who leads must `land` it."""
         if (left := self._under_way.get(key)) is not None and left.abandoned:
             self.land(left, Without.AGAIN)
+        # Made before anybody looks: what the garbage collector ends as one is made may join, too.
+        flight = Flight(key)
         with self._lock:
-            if (flight := self._under_way.get(key)) is not None:
-                return flight, False
-            flight = self._under_way[key] = Flight(key)
+            if (found := self._under_way.setdefault(key, flight)) is not flight:
+                return found, False
         # A future that runs can't be cancelled by one of those who wait for it.
         flight.future.set_running_or_notify_cancel()
         return flight, True
@@ -127,7 +128,8 @@ class Flights:
     def outdate(self, prefix: str) -> None:
         """What is being computed for keys that begin so must not be kept."""
         with self._lock:
-            for key, flight in tuple(self._under_way.items()):
+            # A copy of all at once: the garbage collector may end one as pairs are made.
+            for key, flight in self._under_way.copy().items():
                 if key.startswith(prefix):
                     flight.outdated = True
 

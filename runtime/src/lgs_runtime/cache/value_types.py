@@ -17,9 +17,10 @@ import hashlib
 import re
 import sys
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timezone
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -69,10 +70,19 @@ def pack(value: Any) -> bytes:
     """The bytes of a value. Raises `TypeError` for one that would not come back as it is (but for
     `bytearray` and `memoryview`, which come back as `bytes`, and the text of a message, as a plain one)."""
     try:
-        return ormsgpack.packb(value, default=_default, option=PACKING)
+        return _with_texts_as_keys(value)
     except TypeError:
-        option = PACKING | ormsgpack.OPT_NON_STR_KEYS
-        return ormsgpack.packb(_with_pairs(value), default=_default, option=option)
+        return _with_any_keys(value)
+
+
+def _with_texts_as_keys(value: Any) -> bytes:
+    return ormsgpack.packb(value, default=_default, option=PACKING)
+
+
+def _with_any_keys(value: Any) -> bytes:
+    # Not `pack` for what is inside: trying both ways at each level would double the work with every level.
+    option = PACKING | ormsgpack.OPT_NON_STR_KEYS
+    return ormsgpack.packb(_with_pairs(value), default=partial(_default, inner=_with_any_keys), option=option)
 
 
 def _with_pairs(value: Any) -> Any:
@@ -82,7 +92,7 @@ def _with_pairs(value: Any) -> Any:
         return value
     if all(map(_stays, value)):
         return {key: _with_pairs(each) for key, each in value.items()}
-    return ormsgpack.Ext(PAIRS, pack([list(pair) for pair in value.items()]))
+    return ormsgpack.Ext(PAIRS, _with_any_keys([list(pair) for pair in value.items()]))
 
 
 def _stays(key: Any) -> bool:
@@ -99,15 +109,15 @@ def unpack(raw: bytes) -> Any:
         raise Unreadable(f"{type(failed).__name__}: {failed}") from failed
 
 
-def _default(value: Any) -> ormsgpack.Ext | str:
+def _default(value: Any, inner: Callable[[Any], bytes] = _with_texts_as_keys) -> ormsgpack.Ext | str:
     kind = type(value)
     if kind is tuple:
-        return ormsgpack.Ext(TUPLE, pack(list(value)))
+        return ormsgpack.Ext(TUPLE, inner(list(value)))
     if kind is int:
         return ormsgpack.Ext(INTEGER, hex(value).encode())
     held = _held(value)
     if held is not None:
-        return _typed(kind, held[0])
+        return _typed(kind, held[0], inner)
     if (kind.__module__, kind.__qualname__) == TEXT:
         return str(value)
     if _is_plain(value):
@@ -159,10 +169,10 @@ def _held(value: Any) -> tuple[Any] | None:
     return (held,)
 
 
-def _typed(kind: type, content: Any) -> ormsgpack.Ext:
+def _typed(kind: type, content: Any, inner: Callable[[Any], bytes]) -> ormsgpack.Ext:
     if _found(kind.__module__, kind.__qualname__) is not kind:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not found by its name")
-    return ormsgpack.Ext(TYPED, pack([kind.__module__, kind.__qualname__, _shape(kind), content]))
+    return ormsgpack.Ext(TYPED, inner([kind.__module__, kind.__qualname__, _shape(kind), content]))
 
 
 def _state(value: Any) -> dict[str, Any]:
@@ -176,7 +186,7 @@ def _state(value: Any) -> dict[str, Any]:
 def _shape(kind: type) -> str:
     """A short name for what a type holds and is declared to hold, and for the members of an enumeration."""
     if issubclass(kind, Enum):
-        fields = {name: repr(member.value) for name, member in kind.__members__.items()}
+        fields = {name: _told(member.value) for name, member in kind.__members__.items()}
     elif issubclass(kind, BaseModel):
         fields = {name: str(field.annotation) for name, field in kind.model_fields.items()}
         fields |= dict.fromkeys(kind.__private_attributes__, "private")
@@ -190,6 +200,15 @@ def _shape(kind: type) -> str:
         names = enumerate(getattr(kind, "_fields", ()))
         fields = {name: f"{place} {declared.get(name, '')}" for place, name in names}
     return hashlib.sha256(ADDRESS.sub("", repr(sorted(fields.items()))).encode()).hexdigest()[:8]
+
+
+def _told(value: Any) -> str:
+    """A value of an enumeration; of a set in an order that is the same in every process."""
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__}{[*map(_told, value)]}"
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}{sorted(map(_told, value))}"
+    return repr(value)
 
 
 def _made(code: int, data: bytes) -> Any:
