@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from types import coroutine
 from typing import Any
 
 import pytest
@@ -62,6 +63,19 @@ async def test_a_function_that_returns_an_asynchronous_stream_counts_by_how_the_
     assert breaker.state is Phase.OPEN
     with pytest.raises(CircuitOpen):
         [item async for item in ask()]
+
+
+async def test_a_coroutine_that_is_made_of_a_generator_can_still_be_awaited() -> None:
+    @coroutine
+    def answered() -> Generator[None, None, int]:
+        yield
+        return 5
+
+    @made("awaited")
+    def ask() -> Any:
+        return answered()
+
+    assert await ask() == 5
 
 
 async def test_what_is_sent_to_a_stream_and_what_it_returns_comes_through() -> None:

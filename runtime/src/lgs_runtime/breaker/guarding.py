@@ -71,7 +71,8 @@ def _function(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable
 
 
 def _is_stream(result: Any) -> bool:
-    return inspect.isgenerator(result) or inspect.isasyncgen(result)
+    # A generator of `types.coroutine` is awaited, not read.
+    return inspect.isasyncgen(result) or (inspect.isgenerator(result) and not inspect.isawaitable(result))
 
 
 def _coroutine(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
