@@ -21,6 +21,13 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lgs_runtime.cache.replicas.SLOW_SECONDS", 60.0)
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the unit tests of an application: replicas of other tests may be open in this process, and their
+    loops stand still meanwhile."""
+    monkeypatch.setattr("lgs_runtime.cache.current._of_replicas", [])
+
+
 @pytest.fixture
 async def new_cache() -> AsyncIterator[NewCache]:
     """Opens caches, each as a replica of its own; all are closed at the end."""

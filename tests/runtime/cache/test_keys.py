@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import BaseModel, PrivateAttr
 
-from lgs_runtime.cache import UncacheableArgument, cache_key, cached, current
+from lgs_runtime.cache import UncacheableArgument, cache_key, cached
 from lgs_runtime.cache.keys import Arguments
 
 
@@ -259,10 +259,7 @@ def test_numbers_of_the_same_bytes_and_another_type_have_different_keys() -> Non
     assert cache_key(arr=signed) != cache_key(arr=unsigned)
 
 
-async def test_a_method_says_that_its_object_makes_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As in the unit tests of an application: replicas of other tests may be open in this process.
-    monkeypatch.setattr(current, "_of_replicas", [])
-
+async def test_a_method_says_that_its_object_makes_no_key() -> None:
     class Shop:
         @cached(ttl=60)
         async def price(self, item: str) -> int:
