@@ -10,10 +10,11 @@ import typer
 
 from lgs_crds.status import RevisionStatus, status_before
 from lgs_operator.commands.console import refused, say
+from lgs_operator.commands.on_cluster import NoSuchService, service_of
 
 
 class NoWayBack(Exception):
-    """There is no such revision, or no service; says which there are."""
+    """There is no such revision; says which there are."""
 
 
 def rollback(
@@ -38,7 +39,7 @@ def rollback(
 
     try:
         say(asyncio.run(_pin(service, to, namespace, clear=clear)))
-    except (NoWayBack, KubeError) as error:
+    except (NoSuchService, NoWayBack, KubeError) as error:
         raise refused(error) from None
 
 
@@ -67,21 +68,13 @@ def _named(revision: RevisionStatus) -> str:
 
 async def _pin(service: str, to: int | None, namespace: str | None, *, clear: bool) -> str:
     """Writes it into the manifest on the cluster; what was done, in words."""
-    from lgs_operator.kube.client import KubeClient, context_namespace  # noqa: PLC0415
     from lgs_operator.kube.kinds import SERVICE_OF_OURS  # noqa: PLC0415
 
-    where = context_namespace() if namespace is None else namespace
-    cluster = await KubeClient.connect()
-    try:
-        found = await cluster.get(SERVICE_OF_OURS, where, service)
-        if found is None:
-            raise NoWayBack(f"there is no LangGraphService {service} in namespace {where}")
+    async with service_of(service, namespace) as (cluster, where, found):
         status = found.get("status") or {}
         number = None if clear else revision_to_run(service, status, to)
         patch = {"spec": {"rollout": {"revision": number}}}
         await cluster.merge(SERVICE_OF_OURS, where, service, patch, manager="lgs")
-    finally:
-        await cluster.close()
     if number is None:
         return f"{service}: runs what its manifest says"
     return f"{service}: goes to revision {number}, and stays there until `lgs rollback {service} --clear`"

@@ -12,16 +12,13 @@ import typer
 
 from lgs_crds.status import Condition, Status, status_before
 from lgs_operator.commands.console import refused, say
+from lgs_operator.commands.on_cluster import NoSuchService, service_of
 
 SHOWN_EVENTS: Final = 15
 LIMITS: Final = "ScalingLimited"
 """The condition that is well when it is False."""
 AS_ASKED: Final = frozenset({"Complete", "Manual", "External"})
 """Reasons for which a condition is False and all is as the manifest has it."""
-
-
-class NoSuchService(Exception):
-    """There is no service of this name."""
 
 
 def why(
@@ -140,18 +137,10 @@ def _age(moment: str | None, now: datetime) -> str | None:
 
 
 async def _read(name: str, namespace: str | None) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
-    from lgs_operator.kube.client import KubeClient, context_namespace  # noqa: PLC0415
     from lgs_operator.kube.kinds import EVENT, SERVICE_OF_OURS  # noqa: PLC0415
 
-    where = context_namespace() if namespace is None else namespace
-    cluster = await KubeClient.connect()
-    try:
-        found = await cluster.get(SERVICE_OF_OURS, where, name)
-        if found is None:
-            raise NoSuchService(f"there is no LangGraphService {name} in namespace {where}")
+    async with service_of(name, namespace) as (cluster, where, found):
         of = f"involvedObject.kind={SERVICE_OF_OURS.name},involvedObject.name={name}"
         events, _ = await cluster.list(EVENT, where, fields=of)
-    finally:
-        await cluster.close()
     uid = found["metadata"]["uid"]
     return found, [each for each in events if each.get("involvedObject", {}).get("uid") == uid]

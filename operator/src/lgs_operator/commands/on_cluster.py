@@ -1,0 +1,34 @@
+"""A service of the cluster that kubectl would ask, for commands about it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lgs_operator.kube.client import KubeClient
+    from lgs_operator.kube.kinds import Manifest
+
+
+class NoSuchService(Exception):
+    """There is no service of this name; says where."""
+
+
+@asynccontextmanager
+async def service_of(name: str, namespace: str | None) -> AsyncIterator[tuple[KubeClient, str, Manifest]]:
+    """The cluster, the namespace (None: the context's) and the service. Raises `NoSuchService` and
+    `KubeError`."""
+    # What only such commands need takes a while to import.
+    from lgs_operator.kube.client import KubeClient, context_namespace  # noqa: PLC0415
+    from lgs_operator.kube.kinds import SERVICE_OF_OURS  # noqa: PLC0415
+
+    where = context_namespace() if namespace is None else namespace
+    cluster = await KubeClient.connect()
+    try:
+        found = await cluster.get(SERVICE_OF_OURS, where, name)
+        if found is None:
+            raise NoSuchService(f"there is no LangGraphService {name} in namespace {where}")
+        yield cluster, where, found
+    finally:
+        await cluster.close()
