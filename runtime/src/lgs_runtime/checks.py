@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, ParamSpec, TypeVar
+from urllib.parse import SplitResult
 
 import structlog
 
@@ -143,3 +144,9 @@ def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[
         if name not in known:
             raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
     return content or {}
+
+
+def is_torn(uri: SplitResult) -> bool:
+    """Whether a `/`, `#` or `?` in the password, which must be encoded, has torn a URI: the `@` of its user
+    stands behind the host then."""
+    return "@" in uri.path or "@" in uri.fragment or ("@" in uri.query and "=" not in uri.query)

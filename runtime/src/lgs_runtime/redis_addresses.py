@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from lgs_runtime.checks import is_torn
+
 SINGLE: Final = ("redis://", "rediss://", "unix://")
 SENTINEL: Final = ("redis+sentinel://", "rediss+sentinel://")
 CLUSTER: Final = ("redis+cluster://", "rediss+cluster://")
@@ -87,7 +89,7 @@ def _check_single(uri: str) -> None:
         raise ValueError(_ENCODED) from None
     if parts.scheme == "unix":
         return
-    if "@" in parts.path or "@" in parts.fragment or ("@" in parts.query and "=" not in parts.query):
+    if is_torn(parts):
         raise ValueError(_ENCODED)
     if not (parts.path.strip("/") or "0").isdecimal():
         raise ValueError(_NUMBER)

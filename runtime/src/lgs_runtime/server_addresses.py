@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lgs_runtime.database.addresses import address, masked, through
+from lgs_runtime.database.addresses import address, masked, shown_pooler, through
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.redis_addresses import parse_redis
 from lgs_runtime.variables import Variables
@@ -14,9 +14,11 @@ def database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
     """The database, and the way past its pooler. Raises `ConfigError`."""
     uri, direct = _database_uri(values, data_dir), values.text("LGS_DATABASE_DIRECT_URI", "")
     pooler = values.text("LGS_DATABASE_POOLER", "")
-    for name, given in (("LGS_DATABASE_DIRECT_URI", direct), ("LGS_DATABASE_POOLER", pooler)):
-        if given and uri.startswith("sqlite"):
-            shown = given if given == pooler and "@" not in pooler else masked(given)
+    for name, shown in (
+        ("LGS_DATABASE_DIRECT_URI", direct and masked(direct)),
+        ("LGS_DATABASE_POOLER", pooler and shown_pooler(pooler)),
+    ):
+        if shown and uri.startswith("sqlite"):
             raise ConfigError(f"{name}: {shown}: must be absent without a PostgreSQL in DATABASE_URI")
     if direct and address(direct, "LGS_DATABASE_DIRECT_URI").kind != "postgres":
         raise ConfigError(

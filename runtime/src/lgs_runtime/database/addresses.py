@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from lgs_runtime.checks import is_torn
 from lgs_runtime.errors import ConfigError
 
 NOT_SHOWN: Final = "(not shown)"
@@ -55,23 +56,28 @@ def masked(uri: str) -> str:
 
 
 def _parts_of(uri: str) -> SplitResult | None:
-    """The parts of a URI; None for what is none, or is torn by a character of its password that must be
-    encoded: an `@` stands behind its host then, or what looks like a port is none."""
+    """The parts of a URI; None for what is none, or is torn by its password, in which case what looks like a
+    port may be none, too."""
     try:
         parts = urlsplit(uri)
         # Of several hosts each may have its port, which is for the driver to read.
         _ = parts.port if "," not in parts.netloc else None
     except ValueError:
         return None
-    torn = "@" in parts.path or "@" in parts.fragment or ("@" in parts.query and "=" not in parts.query)
-    return None if torn or "://" not in uri or not _SCHEME.fullmatch(parts.scheme) else parts
+    return None if is_torn(parts) or "://" not in uri or not _SCHEME.fullmatch(parts.scheme) else parts
+
+
+def shown_pooler(pooler: str) -> str:
+    """A host and its port as they are; of a URI, which it must not be, without the password."""
+    return masked(pooler) if "@" in pooler else pooler
 
 
 def through(uri: str, pooler: str) -> str:
     """The URI of the same database, as the same user, at `pooler`: a host, with a port or without."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?", pooler):
-        shown = masked(pooler) if "@" in pooler else pooler
-        raise ConfigError(f"LGS_DATABASE_POOLER: {shown}: must be host or host:port, such as pooler:6432")
+        raise ConfigError(
+            f"LGS_DATABASE_POOLER: {shown_pooler(pooler)}: must be host or host:port, such as pooler:6432"
+        )
     parts = urlsplit(uri)
     user, at, _ = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}{at}{pooler}"))

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lgs_runtime.api.http.route_index import FOUND
 from lgs_runtime.graphs.http_section import HeaderRule
-from lgs_runtime.request_metrics import OTHER, RequestMetrics
+from lgs_runtime.request_metrics import RequestMetrics
+from lgs_runtime.series import OTHER
 
 log = structlog.get_logger(__name__)
 
