@@ -342,3 +342,17 @@ def named(session: Annotated[str, fastapi.Depends(session)]) -> str:
 @dependent.authenticate  # type: ignore[arg-type]
 async def by_dependency(method: str, name: Annotated[str, fastapi.Depends(named)]) -> Any:
     return {"identity": name, "method": method}
+
+
+private = Auth()
+"""Threads are their owner's, assistants everybody's."""
+
+
+@private.authenticate
+async def of_private(authorization: str | None) -> dict[str, Any]:
+    return await by_token(authorization)
+
+
+@private.on.threads
+async def own_threads(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, str]:
+    return await own_things(ctx, value)

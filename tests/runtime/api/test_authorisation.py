@@ -112,6 +112,46 @@ async def test_a_handler_may_change_a_run_and_refuse_it(ruled: httpx.AsyncClient
     assert changed.json()["kwargs"]["context"] == {"stamped": True}
 
 
+async def test_who_deletes_an_assistant_stops_its_runs_on_threads_that_they_may_change(
+    tmp_path: Path,
+) -> None:
+    plain = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
+    async with (
+        open_replica(replace(plain, auth_path="api_auth:private")) as replica,
+        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+    ):
+        made = await client.post("/assistants", json={"graph_id": "slow"}, headers=ALICE)
+        assistant = made.json()["assistant_id"]
+        run = {"assistant_id": assistant, "input": {}, "after_seconds": 3600}
+        runs = {}
+        for who in (ALICE, BOB):
+            thread = (await client.post("/threads", json={}, headers=who)).json()["thread_id"]
+            stored = await client.post(f"/threads/{thread}/runs", json=run, headers=who)
+            runs[who["Authorization"]] = f"/threads/{thread}/runs/{stored.json()['run_id']}"
+
+        gone = await client.delete(f"/assistants/{assistant}", headers=ALICE)
+
+        mine = await client.get(runs[ALICE["Authorization"]], headers=ALICE)
+        theirs = await client.get(runs[BOB["Authorization"]], headers=BOB)
+        assert gone.status_code == 204
+        assert (mine.json()["status"], theirs.json()["status"]) == ("interrupted", "pending")
+
+
+async def test_who_may_change_no_thread_deletes_no_assistant(tmp_path: Path) -> None:
+    plain = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
+    async with (
+        open_replica(replace(plain, auth_path="api_auth:fixed")) as replica,
+        httpx.AsyncClient(base_url=replica.url, headers=ALICE, timeout=30) as client,
+    ):
+        made = await client.post("/assistants", json={"graph_id": "slow"})
+        assistant = f"/assistants/{made.json()['assistant_id']}"
+
+        refused = await client.delete(assistant, params={"delete_threads": True})
+
+        assert refused.status_code == 403
+        assert (await client.get(assistant)).status_code == 200
+
+
 async def test_who_may_not_change_a_thread_makes_none_with_a_history_of_their_own(tmp_path: Path) -> None:
     plain = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
     history = {"supersteps": [{"updates": [{"values": {"text": "forged"}, "as_node": "first"}]}]}

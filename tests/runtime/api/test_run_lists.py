@@ -261,3 +261,29 @@ async def test_who_follows_some_modes_of_a_run_goes_on_with_those(client: LangGr
     assert "event: values" not in kinds
     assert goes_on.text == answer.text
     assert whole.headers["location"] == path
+
+
+@pytest.mark.parametrize("with_threads", [False, True])
+async def test_the_runs_of_an_assistant_that_is_deleted_are_stopped_and_no_others(
+    client: LangGraphClient, with_threads: bool
+) -> None:
+    assistant_id = (await client.assistants.create("slow"))["assistant_id"]
+    thread_id, other = await new_thread(client), await new_thread(client)
+    running = await client.runs.create(thread_id, assistant_id, input={"text": thread_id})
+    waiting = await client.runs.create(thread_id, assistant_id, input={})
+    later = await client.runs.create(other, assistant_id, input={}, after_seconds=3600)
+    another_thread, another = await started(client)
+    await entrance(thread_id).wait()
+
+    await client.assistants.delete(assistant_id, delete_threads=with_threads)
+
+    for run in (running, waiting, later):
+        if with_threads:
+            with pytest.raises(NotFoundError):
+                await client.runs.get(run["thread_id"], run["run_id"])
+        else:
+            await client.runs.join(run["thread_id"], run["run_id"])
+            assert await status(client, run["thread_id"], run["run_id"]) == "interrupted"
+    assert await status(client, another_thread, another) == "running"
+    gate(another_thread).set()
+    await client.runs.join(another_thread, another)

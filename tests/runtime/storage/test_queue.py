@@ -654,3 +654,18 @@ async def test_only_runs_that_were_stored_until_a_moment_are_to_be_cancelled(ser
     later = await unfinished(["pending"], "interrupt", run.created_at + a_second)
 
     assert (earlier, later) == ([], [run.run_id])
+
+
+async def test_the_runs_of_one_assistant_are_to_be_cancelled_and_no_others(service: Service) -> None:
+    storage, other = service.storage, new_id()
+    known = await storage.assistants.get(service.assistant_id)
+    await storage.assistants.create(replace(known, assistant_id=other))
+    await service.replica()
+    running = await service.running("t1", assistant_id=other)
+    waiting = (await service.enqueue("t1", assistant_id=other)).run
+    await service.enqueue("t2")
+    soon = waiting.created_at + timedelta(minutes=1)
+
+    found = await storage.runs.unfinished(["pending", "running"], "interrupt", soon, None, other)
+
+    assert set(found) == {running.run_id, waiting.run_id}

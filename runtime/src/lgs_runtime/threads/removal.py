@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from langgraph.channels import DeltaChannel
@@ -117,11 +118,17 @@ def has_deltas(graph: Any) -> bool:
 
 
 async def cancel_all(
-    services: Services, statuses: Sequence[RunStatus], action: CancelAction, scope: Scope | None = None
+    services: Services,
+    statuses: Sequence[RunStatus],
+    action: CancelAction,
+    scope: Scope | None = None,
+    assistant_id: str | None = None,
 ) -> None:
-    """Stops the runs of all threads that have one of these statuses now."""
+    """Stops the runs of all threads (with `assistant_id`, of that assistant) that have one of these statuses
+    now."""
     before = await services.storage.now()
-    while run_ids := await services.storage.runs.unfinished(statuses, action, before, scope):
+    find = partial(services.storage.runs.unfinished, statuses, action, before, scope, assistant_id)
+    while run_ids := await find():
         # A run may be gone since: the others are found again.
         with suppress(NotFound):
             await services.storage.queue.cancel(None, run_ids, action, scope)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
@@ -30,6 +31,7 @@ from lgs_runtime.runs.admission import assistant_id_of, find_assistant, named_as
 from lgs_runtime.services import Services
 from lgs_runtime.storage.queries import AssistantQuery
 from lgs_runtime.storage.scope import check_kept, made_within, widened
+from lgs_runtime.threads.removal import UNFINISHED, cancel_all
 
 routes = router("Assistants")
 
@@ -128,13 +130,20 @@ async def patch_assistant(
 async def delete_assistant(
     parts: Parts, caller: Asking, assistant_id: str, delete_threads: Flag = False
 ) -> Response:
-    """Deletes an assistant, and with `delete_threads` the threads that it ran."""
+    """Deletes an assistant, and with `delete_threads` the threads that it ran. Its runs are stopped, as far
+    as the caller may change their threads."""
     with named_assistant(parts, assistant_id) as named:
         scope = await caller.assistants("delete", {"assistant_id": named})
+        stoppable = await caller.threads("update", None, action="interrupt")
         of_threads = await caller.threads("delete", None) if delete_threads else None
+        await parts.storage.assistants.get(named, scope)
+        stop_runs = partial(cancel_all, parts, UNFINISHED, "interrupt", stoppable, named)
+        # Before, so that whoever is told of a failure may ask again; and after, for those that came between.
+        await stop_runs()
         await parts.storage.assistants.delete(
             named, delete_threads=delete_threads, scope=scope, threads_scope=of_threads
         )
+        await stop_runs()
     return Response(status_code=204)
 
 

@@ -28,9 +28,11 @@ class Runs(Protocol):
         not_asked: CancelAction,
         before: datetime,
         scope: Scope | None = None,
+        assistant_id: str | None = None,
     ) -> Sequence[str]:
-        """Ids of pending or running runs of all threads that were stored until `before` and have not been
-        asked to stop in the way `not_asked`: at most five hundred."""
+        """Ids of pending or running runs of all threads (with `assistant_id`, of that assistant) that were
+        stored until `before` and have not been asked to stop in the way `not_asked`: at most five
+        hundred."""
 
     async def finished(self, run_ids: Collection[str]) -> Collection[str]:
         """Those of the runs that have ended or are gone: one read for all waiters."""

@@ -60,8 +60,9 @@ class PostgresRuns:
         not_asked: CancelAction,
         before: datetime,
         scope: Scope | None = None,
+        assistant_id: str | None = None,
     ) -> Sequence[str]:
-        wanted = (list(statuses), not_asked, before, documents(scope))
+        wanted = (list(statuses), not_asked, before, documents(scope), assistant_id)
         found = await self._database.rows(UNFINISHED_RUNS, *wanted)
         return [row["run_id"] for row in found]
 

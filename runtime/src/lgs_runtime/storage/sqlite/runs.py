@@ -69,12 +69,14 @@ class SqliteRuns:
         not_asked: CancelAction,
         before: datetime,
         scope: Scope | None = None,
+        assistant_id: str | None = None,
     ) -> Sequence[str]:
         wanted = {
             "statuses": dump(list(statuses)),
             "not_asked": not_asked,
             "before": before.timestamp(),
             "scope": document_list(scope),
+            "assistant_id": assistant_id,
         }
         found = await self._database.read(lambda c: c.execute(UNFINISHED_RUNS, wanted).fetchall())
         return [row["run_id"] for row in found]

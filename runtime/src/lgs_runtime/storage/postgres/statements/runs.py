@@ -37,7 +37,7 @@ UNFINISHED_RUNS: Final = f"""
 SELECT run_id FROM lgs_run r
 WHERE status IN ('pending', 'running') AND status = ANY($1::text[])
   AND cancel_requested IS DISTINCT FROM $2 AND cancel_requested IS DISTINCT FROM 'rollback'
-  AND created_at <= $3 AND {run_within("$4")}
+  AND created_at <= $3 AND {run_within("$4")} AND ($5::text IS NULL OR assistant_id = $5)
 LIMIT 500
 """
 

@@ -43,7 +43,7 @@ UNFINISHED_RUNS: Final = f"""
 SELECT run_id FROM lgs_run r
 WHERE status IN ('pending', 'running') AND status IN (SELECT value FROM json_each(:statuses))
   AND cancel_requested IS NOT :not_asked AND cancel_requested IS NOT 'rollback'
-  AND created_at <= :before AND {RUN_WITHIN}
+  AND created_at <= :before AND {RUN_WITHIN} AND (:assistant_id IS NULL OR assistant_id = :assistant_id)
 LIMIT 500
 """
 
