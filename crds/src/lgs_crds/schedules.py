@@ -6,7 +6,7 @@ repeats comes once, the first time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
@@ -16,7 +16,7 @@ from cronsim import CronSim, CronSimError
 
 NO_SUCH_ZONE: Final = "must be a name of the IANA database, such as Europe/Berlin"
 NO_ZONE_DATA: Final = "can't be found: this machine has no time zone data; install the package tzdata"
-_MACROS: Final = {
+NAMED: Final[Mapping[str, str]] = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
     "@monthly": "0 0 1 * *",
@@ -25,6 +25,7 @@ _MACROS: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+"""The names that crontab has for schedules."""
 _CHANGE: Final = timedelta(hours=3)
 """More than any clock is changed by."""
 _REACHES: Final = tuple(timedelta(days=days) for days in (0.1, 1, 8, 32, 366, 9 * 366))
@@ -78,7 +79,7 @@ def last_time(schedule: str, until: datetime, time_zone: tzinfo = UTC) -> dateti
 def times(schedule: str, start: datetime, *, reverse: bool = False) -> Iterator[datetime]:
     """The times after (before) `start`, in whose time zone they are; without end, or none."""
     try:
-        for each in CronSim(_MACROS.get(schedule, schedule), start, reverse=reverse):
+        for each in CronSim(NAMED.get(schedule, schedule), start, reverse=reverse):
             yield each.astimezone(UTC)
     except (CronSimError, OverflowError):
         return

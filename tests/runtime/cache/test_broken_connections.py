@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -20,8 +19,8 @@ from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.redis import RedisEntries
 from lgs_runtime.cache.shared import Change, SharedCacheUnavailable, Stored, Written
 from support.caches import listening
-from support.lost_answers import answers_lost
 from support.redis import RedisServer, close_connections
+from support.redis_proxy import proxied
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
@@ -144,7 +143,7 @@ async def test_an_answer_that_is_lost_with_its_connection_is_asked_for_again(
     redis_uri: str, question: str
 ) -> None:
     ask, answer = QUESTIONS[question]
-    async with answers_lost(urlsplit(redis_uri).port or 0) as proxy:
+    async with proxied(redis_uri) as proxy:
         entries = RedisEntries(f"redis://127.0.0.1:{proxy.port}/1", "channel")
         await entries.write([Written("{there}", b"raw", 60.0)])
         assert await entries.lease("{leased}", "theirs", LONG)

@@ -17,69 +17,12 @@ from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.values import Found, Life
 from support.caches import listening
 from support.redis import RedisServer
+from support.redis_proxy import RedisProxy, proxied
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
 LIFE = Life(60.0)
 SLOW_SECONDS = 0.15
-
-
-class SlowRedis:
-    """Passes on what is asked at once, and what is answered after `seconds`."""
-
-    def __init__(self, uri: str) -> None:
-        self._host, _, port = uri.split("//")[1].split("/", maxsplit=1)[0].rpartition(":")
-        self._port = int(port)
-        self.uri = ""
-        self.seconds = 0.0
-        self.asked = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[SlowRedis]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.uri = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        back, there = await asyncio.open_connection(self._host, self._port)
-        late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-
-        async def asks() -> None:
-            while data := await reader.read(65536):
-                self.asked += data.count(b"EVAL")
-                there.write(data)
-
-        async def answers() -> None:
-            while data := await back.read(65536):
-                late.put_nowait((time.monotonic() + self.seconds, data))
-
-        async def tells() -> None:
-            while True:
-                due, data = await late.get()
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                writer.write(data)
-
-        ways = [asyncio.ensure_future(way()) for way in (asks, answers, tells)]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, there):
-                end.transport.abort()
 
 
 @pytest.fixture(autouse=True)
@@ -89,10 +32,10 @@ def _impatient(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def slow(redis_uri: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlowRedis]:
+async def slow(redis_uri: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisProxy]:
     """Nothing is given up here for being late alone."""
     monkeypatch.setattr("lgs_runtime.cache.redis.TIMEOUT_SECONDS", 60.0)
-    async with SlowRedis(redis_uri).serving() as proxy:
+    async with proxied(redis_uri) as proxy:
         yield proxy
 
 
@@ -123,7 +66,7 @@ async def computed(cache: CacheManager, key: str, value: Any) -> Any:
 
 
 async def test_a_redis_that_answers_late_is_asked_no_more_until_it_is_quick_again(
-    new_cache: NewCache, slow: SlowRedis
+    new_cache: NewCache, slow: RedisProxy
 ) -> None:
     cache = new_cache(slow.uri)
     await listening(cache)
@@ -154,7 +97,7 @@ async def test_a_redis_that_answers_late_is_asked_no_more_until_it_is_quick_agai
 
 
 async def test_a_burst_of_lookups_that_waits_for_connections_makes_no_slow_redis(
-    new_cache: NewCache, slow: SlowRedis
+    new_cache: NewCache, slow: RedisProxy
 ) -> None:
     slow.seconds = SLOW_SECONDS / 10
     cache = new_cache(slow.uri)
@@ -192,7 +135,7 @@ async def test_a_replica_that_is_too_busy_to_hear_redis_does_not_take_it_for_slo
 
 
 async def test_a_busy_replica_too_goes_past_a_redis_that_answers_late(
-    new_cache: NewCache, slow: SlowRedis
+    new_cache: NewCache, slow: RedisProxy
 ) -> None:
     cache = new_cache(slow.uri)
     await listening(cache)

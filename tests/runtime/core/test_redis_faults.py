@@ -17,8 +17,8 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
 from lgs_runtime.streams.redis_pubsub import RedisPubSub
 from lgs_runtime.streams.subscribers import Subscriber
-from support.lost_answers import answers_lost
 from support.redis import RedisServer, close_connections
+from support.redis_proxy import proxied
 
 ALL = [f"1000-{number}" for number in range(1, 6)]
 
@@ -112,8 +112,8 @@ async def test_an_answer_of_redis_that_is_lost_costs_no_event_and_doubles_none(
     two: tuple[RedisBroker, RedisBroker], redis_server: RedisServer
 ) -> None:
     there, run_id = two[1], str(uuid4())
-    async with answers_lost(redis_server.port) as proxy:
-        here = RedisBroker.connect(f"redis://127.0.0.1:{proxy.port}/0", "test")
+    async with proxied(redis_server.uri) as proxy:
+        here = RedisBroker.connect(proxy.uri, "test")
         listeners = await begun(here, run_id, here, there)
 
         proxy.swallows = 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from math import isnan
 from typing import Any, Final
 
 from lgs_runtime.cache.statistics import RESERVED
@@ -84,12 +83,16 @@ def check_key(name: str, key: Any, ignore: Any) -> None:
 def seconds(name: str, what: str, given: Any, *, above: bool) -> float:
     """A time in seconds. Raises `ValueError` for what is none."""
     found = given.total_seconds() if isinstance(given, timedelta) else given
-    rule = "more than 0" if above else "0 or more"
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    if not is_number or (isinstance(found, float) and isnan(found)) or found < 0 or (above and found == 0):
-        raise ValueError(f"{name}: {what}: {given!r}: must be a number of seconds, {rule}")
-    if found > LONGEST_SECONDS:
-        raise ValueError(
-            f"{name}: {what}: {given!r}: must be a number of seconds, {rule} and at most {LONGEST_SECONDS:g}"
-        )
+    if rule := broken_rule(found, above=above):
+        raise ValueError(f"{name}: {what}: {given!r}: {rule}")
     return float(found)
+
+
+def broken_rule(found: Any, *, above: bool) -> str | None:
+    """The rule that a number of seconds breaks: it must be more than 0 where `above`, else 0 or more. None
+    for one that can be."""
+    rule = f"must be a number of seconds, {'more than 0' if above else '0 or more'}"
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not is_number or not (found > 0 or (found == 0 and not above)):
+        return rule
+    return f"{rule} and at most {LONGEST_SECONDS:g}" if found > LONGEST_SECONDS else None

@@ -18,7 +18,7 @@ from lgs_runtime.cache.current import current
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.options import LONGEST_SECONDS, check_namespace
+from lgs_runtime.cache.options import broken_rule, check_namespace
 from lgs_runtime.cache.place import Place
 from lgs_runtime.errors import ConfigError
 
@@ -122,14 +122,12 @@ class ResponseCache(BaseCache[Any]):
         entries = []
         for key, place in self._places(list(pairs)).items():
             value, ttl = pairs[key]
-            if _lives(ttl):
-                entries.append((place, value, Life(self._manager.ttl_seconds if ttl is None else ttl)))
-            else:
+            if rule := _broken_rule(ttl):
                 if (flight := self._manager.flights.of(place.key)) is not None:
                     self._manager.fail(flight)
-                self._manager.unstorable(
-                    place.namespace, f"ttl: {ttl!r}: must be a number of seconds, more than 0"
-                )
+                self._manager.unstorable(place.namespace, f"ttl: {ttl!r}: {rule}")
+            else:
+                entries.append((place, value, Life(self._manager.ttl_seconds if ttl is None else ttl)))
         return entries
 
 
@@ -160,12 +158,10 @@ def check_policies(graph_id: str, graph: Pregel[Any, Any, Any, Any]) -> None:
     policies = {"": graph.cache_policy}
     policies.update((f": node {name}", node.cache_policy) for name, node in graph.nodes.items())
     for where, policy in policies.items():
-        if policy is not None and not _lives(policy.ttl):
-            name = f"graphs.{graph_id}{where}: cache_policy.ttl"
-            raise ConfigError(f"{name}: {policy.ttl!r}: must be a number of seconds, more than 0, or None")
+        if policy is not None and (rule := _broken_rule(policy.ttl)):
+            raise ConfigError(f"graphs.{graph_id}{where}: cache_policy.ttl: {policy.ttl!r}: {rule}, or None")
 
 
-def _lives(ttl: Any) -> bool:
+def _broken_rule(ttl: Any) -> str | None:
     # LangGraph checks nothing of it: it may be a text.
-    is_number = isinstance(ttl, int | float) and not isinstance(ttl, bool)
-    return ttl is None or (is_number and 0 < ttl <= LONGEST_SECONDS)
+    return None if ttl is None else broken_rule(ttl, above=True)

@@ -25,8 +25,9 @@ def graph_called(graph_id: str) -> Iterator[None]:
     """Around a call of a graph for a request. Raises what `graph_failed` makes."""
     try:
         yield
-    except RuntimeFault:
-        raise
     except Exception as raised:
+        fault = graph_failed(graph_id, raised)
+        if fault is raised:
+            raise
         log.warning("graph.failed", graph_id=graph_id, exc_info=raised)
-        raise graph_failed(graph_id, raised) from raised
+        raise fault from raised

@@ -8,12 +8,9 @@ from typing import Final
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-import structlog
 from cronsim import CronSim, CronSimError
 
-from lgs_runtime.errors import (
-    InvalidRequest,
-)
+from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Cron
 
 FIELDS = 5
@@ -27,7 +24,6 @@ NAMED: Final[Mapping[str, str]] = {
     "@hourly": "0 * * * *",
 }
 """The names that crontab has for schedules."""
-log = structlog.get_logger(__name__)
 
 
 def zone(name: str | None) -> ZoneInfo:

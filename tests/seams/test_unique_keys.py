@@ -1,0 +1,48 @@
+"""Two distributions that may not know each other refuse a YAML of which one key hides another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from lgs_crds.unique_keys import UniqueKeyLoader as CrdsLoader
+from lgs_runtime.graphs.unique_keys import UniqueKeyLoader as RuntimeLoader
+
+REPEATED = {
+    "at the top": "a: 1\nb: 2\na: 3\n",
+    "inside": "a:\n  b: 1\n  b: 1\n",
+    "in a list": "- {a: 1, a: 2}\n",
+    "beside what is merged": "x: &x {a: 1}\ny: {<<: *x, b: 1, b: 2}\n",
+    "a number": "1: a\n2: b\n1: c\n",
+    "written otherwise": "a: 1\n'a': 2\n",
+}
+ALONE = {
+    "nothing": "",
+    "a number and its text": "1: a\n'1': b\n",
+    "said otherwise than what is merged": "x: &x {a: 1}\ny: {<<: *x, a: 2}\n",
+    "merged twice": "x: &x {a: 1}\nz: &z {b: 1}\ny: {<<: *x, <<: *z}\n",
+    "in two objects": "- {a: 1}\n- {a: 2}\n",
+}
+
+
+@pytest.mark.parametrize("text", REPEATED.values(), ids=REPEATED)
+def test_both_refuse_a_key_that_stands_twice_and_name_its_lines(text: str) -> None:
+    ours, theirs = (refusal(text, loader) for loader in (RuntimeLoader, CrdsLoader))
+
+    assert ours.problem_mark is not None and theirs.problem_mark is not None
+    assert ours.problem_mark.line == theirs.problem_mark.line
+    assert "stands twice, in lines " in str(ours.problem)
+    assert str(theirs.problem).startswith(str(ours.problem))
+
+
+@pytest.mark.parametrize("text", ALONE.values(), ids=ALONE)
+def test_both_read_the_same_as_yaml_where_no_key_stands_twice(text: str) -> None:
+    assert yaml.load(text, RuntimeLoader) == yaml.load(text, CrdsLoader) == yaml.safe_load(text)
+
+
+def refusal(text: str, loader: Any) -> yaml.MarkedYAMLError:
+    with pytest.raises(yaml.MarkedYAMLError) as raised:
+        yaml.load(text, loader)
+    return raised.value
