@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import coroutine
@@ -168,11 +169,11 @@ def test_a_place_that_the_garbage_collector_gives_back_is_there_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bulkhead = Bulkhead(1, max_wait_seconds=600)
-    bulkhead.enter("model")
+    place, future = bulkhead.enter("model"), Future[None]()
 
     def collecting() -> Any:
-        bulkhead.leave()
-        return object()
+        bulkhead.leave(place)
+        return future
 
     monkeypatch.setattr("lgs_runtime.breaker.bulkhead.Future", collecting)
     in_a_thread(partial(bulkhead.enter, "model"))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
 from lgs_runtime.breaker import guarding
+from lgs_runtime.breaker.blocks import Blocks, block_of_caller
 from lgs_runtime.breaker.bulkhead import Bulkhead, bulkhead
 from lgs_runtime.breaker.call import Call, Ignored, check_ignored, result_of
 from lgs_runtime.breaker.circuit import Circuit
@@ -76,8 +75,7 @@ class CircuitBreaker:
         self._clock = clock
         self._wanted = bulkhead(max_concurrent, max_wait_seconds)
         self._parts: tuple[Circuit, Bulkhead | None] | None = None
-        self._entered: dict[object, list[Call]] = {}
-        self._lock = threading.RLock()
+        self._blocks = Blocks()
         self._place = _place()
         if name is not None:
             self._parts = self._made(name)
@@ -121,48 +119,27 @@ class CircuitBreaker:
     def __enter__(self) -> CircuitBreaker:
         if self.timeout is not None:
             raise InvalidPolicy("timeout", self.timeout, "needs `async with`: a thread's call can't be cut")
-        self._enter(Call(self).__enter__())
+        block = block_of_caller()
+        self._blocks.enter(Call(self).__enter__(), block)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._leave().__exit__(kind, raised, at)
+        self._blocks.leave(block_of_caller()).__exit__(kind, raised, at)
 
     async def __aenter__(self) -> CircuitBreaker:
-        self._enter(await Call(self).__aenter__())
+        block = block_of_caller()
+        self._blocks.enter(await Call(self).__aenter__(), block)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
     ) -> None:
-        await self._leave().__aexit__(kind, raised, at)
+        await self._blocks.leave(block_of_caller()).__aexit__(kind, raised, at)
 
     def _made(self, name: str) -> tuple[Circuit, Bulkhead | None]:
         return CIRCUITS.of(name, self._policy, self._wanted, self._clock)
-
-    def _enter(self, call: Call) -> None:
-        with self._lock:
-            self._entered.setdefault(_who(), []).append(call)
-
-    def _leave(self) -> Call:
-        """The block that is left: the innermost of this task or thread. One that was entered by another (an
-        asynchronous generator that nobody read to its end is closed by a task of its own) is the oldest."""
-        with self._lock:
-            who = _who() if _who() in self._entered else next(iter(self._entered))
-            calls = self._entered[who]
-            call = calls.pop()
-            if not calls:
-                del self._entered[who]
-            return call
-
-
-def _who() -> object:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    return threading.get_ident() if task is None else task
 
 
 def _can_be_sent(name: str) -> bool:

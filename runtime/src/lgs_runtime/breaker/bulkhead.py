@@ -1,5 +1,6 @@
 """At most so many calls at a time. Who finds no place waits for a bounded time, in the order of arrival, or
-not at all. Threads and event loops may wait for the same places.
+not at all. Threads and event loops may wait for the same places. An event loop that was closed goes on with
+none of its calls: it gives up their places, and gets no others.
 """
 
 from __future__ import annotations
@@ -9,13 +10,29 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass
 
 from lgs_runtime.breaker.policy import LONGEST_SECONDS, MOST_CALLS, InvalidPolicy, check_count, check_number
 from lgs_runtime.breaker.refusals import BulkheadFull
 
 
+@dataclass(eq=False, slots=True)
+class Place:
+    """One call's, of those that there are; or one that is waited for."""
+
+    loop: asyncio.AbstractEventLoop | None
+    """Where the call is made, if that is an event loop."""
+    come: Future[None]
+    """Done when a place that was waited for is there."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody gives it up any more."""
+        return self.loop is not None and self.loop.is_closed()
+
+
 class Bulkhead:
-    """Each `enter` that does not raise must be followed by a `leave`. Raises `InvalidPolicy`."""
+    """Each place that `enter` returns must be given up by `leave`. Raises `InvalidPolicy`."""
 
     def __init__(self, limit: int, max_wait_seconds: float = 0.0) -> None:
         check_count("max_concurrent", limit, most=MOST_CALLS)
@@ -25,69 +42,104 @@ class Bulkhead:
             )
         self.limit = limit
         self.max_wait_seconds = max_wait_seconds
-        self.used = 0
+        self._taken: set[Place] = set()
+        self._loops: set[asyncio.AbstractEventLoop] = set()
+        """Those that places may be taken in."""
         # In their order; one that gives up is found at once, however many wait.
-        self._waiting: OrderedDict[Future[None], None] = OrderedDict()
+        self._waiting: OrderedDict[Place, None] = OrderedDict()
         # The garbage collector may end a call that was left behind in the midst of this thread's next line.
         self._lock = threading.RLock()
+        self._handing_on = False
 
-    def enter(self, circuit: str) -> None:
+    @property
+    def used(self) -> int:
+        """How many places are taken."""
+        return len(self._taken)
+
+    def enter(self, circuit: str) -> Place:
         """Takes a place, and blocks the thread while it waits for one. Raises `BulkheadFull`."""
-        if (place := self._place(circuit)) is None:
-            return
-        try:
-            place.result(self.max_wait_seconds)
-        except NotInTime:
-            self._late(place, circuit)
-        except BaseException:
-            self._gone(place)
-            raise
+        place = self._asked(circuit)
+        if place not in self._taken:
+            try:
+                place.come.result(self.max_wait_seconds)
+            except NotInTime:
+                self._late(place, circuit)
+            except BaseException:
+                self.leave(place)
+                raise
+        return place
 
-    async def enter_async(self, circuit: str) -> None:
+    async def enter_async(self, circuit: str) -> Place:
         """Takes a place, and lets the event loop go on while it waits for one. Raises `BulkheadFull`."""
-        if (place := self._place(circuit)) is None:
-            return
-        try:
-            await asyncio.wait({asyncio.wrap_future(place)}, timeout=self.max_wait_seconds)
-        except BaseException:
-            self._gone(place)
-            raise
-        if not place.done():
-            self._late(place, circuit)
+        place = self._asked(circuit)
+        if place not in self._taken:
+            try:
+                await asyncio.wait({asyncio.wrap_future(place.come)}, timeout=self.max_wait_seconds)
+            except BaseException:
+                self.leave(place)
+                raise
+            if not place.come.done():
+                self._late(place, circuit)
+        return place
 
-    def leave(self) -> None:
-        """Gives a place up, to who has waited longest."""
+    def leave(self, place: Place) -> None:
+        """Gives a place up, to who has waited longest, or waits for it no more."""
         with self._lock:
-            if self._waiting:
-                self._waiting.popitem(last=False)[0].set_result(None)
-            else:
-                self.used -= 1
+            self._taken.discard(place)
+            self._waiting.pop(place, None)
+            self._hand_on()
 
-    def _place(self, circuit: str) -> Future[None] | None:
-        """None: it was taken. Else what is done when there is one."""
-        place: Future[None] = Future()
+    def _asked(self, circuit: str) -> Place:
+        """A place that is taken, or is waited for."""
+        place = Place(_running_loop(), Future())
         with self._lock:
-            if self.used < self.limit:
-                self.used += 1
-                return None
-            if self.max_wait_seconds == 0:
+            if place.loop not in self._loops or len(self._taken) >= self.limit:
+                self._take_from_closed_loops()
+            if place.loop is not None:
+                self._loops.add(place.loop)
+            if len(self._taken) >= self.limit and self.max_wait_seconds == 0:
                 raise BulkheadFull(circuit, self.limit, 0.0)
             self._waiting[place] = None
+            self._hand_on()
             return place
 
-    def _late(self, place: Future[None], circuit: str) -> None:
+    def _hand_on(self) -> None:
+        """Gives places that are free to those who wait."""
+        # What the garbage collector ends in the midst of this leaves the rest to it.
+        while not self._handing_on and self._waiting and len(self._taken) < self.limit:
+            self._handing_on = True
+            try:
+                place = next(iter(self._waiting), None)
+                if place is not None and len(self._taken) < self.limit:
+                    self._waiting.pop(place, None)
+                    self._give(place)
+            finally:
+                self._handing_on = False
+
+    def _give(self, place: Place) -> None:
+        if not place.abandoned:
+            self._taken.add(place)
+            place.come.set_result(None)
+
+    def _take_from_closed_loops(self) -> None:
+        if any(loop.is_closed() for loop in self._loops):
+            self._taken -= {place for place in tuple(self._taken) if place.abandoned}
+            self._loops -= {loop for loop in tuple(self._loops) if loop.is_closed()}
+            self._hand_on()
+
+    def _late(self, place: Place, circuit: str) -> None:
         """The time is up; the place may have come at the same moment."""
-        if self._withdrawn(place):
-            raise BulkheadFull(circuit, self.limit, self.max_wait_seconds)
-
-    def _gone(self, place: Future[None]) -> None:
-        """Who waited was cancelled; a place that had come goes to the next."""
-        if not self._withdrawn(place):
-            self.leave()
-
-    def _withdrawn(self, place: Future[None]) -> bool:
         with self._lock:
-            return self._waiting.pop(place, place) is None
+            self._take_from_closed_loops()
+            if self._waiting.pop(place, place) is None:
+                raise BulkheadFull(circuit, self.limit, self.max_wait_seconds)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def bulkhead(max_concurrent: int | None, max_wait_seconds: float) -> Bulkhead | None:

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from lgs_runtime.breaker.bulkhead import Place
 from lgs_runtime.breaker.machine import Permit, Result
 from lgs_runtime.breaker.policy import InvalidPolicy
 
@@ -56,12 +57,22 @@ class Call:
     """Entered once, left once: `with`, or `async with`, which waits for a place without blocking the event
     loop, and raises `TimeoutError` when the call takes longer than the breaker's time-out (if `timed`)."""
 
-    __slots__ = ("_breaker", "_bulkhead", "_circuit", "_permit", "_timed", "_timeout", "says_nothing")
+    __slots__ = (
+        "_breaker",
+        "_bulkhead",
+        "_circuit",
+        "_permit",
+        "_place",
+        "_timed",
+        "_timeout",
+        "says_nothing",
+    )
 
     def __init__(self, breaker: CircuitBreaker, *, timed: bool = True) -> None:
         self._breaker = breaker
         self._circuit, self._bulkhead = breaker.parts
         self._permit: Permit | None = None
+        self._place: Place | None = None
         self._timed = timed and breaker.timeout is not None
         self._timeout: AbstractAsyncContextManager[None] | None = None
         self.says_nothing = False
@@ -70,7 +81,7 @@ class Call:
     def __enter__(self) -> Call:
         if self._bulkhead is not None:
             self._circuit.check()
-            self._bulkhead.enter(self._circuit.name)
+            self._place = self._bulkhead.enter(self._circuit.name)
         self._acquire()
         return self
 
@@ -82,7 +93,7 @@ class Call:
     async def __aenter__(self) -> Call:
         if self._bulkhead is not None:
             self._circuit.check()
-            await self._bulkhead.enter_async(self._circuit.name)
+            self._place = await self._bulkhead.enter_async(self._circuit.name)
         self._acquire()
         if self._timed:
             self._timeout = self.timed()
@@ -115,8 +126,7 @@ class Call:
             raise TimeoutError(said) from late
 
     def _end(self, raised: BaseException | None) -> None:
-        if self._bulkhead is not None:
-            self._bulkhead.leave()
+        self._give_up_place()
         assert self._permit is not None, "left without being entered"
         result = Result.NEITHER if self.says_nothing else self._breaker.result_of(raised)
         self._circuit.report(self._permit, result)
@@ -125,9 +135,12 @@ class Call:
         try:
             self._permit = self._circuit.acquire()
         except BaseException:
-            if self._bulkhead is not None:
-                self._bulkhead.leave()
+            self._give_up_place()
             raise
+
+    def _give_up_place(self) -> None:
+        if self._bulkhead is not None and self._place is not None:
+            self._bulkhead.leave(self._place)
 
 
 def _is_of_the_graph(raised: BaseException) -> bool:

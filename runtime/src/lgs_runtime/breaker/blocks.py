@@ -1,0 +1,64 @@
+"""The blocks (`with`, `async with`) of one breaker that are entered and not left: which call each of them is.
+
+A block is known by the frame of the code that has it, which enters and leaves it. The task is not enough: two
+streams that one task reads by turns leave their blocks in any order, and one that nobody read to its end is
+closed by another task. With another's call a block would end another's time-out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from types import FrameType
+from typing import Final
+
+from lgs_runtime.breaker.call import Call
+
+LIBRARY: Final = "contextlib"
+"""Its frames stand between an `ExitStack` and the code that has it."""
+Who = tuple[str, int]
+
+
+class Blocks:
+    """Safe for threads and event loops."""
+
+    def __init__(self) -> None:
+        # By a frame's address, not the frame: that of a task that was left behind would be held for ever.
+        self._entered: dict[int, list[tuple[Who, Call]]] = {}
+        self._lock = threading.RLock()
+
+    def enter(self, call: Call, block: int) -> None:
+        """A block is entered by its call."""
+        with self._lock:
+            self._entered.setdefault(block, []).append((_who(), call))
+
+    def leave(self, block: int) -> Call:
+        """The call of the block that is left: the innermost of this frame. Of an `ExitStack` that another
+        function closes, the latest of this task or thread, else the oldest."""
+        with self._lock:
+            if block not in self._entered:
+                who = _who()
+                own = (each for each, calls in reversed(self._entered.items()) if calls[-1][0] == who)
+                block = next(own, next(iter(self._entered)))
+            calls = self._entered[block]
+            _, call = calls.pop()
+            if not calls:
+                del self._entered[block]
+            return call
+
+
+def block_of_caller() -> int:
+    """The block that the caller of this function is called by."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") == LIBRARY:
+        frame = frame.f_back
+    return id(frame)
+
+
+def _who() -> Who:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return ("thread", threading.get_ident()) if task is None else ("task", id(task))
