@@ -13,6 +13,10 @@ SINGLE: Final = ("redis://", "rediss://", "unix://")
 SENTINEL: Final = ("redis+sentinel://", "rediss+sentinel://")
 CLUSTER: Final = ("redis+cluster://", "rediss+cluster://")
 _NUMBER: Final = "must end with the number of a database, as redis://host:6379/0, or with none"
+_NO_OPTIONS: Final = (
+    "must have no options behind a ? and no #: user and password stand before the nodes, as "
+    "redis+sentinel://user:password@host:26379/mymaster"
+)
 _ENCODED: Final = (
     "must be redis://user:password@host:6379/0, what is special in its user and password percent-encoded"
     " (%2F for /, %23 for #)"
@@ -60,6 +64,8 @@ def parse_redis(uri: str) -> RedisAddress:
     authority, _, path = place.partition("/")
     user, _, hosts = authority.rpartition("@")
     name, has_password, password = user.partition(":")
+    if not {"?", "#"}.isdisjoint(hosts + path):
+        raise ValueError(_NO_OPTIONS)
     nodes = tuple(_node(text, PORTS[kind]) for text in hosts.split(","))
     master, _, number = path.partition("/")
     if kind is SENTINEL and not master:
@@ -89,7 +95,7 @@ def _check_single(uri: str) -> None:
         raise ValueError(_ENCODED) from None
     if parts.scheme == "unix":
         return
-    if is_torn(parts):
+    if is_torn(parts) or "#" in uri:
         raise ValueError(_ENCODED)
     if not (parts.path.strip("/") or "0").isdecimal():
         raise ValueError(_NUMBER)

@@ -13,9 +13,23 @@ from lgs_runtime.errors import ConfigError
 
 NOT_SHOWN: Final = "(not shown)"
 _RULE: Final = "must be sqlite:///path or postgresql://user:password@host:5432/database"
-_ENCODED: Final = f"{_RULE}, what is special in its user and password percent-encoded (%2F for /, %23 for #)"
+_ENCODED: Final = (
+    f"{_RULE}, what is special in its user and password percent-encoded (%2F for /, %23 for #, %25 for %, "
+    "%40 for @)"
+)
+_POSTGRES: Final = ("postgres", "postgresql")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
-_SECRET: Final = re.compile(r"((?:ssl)?password=)[^&#]*")
+_HOST: Final = re.compile(r"(\[[^\[\]]+\]|[^\[\]:]*)(:[0-9]*)?")
+_POOLER: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?")
+_OPEN_OPTIONS: Final = frozenset(
+    "application_name channel_binding connect_timeout db dbname gssencmode host hostaddr keepalives "
+    "load_balance_hosts port protocol require_auth service socket_connect_timeout socket_timeout "
+    "ssl_cert_reqs sslcert sslcrl sslkey sslmode sslrootcert target_session_attrs tcp_user_timeout "
+    "user".split()
+)
+"""What of a query is shown. Of another one not even its name is: an `&` in a password makes a name of the rest
+of it."""
+_SECRET_OPTIONS: Final = frozenset({"options", "password", "ssl_password", "sslpassword"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +44,14 @@ class Address:
 def address(uri: str, name: str = "DATABASE_URI") -> Address:
     """Reads a `DATABASE_URI`. Raises `ConfigError` with the name, the value and the rule."""
     parts = _parts_of(uri)
-    if parts is not None and parts.scheme in ("postgres", "postgresql"):
+    if parts is not None and parts.scheme in _POSTGRES and _is_read_alike(uri, parts):
         return Address("postgres", uri)
     if parts is not None and parts.scheme == "sqlite" and not parts.netloc and uri.startswith("sqlite:///"):
         path = unquote(uri.removeprefix("sqlite:///").split("?", 1)[0])
         if not path or path == ":memory:" or path.endswith("/"):
-            raise ConfigError(f"{name}: {uri}: must name a file, as in sqlite:///.lgs/queue.db")
+            raise ConfigError(f"{name}: {masked(uri)}: must name a file, as in sqlite:///.lgs/queue.db")
         return Address("sqlite", uri, Path(path))
-    rule = _ENCODED if parts is None and uri.startswith(("postgres://", "postgresql://")) else _RULE
+    rule = _ENCODED if uri.startswith(("postgres://", "postgresql://")) else _RULE
     raise ConfigError(f"{name}: {masked(uri)}: {rule}")
 
 
@@ -45,14 +59,30 @@ def masked(uri: str) -> str:
     """The URI with `***` for its password, fit to be shown. Of what can't be read as one nothing is shown:
     any part of it may be the password."""
     parts = _parts_of(uri)
-    if parts is None:
+    if parts is None or "@" in parts.query:
         return NOT_SHOWN
-    scheme, _, rest = uri.partition("://")
-    userinfo, at, _ = parts.netloc.rpartition("@")
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    if "=" in f"{userinfo.partition(':')[0]}{hosts}{parts.path}":
+        return NOT_SHOWN  # options, in another way of writing them
+    query = "&".join(map(_shown_option, parts.query.split("&"))) if parts.query else ""
+    return (
+        f"{parts.scheme}://{_shown_user(userinfo, parts.scheme)}{at}{hosts}{parts.path}{query and '?'}{query}"
+    )
+
+
+def _shown_user(userinfo: str, scheme: str) -> str:
+    """Who is no user of a PostgreSQL may be a token; with an encoded colon both are one text."""
     user, colon, _ = userinfo.partition(":")
-    if at:
-        rest = f"{user}{':***' if colon else ''}{rest[len(userinfo) :]}"
-    return _SECRET.sub(r"\1***", f"{scheme}://{rest}")
+    if ":" in unquote(user) or not (colon or scheme in _POSTGRES):
+        return userinfo and "***"
+    return f"{user}{':***' if colon else ''}"
+
+
+def _shown_option(option: str) -> str:
+    name = option.partition("=")[0]
+    if name in _OPEN_OPTIONS:
+        return option
+    return f"{name}=***" if name in _SECRET_OPTIONS else "***"
 
 
 def _parts_of(uri: str) -> SplitResult | None:
@@ -60,21 +90,45 @@ def _parts_of(uri: str) -> SplitResult | None:
     port may be none, too."""
     try:
         parts = urlsplit(uri)
-        # Of several hosts each may have its port, which is for the driver to read.
-        _ = parts.port if "," not in parts.netloc else None
     except ValueError:
         return None
-    return None if is_torn(parts) or "://" not in uri or not _SCHEME.fullmatch(parts.scheme) else parts
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    if is_torn(parts) or "#" in uri or "://" not in uri or not _SCHEME.fullmatch(parts.scheme):
+        return None
+    return parts if all(_is_host(each) for each in hosts) else None
+
+
+def _is_host(text: str) -> bool:
+    found = _HOST.fullmatch(text)
+    port = (found[2] or ":")[1:] if found else "x"
+    return not port or (port.isdecimal() and int(port) < 65536)
+
+
+def _is_read_alike(uri: str, parts: SplitResult) -> bool:
+    """Whether libpq reads it, and finds the same hosts in it. It does not where something in the password must
+    be encoded, and its words quote that, as the name of a host too."""
+    import psycopg.conninfo  # noqa: PLC0415 - slow, and not needed with SQLite
+
+    try:
+        read = psycopg.conninfo.conninfo_to_dict(uri)
+    except (psycopg.Error, ValueError):
+        return False
+    specs = (_HOST.fullmatch(each) for each in parts.netloc.rpartition("@")[2].split(","))
+    hosts = [unquote(found[1].strip("[]")) for found in specs if found]
+    if parts.netloc.count("@") > 1 or (len(hosts) > 1 and "" in hosts):
+        return False
+    is_elsewhere = any(each.startswith("host") for each in parts.query.split("&"))
+    return is_elsewhere or read.get("host", "") == ",".join(hosts)
 
 
 def shown_pooler(pooler: str) -> str:
     """A host and its port as they are; of a URI, which it must not be, without the password."""
-    return masked(pooler) if "@" in pooler else pooler
+    return pooler if _POOLER.fullmatch(pooler) else masked(pooler)
 
 
 def through(uri: str, pooler: str) -> str:
     """The URI of the same database, as the same user, at `pooler`: a host, with a port or without."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?", pooler):
+    if not _POOLER.fullmatch(pooler):
         raise ConfigError(
             f"LGS_DATABASE_POOLER: {shown_pooler(pooler)}: must be host or host:port, such as pooler:6432"
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from lgs_runtime.database.addresses import address
 from lgs_runtime.errors import ConfigError, Conflict, InvalidRequest, NotFound, RuntimeFault
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _database_uri() -> str:
     uri = os.environ.get("DATABASE_URI", "").strip()
     if not uri.startswith(("postgres://", "postgresql://")):
         raise ConfigError("DATABASE_URI: not set: must be postgresql://user:password@host:5432/database")
-    return uri
+    return address(uri).uri
 
 
 def _do(work: Callable[[], dict[str, Any]], tell: Path | None) -> None:
