@@ -28,8 +28,8 @@ def database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
         return uri, direct or None
     if direct:
         raise ConfigError(
-            f"LGS_DATABASE_POOLER: {shown_pooler(pooler)}: must be absent with LGS_DATABASE_DIRECT_URI: with a "
-            "pooler of its own DATABASE_URI is the direct way"
+            f"LGS_DATABASE_POOLER: {shown_pooler(pooler)}: must be absent with LGS_DATABASE_DIRECT_URI: with "
+            "a pooler of its own DATABASE_URI is the direct way"
         )
     return through(uri, pooler), uri
 

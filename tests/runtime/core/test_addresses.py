@@ -3,6 +3,7 @@ neither by us nor by a driver that stumbles over it."""
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ def words_of_the_driver(uri: str) -> list[str]:
     """What it says of a URI that it can't read, and the parts that it shows of one that it can."""
     try:
         read = conninfo_to_dict(uri)
-    except Exception as failed:
+    except (psycopg.Error, ValueError) as failed:
         return [str(failed)]
     return [str(value) for name, value in read.items() if name not in {"password", "sslpassword"}]
 

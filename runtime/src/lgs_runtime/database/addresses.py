@@ -21,14 +21,13 @@ _POSTGRES: Final = ("postgres", "postgresql")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 _HOST: Final = re.compile(r"(\[[^\[\]]+\]|[^\[\]:]*)(:[0-9]*)?")
 _POOLER: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?")
-_OPEN_OPTIONS: Final = frozenset(
-    "application_name channel_binding connect_timeout db dbname gssencmode host hostaddr keepalives "
-    "load_balance_hosts port protocol require_auth service socket_connect_timeout socket_timeout "
-    "ssl_cert_reqs sslcert sslcrl sslkey sslmode sslrootcert target_session_attrs tcp_user_timeout "
-    "user".split()
+_OPEN_OPTIONS: Final = re.compile(
+    r"application_name|channel_binding|connect_timeout|db|dbname|gssencmode|host|hostaddr|keepalives|"
+    r"load_balance_hosts|port|protocol|require_auth|service|socket_connect_timeout|socket_timeout|"
+    r"ssl_cert_reqs|sslcert|sslcrl|sslkey|sslmode|sslrootcert|target_session_attrs|tcp_user_timeout|user"
 )
-"""What of a query is shown. Of another one not even its name is: an `&` in a password makes a name of the rest
-of it."""
+"""What of a query is shown. Of another option not even the name is: an `&` in a password makes one of the
+rest of it."""
 _SECRET_OPTIONS: Final = frozenset({"options", "password", "ssl_password", "sslpassword"})
 
 
@@ -80,7 +79,7 @@ def _shown_user(userinfo: str, scheme: str) -> str:
 
 def _shown_option(option: str) -> str:
     name = option.partition("=")[0]
-    if name in _OPEN_OPTIONS:
+    if _OPEN_OPTIONS.fullmatch(name):
         return option
     return f"{name}=***" if name in _SECRET_OPTIONS else "***"
 
@@ -105,8 +104,8 @@ def _is_host(text: str) -> bool:
 
 
 def _is_read_alike(uri: str, parts: SplitResult) -> bool:
-    """Whether libpq reads it, and finds the same hosts in it. It does not where something in the password must
-    be encoded, and its words quote that, as the name of a host too."""
+    """Whether libpq reads it, and finds the same hosts in it. It does not where something in the password
+    must be encoded, and its words quote that, as the name of a host too."""
     import psycopg.conninfo  # noqa: PLC0415 - slow, and not needed with SQLite
 
     try:
