@@ -9,6 +9,7 @@ from typing import Any
 
 from lgs_runtime.api.custom.application import load_custom_app
 from lgs_runtime.auth.access_control import AccessControl
+from lgs_runtime.checks import kind_of
 from lgs_runtime.encryption.wrapping import open_cipher
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.factories import parameters_of
@@ -81,7 +82,7 @@ def _store(settings: Settings) -> str:
 
 def _named(settings: Settings, where: str, path: Any) -> str:
     found = named(settings, path, where)
-    return "a function, not called" if callable(found) else f"a {type(found).__name__}"
+    return "a function, not called" if callable(found) else kind_of(found)
 
 
 def _embeddings(settings: Settings) -> str:
@@ -92,7 +93,7 @@ def _embeddings(settings: Settings) -> str:
 
 def _app(settings: Settings) -> str:
     app = load_custom_app(settings, f"http.app: {settings.http.app}")
-    return f"a {type(app).__name__} application"
+    return f"{kind_of(app)} application"
 
 
 def _priority(settings: Settings) -> str:

@@ -37,12 +37,31 @@ class Gathered:
             self._wrong.append(wrong)
             return usual
 
+    def entries(self, content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
+        """The known entries of an object; each other key is wrong. What is no object is an empty one until
+        `done`."""
+        given = self.read({}, object_of, content, where)
+        for name in given:
+            if name not in known:
+                self.read(None, _unknown, name, known, where)
+        return {name: value for name, value in given.items() if name in known}
+
     def done(self) -> None:
         """Raises `ConfigError` if anything was wrong."""
         if len(self._wrong) == 1:
             raise self._wrong[0]
         if self._wrong:
             raise ConfigErrors(self._wrong)
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, with the article of its type's name: `an int`, `a list`; `None`."""
+    return "None" if value is None else with_article(type(value).__name__)
+
+
+def with_article(noun: str) -> str:
+    """`an int`, `a list`."""
+    return f"{'an' if noun[:1].lower() in 'aeio' else 'a'} {noun}"
 
 
 def object_of(content: Any, where: str, known: Collection[str] | None = None) -> dict[str, Any]:
@@ -137,13 +156,16 @@ def json_of(text: str, where: str) -> Any:
 
 
 def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
-    """An object that has no other keys than the known ones; null is an empty one. Raises `ConfigError`."""
-    if not isinstance(content, dict | None):
-        raise ConfigError(f"{where}: {content!r}: must be an object")
-    for name in content or {}:
-        if name not in known:
-            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
-    return content or {}
+    """An object that has no other keys than the known ones; null is an empty one. Raises `ConfigError`, which
+    names all of the others."""
+    found = Gathered()
+    given = found.entries(content, known, where)
+    found.done()
+    return given
+
+
+def _unknown(name: str, known: Collection[str], where: str) -> None:
+    raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
 
 
 def is_torn(uri: SplitResult) -> bool:

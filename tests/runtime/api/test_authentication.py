@@ -211,7 +211,7 @@ async def test_a_handler_that_says_nobody_opens_nothing(plain: Settings) -> None
         answer = await client.post("/threads", json={}, headers=ALICE)
 
     assert answer.status_code == 500
-    assert "whose identity is a NoneType; it must return a text" in answer.json()["detail"]
+    assert "whose identity is None; it must return a text" in answer.json()["detail"]
 
 
 ANYONE = {"identity": "ann", "display_name": "ann", "is_authenticated": True, "permissions": []}
@@ -251,12 +251,12 @@ async def test_a_user_may_have_any_form_that_the_sdk_documents(
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ("no_identity", "a dict whose identity is a NoneType; it must return a text, a mapping or an object"),
+        ("no_identity", "a dict whose identity is None; it must return a text, a mapping or an object"),
         ("empty", "a str whose identity is an empty text"),
-        ("list", "a list whose identity is a NoneType"),
+        ("list", "a list whose identity is None"),
         ("tuple_of_three", "a tuple of 3"),
         ("permissions_in_words", "permissions that are a str and no list of texts"),
-        ("permission_count", "permissions that are a int and no list of texts"),
+        ("permission_count", "permissions that are an int and no list of texts"),
     ],
 )
 async def test_what_is_no_user_is_told_by_its_rule_and_lets_nobody_in(

@@ -198,7 +198,7 @@ async def test_a_plain_starlette_application_will_do(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("app", "error", "said"),
     [
-        ("api_webapps:number", ConfigError, "a int: must be a Starlette or FastAPI application"),
+        ("api_webapps:number", ConfigError, "an int: must be a Starlette or FastAPI application"),
         ("api_webapps:shops", ConfigError, "api_webapps has no variable shops; it has: "),
         ("./missing.py:app", ConfigError, "missing.py: must be a file that exists"),
         ("api_webapps:failing", AppFailed, "its lifespan raised OSError: no till"),

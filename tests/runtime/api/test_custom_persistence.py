@@ -137,7 +137,7 @@ async def test_only_the_latest_is_kept_where_the_checkpointer_can_and_else_it_is
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"path": "api_persistence:nothing"}, "gives a int: must be a BaseCheckpointSaver"),
+        ({"path": "api_persistence:nothing"}, "gives an int: must be a BaseCheckpointSaver"),
         ({"path": "api_persistence:Lacking"}, "Lacking: must implement adelete_thread"),
         ({"path": "api_persistence:broken"}, "it raised when it was opened: RuntimeError: no such cluster"),
         ({"path": "api_persistence:absent"}, "api_persistence has no variable absent; it has: "),
@@ -175,7 +175,9 @@ async def test_items_are_kept_by_the_applications_store(alone: Settings) -> None
 async def test_a_store_that_is_none_is_told_at_the_start(alone: Settings) -> None:
     settings = replace(alone, store=parse_store({"path": "api_persistence:nothing"}, "store"))
 
-    with pytest.raises(ConfigError, match=r"store\.path: api_persistence:nothing: it gives a int: must be a"):
+    with pytest.raises(
+        ConfigError, match=r"store\.path: api_persistence:nothing: it gives an int: must be a"
+    ):
         async with open_replica(settings):
             pass
 

@@ -97,7 +97,7 @@ async def test_in_a_replica_a_call_that_makes_no_key_is_made_counted_and_told_on
     assert CALLS == ["price", "name"] * 2
     assert cache.statistics.total().errors == 4
     assert [log["event"] for log in logs] == ["cache.no_key"] * 2
-    assert "argument 'client' is a object" in logs[0]["reason"]
+    assert "argument 'client' is an object" in logs[0]["reason"]
     with pytest.raises(UncacheableArgument):
         await price.invalidate(object())
 

@@ -146,7 +146,7 @@ def test_a_call_has_one_key_however_its_arguments_are_given() -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (object(), "argument 'client' is a object:"),
+        (object(), "argument 'client' is an object:"),
         (lambda: 1, "argument 'client' is a function:"),
         ([{"a": sys}], "argument 'client' is a list with a module in it:"),
         (type("Client", (), {"__module__": "shop"})(), "argument 'client' is a shop.Client:"),

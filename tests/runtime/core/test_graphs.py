@@ -152,7 +152,7 @@ async def test_a_factory_is_told_why_it_is_called(source: Path) -> None:
 async def test_a_factory_that_gives_no_graph_is_told(source: Path) -> None:
     graphs = registry(source, g="good_graphs.py:lying")
 
-    with pytest.raises(ConfigError, match="it gives a int; it must give a compiled graph"):
+    with pytest.raises(ConfigError, match="it gives an int; it must give a compiled graph"):
         async with graphs.open("g"):
             pass
 
@@ -166,7 +166,7 @@ async def test_a_factory_that_gives_no_graph_is_told(source: Path) -> None:
             "good_graphs.py:grap",
             "has no variable grap; graphs and functions in it: awaited, builder, compiled",
         ),
-        ("good_graphs.py:number", "number is a int; it must be a compiled graph"),
+        ("good_graphs.py:number", "number is an int; it must be a compiled graph"),
         ("good_graphs.py:make_wanting", "needs nothing but a config and a ServerRuntime"),
         ("good_graphs.py:State", "it must be a compiled graph"),
         ("no_such_module:graph", "No module named 'no_such_module'"),

@@ -244,5 +244,5 @@ def test_a_model_whose_package_is_missing_and_a_thing_that_is_no_function_are_to
         ConfigError, match=r"store\.index\.embed: nobody:nothing: must be a model whose packages"
     ):
         open_index(options)
-    with pytest.raises(ConfigError, match="it is a int; it must be a function or Embeddings"):
+    with pytest.raises(ConfigError, match="it is an int; it must be a function or Embeddings"):
         open_index(options, 7)

@@ -17,6 +17,7 @@ from langgraph_sdk import Auth
 
 from lgs_runtime.auth.filters import BadFilter, parse_filter
 from lgs_runtime.auth.users import User, refusal_of, seen_by_handlers
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import Forbidden, HandlerFailed
 from lgs_runtime.model import Scope
 
@@ -105,7 +106,7 @@ def _scope(answer: Any, resource: str, action: str) -> Scope | None:
     if answer is False:
         raise Forbidden(f"{resource}.{action}: not permitted")
     if not isinstance(answer, Mapping):
-        raise BadFilter(f"the handler of {resource}.{action} returned a {type(answer).__name__}")
+        raise BadFilter(f"the handler of {resource}.{action} returned {kind_of(answer)}")
     if resource == "store" and answer:
         # Items have no metadata to compare: to ignore the filter would show everybody everything.
         raise Forbidden(

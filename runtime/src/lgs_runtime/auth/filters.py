@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lgs_runtime.checks import kind_of
 from lgs_runtime.model import Scope
 
 MOST_DOCUMENTS = 64
@@ -29,7 +30,7 @@ def parse_filter(given: Mapping[str, Any]) -> Scope | None:
 def _any_of(given: Any) -> list[dict[str, Any]]:
     """A filter as documents, one of which the metadata must contain."""
     if not isinstance(given, Mapping):
-        raise BadFilter(f"a filter is a {type(given).__name__}; it must be an object")
+        raise BadFilter(f"a filter is {kind_of(given)}; it must be an object")
     found: list[dict[str, Any]] = [{}]
     for key, wanted in given.items():
         found = _both(found, _alternatives(key, wanted))
@@ -65,13 +66,13 @@ def _operand(key: str, operator: Any, value: Any) -> Any:
 
 def _parts(key: str, wanted: Any) -> list[Any]:
     if not isinstance(wanted, list | tuple) or not wanted:
-        raise BadFilter(f"{key} has {type(wanted).__name__}; it must have a list of filters")
+        raise BadFilter(f"{key} has {kind_of(wanted)}; it must have a list of filters")
     return list(wanted)
 
 
 def _scalar(key: str, value: Any) -> Any:
     if value is not None and not isinstance(value, str | int | float):
-        raise BadFilter(f"{key}: a {type(value).__name__} can't be compared; it must be a text or a number")
+        raise BadFilter(f"{key}: {kind_of(value)} can't be compared; it must be a text or a number")
     return value
 
 

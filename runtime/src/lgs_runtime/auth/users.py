@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 from langgraph_sdk import Auth
 
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import RefusedByHandler
 
 STUDIO = "StudioUser"
@@ -119,8 +120,8 @@ def _identity(answer: Any, fields: Mapping[str, Any]) -> str:
     if isinstance(found, int | UUID) and not isinstance(found, bool):
         found = str(found)
     if not isinstance(found, str) or not found:
-        kind = "an empty text" if found == "" else f"a {type(found).__name__}"
-        raise _malformed(f"a {type(answer).__name__} whose identity is {kind}")
+        kind = "an empty text" if found == "" else kind_of(found)
+        raise _malformed(f"{kind_of(answer)} whose identity is {kind}")
     return found
 
 
@@ -130,7 +131,7 @@ def _permissions(given: Any) -> list[str]:
     if given is None:
         return []
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise _malformed(f"permissions that are a {type(given).__name__} and no list of texts")
+        raise _malformed(f"permissions that are {kind_of(given)} and no list of texts")
     return [str(permission) for permission in given]
 
 

@@ -21,6 +21,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from lgs_runtime.checks import with_article
+
 DEEPEST: Final = 64
 WAY_OUT: Final = "leave it out with ignore=(...), or say what makes a call's key with key=..."
 DIGEST: Final = 32
@@ -129,14 +131,14 @@ def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
             _write(value, found, 0)
         except _NoForm as none:
             given = _named(type(value))
-            inside = "" if given == none.kind else f" with a {none.kind} in it"
+            inside = "" if given == none.kind else f" with {with_article(none.kind)} in it"
             raise UncacheableArgument(
-                f"{name}: argument {argument!r} is a {given}{inside}: {none}; {WAY_OUT}"
+                f"{name}: argument {argument!r} is {with_article(given)}{inside}: {none}; {WAY_OUT}"
             ) from None
         # Its parts are asked for by its own methods, which may raise anything.
         except Exception as raised:
             raise UncacheableArgument(
-                f"{name}: argument {argument!r} is a {_named(type(value))} that can't be read "
+                f"{name}: argument {argument!r} is {with_article(_named(type(value)))} that can't be read "
                 f"({type(raised).__name__}: {raised}); {WAY_OUT}"
             ) from raised
     return bytes(found)

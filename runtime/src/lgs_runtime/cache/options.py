@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from lgs_runtime.cache.statistics import RESERVED
+from lgs_runtime.checks import kind_of
 
 LONGEST_NAME: Final = 512
 """Characters of a namespace: `DELETE /cache` takes no more."""
@@ -23,7 +24,7 @@ def check_function(function: Any, namespace: Any) -> str:
     and `ValueError` for a namespace that is none."""
     if not inspect.isfunction(function):
         raise TypeError(
-            f"cached: {function!r}: must be a function, not a {type(function).__name__}; put @cached(...) "
+            f"cached: {function!r}: must be a function, not {kind_of(function)}; put @cached(...) "
             "right above the function, below other decorators"
         )
     name = f"{function.__module__}.{function.__qualname__}"
@@ -51,7 +52,7 @@ def check_namespace(name: str, what: str, given: Any) -> None:
 def check_text(name: str, what: str, given: Any) -> None:
     """Raises `TypeError` for what is no text, and `ValueError` for one that can't be sent."""
     if not isinstance(given, str):
-        raise TypeError(f"{name}: {what}: {given!r}: must be a text, not a {type(given).__name__}")
+        raise TypeError(f"{name}: {what}: {given!r}: must be a text, not {kind_of(given)}")
     try:
         given.encode()
     except UnicodeEncodeError:

@@ -11,6 +11,7 @@ from typing import Any
 from langgraph.store.base import BaseStore
 
 from lgs_runtime.checkpoint.wrappers.foreign import ForeignSaver, check_saver
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.tracebacks import summary, user_traceback
 
@@ -30,7 +31,7 @@ async def open_custom_store(found: Any, where: str) -> AsyncIterator[BaseStore]:
         store = await _opened(found, stack, where)
         if not isinstance(store, BaseStore):
             raise ConfigError(
-                f"{where}: it gives a {type(store).__name__}: must be a BaseStore, or a function or context "
+                f"{where}: it gives {kind_of(store)}: must be a BaseStore, or a function or context "
                 "manager that gives one"
             )
         yield store

@@ -13,7 +13,6 @@ from lgs_runtime.checks import (
     LONGEST_MINUTES,
     Gathered,
     boolean_of,
-    checked_object,
     checked_path,
     checked_positive,
 )
@@ -92,8 +91,8 @@ class CheckpointerOptions:
 
 def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
     """The object `checkpointer`. Raises `ConfigError`."""
-    given = checked_object(content, CHECKPOINTER_KEYS, where)
     found = Gathered()
+    given = found.entries(content, CHECKPOINTER_KEYS, where)
     serde = found.read(SerdeOptions(), _serde, given.get("serde"), f"{where}.serde")
     path = found.read(None, checked_path, given.get("path"), f"{where}.path")
     found.read(None, _backend, given.get("backend"), given.get("path") is not None, f"{where}.backend")
@@ -112,8 +111,8 @@ def _backend(value: Any, has_path: bool, where: str) -> None:
 
 def parse_ttl(content: Any, where: str) -> ThreadTtl:
     """The object `checkpointer.ttl`. Raises `ConfigError`."""
-    given = checked_object(content, TTL_KEYS, where)
     found = Gathered()
+    given = found.entries(content, TTL_KEYS, where)
     default, interval = (
         found.read(None, checked_positive, given.get(name), f"{where}.{name}", LONGEST_MINUTES)
         for name in ("default_ttl", "sweep_interval_minutes")
@@ -139,8 +138,8 @@ def _limit(value: Any, where: str) -> int | None:
 
 
 def _serde(content: Any, where: str) -> SerdeOptions:
-    given = checked_object(content, SERDE_KEYS, where)
     found = Gathered()
+    given = found.entries(content, SERDE_KEYS, where)
     rules: dict[str, Any] = {}
     for name, value in given.items():
         reader: Callable[[Any, str], Any] = boolean_of if name == "pickle_fallback" else _modules

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lgs_runtime.checks import object_of, texts_of
+from lgs_runtime.checks import Gathered, boolean_of, object_of, texts_of
 from lgs_runtime.errors import ConfigError
 
 TTL_SECONDS, MAX_SIZE = 60.0, 1000
@@ -36,42 +36,63 @@ class AuthSpec:
 def parse_auth(content: Any, where: str) -> AuthSpec:
     """The section. All of it counts: what is misspelt must not leave a service open. Raises
     `ConfigError`."""
-    given = object_of(content, where)
-    _only(given, KNOWN, where)
-    path, studio = given.get("path"), given.get("disable_studio_auth", False)
-    if path is not None and (not isinstance(path, str) or ":" not in path):
-        raise ConfigError(f"{where}.path: {path!r}: must be path:variable, such as ./auth.py:auth")
-    if not isinstance(studio, bool):
-        raise ConfigError(f"{where}.disable_studio_auth: {studio!r}: must be true or false")
-    if given.get("allow_langsmith_api_keys", False) is not False:
+    found = Gathered()
+    given = found.entries(content, KNOWN, where)
+    allowed = given.get("allow_langsmith_api_keys", False)
+    found.read(None, _not_allowed, allowed, f"{where}.allow_langsmith_api_keys")
+    section = AuthSpec(
+        path=found.read(None, _path, given.get("path"), f"{where}.path"),
+        disable_studio_auth=found.read(
+            False, boolean_of, given.get("disable_studio_auth", False), f"{where}.disable_studio_auth"
+        ),
+        openapi=found.read({}, object_of, given.get("openapi"), f"{where}.openapi"),
+        cache=found.read(None, _cache, given.get("cache"), f"{where}.cache"),
+    )
+    found.done()
+    return section
+
+
+def _path(value: Any, where: str) -> str | None:
+    if value is not None and (not isinstance(value, str) or ":" not in value):
+        raise ConfigError(f"{where}: {value!r}: must be path:variable, such as ./auth.py:auth")
+    return value
+
+
+def _not_allowed(value: Any, where: str) -> None:
+    if value is not False:
         raise ConfigError(
-            f"{where}.allow_langsmith_api_keys: {given['allow_langsmith_api_keys']!r}: must be false: this "
-            "server can't ask LangSmith whose a key is; LGS_API_KEYS has keys of the service's own"
+            f"{where}: {value!r}: must be false: this server can't ask LangSmith whose a key is; "
+            "LGS_API_KEYS has keys of the service's own"
         )
-    openapi = object_of(given.get("openapi"), f"{where}.openapi")
-    return AuthSpec(path, studio, openapi, _cache(given.get("cache"), f"{where}.cache"))
 
 
 def _cache(content: Any, where: str) -> AuthCache | None:
     if content is None:
         return None
-    given = object_of(content, where)
-    _only(given, CACHE, where)
-    headers = given.get("cache_keys")
-    if not isinstance(headers, list) or not headers:
-        raise ConfigError(
-            f"{where}.cache_keys: {headers!r}: must be a list of headers that identify the caller"
-        )
-    names = tuple(name.lower() for name in texts_of(headers, f"{where}.cache_keys"))
-    ttl, size = given.get("ttl_seconds", TTL_SECONDS), given.get("max_size", MAX_SIZE)
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < float("inf"):
-        raise ConfigError(f"{where}.ttl_seconds: {ttl!r}: must be a number of seconds above 0")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ConfigError(f"{where}.max_size: {size!r}: must be a whole number of at least 1")
-    return AuthCache(names, float(ttl), size)
+    found = Gathered()
+    given = found.entries(content, CACHE, where)
+    cache = AuthCache(
+        found.read((), _headers, given.get("cache_keys"), f"{where}.cache_keys"),
+        found.read(TTL_SECONDS, _seconds, given.get("ttl_seconds", TTL_SECONDS), f"{where}.ttl_seconds"),
+        found.read(MAX_SIZE, _size, given.get("max_size", MAX_SIZE), f"{where}.max_size"),
+    )
+    found.done()
+    return cache
 
 
-def _only(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{where}.{name}: unknown: must be one of {', '.join(known)}")
+def _headers(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise ConfigError(f"{where}: {value!r}: must be a list of headers that identify the caller")
+    return tuple(name.lower() for name in texts_of(value, where))
+
+
+def _seconds(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ConfigError(f"{where}: {value!r}: must be a number of seconds above 0")
+    return float(value)
+
+
+def _size(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{where}: {value!r}: must be a whole number of at least 1")
+    return value

@@ -16,7 +16,6 @@ import structlog
 from lgs_runtime.checks import (
     Gathered,
     boolean_of,
-    checked_object,
     object_of,
     regex_of,
     text_of,
@@ -134,14 +133,11 @@ def _app(value: Any, where: str) -> str | None:
 def parse_cors(content: Any, where: str) -> Cors:
     """The object `http.cors`. What it doesn't name is as it would be without it, except that other origins
     may not call once it says anything of origins. Raises `ConfigError`."""
-    given = object_of(content, where)
-    known = [spec.name for spec in fields(Cors)]
-    found = Gathered()
-    found.read(None, checked_object, given, known, where)
+    known, found = [spec.name for spec in fields(Cors)], Gathered()
+    given = found.entries(content, known, where)
     names_origins = bool(given.keys() & {"allow_origins", "allow_origin_regex"})
     strict: dict[str, Any] = {"allow_origins": ()} if names_origins else {}
-    named = [name for name in known if name in given]
-    values = {name: found.read(None, _cors_value, given[name], name, where) for name in named}
+    values = {name: found.read(None, _cors_value, value, name, where) for name, value in given.items()}
     found.done()
     return Cors(**{**strict, **values})
 

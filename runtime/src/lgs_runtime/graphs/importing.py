@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.module_names import ModuleName, absolute, free_name, is_file, known, names_of
 from lgs_runtime.graphs.private_modules import import_privately
@@ -73,7 +74,7 @@ def sdk_object(
     found = variable_in(path, source, where)
     if not isinstance(found, kind):
         raise ConfigError(
-            f"{where}: it is a {type(found).__name__}; it must be a langgraph_sdk.{kind.__name__} object"
+            f"{where}: it is {kind_of(found)}; it must be a langgraph_sdk.{kind.__name__} object"
         )
     return found
 

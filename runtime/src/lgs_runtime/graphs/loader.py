@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError, ConfigErrors
 from lgs_runtime.graphs.factories import called, parameters_of
 from lgs_runtime.graphs.importing import ImportFailed, module_of
@@ -82,7 +83,7 @@ def load_graph(graph_id: str, spec: GraphSpec, source: Path) -> LoadedGraph:
     if callable(found) and not inspect.isclass(found) and parameters_of(found) is not None:
         return LoadedGraph(graph_id, spec, None, found)
     raise ConfigError(
-        f"{where}: {variable} is a {type(found).__name__}; it must be a compiled graph, a StateGraph, or a "
+        f"{where}: {variable} is {kind_of(found)}; it must be a compiled graph, a StateGraph, or a "
         "function that returns one and needs nothing but a config and a ServerRuntime"
     )
 
@@ -99,9 +100,7 @@ def as_pregel(found: Any, where: str) -> Pregel[Any, Any, Any, Any]:
             ) from wrong
     if isinstance(found, Pregel):
         return found
-    raise ConfigError(
-        f"{where}: it gives a {type(found).__name__}; it must give a compiled graph or a StateGraph"
-    )
+    raise ConfigError(f"{where}: it gives {kind_of(found)}; it must give a compiled graph or a StateGraph")
 
 
 @asynccontextmanager

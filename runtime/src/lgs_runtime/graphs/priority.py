@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 from langgraph_sdk import Auth, Priority, PriorityContext
 
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError, HandlerFailed, RefusedByHandler
 from lgs_runtime.graphs.importing import sdk_object
 from lgs_runtime.model import AssignedPriority
@@ -67,7 +68,7 @@ class PriorityHandler:
 def priority_of(answer: Any, group: str) -> AssignedPriority:
     """What an answer of the assign function means. Raises `TypeError`, `ValueError`."""
     if not isinstance(answer, Mapping | None):
-        raise TypeError(f"it returned a {type(answer).__name__}; it must return a dict or None")
+        raise TypeError(f"it returned {kind_of(answer)}; it must return a dict or None")
     given = {name: value for name, value in (answer or {}).items() if value is not None}
     if unknown := sorted(str(name) for name in given.keys() - set(KEYS)):
         raise ValueError(f"{unknown[0]}: unknown: must be one of {', '.join(KEYS)}")

@@ -126,9 +126,11 @@ def parse_webhooks(content: Any, where: str, env: Mapping[str, str] | None) -> W
     """The object `webhooks`, its headers with the variables of `env` in them; without one, with none. Raises
     `ConfigError`."""
     given = object_of(content, where, ("env_prefix", "url", "headers", "allowed_fields"))
-    prefix = text_of(given.get("env_prefix") or DEFAULT_PREFIX, f"{where}.env_prefix")
-    headers = object_of(given.get("headers"), f"{where}.headers")
     found = Gathered()
+    prefix = found.read(
+        DEFAULT_PREFIX, text_of, given.get("env_prefix") or DEFAULT_PREFIX, f"{where}.env_prefix"
+    )
+    headers = found.read({}, object_of, given.get("headers"), f"{where}.headers")
     section = WebhookSection(
         url=found.read(UrlPolicy(), _policy, given.get("url"), f"{where}.url"),
         headers={
@@ -147,30 +149,46 @@ def _fields(content: Any, where: str) -> frozenset[str] | None:
     """All of them count: what is misspelt would be left out without a word."""
     if content is None:
         return None
+    found = Gathered()
     for name in texts_of(content, where):
-        if name not in FIELDS:
-            raise ConfigError(f"{where}: {name!r}: must be one of {', '.join(sorted(FIELDS))}")
+        found.read(None, _field, name, where)
+    found.done()
     return frozenset(content)
+
+
+def _field(name: str, where: str) -> None:
+    if name not in FIELDS:
+        raise ConfigError(f"{where}: {name!r}: must be one of {', '.join(sorted(FIELDS))}")
 
 
 def _policy(content: Any, where: str) -> UrlPolicy:
     flags = ("require_https", "disable_loopback", "disable_private_ips")
     given = object_of(content, where, (*flags, "allowed_domains", "allowed_ports", "max_url_length"))
-    ports = given.get("allowed_ports") or []
-    if not isinstance(ports, list):
-        raise ConfigError(f"{where}.allowed_ports: {ports!r}: must be a list of ports")
-    longest = given.get("max_url_length", LONGEST_URL)
-    return UrlPolicy(
-        allowed_domains=tuple(
-            _domain(domain, f"{where}.allowed_domains")
-            for domain in texts_of(given.get("allowed_domains"), f"{where}.allowed_domains")
-        ),
-        allowed_ports=tuple(
-            whole_of(port, f"{where}.allowed_ports", at_least=1, at_most=65535) for port in ports
-        ),
-        max_url_length=whole_of(longest, f"{where}.max_url_length", at_least=1),
-        **{name: boolean_of(given.get(name, False), f"{where}.{name}") for name in flags},
+    longest, found = given.get("max_url_length", LONGEST_URL), Gathered()
+    policy = UrlPolicy(
+        allowed_domains=found.read((), _domains, given.get("allowed_domains"), f"{where}.allowed_domains"),
+        allowed_ports=found.read((), _ports, given.get("allowed_ports"), f"{where}.allowed_ports"),
+        max_url_length=found.read(LONGEST_URL, whole_of, longest, f"{where}.max_url_length", at_least=1),
+        **{name: found.read(False, boolean_of, given.get(name, False), f"{where}.{name}") for name in flags},
     )
+    found.done()
+    return policy
+
+
+def _domains(value: Any, where: str) -> tuple[str, ...]:
+    found = Gathered()
+    domains = tuple(found.read("", _domain, domain, where) for domain in texts_of(value, where))
+    found.done()
+    return domains
+
+
+def _ports(value: Any, where: str) -> tuple[int, ...]:
+    if not isinstance(value or [], list):
+        raise ConfigError(f"{where}: {value!r}: must be a list of ports")
+    found = Gathered()
+    ports = tuple(found.read(0, whole_of, port, where, at_least=1, at_most=65535) for port in value or ())
+    found.done()
+    return ports
 
 
 def _domain(domain: str, where: str) -> str:

@@ -13,9 +13,9 @@ from lgs_runtime.checks import (
     LONGEST_MINUTES,
     Gathered,
     boolean_of,
-    checked_object,
     checked_path,
     checked_positive,
+    kind_of,
 )
 from lgs_runtime.errors import ConfigError
 
@@ -92,8 +92,9 @@ class Index:
 
 def parse_store(content: Any, where: str) -> StoreOptions:
     """The object `store`. Raises `ConfigError`."""
-    given = checked_object(content, STORE_KEYS, where)
-    index, found = given.get("index"), Gathered()
+    found = Gathered()
+    given = found.entries(content, STORE_KEYS, where)
+    index = given.get("index")
     options = StoreOptions(
         found.read(None, checked_path, given.get("path"), f"{where}.path"),
         None if index is None else found.read(None, _index, index, f"{where}.index"),
@@ -113,7 +114,7 @@ def open_index(options: IndexOptions, found: Any = None) -> Index:
 
     where = f"store.index.embed: {options.embed}"
     if found is not None and not isinstance(found, Embeddings) and not callable(found):
-        raise ConfigError(f"{where}: it is a {type(found).__name__}; it must be a function or Embeddings")
+        raise ConfigError(f"{where}: it is {kind_of(found)}; it must be a function or Embeddings")
     embed: Embeddings | EmbeddingsFunc | AEmbeddingsFunc | str = options.embed if found is None else found
     try:
         embeddings = ensure_embeddings(embed)
@@ -136,8 +137,8 @@ def check_dimensions(index: Index, stored: int | None) -> None:
 
 
 def _index(content: Any, where: str) -> IndexOptions:
-    given = checked_object(content, INDEX_KEYS, where)
     found = Gathered()
+    given = found.entries(content, INDEX_KEYS, where)
     options = IndexOptions(
         found.read(1, _dims, given.get("dims"), f"{where}.dims"),
         found.read("", _embed, given.get("embed"), f"{where}.embed"),
@@ -168,8 +169,8 @@ def _fields(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _ttl(content: Any, where: str) -> TtlOptions:
-    given = checked_object(content, TTL_KEYS, where)
     found = Gathered()
+    given = found.entries(content, TTL_KEYS, where)
     refresh = found.read(True, boolean_of, given.get("refresh_on_read", True), f"{where}.refresh_on_read")
     default, sweep = (
         found.read(None, checked_positive, given.get(name), f"{where}.{name}", LONGEST_MINUTES)

@@ -26,6 +26,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Overwrite
 
 from lgs_runtime.cache.value_encoding import Encoding, NotStorable
+from lgs_runtime.checks import kind_of
 from lgs_runtime.graphs.schemas import Graph
 
 KNOWN: Final = (LastValue, BinaryOperatorAggregate)
@@ -40,10 +41,10 @@ _encoding: Final = Encoding(1 << 62)
 def not_cacheable(graph: Graph) -> str | None:
     """Why the answers of a graph can't be kept; None when they can."""
     if not isinstance(graph, CompiledStateGraph):
-        return f"a {type(graph).__name__}: must be a StateGraph that is compiled"
+        return f"{kind_of(graph)}: must be a StateGraph that is compiled"
     for name, channel in graph.builder.channels.items():
         if name == "__root__" or not isinstance(channel, KNOWN + PASSING):
-            return f"its channel {name} is a {type(channel).__name__}: its value can't be written again"
+            return f"its channel {name} is {kind_of(channel)}: its value can't be written again"
     return None
 
 

@@ -28,6 +28,7 @@ from lgs_runtime.api.custom.description import joined_description
 from lgs_runtime.api.custom.guard import Guard
 from lgs_runtime.api.http.cors import cors_middleware
 from lgs_runtime.api.http.problems import problem_handlers
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError, RuntimeFault
 from lgs_runtime.graphs.importing import variable_in
 from lgs_runtime.services import Services
@@ -93,7 +94,7 @@ def load_custom_app(settings: Settings, where: str) -> Starlette:
     assert settings.http.app is not None
     found = variable_in(settings.http.app, settings.source, where)
     if not isinstance(found, Starlette):
-        raise ConfigError(f"{where}: a {type(found).__name__}: must be a Starlette or FastAPI application")
+        raise ConfigError(f"{where}: {kind_of(found)}: must be a Starlette or FastAPI application")
     return found
 
 

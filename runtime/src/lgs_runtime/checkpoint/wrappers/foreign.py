@@ -33,6 +33,7 @@ from lgs_runtime.checkpoint.failures import lost_connection
 from lgs_runtime.checkpoint.id_order import advance_ids_past
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
 from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
+from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 
 REQUIRED: Final = ("aget_tuple", "alist", "aput", "aput_writes", "adelete_thread")
@@ -48,7 +49,7 @@ def check_saver(found: Any, where: str) -> BaseCheckpointSaver[Any]:
     """The saver. Raises `ConfigError` for anything else, and for one that lacks what is always needed."""
     if not isinstance(found, BaseCheckpointSaver):
         raise ConfigError(
-            f"{where}: it gives a {type(found).__name__}: must be a BaseCheckpointSaver, or a function or "
+            f"{where}: it gives {kind_of(found)}: must be a BaseCheckpointSaver, or a function or "
             "context manager that gives one"
         )
     if missing := [method for method in REQUIRED if not has(found, method)]:
@@ -160,7 +161,7 @@ class ForeignSaver(DelegatingSaver):
                 await self.adelete_thread(thread_id)
             return
         if not has(self._saver, "aprune"):
-            raise NotImplementedError(f"the checkpointer, a {type(self._saver).__name__}, has no aprune")
+            raise NotImplementedError(f"the checkpointer, {kind_of(self._saver)}, has no aprune")
         await _surely(self._saver.aprune(thread_ids, strategy=strategy))
 
     async def _step_back(self, thread_id: str, run_ids: frozenset[str]) -> None:
