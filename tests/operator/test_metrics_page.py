@@ -11,4 +11,11 @@ from support import promtool
 
 @pytest.mark.skipif(promtool.program() is None, reason="promtool not found: run tools/setup/promtool.sh")
 def test_prometheus_own_tool_finds_nothing_wrong_with_the_operators_page() -> None:
-    assert promtool.complaints(generate_latest(Metrics().registry).decode()) == []
+    metrics = Metrics()
+    condition = {"type": "Ready", "status": "True", "reason": "Serving"}
+    told = {"desiredReplicas": 1, "readyReplicas": 1, "conditions": [condition]}
+    metrics.by_service.reported(("team", "support"), told)
+    metrics.by_service.bounded(("team", "support"), 10)
+    metrics.by_service.scaled(("team", "support"), "ScaledOut")
+
+    assert promtool.complaints(generate_latest(metrics.registry).decode()) == []

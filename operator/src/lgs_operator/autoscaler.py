@@ -233,6 +233,7 @@ class Autoscaler:
                 raise
             return f"{live} to {decision.replicas} replicas was refused: {error}"
         self._metrics.decisions.labels(decision.code).inc()
+        self._metrics.by_service.scaled(key, decision.code)
         words = f"{live} to {decision.replicas} replicas: {decision.reason}"
         reason: Reason = "ScaledOut" if decision.replicas > live else "ScaledIn"
         await self._recorder.emit(key, service.metadata.uid or "", "Normal", reason, words)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from lgs_operator.service_metrics import ServiceMetrics
+
 
 class Metrics:
     """One set per process, on a registry of its own."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
+        self.by_service = ServiceMetrics()
+        registry.register(self.by_service)
         self.services = Gauge("lgs_operator_services", "Services that are known.", registry=registry)
         self.due = Gauge("lgs_operator_due", "Services that wait to be reconciled.", registry=registry)
         self.leading = Gauge("lgs_operator_leading", "1 when this replica acts.", registry=registry)

@@ -82,6 +82,7 @@ class Reconciler:
                 again = await self._reconcile(key)
             except Exception:
                 self._metrics.reconciles.labels("failed").inc()
+                self._metrics.by_service.failed(key)
                 raise
         self._metrics.reconciles.labels("done").inc()
         return again

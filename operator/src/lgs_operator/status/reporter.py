@@ -60,6 +60,9 @@ class StatusReporter:
         scaling = known.scaling or scaling_before(before)
         status = status_of(observed, scaling, before, datetime.now(UTC))
         self._measure_backup(key, status)
+        spec = observed.service.spec
+        most = spec.max_replicas if spec.scaling.mode == "Auto" else None
+        self._metrics.by_service.bounded(key, most)
         await self._write(key, body, before, status)
 
     async def report_scaling(self, key: ServiceKey, scaling: ScalingView) -> None:
@@ -95,6 +98,7 @@ class StatusReporter:
         """The service is gone."""
         self._publisher.forget(key)
         self._measure_backup(key, {})
+        self._metrics.by_service.forget(key)
 
     def _measure_backup(self, key: ServiceKey, status: Mapping[str, Any]) -> None:
         """The gauges of a service that has backups; those of another are no more."""
@@ -111,6 +115,7 @@ class StatusReporter:
     async def _write(
         self, key: ServiceKey, body: Mapping[str, Any], before: Mapping[str, Any], status: dict[str, Any]
     ) -> None:
+        self._metrics.by_service.reported(key, status)
         if not await self._publisher.publish(key, body, status):
             return
         after = self._publisher.current(key, body).get("conditions", [])

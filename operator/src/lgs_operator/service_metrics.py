@@ -1,0 +1,101 @@
+"""The operator's metrics by service, as its status has them: replicas, conditions, changes and errors.
+
+A service has a few dozen series: one a condition, one a kind of decision. They begin with its first report
+and end with it. `namespace` and `service` are the service's: who scrapes honours them as labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+BY_SERVICE = ["namespace", "service"]
+
+
+@dataclass
+class _Series:
+    """What is told of one service."""
+
+    status: Mapping[str, Any] = field(default_factory=dict)
+    most: int | None = None
+    changes: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
+
+
+class ServiceMetrics(Collector):
+    """Of the services that this operator works on. `key` is always namespace and name."""
+
+    def __init__(self) -> None:
+        self._services: dict[tuple[str, str], _Series] = {}
+
+    def reported(self, key: tuple[str, str], status: Mapping[str, Any]) -> None:
+        """Its status is this now."""
+        self._services.setdefault(key, _Series()).status = status
+
+    def bounded(self, key: tuple[str, str], most: int | None) -> None:
+        """So many replicas are the most that its load may bring; None: its load brings none."""
+        self._services.setdefault(key, _Series()).most = most
+
+    def scaled(self, key: tuple[str, str], code: str) -> None:
+        """Its number of replicas was changed for this reason."""
+        if key in self._services:
+            self._services[key].changes[code] += 1
+
+    def failed(self, key: tuple[str, str]) -> None:
+        """A reconciliation of it did not come to its end."""
+        self._services.setdefault(key, _Series()).errors += 1
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """The service is gone, and so are its series."""
+        self._services.pop(key, None)
+
+    def collect(self) -> Iterable[Metric]:
+        """All series, as Prometheus is told them."""
+        services = tuple(self._services.items())
+        yield from _replicas(services)
+        conditions = GaugeMetricFamily(
+            "lgs_operator_service_condition",
+            "1 for what a condition of a service says now.",
+            labels=[*BY_SERVICE, "condition", "status", "reason"],
+        )
+        changes = CounterMetricFamily(
+            "lgs_operator_service_scaling_changes",
+            "Changes of a service's number of replicas.",
+            labels=[*BY_SERVICE, "code"],
+        )
+        errors = CounterMetricFamily(
+            "lgs_operator_service_reconcile_errors",
+            "Reconciliations of a service that failed.",
+            labels=BY_SERVICE,
+        )
+        for key, series in services:
+            for each in series.status.get("conditions", ()):
+                conditions.add_metric([*key, each["type"], each["status"], each["reason"]], 1)
+            for code, count in series.changes.items():
+                changes.add_metric([*key, code], count)
+            errors.add_metric(key, series.errors)
+        yield from (conditions, changes, errors)
+
+
+def _replicas(services: tuple[tuple[tuple[str, str], _Series], ...]) -> Iterable[Metric]:
+    """How many there are, are wanted, and may be at most. What the status does not say has no series."""
+    desired = GaugeMetricFamily(
+        "lgs_operator_service_desired_replicas", "Replicas that are wanted now.", labels=BY_SERVICE
+    )
+    ready = GaugeMetricFamily(
+        "lgs_operator_service_ready_replicas", "Replicas that take work.", labels=BY_SERVICE
+    )
+    most = GaugeMetricFamily(
+        "lgs_operator_service_max_replicas", "Replicas that the load may bring at most.", labels=BY_SERVICE
+    )
+    for key, series in services:
+        told = (series.status.get("desiredReplicas"), series.status.get("readyReplicas"), series.most)
+        for family, value in zip((desired, ready, most), told, strict=True):
+            if value is not None:
+                family.add_metric(key, value)
+    return desired, ready, most
