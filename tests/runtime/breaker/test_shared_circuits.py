@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import Phase, Result
 from support.circuits import POLICY, SharingReplica, exchange, opened, phases
 from support.redis import RedisServer, close_connections
+from support.redis_proxy import proxied
 
 
 @pytest.fixture
@@ -42,6 +44,61 @@ async def test_calls_are_told_once(three: list[SharingReplica]) -> None:
         await exchange(*three)
 
     assert phases(*three) == {Phase.CLOSED}
+
+
+@pytest.mark.parametrize("lost", [1, 2], ids=["asked again by the driver", "told again with what came since"])
+async def test_calls_whose_answer_was_lost_count_once(
+    redis_uri: str, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.TIMEOUT_SECONDS", 60.0)
+    async with proxied(redis_uri) as proxy:
+        replica, other = (SharingReplica(proxy.uri, at, service=f"lost {lost}") for at in (0.0, 5000.0))
+        await replica.sharing.exchange()
+
+        replica.call(Result.FAILURE)
+        proxy.swallows = lost
+        await replica.sharing.exchange()
+        assert (proxy.swallows, replica.sharing.away) == (0, lost > 1), "the premise: so many were lost"
+        replica.call(Result.SUCCESS, 2)
+        await exchange(replica, other)
+
+        counts = await totals(other)
+        await replica.sharing.close()
+        await other.sharing.close()
+    assert counts == {"c": 3, "f": 1, "s": 0}
+
+
+async def test_a_circuit_that_was_forgotten_and_made_anew_counts_from_its_beginning(
+    three: list[SharingReplica],
+) -> None:
+    three[0].call(Result.FAILURE, 2)
+    await exchange(*three)
+    three[0].circuit = Circuit("agent", POLICY, kind="graph", clock=lambda: 0.0)
+    three[0].call(Result.FAILURE)
+    await exchange(*three)
+
+    assert await totals(three[0]) == {"c": 3, "f": 3, "s": 0}
+
+
+async def test_what_replicas_said_that_are_gone_does_not_stay_for_ever(three: list[SharingReplica]) -> None:
+    three[0].call(Result.SUCCESS)
+    await exchange(*three)
+    redis, key = three[0].sharing._redis, three[0].key
+    (known,) = [field for field in await redis.hkeys(key) if field.startswith(b"r")]
+    await redis.hset(key, mapping={"rgone": "0 1 0 0 1000", "rnothing": "nothing"})
+
+    await exchange(*three)
+
+    assert [field for field in await redis.hkeys(key) if field.startswith(b"r")] == [known]
+
+
+async def totals(replica: SharingReplica) -> dict[str, int]:
+    """The calls of a circuit that are in Redis, of all replicas."""
+    found = await replica.sharing._redis.hgetall(replica.key)
+    return {
+        kind: sum(int(value) for field, value in found.items() if field.startswith(f"{kind}6000_".encode()))
+        for kind in "cfs"
+    }
 
 
 async def test_successes_elsewhere_keep_it_closed(three: list[SharingReplica]) -> None:

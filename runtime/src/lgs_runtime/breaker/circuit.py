@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import structlog
 
@@ -34,6 +35,8 @@ class Circuit:
         self.kind = kind
         self.policy = policy
         self.clock = clock
+        self.token = uuid4().hex
+        """What distinguishes it from those of its name elsewhere, and from one that was here before."""
         self.results: Counter[Result] = Counter()
         self.begun: Counter[Phase] = Counter()
         """How often each phase began."""

@@ -28,7 +28,8 @@ log = structlog.get_logger(__name__)
 
 EXCHANGE: Final = """
 -- KEYS: the circuits. ARGV, for each: generation known, phase, proposal or '', ms left, recovery ms,
--- bucket ms, buckets, cause (calls, failures, slow), delta (calls, failures, slow).
+-- bucket ms, buckets, cause (calls, failures, slow), delta (calls, failures, slow), circuit's token, its own
+-- generation, all calls of that (calls, failures, slow).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function exchange(key, at)
@@ -36,6 +37,7 @@ local function exchange(key, at)
     local known, phase, proposal = tonumber(said(1)), said(2), said(3)
     local left, recovery = tonumber(said(4)), tonumber(said(5))
     local width, buckets = tonumber(said(6)), tonumber(said(7))
+    local keep = width * buckets + recovery + 3600000
     local function begin(generation, named, until_ms)
         redis.call('DEL', key)
         redis.call('HSET', key, 'generation', generation, 'phase', named, 'until', until_ms,
@@ -66,28 +68,37 @@ local function exchange(key, at)
     local bucket, of_window = math.floor(now / width), width .. '_'
     local into = phase == 'closed' and of_window .. bucket or ''
     if generation == known + accepted and tonumber(said(11)) > 0 then
+        -- What was counted before is sent again where the answer to it was lost.
+        local own = 'r' .. said(14)
+        local of, c, f, s = string.match(redis.call('HGET', key, own) or '', '^(%d+) (%d+) (%d+) (%d+) ')
+        local counted = of == said(15) and {c, f, s} or {0, 0, 0}
         for place, kind in ipairs({'c', 'f', 's'}) do
-            local added = redis.pcall('HINCRBY', key, kind .. into, said(10 + place))
+            local delta = math.min(said(10 + place), math.max(0, said(15 + place) - counted[place]))
+            local added = redis.pcall('HINCRBY', key, kind .. into, delta)
             -- What is no number there was written by somebody else.
-            if type(added) == 'table' then redis.call('HSET', key, kind .. into, said(10 + place)) end
+            if type(added) == 'table' then redis.call('HSET', key, kind .. into, delta) end
         end
+        redis.call('HSET', key, own, table.concat({said(15), said(16), said(17), said(18), now}, ' '))
     end
     local total, all = {c = 0, f = 0, s = 0}, redis.call('HGETALL', key)
     for field = 1, #all, 2 do
         local kind, window, number = string.match(all[field], '^([cfs])(%d*_?)(%d*)$')
         if kind and window == of_window and (tonumber(number) or 0) <= bucket - buckets then
             redis.call('HDEL', key, all[field])
+        elseif string.sub(all[field], 1, 1) == 'r' then
+            local at = tonumber(string.match(all[field + 1], '%d+$'))
+            if not at or now - at > keep then redis.call('HDEL', key, all[field]) end
         elseif kind and (window == of_window or window == '') then
             total[kind] = total[kind] + (tonumber(all[field + 1]) or 0)
         end
     end
-    redis.call('PEXPIRE', key, width * buckets + recovery + 3600000)
+    redis.call('PEXPIRE', key, keep)
     local is = redis.call('HMGET', key, 'phase', 'until', 'calls', 'failures', 'slow')
     return {accepted, generation, is[1], math.max(0, tonumber(is[2]) - now), tonumber(is[3]), tonumber(is[4]),
             tonumber(is[5]), total.c, total.f, total.s}
 end
 local answers = {}
-for number, key in ipairs(KEYS) do answers[number] = exchange(key, (number - 1) * 13) end
+for number, key in ipairs(KEYS) do answers[number] = exchange(key, (number - 1) * 18) end
 return answers
 """
 
@@ -196,6 +207,9 @@ def _arguments(circuit: Circuit, message: Message) -> list[Any]:
         BUCKETS,
         *message.cause,
         *message.delta,
+        circuit.token,
+        message.of,
+        *message.ended,
     ]
 
 

@@ -43,7 +43,11 @@ class Message:
     """For how much longer it is open by this replica's account."""
     cause: Counts
     delta: Counts
-    """Calls that have ended here since the last message."""
+    """Calls that have ended here since the last message that was answered."""
+    of: int
+    """The generation of its own state that these are of."""
+    ended: Counts
+    """All calls of it that have ended here: by them is known what a message had whose answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ def message_of(policy: Policy, link: Link, state: State, now: float) -> Sent:
             left_seconds=max(0.0, left),
             cause=state.cause,
             delta=delta,
+            of=state.generation,
+            ended=_ended(state),
         ),
     )
 
