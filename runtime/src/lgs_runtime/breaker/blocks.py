@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Final
 
 from lgs_runtime.breaker.call import Call
+from lgs_runtime.forking import copied
 
 LIBRARY: Final = "contextlib"
 """Its frames stand between an `ExitStack` and the code that has it."""
@@ -26,6 +27,11 @@ class Blocks:
     def __init__(self) -> None:
         # By a frame's address, not the frame: that of a task that was left behind would be held for ever.
         self._entered: dict[int, list[tuple[Who, Call]]] = {}
+        self._lock = threading.RLock()
+        copied(self)
+
+    def begin_in_child(self) -> None:
+        """A copy of this process may be in the midst of a block."""
         self._lock = threading.RLock()
 
     def enter(self, call: Call, block: int) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from lgs_runtime.breaker.policy import LONGEST_SECONDS, MOST_CALLS, InvalidPolicy, check_count, check_number
 from lgs_runtime.breaker.refusals import BulkheadFull
+from lgs_runtime.forking import copied
 
 
 @dataclass(eq=False, slots=True)
@@ -50,6 +51,14 @@ class Bulkhead:
         # The garbage collector may end a call that was left behind in the midst of this thread's next line.
         self._lock = threading.RLock()
         self._handing_on = False
+        copied(self)
+
+    def begin_in_child(self) -> None:
+        """A copy of this process makes none of the calls that were under way."""
+        self._lock = threading.RLock()
+        self._handing_on = False
+        self._taken.clear()
+        self._waiting.clear()
 
     @property
     def used(self) -> int:

@@ -18,6 +18,7 @@ from lgs_runtime.breaker.machine import Permit, Phase, Refusal, Result, State
 from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.refusals import CircuitOpen
 from lgs_runtime.breaker.window import Counts
+from lgs_runtime.forking import copied
 
 Listener = Callable[["Circuit", State, State], None]
 """Is called for each change of phase, by the thread that made it, and must not wait."""
@@ -45,6 +46,12 @@ class Circuit:
         # The garbage collector may end a call that was left behind in the midst of this thread's next line.
         self._lock = threading.RLock()
         self._state = State(since=clock())
+        copied(self)
+
+    def begin_in_child(self) -> None:
+        """A copy of this process goes by what it sees itself."""
+        self._lock = threading.RLock()
+        self.listeners.clear()
 
     @property
     def phase(self) -> Phase:

@@ -15,6 +15,7 @@ import structlog
 from lgs_runtime.breaker.bulkhead import Bulkhead
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.policy import InvalidPolicy, Policy
+from lgs_runtime.forking import copied
 
 MOST = 1000
 log = structlog.get_logger(__name__)
@@ -27,6 +28,11 @@ class Registry:
         self._circuits: dict[str, tuple[Circuit, Bulkhead | None]] = {}
         self._lock = threading.Lock()
         self._told = False
+        copied(self)
+
+    def begin_in_child(self) -> None:
+        """A copy of this process has the same circuits."""
+        self._lock = threading.Lock()
 
     def all(self) -> list[Circuit]:
         """Every circuit that is known."""

@@ -4,12 +4,13 @@ replica, as in the unit tests of an application."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Final
 
 from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.forking import copied
 
 _in_context: Final[ContextVar[CacheManager | None]] = ContextVar("cache_manager", default=None)
 _of_replicas: Final[list[CacheManager]] = []
@@ -43,9 +44,23 @@ def serving(manager: CacheManager) -> Iterator[CacheManager]:
         yield manager
     finally:
         # The context may be another here than the one that it was set in: who is not in the list is over.
-        _of_replicas.remove(manager)
+        with suppress(ValueError):
+            _of_replicas.remove(manager)
 
 
 @cache
 def _of_process() -> CacheManager:
     return CacheManager()
+
+
+class _Managers:
+    """A process that a replica is copied to has none of its threads and connections: what is cached there is
+    in memory alone."""
+
+    def begin_in_child(self) -> None:
+        _of_process.cache_clear()
+        _of_replicas[:] = [each.in_memory() for each in _of_replicas]
+
+
+_MANAGERS: Final = _Managers()
+copied(_MANAGERS)

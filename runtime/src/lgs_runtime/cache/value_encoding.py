@@ -39,7 +39,7 @@ class Encoding:
     """Encodes and decodes; values of at least `threshold_bytes` are compressed. Safe in threads."""
 
     def __init__(self, threshold_bytes: int) -> None:
-        self._threshold_bytes = threshold_bytes
+        self.threshold_bytes = threshold_bytes
         self._local = threading.local()
 
     def dumps(self, value: Any) -> Encoded:
@@ -51,7 +51,7 @@ class Encoding:
             raise NotStorable(f"{type(value).__name__}: {failed.__cause__ or failed}") from failed
         if len(raw) > MOST_BYTES:
             raise NotStorable(f"{len(raw)} bytes, and {MOST_BYTES} are the most")
-        if len(raw) >= self._threshold_bytes:
+        if len(raw) >= self.threshold_bytes:
             packed = self._compressor().compress(raw)
             if len(packed) <= (1 - LEAST_SAVED) * len(raw):
                 return Encoded(ZSTD + packed, len(raw) - len(packed))

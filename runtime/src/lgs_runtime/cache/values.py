@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic as now
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from lgs_runtime.cache.flights import Flights
 from lgs_runtime.cache.forgetting import Forgetting
@@ -68,6 +68,14 @@ class Values(Forgetting):
                 changed=self._changed,
                 failed=partial(self.statistics.failed, REDIS),
             )
+        )
+
+    def in_memory(self) -> Self:
+        """One like this, with nothing in it and no Redis behind it."""
+        return type(self)(
+            ttl_seconds=self.ttl_seconds,
+            compression_threshold_bytes=self._encoding.threshold_bytes,
+            user=self.user,
         )
 
     def open(self) -> None:
