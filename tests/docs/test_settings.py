@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lgs_operator.settings import from_environment
-from lgs_runtime.settings import load_settings
+from lgs_runtime.settings_loader import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")

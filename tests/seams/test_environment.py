@@ -30,7 +30,8 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.circuit_section import GraphPolicy
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
 from lgs_runtime.roles import Role
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import load_settings
 
 FOLDER = Path(__file__).parent
 """What is mounted where the container has its source."""

@@ -17,7 +17,8 @@ import typer
 from lgs_runtime import gc_tuning, logs, stopping
 from lgs_runtime.dumps.command import dump_app
 from lgs_runtime.errors import ConfigError, ConfigErrors, Conflict, InvalidRequest, NotFound, RuntimeFault
-from lgs_runtime.settings import Settings, check_file, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import check_file, load_settings
 from lgs_runtime.variables import Variables
 
 if TYPE_CHECKING:

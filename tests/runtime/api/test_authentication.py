@@ -21,7 +21,8 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.registry import default_assistant_id
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import load_settings
 
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}

@@ -17,7 +17,8 @@ from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.model import AssignedPriority
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import load_settings
 from lgs_runtime.storage.queries import RunQuery
 
 

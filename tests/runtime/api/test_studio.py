@@ -17,7 +17,8 @@ from lgs_runtime.auth.studio import may_ask
 from lgs_runtime.graphs.http_section import Cors
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.process_context import ProcessContext, not_a_laptop
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import load_settings
 
 STUDIO = {"x-auth-scheme": "langsmith"}
 PAGE = {"Origin": "https://smith.langchain.com"}

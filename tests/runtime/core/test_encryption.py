@@ -17,7 +17,8 @@ from lgs_runtime.encryption.context import encrypting_with
 from lgs_runtime.encryption.loading import check_handlers, load_cipher
 from lgs_runtime.encryption.wrapping import open_cipher
 from lgs_runtime.errors import ConfigError, EncryptionFailed
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import load_settings
 
 Seen = list[tuple[str | None, str | None, dict[str, Any]]]
 

@@ -13,7 +13,8 @@ import structlog
 
 from lgs_runtime.checkpoint.options import ThreadTtl
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import load_settings
 
 GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "/deps/outer-mine/src/agent.py:graph"}'}
 SECTIONS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,8 @@ import structlog
 
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.settings import Settings, load_settings
+from lgs_runtime.settings import Settings
+from lgs_runtime.settings_loader import load_settings
 from lgs_runtime.storage.options import StorageOptions
 
 GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
