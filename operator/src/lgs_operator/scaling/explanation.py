@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from lgs_operator.scaling.decision import Code, Proposal, RoundInputs
+from lgs_operator.scaling.decision import Code, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand
 from lgs_operator.scaling.policy import Policy
 
@@ -89,6 +89,29 @@ def code_and_reason(
     if within < replicas:
         return "Holding", f"{proposal.why}; {replicas} stay until less has been enough for {in_seconds(hold)}"
     return "Steady", f"{proposal.why}{_why_more_stay(given, proposal, within)}"
+
+
+def with_limit(
+    given: RoundInputs,
+    proposal: Proposal,
+    limited: Limit | None,
+    *,
+    said: tuple[Code, str],
+    downstream: str | None,
+) -> tuple[Code, str]:
+    """What is `said`, and by which bound it is not what the load asks for; `downstream`: what bounds the
+    replicas besides the policy, in words."""
+    code, reason = said
+    softer = code in ("ScaledOut", "Steady", "RunsSlow")
+    if limited == "downstream" and downstream is not None:
+        return "DownstreamSaturated", downstream
+    if limited == "max":
+        return code, f"{reason}; maxReplicas is {given.policy.max_replicas}"
+    if limited == "min":
+        return code, f"{reason}; minReplicas is {given.policy.min_replicas}"
+    if limited == "schedule" and given.scheduled is not None:
+        return "Scheduled" if softer else code, f"{reason}; {given.scheduled.why}"
+    return "Predicted" if softer and proposal.is_predicted else code, reason
 
 
 def _why_more_stay(given: RoundInputs, proposal: Proposal, replicas: int) -> str:
