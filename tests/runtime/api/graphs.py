@@ -281,3 +281,20 @@ asks_both.add_edge(START, "ask_left").add_edge(START, "ask_right")
 asks_both = asks_both.compile()
 
 chat_inside = StateGraph(Chat).add_node("inner", chat).add_edge(START, "inner").compile()
+
+
+class Door:
+    """A type that has no JSON schema."""
+
+
+@dataclass
+class Odd:
+    messages: Annotated[list[AnyMessage], add_messages]
+    door: Door | None = None
+
+
+def answer_odd(state: Odd) -> dict[str, Any]:
+    return {"messages": [AIMessage(f"heard {state.messages[-1].text}")]}
+
+
+undescribed = StateGraph(Odd).add_node(answer_odd).add_edge(START, "answer_odd").compile()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +15,14 @@ from a2a.client.card_resolver import A2ACardResolver
 from a2a.helpers import new_text_message
 from a2a.types import Role, SendMessageRequest
 from api_graphs import entrance
+from api_replicas import open_replica
 from google.protobuf.json_format import MessageToDict
+from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.api.protocols.a2a_agents import result_parts
+from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.settings import Settings
 
 
 async def talk(url: str, agent: str, text: str, *, streaming: bool) -> list[dict[str, Any]]:
@@ -182,3 +187,14 @@ def test_a_result_is_what_the_assistant_said_last_since_it_was_spoken_to(
     messages = [{"type": kind, "content": content} for kind, content in spoken]
 
     assert result_parts({"messages": messages}) == [{"text": text}]
+
+
+async def test_an_assistant_whose_input_can_not_be_described_takes_text_by_its_state(alone: Settings) -> None:
+    graphs = {"odd": GraphSpec("api_graphs:undescribed")}
+    async with open_replica(replace(alone, graphs=graphs)) as replica:
+        client = get_client(url=replica.url, api_key=None)
+        assert (await client.assistants.get_schemas("odd"))["input_schema"] is None
+
+        answer = await rpc(replica.url, "odd", "message/send", message(text("hello")))
+
+    assert answer["result"]["artifacts"][0]["parts"] == [{"kind": "text", "text": "heard hello"}]

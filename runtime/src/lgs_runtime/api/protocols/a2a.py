@@ -148,7 +148,9 @@ async def _send(services: Services, request: Request, name: str, call: Call) -> 
         asked["command"] = {"resume": agents.answer_of(message)}
     else:
         schemas = await services.graphs.schemas(assistant.graph_id)
-        asked["input"] = agents.input_of(message, schemas["input_schema"])
+        # A field that can't be described (an application's type, a TypedDict before Python 3.12) leaves the
+        # input without a schema; the state is described channel by channel.
+        asked["input"] = agents.input_of(message, schemas["input_schema"] or schemas["state_schema"])
     body = bodies.checked(bodies.RunCreateStateful, asked)
     return await admit(services, run_request(request, body, thread_id))
 
