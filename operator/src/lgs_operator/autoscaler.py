@@ -16,19 +16,18 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from lgs_crds import LangGraphService
-from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import revision_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, ServiceKey
+from lgs_operator.kube.kinds import DEPLOYMENT, Key, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
 from lgs_operator.observer import Observer
-from lgs_operator.reconcile_plan import SCALER, replicas_only
-from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
+from lgs_operator.scale_writer import ScaleWriter
+from lgs_operator.scaling import Decision, Memory, Observation, Policy, decide
 from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, counted, total
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.health import fails
@@ -46,7 +45,6 @@ from lgs_operator.status.scaling import (
 from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _WRITE_SECONDS = 10.0
 _WRITE_MEMORY_SECONDS = 60.0
 
@@ -90,6 +88,7 @@ class Autoscaler:
         self._now = now
         self._observer = Observer(context, now)
         self._cloud_native_pg = CloudNativePG(context)
+        self._scale_writer = ScaleWriter(context)
         self._tracks: dict[ServiceKey, _Track] = {}
         self._busy: set[ServiceKey] = set()
 
@@ -151,7 +150,7 @@ class Autoscaler:
         is_ours = service.spec.scaling.mode == "Auto" and decision.replicas != live
         track.refused = None
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
-            track.refused = await self._set(key, service, live, decision, observation)
+            track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
         runs = self._measure(key, track, current_revision(deployment), observation)
         await self._report(key, service, decision, circuits, runs)
@@ -213,50 +212,6 @@ class Autoscaler:
             memory = status.get("memory") if track is None else None
             track = self._tracks[key] = _Track(uid, Memory.from_json(memory), mode=mode)
         return track
-
-    async def _set(
-        self,
-        key: ServiceKey,
-        service: LangGraphService,
-        live: int,
-        decision: Decision,
-        observation: Observation,
-    ) -> str | None:
-        """Why the API server does not take the number, or None."""
-        if decision.replicas < live and self._settings.patch_pods:
-            await self._prefer_idle(key, observation)
-        replicas = replicas_only(Key(DEPLOYMENT, key.namespace, key.name), decision.replicas)
-        try:
-            self._state.put(await self._cluster.apply(replicas, manager=SCALER))
-        except KubeError as error:
-            if not error.lasting:
-                raise
-            return f"{live} to {decision.replicas} replicas was refused: {error}"
-        self._metrics.decisions.labels(decision.code).inc()
-        self._metrics.by_service.scaled(key, decision.code)
-        words = f"{live} to {decision.replicas} replicas: {decision.reason}"
-        reason: Reason = "ScaledOut" if decision.replicas > live else "ScaledIn"
-        await self._recorder.emit(key, service.metadata.uid or "", "Normal", reason, words)
-        return None
-
-    async def _prefer_idle(self, key: ServiceKey, observation: Observation) -> None:
-        """Kubernetes takes the cheapest pods first: those with the fewest runs."""
-        pods = {pod["metadata"]["name"]: pod for pod in self._state.pods(key)}
-
-        async def mark(sample: ReplicaSample) -> None:
-            pod = pods.get(sample.replica)
-            cost = str(sample.in_use)
-            if pod is None or pod["metadata"].get("annotations", {}).get(DELETION_COST, "0") == cost:
-                return
-            patch = {"metadata": {"annotations": {DELETION_COST: cost}}}
-            try:
-                self._state.put(await self._cluster.merge(POD, key.namespace, sample.replica, patch))
-            except KubeError as error:
-                # gone, or nobody may write on pods: then any of them goes
-                if not error.lasting:
-                    raise
-
-        await asyncio.gather(*(mark(sample) for sample in observation.samples))
 
     async def _report(
         self,

@@ -24,7 +24,7 @@ from lgs_operator.simulate.conditions import Conditions, Fault, fault_of
 from lgs_operator.simulate.front import Point, front
 from lgs_operator.simulate.loads import Load, LoadError, Named, load_of, named, times
 from lgs_operator.simulate.report import as_json, show, show_advice, show_front
-from lgs_operator.simulate.trace import Part, read_trace
+from lgs_operator.simulate.trace import ALL, Part, read_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +101,10 @@ def simulate(
         policy = Policy.of(read_manifest(manifest).spec)
         # The laws beside ours know no service without a replica.
         policy = replace(policy, min_replicas=max(1, policy.min_replicas))
-        if trace is None and (hours is not None or skip_hours):
-            raise LoadError("--hours and --skip-hours are for a --trace: leave them out")
+        part = Part(skip_hours, hours)
         if trace is None:
-            played = named(
-                load_of(load or Named.SPIKE), policy, run_seconds=run_seconds, rate=rate, seed=seed
-            )
+            played = _built_in(policy, load, rate, part, run_seconds=run_seconds, seed=seed)
         elif load is None and rate is None:
-            part = Part(skip_hours, hours)
             played = read_trace(trace, run_seconds=run_seconds, seed=seed, part=part)
         else:
             raise LoadError(
@@ -129,6 +125,14 @@ def simulate(
         typer.echo(json.dumps(result, indent=2))
         return
     _print(policy, played, conditions, found)
+
+
+def _built_in(
+    policy: Policy, load: str | None, rate: float | None, part: Part, *, run_seconds: float | None, seed: int
+) -> Load:
+    if part != ALL:
+        raise LoadError("--hours and --skip-hours are for a --trace: leave them out")
+    return named(load_of(load or Named.SPIKE), policy, run_seconds=run_seconds, rate=rate, seed=seed)
 
 
 def _play(

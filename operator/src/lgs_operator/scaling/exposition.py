@@ -57,33 +57,57 @@ class NotOurMetrics(ValueError):
     """The page is no Prometheus text, or lacks `lgs_slots`, which every replica has."""
 
 
-def parse(text: str, replica: str, at: float) -> ReplicaSample:
-    """The sample in `text`, asked of `replica` at `at` (seconds since the epoch)."""
-    totals: dict[str, float] = {}
-    failed = 0.0
-    by_priority: dict[str, dict[str, float]] = defaultdict(dict)
-    largest: dict[str, float] = {}
-    buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-    for count, ours in enumerate(_OURS.finditer(text)):
-        if count == MOST_SERIES:
-            raise NotOurMetrics(f"metrics of {replica}: more than {MOST_SERIES} series of ours")
-        line = ours[0]
+class _Page:
+    """What a page says, series by series. Raises `NotOurMetrics`."""
+
+    def __init__(self, text: str, replica: str) -> None:
+        self.totals: dict[str, float] = {}
+        self.largest: dict[str, float] = {}
+        self.failed = 0.0
+        self._by_priority: dict[str, dict[str, float]] = defaultdict(dict)
+        self._buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
+        for count, ours in enumerate(_OURS.finditer(text)):
+            if count == MOST_SERIES:
+                raise NotOurMetrics(f"metrics of {replica}: more than {MOST_SERIES} series of ours")
+            self._add(ours[0], replica)
+        if "lgs_slots" not in self.totals:
+            raise NotOurMetrics(f"metrics of {replica} lack lgs_slots; is it a LangGraphService runtime?")
+
+    def _add(self, line: str, replica: str) -> None:
         name = line[: _end_of_name(line)]
         found = _LINE.fullmatch(line)
         value = _number(found[3] if found else "", line, replica)
         if not isfinite(value):
-            continue
+            return
         _must_be_possible(name, value, line, replica)
         if name.endswith("_bucket"):
-            buckets[name.removesuffix("_bucket")][_bound(found, line, replica)] += value
+            self._buckets[name.removesuffix("_bucket")][_bound(found, line, replica)] += value
         if name in _BY_PRIORITY and found is not None and (of := _PRIORITY.search(found[2] or "")):
-            by_priority[name][of[1]] = value
+            self._by_priority[name][of[1]] = value
         if name == "lgs_runs_finished_total" and found is not None and _FAILED.search(found[2] or ""):
-            failed += value
-        totals[name] = totals.get(name, 0.0) + value
-        largest[name] = max(largest.get(name, value), value)
-    if "lgs_slots" not in totals:
-        raise NotOurMetrics(f"metrics of {replica} lack lgs_slots; is it a LangGraphService runtime?")
+            self.failed += value
+        self.totals[name] = self.totals.get(name, 0.0) + value
+        self.largest[name] = max(self.largest.get(name, value), value)
+
+    def histogram(self, name: str) -> Histogram:
+        bounds = sorted(self._buckets[name].items()) if name in self._buckets else []
+        return Histogram.of(
+            bounds, self.totals.get(f"{name}_sum", 0.0), self.totals.get(f"{name}_count", 0.0)
+        )
+
+    def by_priority(self, name: str) -> ByPriority | None:
+        """None: there is no series of it."""
+        found = self._by_priority.get(name)
+        if not found:
+            return None
+        high, normal, low = (found.get(each, 0.0) for each in PRIORITIES)
+        return high, normal, low
+
+
+def parse(text: str, replica: str, at: float) -> ReplicaSample:
+    """The sample in `text`, asked of `replica` at `at` (seconds since the epoch). Raises `NotOurMetrics`."""
+    page = _Page(text, replica)
+    totals, largest = page.totals, page.largest
     return ReplicaSample(
         replica=replica,
         at=at,
@@ -96,25 +120,18 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         arrived=totals.get("lgs_runs_arrived_total", 0.0),
         rejected=totals.get("lgs_runs_rejected_total", 0.0),
         finished=totals.get("lgs_runs_finished_total", 0.0),
-        failed=failed,
-        wait=_histogram("lgs_run_wait_seconds", buckets, totals),
-        execution=_histogram("lgs_run_execution_seconds", buckets, totals),
-        latency=_histogram("lgs_run_latency_seconds", buckets, totals),
+        failed=page.failed,
+        wait=page.histogram("lgs_run_wait_seconds"),
+        execution=page.histogram("lgs_run_execution_seconds"),
+        latency=page.histogram("lgs_run_latency_seconds"),
         loop_lag=largest.get("lgs_event_loop_lag_seconds", 0.0),
         draining=totals.get("lgs_draining", 0.0) > 0,
         started_at=totals.get("process_start_time_seconds"),
         open_circuits=_open_circuits(text),
-        waiting_by=_by_priority(by_priority.get("lgs_queue_depth")),
-        oldest_by=_by_priority(by_priority.get("lgs_queue_oldest_seconds")),
-        arrived_by=_by_priority(by_priority.get("lgs_runs_arrived_total")),
+        waiting_by=page.by_priority("lgs_queue_depth"),
+        oldest_by=page.by_priority("lgs_queue_oldest_seconds"),
+        arrived_by=page.by_priority("lgs_runs_arrived_total"),
     )
-
-
-def _by_priority(found: dict[str, float] | None) -> ByPriority | None:
-    if not found:
-        return None
-    high, normal, low = (found.get(each, 0.0) for each in PRIORITIES)
-    return high, normal, low
 
 
 def _open_circuits(text: str) -> frozenset[str]:
@@ -156,10 +173,3 @@ def _must_be_possible(name: str, value: float, line: str, replica: str) -> None:
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
-
-
-def _histogram(name: str, buckets: dict[str, dict[float, float]], totals: dict[str, float]) -> Histogram:
-    found = buckets.get(name, {})
-    return Histogram.of(
-        sorted(found.items()), totals.get(f"{name}_sum", 0.0), totals.get(f"{name}_count", 0.0)
-    )
