@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lgs_runtime.errors import Conflict, InvalidRequest, LeaseLost, NotFound
-from lgs_runtime.model import Assistant, Outcome, Page, Ttl
+from lgs_runtime.model import Assistant, Outcome, Page, Signal, Ttl
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.queries import AssistantQuery, RunQuery, ThreadQuery
 from support.service import Service, new_id
@@ -197,13 +197,15 @@ async def test_a_copy_has_the_values_and_is_idle(service: Service) -> None:
 async def test_a_deleted_thread_takes_its_runs_along_and_stops_them(service: Service) -> None:
     await service.replica()
     run = await service.running("t1")
-    await service.enqueue("t1")
+    waiting = (await service.enqueue("t1")).run
+    missing = {Signal("cancel", run.run_id), Signal("thread", "t1")}
+    missing |= {Signal("finished", each.run_id) for each in (run, waiting)}
     async with service.storage.signals.listen() as signals:
         await service.storage.threads.delete("t1")
 
         async with asyncio.timeout(20):
-            while (await anext(signals)).kind != "cancel":
-                pass
+            while missing:
+                missing.discard(await anext(signals))
 
     assert await service.storage.runs.of_thread("t1", RunQuery()) == []
     with pytest.raises(LeaseLost):
