@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,19 +79,8 @@ def read(options: Options) -> LocalService:
         env["DATABASE_URI"] = options.database_uri
     _say_database(spec, env, data_dir, notes)
     notes.append(f"logs of the replicas are under {data_dir / 'logs'}")
-    if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
-        notes.append("spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here")
-    if spec.observability.tracing and not env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        notes.append("spec.observability.tracing is for a cluster: OTEL_EXPORTER_OTLP_ENDPOINT traces here")
-    most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.max_replicas)
-    policy = Policy.of(spec)
-    policy = replace(policy, max_replicas=most, min_replicas=max(1, policy.min_replicas))
-    replicas = None if spec.scaling.mode == "Auto" else spec.replicas
-    if spec.topology == "Split":
-        notes.append("spec.topology is for a cluster: here each replica answers requests and executes runs")
-    if sys.platform != "linux":
-        notes.append("this kernel does not balance a shared port: one replica runs, whatever the load")
-        policy, replicas = replace(policy, min_replicas=1, max_replicas=1), 1
+    notes += _left_out(spec, env)
+    policy, replicas = _scaling(spec, notes)
     return LocalService(
         name=manifest.metadata.name,
         source=source,
@@ -104,6 +93,27 @@ def read(options: Options) -> LocalService:
         notes=tuple(notes),
         install=_install(python, source, application),
     )
+
+
+def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
+    """What the manifest asks for that has no effect outside of a cluster."""
+    if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
+        yield "spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here"
+    if spec.observability.tracing and not env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        yield "spec.observability.tracing is for a cluster: OTEL_EXPORTER_OTLP_ENDPOINT traces here"
+    if spec.topology == "Split":
+        yield "spec.topology is for a cluster: here each replica answers requests and executes runs"
+
+
+def _scaling(spec: Spec, notes: list[str]) -> tuple[Policy, int | None]:
+    """The policy, and the number of replicas where that is not the scaling law's."""
+    policy = Policy.of(spec)
+    if sys.platform != "linux":
+        notes.append("this kernel does not balance a shared port: one replica runs, whatever the load")
+        return replace(policy, min_replicas=1, max_replicas=1), 1
+    most = spec.scaling.max_replicas or max(DEFAULT_MAX_REPLICAS, spec.max_replicas)
+    policy = replace(policy, max_replicas=most, min_replicas=max(1, policy.min_replicas))
+    return policy, None if spec.scaling.mode == "Auto" else spec.replicas
 
 
 def _with_defaults(application: Application) -> LangGraphService:

@@ -9,6 +9,7 @@ service at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median_high
 
 from lgs_operator.scaling.histogram import NOTHING, Histogram
@@ -16,7 +17,7 @@ from lgs_operator.scaling.memory import Chunk, Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.priorities import NO_OWN_WAITS, Priority, priorities, queue_seconds
 from lgs_operator.scaling.rate import Rate, rate_of
-from lgs_operator.scaling.samples import Observation
+from lgs_operator.scaling.samples import Observation, ReplicaSample
 from lgs_operator.scaling.values import changed, value
 
 SHORTEST_WAIT = 0.05
@@ -83,17 +84,9 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
     fast = offered = _offered(rate, memory, in_use + waiting)
     wait, execution, latency = _recent(policy, memory.chunks, waiting)
     wait_seconds = _allowed_wait(policy, execution.quantile(0.95))
-    levels: tuple[Priority, ...] = ()
-    if policy.waits != NO_OWN_WAITS and memory.run_seconds is not None:
-        levels = priorities(
-            working,
-            policy.waits,
-            memory.rates_by,
-            fast_offered=fast,
-            run_seconds=memory.run_seconds,
-            wait_seconds=wait_seconds,
-        )
-        offered = sum(each.offered for each in levels) if levels else fast
+    levels = _levels(policy, working, memory, fast, wait_seconds)
+    if levels:
+        offered = sum(each.offered for each in levels)
     demand = Demand(
         rate=rate,
         run_seconds=memory.run_seconds,
@@ -117,6 +110,22 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
     ahead = memory.startup_seconds
     starting = sum(min(ahead, since) for since in observation.starting_for) * policy.slots
     return changed(demand, backlog=_backlog(memory.run_seconds, ahead, starting, demand))
+
+
+def _levels(
+    policy: Policy, working: Sequence[ReplicaSample], memory: Memory, fast: float, wait_seconds: float
+) -> tuple[Priority, ...]:
+    """The demand of each priority, where each has a wait of its own; none while nothing is known of runs."""
+    if policy.waits == NO_OWN_WAITS or memory.run_seconds is None:
+        return ()
+    return priorities(
+        working,
+        policy.waits,
+        memory.rates_by,
+        fast_offered=fast,
+        run_seconds=memory.run_seconds,
+        wait_seconds=wait_seconds,
+    )
 
 
 def _offered(rate: Rate, memory: Memory, present: int) -> float:

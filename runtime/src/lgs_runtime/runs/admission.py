@@ -105,7 +105,31 @@ def new_run(
     stateless = request.thread_id is None
     temporary = stateless and request.on_completion != "keep"
     names = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
-    kwargs = RunKwargs(
+    return NewRun(
+        run_id=run_id,
+        thread_id=request.thread_id or str(uuid4()),
+        assistant_id=assistant.assistant_id,
+        graph_id=assistant.graph_id,
+        kwargs=_kwargs(request, assistant, run_id, temporary=temporary).to_json(),
+        metadata={**assistant.metadata, **request.metadata},
+        priority=request.priority,
+        multitask_strategy=request.multitask_strategy,
+        delay_seconds=request.delay_seconds,
+        create_thread=stateless or request.create_thread,
+        thread_metadata=names,
+        thread_config=None if temporary else config_of_thread(assistant, request.config),
+        delete_thread_after=temporary,
+        webhook=request.webhook,
+        group=group_of(request.user),
+        created_metadata=request.created_metadata,
+        scope=request.scope,
+        assistant_as_of=as_of,
+    )
+
+
+def _kwargs(request: RunRequest, assistant: Assistant, run_id: str, *, temporary: bool) -> RunKwargs:
+    """The input and the options of the run."""
+    return RunKwargs(
         input=request.input,
         command=request.command,
         config=merge_config(assistant, request.config, request.context),
@@ -127,26 +151,6 @@ def new_run(
         trace=stored_trace(run_id),
         protocol=request.protocol,
         protocol_events=request.protocol_events,
-    )
-    return NewRun(
-        run_id=run_id,
-        thread_id=request.thread_id or str(uuid4()),
-        assistant_id=assistant.assistant_id,
-        graph_id=assistant.graph_id,
-        kwargs=kwargs.to_json(),
-        metadata={**assistant.metadata, **request.metadata},
-        priority=request.priority,
-        multitask_strategy=request.multitask_strategy,
-        delay_seconds=request.delay_seconds,
-        create_thread=stateless or request.create_thread,
-        thread_metadata=names,
-        thread_config=None if temporary else config_of_thread(assistant, request.config),
-        delete_thread_after=temporary,
-        webhook=request.webhook,
-        group=group_of(request.user),
-        created_metadata=request.created_metadata,
-        scope=request.scope,
-        assistant_as_of=as_of,
     )
 
 
