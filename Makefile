@@ -23,12 +23,13 @@ setup: .venv/.ready ## .venv with the pinned packages and the three distribution
 .venv/.ready: requirements.lock crds/pyproject.toml operator/pyproject.toml runtime/pyproject.toml
 	@tools/setup/venv.sh
 
-check: setup ## lint, format, types, import rules, generated CRD
+check: setup ## lint, format, types, import rules, generated CRD, rules and dashboard
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m lgs_crds.generate --check
+	$(BIN)/python -m lgs_operator.monitoring.generate --check
 
 format: setup ## format the code and mend what lint can mend
 	$(BIN)/ruff check --fix .
@@ -39,7 +40,7 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 	@tools/kubernetes/build.sh apiserver
 	@tools/setup/s3.sh
 	@tools/setup/collector.sh
-	@tools/setup/promtool.sh
+	@tools/setup/prometheus.sh
 	@tools/setup/definitions.sh
 	node=$$(tools/setup/node.sh) && meaning=$$(tools/setup/meaning.sh) && LGS_TEST_JAVASCRIPT=required LGS_TEST_MEANING=$$meaning \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \

@@ -7,6 +7,7 @@ import yaml
 
 from controlplane.chart import CHART, environment, helm, objects, rendered
 from controlplane.controlplane_server import ControlPlane
+from lgs_operator.monitoring.generate import DASHBOARD, RULES
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS
 from lgs_operator.settings import SettingsError, from_environment
 
@@ -109,3 +110,16 @@ def test_the_operator_may_ask_replicas_of_both_kinds_for_their_metrics() -> None
     (chosen,) = [each["podSelector"]["matchExpressions"] for each in metrics["to"]]
 
     assert chosen == [{"key": COMPONENT_LABEL, "operator": "In", "values": list(REPLICAS)}]
+
+
+def test_what_watches_the_operator_is_made_as_it_is_described_and_only_when_asked_for() -> None:
+    each = ("podMonitor", "prometheusRule", "dashboard")
+    chart = rendered(*(f"metrics.{name}.enabled=true" for name in each), namespace="lgs")
+
+    (monitor,), (rule,) = objects(chart, "PodMonitor"), objects(chart, "PrometheusRule")
+    (dashboard,) = objects(chart, "ConfigMap")
+    assert monitor["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True
+    assert rule["spec"] == yaml.safe_load(RULES.read_text("utf-8"))
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert dashboard["data"] == {"lgs-lgs-operator.json": DASHBOARD.read_text("utf-8")}
+    assert not any(objects(rendered(), kind) for kind in ("PodMonitor", "PrometheusRule", "ConfigMap"))

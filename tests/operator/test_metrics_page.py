@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from prometheus_client import generate_latest
 
 from lgs_operator.metrics import Metrics
-from support import promtool
+from support import prometheus
 
 
-@pytest.mark.skipif(promtool.program() is None, reason="promtool not found: run tools/setup/promtool.sh")
+@prometheus.needed
 def test_prometheus_own_tool_finds_nothing_wrong_with_the_operators_page() -> None:
     metrics = Metrics()
     condition = {"type": "Ready", "status": "True", "reason": "Serving"}
@@ -18,4 +17,4 @@ def test_prometheus_own_tool_finds_nothing_wrong_with_the_operators_page() -> No
     metrics.by_service.bounded(("team", "support"), 10)
     metrics.by_service.scaled(("team", "support"), "ScaledOut")
 
-    assert promtool.complaints(generate_latest(metrics.registry).decode()) == []
+    assert prometheus.complaints(generate_latest(metrics.registry).decode()) == []

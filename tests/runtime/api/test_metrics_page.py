@@ -17,7 +17,7 @@ from lgs_operator.scaling.exposition import parse
 from lgs_operator.scaling.scrape import METRICS_PATH
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
-from support import promtool
+from support import prometheus
 
 ORDERS = Counter("orders_taken", "Of a shop, counted by its graph.", ["shop"])
 
@@ -93,12 +93,12 @@ async def test_the_page_counts_requests_by_the_route_that_is_declared_and_names_
     assert "secret-of-a-client" not in page and "nobody" not in page
 
 
-@pytest.mark.skipif(promtool.program() is None, reason="promtool not found: run tools/setup/promtool.sh")
+@prometheus.needed
 async def test_prometheus_own_tool_finds_nothing_wrong_with_the_page(alone: Settings) -> None:
     asks: Any = {"messages": [{"role": "user", "content": "trace"}]}
     async with open_replica(alone) as opened:
         await opened.client.runs.wait(None, "agent", input=asks)
         page = await page_of(opened)
 
-    assert promtool.complaints("# TYPE odd counter\nodd 1\n") != []
-    assert promtool.complaints(page) == []
+    assert prometheus.complaints("# TYPE odd counter\nodd 1\n") != []
+    assert prometheus.complaints(page) == []

@@ -1,0 +1,46 @@
+"""An alert as the Prometheus operator's rules have it. Pure; docs/monitoring.md has a section for each.
+
+Expressions are PromQL. In the texts `{{ $labels.… }}` and `{{ $value }}` are Prometheus' own placeholders
+(https://prometheus.io/docs/prometheus/latest/configuration/template_reference/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+RUNBOOKS: Final = "https://github.com/langgraphservice/langgraphservice/blob/main/docs/monitoring.md"
+Severity = Literal["critical", "warning"]
+"""Critical: requests are refused or data is at risk, now. Warning: somebody should look within the day."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """When somebody is told what. `lasts`: for how long the expression must have held, such as `5m`."""
+
+    name: str
+    severity: Severity
+    expression: str
+    lasts: str
+    summary: str
+    description: str
+
+    def rule(self) -> dict[str, Any]:
+        """The alert as a rule of Prometheus."""
+        return {
+            "alert": self.name,
+            "expr": self.expression,
+            "for": self.lasts,
+            "labels": {"severity": self.severity},
+            "annotations": {
+                "summary": self.summary,
+                "description": self.description,
+                "runbook_url": f"{RUNBOOKS}#{self.name.lower()}",
+            },
+        }
+
+
+def groups(name: str, alerts: Iterable[Alert]) -> list[dict[str, Any]]:
+    """The groups of a file of rules, or of a PrometheusRule: one, evaluated together."""
+    return [{"name": name, "rules": [each.rule() for each in alerts]}]

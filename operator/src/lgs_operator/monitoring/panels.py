@@ -1,0 +1,54 @@
+"""A dashboard described once: rows of panels, each with its queries. Pure; `grafana.py` writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["short", "s", "percentunit", "bytes", "reqps", "cps", "none"]
+"""Grafana's ids of units: counts, seconds, a share of 1, bytes, requests and others a second."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """An expression in PromQL, and what its series are called: `{{label}}` stands for a label's value."""
+
+    expression: str
+    legend: str
+    is_rare: bool = False
+    """There may be nothing to show while all is well."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines over time. `text` says what they mean."""
+
+    title: str
+    text: str
+    queries: tuple[Query, ...]
+    unit: Unit = "short"
+    is_stacked: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels under one head, side by side."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A dashboard. `uid` is its address in Grafana, of at most 40 characters."""
+
+    uid: str
+    title: str
+    text: str
+    tags: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """All panels, from the top."""
+        return tuple(panel for row in self.rows for panel in row.panels)

@@ -1,0 +1,117 @@
+"""Prometheus and its own tool, as judges of metrics, alerts and dashboards.
+`tools/setup/prometheus.sh` fetches them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from support.ports import free_port, wait_until
+
+
+def program(name: str = "promtool") -> Path | None:
+    """promtool, or prometheus; or None."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    fetched = cache / "lgs-toolchain" / "bin" / name
+    return fetched if fetched.exists() else None
+
+
+needed = pytest.mark.skipif(
+    program() is None or program("prometheus") is None,
+    reason="prometheus not found: run tools/setup/prometheus.sh",
+)
+
+
+def complaints(page: str) -> list[str]:
+    """What is wrong with a page of metrics, or against the conventions of names and units, one a line."""
+    return _promtool("check", "metrics", stdin=page)[1].splitlines()
+
+
+def check_rules(rules: Path) -> list[str]:
+    """What is wrong with a file of rules, one a line."""
+    code, said = _promtool("check", "rules", "--lint-fatal", str(rules))
+    return said.splitlines() if code else []
+
+
+def failures(rules: Path, tests: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """What of promtool's unit tests of rules is not as it should be; empty where all is."""
+    plan = folder / "tests.yaml"
+    document = {"rule_files": [str(rules)], "evaluation_interval": "15s", "tests": list(tests)}
+    plan.write_text(yaml.safe_dump(document), "utf-8")
+    code, said = _promtool("test", "rules", str(plan))
+    return said if code else ""
+
+
+def _promtool(*arguments: str, stdin: str = "") -> tuple[int, str]:
+    tool = program()
+    assert tool is not None
+    done = subprocess.run([tool, *arguments], input=stdin, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """One that runs."""
+
+    url: str
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """The series of a query at this moment. Raises `AssertionError` for one that can't be answered."""
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=30).json()
+        assert answer["status"] == "success", f"{query}: {answer.get('error')}"
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What fires, or is about to."""
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
+        return found
+
+
+@contextmanager
+def running(
+    folder: Path, jobs: Sequence[Mapping[str, Any]], rules: Sequence[Path] = ()
+) -> Iterator[Prometheus]:
+    """A Prometheus that reads these jobs each second. Its data are in `folder`."""
+    server = program("prometheus")
+    assert server is not None
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "scrape_configs": list(jobs),
+        "rule_files": [str(each) for each in rules],
+    }
+    (folder / "prometheus.yaml").write_text(json.dumps(config), "utf-8")
+    port = free_port()
+    command = [
+        str(server),
+        f"--config.file={folder / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _is_ready(url), f"Prometheus: {(folder / 'prometheus.log').read_text()[-2000:]}")
+        yield Prometheus(url)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/-/ready").status_code == 200
+    except httpx.HTTPError:
+        return False
