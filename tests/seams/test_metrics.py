@@ -54,7 +54,7 @@ async def test_the_operator_reads_every_number_that_a_replica_shows() -> None:
     metrics.rejected(Priority.LOW)
     metrics.finished("success", execution_seconds=2.0, latency_seconds=2.3)
     metrics.finished("error", execution_seconds=4.0, latency_seconds=4.3)
-    metrics.slots_in_use(5)
+    metrics.watch_slots(lambda: 5)
     metrics.draining()
 
     sample = parse(await page_of(metrics), "pod-1", at=datetime.now(UTC).timestamp())

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from lgs_runtime.series import FewLabels
+from lgs_runtime.series import FewLabels, Series
 
 BUCKETS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 MOST_GRAPHS: Final = 100
@@ -46,13 +46,14 @@ class GraphMetrics(Collector):
             registry=None,
             buckets=BUCKETS,
         )
+        self._ended, self._duration = Series(self._runs), Series(self._seconds)
         self._graphs, self._failures = FewLabels(MOST_GRAPHS), FewLabels(MOST_ERRORS)
 
     def ended(self, graph_id: str, status: str, seconds: float, failure: Failure | None = None) -> None:
         """A run ended, `seconds` after it was claimed."""
         (graph,) = self._graphs.of(graph_id)
-        self._runs.labels(graph, status).inc()
-        self._seconds.labels(graph).observe(max(0.0, seconds))
+        self._ended.of(graph, status).inc()
+        self._duration.of(graph).observe(max(0.0, seconds))
         if failure is not None:
             self._errors.labels(*self._failures.of(graph, failure.node or "none", failure.error)).inc()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import get_args
 
 from prometheus_client import (
@@ -30,7 +30,7 @@ from lgs_runtime.model import Priority, TtlStrategy
 from lgs_runtime.model_usage import ModelUsage
 from lgs_runtime.queue_metrics import DepthSource, QueueGauges
 from lgs_runtime.request_metrics import RequestMetrics
-from lgs_runtime.series import Named
+from lgs_runtime.series import Named, Series, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LAG_WINDOW_SECONDS = 5.0
@@ -92,19 +92,19 @@ class Metrics:
         for priority in Priority:
             # Every series exists from the start: a rate of nothing is 0, not missing.
             for counter in (self._arrived, self._rejected):
-                counter.labels(priority.value)
-            self._wait.labels(priority.value)
+                counter.of(priority.value)
+            self._wait.of(priority.value)
         for status in ("success", "error", "timeout", "interrupted"):
-            self._finished.labels(status)
+            self._finished.of(status)
         for strategy in get_args(TtlStrategy):
             self._expired.labels(strategy)
 
     def _declare(self) -> None:
         to = self.registry
         p = ["priority"]
-        self._arrived = Counter("lgs_runs_arrived", "Runs acknowledged by this replica.", p, registry=to)
-        self._rejected = Counter("lgs_runs_rejected", "Runs refused: queue full.", p, registry=to)
-        self._finished = Counter("lgs_runs_finished", "Runs ended here.", ["status"], registry=to)
+        arrived = Counter("lgs_runs_arrived", "Runs acknowledged by this replica.", p, registry=to)
+        rejected = Counter("lgs_runs_rejected", "Runs refused: queue full.", p, registry=to)
+        finished = Counter("lgs_runs_finished", "Runs ended here.", ["status"], registry=to)
         self._resumed = Counter("lgs_runs_resumed", "Runs that went on from a checkpoint.", registry=to)
         self._released = Counter("lgs_runs_released", "Runs handed back unfinished.", registry=to)
         self._lost = Counter("lgs_leases_lost", "Leases of this replica that ran out.", registry=to)
@@ -113,22 +113,22 @@ class Metrics:
         self._in_use = Gauge("lgs_slots_in_use", "Runs it executes now.", registry=to)
         self._draining = Gauge("lgs_draining", "1 from SIGTERM on.", registry=to)
         self._lag = Gauge("lgs_event_loop_lag_seconds", "Largest lag in the last 5 s.", registry=to)
-        self._wait = Histogram(
-            "lgs_run_wait_seconds", "From due to claimed.", p, registry=to, buckets=WAIT_BUCKETS
-        )
+        wait = Histogram("lgs_run_wait_seconds", "From due to claimed.", p, registry=to, buckets=WAIT_BUCKETS)
+        self._arrived, self._rejected, self._finished = Series(arrived), Series(rejected), Series(finished)
+        self._wait = Series(wait)
         self._execution = Histogram(
             "lgs_run_execution_seconds", "From claimed to ended.", registry=to, buckets=RUN_BUCKETS
         )
         self._latency = Histogram(
             "lgs_run_latency_seconds", "From due to ended.", registry=to, buckets=RUN_BUCKETS
         )
-        self._events = Counter("lgs_stream_events", "Stream events published.", registry=to)
+        self._events = Tally("lgs_stream_events", "Stream events published.")
         self._stream_errors = Counter("lgs_stream_errors", "Publications that failed.", registry=to)
         self._expired = Counter("lgs_threads_expired", "Their TTL had passed.", ["strategy"], registry=to)
         self._checkpoints_pruned = Counter("lgs_checkpoints_pruned", "Checkpoints pruned.", registry=to)
         self._versions_pruned = Counter("lgs_versions_pruned", "Versions of threads pruned.", registry=to)
         self._depth_errors = Counter("lgs_queue_depth_errors", "Depths not had in time.", registry=to)
-        for series in (self.models, self.graphs, self.requests, self._application.errors):
+        for series in (self.models, self.graphs, self.requests, self._events, self._application.errors):
             to.register(series)
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
@@ -136,15 +136,15 @@ class Metrics:
 
     def arrived(self, priority: Priority) -> None:
         """A run was acknowledged here."""
-        self._arrived.labels(priority.value).inc()
+        self._arrived.of(priority.value).inc()
 
     def rejected(self, priority: Priority) -> None:
         """A run was refused because its queue is full."""
-        self._rejected.labels(priority.value).inc()
+        self._rejected.of(priority.value).inc()
 
     def claimed(self, priority: Priority, wait_seconds: float, exemplar: Exemplar | None = None) -> None:
         """A run was claimed here, so long after it was due."""
-        self._wait.labels(priority.value).observe(max(0.0, wait_seconds), exemplar)
+        self._wait.of(priority.value).observe(max(0.0, wait_seconds), exemplar)
 
     def finished(
         self,
@@ -154,7 +154,7 @@ class Metrics:
         exemplar: Exemplar | None = None,
     ) -> None:
         """A run ended here."""
-        self._finished.labels(status).inc()
+        self._finished.of(status).inc()
         self._execution.observe(max(0.0, execution_seconds), exemplar)
         self._latency.observe(max(0.0, latency_seconds), exemplar)
 
@@ -175,9 +175,9 @@ class Metrics:
         """This replica's lease had run out."""
         self._lost.inc()
 
-    def slots_in_use(self, runs: int) -> None:
-        """So many runs execute here now."""
-        self._in_use.set(runs)
+    def watch_slots(self, used: Callable[[], int]) -> None:
+        """`used`: how many runs execute here now. It is asked when the page is."""
+        self._in_use.set_function(used)
 
     def draining(self) -> None:
         """The drain has begun."""
@@ -185,7 +185,7 @@ class Metrics:
 
     def published(self, events: int) -> None:
         """Stream events went to the broker."""
-        self._events.inc(events)
+        self._events.value += events
 
     def publish_failed(self) -> None:
         """The broker did not take a batch of events."""

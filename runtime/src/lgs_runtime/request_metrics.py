@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from lgs_runtime.series import OTHER
+from lgs_runtime.series import OTHER, Series
 
 BUCKETS: Final = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0)
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -32,6 +32,7 @@ class RequestMetrics(Collector):
         self._in_progress = Gauge(
             "lgs_http_requests_in_progress", "Requests that are being answered.", registry=None
         )
+        self._count, self._duration = Series(self._requests), Series(self._seconds)
 
     def began(self) -> None:
         """A request came."""
@@ -40,8 +41,8 @@ class RequestMetrics(Collector):
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """It was answered, or its client went away. `route`: as it is declared, with its parameters."""
         self._in_progress.dec()
-        self._requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._count.of(method if method in METHODS else OTHER, route, str(status)).inc()
+        self._duration.of(route).observe(seconds)
 
     def collect(self) -> Iterable[Metric]:
         """None of a route that nobody has asked for."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from lgs_runtime.auth.users import User
@@ -70,8 +71,8 @@ class RunKwargs:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object to store, without the fields that hold their default."""
-        values = ((name, getattr(self, name)) for name in _DEFAULTS)
-        return {name: value for name, value in values if value != _DEFAULTS[name]}
+        pairs = zip(_DEFAULTS.items(), _values_of(self), strict=True)
+        return {name: value for (name, default), value in pairs if value is not default and value != default}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> RunKwargs:
@@ -83,6 +84,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     each.name: getattr(RunKwargs(), each.name) for each in fields(RunKwargs)
 }
 """By field. Runs come by the hundred a second: what a dataclass says of itself is asked once."""
+_values_of: Final = attrgetter(*_DEFAULTS)
 
 
 def about_the_caller(user: Mapping[str, Any] | None, request_id: str | None) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from threading import Lock
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
 LONGEST_LABEL: Final = 100
+Kind = TypeVar("Kind", bound=MetricWrapperBase)
 
 
 class Named(Collector):
@@ -31,6 +33,36 @@ class Named(Collector):
                 shown = Metric(family.name, family.documentation, family.type, family.unit)
                 shown.samples = samples
                 yield shown
+
+
+class Series(Generic[Kind]):
+    """The series of a metric by their label values. The client's `labels` makes texts of the values and takes
+    a lock each time; a series that was found once is found here without."""
+
+    def __init__(self, metric: Kind) -> None:
+        self.metric = metric
+        self._found: dict[tuple[str, ...], Kind] = {}
+
+    def of(self, *values: str) -> Kind:
+        """The series with these label values, in the order of the metric's labels."""
+        found = self._found.get(values)
+        if found is None:
+            found = self._found[values] = self.metric.labels(*values)
+        return found
+
+
+class Tally(Collector):
+    """A counter that only the event loop adds to, several times a run: without the locks and checks of the
+    client's `Counter`."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self.value = 0
+        self._name = name
+        self._documentation = documentation
+
+    def collect(self) -> Iterable[Metric]:
+        """The one series."""
+        yield CounterMetricFamily(self._name, self._documentation, value=self.value)
 
 
 class FewLabels:

@@ -49,7 +49,7 @@ def check_names(config: RunnableConfig, channels: Collection[str] = (), *task: s
     of the databases."""
     configurable = config["configurable"]
     thread_id, namespace = configurable["thread_id"], configurable.get("checkpoint_ns", "")
-    together = f"{thread_id}{namespace}{''.join(channels)}{''.join(task)}"
+    together = "".join((f"{thread_id}{namespace}", *channels, *task))
     if together.isascii() and "\0" not in together:
         return
     named = {"thread_id": (str(thread_id),), "checkpoint_ns": (namespace,), "channel": channels, "task": task}

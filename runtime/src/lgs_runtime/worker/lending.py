@@ -30,7 +30,7 @@ class Lending:
     def slots(self) -> int:
         """How many are lent. A run has one, however many runs it waits for; one that has ended has none, even
         if something that it began still waits."""
-        return len(self._waits.keys() & self._held)
+        return len(self._waits.keys() & self._held) if self._waits else 0
 
     @contextmanager
     def held(self, thread_id: str) -> Iterator[None]:

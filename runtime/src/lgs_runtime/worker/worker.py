@@ -86,6 +86,7 @@ class Worker:
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
         self.slots = SlotPool(settings.concurrency, self._attempts.keys(), self._wake_up)
+        metrics.watch_slots(lambda: self.slots.used)
         claims = Claims(storage.queue, settings.replica_id, graphs.ids, circuits)
         self._claim_loop = ClaimLoop(
             storage.queue, settings.replica_id, claims, self.slots, self, lease_held=lease_held
@@ -127,7 +128,6 @@ class Worker:
         )
         attempt.permit = admission or self._circuits.begin(run.graph_id)
         self._attempts[run.run_id] = attempt
-        self._metrics.slots_in_use(self.slots.used)
         if run.cancel_requested is not None:
             attempt.stop(Stop(run.cancel_requested))
         attempt.task = asyncio.create_task(self._run_attempt(attempt, before), name=f"run-{run.run_id}")
@@ -232,7 +232,6 @@ class Worker:
             trace_close(attempt)
             if self._attempts.get(run.run_id) is attempt:
                 del self._attempts[run.run_id]
-            self._metrics.slots_in_use(self.slots.used)
             self._claim_loop.slot_freed()
 
     async def _complete(
