@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import structlog
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from lgs_operator.kube.kinds import Kind, Manifest, key_of
+from lgs_operator.kube.watch_stream import events
 from lgs_operator.naming import FIELD_MANAGER
 
+log = structlog.get_logger(__name__)
 # with its charset, so that the client library sends the text as it is
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
@@ -27,6 +30,8 @@ _METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;
 _NO_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _WATCH_SECONDS = 290
+IDLE_SECONDS = 75.0
+"""The API server sends a bookmark a minute, so a watch that is silent for longer is most likely dead."""
 # who we are, somebody was faster, too many requests, not now
 _PASSING = {401, 409, 429, 502, 503, 504}
 
@@ -77,11 +82,12 @@ class KubeError(Exception):
 class KubeClient:
     """A connection to one API server. Close it with `close`."""
 
-    def __init__(self, api: kubernetes_client.ApiClient) -> None:
+    def __init__(self, api: kubernetes_client.ApiClient, idle_seconds: float = IDLE_SECONDS) -> None:
         self._api = api
+        self._idle_seconds = idle_seconds
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> KubeClient:
+    async def connect(cls, kubeconfig: str | None = None, idle_seconds: float = IDLE_SECONDS) -> KubeClient:
         """By `kubeconfig`, else by the pod's service account inside a cluster, else by KUBECONFIG."""
         configuration = kubernetes_client.Configuration()
         configuration.connection_pool_maxsize = 100
@@ -91,7 +97,7 @@ class KubeClient:
             await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=kubeconfig, client_configuration=configuration
             )
-        return cls(kubernetes_client.ApiClient(configuration))
+        return cls(kubernetes_client.ApiClient(configuration), idle_seconds)
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -141,7 +147,9 @@ class KubeClient:
         fields: str | None = None,
         metadata_only: bool = False,
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) after `version`, until the server stops."""
+        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) after `version`, until the server stops, or has
+        said nothing for so long that the connection may be dead: who goes on from the last version misses
+        nothing."""
         query = {
             "watch": "true",
             "resourceVersion": version,
@@ -149,14 +157,17 @@ class KubeClient:
             "timeoutSeconds": str(_WATCH_SECONDS),
         } | _selectors(labels, fields)
         accept = _METADATA_ONLY.format(list="") if metadata_only else None
-        timeout = aiohttp.ClientTimeout(total=_WATCH_SECONDS + 30, sock_connect=10)
+        timeout = aiohttp.ClientTimeout(
+            total=_WATCH_SECONDS + 30, sock_connect=10, sock_read=self._idle_seconds
+        )
         response = await self._send("GET", kind.path(namespace), query=query, accept=accept, timeout=timeout)
         try:
-            async for line in response.content:
-                event, item = _event(line)
+            async for event, item in events(response.content):
                 if event == "ERROR":
                     raise KubeError(item.get("code", 0), item.get("reason", "Watch"), item.get("message", ""))
                 yield event, item
+        except aiohttp.ServerTimeoutError:
+            log.info("watch.idle", kind=kind.name, namespace=namespace)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # also a line that was cut off where something between here and there ended
             raise KubeError(0, "WatchBroken", str(error)) from error
@@ -269,14 +280,6 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise KubeError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
         raise _refusal(response.status, text)
-
-
-def _event(line: bytes) -> tuple[str, Manifest]:
-    """The type and the object of one line of a watch. Raises `ValueError`."""
-    event = json.loads(line)
-    if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
-        raise ValueError(f"no event of a watch: {line[:80]!r}")
-    return str(event.get("type")), event["object"]
 
 
 def as_yaml(manifest: Manifest) -> str:
