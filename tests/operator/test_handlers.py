@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
 import kopf
@@ -95,6 +96,57 @@ async def test_kopf_watches_the_namespaces_in_which_the_services_may_be_listed_n
     await asyncio.gather(relisting, return_exceptions=True)
 
     assert watched == [["team", "other"], ["team"], ["team", "other"]]
+
+
+async def test_what_was_known_of_a_namespace_is_forgotten_while_it_is_not_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its services may be others when it is watched again: those before would be made anew."""
+    services, stop = Services(), asyncio.Event()
+    services.service_seen(BODY, gone=False)
+    services.service_seen(
+        {"metadata": BODY["metadata"] | {"namespace": "gone", "name": "old", "uid": "u-9"}}, gone=False
+    )
+
+    async def follows(**_: Any) -> None:
+        stop.set()
+
+    monkeypatch.setattr(kopf, "operator", follows)
+    async with asyncio.timeout(30):
+        await ServiceWatch(services, services, ("team", "gone")).run(stop)  # type: ignore[arg-type]
+
+    assert services.gone == ["u-9"]
+
+
+async def test_who_is_asked_to_stop_while_kopf_ends_to_begin_anew_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services, begun = Services(), 0
+    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
+
+    async def ends_slowly(*, registry: Any, stop_flag: asyncio.Event, **_: Any) -> None:
+        nonlocal begun
+        begun += 1
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, lambda: None)
+        for each in registry._activities.get_all_handlers():
+            if each.id.endswith("configure"):
+                await each.fn(settings=kopf.OperatorSettings())
+        if begun == 1:
+            await stop_flag.wait()
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(kopf, "operator", ends_slowly)
+    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
+
+    relisting = asyncio.create_task(watch.relist())
+    async with asyncio.timeout(30):
+        await watch.run(asyncio.Event())
+    relisting.cancel()
+    await asyncio.gather(relisting, return_exceptions=True)
+
+    assert begun == 1
 
 
 async def test_what_went_in_one_namespace_is_noticed_though_another_can_not_be_listed() -> None:

@@ -21,11 +21,10 @@ class Refusing(KubeClient):
         self.errors = list(errors)
         self.written: list[dict[str, Any]] = []
 
-    async def apply(self, manifest: dict[str, Any], **_: Any) -> dict[str, Any]:
+    async def patch_status(self, *given: Any) -> None:
         if self.errors:
             raise self.errors.pop()
-        self.written.append(manifest["status"])
-        return manifest
+        self.written.append(given[-1][-1]["value"])
 
 
 @pytest.mark.parametrize("status", [0, 409, 429, 500, 503])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -29,16 +29,20 @@ BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
 FORBIDDEN: Final = 403
 RELIST_SECONDS: Final = 10.0
 UNDEFINED_SECONDS: Final = 1.0
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STEADY_SECONDS: Final = 60.0
 """Who watched for so long begins anew as soon as at first."""
 
 
-def registry(state: ClusterState) -> kopf.OperatorRegistry:
-    """The handlers, bound to this state."""
+def registry(state: ClusterState, asked: Callable[[], None] = lambda: None) -> kopf.OperatorRegistry:
+    """The handlers, bound to this state. `asked` is called when a signal asks to stop."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        # kopf's own are void once it ends for another reason, as for another choice of namespaces
+        for number in SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, asked)
         settings.posting.enabled = False
         settings.scanning.disabled = True
         # nothing is in flight in kopf when it ends: the Lease must be given back quickly
@@ -76,11 +80,12 @@ class ServiceWatch:
         self._namespaces = namespaces
         self._relist_seconds = relist_seconds
         self._renew = asyncio.Event()
+        self._asked = asyncio.Event()
         self._refused: frozenset[str] = frozenset()
         """Namespaces in which we may not list the services, which kopf leaves out: it would end by them."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set or a signal came, which kopf takes over from us while it runs."""
+        """Until `stop` is set or a signal came, of which kopf is told while it runs."""
         failures = 0
         while True:
             await self._defined(stop)
@@ -91,9 +96,9 @@ class ServiceWatch:
             except Exception:
                 log.exception("watch.crashed", kind=KIND)
             else:
-                if stop.is_set() or not self._renew.is_set():
+                if stop.is_set() or self._asked.is_set() or not self._renew.is_set():
                     return
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             with suppress(TimeoutError):
                 ran = asyncio.get_running_loop().time() - began
@@ -134,12 +139,16 @@ class ServiceWatch:
                 await asyncio.wait_for(stop.wait(), UNDEFINED_SECONDS)
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        """Runs kopf until it is to stop, or to begin anew."""
+        """Runs kopf until it is to stop, or to begin anew. Services of a namespace that it leaves out are not
+        known any more: what was known of them may be of others when it is watched again."""
+        for body in self._state.seen():
+            if body["metadata"]["namespace"] in self._refused:
+                self._state.service_seen(body, gone=True)
         end = asyncio.Event()
-        relays = [asyncio.create_task(_passed_on(each, end)) for each in (stop, self._renew)]
+        relays = [asyncio.create_task(_passed_on(each, end)) for each in (stop, self._renew, self._asked)]
         try:
             await kopf.operator(
-                registry=registry(self._state),
+                registry=registry(self._state, self._asked.set),
                 namespaces=[each for each in self._namespaces if each not in self._refused],
                 clusterwide=not self._namespaces,
                 standalone=True,

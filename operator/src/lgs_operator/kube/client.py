@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 # with its charset, so that the client library sends the text as it is
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
+_PATCH = "application/json-patch+json"
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
 _NO_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -205,6 +206,14 @@ class KubeClient:
             content_type=_MERGE,
         )
 
+    async def patch_status(
+        self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """A JSON patch of its status, which may test what it stands on: 422 where that is otherwise."""
+        path, query = kind.path(namespace, name, "status"), {"fieldManager": FIELD_MANAGER}
+        body = json.loads(as_yaml(operations))
+        await self._json("PATCH", path, query=query, body=body, content_type=_PATCH)
+
     async def create(self, kind: Kind, namespace: str, manifest: Manifest) -> Manifest:
         """A new object; `conflict` if it is there already."""
         return await self._json("POST", kind.path(namespace), body=manifest)
@@ -234,7 +243,7 @@ class KubeClient:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Manifest | str | None = None,
+        body: object = None,
         content_type: str = "application/json",
         accept: str | None = None,
     ) -> Manifest:
@@ -256,7 +265,7 @@ class KubeClient:
         *,
         timeout: aiohttp.ClientTimeout,
         query: Mapping[str, str] | None = None,
-        body: Manifest | str | None = None,
+        body: object = None,
         content_type: str = "application/json",
         accept: str | None = None,
     ) -> aiohttp.ClientResponse:
@@ -282,7 +291,7 @@ class KubeClient:
         raise _refusal(response.status, text)
 
 
-def as_yaml(manifest: Manifest) -> str:
+def as_yaml(manifest: object) -> str:
     """JSON for a reader of YAML, too. YAML has no pairs of surrogates, which is how JSON in ASCII has an
     emoji, and takes no control character as it is. Half a pair is no character: U+FFFD stands for it."""
     return _NO_YAML.sub(_escaped, json.dumps(manifest, ensure_ascii=False))

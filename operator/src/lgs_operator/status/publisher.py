@@ -1,17 +1,20 @@
-"""The one writer of a service's status: what was observed and what the autoscaler says, in one apply.
+"""The one writer of a service's status: what was observed and what the autoscaler says, in one write.
 
-A status that says nothing new is not written.
+A status that says nothing new is not written, and none is written to another service of the same name, made
+since: that would restore nothing, or look for the database of the one before.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from lgs_crds import API_VERSION, KIND
 from lgs_operator.kube.client import KubeClient, KubeError
-from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.kube.kinds import SERVICE_OF_OURS, ServiceKey
+
+REJECTED: Final = 422
+"""What it answers where a patch tests something that is otherwise, and where a status breaks the schema."""
 
 
 class Publisher:
@@ -30,30 +33,36 @@ class Publisher:
         return dict(body.get("status") or {})
 
     async def publish(self, key: ServiceKey, body: Mapping[str, Any], status: dict[str, Any]) -> bool:
-        """Writes the status if it differs; True when it did. A service that is gone is no error. Where
-        somebody was faster, or another service has the name now, the caller may try again."""
+        """Writes the status if it differs; True when it did. A service that is gone, whether another
+        has its name now or not, is no error. Where somebody was faster the caller may try again."""
         uid = body["metadata"]["uid"]
         async with self._locks.setdefault(key, asyncio.Lock()):
             if self.current(key, body) == status:
                 return False
             try:
-                await self._cluster.apply(
-                    {
-                        "apiVersion": API_VERSION,
-                        "kind": KIND,
-                        "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
-                        "status": status,
-                    },
-                    sub="status",
-                )
+                await self._cluster.patch_status(SERVICE_OF_OURS, *key, status_of_this(uid, status))
             except KubeError as error:
-                if error.not_found:
+                if error.not_found or (error.status == REJECTED and not await self._is_there(key, uid)):
                     return False
                 raise
             self._written[key] = (uid, status)
             return True
 
+    async def _is_there(self, key: ServiceKey, uid: str) -> bool:
+        named = f"metadata.name={key.name}"
+        found, _ = await self._cluster.list(SERVICE_OF_OURS, key.namespace, fields=named, metadata_only=True)
+        return uid in {each["metadata"]["uid"] for each in found}
+
     def forget(self, key: ServiceKey) -> None:
         """The service is gone."""
         self._written.pop(key, None)
         self._locks.pop(key, None)
+
+
+def status_of_this(uid: str, status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The patch of the very object with this uid. An apply would not do: of a status alone the API server
+    takes any uid."""
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "add", "path": "/status", "value": status},
+    ]
