@@ -102,7 +102,7 @@ class Id(UUID):
         deque([("messages", [HumanMessage("a")]), ("__end__", None)]), deque([1, 2], maxlen=2),
         deque(maxlen=0), {Level.HIGH: 1}, {Rank.LOW: 1}, {UUID(int=7): 1}, Rank.LOW,
         [{"a": {(Rank.LOW, "x"): {date(2026, 1, 1): (1,)}}}], time(3, tzinfo=ZoneInfo("Asia/Tokyo")),
-        datetime(2026, 10, 25, 2, 30, fold=1),
+        datetime(2026, 10, 25, 2, 30, fold=1), time(2, 30, fold=1),
         datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")),
     ],
     ids=lambda value: type(value).__name__,
@@ -119,12 +119,22 @@ class Lines(list[str]):
     pass
 
 
+@dataclass
+class Bag(dict[str, int]):
+    name: str = ""
+
+
+@dataclass
+class Refusal(Exception):
+    code: int = 0
+
+
 @pytest.mark.parametrize(
     "value",
     [
         object(), ValueError("a"), Counter("aa"), OrderedDict(a=1), Lines(), {open: 1}, range(3),
         (x for x in "ab"), sys, str, {"a": [open]}, SimpleNamespace(a=1), "\ud800", b"a" * (MOST_BYTES + 1),
-        Moment(2026, 1, 1), Id(int=1), datetime(2026, 1, 1, tzinfo=Zone()),
+        Moment(2026, 1, 1), Id(int=1), Bag(), Refusal(), datetime(2026, 1, 1, tzinfo=Zone()),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

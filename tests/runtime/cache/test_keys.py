@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, IntFlag
 from functools import cached_property
@@ -66,6 +66,7 @@ DIFFERENT += [
     Options(8), Options(16), Options(0), Options.FAST, Options.FAST | Options.CHEAP,
     *(time(9, tzinfo=ZoneInfo(zone)) for zone in ("Europe/Berlin", "Asia/Tokyo")), time(9),
     *(datetime(2026, 1, 1, tzinfo=ZoneInfo(zone)) for zone in ("Europe/Berlin", "Europe/Paris")),
+    datetime(2026, 10, 25, 2, 30), datetime(2026, 10, 25, 2, 30, fold=1), time(2, 30), time(2, 30, fold=1),
 ]  # fmt: skip
 
 
@@ -159,6 +160,47 @@ def test_an_argument_without_a_key_is_told_by_name_and_type(value: object, told:
     assert told in str(raised.value)
     assert "ignore=(...)" in str(raised.value)
     assert "key=..." in str(raised.value)
+
+
+class Summers(tzinfo):
+    """A zone whose offset hangs on the date, and that has no name of its own, as those of dateutil."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return None if moment is None else timedelta(hours=2 if 3 < moment.month < 11 else 1)
+
+    def dst(self, moment: datetime | None) -> timedelta | None:
+        return None if moment is None else self.utcoffset(moment)
+
+    def tzname(self, _moment: datetime | None) -> str:
+        return "local"
+
+
+class Two(Summers):
+    """Another one, which has the same offset all year."""
+
+    def utcoffset(self, _moment: datetime | None) -> timedelta:
+        return timedelta(hours=2)
+
+
+@dataclass
+class Bag(dict[str, int]):
+    """A dataclass, and what it holds beside its fields."""
+
+    name: str = ""
+
+
+def test_a_zone_without_a_name_has_a_key_if_its_offset_says_all() -> None:
+    fixed = cache_key(datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=2))))
+
+    assert cache_key(datetime(2026, 1, 1, tzinfo=Two())) == fixed
+    for moment in (datetime(2026, 6, 1, tzinfo=Summers()), time(2, tzinfo=Summers())):
+        with pytest.raises(UncacheableArgument, match="Summers"):
+            cache_key(moment)
+
+
+def test_what_holds_more_than_its_fields_has_no_key() -> None:
+    with pytest.raises(UncacheableArgument, match="Bag"):
+        cache_key(Bag())
 
 
 def test_a_value_that_holds_itself_is_refused_as_too_deep() -> None:

@@ -95,41 +95,30 @@ async def _finished(
         work.close()  # One that was refused was never begun.
 
 
-class _Items:
-    """A generator, and whether it has given anything. What is sent to it or thrown into it, as by
-    `contextmanager`, comes to it."""
-
-    def __init__(self, items: Generator[Any, Any, Any]) -> None:
-        self._items = items
-        self.begun = False
-
-    def __iter__(self) -> _Items:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, sent: Any) -> Any:
-        item = self._items.send(sent)
-        self.begun = True
-        return item
-
-    def throw(self, *raised: Any) -> Any:
-        return self._items.throw(*raised)
-
-    def close(self) -> None:
-        self._items.close()
-
-
 def _generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         begun = False
         try:
-            with Call(breaker), closing(_Items(function(*args, **kwargs))) as items:
+            with Call(breaker), closing(function(*args, **kwargs)) as items:
                 try:
-                    return (yield from items)
-                finally:
-                    begun = items.begun
+                    item = next(items)
+                    begun = True
+                    # What is sent to it or thrown into it, as by `contextmanager`, comes to it.
+                    while True:
+                        try:
+                            sent = yield item
+                        except GeneratorExit:
+                            raise
+                        except BaseException as thrown:  # noqa: BLE001 - as of `contextmanager`
+                            item = items.throw(thrown)
+                        else:
+                            if sent is None:
+                                break
+                            item = items.send(sent)
+                except StopIteration as end:
+                    return end.value
+                # From the second item on the interpreter itself hands on what comes.
+                return (yield from items)
         except Exception as failed:
             if begun:
                 raise
@@ -147,8 +136,11 @@ def _async_generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> C
                 following = items.asend(None)
                 while True:
                     try:
-                        async with one.timed():
+                        if breaker.timeout is None:
                             item = await following
+                        else:
+                            async with one.timed():
+                                item = await following
                     except StopAsyncIteration:
                         break
                     begun = True

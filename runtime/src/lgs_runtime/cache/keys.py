@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from types import CodeType
 from typing import Any, Final
@@ -32,7 +33,12 @@ DIGEST: Final = 32
 def _with_zone(moment: datetime | time) -> str:
     # Its offset says too little: that of two zones may be the same today, and a time without a date has none.
     zone = getattr(moment.tzinfo, "key", None) or getattr(moment.tzinfo, "zone", None)
-    return f"{moment.isoformat()} {zone}" if isinstance(zone, str) else moment.isoformat()
+    if not isinstance(zone, str):
+        if moment.tzinfo is not None and moment.tzinfo.utcoffset(None) is None:
+            raise _NoForm(moment, f"its zone, {moment.tzinfo!r}, has no name and no offset of its own")
+        zone = ""
+    # Of two same hours as clocks go back, `fold` says which it is.
+    return f"{moment.isoformat()}{zone and ' '}{zone}{' fold' if moment.fold else ''}"
 
 
 TEXTS: Final[Mapping[type, Callable[[Any], str]]] = {
@@ -48,6 +54,9 @@ TEXTS: Final[Mapping[type, Callable[[Any], str]]] = {
     complex: repr,
 }
 """Types whose values are a text."""
+HOLDERS: Final = (dict, list, set, frozenset, tuple, str, bytes, int, float)
+"""What holds more than a dataclass of it says by its fields."""
+NOTHING: Final = b"4:None0:"
 TEXT: Final = "langchain_core.messages.base.TextAccessor"
 """What a message's `text` is: a text, but for an old way to ask for it."""
 
@@ -124,11 +133,10 @@ def canonical(value: Any, name: str) -> bytes:
 
 
 def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
-    found = bytearray()
+    found: list[bytes] = []
     for argument, value in sorted(named.items()):
         try:
-            _write(argument, found, 0)
-            _write(value, found, 0)
+            found += (_one(argument, 0), _one(value, 0))
         except _NoForm as none:
             given = _named(type(value))
             inside = "" if given == none.kind else f" with {with_article(none.kind)} in it"
@@ -141,81 +149,75 @@ def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
                 f"{name}: argument {argument!r} is {with_article(_named(type(value)))} that can't be read "
                 f"({type(raised).__name__}: {raised}); {WAY_OUT}"
             ) from raised
-    return bytes(found)
-
-
-def _write(value: Any, to: bytearray, depth: int) -> None:
-    """Appends type, length and content: no value's bytes can be taken for those of two others."""
-    if depth > DEEPEST:
-        raise _NoForm(value, f"a key must not be deeper than {DEEPEST} levels")
-    kind = type(value)
-    if kind is str:
-        _part(to, b"str", value.encode("utf-8", "surrogatepass"))
-    elif value is None:
-        _part(to, b"None", b"")
-    elif kind in (bytes, bytearray):
-        _part(to, kind.__name__.encode(), bytes(value))
-    elif (text := TEXTS.get(kind)) is not None:
-        _part(to, kind.__name__.encode(), text(value).encode())
-    elif isinstance(value, str) and _named(kind) == TEXT:
-        _write(str(value), to, depth)
-    else:
-        inner = bytearray()
-        for part in _parts(value, depth + 1):
-            inner += part if isinstance(part, bytes) else _one(part, depth + 1)
-        _part(to, _named(kind).encode(), bytes(inner))
-
-
-def _parts(value: Any, depth: int) -> Sequence[Any]:
-    """What a value of several is made of; what is bytes already is in its form."""
-    kind = type(value)
-    if kind in (list, tuple):
-        return [_one(item, depth) for item in value]
-    if kind is dict:
-        return _in_order(value, depth)
-    if kind in (set, frozenset):
-        return sorted(_one(item, depth) for item in value)
-    return _parts_of_object(value, depth)
-
-
-def _parts_of_object(value: Any, depth: int) -> Sequence[Any]:
-    found: Sequence[Any] | None = None
-    if isinstance(value, Enum):
-        # Of flags that nobody has named the value is all that there is.
-        found = [value.name, *([value.value] if value.name is None else [])]
-    elif isinstance(value, PurePath):
-        found = [str(value)]
-    elif isinstance(value, BaseModel):
-        # As pydantic's own `==` compares them: private attributes distinguish models, too, and what is only
-        # remembered (a `cached_property`) does not.
-        private: dict[Any, Any] = {(name,): held for name, held in (value.__pydantic_private__ or {}).items()}
-        held = {name: value.__dict__[name] for name in type(value).model_fields if name in value.__dict__}
-        found = _in_order({**held, **(value.__pydantic_extra__ or {}), **private}, depth)
-    elif is_dataclass(value) and not isinstance(value, type):
-        compared = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
-        found = _in_order(compared, depth)
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        found = [_one(item, depth) for item in value]
-    elif type(value).__module__ == "numpy" and hasattr(value, "dtype") and not value.dtype.hasobject:
-        kinds = value.dtype.str if value.dtype.names is None else repr(value.dtype.descr)
-        found = [kinds, tuple(value.shape), _one(value.tobytes(), depth)]
-    if found is None:
-        raise _NoForm(value, "it has no form that is the same in every process")
-    return found
-
-
-def _in_order(items: Mapping[Any, Any], depth: int) -> Sequence[bytes]:
-    return sorted(_one(key, depth) + _one(item, depth) for key, item in items.items())
+    return b"".join(found)
 
 
 def _one(value: Any, depth: int) -> bytes:
-    found = bytearray()
-    _write(value, found, depth)
-    return bytes(found)
+    """Type, length and content: no value's bytes can be taken for those of two others."""
+    if depth > DEEPEST:
+        raise _NoForm(value, f"a key must not be deeper than {DEEPEST} levels")
+    kind: type = type(value)
+    if kind is str:
+        return _part(b"3:str", value.encode("utf-8", "surrogatepass"))
+    if value is None:
+        return NOTHING
+    if (text := TEXTS.get(kind)) is not None:
+        return _part(_marked(kind), text(value).encode())
+    if kind in (bytes, bytearray):
+        return _part(_marked(kind), bytes(value))
+    if isinstance(value, str) and _named(kind) == TEXT:
+        return _one(str(value), depth)
+    return _part(_marked(kind), b"".join(_parts(value, depth + 1)))
 
 
-def _part(to: bytearray, kind: bytes, content: bytes) -> None:
-    to += b"%d:%b%d:%b" % (len(kind), kind, len(content), content)
+def _parts(value: Any, depth: int) -> Iterable[bytes]:
+    """The forms of what a value of several is made of."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return [_one(item, depth) for item in value]
+    if kind is dict:
+        return _in_order(value, depth)
+    if kind is set or kind is frozenset:
+        return sorted([_one(item, depth) for item in value])
+    return _parts_of_object(value, depth)
+
+
+def _parts_of_object(value: Any, depth: int) -> Iterable[bytes]:
+    if isinstance(value, Enum):
+        # Of flags that nobody has named the value is all that there is.
+        return [_one(value.name, depth), *([_one(value.value, depth)] if value.name is None else [])]
+    if isinstance(value, PurePath):
+        return [_one(str(value), depth)]
+    if isinstance(value, BaseModel):
+        # As pydantic's own `==` compares them: private attributes distinguish models, too, and what is only
+        # remembered (a `cached_property`) does not.
+        private: dict[Any, Any] = {(name,): held for name, held in (value.__pydantic_private__ or {}).items()}
+        there = value.__dict__
+        held = {name: there[name] for name in type(value).model_fields if name in there}
+        return _in_order({**held, **(value.__pydantic_extra__ or {}), **private}, depth)
+    if is_dataclass(value) and not isinstance(value, (type, *HOLDERS)):
+        compared = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
+        return _in_order(compared, depth)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return [_one(item, depth) for item in value]
+    if type(value).__module__ == "numpy" and hasattr(value, "dtype") and not value.dtype.hasobject:
+        kinds = value.dtype.str if value.dtype.names is None else repr(value.dtype.descr)
+        return [_one(kinds, depth), _one(tuple(value.shape), depth), _one(value.tobytes(), depth)]
+    raise _NoForm(value, "it has no form that is the same in every process")
+
+
+def _in_order(items: Mapping[Any, Any], depth: int) -> Sequence[bytes]:
+    return sorted([_one(key, depth) + _one(item, depth) for key, item in items.items()])
+
+
+def _part(marked: bytes, content: bytes) -> bytes:
+    return b"%b%d:%b" % (marked, len(content), content)
+
+
+@lru_cache(maxsize=1024)
+def _marked(kind: type) -> bytes:
+    name = _named(kind).encode()
+    return b"%d:%b" % (len(name), name)
 
 
 def _named(kind: type) -> str:

@@ -55,7 +55,8 @@ CONSTRUCTORS: Final = (
 SEND: Final = ("node", "arg", "timeout")
 """What a `Send` holds, in whichever version."""
 COLLECTIONS: Final[tuple[type, ...]] = (set, frozenset, deque)
-PLAIN_KEYS: Final = (str, int, float, bool, bytes, type(None))
+NESTED: Final[frozenset[type]] = frozenset({dict, list})
+PLAIN_KEYS: Final[frozenset[type]] = frozenset({str, int, float, bool, bytes, type(None)})
 ARRAY: Final = ("numpy", "ndarray")
 TEXT: Final = ("langchain_core.messages.base", "TextAccessor")
 """What a message's `text` is: a text, but for an old way to ask for it."""
@@ -82,7 +83,22 @@ def _with_texts_as_keys(value: Any) -> bytes:
 def _with_any_keys(value: Any) -> bytes:
     # Not `pack` for what is inside: trying both ways at each level would double the work with every level.
     option = PACKING | ormsgpack.OPT_NON_STR_KEYS
-    return ormsgpack.packb(_with_pairs(value), default=partial(_default, inner=_with_any_keys), option=option)
+    held = value if type(value) not in NESTED or _keys_stay(value) else _with_pairs(value)
+    return ormsgpack.packb(held, default=partial(_default, inner=_with_any_keys), option=option)
+
+
+def _keys_stay(value: Any) -> bool:
+    """Whether msgpack brings back the keys of a mapping and all within it, or all within a list."""
+    if type(value) is dict:
+        for key in value:
+            if type(key) not in PLAIN_KEYS and not _stays(key):
+                return False
+        value = value.values()
+    # Not `all`: this is most of the work for many small mappings.
+    for each in value:  # noqa: SIM110
+        if type(each) in NESTED and not _keys_stay(each):
+            return False
+    return True
 
 
 def _with_pairs(value: Any) -> Any:
@@ -146,7 +162,7 @@ def _is_zoned(value: Any) -> bool:
 
 def _held(value: Any) -> tuple[Any] | None:
     """What an object of a type that holds data holds; None for others."""
-    kind = type(value)
+    kind: Any = type(value)
     held: Any = None
     if kind is deque:
         held = [list(value), value.maxlen]
@@ -161,12 +177,23 @@ def _held(value: Any) -> tuple[Any] | None:
     elif isinstance(value, BaseModel):
         held = value.__getstate__()
         # What is only remembered (a `cached_property`) is found again.
-        held["__dict__"] = {name: each for name, each in value.__dict__.items() if name in kind.model_fields}
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        there, declared = value.__dict__, kind.model_fields
+        if not declared.keys() >= there.keys():
+            held["__dict__"] = {name: each for name, each in there.items() if name in declared}
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type) and _is_its_fields(kind):
         held = _state(value)
     else:
         return None
     return (held,)
+
+
+@lru_cache(maxsize=1024)
+def _is_its_fields(kind: type) -> bool:
+    """Whether objects of it hold no more than attributes: not, where it is a mapping or an exception, too."""
+    try:
+        return type(object.__new__(kind)) is kind
+    except TypeError:
+        return False
 
 
 def _typed(kind: type, content: Any, inner: Callable[[Any], bytes]) -> ormsgpack.Ext:
