@@ -104,6 +104,48 @@ async def test_the_policy_can_be_changed_later(story: Story, first: str, then: s
         await story.vanishes(SECRET, SET)
 
 
+async def test_what_is_to_be_kept_outlives_a_service_that_is_paused(story: Story) -> None:
+    """Nothing is changed while it is paused, and it may be deleted meanwhile."""
+    story.apply(managed(deletionPolicy="Delete"))
+    await policy_becomes(story, "Delete")
+    paused = managed(deletionPolicy="Retain")
+    paused["spec"]["paused"] = True
+
+    story.apply(paused)
+
+    async def kept() -> bool:
+        found = [await story.get(SECRET, SET), await story.get(CLAIM, VOLUME)]
+        return not any(each["metadata"].get("ownerReferences") for each in found)
+
+    await until(kept, "the owner stays")
+    await story.has_condition("Reconciled", "False", "Paused")
+    delete(story, "lgs", "support")
+    await story.vanishes(STATEFUL_SET, SET)
+    assert await story.get(CLAIM, VOLUME)
+    assert await story.get(SECRET, SET)
+
+
+async def test_the_status_has_the_policy_by_which_the_volume_stays_or_goes_now(story: Story) -> None:
+    story.apply(managed())
+    await policy_becomes(story, "Retain")
+
+    story.apply(managed(deletionPolicy="Delete"))
+    await policy_becomes(story, "Delete")
+
+    story.apply(managed(deletionPolicy="Retain"))
+    await policy_becomes(story, "Retain")
+    await gone(story)
+    assert await story.get(CLAIM, VOLUME)
+
+
+async def policy_becomes(story: Story, policy: str) -> None:
+    async def becomes() -> bool:
+        status = (await story.get(SERVICE_OF_OURS)).get("status", {})
+        return bool(status.get("database", {}).get("deletionPolicy") == policy)
+
+    await until(becomes, f"the policy does not become {policy}")
+
+
 def storage_class(story: Story, name: str, *, grows: bool) -> str:
     manifest = {
         "apiVersion": "storage.k8s.io/v1",

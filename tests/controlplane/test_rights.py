@@ -6,6 +6,8 @@ The API server's audit log has what the operator requested; each verb of each ru
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -206,6 +208,27 @@ async def test_a_right_that_was_taken_away_is_told_by_every_service_that_needs_i
     said = await story.has_condition("Reconciled", "False", "Refused")
     assert 'cannot get resource "secrets"' in said["message"]
     assert await installation.operator.metric("lgs_operator_internal_errors_total") == 0
+
+
+@pytest.mark.parametrize("installation", ["namespaced"], indirect=True)
+async def test_where_only_who_may_delete_a_volume_may_change_its_owner_the_way_out_is_told(
+    installation: Installation,
+) -> None:
+    """As OpenShift has it: the operator may delete no volume."""
+    story, volume = installation.story, "data-support-postgres-0"
+    database = {"storage": "1Gi", "deletionPolicy": "Delete"}
+    story.apply(service(persistence={"postgres": {"managed": database}}))
+    await story.has_condition("Reconciled", "True", "Done")
+
+    story.apply(service(persistence={"postgres": {"managed": database | {"deletionPolicy": "Retain"}}}))
+
+    said = await story.has_condition("Reconciled", "False", "Refused")
+    assert f"PersistentVolumeClaim {volume} is still deleted with the service" in said["message"]
+    assert (await story.get(SERVICE_OF_OURS))["status"]["database"]["deletionPolicy"] == "Delete"
+    (command,) = re.findall(r"kubectl (patch .*?'.*?')", said["message"])
+    story.plane.run(*shlex.split(command))
+    await story.has_condition("Reconciled", "True", "Done")
+    assert (await story.get(SERVICE_OF_OURS))["status"]["database"]["deletionPolicy"] == "Retain"
 
 
 async def begins(story: Story) -> None:

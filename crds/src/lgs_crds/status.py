@@ -91,6 +91,10 @@ class DatabaseStatus(StatusPart):
     size: Annotated[str, StringConstraints(max_length=32)] | None = Field(
         default=None, description="Size that the volume's claim asks for; storage can't go below it."
     )
+    deletion_policy: Literal["Retain", "Delete"] | None = Field(
+        default=None,
+        description="What becomes of the volume if the service is deleted now, whatever the manifest says.",
+    )
     image: str | None = Field(default=None, description="Image that the managed server runs.")
     major_version: int | None = Field(
         default=None, description="Major version of PostgreSQL that the volume belongs to, where it is known."

@@ -30,7 +30,7 @@ from lgs_operator.desired.credentials import (
 )
 from lgs_operator.desired.inputs import PostgresInputs
 from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
-from lgs_operator.desired.volume import adopted, growth, size_of
+from lgs_operator.desired.volume import adopted, goes_with, growth, let_go, size_of
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
     CLAIM,
@@ -111,6 +111,28 @@ class ManagedDatabase:
         templates = (found.stateful_set or {}).get("spec", {}).get("volumeClaimTemplates")
         return Read(found, PostgresInputs(managed, image, credentials, found.claim, templates))
 
+    async def keep(self, key: ServiceKey, service: LangGraphService) -> str | None:
+        """Has what `deletionPolicy` keeps outlive the service, before anything else and whatever holds that
+        up: it may be deleted at any moment. What is deleted with it all the same, with why, or None."""
+        managed, uid = _managed(service), service.metadata.uid or ""
+        if managed is None or managed.deletion_policy != "Retain":
+            return None
+        await self._state.read_secrets(key)
+        live, name = self._state.owned(key), object_name(key.name, "postgres")
+        for kept in (Key(CLAIM, key.namespace, claim_name(key.name)), Key(SECRET, key.namespace, name)):
+            there = live.get(kept)
+            if there is None or not goes_with(there, uid):
+                continue
+            try:
+                self._state.put(
+                    await self._cluster.merge(kept.kind, kept.namespace, kept.name, let_go(there, uid))
+                )
+            except KubeError as error:
+                if not error.lasting:
+                    raise
+                return f"{kept.kind.name} {kept.name} is still deleted with the service: {error}"
+        return None
+
     async def _find(self, key: ServiceKey, live: Mapping[Key, Manifest], asked: str | None) -> Found:
         name = object_name(key.name, "postgres")
         claim_key = Key(CLAIM, key.namespace, claim_name(key.name))
@@ -149,13 +171,14 @@ class ManagedDatabase:
         await self._show(key, read.inputs.credentials)
         return await self._grow(key, read.inputs)
 
-    def status(self, key: ServiceKey, postgres: PostgresInputs) -> DatabaseStatus:
-        """What the service's status says of it."""
+    def status(self, key: ServiceKey, uid: str, postgres: PostgresInputs) -> DatabaseStatus:
+        """What the status of the service with this uid says of it."""
         claim = self._state.owned(key).get(Key(CLAIM, key.namespace, claim_name(key.name)))
         image = postgres.image
         return DatabaseStatus(
             volume=claim_name(key.name),
             size=size_of(claim),
+            deletion_policy=None if claim is None else ("Delete" if goes_with(claim, uid) else "Retain"),
             image=image.name,
             major_version=image.version,
             upgrade_available=None if image.name == self.offered.name else self.offered.name,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from lgs_operator.context import Context
-from lgs_operator.desired.volume import unchangeable
+from lgs_operator.desired.volume import not_let_go, unchangeable
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
     CLAIM,
@@ -121,5 +121,5 @@ class PlanWriter:
 
 def _refused(key: Key, there: Manifest | None, wanted: Manifest, said: str) -> str:
     """Why the API server did not take it: what it can't say of a claim in its own words is said in ours."""
-    fixed = unchangeable(there, wanted, said) if key.kind == CLAIM else None
+    fixed = not_let_go(wanted, said) or unchangeable(there, wanted, said) if key.kind == CLAIM else None
     return f"{key.kind.name} {key.name} {fixed or f'was refused: {said}'}"

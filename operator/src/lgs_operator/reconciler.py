@@ -100,9 +100,10 @@ class Reconciler:
         except ManifestError as error:
             await self._halt(key, body, Diagnosis("InvalidSpec", invalid_message(error.problems)))
             return None
+        unkept = await self._databases.keep(key, service)
         if service.spec.paused:
             words = "spec.paused is true: nothing is changed or repaired"
-            await self._halt(key, body, Diagnosis("Paused", words))
+            await self._halt(key, body, Diagnosis("Paused", f"{words}; {unkept}" if unkept else words))
             return None
         service = pin.service if isinstance(pin, Pinned) else service
         return await self._bring(key, service, pin)
@@ -163,7 +164,9 @@ class Reconciler:
         todo, awaited = await self._plan(key, inputs, live, hold)
         refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
-        status = self._databases.status(key, read.inputs) if read else DatabaseStatus()
+        status = (
+            self._databases.status(key, service.metadata.uid or "", read.inputs) if read else DatabaseStatus()
+        )
         if known is None and service.spec.persistence.postgres is not None:
             known = _unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE

@@ -87,6 +87,30 @@ def unchangeable(there: Manifest | None, wanted: Manifest, said: str) -> str | N
     return f"has {size}; {volume}.size: {asked}: {rule}; {out}"
 
 
+def goes_with(manifest: Manifest, uid: str) -> bool:
+    """Whether it is deleted with the service of this uid."""
+    return any(each.get("uid") == uid for each in manifest["metadata"].get("ownerReferences") or [])
+
+
+def let_go(manifest: Manifest, uid: str) -> dict[str, Any]:
+    """The patch after which it outlives the service, if it is still as it was seen."""
+    metadata = manifest["metadata"]
+    others = [each for each in metadata["ownerReferences"] if each.get("uid") != uid]
+    return {"metadata": {"ownerReferences": others or None, "resourceVersion": metadata["resourceVersion"]}}
+
+
+def not_let_go(wanted: Manifest, said: str) -> str | None:
+    """Why the database's claim can't outlive its service, and the way out; None for another reason."""
+    metadata = wanted["metadata"]
+    if "ownerRef" not in said or metadata.get("ownerReferences"):
+        return None
+    way = f"kubectl patch pvc {metadata['name']} -n {metadata['namespace']} --type=merge -p "
+    return (
+        "is still deleted with the service, as this cluster has whose it is changed by nobody but who may "
+        f'delete it; do so with: {way}\'{{"metadata":{{"ownerReferences":null}}}}\' ({said})'
+    )
+
+
 def adopted(claim: Manifest | None, stateful_set: Manifest | None, uid: str) -> str | None:
     """In words, what a service finds that an earlier one of its name left; None where it is its own."""
     if claim is None or stateful_set is not None:
