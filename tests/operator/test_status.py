@@ -196,6 +196,32 @@ def test_a_replica_that_ended_at_an_emptied_database_is_told_by_that_with_the_wa
     assert "kubectl" not in ready(forgotten).message
 
 
+@pytest.mark.parametrize(
+    ("managed", "source"),
+    [
+        ({"backup": {"schedule": "@daily", "volume": {}}}, "support"),
+        ({"backup": {"schedule": "@daily", "volume": {}}, "restoreFrom": {"service": "older"}}, "support"),
+        ({"restoreFrom": {"service": "older"}}, "older"),
+        ({}, None),
+    ],
+)
+def test_a_managed_database_that_came_back_empty_has_the_way_to_its_backups(
+    managed: dict[str, Any], source: str | None
+) -> None:
+    """`restoreFrom` in its manifest is no such way: it is there for a new service."""
+    words = "DATABASE_URI: postgres://h/d: the database is empty: its id was 0d9f8a5e: restore it"
+    last = {"terminated": {"exitCode": 2, "message": words}}
+    crashed = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=last)
+    server = {"status": {"readyReplicas": 1}}
+    database = service(persistence={"postgres": {"managed": managed}})
+
+    told = ready(view(crashed, service=database, postgres=server, database=DatabaseStatus(id="0d9f8a5e")))
+
+    assert told.reason == "DatabaseEmpty"
+    assert ("kubectl delete lgs support" in told.message) is (source is not None)
+    assert source is None or f"restoreFrom.service: {source}." in told.message
+
+
 def test_words_of_the_applications_own_are_not_taken_for_the_databases() -> None:
     last = {"terminated": {"exitCode": 1, "message": "the database is empty\nValueError: no customers"}}
     crashed = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=last)

@@ -30,8 +30,23 @@ def of_database(service: LangGraphService, database: DatabaseStatus | None, word
     if database is None or database.id is None:
         # It was forgotten just now: replicas that know it are on their way out.
         return Diagnosis(reason, words)
+    back = _way_back(service) if reason == "DatabaseEmpty" else ""
     way = f"kubectl annotate lgs {service.metadata.name} {FORGET_ANNOTATION}={database.id} --overwrite"
-    return Diagnosis(reason, f"{words}. To begin with what is there instead: {way}")
+    return Diagnosis(reason, f"{words}.{back} To begin with what is there instead: {way}")
+
+
+def _way_back(service: LangGraphService) -> str:
+    """How a managed database that is empty gets what was backed up: the manifest alone does nothing, also if
+    it has `restoreFrom`, which is there for a new service."""
+    postgres, name = service.spec.persistence.postgres, service.metadata.name
+    managed = postgres.managed if postgres is not None else None
+    if managed is None or not (managed.backup or managed.restore_from):
+        return ""
+    source = managed.restore_from.service if managed.restore_from and not managed.backup else name
+    return (
+        f" Its backups fill the database of a new service only: kubectl delete lgs {name}, then apply it "
+        f"again with spec.persistence.postgres.managed.restoreFrom.service: {source}."
+    )
 
 
 def ended_at_database(
