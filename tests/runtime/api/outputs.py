@@ -100,6 +100,11 @@ async def number(given: int) -> int:
 
 
 @entrypoint()
+async def nothing(given: int) -> None:
+    return None
+
+
+@entrypoint()
 async def number_asks(given: int) -> int:
     return given + int(interrupt("how much more?"))
 

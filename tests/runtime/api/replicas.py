@@ -47,6 +47,7 @@ OUTPUTS = (
     "private_fails",
     "private_inside",
     "shy",
+    "nothing",
     "number",
     "number_asks",
     "listed",

@@ -237,6 +237,26 @@ async def test_values_that_are_no_object_are_answered_as_they_are(
     assert await client.runs.wait(None, "listed", input=["a"]) == ["a", "added"]  # type: ignore[arg-type]
 
 
+async def test_a_workflow_that_stops_before_it_returned_anything_has_given_nothing_out(
+    client: LangGraphClient, other: Replica
+) -> None:
+    thread = await new_thread(client)
+    three: Any = 3
+
+    stopped = await client.runs.wait(thread, "number", input=three, interrupt_before="*")
+    run = (await client.runs.list(thread))[0]
+    joined = [await each.runs.join(thread, run["run_id"]) for each in (client, other.client)]
+    alone = await client.runs.wait(None, "number", input=three, interrupt_before="*")
+    nothing = await client.runs.wait(None, "nothing", input=three)
+
+    assert [stopped, *joined, alone] == [{}] * 4
+    assert nothing is None
+    gone_on: Any = await client.runs.wait(thread, "number")
+    assert gone_on == 7
+    earlier: Any = await client.runs.join(thread, run["run_id"])
+    assert earlier == {}
+
+
 async def test_a_question_where_values_are_no_object_is_all_that_is_answered(client: LangGraphClient) -> None:
     thread = await new_thread(client)
 

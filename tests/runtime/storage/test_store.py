@@ -246,3 +246,16 @@ def test_a_model_whose_package_is_missing_and_a_thing_that_is_no_function_are_to
         open_index(options)
     with pytest.raises(ConfigError, match="it is an int; it must be a function or Embeddings"):
         open_index(options, 7)
+
+
+async def test_a_key_that_is_no_text_is_kept_as_one_and_found_as_it_was_put(database_uri: str) -> None:
+    async with open_store(database_uri) as store:
+        await store.aput(("n",), 5, {"n": 5})  # type: ignore[arg-type]
+
+        found = await store.aget(("n",), 5)  # type: ignore[arg-type]
+        listed = await store.asearch(("n",))
+        await store.adelete(("n",), 5)  # type: ignore[arg-type]
+
+        assert found is not None and (found.key, found.value) == ("5", {"n": 5})
+        assert [item.key for item in listed] == ["5"]
+        assert await store.aget(("n",), "5") is None

@@ -43,6 +43,12 @@ def unrooted(values: Json | None) -> Any:
     return values[ROOT] if values is not None and values.keys() == {ROOT} else values
 
 
+def given_out(output: Json) -> Json:
+    """What a run that stopped has given out: `{}` before a workflow of the functional API (`@entrypoint`) has
+    returned anything, whose output is None until then."""
+    return {} if output.keys() == {ROOT} and output[ROOT] is None else output
+
+
 def failure_of(reason: str) -> Json:
     """Why a run failed, kept as `Name: text` of an exception or as any other reason, as clients expect it."""
     name, colon, message = reason.partition(": ")

@@ -23,6 +23,7 @@ from lgs_runtime.model import (
     Run,
     Thread,
     failure_of,
+    given_out,
     questions,
     rooted,
     unrooted,
@@ -77,7 +78,7 @@ async def result_of(services: Services, run: Run) -> Json:
         return await _answer_then(services, thread, run)
     # The replica that executed a run to its end has stored its answer, where that is less than the thread's
     # values.
-    output = thread.values if run.status == "success" else await _output(services, thread)
+    output = thread.values if run.status == "success" else given_out(await _output(services, thread) or {})
     return with_questions(output, questions(thread.interrupts))
 
 
@@ -103,6 +104,7 @@ async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
     async with open_for(services, thread, graph_id, last[0].config) as graph:
         snapshot = await graph.aget_state(last[0].config)
         shown = output_of(graph, rooted(to_json(snapshot.values)))
+    shown = given_out(shown) if snapshot.next else shown
     return with_questions(shown, to_json(snapshot.interrupts))
 
 

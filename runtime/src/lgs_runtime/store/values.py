@@ -14,12 +14,13 @@ from lgs_runtime.database.json_columns import dump, escape, restored, unescape
 
 
 def encoded(op: Op) -> Op:
-    """An operation with what databases take."""
+    """An operation with what databases take. A key is a text: LangGraph makes one of what it looks for, and
+    leaves what is put as it is."""
     if isinstance(op, PutOp):
         value = None if op.value is None else _document(op.value)
-        return op._replace(namespace=_labels(op.namespace), key=escape(op.key), value=value)
+        return op._replace(namespace=_labels(op.namespace), key=escape(str(op.key)), value=value)
     if isinstance(op, GetOp):
-        return op._replace(namespace=_labels(op.namespace), key=escape(op.key))
+        return op._replace(namespace=_labels(op.namespace), key=escape(str(op.key)))
     if isinstance(op, SearchOp):
         wanted = None if op.filter is None else _document(op.filter)
         return op._replace(namespace_prefix=_labels(op.namespace_prefix), filter=wanted)

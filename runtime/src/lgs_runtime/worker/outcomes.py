@@ -10,7 +10,7 @@ from typing import Any
 from langgraph.types import StateSnapshot
 
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.model import Json, Outcome, Run, questions, rooted, with_questions
+from lgs_runtime.model import Json, Outcome, Run, given_out, questions, rooted, with_questions
 from lgs_runtime.streams.json_encoding import to_json
 from lgs_runtime.worker.missing_nodes import NodeNotFound
 from lgs_runtime.worker.resumption import ANSWER_CACHE, UnknownInterruptError
@@ -22,6 +22,7 @@ def outcome_of(graph: Graph, state: StateSnapshot, run: Run | None = None) -> Ou
     interrupts = {task.id: to_json(task.interrupts) for task in state.tasks if task.interrupts}
     values = rooted(to_json(state.values))
     answer = output_of(graph, values)
+    answer = given_out(answer) if state.tasks else answer
     return Outcome(
         status="success",
         thread_status="interrupted" if state.tasks else "idle",
