@@ -1,4 +1,5 @@
-"""How a route gets at the open parts of the replica, and what several routes share."""
+"""Routes behind access control, the open parts of the replica as their parameters, and what several of them
+share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where graphs keep their state between supersteps: savers and stores, ready for several replicas.
+"""Where graphs keep their state between supersteps: savers, ready for several replicas.
 
 `FastPostgresSaver` and `FastSqliteSaver` can be used by themselves in any LangGraph program; see
 docs/checkpointer.md.
