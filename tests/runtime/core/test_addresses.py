@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from lgs_runtime.database.addresses import address, masked
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.settings import load_settings
+from lgs_runtime.settings_loader import load_settings
 
 SECRET = "SeCrEt"
 GRAPHS = {"LANGSERVE_GRAPHS": '{"a": "./g.py:g"}', "DATABASE_URI": "postgres://lgs:x@h/db"}
