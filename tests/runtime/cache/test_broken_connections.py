@@ -17,7 +17,7 @@ from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.redis import RedisEntries
-from lgs_runtime.cache.shared import Change, SharedCacheUnavailable, Stored, Written
+from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
 from support.caches import listening
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied
@@ -232,9 +232,32 @@ async def test_nobody_waits_for_the_lease_of_one_whose_answer_was_lost(
     await goes_on(there, place)
 
 
+async def test_a_lease_that_can_not_be_given_back_keeps_no_other_from_it(
+    new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = (new_cache(redis_uri, lease_seconds=LONG) for _ in range(2))
+    away, place = here.place("function", "of a node that is away"), here.place("function", "key")
+    shared = entries_of(here)
+    release = shared.release
+
+    async def refused(key: str, token: str) -> None:
+        if key == away.key:
+            raise SharedCacheRefused("its node is away")
+        await release(key, token)
+
+    monkeypatch.setattr(shared, "release", refused)
+    for each in (away, place):
+        lost(shared, monkeypatch, "read_or_lease", done=True)
+        here.fail(await taken(here, each))
+
+    await goes_on(there, place)
+
+
 async def test_nobody_waits_for_the_lease_of_one_who_was_cancelled_as_it_was_taken(
     new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It is given back as soon as it was taken, not when Redis is looked at.
+    monkeypatch.setattr("lgs_runtime.cache.replicas.CHECK_SECONDS", LONG)
     here, there = (new_cache(redis_uri, lease_seconds=LONG) for _ in range(2))
     place = here.place("function", "key")
     shared = entries_of(here)

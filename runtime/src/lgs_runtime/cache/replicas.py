@@ -9,8 +9,9 @@ of shared entries is forgotten whenever a change may have been missed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -38,6 +39,14 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A lease that may be in Redis: what asked for it, and until when it is tried to give it back."""
+
+    asked: tuple[asyncio.Future[Any], ...]
+    until: float
+
+
 class Replicas:
     """The shared entries, while they answer."""
 
@@ -59,8 +68,8 @@ class Replicas:
         self._failed = failed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Future[Any]] = set()
-        self._left: dict[tuple[str, str], float] = {}
-        """Leases that may be in Redis though nobody computes under them, and until when that is tried."""
+        self._left: dict[tuple[str, str], _Left] = {}
+        """Leases that may be in Redis though nobody computes under them."""
         self._closed = False
         self.changes = 0
         """The number of those received so far."""
@@ -80,13 +89,19 @@ class Replicas:
         """This replica has changed something, which nobody announces to it."""
         self._changed_times += 1
 
-    async def ask(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
-        """What they answer; None when they can't be reached, or refuse."""
+    async def ask(
+        self,
+        question: Callable[[SharedCache], Awaitable[T]],
+        begun: Callable[[asyncio.Future[T]], Any] = lambda asked: None,
+    ) -> T | None:
+        """What they answer; None when they can't be reached, or refuse. Who is cancelled leaves the question
+        behind, which has been `begun`."""
         if not self.up:
             return None
         self._begin_to_listen()
         # In a task of its own: the driver may swallow a cancellation, and that of a run must not be lost.
         asked = self._begun(question(self._shared))
+        begun(asked)
         suspected = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._suspect)
         try:
             return await asyncio.shield(asked)
@@ -101,13 +116,14 @@ class Replicas:
     async def ask_leased(self, flight: Flight, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
         """As `ask`, for what takes the lease of a flight, or ends it: where the answer is lost the lease may
         be there, and is given back once Redis takes that, since the other replicas wait for its end."""
-        answer, asked = None, self.up or flight.leased
+        answer, may_be_there = None, self.up or flight.leased
+        asked: list[asyncio.Future[T]] = []
         try:
-            answer = await self.ask(question)
+            answer = await self.ask(question, asked.append)
             return answer
         finally:
-            if answer is None and asked:
-                self._leave(flight)
+            if answer is None and may_be_there:
+                self._leave(flight, asked)
 
     async def release(self, flight: Flight) -> None:
         """Gives the lease of a flight back."""
@@ -204,23 +220,34 @@ class Replicas:
             self.changes += 1
             self._changed(Change())
 
-    def _leave(self, flight: Flight) -> None:
+    def _leave(self, flight: Flight, asked: Collection[asyncio.Future[Any]]) -> None:
         if self._closed or len(self._left) >= MOST_LEFT:
             return
-        self._left[flight.key, flight.token] = asyncio.get_running_loop().time() + LEFT_SECONDS
+        until = asyncio.get_running_loop().time() + LEFT_SECONDS
+        self._left[flight.key, flight.token] = _Left(tuple(asked), until)
         if not self._busy("give back"):
             self._tasks["give back"] = asyncio.create_task(self._give_back(), name="cache-leases-left")
 
     async def _give_back(self) -> None:
         loop = asyncio.get_running_loop()
         while self._left:
-            await asyncio.sleep(CHECK_SECONDS)
-            for lease, until in tuple(self._left.items()):
-                given_back = await self.ask(partial(_released, lease=lease))
-                if given_back or loop.time() > until:
+            # What still asks for a lease, though its caller was cancelled, may take it after that.
+            if under_way := [
+                asked for left in self._left.values() for asked in left.asked if not asked.done()
+            ]:
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            refused = False
+            for lease, left in tuple(self._left.items()):
+                if not all(asked.done() for asked in left.asked):
+                    continue
+                if await self.ask(partial(_released, lease=lease)) or loop.time() > left.until:
                     del self._left[lease]
-                else:
+                    continue
+                refused = True
+                if not self.up:
                     break
+            if refused:
+                await asyncio.sleep(CHECK_SECONDS)
 
     async def _renew(self) -> None:
         while True:
