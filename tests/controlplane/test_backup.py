@@ -141,6 +141,32 @@ async def test_backups_go_with_the_service_and_their_volume_stays_for_one_of_its
     assert (await story.get(CLAIM, "support-backup"))["metadata"]["uid"] == first["metadata"]["uid"]
 
 
+async def test_a_service_that_is_made_again_knows_the_last_backup_of_its_volume(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(managed(backup=backups()))
+    await story.appears(CRON_JOB, "support-backup")
+    story.plane.run("create", "job", "now", "--from=cronjob/support-backup", "-n", story.namespace)
+    await ends(story, "backup", 0, json.dumps(TOLD))
+
+    async def known() -> dict[str, Any] | None:
+        return (await status_of(story)).get("backup")
+
+    async def noted() -> bool:
+        claim = await story.get(CLAIM, "data-support-postgres-0")
+        return NAME in claim["metadata"]["annotations"].get("lgs.dev/last-backup", "")
+
+    before = await until(known, "the backup is not known")
+    await until(noted, "the backup is not noted")
+    story.plane.run("delete", "lgs", "support", "-n", story.namespace)
+    await story.vanishes(CRON_JOB, "support-backup")
+    story.apply(managed(backup=backups()))
+
+    assert await until(known, "the backup is forgotten") == before
+    await story.has_condition("BackupReady", "True", "BackedUp")
+
+
 async def test_a_volume_of_somebody_else_with_the_name_of_the_backups_is_left_alone(
     story: Story, operators: Operators
 ) -> None:

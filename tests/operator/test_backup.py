@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from lgs_crds.model.backup import Backup, RestoreFrom
 from lgs_crds.schedules import next_time
 from lgs_operator.desired.everything import everything
-from lgs_operator.status.backup import BackupView, backup_ready, last_backup
+from lgs_operator.status.backup import BackupView, backup_ready, last_backup, noted_of
 from lgs_operator.status.reporter import restore_event
 from lgs_operator.status.restore import RestoreView, restore_of, restoring
 from support.desired import inputs_of
@@ -161,6 +162,18 @@ def test_the_last_backup_is_remembered_when_its_pod_is_gone() -> None:
     before = {"backup": known.model_dump(by_alias=True)}
 
     assert last_backup(BackupView(DAILY, job(9999)), before) == known
+
+
+def test_the_last_backup_is_remembered_when_its_service_is_gone() -> None:
+    """The claim of the volume has it; the schedule of the one that is made again has just begun."""
+    known = last_backup(BackupView(DAILY, job(9999), pods=(pod(570, told(23)),)), {})
+    again = BackupView(DAILY, job(1), noted=noted_of(known))
+
+    assert last_backup(again, {}) == known
+    assert said(again)[:2] == ("True", "BackedUp")
+    assert noted_of(None) is None
+    for broken in ("", "{", "[]", '{"name": 5}', "[" * 100_000):
+        assert last_backup(replace(again, noted=broken), {}) is None
 
 
 @pytest.mark.parametrize(

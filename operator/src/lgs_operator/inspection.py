@@ -19,9 +19,11 @@ from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import history_of
+from lgs_operator.desired.volume import last_backup_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.client import KubeError
 from lgs_operator.kube.kinds import (
+    CLAIM,
     CRON_JOB,
     DEPLOYMENT,
     EVENT,
@@ -33,8 +35,8 @@ from lgs_operator.kube.kinds import (
 )
 from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
-from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, object_name
-from lgs_operator.status.backup import BackupView
+from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, claim_name, object_name
+from lgs_operator.status.backup import BackupView, last_backup, noted_of
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.observed import ObservedService, Reports
 from lgs_operator.status.restore import RestoreView, restore_of
@@ -118,7 +120,17 @@ class Inspector:
             return None
         live = self._state.owned(key)
         cron_job = live.get(Key(CRON_JOB, key.namespace, object_name(key.name, "backup")))
-        return BackupView(managed.backup, cron_job, _jobs(live, "backup"), self._state.pods(key, "backup"))
+        noted = last_backup_of(live.get(Key(CLAIM, key.namespace, claim_name(key.name))))
+        return BackupView(
+            managed.backup, cron_job, _jobs(live, "backup"), self._state.pods(key, "backup"), noted
+        )
+
+    def noted_backup(
+        self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]
+    ) -> str | None:
+        """What is to be noted of the last backup at the claim of the volume. `before` is the status."""
+        view = self._backup(key, service)
+        return None if view is None else noted_of(last_backup(view, before))
 
     async def database_id(self, key: ServiceKey) -> str | None:
         """The id of its database that a replica that takes work answers, if one does."""

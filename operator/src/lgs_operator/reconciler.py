@@ -132,7 +132,8 @@ class Reconciler:
             return await self._observe(key, service, stopped(missing, words, before, restore))
         except Refused as refusal:
             return await self._observe(key, service, stopped(missing, str(refusal), before, restore))
-        inputs = replace(inputs, restores=restore.waits, database_id=known)
+        noted = self._inspector.noted_backup(key, service, before)
+        inputs = replace(inputs, restores=restore.waits, database_id=known, last_backup=noted)
         if isinstance(pin, Pinned) and pin.stock_image is not None:
             inputs = replace(inputs, images=replace(inputs.images, runtime=pin.stock_image))
         release = await self._releases.prepare(key, inputs, live, missing)

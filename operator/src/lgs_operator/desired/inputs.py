@@ -50,6 +50,8 @@ class Inputs:
     """The database is to be filled from a backup, or is being filled."""
     database_id: str | None = None
     """That of the database that the service has known."""
+    last_backup: str | None = None
+    """The last that was kept, as it is noted at the volume's claim, which outlives the service."""
     source_copy: str | None = None
     """Name of the copy of the ConfigMap with the code. Without one no pod is to be made."""
     revision: Revision | None = None

@@ -17,6 +17,7 @@ from lgs_operator.naming import FIELD_MANAGER, claim_name
 
 SIZE_PATH: Final = ("spec", "resources", "requests", "storage")
 SERVICE_UID_ANNOTATION: Final = "lgs.dev/service-uid"
+LAST_BACKUP_ANNOTATION: Final = "lgs.dev/last-backup"
 
 
 def postgres_claim(inputs: Inputs) -> Wanted:
@@ -29,12 +30,20 @@ def postgres_claim(inputs: Inputs) -> Wanted:
     metadata["annotations"] = postgres.image.annotations() | {
         SERVICE_UID_ANNOTATION: inputs.service.metadata.uid or ""
     }
+    if noted := inputs.last_backup or last_backup_of(postgres.claim):
+        metadata["annotations"][LAST_BACKUP_ANNOTATION] = noted
     owner = metadata.pop("ownerReferences")
     if postgres.spec.deletion_policy == "Delete":
         # The StatefulSet's controller leaves a claim alone that has another controller, and warns of it.
         metadata["ownerReferences"] = [each | {"controller": False} for each in owner]
     spec = new_claim(postgres.spec) if postgres.claim is None else _as_it_is(postgres.claim, postgres.spec)
     return manifest | {"metadata": metadata, "spec": spec}
+
+
+def last_backup_of(claim: Manifest | None) -> str | None:
+    """What was noted of it, for the service, or for the one before that had this volume."""
+    noted = ((claim or {}).get("metadata", {}).get("annotations") or {}).get(LAST_BACKUP_ANNOTATION)
+    return None if noted is None else str(noted)
 
 
 def new_claim(managed: ManagedPostgres) -> Manifest:

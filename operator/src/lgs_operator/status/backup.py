@@ -1,10 +1,11 @@
 """How the backups of a managed database stand: the last one that was kept, and whether they go on. Pure.
 
 What a backup's pod gave as its result is read from it; the status remembers the last one when its pod is
-gone."""
+gone, and the claim of the database's volume when the service is."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,13 +32,32 @@ class BackupView:
     cron_job: Manifest | None = None
     jobs: tuple[Manifest, ...] = ()
     pods: tuple[Manifest, ...] = ()
+    noted: str | None = None
+    """What the claim of the database's volume says of the last one, by `noted_of`."""
 
 
 def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | None:
-    """The newest backup that was kept: one that a pod reports, or the one that the status remembers."""
-    reported = (described(result_of(pod)) for pod in view.pods)
+    """The newest backup that was kept: one that a pod reports, or the one that is remembered."""
+    told = [*(result_of(pod) for pod in view.pods), _read(view.noted)]
+    reported = (described(each) for each in told)
     known = [each for each in (status_before(before).backup, *reported) if each is not None and each.name]
     return max(known, key=lambda each: each.name or "", default=None)
+
+
+def noted_of(last: BackupStatus | None) -> str | None:
+    """What is noted of a backup at the claim: as a pod reports it."""
+    if last is None or last.name is None:
+        return None
+    told = {"name": last.name, "began": last.time, "bytes": last.bytes, "threads": last.threads}
+    return json.dumps(told, sort_keys=True)
+
+
+def _read(noted: str | None) -> Mapping[str, Any]:
+    try:
+        told = json.loads(noted or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def described(result: Mapping[str, Any]) -> BackupStatus | None:
@@ -64,7 +84,8 @@ def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> 
     due = next_time(view.spec.schedule, now)
     if due is None:
         return condition("BackupReady", "False", "BackupOverdue", _never(view.spec.schedule))
-    base = kept_until or _made(view.cron_job) or now
+    # a service that is made again goes on with the backups of the one before, made before its schedule
+    base = max((each for each in (kept_until, _made(view.cron_job)) if each is not None), default=now)
     if base < two_periods_before(view.spec.schedule, now):
         words = f"no backup for two periods of {view.spec.schedule!r}, since {timestamp(base)}"
         where = f"cronjob/{view.cron_job['metadata']['name']}" if view.cron_job else "cronjob"
