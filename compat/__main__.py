@@ -119,7 +119,7 @@ def _places(
         shutil.rmtree(home / "work", ignore_errors=True)
         wanted = [*environments.requirements(config), *application.needs]
         like = places[0].venv if places else None
-        made = environments.environment(UV, home / "venv", wanted, packages, like)
+        made = environments.environment(UV, home / "venv", wanted, packages, like, python=application.python)
         if isinstance(made, environments.Failed):
             return made
         places.append(servers.Place(which, made, config, home / "work"))

@@ -24,6 +24,7 @@ class Application:
     traits: str  # why it is in the list
     folder: str = "."
     config: str = "langgraph.json"
+    python: str = ""  # what it needs that is not the Python of this machine
     needs: tuple[str, ...] = ()  # packages that it imports and does not declare
     environment: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)  # a caller that its authentication lets in

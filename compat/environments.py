@@ -54,11 +54,13 @@ def _member(root: Path, package: str | None) -> Path:
 
 
 def environment(
-    uv: str, folder: Path, wanted: list[str], server: list[str], like: Path | None
+    uv: str, folder: Path, wanted: list[str], server: list[str], like: Path | None, *, python: str = ""
 ) -> Path | Failed:
-    """A virtual environment with what the application wants and a server; `like` gives the versions."""
+    """A virtual environment with what the application wants and a server, of a version of Python (none: the
+    machine's own); `like` gives the versions."""
+    made_of = repr([*wanted, *server, *([python] if python else [])])
     ready = folder / "ready"
-    if ready.exists() and ready.read_text() == repr([*wanted, *server]):
+    if ready.exists() and ready.read_text() == made_of:
         return folder
     constraints = []
     if like:
@@ -67,13 +69,13 @@ def environment(
         frozen.write_text(_pins(uv, like))
         constraints = ["--constraints", str(frozen)]
     for words in (
-        ["venv", "--quiet", "--clear", str(folder)],
+        ["venv", "--quiet", "--clear", *(["--python", python] if python else []), str(folder)],
         ["pip", "install", "--quiet", "--python", f"{folder}/bin/python", *constraints, *server, *wanted],
     ):
         done = subprocess.run([uv, *words], capture_output=True, text=True, timeout=1800, check=False)
         if done.returncode:
             return Failed(" ".join(done.stderr.split())[:600])
-    ready.write_text(repr([*wanted, *server]))
+    ready.write_text(made_of)
     return folder
 
 
