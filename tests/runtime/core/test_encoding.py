@@ -30,6 +30,16 @@ def test_beside_what_is_hard_to_tell_all_else_is_told_as_ever(name: str) -> None
     assert json.loads(encode({"\ud83d": 1, "value": value})) == {"?": 1, "value": told}
 
 
+def test_an_array_of_numpy_is_a_list_of_its_numbers_also_where_orjson_leaves_it_to_us() -> None:
+    array = type("ndarray", (), {"__module__": "numpy", "tolist": lambda self: [1, 2.5]})
+    other = type("ndarray", (), {"__module__": "numpyish", "tolist": lambda self: [1, 2.5]})
+
+    assert json.loads(encode({"of numpy": array(), "of another": other()})) == {
+        "of numpy": [1, 2.5],
+        "of another": None,
+    }
+
+
 def nested(levels: int) -> Any:
     """Lists and objects in each other."""
     value: Any = b"z"

@@ -22,16 +22,19 @@ from support.redis import RedisServer
 
 
 @pytest.fixture(params=["memory", "local", "redis"])
-async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StreamBroker]:
-    made: StreamBroker
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> StreamBroker:
+    """A broker that the test closes."""
     if request.param == "memory":
-        made = MemoryBroker()
-    elif request.param == "local":
-        made = LocalBroker(tmp_path / "streams.db")
-    else:
-        made = RedisBroker.connect(request.getfixturevalue("redis_uri"), "test")
-    yield made
-    await made.close()
+        return MemoryBroker()
+    if request.param == "local":
+        return LocalBroker(tmp_path / "streams.db")
+    return RedisBroker.connect(request.getfixturevalue("redis_uri"), "test")
+
+
+@pytest.fixture
+async def broker(opened: StreamBroker) -> AsyncIterator[StreamBroker]:
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(params=["local", "redis"])
@@ -140,6 +143,21 @@ async def test_a_listener_that_is_asked_to_stop_gets_what_there_is_and_then_stop
     subscriber.end()
     heard = [event.id async for found in broker.subscribe(run_id, FROM_START, subscriber) for event in found]
 
+    assert heard == ["1000-1", "1000-2"]
+
+
+async def test_who_still_listens_when_a_replica_ends_is_let_go(opened: StreamBroker) -> None:
+    run_id = str(uuid4())
+    await opened.publish(run_id, events(1000, "metadata", "values"))
+    live = opened.subscribe(run_id, FROM_START)
+    heard = [event.id for event in await anext(live)]
+    waiting = asyncio.ensure_future(anext(live, None))
+
+    await asyncio.sleep(0)
+    await opened.close()
+
+    async with asyncio.timeout(60):
+        assert await waiting is None
     assert heard == ["1000-1", "1000-2"]
 
 

@@ -109,6 +109,27 @@ async def test_a_dead_replicas_run_goes_to_another_and_the_dead_one_is_told(
     await lease.close()
 
 
+@pytest.mark.parametrize("way", ["handed back", "lost"])
+async def test_a_run_that_was_to_stop_ends_so_where_its_replica_did_not_answer(
+    service: Service, open_another: Another, lease_runs_out: RunsOut, way: str
+) -> None:
+    lease = await (await open_another()).leases.take("dying")
+    run = await service.running(replica="dying")
+    await service.storage.queue.cancel(None, [run.run_id], "interrupt")
+
+    if way == "handed back":
+        await service.storage.queue.release("dying", [run])
+    else:
+        lease_runs_out("dying")
+        await reaped(service.storage)
+
+    ended = await service.storage.runs.get(run.run_id)
+    thread = await service.storage.threads.get(run.thread_id)
+    assert (ended.status, ended.error) == ("interrupted", None)
+    assert (thread.status, thread.error) == ("idle", None)
+    await lease.close()
+
+
 async def test_a_run_that_loses_its_replica_too_often_fails_with_the_reason(
     service: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:

@@ -143,10 +143,12 @@ async def test_which_runs_have_ended_and_which_threads_have_changed_is_told_for_
     running, ended = await service.running(), await service.running()
     await service.storage.queue.finish(ended, "r1", Outcome("success"))
     at_rest = await service.storage.threads.get(ended.thread_id)
+    at_work = await service.storage.threads.get(running.thread_id)
     other = at_rest.updated_at - timedelta(milliseconds=1)
 
     runs = await service.storage.runs.finished([running.run_id, ended.run_id, GONE])
-    busy = await service.storage.threads.changed({running.thread_id: at_rest.updated_at, GONE: None})
+    seen_so = {at_work.thread_id: at_work.updated_at, GONE: at_work.updated_at}
+    busy = await service.storage.threads.changed(seen_so)
     same = await service.storage.threads.changed({at_rest.thread_id: at_rest.updated_at})
     changed = [await service.storage.threads.changed({at_rest.thread_id: seen}) for seen in (other, None)]
 
