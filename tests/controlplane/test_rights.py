@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from controlplane.chart import environment, objects, rendered
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
+from controlplane.prometheus_operator import HERE, defined
 from controlplane.story import Story
 from lgs_operator.kube.kinds import (
     CONFIG_MAP,
@@ -26,6 +28,8 @@ from lgs_operator.kube.kinds import (
     DISRUPTION_BUDGET,
     JOB,
     NETWORK_POLICY,
+    POD_MONITOR,
+    PROMETHEUS_RULE,
     REPLICA_SET,
     SECRET,
     SERVICE,
@@ -71,6 +75,7 @@ class Right(NamedTuple):
     name: str = ""
 
 
+MONITORING = "monitoring.coreos.com"
 BY_THE_API_SERVER = Right("lgs.dev", "langgraphservices/finalizers", "update")
 """Never requested by itself: checked when an owner reference is written."""
 
@@ -154,6 +159,25 @@ async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no
     installation: Installation,
 ) -> None:
     story = installation.story
+    async with defined(story.plane) if HERE else nullcontext():
+        await lives(story)
+    unused = {BY_THE_API_SERVER}
+    if not HERE:
+        unused |= {each for each in installation.granted() if each.group == MONITORING}
+
+    assert [(entry["verb"], entry["requestURI"]) for entry in installation.refused()] == []
+    await until(
+        # Its Lease it renews now and then.
+        lambda: installation.granted() - installation.used() == unused,
+        lambda: f"never used: {installation.granted() - installation.used()}",
+    )
+    assert all(
+        right.resource != "secrets" or right.verb not in {"list", "watch"} for right in installation.used()
+    )
+
+
+async def lives(story: Story) -> None:
+    """All that can happen to a service, from its beginning to its end."""
     await begins(story)
     await is_split_and_put_together(story)
     await is_scaled_out_and_in(story)
@@ -165,16 +189,6 @@ async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no
     await has_a_database_by_reference(story)
     story.plane.run("delete", "lgs", "--all", "-n", story.namespace)
     await story.vanishes(DEPLOYMENT)
-
-    assert [(entry["verb"], entry["requestURI"]) for entry in installation.refused()] == []
-    await until(
-        # Its Lease it renews now and then.
-        lambda: installation.granted() - installation.used() == {BY_THE_API_SERVER},
-        lambda: f"never used: {installation.granted() - installation.used()}",
-    )
-    assert all(
-        right.resource != "secrets" or right.verb not in {"list", "watch"} for right in installation.used()
-    )
 
 
 @pytest.mark.parametrize("installation", ["namespaced"], indirect=True)
@@ -280,7 +294,8 @@ async def has_its_code_changed(story: Story) -> None:
     async def replica_sets() -> set[str]:
         return await names(REPLICA_SET, ",app.kubernetes.io/component=runtime")
 
-    (first,), (copy,) = await replica_sets(), await names(CONFIG_MAP, "")
+    of_source = ",app.kubernetes.io/component=source"
+    (first,), (copy,) = await replica_sets(), await names(CONFIG_MAP, of_source)
 
     async def has_taken_its_place() -> bool:
         now = await replica_sets()
@@ -334,7 +349,10 @@ async def loses_what_is_not_wanted(story: Story) -> None:
 
     await until(rolled, "a changed Secret does not reach the pods")
     await story.appears(CRON_JOB, "support-backup")
-    less = {"persistence": PLAIN, "cache": {}, "network": {}}
+    for kind in (POD_MONITOR, PROMETHEUS_RULE) if HERE else ():
+        await story.appears(kind)
+    unwatched = {"monitoring": {"enabled": False}}
+    less = {"persistence": PLAIN, "cache": {}, "network": {}, "observability": unwatched}
     story.apply(service(**(WHOLE | less)))
     gone = (DEPLOYMENT, SERVICE, SECRET, NETWORK_POLICY)
     # Redis goes with the last replica that has it.
@@ -342,6 +360,8 @@ async def loses_what_is_not_wanted(story: Story) -> None:
         for kind, name in [*((kind, "support-redis") for kind in gone), (NETWORK_POLICY, "support")]:
             await story.vanishes(kind, name)
     await story.vanishes(CRON_JOB, "support-backup")
+    for kind in (POD_MONITOR, PROMETHEUS_RULE) if HERE else ():
+        await story.vanishes(kind)
 
 
 async def is_restored(story: Story) -> None:

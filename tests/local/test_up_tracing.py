@@ -14,7 +14,7 @@ metadata: {name: support}
 spec:
   source: {folder: .}
   graphs: {agent: ./graph.py:graph}
-  observability: {tracing: {endpoint: "http://collector.monitoring:4318"}}
+  observability: {tracing: {endpoint: "http://collector.monitoring:4318"}, monitoring: {}}
 """
 
 
@@ -29,11 +29,12 @@ def test_the_variables_of_lgs_up_reach_its_replicas(tmp_path: Path) -> None:
     service = up(tmp_path, **given)
 
     assert {name: text for name, text in service.env.items() if name.startswith("OTEL_")} == given
-    assert not any("observability" in note for note in service.notes)
+    assert not any("observability.tracing" in note for note in service.notes)
 
 
 def test_the_collector_of_a_cluster_is_not_looked_for_and_that_is_said(tmp_path: Path) -> None:
     service = up(tmp_path)
 
     assert not any(name.startswith("OTEL_") for name in service.env)
-    assert any("spec.observability.tracing is for a cluster" in note for note in service.notes)
+    for part in ("tracing", "monitoring"):
+        assert any(f"spec.observability.{part} is for a cluster" in note for note in service.notes)

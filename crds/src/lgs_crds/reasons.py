@@ -17,6 +17,7 @@ State = Literal[
     "Done",
     "Embedded",
     "InMemory",
+    "Monitored",
     "Paused",
     "Pinned",
     "Restoring",
@@ -77,6 +78,8 @@ Cluster = Literal["ClusterHibernated", "ClusterNotFound", "ClusterNotReady", "Cl
 Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 """A backup or a restore that does not come about."""
 
+Monitoring = Literal["KindNotFound", "MonitoringForbidden"]
+"""What watches a service can't be made."""
 Scaling = Literal[
     "DownstreamSaturated",
     "External",
@@ -119,6 +122,7 @@ Reason = (
     | Release
     | Cluster
     | Backup
+    | Monitoring
     | Scaling
     | Data
     | Event

@@ -23,6 +23,7 @@ ConditionType = Literal[
     "PersistenceReady",
     "CacheReady",
     "BackupReady",
+    "MonitoringReady",
     "ScalingActive",
     "ScalingLimited",
     "CircuitsClosed",

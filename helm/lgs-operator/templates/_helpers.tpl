@@ -88,6 +88,10 @@ that it lacks and for one that it does not use. */}}
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch, delete]
+# what watches services from outside, where the cluster has these kinds
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors, prometheusrules]
+  verbs: [get, list, watch, create, patch, delete]
 # the revisions of services
 - apiGroups: [apps]
   resources: [controllerrevisions]

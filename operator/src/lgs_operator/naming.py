@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import Final, Literal
 
 Component = Literal[
-    "runtime", "api", "postgres", "redis", "backup", "restore", "database-id", "source", "revision"
+    "runtime",
+    "api",
+    "postgres",
+    "redis",
+    "backup",
+    "restore",
+    "database-id",
+    "source",
+    "revision",
+    "dashboard",
 ]
 REPLICAS: Final[tuple[Component, ...]] = ("runtime", "api")
 """The components whose pods are replicas of the service."""

@@ -9,6 +9,7 @@ from typing import Any
 from lgs_crds.status import DatabaseStatus, status_before
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.monitoring import MonitoringView
 from lgs_operator.status.restore import RestoreView
 
 
@@ -27,6 +28,8 @@ class Outcome:
     """What of a Cluster of CloudNativePG pods wait for that are to be made."""
     taken_back: int | None = None
     """The revision that was released, which failed and is not run."""
+    monitoring: MonitoringView | None = None
+    """What watches it; None: that was not looked at."""
     later: bool = False
     """Something is to be cleaned up that is still in use."""
 

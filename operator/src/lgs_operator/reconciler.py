@@ -37,6 +37,7 @@ from lgs_operator.kube.kinds import (
 )
 from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.managed_database import ManagedDatabase
+from lgs_operator.monitoring_pack import MonitoringPack
 from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, Component, object_name
 from lgs_operator.outcome import Outcome, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
@@ -72,6 +73,7 @@ class Reconciler:
         self._writer = PlanWriter(context)
         self._databases = ManagedDatabase(context)
         self._releases = Releases(context, self._writer)
+        self._monitoring = MonitoringPack(context, self._writer)
         self._states = states
         self._reporter = reporter
 
@@ -173,7 +175,8 @@ class Reconciler:
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
         outcome = Outcome(missing, refused, unmet, database, pause, restore, awaited=awaited)
-        outcome = replace(outcome, later=release.mounted)
+        monitoring = await self._monitoring.bring(key, inputs)
+        outcome = replace(outcome, later=release.mounted, monitoring=monitoring)
         if isinstance(pin, Pinned):
             outcome = replace(outcome, taken_back=pin.instead_of)
         return await self._observe(key, service, outcome)
@@ -236,6 +239,7 @@ class Reconciler:
             unmet=outcome.unmet,
             database=outcome.database,
             taken_back=outcome.taken_back,
+            monitoring=outcome.monitoring,
         )
         self._states.of(key).observed = observed
         before = status_before(self._reporter.before(key))
@@ -243,6 +247,7 @@ class Reconciler:
         if has_just_failed(service, before, status_before(self._reporter.before(key))):
             return AT_ONCE
         is_refused = outcome.refused is not None or any(map(is_not_copied, outcome.missing))
+        is_refused = is_refused or (outcome.monitoring is not None and outcome.monitoring.is_refused)
         if is_refused or outcome.unmet is not None:
             return RETRY_REFUSED_SECONDS
         if outcome.again is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lgs_crds.model.base import Part
+from lgs_crds.model.base import MOST_ENTRIES, Part
 from lgs_crds.texts import CollectorAddress, Key, Name
 
 
@@ -37,7 +37,38 @@ class Tracing(Part):
     )
 
 
+class Monitoring(Part):
+    """What Prometheus and Grafana are given of the service, in kinds of the Prometheus operator."""
+
+    enabled: bool = Field(default=True, description="Whether any of it is made.")
+    pod_monitor: bool = Field(
+        default=True, description="A PodMonitor, by which Prometheus reads the replicas."
+    )
+    prometheus_rule: bool = Field(default=True, description="A PrometheusRule with alerts.")
+    dashboard: bool = Field(
+        default=True,
+        description="A ConfigMap with a dashboard, and the label by which Grafana's sidecar "
+        "takes it, grafana_dashboard.",
+    )
+    interval_seconds: int = Field(
+        default=30,
+        ge=1,
+        le=60,
+        description="Seconds between two times that Prometheus reads a replica.",
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=MOST_ENTRIES,
+        description="More labels of these objects, such as those by which your Prometheus selects.",
+    )
+
+
 class Observability(Part):
-    """What the service tells of its runs."""
+    """What the service tells of its runs and of itself."""
 
     tracing: Tracing | None = Field(default=None, description="Traces of runs. Not set: none.")
+    monitoring: Monitoring | None = Field(
+        default=None,
+        description="What Prometheus and Grafana are given. Not set: all of it, where the cluster has the "
+        "kinds of the Prometheus operator.",
+    )

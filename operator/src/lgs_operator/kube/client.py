@@ -138,6 +138,18 @@ class KubeClient:
         except (KeyError, TypeError) as error:
             raise KubeError(0, "NoAnswer", f"what came is no list of {kind.plural}") from error
 
+    async def served(self, api_version: str) -> frozenset[str]:
+        """The names of the kinds that the API server has of a group's version; none without that group."""
+        try:
+            answer = await self._json("GET", f"/apis/{api_version}")
+        except KubeError as error:
+            if error.not_found:
+                return frozenset()
+            raise
+        found = answer.get("resources")
+        listed = found if isinstance(found, list) else []
+        return frozenset(str(each.get("kind")) for each in listed if isinstance(each, dict))
+
     async def watch(
         self,
         kind: Kind,

@@ -62,6 +62,8 @@ CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs")
 JOB = Kind("batch/v1", "Job", "jobs")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 CNPG_CLUSTER = Kind("postgresql.cnpg.io/v1", "Cluster", "clusters")
+POD_MONITOR = Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors")
+PROMETHEUS_RULE = Kind("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 OWNED = (
@@ -79,7 +81,9 @@ OWNED = (
     CRON_JOB,
     JOB,
 )
-_BY_NAME = {kind.name: kind for kind in (*OWNED, POD, SERVICE_OF_OURS)}
+OPTIONAL = (POD_MONITOR, PROMETHEUS_RULE)
+"""Those that belong to a service, too, where the cluster has them."""
+_BY_NAME = {kind.name: kind for kind in (*OWNED, *OPTIONAL, POD, SERVICE_OF_OURS)}
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:

@@ -11,7 +11,19 @@ from typing import Any
 
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.informer import Informer
-from lgs_operator.kube.kinds import CONFIG_MAP, OWNED, POD, SECRET, Key, Kind, Manifest, ServiceKey, key_of
+from lgs_operator.kube.kinds import (
+    CONFIG_MAP,
+    OPTIONAL,
+    OWNED,
+    POD,
+    SECRET,
+    Key,
+    Kind,
+    Manifest,
+    ServiceKey,
+    key_of,
+)
+from lgs_operator.kube.optional import OptionalKinds
 from lgs_operator.kube.pods import waits_to_start
 from lgs_operator.kube.referenced import ReferencedObjects
 from lgs_operator.kube.scope import OperatorScope
@@ -58,6 +70,9 @@ class ClusterState:
         self._owned = {kind: self._informers(kind, ours=True) for kind in (*OWNED, POD) if kind != SECRET}
         scope.changed = self._namespace_changed
         self._references = self._informers(CONFIG_MAP, ours=False)
+        self.optional = OptionalKinds(
+            cluster, OPTIONAL, self._namespaces, self._owned_changed, self._optional_changed
+        )
 
     def service_seen(self, body: Mapping[str, Any], *, gone: bool) -> None:
         """A service came, changed or went. A change of nothing but its status is none."""
@@ -101,11 +116,18 @@ class ClusterState:
             self._update(key)
 
     def owned(self, key: ServiceKey) -> dict[Key, Manifest]:
-        """All objects of a service but its pods."""
+        """All objects of a service but its pods, and but those that watch it."""
         watched = (kind for kind in OWNED if kind in self._owned)
         found = (each for kind in watched for informer in self._owned[kind] for each in informer.of(*key))
+        found = (each for each in found if not _is_dashboard(each))
         secrets = (self._own_secrets.get(each) for each in _names_of_secrets(key))
         return {key_of(each): each for each in (*found, *secrets) if each is not None}
+
+    def monitoring(self, key: ServiceKey) -> dict[Key, Manifest]:
+        """The objects by which a service is watched from outside."""
+        config_maps = (each for informer in self._owned[CONFIG_MAP] for each in informer.of(*key))
+        dashboards = (each for each in config_maps if _is_dashboard(each))
+        return {key_of(each): each for each in (*dashboards, *self.optional.of(key))}
 
     async def read_secrets(self, key: ServiceKey) -> None:
         """Has the service's own Secrets among `owned`. They are read by name, once until they change, and
@@ -138,6 +160,9 @@ class ClusterState:
             self._own_secrets[key] = manifest
             self._secrets.put(key, manifest)
             return
+        if key.kind in OPTIONAL:
+            self.optional.put(manifest)
+            return
         for informer in self._owned[key.kind]:
             if informer.namespace in {None, key.namespace}:
                 informer.put(manifest)
@@ -153,6 +178,7 @@ class ClusterState:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._secrets.run())
             tasks.create_task(self._others_secrets.run())
+            tasks.create_task(self.optional.run())
             for informer in self._scope.informers:
                 tasks.create_task(informer.run(), name=f"watch {informer.kind.name}")
             for namespace in self._namespaces:
@@ -166,6 +192,7 @@ class ClusterState:
                 tasks.create_task(informer.run(), name=f"watch {informer.kind.name}")
             for informer in (*of_it, *self._scope.informers):
                 await informer.synced.wait()
+            await self.optional.looked.wait()
             self._whole.add(namespace)
             self._namespace_changed(namespace)
 
@@ -196,6 +223,10 @@ class ClusterState:
         if key in self.services:
             self._due(key)
 
+    def _optional_changed(self, namespace: str | None) -> None:
+        for key in [each for each in self.services if namespace in {None, each.namespace}]:
+            self._due(key)
+
     def _config_map_changed(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
         self._reference_changed(Key(CONFIG_MAP, metadata["namespace"], metadata["name"]))
@@ -212,6 +243,11 @@ class ClusterState:
 
 def _names_of_secrets(key: ServiceKey) -> tuple[Key, ...]:
     return tuple(Key(SECRET, key.namespace, object_name(key.name, each)) for each in WITH_SECRET)
+
+
+def _is_dashboard(manifest: Manifest) -> bool:
+    labels = manifest["metadata"].get("labels", {})
+    return bool(manifest["kind"] == CONFIG_MAP.name and labels.get(COMPONENT_LABEL) == "dashboard")
 
 
 def _is_ours(manifest: Manifest, key: ServiceKey) -> bool:

@@ -101,6 +101,8 @@ def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
         yield "spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here"
     if spec.observability.tracing and not env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         yield "spec.observability.tracing is for a cluster: OTEL_EXPORTER_OTLP_ENDPOINT traces here"
+    if spec.observability.monitoring is not None:
+        yield "spec.observability.monitoring is for a cluster: here a Prometheus of yours may read /metrics"
     if spec.topology == "Split":
         yield "spec.topology is for a cluster: here each replica answers requests and executes runs"
 

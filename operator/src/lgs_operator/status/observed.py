@@ -13,6 +13,7 @@ from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import Component
 from lgs_operator.status.backup import BackupView
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.monitoring import MonitoringView
 from lgs_operator.status.restore import RestoreView
 
 Reports = Mapping[str, Mapping[str, str]]
@@ -50,6 +51,8 @@ class ObservedService:
     database: DatabaseStatus | None = None
     backup: BackupView | None = None
     restore: RestoreView = field(default_factory=RestoreView)
+    monitoring: MonitoringView | None = None
+    """What watches it; None: that was not looked at, and is as it was told last."""
     cluster: Diagnosis | None = None
     """What keeps the database of CloudNativePG, where the service waits."""
     awaited: Diagnosis | None = None

@@ -26,7 +26,7 @@ from lgs_operator.status.states import ServiceStates
 log = structlog.get_logger(__name__)
 LONGEST_ERROR: Final = 500
 WITH_EVENTS: Final = frozenset(
-    {"Ready", "Reconciled", "Healthy", "PersistenceReady", "CacheReady", "BackupReady"}
+    {"Ready", "Reconciled", "Healthy", "PersistenceReady", "CacheReady", "BackupReady", "MonitoringReady"}
 )
 """The conditions whose changes are Events."""
 _SAME_EVENT: Final[Mapping[str, str]] = {"ImagePullBackOff": "ErrImagePull"}

@@ -17,6 +17,7 @@ from lgs_operator.naming import selector
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
 from lgs_operator.status.health import healthy
+from lgs_operator.status.monitoring import monitoring_ready
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import restoring
 from lgs_operator.status.revisions import current_revision, revisions
@@ -41,6 +42,7 @@ def status_of(
         *((health,) if health else ()),
         persistence_ready(view),
         cache_ready(view),
+        *monitoring_ready(view.monitoring, status_before(before)),
     )
     status = Status(
         observed_generation=metadata.generation,

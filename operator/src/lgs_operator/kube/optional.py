@@ -1,0 +1,150 @@
+"""Kinds that a cluster may have or not, and that come and go while the operator runs: the API server is asked
+again and again which there are, and those that there are, are watched.
+
+What this operator may not list is told, and asked for again; no kind holds up any service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import structlog
+
+from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.informer import Informer
+from lgs_operator.kube.kinds import Kind, Manifest, ServiceKey, key_of
+from lgs_operator.naming import OURS, SERVICE_LABEL
+
+log = structlog.get_logger(__name__)
+FORBIDDEN: Final = 403
+LOOK_SECONDS: Final = 5.0
+"""Between two questions which kinds there are."""
+Place = tuple[Kind, str | None]
+
+
+@dataclass
+class _Watched:
+    informer: Informer
+    task: asyncio.Task[None]
+
+
+class OptionalKinds:
+    """`changed` is called with each object of ours that came, changed or went; `moved` with a namespace
+    (None: all) in which a kind can be used from now on, or no longer."""
+
+    def __init__(
+        self,
+        cluster: KubeClient,
+        kinds: Collection[Kind],
+        namespaces: Collection[str | None],
+        changed: Callable[[Manifest], None],
+        moved: Callable[[str | None], None],
+    ) -> None:
+        self.looked = asyncio.Event()
+        """The API server was asked once, whatever it said."""
+        self._cluster = cluster
+        self._places: tuple[Place, ...] = tuple((kind, each) for kind in kinds for each in namespaces)
+        self._changed = changed
+        self._moved = moved
+        self._watched: dict[Place, _Watched] = {}
+        self._forbidden: dict[Place, str] = {}
+
+    def standing(self, kind: Kind, namespace: str) -> Literal["there", "absent", "forbidden", "unknown"]:
+        """Whether a kind can be used in a namespace. Unknown: its objects are not all seen yet."""
+        place = self._place(kind, namespace)
+        if place in self._forbidden:
+            return "forbidden"
+        if place not in self._watched:
+            return "absent"
+        return "there" if self._watched[place].informer.synced.is_set() else "unknown"
+
+    def why_forbidden(self, kind: Kind, namespace: str) -> str:
+        """What the API server said."""
+        return self._forbidden.get(self._place(kind, namespace), "")
+
+    def of(self, key: ServiceKey) -> list[Manifest]:
+        """The objects of a service."""
+        return [each for watched in self._watched.values() for each in watched.informer.of(*key)]
+
+    def put(self, manifest: Manifest) -> None:
+        """What the API server answered to a write of ours."""
+        its = key_of(manifest)
+        watched = self._watched.get(self._place(its.kind, its.namespace))
+        if watched is not None:
+            watched.informer.put(manifest)
+
+    async def run(self) -> None:
+        """Looks and watches until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
+                    await self._look(tasks)
+                except KubeError as error:
+                    # What there was is as good as known.
+                    log.info("kinds.unlisted", error=str(error))
+                except Exception:
+                    log.exception("kinds.crashed")
+                self.looked.set()
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, tasks: asyncio.TaskGroup) -> None:
+        versions = {kind.api_version for kind, _ in self._places}
+        served = {version: await self._cluster.served(version) for version in versions}
+        for place in self._places:
+            kind, namespace = place
+            if kind.name not in served[kind.api_version]:
+                self._leave(place)
+            elif place not in self._watched and await self._may_list(place):
+                self._watch(place, tasks)
+                self._moved(namespace)
+
+    def _leave(self, place: Place) -> None:
+        """The kind is no longer there."""
+        was_forbidden = self._forbidden.pop(place, None) is not None
+        watched = self._watched.pop(place, None)
+        if watched is not None:
+            watched.task.cancel()
+        if watched is not None or was_forbidden:
+            log.info("kind.gone", kind=place[0].name, namespace=place[1])
+            self._moved(place[1])
+
+    async def _may_list(self, place: Place) -> bool:
+        kind, namespace = place
+        try:
+            await self._cluster.list(kind, namespace, labels=OURS, metadata_only=True)
+        except KubeError as error:
+            if error.status != FORBIDDEN:
+                raise
+            if place not in self._forbidden:
+                log.warning("kind.forbidden", kind=kind.name, namespace=namespace, error=str(error))
+                self._forbidden[place] = str(error)
+                self._moved(namespace)
+            return False
+        self._forbidden.pop(place, None)
+        return True
+
+    def _watch(self, place: Place, tasks: asyncio.TaskGroup) -> None:
+        kind, namespace = place
+        informer = Informer(
+            self._cluster,
+            kind,
+            namespace=namespace,
+            labels=OURS,
+            changed=self._changed,
+            group_label=SERVICE_LABEL,
+        )
+        task = tasks.create_task(self._follow(informer), name=f"watch {kind.name}")
+        self._watched[place] = _Watched(informer, task)
+
+    async def _follow(self, informer: Informer) -> None:
+        """Watches a kind, and tells when all of its objects are seen."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(informer.run())
+            await informer.synced.wait()
+            self._moved(informer.namespace)
+
+    def _place(self, kind: Kind, namespace: str) -> Place:
+        return (kind, None) if (kind, None) in self._places else (kind, namespace)
