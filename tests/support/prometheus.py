@@ -65,16 +65,25 @@ class Prometheus:
 
     url: str
 
-    def ask(self, query: str) -> list[dict[str, Any]]:
+    async def ask(self, query: str) -> list[dict[str, Any]]:
         """The series of a query at this moment. Raises `AssertionError` for one that can't be answered."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=30).json()
-        assert answer["status"] == "success", f"{query}: {answer.get('error')}"
-        found: list[dict[str, Any]] = answer["data"]["result"]
+        found: list[dict[str, Any]] = (await self._get("query", query=query))["result"]
         return found
 
-    def alerts(self) -> list[dict[str, Any]]:
+    async def alerts(self) -> list[dict[str, Any]]:
         """What fires, or is about to."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
+        found: list[dict[str, Any]] = (await self._get("alerts"))["alerts"]
+        return found
+
+    async def rules(self) -> list[dict[str, Any]]:
+        """All rules, with what came of their last evaluation."""
+        return [rule for group in (await self._get("rules"))["groups"] for rule in group["rules"]]
+
+    async def _get(self, what: str, **parameters: str) -> dict[str, Any]:
+        async with httpx.AsyncClient(timeout=30) as http:
+            answer = (await http.get(f"{self.url}/api/v1/{what}", params=parameters)).json()
+        assert answer["status"] == "success", f"{what} {parameters}: {answer.get('error')}"
+        found: dict[str, Any] = answer["data"]
         return found
 
 
@@ -82,11 +91,11 @@ class Prometheus:
 def running(
     folder: Path, jobs: Sequence[Mapping[str, Any]], rules: Sequence[Path] = ()
 ) -> Iterator[Prometheus]:
-    """A Prometheus that reads these jobs each second. Its data are in `folder`."""
+    """A Prometheus that reads these jobs each two seconds. Its data are in `folder`."""
     server = program("prometheus")
     assert server is not None
     config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
         "scrape_configs": list(jobs),
         "rule_files": [str(each) for each in rules],
     }

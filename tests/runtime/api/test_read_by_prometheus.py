@@ -1,0 +1,179 @@
+"""A real Prometheus reads a real replica and the operator's page, labelled as their PodMonitors say.
+
+It answers each query of the dashboards, with data where there is something to show, and evaluates each rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import api_traced  # noqa: F401 - its graph is served
+import pytest
+import yaml
+from api_replicas import Replica, open_replica
+from prometheus_client import start_http_server
+
+from lgs_crds.model.observability import Monitoring
+from lgs_operator.desired.monitoring import watching
+from lgs_operator.kube.kinds import POD_MONITOR, ServiceKey
+from lgs_operator.metrics import Metrics
+from lgs_operator.monitoring.alerts import groups
+from lgs_operator.monitoring.generate import RULES
+from lgs_operator.monitoring.operator_board import OPERATOR_BOARD
+from lgs_operator.monitoring.panels import Board
+from lgs_operator.monitoring.selecting import Replicas
+from lgs_operator.monitoring.service_alerts import service_alerts
+from lgs_operator.monitoring.service_board import service_board
+from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.settings import Settings
+from support import prometheus
+from support.desired import inputs_of
+from support.waiting import until
+
+pytestmark = prometheus.needed
+SUPPORT = ServiceKey("team", "support")
+OF_SERVICE = frozenset({"Circuits", "Unserved runs", "Cache hits"})
+"""Panels of what the story has none of: a breaker, a graph that nobody has, a cache."""
+OF_OPERATOR = frozenset(
+    {"Not ready", "Not as the manifest says", "Age of the last backup", "Writes", "Scrapes"}
+    | {"Errors of the operator itself"}
+)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A replica and an operator that Prometheus reads."""
+
+    replica: Replica
+    prometheus: prometheus.Prometheus
+
+    async def has(self, query: str) -> None:
+        """Returns when a query has a series with a value that is not zero."""
+
+        async def seen() -> bool:
+            return any(float(each["value"][1]) > 0 for each in await self.prometheus.ask(query))
+
+        await until(seen, f"{query} gives nothing")
+
+
+def operator_page() -> Metrics:
+    """What the operator tells of the service."""
+    metrics = Metrics()
+    condition = {"type": "Ready", "status": "True", "reason": "Serving"}
+    told = {"desiredReplicas": 1, "readyReplicas": 1, "conditions": [condition]}
+    metrics.by_service.reported(SUPPORT, told)
+    metrics.by_service.bounded(SUPPORT, 10)
+    metrics.leading.set(1)
+    for result in ("done", "failed"):
+        metrics.reconciles.labels(result)
+    metrics.reconcile_seconds.observe(0.01)
+    return metrics
+
+
+def jobs(url: str, operator_port: int) -> list[dict[str, Any]]:
+    """As the Prometheus operator has them of the two PodMonitors."""
+    (monitor,) = watching(inputs_of("support"), Monitoring(), (POD_MONITOR,))
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    metadata = monitor["metadata"]
+    labels = {name: metadata["labels"][name] for name in monitor["spec"]["podTargetLabels"]}
+    target = {name.translate(str.maketrans("./-", "___")): text for name, text in labels.items()}
+    target |= {"namespace": metadata["namespace"], "pod": "support-1"}
+    own = {"namespace": "lgs", "pod": "operator-1"}
+    return [
+        {
+            "job_name": f"{metadata['namespace']}/{metadata['name']}",
+            "metrics_path": endpoint["path"],
+            "static_configs": [{"targets": [url.removeprefix("http://")], "labels": target}],
+        },
+        {
+            "job_name": "lgs/operator",
+            "honor_labels": True,
+            "static_configs": [{"targets": [f"127.0.0.1:{operator_port}"], "labels": own}],
+        },
+    ]
+
+
+@pytest.fixture
+async def watched(alone: Settings, tmp_path: Path) -> AsyncIterator[Watched]:
+    graphs = {"agent": GraphSpec("api_traced:agent"), "broken": GraphSpec("api_graphs:broken")}
+    page = operator_page()
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=page.registry)
+    rules = tmp_path / "rules.yaml"
+    alerts = service_alerts(Replicas(*SUPPORT), inputs_of("support").service.spec)
+    rules.write_text(yaml.safe_dump({"groups": groups("lgs-team-support", alerts)}), "utf-8")
+    try:
+        async with open_replica(replace(alone, graphs=graphs)) as opened:
+            targets = jobs(opened.url, server.server_port)
+            with prometheus.running(tmp_path, targets, [rules, RULES]) as running:
+                found = Watched(opened, running)
+                # A counter must have been seen before it grows.
+                await found.has("count_over_time(lgs_runs_finished_total[1h])")
+                page.by_service.scaled(SUPPORT, "ScaledOut")
+                page.reconcile_seconds.observe(0.02)
+                yield found
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+Answers = dict[tuple[str, str], list[dict[str, Any]]]
+
+
+async def answers_of(watched: Watched, board: Board) -> Answers:
+    """The series of each query, by panel and legend."""
+    queries = [(panel.title, query) for panel in board.panels for query in panel.queries]
+    return {(title, each.legend): await watched.prometheus.ask(each.expression) for title, each in queries}
+
+
+async def test_each_query_of_the_dashboards_is_answered_and_each_rule_evaluated(watched: Watched) -> None:
+    runs = watched.replica.client.runs
+    asks: Any = {"messages": [{"role": "user", "content": "trace"}]}
+    await runs.wait(None, "agent", input=asks)
+    await runs.wait(None, "broken", input={"text": "x"}, raise_error=False)
+    for counter in ('lgs_runs_finished_total{status="success"}', 'lgs_runs_finished_total{status="error"}'):
+        await watched.has(f"increase({counter}[1h])")
+    for late in (
+        "lgs_graph_errors_total",
+        "lgs_model_calls_total",
+        "lgs_operator_service_scaling_changes_total",
+    ):
+        await watched.has(f"count_over_time({late}[1h]) - 1")
+
+    await every_panel_shows_something(watched, service_board(Replicas(*SUPPORT)), OF_SERVICE)
+    await every_panel_shows_something(watched, OPERATOR_BOARD, OF_OPERATOR)
+    await the_panels_say_what_happened(watched)
+    await every_rule_is_evaluated(watched)
+
+
+async def every_panel_shows_something(watched: Watched, board: Board, but: frozenset[str]) -> None:
+    """A scrape that a busy machine missed is made good by the next one."""
+    empty: set[str] = set()
+
+    async def shown() -> bool:
+        nonlocal empty
+        empty = {title for (title, _), found in (await answers_of(watched, board)).items() if not found}
+        return empty == but
+
+    await until(shown, lambda: f"nothing to show: {sorted(empty)}, expected {sorted(but)}")
+
+
+async def the_panels_say_what_happened(watched: Watched) -> None:
+    told = await answers_of(watched, service_board(Replicas(*SUPPORT)))
+    for name in (("Latency", "p95"), ("Wait (p95)", "{{priority}}"), ("Runs", "ended")):
+        assert any(float(each["value"][1]) > 0 for each in told[name]), name
+    (ready,) = told["Replicas", "ready"]
+    assert float(ready["value"][1]) == 1
+    (failure,) = told["Errors", "{{graph}} {{node}} {{error}}"]
+    assert failure["metric"] == {"graph": "broken", "node": "fails", "error": "ValueError"}
+
+
+async def every_rule_is_evaluated(watched: Watched) -> None:
+    async def evaluated() -> bool:
+        rules = await watched.prometheus.rules()
+        return len(rules) > 15 and all(each["health"] == "ok" for each in rules)
+
+    await until(evaluated, "a rule is not evaluated")
+    assert await watched.prometheus.alerts() == []
