@@ -369,6 +369,7 @@ def test_a_way_to_the_database_that_can_not_be_is_named_with_its_rule(
 def test_a_password_is_shown_nowhere() -> None:
     assert masked("postgresql://h/d?user=u&password=secret&x=1") == "postgresql://h/d?user=u&password=***&***"
     assert masked("postgresql://u:secret@h1,h2:5433/d") == "postgresql://u:***@h1,h2:5433/d"
+    assert masked("postgresql://u@h/d") == "postgresql://u@h/d"
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URI", "LGS_DATABASE_DIRECT_URI", "REDIS_URI"])

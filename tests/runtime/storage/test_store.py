@@ -101,6 +101,14 @@ async def test_vectors_of_the_wrong_size_are_refused_and_nothing_is_stored(
         assert await store.aget(("n",), "a") is None
 
 
+async def test_a_query_and_a_document_have_the_vector_of_their_text_from_any_thread() -> None:
+    sized, texts = index_of().embeddings, ["a", "bb"]
+    vectors = by_letter(texts)
+
+    assert sized.embed_documents(texts) == await sized.aembed_documents(texts) == vectors
+    assert [sized.embed_query("bb"), await sized.aembed_query("bb")] == [vectors[1]] * 2
+
+
 async def test_embeddings_that_leave_a_text_out_are_refused() -> None:
     sized = index_of(lambda texts: by_letter(texts)[1:]).embeddings
 
