@@ -195,7 +195,14 @@ async def goes_on(cache: CacheManager, place: Place) -> None:
     await cache.land(place, flight, "value", LIFE)
 
 
-def lost(shared: RedisEntries, monkeypatch: pytest.MonkeyPatch, name: str, *, done: bool) -> None:
+def lost(
+    shared: RedisEntries,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    *,
+    done: bool,
+    kind: type[Exception] = SharedCacheUnavailable,
+) -> None:
     """The answer to one question does not come, and that was `done` all the same or not."""
     ask = getattr(shared, name)
 
@@ -203,7 +210,7 @@ def lost(shared: RedisEntries, monkeypatch: pytest.MonkeyPatch, name: str, *, do
         monkeypatch.setattr(shared, name, ask)
         if done:
             await ask(*args)
-        raise SharedCacheUnavailable("lost")
+        raise kind("lost")
 
     monkeypatch.setattr(shared, name, once)
 
@@ -247,7 +254,7 @@ async def test_a_lease_that_can_not_be_given_back_keeps_no_other_from_it(
 
     monkeypatch.setattr(shared, "release", refused)
     for each in (away, place):
-        lost(shared, monkeypatch, "read_or_lease", done=True)
+        lost(shared, monkeypatch, "read_or_lease", done=True, kind=SharedCacheRefused)
         here.fail(await taken(here, each))
 
     await goes_on(there, place)
