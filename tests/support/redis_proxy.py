@@ -23,11 +23,16 @@ class RedisProxy:
     swallows: int = 0
     asked: int = 0
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    silent: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def uri(self) -> str:
         """Its database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def strand(self) -> None:
+        """Nothing gets through the connections there are any more, without an error; new ones work."""
+        self.silent |= self.tasks
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side ends it."""
@@ -40,11 +45,15 @@ class RedisProxy:
 
         async def asks() -> None:
             while data := await reader.read(65536):
+                if task in self.silent:
+                    continue
                 self.asked += data.count(b"EVAL")
                 there.write(data)
 
         async def answers() -> None:
             while data := await back.read(65536):
+                if task in self.silent:
+                    continue
                 if self.swallows:
                     self.swallows -= 1
                     break

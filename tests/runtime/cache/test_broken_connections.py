@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
-from lgs_runtime.cache.redis import RedisEntries
+from lgs_runtime.cache.redis import RedisEntries, _messages
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
 from support.caches import listening
 from support.redis import RedisServer, close_connections
@@ -175,6 +176,44 @@ async def test_a_subscription_that_breaks_begins_anew_and_memory_forgets_what_it
         await until(lambda: here.peek(place) is None)
 
     assert [log["event"] for log in logs if log["event"].startswith("cache.redis")] == []
+
+
+async def test_a_subscription_that_is_dead_without_a_word_begins_anew_and_memory_forgets_what_it_missed(
+    new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.redis.HEALTH_SECONDS", 0.1)
+    async with proxied(redis_uri) as proxy:
+        here = new_cache(proxy.uri)
+        await listening(here)
+        place = here.place("function", "key")
+        await here.write([(place, "old", LIFE)])
+
+        proxy.strand()
+        before = here.changes
+        await until(lambda: here.changes > before)
+
+        assert here.peek(place) is None
+        await here.close()
+
+
+@pytest.mark.parametrize("kind", ["pong", "message"])
+async def test_a_subscription_that_answers_or_brings_something_is_alive(kind: str) -> None:
+    class PubSub:
+        pings = 0
+        coming: ClassVar = [None, {"type": kind}, None, {"type": kind}, {"type": "message"}, None, None]
+
+        async def ping(self) -> None:
+            self.pings += 1
+
+        async def get_message(self, timeout: float) -> Any:
+            return self.coming.pop(0)
+
+    pubsub, came = PubSub(), []
+    with pytest.raises(RedisConnectionError, match="silent"):
+        async for message in _messages(pubsub):
+            came.append(message["type"])
+
+    assert (came, pubsub.pings, pubsub.coming) == ([kind, kind, "message"], 3, [])
 
 
 def entries_of(cache: CacheManager) -> RedisEntries:

@@ -22,7 +22,7 @@ from lgs_runtime.redis_clients import GONE, connect, is_refusal
 TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
 HEALTH_SECONDS = 5.0
-"""A connection that is dead without a word is found out after about so long."""
+"""A connection that is dead without a word is found out after about so long, a subscription after twice."""
 ANEW_SECONDS = 0.02
 """From the end of a subscription that broke to the next."""
 SCAN_PAGE = 500
@@ -206,16 +206,16 @@ class RedisEntries:
 
     async def _subscription(self) -> AsyncGenerator[Change, None]:
         # A client of its own: that of a Cluster closes its connections when a command finds it down.
-        async with aclosing(self._connect(resends=False)) as redis:
+        async with aclosing(self._connect(resends=False, health_seconds=0)) as redis:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await redis.initialize()
             async with self._subscriber(redis) as pubsub:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await pubsub.subscribe(self._channel)
-                while True:
-                    message = await pubsub.get_message(timeout=HEALTH_SECONDS)
-                    if (change := self._change(message)) is not None:
-                        yield change
+                async with aclosing(_messages(pubsub)) as messages:
+                    async for message in messages:
+                        if (change := self._change(message)) is not None:
+                            yield change
 
     def _subscriber(self, redis: Any) -> Any:
         return redis.pubsub()
@@ -242,13 +242,30 @@ class RedisEntries:
             return found
 
     def _change(self, message: Any) -> Change | None:
-        if message is None or message["type"] not in ("subscribe", "message"):
+        if message["type"] not in ("subscribe", "message"):
             return None
         if message["type"] == "subscribe":
             return Change()
         sender, _, change = message["data"].decode(errors="replace").partition("\n")
         key, _, prefix = change.partition("\n")
         return None if sender == self._sender else Change(key, prefix)
+
+
+async def _messages(pubsub: Any) -> AsyncGenerator[Any, None]:
+    """What comes, for as long as something does. The driver asks a subscription whether it is alive, and goes
+    on without an answer."""
+    pinged = False
+    while True:
+        message = await pubsub.get_message(timeout=HEALTH_SECONDS)
+        if message is not None:
+            pinged = False
+            yield message
+        elif pinged:
+            raise RedisConnectionError(f"a subscription that is silent for {2 * HEALTH_SECONDS:g} s")
+        else:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await pubsub.ping()
+            pinged = True
 
 
 @asynccontextmanager
