@@ -7,7 +7,7 @@ from typing import Any
 
 from lgs_operator.kube.drift import covers
 from lgs_operator.kube.kinds import Key, Manifest, key_of
-from lgs_operator.reconcile_plan import Plan, begins_pods, plan
+from lgs_operator.reconcile_plan import Plan, begins_pods, changed_at_admission, plan
 
 
 def thing(name: str, kind: str = "Service", **spec: Any) -> Manifest:
@@ -47,6 +47,31 @@ def test_a_changed_field_is_drift() -> None:
     live[0]["spec"]["port"] = 2
 
     assert planned([thing("a", port=1)], live).drifted == (key_of(thing("a")),)
+
+
+def test_what_a_webhook_makes_of_an_object_is_not_applied_again_and_again() -> None:
+    """As one that has images pulled from a mirror."""
+
+    def wanted(image: str) -> Manifest:
+        containers = [{"name": "runtime", "image": image, "env": [{"name": "A", "value": "1"}]}]
+        return thing("a", "Deployment", replicas=1, containers=containers, args=["x"])
+
+    (applied,) = planned([wanted("r:1")], []).applies
+    answer = deepcopy(applied)
+    answer["spec"]["containers"][0]["image"] = "mirror/r:1"
+    answer["spec"]["containers"].append({"name": "proxy", "image": "p"})
+    del answer["metadata"]["annotations"]
+    became = changed_at_admission(answer, applied)
+    assert became is not None
+    known = {key_of(applied): became}
+
+    assert planned([wanted("r:1")], [answer]).applies
+    assert not planned([wanted("r:1")], [answer], admitted=known)
+    assert planned([wanted("r:2")], [answer], admitted=known).applies
+    by_hand = deepcopy(answer)
+    by_hand["spec"]["containers"][0]["env"][0]["value"] = "2"
+    assert planned([wanted("r:1")], [by_hand], admitted=known).applies
+    assert changed_at_admission(deepcopy(applied), applied) is None
 
 
 def test_a_field_that_is_not_wanted_any_more_is_written_and_is_no_drift() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import structlog
+
 from lgs_operator.context import Context
 from lgs_operator.desired.volume import not_let_go, unchangeable
 from lgs_operator.kube.client import KubeError
@@ -24,8 +26,17 @@ from lgs_operator.kube.kinds import (
     key_of,
 )
 from lgs_operator.naming import SERVICE_LABEL, claim_name, object_name
-from lgs_operator.reconcile_plan import SCALER, Plan, owner_uid, replicas_only, taken_by
+from lgs_operator.reconcile_plan import (
+    SCALER,
+    Admitted,
+    Plan,
+    changed_at_admission,
+    owner_uid,
+    replicas_only,
+    taken_by,
+)
 
+log = structlog.get_logger(__name__)
 WITH_PODS: Final = frozenset({DEPLOYMENT, STATEFUL_SET, CRON_JOB, JOB})
 # A StatefulSet may have to be written before it lets go of its claim.
 GIVEN_TO: Final = {
@@ -50,6 +61,15 @@ class PlanWriter:
         self._state = context.state
         self._recorder = context.recorder
         self._metrics = context.metrics
+        self._admitted: dict[ServiceKey, dict[Key, Admitted]] = {}
+
+    def admitted(self, key: ServiceKey) -> Mapping[Key, Admitted]:
+        """What became of a service's objects at admission, where that is not what was applied."""
+        return self._admitted.get(key, {})
+
+    def forget(self, key: ServiceKey) -> None:
+        """The service is gone."""
+        self._admitted.pop(key, None)
 
     async def write(self, key: ServiceKey, uid: str, todo: Plan) -> str | None:
         """Why something was refused, or None. What comes after a refused object is still written, but for
@@ -62,7 +82,8 @@ class PlanWriter:
             if kind in withheld:
                 continue
             try:
-                await self._apply(manifest, uid, live, todo.adopt_replicas)
+                answer = await self._apply(manifest, uid, live, todo.adopt_replicas)
+                self._note(key, answer, manifest)
             except Refused as refusal:
                 refusals.append(str(refusal))
                 withheld |= GIVEN_TO.get(kind, frozenset())
@@ -72,10 +93,21 @@ class PlanWriter:
             except Refused as refusal:
                 refusals.append(str(refusal))
         for target in todo.drifted:
+            if target in self.admitted(key):
+                continue  # it is not as the manifest says
             self._metrics.drift.labels(target.kind.name).inc()
             words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"
             await self._recorder.emit(key, uid, "Warning", "DriftRepaired", words)
         return "; ".join(dict.fromkeys(refusals)) or None
+
+    def _note(self, service: ServiceKey, answer: Manifest, manifest: Manifest) -> None:
+        key, became = key_of(manifest), changed_at_admission(answer, manifest)
+        if became is None:
+            self._admitted.get(service, {}).pop(key, None)
+            return
+        if self.admitted(service).get(key) != became:
+            log.info("object.admitted_otherwise", kind=key.kind.name, namespace=key.namespace, name=key.name)
+        self._admitted.setdefault(service, {})[key] = became
 
     async def _delete(self, manifest: Manifest) -> None:
         key = key_of(manifest)
@@ -90,7 +122,7 @@ class PlanWriter:
 
     async def _apply(
         self, manifest: Manifest, uid: str, live: Mapping[Key, Manifest], adopt: int | None
-    ) -> None:
+    ) -> Manifest:
         key = key_of(manifest)
         if owner_uid(live.get(key, {})) != uid:
             await self._must_be_free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
@@ -101,12 +133,14 @@ class PlanWriter:
                 first = manifest | {"spec": manifest["spec"] | {"replicas": adopt}}
                 await self._cluster.apply(first)
                 await self._cluster.apply(replicas_only(key, adopt or 0), manager=SCALER)
-            self._state.put(await self._cluster.apply(manifest))
+            answer = await self._cluster.apply(manifest)
         except KubeError as error:
             if error.refused:
                 raise Refused(_refused(key, live.get(key), manifest, str(error))) from error
             raise
+        self._state.put(answer)
         self._metrics.writes.labels(key.kind.name, "apply").inc()
+        return answer
 
     async def _must_be_free(self, key: Key, uid: str, service: str) -> None:
         if key.kind == CLAIM and key.name == claim_name(service):

@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from lgs_crds import KIND
-from lgs_operator.kube.drift import covers
+from lgs_operator.kube.drift import as_admitted, covers
 from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, STATEFUL_SET, Key, Manifest, key_of
 from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL, claim_name, object_name
 
@@ -34,6 +35,15 @@ class Plan:
         return bool(self.applies or self.deletes or self.adopt_replicas is not None)
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """What became of an object at admission: its fields that were wanted, with the values that they got.
+    `signature` is that of what was applied."""
+
+    signature: str | None
+    manifest: Manifest
+
+
 def plan(
     wanted: Iterable[Manifest],
     live: Mapping[Key, Manifest],
@@ -41,17 +51,19 @@ def plan(
     uid: str,
     first_replicas: int,
     hold: frozenset[Key] = frozenset(),
+    admitted: Mapping[Key, Admitted] = MappingProxyType({}),
 ) -> Plan:
     """`live` are the objects of this service as last seen; `uid` is the service's.
 
     `hold` are left as they are: neither written nor deleted. `first_replicas` is where a Deployment whose
-    replicas belong to the autoscaler starts.
+    replicas belong to the autoscaler starts. `admitted` is what became of objects when they were applied,
+    where that is not what was wanted: to apply the same once more changes nothing.
     """
     signed = {key_of(each): _signed(each) for each in wanted}
     applies, drifted = [], []
     for key, manifest in signed.items():
         there = live.get(key)
-        if key in hold or (there is not None and covers(there, manifest)):
+        if key in hold or (there is not None and _is_as_wanted(there, manifest, admitted.get(key))):
             continue
         applies.append(manifest)
         if there is not None and _signature(there) == _signature(manifest):
@@ -63,6 +75,20 @@ def plan(
     ]
     adopt = _to_adopt(signed, live, hold, first_replicas)
     return Plan(tuple(applies), tuple(deletes), tuple(drifted), adopt)
+
+
+def changed_at_admission(answer: Manifest, wanted: Manifest) -> Admitted | None:
+    """What became of `wanted` when it was applied; None for what is as it was wanted."""
+    if covers(answer, wanted):
+        return None
+    return Admitted(_signature(wanted), as_admitted(answer, wanted))
+
+
+def _is_as_wanted(there: Manifest, wanted: Manifest, admitted: Admitted | None) -> bool:
+    if covers(there, wanted):
+        return True
+    is_same = admitted is not None and admitted.signature == _signature(wanted)
+    return admitted is not None and is_same and covers(there, admitted.manifest)
 
 
 def begins_pods(todo: Plan, live: Mapping[Key, Manifest]) -> frozenset[Key]:

@@ -187,11 +187,12 @@ class Reconciler:
         """What to write, and what new pods wait for; until that is there they are not made."""
         service, wanted = inputs.service, everything(inputs)
         first, uid = first_replicas(service), service.metadata.uid or ""
-        todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold)
+        admitted = self._writer.admitted(key)
+        todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold, admitted=admitted)
         begun = begins_pods(todo, live) & {_replicas(key, each) for each in REPLICAS}
         awaited = await self._cloud_native_pg.awaited(key, service) if begun else None
         if awaited is not None:
-            todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold | begun)
+            todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold | begun, admitted=admitted)
         return todo, awaited
 
     def _taken_back(
@@ -262,6 +263,7 @@ class Reconciler:
 
     def _forget(self, key: ServiceKey) -> None:
         self._states.forget(key)
+        self._writer.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
 

@@ -25,8 +25,23 @@ def covers(live: Any, wanted: Any, path: tuple[str, ...] = ()) -> bool:
     return same_quantity(live, wanted, path) if is_quantity(path) else bool(live == wanted)
 
 
+def as_admitted(answer: Any, wanted: Any) -> Any:
+    """What is wanted, with the values that the API server's answer to it has: something in the cluster, such
+    as a webhook that names a mirror for images, may change at admission what is applied."""
+    if isinstance(wanted, Mapping) and isinstance(answer, Mapping):
+        return {name: as_admitted(answer[name], value) for name, value in wanted.items() if name in answer}
+    if isinstance(wanted, list) and isinstance(answer, list) and _are_named(wanted):
+        named = {each.get("name"): each for each in answer if isinstance(each, Mapping)}
+        return [as_admitted(named[each["name"]], each) for each in wanted if each["name"] in named]
+    return answer
+
+
+def _are_named(entries: list[Any]) -> bool:
+    return bool(entries) and all(isinstance(each, Mapping) and "name" in each for each in entries)
+
+
 def _list_covers(live: list[Any], wanted: list[Any], path: tuple[str, ...]) -> bool:
-    if wanted and all(isinstance(each, Mapping) and "name" in each for each in wanted):
+    if _are_named(wanted):
         named = {each.get("name"): each for each in live if isinstance(each, Mapping)}
         return all(each["name"] in named and covers(named[each["name"]], each, path) for each in wanted)
     return len(live) == len(wanted) and all(covers(a, b, path) for a, b in zip(live, wanted, strict=True))
