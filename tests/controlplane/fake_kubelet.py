@@ -15,7 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import CONFIG_MAP, POD
 from lgs_operator.naming import RUNTIME_PORT
 

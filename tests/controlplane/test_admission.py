@@ -16,7 +16,8 @@ from controlplane.chart import objects, rendered
 from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import service
 from lgs_crds import Spec
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import POD
 from lgs_operator.naming import FORGET_ANNOTATION, ROTATE_ANNOTATION, labels
 from lgs_operator.scale_writer import DELETION_COST

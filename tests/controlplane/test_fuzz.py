@@ -15,7 +15,8 @@ from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE, SERVICE_OF_OURS, Manifest
 from support.drawn_manifests import TIMES, examples, services
 from support.waiting import until

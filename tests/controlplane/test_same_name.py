@@ -6,7 +6,7 @@ import pytest
 
 from controlplane.manifests import service
 from controlplane.story import Story
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, ServiceKey
 from lgs_operator.status.publisher import Publisher
 

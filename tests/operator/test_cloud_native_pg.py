@@ -13,7 +13,7 @@ from lgs_crds import LangGraphService, parse
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.inspection import Inspector
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import Manifest, ServiceKey
 from lgs_operator.status.cloud_native_pg import FENCING, cluster_problem, not_serving
 from lgs_operator.status.diagnosis import Diagnosis

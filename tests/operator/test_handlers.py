@@ -12,7 +12,7 @@ import pytest
 from lgs_operator import handlers
 from lgs_operator.backoff import Backoff
 from lgs_operator.handlers import ServiceWatch, is_deaf
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 
 BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "generation": 2}}
 

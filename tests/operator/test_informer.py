@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from lgs_operator.backoff import Backoff
 from lgs_operator.kube import informer as informers
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from support.drawn_manifests import examples

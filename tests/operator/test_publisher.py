@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.status.publisher import Publisher
 

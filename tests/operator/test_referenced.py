@@ -10,7 +10,8 @@ import pytest
 
 from lgs_crds import parse
 from lgs_operator.desired.references import references
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import CONFIG_MAP, SECRET, Key, Kind, ServiceKey
 from lgs_operator.kube.referenced import ReferencedObjects
 from lgs_operator.kube.secrets import SecretReader

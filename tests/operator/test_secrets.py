@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SECRET, Key, Kind, Manifest
 from lgs_operator.kube.secrets import SecretReader
 

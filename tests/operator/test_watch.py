@@ -14,7 +14,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import POD
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lgs_operator.backoff import Backoff
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.workqueue import WorkQueue
 from support.work_queues import played

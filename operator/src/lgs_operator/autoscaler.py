@@ -21,7 +21,7 @@ from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import revision_of
 from lgs_operator.handover import leads_to_api
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS

@@ -12,7 +12,7 @@ import structlog
 from lgs_crds import LangGraphService
 from lgs_operator.context import Context
 from lgs_operator.desired.references import CLUSTER_FIELD
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import CNPG_CLUSTER, ServiceKey
 from lgs_operator.kube.pods import is_ready, reads_secret
 from lgs_operator.kube.referenced import FORBIDDEN, MissingReference

@@ -20,7 +20,8 @@ import structlog
 
 from lgs_crds import GROUP, KIND, PLURAL, VERSION
 from lgs_operator.backoff import Backoff
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, Manifest
 from lgs_operator.kube.state import ClusterState
 

@@ -21,7 +21,7 @@ from lgs_operator.context import Context
 from lgs_operator.desired.revision import history_of
 from lgs_operator.desired.volume import last_backup_of
 from lgs_operator.handover import leads_to_api
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import (
     CLAIM,
     CRON_JOB,

@@ -22,7 +22,8 @@ from lgs_operator.autoscaler import Autoscaler
 from lgs_operator.context import Context
 from lgs_operator.handlers import ServiceWatch
 from lgs_operator.kube.claim import ClassClaim
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.leader import LeaderElector
 from lgs_operator.kube.lease import LostLease

@@ -31,7 +31,7 @@ from lgs_operator.desired.credentials import (
 from lgs_operator.desired.inputs import PostgresInputs
 from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
 from lgs_operator.desired.volume import adopted, goes_with, growth, let_go, size_of
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import (
     CLAIM,
     DEPLOYMENT,

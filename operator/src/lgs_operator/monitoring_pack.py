@@ -14,7 +14,7 @@ from lgs_crds.model.observability import Monitoring
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.monitoring import kinds_of, watching
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import CONFIG_MAP, OPTIONAL, Kind, Manifest, ServiceKey, key_of
 from lgs_operator.naming import FIELD_MANAGER
 from lgs_operator.plan_writer import PlanWriter

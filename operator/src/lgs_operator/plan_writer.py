@@ -9,7 +9,7 @@ import structlog
 
 from lgs_operator.context import Context
 from lgs_operator.desired.volume import not_let_go, unchangeable
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import (
     CLAIM,
     CONTROLLER_REVISION,

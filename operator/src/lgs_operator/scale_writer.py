@@ -7,7 +7,7 @@ import asyncio
 from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
 from lgs_operator.context import Context
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, Key, ServiceKey
 from lgs_operator.reconcile_plan import SCALER, replicas_only
 from lgs_operator.scaling import Decision, Observation, ReplicaSample

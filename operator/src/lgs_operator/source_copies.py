@@ -14,7 +14,7 @@ from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.references import SOURCE_FIELD
 from lgs_operator.desired.source_copy import copy_name, mounted, source_copy
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, REPLICA_SET, Key, Manifest, ServiceKey
 from lgs_operator.kube.referenced import MissingReference, Reference, digest_of
 from lgs_operator.naming import REPLICAS, SERVICE_LABEL

@@ -35,7 +35,7 @@ def rollback(
     if clear and to is not None:
         raise refused(NoWayBack("--clear and --to: set one of them"))
     # What only this command needs takes a while to import.
-    from lgs_operator.kube.client import KubeError  # noqa: PLC0415
+    from lgs_operator.kube.errors import KubeError  # noqa: PLC0415
 
     try:
         say(asyncio.run(_pin(service, to, namespace, clear=clear)))

@@ -33,7 +33,7 @@ def why(
 ) -> None:
     """Say why a service has the replicas that it has, what its conditions say, and what happened last."""
     # What only this command needs takes a while to import.
-    from lgs_operator.kube.client import KubeError  # noqa: PLC0415
+    from lgs_operator.kube.errors import KubeError  # noqa: PLC0415
 
     try:
         found, happened = asyncio.run(_read(service, namespace))

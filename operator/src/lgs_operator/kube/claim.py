@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 import structlog
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.lease import HeldLease, LostLease
 from lgs_operator.naming import CLASS_LABEL, class_claim
 from lgs_operator.settings import Settings

@@ -17,6 +17,7 @@ import structlog
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
+from lgs_operator.kube.errors import KubeError, refusal
 from lgs_operator.kube.kinds import Kind, Manifest, key_of
 from lgs_operator.kube.watch_stream import events
 from lgs_operator.naming import FIELD_MANAGER
@@ -33,8 +34,6 @@ _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _WATCH_SECONDS = 290
 IDLE_SECONDS = 75.0
 """The API server sends a bookmark a minute, so a watch that is silent for longer is most likely dead."""
-# who we are, somebody was faster, too many requests, not now
-_PASSING = {401, 409, 429, 502, 503, 504}
 
 
 def in_cluster() -> bool:
@@ -49,35 +48,6 @@ def context_namespace() -> str:
     except kubernetes_config.ConfigException as error:
         raise KubeError(0, "NoKubeconfig", str(error)) from None
     return str(current["context"].get("namespace") or "default")
-
-
-class KubeError(Exception):
-    """The API server refused or was not reached. `status` is the HTTP status, 0 for no answer."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        self.status = status
-        self.reason = reason
-        super().__init__(f"{reason}: {message}" if message else reason)
-
-    @property
-    def not_found(self) -> bool:
-        """The object is not there."""
-        return self.status == 404
-
-    @property
-    def conflict(self) -> bool:
-        """Somebody was faster."""
-        return self.status == 409
-
-    @property
-    def refused(self) -> bool:
-        """The server won't take what it was sent; a quantity that it can't read it answers with 500."""
-        return self.status >= 400 and self.status not in _PASSING
-
-    @property
-    def lasting(self) -> bool:
-        """It was refused, and will be until somebody changes something: no fault of the server's own."""
-        return self.refused and self.status < 500
 
 
 class KubeClient:
@@ -300,7 +270,7 @@ class KubeClient:
             text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise KubeError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
-        raise _refusal(response.status, text)
+        raise refusal(response.status, text)
 
 
 def as_yaml(manifest: object) -> str:
@@ -317,13 +287,3 @@ def _escaped(found: re.Match[str]) -> str:
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
     given = {"labelSelector": labels, "fieldSelector": fields}
     return {name: selector for name, selector in given.items() if selector}
-
-
-def _refusal(status: int, text: str) -> KubeError:
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
-        return KubeError(status, f"HTTP {status}", text[:500])
-    return KubeError(status, answer.get("reason") or f"HTTP {status}", answer.get("message", ""))

@@ -12,7 +12,8 @@ import time
 
 import structlog
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.lease import HeldLease, LostLease
 from lgs_operator.settings import Settings
 

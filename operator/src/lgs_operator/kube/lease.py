@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import LEASE, Manifest
 
 

@@ -13,7 +13,8 @@ from typing import Final, Literal
 
 import structlog
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import Kind, Manifest, ServiceKey, key_of
 from lgs_operator.naming import OURS, SERVICE_LABEL

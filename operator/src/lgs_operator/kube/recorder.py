@@ -17,7 +17,8 @@ import structlog
 from lgs_crds import API_VERSION, KIND
 from lgs_crds.reasons import Reason
 from lgs_crds.status import timestamp
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import EVENT, EventType, Manifest, ServiceKey
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from lgs_crds.reasons import Reason
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SECRET, Key, Kind, Manifest, ServiceKey
 from lgs_operator.kube.secrets import SecretReader
 

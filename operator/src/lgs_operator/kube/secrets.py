@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import structlog
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SECRET, Key, Manifest
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from lgs_operator.backoff import Backoff
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.turns import Turns
 

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lgs_operator.kube.client import KubeClient, KubeError
+from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, ServiceKey
 
 REJECTED: Final = 422

@@ -13,7 +13,7 @@ import structlog
 
 from lgs_crds.reasons import Reason
 from lgs_operator.context import Context
-from lgs_operator.kube.client import KubeError
+from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import EventType, ServiceKey
 from lgs_operator.naming import REPLICAS
 from lgs_operator.status.diagnosis import Diagnosis
