@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from lgs_runtime.api.schemas.record_json import run_json
 from lgs_runtime.background import webhooks
 from lgs_runtime.background.duties import webhook_sender
-from lgs_runtime.background.webhook_receivers import open_client
+from lgs_runtime.background.webhook_receivers import call, open_client
 from lgs_runtime.background.webhooks import MOST_ATTEMPTS, WebhookSender
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
@@ -336,6 +339,44 @@ async def test_a_call_goes_to_the_address_that_was_checked_under_the_name_that_w
 
     assert f"host: {url.split('/')[2]}\r\n" in receiver.heads[0]
     assert asked == ["hooks.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALL_PROXY", "socks4://me:hidden@proxy:1080", "ALL_PROXY: socks4://me:***@proxy:1080: must be"),
+        ("https_proxy", "http://proxy:port", "https_proxy: (not shown): must be"),
+        ("NO_PROXY", "[::1", "NO_PROXY: [::1: must be"),
+        ("SSL_CERT_FILE", "/no/such/file", "SSL_CERT_FILE: /no/such/file: must name certificates"),
+    ],
+)
+async def test_an_environment_that_no_call_can_be_made_in_ends_no_replica(
+    name: str, value: str, said: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with capture_logs() as logs:
+        http = open_client(WebhookSection(), 10)
+    with pytest.raises(httpx.ConnectError) as failed:
+        await call(http, WebhookSection(), receiver.url, b"{}")
+
+    assert [each["event"] for each in logs] == ["webhooks.environment"]
+    assert str(failed.value) == logs[0]["reason"]
+    assert logs[0]["reason"].startswith(said)
+    assert "hidden" not in logs[0]["reason"]
+
+
+async def test_a_proxy_by_socks_is_named_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where the package is not installed.
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy:1080")
+
+    with capture_logs() as logs:
+        open_client(WebhookSection(), 10)
+
+    assert (
+        logs[0]["reason"] == "ALL_PROXY: socks5://proxy:1080: needs httpx[socks] installed beside lgs-runtime"
+    )
 
 
 async def test_where_webhooks_are_taken_away_nobody_is_called(service: Service, receiver: Receiver) -> None:

@@ -47,6 +47,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "studio.open": "{reason}",
     "tracing.collector_away": "the collector at {endpoint} is away ({reason}): traces are lost meanwhile",
     "tracing.not_installed": "nothing is traced ({reason}): the application's environment lacks {install}",
+    "webhooks.environment": "webhooks can't be called: {reason}",
 }
 OVER: Final[Mapping[str, tuple[str, str]]] = {
     "cache.redis_back": ("cache.redis_gone", "Redis is back: replicas share their cache again"),
