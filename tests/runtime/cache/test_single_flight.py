@@ -7,6 +7,7 @@ import asyncio
 import contextvars
 import gc
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +17,7 @@ import pytest
 from langgraph.errors import GraphInterrupt
 
 from lgs_runtime.cache import cached
-from lgs_runtime.cache.flights import Flight, Flights, Without
+from lgs_runtime.cache.flights import Flight, Flights, Without, copy_of
 from lgs_runtime.cache.manager import MOST_REFRESHES, CacheManager
 
 CALLS: list[Any] = []
@@ -97,6 +98,91 @@ async def test_what_is_raised_is_raised_in_all_who_waited_and_is_not_kept(cache:
 
     assert {type(each) for each in raised} == {LookupError}
     assert CALLS == ["a"]
+
+
+async def test_what_is_raised_in_one_has_nothing_of_the_others(cache: CacheManager) -> None:
+    async def ask() -> str:
+        return await slow("a", "error")
+
+    calls = [asyncio.create_task(ask()) for _ in range(10)]
+    await waiting(cache, 9)
+    GATE.set()
+    raised: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
+
+    raised[0].add_note("of the first")
+    assert len({id(each) for each in raised}) == len(raised)
+    assert all(not hasattr(each, "__notes__") for each in raised[1:])
+    for each in raised:
+        frames = [frame.name for frame in traceback.extract_tb(each.__traceback__)]
+        assert (frames.count("ask"), frames[-1]) == (1, "slow"), frames
+
+
+class Refused(Exception):
+    """As those of HTTP clients, whose constructor wants more than the message."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+        MADE.append(message)
+
+
+class Slotted(ValueError):
+    __slots__ = ("code", "unset")
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class Strange(Exception):
+    """One that can't be made otherwise than it was."""
+
+    def __new__(cls, *given: Any) -> Strange:
+        if not given:
+            raise TypeError("no way")
+        return super().__new__(cls)
+
+    def __init__(self, *_given: Any) -> None:
+        super().__init__()
+
+
+MADE: list[str] = []
+FIELDS = ("status", "code", "errno", "strerror", "filename", "value", "start", "reason", "name", "exceptions")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        ValueError("a", 1), Refused("no", status=429), Slotted(7), OSError(2, "no such file", "x"),
+        FileNotFoundError(2, "no such file", "x"), StopIteration(5),
+        UnicodeDecodeError("utf-8", b"a", 0, 1, "bad"),
+        ImportError("a", name="b"), ExceptionGroup("several", [ValueError("a")]), KeyError("a"),
+    ],
+    ids=lambda raised: type(raised).__name__,
+)  # fmt: skip
+def test_a_copy_of_an_exception_is_as_it_was(raised: Exception) -> None:
+    raised.add_note("a note")
+    raised.__cause__ = KeyError("cause")
+    MADE.clear()
+
+    made = copy_of(raised)
+
+    assert made is not raised
+    assert (type(made), str(made), repr(made), made.args) == (
+        type(raised),
+        str(raised),
+        repr(raised),
+        raised.args,
+    )
+    for name in FIELDS:
+        assert getattr(made, name, None) == getattr(raised, name, None)
+    assert (made.__cause__, made.__notes__) == (raised.__cause__, ["a note"])
+    assert MADE == [], "its constructor may do more than make it"
+
+
+def test_an_exception_of_which_there_can_be_no_copy_is_itself() -> None:
+    raised = Strange("once")
+
+    assert copy_of(raised) is raised
 
 
 async def test_an_interrupt_is_that_of_its_run_alone(cache: CacheManager) -> None:

@@ -10,10 +10,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from time import monotonic
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Final
 from uuid import uuid4
+
+HOLDS: Final = (MemberDescriptorType, GetSetDescriptorType)
+"""What an object holds beside its `__dict__`: slots, and the fields of Python's own exceptions."""
 
 
 class Without(Enum):
@@ -27,9 +33,40 @@ class Without(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The computation raised, and would for all who wait."""
+    """The computation raised, and would for all who wait: in each an exception of its own."""
 
     raised: Exception
+
+    @classmethod
+    def now(cls, raised: Exception) -> Failed:
+        """As it is now: what it gets on its way through the code of who computed is nobody else's."""
+        return cls(copy_of(raised))
+
+    def again(self) -> Exception:
+        """To be raised once. One object for all would bring the frames and notes of each to the others."""
+        return copy_of(self.raised)
+
+
+def copy_of(raised: Exception) -> Exception:
+    """An exception with all that one has, made without its constructor; itself where there can be none."""
+    kind = type(raised)
+    try:
+        made = kind.__new__(kind, *raised.args)
+    except Exception:  # noqa: BLE001 - the application's own `__new__`
+        return raised
+    if type(made) is not kind:
+        return raised
+    for each in kind.__mro__:
+        for name, held in vars(each).items():
+            if isinstance(held, HOLDS) and name not in ("__dict__", "__weakref__"):
+                # What was never set stays so, and not all of it can be.
+                with suppress(AttributeError, TypeError):
+                    if (value := getattr(raised, name)) is not getattr(made, name, None):
+                        setattr(made, name, value)
+    made.__dict__.update(raised.__dict__)
+    if notes := made.__dict__.get("__notes__"):
+        made.__dict__["__notes__"] = list(notes)
+    return made
 
 
 Landing = bytes | Without | Failed

@@ -105,7 +105,7 @@ class CacheManager(Values):
     def fail(self, flight: Flight, raised: Exception | None = None) -> None:
         """The leader of a flight has no value. `raised`: who waits would fail in the same way; else one of
         them goes on."""
-        if self.flights.land(flight, Without.AGAIN if raised is None else Failed(raised)):
+        if self.flights.land(flight, Without.AGAIN if raised is None else Failed.now(raised)):
             self._release(flight)
 
     def led(self, place: Place) -> Flight | None:
@@ -257,7 +257,7 @@ class CacheManager(Values):
     def _result(self, place: Place, landing: Landing) -> Found | Again | None:
         """What a flight that was waited for has ended with. Raises what the computation raised."""
         if isinstance(landing, Failed):
-            raise landing.raised
+            raise landing.again()
         if landing is Without.AGAIN:
             return landing
         found = self._hit(place, landing) if isinstance(landing, bytes) else None
