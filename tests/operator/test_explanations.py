@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -219,6 +220,27 @@ def test_memory_that_is_too_little_is_blamed_on_who_set_it(
 
     assert said.reason == "OOMKilled"
     assert words in said.message
+
+
+@pytest.mark.parametrize(
+    ("own", "field"), [({"limits": {"memory": "1Gi"}}, "spec.api.resources"), (None, "spec.pod.resources")]
+)
+def test_replicas_that_answer_apart_are_told_by_resources_of_their_own_where_they_have_some(
+    own: dict[str, Any] | None, field: str
+) -> None:
+    wanted = service(
+        topology="Split",
+        persistence={"postgres": {"managed": {}}},
+        cache={"redis": {"managed": {}}},
+        pod={"resources": {"limits": {"memory": "1Gi"}}},
+        api={"resources": own} if own else {},
+    )
+    seen = ObservedService(wanted, deployment(), (killed("1Gi"),))
+
+    said = {part: ready(replace(seen, part=part)).message for part in ("api", "runtime")}
+
+    assert f"its limit of 1Gi; raise {field}" in said["api"]
+    assert "its limit of 1Gi; raise spec.pod.resources" in said["runtime"]
 
 
 def test_what_is_refused_of_an_older_template_is_not_told_of_one_whose_pods_are_all_there() -> None:

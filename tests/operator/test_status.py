@@ -12,10 +12,11 @@ from lgs_crds import LangGraphService, parse
 from lgs_crds.status import DatabaseStatus, ScalingStatus, condition
 from lgs_operator.kube.kinds import SECRET
 from lgs_operator.kube.referenced import MissingReference, Reference
+from lgs_operator.scaling import Decision, Memory
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import halted_status
 from lgs_operator.status.observed import ObservedService
-from lgs_operator.status.scaling import ScalingView, scaling_before
+from lgs_operator.status.scaling import ScalingView, scaling_before, scaling_view
 from lgs_operator.status.service import (
     cache_ready,
     persistence_ready,
@@ -320,6 +321,39 @@ def test_replicas_of_a_paused_service_follow_no_load() -> None:
 
     assert said_of(paused)["ScalingActive"] == ("False", "Paused")
     assert paused["scaling"]["memory"] == '{"v":1}'
+
+
+STEADY = Decision(2, "the load", "Steady", {}, None, Memory())
+
+
+@pytest.mark.parametrize(
+    ("mode", "decision", "refused", "active", "limited"),
+    [
+        ("Auto", STEADY, None, ("True", "Measuring"), ("False", "NotLimited")),
+        ("Auto", replace(STEADY, code="NoData"), None, ("False", "NoData"), ("False", "NotLimited")),
+        ("Auto", STEADY, "1 to 2 was refused", ("False", "Refused"), ("False", "NotLimited")),
+        ("Auto", replace(STEADY, limited="max"), None, ("True", "Measuring"), ("True", "TooManyReplicas")),
+        ("Manual", replace(STEADY, limited="max"), None, ("False", "Manual"), ("False", "NotLimited")),
+        ("External", STEADY, None, ("False", "External"), ("False", "NotLimited")),
+        ("Auto", None, None, ("False", "NoReplica"), ("False", "NotLimited")),
+        ("Manual", None, None, ("False", "Manual"), ("False", "NotLimited")),
+    ],
+)
+def test_the_conditions_say_whether_the_replicas_follow_the_load(
+    mode: str,
+    decision: Decision | None,
+    refused: str | None,
+    active: tuple[str, str],
+    limited: tuple[str, str],
+) -> None:
+    wanted = service(scaling={"mode": mode})
+
+    said = scaling_view(wanted, decision, ScalingView(), 0.0, refused=refused).conditions
+
+    assert {each.type: (each.status, each.reason) for each in said} == {
+        "ScalingActive": active,
+        "ScalingLimited": limited,
+    }
 
 
 def test_what_the_law_remembers_outlives_the_operator_that_remembered_it() -> None:
