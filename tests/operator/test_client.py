@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ def test_any_text_reaches_the_api_server_which_reads_yaml(manifest: dict[str, An
     assert yaml.safe_load(as_yaml(manifest)) == manifest
 
 
-def test_half_a_character_is_told_as_unknown() -> None:
+@pytest.mark.parametrize("half", ["\ud83d", "\ud800", "\udbff", "\udc00", "\udfff"])
+def test_half_a_character_is_told_as_unknown(half: str) -> None:
     """A pod's answer can hold one, and half a pair is nothing that can be sent."""
-    assert yaml.safe_load(as_yaml({"message": "a\ud83db"})) == {"message": "a\ufffdb"}
+    assert yaml.safe_load(as_yaml({"message": f"a{half}b"})) == {"message": "a\ufffdb"}

@@ -42,6 +42,12 @@ def test_a_service_that_is_as_it_should_be_costs_nothing() -> None:
     assert not planned([thing("a", port=1)], written([thing("a", port=1)]))
 
 
+def test_the_order_in_which_fields_are_said_is_no_change() -> None:
+    assert not planned(
+        [thing("a", clusterIP="None", port=1)], written([thing("a", port=1, clusterIP="None")])
+    )
+
+
 def test_a_changed_field_is_drift() -> None:
     live = written([thing("a", port=1)])
     live[0]["spec"]["port"] = 2

@@ -42,7 +42,6 @@ class ManifestError(ValueError):
     """A manifest that can't work. `problems` is never empty."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
-        self.source = source
         self.problems = problems
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
 
