@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from controlplane.chart import rendered
+from controlplane.chart import objects, rendered
 from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
@@ -131,6 +131,23 @@ async def test_a_service_is_watched_without_a_word_in_its_manifest_until_it_is_g
     for each in (monitor, rule, dashboard):
         (owner,) = each["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["controller"]) == ("LangGraphService", True)
+
+
+async def test_the_api_server_takes_the_charts_own_pack(
+    plane: ControlPlane, prometheus_operator: None
+) -> None:
+    pack = rendered(
+        *(f"metrics.{each}.enabled=true" for each in ("podMonitor", "prometheusRule", "dashboard"))
+    )
+    ours = [each for kind in ("PodMonitor", "PrometheusRule", "ConfigMap") for each in objects(pack, kind)]
+
+    said = plane.run("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(as_list(ours)))
+
+    assert said.count("created (server dry run)") == 3
+
+
+def as_list(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "List", "items": manifests}
 
 
 async def test_what_watches_it_follows_the_manifest_and_is_taken_away_with_it(

@@ -8,6 +8,9 @@ import re
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from lgs_crds import Spec
 from lgs_operator.monitoring.grafana import WIDTH, dashboard_json
@@ -50,6 +53,25 @@ def test_each_panel_has_its_place_its_source_and_its_queries(board: Board) -> No
         refs = [each["refId"] for each in panel["targets"]]
         assert refs == sorted(set(refs)) and refs
         assert all(each["expr"] and each["legendFormat"] for each in panel["targets"])
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_grafanas_own_types_read_every_field_of_it(board: Board) -> None:
+    register_default_plugins()
+    model = written(board)
+
+    read = json.loads(json.dumps(Dashboard.from_json(model), cls=JSONEncoder))
+
+    assert covers(read, model)
+
+
+def covers(read: Any, model: Any) -> bool:
+    """What was read has all that was written; it has defaults beside that."""
+    if isinstance(model, dict):
+        return all(name in read and covers(read[name], value) for name, value in model.items())
+    if isinstance(model, list):
+        return len(read) == len(model) and all(map(covers, read, model))
+    return bool(read == model)
 
 
 @pytest.mark.parametrize("board", BOARDS)

@@ -3,6 +3,7 @@ Pure. Whether the cluster has the kinds is not known here."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from lgs_crds.model.observability import Monitoring
@@ -68,8 +69,14 @@ def dashboard(inputs: Inputs, monitoring: Monitoring, of: Replicas) -> Manifest:
     """A ConfigMap as Grafana's sidecar takes it, which puts the files of all of them into one folder."""
     manifest = _labelled(inputs, monitoring, CONFIG_MAP, "dashboard")
     manifest["metadata"]["labels"].setdefault(GRAFANA_LABEL, "1")
-    manifest["data"] = {f"{inputs.namespace}-{inputs.name}.json": dashboard_json(service_board(of))}
+    manifest["data"] = {f"{inputs.namespace}-{inputs.name}.json": _model(of)}
     return manifest
+
+
+@lru_cache(maxsize=256)
+def _model(of: Replicas) -> str:
+    """Kept for those that are reconciled again and again: it takes as long as all other objects together."""
+    return dashboard_json(service_board(of))
 
 
 def _labelled(inputs: Inputs, monitoring: Monitoring, kind: Kind, component: Component) -> Manifest:

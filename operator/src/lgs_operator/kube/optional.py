@@ -98,9 +98,13 @@ class OptionalKinds:
             kind, namespace = place
             if kind.name not in served[kind.api_version]:
                 self._leave(place)
-            elif place not in self._watched and await self._may_list(place):
-                self._watch(place, tasks)
-                self._moved(namespace)
+                continue
+            try:
+                if place not in self._watched and await self._may_list(place):
+                    self._watch(place, tasks)
+            except KubeError as error:
+                # of one namespace, which may be going: the others are looked at all the same
+                log.info("kind.unlisted", kind=kind.name, namespace=namespace, error=str(error))
 
     def _leave(self, place: Place) -> None:
         """The kind is no longer there."""

@@ -26,7 +26,7 @@ def contents() -> Mapping[Path, str]:
     """What each file is to hold."""
     rules = {"groups": groups("lgs-operator", OPERATOR_ALERTS)}
     text = yaml.safe_dump(rules, sort_keys=False, width=200)
-    return {RULES: text, DASHBOARD: dashboard_json(OPERATOR_BOARD)}
+    return {RULES: text, DASHBOARD: dashboard_json(OPERATOR_BOARD, indent=1)}
 
 
 def main() -> int:
