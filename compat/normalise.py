@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 UUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
-MADE = r"(?:chatcmpl|resp|msg|fc|call|toolu)_?-?[0-9a-f]{24}"
+MADE = r"(?:(?:chatcmpl|resp|msg|call|toolu)_?-?|fc_)[0-9a-f]{24}"
 TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?"
 PORT = r"127\.0\.0\.1:\d{4,5}"
 PATHS = r"/[^\s\"']*/(?:runtime|development)/(?:source|venv)"

@@ -99,3 +99,10 @@ def test_every_listed_application_says_where_it_is() -> None:
 
     assert len({each.name for each in listed}) == len(listed) >= 15
     assert all(re.fullmatch(r"[0-9a-f]{40}", each.revision) and each.traits for each in listed)
+
+
+def test_an_id_that_begins_like_one_of_a_models_is_a_whole_id() -> None:
+    there = plain({"id": "fc9d9556105df4c2f219a4bd12b32def", "call": "fc_9d9556105df4c2f219a4bd12"}, Names())
+    here = plain({"id": "989fa9cfdbd2429d9684d6e605ec1304", "call": "fc_f219a4bd129d9556105df4c2"}, Names())
+
+    assert differences(said(there), said(here)) == []

@@ -189,6 +189,22 @@ def test_a_result_is_what_the_assistant_said_last_since_it_was_spoken_to(
     assert result_parts({"messages": messages}) == [{"text": text}]
 
 
+async def test_a_client_that_knows_an_agents_url_alone_finds_its_card_below_it(url: str) -> None:
+    async with httpx.AsyncClient(timeout=60) as http:
+        card = await A2ACardResolver(http, f"{url}/a2a/chat").get_agent_card()
+        older = await http.get(f"{url}/a2a/chat/.well-known/agent.json")
+        missing = await http.get(f"{url}/a2a/{uuid4()}/.well-known/agent-card.json")
+        client = await create_client(card, ClientConfig(httpx_client=http, streaming=False))
+        said = SendMessageRequest(message=new_text_message("hello", role=Role.ROLE_USER))
+        [heard] = [MessageToDict(one) async for one in client.send_message(said)]
+    with_slash = await rpc(url, "chat/", "message/send", message(text("hello")))
+
+    assert heard["task"]["artifacts"][0]["parts"] == [{"text": "a b c"}]
+    assert older.json()["name"] == card.name == "chat"
+    assert missing.status_code == 404
+    assert with_slash["result"]["status"]["state"] == "completed"
+
+
 async def test_an_assistant_whose_input_can_not_be_described_takes_text_by_its_state(alone: Settings) -> None:
     graphs = {"odd": GraphSpec("api_graphs:undescribed")}
     async with open_replica(replace(alone, graphs=graphs)) as replica:

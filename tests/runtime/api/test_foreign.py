@@ -60,6 +60,8 @@ EMPTY: Body = lambda t: {}  # noqa: E731
 ITEM: Body = lambda t: {"namespace": ["notes"], "key": "one"}  # noqa: E731
 CRON: dict[str, Any] = {"schedule": "0 0 1 1 *", "input": {}}
 MCP = ("/mcp", "/mcp/")
+A2A = ("/a2a/{assistant_id}", "/a2a/{assistant_id}/")
+CARDS = tuple(f"{A2A[1]}.well-known/{name}.json" for name in ("agent-card", "agent"))
 WAITING = {"thread_id": "busy_id", "run_id": "waiting_id"}
 
 TABLE: dict[tuple[str, str], list[Try]] = {
@@ -172,16 +174,20 @@ TABLE: dict[tuple[str, str], list[Try]] = {
         for path in MCP
     },
     ("GET", "/.well-known/agent-card.json"): [Try(query={"assistant_id": "{assistant_id}"})],
-    ("POST", "/a2a/{assistant_id}"): [
-        Try(body=rpc("message/send", message={"parts": [{"kind": "data", "data": {}}]})),
-        Try(200, lambda t: rpc("tasks/get", id=t["run_id"])(t)),
-        Try(200, lambda t: rpc("tasks/cancel", id=t["waiting_id"])(t)),
-        Try(200, lambda t: rpc("GetTask", id=t["run_id"])(t)),
-        Try(200, lambda t: rpc("CancelTask", id=t["waiting_id"])(t)),
-        Try(200, lambda t: rpc("SubscribeToTask", id=t["waiting_id"])(t)),
-        Try(body=lambda t: rpc("ListTasks", contextId=t["thread_id"], includeArtifacts=True)(t)),
-        Try(body=rpc("ListTasks", includeArtifacts=True)),
-    ],
+    **{("GET", path): [Try()] for path in CARDS},
+    **{
+        ("POST", path): [
+            Try(body=rpc("message/send", message={"parts": [{"kind": "data", "data": {}}]})),
+            Try(200, lambda t: rpc("tasks/get", id=t["run_id"])(t)),
+            Try(200, lambda t: rpc("tasks/cancel", id=t["waiting_id"])(t)),
+            Try(200, lambda t: rpc("GetTask", id=t["run_id"])(t)),
+            Try(200, lambda t: rpc("CancelTask", id=t["waiting_id"])(t)),
+            Try(200, lambda t: rpc("SubscribeToTask", id=t["waiting_id"])(t)),
+            Try(body=lambda t: rpc("ListTasks", contextId=t["thread_id"], includeArtifacts=True)(t)),
+            Try(body=rpc("ListTasks", includeArtifacts=True)),
+        ]
+        for path in A2A
+    },
     **{("GET", path): [Try(405, mine=405)] for path in MCP},
     **{("DELETE", path): [Try(404, mine=404)] for path in MCP},
     ("GET", "/users/me/runs"): [Try(200)],

@@ -68,11 +68,24 @@ async def agent_card(
     parts: Parts, caller: Asking, request: Request, assistant_id: Annotated[str, Query(min_length=1)]
 ) -> Response:
     """The card of an assistant: who it is, and where it is spoken to."""
-    assistant = await _agent(parts, caller, assistant_id)
+    return await _card(parts, caller, request, assistant_id)
+
+
+# Where a client looks that is given the URL of the agent alone; `agent.json` before 0.3.
+@cards.get("/a2a/{assistant_id}/.well-known/agent.json", include_in_schema=False)
+@cards.get("/a2a/{assistant_id}/.well-known/agent-card.json", include_in_schema=False)
+async def card_of_agent(parts: Parts, caller: Asking, request: Request, assistant_id: str) -> Response:
+    """The card of an assistant, below where it is spoken to."""
+    return await _card(parts, caller, request, assistant_id)
+
+
+async def _card(services: Services, caller: Caller, request: Request, name: str) -> Response:
+    assistant = await _agent(services, caller, name)
     url = f"{str(request.base_url).rstrip('/')}/a2a/{assistant.assistant_id}"
     return JsonResponse(agents.card(assistant, url))
 
 
+@routes.post("/a2a/{assistant_id}/", include_in_schema=False)
 @routes.post("/a2a/{assistant_id}", response_model=RpcAnswer, responses=ANSWERS, openapi_extra=MESSAGE)
 async def post(parts: Parts, request: Request, assistant_id: str) -> Response:
     """One JSON-RPC message: `SendMessage`, `SendStreamingMessage`, `GetTask`, `ListTasks`, `CancelTask`,
