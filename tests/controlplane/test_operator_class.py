@@ -11,6 +11,7 @@ from controlplane.manifests import service
 from controlplane.operators import DIES, Operators, Running
 from controlplane.story import Story
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, SERVICE_OF_OURS
+from lgs_operator.naming import CLASS_LABEL
 from support.waiting import LONGEST, until
 
 pytestmark = pytest.mark.controlplane
@@ -228,3 +229,20 @@ async def test_a_cluster_wide_operator_leaves_a_namespace_that_has_its_own(
         return await image_of(story) == "blue:1"
 
     await until(back, "nobody serves the namespace when its own operator is gone")
+
+
+async def test_a_cluster_wide_operator_serves_a_namespace_whose_own_one_is_gone_without_being_uninstalled(
+    story: Story, operators: Operators
+) -> None:
+    """Its claim is still there, and nobody renews it."""
+    has_code(story)
+    head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    named = {"metadata": {"name": CLAIM, "labels": {CLASS_LABEL: "default"}}}
+    left = {"spec": {"holderIdentity": "elsewhere/gone", "leaseDurationSeconds": 2}}
+    story.apply(head | named | left)
+
+    wide = await operators.start(env=installed("blue", "blue:1", LGS_OPERATOR_CLAIM_SECONDS="5"))
+    story.apply(service(**STOCK))
+
+    assert await image_of(story) == "blue:1"
+    assert "namespace.claim_lapsed" in wide.log.read_text()

@@ -52,6 +52,8 @@ class Informer:
         self._groups: dict[tuple[str, str], set[Key]] = {}
         self._reached = 0
         self._failures = 0
+        self.followed_since: float | None = None
+        """Since when, on the event loop's clock, nothing can have been missed; None while that is not so."""
 
     def of(self, namespace: str, group: str) -> list[Manifest]:
         """The objects of a namespace whose group label has this value."""
@@ -103,6 +105,7 @@ class Informer:
                 while True:
                     version = await self._follow(version)
             except KubeError as error:
+                self.followed_since = None
                 self._failures += 1
                 if error.status == 410 and self._failures == 1:
                     continue  # too old to go on from
@@ -111,6 +114,7 @@ class Informer:
                 await asyncio.sleep(pause)
             except Exception:
                 # Whatever it was, a copy that is not followed would hold up all services.
+                self.followed_since = None
                 self._failures += 1
                 log.exception("watch.crashed", kind=self.kind.name)
                 await asyncio.sleep(BACKOFF.pause(self._failures))
@@ -135,6 +139,8 @@ class Informer:
             self._remove(self._key(each))
         for item in items:
             self._take(item)
+        if self.followed_since is None:
+            self.followed_since = asyncio.get_running_loop().time()
         self.synced.set()
         for each in gone:
             self._changed(each)

@@ -179,6 +179,7 @@ class ClusterState:
             tasks.create_task(self._secrets.run())
             tasks.create_task(self._others_secrets.run())
             tasks.create_task(self.optional.run())
+            tasks.create_task(self._scope.run())
             for informer in self._scope.informers:
                 tasks.create_task(informer.run(), name=f"watch {informer.kind.name}")
             for namespace in self._namespaces:
