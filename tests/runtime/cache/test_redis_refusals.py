@@ -90,6 +90,24 @@ async def test_what_is_no_entry_is_a_miss_and_a_count_of_its_function_and_is_wri
     assert not GONE & {log["event"] for log in logs}
 
 
+async def test_a_result_that_lost_its_end_as_keys_were_copied_is_computed_anew(
+    new_cache: NewCache, server: RedisServer
+) -> None:
+    here, there = new_cache(server.uri), new_cache(server.uri)
+    node, function = here.place("graph/node", "key"), here.place("function", "key")
+    await here.write([(node, "old", LIFE), (function, "old", LIFE)])
+    async with Redis.from_url(server.uri) as client:
+        for place in (node, function):
+            assert await client.persist(place.key)
+
+        assert await there.read([node]) == {}
+        await there.write([(node, "new", LIFE)])
+        assert await computed(there, function, "new") == "new"
+
+        assert all([await client.pttl(place.key) > 0 for place in (node, function)])
+    assert (there.redis, there.statistics.total().errors) == ("up", 2)
+
+
 async def test_of_many_that_are_looked_up_together_one_is_no_entry_and_the_others_are_found(
     new_cache: NewCache, server: RedisServer
 ) -> None:

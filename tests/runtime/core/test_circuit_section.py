@@ -38,6 +38,11 @@ def test_a_graph_has_what_all_have_but_for_what_is_its_own() -> None:
         ('{"recoverySeconds": 0}', "LGS_CIRCUIT_BREAKER.recoverySeconds: 0: must be above 0"),
         ('{"windowSeconds": "60"}', 'LGS_CIRCUIT_BREAKER.windowSeconds: "60": must be a number'),
         ('{"probes": 0}', "LGS_CIRCUIT_BREAKER.probes: 0: must be at least 1"),
+        ('{"ignore": [""]}', 'LGS_CIRCUIT_BREAKER.ignore: "": must be the name of an exception'),
+        (
+            '{"graphs": {"agent": {"ignore": ["A, B"]}}}',
+            'LGS_CIRCUIT_BREAKER.graphs.agent.ignore: "A, B": must be the name of an exception',
+        ),
         ('{"ignore": "A"}', "LGS_CIRCUIT_BREAKER.ignore: 'A': must be a list of strings"),
         (
             '{"graphs": {"agnet": {}}}',

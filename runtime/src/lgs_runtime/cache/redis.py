@@ -285,7 +285,11 @@ def _told(failed: BaseException) -> SharedCacheUnavailable | SharedCacheRefused:
 
 
 def _stored(found: Any) -> Stored | None:
-    return Stored(found[0], found[1] / 1000) if isinstance(found, list) else None
+    if not isinstance(found, list):
+        return None
+    raw, left = found
+    # What has no end was put there without it, as by a copy of the keys: how old it is nobody knows.
+    return Stored(raw if left >= 0 else b"", left / 1000)
 
 
 def milliseconds(seconds: float) -> int:

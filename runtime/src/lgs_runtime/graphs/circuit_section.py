@@ -5,6 +5,7 @@ says it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,8 @@ FIELDS: Final = {
 }
 """Names of the section, and what the policy calls them."""
 OWN: Final = (*FIELDS, "ignore")
+ERROR_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+"""As the manifest's: another text names none, and would be without effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,13 @@ def _policy_of(common: Mapping[str, Any], own: Any, graph: str) -> GraphPolicy:
     given = {**common, **own}
     ignored = f"{where if 'ignore' in own else VARIABLE}.ignore"
     values = {FIELDS[name]: value for name, value in given.items() if name in FIELDS and value is not None}
+    names = texts_of(given.get("ignore"), ignored)
+    for name in names:
+        if not ERROR_NAME.fullmatch(name):
+            rule = "must be the name of an exception's class, with its module or without"
+            raise ConfigError(f"{ignored}: {json.dumps(name)}: {rule}")
     try:
-        return GraphPolicy(Policy(**values), texts_of(given.get("ignore"), ignored))
+        return GraphPolicy(Policy(**values), names)
     except InvalidPolicy as invalid:
         name = next(name for name, ours in FIELDS.items() if ours == invalid.name)
         place = where if name in own else VARIABLE
