@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lgs_operator.cli import app
+from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import lock
 
 
@@ -95,3 +96,57 @@ def test_a_lock_of_uv_that_no_image_is_made_from_is_named(tmp_path: Path) -> Non
 
     assert done.exit_code == 0
     assert "uv.lock is not read" in done.stderr
+
+
+CLUSTER = """
+apiVersion: v1
+kind: Config
+contexts: [{name: a, context: {cluster: a, user: a}}]
+clusters: [{name: a, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: a, user: {}}]
+"""
+
+
+@pytest.mark.parametrize("command", ["rollback", "why"])
+@pytest.mark.parametrize("namespace", [[], ["--namespace", "shop"]])
+@pytest.mark.parametrize("text", [None, CLUSTER, "a: [", "[1]", "text"])
+def test_a_kubeconfig_that_can_not_be_used_is_named(
+    command: str, namespace: list[str], text: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "config"
+    if text is not None:
+        file.write_text(text)
+
+    done = CliRunner().invoke(app, [command, "support", *namespace], env={"KUBECONFIG": str(file)})
+
+    rule = "there is no such file; KUBECONFIG names" if text is None else "must be a kubeconfig: "
+    assert done.exit_code == 2, done.exception
+    assert f"{file}: {rule}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dockerfile", "{folder}", "--output", "{there}/Dockerfile"],
+        ["init", "{folder}", "--output", "{there}/service.yaml"],
+        ["up", "{folder}", "--port", "0", "--history", "{there}/history"],
+    ],
+)
+def test_what_can_not_be_written_is_refused_by_its_name(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "graph.py").write_text("graph = None\n")
+    (tmp_path / "langgraph.json").write_text('{"graphs": {"agent": "./graph.py:graph"}}')
+    there = tmp_path / "a file"
+    there.touch()
+
+    done = CliRunner().invoke(app, [each.format(folder=tmp_path, there=there) for each in arguments])
+
+    assert done.exit_code == 2, done.exception
+    assert f"{there}/{Path(arguments[-1]).name}: Not a directory: must be" in done.stderr
+
+
+def test_a_folder_that_sessions_can_not_be_kept_in_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".lgs").touch()
+
+    with pytest.raises(LocalError, match=r"/\.lgs/support: Not a directory: .* must be a folder"):
+        lock(tmp_path / ".lgs" / "support")

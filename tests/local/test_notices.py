@@ -167,6 +167,12 @@ def test_a_variable_at_fault_is_not_waited_for_as_if_a_file_could_mend_it() -> N
         f"{files}; if SUPABASE_URL belongs in the environment, set it there and start lgs up again"
     )
     assert waiting("graphs.agent: ./graph.py:graph: it raised: RuntimeError: NO", {"NO": "1"}) == files
+    by_manifest = {"LGS_CIRCUIT_BREAKER": "{}"}
+    assert waiting("LGS_CIRCUIT_BREAKER.graphs.b: unknown: must be one of a", {}, by_manifest) == files
+    refused, flags = "DATABASE_URI: mysql://x/y: must be sqlite:///path", {"DATABASE_URI": "--database-uri"}
+    assert waiting(refused, {"DATABASE_URI": "sqlite:///a.db"}, {"DATABASE_URI": "mysql://x/y"}, flags) == (
+        "--database-uri says DATABASE_URI: end lgs up, and start it with another"
+    )
 
 
 def test_the_runtime_logs_these_events_with_what_is_said_of_them() -> None:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lgs_operator.local.machine import left_over
+from lgs_operator.local.service import Options
+from lgs_operator.local.supervisor import Supervisor
+from lgs_operator.local.view import View
 from support.up import Up
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
@@ -163,6 +167,42 @@ def test_a_second_lgs_up_on_the_same_data_is_refused(up: Up) -> None:
     assert second.process is not None
     assert second.process.wait(30) == 2
     assert second.said(r"in use by another lgs up \(pid \d+\)")
+
+
+def test_decisions_that_can_not_be_written_any_more_end_nothing(up: Up) -> None:
+    written = up.folder.parent / "decisions" / "history.jsonl"
+    written.parent.mkdir()
+    up.more = ["--history", str(written)]
+    up.serve()
+    up.wait(written.exists)
+    before = up.workers()
+
+    shutil.rmtree(written.parent)
+    up.wait(lambda: up.said("--history: .*history.jsonl: No such file or directory: decisions are lost"))
+    thread, run = up.session(steps=1, step_seconds=0.1)
+    up.wait(lambda: up.status(thread, run) == "success")
+
+    assert up.workers() == before
+
+
+class Broken(View):
+    """Fails when it is to say that the service serves."""
+
+    def say(self, line: str) -> None:
+        if "serves on" in line:
+            raise RuntimeError("the terminal is gone")
+
+
+async def test_what_ends_lgs_up_by_a_failure_leaves_no_worker_in_the_next_ones_way(up: Up) -> None:
+    kept = {name: text for name, text in os.environ.items() if name not in {"DATABASE_URI", "REDIS_URI"}}
+    options = Options(up.manifest, port=up.port, env=kept)
+
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+        await Supervisor(options, Broken()).run()
+
+    assert up.workers()
+    up.log.touch()
+    up.wait(lambda: not left_over(up.folder / ".lgs" / "tried"))
 
 
 SICK = """

@@ -271,6 +271,42 @@ def test_a_warm_up_is_checked_with_its_file_and_the_graphs_that_there_are(folder
     assert (good.exit_code, good.stderr) == (0, "")
 
 
+NAMES = """
+apiVersion: lgs.dev/v1alpha1
+kind: LangGraphService
+metadata: {name: support}
+spec:
+  source: {folder: .}
+  cache: {answers: {agnet: {}}}
+  circuitBreaker: {graphs: {agnt: {probes: 1}, agent: {probes: 2}}}
+"""
+
+
+def test_graphs_that_a_manifest_names_are_those_of_the_langgraph_json(folder: Path) -> None:
+    (folder / "service.yaml").write_text(NAMES)
+
+    checked, up = validated(str(folder)), CliRunner().invoke(app, ["up", str(folder), "--port", "0"])
+
+    for done in (checked, up):
+        assert done.exit_code == 2
+        said = [line.partition("service.yaml: ")[2] for line in done.stderr.splitlines()]
+        assert said == [
+            "spec.cache.answers: agnet: must be a graph; the graphs are: agent",
+            "spec.circuitBreaker.graphs: agnt: must be a graph; the graphs are: agent",
+        ]
+
+
+def test_a_manifest_whose_file_has_another_name_is_checked_with_that(folder: Path) -> None:
+    (folder / "langgraph.json").rename(folder / "other.json")
+    pod = "  pod: {env: [{name: LGS_CONFIG, value: other.json}]}\n"
+    (folder / "service.yaml").write_text(NAMES + pod)
+
+    done = validated(str(folder))
+
+    assert done.exit_code == 2
+    assert "spec.cache.answers: agnet: must be a graph; the graphs are: agent" in done.stderr
+
+
 def test_a_warm_up_file_that_may_be_in_the_image_alone_is_a_note(tmp_path: Path) -> None:
     text = WARMUP.replace("source: {folder: .}", "image: example.com/support:1")
     (tmp_path / "service.yaml").write_text(text)

@@ -35,6 +35,7 @@ class Up:
         self.process: subprocess.Popen[bytes] | None = None
         self.lease_seconds = LONG_SECONDS
         self.environment: dict[str, str] = {}
+        self.more: list[str] = []
 
     def start(self) -> None:
         kept = {name: text for name, text in os.environ.items() if name not in {"DATABASE_URI", "REDIS_URI"}}
@@ -48,6 +49,7 @@ class Up:
             str(self.manifest),
             "--port",
             str(self.port),
+            *self.more,
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)

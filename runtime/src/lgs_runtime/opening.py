@@ -282,12 +282,12 @@ class _Opening:
             try:
                 return await step()
             except StorageUnavailable as gone:
+                shown = masked(self._settings.database_uri)
                 if time.monotonic() > give_up_at:
-                    shown = masked(self._settings.database_uri)
                     raise StartFailed(
                         f"DATABASE_URI: {shown}: must be a database that can be reached: {gone}"
                     ) from gone
-                log.warning("database.away", reason=str(gone))
+                log.warning("database.away", reason=str(gone), database=shown)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), DATABASE_RETRY_SECONDS)
                     raise Stopped("asked to stop while the database was away") from gone

@@ -332,7 +332,8 @@ async def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(
 async def test_a_replica_that_is_stopped_while_it_waits_for_its_database_ends_well(
     new_process: NewProcess, tmp_path: Path
 ) -> None:
-    process = new_process("a", DATABASE_URI=f"postgres://me@127.0.0.1:{free_port()}/db")
+    address = f"postgres://me:***@127.0.0.1:{free_port()}/db"
+    process = new_process("a", DATABASE_URI=address.replace("***", "hidden"))
     async with asyncio.timeout(90):
         while '"database.away"' not in (tmp_path / "a.log").read_text():
             assert process.poll() is None, (tmp_path / "a.log").read_text()
@@ -341,6 +342,7 @@ async def test_a_replica_that_is_stopped_while_it_waits_for_its_database_ends_we
     process.send_signal(signal.SIGTERM)
 
     assert await ended(process) == 0
+    assert f'"database": "{address}"' in (tmp_path / "a.log").read_text()
 
 
 @EMBEDDED

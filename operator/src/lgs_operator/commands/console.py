@@ -34,5 +34,12 @@ def warn(*lines: str) -> None:
 
 def refused(*errors: BaseException) -> typer.Exit:
     """Says why on stderr; the command ends with code 2."""
-    warn(*(str(error) for error in errors))
+    warn(*map(_words, errors))
     return typer.Exit(2)
+
+
+def _words(error: BaseException) -> str:
+    """What the kernel refuses begins with the file, as all that is said of one."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}: must be a file or folder that can be read, or written"
+    return str(error)

@@ -46,13 +46,14 @@ def dockerfile(
     """Print the Dockerfile of a langgraph.json."""
     try:
         made = _plan(file, base_image, without or [])
-    except ManifestError as error:
+        if output is not None:
+            output.write_text(text_of(made), "utf-8")
+            _protect(made)
+    except (ManifestError, OSError) as error:
         raise refused(error) from None
     if output is None:
         typer.echo(text_of(made), nl=False)
         return
-    output.write_text(text_of(made), "utf-8")
-    _protect(made)
     say(f"docker build -f {output} -t {_tag(made.application)} {made.root}")
 
 

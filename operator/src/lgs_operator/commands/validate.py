@@ -14,7 +14,8 @@ from lgs_crds import ManifestError
 from lgs_crds import load as read_manifest
 from lgs_operator.application import read as read_application
 from lgs_operator.application.check import SERVER_KEYS, check_graphs
-from lgs_operator.application.target import CONFIG, found, kind_of
+from lgs_operator.application.graph_names import check_names, config_of
+from lgs_operator.application.target import found, kind_of
 from lgs_operator.application.warmup import check_warmup
 from lgs_operator.commands.console import Named, refused, say, warn
 from lgs_operator.local.errors import LocalError
@@ -38,8 +39,8 @@ def validate(
     """Check a manifest or a langgraph.json without running it."""
     try:
         path = found(file)
-        message, folder = _manifest(path, cluster) if kind_of(path) == "manifest" else _application(path)
-        config = path if kind_of(path) == "application" else folder / CONFIG
+        checked = _manifest(path, cluster) if kind_of(path) == "manifest" else _application(path)
+        message, folder, config = checked
         if config.is_file():
             _sections(config, python)
     except (ManifestError, LocalError) as error:
@@ -78,26 +79,27 @@ def _checked(
         raise typer.Exit(done.returncode)
 
 
-def _manifest(path: Path, cluster: bool) -> tuple[str, Path]:
+def _manifest(path: Path, cluster: bool) -> tuple[str, Path, Path]:
     service = read_manifest(path, on_cluster=cluster)
     source = service.spec.source
     folder = path.absolute().parent / (source.folder if source and source.folder else ".")
     message = f"{path}: {service.metadata.name} is valid"
     # Where the manifest names no graphs, the file beside the code does, and is what the service reads.
-    beside, graphs = folder / CONFIG, tuple(service.spec.graphs)
+    beside, graphs = config_of(service.spec, folder), tuple(service.spec.graphs)
     if not graphs and beside.is_file():
         message, graphs = f"{message}\n{_read(beside)}", tuple(read_application(beside).graphs)
     problems, notes = check_warmup(service.spec, folder, graphs)
+    problems = [*check_names(service.spec, graphs), *problems]
     if source and source.folder:
         problems = [*check_graphs(service.spec.graphs, folder), *problems]
     warn(*(f"{path}: note: {note}" for note in notes))
     if problems:
         raise ManifestError(str(path), tuple(problems))
-    return message, folder
+    return message, folder, beside
 
 
-def _application(path: Path) -> tuple[str, Path]:
-    return _read(path), path.parent
+def _application(path: Path) -> tuple[str, Path, Path]:
+    return _read(path), path.parent, path
 
 
 def _read(path: Path) -> str:

@@ -7,13 +7,16 @@ Every failure is a `KubeError` with the HTTP status (0 when the server was not r
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import structlog
+import yaml
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
@@ -43,11 +46,23 @@ def in_cluster() -> bool:
 
 def context_namespace() -> str:
     """The namespace of the kubeconfig's current context. Raises `KubeError` without a kubeconfig."""
-    try:
+    with _of_kubeconfig(None):
         _, current = kubernetes_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-    except kubernetes_config.ConfigException as error:
-        raise KubeError(0, "NoKubeconfig", str(error)) from None
-    return str(current["context"].get("namespace") or "default")
+        return str(current["context"].get("namespace") or "default")
+
+
+@contextmanager
+def _of_kubeconfig(given: str | None) -> Iterator[None]:
+    """A kubeconfig that is not there, or can't be used, is a `KubeError` that names it."""
+    where = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if not any(Path(each).expanduser().exists() for each in where.split(os.pathsep) if each):
+        rule = "there is no such file; KUBECONFIG names the kubeconfig of a cluster"
+        raise KubeError(0, "NoKubeconfig", f"{where}: {rule}")
+    try:
+        yield
+    except (kubernetes_config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise KubeError(0, "NoKubeconfig", f"{where}: must be a kubeconfig: {why}") from None
 
 
 class KubeClient:
@@ -65,9 +80,10 @@ class KubeClient:
         if kubeconfig is None and in_cluster():
             kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, client_configuration=configuration
-            )
+            with _of_kubeconfig(kubeconfig):
+                await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+                    config_file=kubeconfig, client_configuration=configuration
+                )
         return cls(kubernetes_client.ApiClient(configuration), idle_seconds)
 
     async def close(self) -> None:

@@ -56,11 +56,17 @@ def lock(data_dir: Path) -> IO[str]:
     """Holds `data_dir` for this process until the file is closed. A lock whose holder is dead does not
     count.
 
-    Raises `LocalError` when another `lgs up` holds it.
+    Raises `LocalError` when another `lgs up` holds it, or nothing can be written there.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    _out_of_git(data_dir.parent)
-    file = (data_dir / "lock").open("a+", encoding="utf-8")
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        _out_of_git(data_dir.parent)
+        file = (data_dir / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        rule = (
+            "sessions and logs are kept there, beside the manifest: it must be a folder that can be written"
+        )
+        raise LocalError(f"{data_dir}: {error.strerror}: {rule}") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

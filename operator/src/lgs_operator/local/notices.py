@@ -32,7 +32,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "config.env_file_missing": "{file} is not there: what it should set must come from the environment",
     "config.secret_headers": "{where}: {never_taken}: never taken, as they are secrets",
     "config.unknown_keys": "{where}: {keys}: no key that is known there, without effect; known are {known}",
-    "database.away": "the database is not there ({reason}): the replicas wait for it",
+    "database.away": "{database} is not there ({reason}): the replicas wait for it",
     "graphs.own_persistence": (
         "a {part} that the code compiles in is not used here, the service's is: {graphs}; to bring one,"
         " name it in langgraph.json"

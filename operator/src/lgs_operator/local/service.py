@@ -14,6 +14,7 @@ from lgs_crds import API_VERSION, KIND, LangGraphService, ManifestError, Spec, l
 from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS
 from lgs_operator.application import Application
 from lgs_operator.application import read as read_application
+from lgs_operator.application.graph_names import check_names, config_of
 from lgs_operator.application.members import only_by_uv, what_to_install
 from lgs_operator.application.project import name_of
 from lgs_operator.application.target import CONFIG, kind_of
@@ -67,6 +68,8 @@ def read(options: Options) -> LocalService:
     spec = manifest.spec
     outer = dict(os.environ if options.env is None else options.env)
     source = _source(options, spec) if application is None else application.folder.resolve()
+    if application is None:
+        _check_names(options.manifest, spec, source, outer)
     python = interpreter(source, options.python, outer)
     data_dir = options.manifest.absolute().parent / ".lgs" / manifest.metadata.name
     notes = [f"the application runs on Python {python.version}: {python.why}"]
@@ -155,6 +158,20 @@ def _source(options: Options, spec: Spec) -> Path:
             f"spec.graphs is empty and {source} has no langgraph.json; one of them must name a graph"
         )
     return source.resolve()
+
+
+def _check_names(manifest: Path, spec: Spec, source: Path, outer: Mapping[str, str]) -> None:
+    """Raises `ManifestError` where the manifest names graphs that its langgraph.json does not have. What is
+    wrong with that file itself the replica says."""
+    config = config_of(spec, source)
+    if spec.graphs or not config.is_file() or outer.keys() & {"LGS_CONFIG", "LANGSERVE_GRAPHS"}:
+        return
+    try:
+        graphs = read_application(config, check_code=False).graphs
+    except ManifestError:
+        return
+    if problems := check_names(spec, graphs):
+        raise ManifestError(str(manifest), tuple(problems))
 
 
 def _environment(manifest: LangGraphService, source: Path, data_dir: Path) -> dict[str, str]:

@@ -66,6 +66,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._port = options.port
+        self._history_lost = False
 
     async def run(self) -> None:
         """Until a signal, then until all is drained. Raises `ManifestError`, `OSError`, `LocalError` at the
@@ -78,6 +79,8 @@ class Supervisor:
             if orphans:
                 pids = " ".join(map(str, orphans))
                 raise LocalError(f"workers of an earlier lgs up still run; end them first: kill {pids}")
+            if self._options.history is not None:
+                self._options.history.open("a", encoding="utf-8").close()
             held = stack.enter_context(reserve(self._options.host, self._options.port))
             self._port = int(held.getsockname()[1])
             session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -85,6 +88,7 @@ class Supervisor:
             self._on_signals()
             state = State(service)
             self._announce(service)
+            stack.callback(self._let_go, state)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(state))
                 await self._serve(state, session)
@@ -175,7 +179,9 @@ class Supervisor:
         serving = any(each.phase == "ready" for each in state.processes)
         goes_on = "what served before goes on serving; " if serving else ""
         environment = os.environ if self._options.env is None else self._options.env
-        self._view.say(f"{goes_on}{waiting(words, environment.keys())}")
+        flags = {"DATABASE_URI": "--database-uri"} if self._options.database_uri else {}
+        waits = waiting(words, environment.keys(), state.service.env.keys(), flags)
+        self._view.say(f"{goes_on}{waits}")
 
     def _show_log(self, state: State, process: Process, words: str) -> None:
         written = process.written()
@@ -244,8 +250,13 @@ class Supervisor:
             "reason": decision.reason,
             "inputs": decision.inputs,
         }
-        with self._options.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._options.history.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            if not self._history_lost:
+                self._view.say(f"--history: {self._options.history}: {error.strerror}: decisions are lost")
+            self._history_lost = True
 
     async def _act(self, state: State) -> None:
         decided = state.decision.replicas if state.decision else state.service.policy.min_replicas
@@ -268,6 +279,12 @@ class Supervisor:
             )
         if todo.start:
             remember(state.service.data_dir, [each.handle.pid for each in state.processes])
+
+    def _let_go(self, state: State) -> None:
+        """What still runs when this ends by a failure drains by itself, and is in no next one's way."""
+        for process in state.processes:
+            if process.handle.returncode is None:
+                workers.drain(process)
 
     async def _drain(self, state: State) -> None:
         running = [each for each in state.processes if each.handle.returncode is None]

@@ -29,16 +29,24 @@ def missing_module(log: Sequence[str]) -> str | None:
     return found[-1].partition(".")[0] if found else None
 
 
-def waiting(last_words: str, environment: Collection[str]) -> str:
+def waiting(
+    last_words: str,
+    environment: Collection[str],
+    made: Collection[str] = (),
+    flags: Mapping[str, str] | None = None,
+) -> str:
     """What is waited for after a start that failed with these words: a variable of the environment that `lgs`
-    was started in changes with no file."""
+    was started in changes with no file. `made` are the variables of the worker, most of them by the manifest;
+    `flags` has the option that each of them was given by."""
     files = "waiting for a change of the files"
     named = list(dict.fromkeys(_VARIABLE.findall(last_words)))
-    if given := [name for name in named if name in environment]:
-        name = given[0]
-        return f"{name} is set in the environment of lgs up: end it, set {name} anew, and start it again"
-    if named:
-        return f"{files}; if {named[0]} belongs in the environment, set it there and start lgs up again"
+    for name in named:
+        if flags and name in flags:
+            return f"{flags[name]} says {name}: end lgs up, and start it with another"
+        if name in environment:
+            return f"{name} is set in the environment of lgs up: end it, set {name} anew, and start it again"
+    if elsewhere := [name for name in named if name not in made]:
+        return f"{files}; if {elsewhere[0]} belongs in the environment, set it there and start lgs up again"
     return files
 
 
