@@ -208,10 +208,12 @@ async def test_what_is_no_stream_makes_room_and_leaves_the_runs_beside_it(
 
 async def test_who_asks_for_what_is_no_stream_waits_for_that_run_alone(server: RedisServer) -> None:
     async with brokers(server, 2) as (here, there), put(server, "lgs:refused:stream:b", "RPUSH", "x"):
-        waiting = asyncio.create_task(told(there, "b"))
-        await here.publish("a", EVENTS)
-        assert await told(there, "a", "1000-1") == ["1000-2"]
+        with capture_logs() as logs:
+            waiting = asyncio.create_task(told(there, "b"))
+            await here.publish("a", EVENTS)
+            assert await told(there, "a", "1000-1") == ["1000-2"]
         assert not there.away
+        assert [log["event"] for log in logs].count("streams.redis_refused") == 1
 
         await here.publish("b", EVENTS)
         assert await waiting == ["1000-1", "1000-2"]

@@ -115,6 +115,7 @@ async def test_the_trail_outlasts_its_thread_for_a_while(service: Service) -> No
         ("thread.deleted", "ada"),
     ]
     assert await service.storage.audit.expire(1) == 0
+    assert await service.storage.audit.expire(60 / 86_400) == 0, "a minute of a day"
     assert await service.storage.audit.expire(-1) == 4
     assert await trail(service.storage, gone) == []
     assert await trail(service.storage, kept) == [("thread.created", None)]
