@@ -76,15 +76,7 @@ class _Stopped(Exception):
 
 def main() -> int:
     """Runs the operator until SIGTERM or SIGINT."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
-    logging.basicConfig(level=logging.WARNING)
+    log_as_json()
     try:
         settings = from_environment()
     except SettingsError as error:
@@ -96,6 +88,20 @@ def main() -> int:
         log.error("operator.lost_lease", error=str(error))
         return 1
     return 0
+
+
+def log_as_json() -> None:
+    """A record a line, those of exceptions with their tracebacks."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    logging.basicConfig(level=logging.WARNING)
 
 
 async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None:
