@@ -22,7 +22,8 @@ LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
 
 
 class Gathered:
-    """Reads values one after the other, and keeps what is wrong with each: all of it is told at once."""
+    """Reads values one after the other, and keeps what is wrong with each: all of it is told at once, each
+    thing once."""
 
     def __init__(self) -> None:
         self._wrong: list[ConfigError] = []
@@ -34,7 +35,8 @@ class Gathered:
         try:
             return reader(*given, **named)
         except ConfigError as wrong:
-            self._wrong.append(wrong)
+            if str(wrong) not in map(str, self._wrong):
+                self._wrong.append(wrong)
             return usual
 
     def entries(self, content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:

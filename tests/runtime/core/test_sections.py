@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,11 +12,27 @@ import pytest
 
 from lgs_runtime.checkpoint.options import parse_checkpointer
 from lgs_runtime.checks import kind_of
-from lgs_runtime.errors import ConfigErrors
+from lgs_runtime.errors import ConfigError, ConfigErrors
+from lgs_runtime.graphs.answer_section import parse_answers
 from lgs_runtime.graphs.auth_section import parse_auth
+from lgs_runtime.graphs.circuit_section import parse_circuits
 from lgs_runtime.graphs.http_section import parse_http
+from lgs_runtime.graphs.warmup_section import parse_warmup
 from lgs_runtime.graphs.webhook_section import parse_webhooks
 from lgs_runtime.store.options import parse_store
+
+
+def of_variable(parse: Callable[[str], Any]) -> Callable[[Any, str], Any]:
+    """A section that a variable says in JSON, whose name stands for `s`."""
+
+    def read(content: Any, where: str) -> Any:
+        try:
+            return parse(json.dumps(content))
+        except ConfigError as wrong:
+            told = getattr(wrong, "errors", [wrong])
+            raise ConfigErrors([ConfigError(re.sub(r"^LGS_\w+", where, str(one))) for one in told]) from wrong
+
+    return read
 
 
 @pytest.mark.parametrize(
@@ -95,6 +113,27 @@ from lgs_runtime.store.options import parse_store
             parse_http,
             {"app": 1, "cors": {"origins": [], "methods": [], "max_age": -1}},
             ["s.app: 1", "s.cors.origins: unknown", "s.cors.methods: unknown", "s.cors.max_age: -1"],
+        ),
+        (
+            of_variable(partial(parse_answers, graphs=("a", "b"), ttl_seconds=60)),
+            {"a": {"ttl": 1, "ttlSeconds": 0}, "c": {}},
+            ["s.c: unknown", "s.a.ttl: unknown", "s.a.ttlSeconds: 0"],
+        ),
+        (
+            of_variable(partial(parse_circuits, graphs=("a", "b"))),
+            {"probe": 1, "probes": 0, "graphs": {"a": {"prob": 1}, "c": {}}},
+            ["s.probe: unknown", "s.graphs.c: unknown", "s.graphs.a.prob: unknown", "s.probes: 0"],
+        ),
+        (
+            of_variable(parse_warmup),
+            {"input": 1, "file": "", "timeoutSeconds": 0, "inputs": [{}, {"input": 1, "assistent": "a"}]},
+            [
+                "s.input: unknown",
+                "s.timeoutSeconds: 0",
+                "s.inputs[0].input: none",
+                "s.inputs[1].assistent: unknown",
+                "s.file: ''",
+            ],
         ),
     ],
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from lgs_runtime.checks import checked_object, checked_positive, json_of
+from lgs_runtime.checks import Gathered, checked_positive, json_of
 
 VARIABLE: Final = "LGS_ANSWER_CACHE"
 LONGEST_SECONDS: Final = 31536000.0
@@ -18,9 +18,11 @@ def parse_answers(text: str, graphs: Collection[str], ttl_seconds: float) -> Map
     no graph without the variable. Raises `ConfigError`."""
     if not text:
         return {}
-    found = {}
-    for graph, own in checked_object(json_of(text, VARIABLE), graphs, VARIABLE).items():
+    found, seconds = Gathered(), {}
+    for graph, own in found.entries(json_of(text, VARIABLE), graphs, VARIABLE).items():
         where = f"{VARIABLE}.{graph}"
-        given = checked_object(own, ("ttlSeconds",), where).get("ttlSeconds")
-        found[graph] = checked_positive(given, f"{where}.ttlSeconds", LONGEST_SECONDS) or ttl_seconds
-    return found
+        given = found.entries(own, ("ttlSeconds",), where).get("ttlSeconds")
+        said = found.read(None, checked_positive, given, f"{where}.ttlSeconds", LONGEST_SECONDS)
+        seconds[graph] = said or ttl_seconds
+    found.done()
+    return seconds

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lgs_runtime.breaker.policy import InvalidPolicy, Policy
-from lgs_runtime.checks import checked_object, json_of, texts_of
+from lgs_runtime.checks import Gathered, checked_object, json_of, texts_of
 from lgs_runtime.errors import ConfigError
 
 VARIABLE: Final = "LGS_CIRCUIT_BREAKER"
@@ -44,10 +44,14 @@ def parse_circuits(text: str, graphs: Collection[str]) -> Mapping[str, GraphPoli
     """The policy of each graph; none without the variable. Raises `ConfigError`."""
     if not text:
         return {}
-    section = checked_object(json_of(text, VARIABLE), (*OWN, "graphs"), VARIABLE)
-    of_graphs = checked_object(section.get("graphs"), graphs, f"{VARIABLE}.graphs")
+    found = Gathered()
+    section = found.entries(json_of(text, VARIABLE), (*OWN, "graphs"), VARIABLE)
+    of_graphs = found.entries(section.get("graphs"), graphs, f"{VARIABLE}.graphs")
     common = {name: value for name, value in section.items() if name != "graphs"}
-    return {graph: _policy_of(common, of_graphs.get(graph), graph) for graph in graphs}
+    usual = GraphPolicy(Policy())
+    policies = {graph: found.read(usual, _policy_of, common, of_graphs.get(graph), graph) for graph in graphs}
+    found.done()
+    return policies
 
 
 def _policy_of(common: Mapping[str, Any], own: Any, graph: str) -> GraphPolicy:

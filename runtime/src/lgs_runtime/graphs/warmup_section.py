@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lgs_runtime.checks import checked_object, checked_positive, json_of, text_of
+from lgs_runtime.checks import Gathered, checked_object, checked_positive, json_of, text_of
 from lgs_runtime.errors import ConfigError
 
 VARIABLE: Final = "LGS_CACHE_WARMUP"
@@ -44,16 +44,27 @@ def parse_warmup(text: str) -> Warmup | None:
     """What the variable says; None without it. Raises `ConfigError`."""
     if not text:
         return None
-    section = checked_object(json_of(text, VARIABLE), FIELDS, VARIABLE)
+    found = Gathered()
+    section = found.entries(json_of(text, VARIABLE), FIELDS, VARIABLE)
     inputs, file = section.get("inputs", []), section.get("file")
-    if not isinstance(inputs, list):
-        raise ConfigError(f"{VARIABLE}.inputs: {inputs!r}: must be a list")
-    seconds = checked_positive(section.get("timeoutSeconds"), f"{VARIABLE}.timeoutSeconds", MOST_SECONDS)
-    return Warmup(
-        tuple(_input(each, f"{VARIABLE}.inputs[{at}]") for at, each in enumerate(inputs)),
-        None if file is None else text_of(file, f"{VARIABLE}.file"),
+    limit = section.get("timeoutSeconds")
+    seconds = found.read(None, checked_positive, limit, f"{VARIABLE}.timeoutSeconds", MOST_SECONDS)
+    warmup = Warmup(
+        found.read((), _inputs, inputs, f"{VARIABLE}.inputs"),
+        None if file is None else found.read(None, text_of, file, f"{VARIABLE}.file"),
         TIMEOUT_SECONDS if seconds is None else seconds,
     )
+    found.done()
+    return warmup
+
+
+def _inputs(value: Any, where: str) -> tuple[WarmupInput, ...]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{where}: {value!r}: must be a list")
+    found, none = Gathered(), WarmupInput(where, None)
+    inputs = tuple(found.read(none, _input, each, f"{where}[{at}]") for at, each in enumerate(value))
+    found.done()
+    return inputs
 
 
 def parse_lines(lines: Iterable[str], file: str) -> Iterator[WarmupInput | ConfigError]:
