@@ -27,7 +27,7 @@ def program(name: str = "promtool") -> Path | None:
 
 
 needed = pytest.mark.skipif(
-    program() is None or program("prometheus") is None,
+    any(program(each) is None for each in ("promtool", "prometheus")),
     reason="prometheus not found: run tools/setup/prometheus.sh",
 )
 
@@ -89,38 +89,44 @@ class Prometheus:
 
 @contextmanager
 def running(
-    folder: Path, jobs: Sequence[Mapping[str, Any]], rules: Sequence[Path] = ()
+    folder: Path,
+    jobs: Sequence[Mapping[str, Any]],
+    rules: Sequence[Path] = (),
+    alertmanager: str | None = None,
 ) -> Iterator[Prometheus]:
-    """A Prometheus that reads these jobs each two seconds. Its data are in `folder`."""
-    server = program("prometheus")
-    assert server is not None
+    """A Prometheus that reads these jobs each two seconds, and tells `alertmanager` (host and port) what
+    fires. Its data are in `folder`."""
+    told = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
     config = {
         "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
         "scrape_configs": list(jobs),
         "rule_files": [str(each) for each in rules],
+        "alerting": {"alertmanagers": told},
     }
-    (folder / "prometheus.yaml").write_text(json.dumps(config), "utf-8")
-    port = free_port()
+    server = program("prometheus")
+    assert server is not None
+    log, file = folder / "prometheus.log", folder / "prometheus.yaml"
+    file.write_text(json.dumps(config), "utf-8")
+    address = f"127.0.0.1:{free_port()}"
     command = [
         str(server),
-        f"--config.file={folder / 'prometheus.yaml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={address}",
         "--log.level=warn",
     ]
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _is_ready(url), f"Prometheus: {(folder / 'prometheus.log').read_text()[-2000:]}")
-        yield Prometheus(url)
+        wait_until(lambda: _is_ready(address), f"Prometheus is ready (log in {log})")
+        yield Prometheus(f"http://{address}")
     finally:
         process.terminate()
         process.wait()
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(address: str) -> bool:
     try:
-        return httpx.get(f"{url}/-/ready").status_code == 200
+        return httpx.get(f"http://{address}/-/ready").status_code == 200
     except httpx.HTTPError:
         return False

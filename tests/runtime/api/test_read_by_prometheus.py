@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import api_traced  # noqa: F401 - its graph is served
 import pytest
@@ -20,7 +22,7 @@ from lgs_crds.model.observability import Monitoring
 from lgs_operator.desired.monitoring import watching
 from lgs_operator.kube.kinds import POD_MONITOR, ServiceKey
 from lgs_operator.metrics import Metrics
-from lgs_operator.monitoring.alerts import groups
+from lgs_operator.monitoring.alerts import RUNBOOKS, groups
 from lgs_operator.monitoring.generate import RULES
 from lgs_operator.monitoring.operator_board import OPERATOR_BOARD
 from lgs_operator.monitoring.panels import Board
@@ -31,6 +33,8 @@ from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 from support import prometheus
 from support.desired import inputs_of
+from support.ports import free_port
+from support.receiver import receiving
 from support.waiting import until
 
 pytestmark = prometheus.needed
@@ -177,3 +181,42 @@ async def every_rule_is_evaluated(watched: Watched) -> None:
 
     await until(evaluated, "a rule is not evaluated")
     assert await watched.prometheus.alerts() == []
+
+
+async def test_an_alertmanager_hears_of_a_replica_that_nobody_can_read_and_that_it_is_back(
+    alone: Settings, tmp_path: Path
+) -> None:
+    """Played is what listens in its place, and that the alert needs no quarter of an hour."""
+    alerts = service_alerts(Replicas(*SUPPORT), inputs_of("support").service.spec)
+    (silent,) = [replace(each, lasts="0s") for each in alerts if each.name == "LGSReplicaNotScraped"]
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(yaml.safe_dump({"groups": groups("lgs-team-support", [silent])}), "utf-8")
+    settings = replace(alone, graphs={"agent": GraphSpec("api_traced:agent")}, port=free_port())
+    (target, _) = jobs(f"http://127.0.0.1:{settings.port}", 1)
+
+    async with receiving() as alertmanager:
+
+        async def hears(*, of_its_end: bool) -> dict[str, Any]:
+            def told() -> dict[str, Any] | None:
+                found: list[Any] = [each for call in alertmanager.calls for each in call]
+                # what still fires ends in some minutes, unless it is told again
+                ended = [
+                    each for each in found if datetime.fromisoformat(each["endsAt"]) <= datetime.now(UTC)
+                ]
+                return next(iter(ended if of_its_end else found), None)
+
+            return await until(told, f"it does not hear of it; its end: {of_its_end}")
+
+        address = urlsplit(alertmanager.url).netloc
+        with prometheus.running(tmp_path, [target], [rules], address):
+            firing = await hears(of_its_end=False)
+            async with open_replica(settings):
+                ended = await hears(of_its_end=True)
+
+    assert firing["annotations"] == {
+        "summary": "Prometheus can't read replicas of team/support",
+        "description": "1 replicas do not answer Prometheus at /metrics.",
+        "runbook_url": f"{RUNBOOKS}#lgsreplicanotscraped",
+    }
+    assert firing["labels"]["severity"] == "warning"
+    assert ended["labels"] == firing["labels"]
