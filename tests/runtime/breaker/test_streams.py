@@ -3,9 +3,10 @@ reader is as without a breaker. And calls that are left behind, which the garbag
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import coroutine
@@ -77,6 +78,113 @@ async def test_a_coroutine_that_is_made_of_a_generator_can_still_be_awaited() ->
         return answered()
 
     assert await ask() == 5
+
+
+class Foreign(Coroutine[Any, Any, Any]):
+    """A coroutine that Python did not make, as those of Cython."""
+
+    def __init__(self, inner: Coroutine[Any, Any, Any]) -> None:
+        self._inner = inner
+
+    def send(self, sent: Any) -> Any:
+        return self._inner.send(sent)
+
+    def throw(self, *raised: Any) -> Any:
+        return self._inner.throw(*raised)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._inner.__await__()
+
+
+@coroutine
+def of_a_generator(work: Callable[[], Coroutine[Any, Any, Any]]) -> Generator[Any, Any, Any]:
+    return (yield from work().__await__())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda work: asyncio.ensure_future(work()),
+        lambda work: asyncio.gather(work()),
+        lambda work: Foreign(work()),
+        of_a_generator,
+    ],
+    ids=["task", "future", "foreign", "generator"],
+)
+async def test_what_is_awaited_counts_by_how_it_ends_whoever_made_it(
+    kind: Callable[[Callable[[], Any]], Any],
+) -> None:
+    breaker = made("model", minimum_calls=4, max_concurrent=1)
+    bulkhead = breaker.parts[1]
+    assert bulkhead is not None
+    healthy = True
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        assert bulkhead.used == 1
+        if not healthy:
+            raise ConnectionError("away")
+        return "answer"
+
+    ask = breaker(lambda: kind(work))
+    assert await ask() in ("answer", ["answer"])
+    healthy = False
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            await ask()
+
+    assert (breaker.state, bulkhead.used) == (Phase.OPEN, 0)
+    with pytest.raises(CircuitOpen):
+        await ask()
+
+
+async def test_a_task_that_is_cancelled_says_nothing() -> None:
+    breaker = made("model", max_concurrent=1)
+    bulkhead = breaker.parts[1]
+    assert bulkhead is not None
+    task = breaker(lambda: asyncio.ensure_future(asyncio.get_running_loop().create_future()))()
+    assert bulkhead.used == 1
+
+    task.cancel()
+    await asyncio.wait({task})
+    await asyncio.sleep(0)
+
+    assert (bulkhead.used, breaker.circuit.results) == (0, {Result.NEITHER: 1})
+
+
+def test_what_a_pool_of_threads_does_counts_by_how_it_ends() -> None:
+    breaker = made("model")
+
+    def work() -> None:
+        raise ConnectionError("away")
+
+    with ThreadPoolExecutor(1) as pool:
+        submit = breaker(pool.submit)
+        for _ in range(2):
+            assert isinstance(submit(work).exception(), ConnectionError)
+
+    assert (breaker.state, breaker.circuit.results) == (Phase.OPEN, {Result.FAILURE: 2})
+
+
+async def test_what_is_awaited_and_entered_too_is_left_as_it_is_and_says_nothing() -> None:
+    class Request(Foreign):
+        async def __aenter__(self) -> str:
+            return await self
+
+        async def __aexit__(self, *_raised: Any) -> None:
+            pass
+
+    breaker = made("model")
+
+    async def work() -> str:
+        return "answer"
+
+    async with breaker(lambda: Request(work()))() as answer:
+        assert answer == "answer"
+    assert breaker.circuit.results == {Result.NEITHER: 1}
 
 
 async def test_what_is_sent_to_a_stream_and_what_it_returns_comes_through() -> None:

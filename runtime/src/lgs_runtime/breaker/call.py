@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent import futures
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lgs_runtime.breaker.bulkhead import Place
 from lgs_runtime.breaker.machine import Permit, Result
@@ -65,6 +66,7 @@ class Call:
         "_place",
         "_timed",
         "_timeout",
+        "lasts",
         "says_nothing",
     )
 
@@ -77,6 +79,8 @@ class Call:
         self._timeout: AbstractAsyncContextManager[None] | None = None
         self.says_nothing = False
         """Whether what was called has not been asked yet when this ends."""
+        self.lasts = False
+        """Whether it goes on when its block is left, until `ended_as`."""
 
     def __enter__(self) -> Call:
         if self._bulkhead is not None:
@@ -88,7 +92,13 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._end(raised)
+        if not self.lasts:
+            self._end(raised)
+
+    def ended_as(self, future: asyncio.Future[Any] | futures.Future[Any]) -> None:
+        """The end of a call that lasts, by the future of its result."""
+        self.says_nothing = future.cancelled()
+        self._end(None if future.cancelled() else future.exception())
 
     async def __aenter__(self) -> Call:
         if self._bulkhead is not None:

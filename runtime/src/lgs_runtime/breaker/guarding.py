@@ -4,9 +4,11 @@ That of a generator begins with its first item and ends with its last; who leave
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from concurrent import futures
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 NO_FALLBACK: Final = object()
+FUTURES: Final = (asyncio.Future, futures.Future)
 
 
 def guarded(breaker: CircuitBreaker, function: F) -> F:
@@ -53,14 +56,20 @@ def _check_plain(breaker: CircuitBreaker, target: Callable[..., Any]) -> None:
 
 def _function(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
+        one = Call(breaker)
         try:
-            with Call(breaker) as one:
+            with one:
                 result = function(*args, **kwargs)
                 # What is only a promise says nothing yet; the call is made when it is awaited, or read.
-                one.says_nothing = inspect.iscoroutine(result) or _is_stream(result)
+                one.says_nothing = inspect.isawaitable(result) or _is_stream(result)
+                one.lasts = isinstance(result, FUTURES)
         except Exception as failed:  # noqa: BLE001
             return _instead(breaker, failed, args, kwargs)
-        if inspect.iscoroutine(result):
+        if one.lasts:
+            # What is under way already lasts until it is done, whoever waits for it.
+            result.add_done_callback(one.ended_as)
+            return result
+        if _is_coroutine(result):
             return _finished(breaker, result, args, kwargs)
         if not _is_stream(result):
             return result
@@ -68,6 +77,13 @@ def _function(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable
         return stream(breaker, lambda *_args, **_kwargs: result)(*args, **kwargs)
 
     return call
+
+
+def _is_coroutine(result: Any) -> bool:
+    """Whether it can only be awaited: of Python, of Cython, or of `types.coroutine` and a generator."""
+    if isinstance(result, Coroutine):
+        return not hasattr(result, "__aenter__")
+    return inspect.isgenerator(result) and inspect.isawaitable(result)
 
 
 def _is_stream(result: Any) -> bool:
