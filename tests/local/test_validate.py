@@ -215,6 +215,54 @@ def test_the_sections_of_the_server_are_checked_by_the_runtime_without_loading_w
 
 
 @pytest.mark.usefixtures("with_runtime")
+@pytest.mark.parametrize("named", ["langgraph.json", ""])
+def test_a_file_in_a_folder_below_is_checked_by_its_path_from_here(
+    named: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"graphs": {"agent": "./graph.py:graph"}, "http": {"ap": 1}}
+    (folder / "langgraph.json").write_text(json.dumps(content))
+    monkeypatch.chdir(folder.parent)
+
+    done = validated(f"{folder.name}/../{folder.name}/{named}")
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.startswith(f"{folder}/langgraph.json: note: http: ap: no key that is known there")
+
+
+@pytest.mark.usefixtures("with_runtime")
+def test_what_lgs_and_what_the_runtime_finds_wrong_is_told_at_once_and_each_thing_once(folder: Path) -> None:
+    content = {
+        "graphs": {"agent": "graph"},
+        "dependencies": ["./lost"],
+        "auth": {"path": "./auth.py"},
+        "store": {"index": {"dims": "3", "embed": "a:b"}},
+    }
+    (folder / "langgraph.json").write_text(json.dumps(content))
+
+    done = validated(str(folder))
+
+    assert done.exit_code == 2
+    fields = [line.removeprefix(f"{folder}/langgraph.json: ") for line in done.stderr.splitlines()]
+    assert sorted(field.partition(": ")[0] for field in fields) == [
+        "auth.path", "dependencies[0]", "graphs.agent", "store.index.dims",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("with_runtime")
+def test_a_note_is_said_once_where_graphs_are_loaded(folder: Path) -> None:
+    content = {"graphs": {"agent": "./graph.py:graph"}, "env": ".env", "http": {"ap": 1}}
+    (folder / "langgraph.json").write_text(json.dumps(content))
+
+    done = validated(str(folder), "--load")
+
+    assert done.exit_code == 0
+    assert [line.partition("note: ")[2].partition(":")[0] for line in done.stderr.splitlines()] == [
+        "env",
+        "http",
+    ]
+
+
+@pytest.mark.usefixtures("with_runtime")
 def test_where_there_is_no_runtime_it_is_said_what_is_not_checked(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,14 @@ def test_a_small_application_goes_into_a_config_map_with_the_command_that_makes_
     assert files in text
 
 
+def test_a_file_of_variables_that_is_not_there_is_named_as_missing(tmp_path: Path) -> None:
+    _, without = written(repository(tmp_path / "support"))
+    _, named = written(repository(tmp_path / "shop", env=".env"))
+
+    assert "# langgraph.json names no variables." in without
+    assert "# langgraph.json names .env, which is not there." in named
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -57,6 +57,8 @@ class Facts:
     """Of the application, as the manifest names it."""
     env_wanted: str = ".env"
     """Where the file of variables belongs that is not there yet."""
+    env_missing: bool = False
+    """The file names it."""
 
 
 def facts_of(application: Application, image: str | None = None, beside: Path | None = None) -> Facts:
@@ -81,6 +83,7 @@ def facts_of(application: Application, image: str | None = None, beside: Path | 
         has_auth=application.has_auth,
         folder=_shown(folder, beside or folder),
         env_wanted=_shown(env_file or folder / ".env", folder),
+        env_missing=env_file is not None and not env_file.is_file(),
     )
 
 

@@ -77,7 +77,8 @@ def _pod(facts: Facts) -> Iterator[str]:
     named = facts.config != CONFIG and facts.why_image is None
     if not (facts.variables or facts.env_file or named):
         yield ""
-        yield f"  # {facts.config} names no variables. Keys of models, from a Secret:"
+        lacks = f"{facts.env_wanted}, which is not there" if facts.env_missing else "no variables"
+        yield f"  # {facts.config} names {lacks}. Keys of models, from a Secret:"
         yield f"  # pod: {{envFrom: [{{secretRef: {{name: {facts.name}-env}}}}]}}"
         return
     yield ""
