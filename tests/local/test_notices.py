@@ -169,6 +169,10 @@ def test_a_variable_at_fault_is_not_waited_for_as_if_a_file_could_mend_it() -> N
     assert waiting("graphs.agent: ./graph.py:graph: it raised: RuntimeError: NO", {"NO": "1"}) == files
     by_manifest = {"LGS_CIRCUIT_BREAKER": "{}"}
     assert waiting("LGS_CIRCUIT_BREAKER.graphs.b: unknown: must be one of a", {}, by_manifest) == files
+    torn = "DATABASE_URI: sqlite:////app/.lgs/a/lgs.db: must be a SQLite file that can be written"
+    assert waiting(torn, {}, data_dir="/app/.lgs/a") == (
+        "mend what is in /app/.lgs/a, or move it away, and start lgs up again"
+    )
     refused, flags = "DATABASE_URI: mysql://x/y: must be sqlite:///path", {"DATABASE_URI": "--database-uri"}
     assert waiting(refused, {"DATABASE_URI": "sqlite:///a.db"}, {"DATABASE_URI": "mysql://x/y"}, flags) == (
         "--database-uri says DATABASE_URI: end lgs up, and start it with another"

@@ -157,6 +157,16 @@ def test_a_manifest_that_can_not_be_read_is_told_as_that(tmp_path: Path, text: s
     assert "YAML: can't be read" in done.stderr
 
 
+def test_files_with_a_byte_order_mark_are_read_as_the_runtime_reads_them(folder: Path) -> None:
+    for name, text in (("langgraph.json", (folder / "langgraph.json").read_text()), ("service.yaml", NAMES)):
+        (folder / name).write_text(text.replace("agnet", "agent").replace("agnt", "agent"), "utf-8-sig")
+
+    done = validated(str(folder))
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "its graphs: agent" in done.stdout
+
+
 def test_a_key_that_was_meant_for_another_is_told_with_what_is_missing(folder: Path) -> None:
     (folder / "langgraph.json").write_text(json.dumps({"graph": {"agent": "./graph.py:graph"}}))
 
@@ -326,7 +336,7 @@ metadata: {name: support}
 spec:
   source: {folder: .}
   cache: {answers: {agnet: {}}}
-  circuitBreaker: {graphs: {agnt: {probes: 1}, agent: {probes: 2}}}
+  circuitBreaker: {graphs: {agnt: {probes: 1}}}
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,20 @@ def test_a_small_application_goes_into_a_config_map_with_the_command_that_makes_
     assert service.spec.source.config_map == "support-code"
     files = "--from-file=graph.py --from-file=helper.py --from-file=langgraph.json --from-file=prompt.md"
     assert files in text
+
+
+def test_commands_can_be_pasted_whatever_files_and_folders_are_called(tmp_path: Path) -> None:
+    path = repository(tmp_path / "my shop", env="the keys.env")
+    (path.parent / "the keys.env").write_text("A=1")
+    made = CliRunner().invoke(app, ["init", str(path)])
+    built = CliRunner().invoke(app, ["dockerfile", str(path), "--output", str(path.parent / "a Dockerfile")])
+
+    said = [shlex.split(line) for line in made.output.splitlines()[1:]]
+    file, folder = str(path.parent / "service.yaml"), str(path.parent)
+    assert said == [["lgs", "up", file], ["lgs", "validate", "--cluster", file]]
+    command = shlex.split(built.output.splitlines()[-1])
+    assert command == ["docker", "build", "-f", f"{folder}/a Dockerfile", "-t", "my-shop:latest", folder]
+    assert "'--from-env-file=the keys.env'" in Path(file).read_text()
 
 
 def test_a_file_of_variables_that_is_not_there_is_named_as_missing(tmp_path: Path) -> None:

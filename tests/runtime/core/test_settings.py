@@ -227,6 +227,19 @@ def test_what_nobody_commits_may_be_missing_and_is_named_once(
     assert settings.file_env == {}
 
 
+def test_lines_of_a_file_of_variables_that_set_none_are_named_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('A=1\nB C=2\n=x\nexport D="open\nE=${A}2\n')
+    file = tmp_path / "langgraph.json"
+    file.write_text('{"graphs": {"a": "./a.py:a"}, "env": ".env"}')
+
+    with structlog.testing.capture_logs() as logs:
+        settings = load_settings({"LGS_CONFIG": str(file)})
+
+    (entry,) = logs
+    assert (entry["event"], entry["file"], entry["lines"]) == ("config.env_lines", ".env", [2, 3, 4])
+    assert settings.file_env == {"A": "1", "E": "12"}
+
+
 def test_variables_of_a_file_beside_the_folder_are_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("A=1\n", encoding="utf-8-sig")
     (tmp_path / "app").mkdir()

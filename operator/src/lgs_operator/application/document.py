@@ -18,7 +18,7 @@ from lgs_crds.unique_keys import UniqueKeyLoader, repeated_in_json
 def document(path: Path) -> Mapping[str, Any]:
     """Raises `ManifestError`."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except OSError as error:
         raise _refused(
             path, Problem("file", "must be one that can be read", error.strerror or str(error))

@@ -96,7 +96,7 @@ def _pip(findings: Findings, content: Mapping[str, Any], folder: Path) -> tuple[
     file = (folder / named).resolve()
     if not file.is_file():
         findings.wrong("pip_config_file", "must be a file that exists", named)
-    elif user_of(file.read_text("utf-8", errors="replace")):
+    elif user_of(file.read_text("utf-8-sig", errors="replace")):
         findings.wrong("pip_config_file", "must hold no user or token: the image would keep it", named)
     if installer == "uv":
         findings.wrong("pip_config_file", "is not read by uv; let pip_installer be auto or pip", named)
@@ -126,7 +126,7 @@ def _source(findings: Findings, content: Mapping[str, Any], folder: Path) -> UvS
         if not (root / name).is_file():
             findings.wrong("source.root", f"must be a folder with {name}", source.get("root", "."))
     if user_of(
-        (root / "uv.lock").read_text("utf-8", errors="replace") if (root / "uv.lock").is_file() else ""
+        (root / "uv.lock").read_text("utf-8-sig", errors="replace") if (root / "uv.lock").is_file() else ""
     ):
         findings.wrong(
             "source.root", "its uv.lock must have no user or token in a URL: the image would keep it"

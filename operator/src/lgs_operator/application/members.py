@@ -155,7 +155,7 @@ def _without_package(folder: Path) -> Member:
     file = folder / "requirements.txt"
     if not file.is_file():
         return Member(folder)
-    lines = [line.strip() for line in file.read_text("utf-8", errors="replace").splitlines()]
+    lines = [line.strip() for line in file.read_text("utf-8-sig", errors="replace").splitlines()]
     alone = not any(
         line.startswith(("-e", "-r", "-c", "--editable", "--requirement", ".", "/")) for line in lines
     )

@@ -17,7 +17,7 @@ def python_for(folder: Path, asked: str | None) -> str:
         return asked
     for place in upwards(folder):
         try:
-            pinned = (place / ".python-version").read_text("utf-8").strip().removeprefix("cpython-")
+            pinned = (place / ".python-version").read_text("utf-8-sig").strip().removeprefix("cpython-")
         except (OSError, UnicodeDecodeError):
             continue
         version = ".".join(pinned.split(".")[:2])

@@ -54,7 +54,7 @@ def _is_ours(path: Path) -> bool:
 def _was_meant(path: Path) -> bool:
     """A file that claims to be a manifest and is no YAML: reading it reports what is wrong."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, ValueError):
         return False
     return re.search(rf"^kind: *{KIND}\s*$", text, re.MULTILINE) is not None and not _documents(path)
@@ -62,7 +62,7 @@ def _was_meant(path: Path) -> bool:
 
 def _documents(path: Path) -> list[dict[str, Any]]:
     try:
-        documents = list(yaml.safe_load_all(path.read_text("utf-8")))
+        documents = list(yaml.safe_load_all(path.read_text("utf-8-sig")))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []
     return [each for each in documents if isinstance(each, dict)]

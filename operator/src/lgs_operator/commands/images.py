@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +55,7 @@ def dockerfile(
     if output is None:
         typer.echo(text_of(made), nl=False)
         return
-    say(f"docker build -f {output} -t {_tag(made.application)} {made.root}")
+    say(shlex.join(["docker", "build", "-f", str(output), "-t", _tag(made.application), str(made.root)]))
 
 
 def build_image(

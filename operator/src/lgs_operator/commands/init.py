@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,6 @@ def init(
     warn(*(f"{application.path.name}: not for lgs build: {each}" for each in application.unbuildable))
     say(
         f"{target}: written; the comments say why it is as it is",
-        f"  lgs up {target}",
-        f"  lgs validate --cluster {target}",
+        f"  {shlex.join(['lgs', 'up', str(target)])}",
+        f"  {shlex.join(['lgs', 'validate', '--cluster', str(target)])}",
     )

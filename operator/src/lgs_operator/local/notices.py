@@ -30,6 +30,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "circuits.not_shared": "circuits are each replica's own meanwhile: {reason}",
     "claim.failed": "the database does not answer ({reason}): no run that waits is begun meanwhile",
     "config.env_file_missing": "{file} is not there: what it should set must come from the environment",
+    "config.env_lines": "{where}: {file}: line {lines}: must be NAME=value; left out",
     "config.folder_missing": "{where}: {folder}: no such folder: its code must be installed",
     "config.secret_headers": "{where}: {never_taken}: never taken, as they are secrets",
     "config.unknown_keys": "{where}: {keys}: no key that is known there, without effect; known are {known}",

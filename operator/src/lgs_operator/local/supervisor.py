@@ -180,7 +180,8 @@ class Supervisor:
         goes_on = "what served before goes on serving; " if serving else ""
         environment = os.environ if self._options.env is None else self._options.env
         flags = {"DATABASE_URI": "--database-uri"} if self._options.database_uri else {}
-        waits = waiting(words, environment.keys(), state.service.env.keys(), flags)
+        made, own = state.service.env.keys(), str(state.service.data_dir)
+        waits = waiting(words, environment.keys(), made, flags, own)
         self._view.say(f"{goes_on}{waits}")
 
     def _show_log(self, state: State, process: Process, words: str) -> None:

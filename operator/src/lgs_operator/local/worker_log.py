@@ -34,10 +34,13 @@ def waiting(
     environment: Collection[str],
     made: Collection[str] = (),
     flags: Mapping[str, str] | None = None,
+    data_dir: str | None = None,
 ) -> str:
     """What is waited for after a start that failed with these words: a variable of the environment that `lgs`
     was started in changes with no file. `made` are the variables of the worker, most of them by the manifest;
-    `flags` has the option that each of them was given by."""
+    `flags` has the option that each of them was given by; in `data_dir` is what `lgs up` keeps itself."""
+    if data_dir is not None and data_dir in last_words:
+        return f"mend what is in {data_dir}, or move it away, and start lgs up again"
     files = "waiting for a change of the files"
     named = list(dict.fromkeys(_VARIABLE.findall(last_words)))
     for name in named:

@@ -100,11 +100,11 @@ def _variables(application: Application) -> tuple[tuple[str, ...], str]:
     for folder in dict.fromkeys([*beside, application.folder]):
         for name in EXAMPLES:
             if (folder / name).is_file():
-                return variables_in((folder / name).read_text("utf-8", errors="replace")), _shown(
+                return variables_in((folder / name).read_text("utf-8-sig", errors="replace")), _shown(
                     folder / name, application.folder
                 )
     if application.env_file and application.env_file.is_file():
-        text = application.env_file.read_text("utf-8", errors="replace")
+        text = application.env_file.read_text("utf-8-sig", errors="replace")
         return variables_in(text), _shown(application.env_file, application.folder)
     return tuple(application.env), f"env of {application.path.name}"
 
@@ -159,7 +159,7 @@ def _required(members: Iterable[Member]) -> Iterable[str]:
             yield f"what {member.folder.name} needs"
         yield from member.requirements or ()
         if member.requirements_file is not None:
-            lines = member.requirements_file.read_text("utf-8", errors="replace").splitlines()
+            lines = member.requirements_file.read_text("utf-8-sig", errors="replace").splitlines()
             yield from (line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
 
 
@@ -192,7 +192,7 @@ def _registry(folder: Path) -> str:
     """Of the forge that the repository is pushed to, where that has one."""
     for place in upwards(folder):
         try:
-            text = (place / ".git" / "config").read_text("utf-8", errors="replace")
+            text = (place / ".git" / "config").read_text("utf-8-sig", errors="replace")
         except OSError:
             continue
         if (owner := re.search(r"url\s*=\s*\S*github\.com[:/]([\w.-]+)/", text)) is not None:

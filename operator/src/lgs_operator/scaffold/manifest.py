@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -53,12 +54,13 @@ def _source(facts: Facts) -> Iterator[str]:
         yield f"  image: {_plain(facts.image)}"
         yield f"  source: {{folder: {_plain(facts.folder)}}}  # what `lgs up` runs"
         if facts.config != CONFIG:
-            yield f"  # The image knows its {facts.config}; here `lgs up {facts.config}` runs it."
+            here = shlex.join(["lgs", "up", facts.config])
+            yield f"  # The image knows its {facts.config}; here `{here}` runs it."
         return
     yield "  # A ConfigMap: it is small, in one folder, and needs nothing that the stock image lacks."
     yield "  # This makes it:"
     yield f"  #   kubectl create configmap {facts.name}-code \\"
-    yield "  #     " + " ".join(f"--from-file={name}" for name in facts.files)
+    yield "  #     " + shlex.join(f"--from-file={name}" for name in facts.files)
     yield f"  source: {{configMap: {facts.name}-code, folder: {_plain(facts.folder)}}}"
 
 
@@ -107,5 +109,5 @@ def _plain(text: str) -> str:
 
 def _from(facts: Facts) -> str:
     if facts.env_file:
-        return f"--from-env-file={facts.env_file}"
-    return f"--from-env-file={facts.env_wanted}  # a copy with the values"
+        return shlex.quote(f"--from-env-file={facts.env_file}")
+    return f"{shlex.quote(f'--from-env-file={facts.env_wanted}')}  # a copy with the values"

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from lgs_runtime.errors import ConfigError
 
@@ -112,8 +113,16 @@ def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
         # Nobody commits it, and no image has it: there the variables come from the environment itself.
         log.warning("config.env_file_missing", where=where, file=content, looked_at=str(path))
         return {}
-    given = dotenv_values(stream=StringIO(_text(path, where)))
+    given = dotenv_values(stream=StringIO(_readable(_text(path, where), where, content)))
     return dict(_variable(name, value, where) for name, value in given.items() if value is not None)
+
+
+def _readable(text: str, where: str, file: str) -> str:
+    """The text of a file of variables without the lines that set none, which the log has."""
+    found = list(parse_stream(StringIO(text)))
+    if wrong := [each.original.line for each in found if each.error]:
+        log.warning("config.env_lines", where=where, file=file, lines=wrong)
+    return "".join(each.original.string for each in found if not each.error)
 
 
 def _variable(name: str, value: Any, where: str) -> tuple[str, str]:

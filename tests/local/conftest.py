@@ -1,0 +1,16 @@
+"""What a command of `lgs` that is run in the process of the tests leaves for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def as_logged_before() -> Iterator[None]:
+    """`lgs up` logs warnings alone."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
