@@ -185,6 +185,24 @@ def test_decisions_that_can_not_be_written_any_more_end_nothing(up: Up) -> None:
     assert up.workers() == before
 
 
+def test_a_log_that_is_taken_away_ends_nothing_and_the_folder_of_the_sessions_ends_all_with_its_name(
+    up: Up,
+) -> None:
+    up.serve()
+    (worker,) = up.workers()
+
+    shutil.rmtree(up.folder / ".lgs" / "tried" / "logs")
+    thread, run = up.session(steps=1, step_seconds=0.1)
+    up.wait(lambda: up.status(thread, run) == "success")
+    os.kill(worker, signal.SIGKILL)
+    up.wait(lambda: worker not in up.workers() and len(up.workers()) == 1)
+
+    shutil.rmtree(up.folder / ".lgs")
+    assert up.process is not None
+    assert up.process.wait(60) == 2
+    assert up.said(r"/\.lgs/tried: was taken away, and the sessions that were kept there are gone; start")
+
+
 class Broken(View):
     """Fails when it is to say that the service serves."""
 

@@ -83,6 +83,11 @@ def lock(data_dir: Path) -> IO[str]:
     return file
 
 
+def is_locked(data_dir: Path) -> bool:
+    """Whether the folder that was locked is still there."""
+    return (data_dir / "lock").exists()
+
+
 def _out_of_git(folder: Path) -> None:
     """Keeps sessions out of the application's repository, as tools do with their caches."""
     with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:

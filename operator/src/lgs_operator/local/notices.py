@@ -41,6 +41,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     ),
     "lease.lost": "{replica} lost its lease: its {runs} runs go on from their last checkpoints",
     "queue.unserved": "runs wait for graphs that no replica has: {graphs}",
+    "run.reaped": "a run whose replica was gone is {status} now: {run_id}",
     "run.raised": "a run failed: {error}: {message}; the log of {replica} has its traceback",
     "streams.redis_gone": (
         "Redis is away ({reason}): who follows a run through another replica gets its end alone meanwhile"

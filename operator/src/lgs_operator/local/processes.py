@@ -55,14 +55,20 @@ class Process:
         return f"http://127.0.0.1:{self.admin_port}{path}"
 
     def written(self) -> list[str]:
-        """What it wrote to stderr."""
-        return self.log.read_text("utf-8", errors="replace").splitlines()
+        """What it wrote to stderr; nothing where its log was taken away."""
+        try:
+            return self.log.read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
 
     def new_lines(self) -> list[str]:
         """The whole lines that it has written to stderr since this was asked last."""
-        with self.log.open("rb") as log:
-            log.seek(self.read_to)
-            written = log.read(MOST_NEWS)
+        try:
+            with self.log.open("rb") as log:
+                log.seek(self.read_to)
+                written = log.read(MOST_NEWS)
+        except FileNotFoundError:
+            return []
         # A line longer than that is none to be read.
         whole = written[: written.rfind(b"\n") + 1] or (written if len(written) == MOST_NEWS else b"")
         self.read_to += len(whole)

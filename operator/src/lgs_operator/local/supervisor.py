@@ -21,7 +21,7 @@ from lgs_crds import ManifestError
 from lgs_operator.local import processes as workers
 from lgs_operator.local.changes import changes
 from lgs_operator.local.errors import LocalError
-from lgs_operator.local.machine import left_over, lock, remember, reserve
+from lgs_operator.local.machine import is_locked, left_over, lock, remember, reserve
 from lgs_operator.local.notices import Notices
 from lgs_operator.local.plan import Situation, pause_after, plan
 from lgs_operator.local.processes import Process
@@ -130,6 +130,9 @@ class Supervisor:
 
     async def _serve(self, state: State, session: aiohttp.ClientSession) -> None:
         while not self._stop.is_set():
+            if not is_locked(folder := state.service.data_dir):
+                gone = "was taken away, and the sessions that were kept there are gone"
+                raise LocalError(f"{folder}: {gone}; start lgs up again for new ones")
             self._reap(state)
             await workers.probe(session, [each for each in state.processes if each.phase == "starting"])
             await self._act(state)
