@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from lgs_crds import Spec, parse
-from lgs_operator.monitoring.alerts import RUNBOOKS, Alert, groups
+from lgs_operator.monitoring.alerts import RUNBOOK, Alert, groups
 from lgs_operator.monitoring.generate import RULES, contents
 from lgs_operator.monitoring.operator_alerts import OPERATOR_ALERTS
 from lgs_operator.monitoring.selecting import Replicas
@@ -298,7 +298,7 @@ def test_an_alert_fires_and_says_what_is_wrong(rules: Path, name: str, tmp_path:
         "exp_annotations": {
             "summary": filled(alert.summary),
             "description": told.description,
-            "runbook_url": f"{RUNBOOKS}#{name.lower()}",
+            "runbook": f"{RUNBOOK}#{name.lower()}",
         },
     }
 
@@ -317,7 +317,7 @@ def test_an_operator_that_nobody_can_read_is_away(rules: Path, tmp_path: Path) -
         "exp_annotations": {
             "summary": away.summary,
             "description": FIRING["LGSOperatorAway"].description,
-            "runbook_url": f"{RUNBOOKS}#lgsoperatoraway",
+            "runbook": f"{RUNBOOK}#lgsoperatoraway",
         },
     }
 

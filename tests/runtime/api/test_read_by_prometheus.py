@@ -22,7 +22,7 @@ from lgs_crds.model.observability import Monitoring
 from lgs_operator.desired.monitoring import watching
 from lgs_operator.kube.kinds import POD_MONITOR, ServiceKey
 from lgs_operator.metrics import Metrics
-from lgs_operator.monitoring.alerts import RUNBOOKS, groups
+from lgs_operator.monitoring.alerts import RUNBOOK, groups
 from lgs_operator.monitoring.generate import RULES
 from lgs_operator.monitoring.operator_board import OPERATOR_BOARD
 from lgs_operator.monitoring.panels import Board
@@ -216,7 +216,7 @@ async def test_an_alertmanager_hears_of_a_replica_that_nobody_can_read_and_that_
     assert firing["annotations"] == {
         "summary": "Prometheus can't read replicas of team/support",
         "description": "1 replicas do not answer Prometheus at /metrics.",
-        "runbook_url": f"{RUNBOOKS}#lgsreplicanotscraped",
+        "runbook": f"{RUNBOOK}#lgsreplicanotscraped",
     }
     assert firing["labels"]["severity"] == "warning"
     assert ended["labels"] == firing["labels"]

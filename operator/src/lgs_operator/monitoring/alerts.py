@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-RUNBOOKS: Final = "https://github.com/langgraphservice/langgraphservice/blob/main/docs/monitoring.md"
+RUNBOOK: Final = "docs/monitoring.md"
+"""Where each alert has a section, in the documents of the version that runs."""
 Severity = Literal["critical", "warning"]
 """Critical: requests are refused or data is at risk, now. Warning: somebody should look within the day."""
 
@@ -36,7 +37,7 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{RUNBOOKS}#{self.name.lower()}",
+                "runbook": f"{RUNBOOK}#{self.name.lower()}",
             },
         }
 
