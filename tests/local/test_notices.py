@@ -139,11 +139,13 @@ def test_what_lgs_has_said_of_a_langgraph_json_its_worker_does_not_say_again() -
     ]
     log = [json.dumps(record) for record in (missing, unknown, *others)]
 
-    assert list(Notices().of("a", log, notes)) == [
+    notices = Notices()
+    assert list(notices.of("a", log, notes)) == [
         "other.env is not there: what it should set must come from the environment",
         "langgraph.json: http: foo, bar: no key that is known there, without effect; known are app",
         "who says to be Studio gets in",
     ]
+    assert readable(log, notices.lines) == [], "nor when its start failed"
 
 
 def test_what_was_said_the_log_of_a_failed_start_does_not_say_again() -> None:

@@ -104,9 +104,9 @@ class Notices:
         say already."""
         yield from self.circuits.changes(replica, log)
         for record in filter(None, map(record_of, log)):
-            if is_change(record):
+            if is_change(record) or is_noted(record, notes):
                 self.lines.add(first_line(record))
-            elif not is_noted(record, notes):
+            else:
                 yield from self._of_record(replica, record)
 
     def ended(self, replica: str) -> Iterator[str]:
