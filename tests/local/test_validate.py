@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lgs_operator.cli import app
+from lgs_operator.local.service import Options, read
 
 GRAPH = "from langgraph.graph import StateGraph\ngraph = StateGraph(dict)\ngraph.add_node('a', lambda s: s)\n"
 MANIFEST = """
@@ -327,6 +328,21 @@ def test_a_warm_up_is_checked_with_its_file_and_the_graphs_that_there_are(folder
         assert said in wrong.stderr
     assert "warmup.jsonl:1" not in wrong.stderr
     assert (good.exit_code, good.stderr) == (0, "")
+
+
+def test_a_number_of_replicas_that_the_scaling_law_sets_is_noted(folder: Path) -> None:
+    text = MANIFEST.partition("spec:")[0] + "spec:\n  source: {folder: .}\n  replicas: 3\n"
+    (folder / "service.yaml").write_text(text)
+    by_law = validated(str(folder))
+    notes = read(Options(folder / "service.yaml")).notes
+    (folder / "service.yaml").write_text(text + "  scaling: {mode: Manual}\n")
+    by_hand = validated(str(folder))
+
+    said = "spec.replicas: 3: has no effect in scaling.mode Auto: scaling.minReplicas and maxReplicas bound"
+    assert by_law.exit_code == by_hand.exit_code == 0
+    assert f"note: {said}" in by_law.stderr
+    assert any(note.startswith(said) for note in notes)
+    assert by_hand.stderr == ""
 
 
 NAMES = """

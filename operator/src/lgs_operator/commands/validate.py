@@ -18,6 +18,7 @@ from lgs_operator.application.check import KEYS, SERVER_KEYS, check_graphs
 from lgs_operator.application.graph_names import check_names, config_of
 from lgs_operator.application.target import found, kind_of
 from lgs_operator.application.warmup import check_warmup
+from lgs_operator.application.without_effect import without_effect
 from lgs_operator.commands.console import Named, refused, say, warn
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.interpreter import at_hand
@@ -105,7 +106,7 @@ def _manifest(path: Path, python: Path | None, *, cluster: bool) -> tuple[str, P
     problems = [*check_names(service.spec, graphs), *problems]
     if source and source.folder:
         problems = [*check_graphs(service.spec.graphs, folder), *problems]
-    warn(*(f"{path}: note: {note}" for note in notes))
+    warn(*(f"{path}: note: {note}" for note in [*notes, *without_effect(service.spec)]))
     if problems:
         raise ManifestError(str(path), tuple(problems))
     return message, folder, beside

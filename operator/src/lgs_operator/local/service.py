@@ -18,6 +18,7 @@ from lgs_operator.application.graph_names import check_names, config_of
 from lgs_operator.application.members import only_by_uv, what_to_install
 from lgs_operator.application.project import name_of
 from lgs_operator.application.target import CONFIG, kind_of
+from lgs_operator.application.without_effect import without_effect
 from lgs_operator.application.workspace import lock_root, workspace_of
 from lgs_operator.desired.environment import variables_of
 from lgs_operator.local.errors import LocalError
@@ -99,7 +100,8 @@ def read(options: Options) -> LocalService:
 
 
 def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
-    """What the manifest asks for that has no effect outside of a cluster."""
+    """What the manifest asks for that has no effect, or none outside of a cluster."""
+    yield from map(str, without_effect(spec))
     if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
         yield "spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here"
     if spec.observability.tracing and not env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
