@@ -148,6 +148,14 @@ def test_what_lgs_has_said_of_a_langgraph_json_its_worker_does_not_say_again() -
     assert readable(log, notices.lines) == [], "nor when its start failed"
 
 
+def test_an_error_of_several_lines_is_said_in_one() -> None:
+    raised = {"event": "run.raised", "level": "error", "error": "ValueError", "message": "no\nFor more: x\n"}
+
+    (line,) = Notices().of("a", [json.dumps(raised)])
+
+    assert line == "a run failed: ValueError: no For more: x; the log of a has its traceback"
+
+
 def test_what_was_said_the_log_of_a_failed_start_does_not_say_again() -> None:
     notices = Notices()
     log = [json.dumps(AWAY), "LGS_LEASE_SECONDS: abc: must be a number"]

@@ -71,13 +71,15 @@ _EVENT: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 
 
 class _Words(dict[str, Any]):
-    """What a record has for the words of a line; the application may log under the same names."""
+    """What a record has for the words of a line, each text on one; the application may log under the same
+    names."""
 
     def __init__(self, record: Record, **more: str) -> None:
         listed = {
             name: ", ".join(map(str, value)) for name, value in record.items() if isinstance(value, list)
         }
-        super().__init__({**record, **listed, **more})
+        lines = {name: " ".join(value.split()) for name, value in record.items() if isinstance(value, str)}
+        super().__init__({**record, **listed, **lines, **more})
 
     def __missing__(self, name: str) -> str:
         return "unknown"
