@@ -100,7 +100,7 @@ async def number(given: int) -> int:
 
 
 @entrypoint()
-async def nothing(given: int) -> None:
+async def gives_none(given: int) -> None:
     return None
 
 

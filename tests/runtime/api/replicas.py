@@ -47,7 +47,7 @@ OUTPUTS = (
     "private_fails",
     "private_inside",
     "shy",
-    "nothing",
+    "gives_none",
     "number",
     "number_asks",
     "listed",

@@ -247,7 +247,7 @@ async def test_a_workflow_that_stops_before_it_returned_anything_has_given_nothi
     run = (await client.runs.list(thread))[0]
     joined = [await each.runs.join(thread, run["run_id"]) for each in (client, other.client)]
     alone = await client.runs.wait(None, "number", input=three, interrupt_before="*")
-    nothing = await client.runs.wait(None, "nothing", input=three)
+    nothing = await client.runs.wait(None, "gives_none", input=three)
 
     assert [stopped, *joined, alone] == [{}] * 4
     assert nothing is None
