@@ -29,7 +29,7 @@ from bench.replicas import Ground, Target, stop_on_signals
 from bench.wire import Connection, request
 
 from lgs_runtime.cache.current import serving
-from lgs_runtime.cache.opening import open_cache
+from lgs_runtime.cache.factory import open_cache
 from lgs_runtime.settings import Settings
 
 OUT = Path(__file__).parent / "results" / "away.json"

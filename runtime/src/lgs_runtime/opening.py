@@ -27,8 +27,8 @@ from lgs_runtime.breaker.exposition import CircuitSeries
 from lgs_runtime.breaker.registry import CIRCUITS
 from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.exposition import CacheCollector
+from lgs_runtime.cache.factory import open_cache
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.opening import open_cache
 from lgs_runtime.checkpoint.wrappers.fence import Fence, fenced
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.encryption.cipher import Cipher

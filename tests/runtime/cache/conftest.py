@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lgs_runtime.cache.current import serving
+from lgs_runtime.cache.factory import open_cache
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.opening import open_cache
 
 NewCache = Callable[..., CacheManager]
 

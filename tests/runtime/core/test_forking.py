@@ -18,8 +18,8 @@ from lgs_runtime.breaker import CircuitBreaker
 from lgs_runtime.breaker.registry import CIRCUITS
 from lgs_runtime.cache import cached
 from lgs_runtime.cache.current import serving
+from lgs_runtime.cache.factory import open_cache
 from lgs_runtime.cache.manager import CacheManager
-from lgs_runtime.cache.opening import open_cache
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 WAITED_SECONDS = 30

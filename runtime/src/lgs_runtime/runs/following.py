@@ -34,8 +34,8 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.json_encoding import encode, to_json
 from lgs_runtime.streams.stream_v2 import PROTOCOL, to_plain
 from lgs_runtime.streams.subscribers import Subscriber
-from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_at, graph_that_made, named_graph
+from lgs_runtime.threads.thread_graph import open_for
 from lgs_runtime.worker.outcomes import output_of
 from lgs_runtime.worker.publisher import epoch_of
 

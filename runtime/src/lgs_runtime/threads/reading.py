@@ -20,7 +20,7 @@ from lgs_runtime.errors import Conflict
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
-from lgs_runtime.threads.opening import open_for
+from lgs_runtime.threads.thread_graph import open_for
 
 
 def named_graph(thread: Thread) -> str | None:

@@ -18,9 +18,9 @@ from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import CancelAction, Page, RunStatus, Scope, Thread
 from lgs_runtime.services import Services
 from lgs_runtime.storage.queries import RunQuery
-from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_at, named_graph
 from lgs_runtime.threads.snapshots import stand_alone
+from lgs_runtime.threads.thread_graph import open_for
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
 STOP_SECONDS = 5.0

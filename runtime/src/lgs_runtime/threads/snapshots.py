@@ -21,8 +21,8 @@ from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
-from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_that_made, named_graph
+from lgs_runtime.threads.thread_graph import open_for
 
 COUNTERS: Final = "counters_since_delta_snapshot"
 """Metadata of a checkpoint: the channels whose values are made of the past."""

@@ -26,9 +26,9 @@ from lgs_runtime.model import Json, Version
 from lgs_runtime.services import Services
 from lgs_runtime.storage.histories import NewVersion
 from lgs_runtime.streams.json_encoding import to_json
-from lgs_runtime.threads.opening import open_for
 from lgs_runtime.threads.reading import graph_of, graph_that_made, read_state
 from lgs_runtime.threads.removal import has_deltas, nested_graphs, refuse_busy
+from lgs_runtime.threads.thread_graph import open_for
 from lgs_runtime.threads.transplant import Transplant
 from lgs_runtime.worker.outcomes import outcome_of
 

@@ -26,9 +26,9 @@ from lgs_runtime.graphs.failures import graph_called
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus, rooted
 from lgs_runtime.streams.json_encoding import to_json
-from lgs_runtime.threads.opening import open_configured
 from lgs_runtime.threads.reading import graph_at, read_history, read_state
 from lgs_runtime.threads.removal import refuse_busy
+from lgs_runtime.threads.thread_graph import open_configured
 from lgs_runtime.worker.resumption import as_command
 
 routes = router("Threads")
