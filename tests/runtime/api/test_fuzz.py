@@ -49,6 +49,27 @@ def tasks() -> Counter[str]:
     return Counter(getattr(each, "__qualname__", type(each).__name__) for each in coroutines)
 
 
+async def hears_of_others(replica: Replica, settings: Settings) -> None:
+    """A run that does not begin was followed until its stream was silent for so long that this replica
+    listened to what others publish: the connection for that is opened once, and stays."""
+    if settings.redis_uri is None:
+        return
+    runs = replica.client.runs
+    thread_id = (await replica.client.threads.create())["thread_id"]
+    run = await runs.create(thread_id, "steps", input={"text": "x"}, after_seconds=3600)
+
+    async def follow() -> None:
+        async for _ in runs.join_stream(thread_id, run["run_id"]):
+            pass
+
+    following = asyncio.create_task(follow())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not tasks()["RedisPubSub._read_forever"]:
+            await asyncio.sleep(0.05)
+        await runs.cancel(thread_id, run["run_id"], wait=True)
+        await following
+
+
 async def answers_many_at_once(http: httpx.AsyncClient, there: Known) -> bool:
     """More requests at once than there are connections in any pool: a connection that was not given back
     would be missing."""
@@ -69,6 +90,7 @@ async def settled(services: Services, before: Counter[str]) -> tuple[list[str], 
 async def test_whatever_is_asked_nothing_breaks_or_stays_behind(alone: Settings) -> None:
     async with open_replica(alone) as replica:
         there = await known(replica)
+        await hears_of_others(replica, alone)
         before = tasks()
 
         wrong = await fuzzed(replica.url, there)
