@@ -30,7 +30,7 @@ class GraphMetrics(Collector):
     """The counts of one replica."""
 
     def __init__(self) -> None:
-        self._runs = Counter(
+        runs = Counter(
             "lgs_graph_runs", "Runs of a graph that ended here.", ["graph", "status"], registry=None
         )
         self._errors = Counter(
@@ -39,25 +39,25 @@ class GraphMetrics(Collector):
             ["graph", "node", "error"],
             registry=None,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "lgs_graph_run_seconds",
             "From claimed to ended, of a graph's runs.",
             ["graph"],
             registry=None,
             buckets=BUCKETS,
         )
-        self._ended, self._duration = Series(self._runs), Series(self._seconds)
+        self._runs, self._seconds = Series(runs), Series(seconds)
         self._graphs, self._failures = FewLabels(MOST_GRAPHS), FewLabels(MOST_ERRORS)
 
     def ended(self, graph_id: str, status: str, seconds: float, failure: Failure | None = None) -> None:
         """A run ended, `seconds` after it was claimed."""
         (graph,) = self._graphs.of(graph_id)
-        self._ended.of(graph, status).inc()
-        self._duration.of(graph).observe(max(0.0, seconds))
+        self._runs.of(graph, status).inc()
+        self._seconds.of(graph).observe(max(0.0, seconds))
         if failure is not None:
             self._errors.labels(*self._failures.of(graph, failure.node or "none", failure.error)).inc()
 
     def collect(self) -> Iterable[Metric]:
         """None of a graph of which no run has ended."""
-        for each in (self._runs, self._errors, self._seconds):
+        for each in (self._runs.metric, self._errors, self._seconds.metric):
             yield from each.collect()

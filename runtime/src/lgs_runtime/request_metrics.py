@@ -19,10 +19,10 @@ class RequestMetrics(Collector):
     """The counts of one replica."""
 
     def __init__(self) -> None:
-        self._requests = Counter(
+        requests = Counter(
             "lgs_http_requests", "Requests that ended.", ["method", "route", "status"], registry=None
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "lgs_http_request_seconds",
             "From a request to the end of its answer.",
             ["route"],
@@ -32,7 +32,7 @@ class RequestMetrics(Collector):
         self._in_progress = Gauge(
             "lgs_http_requests_in_progress", "Requests that are being answered.", registry=None
         )
-        self._count, self._duration = Series(self._requests), Series(self._seconds)
+        self._requests, self._seconds = Series(requests), Series(seconds)
 
     def began(self) -> None:
         """A request came."""
@@ -41,10 +41,10 @@ class RequestMetrics(Collector):
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """It was answered, or its client went away. `route`: as it is declared, with its parameters."""
         self._in_progress.dec()
-        self._count.of(method if method in METHODS else OTHER, route, str(status)).inc()
-        self._duration.of(route).observe(seconds)
+        self._requests.of(method if method in METHODS else OTHER, route, str(status)).inc()
+        self._seconds.of(route).observe(seconds)
 
     def collect(self) -> Iterable[Metric]:
         """None of a route that nobody has asked for."""
-        for each in (self._requests, self._seconds, self._in_progress):
+        for each in (self._requests.metric, self._seconds.metric, self._in_progress):
             yield from each.collect()
