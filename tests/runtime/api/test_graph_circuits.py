@@ -16,22 +16,16 @@ from api_replicas import Replica, open_replica, settings_of
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.breaker.machine import Phase, Result, changed
 from lgs_runtime.settings import Settings
+from support.clock import Clock
 from support.waiting import until
 
 AWAY = partial(ConnectionError, "the model is away")
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
     outside.reset()
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

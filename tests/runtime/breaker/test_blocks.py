@@ -14,16 +14,10 @@ from typing import Any
 import pytest
 
 from lgs_runtime.breaker import CircuitBreaker
+from support.clock import Clock
 
 LONG = 3600.0
 Enter = Callable[[CircuitBreaker], Awaitable[Any]]
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -23,14 +23,7 @@ from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import Permit, Phase, Result
 from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.registry import CIRCUITS, MOST
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from support.clock import Clock
 
 
 @pytest.fixture

@@ -11,15 +11,7 @@ from lgs_runtime.auth.user_cache import UserCache
 from lgs_runtime.auth.users import User
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.auth_section import AuthCache, parse_auth
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from support.clock import Clock
 
 
 def remembering(names: str, clock: Clock, **rule: Any) -> UserCache:
