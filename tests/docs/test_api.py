@@ -65,5 +65,7 @@ def test_the_table_has_every_operation_that_is_served_and_no_other() -> None:
     found = [(operation, meant(operation, whole, there)) for row in rows for operation, whole in told(row)]
 
     assert len(rows) > 10
-    assert [operation for operation, those in found if not those] == []
-    assert set().union(*(those for _, those in found)) - BESIDE == there
+    assert [operation for operation, those in found if not those] == [], "the page has what is not served"
+    assert set().union(*(those for _, those in found)) - BESIDE == there, (
+        'each operation stands in a row of "What is served" of docs/api.md'
+    )

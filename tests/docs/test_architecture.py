@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+LINE = (
+    "each package and module has its line in a table of docs/architecture.md, in the order of pyproject.toml"
+)
 
 
 def column_of(distribution: str) -> list[str]:
@@ -40,19 +43,19 @@ def parts_of(package: Path) -> tuple[set[str], set[str]]:
 def test_every_package_and_module_of_the_runtime_has_its_line() -> None:
     packages, modules = parts_of(ROOT / "runtime" / "src" / "lgs_runtime")
 
-    assert named_of("lgs_runtime") == packages | modules
+    assert named_of("lgs_runtime") == packages | modules, LINE
 
 
 def test_every_package_and_module_of_the_operator_has_its_line() -> None:
     packages, modules = parts_of(ROOT / "operator" / "src" / "lgs_operator")
 
-    assert named_of("lgs_operator") == packages | modules
+    assert named_of("lgs_operator") == packages | modules, LINE
 
 
 def test_every_package_and_module_of_the_manifest_has_its_line() -> None:
     packages, modules = parts_of(ROOT / "crds" / "src" / "lgs_crds")
 
-    assert named_of("lgs_crds") == packages | modules
+    assert named_of("lgs_crds") == packages | modules, LINE
 
 
 @pytest.mark.parametrize("distribution", ["lgs_crds", "lgs_operator", "lgs_runtime"])

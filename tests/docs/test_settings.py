@@ -17,6 +17,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 OF_RUNTIME = PAGE.split("## What the operator (or `lgs up`) gives the runtime\n")[1].split("\n## ")[0]
 OF_OPERATOR = PAGE.split("## What the chart gives the operator\n")[1].split("\n## ")[0]
 NAME = r"(?:LGS|POD)_[A-Z_]+"
+WHERE = "each variable has a row in the tables of docs/architecture.md, with its default in the last column"
 GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}', "LGS_REPLICA_ID": "one"}
 
 
@@ -59,17 +60,19 @@ def defaults(section: str) -> dict[str, str]:
 def test_every_variable_that_the_runtime_reads_has_its_row_and_no_other() -> None:
     modules = (ROOT / "runtime" / "src" / "lgs_runtime").rglob("*.py")
 
-    assert told(OF_RUNTIME) == read(*modules)
+    assert told(OF_RUNTIME) == read(*modules), WHERE
 
 
 def test_every_variable_that_the_operator_reads_has_its_row_and_no_other() -> None:
-    assert told(OF_OPERATOR) == read(ROOT / "operator" / "src" / "lgs_operator" / "settings.py")
+    assert told(OF_OPERATOR) == read(ROOT / "operator" / "src" / "lgs_operator" / "settings.py"), WHERE
 
 
 def test_the_chart_sets_every_variable_of_the_operator_and_no_other() -> None:
     template = (ROOT / "helm" / "lgs-operator" / "templates" / "deployment.yaml").read_text("utf-8")
 
-    assert set(re.findall(rf"- name: ({NAME})\n", template)) == told(OF_OPERATOR)
+    assert set(re.findall(rf"- name: ({NAME})\n", template)) == told(OF_OPERATOR), (
+        "helm/lgs-operator/templates/deployment.yaml sets each"
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), defaults(OF_RUNTIME).items())

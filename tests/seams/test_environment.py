@@ -197,7 +197,9 @@ def in_the_container(
 
 
 def test_every_variable_that_the_operator_writes_has_its_place_in_the_settings() -> None:
-    assert in_the_container(SPEC).keys() == READ.keys()
+    assert in_the_container(SPEC).keys() == READ.keys(), (
+        "SPEC above must say each field, and READ where the settings have the variable of each"
+    )
 
 
 @pytest.mark.parametrize("name", READ)
@@ -205,7 +207,7 @@ def test_the_runtime_reads_what_the_manifest_says(name: str) -> None:
     settings = load_settings(in_the_container(SPEC))
 
     found, said = READ[name]
-    assert found(settings) == said
+    assert found(settings) == said, f"SPEC above must say it, settings_loader.py must read {name}"
 
 
 @pytest.mark.parametrize(
@@ -239,9 +241,10 @@ def test_what_a_manifest_leaves_out_is_what_the_runtime_takes_by_itself() -> Non
 
     of_manifest, of_runtime = load_settings(graphs | written), load_settings(graphs)
 
+    assert written.keys() <= READ.keys(), "READ above must say where the settings have it"
     for name in written:
         found, _ = READ[name]
-        assert found(of_manifest) == found(of_runtime), name
+        assert found(of_manifest) == found(of_runtime), f"{name}: the model and Settings have other defaults"
 
 
 def test_what_the_manifest_says_of_a_default_that_it_leaves_to_the_runtime_holds() -> None:

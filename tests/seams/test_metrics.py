@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lgs_operator.scaling import Memory, Observation, Policy, decide
-from lgs_operator.scaling.exposition import CIRCUITS, COUNTERS, GAUGES, HISTOGRAMS, parse
+from lgs_operator.scaling.exposition import CIRCUITS, COUNTERS, GAUGES, HISTOGRAMS, READ, parse
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.exposition import CircuitSeries
 from lgs_runtime.breaker.machine import Result
@@ -82,6 +82,32 @@ async def test_a_replica_shows_every_series_that_the_operator_reads() -> None:
         *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")),
     }
     assert read <= shown
+
+
+async def test_each_series_that_is_asked_for_is_read_and_each_field_of_a_sample_has_its_series() -> None:
+    metrics = Metrics(concurrency=8, depth=Queue(FULL))
+    for status in ("success", "error"):
+        metrics.finished(status, execution_seconds=2.0, latency_seconds=2.3)
+    circuit = f'{CIRCUITS}{{circuit="agent",kind="graph",state="open"}} 0.0\n'
+    page = await page_of(metrics) + circuit
+    before = asdict(parse(page, "pod-1", at=100.0))
+
+    changed = {}
+    for name in READ:
+        after = asdict(parse(with_one_more(page, name), "pod-1", at=100.0))
+        changed[name] = {field for field in before if after[field] != before[field]}
+
+    assert [name for name, fields in changed.items() if not fields] == [], "parse() leaves it out"
+    assert set().union(*changed.values()) == before.keys() - {"replica", "at"}, (
+        "GAUGES, COUNTERS or HISTOGRAMS of exposition.py lack the series that parse() makes the field of"
+    )
+
+
+def with_one_more(page: str, name: str) -> str:
+    """The page with one added to each value of a series."""
+    return re.sub(
+        rf"^({name}(?:{{.*}})?) (\S+)$", lambda line: f"{line[1]} {float(line[2]) + 1}", page, flags=re.M
+    )
 
 
 def test_the_series_that_the_operator_reads_are_documented() -> None:

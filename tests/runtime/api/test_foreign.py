@@ -316,7 +316,9 @@ def test_every_route_is_in_the_table() -> None:
         for method in getattr(route, "methods", {"SOCKET"})
     }
 
-    assert known == TABLE.keys() | PUBLIC | {SOCKET}
+    assert known == TABLE.keys() | PUBLIC | {SOCKET}, (
+        "TABLE above says what each route answers who may not see the thing; Try(): 404"
+    )
 
 
 @pytest.mark.parametrize(("method", "path", "one"), TRIES)

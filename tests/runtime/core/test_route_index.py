@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,18 @@ def test_every_route_of_ours_is_found_among_few(route: Any) -> None:
 
     assert route in candidates
     assert len(candidates) <= 12
+
+
+@pytest.mark.parametrize("route", OURS, ids=lambda route: f"{getattr(route, 'methods', 'WS')} {route.path}")
+def test_no_route_of_ours_stands_behind_one_that_takes_its_path(route: Any) -> None:
+    path = re.sub(r"\{\w+(:path)?\}", "1", route.path)
+    scopes = [scope_of(method, path) for method in getattr(route, "methods", ())]
+
+    first = [in_turn(OURS, scope)[0] for scope in scopes or [{**scope_of("", path), "type": "websocket"}]]
+
+    assert all(each is route for each in first), (
+        "it must stand before that one: see the order of ROUTES in lgs_runtime/api/app.py"
+    )
 
 
 def test_what_it_does_not_find_is_left_to_the_routes_behind_it() -> None:
