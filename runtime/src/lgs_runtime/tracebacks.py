@@ -26,12 +26,24 @@ _LIBRARIES: Final = tuple(
 
 def summary(raised: BaseException) -> str:
     """`KeyError: 'NAME' (/app/graph.py:3)`, in one line."""
-    text = " ".join(_text(raised).split())
-    said = f"{type(raised).__name__}: {text}" if text else type(raised).__name__
+    said = " ".join(named_text(raised).split())
     if len(said) > LONGEST_LINE:
         said = f"{said[:LONGEST_LINE]}…"
     place = place_of(raised)
     return f"{said} ({place})" if place else said
+
+
+def named_text(raised: BaseException) -> str:
+    """`KeyError: 'NAME'`; the name alone where there is no text."""
+    text = text_of(raised)
+    return f"{type(raised).__name__}: {text}" if text else type(raised).__name__
+
+
+def text_of(raised: BaseException) -> str:
+    """What an exception says. One of the user's may not be able to: then nothing."""
+    with contextlib.suppress(Exception):
+        return str(raised)
+    return ""
 
 
 def place_of(raised: BaseException) -> str:
@@ -76,10 +88,3 @@ def _frames(tb: TracebackType | None) -> Iterator[TracebackType]:
     while tb is not None:
         yield tb
         tb = tb.tb_next
-
-
-def _text(raised: BaseException) -> str:
-    # An exception of the user's may not be able to say what it is.
-    with contextlib.suppress(Exception):
-        return str(raised)
-    return ""

@@ -29,6 +29,7 @@ from lgs_runtime.run_kwargs import RunKwargs, about_the_caller
 from lgs_runtime.runs.admission import named_assistant
 from lgs_runtime.runs.configuration import merge_config, merge_context
 from lgs_runtime.services import Services
+from lgs_runtime.tracebacks import named_text
 from lgs_runtime.worker.context import context_for_factory, context_of
 
 AT_A_TIME: Final = 8
@@ -93,8 +94,7 @@ class _Runs:
         except (Exception, *EXITS) as failed:  # noqa: BLE001
             self._counts.failed += 1
             if self._counts.failed <= MOST_TOLD:
-                said = f"{type(failed).__name__}: {failed}"
-                log.warning("cache.warmup_failed", input=where, reason=said)
+                log.warning("cache.warmup_failed", input=where, reason=named_text(failed))
         else:
             self._counts.done += 1
 

@@ -8,10 +8,12 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from lgs_runtime.cache import UncacheableArgument, cached
@@ -117,6 +119,52 @@ async def test_in_a_replica_a_key_function_that_raises_fails_no_call(cache: Cach
     assert "its key function raised IndexError: string index out of range" in logs[0]["reason"]
     with pytest.raises(UncacheableArgument, match="IndexError"):
         await answer.invalidate("short")
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+@dataclass
+class Odd:
+    part: int = 1
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "part":
+            raise Speechless()
+        return super().__getattribute__(name)
+
+
+def speechless(_question: object) -> str:
+    raise Speechless()
+
+
+class OddlyStored(BaseModel):
+    part: int = 1
+
+    def __getstate__(self) -> Any:
+        raise Speechless()
+
+
+@pytest.mark.parametrize(
+    ("key", "asked", "answered"),
+    [(None, Odd(), 7), (speechless, "a", 7), (None, "a", OddlyStored())],
+    ids=["argument", "key function", "result"],
+)
+async def test_an_error_that_can_not_say_what_it_is_fails_no_call(
+    cache: CacheManager, key: Callable[..., str] | None, asked: Any, answered: Any
+) -> None:
+    @cached(ttl=60, namespace="speechless", key=key)
+    async def answer(_question: Any) -> Any:
+        return next(iter([answered]))
+
+    with capture_logs() as logs:
+        found = await answer(asked)
+
+    assert found is answered
+    assert cache.statistics.total().errors == 1
+    assert len(logs) == 1
 
 
 class Unstorable:
@@ -347,8 +395,9 @@ async def test_an_old_value_of_a_sync_function_is_computed_anew_in_a_thread(
     assert (old, rates(), CALLS[1]) == (1, 2, "cache-refresh")
 
 
+@pytest.mark.parametrize("raised", [ConnectionError("away"), Speechless(), SystemExit(3)], ids=repr)
 async def test_a_refresh_that_fails_leaves_the_old_value_and_is_counted(
-    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch, raised: BaseException
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
@@ -358,7 +407,7 @@ async def test_a_refresh_that_fails_leaves_the_old_value_and_is_counted(
     async def failing() -> int:
         CALLS.append("failing")
         if len(CALLS) > 1:
-            raise ConnectionError("away")
+            raise raised
         return 1
 
     await failing()

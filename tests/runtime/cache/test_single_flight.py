@@ -185,6 +185,65 @@ def test_an_exception_of_which_there_can_be_no_copy_is_itself() -> None:
     assert copy_of(raised) is raised
 
 
+class Frozen(Exception):
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise RuntimeError(f"{name} can't be set")
+
+
+class Secret(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("__"):
+            return super().__getattribute__(name)
+        raise RuntimeError(f"{name} can't be read")
+
+
+@pytest.mark.parametrize("kind", [Frozen, Secret])
+async def test_an_exception_that_refuses_to_be_set_or_read_is_raised_in_all_who_waited(
+    cache: CacheManager, kind: type[Exception]
+) -> None:
+    @cached(ttl=60, namespace="refusing")
+    async def refusing() -> None:
+        BEGUN.set()
+        await GATE.wait()
+        try:
+            raise LookupError("why")
+        except LookupError as why:
+            raise kind("no") from why
+
+    leader = asyncio.create_task(refusing())
+    await BEGUN.wait()
+    other = asyncio.create_task(refusing())
+    await waiting(cache, 1)
+    GATE.set()
+
+    found = await asyncio.gather(leader, other, return_exceptions=True)
+
+    assert [type(each) for each in found] == [kind, kind]
+    assert str(found[1].__cause__) == "why"  # type: ignore[union-attr]
+    assert cache.flights.leased() == [] and not cache.flights._under_way
+
+
+async def test_an_interrupt_among_other_exceptions_is_that_of_its_run_alone(cache: CacheManager) -> None:
+    @cached(ttl=60, namespace="several")
+    async def several() -> str:
+        CALLS.append("several")
+        BEGUN.set()
+        await GATE.wait()
+        if len(CALLS) == 1:
+            raise ExceptionGroup("all", [ValueError("a"), ExceptionGroup("some", [GraphInterrupt()])])
+        return "done"
+
+    leader = asyncio.create_task(several())
+    await BEGUN.wait()
+    other = asyncio.create_task(several())
+    await waiting(cache, 1)
+    GATE.set()
+
+    with pytest.raises(ExceptionGroup):
+        await leader
+    assert await other == "done"
+
+
 async def test_an_interrupt_is_that_of_its_run_alone(cache: CacheManager) -> None:
     leader = asyncio.create_task(slow("a", "interrupt"))
     await BEGUN.wait()

@@ -32,6 +32,7 @@ GRAPHS = (
     "fan",
     "asking",
     "raising",
+    "raising_what_has_no_text",
     "blocking",
     "writing",
     "jumping",

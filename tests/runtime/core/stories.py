@@ -116,6 +116,19 @@ def _single(node: Any) -> Any:
 raising = _single(_raises)
 
 
+class _Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+async def _raises_what_has_no_text(state: State) -> State:
+    note(state, "raises")
+    raise _Speechless
+
+
+raising_what_has_no_text = _single(_raises_what_has_no_text)
+
+
 async def _blocks(state: State) -> State:
     note(state, "blocks")
     time.sleep(state["seconds"])

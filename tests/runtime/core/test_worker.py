@@ -187,6 +187,18 @@ async def test_a_graph_that_raises_ends_its_run_in_error_and_is_not_tried_again(
     assert [event for event in await heard(replica, run.run_id) if event[0] == "error"] == [("error", error)]
 
 
+async def test_an_exception_that_can_not_say_what_it_is_ends_its_run_in_error(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+
+    run = await replica.start("raising_what_has_no_text", given(tmp_path))
+    ended = await replica.ended(run)
+
+    assert (ended.status, ended.error) == ("error", "_Speechless: ")
+    assert ran(tmp_path) == ["raises"]
+
+
 async def test_a_run_that_takes_too_long_ends_in_timeout(new_replica: NewReplica, tmp_path: Path) -> None:
     replica = await new_replica("a", run_timeout_seconds=0.3)
     hold(tmp_path, "one")

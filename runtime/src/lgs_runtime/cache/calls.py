@@ -23,6 +23,7 @@ from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.keys import Arguments, UncacheableArgument, canonical, code_of
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
+from lgs_runtime.tracebacks import named_text
 
 MOST_ARGUMENT_BYTES: Final = 4096
 """Of a call that is remembered, to be made again ahead of its result's end."""
@@ -76,7 +77,7 @@ class Work:
         try:
             return key(*args, **kwargs)
         except Exception as raised:
-            words = f"{self.name}: its key function raised {type(raised).__name__}: {raised}"
+            words = f"{self.name}: its key function raised {named_text(raised)}"
             raise UncacheableArgument(words) from raised
 
     def place_of_call(
@@ -211,6 +212,13 @@ class computing:
         with suppress(ValueError):
             inside_of.reset(self._token)
         if raised is not None:
-            # An interrupt, a cancellation or a drain is this run's alone: one of those who wait goes on.
-            alone = self._beside or isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)
+            alone = self._beside or _is_of_one_run(raised)
             self._manager.fail(self._flight, None if alone else cast("Exception", raised))
+
+
+def _is_of_one_run(raised: BaseException) -> bool:
+    """Whether it is an interrupt, a cancellation or a drain, by itself or among others: of those who wait one
+    goes on."""
+    if isinstance(raised, BaseExceptionGroup):
+        return any(map(_is_of_one_run, raised.exceptions))
+    return isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)

@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from time import monotonic
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 HOLDS: Final = (MemberDescriptorType, GetSetDescriptorType)
 """What an object holds beside its `__dict__`: slots, and the fields of Python's own exceptions."""
+# By these and not by name: an exception of the application's may have a `__setattr__` that refuses.
+ARGUMENTS: Final[Any] = BaseException.args
+ATTRIBUTES: Final[Any] = vars(BaseException)["__dict__"]
 
 
 class Without(Enum):
@@ -51,7 +54,7 @@ def copy_of(raised: Exception) -> Exception:
     """An exception with all that one has, made without its constructor; itself where there can be none."""
     kind = type(raised)
     try:
-        made = kind.__new__(kind, *raised.args)
+        made = kind.__new__(kind, *ARGUMENTS.__get__(raised, kind))
     except Exception:  # noqa: BLE001 - the application's own `__new__`
         return raised
     if type(made) is not kind:
@@ -60,13 +63,20 @@ def copy_of(raised: Exception) -> Exception:
         for name, held in vars(each).items():
             if isinstance(held, HOLDS) and name not in ("__dict__", "__weakref__"):
                 # What was never set stays so, and not all of it can be.
-                with suppress(AttributeError, TypeError):
-                    if (value := getattr(raised, name)) is not getattr(made, name, None):
-                        setattr(made, name, value)
-    made.__dict__.update(raised.__dict__)
-    if notes := made.__dict__.get("__notes__"):
-        made.__dict__["__notes__"] = list(notes)
+                with suppress(Exception):
+                    if (value := held.__get__(raised, kind)) is not _held(held, made, kind):
+                        held.__set__(made, value)
+    own = ATTRIBUTES.__get__(made, kind)
+    own.update(ATTRIBUTES.__get__(raised, kind))
+    if notes := own.get("__notes__"):
+        own["__notes__"] = list(notes)
     return made
+
+
+def _held(held: Any, made: Exception, kind: type) -> Any:
+    with suppress(AttributeError):
+        return held.__get__(made, kind)
+    return None
 
 
 Landing = bytes | Without | Failed

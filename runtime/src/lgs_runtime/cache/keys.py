@@ -23,6 +23,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from lgs_runtime.checks import with_article
+from lgs_runtime.tracebacks import named_text
 
 DEEPEST: Final = 64
 WAY_OUT: Final = "leave it out with ignore=(...), or say what makes a call's key with key=..."
@@ -147,7 +148,7 @@ def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
         except Exception as raised:
             raise UncacheableArgument(
                 f"{name}: argument {argument!r} is {with_article(_named(type(value)))} that can't be read "
-                f"({type(raised).__name__}: {raised}); {WAY_OUT}"
+                f"({named_text(raised)}); {WAY_OUT}"
             ) from raised
     return b"".join(found)
 

@@ -19,6 +19,8 @@ from lgs_runtime.cache.loop import on_a_loop
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.shared import Change, Stored, Written
 from lgs_runtime.cache.values import Values
+from lgs_runtime.event_loop import EXITS
+from lgs_runtime.tracebacks import named_text
 
 FOLLOW_SECONDS: Final = 60.0
 """So long at most a caller waits for what another computes, before it computes by itself."""
@@ -154,11 +156,10 @@ class CacheManager(Values):
         try:
             yield
         # The function is the application's, and nobody waits for it.
-        except Exception as failed:  # noqa: BLE001
+        except (Exception, *EXITS) as failed:  # noqa: BLE001
             self.fail(flight)
             self.memory.postpone(place.key, FAILED_SECONDS)
-            reason = f"{type(failed).__name__}: {failed}"
-            self.statistics.failed(place.namespace, "cache.refresh_failed", reason)
+            self.statistics.failed(place.namespace, "cache.refresh_failed", named_text(failed))
         else:
             counts = self.statistics.of(place.namespace)
             counts.refreshes += 1

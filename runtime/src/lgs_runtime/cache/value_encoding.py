@@ -13,6 +13,7 @@ from typing import Any, Final
 import zstandard
 
 from lgs_runtime.cache.value_types import Unreadable, pack, unpack
+from lgs_runtime.tracebacks import text_of
 
 PLAIN: Final = b"lgs2\x00"
 ZSTD: Final = b"lgs2\x01"
@@ -48,7 +49,8 @@ class Encoding:
             raw = pack(value)
         # What a value's own methods raise as they are asked for its parts can be anything.
         except Exception as failed:
-            raise NotStorable(f"{type(value).__name__}: {failed.__cause__ or failed}") from failed
+            why = failed if failed.__cause__ is None else failed.__cause__
+            raise NotStorable(f"{type(value).__name__}: {text_of(why)}") from failed
         if len(raw) > MOST_BYTES:
             raise NotStorable(f"{len(raw)} bytes, and {MOST_BYTES} are the most")
         if len(raw) >= self.threshold_bytes:

@@ -30,6 +30,8 @@ from langgraph.checkpoint.serde import jsonplus
 from langgraph.types import Send
 from pydantic import BaseModel
 
+from lgs_runtime.tracebacks import named_text
+
 TUPLE: Final = 40
 """The extension for a tuple; LangGraph's own have the numbers below ten."""
 INTEGER: Final = 41
@@ -122,7 +124,7 @@ def unpack(raw: bytes) -> Any:
         return ormsgpack.unpackb(raw, ext_hook=_made, option=ormsgpack.OPT_NON_STR_KEYS)
     # What is made here is the application's: whatever it raises, these bytes are not for it.
     except Exception as failed:
-        raise Unreadable(f"{type(failed).__name__}: {failed}") from failed
+        raise Unreadable(named_text(failed)) from failed
 
 
 def _default(value: Any, inner: Callable[[Any], bytes] = _with_texts_as_keys) -> ormsgpack.Ext | str:

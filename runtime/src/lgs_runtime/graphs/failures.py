@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import structlog
 
 from lgs_runtime.errors import ProviderFailed, RuntimeFault
+from lgs_runtime.tracebacks import named_text
 
 log = structlog.get_logger(__name__)
 
@@ -16,8 +17,7 @@ def graph_failed(graph_id: str, raised: Exception) -> RuntimeFault:
     """The answer to what a graph's factory, edge or reducer raised; a fault of ours is one already."""
     if isinstance(raised, RuntimeFault):
         return raised
-    said = f"{type(raised).__name__}: {raised}".removesuffix(": ")
-    return ProviderFailed(f"graph {graph_id}: {said}")
+    return ProviderFailed(f"graph {graph_id}: {named_text(raised)}")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError, HandlerFailed, RefusedByHandler
 from lgs_runtime.graphs.importing import sdk_object
 from lgs_runtime.model import AssignedPriority
+from lgs_runtime.tracebacks import named_text
 
 ANSWER_SECONDS: Final = 10.0
 LONGEST_GROUP: Final = 256
@@ -61,7 +62,7 @@ class PriorityHandler:
         # The function is the user's: it may raise anything, all of which is reported.
         except Exception as raised:
             log.error("priority.failed", where=self._where, exc_info=raised)
-            said = f"{type(raised).__name__}: {raised}".removesuffix(": ")
+            said = named_text(raised)
             raise HandlerFailed(f"{self._where}: the assign function failed: {said}") from raised
 
 

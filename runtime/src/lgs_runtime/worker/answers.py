@@ -20,6 +20,7 @@ from lgs_runtime.cache.place import Place
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import RunKwargs
+from lgs_runtime.tracebacks import named_text
 from lgs_runtime.worker.answer_graph import answer_in, answering_graph, not_cacheable
 
 HIT: Final = "hit"
@@ -90,8 +91,7 @@ class AnswerCache:
             return Answer(self._answering(question, found.value["node"]), dict(found.value["values"]))
         # What is kept is of another shape, or the graph is one that can't be made again: so it runs.
         except Exception as failed:  # noqa: BLE001
-            reason = f"{type(failed).__name__}: {failed}"
-            self._manager.statistics.failed(place.namespace, "cache.answer_unusable", reason)
+            self._manager.statistics.failed(place.namespace, "cache.answer_unusable", named_text(failed))
             return None
 
     async def keep(self, question: Question, latest: CheckpointTuple | None) -> None:

@@ -20,6 +20,7 @@ from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.storage.contract import Assistants
+from lgs_runtime.tracebacks import text_of
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.missing_nodes import NodeNotFound
 from lgs_runtime.worker.outcomes import names_of, of_nothing, outcome_of
@@ -108,7 +109,7 @@ class AttemptEnds:
         if from_persistence(raised):
             return await self._database_failed(attempt, publisher, raised)
         attempt.raised = raised
-        name, said = type(raised).__name__, str(raised)
+        name, said = type(raised).__name__, text_of(raised)
         if isinstance(raised, NodeNotFound) and self._revision:
             said = f"{said} (revision {self._revision})"
         log.warning("run.raised", error=name, message=said, exc_info=raised)
