@@ -63,7 +63,7 @@ def validate(
 def _sections(config: Path, python: Path | None, told: Collection[str] = ()) -> None:
     """What the runtime says of the file, which knows the rules of its sections, but for the fields of which
     all is `told`."""
-    config = Path(os.path.normpath(config.absolute()))
+    config = _as_the_runtime_names(config)
     runtime = at_hand(config.parent, python, os.environ)
     if runtime is None:
         warn(f"{config}: note: there is no lgs-runtime here, which checks {', '.join(SERVER_KEYS)}")
@@ -138,4 +138,9 @@ def _load(path: Path, folder: Path, config: Path, python: Path | None) -> None:
         service = read(Options(path, python=python))
     except (ManifestError, LocalError, OSError) as error:
         raise refused(error) from None
-    _checked([*service.command, "check"], service.env, folder, Path(os.path.normpath(config.absolute())))
+    _checked([*service.command, "check"], service.env, folder, _as_the_runtime_names(config))
+
+
+def _as_the_runtime_names(config: Path) -> Path:
+    """The file in the words of the runtime's problems: absolute, without `..`."""
+    return Path(os.path.normpath(config.absolute()))
