@@ -248,6 +248,51 @@ async def test_two_functions_with_the_same_arguments_keep_to_themselves() -> Non
     assert [await look_up("a", "b"), await other("a", "b")] == ["b", "other b"]
 
 
+HANDLERS = """
+from lgs_runtime.cache import cached
+
+found = []
+for_all = lambda function: found.append(function)
+
+@for_all
+@cached(ttl=60)
+async def _(question):
+    return f"order {question}"
+
+@for_all
+@cached(ttl=60)
+async def _(question):
+    return f"parcel {question}"
+"""
+
+
+def loaded(name: str, text: str) -> list[Any]:
+    module: dict[str, Any] = {"__name__": name}
+    exec(text, module)
+    found: list[Any] = module["found"]
+    return found
+
+
+async def test_functions_of_one_name_in_a_module_keep_to_themselves() -> None:
+    order, parcel = loaded("handlers", HANDLERS)
+
+    found = [await order("7"), await parcel("7"), await order("7")]
+
+    assert found == ["order 7", "parcel 7", "order 7"]
+
+
+async def test_a_function_of_a_module_that_is_loaded_anew_has_the_results_that_it_had(
+    cache: CacheManager,
+) -> None:
+    module = HANDLERS.rpartition("@for_all")[0]
+    (before,) = loaded("anew", module)
+    (after,) = loaded("anew", module)
+
+    found = [await before("7"), await after("7")]
+
+    assert (found, cache.statistics.total().sets) == (["order 7"] * 2, 1)
+
+
 async def test_a_key_of_ones_own_tells_calls_apart() -> None:
     @cached(ttl=60, key=lambda question: question.lower())
     async def answer(question: str) -> str:

@@ -13,6 +13,7 @@ from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 from langgraph.errors import GraphBubbleUp
 
@@ -23,6 +24,7 @@ from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.keys import Arguments, UncacheableArgument, canonical, code_of
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
+from lgs_runtime.forking import copied
 from lgs_runtime.tracebacks import named_text
 
 MOST_ARGUMENT_BYTES: Final = 4096
@@ -61,8 +63,14 @@ class Work:
             raise ValueError(f"{name}: ttl_max: {ttl_max:g}: must be at least ttl, which is {ttl:g}")
         self.preload = preload
         self.is_async = inspect.iscoroutinefunction(function)
-        # Within another function, or without a name, several may be called so.
-        self._code = (code_of(function),) if "<" in name else ()
+        self._code: tuple[bytes, ...] = ()
+        if "<" in name:
+            # Within another function, or without a name, several may be called so.
+            self.tell_by_code()
+
+    def tell_by_code(self) -> None:
+        """From here on its keys are those of a function that does what this one does."""
+        self._code = (code_of(self.function),)
 
     def place(self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Place:
         """Where the result of a call is kept. Raises `UncacheableArgument`."""
@@ -109,6 +117,32 @@ class Work:
     def size(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
         """The bytes of a call's arguments."""
         return len(self._arguments.key(args, kwargs))
+
+
+class Names:
+    """The functions whose results are kept under their own names. A module may have several of one name, such
+    as those that another decorator is given one after the other, all called `_`: they share no results."""
+
+    def __init__(self) -> None:
+        self._works: dict[str, WeakSet[Work]] = {}
+        self._lock = threading.Lock()
+        copied(self)
+
+    def begin_in_child(self) -> None:
+        """A copy of this process has the same functions."""
+        self._lock = threading.Lock()
+
+    def add(self, work: Work) -> None:
+        """One more. A module that is loaded anew has the same ones once more, which share results."""
+        with self._lock:
+            named = self._works.setdefault(work.name, WeakSet())
+            named.add(work)
+            if len({code_of(each.function) for each in named}) > 1:
+                for each in named:
+                    each.tell_by_code()
+
+
+NAMES: Final = Names()
 
 
 @dataclass(frozen=True, slots=True)

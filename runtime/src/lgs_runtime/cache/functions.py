@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from lgs_runtime.cache import options
-from lgs_runtime.cache.calls import Again, Work, computes, computing, inside_of
+from lgs_runtime.cache.calls import NAMES, Again, Work, computes, computing, inside_of
 from lgs_runtime.cache.current import current
 from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found
@@ -100,6 +100,8 @@ def cached(
             ttl_max=None if ttl_max is None else options.seconds(name, "ttl_max", ttl_max, above=True),
             preload=preload,
         )
+        if namespace is None:
+            NAMES.add(work)
         wrapped = _async(work) if inspect.iscoroutinefunction(function) else _sync(work)
         return cast("CachedFunction[P, R]", wrapped)
 
