@@ -4,6 +4,8 @@ test moves."""
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import copy
 import gc
 import pickle
 import subprocess
@@ -69,6 +71,131 @@ def test_a_function_is_refused_while_it_is_open_and_called_again_when_it_has_rec
 
     assert ask("a") == "A"
     assert breaker.state is Phase.CLOSED
+
+
+@pytest.mark.parametrize(("probes", "callers"), [(1, 1), (3, 5)])
+async def test_what_a_probe_calls_behind_the_same_breaker_is_part_of_it(
+    make: Callable[..., CircuitBreaker], clock: Clock, probes: int, callers: int
+) -> None:
+    breaker = make("orders", probes=probes)
+    there = asyncio.Event()
+
+    @breaker
+    async def order(number: int) -> int:
+        return number
+
+    @breaker
+    async def orders() -> list[int]:
+        await there.wait()
+        return await asyncio.gather(order(1), order(2))
+
+    fail(breaker)
+    clock.now = 5.0
+    calls = [asyncio.create_task(orders()) for _ in range(callers)]
+    await asyncio.sleep(0)
+    with pytest.raises(CircuitOpen):
+        await order(3)
+    there.set()
+    found = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [each for each in found if not isinstance(each, CircuitOpen)] == [[1, 2]] * probes
+    assert breaker.state is Phase.CLOSED
+
+
+async def test_a_call_that_a_probe_has_left_behind_is_no_part_of_another(
+    make: Callable[..., CircuitBreaker], clock: Clock
+) -> None:
+    breaker = make("orders")
+    fail(breaker)
+    clock.now = 5.0
+    with breaker:
+        pass
+    fail(breaker)
+    clock.now = 10.0
+    there, begun = asyncio.Event(), asyncio.Event()
+
+    @breaker
+    async def other() -> None:
+        begun.set()
+        await there.wait()
+
+    probe = asyncio.create_task(other(), context=contextvars.Context())
+    await begun.wait()
+    with pytest.raises(CircuitOpen), breaker:
+        pass
+    there.set()
+    await probe
+
+
+def test_what_the_circuit_itself_refuses_says_nothing_of_what_is_called(
+    make: Callable[..., CircuitBreaker], clock: Clock
+) -> None:
+    breaker = make("orders")
+    fail(breaker)
+    clock.now = 5.0
+
+    def elsewhere() -> None:
+        with breaker:
+            pass
+
+    with pytest.raises(CircuitOpen), ThreadPoolExecutor(1) as threads, breaker:
+        threads.submit(elsewhere).result()
+
+    assert breaker.state is Phase.HALF_OPEN
+    assert breaker.circuit.results[Result.FAILURE] == 2
+
+
+def test_a_copy_of_a_breaker_is_itself(make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make("orders")
+
+    assert copy.deepcopy({"tool": breaker})["tool"] is breaker
+    assert copy.copy(breaker) is breaker
+
+
+def test_a_time_out_that_no_task_could_keep_takes_no_place(make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make("orders", timeout=1, max_concurrent=1)
+
+    async def call() -> None:
+        async with breaker:
+            pass
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="loop"):
+            call().send(None)
+
+
+def test_an_exception_class_that_can_not_be_asked_hides_no_failure(
+    make: Callable[..., CircuitBreaker],
+) -> None:
+    class Unasked(type):
+        def __instancecheck__(cls, each: object) -> bool:
+            raise RuntimeError("not asked")
+
+    class Never(Exception, metaclass=Unasked):
+        pass
+
+    breaker = make("orders", ignore=(Never,))
+
+    fail(breaker)
+
+    assert breaker.state is Phase.OPEN
+
+
+async def _never(_raised: BaseException) -> bool:
+    return False
+
+
+class _Never:
+    async def __call__(self, _raised: BaseException) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("ignore", [_never, partial(_never), _Never()], ids=["function", "partial", "object"])
+def test_a_function_that_would_have_to_be_awaited_ignores_nothing(
+    make: Callable[..., CircuitBreaker], ignore: Any
+) -> None:
+    with pytest.raises(ValueError, match=r"ignore: .*: must not be async"):
+        make("orders", ignore=ignore)
 
 
 async def test_a_coroutine_function_is_guarded_until_it_has_ended(

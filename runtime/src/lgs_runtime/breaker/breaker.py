@@ -80,6 +80,14 @@ class CircuitBreaker:
         if name is not None:
             self._parts = self._made(name)
 
+    def __copy__(self) -> CircuitBreaker:
+        """Itself: it stands before the same thing as before."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> CircuitBreaker:
+        """As `__copy__`: of an object that holds one there may be copies."""
+        return self
+
     @property
     def name(self) -> str:
         """Its name in logs and metrics: as given, else that of the first function it decorates, else where it
@@ -114,7 +122,7 @@ class CircuitBreaker:
 
     def result_of(self, raised: BaseException | None) -> Result:
         """What the end of a call says of what was called."""
-        return result_of(raised, self.ignore)
+        return result_of(raised, self.ignore, self.name)
 
     def __enter__(self) -> CircuitBreaker:
         if self.timeout is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent import futures
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lgs_runtime.breaker.bulkhead import Place
 from lgs_runtime.breaker.machine import Permit, Result
 from lgs_runtime.breaker.policy import InvalidPolicy
+from lgs_runtime.breaker.refusals import CallRefused
 
 if TYPE_CHECKING:
     from lgs_runtime.breaker.breaker import CircuitBreaker
@@ -23,6 +25,8 @@ Ignored = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Base
 
 def check_ignored(ignore: Ignored) -> Ignored:
     """Raises `InvalidPolicy` for what can't be used in `except`."""
+    if any(map(inspect.iscoroutinefunction, (ignore, type(ignore).__call__))):
+        raise InvalidPolicy("ignore", ignore, "must not be async: nothing waits for its answer")
     kinds = ignore if isinstance(ignore, tuple | list | set | frozenset) else (ignore,)
     if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         return tuple(kinds)  # type: ignore[arg-type]
@@ -31,24 +35,25 @@ def check_ignored(ignore: Ignored) -> Ignored:
     raise InvalidPolicy("ignore", ignore, "must be exception classes, or a function of an exception")
 
 
-def result_of(raised: BaseException | None, ignore: Ignored) -> Result:
+def result_of(raised: BaseException | None, ignore: Ignored, circuit: str) -> Result:
     """What the end of a call says. Cancellation and the end of the program say nothing, nor does a graph that
-    is interrupted inside of the call; a group of exceptions says what the worst of them does."""
+    is interrupted inside of the call, or what the `circuit` itself refused; a group of exceptions says what
+    the worst of them does."""
     if raised is None:
         return Result.SUCCESS
     if isinstance(raised, BaseExceptionGroup):
-        results = [result_of(each, ignore) for each in raised.exceptions]
+        results = [result_of(each, ignore, circuit) for each in raised.exceptions]
         return Result.FAILURE if Result.FAILURE in results else Result.NEITHER
     if not isinstance(raised, Exception) or _is_of_the_graph(raised):
+        return Result.NEITHER
+    if isinstance(raised, CallRefused) and raised.circuit == circuit:
         return Result.NEITHER
     return Result.NEITHER if _is_ignored(raised, ignore) else Result.FAILURE
 
 
 def _is_ignored(raised: Exception, ignore: Ignored) -> bool:
-    if isinstance(ignore, tuple | type):
-        return isinstance(raised, ignore)
     try:
-        return bool(ignore(raised))
+        return isinstance(raised, ignore) if isinstance(ignore, tuple | type) else bool(ignore(raised))
     except Exception:  # noqa: BLE001
         # The caller must get the exception of its call, not one of the function that classifies it.
         return False
@@ -107,19 +112,27 @@ class Call:
         self._acquire()
         if self._timed:
             self._timeout = self.timed()
-            await self._timeout.__aenter__()
+            try:
+                await self._timeout.__aenter__()
+            except BaseException as outside:
+                # As of code that no task runs: nothing was called.
+                self.says_nothing = True
+                self._end(outside)
+                raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
     ) -> None:
+        ended = raised
         try:
             if self._timeout is not None:
                 await self._timeout.__aexit__(kind, raised, at)
-        except TimeoutError as late:
-            self._end(late)
+        except BaseException as late:
+            ended = late
             raise
-        self._end(raised)
+        finally:
+            self._end(ended)
 
     @asynccontextmanager
     async def timed(self) -> AsyncIterator[None]:
@@ -138,12 +151,14 @@ class Call:
     def _end(self, raised: BaseException | None) -> None:
         self._give_up_place()
         assert self._permit is not None, "left without being entered"
-        result = Result.NEITHER if self.says_nothing else self._breaker.result_of(raised)
+        result = Result.SUCCESS if raised is None else self._breaker.result_of(raised)
+        if self.says_nothing:
+            result = Result.NEITHER
         self._circuit.report(self._permit, result)
 
     def _acquire(self) -> None:
         try:
-            self._permit = self._circuit.acquire()
+            self._permit = self._circuit.enter()
         except BaseException:
             self._give_up_place()
             raise

@@ -8,7 +8,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -24,6 +25,12 @@ Listener = Callable[["Circuit", State, State], None]
 """Is called for each change of phase, by the thread that made it, and must not wait."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
+
+
+PART_OF_PROBE: Final = Permit(generation=-1, probe=0, at=0.0)
+"""Of a generation that none is of: how it ends says nothing."""
+_probes_of: Final[ContextVar[frozenset[tuple[Circuit, int]]]] = ContextVar("probes", default=frozenset())
+"""The probes that this code is called by, and those of before."""
 
 
 class Circuit:
@@ -68,6 +75,22 @@ class Circuit:
         if isinstance(answer := self._acquired(), Refusal):
             raise self._refusal(answer.retry_after_seconds)
         return answer
+
+    def enter(self) -> Permit:
+        """As `acquire`, for the code of a call: what that calls while it is a probe is part of the probe, and
+        neither waits for the end of one nor is counted. Raises `CircuitOpen`."""
+        answer = self._acquired()
+        if isinstance(answer, Refusal):
+            if any(circuit is self and self._is_under_way(number) for circuit, number in _probes_of.get()):
+                return PART_OF_PROBE
+            raise self._refusal(answer.retry_after_seconds)
+        if answer.probe:
+            there = {each for each in _probes_of.get() if each[0]._is_under_way(each[1])}
+            _probes_of.set(frozenset({*there, (self, answer.probe)}))
+        return answer
+
+    def _is_under_way(self, number: int) -> bool:
+        return any(probe.number == number for probe in self._state.probes)
 
     def check(self) -> None:
         """Refuses a call that `acquire` would refuse for some time. Raises `CircuitOpen`."""
