@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from itertools import count
+from types import TracebackType
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -24,16 +26,19 @@ from lgs_runtime.database.postgres_connections import (
     LOST_RACE,
     NO_SETTINGS,
     Access,
-    prepare,
     translated,
+    unavailable,
 )
+from lgs_runtime.database.postgres_pool import ConnectionPool, Pool
 from lgs_runtime.errors import StorageUnavailable
 
 TAKES_WRITES: Final = "SELECT current_setting('transaction_read_only') = 'off'"
 """A primary that became a standby keeps its connections, and answers on."""
 POOL_SIZE: Final = 10
+IDLE_SECONDS: Final = 300.0
+"""After so long without use a connection is closed."""
 POOLED_IDLE_SECONDS: Final = 30.0
-"""After so long without use a connection to a pooler is given back: in session mode it is a server's."""
+"""The same for one to a pooler: in session mode it is a server's."""
 _TRIES: Final = 5
 FULL_BACKOFF: Final = Backoff(first_seconds=0.02, longest_seconds=0.5)
 
@@ -51,7 +56,7 @@ _OPEN: Final[WeakSet[Database]] = WeakSet()
 class Database:
     """The pool, and statements on it."""
 
-    def __init__(self, access: Access, pool: asyncpg.Pool) -> None:
+    def __init__(self, access: Access, pool: Pool) -> None:
         self.access = access
         self._pool = pool
         _OPEN.add(self)
@@ -62,20 +67,17 @@ class Database:
     ) -> Database:
         """Connects, with at most `connections`, whose sessions have `settings` besides ours where they are
         ours. Raises `StorageUnavailable` when nobody answers, `ConfigError` when the URI can't work."""
-        idle = {"max_inactive_connection_lifetime": POOLED_IDLE_SECONDS} if access.pooled else {}
+        pool = ConnectionPool(
+            partial(ways.opened, access, settings),
+            most=connections,
+            idle_seconds=POOLED_IDLE_SECONDS if access.pooled else IDLE_SECONDS,
+        )
         with translated(), refused(access.uri):
-            pool = await asyncpg.create_pool(
-                access.uri,
-                min_size=1,
-                max_size=connections,
-                init=prepare,
-                **idle,
-                **access.options(settings),
-            )
+            await pool.release(await pool.acquire())
         return cls(access, pool)
 
     @property
-    def pool(self) -> asyncpg.Pool:
+    def pool(self) -> Pool:
         """The connections."""
         return self._pool
 
@@ -89,57 +91,34 @@ class Database:
 
     async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
         """Runs a statement in a transaction of its own and returns its rows."""
-        async with self._connection(None) as connection:
+        async with _Lease(self, None) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *values)
             return rows
 
     async def row(self, statement: str, *values: Any) -> asyncpg.Record | None:
         """The first row."""
-        async with self._connection(None) as connection:
+        async with _Lease(self, None) as connection:
             return await connection.fetchrow(statement, *values)
 
     async def value(self, statement: str, *values: Any) -> Any:
         """The first value of the first row."""
-        async with self._connection(None) as connection:
+        async with _Lease(self, None) as connection:
             return await connection.fetchval(statement, *values)
 
     async def check(self) -> None:
         """Raises `StorageUnavailable` unless a statement runs now, and could write."""
-        async with self._connection(None) as connection:
+        async with _Lease(self, None) as connection:
             if not await connection.fetchval(TAKES_WRITES):
                 raise asyncpg.ReadOnlySQLTransactionError("the server takes no writes any more")
 
     def connection(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
         """A connection of the pool."""
-        return self._connection(ways.STATEMENT_SECONDS)
+        return _Lease(self, ways.STATEMENT_SECONDS)
 
-    @asynccontextmanager
-    async def _connection(self, patience: float | None) -> AsyncIterator[asyncpg.Connection]:
-        try:
-            with translated():
-                connection = await self._acquired(patience)
-                try:
-                    yield connection
-                finally:
-                    await self._pool.release(connection)
-        except StorageUnavailable as gone:
-            # A statement that was never answered may have had a connection to a server that is gone without a
-            # good-bye: the others in the pool are no better then, and all are made anew.
-            if isinstance(gone.__cause__, TimeoutError):
-                await self._pool.expire_connections()
-            elif isinstance(gone.__cause__, asyncpg.ReadOnlySQLTransactionError):
-                await self._leave()
-            raise
-
-    async def _leave(self) -> None:
-        """A server that takes no writes is a primary no longer. No pool of this process keeps a connection to
-        it: what one read there would be old, and another would write the new primary by it."""
-        for database in [each for each in _OPEN if each.access.uri == self.access.uri]:
-            await database.pool.expire_connections()
-
-    async def _acquired(self, patience: float | None) -> asyncpg.Connection:
-        """A connection, waited for. Where the server has no room for another one, those of the pool are
-        waited for, as long as it has any."""
+    async def acquire(self, patience: float | None) -> asyncpg.Connection:
+        """A connection for who gives it back to the pool, waited for `patience` seconds, without an end where
+        it is None. Where the server has no room for another one, those of the pool are waited for, as long as
+        it has any."""
         waited = 0.0
         for failures in count(1):
             try:
@@ -151,6 +130,27 @@ class Database:
             await asyncio.sleep(pause)
             waited += pause
         raise AssertionError("it is tried until it is given up")
+
+    async def failed(self, error: BaseException) -> None:
+        """Raises `StorageUnavailable` where `error` says that the database can't be reached, and gives up the
+        connections that are no better than the one that had it.
+
+        A statement that was never answered may have had a connection to a server that is gone without a
+        good-bye: the others in the pool are no better then, and all are made anew.
+        """
+        if (gone := unavailable(error)) is None:
+            return
+        if isinstance(error, TimeoutError):
+            await self._pool.expire_connections()
+        elif isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await self._leave()
+        raise gone from error
+
+    async def _leave(self) -> None:
+        """A server that takes no writes is a primary no longer. No pool of this process keeps a connection to
+        it: what one read there would be old, and another would write the new primary by it."""
+        for database in [each for each in _OPEN if each.access.uri == self.access.uri]:
+            await database.pool.expire_connections()
 
     async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:
         """Runs `work` in one transaction, again from its start when it lost a race."""
@@ -168,3 +168,34 @@ class Database:
     async def _transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:
         async with self.connection() as connection, connection.transaction():
             return await work(connection)
+
+
+class _Lease:
+    """A connection of the pool for a block, whose errors are translated. A class, for a generator's context
+    would be a third of what a statement takes on this side of the wire."""
+
+    __slots__ = ("_connection", "_database", "_patience")
+
+    def __init__(self, database: Database, patience: float | None) -> None:
+        self._database = database
+        self._patience = patience
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        try:
+            self._connection = await self._database.acquire(self._patience)
+        except Exception as error:
+            await self._database.failed(error)
+            raise
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            given_up = isinstance(error, asyncio.CancelledError | TimeoutError)
+            await self._database.pool.release(self._connection, settled=not given_up)
+        except Exception as failed:
+            await self._database.failed(failed)
+            raise
+        if error is not None:
+            await self._database.failed(error)

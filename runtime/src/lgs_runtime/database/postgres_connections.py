@@ -54,15 +54,24 @@ def translated() -> Iterator[None]:
     """Turns the driver's errors of an unreachable database into `StorageUnavailable`."""
     try:
         yield
-    except asyncpg.DataError:
+    except Exception as error:
+        if (gone := unavailable(error)) is None:
+            raise
+        raise gone from error
+
+
+def unavailable(error: BaseException) -> StorageUnavailable | None:
+    """What an error of the driver says of an unreachable database; None for any other error."""
+    if isinstance(error, asyncpg.DataError):
         # A value of a wrong type is a mistake in this code, though the driver counts it among the others.
-        raise
-    except asyncpg.UndefinedTableError as error:
+        return None
+    if isinstance(error, asyncpg.UndefinedTableError):
         # Every statement's tables are made at the start.
-        raise StorageUnavailable(f"the database has lost its tables: {error}") from error
-    except _UNREACHABLE as error:
+        return StorageUnavailable(f"the database has lost its tables: {error}")
+    if isinstance(error, _UNREACHABLE):
         words = str(error) or "no answer in time"
-        raise StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {words}") from error
+        return StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {words}")
+    return None
 
 
 SESSION_SETTINGS: Final = {
@@ -173,9 +182,18 @@ async def cut_closing() -> None:
 async def connect(access: Access) -> asyncpg.Connection:
     """One connection outside of the pool. Raises `StorageUnavailable`."""
     with translated():
-        connection = await asyncpg.connect(access.uri, **access.options())
+        return await opened(access)
+
+
+async def opened(access: Access, settings: Mapping[str, str] = NO_SETTINGS) -> asyncpg.Connection:
+    """As `connect`, whose session has `settings` besides ours, with the driver's errors."""
+    connection = await asyncpg.connect(access.uri, **access.options(settings))
+    try:
         await prepare(connection)
-        return connection
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 @asynccontextmanager

@@ -91,7 +91,9 @@ class MemoryBroker:
     def append(self, run_id: str, events: Sequence[StreamEvent]) -> list[StreamEvent]:
         """As `publish`; gives the events that were not overtaken."""
         now = time.monotonic()
-        topic = self._topics.setdefault(run_id, Topic())
+        topic = self._topics.get(run_id)
+        if topic is None:
+            topic = self._topics[run_id] = Topic()
         taken = topic.append(events, now)
         if taken and topic.ended:
             self._keep_ended(run_id, topic.bytes)

@@ -33,6 +33,7 @@ from lgs_runtime.database.group_commit import GroupCommitter
 from lgs_runtime.database.postgres import PLANNED_ONCE, POOL_SIZE, Database
 from lgs_runtime.database.postgres_access import probe, refused
 from lgs_runtime.database.postgres_connections import Access
+from lgs_runtime.database.postgres_pool import Pool, pool_of
 
 COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2
@@ -54,7 +55,7 @@ class FastPostgresSaver(GroupedSaver):
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        pool: asyncpg.Pool | Pool,
         *,
         serde: SerializerProtocol | None = None,
         allow: Allowed = (),
@@ -62,7 +63,7 @@ class FastPostgresSaver(GroupedSaver):
         """`allow`: types (or their module and name) that may be made from stored values; True allows all,
         for a database that only trusted programs write to. `pool`: of two connections at least, and to
         PostgreSQL itself; `from_conn_string` also connects through a pooler."""
-        self._database = Database(Access(""), pool)
+        self._database = Database(Access(""), pool_of(pool))
         self._tables = Tables(self._database)
         super().__init__(self._tables.write, at_once=COMMITS_AT_ONCE, serde=serde, allow=allow)
         self._reads: GroupCommitter[Address, Mapping[str, Any] | None] = GroupCommitter(
