@@ -203,6 +203,29 @@ def test_what_holds_more_than_its_fields_has_no_key() -> None:
         cache_key(Bag())
 
 
+def doubled(times: int) -> Any:
+    """A value of few lists, dicts and objects that, written out, is a tree of 2 to the power of `times`."""
+    found: Any = "lol"
+    for each in range(times):
+        held = [found, found]
+        found = ({"a": found, "b": found}, held, tuple(held), Pair(*held))[each % 4]
+    return found
+
+
+def test_what_is_held_several_times_is_written_once() -> None:
+    with pytest.raises(UncacheableArgument, match="of more than 16777216 bytes"):
+        cache_key(doubled(60))
+
+
+def test_a_value_that_holds_one_several_times_has_the_key_of_one_that_holds_several() -> None:
+    shared = ["a" * 200_000, {"b": 1.0}]
+    once = cache_key([shared] * 6)
+
+    assert once == cache_key([["a" * 200_000, {"b": 1.0}] for _ in range(6)])
+    assert once != cache_key([["a" * 200_000, {"b": 1}] for _ in range(6)])
+    assert once != cache_key([shared] * 5)
+
+
 def test_a_value_that_holds_itself_is_refused_as_too_deep() -> None:
     endless: list[Any] = []
     endless.append(endless)

@@ -26,6 +26,11 @@ from lgs_runtime.checks import with_article
 from lgs_runtime.tracebacks import named_text
 
 DEEPEST: Final = 64
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of an argument that holds others, as it is written."""
+LARGE_BYTES: Final = 1024 * 1024
+"""From so many on what is held several times is written once: a few lists that hold each other can be a tree
+of billions."""
 WAY_OUT: Final = "leave it out with ignore=(...), or say what makes a call's key with key=..."
 DIGEST: Final = 32
 """Hexadecimal digits of a key: 128 bits."""
@@ -64,6 +69,14 @@ TEXT: Final = "langchain_core.messages.base.TextAccessor"
 
 class UncacheableArgument(TypeError):
     """An argument from which no key can be made. Says which one, its type, and the way out."""
+
+
+One = Callable[[Any, int], bytes]
+"""Writes a value that is so deep in an argument."""
+
+
+class _Large(Exception):
+    """A value that is written anew, by `_once`."""
 
 
 class _NoForm(Exception):
@@ -133,11 +146,13 @@ def canonical(value: Any, name: str) -> bytes:
     return _canonical_arguments({"key": value}, name)
 
 
-def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
+def _canonical_arguments(named: Mapping[str, Any], name: str, one: One | None = None) -> bytes:
     found: list[bytes] = []
     for argument, value in sorted(named.items()):
         try:
-            found += (_one(argument, 0), _one(value, 0))
+            found += (_one(argument, 0), (one or _one)(value, 0))
+        except _Large:
+            return _canonical_arguments(named, name, _once({}))
         except _NoForm as none:
             given = _named(type(value))
             inside = "" if given == none.kind else f" with {with_article(none.kind)} in it"
@@ -153,8 +168,22 @@ def _canonical_arguments(named: Mapping[str, Any], name: str) -> bytes:
     return b"".join(found)
 
 
-def _one(value: Any, depth: int) -> bytes:
-    """Type, length and content: no value's bytes can be taken for those of two others."""
+def _once(forms: dict[int, tuple[Any, bytes]]) -> One:
+    """Writes what is held several times once. `forms`: what was written, by identity; each value is held, so
+    that none that comes later has its identity."""
+
+    def one(value: Any, depth: int) -> bytes:
+        known = forms.get(id(value))
+        if known is None:
+            known = forms[id(value)] = value, _one(value, depth, one)
+        return known[1]
+
+    return one
+
+
+def _one(value: Any, depth: int, one: One | None = None) -> bytes:
+    """Type, length and content: no value's bytes can be taken for those of two others. `one` writes what it
+    holds; raises `_Large` where that must be given."""
     if depth > DEEPEST:
         raise _NoForm(value, f"a key must not be deeper than {DEEPEST} levels")
     kind: type = type(value)
@@ -168,47 +197,57 @@ def _one(value: Any, depth: int) -> bytes:
         return _part(_marked(kind), bytes(value))
     if isinstance(value, str) and _named(kind) == TEXT:
         return _one(str(value), depth)
-    return _part(_marked(kind), b"".join(_parts(value, depth + 1)))
+    content = b"".join(_parts(value, depth + 1, one or _one))
+    if len(content) > LARGE_BYTES:
+        _check_size(value, content, one)
+    return _part(_marked(kind), content)
 
 
-def _parts(value: Any, depth: int) -> Iterable[bytes]:
+def _check_size(value: Any, content: bytes, one: One | None) -> None:
+    if one is None:
+        raise _Large
+    if len(content) > MOST_BYTES:
+        raise _NoForm(value, f"a key must not be made of more than {MOST_BYTES} bytes")
+
+
+def _parts(value: Any, depth: int, one: One) -> Iterable[bytes]:
     """The forms of what a value of several is made of."""
     kind = type(value)
     if kind is list or kind is tuple:
-        return [_one(item, depth) for item in value]
+        return [one(item, depth) for item in value]
     if kind is dict:
-        return _in_order(value, depth)
+        return _in_order(value, depth, one)
     if kind is set or kind is frozenset:
-        return sorted([_one(item, depth) for item in value])
-    return _parts_of_object(value, depth)
+        return sorted([one(item, depth) for item in value])
+    return _parts_of_object(value, depth, one)
 
 
-def _parts_of_object(value: Any, depth: int) -> Iterable[bytes]:
+def _parts_of_object(value: Any, depth: int, one: One) -> Iterable[bytes]:
     if isinstance(value, Enum):
         # Of flags that nobody has named the value is all that there is.
-        return [_one(value.name, depth), *([_one(value.value, depth)] if value.name is None else [])]
+        return [one(value.name, depth), *([one(value.value, depth)] if value.name is None else [])]
     if isinstance(value, PurePath):
-        return [_one(str(value), depth)]
+        return [one(str(value), depth)]
     if isinstance(value, BaseModel):
         # As pydantic's own `==` compares them: private attributes distinguish models, too, and what is only
         # remembered (a `cached_property`) does not.
         private: dict[Any, Any] = {(name,): held for name, held in (value.__pydantic_private__ or {}).items()}
         there = value.__dict__
         held = {name: there[name] for name in type(value).model_fields if name in there}
-        return _in_order({**held, **(value.__pydantic_extra__ or {}), **private}, depth)
+        return _in_order({**held, **(value.__pydantic_extra__ or {}), **private}, depth, one)
     if is_dataclass(value) and not isinstance(value, (type, *HOLDERS)):
         compared = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
-        return _in_order(compared, depth)
+        return _in_order(compared, depth, one)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [_one(item, depth) for item in value]
+        return [one(item, depth) for item in value]
     if type(value).__module__ == "numpy" and hasattr(value, "dtype") and not value.dtype.hasobject:
         kinds = value.dtype.str if value.dtype.names is None else repr(value.dtype.descr)
-        return [_one(kinds, depth), _one(tuple(value.shape), depth), _one(value.tobytes(), depth)]
+        return [one(kinds, depth), one(tuple(value.shape), depth), one(value.tobytes(), depth)]
     raise _NoForm(value, "it has no form that is the same in every process")
 
 
-def _in_order(items: Mapping[Any, Any], depth: int) -> Sequence[bytes]:
-    return sorted([_one(key, depth) + _one(item, depth) for key, item in items.items()])
+def _in_order(items: Mapping[Any, Any], depth: int, one: One) -> Sequence[bytes]:
+    return sorted([one(key, depth) + one(item, depth) for key, item in items.items()])
 
 
 def _part(marked: bytes, content: bytes) -> bytes:
