@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from lgs_runtime.cache import UncacheableArgument, cached
-from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.manager import FOLLOW_SECONDS, CacheManager
 
 CALLS: list[Any] = []
 """What was computed, in this test."""
@@ -462,3 +462,70 @@ async def test_a_refresh_that_fails_leaves_the_old_value_and_is_counted(
         await asyncio.sleep(0)
 
     assert await failing() == 1
+
+
+async def test_a_refresh_that_never_ends_is_given_up_by_a_call_that_needs_it(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
+    monkeypatch.setattr("lgs_runtime.cache.values.now", lambda: now[0])
+    ended: list[str] = []
+
+    @cached(ttl=10, stale=100, namespace="hanging")
+    async def hanging() -> int:
+        CALLS.append("hanging")
+        if len(CALLS) == 2:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.append("cancelled")
+        return len(CALLS)
+
+    await hanging()
+    now[0] += 50
+    await hanging()
+    (flight,) = cache._refreshing
+    while len(CALLS) < 2:
+        await asyncio.sleep(0)
+    now[0] += 100
+    flight.began -= FOLLOW_SECONDS
+    with capture_logs() as logs:
+        found = await asyncio.gather(*(hanging() for _ in range(3)))
+
+    assert (found, len(CALLS)) == ([3, 3, 3], 3)
+    assert await hanging() == 3
+    assert [log["event"] for log in logs] == ["cache.refresh_given_up"]
+    while cache._refreshing:
+        await asyncio.sleep(0)
+    assert ended == ["cancelled"]
+
+
+async def test_who_waits_for_a_refresh_that_hangs_goes_on_when_its_time_is_up(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.manager.FOLLOW_SECONDS", 0.1)
+    now, go_on = [1000.0], threading.Event()
+    monkeypatch.setattr(cache.memory, "_clock", lambda: now[0])
+    monkeypatch.setattr("lgs_runtime.cache.values.now", lambda: now[0])
+
+    @cached(ttl=10, stale=100, namespace="hanging threads")
+    def hanging() -> int:
+        CALLS.append("hanging")
+        if len(CALLS) == 2:
+            go_on.wait(60)
+        return len(CALLS)
+
+    try:
+        await asyncio.to_thread(hanging)
+        now[0] += 50
+        await asyncio.to_thread(hanging)
+        now[0] += 100
+        assert await asyncio.to_thread(hanging) == 3
+        assert await asyncio.to_thread(hanging) == 3
+        assert len(cache._refreshing) == 1, "its thread is still there"
+    finally:
+        go_on.set()
+    while cache._refreshing:
+        await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(hanging) == 3, "what was given up is not kept"

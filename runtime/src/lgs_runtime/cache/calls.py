@@ -163,8 +163,8 @@ class Again:
         context = context or beside_the_call()
         if self.work.is_async:
             task = asyncio.create_task(self.computed(), context=context)
-            self.flight.loop = task.get_loop()
-            task.add_done_callback(lambda _: self.manager.fail(self.flight))
+            self.flight.loop, self.flight.owner = task.get_loop(), task
+            task.add_done_callback(lambda _: self.manager.refreshed(self.flight))
             self.manager.keep_alive(task)
             return
         compute = partial(context.run, self.computed_blocking)
@@ -172,7 +172,7 @@ class Again:
             threading.Thread(target=compute, name="cache-refresh", daemon=True).start()
         except RuntimeError:
             # No thread to be had: the call that found the old value has it.
-            self.manager.fail(self.flight)
+            self.manager.refreshed(self.flight)
 
     async def computed(self) -> None:
         """Computes and keeps it, unless another replica does."""
@@ -186,11 +186,14 @@ class Again:
     def computed_blocking(self) -> None:
         """As `computed`, in a thread."""
         manager, (args, kwargs) = self.manager, self.call
-        with manager.refreshing(self.place, self.flight, fresh=self.fresh):
-            if manager.claim_shared_blocking(self.place, self.flight):
-                with computing(manager, self.flight, frozenset(), beside=True):
-                    value = self.work.function(*args, **kwargs)
-                manager.land_blocking(self.place, self.flight, value, self.life, anew=True)
+        try:
+            with manager.refreshing(self.place, self.flight, fresh=self.fresh):
+                if manager.claim_shared_blocking(self.place, self.flight):
+                    with computing(manager, self.flight, frozenset(), beside=True):
+                        value = self.work.function(*args, **kwargs)
+                    manager.land_blocking(self.place, self.flight, value, self.life, anew=True)
+        finally:
+            manager.refreshed(self.flight)
 
 
 @dataclass(frozen=True, slots=True)

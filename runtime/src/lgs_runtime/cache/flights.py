@@ -94,6 +94,8 @@ class Flight:
     """Where the one who computes runs, if that is a task."""
     owner: object = None
     """The task that has it computed, where that is not who leads it."""
+    beside: bool = False
+    """Whether it is computed beside the calls: no call waits for longer than it may take."""
     outdated: bool = False
     """Whether the key was invalidated meanwhile, so that the value must not be kept."""
     waits_for: set[Flight] = field(default_factory=set)

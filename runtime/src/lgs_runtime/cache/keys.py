@@ -108,7 +108,7 @@ def digest(*parts: str | bytes) -> str:
 
 def code_of(function: Callable[..., Any]) -> bytes:
     """What a function does, for its keys: others may have its name. The same in every process."""
-    return _one(_form_of(function.__code__), 0)
+    return _once({})(_form_of(function.__code__), 0)
 
 
 def _form_of(held: Any) -> Any:

@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any, Final, Literal
 
 from lgs_runtime.cache.flights import Failed, Flight, Landing, Without
@@ -57,7 +58,9 @@ class CacheManager(Values):
                 flight.loop = asyncio.get_running_loop()
                 with self._leading(flight):
                     return await self.on_loop(self._lead(place, flight, life))
-            left = give_up_at - time.monotonic()
+            if self._given_up(place, flight):
+                continue
+            left = _left(flight, give_up_at)
             if left <= 0 or not self.flights.wait(flight, inside):
                 self._missed(place)
                 return None
@@ -78,7 +81,9 @@ class CacheManager(Values):
             if leads:
                 with self._leading(flight):
                     return self._lead_blocking(place, flight, life, may_wait=may_wait)
-            left = give_up_at - time.monotonic()
+            if self._given_up(place, flight):
+                continue
+            left = _left(flight, give_up_at)
             if not may_wait or left <= 0 or not self.flights.wait(flight, inside):
                 self._missed(place)
                 return None
@@ -118,13 +123,13 @@ class CacheManager(Values):
     def may_refresh(self) -> bool:
         """Whether one more value may be computed beside the calls."""
         if len(self._refreshing) >= MOST_REFRESHES:
-            for left in [each for each in self._refreshing if each.abandoned]:
-                self.fail(left)
+            for left in [each for each in tuple(self._refreshing) if each.abandoned]:
+                self.refreshed(left)
         return self.refreshes_anew and len(self._refreshing) < MOST_REFRESHES
 
     def claim(self, place: Place, life: Life, *, fresh: bool) -> Flight | None:
         """A flight to compute a value anew beside the calls; None when somebody does, when enough is under
-        way, or when what is `fresh` is not worth it. It must be ended even if nothing comes of it."""
+        way, or when what is `fresh` is not worth it. It must be `refreshed` even if nothing comes of it."""
         if not self.may_refresh or self.flights.of(place.key):
             return None
         if fresh and not self.learner.may_refresh(place.key, life.fresh_seconds):
@@ -132,9 +137,14 @@ class CacheManager(Values):
         flight, leads = self.flights.join(place.key)
         if not leads:
             return None
+        flight.beside = True
         self._refreshing.add(flight)
-        flight.future.add_done_callback(lambda _: self._refreshing.discard(flight))
         return flight
+
+    def refreshed(self, flight: Flight) -> None:
+        """What was to be computed beside the calls has come to its end, whichever."""
+        self._refreshing.discard(flight)
+        self.fail(flight)
 
     async def claim_shared(self, place: Place, flight: Flight) -> bool:
         """Whether no other replica computes this value anew."""
@@ -255,6 +265,20 @@ class CacheManager(Values):
             self.fail(flight)
             raise
 
+    def _given_up(self, place: Place, flight: Flight) -> bool:
+        """Whether a value that is computed beside the calls takes so long that one of them computes it: what
+        nobody waits for may hang for ever."""
+        if not flight.beside or _left(flight, inf) > 0:
+            return False
+        flight.outdated = True
+        if isinstance(flight.owner, asyncio.Task) and flight.loop is not None:
+            with suppress(RuntimeError):  # The loop is closed by now.
+                flight.loop.call_soon_threadsafe(flight.owner.cancel)
+        reason = f"it was not there within {FOLLOW_SECONDS:g} s"
+        self.statistics.failed(place.namespace, "cache.refresh_given_up", reason)
+        self.fail(flight)
+        return True
+
     def _result(self, place: Place, landing: Landing) -> Found | Again | None:
         """What a flight that was waited for has ended with. Raises what the computation raised."""
         if isinstance(landing, Failed):
@@ -265,3 +289,9 @@ class CacheManager(Values):
         if found is None:
             self._missed(place)
         return found
+
+
+def _left(flight: Flight, give_up_at: float) -> float:
+    """For how much longer a caller waits that gives up at some time."""
+    until = min(give_up_at, flight.began + FOLLOW_SECONDS) if flight.beside else give_up_at
+    return until - time.monotonic()
