@@ -10,7 +10,7 @@ from string import Formatter
 from typing import Any
 
 from lgs_operator.local.notices import MOST, OVER, PROBLEMS, SAID_OTHERWISE, Notices
-from lgs_operator.local.worker_log import readable, waiting
+from lgs_operator.local.worker_log import in_vain, readable, waiting
 
 RUNTIME = Path(__file__).parents[2] / "runtime" / "src" / "lgs_runtime"
 AWAY = {
@@ -169,9 +169,13 @@ def test_a_variable_at_fault_is_not_waited_for_as_if_a_file_could_mend_it() -> N
     wrong, missing = "LGS_LEASE_SECONDS: abc: must be a number", "it raised: KeyError: 'SUPABASE_URL'"
     files = "waiting for a change of the files"
 
-    assert waiting(wrong, {"LGS_LEASE_SECONDS": "abc"}) == (
-        "LGS_LEASE_SECONDS is set in the environment of lgs up: "
-        "end it, set LGS_LEASE_SECONDS anew, and start it again"
+    assert in_vain(wrong, {"LGS_LEASE_SECONDS": "abc"}, {}, "/a") == (
+        "LGS_LEASE_SECONDS is set in the environment of lgs up: set it anew, and start lgs up again"
+    )
+    assert in_vain(wrong, {}, {}, "/a") is None
+    assert in_vain(missing, {"SUPABASE_URL": "x"}, {}, "/a") is None
+    assert waiting(missing, {"SUPABASE_URL": "x"}) == (
+        f"{files}; if SUPABASE_URL of the environment is wrong, set it anew and start lgs up again"
     )
     assert waiting(missing, {}) == (
         f"{files}; if SUPABASE_URL belongs in the environment, set it there and start lgs up again"
@@ -180,12 +184,12 @@ def test_a_variable_at_fault_is_not_waited_for_as_if_a_file_could_mend_it() -> N
     by_manifest = {"LGS_CIRCUIT_BREAKER": "{}"}
     assert waiting("LGS_CIRCUIT_BREAKER.graphs.b: unknown: must be one of a", {}, by_manifest) == files
     torn = "DATABASE_URI: sqlite:////app/.lgs/a/lgs.db: must be a SQLite file that can be written"
-    assert waiting(torn, {}, data_dir="/app/.lgs/a") == (
+    assert in_vain(torn, {}, {}, "/app/.lgs/a") == (
         "mend what is in /app/.lgs/a, or move it away, and start lgs up again"
     )
     refused, flags = "DATABASE_URI: mysql://x/y: must be sqlite:///path", {"DATABASE_URI": "--database-uri"}
-    assert waiting(refused, {"DATABASE_URI": "sqlite:///a.db"}, {"DATABASE_URI": "mysql://x/y"}, flags) == (
-        "--database-uri says DATABASE_URI: end lgs up, and start it with another"
+    assert in_vain(refused, {"DATABASE_URI": "sqlite:///a.db"}, flags, "/a") == (
+        "--database-uri says DATABASE_URI: start lgs up with another"
     )
 
 

@@ -97,17 +97,41 @@ def test_what_cannot_work_says_why_and_recovers_when_the_file_is_mended(up: Up) 
     assert up.client.get("/ready").status_code == 200
 
 
-def test_a_variable_at_fault_is_said_once_with_what_mends_it(up: Up) -> None:
+def test_a_variable_at_fault_ends_it_with_what_mends_that_for_no_change_of_a_file_does(up: Up) -> None:
     up.manifest.write_text(MANIFEST.replace("replicas: 1", "replicas: 2"))
     up.environment = {"LGS_LEASE_SECONDS": "soon"}
 
     up.start()
-    up.wait(lambda: up.said("LGS_LEASE_SECONDS is set in the environment of lgs up: end it, set"))
-    up.end()
 
+    assert up.process is not None
+    assert up.process.wait(60) == 2
     said = up.log.read_text("utf-8")
+    assert "LGS_LEASE_SECONDS is set in the environment of lgs up: set it anew, and start lgs up" in said
     assert said.count("LGS_LEASE_SECONDS: soon: must be a number") == 1
     assert "waiting for a change" not in said
+
+
+def test_a_database_of_another_kind_ends_it_with_the_option_that_names_it(up: Up) -> None:
+    up.more = ["--database-uri", "mysql://me:secret@127.0.0.1/x"]
+
+    up.start()
+
+    assert up.process is not None
+    assert up.process.wait(60) == 2
+    assert up.said("DATABASE_URI: mysql://me:.*@127.0.0.1/x: must be sqlite:///path or postgresql://")
+    assert up.said("--database-uri says DATABASE_URI: start lgs up with another")
+    assert not up.said("secret")
+
+
+def test_a_variable_at_fault_that_the_manifest_sets_is_mended_there(up: Up) -> None:
+    up.environment = {"LGS_LEASE_SECONDS": "5"}
+    wrong = "  pod: {env: [{name: LGS_LEASE_SECONDS, value: soon}]}\n"
+    up.manifest.write_text(MANIFEST + wrong)
+
+    up.start()
+    up.wait(lambda: up.said("waiting for a change of the files\n"))
+    up.manifest.write_text(MANIFEST)
+    up.wait(lambda: up.said("serves on"))
 
 
 def test_a_change_that_cannot_work_says_that_what_was_there_serves_on_and_ctrl_c_how_long_it_drains(

@@ -137,6 +137,16 @@ def test_a_graph_that_fails_to_load_is_shown_with_its_traceback_its_log_and_how_
     assert up.said(rf"{up.folder}/\.venv.* pip install .*-r .*requirements\.txt\nand start lgs up again")
 
 
+def test_a_folder_of_code_beside_a_langgraph_json_is_refused_and_not_left_unread(up: Up) -> None:
+    up.more = ["--source", str(up.folder / "nowhere")]
+
+    up.start()
+
+    assert up.process is not None
+    assert up.process.wait(60) == 2
+    assert up.said(rf"--source .*/nowhere is for a manifest; the code of {up.manifest} is in its own folder")
+
+
 def test_a_langgraph_json_that_can_not_work_is_refused_with_all_its_problems(up: Up) -> None:
     up.manifest.write_text(json.dumps({"graphs": {"a": "./graph.ts:graph", "b": "nothing"}}))
 

@@ -22,7 +22,10 @@ def up(
         int, typer.Option(min=0, max=65535, help="Port that the replicas share; 0 takes a free one.")
     ] = 8123,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    source: Annotated[Path | None, typer.Option(help="Folder of the graph's code.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the code of a manifest.", show_default="what its source.folder says"),
+    ] = None,
     python: Annotated[
         Path | None,
         typer.Option(

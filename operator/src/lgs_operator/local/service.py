@@ -68,7 +68,7 @@ def read(options: Options) -> LocalService:
     manifest = _with_defaults(application) if application else load(options.manifest)
     spec = manifest.spec
     outer = dict(os.environ if options.env is None else options.env)
-    source = _source(options, spec) if application is None else application.folder.resolve()
+    source = _source(options, spec) if application is None else _own_folder(options, application)
     if application is None:
         _check_names(options.manifest, spec, source, outer)
     python = interpreter(source, options.python, outer)
@@ -160,6 +160,15 @@ def _source(options: Options, spec: Spec) -> Path:
             f"spec.graphs is empty and {source} has no langgraph.json; one of them must name a graph"
         )
     return source.resolve()
+
+
+def _own_folder(options: Options, application: Application) -> Path:
+    """The code of a `langgraph.json` is where it stands."""
+    folder = application.folder.resolve()
+    if options.source is not None and options.source.resolve() != folder:
+        rule = f"is for a manifest; the code of {application.path} is in its own folder"
+        raise LocalError(f"--source {options.source} {rule}")
+    return folder
 
 
 def _check_names(manifest: Path, spec: Spec, source: Path, outer: Mapping[str, str]) -> None:

@@ -27,7 +27,7 @@ from lgs_operator.local.plan import Situation, pause_after, plan
 from lgs_operator.local.processes import Process
 from lgs_operator.local.service import LocalService, Options, read
 from lgs_operator.local.view import View
-from lgs_operator.local.worker_log import missing_module, readable, waiting
+from lgs_operator.local.worker_log import in_vain, missing_module, readable, waiting
 from lgs_operator.scaling import Decision, Memory, Observation, decide
 from lgs_operator.scaling.samples import typical_startup
 
@@ -179,13 +179,25 @@ class Supervisor:
         words = process.last_words()
         self._view.say(f"{process.name} can't work: {words}")
         self._show_log(state, process, words)
-        serving = any(each.phase == "ready" for each in state.processes)
-        goes_on = "what served before goes on serving; " if serving else ""
-        environment = os.environ if self._options.env is None else self._options.env
+        if any(each.phase == "ready" for each in state.processes):
+            self._view.say(f"what served before goes on serving; {self._hope(state, words)}")
+        elif (vain := self._in_vain(state, words)) is not None:
+            raise LocalError(vain)
+        else:
+            self._view.say(self._hope(state, words))
+
+    def _hope(self, state: State, words: str) -> str:
+        made = state.service.env.keys()
+        return self._in_vain(state, words) or waiting(words, self._given(state), made)
+
+    def _in_vain(self, state: State, words: str) -> str | None:
         flags = {"DATABASE_URI": "--database-uri"} if self._options.database_uri else {}
-        made, own = state.service.env.keys(), str(state.service.data_dir)
-        waits = waiting(words, environment.keys(), made, flags, own)
-        self._view.say(f"{goes_on}{waits}")
+        return in_vain(words, self._given(state), flags, str(state.service.data_dir))
+
+    def _given(self, state: State) -> list[str]:
+        """The variables that workers have as the environment of `lgs up` has them."""
+        outer = os.environ if self._options.env is None else self._options.env
+        return [name for name, value in outer.items() if state.service.env.get(name) == value]
 
     def _show_log(self, state: State, process: Process, words: str) -> None:
         written = process.written()

@@ -29,25 +29,31 @@ def missing_module(log: Sequence[str]) -> str | None:
     return found[-1].partition(".")[0] if found else None
 
 
-def waiting(
-    last_words: str,
-    environment: Collection[str],
-    made: Collection[str] = (),
-    flags: Mapping[str, str] | None = None,
-    data_dir: str | None = None,
-) -> str:
-    """What is waited for after a start that failed with these words: a variable of the environment that `lgs`
-    was started in changes with no file. `made` are the variables of the worker, most of them by the manifest;
-    `flags` has the option that each of them was given by; in `data_dir` is what `lgs up` keeps itself."""
-    if data_dir is not None and data_dir in last_words:
+def in_vain(
+    last_words: str, environment: Collection[str], flags: Mapping[str, str], data_dir: str
+) -> str | None:
+    """What to do where no change of a file can mend a start that failed with these words: they name, in front,
+    a variable of the environment that `lgs` was started in, or one that an option gave (`flags` has it), or
+    what `lgs up` keeps itself, in `data_dir`. None where a change might."""
+    if data_dir in last_words:
         return f"mend what is in {data_dir}, or move it away, and start lgs up again"
+    first = _VARIABLE.match(last_words)
+    name = first.group() if first else ""
+    if name in flags:
+        return f"{flags[name]} says {name}: start lgs up with another"
+    if name in environment:
+        return f"{name} is set in the environment of lgs up: set it anew, and start lgs up again"
+    return None
+
+
+def waiting(last_words: str, environment: Collection[str], made: Collection[str] = ()) -> str:
+    """What is waited for after a start that failed with these words: a variable of the environment that `lgs`
+    was started in changes with no file. `made` are the variables of the worker, most of them by the manifest.
+    """
     files = "waiting for a change of the files"
     named = list(dict.fromkeys(_VARIABLE.findall(last_words)))
-    for name in named:
-        if flags and name in flags:
-            return f"{flags[name]} says {name}: end lgs up, and start it with another"
-        if name in environment:
-            return f"{name} is set in the environment of lgs up: end it, set {name} anew, and start it again"
+    if given := [name for name in named if name in environment]:
+        return f"{files}; if {given[0]} of the environment is wrong, set it anew and start lgs up again"
     if elsewhere := [name for name in named if name not in made]:
         return f"{files}; if {elsewhere[0]} belongs in the environment, set it there and start lgs up again"
     return files
