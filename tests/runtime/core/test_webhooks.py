@@ -345,7 +345,7 @@ async def test_a_call_goes_to_the_address_that_was_checked_under_the_name_that_w
     ("name", "value", "said"),
     [
         ("ALL_PROXY", "socks4://me:hidden@proxy:1080", "ALL_PROXY: socks4://me:***@proxy:1080: must be"),
-        ("https_proxy", "http://proxy:port", "https_proxy: (not shown): must be"),
+        ("http_proxy", "http://proxy:port", "http_proxy: (not shown): must be"),
         ("NO_PROXY", "[::1", "NO_PROXY: [::1: must be"),
         ("SSL_CERT_FILE", "/no/such/file", "SSL_CERT_FILE: /no/such/file: must name certificates"),
     ],
@@ -364,6 +364,41 @@ async def test_an_environment_that_no_call_can_be_made_in_ends_no_replica(
     assert str(failed.value) == logs[0]["reason"]
     assert logs[0]["reason"].startswith(said)
     assert "hidden" not in logs[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ALL_PROXY": "socks4://proxy:1080", "NO_PROXY": "localhost,127.0.0.1"},
+        {"HTTPS_PROXY": "http://proxy:port"},
+    ],
+    ids=["its host", "another scheme"],
+)
+async def test_a_receiver_that_needs_no_proxy_is_called_where_that_can_not_be_used(
+    environment: dict[str, str], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    async with open_client(WebhookSection(), 10) as http:
+        answer = await call(http, WebhookSection(), receiver.url, b"{}")
+        with pytest.raises(httpx.ConnectError, match=r"PROXY: .*: must be http://host:port"):
+            await call(http, WebhookSection(), "https://hooks.example.com", b"{}")
+
+    assert answer.status_code == 200
+    assert len(receiver.calls) == 1
+
+
+async def test_a_proxy_that_can_be_used_is_where_another_can_not(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks4://proxy:1080")
+    monkeypatch.setenv("HTTP_PROXY", receiver.url.removeprefix("http://").partition("/")[0])
+
+    async with open_client(WebhookSection(), 10) as http:
+        await call(http, WebhookSection(), "http://hooks.example.com/done", b"{}")
+
+    assert receiver.heads[0].startswith("post http://hooks.example.com/done ")
 
 
 async def test_a_proxy_by_socks_is_named_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,8 @@ def missing_module(log: Sequence[str]) -> str | None:
 def in_vain(
     last_words: str, environment: Collection[str], flags: Mapping[str, str], data_dir: str
 ) -> str | None:
-    """What to do where no change of a file can mend a start that failed with these words: they name, in front,
-    a variable of the environment that `lgs` was started in, or one that an option gave (`flags` has it), or
+    """What to do where no change of a file can mend a start that failed with these words: they begin with a
+    variable of the environment that `lgs` was started in, or with one that an option gave (`flags`), or name
     what `lgs up` keeps itself, in `data_dir`. None where a change might."""
     if data_dir in last_words:
         return f"mend what is in {data_dir}, or move it away, and start lgs up again"

@@ -5,7 +5,7 @@ even if the name resolves to another one a moment later. Such calls don't go thr
 resolve the name again. Redirects are not followed.
 
 What the environment says of proxies and certificates is the machine's, not the service's: where httpx can't
-take it, the replica starts and serves, and each call fails with the reason.
+take it, the replica starts and serves, and each call that needs it fails with the reason.
 
 What a receiver answers is its status. The rest may be endless: it is read only so far as keeps the
 connection.
@@ -16,10 +16,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Final
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import httpx
 import structlog
@@ -30,8 +31,8 @@ from lgs_runtime.graphs.webhook_section import UrlPolicy, WebhookSection
 MOST_ANSWER_BYTES = 64 * 1024
 REST_SECONDS = 1.0
 log = structlog.get_logger(__name__)
-_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_HOSTS: Final = ("no_proxy", "NO_PROXY")
 
 
 class Forbidden(Exception):
@@ -41,8 +42,9 @@ class Forbidden(Exception):
 def open_client(
     section: WebhookSection, timeout_seconds: float, environment: Mapping[str, str] = os.environ
 ) -> httpx.AsyncClient:
-    """The client for all calls. With an environment that httpx can't take, one whose calls all fail; the log
-    says why (`webhooks.environment`)."""
+    """The client for all calls. With an environment that httpx can't take, one whose calls fail that need
+    what is wrong there: those through a proxy that can't be used, or all. The log says why
+    (`webhooks.environment`)."""
     try:
         return httpx.AsyncClient(
             timeout=timeout_seconds,
@@ -50,9 +52,15 @@ def open_client(
             trust_env=not section.url.checks_addresses,
         )
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-        reason = next(_unusable(environment), type(error).__name__)
+        proxies = _proxies(environment)
+        wrong = {scheme: words for scheme, proxy in proxies.items() if (words := _wrong_proxy(*proxy))}
+        for_all = _wrong_certificates(environment) or (None if wrong else _wrong_hosts(environment))
+        reason = for_all or next(iter(wrong.values()), type(error).__name__)
         log.warning("webhooks.environment", reason=reason)
-        return httpx.AsyncClient(transport=_Unusable(reason), trust_env=False)
+        if for_all or not wrong:
+            return httpx.AsyncClient(transport=_Unusable(reason), trust_env=False)
+        routes = _Routes(proxies, wrong, environment)
+        return httpx.AsyncClient(timeout=timeout_seconds, transport=routes, trust_env=False)
 
 
 class _Unusable(httpx.AsyncBaseTransport):
@@ -65,24 +73,72 @@ class _Unusable(httpx.AsyncBaseTransport):
         raise httpx.ConnectError(self._reason, request=request)
 
 
-def _unusable(environment: Mapping[str, str]) -> Iterator[str]:
-    """What of it httpx can't take, each as `name: value: rule`; a proxy's password is not shown."""
-    for name in filter(environment.get, _CERTIFICATES):
+class _Routes(httpx.AsyncBaseTransport):
+    """By the scheme of a call: through its proxy, or to none where that is `wrong`; directly where there is
+    no proxy for it, or its host needs none (`NO_PROXY`)."""
+
+    def __init__(
+        self, proxies: Mapping[str, tuple[str, str]], wrong: Mapping[str, str], environment: Mapping[str, str]
+    ) -> None:
+        context = httpx.create_ssl_context()
+        self._direct = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+        self._through: dict[str, httpx.AsyncBaseTransport] = {
+            scheme: _Unusable(wrong[scheme])
+            if scheme in wrong
+            else httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=_address(value))
+            for scheme, (_, value) in proxies.items()
+        }
+        self._hosts = {"no": next(filter(None, map(environment.get, _HOSTS)), "")}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        through = self._through.get(request.url.scheme, self._direct)
+        if proxy_bypass_environment(request.url.host, self._hosts):
+            through = self._direct
+        return await through.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for each in (self._direct, *self._through.values()):
+            await each.aclose()
+
+
+def _proxies(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """By scheme: the variable that names its proxy, and what that says."""
+    found = {}
+    for scheme in ("http", "https"):
+        names = [f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"]
+        if name := next(filter(environment.get, names), None):
+            found[scheme] = (name, environment[name])
+    return found
+
+
+def _address(value: str) -> str:
+    return value if "://" in value else f"http://{value}"
+
+
+def _wrong_proxy(name: str, value: str) -> str | None:
+    """Why httpx can't take it, as `name: value: rule`; its password is not shown."""
+    try:
+        httpx.AsyncHTTPTransport(proxy=_address(value), verify=False)
+    except ImportError:
+        return f"{name}: {masked(value)}: needs httpx[socks] installed beside lgs-runtime"
+    except (ValueError, httpx.InvalidURL):
+        return f"{name}: {masked(value)}: must be http://host:port, or socks5://host:port"
+    return None
+
+
+def _wrong_certificates(environment: Mapping[str, str]) -> str | None:
+    if name := next(filter(environment.get, _CERTIFICATES), None):
         try:
             httpx.create_ssl_context()
         except OSError as error:
-            yield f"{name}: {environment[name]}: must name certificates that can be read: {error}"
-    proxies = [name for name, value in environment.items() if value and name.upper() in _PROXIES]
-    for name in proxies:
-        value = environment[name]
-        try:
-            httpx.AsyncHTTPTransport(proxy=value if "://" in value else f"http://{value}", verify=False)
-        except ImportError:
-            yield f"{name}: {masked(value)}: needs httpx[socks] installed beside lgs-runtime"
-        except (ValueError, httpx.InvalidURL):
-            yield f"{name}: {masked(value)}: must be http://host:port, or socks5://host:port"
-    for name in filter(environment.get, ("NO_PROXY", "no_proxy")):
-        yield f"{name}: {environment[name]}: must be hosts between commas"
+            return f"{name}: {environment[name]}: must name certificates that can be read: {error}"
+    return None
+
+
+def _wrong_hosts(environment: Mapping[str, str]) -> str | None:
+    """What is left where nothing else is wrong."""
+    name = next(filter(environment.get, _HOSTS), None)
+    return name and f"{name}: {environment[name]}: must be hosts between commas"
 
 
 async def call(http: httpx.AsyncClient, section: WebhookSection, url: str, body: bytes) -> httpx.Response:
