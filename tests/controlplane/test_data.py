@@ -3,6 +3,7 @@ when something is deleted, lost or changed (docs/data.md)."""
 
 from __future__ import annotations
 
+import copy
 import json
 from base64 import b64decode
 from functools import partial
@@ -12,7 +13,7 @@ import pytest
 from controlplane.databases import SET, VOLUME, delete, gone, made_again, managed, password, uid_of
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.story import Story
-from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, SECRET, SERVICE_OF_OURS, STATEFUL_SET
+from lgs_operator.kube.kinds import CLAIM, DEPLOYMENT, POD, SECRET, SERVICE_OF_OURS, STATEFUL_SET
 from support.waiting import until
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.usefixtures("operator_everywhere")]
@@ -32,6 +33,46 @@ async def test_a_deleted_stateful_set_comes_back_with_the_volume_and_the_passwor
     assert await uid_of(story, CLAIM, VOLUME) == volume
     assert await password(story) == before
     assert again["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
+
+
+async def test_a_database_that_never_came_up_is_made_anew_by_a_mended_manifest(story: Story) -> None:
+    """Kubernetes' own controller, by its default, waits for such a pod to be ready before it replaces it."""
+    story.apply(managed(resources={"limits": {"memory": "8Mi"}, "requests": {"memory": "8Mi"}}))
+    old = await uid_of(story, POD, f"{SET}-0")
+
+    story.apply(managed(resources={"limits": {"memory": "512Mi"}, "requests": {"memory": "64Mi"}}))
+
+    again = await made_again(story, POD, f"{SET}-0", old)
+    assert again["spec"]["containers"][0]["resources"]["limits"]["memory"] == "512Mi"
+
+
+async def test_a_stateful_set_of_an_older_operator_keeps_the_policy_that_it_was_made_with(
+    story: Story,
+) -> None:
+    """It can't be changed: a write that tries is refused as a whole."""
+    story.apply(managed())
+    made = await story.appears(STATEFUL_SET, SET)
+    old = copy.deepcopy(made)
+    old["spec"]["podManagementPolicy"] = "OrderedReady"
+    old["metadata"] = {key: made["metadata"][key] for key in ("name", "labels", "ownerReferences")}
+    paused = managed()
+    paused["spec"]["paused"] = True
+    story.apply(paused)
+    await story.has_condition("Reconciled", "False", "Paused")
+    story.plane.run("delete", "statefulset", SET, "-n", story.namespace)
+    story.apply(old)
+
+    story.apply(managed(resources={"limits": {"memory": "512Mi"}, "requests": {"memory": "64Mi"}}))
+
+    await story.has_condition("Reconciled", "True", "Done")
+
+    async def written() -> bool:
+        spec = (await story.get(STATEFUL_SET, SET) or {})["spec"]
+        resources = spec["template"]["spec"]["containers"][0]["resources"]
+        return bool(resources.get("limits", {}).get("memory") == "512Mi")
+
+    await until(written, "the template is not written")
+    assert (await story.get(STATEFUL_SET, SET))["spec"]["podManagementPolicy"] == "OrderedReady"
 
 
 async def test_what_a_deleted_service_leaves_is_adopted_by_the_next_of_its_name(story: Story) -> None:

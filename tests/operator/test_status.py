@@ -89,6 +89,28 @@ def test_the_last_words_of_a_crash_are_quoted() -> None:
     assert said.message == "pod support-1 ended with exit code 2: graphs: agent: no module graph"
 
 
+def test_the_last_line_of_a_crash_is_told_first_and_no_line_in_part() -> None:
+    """A table of Events shows the first line of a message, and the last line of a log says why."""
+    log = "\n".join(f"{number}: {'x' * 90}" for number in range(20))
+    last = {"terminated": {"exitCode": 1, "message": f"{log}\ninitdb: error: Permission denied\n"}}
+
+    said = ready(view(pod(lastState=last))).message
+
+    first, *others = said.splitlines()
+    assert first == "pod support-1 ended with exit code 1: initdb: error: Permission denied; before that:"
+    assert others == log.splitlines()[-len(others) :]
+    assert 3 < len(others) < 10
+
+
+def test_one_endless_line_of_a_crash_is_cut() -> None:
+    last = {"terminated": {"exitCode": 1, "message": f"begin\n{'x' * 4000}end"}}
+
+    said = ready(view(pod(lastState=last))).message
+
+    assert said.endswith("xend")
+    assert len(said) < 700
+
+
 def test_a_pod_without_a_node_says_why() -> None:
     lonely = pod()
     lonely["status"] = {
@@ -168,6 +190,74 @@ def test_replicas_that_ended_at_a_cluster_which_is_not_ready_are_told_in_its_wor
     for told in (ready(seen), progressing(seen), persistence_ready(seen)):
         assert (told.reason, told.message) == (cluster.reason, cluster.message)
     assert ready(replace(seen, cluster=None)).reason == "CrashLoopBackOff"
+
+
+MANAGED = {"persistence": {"postgres": {"managed": {}}}}
+AT_DATABASE = {
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {
+        "terminated": {"exitCode": 1, "message": "DATABASE_URI: postgres://h/d: must be one: refused"}
+    },
+}
+
+
+def stateful_set(policy: str, update: str) -> dict[str, Any]:
+    metadata = {"name": "support-postgres"}
+    status = {"updateRevision": f"support-postgres-{update}"}
+    return {
+        "kind": "StatefulSet",
+        "metadata": metadata,
+        "spec": {"podManagementPolicy": policy},
+        "status": status,
+    }
+
+
+def killed(template: str) -> dict[str, Any]:
+    server = pod(lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
+    server["metadata"] = {
+        "name": "support-postgres-0",
+        "labels": {"controller-revision-hash": f"support-postgres-{template}"},
+    }
+    return server
+
+
+def test_replicas_that_ended_at_a_managed_database_which_is_down_are_told_in_its_words() -> None:
+    seen = view(
+        pod(**AT_DATABASE),
+        service=service(**MANAGED),
+        postgres=stateful_set("Parallel", "a"),
+        postgres_pods=(killed("a"),),
+    )
+
+    for told in (ready(seen), progressing(seen), persistence_ready(seen)):
+        assert told.reason == "OOMKilled"
+        assert told.message.startswith("the managed database: pod support-postgres-0 was killed")
+        assert "delete pod" not in told.message
+
+
+def test_replicas_that_ended_at_a_managed_database_which_starts_are_on_their_way() -> None:
+    seen = view(pod(**AT_DATABASE), service=service(**MANAGED), postgres=stateful_set("Parallel", "a"))
+    seen = replace(seen, postgres_pods=(pod(),))
+
+    assert (ready(seen).reason, ready(seen).message) == ("Starting", "the managed database is starting")
+    assert (progressing(seen).status, progressing(seen).reason) == ("True", "Starting")
+
+
+@pytest.mark.parametrize(
+    ("policy", "pod_of", "is_told"),
+    [("OrderedReady", "old", True), ("OrderedReady", "new", False), ("Parallel", "old", False)],
+)
+def test_a_pod_that_kubernetes_does_not_replace_by_a_mended_manifest_is_to_be_deleted(
+    policy: str, pod_of: str, is_told: bool
+) -> None:
+    """StatefulSets of an older operator: the policy can't be changed."""
+    seen = view(
+        service=service(**MANAGED), postgres=stateful_set(policy, "new"), postgres_pods=(killed(pod_of),)
+    )
+
+    told = persistence_ready(seen).message
+
+    assert ("kubectl delete pod support-postgres-0" in told) is is_told
 
 
 def test_pods_that_wait_for_another_cluster_are_told_and_those_that_serve_on_the_old_one_go_on() -> None:
@@ -255,7 +345,9 @@ def test_a_start_that_fails_is_the_databases_fault_only_if_its_last_line_says_so
 
     told = persistence_ready(seen)
     assert reason in (told.reason, told.status)
-    assert last_words in ready(seen).message
+    first, *_ = ready(seen).message.splitlines()
+    assert last_words.splitlines()[-1] in first
+    assert set(last_words.splitlines()[:-1]) <= set(ready(seen).message.splitlines())
 
 
 def test_nothing_is_claimed_about_a_database_that_nobody_asked() -> None:

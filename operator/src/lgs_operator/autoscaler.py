@@ -120,6 +120,8 @@ class Autoscaler:
     async def _report_crash(self, key: ServiceKey, error: Exception) -> None:
         try:
             await self._reporter.report_scaling(key, crashed_view(error, self._before(key)))
+        except KubeError as refused:
+            log.warning("report.failed", service=f"{key.namespace}/{key.name}", error=str(refused))
         except Exception:
             log.exception("report.failed", service=f"{key.namespace}/{key.name}")
 

@@ -108,8 +108,8 @@ class ManagedDatabase:
             make=lambda: secrets.token_urlsafe(24),
         )
         image = image_to_run(recorded_image(found.claim, found.stateful_set), self.offered)
-        templates = (found.stateful_set or {}).get("spec", {}).get("volumeClaimTemplates")
-        return Read(found, PostgresInputs(managed, image, credentials, found.claim, templates))
+        made = (found.stateful_set or {}).get("spec")
+        return Read(found, PostgresInputs(managed, image, credentials, found.claim, made))
 
     async def keep(self, key: ServiceKey, service: LangGraphService) -> str | None:
         """Has what `deletionPolicy` keeps outlive the service, before anything else and whatever holds that

@@ -16,14 +16,14 @@ from lgs_operator.settings import Images
 
 @dataclass(frozen=True)
 class PostgresInputs:
-    """The managed database: what the manifest says, what was decided, and what there is of it. `templates`
-    are the claims of its StatefulSet, which can't be changed once it is made."""
+    """The managed database: what the manifest says, what was decided, and what there is of it. `made` is the
+    `spec` of its StatefulSet, some of which can't be changed."""
 
     spec: ManagedPostgres
     image: ServerImage
     credentials: Credentials
     claim: Manifest | None = None
-    templates: list[Manifest] | None = None
+    made: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

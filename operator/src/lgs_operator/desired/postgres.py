@@ -60,6 +60,7 @@ def postgres_stateful_set(inputs: Inputs) -> Wanted:
     manifest["spec"] = {
         "replicas": 1,
         "serviceName": name_of(inputs, "postgres"),
+        "podManagementPolicy": _pod_management(postgres),
         "selector": {"matchLabels": selector(inputs.name, "postgres")},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "template": {
@@ -83,11 +84,19 @@ def postgres_stateful_set(inputs: Inputs) -> Wanted:
     return manifest
 
 
+def _pod_management(postgres: PostgresInputs) -> str:
+    """That which it was made with, as it can't be changed. A new one replaces also a pod that never got ready
+    when its template is mended; with Kubernetes' default that pod stays until somebody deletes it."""
+    made: str | None = (postgres.made or {}).get("podManagementPolicy")
+    return made or "Parallel"
+
+
 def _templates(inputs: Inputs, postgres: PostgresInputs) -> list[Manifest]:
     """Those that it was made with, which can't be changed: the volume may have grown since."""
     metadata = {"name": DATA_VOLUME, "labels": selector(inputs.name, "postgres")}
     new: list[Manifest] = [{"metadata": metadata, "spec": new_claim(postgres.spec)}]
-    return new if not postgres.templates or covers(postgres.templates, new) else postgres.templates
+    made: list[Manifest] = (postgres.made or {}).get("volumeClaimTemplates") or []
+    return new if not made or covers(made, new) else made
 
 
 def _container(inputs: Inputs, postgres: PostgresInputs) -> Manifest:

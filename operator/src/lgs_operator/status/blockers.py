@@ -17,6 +17,8 @@ from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.rollout import refused_pods, refused_server
 
 _FINE = "ok"
+_TEMPLATE_HASH = "controller-revision-hash"
+"""A StatefulSet's label of its pods: which of its templates they were made from."""
 
 
 def of_servers(view: ObservedService) -> Diagnosis | None:
@@ -52,11 +54,22 @@ def _managed(
         return None
     found = refused_pods(server, budget.field) or diagnose(pods, budget)
     if found is not None:
-        return Diagnosis(found.reason, f"{what}: {found.message}")
+        return Diagnosis(found.reason, f"{what}: {found.message}{_left_behind(server, pods)}")
     if server is not None and not pods:
         where = f"{server.get('kind', 'object').lower()} {server['metadata']['name']}"
         return Diagnosis("Starting", f"{what} has no pod yet; `kubectl describe {where}` tells why")
     return Diagnosis("Starting", f"{what} is starting")
+
+
+def _left_behind(server: Manifest | None, pods: tuple[Manifest, ...]) -> str:
+    """What is to be done about a pod of an older template, where Kubernetes leaves it until it is ready."""
+    if server is None or server.get("spec", {}).get("podManagementPolicy") != "OrderedReady":
+        return ""
+    newest = server.get("status", {}).get("updateRevision")
+    old = [pod for pod in pods if pod["metadata"].get("labels", {}).get(_TEMPLATE_HASH) != newest]
+    if not newest or not old:
+        return ""
+    return f". It is of an older manifest: kubectl delete pod {old[0]['metadata']['name']} has it made anew"
 
 
 def of_database_by_replicas(view: ObservedService) -> Diagnosis | None:
@@ -103,8 +116,9 @@ def of_pods(view: ObservedService) -> Diagnosis | None:
     ended = ended_at_database(view.service, view.database, found)
     if ended is None:
         return found
-    # The Cluster's own words say more than those of replicas that did not reach it.
-    return (view.cluster or found) if ended.reason == "DatabaseUnreachable" else ended
+    # The words of the Cluster or of the managed server say more than those of replicas that don't reach it.
+    server = view.cluster or of_postgres(view)
+    return (server or found) if ended.reason == "DatabaseUnreachable" else ended
 
 
 def _budget(view: ObservedService) -> Budget:

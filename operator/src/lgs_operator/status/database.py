@@ -23,8 +23,8 @@ DATABASE_REASONS: Final = frozenset({"DatabaseUnreachable", *DATABASE_WORDS.valu
 
 def of_database(service: LangGraphService, database: DatabaseStatus | None, words: str) -> Diagnosis:
     """The diagnosis of what a replica says, with the way out where the operator has one."""
-    last = words.splitlines()[-1]
-    reason = next((reason for said, reason in DATABASE_WORDS.items() if said in last), None)
+    first = words.splitlines()[0]
+    reason = next((reason for said, reason in DATABASE_WORDS.items() if said in first), None)
     if reason is None:
         return Diagnosis("DatabaseUnreachable", words)
     if database is None or database.id is None:
@@ -55,7 +55,7 @@ def ended_at_database(
     """The diagnosis of pods that ended because of their database; None where they ended by something else."""
     if found is None or found.reason != "CrashLoopBackOff":
         return None
-    # The last line has the reason; above may stand a traceback of the application's, with any word in it.
-    if _OF_DATABASE.search(found.message.splitlines()[-1]) is None:
+    # The first line has the reason; below may stand a traceback of the application's, with any word in it.
+    if _OF_DATABASE.search(found.message.splitlines()[0]) is None:
         return None
     return of_database(service, database, found.message)

@@ -78,8 +78,23 @@ def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Bud
         return None
     if ended.get("reason") == "OOMKilled":
         return Diagnosis("OOMKilled", _killed(pod, container.get("name", ""), budget))
-    words = (ended.get("message") or "").strip()[-_LONGEST_QUOTE:] or "it left no message"
+    words = _last_words(ended.get("message") or "") or "it left no message"
     return Diagnosis("CrashLoopBackOff", f"pod {name} ended with exit code {ended['exitCode']}: {words}")
+
+
+def _last_words(message: str) -> str:
+    """The last line first, which says why and is all that a table of Events shows; then what stood before it,
+    from the beginning of a line."""
+    *before, last = message.strip().splitlines() or [""]
+    last = last.strip()[-_LONGEST_QUOTE:]
+    room = _LONGEST_QUOTE - len(last)
+    fitting = list[str]()
+    for line in reversed(before):
+        room -= len(line) + 1
+        if room < 0:
+            break
+        fitting.insert(0, line)
+    return "\n".join([f"{last}; before that:", *fitting]) if fitting else last
 
 
 def _killed(pod: Manifest, container: str, budget: Budget) -> str:

@@ -91,6 +91,9 @@ class StatusReporter:
             generation = body["metadata"].get("generation", 0)
             status = crashed_status(before, generation, crash_of(error), datetime.now(UTC))
             await self._write(key, body, before, status)
+        except KubeError as refused:
+            # Nothing to be traced: so ends a service in a namespace that is deleted, with our rights in it.
+            log.warning("report.failed", service=f"{key.namespace}/{key.name}", error=str(refused))
         except Exception:
             log.exception("report.failed", service=f"{key.namespace}/{key.name}")
 

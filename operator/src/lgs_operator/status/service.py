@@ -124,7 +124,7 @@ def _progressing(view: ObservedService) -> Condition:
         words = why.message if why else "pods run and don't get ready; `kubectl describe pod` tells more"
         words = f"for {late} s nothing came closer to what the manifest says: {words}"
         return condition("Progressing", "False", "ProgressDeadlineExceeded", words)
-    if stuck is not None:
+    if stuck is not None and stuck.reason != "Starting":
         return condition("Progressing", "False", stuck.reason, stuck.message)
     waits = restoring(view.restore, "Progressing")
     if waits is not None:
