@@ -172,7 +172,7 @@ def test_a_value_of_many_levels_is_read_no_more_often_than_a_flat_one(
 
 LETTERS = """
 import enum, sys
-from lgs_runtime.cache.value_types import pack, unpack
+from lgs_runtime.cache.value_packing import pack, unpack
 
 class Letters(enum.Enum):
     SOME = frozenset("abcdefgh")

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import zstandard
 
-from lgs_runtime.cache.value_types import Unreadable, pack, unpack
+from lgs_runtime.cache.value_packing import pack, unpack
+from lgs_runtime.cache.value_types import Unreadable
 from lgs_runtime.tracebacks import text_of
 
 PLAIN: Final = b"lgs2\x00"

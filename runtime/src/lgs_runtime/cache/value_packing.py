@@ -1,0 +1,181 @@
+"""How Python values become msgpack and are made again: LangGraph's form for what is plain, its own for types.
+
+A value comes back as what it was, or not at all: a tuple stays a tuple, keys of a mapping stay enumerations,
+and what LangGraph's serialiser keeps in part (an exception as its text, a `Counter` as a `dict`, an array
+without its mask) is refused. `value_types` says which objects are kept, and makes them again; LangGraph's own
+hook would call any function of any module, so that of its types those alone are made that it calls safe.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any, Final
+
+import ormsgpack
+from langgraph.checkpoint.serde import _msgpack as safe
+from langgraph.checkpoint.serde import jsonplus
+
+from lgs_runtime.cache.value_types import Unreadable, contents_of, object_of, shape_of, type_named
+from lgs_runtime.tracebacks import named_text
+
+TUPLE: Final = 40
+"""The extension for a tuple; LangGraph's own have the numbers below ten."""
+INTEGER: Final = 41
+"""The extension for an integer beyond 64 bits, as a text."""
+TYPED: Final = 42
+"""The extension for an object: module, name and shape of its type, then what it holds."""
+PAIRS: Final = 43
+"""The extension for a mapping with keys of which msgpack would make plain ones."""
+PACKING: Final = (
+    ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+)
+CONSTRUCTORS: Final = (
+    jsonplus.EXT_CONSTRUCTOR_SINGLE_ARG,
+    jsonplus.EXT_CONSTRUCTOR_POS_ARGS,
+    jsonplus.EXT_CONSTRUCTOR_KW_ARGS,
+)
+NESTED: Final[frozenset[type]] = frozenset({dict, list})
+PLAIN_KEYS: Final[frozenset[type]] = frozenset({str, int, float, bool, bytes, type(None)})
+ARRAY: Final = ("numpy", "ndarray")
+TEXT: Final = ("langchain_core.messages.base", "TextAccessor")
+"""What a message's `text` is: a text, but for an old way to ask for it."""
+
+
+def pack(value: Any) -> bytes:
+    """The bytes of a value. Raises `TypeError` for one that would not come back as it is (but for
+    `bytearray` and `memoryview`, which come back as `bytes`, and the text of a message, as a plain one)."""
+    try:
+        return _with_texts_as_keys(value)
+    except TypeError:
+        return _with_any_keys(value)
+
+
+def _with_texts_as_keys(value: Any) -> bytes:
+    return ormsgpack.packb(value, default=_default, option=PACKING)
+
+
+def _with_any_keys(value: Any) -> bytes:
+    # Not `pack` for what is inside: trying both ways at each level would double the work with every level.
+    option = PACKING | ormsgpack.OPT_NON_STR_KEYS
+    held = value if type(value) not in NESTED or _keys_stay(value) else _with_pairs(value)
+    return ormsgpack.packb(held, default=partial(_default, inner=_with_any_keys), option=option)
+
+
+def _keys_stay(value: Any) -> bool:
+    """Whether msgpack brings back the keys of a mapping and all within it, or all within a list."""
+    if type(value) is dict:
+        for key in value:
+            if type(key) not in PLAIN_KEYS and not _stays(key):
+                return False
+        value = value.values()
+    # Not `all`: this is most of the work for many small mappings.
+    for each in value:  # noqa: SIM110
+        if type(each) in NESTED and not _keys_stay(each):
+            return False
+    return True
+
+
+def _with_pairs(value: Any) -> Any:
+    if type(value) is list:
+        return [_with_pairs(each) for each in value]
+    if type(value) is not dict:
+        return value
+    if all(map(_stays, value)):
+        return {key: _with_pairs(each) for key, each in value.items()}
+    return ormsgpack.Ext(PAIRS, _with_any_keys([list(pair) for pair in value.items()]))
+
+
+def _stays(key: Any) -> bool:
+    """Whether msgpack brings a key back as what it is; of an enumeration's member it makes its value."""
+    return all(map(_stays, key)) if type(key) is tuple else type(key) in PLAIN_KEYS
+
+
+def unpack(raw: bytes) -> Any:
+    """The value of bytes. Raises `Unreadable`."""
+    try:
+        return ormsgpack.unpackb(raw, ext_hook=_made, option=ormsgpack.OPT_NON_STR_KEYS)
+    # What is made here is the application's: whatever it raises, these bytes are not for it.
+    except Exception as failed:
+        raise Unreadable(named_text(failed)) from failed
+
+
+def _default(value: Any, inner: Callable[[Any], bytes] = _with_texts_as_keys) -> ormsgpack.Ext | str:
+    kind = type(value)
+    if kind is tuple:
+        return ormsgpack.Ext(TUPLE, inner(list(value)))
+    if kind is int:
+        return ormsgpack.Ext(INTEGER, hex(value).encode())
+    contents = contents_of(value)
+    if contents is not None:
+        return _typed(kind, contents[0], inner)
+    if (kind.__module__, kind.__qualname__) == TEXT:
+        return str(value)
+    if _is_plain(value):
+        plain: Any = jsonplus._msgpack_default(value)
+        if isinstance(plain, ormsgpack.Ext):
+            return plain
+    raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether LangGraph's form has all of it: a subclass would come back as its base, if at all."""
+    kind = type(value)
+    if (kind.__module__, kind.__qualname__) == ARRAY:
+        return not value.dtype.hasobject and value.dtype.names is None
+    if kind is datetime and type(value.tzinfo) not in (type(None), timezone):
+        return False
+    return kind is re.Pattern or (kind.__module__, kind.__qualname__) in safe.SAFE_MSGPACK_TYPES
+
+
+def _typed(kind: type, content: Any, inner: Callable[[Any], bytes]) -> ormsgpack.Ext:
+    if type_named(kind.__module__, kind.__qualname__) is not kind:
+        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not found by its name")
+    return ormsgpack.Ext(TYPED, inner([kind.__module__, kind.__qualname__, shape_of(kind), content]))
+
+
+def _made(code: int, data: bytes) -> Any:
+    if code == TUPLE:
+        return tuple(unpack(data))
+    if code == INTEGER:
+        return int(data, 16)
+    if code == TYPED:
+        return object_of(*unpack(data))
+    if code == PAIRS:
+        return dict(unpack(data))
+    if code == jsonplus.EXT_NUMPY_ARRAY:
+        return _array(*unpack(data))
+    return _plain(code, *unpack(data))
+
+
+def _plain(code: int, module: str, name: str, content: Any, *method: str) -> Any:
+    """A value of one of LangGraph's safe types, in its form."""
+    kind = type_named(module, name)
+    if code == jsonplus.EXT_METHOD_SINGLE_ARG and (module, name, *method) in safe.SAFE_MSGPACK_METHODS:
+        return getattr(kind, method[0])(content)
+    if code not in CONSTRUCTORS or (module, name) not in safe.SAFE_MSGPACK_TYPES:
+        raise Unreadable(f"{module}.{name} is not a type that holds data")
+    if code == jsonplus.EXT_CONSTRUCTOR_KW_ARGS:
+        return kind(**content)
+    return kind(*content) if code == jsonplus.EXT_CONSTRUCTOR_POS_ARGS else kind(content)
+
+
+def _array(kind: str, shape: Any, order: Any, content: bytes) -> Any:
+    """An array that its caller may change; LangGraph's is one that is read only, or None for broken bytes."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        raise Unreadable("numpy is not loaded")
+    declared = numpy.dtype(kind)
+    if declared.hasobject:
+        # Bytes would be taken for the addresses of objects.
+        raise Unreadable(f"an array of {kind} is not one of plain values")
+    return numpy.frombuffer(content, declared).reshape(shape, order=order).copy(order="K")
