@@ -1,5 +1,5 @@
 """What is left as it is while a service goes from one topology to the other, so that a request always meets
-a replica that answers it, or from its managed Redis to another. Pure.
+a replica that answers it, or from its managed Redis to another, and while replicas can't start. Pure.
 
 To Split: the Service and the replicas that do both stay until another that answers is ready. To Combined: the
 Service and those that answer stay until all of the others do both; and who may connect to them until they
@@ -9,13 +9,15 @@ they go on with it as long as the manifest names a Secret that is not there, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from lgs_operator.desired.deployment import CONTAINER
+from lgs_operator.desired.deployment import CONTAINER, first_replicas
 from lgs_operator.desired.environment import ROLE_VARIABLE, WORKER
+from lgs_operator.desired.inputs import Inputs
 from lgs_operator.kube.kinds import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    JOB,
     NETWORK_POLICY,
     SECRET,
     SERVICE,
@@ -25,9 +27,38 @@ from lgs_operator.kube.kinds import (
 )
 from lgs_operator.kube.pods import is_ended, is_going, is_ready, reads_secret
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, object_name
+from lgs_operator.status.restore import RestoreView
 
 OF_THE_API = (DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY)
 OF_REDIS = (DEPLOYMENT, NETWORK_POLICY, SECRET, SERVICE)
+
+
+def held(
+    key: ServiceKey,
+    inputs: Inputs,
+    live: Mapping[Key, Manifest],
+    pods: Collection[Manifest],
+    api_pods: Collection[Manifest],
+    *,
+    lacking: bool,
+    paused: bool,
+    restore: RestoreView,
+) -> frozenset[Key]:
+    """All that is neither written nor deleted now. `lacking`: something that the manifest names is not there;
+    `paused`: the database may not have taken over a new password yet."""
+    # pods that can't start are not rolled out: those that run go on with what they have
+    replicas = replicas_of(key) if lacking or paused or restore.waits else frozenset()
+    some_wanted = first_replicas(inputs.service) > 0
+    of_topology = kept(key, live, pods, api_pods, split=inputs.split, some_wanted=some_wanted)
+    of_redis = (
+        frozenset() if inputs.managed_redis else kept_redis(key, live, (*pods, *api_pods), held=lacking)
+    )
+    return replicas | of_topology | of_redis | _ended_restores(live, restore)
+
+
+def replicas_of(key: ServiceKey) -> frozenset[Key]:
+    """The Deployments of both kinds of replicas, whichever of them there are."""
+    return frozenset(Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS)
 
 
 def kept(
@@ -73,6 +104,11 @@ def leads_to_api(key: ServiceKey, live: Mapping[Key, Manifest]) -> bool:
     """The Service leads to replicas that answer requests and do nothing else."""
     chosen = live.get(Key(SERVICE, *key), {}).get("spec", {}).get("selector") or {}
     return bool(chosen.get(COMPONENT_LABEL) == "api")
+
+
+def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:
+    """The Jobs of a restore that is over: they stay for their logs, and go by themselves."""
+    return frozenset(key for key in live if key.kind == JOB and restore.result is not None)
 
 
 def _all_answer(pods: Iterable[Manifest]) -> bool:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from lgs_crds.status import DatabaseStatus, status_before
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.monitoring import MonitoringView
+from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import RestoreView
+
+AT_ONCE: Final = 0.0
+UNSETTLED_SECONDS: Final = 3.0
+RETRY_REFUSED_SECONDS: Final = 15.0
+LATER_SECONDS: Final = 60.0
+"""Until what nothing tells of is looked at again: a backup that is due, a copy that is mounted no more."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Outcome:
     unmet: Diagnosis | None = None
     database: DatabaseStatus | None = None
     again: float | None = None
+    """Seconds for which replicas wait for the database, after which it is to be done again."""
     restore: RestoreView = field(default_factory=RestoreView)
     awaited: Diagnosis | None = None
     """What of a Cluster of CloudNativePG pods wait for that are to be made."""
@@ -39,3 +47,16 @@ def stopped(
 ) -> Outcome:
     """The result of a reconciliation that ended early: what was known of the database is kept."""
     return Outcome(missing, refused, database=status_before(before).database, restore=restore)
+
+
+def seconds_until_again(outcome: Outcome, observed: ObservedService) -> float | None:
+    """After which the service is to be reconciled though nothing of it changes; None: only when it does."""
+    is_refused = outcome.refused is not None or any(each.is_refused for each in outcome.missing)
+    is_refused = is_refused or (outcome.monitoring is not None and outcome.monitoring.is_refused)
+    if is_refused or outcome.unmet is not None:
+        return RETRY_REFUSED_SECONDS
+    if outcome.again is not None:
+        return outcome.again
+    if not observed.settled or outcome.missing or outcome.restore.waits or outcome.awaited:
+        return UNSETTLED_SECONDS
+    return LATER_SECONDS if outcome.later or observed.backup is not None else None

@@ -10,7 +10,7 @@ import secrets
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -22,14 +22,13 @@ from lgs_operator.desired.credentials import NotText
 from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
+from lgs_operator.desired.known_database import id_in_status, unless_forgotten
 from lgs_operator.desired.pinned import Pinned, at_number, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of
-from lgs_operator.handover import kept, kept_redis
+from lgs_operator.handover import held, replicas_of
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.kinds import (
-    DEPLOYMENT,
-    JOB,
     SECRET,
     Key,
     Manifest,
@@ -38,25 +37,18 @@ from lgs_operator.kube.kinds import (
 from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.monitoring_pack import MonitoringPack
-from lgs_operator.naming import FORGET_ANNOTATION, REPLICAS, Component, object_name
-from lgs_operator.outcome import Outcome, stopped
+from lgs_operator.naming import REPLICAS, object_name
+from lgs_operator.outcome import AT_ONCE, Outcome, seconds_until_again, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import Plan, begins_pods, plan
 from lgs_operator.releases import Releases
-from lgs_operator.source_copies import is_not_copied
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.health import has_just_failed, to_go_back_to
 from lgs_operator.status.reporter import StatusReporter
-from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
-UNSETTLED_SECONDS: Final = 3.0
-RETRY_REFUSED_SECONDS: Final = 15.0
-LATER_SECONDS: Final = 60.0
-"""Until what nothing tells of is looked at again: a backup that is due, a copy that is mounted no more."""
-AT_ONCE: Final = 0.0
 
 
 class Reconciler:
@@ -124,7 +116,7 @@ class Reconciler:
         contents, missing = await self._state.referenced.read(key, wanted)
         missing = (pin, *missing) if isinstance(pin, MissingReference) else missing
         live, before = self._state.owned(key), self._reporter.before(key)
-        known = _known_database(service, before)
+        known = id_in_status(service, before)
         restore = self._inspector.restore(key, service, before)
         try:
             read = await self._databases.read(key, service, live)
@@ -143,35 +135,18 @@ class Reconciler:
         if (back := self._taken_back(key, inputs, before, pin)) is not None:
             return await self._bring(key, back.service, back, references(service.spec))
         pause = self._databases.pause(key, live, read.inputs) if read else None
-        replicas = [_replicas(key, each) for each in REPLICAS]
         pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
-        # pods that can't start are not rolled out: those that run go on with what they have
-        hold = (
-            frozenset(replicas if missing or pause or restore.waits else [])
-            | _ended_restores(live, restore)
-            | release.kept
-            | kept(
-                key,
-                live,
-                pods,
-                api_pods,
-                split=inputs.split,
-                some_wanted=first_replicas(service) > 0,
-            )
-            | (
-                frozenset()
-                if inputs.managed_redis
-                else kept_redis(key, live, (*pods, *api_pods), held=bool(missing))
-            )
+        hold = held(
+            key, inputs, live, pods, api_pods, lacking=bool(missing), paused=bool(pause), restore=restore
         )
-        todo, awaited = await self._plan(key, inputs, live, hold)
+        todo, awaited = await self._plan(key, inputs, live, hold | release.kept)
         refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
         status = (
             self._databases.status(key, service.metadata.uid or "", read.inputs) if read else DatabaseStatus()
         )
         if known is None and service.spec.persistence.postgres is not None:
-            known = _unless_forgotten(service, await self._inspector.database_id(key))
+            known = unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
         outcome = Outcome(missing, refused, unmet, database, pause, restore, awaited=awaited)
@@ -189,7 +164,7 @@ class Reconciler:
         first, uid = first_replicas(service), service.metadata.uid or ""
         admitted = self._writer.admitted(key)
         todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold, admitted=admitted)
-        begun = begins_pods(todo, live) & {_replicas(key, each) for each in REPLICAS}
+        begun = begins_pods(todo, live) & replicas_of(key)
         awaited = await self._cloud_native_pg.awaited(key, service) if begun else None
         if awaited is not None:
             todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold | begun, admitted=admitted)
@@ -247,15 +222,7 @@ class Reconciler:
         await self._reporter.report(key)
         if has_just_failed(service, before, status_before(self._reporter.before(key))):
             return AT_ONCE
-        is_refused = outcome.refused is not None or any(map(is_not_copied, outcome.missing))
-        is_refused = is_refused or (outcome.monitoring is not None and outcome.monitoring.is_refused)
-        if is_refused or outcome.unmet is not None:
-            return RETRY_REFUSED_SECONDS
-        if outcome.again is not None:
-            return outcome.again
-        if not observed.settled or outcome.missing or outcome.restore.waits or outcome.awaited:
-            return UNSETTLED_SECONDS
-        return LATER_SECONDS if outcome.later or observed.backup is not None else None
+        return seconds_until_again(outcome, observed)
 
     async def _halt(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         self._states.halt(key)
@@ -268,15 +235,6 @@ class Reconciler:
         self._state.forget(key)
 
 
-def _replicas(key: ServiceKey, component: Component) -> Key:
-    return Key(DEPLOYMENT, key.namespace, object_name(key.name, component))
-
-
-def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:
-    """The Jobs of a restore that is over: they stay for their logs, and go by themselves."""
-    return frozenset(key for key in live if key.kind == JOB and restore.result is not None)
-
-
 def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
     """The one that was made before, else a new one. Raises `Refused` for one that is no text."""
     kept = (live.get(secret, {}).get("data") or {}).get("password")
@@ -286,17 +244,6 @@ def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
         return b64decode(kept, validate=True).decode()
     except ValueError:
         raise Refused(_no_text(secret.name, "password")) from None
-
-
-def _known_database(service: LangGraphService, before: Mapping[str, Any]) -> str | None:
-    """The id that the service's database has by its status, unless that is the one to be forgotten."""
-    known = status_before(before).database
-    return _unless_forgotten(service, None if known is None else known.id)
-
-
-def _unless_forgotten(service: LangGraphService, found: str | None) -> str | None:
-    """Also of what a replica reports: else an id would be forgotten and learned in turns, without end."""
-    return None if found == service.metadata.annotations.get(FORGET_ANNOTATION) else found
 
 
 def _no_text(secret: str, key: str) -> str:

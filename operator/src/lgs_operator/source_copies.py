@@ -108,11 +108,6 @@ class SourceCopies:
         return frozenset(each for each in old if each.name in in_use)
 
 
-def is_not_copied(missing: MissingReference) -> bool:
-    """There is a source, and no copy of it can be made."""
-    return missing.reason == "SourceNotCopied"
-
-
 def _not_copied(theirs: Key, refused: str) -> MissingReference:
     words = f"{SOURCE_FIELD}: {theirs.name}: pods mount a copy of it, and none can be made: {refused}"
     reference = Reference(CONFIG_MAP, theirs.name, SOURCE_FIELD, copied=True)

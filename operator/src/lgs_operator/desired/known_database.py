@@ -8,11 +8,15 @@ made again takes what it finds.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from lgs_crds import LangGraphService
+from lgs_crds.status import status_before
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import encoded, owned
 from lgs_operator.kube.kinds import SECRET
+from lgs_operator.naming import FORGET_ANNOTATION
 
 KEY: Final = "id"
 
@@ -25,3 +29,14 @@ def known_database(inputs: Inputs) -> Wanted:
         "type": "Opaque",
         "data": encoded({KEY: inputs.database_id}),
     }
+
+
+def id_in_status(service: LangGraphService, before: Mapping[str, Any]) -> str | None:
+    """The id that the service's database has by its status, unless that is the one to be forgotten."""
+    known = status_before(before).database
+    return unless_forgotten(service, None if known is None else known.id)
+
+
+def unless_forgotten(service: LangGraphService, found: str | None) -> str | None:
+    """Also of what a replica reports: else an id would be forgotten and learned in turns, without end."""
+    return None if found == service.metadata.annotations.get(FORGET_ANNOTATION) else found

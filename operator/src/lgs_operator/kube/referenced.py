@@ -52,6 +52,11 @@ class MissingReference:
     message: str
     reference: Reference
 
+    @property
+    def is_refused(self) -> bool:
+        """It is there, and no copy of it can be made, which nothing tells the end of."""
+        return self.reason == "SourceNotCopied"
+
 
 class ReferencedObjects:
     """Reads through to the cluster; `changed` names what to read anew."""
