@@ -112,8 +112,8 @@ def _told(value: Any) -> str:
 
 
 def object_of(module: str, name: str, shape: str, content: Any) -> Any:
-    """An object of a type that holds data, as it was. Raises `Unreadable` for another type, or another shape of
-    it, and what the type itself raises."""
+    """An object of a type that holds data, as it was. Raises `Unreadable` for another type or shape
+    of it, and what the type itself raises."""
     kind = type_named(module, name)
     if not isinstance(kind, type) or shape_of(kind) != shape:
         raise Unreadable(f"{module}.{name} is not what it was")
