@@ -141,6 +141,21 @@ async def test_a_question_is_answered_by_its_id(client: LangGraphClient) -> None
     assert sorted(whole["steps"]) == ["left no", "right yes"]
 
 
+async def test_an_answer_to_a_question_that_was_answered_is_not_given_to_the_one_that_waits(
+    client: LangGraphClient,
+) -> None:
+    thread_id = await new_thread(client)
+    asked: Any = await client.runs.wait(thread_id, "asks_both", input={})
+    ids = {one["value"]: one["id"] for one in asked["__interrupt__"]}
+    await client.runs.wait(thread_id, "asks_both", command={"resume": {ids["right?"]: "yes"}})
+
+    again: Any = await client.runs.wait(thread_id, "asks_both", command={"resume": {ids["right?"]: "no"}})
+    whole: Any = await client.runs.wait(thread_id, "asks_both", command={"resume": {ids["left?"]: "so"}})
+
+    assert [one["value"] for one in again["__interrupt__"]] == ["left?"]
+    assert sorted(whole["steps"]) == ["left so", "right yes"]
+
+
 @pytest.mark.parametrize(
     ("goto", "added"),
     [

@@ -162,14 +162,21 @@ async def _start_command(
     return Start("fresh", as_command(_by_id(command, state)), start.config)
 
 
+def answers_by_id(resume: Any) -> bool:
+    """Whether LangGraph takes it for answers by the ids of their interrupts, not for one answer."""
+    return isinstance(resume, Mapping) and bool(resume) and all(map(INTERRUPT_ID.fullmatch, resume))
+
+
 def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None:
     """Raises `UnknownInterruptError` for a command that answers an interrupt that does not wait. An object
     whose keys all have the form of ids of interrupts answers those; anything else answers all that wait."""
     resume = command.get("resume")
     if resume is None:
         return
-    by_id = isinstance(resume, Mapping) and bool(resume) and all(INTERRUPT_ID.fullmatch(k) for k in resume)
-    unknown = [name for name in resume if name not in waiting] if by_id else [] if waiting else ["any"]
+    if answers_by_id(resume):
+        unknown = [name for name in resume if name not in waiting]
+    else:
+        unknown = [] if waiting else ["any"]
     if unknown:
         raise UnknownInterruptError(
             f"command.resume: {', '.join(unknown)}: must be an interrupt that waits for an answer"
@@ -208,12 +215,9 @@ def _at_checkpoint(config: RunnableConfig, kwargs: RunKwargs) -> RunnableConfig:
 
 def _by_id(command: Mapping[str, Any], state: StateSnapshot) -> Mapping[str, Any]:
     resume = command.get("resume")
-    if resume is None or len(state.interrupts) != 1:
+    if resume is None or len(state.interrupts) != 1 or answers_by_id(resume):
         return command
-    interrupt_id = state.interrupts[0].id
-    if isinstance(resume, Mapping) and interrupt_id in resume:
-        return command
-    return {**command, "resume": {interrupt_id: resume}}
+    return {**command, "resume": {state.interrupts[0].id: resume}}
 
 
 def _progress(found: CheckpointTuple) -> dict[str, int]:
