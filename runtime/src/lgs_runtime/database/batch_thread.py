@@ -1,15 +1,18 @@
 """A thread that does what it is asked, in order; what comes while it is busy it takes up together.
 
 A crossing between threads costs more than most of what is asked of SQLite, so many callers share one way
-there and one way back. Belongs to the event loop in which it is made.
+there and one way back, and the way there is a queue: an executor's future, with the locks that it has, costs
+as much again. Belongs to the event loop in which it is made.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Final, Generic, TypeVar
 
 Work = TypeVar("Work")
@@ -36,12 +39,13 @@ class BatchThread(Generic[Work]):
     def __init__(self, name: str, answer: Callable[[Sequence[Work]], Sequence[Any]]) -> None:
         self._answer = answer
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, name)
+        self._groups: SimpleQueue[Sequence[_Asked[Work]] | None] = SimpleQueue()
         self._waiting: list[_Asked[Work]] = []
         self._busy = False
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
+        Thread(target=self._serve, name=name, daemon=True).start()
 
     @property
     def closed(self) -> bool:
@@ -64,16 +68,24 @@ class BatchThread(Generic[Work]):
         """Takes nothing more, and waits for what was asked."""
         self._closed = True
         await self._idle.wait()
-        self._thread.shutdown(wait=False)
+        self._groups.put(None)
 
     def _take_up(self) -> None:
         wanted = [asked for asked in self._waiting if not asked.done.done()]
         group, self._waiting = wanted[:MOST_TOGETHER], wanted[MOST_TOGETHER:]
         self._busy = bool(group)
         if group:
-            self._thread.submit(self._work, group)
+            self._groups.put(group)
         else:
             self._idle.set()
+
+    def _serve(self) -> None:
+        # An event loop that is closed asks for nothing more, and for no answer.
+        with suppress(RuntimeError):
+            for group in iter(self._groups.get, None):
+                self._work(group)
+                # Nothing is kept of what is done while there is nothing to do.
+                del group
 
     def _work(self, group: Sequence[_Asked[Work]]) -> None:
         answers: Sequence[Any]
