@@ -32,7 +32,7 @@ def record(day: int, database: str = "ours", postgres: int = 17, schema: int = 1
     )
 
 
-def test_the_newest_stay() -> None:
+def test_of_more_backups_than_are_kept_the_oldest_go() -> None:
     records = [record(3), record(1), record(2)]
 
     assert [each.began.day for each in superseded(records, 2, "ours")] == [1]

@@ -79,6 +79,7 @@ def test_customers_come_before_they_ask_and_by_the_middle_of_the_first_phase() -
 def test_a_customer_has_one_session_after_the_other_of_some_turns_each() -> None:
     everybody = customers(TRACE, phases(600.0), QUESTIONS, count=20, rate=2.0, seed=1)
 
+    assert len(everybody) == 20
     for each in everybody:
         turns = Counter(ask.session for ask in each.asks)
         assert sorted(turns) == list(range(len(turns)))

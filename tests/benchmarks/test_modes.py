@@ -36,7 +36,7 @@ def test_a_table_compares_the_ways_at_each_number() -> None:
 
 
 @pytest.mark.parametrize("way", MODES)
-def test_each_way_answers_all(way: str, postgres_uri: str) -> None:
+def test_each_way_of_calling_many_at_once_gets_all_answers(way: str, postgres_uri: str) -> None:
     command = [sys.executable, "-m", "bench.modes", "--case", way, postgres_uri, "--at-once", "3"]
 
     told = subprocess.run(

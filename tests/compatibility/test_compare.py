@@ -60,7 +60,7 @@ def test_lists_of_another_length_are_told_whole() -> None:
     assert (found.path, found.development, found.runtime) == ("events.length", ["a"], ["a", "b"])
 
 
-def test_true_is_not_one() -> None:
+def test_true_in_the_place_of_one_is_a_difference() -> None:
     assert len(differences(said({"n": True}), said({"n": 1}))) == 1
 
 

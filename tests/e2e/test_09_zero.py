@@ -91,7 +91,7 @@ async def test_a_run_is_acknowledged_at_once_and_ends_right(story: Story, report
     assert values["done"] == [0, 1, 2]
 
 
-def test_afterwards_none_is_left(story: Story) -> None:
+def test_when_its_work_is_done_no_replica_that_executes_is_left(story: Story) -> None:
     story.until_replicas(0, 300)
     story.kubectl.until("no replica that executes", lambda: not story.pods(), 120)
 

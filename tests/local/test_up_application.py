@@ -76,7 +76,7 @@ async def who(authorization: str | None) -> str | None:
     assert up.said("whoever says to be LangGraph Studio gets in without authentication")
 
 
-def test_its_folder_alone_is_enough(up: Up) -> None:
+def test_lgs_up_in_a_folder_serves_the_langgraph_json_there(up: Up) -> None:
     up.manifest = up.folder
 
     up.serve()

@@ -271,7 +271,7 @@ def story(series: Mapping[str, str], expected: Mapping[str, list[dict[str, Any]]
 
 
 @prometheus.needed
-def test_the_rules_are_rules(rules: Path) -> None:
+def test_prometheus_own_tool_finds_nothing_wrong_with_the_rules(rules: Path) -> None:
     assert prometheus.check_rules(rules) == []
     assert prometheus.check_rules(RULES) == []
 

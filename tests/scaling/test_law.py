@@ -248,12 +248,15 @@ def test_the_numbers_of_a_reason_make_the_number_of_replicas() -> None:
     told = re.compile(r"keep (\d+) slots in use(?: and need (\d+), so)?(.*): (\d+) replicas? of 8 slots(.*)")
     load = poisson(steps((0, 4), (60, 40), (100, 2)), 200, run=2.0)
 
-    for each in play(load, 200, replace(POLICY, queue_wait_seconds=0.2)).rounds:
-        if (found := told.search(each.decision.reason)) is not None:
-            in_use, needed, beside, replicas, stay = found.groups()
-            explained = ceil(int(needed or in_use) / 8)
-            assert int(replicas) <= max(1, explained) or "wait" in beside or "bursts" in beside, found[0]
-            assert int(replicas) == each.decision.replicas or stay, found[0]
+    decisions = [each.decision for each in play(load, 200, replace(POLICY, queue_wait_seconds=0.2)).rounds]
+
+    with_numbers = [(each, found) for each in decisions if (found := told.search(each.reason)) is not None]
+    assert len(with_numbers) > len(decisions) / 5
+    for decision, found in with_numbers:
+        in_use, needed, beside, replicas, stay = found.groups()
+        explained = ceil(int(needed or in_use) / 8)
+        assert int(replicas) <= max(1, explained) or "wait" in beside or "bursts" in beside, found[0]
+        assert int(replicas) == decision.replicas or stay, found[0]
 
 
 def test_rounds_without_data_change_nothing() -> None:

@@ -137,7 +137,9 @@ async def test_its_state_is_changed_and_gone_on_from(client: LangGraphClient) ->
 @pytest.mark.parametrize(
     ("xray", "node"), [(False, "outer"), (1, "outer:inner"), (True, "outer:inner:child")]
 )
-async def test_it_is_drawn(client: LangGraphClient, xray: bool | int, node: str) -> None:
+async def test_a_remote_graph_is_drawn_as_deep_as_it_is_asked_for(
+    client: LangGraphClient, xray: bool | int, node: str
+) -> None:
     drawing = await RemoteGraph("deep", client=client).aget_graph(xray=xray)
 
     assert set(drawing.nodes) == {"__start__", node, "__end__"}

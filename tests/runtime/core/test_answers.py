@@ -202,7 +202,7 @@ def test_only_plain_questions_are_cached(other: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_each_of_these_makes_another_question(other: dict[str, Any]) -> None:
+def test_whatever_a_graph_may_see_makes_another_question(other: dict[str, Any]) -> None:
     assert asked(replace(QUESTION, **other)) != asked(QUESTION)
 
 
@@ -218,7 +218,7 @@ def test_each_of_these_makes_another_question(other: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_none_of_these_does(other: dict[str, Any]) -> None:
+def test_ids_of_messages_and_what_a_graph_does_not_see_make_no_other_question(other: dict[str, Any]) -> None:
     assert asked(replace(QUESTION, **other)) == asked(QUESTION)
 
 

@@ -74,7 +74,7 @@ def test_what_a_handler_writes_into_a_user_is_not_remembered() -> None:
     assert again is not None and again["teams"] == ["x"]
 
 
-def test_the_section_is_read() -> None:
+def test_auth_cache_says_by_which_headers_how_long_and_how_many_users_are_known() -> None:
     cache = {"cache_keys": ["Authorization", "X-Tenant"], "ttl_seconds": 5, "max_size": 7}
 
     assert parse_auth({"cache": cache}, "auth").cache == AuthCache(("authorization", "x-tenant"), 5.0, 7)

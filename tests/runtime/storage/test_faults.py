@@ -434,7 +434,7 @@ async def test_a_refused_run_cancels_nobody(service: Service) -> None:
     assert (await service.storage.runs.get(running.run_id)).cancel_requested is None
 
 
-async def test_news_reach_every_replica(service: Service, open_another: Another) -> None:
+async def test_a_notification_reaches_every_replica(service: Service, open_another: Another) -> None:
     other = await open_another()
     await service.replica()
 
@@ -448,7 +448,9 @@ async def test_news_reach_every_replica(service: Service, open_another: Another)
         await heard(theirs, Signal("finished", run.run_id))
 
 
-async def test_news_of_threads_reach_every_replica(service: Service, open_another: Another) -> None:
+async def test_a_notification_of_a_thread_reaches_every_replica(
+    service: Service, open_another: Another
+) -> None:
     other = await open_another()
     waiting = await service.enqueue()
 
@@ -473,7 +475,7 @@ async def test_who_follows_a_thread_hears_that_a_run_was_cancelled_before_it_beg
         await heard(theirs, Signal("thread", waiting.thread_id))
 
 
-async def test_many_news_at_once_all_arrive(service: Service, open_another: Another) -> None:
+async def test_many_notifications_at_once_all_arrive(service: Service, open_another: Another) -> None:
     async with (await open_another()).signals.listen() as signals:
         stored = await asyncio.gather(*(service.enqueue() for _ in range(80)))
 
