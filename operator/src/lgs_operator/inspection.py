@@ -15,7 +15,6 @@ import structlog
 
 from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
-from lgs_operator.answers import NoAnswer, read_json
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import history_of
@@ -36,6 +35,7 @@ from lgs_operator.kube.kinds import (
 from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, claim_name, object_name
+from lgs_operator.pod_answers import NoAnswer, read_json
 from lgs_operator.status.backup import BackupView, last_backup, noted_of
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.observed import ObservedService, Reports

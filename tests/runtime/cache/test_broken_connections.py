@@ -13,12 +13,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.redis import RedisEntries, _messages
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
+from lgs_runtime.cache.single_flight import Flight
 from support.caches import listening
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.forgetting import MOST_CLEARED, Cleared
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.response import ResponseCache
 from lgs_runtime.cache.shared import SharedCacheRefused
+from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.cache.statistics import MOST_NAMESPACES
 from support.caches import listening
 from support.waiting import until

@@ -19,10 +19,10 @@ from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.redis_sharing import RedisSharing
 from lgs_runtime.breaker.window import BUCKETS
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.redis_clients import is_refusal
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker

@@ -20,7 +20,6 @@ from structlog.testing import capture_logs
 from lgs_runtime.cache import cached
 from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.exposition import CacheCollector
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.memory import MOST_ENTRIES, MemoryCache
@@ -30,6 +29,7 @@ from lgs_runtime.cache.preloading import Preloader
 from lgs_runtime.cache.redis import HALF_LIFE_SECONDS, MOST_COUNTED, TIMEOUT_SECONDS
 from lgs_runtime.cache.replicas import CHECK_SECONDS
 from lgs_runtime.cache.response import ResponseCache
+from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.cache.statistics import MOST_NAMESPACES
 from support.caches import listening
 from support.redis import RedisServer

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis.asyncio
 
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.wrapping import sealing_entries
 from support import ciphers

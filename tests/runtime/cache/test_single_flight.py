@@ -17,8 +17,8 @@ import pytest
 from langgraph.errors import GraphInterrupt
 
 from lgs_runtime.cache import cached
-from lgs_runtime.cache.flights import Flight, Flights, Without, copy_of
 from lgs_runtime.cache.manager import MOST_REFRESHES, CacheManager
+from lgs_runtime.cache.single_flight import Flight, Flights, Without, copy_of
 
 CALLS: list[Any] = []
 
@@ -497,7 +497,7 @@ def test_a_flight_that_the_garbage_collector_ends_in_the_midst_of_another_stops_
             flights.land(left, Without.AGAIN)
             super().__init__(key)
 
-    monkeypatch.setattr("lgs_runtime.cache.flights.Flight", Collecting)
+    monkeypatch.setattr("lgs_runtime.cache.single_flight.Flight", Collecting)
     joined: list[tuple[Flight, bool]] = []
     thread = threading.Thread(target=lambda: joined.append(flights.join("a")), daemon=True)
     thread.start()

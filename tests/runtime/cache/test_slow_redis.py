@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.manager import CacheManager
+from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.cache.values import Found, Life
 from support.caches import listening
 from support.redis import RedisServer

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, LLMResult
 from prometheus_client import CollectorRegistry
 
-from lgs_runtime.cache.beside import beside_the_call
+from lgs_runtime.cache.refresh_context import beside_the_call
 from lgs_runtime.model_usage import MOST_PAIRS, ModelUsage, Tokens, tokens_of
 from lgs_runtime.series import LONGEST_LABEL
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import aiohttp
 import structlog
 
-from lgs_operator.answers import NoAnswer, read_text
+from lgs_operator.pod_answers import NoAnswer, read_text
 from lgs_operator.scaling.exposition import READ, NotOurMetrics, parse
 from lgs_operator.scaling.samples import ReplicaSample
 

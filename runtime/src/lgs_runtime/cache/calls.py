@@ -17,13 +17,13 @@ from weakref import WeakSet
 
 from langgraph.errors import GraphBubbleUp
 
-from lgs_runtime.cache.beside import beside_the_call
 from lgs_runtime.cache.current import is_of_a_replica
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.keys import Arguments, UncacheableArgument, canonical, code_of
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.refresh_context import beside_the_call
+from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.forking import copied
 from lgs_runtime.tracebacks import named_text
 

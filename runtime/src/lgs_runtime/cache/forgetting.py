@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from lgs_runtime.cache.flights import Flights
 from lgs_runtime.cache.learning import Learner
 from lgs_runtime.cache.loop import LoopWork
 from lgs_runtime.cache.memory import MemoryCache
 from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import Change, SharedCache
+from lgs_runtime.cache.single_flight import Flights
 from lgs_runtime.cache.statistics import ALL, REDIS, Statistics
 
 MOST_CLEARED: Final = 1000

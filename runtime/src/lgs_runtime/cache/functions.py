@@ -14,10 +14,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from lgs_runtime.cache import options
 from lgs_runtime.cache.calls import NAMES, Again, Work, computes, computing, inside_of
 from lgs_runtime.cache.current import current
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found
 from lgs_runtime.cache.keys import Arguments
 from lgs_runtime.cache.options import Seconds
+from lgs_runtime.cache.single_flight import Flight
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)

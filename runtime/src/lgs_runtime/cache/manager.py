@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from math import inf
 from typing import Any, Final, Literal
 
-from lgs_runtime.cache.flights import Failed, Flight, Landing, Without
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.loop import on_a_loop
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.shared import Change, Stored, Written
+from lgs_runtime.cache.single_flight import Failed, Flight, Landing, Without
 from lgs_runtime.cache.values import Values
 from lgs_runtime.event_loop import EXITS
 from lgs_runtime.tracebacks import named_text

@@ -16,10 +16,10 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 
-from lgs_runtime.cache.beside import RUNTIME
 from lgs_runtime.cache.current import serves
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.popularity import HotKey
+from lgs_runtime.cache.refresh_context import RUNTIME
 
 TURN_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 0.25

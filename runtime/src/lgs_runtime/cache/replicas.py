@@ -17,8 +17,8 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from lgs_runtime.cache.flights import Flight, Flights
 from lgs_runtime.cache.shared import Change, SharedCache, SharedCacheRefused, SharedCacheUnavailable
+from lgs_runtime.cache.single_flight import Flight, Flights
 from lgs_runtime.cancelling import cancelled
 
 CHECK_SECONDS: Final = 0.5

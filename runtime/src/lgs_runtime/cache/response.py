@@ -15,11 +15,11 @@ from langgraph.cache.base import BaseCache, FullKey, Namespace
 from langgraph.pregel import Pregel
 
 from lgs_runtime.cache.current import current
-from lgs_runtime.cache.flights import Flight
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.options import broken_rule, check_namespace
 from lgs_runtime.cache.place import Place
+from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.errors import ConfigError
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from time import monotonic as now
 from typing import Any, Final, Self
 
-from lgs_runtime.cache.flights import Flights
 from lgs_runtime.cache.forgetting import Forgetting
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.learning import Learner
@@ -20,6 +19,7 @@ from lgs_runtime.cache.memory import MemoryCache
 from lgs_runtime.cache.place import KeyNames, Place
 from lgs_runtime.cache.replicas import Replicas
 from lgs_runtime.cache.shared import SharedCache, Stored, Written
+from lgs_runtime.cache.single_flight import Flights
 from lgs_runtime.cache.statistics import REDIS, Statistics, WarmupCounts
 from lgs_runtime.cache.value_encoding import Encoding, NotStorable
 from lgs_runtime.cache.value_types import Unreadable

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_operator.answers import LONGEST_REASON, NoAnswer, read_json, read_text
+from lgs_operator.pod_answers import LONGEST_REASON, NoAnswer, read_json, read_text
 from lgs_operator.scaling.scrape import scrape
 from support.drawn_manifests import examples
 
