@@ -34,8 +34,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from lgs_runtime.redis_addresses import RedisAddress, parse_redis
 
-GONE: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
-"""What a client raises for a Redis that is not there, or not just now, or refuses a command."""
+NO_REDIS: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What the driver raises as it reads what is no answer, or one to another question."""
+GONE: Final = (RedisError, RedisClusterException, OSError, TimeoutError, *NO_REDIS)
+"""What a client raises for a Redis that is not there, or not just now, or refuses a command; and for what
+answers in its place."""
 _OUTAGES: Final = (AskError, ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _OUTAGE_CODES: Final = re.compile(
     r"\b(BUSY|CLUSTERDOWN|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY)\b|\bunauthenticated\b"

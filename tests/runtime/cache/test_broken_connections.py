@@ -20,6 +20,7 @@ from lgs_runtime.cache.redis import RedisEntries, _messages
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
 from lgs_runtime.cache.single_flight import Flight
 from support.caches import listening
+from support.no_redis import NOT_OF_REDIS, answering
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied
 from support.waiting import until
@@ -323,3 +324,22 @@ async def test_nobody_waits_for_the_lease_of_one_who_was_cancelled_as_it_was_tak
     await asyncio.gather(caller, return_exceptions=True)
 
     await goes_on(there, place)
+
+
+@pytest.mark.parametrize("answer", NOT_OF_REDIS, ids=repr)
+async def test_what_answers_and_is_no_redis_is_one_that_is_away(new_cache: NewCache, answer: bytes) -> None:
+    async with answering(answer) as uri:
+        cache = new_cache(uri)
+        place = cache.place("function", "key")
+        with capture_logs() as logs:
+            flight = await cache.enter(place, LIFE, NOBODY)
+            assert isinstance(flight, Flight)
+            await cache.land(place, flight, "value", LIFE)
+            found = await cache.read([place, cache.place("function", "other")])
+            await cache.forget(place)
+            await cache.clear()
+            await cache.rates({"key": 1})
+        await cache.close()
+
+    assert [each.value for each in found.values()] == ["value"]
+    assert "cache.redis_gone" in [log["event"] for log in logs]

@@ -28,6 +28,7 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
 from support.caches import listening
 from support.circuits import POLICY
+from support.no_redis import GARBLED, answering
 from support.ports import free_port
 from support.redis import RedisNode, RedisServer, flush
 from support.servers import running
@@ -228,6 +229,18 @@ async def test_what_somebody_else_added_to_a_stream_is_no_event(server: RedisSer
         await client.execute_command("XADD", "lgs:refused:stream:a", "*", "e", b"\xff")
 
         assert await told(there, "a") == ["1000-1", "1000-2"]
+
+
+@pytest.mark.parametrize("answer", GARBLED, ids=repr)
+async def test_the_streams_of_a_replica_do_without_what_is_no_redis(answer: bytes) -> None:
+    async with answering(answer) as uri, AsyncExitStack() as stack:
+        broker = RedisBroker.connect(uri, "refused")
+        stack.push_async_callback(broker.close)
+
+        for run in "ab":
+            await broker.publish(run, EVENTS)
+            assert await told(broker, run) == ["1000-1", "1000-2"]
+            await broker.discard(run)
 
 
 def broken_circuit(name: str) -> Circuit:

@@ -17,7 +17,8 @@ from uuid import uuid4
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
-from lgs_runtime.redis_clients import GONE, connect, is_refusal
+from lgs_runtime.redis_clients import GONE, NO_REDIS, connect, is_refusal
+from lgs_runtime.tracebacks import named_text
 
 TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
@@ -172,8 +173,8 @@ class RedisEntries:
         keys = (f"lgs:{{{self._channel}-counts}}", f"lgs:{{{self._channel}-counts}}:halved")
         async with self._asked(keys[0]):
             reply = await self._redis.eval(COUNT, 2, *keys, HALF_LIFE_SECONDS, MOST_COUNTED, *counts)
-        seconds, *found = map(float, reply)
-        return {key: count / seconds for key, count in zip(asked, found, strict=True)}
+            seconds, *found = map(float, reply)
+            return {key: count / seconds for key, count in zip(asked, found, strict=True)}
 
     async def announce(self, change: Change) -> None:
         """Sends a change to the other replicas."""
@@ -279,7 +280,9 @@ async def answered(seconds: float | None = None) -> AsyncIterator[None]:
         raise _told(failed) from failed
 
 
-def _told(failed: BaseException) -> SharedCacheUnavailable | SharedCacheRefused:
+def _told(failed: Exception) -> SharedCacheUnavailable | SharedCacheRefused:
+    if isinstance(failed, NO_REDIS):
+        return SharedCacheUnavailable(f"an answer that is none of Redis: {named_text(failed)}")
     kind = SharedCacheRefused if is_refusal(failed) else SharedCacheUnavailable
     return kind(str(failed) or type(failed).__name__)
 
@@ -287,6 +290,8 @@ def _told(failed: BaseException) -> SharedCacheUnavailable | SharedCacheRefused:
 def _stored(found: Any) -> Stored | None:
     if not isinstance(found, list):
         return None
+    if [*map(type, found)] != [bytes, int]:
+        raise SharedCacheUnavailable("an answer that is none of Redis: no value and how long it lives")
     raw, left = found
     # What has no end was put there without it, as by a copy of the keys: how old it is nobody knows.
     return Stored(raw if left >= 0 else b"", left / 1000)

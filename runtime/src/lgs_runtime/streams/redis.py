@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
@@ -36,6 +36,7 @@ SOON_SECONDS = 0.1
 """So long a new listener waits for an event of the run in this replica, before it subscribes at Redis."""
 Place = tuple[int, int]
 START = position(FROM_START)
+T = TypeVar("T")
 
 
 class RedisBroker:
@@ -170,7 +171,7 @@ class RedisBroker:
         await self._memory.discard(key)
         self._batches.forget(key)
         self._subscribers.end(key)
-        await self._asked(lambda: self._redis.delete(key))
+        await self._asked(lambda: self._redis.delete(key), bool)
 
     async def ping(self) -> None:
         """Raises `ConnectionError` when Redis does not answer."""
@@ -196,23 +197,23 @@ class RedisBroker:
     async def _latest(self, key: str) -> StreamEvent | None:
         """The last event that there is, its data left out; of those here alone when Redis is away."""
         found = self._memory.kept(key, START)[-1:]
-        latest = await self._asked(lambda: self._redis.xrevrange(key, count=1))
-        found += [replace(event, data=b"") for event in _events(latest)]
+        latest = await self._asked(lambda: self._redis.xrevrange(key, count=1), _events)
+        found += [replace(event, data=b"") for event in latest or ()]
         return max(found, key=lambda event: event.position, default=None)
 
     async def _page(self, key: str, last: Place) -> list[StreamEvent]:
         """The next entries; none when Redis is away."""
         begin = "-" if last == START else f"({last[0]}-{last[1]}"
-        entries = await self._asked(lambda: self._redis.xrange(key, min=begin, count=PAGE))
-        return _events(entries)
+        return await self._asked(lambda: self._redis.xrange(key, min=begin, count=PAGE), _events) or []
 
-    async def _asked(self, command: Callable[[], Any]) -> Any:
-        """What Redis answers; None when it refuses, or is away, for which one waits and not everybody."""
+    async def _asked(self, command: Callable[[], Any], read: Callable[[Any], T]) -> T | None:
+        """What is `read` in Redis' answer; None when it refuses, or is away, for which one waits and not
+        everybody."""
         if self._reachability.away:
             return None
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await command()
+                return read(await command())
         except GONE as failed:
             self._reachability.failed(failed)
             return None
