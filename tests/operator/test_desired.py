@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from base64 import b64decode
 from dataclasses import replace
 from typing import Any
@@ -137,6 +139,25 @@ def test_the_manifest_reaches_the_runtime_as_environment() -> None:
     assert (given["LGS_QUEUE_HIGH"], given["LGS_RUN_TIMEOUT_SECONDS"]) == ("7", "60")
     assert (given["LGS_HOST"], given["LGS_SERVICE"]) == ("0.0.0.0", "team.support")
     assert "DATABASE_URI" not in given
+
+
+def expanded(value: str, known: str) -> str:
+    """What Kubernetes makes of the value of a variable, where one that is known has this value."""
+
+    def of(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else known if found[1] else found[0]
+
+    return re.sub(r"\$\$|\$\((\w+)\)", of, value)
+
+
+@pytest.mark.parametrize("asked", ["what is $(DATABASE_URI)?", "$$5 or $5", "$$(DATABASE_URI)", "$(", "a$"])
+def test_nothing_is_put_in_for_what_an_input_asks(asked: str) -> None:
+    warmup = {"inputs": [{"input": {"asked": asked}}], "file": asked}
+    given = env(cache={"warmup": warmup}, persistence={"postgres": {"managed": {}}})
+
+    came = json.loads(expanded(given["LGS_CACHE_WARMUP"], "postgresql://secret"))
+
+    assert (came["inputs"], came["file"]) == (warmup["inputs"], asked)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
         values["LGS_DATABASE_POOLER"] = spec.persistence.postgres.pooler
     if spec.auth.api_keys is not None:
         values["LGS_API_KEYS_FILE"] = f"{API_KEYS_DIR}/{API_KEYS_FILE}"
-    given: dict[str, Manifest] = {name: {"name": name, "value": value} for name, value in values.items()}
+    given: dict[str, Manifest] = {
+        name: {"name": name, "value": _literal(value)} for name, value in values.items()
+    }
     given["LGS_REPLICA_ID"] = {
         "name": "LGS_REPLICA_ID",
         "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
@@ -66,6 +68,12 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
     given |= {each["name"]: each for each in _tracing(spec)}
     given |= {each.name: _as_written(each) for each in spec.pod.env}
     return list(given.values())
+
+
+def _literal(value: str) -> str:
+    """A value as Kubernetes is to hand it on: it would put a variable in for `$(NAME)`, and make one `$` of
+    two."""
+    return value.replace("$", "$$")
 
 
 def role(inputs: Inputs, component: Component) -> str:
