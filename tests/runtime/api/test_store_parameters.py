@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import UnprocessableEntityError
 
 
 @pytest.fixture
@@ -46,6 +47,75 @@ async def test_a_filter_compares(
         await client.store.put_item(place, f"k{n}", {"n": n, "even": n % 2 == 0, "name": f"n{n}"})
 
     assert keys(await client.store.search_items(place, filter=rule)) == found
+
+
+ODD: dict[str, Any] = {
+    "nine": {"n": 9, "a.b": 1, "it's": 2, 'a "b" c': 3, "": 4, "$ok": 5, "null\x00": "a\x00b"},
+    "ten": {"n": 10, "deep": {"x": 1, "y": {"z": [1, 2]}}, "on": "2026-01-01"},
+    "hundred": {"n": 100, "a": {"b": 1}, "on": "2026-10-01"},
+    "text": {"n": "9", "deep": {"x": 2}, "list": [{"x": 1}]},
+    "truth": {"n": True, "deep": [1]},
+    "null": {"n": None, "deep": "x"},
+    "none": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        ({"n": {"$gt": 9}}, {"ten", "hundred"}),
+        ({"n": {"$gte": 9.0, "$lt": 99.5}}, {"nine", "ten"}),
+        ({"n": {"$lte": "9"}}, {"text"}),
+        ({"on": {"$gt": "2026-01-01"}}, {"hundred"}),
+        ({"n": {"$ne": 9}}, {"ten", "hundred", "text", "truth", "null", "none"}),
+        ({"n": {"$ne": None}}, {"nine", "ten", "hundred", "text", "truth"}),
+        ({"n": None}, {"null", "none"}),
+        ({"n": {"$eq": None}}, {"null", "none"}),
+        ({"n": True}, {"truth"}),
+        ({"n": 1}, set()),
+        ({"n": 9.0}, {"nine"}),
+        ({"n": "9"}, {"text"}),
+        ({"a.b": 1}, {"nine"}),
+        ({"a": {"b": 1}}, {"hundred"}),
+        ({"it's": 2}, {"nine"}),
+        ({'a "b" c': {"$gt": 2}}, {"nine"}),
+        ({"": 4}, {"nine"}),
+        ({"$ok": 5}, {"nine"}),
+        ({"null\x00": "a\x00b"}, {"nine"}),
+        ({"deep": {"x": 1}}, {"ten"}),
+        ({"deep": {"x": {"$gte": 1}}}, {"ten", "text"}),
+        ({"deep": {"x": {"$ne": 1}}}, {"text"}),
+        ({"deep": {"y": {"z": [1, 2]}}}, {"ten"}),
+        ({"deep": {"$eq": {"x": 2}}}, {"text"}),
+        ({"deep": {"w": None}}, {"ten", "text"}),
+        ({"deep": {}}, {"ten", "text"}),
+        ({"deep": [1]}, {"truth"}),
+        ({"list": [{"x": 1}]}, {"text"}),
+    ],
+)
+async def test_a_filter_takes_any_key_objects_in_objects_and_numbers_as_numbers(
+    client: LangGraphClient, place: list[str], rule: Any, found: set[str]
+) -> None:
+    for key, value in ODD.items():
+        await client.store.put_item(place, key, value)
+
+    assert keys(await client.store.search_items(place, filter=rule)) == found
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"n": {"$in": [1]}}, r"Unsupported operator: \$in"),
+        ({"deep": {"n": {"$eq": 1, "x": 1}}}, "Unsupported operator: x"),
+        ({"n": {"$gt": None}}, r"\$gt: None: must be a number or a text"),
+        ({"n": {"$lt": True}}, r"\$lt: True: must be a number or a text"),
+    ],
+)
+async def test_a_filter_that_can_not_compare_is_refused(
+    client: LangGraphClient, place: list[str], rule: Any, said: str
+) -> None:
+    with pytest.raises(UnprocessableEntityError, match=said):
+        await client.store.search_items(place, filter=rule)
 
 
 async def test_a_search_is_of_everything_under_a_namespace_page_by_page(

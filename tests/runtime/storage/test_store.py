@@ -52,6 +52,17 @@ async def has_vectors(uri: str) -> bool:
         return await found.fetchone() is not None
 
 
+async def test_a_filter_finds_integers_of_any_size(database_uri: str) -> None:
+    async with open_store(database_uri) as store:
+        await store.aput(("large",), "a", {"n": 2**70, "list": [2**70]})
+        await store.aput(("large",), "b", {"n": 2**70 + 1})
+
+        same = await store.asearch(("large",), filter={"n": 2**70})
+        inside = await store.asearch(("large",), filter={"list": [2**70]})
+
+    assert [item.key for item in same] == [item.key for item in inside] == ["a"]
+
+
 @pytest.mark.parametrize("embed", [by_letter, by_letter_later])
 async def test_items_are_found_by_meaning(database_uri: str, embed: Any) -> None:
     if not await has_vectors(database_uri):

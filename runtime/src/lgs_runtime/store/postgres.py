@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Final, LiteralString, cast
+from typing import Any, Final, LiteralString, cast
 
 import psycopg
 from langgraph.store.base import Op, Result, TTLConfig
@@ -23,6 +23,7 @@ from lgs_runtime.database.postgres_connections import connected
 from lgs_runtime.database.postgres_setup import setup_turn
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.store.batches import IsolatedBatchStore
+from lgs_runtime.store.filters import Condition, postgres_condition
 from lgs_runtime.store.options import Index, check_dimensions
 from lgs_runtime.store.postgres_connections import (
     HealingPool,
@@ -52,6 +53,10 @@ class PostgresStore(IsolatedBatchStore, AsyncPostgresStore):
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Reads and writes, as LangGraph's contract says."""
         return [decoded(result) for result in await super().abatch([encoded(op) for op in ops])]
+
+    def _get_filter_condition(self, key: str, op: str, value: Any) -> Condition:
+        """Of the whole filter, which `encoded` made one value of."""
+        return postgres_condition(value)
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:

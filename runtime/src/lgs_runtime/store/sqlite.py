@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import aiosqlite
 from langgraph.store.base import Op, Result, TTLConfig
@@ -17,6 +17,7 @@ from langgraph.store.sqlite.base import SqliteIndexConfig
 
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.store.batches import IsolatedBatchStore
+from lgs_runtime.store.filters import MATCHES, Condition, matches_texts, sqlite_condition
 from lgs_runtime.store.options import Index, check_dimensions
 from lgs_runtime.store.values import decoded, encoded
 from lgs_runtime.store.vectors import FLOAT_BYTES, VectorConnection
@@ -38,6 +39,10 @@ class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
         if expired is not None:
             await self.sweep_ttl()
         return [decoded(result) for result in await super().abatch([encoded(op) for op in ops])]
+
+    def _get_filter_condition(self, key: str, op: str, value: Any) -> Condition:
+        """Of the whole filter, which `encoded` made one value of."""
+        return sqlite_condition(value)
 
     @asynccontextmanager
     async def _cursor(self, *, transaction: bool = True) -> AsyncIterator[aiosqlite.Cursor]:
@@ -72,6 +77,7 @@ async def sqlite_store(
         )
         async with _turn(file):
             await connection.execute("PRAGMA journal_mode=WAL")
+            await connection.create_function(MATCHES, 2, matches_texts, deterministic=True)
             given = cast(SqliteIndexConfig, index.config()) if index else None
             store = SqliteStore(connection, index=given, ttl=ttl)
             await stack.enter_async_context(aclosing(store))

@@ -1,5 +1,5 @@
 """Items as both databases take them, and back: with NUL, halves of characters and integers of any size, in
-namespaces, keys, values and filters. All others stand in LangGraph's tables as its own stores have them."""
+namespaces, keys and values. All others stand in LangGraph's tables as its own stores have them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import orjson
 from langgraph.store.base import GetOp, Item, ListNamespacesOp, Op, PutOp, Result, SearchOp
 
 from lgs_runtime.database.json_columns import dump, escape, restored, unescape
+from lgs_runtime.store.filters import as_one
 
 
 def encoded(op: Op) -> Op:
@@ -22,7 +23,7 @@ def encoded(op: Op) -> Op:
     if isinstance(op, GetOp):
         return op._replace(namespace=_labels(op.namespace), key=escape(str(op.key)))
     if isinstance(op, SearchOp):
-        wanted = None if op.filter is None else _document(op.filter)
+        wanted = as_one(op.filter) if op.filter else None
         return op._replace(namespace_prefix=_labels(op.namespace_prefix), filter=wanted)
     if isinstance(op, ListNamespacesOp) and op.match_conditions:
         conditions = tuple(each._replace(path=_labels(each.path)) for each in op.match_conditions)

@@ -1,0 +1,139 @@
+"""What a search of the store filters by, alike on both databases and as LangGraph's store in memory has it:
+any keys, objects inside of objects, numbers as numbers. LangGraph's own stores compare numbers as texts on
+PostgreSQL, and on SQLite take a period in a key for a path and refuse most other characters.
+
+A filter has values by keys. A value that is an object with operators (`$eq`, `$ne`, `$gt`, `$gte`, `$lt`,
+`$lte`) compares, another object is a filter of the object there, anything else is what is to be there; None
+stands for a key that is missing, too. Numbers are compared with numbers, texts with texts, by their
+characters.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from lgs_runtime.database.json_columns import dump, escape, load
+
+MATCHES: Final = "lgs_store_matches"
+"""The function of a SQLite connection that `sqlite_condition` calls: `matches_texts`."""
+_ORDERS: Final[Mapping[str, tuple[str, Callable[[Any, Any], bool]]]] = {
+    "$gt": (">", operator.gt),
+    "$gte": (">=", operator.ge),
+    "$lt": ("<", operator.lt),
+    "$lte": ("<=", operator.le),
+}
+_WHOLE: Final = "$filter"
+
+Condition = tuple[str, list[Any]]
+
+
+def as_one(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The filter as LangGraph's stores hand it on unread, to their `_get_filter_condition`. Raises
+    `ValueError` for an operator that there is not, or that can't compare with what it is given."""
+    _check(wanted)
+    return {"filter": {_WHOLE: wanted}}
+
+
+def _check(wanted: Mapping[str, Any]) -> None:
+    for value in wanted.values():
+        if not isinstance(value, Mapping):
+            continue
+        if not _compares(value):
+            _check(value)
+            continue
+        for name, than in value.items():
+            if name not in _ORDERS and name not in ("$eq", "$ne"):
+                raise ValueError(f"Unsupported operator: {name}")
+            if name in _ORDERS and (isinstance(than, bool) or not isinstance(than, int | float | str)):
+                raise ValueError(f"{name}: {than!r}: must be a number or a text")
+
+
+def _compares(wanted: Mapping[str, Any]) -> bool:
+    return any(str(name).startswith("$") for name in wanted)
+
+
+def matches(found: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether a value is what a filter wants."""
+    return isinstance(found, dict) and all(_is_so(found.get(key), each) for key, each in wanted.items())
+
+
+def _is_so(found: Any, wanted: Any) -> bool:
+    if not isinstance(wanted, Mapping):
+        return _same(found, wanted)
+    if not _compares(wanted):
+        return matches(found, wanted)
+    return all(_holds(found, name, than) for name, than in wanted.items())
+
+
+def _holds(found: Any, name: str, than: Any) -> bool:
+    if name in ("$eq", "$ne"):
+        return _same(found, than) is (name == "$eq")
+    kind = str if isinstance(than, str) else (int, float)
+    return isinstance(found, kind) and not isinstance(found, bool) and _ORDERS[name][1](found, than)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JSON: true is no number."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+def matches_texts(value: str | bytes, wanted: str) -> bool:
+    """`matches` of an item's value and a filter, each as the document that it is kept or sent as."""
+    return matches(load(value), _read(wanted))
+
+
+_read: Callable[[str], Any] = lru_cache(maxsize=64)(json.loads)
+"""What is asked for is compared with many: it is read once."""
+
+
+def sqlite_condition(wanted: Mapping[str, Any]) -> Condition:
+    """Of the column `value`."""
+    return f"{MATCHES}(value, ?)", [json.dumps(wanted)]
+
+
+def postgres_condition(wanted: Mapping[str, Any]) -> Condition:
+    """Of the column `value`, which holds jsonb."""
+    return _all_of("value", [], wanted)
+
+
+def _all_of(at: str, path: list[Any], wanted: Mapping[str, Any]) -> Condition:
+    parts = [_one("(" + at + "->%s::text)", [*path, escape(str(key))], each) for key, each in wanted.items()]
+    texts = [f"jsonb_typeof({at}) = 'object'", *(text for text, _ in parts)]
+    return "(" + " AND ".join(texts) + ")", [*path, *(each for _, given in parts for each in given)]
+
+
+def _one(at: str, path: list[Any], wanted: Any) -> Condition:
+    if not isinstance(wanted, Mapping):
+        return _equals(at, path, wanted)
+    if not _compares(wanted):
+        return _all_of(at, path, wanted)
+    parts = [_compared(at, path, name, than) for name, than in wanted.items()]
+    return " AND ".join(text for text, _ in parts), [each for _, given in parts for each in given]
+
+
+def _compared(at: str, path: list[Any], name: str, than: Any) -> Condition:
+    if name in ("$eq", "$ne"):
+        text, given = _equals(at, path, than)
+        return (text if name == "$eq" else f"({text}) IS NOT TRUE"), given
+    sign = _ORDERS[name][0]
+    kind, cast = ("string", 'text COLLATE "C"') if isinstance(than, str) else ("number", "numeric")
+    than = escape(than) if isinstance(than, str) else str(than)
+    # CASE keeps the cast from values of another kind.
+    found = f"CASE WHEN jsonb_typeof({at}) = '{kind}' THEN ({at} #>> '{{}}')::{cast} END"
+    return f"({found} {sign} %s::{cast.partition(' ')[0]}) IS TRUE", [*path, *path, than]
+
+
+def _equals(at: str, path: list[Any], wanted: Any) -> Condition:
+    if wanted is None:
+        return f"coalesce({at}, 'null'::jsonb) = 'null'::jsonb", path
+    return f"{at} = %s::jsonb", [*path, dump(wanted)]
