@@ -9,11 +9,13 @@ import struct
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from importlib.metadata import requires
 from typing import Any
 
 import psycopg
 import pytest
 from langgraph.store.base import BaseStore
+from packaging.requirements import Requirement
 
 from lgs_runtime.errors import ConfigError, HandlerFailed
 from lgs_runtime.store.backends import open_store
@@ -50,6 +52,27 @@ async def has_vectors(uri: str) -> bool:
     async with await psycopg.AsyncConnection.connect(uri) as connection:
         found = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
         return await found.fetchone() is not None
+
+
+async def test_a_search_stays_in_its_namespace_whatever_characters_that_has(database_uri: str) -> None:
+    async with open_store(database_uri) as store:
+        for label in ("al", "alice", "j_n", "jon", "j%", "J_N", "a*", "a[l]"):
+            await store.aput(("mine", label, "notes"), label, {})
+
+        found = {
+            label: [item.key for item in await store.asearch(("mine", label))]
+            for label in ("al", "j_n", "j%", "a*", "a[l]")
+        }
+
+    assert found == {label: [label] for label in found}
+
+
+@pytest.mark.parametrize("name", ["langgraph-checkpoint-postgres", "langgraph-checkpoint-sqlite"])
+def test_stores_that_search_beyond_their_namespace_are_not_taken(name: str) -> None:
+    needed = {each.name: each.specifier for each in map(Requirement, requires("lgs-runtime") or ())}
+
+    assert "3.1.0" not in needed[name]
+    assert "3.1.1" in needed[name]
 
 
 async def test_a_filter_finds_integers_of_any_size(database_uri: str) -> None:
