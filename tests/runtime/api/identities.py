@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -290,6 +292,12 @@ FORMS: dict[str, Callable[[], Any]] = {
     "properties": Computed,
     "pydantic": Modelled,
     "set_of_permissions": lambda: ({"read"}, "ann"),
+    "no_json": lambda: {
+        "identity": "ann",
+        "teams": {"red", "blue"},
+        "org": MappingProxyType({"id": 1}),
+        "home": PurePosixPath("/home/ann"),
+    },
     "number": lambda: {"identity": 7},
     "uuid": lambda: {"identity": UUID(int=7)},
     "no_identity": lambda: {"name": "ann"},

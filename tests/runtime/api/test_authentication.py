@@ -236,6 +236,7 @@ ANYONE = {"identity": "ann", "display_name": "ann", "is_authenticated": True, "p
         ("properties", {"display_name": "Ann", "team": "blue"}),
         ("pydantic", {"team": "blue", "joined": "2026-01-02"}),
         ("set_of_permissions", {"permissions": ["read"]}),
+        ("no_json", {"teams": ["blue", "red"], "org": {"id": 1}, "home": "/home/ann"}),
         ("number", {"identity": "7", "display_name": "7"}),
         ("uuid", {"identity": str(UUID(int=7)), "display_name": str(UUID(int=7))}),
     ],

@@ -342,6 +342,16 @@ async def test_what_is_invalidated_is_computed_again() -> None:
     assert CALLS == ["a", "b", "a"]
 
 
+async def test_what_is_invalidated_of_a_sync_function_is_computed_again() -> None:
+    look_up_sync("a")
+    look_up_sync("b")
+
+    assert [look_up_sync.invalidate("a"), look_up_sync.invalidate("a")] == [True, False]
+    for question in "ab":
+        look_up_sync(question)
+    assert CALLS == ["a", "b", "a"]
+
+
 async def test_a_function_is_cleared_without_the_others() -> None:
     await look_up("a")
     look_up_sync("b")
