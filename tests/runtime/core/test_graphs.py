@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 from structlog.testing import capture_logs
@@ -54,6 +55,17 @@ def make_told(config, runtime):
     with Path(__file__).with_name("calls").open("a") as calls:
         print(runtime.access_context, execution and execution.context, type(runtime.store), file=calls)
     return compiled
+
+class Named(TypedDict):
+    name: str
+
+def make_named(config):
+    with Path(__file__).with_name("calls").open("a") as calls:
+        print("made", file=calls)
+    made = StateGraph(Named if config.get("configurable", {}).get("named") else State)
+    made.add_node("node", lambda state: state)
+    made.add_edge(START, "node")
+    return made.compile()
 
 def lying(): return 42
 number = 7
@@ -214,6 +226,21 @@ async def test_a_graph_tells_its_schemas(source: Path) -> None:
     assert schemas["state_schema"]["properties"]["text"]["type"] == "string"
     assert schemas["config_schema"]["properties"]["style"]["type"] == "string"
     assert schemas["context_schema"]["properties"]["style"]["type"] == "string"
+
+
+async def test_the_schemas_of_a_factory_are_those_of_the_graph_that_it_makes_for_a_configuration(
+    source: Path,
+) -> None:
+    graphs = registry(source, g="good_graphs.py:make_named")
+    configs: list[RunnableConfig | None] = [
+        None,
+        *({"configurable": {"named": each}} for each in (True, False)),
+    ]
+
+    found = [await graphs.schemas("g", config) for config in [*configs, *configs]]
+
+    assert [list(each["input_schema"]["properties"]) for each in found] == [["text"], ["name"], ["text"]] * 2
+    assert len((source / "calls").read_text().split()) == 5, "without a configuration it is asked once"
 
 
 async def test_a_state_of_any_typed_dict_has_a_schema(source: Path) -> None:
