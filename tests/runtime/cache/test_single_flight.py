@@ -505,3 +505,31 @@ def test_a_flight_that_the_garbage_collector_ends_in_the_midst_of_another_stops_
 
     assert [leads for _, leads in joined] == [True]
     assert left.future.done()
+
+
+async def test_a_call_in_an_event_loop_that_was_stopped_keeps_nobody_waiting() -> None:
+    stopped = asyncio.new_event_loop()
+
+    async def begin() -> asyncio.Task[str]:
+        task = asyncio.create_task(stopping("a"))
+        while not CALLS:
+            await asyncio.sleep(0)
+        return task
+
+    @cached(ttl=60, namespace="stopped")
+    async def stopping(question: str) -> str:
+        CALLS.append(question)
+        answer = f"answer {len(CALLS)}"
+        if asyncio.get_running_loop() is stopped:
+            await asyncio.sleep(0.01)
+        return answer
+
+    left = await asyncio.to_thread(stopped.run_until_complete, begin())
+    async with asyncio.timeout(30):
+        assert await stopping("a") == "answer 2"
+    await asyncio.to_thread(stopped.run_until_complete, left)
+    stopped.close()
+
+    assert left.result() == "answer 1"
+    assert await stopping("a") == "answer 2", "what was taken over may be older"
+    assert len(CALLS) == 2

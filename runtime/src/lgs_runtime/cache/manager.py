@@ -124,6 +124,7 @@ class CacheManager(Values):
         """Whether one more value may be computed beside the calls."""
         if len(self._refreshing) >= MOST_REFRESHES:
             for left in [each for each in tuple(self._refreshing) if each.abandoned]:
+                left.outdated = True
                 self.refreshed(left)
         return self.refreshes_anew and len(self._refreshing) < MOST_REFRESHES
 

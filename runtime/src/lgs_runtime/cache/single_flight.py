@@ -105,8 +105,9 @@ class Flight:
 
     @property
     def abandoned(self) -> bool:
-        """Whether it never ends: an event loop that is closed goes on with none of its tasks."""
-        return self.loop is not None and self.loop.is_closed()
+        """Whether nobody goes on with it: an event loop that is closed never does, one that was stopped may
+        not."""
+        return self.loop is not None and not self.loop.is_running()
 
     def leads_to(self, others: frozenset[Flight]) -> bool:
         """Whether it waits, itself or through others, for one of these."""
@@ -129,6 +130,7 @@ class Flights:
     def join(self, key: str) -> tuple[Flight, bool]:
         """The flight of a key, and whether the caller leads it. Who leads must `land` it."""
         if (left := self._under_way.get(key)) is not None and left.abandoned:
+            left.outdated = True
             self.land(left, Without.AGAIN)
         # Made before anybody looks: what the garbage collector ends as one is made may join, too.
         flight = Flight(key)
