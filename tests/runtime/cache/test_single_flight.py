@@ -533,3 +533,58 @@ async def test_a_call_in_an_event_loop_that_was_stopped_keeps_nobody_waiting() -
     assert left.result() == "answer 1"
     assert await stopping("a") == "answer 2", "what was taken over may be older"
     assert len(CALLS) == 2
+
+
+async def test_who_waited_in_vain_keeps_what_it_computes(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.manager.FOLLOW_SECONDS", 0.05)
+
+    @cached(ttl=60, namespace="hanging")
+    async def hanging(invalidates: bool = False) -> int:
+        CALLS.append("hanging")
+        number = len(CALLS)
+        if number == 1:
+            await GATE.wait()
+        elif invalidates:
+            await hanging.invalidate(invalidates)
+        return number
+
+    for invalidates, kept in ((False, 2), (True, 3)):
+        CALLS.clear()
+        GATE.clear()
+        leader = asyncio.create_task(hanging(invalidates))
+        while not CALLS:
+            await asyncio.sleep(0)
+        assert await hanging(invalidates) == 2
+        waits = cache.statistics.total().waits
+        assert await hanging(invalidates) == kept
+        assert (cache.statistics.total().waits == waits) is (kept == 2)
+        GATE.set()
+        assert await leader == 1
+    assert not cache.flights._alone
+
+
+async def test_a_thread_that_waited_in_vain_keeps_what_it_computes(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.cache.manager.FOLLOW_SECONDS", 0.05)
+    begun, go_on = threading.Event(), threading.Event()
+
+    @cached(ttl=60, namespace="hanging threads")
+    def hanging() -> int:
+        CALLS.append("hanging")
+        number = len(CALLS)
+        if number == 1:
+            begun.set()
+            go_on.wait(60)
+        return number
+
+    leader = asyncio.create_task(asyncio.to_thread(hanging))
+    await asyncio.to_thread(begun.wait, 60)
+    try:
+        assert [await asyncio.to_thread(hanging) for _ in range(3)] == [2, 2, 2]
+    finally:
+        go_on.set()
+    assert await leader == 1
+    assert not cache.flights._alone

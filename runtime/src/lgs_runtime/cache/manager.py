@@ -24,7 +24,7 @@ from lgs_runtime.event_loop import EXITS
 from lgs_runtime.tracebacks import named_text
 
 FOLLOW_SECONDS: Final = 60.0
-"""So long at most a caller waits for what another computes, before it computes by itself."""
+"""So long at most a caller waits for what another computes, before it computes by itself, and keeps it."""
 Again = Literal[Without.AGAIN]
 POLL_SECONDS: Final = (0.02, 0.25)
 """Between two checks whether another replica is done: a tenth of the time that it has taken so far, within
@@ -63,7 +63,7 @@ class CacheManager(Values):
             left = _left(flight, give_up_at)
             if left <= 0 or not self.flights.wait(flight, inside):
                 self._missed(place)
-                return None
+                return self.flights.alone(place.key) if left <= 0 else None
             with self._waiting(place, flight, inside):
                 landed = asyncio.wrap_future(flight.future)
                 await asyncio.wait({landed}, timeout=left)
@@ -86,7 +86,7 @@ class CacheManager(Values):
             left = _left(flight, give_up_at)
             if not may_wait or left <= 0 or not self.flights.wait(flight, inside):
                 self._missed(place)
-                return None
+                return self.flights.alone(place.key) if may_wait and left <= 0 else None
             with self._waiting(place, flight, inside):
                 futures.wait({flight.future}, left)
             if flight.future.done():

@@ -123,6 +123,8 @@ class Flights:
 
     def __init__(self) -> None:
         self._under_way: dict[str, Flight] = {}
+        self._alone: set[Flight] = set()
+        """Those beside the one of their key, which took too long for who computes them."""
         # The garbage collector may end a flight whose task was left behind, in the midst of this very
         # thread's next line.
         self._lock = threading.RLock()
@@ -140,6 +142,13 @@ class Flights:
         # A future that runs can't be cancelled by one of those who wait for it.
         flight.future.set_running_or_notify_cancel()
         return flight, True
+
+    def alone(self, key: str) -> Flight:
+        """A flight beside the one of its key, for a caller that waits for that no longer."""
+        flight = Flight(key)
+        with self._lock:
+            self._alone.add(flight)
+        return flight
 
     def of(self, key: str) -> Flight | None:
         """The flight of a key, if there is one."""
@@ -165,6 +174,7 @@ class Flights:
     def land(self, flight: Flight, landing: Landing) -> bool:
         """Ends a flight; whether it had not ended before."""
         with self._lock:
+            self._alone.discard(flight)
             if self._under_way.get(flight.key) is not flight:
                 return False
             del self._under_way[flight.key]
@@ -175,14 +185,15 @@ class Flights:
         """What is being computed for this key must not be kept."""
         if (flight := self._under_way.get(key)) is not None:
             flight.outdated = True
+        for flight in tuple(self._alone):
+            flight.outdated |= flight.key == key
 
     def outdate(self, prefix: str) -> None:
         """What is being computed for keys that begin so must not be kept."""
         with self._lock:
             # A copy of all at once: the garbage collector may end one as pairs are made.
-            for key, flight in self._under_way.copy().items():
-                if key.startswith(prefix):
-                    flight.outdated = True
+            for flight in (*self._under_way.copy().values(), *self._alone):
+                flight.outdated |= flight.key.startswith(prefix)
 
     def leased(self) -> list[tuple[str, str]]:
         """The keys and tokens of those that hold a lease."""
