@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,17 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with started(tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@contextmanager
+def started(home: Path) -> Iterator[ControlPlane]:
+    """An API server with the CRD."""
     folder = binaries()
     if folder is None:
         pytest.fail("no kube-apiserver: set KUBEBUILDER_ASSETS to its folder, or run `make control-plane`")
-    with control_plane(folder, tmp_path_factory.mktemp("control-plane")) as running:
+    with control_plane(folder, home) as running:
         running.run("apply", "--server-side", "-f", str(CRD))
         asyncio.run(established(running, "langgraphservices.lgs.dev"))
         yield running

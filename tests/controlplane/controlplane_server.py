@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -38,6 +39,40 @@ _CONTROLLERS = (
 _STARTED_WITHIN = 60.0
 
 
+class Servers:
+    """etcd and kube-apiserver as processes, with their data in `home`."""
+
+    def __init__(self, home: Path, etcd: list[str], api: list[str], url: str) -> None:
+        self._home = home
+        self._commands = etcd, api
+        self._url = url
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        """Returns when the API server answers."""
+        etcd, api = self._commands
+        self._running.enter_context(_process(self._home / "etcd.log", etcd))
+        process = self._running.enter_context(_process(self._home / "apiserver.log", api))
+        _wait_ready(self._url, self._home / "certs" / "apiserver.crt", process, self._home / "apiserver.log")
+
+    def stop(self) -> None:
+        """Ends both."""
+        self._running.close()
+
+    def save(self) -> None:
+        """A backup of all data; nobody is served meanwhile."""
+        self.stop()
+        shutil.copytree(self._home / "etcd", self._home / "backup")
+        self.start()
+
+    def restore(self) -> None:
+        """All data are as they were in the backup, resource versions too."""
+        self.stop()
+        shutil.rmtree(self._home / "etcd")
+        shutil.copytree(self._home / "backup", self._home / "etcd")
+        self.start()
+
+
 @dataclass(frozen=True)
 class ControlPlane:
     """A running API server. `kubeconfig` is the administrator's, `audit` has what service accounts asked."""
@@ -47,6 +82,7 @@ class ControlPlane:
     kubeconfig: Path
     kubectl: Path
     audit: Path
+    servers: Servers
 
     def asked_by(self, namespace: str, account: str) -> list[dict[str, Any]]:
         """The requests of a service account that were answered, oldest first."""
@@ -92,16 +128,15 @@ def control_plane(folder: Path, home: Path) -> Iterator[ControlPlane]:
     tokens.write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
     url, ca = f"https://127.0.0.1:{api_port}", home / "certs" / "apiserver.crt"
     with ExitStack() as stack:
-        stack.enter_context(_process(home / "etcd.log", _etcd(folder, home, etcd_port, peer_port)))
-        api = stack.enter_context(
-            _process(home / "apiserver.log", _api_server(folder, home, etcd_port, api_port, key, tokens))
-        )
-        _wait_ready(url, ca, api, home / "apiserver.log")
+        api = _api_server(folder, home, etcd_port, api_port, key, tokens)
+        servers = Servers(home, _etcd(folder, home, etcd_port, peer_port), api, url)
+        stack.callback(servers.stop)
+        servers.start()
         kubeconfig = _write_kubeconfig(home / "admin.conf", url, ca, ADMIN_TOKEN)
         manager = _controller_manager(folder, kubeconfig, manager_port, key, ca)
         if (folder / "kube-controller-manager").exists():
             stack.enter_context(_process(home / "controllers.log", manager))
-        yield ControlPlane(url, ca, kubeconfig, folder / "kubectl", home / "audit.log")
+        yield ControlPlane(url, ca, kubeconfig, folder / "kubectl", home / "audit.log", servers)
 
 
 def _etcd(folder: Path, home: Path, port: int, peer: int) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from lgs_operator import handlers
 from lgs_operator.backoff import Backoff
-from lgs_operator.handlers import ServiceWatch, is_deaf
+from lgs_operator.handlers import ServiceWatch, is_deaf, went_back
 from lgs_operator.kube.errors import KubeError
 
 BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "generation": 2}}
@@ -147,6 +147,55 @@ async def test_who_is_asked_to_stop_while_kopf_ends_to_begin_anew_stops(
     await asyncio.gather(relisting, return_exceptions=True)
 
     assert begun == 1
+
+
+def of_version(version: str, **more: Any) -> dict[str, Any]:
+    return {"metadata": BODY["metadata"] | {"resourceVersion": version} | more}
+
+
+async def test_services_that_are_as_they_were_before_are_forgotten_and_kopf_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a restore of etcd a watch from a later version brings nothing, and a generation comes twice."""
+    services, stop, begun = Services(), asyncio.Event(), 0
+    services.service_seen(of_version("1245"), gone=False)
+    monkeypatch.setattr(services, "list", restored)
+    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
+
+    async def deaf(*, stop_flag: asyncio.Event, **_: Any) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            services.service_seen(of_version("286"), gone=False)
+            stop.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(kopf, "operator", deaf)
+    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
+
+    relisting = asyncio.create_task(watch.relist())
+    async with asyncio.timeout(30):
+        await watch.run(stop)
+    relisting.cancel()
+    await asyncio.gather(relisting, return_exceptions=True)
+
+    assert (begun, services.gone) == (2, ["u-1"])
+    assert services.seen() == (of_version("286"),)
+
+
+async def restored(*_: Any, **__: Any) -> tuple[list[Any], str]:
+    return [of_version("286")], "300"
+
+
+@pytest.mark.parametrize(
+    ("known", "listed", "is_back"),
+    [("5", "5", False), ("5", "6", False), ("5", "4", True), ("", "4", False), ("5", "", False)],
+)
+def test_a_service_went_back_where_its_version_did(known: str, listed: str, is_back: bool) -> None:
+    found = went_back([of_version(known)], [of_version(listed)])
+
+    assert bool(found) is is_back
+    assert not went_back([of_version("5")], [of_version("4", uid="another")])
 
 
 async def test_what_went_in_one_namespace_is_noticed_though_another_can_not_be_listed() -> None:

@@ -50,6 +50,14 @@ class Server:
         if name in self.objects:
             self._done("DELETED", name, self.objects[name]["metadata"]["labels"]["group"])
 
+    def restore(self, version: int) -> None:
+        """All is as it was at this version, which the next write follows."""
+        self._history = [
+            each for each in self._history if int(each[1]["metadata"]["resourceVersion"]) <= version
+        ]
+        self.objects = {item["metadata"]["name"]: item for event, item in self._history if event != "DELETED"}
+        self._told, self.version = len(self._history), version
+
     def _done(self, event: str, name: str, group: str) -> Manifest:
         self.version += 1
         metadata = {"name": name, "namespace": "team", "labels": {"group": group}}
@@ -254,6 +262,30 @@ async def test_what_we_have_made_since_a_list_was_read_is_not_missed_in_it() -> 
         await server.tell(KubeError(410, "Expired", "too old resource version"))
 
         assert copy.versions("x") == ["2", "99"]
+
+
+async def test_a_server_that_was_restored_from_a_backup_is_believed() -> None:
+    """Its versions go back: what was made since is gone, and what was changed since is as it was
+    (https://github.com/kubernetes/kubernetes/issues/107457)."""
+    server = Server()
+    server.write("a", "x")
+    server.write("b", "y")
+    async with followed(server) as copy:
+        server.write("a", "x")
+        server.write("a", "y")
+        server.write("c", "x")
+        await server.tell_all()
+        assert (copy.versions("x"), copy.versions("y")) == (["6"], ["3", "5"])
+
+        server.restore(3)
+        await server.tell("bookmark")
+        restored = copy.versions("x"), copy.versions("y")
+        server.write("a", "x")
+        await server.tell("next")
+
+        assert restored == (["2"], ["3"])
+        assert (copy.versions("x"), copy.versions("y")) == (["4"], ["3"])
+        assert copy.seen == {"x": ["4"], "y": ["3"]}
 
 
 class Pauses:

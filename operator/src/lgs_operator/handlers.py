@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from lgs_crds import GROUP, KIND, PLURAL, VERSION
 from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
+from lgs_operator.kube.informer import version_of
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, Manifest
 from lgs_operator.kube.state import ClusterState
 
@@ -114,7 +115,8 @@ class ServiceWatch:
         while True:
             await asyncio.sleep(self._relist_seconds)
             before = self._state.seen()
-            there, listed, refused = await self._generations()
+            found, listed, refused = await self._list()
+            there = _generations(found)
             if listed and refused != self._refused:
                 log.warning("watch.namespaces", kind=KIND, refused=sorted(refused))
                 self._renew.set()
@@ -122,7 +124,13 @@ class ServiceWatch:
                 is_listed = listed & {None, body["metadata"]["namespace"]}
                 if is_listed and body["metadata"]["uid"] not in there:
                     self._state.service_seen(body, gone=True)
-            known = {each["metadata"]["uid"]: each["metadata"]["generation"] for each in self._state.seen()}
+            if restored := went_back(before, found):
+                # What is known of them is of a time that never was; kopf goes on from there, and is deaf.
+                log.warning("watch.went_back", kind=KIND, services=len(restored))
+                for body in restored:
+                    self._state.service_seen(body, gone=True)
+                self._renew.set()
+            known = _generations(self._state.seen())
             if is_deaf(late, there, known):
                 log.warning("watch.deaf", kind=KIND, services=len(late))
                 self._renew.set()
@@ -132,7 +140,7 @@ class ServiceWatch:
         """Waits for the CustomResourceDefinition, which may be installed after the operator, or anew. One
         namespace that can be listed is enough: another one may be gone."""
         while not stop.is_set():
-            _, listed, self._refused = await self._generations()
+            _, listed, self._refused = await self._list()
             if listed:
                 return
             log.warning("operator.waits_for_crd")
@@ -159,8 +167,8 @@ class ServiceWatch:
             for each in relays:
                 each.cancel()
 
-    async def _generations(self) -> tuple[dict[str, int], set[str | None], frozenset[str]]:
-        """Generations by uid, the namespaces that were listed, and those in which that is refused."""
+    async def _list(self) -> tuple[list[Manifest], set[str | None], frozenset[str]]:
+        """The services, the namespaces that were listed, and those in which that is refused."""
         found, listed, refused = list[Manifest](), set[str | None](), set[str]()
         for namespace in self._namespaces or (None,):
             try:
@@ -170,12 +178,24 @@ class ServiceWatch:
                 log.info("services.unlisted", error=str(error))
                 if namespace is not None and error.status == FORBIDDEN:
                     refused.add(namespace)
-        there = {each["metadata"]["uid"]: each["metadata"]["generation"] for each in found}
-        return there, listed, frozenset(refused)
+        return found, listed, frozenset(refused)
 
     async def _listed(self, namespace: str | None) -> list[Manifest]:
         found, _ = await self._cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)
         return found
+
+
+def _generations(services: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    return {each["metadata"]["uid"]: each["metadata"]["generation"] for each in services}
+
+
+def went_back(
+    known: Iterable[Mapping[str, Any]], listed: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of the known services that were listed since with a lower version: etcd was restored from a
+    backup, and versions begin again there (https://github.com/kubernetes/kubernetes/issues/107457)."""
+    there = {each["metadata"]["uid"]: version_of(each) for each in listed}
+    return [each for each in known if 0 < there.get(each["metadata"]["uid"], 0) < version_of(each)]
 
 
 def is_deaf(late: Mapping[str, int], there: Mapping[str, int], known: Mapping[str, int]) -> bool:

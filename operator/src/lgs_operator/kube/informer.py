@@ -9,7 +9,8 @@ twice or late, as our own writes are answered beside the watch: that of the larg
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 
@@ -62,7 +63,7 @@ class Informer:
     def put(self, manifest: Manifest) -> None:
         """What a write of our own returned: the copy need not wait for its event. It is ignored where the
         watch has come past it, also if that reported the object as deleted."""
-        if not 0 < _version(manifest) <= self._reached:
+        if not 0 < version_of(manifest) <= self._reached:
             self._keep(manifest)
 
     def _keep(self, item: Manifest) -> None:
@@ -127,15 +128,16 @@ class Informer:
             fields=self._fields,
             metadata_only=self._metadata_only,
         )
-        self._reached = _number(version)
+        went_back, self._reached = 0 < _number(version) < self._reached, _number(version)
         listed = {self._key(item) for item in items}
-        # what a write of our own made since is in no list yet
+        # What a write of our own made since is in no list yet. A list is never older than what was seen
+        # before it, unless etcd was restored from a backup: then no version that is known means anything.
         gone = [
             each
             for key, each in self._objects.items()
-            if key not in listed and _version(each) <= self._reached
+            if key not in listed and (went_back or version_of(each) <= self._reached)
         ]
-        for each in gone:
+        for each in [*self._objects.values()] if went_back else gone:
             self._remove(self._key(each))
         for item in items:
             self._take(item)
@@ -186,10 +188,11 @@ def _name(key: Key) -> str:
 
 
 def _is_older(one: Manifest, other: Manifest) -> bool:
-    return 0 < _version(one) < _version(other)
+    return 0 < version_of(one) < version_of(other)
 
 
-def _version(manifest: Manifest) -> int:
+def version_of(manifest: Mapping[str, Any]) -> int:
+    """An object's resource version, 0 where it has none."""
     return _number(manifest["metadata"].get("resourceVersion", ""))
 
 
