@@ -20,7 +20,8 @@ from google.protobuf.json_format import MessageToDict
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
-from lgs_runtime.api.protocols.a2a_agents import result_parts
+from lgs_runtime.api.protocols.a2a_agents import answer_of, input_of, result_parts
+from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 
@@ -187,6 +188,25 @@ def test_a_result_is_what_the_assistant_said_last_since_it_was_spoken_to(
     messages = [{"type": kind, "content": content} for kind, content in spoken]
 
     assert result_parts({"messages": messages}) == [{"text": text}]
+
+
+@pytest.mark.parametrize(
+    ("root", "part"),
+    [("said", {"text": "said"}), (42, {"data": 42}), ([1], {"data": [1]}), (None, {"data": None})],
+)
+def test_a_result_that_is_no_object_is_told_without_the_name_of_its_channel(root: Any, part: Any) -> None:
+    assert result_parts({"__root__": root}) == [part]
+
+
+def test_an_empty_text_is_a_text_unless_there_is_data() -> None:
+    chat = {"properties": {"messages": {}}}
+    empty, both = {"parts": [{"text": ""}]}, {"parts": [{"text": ""}, {"data": {"a": 1}}]}
+
+    assert input_of(empty, chat) == {"messages": [{"role": "user", "content": ""}]}
+    with pytest.raises(InvalidRequest, match="must be data for an assistant without messages"):
+        input_of(empty, {"properties": {"a": {}}})
+    assert input_of(both, {"properties": {"a": {}}}) == {"a": 1}
+    assert (answer_of(empty), answer_of(both)) == ("", {"a": 1})
 
 
 async def test_a_client_that_knows_an_agents_url_alone_finds_its_card_below_it(url: str) -> None:

@@ -11,7 +11,7 @@ from api_replicas import Replica, open_replica
 from langgraph_sdk.client import LangGraphClient
 from mcp import Client
 
-from lgs_runtime.api.protocols.mcp_tools import arguments_schema
+from lgs_runtime.api.protocols.mcp_tools import arguments_schema, call_result
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.settings import Settings
 
@@ -200,3 +200,13 @@ def test_only_definitions_that_are_used_are_told() -> None:
 
 async def test_both_replicas_answer_the_same(replica: Replica, other: Replica) -> None:
     assert await rpc(replica.url, "tools/list") == await rpc(other.url, "tools/list")
+
+
+@pytest.mark.parametrize(
+    ("root", "said"), [("said", "said"), (42, "42"), ([1, "a"], '[1,"a"]'), (None, "null"), ("", "")]
+)
+def test_a_result_that_is_no_object_is_told_without_the_name_of_its_channel(root: Any, said: str) -> None:
+    found = call_result({"__root__": root})
+
+    assert found["content"] == [{"type": "text", "text": said}]
+    assert found["structuredContent"] == {"result": root}

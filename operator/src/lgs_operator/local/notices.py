@@ -41,6 +41,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     ),
     "lease.lost": "{replica} lost its lease: its {runs} runs go on from their last checkpoints",
     "queue.unserved": "runs wait for graphs that no replica has: {graphs}",
+    "run.lost": "a run that {replica} executed was deleted, or goes on elsewhere",
     "run.reaped": "a run whose replica was gone is {status} now: {run_id}",
     "run.raised": "a run failed: {error}: {message}; the log of {replica} has its traceback",
     "streams.redis_gone": (
@@ -50,7 +51,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "studio.open": "{reason}",
     "tracing.collector_away": "the collector at {endpoint} is away ({reason}): traces are lost meanwhile",
     "tracing.not_installed": "nothing is traced ({reason}): the application's environment lacks {install}",
-    "webhooks.environment": "webhooks can't be called: {reason}",
+    "webhooks.environment": "webhooks that need it can't be called: {reason}",
 }
 OVER: Final[Mapping[str, tuple[str, str]]] = {
     "cache.redis_back": ("cache.redis_gone", "Redis is back: replicas share their cache again"),

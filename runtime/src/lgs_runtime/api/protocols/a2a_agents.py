@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lgs_runtime.errors import InvalidRequest
-from lgs_runtime.model import Assistant, Json, Run
+from lgs_runtime.model import Assistant, Json, Run, unrooted
 
 MODES = ["text/plain", "application/json"]
 ASSISTANTS = ("ai", "assistant", "AIMessageChunk")
@@ -55,9 +55,10 @@ def card(assistant: Assistant, url: str) -> dict[str, Any]:
     }
 
 
-def parse_message(message: Any) -> tuple[str, dict[str, Any]]:
-    """The text of a message, and the fields of its data. Parts are of 1.0, or of 0.3, which also names
-    their kind. Raises `InvalidRequest`, `UnsupportedPart` for a file."""
+def parse_message(message: Any) -> tuple[str | None, dict[str, Any]]:
+    """The text of a message, None where it has none or, beside data, an empty one; and the fields of its
+    data. Parts are of 1.0, or of 0.3, which also names their kind. Raises `InvalidRequest`, `UnsupportedPart`
+    for a file."""
     if not isinstance(message, Mapping) or not isinstance(message.get("parts"), list) or not message["parts"]:
         raise InvalidRequest("message.parts: must be given, at least one")
     texts, data = [], {}
@@ -72,7 +73,8 @@ def parse_message(message: Any) -> tuple[str, dict[str, Any]]:
             raise UnsupportedPart(f"message.parts.{number}: is a file: must be text or data")
         else:
             raise InvalidRequest(f"message.parts.{number}: must be text or data (an object)")
-    return "\n".join(texts), data
+    text = "\n".join(texts) if texts else None
+    return text or (None if data else text), data
 
 
 class UnsupportedPart(Exception):
@@ -83,7 +85,7 @@ def input_of(message: Any, input_schema: Any) -> dict[str, Any]:
     """The graph's input for a message: its data, and its text as what a person says. Raises
     `InvalidRequest`."""
     text, data = parse_message(message)
-    if not text:
+    if text is None:
         return data
     fields = (input_schema or {}).get("properties") or {}
     if "messages" not in fields:
@@ -99,7 +101,7 @@ def input_of(message: Any, input_schema: Any) -> dict[str, Any]:
 def answer_of(message: Any) -> Any:
     """What a message answers to a question: its text, or its data when it has no text."""
     text, data = parse_message(message)
-    return text or data
+    return data if text is None else text
 
 
 def task(run: Run, values: Json | None = None, *, artifacts: bool = True) -> dict[str, Any]:
@@ -129,7 +131,7 @@ def result_parts(values: Json) -> list[dict[str, Any]]:
     spoken = values.get("messages")
     if isinstance(spoken, list) and spoken and isinstance(spoken[-1], Mapping):
         return [_part(_said(spoken))]
-    return [_part(values)]
+    return [_part(unrooted(values))]
 
 
 def _said(messages: Sequence[Any]) -> str:

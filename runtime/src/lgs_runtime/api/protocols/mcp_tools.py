@@ -13,7 +13,7 @@ from typing import Any
 
 from langchain_core import messages
 
-from lgs_runtime.model import Assistant, Json
+from lgs_runtime.model import Assistant, Json, unrooted
 from lgs_runtime.streams.json_encoding import encode
 
 NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]")
@@ -113,7 +113,8 @@ def _used(schema: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call_result(values: Json) -> dict[str, Any]:
-    """The values of a run as the result of a tool. If the graph asks and this caller can't be asked, the
+    """The values of a run as the result of a tool; what is no object stands under `result`, as the official
+    SDK has it. If the graph asks and this caller can't be asked, the
     result is an error with the question."""
     if error := values.get("__error__"):
         return {"content": [_text(f"{error['error']}: {error['message']}")], "isError": True}
@@ -121,7 +122,10 @@ def call_result(values: Json) -> dict[str, Any]:
         asked = [question.get("value") for question in questions]
         said = f"the assistant asks, and this client can't be asked: {encode(asked).decode()}"
         return {"content": [_text(said)], "isError": True}
-    return {"content": [_text(encode(values).decode())], "structuredContent": values, "isError": False}
+    found = unrooted(values)
+    said = found if isinstance(found, str) else encode(found).decode()
+    whole = values if found is values else {"result": found}
+    return {"content": [_text(said)], "structuredContent": whole, "isError": False}
 
 
 def declined_result() -> dict[str, Any]:
