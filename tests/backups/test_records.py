@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lgs_runtime.dumps.database import Facts
 from lgs_runtime.dumps.destination import DestinationFailed, Folder
-from lgs_runtime.dumps.record import Record, Target, check_fits, chosen, new_name, superseded
+from lgs_runtime.dumps.keeping import MAGIC, keep_dump
+from lgs_runtime.dumps.record import NAME, Record, Target, check_fits, chosen, new_name, superseded
 from lgs_runtime.errors import InvalidRequest
 
 BEGAN = datetime(2026, 11, 28, 3, tzinfo=UTC)
@@ -58,6 +60,44 @@ def test_a_backup_of_a_newer_postgres_is_refused_and_an_older_one_taken() -> Non
 
 def test_two_backups_of_one_second_have_two_names() -> None:
     assert len({new_name(BEGAN) for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize("years", [1970, 2099])
+def test_names_follow_the_order_in_which_backups_are_made_whatever_clocks_say(years: int) -> None:
+    """One by a wrong clock would be removed as the oldest once it is made, or restored as the latest for
+    years."""
+    wrong = BEGAN.replace(year=years)
+    names = list[str]()
+    for began in (
+        BEGAN,
+        BEGAN + timedelta(days=1),
+        wrong,
+        BEGAN + timedelta(days=2),
+        BEGAN + timedelta(days=2),
+    ):
+        made = [record(1).model_copy(update={"name": each}) for each in names]
+        names.append(new_name(began, made))
+
+    assert names == sorted(names)
+    assert all(NAME.fullmatch(each) for each in names)
+    assert names[0].startswith("20261128T030000Z-")
+    odd = [record(1).model_copy(update={"name": each}) for each in ("99999999T999999Z-1a2b3c", "x")]
+    assert new_name(BEGAN, odd).startswith("20261128T030000Z-")
+
+
+def test_a_backup_that_was_made_by_a_clock_that_is_behind_is_kept(tmp_path: Path) -> None:
+    folder, facts = Folder(tmp_path / "kept"), Facts(17, "ours", {"lgs_migration": 10}, 1, None)
+    moments = [BEGAN, BEGAN + timedelta(days=1), BEGAN.replace(year=1970)]
+
+    def kept(began: datetime) -> str:
+        dump = tmp_path / "dump"
+        dump.write_bytes(MAGIC)
+        done = keep_dump(dump, facts, folder, service="support", keep=2, began=began, clock=lambda: began)
+        return done.record.name
+
+    names = [kept(each) for each in moments]
+
+    assert {each.name for each in folder.records()} == set(names[1:])
 
 
 def test_what_was_cut_is_no_backup_and_goes_when_it_is_a_day_old(tmp_path: Path) -> None:

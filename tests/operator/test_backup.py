@@ -236,6 +236,20 @@ def test_no_backup_within_two_periods_is_overdue() -> None:
     assert said(BackupView(DAILY, job(60 * 24 * 3)))[1] == "BackupOverdue"
 
 
+def test_a_backup_of_a_time_that_is_to_come_hides_no_failure_and_no_delay() -> None:
+    """The clock of its node was ahead; what it says would be the newest for years."""
+    before = {"backup": {"name": "20990101T030002Z-1a2b3c", "time": "2099-01-01T03:00:02Z"}}
+    slightly = {"backup": {"name": "n", "time": (NOW + timedelta(minutes=9)).strftime("%Y-%m-%dT%H:%M:%SZ")}}
+
+    failed = said(BackupView(DAILY, job(99999), pods=(pod(5, words="pg_dump: error: disk full"),)), before)
+    status, reason, words = said(BackupView(DAILY, job(99999)), before)
+
+    assert failed[:2] == ("False", "BackupFailed")
+    assert (status, reason) == ("False", "BackupOverdue")
+    assert "20990101T030002Z-1a2b3c says that it was made at 2099-01-01T03:00:02Z, which is to come" in words
+    assert said(BackupView(DAILY, job(99999)), slightly)[1] == "BackedUp"
+
+
 def test_a_schedule_whose_day_never_comes_is_told_and_not_waited_for() -> None:
     never = Backup.model_validate({"schedule": "0 0 31 2 *", "volume": {}})
 

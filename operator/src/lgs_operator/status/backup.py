@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from lgs_operator.kube.pods import created_at, result_of
 from lgs_operator.status.diagnosis import Budget, diagnose
 
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+SKEW: Final = timedelta(hours=1)
+"""By so much the clock of a node may be ahead of the operator's."""
 BUDGET: Final = Budget("spec.persistence.postgres.managed.backup.resources")
 
 
@@ -77,10 +79,17 @@ def described(result: Mapping[str, Any]) -> BackupStatus | None:
 def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> Condition:
     """Backups are made as often as the manifest says."""
     kept_until = _moment(last.time) if last else None
-    problem = _problem(view, kept_until)
+    is_ahead = kept_until is not None and kept_until > now + SKEW
+    problem = _problem(view, None if is_ahead else kept_until)
     if problem is not None:
         since = f"; the last backup is {last.name}" if last else "; there is no backup yet"
         return condition("BackupReady", "False", "BackupFailed", f"{problem}{since}")
+    if last is not None and is_ahead:
+        words = (
+            f"backup {last.name} says that it was made at {last.time}, which is to come: set the clock of "
+        )
+        words += "its node; how old it is nobody can tell until the next one"
+        return condition("BackupReady", "False", "BackupOverdue", words)
     due = next_time(view.spec.schedule, now)
     if due is None:
         return condition("BackupReady", "False", "BackupOverdue", _never(view.spec.schedule))

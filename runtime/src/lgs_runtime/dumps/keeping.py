@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from lgs_runtime.dumps.database import Facts
-from lgs_runtime.dumps.destination import Destination, digest_of
+from lgs_runtime.dumps.destination import Destination, DestinationFailed, digest_of
 from lgs_runtime.dumps.record import Record, new_name, superseded
 from lgs_runtime.errors import InvalidRequest
 
@@ -44,7 +44,7 @@ def keep_dump(
         if file.read(len(MAGIC)) != MAGIC:
             raise InvalidRequest(f"{dump}: is not what pg_dump --format=custom writes")
     record = Record(
-        name=new_name(began),
+        name=new_name(began, _others(destination)),
         service=service,
         began=began,
         ended=clock(),
@@ -61,3 +61,11 @@ def keep_dump(
     for name in gone:
         destination.remove(name)
     return Kept(record, gone)
+
+
+def _others(destination: Destination) -> Sequence[Record]:
+    """The backups that there are; none where they can't be read, which keeps no new one from being kept."""
+    try:
+        return destination.records()
+    except DestinationFailed:
+        return ()

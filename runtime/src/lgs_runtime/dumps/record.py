@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,7 @@ from lgs_runtime.errors import InvalidRequest, NotFound
 
 LATEST: Final = "latest"
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+_MOMENT: Final = "%Y%m%dT%H%M%SZ"
 _SHOWN: Final = 10
 
 
@@ -48,9 +50,15 @@ class Target:
     schemas: dict[str, int]
 
 
-def new_name(began: datetime) -> str:
-    """Names sort by time; two of one second have different ones."""
-    return f"{began.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+def new_name(began: datetime, before: Iterable[Record] = ()) -> str:
+    """A name that sorts behind those of the backups that there are, whatever the clocks of their nodes said:
+    which one is restored, and which ones go, follows the order in which they were made."""
+    moments = [began.astimezone(UTC).replace(microsecond=0)]
+    for record in before:
+        with suppress(ValueError, OverflowError):
+            found = datetime.strptime(record.name[: len("20260101T000000Z")], _MOMENT).replace(tzinfo=UTC)
+            moments.append(found + timedelta(seconds=1))
+    return f"{max(moments).strftime(_MOMENT)}-{secrets.token_hex(3)}"
 
 
 def chosen(records: Iterable[Record], name: str, where: str) -> Record:
