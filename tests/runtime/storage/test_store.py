@@ -75,6 +75,23 @@ def test_stores_that_search_beyond_their_namespace_are_not_taken(name: str) -> N
     assert "3.1.1" in needed[name]
 
 
+async def test_an_item_keeps_when_it_was_made_and_the_one_put_last_comes_first(database_uri: str) -> None:
+    async with open_store(database_uri) as store:
+        for key in ("a", "b", "c", "a"):
+            before = await store.aget(("order",), key)
+            await store.aput(("order",), key, {}, ttl=5)
+            # The clock of SQLite counts milliseconds.
+            await asyncio.sleep(0.002)
+        again = await store.aget(("order",), "a")
+
+        found = await store.asearch(("order",))
+
+    assert [item.key for item in found] == ["a", "c", "b"]
+    assert before is not None and again is not None
+    assert again.created_at == before.created_at
+    assert again.updated_at > before.updated_at
+
+
 async def test_a_filter_finds_integers_of_any_size(database_uri: str) -> None:
     async with open_store(database_uri) as store:
         await store.aput(("large",), "a", {"n": 2**70, "list": [2**70]})

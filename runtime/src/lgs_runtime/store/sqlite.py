@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
 import aiosqlite
-from langgraph.store.base import Op, Result, TTLConfig
+from langgraph.store.base import Op, PutOp, Result, TTLConfig
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 from langgraph.store.sqlite.base import SqliteIndexConfig
 
@@ -26,6 +26,20 @@ BUSY_SECONDS: Final = 30.0
 
 _STORED_BYTES: Final = "SELECT length(embedding) FROM store_vectors LIMIT 1"
 _ANY_EXPIRED: Final = "SELECT 1 FROM store WHERE expires_at < CURRENT_TIMESTAMP LIMIT 1"
+_PUT: Final = "INSERT OR REPLACE INTO store ("
+_KEEP: Final = """
+ON CONFLICT (prefix, key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at,
+    expires_at = excluded.expires_at, ttl_minutes = excluded.ttl_minutes
+"""
+_NOW: Final = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+def _kept(text: str) -> str:
+    """LangGraph's statement that puts items, as the one for PostgreSQL does it: an item that was there keeps
+    when it was made, and of two put in one second the later is the newer."""
+    if _PUT not in text:
+        return text
+    return text.replace(_PUT, "INSERT INTO store (").replace("CURRENT_TIMESTAMP", _NOW) + _KEEP
 
 
 class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
@@ -43,6 +57,10 @@ class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
     def _get_filter_condition(self, key: str, op: str, value: Any) -> Condition:
         """Of the whole filter, which `encoded` made one value of."""
         return sqlite_condition(value)
+
+    def _prepare_batch_PUT_queries(self, put_ops: Sequence[tuple[int, PutOp]]) -> Any:
+        queries, embedded = super()._prepare_batch_PUT_queries(put_ops)
+        return [(_kept(text), given) for text, given in queries], embedded
 
     @asynccontextmanager
     async def _cursor(self, *, transaction: bool = True) -> AsyncIterator[aiosqlite.Cursor]:
