@@ -163,4 +163,5 @@ def test_the_pictures_have_a_row_for_each_law_and_a_point_for_each_play() -> Non
     assert over_time.count("<polygon") == 1 + len(laws)
     assert all(f"{law}" in over_time for law in laws)
     assert against.count('r="4"') == 2
+    assert all(f">{law}</text>" in against for law in (OURS, HPA)), "the legend says whose line is whose"
     assert over_time.startswith("<svg") and against.startswith("<svg")
