@@ -5,6 +5,7 @@ and nobody waits for a lease that nobody holds."""
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.redis import RedisEntries, _messages
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
 from lgs_runtime.cache.single_flight import Flight
+from lgs_runtime.cancelling import cancelled
 from support.caches import listening
 from support.no_redis import NOT_OF_REDIS, answering
 from support.redis import RedisServer, close_connections
@@ -343,3 +345,32 @@ async def test_what_answers_and_is_no_redis_is_one_that_is_away(new_cache: NewCa
 
     assert [each.value for each in found.values()] == ["value"]
     assert "cache.redis_gone" in [log["event"] for log in logs]
+
+
+async def test_a_ping_that_fails_as_the_replica_closes_is_told_to_nobody(
+    new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, go_on, pinged = new_cache(redis_uri), asyncio.Event(), asyncio.Event()
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+
+    async def fails() -> None:
+        pinged.set()
+        await go_on.wait()
+        raise SharedCacheUnavailable("lost")
+
+    replicas = cache._replicas
+    assert replicas is not None
+    monkeypatch.setattr(entries_of(cache), "ping", fails)
+    replicas._suspect()
+    await asyncio.wait_for(pinged.wait(), 60)
+    await cancelled([replicas._tasks["check"]])
+    (ping,) = replicas._asked
+    go_on.set()
+    await asyncio.wait({ping})
+    del ping
+    await cache.close()
+    replicas._tasks.clear()
+    gc.collect()
+
+    assert told == []

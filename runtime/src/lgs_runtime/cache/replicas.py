@@ -145,8 +145,14 @@ class Replicas:
     def _begun(self, asking: Awaitable[T]) -> asyncio.Future[T]:
         asked = asyncio.ensure_future(asking)
         self._asked.add(asked)
-        asked.add_done_callback(self._asked.discard)
+        asked.add_done_callback(self._ended)
         return asked
+
+    def _ended(self, asked: asyncio.Future[Any]) -> None:
+        self._asked.discard(asked)
+        if not asked.cancelled():
+            # Who asked may be gone by now, and nobody else wants to know why it failed.
+            asked.exception()
 
     def _busy(self, name: str) -> bool:
         task = self._tasks.get(name)
