@@ -78,7 +78,7 @@ def test_the_parts_of_the_api_are_those_that_there_are() -> None:
 def test_the_walks_lead_to_files_that_are_there() -> None:
     walks = PAGE.split("## Where to add what")[1].split("\n## ")[0]
 
-    paths = re.findall(r"`((?:crds|operator|runtime|tests)/[^`]+)`", walks)
+    paths = re.findall(r"`((?:crds|docs|helm|operator|runtime|tests)/[^`]+)`", walks)
 
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []
