@@ -113,7 +113,8 @@ class EventRecorder:
     def _allowed(self, uid: str) -> bool:
         now = self._now()
         bucket = self._buckets.setdefault(uid, _Bucket(_BURST, now))
-        refill = (now - bucket.at).total_seconds() / _REFILL_SECONDS
+        # A clock that was set back takes nothing away: until it came there again nothing would be said.
+        refill = max(0.0, (now - bucket.at).total_seconds()) / _REFILL_SECONDS
         bucket.tokens, bucket.at = min(_BURST, bucket.tokens + refill), now
         if bucket.tokens < 1:
             return False
