@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lgs_crds import LangGraphService, parse
 from lgs_operator.desired.credentials import (
     CHANGED_AT_ANNOTATION,
     Credentials,
@@ -18,9 +19,11 @@ from lgs_operator.desired.credentials import (
     read_credentials,
     seconds_to_take_over,
 )
+from lgs_operator.desired.known_database import id_in_status, unless_forgotten
 from lgs_operator.desired.server_image import ServerImage, image_to_run, recorded_image
 from lgs_operator.desired.volume import adopted, growth, unchangeable
 from lgs_operator.kube.kinds import Manifest
+from lgs_operator.naming import FORGET_ANNOTATION
 from lgs_operator.reconcile_plan import taken_by
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -336,3 +339,33 @@ def test_a_claim_that_can_not_change_is_told_by_its_field_its_value_and_the_rule
     said = unchangeable(there, wanted, "no such class")
 
     assert (said is None) if words is None else (words in (said or ""))
+
+
+def annotated(annotations: dict[str, str]) -> LangGraphService:
+    metadata = {"name": "support", "namespace": "team", "annotations": annotations}
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService", "metadata": metadata}
+    return parse({**head, "spec": {"image": "example.com/support:1"}})
+
+
+@pytest.mark.parametrize(
+    ("status", "annotation", "known"),
+    [
+        ({}, None, None),
+        ({"database": {}}, None, None),
+        ({"database": {"id": "one"}}, None, "one"),
+        ({"database": {"id": "one"}}, "another", "one"),
+        ({"database": {"id": "one"}}, "one", None),
+    ],
+)
+def test_replicas_are_told_the_database_that_the_service_has_known_unless_it_is_to_be_forgotten(
+    status: Manifest, annotation: str | None, known: str | None
+) -> None:
+    service = annotated({} if annotation is None else {FORGET_ANNOTATION: annotation})
+
+    assert id_in_status(service, status) == known
+
+
+def test_a_database_that_is_to_be_forgotten_is_not_learned_again_from_replicas() -> None:
+    service = annotated({FORGET_ANNOTATION: "one"})
+
+    assert [unless_forgotten(service, found) for found in ("one", "two", None)] == [None, "two", None]
