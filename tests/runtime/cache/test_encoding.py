@@ -439,3 +439,21 @@ def test_a_small_entry_can_not_fill_the_memory(says_how_much: bool) -> None:
 
     with pytest.raises(Unreadable, match="are the most"):
         ENCODING.loads(ZSTD + bomb)
+
+
+@pytest.mark.parametrize("levels", [30, 60])
+def test_a_few_lists_that_hold_each_other_are_not_packed_as_the_tree_that_they_are(levels: int) -> None:
+    value: Any = "lol"
+    for each in range(levels):
+        value = ([value, value], {"a": value, "b": value}, (value, value))[each % 3]
+
+    with pytest.raises(NotStorable, match="more than 16777216 values"):
+        Encoding(1024).dumps(value)
+
+
+def test_many_lists_that_hold_the_same_are_kept() -> None:
+    shared = [1, {"a": (2, 3)}]
+    value = [[shared, {"b": shared}] for _ in range(5000)]
+    encoding = Encoding(1024)
+
+    assert encoding.loads(encoding.dumps(value).raw) == value

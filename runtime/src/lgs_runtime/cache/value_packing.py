@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import ormsgpack
@@ -45,6 +46,10 @@ CONSTRUCTORS: Final = (
     jsonplus.EXT_CONSTRUCTOR_KW_ARGS,
 )
 NESTED: Final[frozenset[type]] = frozenset({dict, list})
+HOLDERS: Final[frozenset[type]] = frozenset({dict, list, tuple})
+FEW: Final = 1 << 14
+LEVELS: Final = 16
+"""Of a value that holds so few in each of so few levels it is not asked which are the same."""
 PLAIN_KEYS: Final[frozenset[type]] = frozenset({str, int, float, bool, bytes, type(None)})
 ARRAY: Final = ("numpy", "ndarray")
 TEXT: Final = ("langchain_core.messages.base", "TextAccessor")
@@ -58,6 +63,35 @@ def pack(value: Any) -> bytes:
         return _with_texts_as_keys(value)
     except TypeError:
         return _with_any_keys(value)
+
+
+def has_more_values(value: Any, most: int) -> bool:
+    """Whether more than `most` values would be packed of plain lists and mappings: what is held several times
+    is packed each time, and a few lists that hold each other can be a tree of billions."""
+    level = [value] if type(value) in HOLDERS else []
+    for _ in range(LEVELS):
+        if not level:
+            return False
+        if len(level) > FEW or sum(map(len, level)) > FEW:
+            break
+        held = [*chain.from_iterable([each.values() if type(each) is dict else each for each in level])]
+        if HOLDERS.isdisjoint(map(type, held)):
+            return False
+        level = [each for each in held if type(each) in HOLDERS]
+    return _values_in(value, {}) > most
+
+
+def _held_by(value: Any) -> Collection[Any]:
+    return value.values() if type(value) is dict else value
+
+
+def _values_in(value: Any, known: dict[int, int]) -> int:
+    found = known.get(id(value))
+    if found is None:
+        held = _held_by(value)
+        found = len(held) + sum(_values_in(each, known) for each in held if type(each) in HOLDERS)
+        known[id(value)] = found
+    return found
 
 
 def _with_texts_as_keys(value: Any) -> bytes:
