@@ -314,3 +314,26 @@ def test_a_list_or_a_mapping_where_a_text_belongs_is_told_by_its_place(value: An
                 "spec": {"image": value},
             }
         )
+
+
+def test_a_file_of_aliases_in_aliases_is_refused_before_it_is_written_out(tmp_path: Path) -> None:
+    file = tmp_path / "service.yaml"
+    lists = ["      a0: &a0 [lol, lol]", *(f"      a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 50))]
+    file.write_text("kind: LangGraphService\nspec:\n  cache:\n    warmup:\n" + "\n".join(lists) + "\n")
+
+    with pytest.raises(ManifestError, match="YAML: must stand for at most 1000000 values"):
+        load(file)
+
+
+def test_aliases_are_written_out(tmp_path: Path) -> None:
+    file = tmp_path / "service.yaml"
+    file.write_text(
+        "apiVersion: lgs.dev/v1alpha1\nkind: LangGraphService\nmetadata: {name: support}\nspec:\n"
+        "  image: example.com/support:1\n"
+        "  cache: {warmup: {inputs: [{input: &asked {text: hello}}, {input: *asked}]}}\n"
+    )
+
+    warmup = load(file).spec.cache.warmup
+
+    assert warmup is not None
+    assert [each.input for each in warmup.inputs] == [{"text": "hello"}] * 2

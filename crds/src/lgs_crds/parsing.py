@@ -22,6 +22,8 @@ from lgs_crds.rules import broken
 from lgs_crds.texts import RULES
 from lgs_crds.unique_keys import UniqueKeyLoader
 
+MOST_VALUES = 1_000_000
+"""Of a file; a cluster takes no object of more than 1.5 MB."""
 _MAX_UNAVAILABLE_RULE = "must be a number of at least 1, or a percentage such as 25%"
 
 
@@ -73,6 +75,9 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
     except (RecursionError, ValueError) as error:
         # Too many levels or digits, or a date that there can't be.
         raise ManifestError(str(path), (Problem("YAML", f"can't be read: {error}"),)) from None
+    if sum(_values_in(document, {}) for document in documents) > MOST_VALUES:
+        rule = f"must stand for at most {MOST_VALUES} values, with all that its aliases repeat"
+        raise ManifestError(str(path), (Problem("YAML", rule),))
     ours = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
     if len(ours) > 1:
         raise ManifestError(str(path), (Problem("kind", f"must occur once, not {len(ours)} times", KIND),))
@@ -83,6 +88,19 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
         str(path),
         (Problem("kind", f"a document of kind {KIND} is needed", ", ".join(map(str, kinds)) or "none"),),
     )
+
+
+def _values_in(value: Any, known: dict[int, int]) -> int:
+    """How many values something holds. What an alias repeats is one object, and counts each time."""
+    if not isinstance(value, dict | list):
+        return 1
+    found = known.get(id(value))
+    if found is None:
+        # One that holds itself is refused later, where that is.
+        known[id(value)] = 1
+        held = value.values() if isinstance(value, dict) else value
+        found = known[id(value)] = 1 + sum(_values_in(each, known) for each in held)
+    return found
 
 
 def _problem(detail: ErrorDetails, document: Mapping[str, Any]) -> Problem:
