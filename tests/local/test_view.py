@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -43,3 +44,17 @@ def test_the_reason_of_a_decision_and_the_address_are_shown_whole_however_narrow
 
     assert letters(f"ScaledOut: {REASON}") in screen
     assert letters(title) in screen
+
+
+def test_without_a_terminal_a_decision_is_said_when_the_number_or_what_decided_is_another() -> None:
+    screen = io.StringIO()
+    scaled = Decision(4, REASON, "ScaledOut", {}, "max", Memory(), p95=1.5, queue=3)
+    waiting = replace(scaled, reason="3.1 runs/s")
+    back = replace(scaled, replicas=3, code="ScaledIn", reason="no new runs come")
+
+    with View(Console(file=screen, width=400)) as view:
+        for decision in (None, scaled, waiting, back, back):
+            view.show("support", [], decision)
+
+    said = [line.partition(" ")[2] for line in screen.getvalue().splitlines()]
+    assert said == [f"ScaledOut: 4 wanted: {REASON}", "ScaledIn: 3 wanted: no new runs come"]

@@ -10,7 +10,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 from structlog.testing import capture_logs
 
-from lgs_runtime.errors import ConfigError, NotFound
+from lgs_runtime.errors import ConfigError, NotFound, ProviderFailed
+from lgs_runtime.graphs.failures import graph_called
 from lgs_runtime.graphs.loader import load_graph
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.registry import GraphRegistry, default_assistant_id
@@ -265,3 +266,10 @@ async def test_a_graph_that_is_not_configured_is_not_found(source: Path) -> None
 
 def test_the_default_assistant_has_the_id_it_has_everywhere() -> None:
     assert default_assistant_id("agent") == "fe096781-5601-53d2-b2f6-0d3403f7e9ca"
+
+
+def test_what_the_code_of_a_graph_raises_is_told_in_its_words_and_a_fault_of_the_service_as_it_is() -> None:
+    with pytest.raises(ProviderFailed, match="graph g: ValueError: no city"), graph_called("g"):
+        raise ValueError("no city")
+    with pytest.raises(NotFound, match="thread"), graph_called("g"):
+        raise NotFound("thread", "one")
