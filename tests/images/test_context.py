@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lgs_operator.application import read
-from lgs_operator.images.builder import BuildError, Request, build, build_command, chosen
+from lgs_operator.images.builder import BuildError, Request, build, build_command, chosen, environment
 from lgs_operator.images.context import stage
 from lgs_operator.images.ignore import Ignored, as_dockerignore, ignored
 from lgs_operator.images.plan import plan
@@ -156,3 +156,28 @@ def test_a_builder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytes
         chosen("buildah")
     with pytest.raises(BuildError, match="one of docker, buildah, podman must be installed"):
         chosen(None)
+
+
+@pytest.mark.parametrize(
+    ("program", "has_buildx", "given", "added"),
+    [
+        ("docker", False, {}, {"DOCKER_BUILDKIT": "0"}),
+        ("docker", True, {}, {}),
+        ("docker", False, {"DOCKER_BUILDKIT": "1"}, {}),
+        ("podman", False, {}, {}),
+    ],
+)
+def test_docker_without_buildx_builds_in_the_classic_way_unless_the_user_says_otherwise(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    has_buildx: bool,
+    given: dict[str, str],
+    added: dict[str, str],
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\nexit {0 if has_buildx else 1}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert environment(program, given) == {**given, **added}
