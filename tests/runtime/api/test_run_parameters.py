@@ -9,7 +9,7 @@ import pytest
 from api_graphs import entrance, gate
 from httpx import HTTPStatusError
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.errors import ConflictError, NotFoundError
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 
 async def new_thread(client: LangGraphClient) -> str:
@@ -204,6 +204,32 @@ async def test_every_way_of_running_goes_on_from_a_checkpoint(client: LangGraphC
     found = await ways(client, thread_id, "steps", input=None, **named)
 
     assert [values["steps"] for values in found] == [["first", "second"]] * 3
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"checkpoint_id": "nope"},
+        {"checkpoint": {"checkpoint_id": "nope"}},
+        {"config": {"configurable": {"checkpoint_id": "nope"}}},
+    ],
+    ids=["id", "checkpoint", "config"],
+)
+async def test_what_can_be_no_checkpoint_does_not_begin_a_thread_anew(
+    client: LangGraphClient, named: Any
+) -> None:
+    thread_id = await new_thread(client)
+    before: Any = await client.runs.wait(thread_id, "steps", input={})
+
+    for refused in (
+        client.runs.wait(thread_id, "steps", input={}, **named),
+        client.runs.create(thread_id, "steps", input={}, **named),
+        *([] if "config" in named else [client.threads.update_state(thread_id, {"steps": []}, **named)]),
+    ):
+        with pytest.raises((UnprocessableEntityError, HTTPStatusError), match=r"UUID|422"):
+            await refused
+
+    assert (await client.threads.get_state(thread_id))["values"] == before
 
 
 async def test_a_run_of_a_missing_thread_makes_it_or_not_in_every_way(client: LangGraphClient) -> None:

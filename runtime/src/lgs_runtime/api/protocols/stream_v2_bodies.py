@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, StrictInt
 
 from lgs_runtime.api.schemas.bodies import Body, Id, Object, RunConfig, SparseBody, Text
+from lgs_runtime.api.schemas.bodies.fields import CheckpointId
 from lgs_runtime.model import MultitaskStrategy
 from lgs_runtime.streams.stream_v2 import CHANNELS, Subscription, is_channel
 
@@ -107,7 +108,7 @@ class ListCheckpoints(Params):
 
     namespace: Segments = Field(default_factory=list)
     limit: Annotated[StrictInt, Field(ge=1, le=1000)] = 10
-    before: str | None = None
+    before: CheckpointId | None = None
 
 
 class StateFork(Params):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import Request
 
@@ -130,4 +131,8 @@ def _checkpoint(body: RunCreateStateful, config: Json, thread_id: str | None) ->
     if named is not None:
         return named.model_dump(exclude={"thread_id"}, exclude_none=True)
     checkpoint_id = body.checkpoint_id or configurable.get("checkpoint_id")
-    return {"checkpoint_id": checkpoint_id} if checkpoint_id else None
+    try:
+        return {"checkpoint_id": str(UUID(checkpoint_id))} if checkpoint_id else None
+    except (ValueError, AttributeError, TypeError):
+        rule = f"config.configurable.checkpoint_id: {checkpoint_id!r}: must be a UUID"
+        raise InvalidRequest(rule) from None

@@ -45,6 +45,8 @@ def _in_utc(moment: datetime) -> datetime:
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 _AS_UUID = WithJsonSchema({"type": "string", "format": "uuid"})
 Id = Annotated[str, AfterValidator(_uuid), _AS_UUID]
+CheckpointId = Annotated[str, AfterValidator(lambda text: text and _uuid(text)), _AS_UUID]
+"""As `Id`, or empty for none: another names no checkpoint, and a run there would begin the thread anew."""
 PathId = Annotated[str, Path(), AfterValidator(_uuid), _AS_UUID]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
@@ -97,5 +99,5 @@ class Checkpoint(Body):
 
     thread_id: str | None = None
     checkpoint_ns: str = ""
-    checkpoint_id: str | None = None
+    checkpoint_id: CheckpointId | None = None
     checkpoint_map: Object | None = None

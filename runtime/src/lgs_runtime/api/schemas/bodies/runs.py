@@ -11,6 +11,7 @@ from lgs_runtime.api.schemas.bodies.fields import (
     MAX_BATCH,
     Body,
     Checkpoint,
+    CheckpointId,
     Command,
     Id,
     Object,
@@ -121,7 +122,7 @@ class RunCreateStateful(RunCreateStateless):
     """`POST /threads/{thread_id}/runs`, `…/runs/wait`, `…/runs/stream`."""
 
     checkpoint: Checkpoint | None = None
-    checkpoint_id: str | None = None
+    checkpoint_id: CheckpointId | None = None
     multitask_strategy: MultitaskStrategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
 

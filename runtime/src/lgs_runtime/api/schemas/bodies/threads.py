@@ -12,6 +12,7 @@ from lgs_runtime.api.schemas.bodies.fields import (
     MAX_TTL_MINUTES,
     Body,
     Checkpoint,
+    CheckpointId,
     Command,
     Id,
     Listing,
@@ -146,7 +147,7 @@ class StateUpdate(Body):
     values: Any = None
     as_node: str | None = None
     checkpoint: Checkpoint | None = None
-    checkpoint_id: str | None = None
+    checkpoint_id: CheckpointId | None = None
 
 
 def _named(given: Any) -> Any:
@@ -158,7 +159,7 @@ class StateHistory(Body):
     """`POST /threads/{thread_id}/history`."""
 
     limit: int = Field(10, ge=1, le=1000)
-    before: Annotated[str | Checkpoint | None, BeforeValidator(_named)] = None
+    before: Annotated[CheckpointId | Checkpoint | None, BeforeValidator(_named)] = None
     metadata: Object | None = None
     checkpoint: Checkpoint | None = None
     select: list[str] | None = None
