@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from lgs_operator.local.circuits import Circuits
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Permit, Result
 from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.state_machine import Permit, Result
 
 OPENED = (
     "graph agent: its circuit is open: 6 of 10 runs failed (60%, and 10% are too many); new runs are "

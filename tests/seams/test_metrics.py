@@ -14,8 +14,8 @@ from lgs_operator.scaling import Memory, Observation, Policy, decide
 from lgs_operator.scaling.exposition import CIRCUITS, COUNTERS, GAUGES, HISTOGRAMS, READ, parse
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.exposition import CircuitSeries
-from lgs_runtime.breaker.machine import Result
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
+from lgs_runtime.breaker.state_machine import Result
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Priority, PriorityDepth, QueueDepth

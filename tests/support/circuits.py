@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.redis_sharing import RedisSharing
 from lgs_runtime.breaker.refusals import CircuitOpen
+from lgs_runtime.breaker.state_machine import Phase, Result
 
 POLICY = Policy(failure_threshold=0.5, minimum_calls=6, recovery_timeout=30, probes=2)
 

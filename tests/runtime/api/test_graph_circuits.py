@@ -14,7 +14,7 @@ from api_dependency import POLICY, guarded, outside
 from api_replicas import Replica, open_replica, settings_of
 
 from lgs_runtime.background.cron_scheduler import CronScheduler
-from lgs_runtime.breaker.machine import Phase, Result, changed
+from lgs_runtime.breaker.state_machine import Phase, Result, changed
 from lgs_runtime.settings import Settings
 from support.clock import Clock
 from support.waiting import until

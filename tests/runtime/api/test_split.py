@@ -22,7 +22,7 @@ from lgs_operator.scaling.exposition import parse
 from lgs_operator.scaling.samples import ReplicaSample
 from lgs_runtime import server
 from lgs_runtime.background.reaper import Reaper
-from lgs_runtime.breaker.machine import Phase
+from lgs_runtime.breaker.state_machine import Phase
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
 from lgs_runtime.model import QueueLimits

@@ -22,9 +22,9 @@ from langgraph.errors import GraphInterrupt
 
 from lgs_runtime.breaker import BulkheadFull, CircuitBreaker, CircuitOpen
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Permit, Phase, Result
 from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.registry import CIRCUITS, MOST
+from lgs_runtime.breaker.state_machine import Permit, Phase, Result
 from support.clock import Clock
 
 

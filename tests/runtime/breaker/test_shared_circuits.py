@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Phase, Result
+from lgs_runtime.breaker.state_machine import Phase, Result
 from support.circuits import POLICY, SharingReplica, exchange, opened, phases
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied

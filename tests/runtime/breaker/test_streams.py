@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 from lgs_runtime.breaker import CircuitBreaker, CircuitOpen, machine
 from lgs_runtime.breaker.bulkhead import Bulkhead
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.registry import MOST
+from lgs_runtime.breaker.state_machine import Phase, Result
 
 made = partial(CircuitBreaker, failure_threshold=0.5, minimum_calls=2, recovery_timeout=60)
 

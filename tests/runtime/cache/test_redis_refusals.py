@@ -16,8 +16,8 @@ from redis.exceptions import DataError, OutOfMemoryError, RedisError, ResponseEr
 from structlog.testing import capture_logs
 
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.redis_sharing import RedisSharing
+from lgs_runtime.breaker.state_machine import Phase, Result
 from lgs_runtime.breaker.window import BUCKETS
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager

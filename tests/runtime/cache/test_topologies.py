@@ -16,8 +16,8 @@ from redis.crc import key_slot
 from structlog.testing import capture_logs
 
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.redis_sharing import RedisSharing
+from lgs_runtime.breaker.state_machine import Phase, Result
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.place import Place

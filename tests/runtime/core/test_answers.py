@@ -17,7 +17,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 from langgraph.types import Overwrite
 
-from lgs_runtime.breaker.machine import Result
+from lgs_runtime.breaker.state_machine import Result
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.answer_section import parse_answers
 from lgs_runtime.graphs.revision import revision_of

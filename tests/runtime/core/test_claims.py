@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.state_machine import Phase, Result
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.graphs.circuit_section import GraphPolicy
 from lgs_runtime.graphs.circuits import GraphCircuits

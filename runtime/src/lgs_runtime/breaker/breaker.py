@@ -13,9 +13,9 @@ from lgs_runtime.breaker.blocks import Blocks, block_of_caller
 from lgs_runtime.breaker.bulkhead import Bulkhead, bulkhead
 from lgs_runtime.breaker.call import Call, Ignored, check_ignored, result_of
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Phase, Result
 from lgs_runtime.breaker.policy import DEFAULT, LONGEST_SECONDS, InvalidPolicy, Policy, check_number
 from lgs_runtime.breaker.registry import CIRCUITS
+from lgs_runtime.breaker.state_machine import Phase, Result
 
 F = TypeVar("F", bound=Callable[..., Any])
 

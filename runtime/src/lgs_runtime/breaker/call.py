@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lgs_runtime.breaker.bulkhead import Place
-from lgs_runtime.breaker.machine import Permit, Result
 from lgs_runtime.breaker.policy import InvalidPolicy
 from lgs_runtime.breaker.refusals import CallRefused
+from lgs_runtime.breaker.state_machine import Permit, Result
 
 if TYPE_CHECKING:
     from lgs_runtime.breaker.breaker import CircuitBreaker

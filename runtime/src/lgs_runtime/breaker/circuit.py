@@ -1,5 +1,5 @@
 """One circuit: its state behind a lock, its clock, and what it has counted. Safe for threads and event loops:
-the lock is held only while `machine` decides, never while a call is made.
+the lock is held only while `state_machine` decides, never while a call is made.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import structlog
 
-from lgs_runtime.breaker import machine
-from lgs_runtime.breaker.machine import Permit, Phase, Refusal, Result, State
+from lgs_runtime.breaker import state_machine
 from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.refusals import CircuitOpen
+from lgs_runtime.breaker.state_machine import Permit, Phase, Refusal, Result, State
 from lgs_runtime.breaker.window import Counts
 from lgs_runtime.forking import copied
 
@@ -105,7 +105,7 @@ class Circuit:
         return CircuitOpen(self.name, retry_after_seconds)
 
     def _acquired(self) -> Permit | Refusal:
-        return self._decided(lambda state, now: machine.acquire(self.policy, state, now))
+        return self._decided(lambda state, now: state_machine.acquire(self.policy, state, now))
 
     def acquire_some(self, most: int) -> list[Permit]:
         """As many calls as may be made now, up to `most`. A refusal is not counted: nobody asked."""
@@ -118,12 +118,16 @@ class Circuit:
         """A call that was let through has ended."""
         with self._lock:
             self.results[result] += 1
-        self._decided(lambda state, now: (machine.report(self.policy, state, permit, result, now), None))
+        self._decided(
+            lambda state, now: (state_machine.report(self.policy, state, permit, result, now), None)
+        )
 
     def withdraw(self, permit: Permit) -> None:
         """A call that was let through is not made: nothing is counted."""
         neither = Result.NEITHER
-        self._decided(lambda state, now: (machine.report(self.policy, state, permit, neither, now), None))
+        self._decided(
+            lambda state, now: (state_machine.report(self.policy, state, permit, neither, now), None)
+        )
 
     def change(self, decide: Callable[[State, float], State]) -> State:
         """The state after a change that the replicas agreed on."""

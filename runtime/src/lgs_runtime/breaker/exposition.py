@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import Phase, Result
+from lgs_runtime.breaker.state_machine import Phase, Result
 
 NAMES = {Result.SUCCESS: "success", Result.FAILURE: "failure", Result.NEITHER: "ignored"}
 

@@ -13,9 +13,9 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from lgs_runtime.breaker.call import Call
-from lgs_runtime.breaker.machine import Result
 from lgs_runtime.breaker.policy import InvalidPolicy
 from lgs_runtime.breaker.refusals import CallRefused
+from lgs_runtime.breaker.state_machine import Result
 
 if TYPE_CHECKING:
     from lgs_runtime.breaker.breaker import CircuitBreaker

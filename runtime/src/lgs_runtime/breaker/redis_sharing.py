@@ -17,8 +17,8 @@ import structlog
 from redis.asyncio import Redis
 
 from lgs_runtime.breaker.circuit import Circuit
-from lgs_runtime.breaker.machine import State
 from lgs_runtime.breaker.sharing import Answer, Link, Message, Sent, answered, message_of
+from lgs_runtime.breaker.state_machine import State
 from lgs_runtime.breaker.window import BUCKETS, Counts
 from lgs_runtime.redis_clients import GONE, connect
 

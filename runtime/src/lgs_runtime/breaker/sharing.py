@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lgs_runtime.breaker.machine import Phase, State, changed, judged, too_bad
 from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.state_machine import Phase, State, changed, judged, too_bad
 from lgs_runtime.breaker.window import NONE, Counts
 
 Agreed = Literal["closed", "open"]

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lgs_runtime.breaker.circuit import Circuit, Listener
-from lgs_runtime.breaker.machine import Permit, Phase, Result
 from lgs_runtime.breaker.refusals import CircuitOpen
+from lgs_runtime.breaker.state_machine import Permit, Phase, Result
 from lgs_runtime.errors import GraphCircuitOpen
 from lgs_runtime.graphs.circuit_section import GraphPolicy
 

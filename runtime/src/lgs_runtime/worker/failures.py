@@ -18,7 +18,7 @@ from langgraph.errors import GraphBubbleUp, GraphRecursionError, InvalidUpdateEr
 from langgraph.pregel import _read as reading_of_state
 from langgraph.pregel import _retry as execution_of_nodes
 
-from lgs_runtime.breaker.machine import Result
+from lgs_runtime.breaker.state_machine import Result
 from lgs_runtime.errors import RuntimeFault
 from lgs_runtime.event_loop import EXITS
 from lgs_runtime.graph_metrics import Failure

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from lgs_runtime.breaker.machine import Result
+from lgs_runtime.breaker.state_machine import Result
 from lgs_runtime.errors import LeaseLost, RollbackAsked, StorageUnavailable
 from lgs_runtime.graphs.circuits import GraphCircuits, RunPermit
 from lgs_runtime.graphs.registry import GraphRegistry

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lgs_runtime.breaker.machine import Permit, Phase, Refusal, Result, State, acquire, report
 from lgs_runtime.breaker.policy import Policy
+from lgs_runtime.breaker.state_machine import Permit, Phase, Refusal, Result, State, acquire, report
 from lgs_runtime.breaker.window import BUCKETS
 
 POLICY = Policy(
