@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lgs_runtime.breaker import CircuitBreaker, CircuitOpen, machine
+from lgs_runtime.breaker import CircuitBreaker, CircuitOpen, state_machine
 from lgs_runtime.breaker.bulkhead import Bulkhead
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.policy import Policy
@@ -258,7 +258,7 @@ def test_a_call_that_the_garbage_collector_ends_in_the_midst_of_another_counts_a
 ) -> None:
     circuit = Circuit("model", Policy(minimum_calls=10))
     left_behind, other = circuit.acquire(), circuit.acquire()
-    report, left = machine.report, [left_behind]
+    report, left = state_machine.report, [left_behind]
 
     def collecting(*args: Any) -> Any:
         # What is made here may be what makes the garbage collector begin.
@@ -267,7 +267,7 @@ def test_a_call_that_the_garbage_collector_ends_in_the_midst_of_another_counts_a
             circuit.report(left.pop(), Result.FAILURE)
         return after
 
-    monkeypatch.setattr(machine, "report", collecting)
+    monkeypatch.setattr(state_machine, "report", collecting)
     in_a_thread(partial(circuit.report, other, Result.SUCCESS))
 
     assert circuit.state.ended == (2, 1, 0)
