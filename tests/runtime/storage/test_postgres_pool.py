@@ -14,6 +14,7 @@ from lgs_runtime.checkpoint.postgres.saver import FastPostgresSaver
 from lgs_runtime.database import postgres_pool
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.database.postgres_access import probe
+from lgs_runtime.database.postgres_connections import Access
 from lgs_runtime.database.postgres_pool import ConnectionPool
 from lgs_runtime.errors import StorageUnavailable
 from support.postgres import PostgresServer
@@ -35,7 +36,10 @@ class Connection:
 
     async def execute(self, statement: str) -> None:
         await self._server.answers.wait()
-        self.in_transaction = self.in_transaction and statement != "ROLLBACK"
+
+    async def reset(self) -> None:
+        await self.execute("ROLLBACK")
+        self.in_transaction = False
 
     async def close(self) -> None:
         await asyncio.sleep(0)
@@ -350,6 +354,48 @@ async def test_a_statement_that_is_cancelled_leaves_a_connection_that_answers(
         assert await database.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 0
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("borrowed", [False, True], ids=["session", "pooler"])
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_a_transaction_that_is_given_up_as_it_begins_spoils_no_connection(
+    postgres_server: PostgresServer, borrowed: bool, turns: int
+) -> None:
+    """The driver still takes it for begun: the next one there would be a savepoint in none."""
+    access = await probe(postgres_server.uri)
+    access = Access(access.uri, pooled=True, names=False) if borrowed else access
+    database = await Database.open(access, connections=1)
+    try:
+        process = await database.value("SELECT pg_backend_pid()")
+        task = asyncio.ensure_future(database.transact(lambda connection: connection.fetchval("SELECT 1")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert await database.transact(lambda connection: connection.fetchval("SELECT 7")) == 7
+        assert await database.value("SELECT pg_backend_pid()") == process
+    finally:
+        await database.close()
+
+
+async def test_whoever_has_a_connection_that_was_cut_is_told_that_the_database_is_away(
+    postgres_server: PostgresServer,
+) -> None:
+    database = await Database.open(await probe(postgres_server.uri), connections=2)
+    statements = [
+        asyncio.ensure_future(database.value("SELECT pg_sleep(60)")),
+        asyncio.ensure_future(_slow(database, within=True)),
+    ]
+    while database.pool.get_size() < 2:
+        await asyncio.sleep(0.01)
+    database.pool.terminate()
+    for statement in statements:
+        with pytest.raises(StorageUnavailable):
+            await statement
+    async with asyncio.timeout(10):
+        await database.pool.close()
+    await database.close()
 
 
 def _slow(database: Database, *, within: bool) -> Awaitable[object]:

@@ -111,6 +111,11 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
         """Nothing to run."""
         return ""
 
+    def is_in_transaction(self) -> bool:
+        """Also where the driver takes for begun what was given up, or failed, as it began: until a `reset`
+        it would make each transaction a savepoint in that one. Not where the connection is closed."""
+        return not self.is_closed() and (self._top_xact is not None or bool(super().is_in_transaction()))
+
 
 class BorrowedConnection(PlainConnection):
     """A connection through a pooler that keeps no prepared statements. The driver prepares a statement in one

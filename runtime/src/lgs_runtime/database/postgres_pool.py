@@ -209,7 +209,7 @@ class ConnectionPool:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await connection.execute("SELECT")
                 if connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
+                    await connection.reset()
         except BaseException:
             connection.terminate()
             raise
