@@ -8,9 +8,11 @@ import sqlite3
 import struct
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import Enum
 from importlib.metadata import requires
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -25,6 +27,10 @@ from lgs_runtime.store.vectors import cosine_distance
 
 MOMENT = 0.0005
 """In minutes."""
+
+
+class Colour(Enum):
+    RED = "red"
 
 
 NO_VECTORS = "this PostgreSQL has no pgvector (package postgresql-NN-pgvector)"
@@ -101,6 +107,21 @@ async def test_a_filter_finds_integers_of_any_size(database_uri: str) -> None:
         inside = await store.asearch(("large",), filter={"list": [2**70]})
 
     assert [item.key for item in same] == [item.key for item in inside] == ["a"]
+
+
+@pytest.mark.parametrize("value", [UUID(int=7), datetime(2026, 1, 2, tzinfo=UTC), Colour.RED], ids=type)
+async def test_a_filter_takes_what_an_item_takes(database_uri: str, value: Any) -> None:
+    """A graph filters by its own objects, which are kept as texts, and by any number."""
+    async with open_store(database_uri) as store:
+        await store.aput(("own",), "a", {"of": value, "n": 1})
+        await store.aput(("own",), "b", {"of": "another", "n": None})
+
+        filters: list[dict[str, Any]] = [{"of": value}, {"of": {"$eq": value}}, {"n": {"$lt": math.inf}}]
+        found = [await store.asearch(("own",), filter=each) for each in filters]
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            await store.asearch(("own",), filter={"of": object()})
+
+    assert [[item.key for item in items] for items in found] == [["a"]] * 3
 
 
 @pytest.mark.parametrize("embed", [by_letter, by_letter_later])

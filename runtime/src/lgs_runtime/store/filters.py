@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+import orjson
+
 from lgs_runtime.database.json_columns import dump, escape, load
 
 MATCHES: Final = "lgs_store_matches"
@@ -33,9 +35,22 @@ Condition = tuple[str, list[Any]]
 
 def as_one(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The filter as LangGraph's stores hand it on unread, to their `_get_filter_condition`. Raises
-    `ValueError` for an operator that there is not, or that can't compare with what it is given."""
-    _check(wanted)
-    return {"filter": {_WHOLE: wanted}}
+    `ValueError` for an operator that there is not, or that can't compare with what it is given, `TypeError`
+    for what no item can hold."""
+    kept = _as_kept(wanted)
+    _check(kept)
+    return {"filter": {_WHOLE: kept}}
+
+
+def _as_kept(wanted: Any) -> Any:
+    """With times, identifiers and the like as the texts that items are kept with."""
+    if isinstance(wanted, Mapping):
+        return {key: _as_kept(each) for key, each in wanted.items()}
+    if isinstance(wanted, list | tuple):
+        return [_as_kept(each) for each in wanted]
+    if wanted is None or isinstance(wanted, str | int | float):
+        return wanted
+    return orjson.loads(orjson.dumps(wanted, option=orjson.OPT_NON_STR_KEYS))
 
 
 def _check(wanted: Mapping[str, Any]) -> None:
