@@ -101,4 +101,4 @@ Labels = Annotated[
     list[str] | None,
     Query(alias="namespace", description="the labels joined by dots, or repeated"),
 ]
-Before = Annotated[Name | None, Query(description="a checkpoint's id: only states before it")]
+Before = Annotated[bodies.CheckpointId | None, Query(description="a checkpoint's id: only states before it")]
