@@ -451,6 +451,71 @@ def test_a_few_lists_that_hold_each_other_are_not_packed_as_the_tree_that_they_a
         Encoding(1024).dumps(value)
 
 
+@dataclass
+class Pair:
+    first: Any
+    second: Any
+
+
+def doubled(*hold: Callable[[Any], Any]) -> Any:
+    """A value of sixty lists, mappings or objects that, written out, is a tree of 2 to the power of 60."""
+    value: Any = "lol"
+    for each in range(60):
+        value = hold[each % len(hold)](value)
+    return value
+
+
+def in_list(held: Any) -> Any:
+    return [held, held]
+
+
+def in_tuple(held: Any) -> Any:
+    return (held, held)
+
+
+def in_dict(held: Any) -> Any:
+    return {Level.HIGH: held, Rank.LOW: held}
+
+
+def in_pair(held: Any) -> Any:
+    return Pair(held, held)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: doubled(in_pair),
+        lambda: doubled(in_tuple),
+        lambda: doubled(lambda held: Send("next", [held, held])),
+        lambda: doubled(in_list, in_pair, in_dict, in_tuple),
+        lambda: [Document("a", metadata={"b": doubled(in_list)})],
+        lambda: Pair(doubled(in_dict), 1),
+        lambda: (Pair(1, doubled(in_list)), Level.HIGH),
+        lambda: {1: deque([doubled(in_list)])},
+        lambda: [Pair("a" * 1_000_000, 1)] * 20_000,
+        lambda: [("a" * 1_000_000,)] * 20_000,
+    ],
+)
+def test_a_few_objects_that_hold_each_other_are_not_packed_as_the_tree_that_they_are(
+    made: Callable[[], Any],
+) -> None:
+    with pytest.raises(NotStorable, match="more than 16777216 values or bytes"):
+        Encoding(1024).dumps(made())
+
+
+def test_objects_that_are_held_several_times_are_kept() -> None:
+    shared = Pair([1, Level.HIGH], (2, Level.HIGH))
+    value = [Pair(shared, [shared, shared.second]) for _ in range(2000)]
+    encoding = Encoding(1024)
+
+    assert encoding.loads(encoding.dumps(value).raw) == value
+
+
+def test_what_is_not_stored_is_named_however_deep_it_is() -> None:
+    with pytest.raises(NotStorable, match=r"a builtins\.object would not come back as what it is"):
+        ENCODING.dumps(Pair([Pair((object(),), 1)], 2))
+
+
 def test_many_lists_that_hold_the_same_are_kept() -> None:
     shared = [1, {"a": (2, 3)}]
     value = [[shared, {"b": shared}] for _ in range(5000)]

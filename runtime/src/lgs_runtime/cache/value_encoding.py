@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import zstandard
 
-from lgs_runtime.cache.value_packing import has_more_values, pack, unpack
+from lgs_runtime.cache.value_packing import pack, unpack
 from lgs_runtime.cache.value_types import Unreadable
 from lgs_runtime.tracebacks import text_of
 
@@ -47,15 +47,10 @@ class Encoding:
     def dumps(self, value: Any) -> Encoded:
         """The bytes of a value. Raises `NotStorable`."""
         try:
-            if has_more_values(value, MOST_BYTES):
-                raise NotStorable(f"more than {MOST_BYTES} values, and as many bytes are the most")
-            raw = pack(value)
-        except NotStorable:
-            raise
+            raw = pack(value, MOST_BYTES)
         # What a value's own methods raise as they are asked for its parts can be anything.
         except Exception as failed:
-            why = failed if failed.__cause__ is None else failed.__cause__
-            raise NotStorable(f"{type(value).__name__}: {text_of(why)}") from failed
+            raise NotStorable(f"{type(value).__name__}: {text_of(failed)}") from failed
         if len(raw) > MOST_BYTES:
             raise NotStorable(f"{len(raw)} bytes, and {MOST_BYTES} are the most")
         if len(raw) >= self.threshold_bytes:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import partial
-from itertools import chain
+from gc import is_tracked
 from typing import Any, Final
 
 import ormsgpack
@@ -46,63 +45,138 @@ CONSTRUCTORS: Final = (
     jsonplus.EXT_CONSTRUCTOR_KW_ARGS,
 )
 NESTED: Final[frozenset[type]] = frozenset({dict, list})
-HOLDERS: Final[frozenset[type]] = frozenset({dict, list, tuple})
 FEW: Final = 1 << 14
-LEVELS: Final = 16
-"""Of a value that holds so few in each of so few levels it is not asked which are the same."""
+"""A value that stands for so few is not asked which of those that it holds are the same."""
 PLAIN_KEYS: Final[frozenset[type]] = frozenset({str, int, float, bool, bytes, type(None)})
 ARRAY: Final = ("numpy", "ndarray")
 TEXT: Final = ("langchain_core.messages.base", "TextAccessor")
 """What a message's `text` is: a text, but for an old way to ask for it."""
 
 
-def pack(value: Any) -> bytes:
+def pack(value: Any, most: int = sys.maxsize) -> bytes:
     """The bytes of a value. Raises `TypeError` for one that would not come back as it is (but for
-    `bytearray` and `memoryview`, which come back as `bytes`, and the text of a message, as a plain one)."""
+    `bytearray` and `memoryview`, which come back as `bytes`, and the text of a message, as a plain one), and
+    for one of which more than `most` values or bytes would be packed; and what a value itself raises."""
     try:
-        return _with_texts_as_keys(value)
+        return Packing(most).with_texts_as_keys(value)
     except TypeError:
-        return _with_any_keys(value)
+        packing = Packing(most)
+    try:
+        return packing.with_any_keys(value)
+    except TypeError as failed:
+        raise packing.failure or failed from None
+
+
+Inner = Callable[[Any], bytes]
+
+
+class Packing:
+    """A value on its way to bytes. What is held several times is in them each time, and a few objects that
+    hold each other can be a tree of billions: so an object or a tuple is packed once, and what has got too
+    long is given up."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.failure: Exception | None = None
+        """What was raised for something within, of which msgpack says only what that is."""
+        self._length = 0
+        """Of the objects and tuples that are packed by now, but for those in others."""
+        self._packed: dict[int, tuple[Any, ormsgpack.Ext | str, int]] = {}
+        """By identity: each is held, so that none that comes later has its identity; and how long it is."""
+
+    def with_texts_as_keys(self, value: Any) -> bytes:
+        """For a value all of whose mappings have texts for keys. Raises `TypeError` for others."""
+        self._check_values(value)
+        return self._of_texts(value)
+
+    def with_any_keys(self, value: Any) -> bytes:
+        """For any value."""
+        # Not `pack` for what is inside: to try both ways at each level would double the work with each.
+        self._check_values(value)
+        return self._of_any(value)
+
+    def _of_texts(self, value: Any) -> bytes:
+        return ormsgpack.packb(value, default=self._text_default, option=PACKING)
+
+    def _of_any(self, value: Any) -> bytes:
+        held = value if type(value) not in NESTED or _keys_stay(value) else _with_pairs(value, self._of_any)
+        return ormsgpack.packb(held, default=self._any_default, option=PACKING | ormsgpack.OPT_NON_STR_KEYS)
+
+    def _text_default(self, value: Any) -> ormsgpack.Ext | str:
+        return self._form(value, self._of_texts)
+
+    def _any_default(self, value: Any) -> ormsgpack.Ext | str:
+        return self._form(value, self._of_any)
+
+    def _check_values(self, value: Any) -> None:
+        if type(value) in NESTED and is_tracked(value) and has_more_values(value, self._most):
+            raise self._too_many()
+
+    def _too_many(self) -> TypeError:
+        return TypeError(f"more than {self._most} values or bytes, which are the most")
+
+    def _form(self, value: Any, inner: Inner) -> ormsgpack.Ext | str:
+        """What stands for a value that msgpack has no form for."""
+        before = self._length
+        known = self._packed.get(id(value))
+        try:
+            if known is None:
+                known = self._packed[id(value)] = (value, *self._made(value, inner))
+            self._length = before + known[2]
+            if self._length > self._most:
+                raise self._too_many()
+        except Exception as raised:
+            self.failure = self.failure or raised
+            raise
+        return known[1]
+
+    def _made(self, value: Any, inner: Inner) -> tuple[ormsgpack.Ext | str, int]:
+        kind = type(value)
+        if kind is tuple:
+            held = list(value)
+            self._check_values(held)
+            return _extension(TUPLE, inner(held))
+        if kind is int:
+            return _extension(INTEGER, hex(value).encode())
+        contents = contents_of(value)
+        if contents is not None:
+            self._check_values(contents[0])
+            return _extension(TYPED, _typed(kind, contents[0], inner))
+        if (kind.__module__, kind.__qualname__) == TEXT:
+            return str(value), len(value)
+        if _is_plain(value):
+            plain: Any = jsonplus._msgpack_default(value)
+            if isinstance(plain, ormsgpack.Ext):
+                return plain, _length_of(value)
+        raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
 
 
 def has_more_values(value: Any, most: int) -> bool:
-    """Whether more than `most` values would be packed of plain lists and mappings: what is held several times
-    is packed each time, and a few lists that hold each other can be a tree of billions."""
-    level = [value] if type(value) in HOLDERS else []
-    for _ in range(LEVELS):
-        if not level:
-            return False
-        if len(level) > FEW or sum(map(len, level)) > FEW:
-            break
-        held = [*chain.from_iterable([each.values() if type(each) is dict else each for each in level])]
-        if HOLDERS.isdisjoint(map(type, held)):
-            return False
-        level = [each for each in held if type(each) in HOLDERS]
-    return _values_in(value, {}) > most
+    """Whether more than `most` values would be packed of a list or a mapping and those that they hold."""
+    return _left_of(FEW, value) < 0 and _values_in(value, {}) > most
 
 
-def _held_by(value: Any) -> Collection[Any]:
-    return value.values() if type(value) is dict else value
+def _left_of(values: int, held_by: Any) -> int:
+    """What is left of so many values without those of a list or a mapping; below 0 where they don't do."""
+    values -= len(held_by)
+    if values < 0:
+        return values
+    for each in held_by.values() if type(held_by) is dict else held_by:
+        if type(each) in NESTED and each:
+            # A mapping that the garbage collector leaves alone holds neither lists nor mappings.
+            values = _left_of(values, each) if is_tracked(each) else values - len(each)
+            if values < 0:
+                break
+    return values
 
 
 def _values_in(value: Any, known: dict[int, int]) -> int:
     found = known.get(id(value))
     if found is None:
-        held = _held_by(value)
-        found = len(held) + sum(_values_in(each, known) for each in held if type(each) in HOLDERS)
+        held = value.values() if type(value) is dict else value
+        found = len(held) + sum(_values_in(each, known) for each in held if type(each) in NESTED)
         known[id(value)] = found
     return found
-
-
-def _with_texts_as_keys(value: Any) -> bytes:
-    return ormsgpack.packb(value, default=_default, option=PACKING)
-
-
-def _with_any_keys(value: Any) -> bytes:
-    # Not `pack` for what is inside: trying both ways at each level would double the work with every level.
-    option = PACKING | ormsgpack.OPT_NON_STR_KEYS
-    held = value if type(value) not in NESTED or _keys_stay(value) else _with_pairs(value)
-    return ormsgpack.packb(held, default=partial(_default, inner=_with_any_keys), option=option)
 
 
 def _keys_stay(value: Any) -> bool:
@@ -119,14 +193,14 @@ def _keys_stay(value: Any) -> bool:
     return True
 
 
-def _with_pairs(value: Any) -> Any:
+def _with_pairs(value: Any, inner: Inner) -> Any:
     if type(value) is list:
-        return [_with_pairs(each) for each in value]
+        return [_with_pairs(each, inner) for each in value]
     if type(value) is not dict:
         return value
     if all(map(_stays, value)):
-        return {key: _with_pairs(each) for key, each in value.items()}
-    return ormsgpack.Ext(PAIRS, _with_any_keys([list(pair) for pair in value.items()]))
+        return {key: _with_pairs(each, inner) for key, each in value.items()}
+    return ormsgpack.Ext(PAIRS, inner([list(pair) for pair in value.items()]))
 
 
 def _stays(key: Any) -> bool:
@@ -143,22 +217,13 @@ def unpack(raw: bytes) -> Any:
         raise Unreadable(named_text(failed)) from failed
 
 
-def _default(value: Any, inner: Callable[[Any], bytes] = _with_texts_as_keys) -> ormsgpack.Ext | str:
-    kind = type(value)
-    if kind is tuple:
-        return ormsgpack.Ext(TUPLE, inner(list(value)))
-    if kind is int:
-        return ormsgpack.Ext(INTEGER, hex(value).encode())
-    contents = contents_of(value)
-    if contents is not None:
-        return _typed(kind, contents[0], inner)
-    if (kind.__module__, kind.__qualname__) == TEXT:
-        return str(value)
-    if _is_plain(value):
-        plain: Any = jsonplus._msgpack_default(value)
-        if isinstance(plain, ormsgpack.Ext):
-            return plain
-    raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
+def _extension(code: int, data: bytes) -> tuple[ormsgpack.Ext, int]:
+    return ormsgpack.Ext(code, data), len(data)
+
+
+def _length_of(value: Any) -> int:
+    """Of LangGraph's own forms that of an array alone may be long."""
+    return int(value.nbytes) if hasattr(value, "nbytes") else 1
 
 
 def _is_plain(value: Any) -> bool:
@@ -171,10 +236,10 @@ def _is_plain(value: Any) -> bool:
     return kind is re.Pattern or (kind.__module__, kind.__qualname__) in safe.SAFE_MSGPACK_TYPES
 
 
-def _typed(kind: type, content: Any, inner: Callable[[Any], bytes]) -> ormsgpack.Ext:
+def _typed(kind: type, content: Any, inner: Inner) -> bytes:
     if type_named(kind.__module__, kind.__qualname__) is not kind:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not found by its name")
-    return ormsgpack.Ext(TYPED, inner([kind.__module__, kind.__qualname__, shape_of(kind), content]))
+    return inner([kind.__module__, kind.__qualname__, shape_of(kind), content])
 
 
 def _made(code: int, data: bytes) -> Any:
