@@ -109,6 +109,25 @@ async def test_a_filter_finds_integers_of_any_size(database_uri: str) -> None:
     assert [item.key for item in same] == [item.key for item in inside] == ["a"]
 
 
+@pytest.mark.parametrize("large", [1.7e18, 10**20, -1e17, -(10**21)], ids=str)
+async def test_a_number_of_any_size_is_filtered_as_a_number(database_uri: str, large: float) -> None:
+    """Those that PostgreSQL's jsonb would change are texts there: nanoseconds of a clock are such."""
+    async with open_store(database_uri) as store:
+        for key, n in {"large": large, "more": large * 2, "one": 1, "word": "a"}.items():
+            await store.aput(("numbers",), key, {"n": n})
+        away, back = ("$gt", "$lt") if large > 0 else ("$lt", "$gt")
+
+        async def found(rule: Any) -> set[str]:
+            return {item.key for item in await store.asearch(("numbers",), filter={"n": rule})}
+
+        assert await found({away: 1}) == {"large", "more"}
+        assert await found({away: large}) == {"more"}
+        assert await found({back: int(large) * 2}) == {"large", "one"}
+        assert await found(int(large)) == await found(float(large)) == {"large"}
+        assert await found({"$ne": float(large)}) == {"more", "one", "word"}
+        assert await found({"$gte": "a"}) == {"word"}
+
+
 @pytest.mark.parametrize("value", [UUID(int=7), datetime(2026, 1, 2, tzinfo=UTC), Colour.RED], ids=type)
 async def test_a_filter_takes_what_an_item_takes(database_uri: str, value: Any) -> None:
     """A graph filters by its own objects, which are kept as texts, and by any number."""

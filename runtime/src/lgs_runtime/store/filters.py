@@ -11,6 +11,7 @@ characters.
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import orjson
 
-from lgs_runtime.database.json_columns import dump, escape, load
+from lgs_runtime.database.json_columns import FLOAT, INTEGER, dump, escape, load
 
 MATCHES: Final = "lgs_store_matches"
 """The function of a SQLite connection that `sqlite_condition` calls: `matches_texts`."""
@@ -29,6 +30,8 @@ _ORDERS: Final[Mapping[str, tuple[str, Callable[[Any, Any], bool]]]] = {
     "$lte": ("<=", operator.le),
 }
 _WHOLE: Final = "$filter"
+_MARKED: Final = f"^({INTEGER}-?[0-9]+|{FLOAT}-?[0-9.]+e[+][0-9]+)$"
+"""A number that jsonb does not keep, as the text that it is kept as."""
 
 Condition = tuple[str, list[Any]]
 
@@ -87,8 +90,10 @@ def _is_so(found: Any, wanted: Any) -> bool:
 def _holds(found: Any, name: str, than: Any) -> bool:
     if name in ("$eq", "$ne"):
         return _same(found, than) is (name == "$eq")
-    kind = str if isinstance(than, str) else (int, float)
-    return isinstance(found, kind) and not isinstance(found, bool) and _ORDERS[name][1](found, than)
+    if isinstance(than, str):
+        # In the order that PostgreSQL has them in.
+        return isinstance(found, str) and _ORDERS[name][1](escape(found), escape(than))
+    return isinstance(found, int | float) and not isinstance(found, bool) and _ORDERS[name][1](found, than)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -140,15 +145,24 @@ def _compared(at: str, path: list[Any], name: str, than: Any) -> Condition:
     if name in ("$eq", "$ne"):
         text, given = _equals(at, path, than)
         return (text if name == "$eq" else f"({text}) IS NOT TRUE"), given
-    sign = _ORDERS[name][0]
-    kind, cast = ("string", 'text COLLATE "C"') if isinstance(than, str) else ("number", "numeric")
-    than = escape(than) if isinstance(than, str) else str(than)
-    # CASE keeps the cast from values of another kind.
-    found = f"CASE WHEN jsonb_typeof({at}) = '{kind}' THEN ({at} #>> '{{}}')::{cast} END"
-    return f"({found} {sign} %s::{cast.partition(' ')[0]}) IS TRUE", [*path, *path, than]
+    return _ordered(at, path, _ORDERS[name][0], than)
+
+
+def _ordered(at: str, path: list[Any], sign: str, than: Any) -> Condition:
+    """Compared with a text or a number. CASE keeps the casts from values of another kind."""
+    found = f"({at} #>> '{{}}')"
+    if isinstance(than, str):
+        kind = f"jsonb_typeof({at}) = 'string' AND {found} !~ '{_MARKED}'"
+        text = f'(CASE WHEN {kind} THEN {found} COLLATE "C" END {sign} %s::text) IS TRUE'
+        return text, [*path, *path, *path, escape(than)]
+    plain = f"WHEN jsonb_typeof({at}) = 'number' THEN {found}::numeric"
+    marked = f"WHEN {found} ~ '{_MARKED}' THEN substr({found}, 3)::numeric"
+    return f"(CASE {plain} {marked} END {sign} %s::numeric) IS TRUE", [*path * 4, str(than)]
 
 
 def _equals(at: str, path: list[Any], wanted: Any) -> Condition:
     if wanted is None:
         return f"coalesce({at}, 'null'::jsonb) = 'null'::jsonb", path
+    if isinstance(wanted, int | float) and not isinstance(wanted, bool) and math.isfinite(wanted):
+        return _ordered(at, path, "=", wanted)
     return f"{at} = %s::jsonb", [*path, dump(wanted)]
