@@ -19,6 +19,11 @@ def place() -> list[str]:
     return ["parameters", uuid4().hex]
 
 
+def chain(length: int) -> Any:
+    """Objects in objects."""
+    return {"a": chain(length - 1) if length > 1 else 1}
+
+
 def keys(found: Any) -> set[str]:
     return {item["key"] for item in found["items"]}
 
@@ -109,6 +114,8 @@ async def test_a_filter_takes_any_key_objects_in_objects_and_numbers_as_numbers(
         ({"deep": {"n": {"$eq": 1, "x": 1}}}, "Unsupported operator: x"),
         ({"n": {"$gt": None}}, r"\$gt: None: must be a number or a text"),
         ({"n": {"$lt": True}}, r"\$lt: True: must be a number or a text"),
+        (chain(100), "must be of at most 2000 keys"),
+        ({f"k{n}": n for n in range(2_001)}, "must be of at most 2000 keys"),
     ],
 )
 async def test_a_filter_that_can_not_compare_is_refused(

@@ -30,6 +30,9 @@ _ORDERS: Final[Mapping[str, tuple[str, Callable[[Any, Any], bool]]]] = {
     "$lte": ("<=", operator.le),
 }
 _WHOLE: Final = "$filter"
+MOST_KEYS: Final = 2000
+"""Of a filter, each counted with those above it: PostgreSQL is asked for each by all of them, several times,
+and takes 65,535 values with a statement."""
 _MARKED: Final = f"^({INTEGER}-?[0-9]+|{FLOAT}-?[0-9.]+e[+][0-9]+)$"
 """A number that jsonb does not keep, as the text that it is kept as."""
 
@@ -40,9 +43,19 @@ def as_one(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The filter as LangGraph's stores hand it on unread, to their `_get_filter_condition`. Raises
     `ValueError` for an operator that there is not, or that can't compare with what it is given, `TypeError`
     for what no item can hold."""
-    kept = _as_kept(wanted)
-    _check(kept)
+    try:
+        kept = _as_kept(wanted)
+        if _weight(kept) > MOST_KEYS:
+            raise ValueError(f"filter: must be of at most {MOST_KEYS} keys, each counted with those above it")
+        _check(kept)
+    except RecursionError:
+        raise ValueError("filter: is nested too deeply") from None
     return {"filter": {_WHOLE: kept}}
+
+
+def _weight(wanted: Mapping[str, Any], depth: int = 1) -> int:
+    inner = sum(_weight(each, depth + 1) for each in wanted.values() if isinstance(each, Mapping))
+    return depth * len(wanted) + inner
 
 
 def _as_kept(wanted: Any) -> Any:
