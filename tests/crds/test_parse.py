@@ -337,3 +337,67 @@ def test_aliases_are_written_out(tmp_path: Path) -> None:
 
     assert warmup is not None
     assert [each.input for each in warmup.inputs] == [{"text": "hello"}] * 2
+
+
+def repeated(levels: int, written: str) -> str:
+    """A mapping of anchors, each of which has the one before it twice."""
+    lines = [
+        "      a0: &a0 {k: v}",
+        *(f"      a{n}: &a{n} " + written.format(n - 1) for n in range(1, levels)),
+    ]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "warmup",
+    [
+        repeated(50, "{{<<: [*a{0}, *a{0}]}}"),
+        repeated(50, "{{? [x] : {{a: *a{0}, b: *a{0}}}}}"),
+        f"      b: &b {'x' * 100_000}\n      c: &c [{'*b, ' * 900}]\n      d: [{'*c, ' * 900}]",
+    ],
+    ids=["merged", "under a key that can't be", "a long text"],
+)
+def test_what_aliases_repeat_is_counted_before_anything_of_it_is_written_out(
+    tmp_path: Path, warmup: str
+) -> None:
+    file = tmp_path / "service.yaml"
+    file.write_text(f"kind: LangGraphService\nspec:\n  cache:\n    warmup:\n{warmup}\n")
+
+    with pytest.raises(ManifestError, match="YAML: must stand for at most 1000000 values"):
+        load(file)
+
+
+def test_an_alias_in_what_it_repeats_is_told_by_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "service.yaml"
+    file.write_text("kind: LangGraphService\nspec:\n  cache: &a\n    warmup: *a\n")
+
+    with pytest.raises(ManifestError, match="line 3: YAML: an alias stands in what it repeats"):
+        load(file)
+
+
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def of_warmup(levels: int) -> dict[str, Any]:
+    spec = {
+        "image": "example.com/support:1",
+        "cache": {"warmup": {"inputs": [{"input": {"a": nested(levels)}}]}},
+    }
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService", "metadata": {"name": "support"}}
+    return {**head, "spec": spec}
+
+
+def test_a_manifest_of_too_many_levels_is_told_by_its_field_and_one_of_many_is_taken() -> None:
+    """What writes them out takes no more than 255, and the API server many thousands."""
+    with pytest.raises(ManifestError) as caught:
+        parse(of_warmup(300))
+
+    said = (
+        "spec.cache.warmup.inputs[0].input: must have at most 100 levels of lists and mappings in each other"
+    )
+    assert str(caught.value) == f"manifest: {said}"
+    assert parse(of_warmup(90)).spec.cache.warmup is not None

@@ -22,8 +22,9 @@ from lgs_crds.rules import broken
 from lgs_crds.texts import RULES
 from lgs_crds.unique_keys import UniqueKeyLoader
 
-MOST_VALUES = 1_000_000
-"""Of a file; a cluster takes no object of more than 1.5 MB."""
+MOST_LEVELS = 100
+"""Of lists and mappings in each other: more than any field has, and fewer than what writes them out takes."""
+_SHOWN_LEVELS = 5
 _MAX_UNAVAILABLE_RULE = "must be a number of at least 1, or a percentage such as 25%"
 
 
@@ -35,6 +36,9 @@ def parse(
     `source` names the document in messages. `on_cluster` adds the rules that only hold on a cluster. Raises
     `ManifestError`.
     """
+    if (deep := _too_deep(document.get("spec"))) is not None:
+        rule = f"must have at most {MOST_LEVELS} levels of lists and mappings in each other"
+        raise ManifestError(source, (Problem(_dotted(("spec", *deep[:_SHOWN_LEVELS])), rule),))
     try:
         service = LangGraphService.model_validate(document)
     except ValidationError as error:
@@ -75,9 +79,6 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
     except (RecursionError, ValueError) as error:
         # Too many levels or digits, or a date that there can't be.
         raise ManifestError(str(path), (Problem("YAML", f"can't be read: {error}"),)) from None
-    if sum(_values_in(document, {}) for document in documents) > MOST_VALUES:
-        rule = f"must stand for at most {MOST_VALUES} values, with all that its aliases repeat"
-        raise ManifestError(str(path), (Problem("YAML", rule),))
     ours = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
     if len(ours) > 1:
         raise ManifestError(str(path), (Problem("kind", f"must occur once, not {len(ours)} times", KIND),))
@@ -90,17 +91,16 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
     )
 
 
-def _values_in(value: Any, known: dict[int, int]) -> int:
-    """How many values something holds. What an alias repeats is one object, and counts each time."""
+def _too_deep(value: Any, left: int = MOST_LEVELS) -> tuple[str | int, ...] | None:
+    """Where something with more levels is; None where nothing has more."""
     if not isinstance(value, dict | list):
-        return 1
-    found = known.get(id(value))
-    if found is None:
-        # One that holds itself is refused later, where that is.
-        known[id(value)] = 1
-        held = value.values() if isinstance(value, dict) else value
-        found = known[id(value)] = 1 + sum(_values_in(each, known) for each in held)
-    return found
+        return None
+    if left == 0:
+        return ()
+    for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+        if (found := _too_deep(each, left - 1)) is not None:
+            return (name, *found)
+    return None
 
 
 def _problem(detail: ErrorDetails, document: Mapping[str, Any]) -> Problem:

@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import yaml
 
+from lgs_crds.bounded_yaml import BoundedLoader
+
 MERGE: Final = "tag:yaml.org,2002:merge"
 _TOKEN: Final = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\],:]|\n')
 
 
-class UniqueKeyLoader(yaml.SafeLoader):
-    """Reads YAML as `yaml.safe_load` does. Raises `yaml.MarkedYAMLError` for a repeated key; what `<<` brings
-    may be said otherwise beside it."""
+class UniqueKeyLoader(BoundedLoader):
+    """Reads YAML as `BoundedLoader` does. Raises `yaml.MarkedYAMLError` for a repeated key, too; what `<<`
+    brings may be said otherwise beside it."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from lgs_crds import ManifestError, Problem
+from lgs_crds.bounded_yaml import BoundedLoader
 from lgs_crds.model.service import KIND
 
 Kind = Literal["manifest", "application"]
@@ -62,7 +63,7 @@ def _was_meant(path: Path) -> bool:
 
 def _documents(path: Path) -> list[dict[str, Any]]:
     try:
-        documents = list(yaml.safe_load_all(path.read_text("utf-8-sig")))
+        documents = list(yaml.load_all(path.read_text("utf-8-sig"), BoundedLoader))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []
     return [each for each in documents if isinstance(each, dict)]
