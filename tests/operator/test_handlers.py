@@ -13,6 +13,7 @@ from lgs_operator import handlers
 from lgs_operator.backoff import Backoff
 from lgs_operator.handlers import ServiceWatch, is_deaf, went_back
 from lgs_operator.kube.errors import KubeError
+from lgs_operator.kube.kinds import ServiceKey
 
 BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "generation": 2}}
 
@@ -33,6 +34,9 @@ class Services:
 
     def seen(self) -> tuple[Any, ...]:
         return tuple(self.told.values())
+
+    def seen_of(self, key: ServiceKey) -> Any:
+        return next((each for each in self.told.values() if each["metadata"]["name"] == key.name), None)
 
     def service_seen(self, body: Any, *, gone: bool) -> None:
         if gone:
@@ -178,6 +182,33 @@ async def test_services_that_are_as_they_were_before_are_forgotten_and_kopf_begi
         await watch.run(stop)
     relisting.cancel()
     await asyncio.gather(relisting, return_exceptions=True)
+
+    assert (begun, services.gone) == (2, ["u-1"])
+    assert services.seen() == (of_version("286"),)
+
+
+async def test_a_service_that_kopf_itself_lists_as_it_was_before_is_forgotten_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where etcd's restore ended the watches, kopf lists anew: the status that was written last, and is no
+    more, would be taken for there."""
+    services, stop, begun = Services(), asyncio.Event(), 0
+    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
+
+    async def lists(*, registry: Any, stop_flag: asyncio.Event, **_: Any) -> None:
+        nonlocal begun
+        begun += 1
+        (handler,) = registry._watching.get_all_handlers()
+        if begun == 1:
+            await handler.fn(event={"type": "ADDED", "object": of_version("1245")})
+        await handler.fn(event={"type": None, "object": of_version("286")})
+        if begun == 2:
+            stop.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(kopf, "operator", lists)
+    async with asyncio.timeout(30):
+        await ServiceWatch(services, services, ()).run(stop)  # type: ignore[arg-type]
 
     assert (begun, services.gone) == (2, ["u-1"])
     assert services.seen() == (of_version("286"),)

@@ -50,13 +50,14 @@ class Server:
         if name in self.objects:
             self._done("DELETED", name, self.objects[name]["metadata"]["labels"]["group"])
 
-    def restore(self, version: int) -> None:
-        """All is as it was at this version, which the next write follows."""
+    def restore(self, version: int, *, bump: int = 0) -> None:
+        """All is as it was at this version, which the next write follows; `bump`: after so many versions that
+        are left out."""
         self._history = [
             each for each in self._history if int(each[1]["metadata"]["resourceVersion"]) <= version
         ]
         self.objects = {item["metadata"]["name"]: item for event, item in self._history if event != "DELETED"}
-        self._told, self.version = len(self._history), version
+        self._told, self.version = len(self._history), version + bump
 
     def _done(self, event: str, name: str, group: str) -> Manifest:
         self.version += 1
@@ -286,6 +287,25 @@ async def test_a_server_that_was_restored_from_a_backup_is_believed() -> None:
         assert restored == (["2"], ["3"])
         assert (copy.versions("x"), copy.versions("y")) == (["4"], ["3"])
         assert copy.seen == {"x": ["4"], "y": ["3"]}
+
+
+async def test_a_restored_server_is_believed_whose_versions_go_on_behind_those_that_were_known() -> None:
+    """etcd is restored so for Kubernetes (`etcdutl snapshot restore --bump-revision`): watches end, and
+    objects have the versions of the backup (https://github.com/etcd-io/etcd/issues/16028)."""
+    server = Server()
+    server.write("a", "x")
+    server.write("b", "y")
+    async with followed(server) as copy:
+        server.write("a", "y")
+        server.write("c", "x")
+        await server.tell_all()
+        assert (copy.versions("x"), copy.versions("y")) == (["5"], ["3", "4"])
+
+        server.restore(3, bump=1000)
+        await server.tell(KubeError(410, "Expired", "compacted"))
+
+        assert (copy.versions("x"), copy.versions("y")) == (["2"], ["3"])
+        assert copy.seen == {"x": ["2"], "y": ["3"]}
 
 
 class Pauses:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.informer import version_of
-from lgs_operator.kube.kinds import SERVICE_OF_OURS, Manifest
+from lgs_operator.kube.kinds import SERVICE_OF_OURS, Manifest, ServiceKey
 from lgs_operator.kube.state import ClusterState
 
 log = structlog.get_logger(__name__)
@@ -36,8 +36,11 @@ STEADY_SECONDS: Final = 60.0
 """Who watched for so long begins anew as soon as at first."""
 
 
-def registry(state: ClusterState, asked: Callable[[], None] = lambda: None) -> kopf.OperatorRegistry:
-    """The handlers, bound to this state. `asked` is called when a signal asks to stop."""
+def registry(
+    seen: Callable[[Mapping[str, Any], bool], None], asked: Callable[[], None]
+) -> kopf.OperatorRegistry:
+    """The handlers. `seen` is called with each service that came or changed, and with each that is gone;
+    `asked` when a signal asks to stop."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
@@ -59,8 +62,8 @@ def registry(state: ClusterState, asked: Callable[[], None] = lambda: None) -> k
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
-    async def seen(event: kopf.RawEvent, **_: Any) -> None:
-        state.service_seen(event["object"], gone=event["type"] == "DELETED")
+    async def told(event: kopf.RawEvent, **_: Any) -> None:
+        seen(event["object"], event["type"] == "DELETED")
 
     return handlers
 
@@ -124,17 +127,30 @@ class ServiceWatch:
                 is_listed = listed & {None, body["metadata"]["namespace"]}
                 if is_listed and body["metadata"]["uid"] not in there:
                     self._state.service_seen(body, gone=True)
-            if restored := went_back(before, found):
-                # What is known of them is of a time that never was; kopf goes on from there, and is deaf.
-                log.warning("watch.went_back", kind=KIND, services=len(restored))
-                for body in restored:
-                    self._state.service_seen(body, gone=True)
-                self._renew.set()
+            self._forget(went_back(before, found))
             known = _generations(self._state.seen())
             if is_deaf(late, there, known):
                 log.warning("watch.deaf", kind=KIND, services=len(late))
                 self._renew.set()
             late = {uid: number for uid, number in there.items() if known.get(uid, 0) < number}
+
+    def seen(self, body: Mapping[str, Any], gone: bool) -> None:
+        """What kopf tells of a service."""
+        key = ServiceKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        known = self._state.seen_of(key)
+        if known is not None and not gone and (restored := went_back([known], [body])):
+            self._forget(restored)
+        else:
+            self._state.service_seen(body, gone=gone)
+
+    def _forget(self, restored: Collection[Mapping[str, Any]]) -> None:
+        """What is known and was said of them is of a time that never was. kopf, which may go on from there
+        and is deaf then, begins anew and tells of them again."""
+        if restored:
+            log.warning("watch.went_back", kind=KIND, services=len(restored))
+            for body in restored:
+                self._state.service_seen(body, gone=True)
+            self._renew.set()
 
     async def _defined(self, stop: asyncio.Event) -> None:
         """Waits for the CustomResourceDefinition, which may be installed after the operator, or anew. One
@@ -157,7 +173,7 @@ class ServiceWatch:
         relays = [asyncio.create_task(_passed_on(each, end)) for each in (stop, self._renew, self._asked)]
         try:
             await kopf.operator(
-                registry=registry(self._state, self._asked.set),
+                registry=registry(self.seen, self._asked.set),
                 namespaces=[each for each in self._namespaces if each not in self._refused],
                 clusterwide=not self._namespaces,
                 standalone=True,

@@ -129,24 +129,27 @@ class Informer:
             metadata_only=self._metadata_only,
         )
         went_back, self._reached = 0 < _number(version) < self._reached, _number(version)
-        listed = {self._key(item) for item in items}
-        # What a write of our own made since is in no list yet. A list is never older than what was seen
-        # before it, unless etcd was restored from a backup: then no version that is known means anything.
-        gone = [
-            each
-            for key, each in self._objects.items()
-            if key not in listed and (went_back or version_of(each) <= self._reached)
-        ]
-        for each in [*self._objects.values()] if went_back else gone:
-            self._remove(self._key(each))
+        # A list is what there is at its version, also where an object of it is older than was known: etcd was
+        # restored from a backup, and versions go on behind those that were. What a write of our own made
+        # since is in no list yet; if the list's version itself went back, none that is known means anything.
+        before = {
+            key: each for key, each in self._objects.items() if went_back or version_of(each) <= self._reached
+        }
+        for key in before:
+            self._remove(key)
         for item in items:
-            self._take(item)
+            self._keep(item)
         if self.followed_since is None:
             self.followed_since = asyncio.get_running_loop().time()
         self.synced.set()
-        for each in gone:
+        for each in (*items, *(each for each in before.values() if self._has_left(each))):
             self._changed(each)
         return version
+
+    def _has_left(self, item: Manifest) -> bool:
+        """It is gone, or in another group."""
+        there = self._objects.get(self._key(item))
+        return there is None or self._group(there) != self._group(item)
 
     async def _follow(self, version: str) -> str:
         events = self._cluster.watch(

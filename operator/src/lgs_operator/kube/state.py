@@ -93,6 +93,10 @@ class ClusterState:
         """All services, as they were seen last."""
         return tuple(self._seen.values())
 
+    def seen_of(self, key: ServiceKey) -> Mapping[str, Any] | None:
+        """A service, whoever serves it, as it was seen last."""
+        return self._seen.get(key)
+
     def _update(self, key: ServiceKey) -> None:
         """Whether it is ours to serve may have changed, too."""
         before, body = self.services.get(key), self._seen[key]
