@@ -250,6 +250,26 @@ def test_a_backup_of_a_time_that_is_to_come_hides_no_failure_and_no_delay() -> N
     assert said(BackupView(DAILY, job(99999)), slightly)[1] == "BackedUp"
 
 
+def test_a_backup_by_a_clock_that_is_behind_is_of_the_time_at_which_its_pod_was_made() -> None:
+    """It was told as overdue, or as one before the failure of another, though it is the newest."""
+    kept = pod(10, told(28) | {"began": "1970-01-01T00:03:00Z"})
+    view = BackupView(
+        DAILY, job(60 * 24 * 9), (job(60 * 24, "Failed", "BackoffLimitExceeded"),), pods=(kept,)
+    )
+
+    last = last_backup(view, {})
+
+    assert last is not None and last.time == "2026-11-28T12:20:00Z"
+    assert said(view)[1] == "BackedUp"
+
+
+def test_a_report_of_many_levels_is_none() -> None:
+    ended = pod(10, told(28))
+    ended["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = "[" * 4096
+
+    assert last_backup(BackupView(DAILY, pods=(ended,)), {}) is None
+
+
 def test_a_schedule_whose_day_never_comes_is_told_and_not_waited_for() -> None:
     never = Backup.model_validate({"schedule": "0 0 31 2 *", "volume": {}})
 

@@ -160,6 +160,13 @@ def test_nothing_is_put_in_for_what_an_input_asks(asked: str) -> None:
     assert (came["inputs"], came["file"]) == (warmup["inputs"], asked)
 
 
+def test_what_kubernetes_leaves_alone_is_written_as_it_stands() -> None:
+    """A service whose texts have a price in them has no new pods for another operator."""
+    warmup = {"inputs": [{"input": {"asked": "$5 in US$"}}]}
+
+    assert '$5 in US$"' in env(cache={"warmup": warmup})["LGS_CACHE_WARMUP"]
+
+
 @pytest.mark.parametrize(
     ("postgres", "secret"),
     [

@@ -187,6 +187,37 @@ async def test_services_that_are_as_they_were_before_are_forgotten_and_kopf_begi
     assert services.seen() == (of_version("286"),)
 
 
+async def test_kopf_begins_anew_where_versions_went_back_and_no_service_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be deaf to what has no generation, such as the annotation that asks for another password."""
+    services, stop, begun, versions = Services(), asyncio.Event(), 0, ["1245", "1245", "300"]
+    services.service_seen(BODY, gone=False)
+    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
+
+    async def listed(*_: Any, **__: Any) -> tuple[list[Any], str]:
+        return [BODY], versions.pop(0) if len(versions) > 1 else versions[0]
+
+    async def deaf(*, stop_flag: asyncio.Event, **_: Any) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            stop.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(services, "list", listed)
+    monkeypatch.setattr(kopf, "operator", deaf)
+    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
+
+    relisting = asyncio.create_task(watch.relist())
+    async with asyncio.timeout(10):
+        await watch.run(stop)
+    relisting.cancel()
+    await asyncio.gather(relisting, return_exceptions=True)
+
+    assert (begun, services.gone) == (2, [])
+
+
 async def test_a_service_that_kopf_itself_lists_as_it_was_before_is_forgotten_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -22,7 +22,7 @@ from lgs_crds import GROUP, KIND, PLURAL, VERSION
 from lgs_operator.backoff import Backoff
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
-from lgs_operator.kube.informer import version_of
+from lgs_operator.kube.informer import number_of, version_of
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, Manifest, ServiceKey
 from lgs_operator.kube.state import ClusterState
 
@@ -86,6 +86,8 @@ class ServiceWatch:
         self._relist_seconds = relist_seconds
         self._renew = asyncio.Event()
         self._asked = asyncio.Event()
+        self._reached: dict[str | None, int] = {}
+        """The version of each namespace's list, to be later than that of the one before."""
         self._refused: frozenset[str] = frozenset()
         """Namespaces in which we may not list the services, which kopf leaves out: it would end by them."""
 
@@ -197,7 +199,12 @@ class ServiceWatch:
         return found, listed, frozenset(refused)
 
     async def _listed(self, namespace: str | None) -> list[Manifest]:
-        found, _ = await self._cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)
+        found, version = await self._cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)
+        before, self._reached[namespace] = self._reached.get(namespace, 0), number_of(version)
+        if 0 < self._reached[namespace] < before:
+            # No service need be as it was before; kopf would be deaf even so, also to annotations.
+            log.warning("watch.went_back", kind=KIND, services=0)
+            self._renew.set()
         return found
 
 

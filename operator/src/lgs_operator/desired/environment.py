@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from lgs_crds import Spec
 from lgs_crds.model.base import SecretKey
@@ -72,8 +73,8 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
 
 def _literal(value: str) -> str:
     """A value as Kubernetes is to hand it on: it would put a variable in for `$(NAME)`, and make one `$` of
-    two."""
-    return value.replace("$", "$$")
+    two. Others stand as they are, as they always did: pods are not made anew for nothing."""
+    return re.sub(r"\$(?=[$(])", "$$", value)
 
 
 def role(inputs: Inputs, component: Component) -> str:

@@ -128,7 +128,7 @@ class Informer:
             fields=self._fields,
             metadata_only=self._metadata_only,
         )
-        went_back, self._reached = 0 < _number(version) < self._reached, _number(version)
+        went_back, self._reached = 0 < number_of(version) < self._reached, number_of(version)
         # A list is what there is at its version, also where an object of it is older than was known: etcd was
         # restored from a backup, and versions go on behind those that were. What a write of our own made
         # since is in no list yet; if the list's version itself went back, none that is known means anything.
@@ -163,9 +163,9 @@ class Informer:
         began, seen = asyncio.get_running_loop().time(), False
         async for event, item in events:
             version, seen = item["metadata"]["resourceVersion"], True
-            if 0 < _number(version) < self._reached:
+            if 0 < number_of(version) < self._reached:
                 raise KubeError(0, "WatchBroken", f"{version} came after {self._reached}")
-            self._reached, self._failures = _number(version), 0
+            self._reached, self._failures = number_of(version), 0
             if event == "BOOKMARK":
                 continue
             item |= {"apiVersion": self.kind.api_version, "kind": self.kind.name}
@@ -196,9 +196,9 @@ def _is_older(one: Manifest, other: Manifest) -> bool:
 
 def version_of(manifest: Mapping[str, Any]) -> int:
     """An object's resource version, 0 where it has none."""
-    return _number(manifest["metadata"].get("resourceVersion", ""))
+    return number_of(manifest["metadata"].get("resourceVersion", ""))
 
 
-def _number(version: str) -> int:
+def number_of(version: str) -> int:
     """Resource versions are numbers that grow with each change of a kind's objects; 0 for what is none."""
     return int(version) if version.isdecimal() else 0

@@ -44,7 +44,7 @@ def result_of(pod: Manifest) -> Manifest:
         if ended.get("exitCode") == 0:
             try:
                 report = json.loads(ended.get("message") or "")
-            except ValueError:
+            except (ValueError, RecursionError):
                 return {}
             return report if isinstance(report, dict) else {}
     return {}

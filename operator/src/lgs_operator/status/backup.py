@@ -22,7 +22,7 @@ from lgs_operator.status.diagnosis import Budget, diagnose
 
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 SKEW: Final = timedelta(hours=1)
-"""By so much the clock of a node may be ahead of the operator's."""
+"""By so much the clock of a node may be ahead of the operator's, or behind the API server's."""
 BUDGET: Final = Budget("spec.persistence.postgres.managed.backup.resources")
 
 
@@ -40,10 +40,20 @@ class BackupView:
 
 def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | None:
     """The newest backup that was kept: one that a pod reports, or the one that is remembered."""
-    told = [*(result_of(pod) for pod in view.pods), _read(view.noted)]
+    told = [*(_told(pod) for pod in view.pods), _read(view.noted)]
     reported = (described(each) for each in told)
     known = [each for each in (status_before(before).backup, *reported) if each is not None and each.name]
     return max(known, key=lambda each: each.name or "", default=None)
+
+
+def _told(pod: Manifest) -> Mapping[str, Any]:
+    """What a pod reports. One that began before it was made has a node whose clock is behind: else the backup
+    would be told as overdue, and as one before others that failed."""
+    result, made = result_of(pod), _made(pod)
+    began = _moment(timestamp_of(result.get("began")))
+    if began is None or made is None or began >= made - SKEW:
+        return result
+    return result | {"began": timestamp(made)}
 
 
 def noted_of(last: BackupStatus | None) -> str | None:
