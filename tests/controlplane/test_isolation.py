@@ -120,3 +120,18 @@ async def test_nonsense_is_refused_where_it_is_written(
 
     assert path in str(refused.value)
     await tenants.goes_on()
+
+
+async def test_a_manifest_of_thousands_of_levels_ends_no_watch(tenants: Tenants) -> None:
+    """The API server takes it, and nothing that follows the services may fail to read it."""
+    inputs = [{"input": {"levels": "LEVELS"}}]
+    manifest = json.dumps(service("deep", cache={"warmup": {"inputs": inputs}}))
+    written = manifest.replace('"LEVELS"', "[" * 3000 + "]" * 3000)
+    tenants.plane.run("create", "-n", tenants.namespace, "-f", "-", stdin=written)
+
+    def said() -> str:
+        message = "jsonpath={.status.conditions[?(@.type=='Reconciled')].message}"
+        return tenants.plane.run("get", "lgs", "deep", "-n", tenants.namespace, "-o", message)
+
+    await until(lambda: "at most 100 levels of lists" in said(), lambda: f"it says {said()!r}")
+    await tenants.goes_on()

@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import aiohttp
 import structlog
@@ -38,6 +38,9 @@ from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
+FRAMES: Final = 30_000
+"""The API server takes objects of 10,000 levels, and whoever follows a kind must be able to read each of
+them: one of a tenant's services would end the watch of all."""
 
 
 class _Leases(NamedTuple):
@@ -76,6 +79,7 @@ class _Stopped(Exception):
 
 def main() -> int:
     """Runs the operator until SIGTERM or SIGINT."""
+    sys.setrecursionlimit(FRAMES)
     log_as_json()
     try:
         settings = from_environment()
