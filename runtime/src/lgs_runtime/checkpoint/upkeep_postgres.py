@@ -11,6 +11,7 @@ import asyncpg  # type: ignore[import-untyped]
 from lgs_runtime.checkpoint.upkeep import Amount, StorageUse
 from lgs_runtime.database.postgres_access import probe
 from lgs_runtime.database.postgres_connections import Access, connect, translated
+from lgs_runtime.errors import StorageUnavailable
 
 CHECKPOINTS: Final = """
 SELECT count(*) AS count, coalesce(sum(pg_column_size(checkpoint) + pg_column_size(metadata)), 0) AS bytes
@@ -119,7 +120,12 @@ class PostgresUpkeep:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         self._access = self._access or await probe(self._uri)
-        connection = await connect(self._access)
+        try:
+            connection = await connect(self._access)
+        except StorageUnavailable:
+            # Once more, as a statement of a pool: a replica that stood still for longer than a connection may
+            # take found this one late, and who reads an archive of it has half of it by now.
+            connection = await connect(self._access)
         try:
             with translated():
                 yield connection
