@@ -194,10 +194,12 @@ async def test_a_question_that_waits_is_kept_with_what_it_needs(thrifty: Replica
 
 
 async def test_a_busy_thread_keeps_its_past(thrifty: Replica) -> None:
-    client, key = thrifty.client, str(uuid4())
+    client, past, key = thrifty.client, str(uuid4()), str(uuid4())
     thread_id = (await client.threads.create())["thread_id"]
-    await client.runs.wait(thread_id, "steps", input={"text": "a"})
-    running = await client.runs.create(thread_id, "slow", input={"text": key})
+    # The second waits for the first, so that the thread is not idle for a moment.
+    await client.runs.create(thread_id, "slow", input={"text": past})
+    running = await client.runs.create(thread_id, "slow", input={"text": key}, multitask_strategy="enqueue")
+    gate(past).set()
     await entrance(key).wait()
     other = (await client.threads.create())["thread_id"]
 
