@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from fastapi import Request
 
@@ -13,7 +12,7 @@ from lgs_runtime.api.callers import checks_authorization, request_id_of, user_of
 from lgs_runtime.api.http.limits import check_text
 from lgs_runtime.api.http.tracing import TRACE_HEADER, traced
 from lgs_runtime.api.schemas.bodies import RunBatch, RunCreateStateful, RunCreateStateless
-from lgs_runtime.api.schemas.bodies.fields import Command
+from lgs_runtime.api.schemas.bodies.fields import Command, as_uuid
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.model import Json, Run
 from lgs_runtime.run_kwargs import Durability
@@ -132,7 +131,6 @@ def _checkpoint(body: RunCreateStateful, config: Json, thread_id: str | None) ->
         return named.model_dump(exclude={"thread_id"}, exclude_none=True)
     checkpoint_id = body.checkpoint_id or configurable.get("checkpoint_id")
     try:
-        return {"checkpoint_id": str(UUID(checkpoint_id))} if checkpoint_id else None
-    except (ValueError, AttributeError, TypeError):
-        rule = f"config.configurable.checkpoint_id: {checkpoint_id!r}: must be a UUID"
-        raise InvalidRequest(rule) from None
+        return {"checkpoint_id": as_uuid(checkpoint_id)} if checkpoint_id else None
+    except ValueError as wrong:
+        raise InvalidRequest(f"config.configurable.checkpoint_id: {checkpoint_id!r}: {wrong}") from None

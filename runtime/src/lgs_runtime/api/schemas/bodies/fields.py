@@ -28,10 +28,11 @@ MAX_TTL_MINUTES = 100 * 366 * 24 * 60
 MAX_BATCH = 1000
 
 
-def _uuid(text: str) -> str:
+def as_uuid(value: Any) -> str:
+    """The usual form of a UUID. Raises `ValueError` with the rule for what is none."""
     try:
-        return str(UUID(text))
-    except ValueError:
+        return str(UUID(value))
+    except (ValueError, AttributeError, TypeError):
         raise ValueError("must be a UUID") from None
 
 
@@ -44,10 +45,10 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 _AS_UUID = WithJsonSchema({"type": "string", "format": "uuid"})
-Id = Annotated[str, AfterValidator(_uuid), _AS_UUID]
-CheckpointId = Annotated[str, AfterValidator(lambda text: text and _uuid(text)), _AS_UUID]
+Id = Annotated[str, AfterValidator(as_uuid), _AS_UUID]
+CheckpointId = Annotated[str, AfterValidator(lambda text: text and as_uuid(text)), _AS_UUID]
 """As `Id`, or empty for none: another names no checkpoint, and a run there would begin the thread anew."""
-PathId = Annotated[str, Path(), AfterValidator(_uuid), _AS_UUID]
+PathId = Annotated[str, Path(), AfterValidator(as_uuid), _AS_UUID]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
