@@ -47,6 +47,20 @@ class Services:
             self.told[body["metadata"]["uid"]] = body
 
 
+def often_listed(services: Services) -> ServiceWatch:
+    """A watch of the services that lists them all the time."""
+    return ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
+
+
+async def run_listed(watch: ServiceWatch, stop: asyncio.Event) -> None:
+    """Watches, and lists beside it, until it stops."""
+    relisting = asyncio.create_task(watch.relist())
+    async with asyncio.timeout(30):
+        await watch.run(stop)
+    relisting.cancel()
+    await asyncio.gather(relisting, return_exceptions=True)
+
+
 @pytest.mark.parametrize("known", [{}, {"u-1": BODY | {"metadata": BODY["metadata"] | {"generation": 1}}}])
 async def test_kopf_begins_anew_when_it_tells_of_nothing_that_is_there(
     monkeypatch: pytest.MonkeyPatch, known: dict[str, Any]
@@ -64,13 +78,8 @@ async def test_kopf_begins_anew_when_it_tells_of_nothing_that_is_there(
         await stop_flag.wait()
 
     monkeypatch.setattr(kopf, "operator", hears_little)
-    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
 
-    relisting = asyncio.create_task(watch.relist())
-    async with asyncio.timeout(30):
-        await watch.run(stop)
-    relisting.cancel()
-    await asyncio.gather(relisting, return_exceptions=True)
+    await run_listed(often_listed(services), stop)
 
     assert begun == 2
     assert services.seen() == (BODY,)
@@ -93,11 +102,7 @@ async def test_kopf_watches_the_namespaces_in_which_the_services_may_be_listed_n
     monkeypatch.setattr(kopf, "operator", follows)
     watch = ServiceWatch(services, services, ("team", "other"), relist_seconds=0.001)  # type: ignore[arg-type]
 
-    relisting = asyncio.create_task(watch.relist())
-    async with asyncio.timeout(30):
-        await watch.run(stop)
-    relisting.cancel()
-    await asyncio.gather(relisting, return_exceptions=True)
+    await run_listed(watch, stop)
 
     assert watched == [["team", "other"], ["team"], ["team", "other"]]
 
@@ -142,13 +147,8 @@ async def test_who_is_asked_to_stop_while_kopf_ends_to_begin_anew_stops(
             await asyncio.sleep(0.1)
 
     monkeypatch.setattr(kopf, "operator", ends_slowly)
-    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
 
-    relisting = asyncio.create_task(watch.relist())
-    async with asyncio.timeout(30):
-        await watch.run(asyncio.Event())
-    relisting.cancel()
-    await asyncio.gather(relisting, return_exceptions=True)
+    await run_listed(often_listed(services), asyncio.Event())
 
     assert begun == 1
 
@@ -175,13 +175,8 @@ async def test_services_that_are_as_they_were_before_are_forgotten_and_kopf_begi
         await stop_flag.wait()
 
     monkeypatch.setattr(kopf, "operator", deaf)
-    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
 
-    relisting = asyncio.create_task(watch.relist())
-    async with asyncio.timeout(30):
-        await watch.run(stop)
-    relisting.cancel()
-    await asyncio.gather(relisting, return_exceptions=True)
+    await run_listed(often_listed(services), stop)
 
     assert (begun, services.gone) == (2, ["u-1"])
     assert services.seen() == (of_version("286"),)
@@ -207,13 +202,9 @@ async def test_kopf_begins_anew_where_versions_went_back_and_no_service_did(
 
     monkeypatch.setattr(services, "list", listed)
     monkeypatch.setattr(kopf, "operator", deaf)
-    watch = ServiceWatch(services, services, (), relist_seconds=0.001)  # type: ignore[arg-type]
 
-    relisting = asyncio.create_task(watch.relist())
     async with asyncio.timeout(10):
-        await watch.run(stop)
-    relisting.cancel()
-    await asyncio.gather(relisting, return_exceptions=True)
+        await run_listed(often_listed(services), stop)
 
     assert (begun, services.gone) == (2, [])
 
