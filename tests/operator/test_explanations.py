@@ -8,22 +8,11 @@ from typing import Any
 
 import pytest
 
-from lgs_crds import LangGraphService, parse
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.reporter import condition_events
 from lgs_operator.status.rollout import refused_pods, refused_server
 from lgs_operator.status.service import cache_ready, persistence_ready, progressing, ready
-
-
-def service(**spec: Any) -> LangGraphService:
-    return parse(
-        {
-            "apiVersion": "lgs.dev/v1alpha1",
-            "kind": "LangGraphService",
-            "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
-            "spec": {"image": "example.com/support:1"} | spec,
-        }
-    )
+from support.desired import service
 
 
 def deployment(*conditions: dict[str, Any], seen: int = 1) -> dict[str, Any]:

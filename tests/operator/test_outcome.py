@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from lgs_crds import LangGraphService, parse
 from lgs_crds.model.backup import Backup
 from lgs_crds.reasons import Reason
 from lgs_crds.status import RestoreStatus
@@ -27,21 +26,11 @@ from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.monitoring import MonitoringView
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import RestoreView
+from support.desired import service
 
 KEY = ServiceKey("team", "support")
 BOTH = {Key(DEPLOYMENT, "team", "support"), Key(DEPLOYMENT, "team", "support-api")}
 NO_SECRET: Reason = "SecretNotFound"
-
-
-def service(**spec: Any) -> LangGraphService:
-    return parse(
-        {
-            "apiVersion": "lgs.dev/v1alpha1",
-            "kind": "LangGraphService",
-            "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
-            "spec": {"image": "example.com/support:1"} | spec,
-        }
-    )
 
 
 def missing(reason: Reason) -> tuple[MissingReference, ...]:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from lgs_crds import parse
+from lgs_crds import LangGraphService, parse
 from lgs_operator.desired.credentials import Credentials, Login
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.server_image import ServerImage
 from lgs_operator.settings import Images
+
+
+def service(**spec: Any) -> LangGraphService:
+    """A service of a namespace and an image, as the API server has it, with more in its `spec`."""
+    return parse(
+        {
+            "apiVersion": "lgs.dev/v1alpha1",
+            "kind": "LangGraphService",
+            "metadata": {"name": "support", "namespace": "team", "uid": "u1"},
+            "spec": {"image": "example.com/support:1"} | spec,
+        }
+    )
 
 
 def inputs_of(name: str = "support", *, restores: bool = False, **managed: Any) -> Inputs:
