@@ -12,7 +12,8 @@ from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators, Running
 from lgs_operator.kube.client import KubeClient
-from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE_OF_OURS
+from lgs_operator.kube.kinds import CONTROLLER_REVISION, DEPLOYMENT, SECRET, SERVICE_OF_OURS
+from lgs_operator.naming import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
@@ -135,3 +136,21 @@ async def test_a_manifest_of_thousands_of_levels_ends_no_watch(tenants: Tenants)
 
     await until(lambda: "at most 100 levels of lists" in said(), lambda: f"it says {said()!r}")
     await tenants.goes_on()
+
+
+async def test_a_revision_whose_data_are_no_text_ends_no_watch(
+    tenants: Tenants, operators: Operators
+) -> None:
+    """The API server keeps them byte by byte: here a key with a byte that is no UTF-8, and more of `<` than a
+    watch once took, each of which is six bytes there."""
+    for name, data in (("bytes", b'{"a\xff": 1}'), ("long", b'{"a": "%b"}' % (b"<" * 1_480_000))):
+        metadata = {"name": name, "labels": {MANAGED_BY_LABEL: MANAGED_BY, SERVICE_LABEL: "ghost"}}
+        head = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 1}
+        written = json.dumps(head).encode()[:-1] + b', "data": ' + data + b"}"
+        tenants.plane.send(CONTROLLER_REVISION.path(tenants.namespace), written)
+
+    await tenants.goes_on("by-watch")
+    tenants.operator.process.terminate()
+    await tenants.operator.process.wait()
+    tenants.operator = await operators.start()
+    await tenants.goes_on("by-list")

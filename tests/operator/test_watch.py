@@ -113,7 +113,7 @@ async def test_an_object_of_any_size_is_an_event(tmp_path: Path) -> None:
 
 
 async def test_what_is_larger_than_any_object_ends_the_watch(tmp_path: Path) -> None:
-    async with Server([b"x" * 9_000_000]).connected(tmp_path, 1.0) as client:
+    async with Server([b"x" * 17_000_000]).connected(tmp_path, 1.0) as client:
         with pytest.raises(KubeError, match="longer than"):
             async for _ in client.watch(POD, "team", "4"):
                 pass

@@ -199,13 +199,21 @@ class ServiceWatch:
         return found, listed, frozenset(refused)
 
     async def _listed(self, namespace: str | None) -> list[Manifest]:
-        found, version = await self._cluster.list(SERVICE_OF_OURS, namespace, metadata_only=True)
+        found, version = await self._cluster.list(
+            SERVICE_OF_OURS, namespace, metadata_only=True, kept=_identified
+        )
         before, self._reached[namespace] = self._reached.get(namespace, 0), number_of(version)
         if 0 < self._reached[namespace] < before:
             # No service need be as it was before; kopf would be deaf even so, also to annotations.
             log.warning("watch.went_back", kind=KIND, services=0)
             self._renew.set()
         return found
+
+
+def _identified(service: Manifest) -> Manifest:
+    """What is compared of one that is listed."""
+    wanted = ("namespace", "name", "uid", "generation", "resourceVersion")
+    return {"metadata": {field: service["metadata"][field] for field in wanted}}
 
 
 def _generations(services: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ import yaml
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
+from lgs_operator.kube.answers import LONGEST_OBJECT, parsed, read
 from lgs_operator.kube.errors import KubeError, refusal
 from lgs_operator.kube.kinds import Kind, Manifest, key_of
+from lgs_operator.kube.paging import whole_list
 from lgs_operator.kube.watch_stream import events
 from lgs_operator.naming import FIELD_MANAGER
 
@@ -110,19 +112,17 @@ class KubeClient:
         labels: str | None = None,
         fields: str | None = None,
         metadata_only: bool = False,
+        kept: Callable[[Manifest], Manifest] = dict,
     ) -> tuple[list[Manifest], str]:
-        """All objects of a kind, each with its kind filled in, and the version to watch from."""
+        """All objects of a kind, each with its kind filled in, and the version to watch from. Of each
+        object only what `kept` makes of it stays in memory."""
         accept = _METADATA_ONLY.format(list="List") if metadata_only else None
-        query = _selectors(labels, fields)
-        answer = await self._json("GET", kind.path(namespace), query=query, accept=accept)
-        try:
-            # an empty list of metadata is null
-            items = [
-                item | {"apiVersion": kind.api_version, "kind": kind.name} for item in answer["items"] or []
-            ]
-            return items, answer["metadata"]["resourceVersion"]
-        except (KeyError, TypeError) as error:
-            raise KubeError(0, "NoAnswer", f"what came is no list of {kind.plural}") from error
+        path = kind.path(namespace)
+
+        async def ask(query: Mapping[str, str], most_bytes: int) -> Manifest:
+            return await self._json("GET", path, query=query, accept=accept, most_bytes=most_bytes)
+
+        return await whole_list(ask, kind, _selectors(labels, fields), kept)
 
     async def served(self, api_version: str) -> frozenset[str]:
         """The names of the kinds that the API server has of a group's version; none without that group."""
@@ -167,7 +167,7 @@ class KubeClient:
                 yield event, item
         except aiohttp.ServerTimeoutError:
             log.info("watch.idle", kind=kind.name, namespace=namespace)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             # also a line that was cut off where something between here and there ended
             raise KubeError(0, "WatchBroken", str(error)) from error
         finally:
@@ -244,14 +244,17 @@ class KubeClient:
         body: object = None,
         content_type: str = "application/json",
         accept: str | None = None,
+        most_bytes: int = LONGEST_OBJECT,
     ) -> Manifest:
         response = await self._send(
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=_TIMEOUT
         )
         try:
-            answer = json.loads(await response.read())
+            answer = parsed(await read(response.content, most_bytes))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise KubeError(0, "NoAnswer", str(error) or type(error).__name__) from error
+        finally:
+            response.close()
         if not isinstance(answer, dict):
             raise KubeError(0, "NoAnswer", f"{method} {path}: what came is no object")
         return answer

@@ -127,6 +127,7 @@ class Informer:
             labels=self._labels,
             fields=self._fields,
             metadata_only=self._metadata_only,
+            kept=dict if self._group_label else _named,
         )
         went_back, self._reached = 0 < number_of(version) < self._reached, number_of(version)
         # A list is what there is at its version, also where an object of it is older than was known: etcd was
@@ -184,6 +185,12 @@ class Informer:
 
     def _key(self, item: Manifest) -> Key:
         return Key(self.kind, item["metadata"]["namespace"], item["metadata"]["name"])
+
+
+def _named(item: Manifest) -> Manifest:
+    """What is wanted of an object that is not kept."""
+    wanted = ("name", "namespace", "resourceVersion")
+    return {"metadata": {field: item["metadata"].get(field, "") for field in wanted}}
 
 
 def _name(key: Key) -> str:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-from typing import Final, Protocol
 
+from lgs_operator.kube.answers import LONGEST_OBJECT, Content, parsed
 from lgs_operator.kube.kinds import Manifest
-
-LONGEST_EVENT: Final = 8 * 2**20
-"""Bytes: etcd takes objects of one and a half MiB."""
-
-
-class Content(Protocol):
-    """What a response gives piece by piece."""
-
-    def iter_any(self) -> AsyncIterator[bytes]:
-        """The pieces as they come."""
-        ...
 
 
 async def events(content: Content) -> AsyncIterator[tuple[str, Manifest]]:
     """The type and the object of each. Raises `ValueError` for what is none."""
     async for line in _lines(content):
-        event = json.loads(line)
+        event = parsed(line)
         if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
             raise ValueError(f"no event of a watch: {line[:80]!r}")
         yield str(event.get("type")), event["object"]
@@ -38,7 +26,7 @@ async def _lines(content: Content) -> AsyncIterator[bytes]:
             yield bytes(begun) + line
             begun.clear()
         begun += rest
-        if len(begun) > LONGEST_EVENT:
-            raise ValueError(f"an event of a watch is longer than {LONGEST_EVENT} bytes")
+        if len(begun) > LONGEST_OBJECT:
+            raise ValueError(f"an event of a watch is longer than {LONGEST_OBJECT} bytes")
     if begun:
         yield bytes(begun)

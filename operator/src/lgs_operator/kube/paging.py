@@ -1,0 +1,43 @@
+"""Lists in pages that fit into memory, whatever is in them: who may write ConfigMaps could otherwise make the
+list of all longer than the operator's memory.
+(https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from lgs_operator.kube.answers import LONGEST_OBJECT, AnswerTooLong
+from lgs_operator.kube.errors import KubeError
+from lgs_operator.kube.kinds import Kind, Manifest
+
+MOST_OBJECTS: Final = 500
+LONGEST_PAGE: Final = 8 * 2**20
+"""Bytes: a page that is longer is asked for again with fewer objects."""
+Ask = Callable[[Mapping[str, str], int], Awaitable[Manifest]]
+
+
+async def whole_list(
+    ask: Ask, kind: Kind, query: Mapping[str, str], kept: Callable[[Manifest], Manifest]
+) -> tuple[list[Manifest], str]:
+    """All objects, each with its kind filled in and as `kept` makes it, and the list's version. `ask` has
+    a query answered in no more than so many bytes, or raises `AnswerTooLong`."""
+    found, most, filled = list[Manifest](), MOST_OBJECTS, {"apiVersion": kind.api_version, "kind": kind.name}
+    while True:
+        try:
+            longest = LONGEST_PAGE if most > 1 else LONGEST_OBJECT
+            answer = await ask(dict(query) | {"limit": str(most)}, longest)
+        except AnswerTooLong:
+            if most == 1:
+                raise
+            most = max(1, most // 8)
+            continue
+        try:
+            page, items = answer["metadata"], answer["items"] or []  # an empty list of metadata is null
+            found += [kept(item | filled) for item in items]
+            if not page.get("continue"):
+                return found, page["resourceVersion"]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise KubeError(0, "NoAnswer", f"what came is no list of {kind.plural}") from error
+        query, most = dict(query) | {"continue": page["continue"]}, min(MOST_OBJECTS, 2 * most)

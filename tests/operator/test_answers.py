@@ -1,0 +1,142 @@
+"""What the API server answers can be read, whatever tenants wrote, and takes no more memory than there is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgs_operator.kube.answers import LONGEST_OBJECT, AnswerTooLong, parsed
+from lgs_operator.kube.errors import KubeError
+from lgs_operator.kube.kinds import CONFIG_MAP, CONTROLLER_REVISION
+from lgs_operator.kube.paging import LONGEST_PAGE, MOST_OBJECTS, whole_list
+from lgs_operator.kube.watch_stream import events
+from support.drawn_manifests import examples
+
+MB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b'{"a": "\xff"}', {"a": "\ufffd"}),
+        (b'{"a\xff\xfe": 1}', {"a\ufffd\ufffd": 1}),
+        (b'"\xed\xa0\x80"', "\ufffd\ufffd\ufffd"),
+        (b'"\\ud800"', "\ud800"),
+        (b"1" * 5000, math.inf),
+        (b"-" + b"1" * 5000, -math.inf),
+        (b"1e400", math.inf),
+        (b"9" * 30, int("9" * 30)),
+        ("\ufeff".encode() + b"1", None),
+    ],
+)
+def test_what_the_server_keeps_byte_by_byte_is_read(raw: bytes, value: object) -> None:
+    if value is None:
+        with pytest.raises(ValueError, match="BOM"):
+            parsed(raw)
+    else:
+        assert parsed(raw) == value
+
+
+@examples(200)
+@given(st.binary(max_size=40).filter(lambda raw: not set(raw) & (set(range(32)) | set(b'"\\'))))
+def test_any_bytes_in_a_text_are_read(raw: bytes) -> None:
+    assert isinstance(parsed(b'"' + raw + b'"'), str)
+
+
+class _Stream:
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        for begin in range(0, len(self._raw), 65536):
+            yield self._raw[begin : begin + 65536]
+
+
+@pytest.mark.parametrize("data", [b'{"a\xff": 1}', b'{"a": ' + b"1" * 5000 + b"}"])
+async def test_a_watch_goes_on_behind_what_is_no_text(data: bytes) -> None:
+    lines = b'{"type": "ADDED", "object": {"data": %b}}\n{"type": "MODIFIED", "object": {}}\n' % data
+
+    assert [event async for event, _ in events(_Stream(lines))] == ["ADDED", "MODIFIED"]
+
+
+async def test_an_object_that_json_makes_six_times_as_long_ends_no_watch() -> None:
+    """One and a half MiB of `<`, which etcd takes."""
+    line = b'{"type": "ADDED", "object": {"data": "%b"}}\n' % (b"\\u003c" * (3 * MB // 2))
+
+    assert [event async for event, _ in events(_Stream(line))] == ["ADDED"]
+
+
+class Server:
+    """A list of objects of so many bytes each, in pages as they are asked for."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes = sizes
+        self.longest = 0
+        self.asked = 0
+
+    async def ask(self, query: Mapping[str, str], most_bytes: int) -> dict[str, Any]:
+        assert query["labelSelector"] == "ours", "each page is of the same objects"
+        self.asked += 1
+        begin, most = int(query.get("continue", "0")), int(query["limit"])
+        page = range(len(self.sizes))[begin : begin + most]
+        read = sum(self.sizes[each] for each in page)
+        self.longest = max(self.longest, min(read, most_bytes))
+        if read > most_bytes:
+            raise AnswerTooLong(most_bytes)
+        items = [{"metadata": {"name": f"o-{each}", "resourceVersion": "3"}} for each in page]
+        more = {"continue": str(begin + most)} if begin + most < len(self.sizes) else {}
+        return {"metadata": {"resourceVersion": "7", **more}, "items": items or None}
+
+
+async def listed(server: Server) -> tuple[list[dict[str, Any]], str]:
+    return await whole_list(server.ask, CONFIG_MAP, {"labelSelector": "ours"}, dict)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [],
+        [10] * 3,
+        [10] * (3 * MOST_OBJECTS + 1),
+        [300_000] * 1000,
+        [10] * 600 + [MB] * 60 + [10] * 600,
+        [9 * MB] * 3,
+    ],
+)
+async def test_a_list_of_any_length_is_read_in_pieces_of_some_megabytes(sizes: list[int]) -> None:
+    server = Server(sizes)
+
+    found, version = await listed(server)
+
+    assert [each["metadata"]["name"] for each in found] == [f"o-{each}" for each in range(len(sizes))]
+    assert version == "7"
+    assert server.longest <= max([LONGEST_PAGE, *sizes])
+
+
+async def test_a_small_list_is_one_answer() -> None:
+    server = Server([1000] * MOST_OBJECTS)
+
+    await listed(server)
+
+    assert server.asked == 1
+
+
+async def test_an_object_that_is_too_long_by_itself_is_an_error_of_the_server() -> None:
+    with pytest.raises(KubeError, match=f"more than {LONGEST_OBJECT} bytes came"):
+        await listed(Server([LONGEST_OBJECT + 1]))
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"items": []}, {"items": [], "metadata": None}, {"items": 5, "metadata": {}}]
+)
+async def test_what_is_no_list_is_told(answer: dict[str, Any]) -> None:
+    async def ask(*_: object) -> dict[str, Any]:
+        return answer
+
+    with pytest.raises(KubeError, match="what came is no list of controllerrevisions"):
+        await whole_list(ask, CONTROLLER_REVISION, {}, dict)
