@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from lgs_operator.local.service import Options, read
+from support.up import Up
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
 
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
 kind: LangGraphService
-metadata: {name: support}
+metadata: {name: tried}
 spec:
   source: {folder: .}
   graphs: {agent: ./graph.py:graph}
   topology: Split
-  scaling: {minReplicas: 0, maxReplicas: 4}
+  scaling: {minReplicas: 0, maxReplicas: 4, scaleDown: {idleSeconds: 10}}
 """
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    folder = tmp_path / "tried"
+    folder.mkdir()
+    shutil.copy(EXAMPLE, folder / "graph.py")
+    (folder / "service.yaml").write_text(MANIFEST)
+    it = Up(folder)
+    try:
+        yield it
+    finally:
+        it.close()
 
 
 def test_a_split_service_is_played_by_replicas_that_do_both_and_by_one_at_least(tmp_path: Path) -> None:
@@ -27,3 +47,14 @@ def test_a_split_service_is_played_by_replicas_that_do_both_and_by_one_at_least(
     assert (service.policy.min_replicas, service.policy.max_replicas) == (1, 4)
     assert "LGS_ROLE" not in service.env
     assert any("spec.topology is for a cluster" in note for note in service.notes)
+    assert any("spec.scaling.minReplicas is 0: for a cluster" in note for note in service.notes)
+
+
+def test_a_split_service_that_may_be_at_zero_is_served_here(up: Up) -> None:
+    up.serve()
+    thread, run = up.session(steps=1, step_seconds=0.1)
+    up.wait(lambda: up.status(thread, run) == "success")
+
+    assert up.said("spec.topology is for a cluster")
+    assert up.said("minReplicas is 0: for a cluster")
+    assert len(up.workers()) == 1

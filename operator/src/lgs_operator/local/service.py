@@ -110,6 +110,8 @@ def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
         yield "spec.observability.monitoring is for a cluster: here a Prometheus of yours may read /metrics"
     if spec.topology == "Split":
         yield "spec.topology is for a cluster: here each replica answers requests and executes runs"
+    if spec.scaling.min_replicas == 0:
+        yield "spec.scaling.minReplicas is 0: for a cluster; here one replica is there at least"
 
 
 def _scaling(spec: Spec, notes: list[str]) -> tuple[Policy, int | None]:
