@@ -38,6 +38,8 @@ class Load:
     """Graphs whose circuits are open."""
     failing: dict[str, float] = field(default_factory=dict)
     """The share of its runs that fail, by revision."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """What a run takes, by revision; others take `run_seconds`."""
     next_due: float | None = None
     """Seconds until the next delayed run or cron is due."""
 
@@ -58,13 +60,21 @@ class Load:
         slots = self.slots if executes else 0
         in_use = min(slots, round(self.per_second * self.run_seconds))
         due = "" if self.next_due is None else f"lgs_queue_next_due_seconds {self.next_due}\n"
-        histograms = "".join(
-            f'{name}_bucket{{le="{bound}"}} {arrived}\n'
-            for name in ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
-            for bound in ("10", "+Inf")
-        ) + "".join(
-            f"{name}_sum {arrived * self.run_seconds}\n{name}_count {arrived}\n"
-            for name in ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
+        seconds = self.seconds.get(revision, self.run_seconds)
+        histograms = (
+            "".join(
+                f'{name}_bucket{{le="{bound}"}} {arrived}\n'
+                for name in ("lgs_run_wait_seconds", "lgs_run_latency_seconds")
+                for bound in ("10", "+Inf")
+            )
+            + "".join(
+                f'lgs_run_execution_seconds_bucket{{le="{bound}"}} {arrived * (seconds <= float(bound))}\n'
+                for bound in ("0.1", "1", "2", "10", "+Inf")
+            )
+            + "".join(
+                f"{name}_sum {arrived * seconds}\n{name}_count {arrived}\n"
+                for name in ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
+            )
         )
         return (
             f"lgs_slots {slots}\n{due}"
@@ -103,6 +113,8 @@ class FakeKubelet:
         self._missing: set[str] = set()
         self._code: dict[str, str] = {}
         self._broken: str | None = None
+        self._most: dict[str, int] = {}
+        self._started: dict[str, set[str]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> FakeKubelet:
@@ -132,6 +144,10 @@ class FakeKubelet:
         """Containers that find this text in the ConfigMap that they mount end again and again. Each pod reads
         it when it starts, as Python does."""
         self._broken = text
+
+    def lets_start(self, revision: str, most: int) -> None:
+        """No more pods of this revision than these get ready."""
+        self._most[revision] = most
 
     def crashes(self, code: int, message: str, reason: str = "Error") -> None:
         """The containers end again and again."""
@@ -164,6 +180,8 @@ class FakeKubelet:
             status = _crashed(1, f"./graph.py: {self._broken}")
         if self._shown.get(name) == status:
             return
+        if status["phase"] == "Running" and not self._may_start(pod):
+            return
         head = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self._namespace}}
         try:
             await self._cluster.apply(head | {"status": status}, manager="fake-kubelet", sub="status")
@@ -171,6 +189,14 @@ class FakeKubelet:
             if not error.not_found:
                 raise
         self._shown[name] = status
+
+    def _may_start(self, pod: dict[str, Any]) -> bool:
+        revision = pod["metadata"]["labels"].get("lgs.dev/revision", "")
+        started = self._started.setdefault(revision, set())
+        if len(started - {pod["metadata"]["name"]}) >= self._most.get(revision, len(ADDRESSES)):
+            return False
+        started.add(pod["metadata"]["name"])
+        return True
 
     async def _imported(self, pod: dict[str, Any]) -> str:
         """The code that the pod found when it started; empty without a ConfigMap."""

@@ -408,6 +408,32 @@ async def test_a_release_whose_runs_fail_is_taken_back_by_itself_and_the_next_on
         await story.has_condition("Reconciled", "True", "Done")
 
 
+async def test_a_release_whose_runs_take_too_long_is_taken_back_by_itself_before_it_is_rolled_out(
+    source: Source,
+) -> None:
+    story = source.story
+    rollout = {"autoRollback": True, "maxP95Ratio": 2, "minRuns": 10}
+    several = {"replicas": 4, "scaling": {"mode": "Manual"}, "persistence": {"postgres": {"managed": {}}}}
+    story.apply(service(**STOCK, **several, rollout=rollout))
+    good = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.load.seconds = {"2": 9.0}
+        kubelet.lets_start("2", 1)
+        kubelet.load.serves(per_second=30, run_seconds=0.5, waiting=0)
+        await source.serves(good)
+        await source.revisions(1)
+
+        story.apply(code("graph = 2"))
+        said = await story.has_condition("Healthy", "False", "RolledBack")
+        await source.has_revision(1)
+        two = (await source.revisions(1))[0]
+
+    assert "its runs take too long: p95 9.6 s, and 0.955 s of other revisions meanwhile" in said["message"]
+    assert (two["state"], two["slower"], two["p95"], two["p95Beside"]) == ("Failed", True, "9.600s", "0.955s")
+    assert two["failedRuns"] == 0
+    assert "its runs take too long" in await story.event("RolledBack")
+
+
 async def test_a_release_whose_runs_fail_is_told_where_it_is_not_to_be_taken_back(source: Source) -> None:
     story = source.story
     story.apply(service(rollout={"minRuns": 10}))

@@ -4,6 +4,7 @@ from, once and to one that worked."""
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from lgs_crds import LangGraphService, parse
 from lgs_crds.status import RevisionStatus, Status
-from lgs_operator.scaling import ReplicaSample
+from lgs_operator.scaling import Histogram, ReplicaSample
+from lgs_operator.scaling.durations import Durations
 from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, counted, total
 from lgs_operator.status.diagnosis import Diagnosis
-from lgs_operator.status.health import fails, has_just_failed, healthy, to_go_back_to
+from lgs_operator.status.health import fails, has_just_failed, healthy, pace_of, to_go_back_to
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.revisions import current_revision, revisions
 from support.drawn_manifests import examples
@@ -221,3 +223,76 @@ def test_a_service_without_a_revision_says_nothing_of_its_health() -> None:
     assert healthy(service(), None, [], None) is None
     bare = replace(seen(1), deployment=None, revisions=())
     assert revisions(bare, Status(), {}) == []
+
+
+def ran(count: int, seconds: float) -> Histogram:
+    """So many runs, each of which took so long."""
+    bounds = (0.1, 1.0, 2.0, 10.0, inf)
+    within = tuple(float(count) if seconds <= bound else 0.0 for bound in bounds)
+    return Histogram(bounds, within, count * seconds, float(count))
+
+
+def timed(view: ObservedService, before: Status, own: Histogram, beside: Histogram) -> Status:
+    """What the status says next of revision 2, whose runs all ended well."""
+    runs, durations = {2: RunCounts(int(own.count), 0)}, {2: Durations(own, beside)}
+    now = revisions(view, before, runs, durations)
+    return Status(revision=current_revision(view.deployment), revisions=now)
+
+
+def bounded(view: ObservedService, ratio: float | None = 2.0) -> ObservedService:
+    """The same service, whose releases may take so many times as long."""
+    return replace(view, service=service(autoRollback=True, maxP95Ratio=ratio))
+
+
+def test_a_release_that_takes_too_long_has_failed_stays_so_and_is_gone_back_from() -> None:
+    rolling = bounded(seen(2, complete=False))
+    failed = timed(rolling, known(r2="Progressing", r1="Ready"), ran(30, 5.0), ran(90, 0.5))
+    back = told(bounded(seen(1)), failed, {})
+
+    assert [of(each, 2).state for each in (failed, back)] == ["Failed", "Failed"]
+    assert (of(back, 2).p95, of(back, 2).p95_beside, of(back, 2).slower) == ("9.600s", "0.955s", True)
+    assert to_go_back_to(rolling.service, 2, failed) == 1
+    condition = healthy(rolling.service, 1, back.revisions, 2)
+    assert condition is not None
+    assert condition.message == (
+        "revision 2 was taken back: its runs take too long: p95 9.6 s, and 0.955 s of other revisions "
+        "meanwhile (10.1 times as long, more than 2); replicas run revision 1; a change of the manifest is "
+        "released again"
+    )
+
+
+def test_one_that_failed_by_its_time_has_not_once_its_manifest_allows_that_time() -> None:
+    rolling = bounded(seen(2, complete=False))
+    failed = timed(rolling, known(r2="Progressing", r1="Ready"), ran(30, 5.0), ran(90, 0.5))
+
+    for allowed in (None, 50.0):
+        assert of(told(bounded(seen(2), allowed), failed, {}), 2).state == "Ready"
+    assert of(told(bounded(seen(2), 3.0), failed, {}), 2).state == "Failed"
+
+
+def test_a_release_that_takes_as_long_is_verified_and_says_how_long() -> None:
+    view = bounded(seen(2))
+    fine = timed(view, known(r2="Progressing", r1="Ready"), ran(30, 0.6), ran(90, 0.5))
+    alone = timed(view, known(r2="Progressing", r1="Ready"), ran(30, 0.6), ran(3, 0.5))
+
+    said = [healthy(view.service, 2, each.revisions, None) for each in (fine, alone)]
+    assert [each and each.reason for each in said] == ["Verified", "Verified"]
+    assert [each and each.message.partition("; ")[2] for each in said] == [
+        "p95 0.955 s, and 0.955 s of other revisions meanwhile",
+        "too few ended beside those of other revisions to compare how long they take",
+    ]
+
+
+def test_how_long_runs_take_is_no_failure_where_the_manifest_says_nothing_of_it() -> None:
+    view = bounded(seen(2), None)
+
+    now = timed(view, known(r2="Progressing", r1="Ready"), ran(30, 5.0), ran(90, 0.5))
+    said = healthy(view.service, 2, now.revisions, None)
+
+    assert of(now, 2).state == "Ready"
+    assert said is not None
+    assert said.message == "revision 2: 0 of 30 runs failed"
+
+
+def test_a_status_that_somebody_wrote_says_nothing_of_the_time_where_it_is_none() -> None:
+    assert pace_of(RevisionStatus(revision=1, state="Ready", p95="soon", p95_beside="1s")) is None

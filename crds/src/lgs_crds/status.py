@@ -170,6 +170,14 @@ class RevisionStatus(StatusPart):
     failed_runs: int | None = Field(
         default=None, description="Those of them that ended in error or took too long."
     )
+    p95: str | None = Field(
+        default=None,
+        description="95th percentile of the time that its runs took while replicas of others ran beside it.",
+    )
+    p95_beside: str | None = Field(default=None, description="That of the runs of those others.")
+    slower: bool | None = Field(
+        default=None, description="Its runs surely took longer than spec.rollout.maxP95Ratio lets them."
+    )
     verified: bool | None = Field(
         default=None, description="Its rollout is complete, and enough of its runs ended well."
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -28,9 +28,9 @@ from lgs_operator.naming import REPLICAS
 from lgs_operator.observer import Observer
 from lgs_operator.scale_writer import ScaleWriter
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, decide
-from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, counted, total
+from lgs_operator.scaling.release import Measured, measured
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
-from lgs_operator.status.health import fails
+from lgs_operator.status.health import any_failed
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.revisions import current_revision
 from lgs_operator.status.scaling import (
@@ -58,9 +58,8 @@ class _Track:
     written_at: float = 0.0
     written: tuple[object, ...] = ()
     mode: str = ""
-    revision: int | None = None
-    replicas: dict[str, ReplicaCounts] = field(default_factory=dict)
-    """How the runs of the revision that is measured ended, by its replicas."""
+    measured: Measured | None = None
+    """What is known of the revision that is measured."""
     refused: str | None = None
     """Why the API server did not take the last decision."""
     opened: frozenset[str] | None = None
@@ -144,7 +143,7 @@ class Autoscaler:
             policy, live, track.memory, is_auto=service.spec.scaling.mode == "Auto"
         ):
             # nobody can be asked: hold, and keep the law's memory as it is
-            await self._report(key, service, None, circuits_closed(service, None), {})
+            await self._report(key, service, None, circuits_closed(service, None))
             return
         observation = await self._observer.observe(key, pods, api_pods, live)
         decision = decide(policy, observation, track.memory, self._now())
@@ -154,8 +153,8 @@ class Autoscaler:
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
-        runs = self._measure(key, track, current_revision(deployment), observation)
-        await self._report(key, service, decision, circuits, runs)
+        self._measure(key, track, current_revision(deployment), observation)
+        await self._report(key, service, decision, circuits)
 
     async def _must_wait(self, key: ServiceKey, service: LangGraphService) -> bool:
         """The first replicas would end without their database; its condition says so."""
@@ -190,21 +189,16 @@ class Autoscaler:
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         return circuits_closed(service, track.opened)
 
-    def _measure(
-        self, key: ServiceKey, track: _Track, current: int | None, observation: Observation
-    ) -> Mapping[int, RunCounts]:
-        """How the runs of the current revision have ended, while it is not known how it does."""
+    def _measure(self, key: ServiceKey, track: _Track, current: int | None, observation: Observation) -> None:
+        """How the runs of the current revision have ended, and how long they took, while it is not known how
+        it does."""
         known = self._reporter.before(key).get("revisions", ())
         told = next((each for each in known if each["revision"] == current), None)
         if current is None or told is None or told.get("verified") or told["state"] == "Failed":
-            track.revision = None
-            return {}
-        if track.revision != current:
-            track.revision, track.replicas = current, {}
-        pods = self._state.pods(key)
-        own = frozenset(pod["metadata"]["name"] for pod in pods if revision_of(pod) == current)
-        track.replicas = counted(track.replicas, observation.samples, own)
-        return {current: total(track.replicas)}
+            track.measured = None
+            return
+        revisions = {pod["metadata"]["name"]: revision_of(pod) for pod in self._state.pods(key)}
+        track.measured = measured(track.measured, current, observation.samples, revisions)
 
     def _track(self, key: ServiceKey, service: LangGraphService) -> _Track:
         uid, mode = service.metadata.uid or "", service.spec.scaling.mode
@@ -221,7 +215,6 @@ class Autoscaler:
         service: LangGraphService,
         decision: Decision | None,
         circuits: Condition | None,
-        runs: Mapping[int, RunCounts],
     ) -> None:
         """Into the status: at once when the number of replicas changed or a release fails, else every ten
         seconds or less."""
@@ -229,8 +222,10 @@ class Autoscaler:
         before = self._states.seen(key).scaling
         now, known = self._now(), self._before(key)
         view = scaling_view(service, decision, known, now, circuits=circuits, refused=track.refused)
-        view = replace(view, runs=runs)
-        is_failing = any(fails(counts, service.spec.rollout) for counts in runs.values())
+        is_failing = False
+        if decision is not None and track.measured is not None:
+            view = replace(view, runs=track.measured.runs, durations=track.measured.durations)
+            is_failing = any_failed(view.runs, view.durations, service.spec.rollout)
         for kind, reason, words in downstream_events(known, view):
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         reported = reported_of(view)

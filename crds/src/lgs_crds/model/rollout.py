@@ -28,9 +28,17 @@ class Rollout(Part):
         description="Share of a new revision's runs that may end in error, or take too long; with more it "
         "has failed.",
     )
+    max_p95_ratio: float | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="How many times as long as those of other revisions at the same time the runs of a new "
+        "one may take, at the 95th percentile; with more it has failed. Not set: any.",
+    )
     min_runs: int = Field(
         default=20,
         ge=1,
         le=1000000,
-        description="Runs of a new revision that must have ended before their failures count.",
+        description="Runs of a new revision that must have ended before their failures count, or how long "
+        "they took; of that as many of other revisions.",
     )

@@ -1,4 +1,5 @@
-"""Whether a release is as it should be: its replicas get ready, and not too many of its runs fail. Pure.
+"""Whether a release is as it should be: its replicas get ready, and its runs neither fail too often nor take
+too long. Pure.
 
 A new revision is measured until its rollout is complete and enough of its runs have ended; what fails later
 is not the release's.
@@ -6,17 +7,53 @@ is not the release's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lgs_crds import LangGraphService
 from lgs_crds.model.rollout import Rollout
 from lgs_crds.status import Condition, RevisionStatus, Status, condition
+from lgs_operator.scaling.durations import Durations, Pace, pace
 from lgs_operator.scaling.outcomes import RunCounts
 
 
 def fails(counts: RunCounts, rollout: Rollout) -> bool:
     """Too many runs of a revision failed, of enough to tell."""
     return counts.ended >= rollout.min_runs and counts.failed > rollout.max_error_rate * counts.ended
+
+
+def is_too_slow(told: Pace | None, rollout: Rollout) -> bool:
+    """The runs of a revision surely take longer than they may."""
+    if told is None or rollout.max_p95_ratio is None:
+        return False
+    return told.slower and told.p95 >= rollout.max_p95_ratio * told.beside
+
+
+def has_failed(counts: RunCounts, told: Pace | None, rollout: Rollout) -> bool:
+    """By how its runs ended, or how long they took."""
+    return fails(counts, rollout) or is_too_slow(told, rollout)
+
+
+def any_failed(runs: Mapping[int, RunCounts], durations: Mapping[int, Durations], rollout: Rollout) -> bool:
+    """One of the revisions that are measured has failed, by its runs so far."""
+    return any(
+        has_failed(counts, pace_now(durations[number], rollout), rollout) for number, counts in runs.items()
+    )
+
+
+def pace_now(durations: Durations, rollout: Rollout) -> Pace | None:
+    """How long the runs of a revision take beside others; None while too few have ended to tell."""
+    return pace(durations, rollout.max_p95_ratio, rollout.min_runs)
+
+
+def pace_of(revision: RevisionStatus | None) -> Pace | None:
+    """What the status says of that."""
+    if revision is None or revision.p95 is None or revision.p95_beside is None:
+        return None
+    try:
+        p95, beside = (float(each.removesuffix("s")) for each in (revision.p95, revision.p95_beside))
+    except ValueError:
+        return None
+    return Pace(p95, beside, revision.slower is True)
 
 
 def counts_of(revision: RevisionStatus | None) -> RunCounts:
@@ -63,14 +100,31 @@ def healthy(
         return condition("Healthy", "False", "ReleaseFailed", words)
     if found.verified:
         words = f"revision {current}: {found.failed_runs or 0} of {found.runs or 0} runs failed"
+        words += _compared(service, pace_of(found))
         return condition("Healthy", "True", "Verified", words)
     words = f"revision {current} is measured until {service.spec.rollout.min_runs} of its runs have ended"
     return condition("Healthy", "Unknown", "Unverified", words)
 
 
 def _why(service: LangGraphService, revision: RevisionStatus | None) -> str:
-    counts, rollout = counts_of(revision), service.spec.rollout
+    counts, rollout, told = counts_of(revision), service.spec.rollout, pace_of(revision)
     if not fails(counts, rollout):
-        return "none of its replicas was ready in time"
+        if told is None or not is_too_slow(told, rollout):
+            return "none of its replicas was ready in time"
+        ratio = f"{told.p95 / max(told.beside, 0.001):.1f} times as long, more than {rollout.max_p95_ratio:g}"
+        return f"its runs take too long: {_percentiles(told)} ({ratio})"
     share = f"{100 * counts.failed / counts.ended:.0f} %, more than {100 * rollout.max_error_rate:g} %"
     return f"{counts.failed} of its {counts.ended} runs failed ({share})"
+
+
+def _percentiles(told: Pace) -> str:
+    return f"p95 {told.p95:g} s, and {told.beside:g} s of other revisions meanwhile"
+
+
+def _compared(service: LangGraphService, told: Pace | None) -> str:
+    """How long its runs took, for who asked for that to be compared."""
+    if service.spec.rollout.max_p95_ratio is None:
+        return ""
+    if told is None:
+        return "; too few ended beside those of other revisions to compare how long they take"
+    return f"; {_percentiles(told)}"

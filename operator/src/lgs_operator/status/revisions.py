@@ -6,14 +6,16 @@ What became of a revision is remembered in the status itself: that its pods are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from lgs_crds.status import RevisionState, RevisionStatus, Status
 from lgs_operator.desired.revision import image_of_revision, number_of, revision_of, source_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ready
+from lgs_operator.scaling.durations import Durations, Pace
 from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status.blockers import waits_for_database
-from lgs_operator.status.health import counts_of, fails
+from lgs_operator.status.health import counts_of, has_failed, pace_now, pace_of
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.rollout import seconds_past
 
@@ -24,18 +26,23 @@ def current_revision(deployment: Manifest | None) -> int | None:
     return revision_of(template)
 
 
-def revisions(view: ObservedService, before: Status, runs: Mapping[int, RunCounts]) -> list[RevisionStatus]:
+def revisions(
+    view: ObservedService,
+    before: Status,
+    runs: Mapping[int, RunCounts],
+    durations: Mapping[int, Durations] = MappingProxyType({}),
+) -> list[RevisionStatus]:
     """Those that are kept, newest first. `before` is what was said last, `runs` how those of the one that is
-    measured have ended since."""
+    measured have ended since, `durations` how long they took beside others."""
     known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
     ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod)}
     is_late = seconds_past(view.deployment) is not None and not waits_for_database(view)
     rollout = view.service.spec.rollout
 
-    def state(number: int, counts: RunCounts) -> RevisionState:
+    def state(number: int, counts: RunCounts, told: Pace | None) -> RevisionState:
         was = known[number].state if number in known else "Progressing"
-        if fails(counts, rollout) and not (number in known and known[number].verified):
+        if has_failed(counts, told, rollout) and not (number in known and known[number].verified):
             return "Failed"
         if number in ready or was == "Ready":
             return "Ready"
@@ -48,11 +55,12 @@ def revisions(view: ObservedService, before: Status, runs: Mapping[int, RunCount
         number = number_of(revision)
         was = known.get(number)
         counts = runs.get(number) or counts_of(was)
-        now = state(number, counts)
+        told = (pace_now(durations[number], rollout) if number in durations else None) or pace_of(was)
+        now = state(number, counts, told)
         verified = (was is not None and was.verified) or (
             number == current and now == "Ready" and counts.ended >= rollout.min_runs and is_complete(view)
         )
-        return _status(revision, now, counts, verified=verified)
+        return _status(revision, now, counts, told, verified=verified)
 
     return [status(each) for each in sorted(view.revisions, key=number_of, reverse=True)]
 
@@ -64,7 +72,9 @@ def is_complete(view: ObservedService) -> bool:
     return set(there) == {view.desired}
 
 
-def _status(revision: Manifest, state: RevisionState, counts: RunCounts, *, verified: bool) -> RevisionStatus:
+def _status(
+    revision: Manifest, state: RevisionState, counts: RunCounts, told: Pace | None, *, verified: bool
+) -> RevisionStatus:
     metadata = revision["metadata"]
     return RevisionStatus(
         revision=number_of(revision),
@@ -72,6 +82,9 @@ def _status(revision: Manifest, state: RevisionState, counts: RunCounts, *, veri
         state=state,
         runs=counts.ended or None,
         failed_runs=counts.failed if counts.ended else None,
+        p95=None if told is None else f"{told.p95:.3f}s",
+        p95_beside=None if told is None else f"{told.beside:.3f}s",
+        slower=(told is not None and told.slower) or None,
         verified=verified or None,
         image=image_of_revision(revision),
         source=source_of(revision),

@@ -14,6 +14,7 @@ from lgs_crds.reasons import Reason
 from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
 from lgs_operator.kube.kinds import EventType
 from lgs_operator.scaling import Decision
+from lgs_operator.scaling.durations import Durations
 from lgs_operator.scaling.outcomes import RunCounts
 
 NOT_LIMITED = "no bound keeps the replicas from what the load asks for"
@@ -31,6 +32,8 @@ class ScalingView:
     desired: int | None = None
     runs: Mapping[int, RunCounts] = field(default_factory=dict)
     """How those of the revision ended that is measured."""
+    durations: Mapping[int, Durations] = field(default_factory=dict)
+    """How long they took, beside those of other revisions."""
 
 
 def scaling_before(status: Mapping[str, Any]) -> ScalingView:

@@ -31,7 +31,7 @@ def status_of(
     """The whole status, as it is to be applied. `before` is the status as it was."""
     metadata = view.service.metadata
     backup = last_backup(view.backup, before) if view.backup else None
-    told = revisions(view, status_before(before), scaling.runs)
+    told = revisions(view, status_before(before), scaling.runs, scaling.durations)
     current = current_revision(view.deployment)
     health = healthy(view.service, current, told, view.taken_back)
     conditions = (
