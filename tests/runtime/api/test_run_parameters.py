@@ -232,6 +232,48 @@ async def test_what_can_be_no_checkpoint_does_not_begin_a_thread_anew(
     assert (await client.threads.get_state(thread_id))["values"] == before
 
 
+MISSING: Any = "1f0a0000-0000-6000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"checkpoint_id": MISSING},
+        {"checkpoint": {"checkpoint_id": MISSING}},
+        {"checkpoint": {"checkpoint_id": MISSING, "checkpoint_ns": "inner:1"}},
+        {"config": {"configurable": {"checkpoint_id": MISSING}}},
+    ],
+    ids=["id", "checkpoint", "subgraph", "config"],
+)
+@pytest.mark.parametrize(
+    "asked", [{"input": {}}, {"input": None}, {"command": {"resume": 1}}, {"command": {"goto": "second"}}]
+)
+async def test_a_checkpoint_that_is_not_there_does_not_begin_a_thread_anew(
+    client: LangGraphClient, named: Any, asked: Any
+) -> None:
+    thread_id = await new_thread(client)
+    before: Any = await client.runs.wait(thread_id, "steps", input={})
+
+    run = await client.runs.create(thread_id, "steps", **asked, **named)
+    refused: Any = await client.runs.join(thread_id, run["run_id"])
+
+    assert refused["__error__"]["error"] == "CheckpointNotFoundError"
+    assert MISSING in refused["__error__"]["message"]
+    thread = await client.threads.get(thread_id)
+    assert (thread["status"], thread["values"]) == ("idle", before)
+
+
+@pytest.mark.parametrize("named", [{"checkpoint_id": MISSING}, {"checkpoint": {"checkpoint_id": MISSING}}])
+async def test_a_checkpoint_that_is_not_there_is_not_changed(client: LangGraphClient, named: Any) -> None:
+    thread_id = await new_thread(client)
+    before: Any = await client.runs.wait(thread_id, "steps", input={})
+
+    with pytest.raises(NotFoundError, match=MISSING):
+        await client.threads.update_state(thread_id, {"steps": ["by hand"]}, **named)
+
+    assert (await client.threads.get_state(thread_id))["values"] == before
+
+
 async def test_a_run_of_a_missing_thread_makes_it_or_not_in_every_way(client: LangGraphClient) -> None:
     with pytest.raises(HTTPStatusError, match="404"):
         await client.runs.wait(str(uuid4()), "steps", input={})

@@ -13,7 +13,8 @@ from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Json, Outcome, Run, given_out, questions, rooted, with_questions
 from lgs_runtime.streams.json_encoding import to_json
 from lgs_runtime.worker.missing_nodes import NodeNotFound
-from lgs_runtime.worker.resumption import ANSWER_CACHE, UnknownInterruptError
+from lgs_runtime.worker.questions import UnknownInterruptError
+from lgs_runtime.worker.resumption import ANSWER_CACHE, CheckpointNotFoundError
 
 
 def outcome_of(graph: Graph, state: StateSnapshot, run: Run | None = None) -> Outcome:
@@ -50,7 +51,7 @@ def marked(outcome: Outcome, state: StateSnapshot, run: Run) -> Outcome:
 def of_nothing(failed: Outcome, raised: BaseException) -> Outcome:
     """The outcome of a run that failed with this: where nothing of it has run, its thread stays as it was,
     with the questions that wait in it."""
-    if isinstance(raised, UnknownInterruptError):
+    if isinstance(raised, UnknownInterruptError | CheckpointNotFoundError):
         return replace(failed, thread_status="interrupted" if failed.interrupts else "idle")
     if isinstance(raised, NodeNotFound) and raised.questions:
         # The graph of this replica does not have the node that asked.

@@ -12,14 +12,14 @@ nothing to do again, so it is taken back.
 A `Command` is the hard case: LangGraph stores it beside the checkpoint of the run before, without a
 checkpoint of its own. So the first attempt leaves a mark there that says what was stored before it; a later
 attempt sees from the difference whether its command was taken in already. A single answer to a single
-interrupt is given by the interrupt's id, so that it can't answer a later interrupt of the same node.
+interrupt is given by the interrupt's id, so that it can't answer a later interrupt of the same node
+(`questions`).
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -28,7 +28,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Command, Send, StateSnapshot
 
-from lgs_runtime.checkpoint.configs import checkpoint_config
+from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
@@ -41,17 +41,17 @@ from lgs_runtime.worker.missing_nodes import (
     refuse_missing,
     refuse_unknown_goto,
 )
+from lgs_runtime.worker.questions import addressed, refuse_unknown
 
 MARK = "__lgs_command__"
 ANSWER_CACHE = "answer_cache"
 """The key of the metadata of a run, and of its checkpoints, whose answer was cached."""
 REVISION = "lgs_revision"
 """The key of the metadata of a run, and of its checkpoints, that says which revision executed it."""
-INTERRUPT_ID = re.compile("[0-9a-f]{32}")
 
 
-class UnknownInterruptError(Exception):
-    """A run with `strict_resume` answers a question that does not wait."""
+class CheckpointNotFoundError(Exception):
+    """A run names a checkpoint that its thread does not have. Nothing of it has run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ async def starting_point(
     run: Run,
 ) -> Start:
     """Reads the thread and decides. `config` names the thread, without a checkpoint. Raises `NodeNotFound`
-    where it would go on at a node that the graph does not have, and `UnknownInterruptError`."""
+    where it would go on at a node that the graph does not have, `CheckpointNotFoundError`, and
+    `UnknownInterruptError`."""
     latest = None if run.untouched else await checkpointer.aget_tuple(latest_of(config))
     if latest is not None and latest.metadata.get("run_id") == run.run_id:
         start = await _after_a_cut(graph, checkpointer, config, kwargs, latest)
@@ -80,6 +81,7 @@ async def starting_point(
             return start
         await delete_run_checkpoints(checkpointer, run.thread_id, run.run_id)
     at = _at_checkpoint(config, kwargs)
+    await _refuse_missing_checkpoint(checkpointer, at)
     if kwargs.command is None and kwargs.input is not None and not kwargs.protocol:
         return Start("fresh", kwargs.input, at)
     return await _beside_a_checkpoint(graph, checkpointer, at, kwargs, run.run_id)
@@ -131,8 +133,29 @@ async def _beside_a_checkpoint(
     if command is None:
         return start
     return await _start_command(
-        checkpointer, start, command, run_id, found=found, state=state, strict=kwargs.strict_resume
+        graph,
+        checkpointer,
+        start,
+        command,
+        run_id,
+        found=found,
+        state=state,
+        strict=kwargs.strict_resume,
     )
+
+
+async def _refuse_missing_checkpoint(checkpointer: BaseCheckpointSaver[Any], at: RunnableConfig) -> None:
+    """A graph that is given a checkpoint which is not there begins anew, and hides what the thread has."""
+    named = at["configurable"].get("checkpoint_id")
+    if named is None:
+        return
+    namespace = namespace_of(at)
+    place = checkpoint_config(at["configurable"]["thread_id"], namespace, named)
+    if await checkpointer.aget_tuple(place) is None:
+        inside = f" of subgraph {namespace!r}" if namespace else ""
+        raise CheckpointNotFoundError(
+            f"checkpoint {named}{inside} not found: the run must name one of the thread's history, or none"
+        )
 
 
 def _graph_id(config: RunnableConfig) -> str:
@@ -140,6 +163,7 @@ def _graph_id(config: RunnableConfig) -> str:
 
 
 async def _start_command(
+    graph: Graph,
     checkpointer: BaseCheckpointSaver[Any],
     start: Start,
     command: Mapping[str, Any],
@@ -153,34 +177,22 @@ async def _start_command(
     task_id = str(uuid5(NAMESPACE_URL, f"lgs-run:{run_id}"))
     before = _mark_of(found, task_id)
     if before is not None and _progress(found) != before:
-        # The command was taken in. What waits for an answer now is a later interrupt: nothing is to be run.
-        return Start("done" if _all_interrupted(state) else "resume", None, start.config)
+        # The command was taken in. What waits for an answer now is a later interrupt: nothing is to be run,
+        # but where no node has taken the answer yet.
+        waits = _all_interrupted(state) and not _only_stored(command, before, _progress(found))
+        return Start("done" if waits else "resume", None, start.config)
     if before is None:
         if strict:
             refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])
         await checkpointer.aput_writes(found.config, [(MARK, _progress(found))], task_id)
-    return Start("fresh", as_command(_by_id(command, state)), start.config)
+    command = await addressed(command, graph, checkpointer, start.config, found=found, state=state)
+    return Start("fresh", as_command(command), start.config)
 
 
-def answers_by_id(resume: Any) -> bool:
-    """Whether LangGraph takes it for answers by the ids of their interrupts, not for one answer."""
-    return isinstance(resume, Mapping) and bool(resume) and all(map(INTERRUPT_ID.fullmatch, resume))
-
-
-def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None:
-    """Raises `UnknownInterruptError` for a command that answers an interrupt that does not wait. An object
-    whose keys all have the form of ids of interrupts answers those; anything else answers all that wait."""
-    resume = command.get("resume")
-    if resume is None:
-        return
-    if answers_by_id(resume):
-        unknown = [name for name in resume if name not in waiting]
-    else:
-        unknown = [] if waiting else ["any"]
-    if unknown:
-        raise UnknownInterruptError(
-            f"command.resume: {', '.join(unknown)}: must be an interrupt that waits for an answer"
-        )
+def _only_stored(command: Mapping[str, Any], before: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    """Whether an answer to whoever asks lies beside its checkpoint, and no task has taken it."""
+    grown = [task_id for task_id, count in now.items() if count != before.get(task_id)]
+    return command.get("resume") is not None and grown == [NULL_TASK]
 
 
 def latest_of(config: RunnableConfig, *, with_id: bool = False) -> RunnableConfig:
@@ -211,13 +223,6 @@ def _at_checkpoint(config: RunnableConfig, kwargs: RunKwargs) -> RunnableConfig:
         if name in ("checkpoint_id", "checkpoint_ns", "checkpoint_map") and value
     }
     return {**config, "configurable": {**config["configurable"], **wanted}}
-
-
-def _by_id(command: Mapping[str, Any], state: StateSnapshot) -> Mapping[str, Any]:
-    resume = command.get("resume")
-    if resume is None or len(state.interrupts) != 1 or answers_by_id(resume):
-        return command
-    return {**command, "resume": {state.interrupts[0].id: resume}}
 
 
 def _progress(found: CheckpointTuple) -> dict[str, int]:

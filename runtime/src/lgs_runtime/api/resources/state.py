@@ -94,6 +94,8 @@ async def update_state(
     await refuse_busy(parts, thread)
     at = body.checkpoint or bodies.Checkpoint(checkpoint_id=body.checkpoint_id)
     config = config_at(thread_id, at, caller)
+    if at.checkpoint_id and await parts.checkpointer.aget_tuple(config) is None:
+        raise NotFound("checkpoint", at.checkpoint_id)
     graph_id = await graph_at(parts, thread, config)
     if graph_id is None:
         raise InvalidRequest(
