@@ -4,11 +4,16 @@ way as it was forgotten."""
 from __future__ import annotations
 
 import asyncio
+import operator
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Annotated, Any, TypedDict
 
 import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import CachePolicy
 from structlog.testing import capture_logs
 
 from lgs_runtime.cache.forgetting import MOST_CLEARED, Cleared
@@ -26,6 +31,11 @@ NewCache = Callable[..., CacheManager]
 LIFE = Life(60.0)
 NOBODY: frozenset[Flight] = frozenset()
 NODE = ("write", "node")
+
+
+class Said(TypedDict, total=False):
+    run: int
+    said: Annotated[list[str], operator.add]
 
 
 async def forgotten(cache: CacheManager, place: Place, how: str) -> None:
@@ -143,6 +153,55 @@ async def test_what_a_node_computes_while_it_is_cleared_is_not_kept(new_cache: N
     await asyncio.create_task(run())
 
     assert await nodes.aget(asked) == {}
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_what_two_runs_compute_at_once_while_it_is_cleared_is_not_kept(
+    new_cache: NewCache, *, sync: bool
+) -> None:
+    """The second ends after the first: nothing of what it began before is kept, in place of what is computed
+    since then neither."""
+    cache = new_cache()
+    begun, ends = threading.Semaphore(0), [threading.Event() for _ in range(3)]
+
+    def node(state: Said) -> Said:
+        begun.release()
+        said = f"new {state['run']}" if state["run"] == 2 else "old"
+        assert ends[state["run"]].wait(60)
+        return {"said": [said]}
+
+    builder = StateGraph(Said)
+    for name in ("one", "two"):
+        builder.add_node(name, node, cache_policy=CachePolicy(key_func=lambda _state: "the same"))
+        builder.add_edge(START, name)
+    graph = builder.compile(cache=ResponseCache(cache, "graph"))
+
+    def run(number: int) -> asyncio.Future[Any]:
+        given: Said = {"run": number, "said": []}
+        if sync:
+            return asyncio.ensure_future(asyncio.to_thread(graph.invoke, given))
+        return asyncio.ensure_future(graph.ainvoke(given))
+
+    async def computes() -> None:
+        for _ in range(2):
+            await until(partial(begun.acquire, blocking=False))
+
+    first, second = run(0), run(1)
+    await computes()
+    await computes()
+    await graph.aclear_cache()
+    ends[0].set()
+    await first
+    third = run(2)
+    await computes()
+    ends[1].set()
+    await second
+    assert [cache.statistics.of(f"graph/{name}").sets for name in ("one", "two")] == [0, 0]
+    ends[2].set()
+    await third
+
+    assert (await run(2))["said"] == ["new 2", "new 2"]
+    assert begun.acquire(blocking=False) is False
 
 
 async def test_a_node_that_several_fetch_at_once_is_computed_again_when_a_run_ends_without_it(

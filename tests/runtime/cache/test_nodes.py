@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
 
@@ -84,6 +85,41 @@ async def test_nodes_of_one_name_in_two_subgraphs_keep_to_themselves(cache: Cach
         assert sorted(answer["said"]) == ["left", "right"]
 
     assert sorted(CALLS) == ["left", "right"]
+
+
+@pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
+async def test_nodes_that_run_beside_each_other_in_a_subgraph_are_kept_as_those_of_the_subgraph(
+    cache: CacheManager, *, sync: bool
+) -> None:
+    """LangGraph keeps what a sync one returned in a thread that knows nothing of the subgraph."""
+    beside = threading.Barrier(4)
+
+    def says(word: str) -> Any:
+        def node(state: State) -> State:
+            CALLS.append(word)
+            beside.wait(60)
+            return {"said": [word]}
+
+        return node
+
+    def both(word: str) -> Any:
+        builder = StateGraph(State)
+        for name in ("one", "two"):
+            builder.add_node(name, says(word), cache_policy=POLICY)
+            builder.add_edge(START, name)
+        return builder.compile(cache=NodeCache("sub"))
+
+    builder = StateGraph(State)
+    for word in ("left", "right"):
+        builder.add_node(word, both(word))
+        builder.add_edge(START, word)
+    graph, given = builder.compile(), State(question="a")
+
+    for _ in range(2):
+        answer = await asyncio.to_thread(graph.invoke, given) if sync else await graph.ainvoke(given)
+        assert sorted(answer["said"]) == ["left", "left", "right", "right"]
+
+    assert sorted(CALLS) == ["left", "left", "right", "right"]
 
 
 async def test_runs_that_need_the_same_at_once_compute_it_once(cache: CacheManager) -> None:

@@ -7,8 +7,9 @@ have in common without meaning the same. So the graph and the way to the subgrap
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.cache.base import BaseCache, FullKey, Namespace
@@ -21,6 +22,55 @@ from lgs_runtime.cache.options import broken_rule, check_namespace
 from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.forking import copied
+
+MOST_BEGUN: Final = 10_000
+"""Of the values that runs compute, as many are known at a time."""
+
+
+class Begun(NamedTuple):
+    """A value that a run computes, for a key that LangGraph made. `since`: how often something had been
+    cleared by then."""
+
+    key: str
+    place: Place
+    since: int
+
+
+class Entry(NamedTuple):
+    """A value that a run has computed. `cleared`: since it began to."""
+
+    place: Place
+    value: Any
+    life: Life
+    cleared: bool
+
+
+class AllBegun:
+    """The values that runs compute. LangGraph keeps one in the context of whichever thread its run comes to
+    the end of it in; the key is then the object that was asked for, of this run alone. Safe in threads."""
+
+    def __init__(self) -> None:
+        self._begun: dict[int, Begun] = {}
+        """By identity: each key is held, so that none that comes later has its identity."""
+        self._lock = threading.Lock()
+        copied(self)
+
+    def begin_in_child(self) -> None:
+        """A copy of this process computes none of them."""
+        self._lock = threading.Lock()
+
+    def note(self, begun: Begun) -> None:
+        """One more, unless it is known: LangGraph asks again for all of a step as that goes on."""
+        with self._lock:
+            self._begun.setdefault(id(begun.key), begun)
+            if len(self._begun) > MOST_BEGUN:
+                del self._begun[next(iter(self._begun))]
+
+    def over(self, key: str) -> Begun | None:
+        """What was begun for a key, which has a value now; None where that is not known."""
+        with self._lock:
+            return self._begun.pop(id(key), None)
 
 
 class ResponseCache(BaseCache[Any]):
@@ -31,6 +81,7 @@ class ResponseCache(BaseCache[Any]):
         super().__init__()
         self._given = manager
         self._graph_id = graph_id
+        self._begun = AllBegun()
 
     @property
     def _manager(self) -> CacheManager:
@@ -40,7 +91,7 @@ class ResponseCache(BaseCache[Any]):
         """The values that are cached. A graph that runs without an event loop waits for Redis; on the thread
         of an event loop memory alone is asked."""
         places = self._places(keys)
-        return _values(places, self._manager.read_blocking(list(places.values())))
+        return self._answer(places, self._manager.read_blocking(list(places.values())))
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         """The values that are cached. One that another run computes is waited for, where it is all that is
@@ -50,26 +101,29 @@ class ResponseCache(BaseCache[Any]):
         if len(places) == 1:
             (place,) = places.values()
             found = manager.peek(place) or await self._awaited(place)
-            return _values(places, {place: found} if isinstance(found, Found) else {})
+            return self._answer(places, {place: found} if isinstance(found, Found) else {})
         values = await manager.on_loop(manager.read(list(places.values())))
         for place in places.values():
             if place not in values:
                 flight, leads = manager.flights.join(place.key)
                 if leads:
                     self._computed_by_this_run(flight)
-        return _values(places, values)
+        return self._answer(places, values)
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
         """Keeps values; Redis follows where this is an event loop's own thread."""
-        self._manager.write_blocking(self._entries(pairs))
+        entries = self._entries(pairs)
+        kept = [(place, value, life) for place, value, life, cleared in entries if not cleared]
+        self._manager.write_blocking(kept)
 
     async def aset(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
         """Keeps values."""
-        for place, value, life in self._entries(pairs):
+        for place, value, life, cleared in self._entries(pairs):
             flight = self._manager.flights.of(place.key)
-            if flight is not None:
+            # Another run may be computing it, too: one that began since it was cleared goes on.
+            if flight is not None and flight.outdated >= cleared:
                 await self._manager.land(place, flight, value, life)
-            else:
+            elif not cleared:
                 await self._manager.on_loop(self._manager.write([(place, value, life)]))
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
@@ -107,27 +161,39 @@ class ResponseCache(BaseCache[Any]):
         flight.owner, flight.loop = run, run.get_loop()
         run.add_done_callback(lambda _: manager.fail(flight))
 
+    def _answer(self, places: Mapping[FullKey, Place], found: Mapping[Place, Found]) -> dict[FullKey, Any]:
+        """What was found; the rest the run computes that asks."""
+        times = self._manager.cleared.times
+        for (_, key), place in places.items():
+            if place not in found:
+                self._begun.note(Begun(key, place, times))
+        return {key: found[place].value for key, place in places.items() if place in found}
+
     def _name(self, namespace: Namespace) -> str:
         """A node of the graph by its name, a task by that of its function."""
         return f"{self._graph_id}/{namespace[-1] if namespace else ''}"
 
     def _places(self, keys: Sequence[FullKey]) -> dict[FullKey, Place]:
         way = _way()
-        return {
-            (namespace, key): self._manager.place(self._name(namespace), *way, "", *namespace, "", key)
-            for namespace, key in keys
-        }
+        return {full: self._place(full, way) for full in keys}
 
-    def _entries(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> list[tuple[Place, Any, Life]]:
+    def _place(self, full: FullKey, way: Sequence[str]) -> Place:
+        namespace, key = full
+        return self._manager.place(self._name(namespace), *way, "", *namespace, "", key)
+
+    def _entries(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> list[Entry]:
         entries = []
-        for key, place in self._places(list(pairs)).items():
-            value, ttl = pairs[key]
+        for full, (value, ttl) in pairs.items():
+            begun = self._begun.over(full[1])
+            place = self._place(full, _way()) if begun is None else begun.place
+            cleared = begun is not None and self._manager.cleared.covers(place.key, begun.since)
             if rule := _broken_rule(ttl):
                 if (flight := self._manager.flights.of(place.key)) is not None:
                     self._manager.fail(flight)
                 self._manager.unstorable(place.namespace, f"ttl: {ttl!r}: {rule}")
             else:
-                entries.append((place, value, Life(self._manager.ttl_seconds if ttl is None else ttl)))
+                life = Life(self._manager.ttl_seconds if ttl is None else ttl)
+                entries.append(Entry(place, value, life, cleared))
         return entries
 
 
@@ -140,10 +206,6 @@ class NodeCache(ResponseCache):
         """`name` is what its nodes are counted under: `name/node`. Raises `TypeError` and `ValueError`."""
         check_namespace("NodeCache", "name", name)
         super().__init__(None, name)
-
-
-def _values(places: Mapping[FullKey, Place], found: Mapping[Place, Found]) -> dict[FullKey, Any]:
-    return {key: found[place].value for key, place in places.items() if place in found}
 
 
 def _way() -> Sequence[str]:
