@@ -322,6 +322,46 @@ def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: 
         found(tmp_path)
 
 
+CODE = {
+    "compiled": ("graph = builder.compile()\n", "graph"),
+    "annotated, in a condition": (
+        "if True:\n    flow: Any = StateGraph(S).add_node(f).compile(name='x')\n",
+        "flow",
+    ),
+    "an agent": ("agent = create_agent(model, tools).with_config({})\n", "agent"),
+    "an agent of a module": ("helper = deepagents.create_deep_agent()\n", "helper"),
+    "functional": ("@entrypoint()\nasync def work(x): ...\n", "work"),
+    "the last of several": ("inner = a.compile()\nouter = b.compile()\n", "outer"),
+    "none": ("builder = StateGraph(S)\n", "NAME"),
+    "no Python": ("def (:\n", "NAME"),
+}
+
+
+@pytest.mark.parametrize(("text", "graph"), CODE.values(), ids=CODE)
+def test_a_file_of_python_is_refused_with_the_langgraph_json_that_serves_it(
+    tmp_path: Path, text: str, graph: str
+) -> None:
+    code = tmp_path / "my_graph.py"
+    code.write_text(text)
+
+    for refused in (found, read):
+        with pytest.raises(ManifestError, match=r"my_graph\.py: file: is Python code; put this") as raised:
+            refused(code)
+
+    (tmp_path / "langgraph.json").write_text(str(raised.value).partition("name that: ")[2])
+    assert read(tmp_path / "langgraph.json", check_code=False).graphs == {"agent": f"./my_graph.py:{graph}"}
+    with pytest.raises(ManifestError, match=r"name what serves it: langgraph\.json is in its folder"):
+        found(code)
+
+
+@pytest.mark.parametrize("name", ["graph.ts", "agent.JS", "try.ipynb"])
+def test_other_code_is_refused_by_what_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+
+    with pytest.raises(ManifestError, match=r"neither a LangGraphService .* graphs are Python here"):
+        found(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [

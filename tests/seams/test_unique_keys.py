@@ -1,4 +1,5 @@
-"""Two distributions that may not know each other refuse a YAML of which one key hides another."""
+"""Two distributions that may not know each other refuse a YAML of which one key hides another, or whose
+aliases stand for more than can be read."""
 
 from __future__ import annotations
 
@@ -40,6 +41,25 @@ def test_both_refuse_a_key_that_stands_twice_and_name_its_lines(text: str) -> No
 @pytest.mark.parametrize("text", ALONE.values(), ids=ALONE)
 def test_both_read_the_same_as_yaml_where_no_key_stands_twice(text: str) -> None:
     assert yaml.load(text, RuntimeLoader) == yaml.load(text, CrdsLoader) == yaml.safe_load(text)
+
+
+BOMBS = {
+    "lists": "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 50)),
+    "merged": "a0: &a0 {k: v}\n"
+    + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 50)),
+    "a long text": f"b: &b {'x' * 100_000}\nc: &c [{'*b, ' * 900}]\nd: [{'*c, ' * 900}]\n",
+    "itself": "a: &a [*a]\n",
+}
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
+def test_both_refuse_what_aliases_repeat_too_often_at_the_same_place(text: str) -> None:
+    ours, theirs = (refusal(text, loader) for loader in (RuntimeLoader, CrdsLoader))
+
+    assert (ours.problem, ours.problem_mark and ours.problem_mark.line) == (
+        theirs.problem,
+        theirs.problem_mark and theirs.problem_mark.line,
+    )
 
 
 def refusal(text: str, loader: Any) -> yaml.MarkedYAMLError:

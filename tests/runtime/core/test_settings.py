@@ -118,6 +118,12 @@ def test_langgraph_json_gives_graphs_variables_and_folders(tmp_path: Path) -> No
         ("langgraph.json", '{\n "graphs": {,}\n}', "line 2 column 13: must be JSON"),
         ("langgraph.yaml", "graphs:\n  a: [b\n", "line 3: must be YAML"),
         ("langgraph.yaml", "graphs: {a: 'g:h'}\nhttp: {}\nhttp: {}\n", "http stands twice, in lines 2 and 3"),
+        pytest.param(
+            "langgraph.yaml",
+            "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 50)),
+            "line 1: must be YAML: must stand for at most 1000000 values",
+            id="aliases",
+        ),
         ("langgraph.json", '{"graphs": {"a": "g:h", "a": "g:i"}}', "a: stands twice in one object"),
         ("langgraph.json", "[]", "list: must be an object with a key `graphs`"),
         ("langgraph.json", "{}", "graphs: none: at least one graph is needed"),

@@ -13,10 +13,12 @@ import yaml
 
 from lgs_crds import ManifestError, Problem
 from lgs_crds.unique_keys import UniqueKeyLoader, repeated_in_json
+from lgs_operator.application.code_files import refuse_code
 
 
 def document(path: Path) -> Mapping[str, Any]:
     """Raises `ManifestError`."""
+    refuse_code(path)
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:

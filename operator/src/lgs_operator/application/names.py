@@ -44,6 +44,35 @@ def imports_in(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def graphs_in(path: Path) -> tuple[str, ...]:
+    """The names at the top of a module that look like graphs, the likeliest first: what is compiled, made by
+    what makes agents, and functions of the functional API. Raises `NotPython`, `OSError`."""
+    found: list[str] = []
+    for statement in _statements(_parsed(path).body):
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            if any(_called(decorator) == "entrypoint" for decorator in statement.decorator_list):
+                found.append(statement.name)
+        elif isinstance(statement, ast.Assign | ast.AnnAssign) and _makes_a_graph(statement.value):
+            found.extend(_bound(statement))
+    return tuple(reversed(found))
+
+
+def _makes_a_graph(value: ast.expr | None) -> bool:
+    name = _called(value)
+    return name == "compile" or (name.startswith("create_") and name.endswith("agent"))
+
+
+def _called(value: ast.expr | None) -> str:
+    """The last part of the name of what is called; empty where it is no call. What is called of the answer
+    (`create_agent(…).with_config(…)`) passes that on."""
+    if not isinstance(value, ast.Call):
+        return ""
+    called = value.func
+    if isinstance(called, ast.Attribute):
+        return _called(called.value) if called.attr == "with_config" else called.attr
+    return called.id if isinstance(called, ast.Name) else ""
+
+
 def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), str(path))

@@ -11,6 +11,7 @@ import yaml
 from lgs_crds import ManifestError, Problem
 from lgs_crds.bounded_yaml import BoundedLoader
 from lgs_crds.model.service import KIND
+from lgs_operator.application.code_files import refuse_code
 
 Kind = Literal["manifest", "application"]
 CONFIG: Final = "langgraph.json"
@@ -19,10 +20,11 @@ CONFIG: Final = "langgraph.json"
 def found(named: Path | None) -> Path:
     """The file to work on. A folder stands for the manifest in it, else for its `langgraph.json`.
 
-    Raises `ManifestError` where there is none, or more than one manifest.
+    Raises `ManifestError` where there is none, or more than one manifest, and for a file of code.
     """
     folder = Path.cwd() if named is None else named
     if not folder.is_dir():
+        refuse_code(folder)
         return folder
     files = [path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml")]
     manifests = [path for path in files if _is_ours(path)] or [path for path in files if _was_meant(path)]

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import yaml
 
+from lgs_runtime.graphs.bounded_yaml import BoundedLoader
+
 MERGE: Final = "tag:yaml.org,2002:merge"
 
 
-class UniqueKeyLoader(yaml.SafeLoader):
-    """Reads as `yaml.safe_load` does, and raises `yaml.MarkedYAMLError` for a key that stands twice."""
+class UniqueKeyLoader(BoundedLoader):
+    """Reads as `BoundedLoader` does, and raises `yaml.MarkedYAMLError` for a key that stands twice, too."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)

@@ -1,0 +1,50 @@
+"""YAML whose aliases repeat what has aliases: a few lines stand for billions of values, at which a replica
+would stand still as it reads its configuration. They are counted before anything is written out, by the same
+measure as in a manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import yaml
+
+MOST_VALUES: Final = 1_000_000
+"""Of a file."""
+_CHARACTERS: Final = 100
+"""So many of a text count as another value."""
+
+
+class BoundedLoader(yaml.SafeLoader):
+    """Reads YAML as `yaml.safe_load` does. Raises `yaml.MarkedYAMLError` for a file that stands for more than
+    `MOST_VALUES` values, and for what holds itself."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._values = 0
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        self._values += _values_in(node, {})
+        if self._values > MOST_VALUES:
+            rule = f"must stand for at most {MOST_VALUES} values, with all that its aliases repeat"
+            raise yaml.MarkedYAMLError(problem=rule, problem_mark=node.start_mark)
+        return super().construct_document(node)
+
+
+def _values_in(node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
+    """How many values something holds. What an alias repeats is one node, and counts each time."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value) // _CHARACTERS
+    if node not in known:
+        known[node] = None
+        known[node] = 1 + sum(_values_in(each, known) for each in _held(node))
+    found = known[node]
+    if found is None:
+        raise yaml.MarkedYAMLError(problem="an alias stands in what it repeats", problem_mark=node.start_mark)
+    return found
+
+
+def _held(node: yaml.Node) -> Iterator[yaml.Node]:
+    for each in node.value:
+        yield from each if isinstance(node, yaml.MappingNode) else (each,)
