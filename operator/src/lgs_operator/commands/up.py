@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from lgs_crds import ManifestError
@@ -38,7 +37,9 @@ def up(
     history: Annotated[Path | None, typer.Option(help="Append each decision to this file (JSON).")] = None,
 ) -> None:
     """Run the service here: worker processes for replicas, scaled by load, replaced when files change."""
-    # The other commands need no HTTP client, which is a third of what there is to import.
+    # The other commands need no HTTP client and no log, which are half of what there is to import.
+    import structlog  # noqa: PLC0415
+
     from lgs_operator.local.errors import LocalError  # noqa: PLC0415
     from lgs_operator.local.service import Options  # noqa: PLC0415
     from lgs_operator.local.supervisor import Supervisor  # noqa: PLC0415

@@ -38,6 +38,7 @@ from lgs_runtime.api.resources import (
     users,
     versions,
 )
+from lgs_runtime.api.schemas.operations import describe_refusals
 from lgs_runtime.api.schemas.security import describe_security
 from lgs_runtime.graphs.http_section import Group
 from lgs_runtime.services import Services
@@ -103,5 +104,6 @@ def _core(services: Services) -> FastAPI:
     routes += [route for group, router in ROUTES if group not in disabled for route in router.routes]
     routes.insert(0, RouteIndex(routes))
     install_problems(app)
+    describe_refusals(app)
     describe_security(app, services.access, services.settings.auth_openapi)
     return app

@@ -65,7 +65,9 @@ def without_who_asked(config: RunnableConfig) -> RunnableConfig:
     shown: RunnableConfig = {**config}
     for part in ("configurable", "metadata"):
         if part in shown:
-            shown[part] = {name: said for name, said in shown[part].items() if name not in OF_THE_REQUEST}
+            shown[part] = kept = dict(shown[part])
+            for name in OF_THE_REQUEST:
+                kept.pop(name, None)
     return shown
 
 

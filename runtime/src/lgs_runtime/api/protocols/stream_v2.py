@@ -58,7 +58,6 @@ async def command(
 @routes.post(
     "/threads/{thread_id}/stream/events",
     response_class=operations.EventStream,
-    responses=operations.streaming(),
     openapi_extra=operations.LAST_EVENT_ID,
 )
 async def stream_events(

@@ -42,7 +42,7 @@ LINES = "application/x-ndjson"
 @routes.get(
     "/threads/{thread_id}/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {LINES: {"schema": {"type": "string"}}}}, **operations.streaming(404)},
+    responses={200: {"content": {LINES: {"schema": {"type": "string"}}}}},
 )
 async def export_thread(parts: Parts, caller: Asking, thread_id: bodies.PathId) -> Response:
     """The thread with everything that is kept of it, as lines of JSON."""

@@ -58,7 +58,7 @@ async def wait_run(
 @routes.post(
     "/threads/{thread_id}/runs/stream",
     response_class=operations.EventStream,
-    responses=operations.streaming(409, 429),
+    responses=operations.refusals(409, 429),
     openapi_extra=operations.PRIORITY,
 )
 async def stream_run(
@@ -122,7 +122,6 @@ async def join_run(
 @routes.get(
     "/threads/{thread_id}/runs/{run_id}/stream",
     response_class=operations.EventStream,
-    responses=operations.streaming(),
     openapi_extra=operations.LAST_EVENT_ID,
 )
 async def join_stream(

@@ -39,7 +39,7 @@ async def wait_run(parts: Parts, request: Request, body: bodies.RunCreateStatele
 @routes.post(
     "/runs/stream",
     response_class=operations.EventStream,
-    responses=operations.streaming(429),
+    responses=operations.refusals(429),
     openapi_extra=operations.PRIORITY,
 )
 async def stream_run(parts: Parts, request: Request, body: bodies.RunCreateStateless) -> Response:

@@ -140,7 +140,6 @@ async def get_thread_storage(parts: Parts, caller: Asking, thread_id: bodies.Pat
 @routes.get(
     "/threads/{thread_id}/stream",
     response_class=operations.EventStream,
-    responses=operations.streaming(),
     openapi_extra=operations.LAST_EVENT_ID,
 )
 async def stream_thread(

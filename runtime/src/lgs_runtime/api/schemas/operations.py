@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
 from starlette.responses import Response
 
 from lgs_runtime.api.schemas.shapes import Problem
@@ -60,12 +61,21 @@ class PlainText(Response):
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses in an operation's description, with what each means."""
-    return {status: {"model": Problem, "description": MEANING[status]} for status in statuses}
+    """These statuses in an operation's description, with what each means. They are JSON also where the
+    answer is a stream. FastAPI makes a validator for each model of each route when it is imported, which for
+    these would be a third of a replica's start: they refer to the form that `describe_refusals` adds."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
+    return {status: {"content": content, "description": MEANING[status]} for status in statuses}
 
 
-def streaming(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals of an operation whose answer is a stream: they are JSON all the same."""
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    every = (*EVERYWHERE, *GUARDED, *statuses)
-    return {status: {"content": content, "description": MEANING[status]} for status in every}
+def describe_refusals(app: FastAPI) -> None:
+    """Adds the form of a refusal to the description at `/openapi.json`."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = describe()
+        forms = document.setdefault("components", {}).setdefault("schemas", {})
+        forms.setdefault(Problem.__name__, Problem.model_json_schema())
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
@@ -34,8 +34,10 @@ class DelegatingSaver(BaseCheckpointSaver[Any]):
     def config_specs(self) -> list[Any]:
         return self._saver.config_specs
 
-    def get_next_version(self, current: Any, channel: None) -> Any:
-        return self._saver.get_next_version(current, channel)
+    @property
+    def get_next_version(self) -> Callable[[Any, None], Any]:
+        """The innermost saver's own: LangGraph takes it once a run, and calls it for each channel."""
+        return self._saver.get_next_version
 
     def put(
         self,
