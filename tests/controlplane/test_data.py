@@ -154,13 +154,33 @@ async def test_what_is_to_be_kept_outlives_a_service_that_is_paused(story: Story
 
     story.apply(paused)
 
-    async def kept() -> bool:
-        found = [await story.get(SECRET, SET), await story.get(CLAIM, VOLUME)]
-        return not any(each["metadata"].get("ownerReferences") for each in found)
-
-    await until(kept, "the owner stays")
+    await owned_by_nobody(story)
     await story.has_condition("Reconciled", "False", "Paused")
     delete(story, "lgs", "support")
+    await story.vanishes(STATEFUL_SET, SET)
+    assert await story.get(CLAIM, VOLUME)
+    assert await story.get(SECRET, SET)
+
+
+async def test_what_is_to_be_kept_outlives_a_service_that_is_held_while_it_is_deleted(story: Story) -> None:
+    """By somebody's finalizer, for as long as they like: it can still be told to keep its data."""
+    held = managed(deletionPolicy="Delete")
+    held["metadata"]["finalizers"] = ["example.com/held"]
+    story.apply(held)
+    await policy_becomes(story, "Delete")
+
+    delete(story, "lgs", "support")
+
+    said = await story.has_condition("Reconciled", "False", "Deleting")
+    assert "metadata.finalizers has example.com/held" in said["message"]
+    await story.has_condition("Ready", "False", "Deleting")
+    assert await story.get(STATEFUL_SET, SET), "it goes with the service"
+
+    patch = {"spec": {"persistence": {"postgres": {"managed": {"deletionPolicy": "Retain"}}}}}
+    story.plane.run("patch", "lgs", "support", "-n", story.namespace, "--type=merge", "-p", json.dumps(patch))
+    await owned_by_nobody(story)
+    free = json.dumps([{"op": "remove", "path": "/metadata/finalizers"}])
+    story.plane.run("patch", "lgs", "support", "-n", story.namespace, "--type=json", "-p", free)
     await story.vanishes(STATEFUL_SET, SET)
     assert await story.get(CLAIM, VOLUME)
     assert await story.get(SECRET, SET)
@@ -177,6 +197,16 @@ async def test_the_status_has_the_policy_by_which_the_volume_stays_or_goes_now(s
     await policy_becomes(story, "Retain")
     await gone(story)
     assert await story.get(CLAIM, VOLUME)
+
+
+async def owned_by_nobody(story: Story) -> None:
+    """The volume and the password are let go of."""
+
+    async def kept() -> bool:
+        found = [await story.get(SECRET, SET), await story.get(CLAIM, VOLUME)]
+        return not any(each["metadata"].get("ownerReferences") for each in found)
+
+    await until(kept, "the owner stays")
 
 
 async def policy_becomes(story: Story, policy: str) -> None:

@@ -14,7 +14,7 @@ from lgs_operator.kube.kinds import SECRET
 from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.scaling import Decision, Memory
 from lgs_operator.status.diagnosis import Diagnosis
-from lgs_operator.status.halted import halted_status
+from lgs_operator.status.halted import deleting_message, halted_status
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.scaling import ScalingView, scaling_before, scaling_view
 from lgs_operator.status.service import (
@@ -456,6 +456,30 @@ def test_what_the_law_remembers_outlives_the_operator_that_remembered_it() -> No
     first_of_successor = status_of(view(pod(ready=True)), scaling_before(written), written, NOW)
 
     assert first_of_successor == written
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "words"),
+    [
+        (["foregroundDeletion"], "metadata.finalizers has foregroundDeletion"),
+        ([f"a/{number}" for number in range(7)], "has a/0, a/1, a/2, a/3, a/4 and 2 more"),
+        (["x" * 5000], "has " + "x" * 100),
+        (None, "has nothing"),
+    ],
+)
+@pytest.mark.parametrize("takes_work", [True, False])
+def test_a_service_that_is_being_deleted_says_what_holds_it(
+    finalizers: list[str] | None, words: str, takes_work: bool
+) -> None:
+    body = {"metadata": {"deletionTimestamp": "2026-11-30T02:00:00Z", "finalizers": finalizers}}
+    before = status_of(view(pod(ready=True)), ScalingView(), {}, NOW)
+
+    halt = Diagnosis("Deleting", deleting_message(body))
+    now = halted_status(before, 2, halt, (pod(ready=takes_work),), NOW)
+
+    said = {each["type"]: each for each in now["conditions"]}
+    assert said["Reconciled"]["message"].endswith(words)
+    assert (said["Ready"]["status"], said["Ready"]["reason"]) == (str(takes_work), "Deleting")
 
 
 def test_a_status_of_another_version_is_no_reason_to_fail() -> None:

@@ -19,6 +19,7 @@ State = Literal[
     "InMemory",
     "Monitored",
     "Paused",
+    "Deleting",
     "Pinned",
     "Restoring",
     "RollingOut",

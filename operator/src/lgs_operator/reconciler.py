@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,7 @@ from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import Plan, begins_pods, plan
 from lgs_operator.releases import Releases
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.halted import deleting_message
 from lgs_operator.status.health import has_just_failed, to_go_back_to
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.service import invalid_message
@@ -83,9 +85,11 @@ class Reconciler:
 
     async def _reconcile(self, key: ServiceKey) -> float | None:
         body = self._state.services.get(key)
-        if body is None or "deletionTimestamp" in body["metadata"]:
-            # what belongs to the service goes by its owner references
+        if body is None:
             self._forget(key)
+            return None
+        if "deletionTimestamp" in body["metadata"]:
+            await self._let_go(key, body)
             return None
         try:
             document = _without_status(body)
@@ -223,6 +227,15 @@ class Reconciler:
         if has_just_failed(service, before, status_before(self._reporter.before(key))):
             return AT_ONCE
         return seconds_until_again(outcome, observed)
+
+    async def _let_go(self, key: ServiceKey, body: Mapping[str, Any]) -> None:
+        """What belongs to the service goes by its owner references, as soon as nobody's finalizer holds it;
+        what its policy keeps outlives it even if that came with the deletion."""
+        unkept = None
+        with suppress(ManifestError):
+            unkept = await self._databases.keep(key, parse(_without_status(body), on_cluster=True))
+        words = deleting_message(body)
+        await self._halt(key, body, Diagnosis("Deleting", f"{words}; {unkept}" if unkept else words))
 
     async def _halt(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         self._states.halt(key)

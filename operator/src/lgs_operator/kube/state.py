@@ -264,11 +264,12 @@ def _identity(body: Mapping[str, Any]) -> tuple[object, ...]:
     metadata = body["metadata"]
     given = metadata.get("annotations", {})
     asked = given.get(ROTATE_ANNOTATION), given.get(FORGET_ANNOTATION)
+    going = metadata.get("deletionTimestamp")
     # The spec too: in a cluster that was restored from a backup another one gets a generation that was there.
     return (
         metadata["uid"],
         metadata.get("generation"),
-        metadata.get("deletionTimestamp"),
+        going and (going, metadata.get("finalizers")),
         asked,
         body.get("spec"),
     )

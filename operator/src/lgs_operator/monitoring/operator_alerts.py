@@ -41,7 +41,7 @@ OPERATOR_ALERTS: Final = (
     Alert(
         "LGSServiceNotReady",
         "critical",
-        _condition("Ready", "False", 'reason!~"Paused|ScaledToZero|Restoring"') + " == 1",
+        _condition("Ready", "False", 'reason!~"Paused|Deleting|ScaledToZero|Restoring"') + " == 1",
         "10m",
         f"{_WHO} takes no work",
         f"No replica takes work: {_reason('Ready')}. {_DESCRIBE}",

@@ -1,19 +1,22 @@
-"""The status of a service that is not worked on: paused, with a spec that can't work, or one that an error of
-the operator itself or a refusal of the API server stopped at. Pure; what is not known anew stays as it was
-reported last.
+"""The status of a service that is not worked on: paused, being deleted, with a spec that can't work, or one
+that an error of the operator itself or a refusal of the API server stopped at. Pure; what is not known anew
+stays as it was reported last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from lgs_crds.status import Truth, condition, merged, status_before
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.service import as_json
+
+_MOST_FINALIZERS: Final = 5
+_LONGEST_FINALIZER: Final = 100
 
 
 def halted_status(
@@ -25,18 +28,18 @@ def halted_status(
     *,
     api_pods: tuple[Manifest, ...] = (),
 ) -> dict[str, Any]:
-    """The status of a service that is not worked on (paused, or with a spec that can't work).
+    """The status of a service that is not worked on (paused, being deleted, or with a spec that can't work).
 
-    Its pods go on running and are counted; all else stays as it was last seen. A paused service is Ready
-    while a replica takes work, one with a wrong spec is not. `api_pods`: those that answer requests, if they
-    stand apart.
+    Its pods go on running and are counted; all else stays as it was last seen. A service that is paused or
+    being deleted is Ready while a replica takes work, one with a wrong spec is not. `api_pods`: those that
+    answer requests, if they stand apart.
     """
     seen = status_before(before)
     kept = {each.type: each for each in seen.conditions}
     working, answering = (sum(1 for pod in each if is_ready(pod)) for each in (pods, api_pods))
     serving = answering if api_pods else working
     kept["Ready"] = condition("Ready", "False", halt.reason, halt.message)
-    if halt.reason == "Paused":
+    if halt.reason in {"Paused", "Deleting"}:
         count = f"{serving or 'no'} {'replica takes' if serving < 2 else 'replicas take'} work"
         status: Truth = "True" if serving else "False"
         kept["Ready"] = condition("Ready", status, halt.reason, f"{halt.message}; {count}")
@@ -54,6 +57,17 @@ def halted_status(
         there = sum(1 for pod in api_pods if not is_ended(pod))
         update["api"] = seen.api.model_copy(update={"replicas": there, "ready_replicas": answering})
     return as_json(seen.model_copy(update=update))
+
+
+def deleting_message(body: Mapping[str, Any]) -> str:
+    """What holds a service that is being deleted, in words."""
+    held = body["metadata"].get("finalizers") or []
+    named = ", ".join(str(each)[:_LONGEST_FINALIZER] for each in held[:_MOST_FINALIZERS])
+    more = f" and {len(held) - _MOST_FINALIZERS} more" if len(held) > _MOST_FINALIZERS else ""
+    return (
+        f"it is being deleted since {body['metadata']['deletionTimestamp']}, and nothing is changed or "
+        f"repaired; it goes when nothing holds it: metadata.finalizers has {named or 'nothing'}{more}"
+    )
 
 
 def crashed_status(

@@ -31,7 +31,7 @@ WITH_EVENTS: Final = frozenset(
 """The conditions whose changes are Events."""
 _SAME_EVENT: Final[Mapping[str, str]] = {"ImagePullBackOff": "ErrImagePull"}
 """The node says the two by turns as long as an image can't be had: it is one thing that happened."""
-EXPECTED: Final = frozenset({"Starting", "Restoring", "ScaledToZero", "Paused", "Complete"})
+EXPECTED: Final = frozenset({"Starting", "Restoring", "ScaledToZero", "Paused", "Deleting", "Complete"})
 """Reasons for which a condition is False and nothing is wrong."""
 
 
