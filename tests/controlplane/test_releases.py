@@ -408,6 +408,39 @@ async def test_a_release_whose_runs_fail_is_taken_back_by_itself_and_the_next_on
         await story.has_condition("Reconciled", "True", "Done")
 
 
+async def test_replicas_whose_runs_fail_stop_before_others_have_taken_their_place(source: Source) -> None:
+    story = source.story
+    rollout = {"autoRollback": True, "minRuns": 10}
+    several = {"replicas": 4, "scaling": {"mode": "Manual"}, "persistence": {"postgres": {"managed": {}}}}
+    story.apply(service(**STOCK, **several, rollout=rollout))
+    good = await source.release("graph = 1")
+
+    async def is_rolled_out() -> bool:
+        return (await story.get(DEPLOYMENT)).get("status", {}).get("readyReplicas") == 4
+
+    async def have_stopped() -> bool:
+        labels = [pod["metadata"]["labels"] for pod in await source.pods()]
+        return {each["lgs.dev/revision"] for each in labels if "lgs.dev/revision" in each} == {"1"}
+
+    async def is_as_ever() -> bool:
+        strategy = (await story.get(DEPLOYMENT))["spec"]["strategy"]["rollingUpdate"]
+        return bool(strategy == {"maxSurge": "25%", "maxUnavailable": 0})
+
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.load.failing = {"2": 1.0}
+        kubelet.lets_start("1", 4)
+        kubelet.lets_start("2", 2)
+        await source.serves(good)
+        await until(is_rolled_out, "the four replicas are not ready")
+        kubelet.load.serves(per_second=30, run_seconds=0.1, waiting=0)
+
+        story.apply(code("graph = 2"))
+        await story.has_condition("Healthy", "False", "RolledBack")
+
+        await until(have_stopped, "replicas of the revision that was taken back go on")
+        await until(is_as_ever, "the next rollout would be one with a gap")
+
+
 async def test_a_release_whose_runs_take_too_long_is_taken_back_by_itself_before_it_is_rolled_out(
     source: Source,
 ) -> None:

@@ -105,6 +105,21 @@ def test_the_pods_are_restricted_and_replaced_without_a_gap() -> None:
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
+def unavailable(retreats: bool, **spec: Any) -> dict[str, Any]:
+    """How many replicas of each Deployment may be missing while they are replaced."""
+    wanted = everything(replace(inputs(**spec), retreats=retreats))
+    found = {each["metadata"]["name"]: each["spec"] for each in wanted if each["kind"] == "Deployment"}
+    return {name: spec["strategy"]["rollingUpdate"]["maxUnavailable"] for name, spec in found.items()}
+
+
+def test_replicas_that_fail_what_they_execute_go_before_others_have_come_but_for_those_that_answer() -> None:
+    split = {"topology": "Split", "persistence": {"postgres": {"uriSecret": {"name": "db", "key": "uri"}}}}
+
+    assert unavailable(True) == {"support": "50%"}
+    assert unavailable(True, **split) == {"support": "100%", "support-api": 0}
+    assert unavailable(False, **split) == {"support": 0, "support-api": 0}
+
+
 def test_replicas_spread_over_nodes_even_where_nodes_have_no_zones() -> None:
     pod = runtime()["spec"]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lgs_crds import LangGraphService, parse
 from lgs_crds.status import RevisionStatus, Status
+from lgs_operator.releases import retreats
 from lgs_operator.scaling import Histogram, ReplicaSample
 from lgs_operator.scaling.durations import Durations
 from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, counted, total
@@ -184,6 +185,29 @@ def test_one_goes_back_to_the_newest_that_worked_from_one_that_failed_and_only_t
     assert to_go_back_to(service(), 4, status) is None
     assert to_go_back_to(service(autoRollback=True, revision=4), 4, status) is None, "a person asks for it"
     assert to_go_back_to(going, 1, known(r1="Failed")) is None, "there is none that worked"
+
+
+def pod_of(revision: int, **more: str) -> dict[str, Any]:
+    """A replica of this revision."""
+    labels = {"lgs.dev/revision": str(revision)}
+    return {"metadata": {"name": f"of-{revision}", "labels": labels, **more}, "status": {"phase": "Running"}}
+
+
+def test_replicas_of_a_release_whose_runs_fail_go_soon_as_long_as_there_are_any() -> None:
+    going = service(autoRollback=True)
+    failed = told(seen(2), Status(), {2: RunCounts(117, 71)})
+    drains = pod_of(2, deletionTimestamp="2026-01-01T00:00:00Z")
+
+    assert retreats(going.spec.rollout, 2, failed, [pod_of(1), pod_of(2)])
+    assert not retreats(going.spec.rollout, 2, failed, [pod_of(1), drains])
+
+
+def test_those_of_one_that_is_slow_or_was_never_ready_go_as_in_any_rollout() -> None:
+    rolling = bounded(seen(2, complete=False))
+    slow = timed(rolling, known(r2="Progressing", r1="Ready"), ran(30, 5.0), ran(90, 0.5))
+
+    for status in (slow, known(r2="Failed", r1="Ready")):
+        assert not retreats(rolling.service.spec.rollout, 2, status, [pod_of(1), pod_of(2)])
 
 
 def test_a_failure_is_acted_on_at_once_and_one_that_stays_is_not_tried_again_and_again() -> None:

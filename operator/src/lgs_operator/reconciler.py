@@ -42,7 +42,7 @@ from lgs_operator.naming import REPLICAS, object_name
 from lgs_operator.outcome import AT_ONCE, Outcome, seconds_until_again, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import Plan, begins_pods, plan
-from lgs_operator.releases import Releases
+from lgs_operator.releases import Releases, retreats
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import deleting_message
 from lgs_operator.status.health import has_just_failed, to_go_back_to
@@ -140,6 +140,9 @@ class Reconciler:
             return await self._bring(key, back.service, back, references(service.spec))
         pause = self._databases.pause(key, live, read.inputs) if read else None
         pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
+        if isinstance(pin, Pinned) and pin.instead_of is not None:
+            failing = retreats(service.spec.rollout, pin.instead_of, status_before(before), pods)
+            inputs = replace(inputs, retreats=failing)
         hold = held(
             key, inputs, live, pods, api_pods, lacking=bool(missing), paused=bool(pause), restore=restore
         )

@@ -4,17 +4,21 @@ revision. Says which old copies and revisions stay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from lgs_crds.model.rollout import Rollout
+from lgs_crds.status import Status
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.revision import history_of, numbered, source_of, superseded
+from lgs_operator.desired.revision import history_of, numbered, revision_of, source_of, superseded
 from lgs_operator.kube.kinds import Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.pods import is_ended, is_going
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import REPLICAS
 from lgs_operator.plan_writer import PlanWriter
 from lgs_operator.source_copies import SourceCopies
+from lgs_operator.status.health import counts_of, fails
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,14 @@ class Release:
     missing: tuple[MissingReference, ...]
     kept: frozenset[Key]
     mounted: bool
+
+
+def retreats(rollout: Rollout, failed: int, before: Status, pods: Iterable[Manifest]) -> bool:
+    """There are replicas of the revision `failed`, which was taken back since too many of its runs fail. By
+    `before`, the status as it was reported last."""
+    told = next((each for each in before.revisions if each.revision == failed), None)
+    staying = (pod for pod in pods if not is_going(pod) and not is_ended(pod))
+    return fails(counts_of(told), rollout) and any(revision_of(pod) == failed for pod in staying)
 
 
 class Releases:

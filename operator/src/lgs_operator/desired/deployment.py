@@ -59,13 +59,21 @@ def _deployment(inputs: Inputs, component: Component) -> Manifest:
         "selector": {"matchLabels": selector(inputs.name, component)},
         "strategy": {
             "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0},
+            "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": _max_unavailable(inputs, component)},
         },
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": inputs.service.spec.revision_history_limit,
         "template": _template(inputs, component),
     }
     return manifest
+
+
+def _max_unavailable(inputs: Inputs, component: Component) -> int | str:
+    """How many replicas may be missing while they are replaced: none, unless they fail what they execute.
+    What is not executed meanwhile waits, and half of those that requests come to stay."""
+    if not inputs.retreats or component == "api":
+        return 0
+    return "100%" if inputs.split else "50%"
 
 
 def first_replicas(service: LangGraphService) -> int:

@@ -56,6 +56,8 @@ class Inputs:
     """Name of the copy of the ConfigMap with the code. Without one no pod is to be made."""
     revision: Revision | None = None
     """None where it is not known what the pods are to run, and none are to be made."""
+    retreats: bool = False
+    """There are replicas whose runs fail, of a revision that was taken back: they are to go soon."""
 
     @property
     def name(self) -> str:
