@@ -213,6 +213,43 @@ def test_what_is_private_to_a_model_is_kept() -> None:
     assert found.model_fields_set == {"text"}
 
 
+class Base:
+    __slots__ = ("__hidden", "beside")
+
+    def __init__(self) -> None:
+        self.__hidden = 5
+
+
+@dataclass
+class Slotted(Base):
+    __slots__ = ("amount", "found")
+    amount: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.found = self.amount * 2
+
+
+def test_what_a_dataclass_holds_beside_its_fields_is_kept() -> None:
+    found = ENCODING.loads(ENCODING.dumps(Slotted(1)).raw)
+
+    assert (found.amount, found.found, found._Base__hidden) == (1, 2, 5)
+    assert not hasattr(found, "beside")
+
+
+class Named(Point):
+    """A named tuple of which each has attributes, too."""
+
+
+def test_a_named_tuple_that_would_come_back_without_an_attribute_is_not_stored() -> None:
+    plain, named = Named(1, 2), Named(1, 2)
+    named.word = "a"
+
+    assert type(ENCODING.loads(ENCODING.dumps(plain).raw)) is Named
+    with pytest.raises(NotStorable, match="Named with word"):
+        ENCODING.dumps([named])
+
+
 class Remembering(BaseModel):
     path: str
 

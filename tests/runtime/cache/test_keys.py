@@ -316,6 +316,18 @@ def test_functions_of_one_name_within_another_function_have_keys_of_their_own() 
     assert [each(3) for each in nameless] == [4, 5]
 
 
+class Named(Pair):
+    """A named tuple of which each has attributes, too."""
+
+
+def test_named_tuples_that_differ_in_an_attribute_have_different_keys() -> None:
+    plain, one, other = Named(1, 2), Named(1, 2), Named(1, 2)
+    one.word, other.word = "a", "b"
+
+    assert len({cache_key(each) for each in (plain, one, other)}) == 3
+    assert cache_key(plain) == cache_key(Named(1, 2))
+
+
 def test_numbers_of_the_same_bytes_and_another_type_have_different_keys() -> None:
     numpy = pytest.importorskip("numpy")
 

@@ -239,7 +239,9 @@ def _parts_of_object(value: Any, depth: int, one: One) -> Iterable[bytes]:
         compared = {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
         return _in_order(compared, depth, one)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [one(item, depth) for item in value]
+        # A subclass may have attributes, which distinguish calls too.
+        beside = getattr(value, "__dict__", {})
+        return [one(item, depth) for item in (*value, *([beside] if beside else []))]
     if type(value).__module__ == "numpy" and hasattr(value, "dtype") and not value.dtype.hasobject:
         kinds = value.dtype.str if value.dtype.names is None else repr(value.dtype.descr)
         return [one(kinds, depth), one(tuple(value.shape), depth), one(value.tobytes(), depth)]

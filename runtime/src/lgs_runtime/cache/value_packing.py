@@ -19,7 +19,7 @@ import ormsgpack
 from langgraph.checkpoint.serde import _msgpack as safe
 from langgraph.checkpoint.serde import jsonplus
 
-from lgs_runtime.cache.value_types import Unreadable, contents_of, object_of, shape_of, type_named
+from lgs_runtime.cache.value_types import Unreadable, contents_of, head_of, object_of, type_named
 from lgs_runtime.tracebacks import named_text
 
 TUPLE: Final = 40
@@ -67,9 +67,6 @@ def pack(value: Any, most: int = sys.maxsize) -> bytes:
         raise packing.failure or failed from None
 
 
-Inner = Callable[[Any], bytes]
-
-
 class Packing:
     """A value on its way to bytes. What is held several times is in them each time, and a few objects that
     hold each other can be a tree of billions: so an object or a tuple is packed once, and what has got too
@@ -83,30 +80,24 @@ class Packing:
         """Of the objects and tuples that are packed by now, but for those in others."""
         self._packed: dict[int, tuple[Any, ormsgpack.Ext | str, int]] = {}
         """By identity: each is held, so that none that comes later has its identity; and how long it is."""
+        self._options = PACKING
 
     def with_texts_as_keys(self, value: Any) -> bytes:
         """For a value all of whose mappings have texts for keys. Raises `TypeError` for others."""
         self._check_values(value)
-        return self._of_texts(value)
+        return self._bytes(value)
 
     def with_any_keys(self, value: Any) -> bytes:
         """For any value."""
         # Not `pack` for what is inside: to try both ways at each level would double the work with each.
+        self._options = PACKING | ormsgpack.OPT_NON_STR_KEYS
         self._check_values(value)
-        return self._of_any(value)
+        return self._bytes(value)
 
-    def _of_texts(self, value: Any) -> bytes:
-        return ormsgpack.packb(value, default=self._text_default, option=PACKING)
-
-    def _of_any(self, value: Any) -> bytes:
-        held = value if type(value) not in NESTED or _keys_stay(value) else _with_pairs(value, self._of_any)
-        return ormsgpack.packb(held, default=self._any_default, option=PACKING | ormsgpack.OPT_NON_STR_KEYS)
-
-    def _text_default(self, value: Any) -> ormsgpack.Ext | str:
-        return self._form(value, self._of_texts)
-
-    def _any_default(self, value: Any) -> ormsgpack.Ext | str:
-        return self._form(value, self._of_any)
+    def _bytes(self, value: Any) -> bytes:
+        if self._options != PACKING and type(value) in NESTED and not _keys_stay(value):
+            value = _with_pairs(value, self._bytes)
+        return ormsgpack.packb(value, default=self._form, option=self._options)
 
     def _check_values(self, value: Any) -> None:
         if type(value) in NESTED and is_tracked(value) and has_more_values(value, self._most):
@@ -115,13 +106,13 @@ class Packing:
     def _too_many(self) -> TypeError:
         return TypeError(f"more than {self._most} values or bytes, which are the most")
 
-    def _form(self, value: Any, inner: Inner) -> ormsgpack.Ext | str:
+    def _form(self, value: Any) -> ormsgpack.Ext | str:
         """What stands for a value that msgpack has no form for."""
         before = self._length
         known = self._packed.get(id(value))
         try:
             if known is None:
-                known = self._packed[id(value)] = (value, *self._made(value, inner))
+                known = self._packed[id(value)] = (value, *self._made(value))
             self._length = before + known[2]
             if self._length > self._most:
                 raise self._too_many()
@@ -130,18 +121,20 @@ class Packing:
             raise
         return known[1]
 
-    def _made(self, value: Any, inner: Inner) -> tuple[ormsgpack.Ext | str, int]:
+    def _made(self, value: Any) -> tuple[ormsgpack.Ext | str, int]:
         kind = type(value)
+        if kind is set or kind is frozenset:
+            # What has a hash is neither a list nor a mapping.
+            return _extension(TYPED, self._bytes([*head_of(kind), list(value)]))
         if kind is tuple:
             held = list(value)
             self._check_values(held)
-            return _extension(TUPLE, inner(held))
+            return _extension(TUPLE, self._bytes(held))
         if kind is int:
             return _extension(INTEGER, hex(value).encode())
         contents = contents_of(value)
         if contents is not None:
-            self._check_values(contents[0])
-            return _extension(TYPED, _typed(kind, contents[0], inner))
+            return _extension(TYPED, self._typed(kind, contents[0]))
         if (kind.__module__, kind.__qualname__) == TEXT:
             return str(value), len(value)
         if _is_plain(value):
@@ -149,6 +142,13 @@ class Packing:
             if isinstance(plain, ormsgpack.Ext):
                 return plain, _length_of(value)
         raise TypeError(f"a {kind.__module__}.{kind.__qualname__} would not come back as what it is")
+
+    def _typed(self, kind: type, content: Any) -> bytes:
+        self._check_values(content)
+        head = head_of(kind)
+        if type_named(head[0], head[1]) is not kind:
+            raise TypeError(f"{head[0]}.{head[1]} is not found by its name")
+        return self._bytes([*head, content])
 
 
 def has_more_values(value: Any, most: int) -> bool:
@@ -193,7 +193,7 @@ def _keys_stay(value: Any) -> bool:
     return True
 
 
-def _with_pairs(value: Any, inner: Inner) -> Any:
+def _with_pairs(value: Any, inner: Callable[[Any], bytes]) -> Any:
     if type(value) is list:
         return [_with_pairs(each, inner) for each in value]
     if type(value) is not dict:
@@ -234,12 +234,6 @@ def _is_plain(value: Any) -> bool:
     if kind is datetime and type(value.tzinfo) not in (type(None), timezone):
         return False
     return kind is re.Pattern or (kind.__module__, kind.__qualname__) in safe.SAFE_MSGPACK_TYPES
-
-
-def _typed(kind: type, content: Any, inner: Inner) -> bytes:
-    if type_named(kind.__module__, kind.__qualname__) is not kind:
-        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not found by its name")
-    return inner([kind.__module__, kind.__qualname__, shape_of(kind), content])
 
 
 def _made(code: int, data: bytes) -> Any:

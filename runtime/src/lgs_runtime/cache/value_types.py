@@ -13,9 +13,12 @@ import hashlib
 import re
 import sys
 from collections import deque
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timezone
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
+from types import MemberDescriptorType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -28,58 +31,89 @@ COLLECTIONS: Final[tuple[type, ...]] = (set, frozenset, deque)
 ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
 
+PLAINLY: Final[Mapping[Any, Callable[[Any], Any]]] = {
+    **dict.fromkeys((set, frozenset), list),
+    deque: lambda value: [list(value), value.maxlen],
+    Send: lambda value: {name: getattr(value, name) for name in SEND if hasattr(value, name)},
+    datetime: lambda value: [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo],
+}
+"""What objects of a type hold that is no class of an application."""
+
+
 class Unreadable(ValueError):
     """Bytes that are not a value of this version and this application."""
-
-
-def _is_zoned(value: Any) -> bool:
-    """Whether a date with a time is more than its ISO form says: its zone, or which of two same hours."""
-    if type(value) is not datetime:
-        return False
-    return value.fold == 1 or (value.tzinfo is not UTC and type(value.tzinfo) in (timezone, ZoneInfo))
 
 
 def contents_of(value: Any) -> tuple[Any] | None:
     """What an object of a type that holds data holds, in a tuple, since that may be None; None for others."""
     kind: Any = type(value)
-    held: Any = None
-    if kind is deque:
-        held = [list(value), value.maxlen]
-    elif kind in COLLECTIONS or (isinstance(value, tuple) and hasattr(value, "_fields")):
-        held = list(value)
-    elif isinstance(value, Enum):
-        held = value.value
-    elif kind is Send:
-        held = {name: getattr(value, name) for name in SEND if hasattr(value, name)}
-    elif _is_zoned(value):
-        held = [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
-    elif isinstance(value, BaseModel):
-        held = value.__getstate__()
-        # What is only remembered (a `cached_property`) is found again.
-        there, declared = value.__dict__, kind.model_fields
-        if not declared.keys() >= there.keys():
-            held["__dict__"] = {name: each for name, each in there.items() if name in declared}
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type) and _is_its_fields(kind):
-        held = _state(value)
-    else:
+    holds = _holds(kind)
+    if holds is None or (kind is datetime and not _is_zoned(value)):
         return None
-    return (held,)
+    return (holds(value),)
+
+
+def _is_zoned(value: datetime) -> bool:
+    """Whether a date with a time is more than its ISO form says: its zone, or which of two same hours."""
+    return value.fold == 1 or (value.tzinfo is not UTC and type(value.tzinfo) in (timezone, ZoneInfo))
 
 
 @lru_cache(maxsize=1024)
-def _is_its_fields(kind: type) -> bool:
+def _holds(kind: Any) -> Callable[[Any], Any] | None:
+    """What an object of a type holds, as a function of it; None for a type that holds more than data."""
+    if kind in PLAINLY:
+        return PLAINLY[kind]
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return _items
+    if issubclass(kind, Enum):
+        return attrgetter("value")
+    if issubclass(kind, BaseModel):
+        return _holds_of_model(kind)
+    is_data = dataclasses.is_dataclass(kind) and _is_its_fields(kind)
+    return _holds_of_dataclass(kind) if is_data else None
+
+
+def _items(value: Any) -> list[Any]:
+    """Those of a named tuple. Raises `TypeError` where it has attributes beside them."""
+    if getattr(value, "__dict__", None):
+        raise TypeError(f"a {type(value).__qualname__} with {', '.join(vars(value))} beside its fields")
+    return list(value)
+
+
+def _holds_of_model(kind: type[BaseModel]) -> Callable[[Any], Any]:
+    declared = frozenset(kind.model_fields)
+
+    def state(value: Any) -> Any:
+        held, there = value.__getstate__(), value.__dict__
+        # What is only remembered (a `cached_property`) is found again.
+        if not declared >= there.keys():
+            held["__dict__"] = {name: each for name, each in there.items() if name in declared}
+        return held
+
+    return state
+
+
+def _holds_of_dataclass(kind: Any) -> Callable[[Any], Any]:
+    own_and_above = [pair for each in kind.__mro__ for pair in vars(each).items()]
+    slots = [name for name, held in own_and_above if isinstance(held, MemberDescriptorType)]
+    names = dict.fromkeys([*(field.name for field in dataclasses.fields(kind)), *slots]).keys()
+
+    def state(value: Any) -> dict[str, Any]:
+        own: dict[str, Any] = getattr(value, "__dict__", {})
+        if names <= own.keys():
+            return own
+        rest = {name: getattr(value, name) for name in names if name not in own and hasattr(value, name)}
+        return {**own, **rest}
+
+    return state
+
+
+def _is_its_fields(kind: Any) -> bool:
     """Whether objects of it hold no more than attributes: not, where it is a mapping or an exception, too."""
     try:
         return type(object.__new__(kind)) is kind
     except TypeError:
         return False
-
-
-def _state(value: Any) -> dict[str, Any]:
-    """All that a dataclass holds, with slots or without."""
-    fields = {field.name for field in dataclasses.fields(value)}
-    own = getattr(value, "__dict__", {})
-    return {**own, **{name: getattr(value, name) for name in fields if hasattr(value, name)}}
 
 
 @lru_cache(maxsize=1024)
@@ -109,6 +143,12 @@ def _told(value: Any) -> str:
     if isinstance(value, set | frozenset):
         return f"{type(value).__name__}{sorted(map(_told, value))}"
     return repr(value)
+
+
+@lru_cache(maxsize=1024)
+def head_of(kind: type) -> tuple[str, str, str]:
+    """What is written of a type: its module, its name and its shape."""
+    return kind.__module__, kind.__qualname__, shape_of(kind)
 
 
 def object_of(module: str, name: str, shape: str, content: Any) -> Any:
@@ -142,6 +182,8 @@ def object_of(module: str, name: str, shape: str, content: Any) -> Any:
 def type_named(module: str, name: str) -> Any:
     """What a loaded module has under a name, None if nothing."""
     found: Any = sys.modules.get(module)
+    if "." not in name:
+        return getattr(found, name, None)
     for part in name.split("."):
         found = getattr(found, part, None)
     return found
