@@ -6,7 +6,7 @@ from importlib.metadata import version as version_of
 
 import typer
 
-from lgs_operator.commands.console import say
+from lgs_operator.commands.console import escape_unprintable, say
 from lgs_operator.commands.images import build_image, dockerfile
 from lgs_operator.commands.init import init
 from lgs_operator.commands.rollback import rollback
@@ -18,6 +18,13 @@ from lgs_operator.commands.why import why
 app = typer.Typer(
     help="Run LangGraph applications from one manifest.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+
+
+@app.callback()
+def _written_anywhere() -> None:
+    escape_unprintable()
+
+
 app.command()(init)
 app.command()(up)
 app.command()(validate)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +18,14 @@ Named = Annotated[
         show_default=False,
     ),
 ]
+
+
+def escape_unprintable() -> None:
+    """Has a character that a terminal or file of this encoding can't have written as its number, rather than
+    end the command: half an emoji in the words of an application's error, a name in an ASCII locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(*lines: str) -> None:

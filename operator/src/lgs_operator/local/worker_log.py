@@ -80,14 +80,14 @@ def _lines(written: str) -> list[str]:
 
 
 def first_line(record: Mapping[str, Any]) -> str:
-    """A record without its traceback."""
+    """A record without its traceback, in one line."""
     shown = {
         name: value
         for name, value in record.items()
         if name not in ("event", "level", "timestamp", "exception")
     }
     words = " ".join(f"{name}={value}" for name, value in shown.items())
-    return f"{record.get('level')}: {record['event']} {words}".rstrip()
+    return f"{record.get('level')}: {record['event']} {words}".replace("\n", " ").rstrip()
 
 
 def record_of(written: str) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ import structlog
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import NotFound, StorageUnavailable
+from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import (
     FINAL,
     Json,
@@ -102,7 +103,7 @@ async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
     if not last or graph_id is None:
         return await _output(services, thread) or {}
     async with open_for(services, thread, graph_id, last[0].config) as graph:
-        snapshot = await graph.aget_state(last[0].config)
+        snapshot = await state_of(graph, last[0].config)
         shown = output_of(graph, rooted(to_json(snapshot.values)))
     shown = given_out(shown) if snapshot.next else shown
     return with_questions(shown, to_json(snapshot.interrupts))

@@ -18,6 +18,7 @@ from langgraph.types import StateSnapshot
 from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.errors import Conflict
 from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
 from lgs_runtime.threads.thread_graph import open_for
@@ -67,12 +68,12 @@ async def read_state(
     if graph_id is None:
         return None
     async with open_for(services, thread, graph_id, config) as graph:
-        snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+        snapshot = await state_of(graph, config, subgraphs=subgraphs)
     made = graph_that_made(services, snapshot.metadata)
     if made in (None, graph_id):
         return snapshot
     async with open_for(services, thread, made, config) as graph:
-        return await graph.aget_state(config, subgraphs=subgraphs)
+        return await state_of(graph, config, subgraphs=subgraphs)
 
 
 async def read_history(
@@ -96,7 +97,7 @@ async def read_history(
             made = graph_that_made(services, snapshot.metadata) or graph_id
             if made not in opened:
                 opened[made] = await stack.enter_async_context(open_for(services, thread, made, config))
-            yield snapshot if made == graph_id else await opened[made].aget_state(snapshot.config)
+            yield snapshot if made == graph_id else await state_of(opened[made], snapshot.config)
 
 
 async def _first_guess(services: Services, thread: Thread, config: RunnableConfig) -> str | None:

@@ -22,6 +22,7 @@ from lgs_runtime.checkpoint.id_order import advance_ids_past
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import Json, Version
 from lgs_runtime.services import Services
 from lgs_runtime.storage.histories import NewVersion
@@ -86,7 +87,7 @@ async def roll_back(services: Services, version: Version, description: str | Non
         graph_id = graph_that_made(services, source.metadata) or await graph_of(services, thread)
         async with open_for(services, thread, graph_id, checkpoint_config(version.thread_id)) as graph:
             checkpoint_id = await _copy(services, graph, source, version, marks)
-            now = outcome_of(graph, await graph.aget_state(checkpoint_config(version.thread_id)))
+            now = outcome_of(graph, await state_of(graph, checkpoint_config(version.thread_id)))
         new = NewVersion(
             version.thread_id,
             checkpoint_id,

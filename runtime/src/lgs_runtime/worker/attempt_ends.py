@@ -18,6 +18,7 @@ from langgraph.errors import GraphDrained
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.graphs.registry import GraphRegistry
+from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.storage.contract import Assistants
 from lgs_runtime.tracebacks import text_of
@@ -153,4 +154,4 @@ class AttemptEnds:
             await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
         config = build_config(run, kwargs, await graph_id_of(run, kwargs, self._graphs.ids, self._assistants))
         async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:
-            return outcome_of(graph, await graph.aget_state(config), run)
+            return outcome_of(graph, await state_of(graph, config), run)

@@ -1,0 +1,44 @@
+"""Graphs whose state refuses what a node gives it."""
+
+from typing import Annotated, Any
+
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+
+def without_poison(left: list[str], right: list[str]) -> list[str]:
+    if "poison" in right:
+        raise ValueError("no poison here")
+    return [*(left or []), *(right or [])]
+
+
+class Kept(TypedDict, total=False):
+    """A channel that takes one value a step, and one whose reducer refuses some."""
+
+    one: int
+    many: Annotated[list[str], without_poison]
+
+
+def first(state: Kept) -> Kept:
+    return {"one": 1}
+
+
+def second(state: Kept) -> Kept:
+    return {"one": 2}
+
+
+def poison(state: Kept) -> Kept:
+    return {"many": ["poison"]}
+
+
+def _of(*nodes: Any) -> Any:
+    builder = StateGraph(Kept)
+    for node in nodes:
+        builder.add_node(node).add_edge(START, node.__name__)
+    return builder.compile()
+
+
+twice = _of(first, second)
+refused = _of(poison)
+refused_inside = StateGraph(Kept).add_node("inner", refused).add_edge(START, "inner").compile()
+GRAPHS = ("twice", "refused", "refused_inside")
