@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import field
-from itertools import accumulate
+from itertools import accumulate, compress, repeat
+from operator import le
 
 from lgs_operator.scaling.samples import Arrivals
 from lgs_operator.scaling.values import value
@@ -61,8 +62,8 @@ class Flow:
 
     def fine_counts(self) -> list[float]:
         """Arrivals of each recent round, oldest first: about a minute of them."""
-        recent = zip(self.lengths[-MOST_FINE:], self.arrivals[-MOST_FINE:], strict=True)
-        return [count for length, count in recent if length <= LONGEST_FINE]
+        is_fine = map(le, self.lengths[-MOST_FINE:], repeat(LONGEST_FINE))
+        return list(compress(self.arrivals[-MOST_FINE:], is_fine))
 
     def resumed(self, now: float) -> Flow:
         """After a time of which nothing is known, which is left out: it does not read as zero arrivals."""

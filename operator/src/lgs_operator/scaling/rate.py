@@ -37,7 +37,8 @@ def rate_of(flow: Flow) -> Rate:
     if reach <= 0:
         return Rate(0.0, 0.0)
     noise = NOISE * sqrt(dispersion(flow))
-    for window in [*(each for each in WINDOWS if each < reach), reach]:
+    windows = WINDOWS if reach == WINDOWS[-1] else (*(each for each in WINDOWS if each < reach), reach)
+    for window in windows:
         count = flow.last(window)
         margin = noise * sqrt(count + 1.0)
         least, most = (count - margin) / window, (count + margin) / window

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 else:
     from dataclasses import dataclass, fields
     from functools import cache
-    from operator import attrgetter
 
     def value(*, frozen, slots):
         """`dataclass`, with the equality and the hash of a frozen one."""
@@ -24,13 +23,18 @@ else:
 
     def changed(before, /, **changes):
         """`before` with other fields, as `dataclasses.replace` has it."""
-        names, read = _fields(type(before))
-        return type(before)(**{**dict(zip(names, read(before), strict=True)), **changes})
+        return _changing(type(before), tuple(changes))(before, *changes.values())
 
     @cache
-    def _fields(kind):
-        names = tuple(each.name for each in fields(kind) if each.init)
-        return names, attrgetter(*names)
+    def _changing(kind, names):
+        """Makes one of `kind` of another, with other fields of `names`; written out once, as `dataclass`
+        writes out what makes one."""
+        known = [each.name for each in fields(kind) if each.init]
+        if unknown := set(names).difference(known):
+            raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+        given = ", ".join(f"new_{name}" if name in names else f"old.{name}" for name in known)
+        taken = ", ".join(f"new_{name}" for name in names)
+        return eval(f"lambda old, {taken}: made({given})", {"made": kind})
 
 
 __all__ = ["changed", "value"]

@@ -36,7 +36,8 @@ class Simulation(Generic[State]):
     a run takes so many times longer as there are too many when it begins: what all share behind the replicas
     is full. `explained` keeps each decision with its words; a day of them is hundreds of MB. A law that reads
     no histograms is spared them with `plain`, and one that only adds the replicas up gets their sum with
-    `summed`, as one answer, which must not be lost.
+    `summed`, as one answer, which must not be lost. Waits and latencies decide nothing without a
+    `p95LatencySeconds`: where no decision is kept they are not counted then.
     """
 
     policy: Policy
@@ -74,12 +75,15 @@ class Simulation(Generic[State]):
     _paid: float = 0.0
     _acknowledged: int = 0
     """Runs that those apart have taken."""
+    _timed: bool = True
+    """Whether waits and latencies are counted."""
 
     def play(self, load: Iterable[Job], seconds: float) -> Record:
         """Play `load` (ascending by time) for `seconds`."""
         arrivals = chain(load, (NEVER,))
         comes = next(arrivals)
         self._free = [{} for _ in range(self.policy.slots + 1)]
+        self._timed = not self.plain and (self.explained or self.policy.p95_latency_seconds is not None)
         for _ in range(max(0 if self.split else 1, self.policy.min_replicas)):
             self._start(-self.startup_seconds, -self.startup_seconds)
         rounds: list[Round] = []
@@ -113,7 +117,8 @@ class Simulation(Generic[State]):
         while True:
             end = ends[0][0] if ends else inf
             ready = starting[0][0] if starting else inf
-            at = min(end, ready, comes.at)
+            at = comes.at if ready > comes.at else ready
+            at = at if end > at else end
             if at > until or at == inf:
                 return comes
             if at == end:
@@ -139,23 +144,25 @@ class Simulation(Generic[State]):
 
     def _claim(self, now: float) -> None:
         """Waiting runs go to the replica with the fewest."""
-        slots, queue = self.policy.slots, self._queue
+        slots, queue, free = self.policy.slots, self._queue, self._free
         used = 0
         while queue:
-            while used < slots and not self._free[used]:
+            while used < slots and not free[used]:
                 used += 1
             if used == slots:
                 return
-            replica, _ = self._free[used].popitem()
-            self._free[used + 1][replica] = None
+            replica, _ = free[used].popitem()
+            free[used + 1][replica] = None
             job = queue.popleft()
             replica.in_use += 1
             self._running += 1
             wait = now - job.at
-            takes = job.seconds * max(1.0, self._running / self.saturated_at)
+            takes = job.seconds
+            if self._running > self.saturated_at:
+                takes *= self._running / self.saturated_at
             self._waits.append(wait)
             self._spent.append(wait + takes)
-            if not self.plain:
+            if self._timed:
                 replica.counters.wait.add(wait)
             self._made += 1
             heappush(self._ends, (now + takes, self._made, replica, takes, wait))
@@ -171,7 +178,8 @@ class Simulation(Generic[State]):
             counters = replica.counters
             counters.finished += 1
             counters.execution.add(takes)
-            counters.latency.add(wait + takes)
+            if self._timed:
+                counters.latency.add(wait + takes)
         if replica.draining and replica.in_use == 0:
             self._remove(replica, now)
 
@@ -268,9 +276,9 @@ class Simulation(Generic[State]):
             oldest_seconds=self._oldest(now),
             arrived=counters.arrived,
             finished=counters.finished,
-            wait=NOTHING if self.plain else counters.wait.histogram(),
+            wait=counters.wait.histogram() if self._timed else NOTHING,
             execution=NOTHING if self.plain else counters.execution.histogram(),
-            latency=NOTHING if self.plain else counters.latency.histogram(),
+            latency=counters.latency.histogram() if self._timed else NOTHING,
             draining=is_draining,
         )
 
