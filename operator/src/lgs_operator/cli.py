@@ -11,6 +11,7 @@ from lgs_operator.commands.images import build_image, dockerfile
 from lgs_operator.commands.init import init
 from lgs_operator.commands.rollback import rollback
 from lgs_operator.commands.simulate import simulate
+from lgs_operator.commands.top import top
 from lgs_operator.commands.up import up
 from lgs_operator.commands.validate import validate
 from lgs_operator.commands.why import why
@@ -33,6 +34,7 @@ app.command()(dockerfile)
 app.command()(simulate)
 app.command()(rollback)
 app.command()(why)
+app.command()(top)
 
 
 @app.command()

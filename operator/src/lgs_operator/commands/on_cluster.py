@@ -1,8 +1,8 @@
-"""A service of the cluster that kubectl would ask, for commands about it."""
+"""Services of the cluster that kubectl would ask, for commands about it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,31 @@ if TYPE_CHECKING:
     from lgs_operator.kube.client import KubeClient
     from lgs_operator.kube.kinds import Manifest
 
+    Services = Awaitable[list[Manifest]]
+
 
 class NoSuchService(Exception):
     """There is no service of this name; says where."""
+
+
+@asynccontextmanager
+async def services_in(namespace: str | None, *, everywhere: bool) -> AsyncIterator[Callable[[], Services]]:
+    """What reads the services of a namespace (None: the context's), or of all, as often as it is called.
+    Raises `KubeError`."""
+    # What only such commands need takes a while to import.
+    from lgs_operator.kube.client import KubeClient, context_namespace  # noqa: PLC0415
+    from lgs_operator.kube.kinds import SERVICE_OF_OURS  # noqa: PLC0415
+
+    where = None if everywhere else namespace or context_namespace()
+    cluster = await KubeClient.connect()
+
+    async def read() -> list[Manifest]:
+        return (await cluster.list(SERVICE_OF_OURS, where))[0]
+
+    try:
+        yield read
+    finally:
+        await cluster.close()
 
 
 @asynccontextmanager

@@ -12,13 +12,10 @@ import typer
 
 from lgs_crds.status import Condition, Status, status_before
 from lgs_operator.commands.console import refused, say
+from lgs_operator.commands.in_words import UNSAID, age, ago, to_know_of
 from lgs_operator.commands.on_cluster import NoSuchService, service_of
 
 SHOWN_EVENTS: Final = 15
-LIMITS: Final = "ScalingLimited"
-"""The condition that is well when it is False."""
-AS_ASKED: Final = frozenset({"Complete", "Manual", "External"})
-"""Reasons for which a condition is False and all is as the manifest has it."""
 
 
 def why(
@@ -55,10 +52,7 @@ def explanation(
     status = status_before(service.get("status") or {})
     generation = int(service["metadata"].get("generation", 0))
     if not status.conditions:
-        yield (
-            f"{name}: no operator has said anything of it yet: is there one that serves its namespace, and"
-            " spec.operatorClass?"
-        )
+        yield f"{name}: {UNSAID}: is there one that serves its namespace, and spec.operatorClass?"
         return
     yield f"{name}: {_replicas(status)}"
     if (status.observed_generation or 0) < generation:
@@ -83,26 +77,20 @@ def _decision(service: Mapping[str, Any], status: Status, now: datetime) -> Iter
         return
     wanted = "" if decided.desired_replicas is None else f"{decided.desired_replicas} "
     if mode == "Auto":
-        yield f"replicas: {wanted}wanted, decided {_ago(decided.decided_at, now)}"
+        yield f"replicas: {wanted}wanted, decided {ago(decided.decided_at, now)}"
     else:
-        when = _ago(decided.decided_at, now)
+        when = ago(decided.decided_at, now)
         yield f"replicas: {wanted}by scaling.mode {mode}; the law's own view, {when}:"
     yield f"  {decided.reason}"
 
 
 def _conditions(conditions: Sequence[Condition], now: datetime) -> Iterator[str]:
-    bad = [each for each in conditions if not _says_nothing(each)]
+    bad = to_know_of(conditions)
     yield "conditions: nothing to say" if not bad else "conditions to know of:"
     for each in bad:
-        age = _age(each.last_transition_time, now)
-        since = "" if age is None else f" for {age}"
+        for_long = age(each.last_transition_time, now)
+        since = "" if for_long is None else f" for {for_long}"
         yield f"  {each.type} is {each.status}{since}, {each.reason}: {each.message}"
-
-
-def _says_nothing(each: Condition) -> bool:
-    if each.type == LIMITS:
-        return each.status != "True"
-    return each.status != "False" or each.reason in AS_ASKED
 
 
 def _happened(events: Iterable[Mapping[str, Any]], now: datetime, shown: int) -> Iterator[str]:
@@ -111,29 +99,12 @@ def _happened(events: Iterable[Mapping[str, Any]], now: datetime, shown: int) ->
         yield "what happened, the newest first:"
     for each in newest:
         times = f", {each['count']} times" if (each.get("count") or 1) > 1 else ""
-        yield f"  {_ago(_last(each), now)}{times}: {each.get('reason', '')}: {each.get('message', '')}"
+        yield f"  {ago(_last(each), now)}{times}: {each.get('reason', '')}: {each.get('message', '')}"
 
 
 def _last(event: Mapping[str, Any]) -> str:
     """When it was seen last; empty where it does not say so."""
     return event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or ""
-
-
-def _ago(moment: str | None, now: datetime) -> str:
-    age = _age(moment, now)
-    return "at an unknown time" if age is None else f"{age} ago"
-
-
-def _age(moment: str | None, now: datetime) -> str | None:
-    """How long it is since then, in the largest unit of which there are two; None where it says no time."""
-    try:
-        seconds = int((now - datetime.fromisoformat(moment or "")).total_seconds())
-    except (ValueError, TypeError):
-        return None
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{max(0, seconds)} s"
 
 
 async def _read(name: str, namespace: str | None) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
